@@ -1,0 +1,39 @@
+# Both commands of the README, with all the set-up they need: `make report`, `make test`.
+
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+READY := $(VENV)/.installed
+
+.PHONY: report test lint format docs clean
+
+# Status 1 means "there are findings", which is what the bundled regression is there to show.
+report: $(READY)
+	$(BIN)/python -m gradcheck report || test $$? -eq 1
+
+test: $(READY)
+	$(BIN)/python -m pytest -n 2
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# What is generated from the program itself: the pages of the rules, the output shown in the README.
+docs: $(READY)
+	$(BIN)/python docs/make_rules.py
+	$(BIN)/python docs/make_readme.py
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .benchmarks
+
+# Without the constraints pip would fetch the newest torch, with gigabytes of CUDA where it has its choice.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gradcheck needs Python 3.11 or newer")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $(READY)

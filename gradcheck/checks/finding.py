@@ -1,0 +1,44 @@
+"""A finding: one cause, at one place, with what is known about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from gradcheck.program.location import Location
+
+
+class Severity(StrEnum):
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """An edit of the person's source. `verified` only if replay proved it."""
+
+    verified: bool
+    diff: str
+    replacement: str
+    location: Location
+
+
+@dataclass(slots=True)
+class Finding:
+    """`message` is one line; `expected` and `found` are the two sides of the mismatch, one line each;
+    `notes` and `helps` follow the excerpt, as in rustc."""
+
+    rule: str
+    name: str
+    severity: Severity
+    location: Location
+    message: str
+    label: str = ""  # beside the caret
+    expected: str = ""
+    found: str = ""
+    notes: list[str] = field(default_factory=list)
+    helps: list[str] = field(default_factory=list)
+    evidence: dict[str, Any] = field(default_factory=dict)
+    fix: Fix | None = None

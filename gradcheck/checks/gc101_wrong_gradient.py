@@ -1,0 +1,119 @@
+"""GC101 wrong-gradient: the line computes something other than the gradient it is named for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradcheck import numbers
+from gradcheck.checks.finding import Finding, Severity
+from gradcheck.checks.rule import Rule
+from gradcheck.checks.wording import (
+    Case,
+    cases,
+    code,
+    common_notes,
+    expected_line,
+    found_line,
+    judged_against,
+    pairing_help,
+)
+from gradcheck.replay.verdict import Evidence, GradientResult, Problem, Verdict
+
+# A wrong number is one whatever its layout; that the shape differs too is then the lesser news.
+_WRONG_VALUE = (Problem.NONE, Problem.WRONG_VALUE, Problem.SHAPE_NOTE)
+
+
+def check(evidence: Evidence) -> Iterator[Finding]:
+    for case in cases(evidence, {Verdict.INTRODUCED}, _WRONG_VALUE):
+        yield _introduced(case)
+    for case in cases(evidence, {Verdict.COMPENSATED}, _WRONG_VALUE):
+        # A gradient kept as 32 x dL/dx and divided by 32 where it is used is a convention, not two faults.
+        if not case.row.scale_note:
+            yield _compensated(case)
+
+
+def _introduced(case: Case) -> Finding:
+    row = case.row
+    finding = _finding(case, f"{code(row.name)} is not the gradient of {code(row.of)}")
+    finding.notes += common_notes(case)
+    finding.helps += pairing_help(row)
+    return finding
+
+
+def _compensated(case: Case) -> Finding:
+    row = case.row
+    finding = _finding(case, f"{code(row.name)} is right only because two faults cancel")
+    finding.notes += [
+        "against the true gradient it is right, for its upstream gradient is wrong in just the other way; "
+        "mend both together",
+        *common_notes(case),
+    ]
+    finding.helps += pairing_help(row)
+    return finding
+
+
+def _finding(case: Case, message: str) -> Finding:
+    row = case.row
+    return Finding(
+        rule=RULE.code,
+        name=RULE.name,
+        severity=RULE.severity,
+        location=row.location,
+        message=message,
+        label=f"relative error {_magnitude(row)} against {judged_against(row, case.step)}",
+        expected=expected_line(row),
+        found=found_line(row),
+        evidence=case.evidence,
+    )
+
+
+def _magnitude(row: GradientResult) -> str:
+    return numbers.error(row.local_error)
+
+
+RULE = Rule(
+    code="GC101",
+    name="wrong-gradient",
+    severity=Severity.ERROR,
+    summary="the line computes something other than the gradient it is named for",
+    what_it_does="""\
+Compares every gradient that a program computes by hand with what the line should have computed: the
+vector-Jacobian product (VJP) of the program's own upstream gradients through the recorded forward pass.
+
+Only the line that makes the error is accused. A line that does its own job on a wrong upstream gradient is
+`inherited`: it is named in a note and needs no change. A line that is wrong for its upstream gradient and
+yet ends at the true gradient is accused too: two faults cancel there, and mending one alone would bring out
+the other.""",
+    why_is_this_bad="""\
+Training goes on with a wrong gradient, and often the loss even falls, only more slowly and to a worse end.
+Nothing crashes, no shape disagrees, and the parameters look as they always look. What is found late is
+found by accident.""",
+    example="""\
+h = torch.tanh(x @ W1)
+logits = h @ W2
+...
+dh = dlogits @ W2.T
+dhpre = dh * (1 - h)
+dW1 = x.T @ dhpre""",
+    use_instead="""\
+h = torch.tanh(x @ W1)
+logits = h @ W2
+...
+dh = dlogits @ W2.T
+dhpre = dh * (1 - h**2)
+dW1 = x.T @ dhpre""",
+    how_it_is_measured="""\
+One recorded training step is replayed in float64. For a gradient g and its expectation e the relative error
+is ||g - e|| / max(||e||, ||g||), over the whole tensor. It is large when it exceeds the rounding that a
+float32 replay of the same step shows against the float64 replay, so rounding is measured, never guessed. The
+report also gives the element that differs most, the number of elements that differ, and the cosine with
+the true gradient. Where the true gradient is zero by invariance (a bias before batch normalisation)
+relative errors mean nothing: such a gradient is `unobservable` unless it is plainly not zero.""",
+    references=(
+        "A. Griewank and A. Walther, Evaluating Derivatives, 2nd edition, SIAM 2008, chapter 3 (VJPs)",
+        "A. G. Baydin et al., Automatic Differentiation in Machine Learning: a Survey, JMLR 18, 2018, "
+        "https://jmlr.org/papers/v18/17-468.html",
+        "PyTorch, Gradcheck mechanics, https://docs.pytorch.org/docs/stable/notes/gradcheck.html",
+    ),
+    check=check,
+)

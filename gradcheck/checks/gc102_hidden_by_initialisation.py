@@ -1,0 +1,85 @@
+"""GC102 hidden-by-initialisation: right at the recorded parameters, wrong beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradcheck import numbers
+from gradcheck.checks.finding import Finding, Severity
+from gradcheck.checks.rule import Rule
+from gradcheck.checks.wording import (
+    cases,
+    code,
+    common_notes,
+    expected_line,
+    found_line,
+    judged_against,
+    pairing_help,
+)
+from gradcheck.replay.verdict import Evidence, Problem, Verdict
+
+
+def check(evidence: Evidence) -> Iterator[Finding]:
+    for case in cases(evidence, Verdict, {Problem.HIDDEN}):
+        row = case.row
+        here = numbers.error(row.local_error)
+        finding = Finding(
+            rule=RULE.code,
+            name=RULE.name,
+            severity=RULE.severity,
+            location=row.location,
+            message=f"{code(row.name)} is the gradient of {code(row.of)} only at the recorded parameters",
+            label=f"relative error {numbers.error(row.hidden_error)} against "
+            f"{judged_against(row, case.step)} once the parameters move",
+            expected=expected_line(row),
+            found=found_line(row),
+            evidence=case.evidence,
+        )
+        finding.notes += [
+            f"there the error is {here}: values such as a scale of 1 or a bias of 0 "
+            "hide it until training has moved them",
+            *common_notes(case),
+        ]
+        if row.reason:
+            finding.notes.append(row.reason)
+        finding.helps += pairing_help(row)
+        yield finding
+
+
+RULE = Rule(
+    code="GC102",
+    name="hidden-by-initialisation",
+    severity=Severity.ERROR,
+    summary="the gradient is right at the initial parameters and wrong as soon as they move",
+    what_it_does="""\
+Replays the recorded step, forward and manual backward, at probe points: the same step with its parameters
+jittered. A gradient that was right at the recorded parameters and is wrong at a probe point is reported.""",
+    why_is_this_bad="""\
+A factor left out of a backward line shows only where the factor is not 1, and a term only where it is not
+0. Fresh parameters are full of ones and zeros: the scale of a normalisation layer, its shift, most biases.
+A comparison at the first step passes, and training leaves the place where it holds at the second.""",
+    example="""\
+gamma = torch.ones(200)
+beta = torch.zeros(200)
+h = gamma * h_hat + beta
+...
+dh_hat = dh  # as long as gamma is all ones""",
+    use_instead="""\
+gamma = torch.ones(200)
+beta = torch.zeros(200)
+h = gamma * h_hat + beta
+...
+dh_hat = gamma * dh""",
+    how_it_is_measured="""\
+Each parameter of the step is moved by random amounts, constants and zeros included, and the forward pass
+and the person's own backward lines are replayed in float64 on the same batch. The error reported is the
+largest local error over the probe points. Probe points at which the forward pass leaves its domain (a
+logarithm of a negative number) are not used.""",
+    references=(
+        "S. Ioffe and C. Szegedy, Batch Normalization, ICML 2015, https://arxiv.org/abs/1502.03167 "
+        "(scale 1 and shift 0 at the start)",
+        "CS231n, Gradient checks: during the characteristic mode of operation, "
+        "https://cs231n.github.io/neural-networks-3/#gradcheck",
+    ),
+    check=check,
+)

@@ -1,0 +1,108 @@
+"""GC106 gradient-shape-broadcast: the gradient has not the shape of its value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradcheck import numbers
+from gradcheck.checks.finding import Finding, Severity
+from gradcheck.checks.rule import Rule
+from gradcheck.checks.wording import Case, cases, code, common_notes, pairing_help
+from gradcheck.replay.verdict import Evidence, Problem, Verdict
+
+_NUMBERS_RIGHT = (Verdict.CORRECT, Verdict.UNOBSERVABLE, Verdict.UNCHECKED)
+
+
+def check(evidence: Evidence) -> Iterator[Finding]:
+    # A row that only inherits its shape has a culprit upstream, which is reported itself.
+    for case in cases(evidence, set(Verdict) - {Verdict.INHERITED}, {Problem.SHAPE}):
+        yield _wrong_shape(case)
+    for case in cases(evidence, _NUMBERS_RIGHT, {Problem.SHAPE_NOTE}):
+        yield _other_shape(case)
+
+
+def _wrong_shape(case: Case) -> Finding:
+    row = case.row
+    finding = _finding(case, RULE.severity, f"{code(row.name)} has not the shape of {code(row.of)}")
+    if row.local_error is not None:
+        finding.notes.append(
+            f"with the shapes made to fit, the relative error is {numbers.error(row.local_error)}"
+        )
+    finding.notes += common_notes(case)
+    finding.helps.append(
+        "torch stretches axes of length 1 without a word: sum over the axes that the forward pass broadcast, "
+        f"so that {code(row.name)} ends with the shape of {code(row.of)}"
+    )
+    finding.helps += pairing_help(row)
+    return finding
+
+
+def _other_shape(case: Case) -> Finding:
+    row = case.row
+    message = f"{code(row.name)} holds the gradient of {code(row.of)} in another shape"
+    finding = _finding(case, Severity.NOTE, message)
+    finding.notes += common_notes(case)
+    finding.helps.append(
+        f"`keepdim=True` in the sum, or `.view_as({row.of})`, gives it the shape of its value"
+        if row.of
+        else "`keepdim=True` in the sum gives it the shape of its value"
+    )
+    return finding
+
+
+def _finding(case: Case, severity: Severity, message: str) -> Finding:
+    row = case.row
+    return Finding(
+        rule=RULE.code,
+        name=RULE.name,
+        severity=severity,
+        location=row.location,
+        message=message,
+        label=f"shape {_shape(row.shape)}, where {code(row.of)} has {_shape(row.of_shape)}",
+        expected=f"shape {_shape(row.of_shape)}",
+        found=f"shape {_shape(row.shape)}",
+        notes=[row.reason] if row.reason else [],
+        evidence={
+            **case.evidence,
+            "shape": row.shape and list(row.shape),
+            "of_shape": row.of_shape and list(row.of_shape),
+        },
+    )
+
+
+def _shape(shape: tuple[int, ...] | None) -> str:
+    return "unknown" if shape is None else str(shape)
+
+
+RULE = Rule(
+    code="GC106",
+    name="gradient-shape-broadcast",
+    severity=Severity.ERROR,
+    summary="the gradient has not the shape of the value it belongs to",
+    what_it_does="""\
+Compares the shape of every manual gradient with the shape of its value. Where the shapes cannot stand for
+each other, or fit only because torch broadcasts one of them, the line is an error. Where the numbers are
+right and only the layout differs, (64,) for (1, 64) after a sum without `keepdim`, it is a note.""",
+    why_is_this_bad="""\
+An update `b -= lr * db` with a gradient of another shape often raises nothing: torch broadcasts, every
+element gets a wrong or the same step, or the update makes the parameter grow a dimension. Comparisons
+broadcast as well: `torch.allclose` of a (64,) and a (1, 64) tensor passes, and so does that of a single
+number and a tensor that happens to be constant.""",
+    example="""\
+logits = h @ W2 + b2        # b2 has shape (27,)
+...
+db2 = dlogits.sum()         # one number, broadcast over b2""",
+    use_instead="""\
+logits = h @ W2 + b2        # b2 has shape (27,)
+...
+db2 = dlogits.sum(0)""",
+    how_it_is_measured="""\
+Shapes are compared exactly. If they differ, but hold the same number of elements in the same order once
+axes of length 1 are dropped, the numbers are compared in that layout; if they agree the finding is a
+note.""",
+    references=(
+        "PyTorch, Broadcasting semantics, https://docs.pytorch.org/docs/stable/notes/broadcasting.html",
+        "PyTorch, torch.testing.assert_close, https://docs.pytorch.org/docs/stable/testing.html",
+    ),
+    check=check,
+)

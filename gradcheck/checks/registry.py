@@ -1,0 +1,75 @@
+"""All rules, found by scanning this package: a new rule is a new file and nothing else.
+
+A rule's file is named after it, `gc101_wrong_gradient.py`, and binds `RULE`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import pkgutil
+import re
+from collections.abc import Iterable, Sequence
+from functools import cache
+from importlib import import_module
+
+import gradcheck.checks
+from gradcheck.checks.finding import Finding
+from gradcheck.checks.rule import Rule
+from gradcheck.replay.verdict import Evidence
+
+ALL = "ALL"
+
+
+@cache
+def all_rules() -> tuple[Rule, ...]:
+    """Every rule, by code."""
+    names = (module.name for module in pkgutil.iter_modules(gradcheck.checks.__path__))
+    rules = [import_module(f"gradcheck.checks.{n}").RULE for n in names if re.match(r"gc\d{3}_", n)]
+    return tuple(sorted(rules, key=lambda rule: rule.code))
+
+
+def find_rule(code_or_name: str) -> Rule | None:
+    """The rule with this code or name, in any case."""
+    wanted = code_or_name.strip().casefold()
+    return next((r for r in all_rules() if wanted in (r.code.casefold(), r.name)), None)
+
+
+def similar_rules(code_or_name: str) -> list[str]:
+    """Codes and names close to a mistyped one, for "did you mean"."""
+    spellings = {spelling.casefold(): spelling for r in all_rules() for spelling in (r.code, r.name)}
+    return [spellings[close] for close in difflib.get_close_matches(code_or_name.casefold(), spellings, 2)]
+
+
+def unknown_selectors(selectors: Iterable[str]) -> list[str]:
+    """The selectors that no rule answers to: a mistyped `--ignore` must not pass for a clean report."""
+    return [s for s in selectors if not any(_specificity(s, rule) for rule in all_rules())]
+
+
+def is_selected(rule: Rule, select: Sequence[str] = (), ignore: Sequence[str] = ()) -> bool:
+    """Whether the rule is on. The most specific selector wins, and `ignore` wins a tie, as in ruff;
+    with no `select` at all every rule is on unless ignored."""
+    chosen = max((_specificity(s, rule) for s in select or (ALL,)), default=0)
+    ignored = max((_specificity(s, rule) for s in ignore), default=0)
+    return chosen > ignored
+
+
+def run_checks(evidence: Evidence, select: Sequence[str] = (), ignore: Sequence[str] = ()) -> list[Finding]:
+    """What the selected rules find, in the order in which it stands in the program."""
+    found = [f for rule in all_rules() if is_selected(rule, select, ignore) for f in rule.check(evidence)]
+    return sorted(found, key=_reading_order)
+
+
+def _reading_order(finding: Finding) -> tuple[str, int, int, int, str]:
+    place = finding.location
+    return place.file, place.cell or 0, place.line, place.column, finding.rule
+
+
+def _specificity(selector: str, rule: Rule) -> int:
+    """0 if the selector does not mean the rule; more the more exactly it does."""
+    wanted = selector.strip().casefold()
+    if wanted in (rule.code.casefold(), rule.name):
+        return len(rule.code) + 1
+    if wanted == ALL.casefold():
+        return 1
+    # "G" would be a prefix too, but nobody means it: the shortest family is "GC".
+    return len(wanted) if len(wanted) >= 2 and rule.code.casefold().startswith(wanted) else 0

@@ -1,0 +1,170 @@
+"""Sentences that several gradient rules share, so that one fact always reads the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from gradcheck import numbers
+from gradcheck.program.location import Location
+from gradcheck.replay.verdict import Evidence, GradientResult, PassResult, Problem, Verdict
+
+
+class Case:
+    """One line at fault: all the rows that show its fault, the worst first.
+
+    A line is run by several passes (iterations 0 and 100 of one loop) and for several values (a function
+    called once per layer): it is still one cause, and one finding.
+    """
+
+    def __init__(self, rows: Sequence[tuple[PassResult, GradientResult]]) -> None:
+        self.rows = sorted(rows, key=lambda pair: -_size(pair[1]))
+        self.step, self.row = self.rows[0]
+
+    @property
+    def evidence(self) -> dict[str, Any]:
+        """What a program reading the report needs to find the row again."""
+        row = self.row
+        return {
+            "gradient": row.name,
+            "of": row.of,
+            "gradients": list(dict.fromkeys(row.name for _, row in self.rows)),
+            "passes": sorted({step.index for step, _ in self.rows}),
+            "verdict": row.verdict.value,
+            "problem": row.problem.value,
+            "total_error": row.total_error,
+            "local_error": row.local_error,
+            "hidden_error": row.hidden_error,
+            "upstream": list(row.upstream),
+        }
+
+
+def cases(evidence: Evidence, verdicts: Iterable[Verdict], problems: Iterable[Problem]) -> Iterator[Case]:
+    """The rows with one of these verdicts and problems, gathered by line, in program order."""
+    verdicts, problems = set(verdicts), set(problems)
+    grouped: dict[Location, list[tuple[PassResult, GradientResult]]] = {}
+    for step in evidence.passes:
+        for row in step.gradients:
+            if row.verdict in verdicts and row.problem in problems:
+                grouped.setdefault(row.location, []).append((step, row))
+    return map(Case, grouped.values())
+
+
+def code(name: str | None) -> str:
+    return f"`{name}`" if name else "an unnamed value"
+
+
+def listing(names: Sequence[str], most: int = 3) -> str:
+    """`a`, `b` and `c`; with more than `most`, `a`, `b` and 7 more."""
+    quoted = [code(name) for name in dict.fromkeys(names)]
+    if len(quoted) > most:
+        quoted = [*quoted[: most - 1], f"{len(quoted) - most + 1} more"]
+    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
+
+
+def judged_against(row: GradientResult, step: PassResult) -> str:
+    """What the local error compares with."""
+    if row.upstream:
+        noun = "gradient" if len(row.upstream) == 1 else "gradients"
+        return f"the VJP of its own upstream {noun} {listing(row.upstream)}"
+    return f"the derivative of the loss {code(step.loss)}"
+
+
+def expected_line(row: GradientResult) -> str:
+    """The right side of the mismatch in figures: `norm 0.0213, e.g. [3, 17] = -0.00042`."""
+    return _figures(row, 0, "e.g. ")
+
+
+def found_line(row: GradientResult) -> str:
+    """The person's side: the same figures, and how widely the two differ."""
+    extent = []
+    if row.mismatched is not None and row.elements:
+        extent.append(f"{row.mismatched} of {numbers.count(row.elements, 'element')} differ")
+    if row.cosine is not None:
+        extent.append(f"cosine with the true gradient {numbers.value(row.cosine, 2)}")
+    figures = _figures(row, 1, "")
+    return f"{figures} ({'; '.join(extent)})" if extent else figures
+
+
+def common_notes(case: Case) -> list[str]:
+    """What holds for any wrong gradient: who inherits it, how it was built, how it was paired."""
+    row = case.row
+    repeats = [*_same_line(case), *_several_passes(case)]
+    if row.occurrences > 1:
+        repeats.append(f"this line computes it {row.occurrences} times in one pass")
+    if repeats:
+        repeats[-1] += "; the figures are the worst of them"
+    notes = [*_inheritance(case), *repeats]
+    earlier = [line for line in dict.fromkeys(row.lines) if line.line != row.location.line]
+    if earlier:
+        others = ", ".join(place(line, row.location) for line in earlier)
+        notes.append(f"it is built over several lines and judged by its final value: also {others}")
+    if row.scale_note:
+        notes.append(row.scale_note)
+    return notes
+
+
+def pairing_help(row: GradientResult) -> list[str]:
+    """How to overrule a pairing that does not rest on the name; a name speaks for itself."""
+    if not row.evidence or "name" in row.evidence:
+        return []
+    return [
+        f"{code(row.name)} was taken for the gradient of {code(row.of)} by {row.evidence}; if it is that of "
+        f"another value, say so with `--pair {row.name}=VALUE`"
+    ]
+
+
+def place(line: Location, seen_from: Location) -> str:
+    """A line as short as the context allows: `line 60`, `cell 3 line 60`, `model.py line 60`."""
+    file = f"{line.file} " if line.file != seen_from.file else ""
+    cell = f"cell {line.cell} " if line.cell is not None and line.cell != seen_from.cell else ""
+    return f"{file}{cell}line {line.line}"
+
+
+def _inheritance(case: Case) -> list[str]:
+    heirs = [
+        row.name
+        for step, culprit in case.rows
+        for row in step.gradients
+        if row.verdict is Verdict.INHERITED and culprit.name in row.inherits_from
+    ]
+    if not heirs:
+        return []
+    verb = "inherits" if len(set(heirs)) == 1 else "inherit"
+    return [f"{listing(heirs)} merely {verb} this"]
+
+
+def _same_line(case: Case) -> list[str]:
+    """The other gradients that this line computes, and gets wrong as well."""
+    shown = (case.row.name, case.row.of)
+    others = dict.fromkeys((row.name, row.of) for _, row in case.rows if (row.name, row.of) != shown)
+    if not others:
+        return []
+    # A function's line computes `dx` for every layer: then only the values tell the gradients apart.
+    names = [name if name != case.row.name else f"{name} of {of}" for name, of in others]
+    return [f"the same line is wrong for {listing(names)}"]
+
+
+def _several_passes(case: Case) -> list[str]:
+    passes = {step.index for step, _ in case.rows}
+    if len(passes) == 1:
+        return []
+    iterations = sorted({step.iteration for step, _ in case.rows if step.iteration is not None})
+    if len(iterations) > 1:
+        return [f"the same at iterations {', '.join(map(str, iterations))}"]
+    return [f"the same in {len(passes)} backward passes"]
+
+
+def _figures(row: GradientResult, side: int, lead: str) -> str:
+    norm = numbers.distinct(row.expected_norm, row.found_norm)[side]
+    parts = [f"norm {norm}"] if norm != numbers.ABSENT else []
+    if row.worst is not None:
+        element = numbers.distinct(row.worst.expected, row.worst.found)[side]
+        where = f"{numbers.element(row.worst.index)} = " if row.worst.index else ""
+        parts.append(f"{lead if parts and where else ''}{where}{element}")
+    return ", ".join(parts)
+
+
+def _size(row: GradientResult) -> float:
+    sizes = [e for e in (row.local_error, row.hidden_error) if e is not None]
+    return max((float("inf") if e != e else e for e in sizes), default=0.0)

@@ -1,0 +1,192 @@
+"""The command line. What needs torch happens in the child process; nothing here imports it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+from rich.console import Console
+
+import gradcheck
+from gradcheck import cli_report
+from gradcheck.checks.page import rule_page
+from gradcheck.checks.registry import all_rules, find_rule, similar_rules
+from gradcheck.exchange import InternalError
+from gradcheck.program.errors import ProgramError
+
+UNUSABLE = 2
+_INTERRUPTED = 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(gradcheck.__version__, prog_name="gradcheck", message="%(prog)s %(version)s")
+def cli() -> None:
+    """A debugger for hand-written backward passes.
+
+    It runs one training step of your program undisturbed, and says for every gradient you compute by hand
+    whether it is right, which line made the error, and which lines only pass it on.
+    """
+
+
+@cli.command(short_help="Check every manual gradient of a program.")
+@click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@click.option(
+    "--at",
+    default="0",
+    metavar="N,N,...",
+    show_default=True,
+    help="Iterations of the training loop to record, counted from 0; the loop is left after the last.",
+)
+@click.option("--loss", metavar="NAME", help="The name of the loss, where several could be meant.")
+@click.option(
+    "--pair",
+    "pairs",
+    multiple=True,
+    metavar="GRAD=VALUE",
+    help="GRAD is the gradient of VALUE, as in d_A=A_1. May be repeated. "
+    "A comment does the same: # gradcheck: of A_1",
+)
+@click.option("--cwd", metavar="DIR", help="Run the program in DIR instead of its own directory.")
+@click.option(
+    "--data",
+    "data",
+    multiple=True,
+    metavar="NAME=PATH",
+    help="Read PATH where the program opens a file NAME that is not there. May be repeated.",
+)
+@click.option("--timeout", type=float, metavar="SECONDS", help="Time limit of the program.  [default: 120]")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["terminal", "markdown", "json"]),
+    default="terminal",
+    show_default=True,
+    help="How the report is written.",
+)
+@click.option(
+    "--output",
+    "-o",
+    metavar="PATH",
+    help="Where to; - is standard output. The default is standard output, "
+    "and reports/<target>.md for markdown.",
+)
+@click.option(
+    "--select", multiple=True, metavar="CODES", help="Only these rules, by code or prefix: GC1,GC203."
+)
+@click.option("--ignore", multiple=True, metavar="CODES", help="Not these rules, by code or prefix.")
+@click.option("--show-output", is_flag=True, help="Show on standard error what the program printed.")
+@click.option("--traceback", "show_traceback", is_flag=True, help="Show the traceback of an internal error.")
+@click.option(
+    "--color/--no-color", default=None, help="Colours, or none. The default is to ask the terminal."
+)
+def report(**options: Any) -> None:
+    """Check every manual gradient of a program.
+
+    The program is run in a process of its own, as it is: nothing is edited, no window opens, no file of it
+    changes. Loops that train are left after the recorded iteration, so nobody has to lower max_steps. The
+    recorded step is then replayed in float64, and every manual gradient gets a verdict:
+
+    \b
+      correct       equal to the true gradient
+      introduced    wrong, and this line made the error
+      inherited     wrong, but this line is right: a gradient it was given is not
+      compensated   right, although two faults had to cancel for it
+      unobservable  nothing can be told: the true gradient is zero by invariance
+      unchecked     not judged; the report says why
+
+    \b
+    TARGETS
+      notebook.ipynb           its code cells, in order; magics and shell lines are skipped and listed
+      script.py                the script, as __main__
+      script.py::function      a function of the script without parameters, after the script's body
+      package.module:callable  a callable without parameters that performs one training step
+      (none)                   `targets` under [tool.gradcheck] in the nearest pyproject.toml
+
+    \b
+    EXIT STATUS
+      0  nothing at error level
+      1  at least one finding at error level
+      2  the program or the arguments could not be used
+
+    \b
+    EXAMPLES
+      gradcheck report train.ipynb
+      gradcheck report mlp.py --at 0,100 --loss loss
+      gradcheck report lstm.py::step --pair d_h=h_prev
+      gradcheck report makemore.ipynb --data names.txt=~/data/names.txt
+      gradcheck report train.ipynb --format json --output - | jq .summary
+    """
+    sys.exit(cli_report.run(cli_report.parse_options(**options)))
+
+
+@cli.command(short_help="Explain one rule.")
+@click.argument("code", metavar="CODE")
+def rule(code: str) -> None:
+    """Explain one rule: what it does, why it matters, an example and how it is measured.
+
+    CODE is a code or a name: GC101, wrong-gradient.
+    """
+    found = find_rule(code)
+    if found is None:
+        close = " or ".join(f"`{name}`" for name in similar_rules(code))
+        hint = f"did you mean {close}?" if close else "`gradcheck rules` lists them"
+        raise ProgramError(f"there is no rule `{code}`", hint)
+    _print_markdown(rule_page(found))
+
+
+@cli.command(short_help="List all rules.")
+def rules() -> None:
+    """List all rules: code, severity, name and what each one finds."""
+    all_ = all_rules()
+    width = max((len(r.name) for r in all_), default=0)
+    for each in all_:
+        click.echo(f"{each.code}  {each.severity.value:<7}  {each.name:<{width}}  {each.summary}")
+
+
+def main() -> NoReturn:
+    """The console script. Whatever goes wrong is told in a line or two, and never by a traceback."""
+    show_traceback = "--traceback" in sys.argv
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _terminated)
+    try:
+        cli.main(standalone_mode=False)
+        sys.exit(0)
+    except ProgramError as error:
+        cli_report.print_error(error)
+    except click.exceptions.Exit as request:
+        sys.exit(request.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(_INTERRUPTED)
+    except click.ClickException as usage:
+        cli_report.print_error(_as_program_error(usage))
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader (`| head`) has gone; Python must not complain about it at exit
+        sys.exit(1)
+    except InternalError as error:
+        cli_report.print_internal_error(error, show_traceback)
+    sys.exit(UNUSABLE)
+
+
+def _terminated(number: int, frame: FrameType | None) -> NoReturn:
+    """Leaves through `finally`, so that the child process does not outlive us."""
+    sys.exit(128 + number)
+
+
+def _as_program_error(usage: click.ClickException) -> ProgramError:
+    context = usage.ctx if isinstance(usage, click.UsageError) else None
+    message = usage.format_message().rstrip(".")
+    command = context.command_path if context else "gradcheck"
+    return ProgramError(message[:1].lower() + message[1:], f"`{command} --help` tells what there is")
+
+
+def _print_markdown(text: str) -> None:
+    console = Console()
+    if not console.is_terminal:
+        click.echo(text, nl=False)
+        return
+    from rich.markdown import Markdown  # pulls in a parser and a highlighter
+
+    console.print(Markdown(text))

@@ -1,0 +1,69 @@
+"""`[tool.gradcheck]` in the nearest pyproject.toml."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gradcheck.program.errors import ProgramError
+from gradcheck.program.source import shown_path
+
+EXAMPLE = '[tool.gradcheck]\ntargets = ["train.ipynb", "models/mlp.py::step"]'
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What stands in the table; `folder` is where its relative paths begin."""
+
+    folder: Path | None = None
+    targets: tuple[str, ...] = ()
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    timeout: float | None = None
+
+
+def read_config(start: Path) -> Config:
+    """The table of the nearest pyproject.toml from `start` upwards that has one, or an empty Config."""
+    for folder in (start, *start.parents):
+        path = folder / "pyproject.toml"
+        if path.is_file():
+            table = _table(path)
+            if table is not None:
+                return _validated(table, path)
+    return Config()
+
+
+def _table(path: Path) -> dict[str, Any] | None:
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ProgramError(f"`{shown_path(path)}` cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ProgramError(f"`{shown_path(path)}` is not TOML: {error}") from None
+    tool = data.get("tool", {})
+    table = tool.get("gradcheck") if isinstance(tool, dict) else None
+    if table is not None and not isinstance(table, dict):
+        raise ProgramError(f"`{shown_path(path)}`: `tool.gradcheck` must be a table", EXAMPLE)
+    return table
+
+
+def _validated(table: dict[str, Any], path: Path) -> Config:
+    place = f"`{shown_path(path)}`: [tool.gradcheck]"
+    lists = ("targets", "select", "ignore")
+    for key, value in table.items():
+        if key in lists:
+            if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+                raise ProgramError(f"{place}: `{key}` must be a list of strings, not {value!r}", EXAMPLE)
+        elif key == "timeout":
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
+                raise ProgramError(f"{place}: `timeout` must be a number of seconds above 0, not {value!r}")
+        else:
+            known = (*lists, "timeout")
+            close = difflib.get_close_matches(key, known, 1)
+            hint = f"did you mean `{close[0]}`?" if close else f"the keys are {', '.join(known)}"
+            raise ProgramError(f"{place}: there is no key `{key}`", hint)
+    strings = {key: tuple(table.get(key, ())) for key in lists}
+    return Config(folder=path.parent, timeout=table.get("timeout"), **strings)

@@ -1,0 +1,29 @@
+"""What one report is asked to do: the options as they travel from the command line to the child process."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """Imports no torch. Paths are absolute, or relative to the directory the tool was started in."""
+
+    target: str
+    cwd: str | None = None
+    at: tuple[int, ...] = (0,)  # iterations of the training loop to record, ascending
+    loss: str | None = None
+    pairs: dict[str, str] = field(default_factory=dict)  # manual gradient -> forward value
+    data: dict[str, str] = field(default_factory=dict)  # missing file -> the file that stands in for it
+    timeout_s: float = 120.0
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(data: dict[str, Any]) -> SessionOptions:
+        sequences = {name: tuple(data[name]) for name in ("at", "select", "ignore")}
+        return SessionOptions(**data | sequences)

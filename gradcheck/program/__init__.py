@@ -1,0 +1,1 @@
+"""Stage 1, program: what the user points at, as source units; runs it and knows its cells and lines."""

@@ -1,0 +1,76 @@
+"""The callable that a target names: found, and checked to be callable without arguments."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import inspect
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from gradcheck.program.errors import ProgramError
+from gradcheck.program.target import Target
+
+
+def import_target_module(target: Target) -> ModuleType:
+    """Imports the module of `package.module:callable`; what it raises itself is the program's own error."""
+    parts = target.module.split(".")
+    for count in range(1, len(parts) + 1):
+        name = ".".join(parts[:count])
+        try:
+            found = importlib.util.find_spec(name)
+        except (ModuleNotFoundError, ValueError):  # the parent is a plain module, or has no spec
+            found = None
+        if found is None:
+            raise ProgramError(
+                f"there is no module `{name}`",
+                "it is looked for in the current directory (or --cwd) and among the installed packages",
+            )
+    return importlib.import_module(target.module)
+
+
+def find_function(target: Target, namespace: ModuleType) -> Callable[[], Any]:
+    """`function` of the target in its module. Dotted names go through classes: `Trainer.step`."""
+    found: Any = namespace
+    place = str(target.path.name if target.path else target.module)
+    for name in target.function.split("."):
+        if not hasattr(found, name):
+            raise _no_such_function(name, found, place)
+        found = getattr(found, name)
+    if not callable(found):
+        raise ProgramError(f"`{target.function}` of `{place}` is not a function but {_article(found)}")
+    required = _required_parameters(found)
+    if required:
+        raise ProgramError(
+            f"`{target.function}` of `{place}` needs arguments: {', '.join(required)}",
+            "name a function without parameters that performs one training step, such as one that calls it",
+        )
+    return lambda: found()
+
+
+def _required_parameters(function: Callable[..., Any]) -> list[str]:
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # a builtin without a signature
+        return []
+    optional = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [p.name for p in parameters if p.default is p.empty and p.kind not in optional]
+
+
+def _no_such_function(name: str, owner: Any, place: str) -> ProgramError:
+    names = [n for n, value in vars(owner).items() if callable(value) and not n.startswith("_")]
+    close = difflib.get_close_matches(name, names, 1)
+    if close:
+        hint = f"did you mean `{close[0]}`?"
+    elif names:
+        hint = f"it has {', '.join(f'`{n}`' for n in names[:8])}"
+    else:
+        hint = ""
+    return ProgramError(f"there is no function `{name}` in `{place}`", hint)
+
+
+def _article(value: Any) -> str:
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"

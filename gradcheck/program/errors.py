@@ -1,0 +1,23 @@
+"""The one way to say that a program, or an argument, cannot be used."""
+
+from __future__ import annotations
+
+
+class ProgramError(Exception):
+    """One clear line, what may help, and the person's own line where there is one.
+
+    Printed as `error: message`, then the excerpt, then `help: hint`; never with a traceback of ours.
+    """
+
+    def __init__(self, message: str, hint: str = "", excerpt: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.excerpt = excerpt
+
+    def to_dict(self) -> dict[str, str]:
+        return {"message": self.message, "hint": self.hint, "excerpt": self.excerpt}
+
+    @staticmethod
+    def from_dict(data: dict[str, str]) -> ProgramError:
+        return ProgramError(data["message"], data.get("hint", ""), data.get("excerpt", ""))

@@ -1,0 +1,145 @@
+"""What the rewritten loop headers call: tells the observer when iterations begin and end."""
+
+from __future__ import annotations
+
+import builtins
+import itertools
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from types import CodeType, FrameType, TracebackType
+from typing import Any
+
+from gradcheck.program.loops import FOR, TURN, WHILE
+from gradcheck.program.observer import Observer
+
+_get_frame = sys._getframe
+
+
+class LoopWatch:
+    """Serves the loop headers of one run. While it is off (before and after the run, in other threads, in a
+    forked child) loops run bare."""
+
+    def __init__(self, observer: Observer) -> None:
+        self.observer = observer
+        self.activations = itertools.count()
+        self.whiles: dict[tuple[int, int], _While] = {}  # by frame id and loop; see _While
+        self.on = False
+        self._thread = threading.get_ident()
+
+    def install(self) -> None:
+        self.on = True
+        setattr(builtins, FOR, self._for)
+        setattr(builtins, WHILE, lambda loop: _While(self, loop))
+        setattr(builtins, TURN, _turn_function(self))
+        os.register_at_fork(after_in_child=self.turn_off)
+
+    def turn_off(self) -> None:
+        """From here on nothing is told. The names stay: functions of the program may still be called."""
+        self.on = False
+
+    def listens(self) -> bool:
+        return self.on and threading.get_ident() == self._thread
+
+    def _for(self, loop: int, iterable: Iterable[Any]) -> Iterable[Any]:
+        if not self.listens():
+            return iterable
+        # iter() here, not in the generator: "'int' object is not iterable" must come before the first turn.
+        return self._turns(loop, iter(iterable), _get_frame(1).f_code)
+
+    def _turns(self, loop: int, iterator: Iterator[Any], code: CodeType) -> Iterator[Any]:
+        """Hands on what `iterator` yields, and holds nothing of it: an item the person drops must be freed.
+
+        A loop left early drops this generator, which closes it there and then; the iterator itself is not
+        closed (no `yield from`), because the person may go on with it after a `break`.
+        """
+        observer = self.observer
+        activation = next(self.activations)
+        index = -1
+        held: list[Any] = []
+        try:
+            while True:
+                index += 1
+                if observer.attention and self.on:
+                    held.append(next(iterator))
+                    observer.iteration_started(loop, activation, index, _get_frame(1))
+                    yield held.pop()
+                else:
+                    yield next(iterator)
+                if (
+                    observer.attention
+                    and self.on
+                    and observer.iteration_finished(loop, activation, index, _get_frame(1))
+                ):
+                    return
+        except StopIteration:
+            return
+        except GeneratorExit:
+            # Dropped by the frame of the loop, or much later by the garbage collector from anywhere.
+            frame = _get_frame(1)
+            if observer.attention and self.on and frame.f_code is code:
+                observer.iteration_finished(loop, activation, index, frame)
+            raise
+
+
+def _turn_function(watch: LoopWatch) -> Callable[[int], bool]:
+    """A closure, because it is called in every iteration of every `while`."""
+    whiles, observer = watch.whiles, watch.observer
+
+    def turn(loop: int) -> bool:
+        frame = _get_frame(1)
+        running = whiles.get((id(frame), loop))
+        if running is None:
+            return True
+        if observer.attention:
+            return running.turn(frame)
+        running.index += 1
+        return True
+
+    return turn
+
+
+class _While:
+    """One run of a `while` statement: a context manager around it.
+
+    Found again by the id of the frame, which is safe because `with` takes the entry out before the frame
+    can die; holding the frame itself would keep an abandoned generator alive for ever.
+    """
+
+    __slots__ = ("_activation", "_key", "_loop", "_watch", "index")
+
+    def __init__(self, watch: LoopWatch, loop: int) -> None:
+        self.index = -1
+        self._watch = watch
+        self._loop = loop
+        self._activation = -1
+        self._key: tuple[int, int] | None = None
+
+    def __enter__(self) -> None:
+        if self._watch.listens():
+            self._activation = next(self._watch.activations)
+            self._key = (id(_get_frame(1)), self._loop)
+            self._watch.whiles[self._key] = self
+
+    def turn(self, frame: FrameType) -> bool:
+        """The condition held: ends the iteration before, begins the next. False ends the loop."""
+        if not self._watch.on:
+            return True
+        observer = self._watch.observer
+        if self.index >= 0 and observer.iteration_finished(self._loop, self._activation, self.index, frame):
+            self.index = -1  # told: leaving the loop must not tell it again
+            return False
+        self.index += 1
+        observer.iteration_started(self._loop, self._activation, self.index, frame)
+        return True
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._key is None:
+            return
+        self._watch.whiles.pop(self._key, None)
+        observer = self._watch.observer
+        if self.index >= 0 and observer.attention and self._watch.on:
+            observer.iteration_finished(self._loop, self._activation, self.index, _get_frame(1))

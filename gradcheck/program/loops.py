@@ -1,0 +1,106 @@
+"""Lets loops be watched: rewrites loop headers, and nothing else, before the person's code is compiled.
+
+    for x in it: ...      becomes      for x in __gradcheck_for__(7, it): ...
+    while c: ...          becomes      with __gradcheck_while__(8): while c and __gradcheck_turn__(8): ...
+
+Every node keeps its position, so tracebacks, `inspect` and the places of recorded calls are the person's.
+The names live in `builtins`, so `globals()`, `locals()` and `dir()` look as they always do. A `while` gets a
+`with` around it because nothing else tells when it is left by `break`, `return` or an exception without
+adding a name to the person's scope; for a `for` loop the iterator tells it by being dropped. Comprehensions
+and `async for` are left alone.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, field
+from types import CodeType
+
+FOR, WHILE, TURN = "__gradcheck_for__", "__gradcheck_while__", "__gradcheck_turn__"
+
+
+@dataclass(frozen=True, slots=True)
+class LoopSite:
+    """One loop statement of the person's; `parent` is the loop around it in the same function, if any."""
+
+    loop: int
+    filename: str
+    line: int
+    end_line: int
+    function: str  # qualified name; "" at the top level
+    is_while: bool
+    parent: int | None
+
+
+@dataclass
+class LoopTable:
+    """All loop statements of one run, by the number their header passes on."""
+
+    sites: dict[int, LoopSite] = field(default_factory=dict)
+
+    def add(self, node: ast.For | ast.While, filename: str, function: str, parent: int | None) -> int:
+        loop = len(self.sites)
+        is_while = isinstance(node, ast.While)
+        end_line = node.end_lineno or node.lineno
+        self.sites[loop] = LoopSite(loop, filename, node.lineno, end_line, function, is_while, parent)
+        return loop
+
+
+def compile_watched(tree: ast.Module, filename: str, table: LoopTable, *, optimize: int = -1) -> CodeType:
+    """Compiles a module with its loop headers rewritten. `tree` is changed."""
+    _HeaderRewriter(filename, table).visit(tree)
+    return compile(tree, filename, "exec", dont_inherit=True, optimize=optimize)
+
+
+class _HeaderRewriter(ast.NodeTransformer):
+    def __init__(self, filename: str, table: LoopTable) -> None:
+        self._filename = filename
+        self._table = table
+        self._function = ""
+        self._loop: int | None = None
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        return self._enter_scope(node)
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
+        return self._enter_scope(node)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        return self._enter_scope(node)
+
+    def _enter_scope(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> ast.AST:
+        outer = self._function, self._loop
+        self._function = f"{self._function}.{node.name}" if self._function else node.name
+        self._loop = None
+        self.generic_visit(node)
+        self._function, self._loop = outer
+        return node
+
+    def visit_For(self, node: ast.For) -> ast.AST:
+        loop = self._enter_loop(node)
+        # The call takes the position of the iterable: an error raised by it points there, as it always did.
+        node.iter = _call(FOR, loop, node.iter, node.iter)
+        return node
+
+    def visit_While(self, node: ast.While) -> ast.AST:
+        loop = self._enter_loop(node)
+        # The turn is taken after the condition held, so that an iteration is announced only if it happens.
+        turn = _call(TURN, loop, None, node.test)
+        node.test = ast.copy_location(ast.BoolOp(ast.And(), [node.test, turn]), node.test)
+        scope = ast.withitem(_call(WHILE, loop, None, node.test), None)
+        return ast.copy_location(ast.With([scope], [node]), node.test)
+
+    def _enter_loop(self, node: ast.For | ast.While) -> int:
+        outer = self._loop
+        self._loop = loop = self._table.add(node, self._filename, self._function, outer)
+        self.generic_visit(node)
+        self._loop = outer
+        return loop
+
+
+def _call(name: str, loop: int, argument: ast.expr | None, at: ast.expr) -> ast.Call:
+    arguments = [ast.Constant(loop), *([argument] if argument else [])]
+    call = ast.Call(ast.Name(name, ast.Load()), arguments, [])
+    for node in (call, call.func, arguments[0]):
+        ast.copy_location(node, at)
+    return call

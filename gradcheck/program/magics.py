@@ -1,0 +1,114 @@
+"""Takes IPython's own syntax out of a cell and leaves every line and column of the rest where it was.
+
+IPython's transformer would turn a magic into a call that runs it, and may merge lines; here a magic becomes
+`pass` on the same line. A cell that is plain Python is never touched: no magic parses as Python.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from dataclasses import dataclass
+
+from gradcheck.program.scanner import logical_line_starts
+
+# Cell magics that only measure or redirect: their body is ordinary code of the notebook.
+_TRANSPARENT = {"time", "timeit", "capture", "prun", "memit", "mprun", "heat"}
+_CELL_MAGIC = re.compile(r"\s*%%([\w.]*)")
+_LINE = re.compile(r"(?P<indent>\s*)(?P<mark>[%!?])")
+_TIMED = re.compile(
+    r"(?P<indent>\s*)(?P<magic>%(?:time|timeit|prun)(?:\s+-\w+(?:\s*\d+)?)*\s)(?P<code>\s*\S.*)"
+)
+_ASSIGNED = re.compile(r"(?P<target>\s*[^=!%#'\"()]+?=\s*)(?P<mark>[%!])(?!=)")
+_HELP = re.compile(r"(?P<indent>\s*)[\w.\[\]*%]+\?{1,2}\s*(#.*)?$")
+_AUTOMAGIC = re.compile(r"(?P<indent>\s*)(pip|pip3|conda|mamba|apt|apt-get)\s+(install|uninstall)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedLine:
+    """A line that is not run as written; `cell` counts code cells from 1, or is None for a script."""
+
+    cell: int | None
+    line: int
+    text: str
+    reason: str
+
+
+def strip_magics(text: str, cell: int) -> tuple[str, list[SkippedLine]]:
+    """`text` as plain Python with the same lines and columns, and what was left out of it."""
+    if _parses(text):
+        return text, []
+    lines = text.split("\n")
+    skipped: list[SkippedLine] = []
+    first = _first_code_line(lines)
+    while first is not None and (magic := _CELL_MAGIC.match(lines[first])):
+        name = magic.group(1)
+        skipped.append(SkippedLine(cell, first + 1, lines[first].strip(), _cell_reason(name)))
+        if name not in _TRANSPARENT:
+            return "\n".join([""] * len(lines)), skipped
+        lines[first] = ""
+        first = _first_code_line(lines)
+    _strip_lines(lines, cell, skipped)
+    return "\n".join(lines), skipped
+
+
+def _strip_lines(lines: list[str], cell: int, skipped: list[SkippedLine]) -> None:
+    """Replaces magic lines in place. Only the first line of a statement can hold one: a `%` that opens the
+    second line of an expression is an operator."""
+    starts = logical_line_starts("\n".join(lines))
+    number = 0
+    while number < len(lines):
+        plain = _without_magic(lines[number]) if number in starts else None
+        if plain is None:
+            number += 1
+            continue
+        replacement, reason = plain
+        skipped.append(SkippedLine(cell, number + 1, lines[number].strip(), reason))
+        continued = lines[number].rstrip().endswith("\\")
+        lines[number] = replacement
+        number += 1
+        while continued and number < len(lines):
+            continued = lines[number].rstrip().endswith("\\")
+            lines[number] = ""
+            number += 1
+        starts = logical_line_starts("\n".join(lines))  # a quote in a shell line no longer counts
+
+
+def _without_magic(line: str) -> tuple[str, str] | None:
+    """What stands on the line instead, and why; None if there is no magic on it."""
+    if timed := _TIMED.match(line):
+        # `if 1:` takes the place of `%time `, so that the timed code keeps its columns.
+        plain = "if 1:".ljust(len(timed["magic"])) + timed["code"]
+        if _parses(plain):
+            return timed["indent"] + plain, "runs once, untimed"
+    if magic := _LINE.match(line):
+        reasons = {"%": "magics are not run", "!": "shell commands are not run", "?": "help is not shown"}
+        return magic["indent"] + "pass", reasons[magic["mark"]]
+    if help_line := _HELP.match(line):
+        return help_line["indent"] + "pass", "help is not shown"
+    if automagic := _AUTOMAGIC.match(line):
+        return automagic["indent"] + "pass", "shell commands are not run"
+    if assigned := _ASSIGNED.match(line):
+        empty = "[]" if assigned["mark"] == "!" else "None"
+        return assigned["target"] + empty, f"not run; the name is bound to {empty}"
+    return None
+
+
+def _cell_reason(name: str) -> str:
+    return "the cell runs once, without it" if name in _TRANSPARENT else "the whole cell is not run"
+
+
+def _first_code_line(lines: list[str]) -> int | None:
+    """Index of the first line that is not blank; a cell magic may only stand there."""
+    return next((i for i, line in enumerate(lines) if line.strip()), None)
+
+
+def _parses(text: str) -> bool:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they are shown when the cell is compiled
+        try:
+            ast.parse(text)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return False
+    return True

@@ -1,0 +1,48 @@
+"""The module a program runs as, made as Python itself makes it."""
+
+from __future__ import annotations
+
+import builtins
+import os
+import stat
+import sys
+from contextlib import suppress
+from importlib.machinery import SourceFileLoader
+from types import ModuleType
+
+from gradcheck.program.program import Program
+from gradcheck.program.target import TargetKind
+
+
+def new_module(program: Program) -> ModuleType:
+    """`__main__` for a script and a notebook. The file of `file.py::function` goes by its own name, so that
+    what stands under `if __name__ == "__main__"` does not run."""
+    kind, path = program.target.kind, program.target.path
+    if kind is TargetKind.FUNCTION and path is not None:
+        name = path.stem if path.stem not in sys.modules else f"{path.stem}_"
+        module = ModuleType(name)
+        sys.modules[name] = module  # dataclasses and pickle look their module up
+    else:
+        module = ModuleType("__main__")
+    vars(module).update(__builtins__=builtins, __annotations__={})
+    if path is not None and kind is not TargetKind.NOTEBOOK:  # a notebook has no __file__
+        vars(module).update(
+            __file__=str(path), __cached__=None, __package__=None,
+            __loader__=SourceFileLoader(module.__name__, str(path)),
+        )  # fmt: skip
+    return module
+
+
+def output_sizes() -> tuple[int | None, int | None]:
+    """How much has been written to standard output and error, where those are files."""
+    return _size(1), _size(2)
+
+
+def _size(descriptor: int) -> int | None:
+    with suppress(Exception):
+        (sys.stdout if descriptor == 1 else sys.stderr).flush()
+    try:
+        status = os.fstat(descriptor)
+    except OSError:
+        return None
+    return status.st_size if stat.S_ISREG(status.st_mode) else None

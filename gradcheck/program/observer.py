@@ -1,0 +1,37 @@
+"""What the program stage tells whoever watches the run. The recording stage implements it."""
+
+from __future__ import annotations
+
+from types import FrameType
+from typing import Protocol
+
+from gradcheck.program.source import SourceUnit
+
+
+class Observer(Protocol):
+    """Called by the runner while the person's code runs, in the thread and process that runs it."""
+
+    # Whether loop iterations are to be told. A loop reads it twice per iteration, which is all a loop costs
+    # while it is False. Switched on inside an iteration, it makes that iteration's end told although its
+    # beginning was not.
+    attention: bool
+
+    def start(self) -> None:
+        """The first unit is about to run."""
+
+    def stop(self) -> None:
+        """The last unit has ended, however it ended. Called once; must be idempotent."""
+
+    def unit_started(self, unit: SourceUnit) -> None:
+        """A cell (or the script) is about to run."""
+
+    def unit_finished(self, unit: SourceUnit, namespace: dict[str, object]) -> None:
+        """A cell (or the script) has ended; `namespace` is the program's `__main__` namespace."""
+
+    def iteration_started(self, loop: int, activation: int, index: int, frame: FrameType) -> None:
+        """Iteration `index` (from 0) of loop statement `loop` begins. `activation` tells runs of the same
+        loop apart; `frame` is the frame that holds the loop."""
+
+    def iteration_finished(self, loop: int, activation: int, index: int, frame: FrameType) -> bool:
+        """The iteration has ended. True: the loop is to end now, as if its iterator were exhausted."""
+        ...

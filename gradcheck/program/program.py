@@ -1,0 +1,117 @@
+"""Loads what a target names: read, cleaned of magics, compiled with watched loops; nothing has run yet."""
+
+from __future__ import annotations
+
+import linecache
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import CodeType
+
+from gradcheck.program.errors import ProgramError
+from gradcheck.program.loops import LoopTable, compile_watched
+from gradcheck.program.magics import SkippedLine, strip_magics
+from gradcheck.program.notebook import read_notebook
+from gradcheck.program.script import is_python_2, parse_module, read_source, syntax_error
+from gradcheck.program.source import SourceMap, SourceUnit, shown_path
+from gradcheck.program.target import Target, TargetKind
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A unit and its code; a cell that does not compile has its error instead, raised when its turn comes."""
+
+    unit: SourceUnit
+    code: CodeType | None
+    error: SyntaxError | None = None
+
+
+@dataclass
+class Program:
+    """Ready to run once. A callable has no pieces: its module is imported by the run."""
+
+    target: Target
+    directory: Path  # the current directory of the run
+    path_entry: Path  # what stands first on sys.path
+    pieces: list[Piece] = field(default_factory=list)
+    skipped: list[SkippedLine] = field(default_factory=list)
+    sources: SourceMap = field(default_factory=SourceMap)
+    loops: LoopTable = field(default_factory=LoopTable)
+
+    @property
+    def is_notebook(self) -> bool:
+        return self.target.kind is TargetKind.NOTEBOOK
+
+    def contains(self, text: str) -> bool:
+        """Whether the program's own text has `text` in it."""
+        return any(text in unit.text for unit in self.sources.units.values())
+
+
+def load(target: Target, cwd: str | None = None) -> Program:
+    """Raises ProgramError if the target cannot be read or, being a script, cannot be compiled."""
+    directory = _working_directory(cwd) or (target.path.parent if target.path else _current_directory())
+    program = Program(target, directory, target.path.parent if target.path else directory)
+    if target.kind is TargetKind.NOTEBOOK:
+        _load_cells(program)
+    elif target.path is not None:
+        _load_script(program, target.path)
+    return program
+
+
+def _load_cells(program: Program) -> None:
+    path = program.target.path
+    assert path is not None
+    notebook = read_notebook(path)
+    shown = shown_path(path)
+    for number, text in enumerate(notebook.cells, start=1):
+        plain, skipped = strip_magics(text, number)
+        program.skipped += skipped
+        unit = SourceUnit(f"{path}[cell {number}]", shown, text, number)
+        piece = _compile(program, unit, plain)
+        if piece.error and (notebook.python_2 or is_python_2(piece.error)):
+            problem = syntax_error(piece.error, f"{shown}[cell {number}]", text)
+            raise ProgramError(problem.message, "this notebook is Python 2: convert it", problem.excerpt)
+        program.pieces.append(piece)
+    errors = [piece for piece in program.pieces if piece.error]
+    if errors and all(piece.error or not piece.unit.text.strip() for piece in program.pieces):
+        first = errors[0]
+        assert first.error is not None
+        raise syntax_error(first.error, f"{shown}[cell {first.unit.cell}]", first.unit.text)
+
+
+def _load_script(program: Program, path: Path) -> None:
+    unit = SourceUnit(str(path), shown_path(path), read_source(path))
+    piece = _compile(program, unit, unit.text)
+    if piece.error:
+        raise syntax_error(piece.error, unit.file, unit.text)
+    program.pieces.append(piece)
+
+
+def _compile(program: Program, unit: SourceUnit, text: str) -> Piece:
+    program.sources.add(unit)
+    # For tracebacks and inspect.getsource; without a time stamp, so that linecache keeps it.
+    lines = unit.text.splitlines(keepends=True)
+    linecache.cache[unit.filename] = (len(unit.text), None, lines, unit.filename)
+    try:
+        tree = parse_module(text, unit.filename)
+        return Piece(unit, compile_watched(tree, unit.filename, program.loops))
+    except SyntaxError as error:
+        return Piece(unit, None, error)
+
+
+def _working_directory(cwd: str | None) -> Path | None:
+    if cwd is None:
+        return None
+    path = Path(cwd)
+    if not path.is_dir():
+        reason = "is not a directory" if path.exists() else "does not exist"
+        raise ProgramError(f"--cwd: `{cwd}` {reason}")
+    return path.resolve()
+
+
+def _current_directory() -> Path:
+    try:
+        return Path.cwd()
+    except OSError:
+        raise ProgramError(
+            "the current directory no longer exists", "change to another directory and run the command again"
+        ) from None

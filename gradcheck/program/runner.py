@@ -1,0 +1,198 @@
+"""Runs a loaded program once, undisturbed, with an observer told what happens.
+
+A notebook goes on after a cell that raises, as its user would; a script ends there, as Python would end it.
+What was observed until then counts either way.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from functools import partial
+from typing import Any
+
+from gradcheck import progress
+from gradcheck.program.data_files import DataFiles
+from gradcheck.program.entry import find_function, import_target_module
+from gradcheck.program.environment import Surroundings
+from gradcheck.program.errors import ProgramError
+from gradcheck.program.faults import describe, missing_file, person_location, person_traceback
+from gradcheck.program.imports import PersonFinder
+from gradcheck.program.loop_watch import LoopWatch
+from gradcheck.program.main_module import new_module, output_sizes
+from gradcheck.program.observer import Observer
+from gradcheck.program.outcome import Ending, RunOutcome
+from gradcheck.program.program import Piece, Program, load
+from gradcheck.program.source import SourceUnit
+from gradcheck.program.stand_ins import StandInFinder
+from gradcheck.program.target import TargetKind
+from gradcheck.program.time_limit import StillRunning, TimeLimit
+
+__all__ = ["Program", "RunOutcome", "load", "run"]
+
+_really_exit = os._exit
+
+
+def run(
+    program: Program,
+    observer: Observer,
+    *,
+    timeout_s: float = 120.0,
+    data: dict[str, str] | None = None,
+) -> RunOutcome:
+    """Runs `program` to its end, its time limit or the observer's wish.
+
+    Raises ProgramError if there is nothing to run (no such function, no such module); whatever the program
+    itself raises is told in the outcome.
+    """
+    return _Run(program, observer, timeout_s, data or {}).outcome_of_run()
+
+
+class _Run:
+    def __init__(self, program: Program, observer: Observer, timeout_s: float, data: dict[str, str]) -> None:
+        self._program = program
+        self._observer = observer
+        self._process = os.getpid()
+        self._outcome = RunOutcome(skipped=list(program.skipped))
+        self._module = new_module(program)
+        self._limit = TimeLimit(timeout_s, program.sources)
+        self._watch = LoopWatch(observer)
+        self._data = DataFiles(data)
+
+    def outcome_of_run(self) -> RunOutcome:
+        before = output_sizes()
+        progress.say(progress.Stage.RUNNING)
+        started = time.perf_counter()
+        try:
+            with ExitStack() as cleanup:
+                self._set_up(cleanup)
+                self._run_all()
+        finally:
+            self._leave_if_forked(1)
+            progress.say(progress.Stage.ANALYSING)
+        self._outcome.seconds = time.perf_counter() - started
+        after = output_sizes()
+        self._outcome.stdout_bytes, self._outcome.stderr_bytes = (
+            None if b is None or a is None else a - b for b, a in zip(before, after, strict=True)
+        )
+        for name in sorted(self._data.used):
+            self._note(f"`{name}` was not there: the file given by --data was read instead")
+        return self._outcome
+
+    def _set_up(self, cleanup: ExitStack) -> None:
+        surroundings = Surroundings(self._program, self._module)
+        people = PersonFinder(self._program.sources, self._program.loops)
+        stand_ins = StandInFinder(self._program.sources, self._note)
+        for enter, leave in (
+            (surroundings.enter, surroundings.leave),
+            (stand_ins.install, stand_ins.remove),
+            (people.install, people.remove),
+            (self._data.install, self._data.remove),
+            (self._watch.install, self._watch.turn_off),
+            (self._observer.start, self._observer.stop),
+        ):
+            cleanup.callback(leave)  # first: what is half set up is put back too
+            enter()
+        if self._program.contains("cuda") and "torch" in sys.modules:
+            from gradcheck.program.cuda import cuda_on_cpu  # imports torch, which not every observer does
+
+            mode = cuda_on_cpu(self._note)
+            if mode is not None:
+                cleanup.enter_context(mode)
+        self._limit.start()
+        cleanup.callback(self._limit.cancel)
+
+    def _run_all(self) -> None:
+        kind = self._program.target.kind
+        if kind is TargetKind.CALLABLE:
+            self._run_callable()
+        for piece in self._program.pieces:
+            if not self._run_unit(piece.unit, partial(self._execute, piece)):
+                return
+        if kind is TargetKind.FUNCTION:
+            function = find_function(self._program.target, self._module)
+            self._run_unit(self._program.pieces[0].unit, function)
+
+    def _run_callable(self) -> None:
+        target = self._program.target
+        unit = SourceUnit(f"<{target.module}>", target.module, "")
+
+        def import_and_keep() -> None:
+            self._module = import_target_module(target)
+
+        if self._run_unit(unit, import_and_keep):
+            function = find_function(target, self._module)
+            sources = self._program.sources
+            self._run_unit(sources.unit(self._module.__file__ or "") or unit, function)
+
+    def _execute(self, piece: Piece) -> None:
+        if piece.error is not None:
+            raise piece.error
+        assert piece.code is not None
+        exec(piece.code, vars(self._module))
+
+    def _run_unit(self, unit: SourceUnit, action: Callable[[], Any]) -> bool:
+        """Whether the run goes on with the next unit."""
+        self._observer.unit_started(unit)
+        try:
+            action()
+            self._leave_if_forked(0)
+            return True
+        except ProgramError:
+            raise
+        except StillRunning:
+            return self._ended(Ending.TIMEOUT)
+        except SystemExit as request:
+            self._leave_if_forked(request.code)
+            code = "" if request.code is None else repr(request.code)
+            self._outcome.explanation = f"the program called exit({code})"
+            self._outcome.ended_at = person_location(request, self._program.sources)
+            return self._ended(Ending.EXIT)
+        except BaseException as error:  # whatever a program may raise, KeyboardInterrupt among it
+            if os.getpid() != self._process:
+                traceback.print_exception(error)
+                self._leave_if_forked(1)
+            return self._failed(unit, error)
+        finally:
+            if os.getpid() == self._process:
+                self._observer.unit_finished(unit, vars(self._module))
+
+    def _failed(self, unit: SourceUnit, error: BaseException) -> bool:
+        outcome, program = self._outcome, self._program
+        fault = describe(error, unit, program.sources)
+        missing = missing_file(error, fault, program.skipped, program.directory)
+        if missing is not None:
+            outcome.missing.append(missing)
+        outcome.faults.append(fault)
+        with suppress(Exception):  # the program may have closed or replaced it
+            sys.stderr.write(person_traceback(error))
+        if program.is_notebook:
+            return True
+        outcome.explanation = f"the program raised {fault}"
+        outcome.ended_at = fault.location
+        return self._ended(Ending.EXCEPTION)
+
+    def _ended(self, ending: Ending) -> bool:
+        self._outcome.ended = ending
+        if ending is Ending.TIMEOUT:
+            self._outcome.ended_at = self._limit.location
+            where = f" at {self._limit.location}" if self._limit.location else ""
+            self._outcome.explanation = f"still running after {self._limit.seconds:g} s{where}"
+        return False
+
+    def _note(self, text: str) -> None:
+        if text not in self._outcome.notes:
+            self._outcome.notes.append(text)
+
+    def _leave_if_forked(self, status: object) -> None:
+        """A child that the program forked must end here, and not write a second report."""
+        if os.getpid() == self._process:
+            return
+        with suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        _really_exit(status if isinstance(status, int) else 0 if status is None else 1)

@@ -1,0 +1,82 @@
+"""Reads a Python file as Python would, and says in one line why it cannot."""
+
+from __future__ import annotations
+
+import ast
+import io
+import tokenize
+from pathlib import Path
+
+from gradcheck.program.errors import ProgramError
+from gradcheck.program.source import shown_path
+
+
+def read_source(path: Path) -> str:
+    """The text of a script, decoded by its coding cookie (PEP 263), newlines as `\\n`."""
+    return decode_source(read_bytes(path), path)
+
+
+def read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ProgramError(f"`{shown_path(path)}` cannot be read: {error.strerror}") from None
+
+
+def decode_source(raw: bytes, path: Path) -> str:
+    shown = shown_path(path)
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(raw).readline)
+        text = raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise ProgramError(
+            f"`{shown}` is not {error.encoding} text: byte 0x{raw[error.start]:02x} in line {line}",
+            "save it as UTF-8, or name its encoding in the first line: # -*- coding: latin-1 -*-",
+        ) from None
+    except SyntaxError as error:  # an unknown encoding, or bytes in the first two lines that are not UTF-8
+        raise ProgramError(
+            f"`{shown}` cannot be decoded: {error.msg}",
+            "save it as UTF-8, or name its encoding in the first line: # -*- coding: latin-1 -*-",
+        ) from None
+    if "\0" in text:
+        raise ProgramError(f"`{shown}` is not Python source: it contains null bytes")
+    return normalise_newlines(text)
+
+
+def normalise_newlines(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def parse_module(text: str, filename: str) -> ast.Module:
+    """`ast.parse`, with every way in which it refuses text as a SyntaxError."""
+    try:
+        return ast.parse(text, filename)
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise SyntaxError(f"this cannot be parsed: {error or type(error).__name__}") from None
+
+
+def is_python_2(error: SyntaxError) -> bool:
+    """Whether the error is what Python 3 says about Python 2."""
+    message = error.msg or ""
+    return message.startswith(
+        ("Missing parentheses in call to 'print'", "multiple exception types must be parenthesized")
+    )
+
+
+def syntax_error(error: SyntaxError, place: str, text: str) -> ProgramError:
+    """The person's line with a caret. `place` is the file, or the file and its cell."""
+    line = error.lineno or 1
+    lines = text.split("\n")
+    person_line = lines[line - 1] if line <= len(lines) else ""
+    start = max((error.offset or 1) - 1, 0)
+    width = 1
+    if error.end_lineno == error.lineno and error.end_offset and error.offset:
+        width = max(error.end_offset - error.offset, 1)
+    indent = person_line[:start]
+    gutter = f"{line} | "
+    # A tab stays a tab under the line, so that the caret stands where the eye expects it.
+    spaces = "".join(c if c == "\t" else " " for c in indent).ljust(start)
+    excerpt = f"{gutter}{person_line}\n{'| '.rjust(len(gutter))}{spaces}{'^' * width}"
+    hint = "this is Python 2; `2to3 -w FILE` converts it" if is_python_2(error) else ""
+    return ProgramError(f"{place}:{line}: {error.msg}", hint, excerpt)

@@ -1,0 +1,112 @@
+"""What the person typed: a notebook, a script, a function of a script, or a callable of a module."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from gradcheck.program.errors import ProgramError
+
+HOW_TARGETS_ARE_WRITTEN = (
+    "a target is notebook.ipynb, script.py, script.py::function or package.module:callable"
+)
+_DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
+
+
+class TargetKind(StrEnum):
+    NOTEBOOK = "notebook"
+    SCRIPT = "script"
+    FUNCTION = "function"  # of a script file
+    CALLABLE = "callable"  # of an importable module
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """`path` is set for everything but a callable, `module` only for a callable; `function` for both of those
+    that name one and may be dotted (`Trainer.step`)."""
+
+    text: str
+    kind: TargetKind
+    path: Path | None = None
+    module: str = ""
+    function: str = ""
+
+    @property
+    def stem(self) -> str:
+        """A file name for what is written about this target: `train`, `train-step`, `package.module-step`."""
+        base = self.path.stem if self.path else self.module
+        return f"{base}-{self.function}" if self.function else base
+
+
+def parse_target(text: str) -> Target:
+    """The target that `text` means. Files must exist; nothing is read or imported yet."""
+    if not text.strip() or "\0" in text:
+        raise ProgramError("the target is empty", HOW_TARGETS_ARE_WRITTEN)
+    file, separator, function = text.rpartition("::")
+    if separator and file:
+        return _function_of_file(text, file, function)
+    path = Path(text)
+    if path.suffix in (".py", ".ipynb") or path.exists():
+        return _whole_file(text, path)
+    module, separator, function = text.partition(":")
+    if separator:
+        return _callable(text, module, function)
+    if _DOTTED.fullmatch(text) and "." in text:
+        raise ProgramError(
+            f"`{text}` names a module but no callable in it",
+            f"write `{text}:function`, where function() performs one training step",
+        )
+    raise _no_such_file(path)
+
+
+def _whole_file(text: str, path: Path) -> Target:
+    _check_file(path)
+    kind = TargetKind.NOTEBOOK if path.suffix == ".ipynb" else TargetKind.SCRIPT
+    return Target(text, kind, path.resolve())
+
+
+def _function_of_file(text: str, file: str, function: str) -> Target:
+    path = Path(file)
+    _check_file(path)
+    if path.suffix == ".ipynb":
+        raise ProgramError(
+            f"`{text}` names a function of a notebook",
+            f"name the notebook alone, all its cells run: `{file}`",
+        )
+    if not _DOTTED.fullmatch(function):
+        raise ProgramError(f"`{function}` is not the name of a function", HOW_TARGETS_ARE_WRITTEN)
+    return Target(text, TargetKind.FUNCTION, path.resolve(), function=function)
+
+
+def _callable(text: str, module: str, function: str) -> Target:
+    if not _DOTTED.fullmatch(module) or not _DOTTED.fullmatch(function):
+        raise ProgramError(f"`{text}` is not a target", HOW_TARGETS_ARE_WRITTEN)
+    return Target(text, TargetKind.CALLABLE, module=module, function=function)
+
+
+def _check_file(path: Path) -> None:
+    try:
+        if path.is_dir():
+            raise ProgramError(f"`{path}` is a directory", "name the notebook or the script in it")
+        if not path.exists():
+            raise _no_such_file(path)
+    except OSError as error:
+        raise ProgramError(f"`{path}` cannot be read: {error.strerror}") from None
+    if path.suffix not in (".py", ".ipynb"):
+        raise ProgramError(
+            f"`{path}` is neither a notebook (.ipynb) nor a script (.py)", HOW_TARGETS_ARE_WRITTEN
+        )
+
+
+def _no_such_file(path: Path) -> ProgramError:
+    """With the closest name in the same folder, as a mistyped file is the usual cause."""
+    try:
+        neighbours = [p.name for p in path.parent.iterdir() if p.suffix in (".py", ".ipynb")]
+    except OSError:
+        neighbours = []
+    close = difflib.get_close_matches(path.name, neighbours, 1)
+    hint = f"did you mean `{path.parent / close[0]}`?" if close else HOW_TARGETS_ARE_WRITTEN
+    return ProgramError(f"`{path}` does not exist", hint)

@@ -1,0 +1,53 @@
+"""Names for tensors found by walking a namespace: what a person would type to reach each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import FunctionType, ModuleType
+from typing import Any
+
+import torch
+
+_MAX_ITEMS = 400
+_MAX_DEPTH = 5
+
+
+def tensors_of_namespace(namespace: dict[str, object]) -> Iterator[tuple[str, torch.Tensor, int]]:
+    """(name, tensor, identity of its owner) for every tensor reachable by names, items and attributes; the
+    shallowest name first, each tensor once."""
+    seen: set[int] = set()
+    level: list[tuple[str, Any, int]] = [
+        (name, value, 0) for name, value in list(namespace.items()) if not name.startswith("__")
+    ]
+    for depth in range(_MAX_DEPTH):
+        deeper: list[tuple[str, Any, int]] = []
+        for name, value, owner in level:
+            if isinstance(value, torch.Tensor):
+                if id(value) not in seen:
+                    seen.add(id(value))
+                    yield name, value, owner
+            elif id(value) not in seen and depth < _MAX_DEPTH - 1:
+                seen.add(id(value))
+                deeper.extend(_inside(name, value))
+        level = deeper
+
+
+def _inside(name: str, value: Any) -> Iterator[tuple[str, Any, int]]:
+    if isinstance(value, (list, tuple)):
+        if len(value) <= _MAX_ITEMS and not (value and isinstance(value[0], (str, int, float))):
+            for i, item in enumerate(value):
+                yield f"{name}[{i}]", item, id(value)
+    elif isinstance(value, dict):
+        if len(value) <= _MAX_ITEMS:
+            for key, item in list(value.items()):
+                if isinstance(key, (str, int)):
+                    yield f"{name}[{key!r}]", item, id(value)
+    elif not isinstance(value, (ModuleType, FunctionType, type, str, int, float, bool)):
+        attributes = getattr(value, "__dict__", None)
+        if isinstance(attributes, dict):
+            for key, item in list(attributes.items()):
+                if key in ("_parameters", "_buffers", "_modules") and isinstance(item, dict):
+                    for inner, thing in item.items():
+                        yield f"{name}.{inner}", thing, id(value)
+                elif not key.startswith("__"):
+                    yield f"{name}.{key}", item, id(value)

@@ -1,0 +1,153 @@
+"""Follows the person's loops: which of them train, which iterations to record, when to leave.
+
+A loop trains if an iteration of it holds a parameter update. It is left, as if its iterator were exhausted, once
+the iterations asked for are on the tape, and so are the loops around it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import FrameType
+from typing import Protocol
+
+from gradcheck.recording.tape import Mark, Recording
+from gradcheck.recording.updates import find_updates
+
+# A loop that has run this often without a training step is building data; its ops are not worth the memory.
+_THIN_AFTER_ITERATIONS = 5_000
+_MAX_ACTIVATIONS = 12  # of one training loop that are each recorded anew
+
+
+class Tape(Protocol):
+    recording: Recording
+    paused: bool
+    awake_since: int
+
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+    def flush_names(self, frame: FrameType) -> None: ...
+    def name_namespace(self, namespace: dict[str, object]) -> None: ...
+
+
+@dataclass(slots=True)
+class _Activation:
+    loop: int
+    first_op: int  # on the tape when the loop began
+    first_binding: int
+    start: int = 0  # on the tape when the current iteration began
+    start_binding: int = 0
+    steps_before: int = 0
+    thinning: bool = False
+
+
+class StepWatcher:
+    def __init__(self, tape: Tape, at: tuple[int, ...]) -> None:
+        self._tape = tape
+        self._at = tuple(sorted(set(at))) or (0,)
+        self._activations: dict[int, _Activation] = {}
+        self._iterations: dict[int, int] = {}  # iterations begun, per loop statement
+        self._trains: set[int] = set()
+        self._outstanding: dict[int, list[int]] = {}  # per training loop, the iterations still to record
+        self._completed: dict[int, int] = {}
+        self._steps = 0  # recorded steps so far
+        self._paused_by: int | None = None
+
+    def iteration_started(self, loop: int, activation: int, index: int, frame: FrameType) -> None:
+        number = self._iterations[loop] = self._iterations.get(loop, -1) + 1
+        if self._tape.paused and self._paused_by == loop and number in self._outstanding[loop]:
+            self._tape.resume()
+        recording = self._tape.recording
+        record = self._activations.get(activation)
+        if record is None:
+            record = self._activations[activation] = _Activation(
+                loop, len(recording.ops), len(recording.bindings)
+            )
+        record.start = len(recording.ops)
+        record.start_binding = len(recording.bindings)
+        record.steps_before = self._steps
+        if loop in self._trains and not self._tape.paused:
+            recording.marks.append(Mark(record.start, "step", number, loop))
+
+    def iteration_finished(self, loop: int, activation: int, index: int, frame: FrameType) -> bool:
+        if self._tape.paused:
+            return False
+        record = self._activations.get(activation)
+        if record is None:
+            # Its beginning was not told, because nothing had touched a tensor yet.
+            self._iterations.setdefault(loop, index)
+            since = self._tape.awake_since
+            record = self._activations[activation] = _Activation(loop, since, 0, since, 0)
+            record.first_binding = record.start_binding = len(self._tape.recording.bindings)
+        self._tape.flush_names(frame)
+        ops = self._tape.recording.ops
+        if self._steps > record.steps_before:
+            # A loop around a training loop: it ends when the inner one has nothing left to record.
+            return not any(self._outstanding.values())
+        if len(ops) == record.start:
+            return False
+        if not find_updates(ops, record.start):
+            self._thin(record, index)
+            return False
+        return self._step_finished(loop, record, frame)
+
+    def unit_finished(self) -> None:
+        """What was still to be recorded did not come; what follows is recorded again."""
+        self._activations.clear()
+        if self._tape.paused:
+            self._tape.resume()
+        for loop, numbers in self._outstanding.items():
+            if numbers:
+                self._tape.recording.notes.append(
+                    f"iteration {', '.join(map(str, numbers))} was asked for but the loop ran only "
+                    f"{self._iterations[loop] + 1} times"
+                )
+                numbers.clear()
+
+    def _step_finished(self, loop: int, record: _Activation, frame: FrameType) -> bool:
+        recording = self._tape.recording
+        number = self._iterations[loop]
+        if loop not in self._trains or not self._outstanding[loop]:
+            if loop not in self._trains:
+                recording.marks.append(Mark(record.start, "step", number, loop))
+            else:
+                self._completed[loop] = self._completed.get(loop, 0) + 1
+                if self._completed[loop] >= _MAX_ACTIVATIONS:
+                    self._drop(record.start, record.start_binding)
+                    return True
+            self._trains.add(loop)
+            self._outstanding[loop] = [n for n in self._at if n >= number] or [number]
+        outstanding = self._outstanding[loop]
+        self._tape.name_namespace({**frame.f_globals, **frame.f_locals})
+        recording.marks.append(Mark(len(recording.ops), "step-end", number, loop))
+        if number in outstanding:
+            outstanding.remove(number)
+            self._steps += 1
+        else:
+            self._drop(record.start, record.start_binding)
+        if outstanding and outstanding[0] > number + 1:
+            self._paused_by = loop
+            self._tape.pause()
+        elif outstanding:
+            self._tape.resume()
+        return not outstanding
+
+    def _thin(self, record: _Activation, index: int) -> None:
+        if index < _THIN_AFTER_ITERATIONS:
+            return
+        if not record.thinning:
+            record.thinning = True
+            self._drop(record.first_op, record.first_binding)
+        else:
+            self._drop(record.start, record.start_binding)
+
+    def _drop(self, first_op: int, first_binding: int) -> None:
+        """Take the end of the tape away; what it made is, from now on, simply there."""
+        recording = self._tape.recording
+        for op in recording.ops[first_op:]:
+            for value in (*op.outputs, *op.mutated):
+                for touched in (value, value.root):
+                    touched.producer = None
+                    touched.data = None
+        del recording.ops[first_op:]
+        del recording.bindings[first_binding:]
+        recording.marks[:] = [m for m in recording.marks if m.when <= first_op]

@@ -1,0 +1,172 @@
+"""The tape: what one run did to tensors, as plain records.
+
+Nothing here runs anything. An `Op` is one call; a `Value` stands for one tensor object of the person's
+program, wherever it appears among arguments and results; a `Binding` says which name held which value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from types import CodeType
+from typing import Any, Optional
+
+import torch
+
+
+class Kind(Enum):
+    """How a call is to be treated, decided once per function."""
+
+    IGNORE = auto()  # asks a question (shape, is_leaf): no tensor comes out of it
+    CREATE = auto()  # makes a tensor of Python or NumPy numbers
+    PURE = auto()  # result depends on the arguments alone
+    MUTATE = auto()  # changes its first argument in place
+    RANDOM = auto()  # draws from the random stream
+    RANDOM_MUTATE = auto()  # fills its first argument with draws
+    DROPOUT = auto()  # draws a mask and applies it to a value that has a gradient
+    ESCAPE = auto()  # hands the numbers to Python or NumPy
+    BACKWARD = auto()  # autograd's own backward pass
+    GRAD_READ = auto()  # p.grad
+    GRAD_WRITE = auto()  # p.grad = g
+    DATA_WRITE = auto()  # p.data = t
+
+
+class Value:
+    """One tensor object. `root` is the value whose storage it shares (itself if none).
+
+    `data` is set for a leaf: a tensor whose making was not recorded, or that came from a random draw; it is
+    the tensor as it was when the recording first met it. `birth` is the number of ops on the tape at that time.
+    """
+
+    __slots__ = ("autograd_of", "birth", "data", "producer", "requires_grad", "root", "shape")
+
+    def __init__(self, producer: Optional[Op], birth: int, shape: tuple[int, ...]) -> None:
+        self.producer = producer
+        self.birth = birth
+        self.shape = shape
+        self.root: Value = self
+        self.data: torch.Tensor | None = None
+        self.requires_grad = False
+        self.autograd_of: Value | None = None  # set if autograd put it into that value's .grad
+
+    @property
+    def is_leaf(self) -> bool:
+        return self.producer is None or self.data is not None
+
+
+class Number:
+    """A Python number among the arguments that was read out of a tensor (`loss.item()`): as it was then, and
+    the value it came from, so that a replay can read it anew."""
+
+    __slots__ = ("source", "was")
+
+    def __init__(self, was: float, source: Value) -> None:
+        self.was = was
+        self.source = source
+
+
+class Op:
+    """One recorded call. Tensors among `args`, `kwargs` and `out` are replaced by their `Value`s."""
+
+    __slots__ = ("args", "code", "extra", "func", "grad_enabled", "index", "kind", "kwargs", "lasti", "out", "scope")
+
+    def __init__(
+        self, index: int, func: Callable[..., Any], kind: Kind, args: Any, kwargs: Any, code: CodeType, lasti: int
+    ) -> None:
+        self.index = index
+        self.func = func
+        self.kind = kind
+        self.args = args
+        self.kwargs = kwargs
+        self.code = code
+        self.lasti = lasti
+        self.out: Any = None
+        self.extra: Any = None  # random state of a dropout, result of an in-place draw, number of an escape
+        self.scope = 0  # which activation of which frame made the call
+        self.grad_enabled = True
+
+    @property
+    def name(self) -> str:
+        return function_name(self.func)
+
+    @property
+    def inputs(self) -> list[Value]:
+        return list(values_in((self.args, self.kwargs)))
+
+    @property
+    def outputs(self) -> list[Value]:
+        return list(values_in(self.out))
+
+    @property
+    def mutated(self) -> list[Value]:
+        """The values this call changes in place."""
+        if self.kind is Kind.DATA_WRITE:
+            return list(values_in(self.args[0]))
+        if self.kind in (Kind.MUTATE, Kind.RANDOM_MUTATE):
+            out = self.kwargs.get("out") if self.kwargs else None
+            if out is not None:
+                return list(values_in(out))
+            return list(values_in(self.args[0])) if self.args else []
+        return []
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """After `when` ops, `name` (as written: `dW1`, `self.dW`, `grads['W1']`) held `value`."""
+
+    name: str
+    value: Value
+    when: int
+    scope: int
+    code: CodeType | None
+    line: int
+    alias: bool  # a parameter or loop variable: another name for what exists already
+    owner: int = 0  # identity of the object an attribute or item belongs to
+    of: Value | None = None  # that object, if it is a tensor: what `x.g = ...` was set on
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A boundary on the tape: the start of a unit or of a recorded training iteration."""
+
+    when: int
+    what: str  # "unit" or "step" or "step-end"
+    number: int  # cell number, or number of the training iteration
+    loop: int = -1
+
+
+@dataclass
+class Recording:
+    """Everything one run left behind."""
+
+    ops: list[Op] = field(default_factory=list)
+    bindings: list[Binding] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+    unfinished: list[Binding] = field(default_factory=list)
+    nones: list[tuple[str, CodeType, int, int]] = field(default_factory=list)  # names bound to None
+    notes: list[str] = field(default_factory=list)
+
+
+def values_in(thing: Any) -> Iterator[Value]:
+    """All values inside nested tuples, lists, dicts and slices."""
+    if isinstance(thing, Value):
+        yield thing
+    elif isinstance(thing, Number):
+        yield thing.source
+    elif isinstance(thing, (tuple, list)):
+        for item in thing:
+            yield from values_in(item)
+    elif isinstance(thing, dict):
+        for item in thing.values():
+            yield from values_in(item)
+    elif isinstance(thing, slice):
+        yield from values_in((thing.start, thing.stop, thing.step))
+
+
+def function_name(func: Callable[..., Any]) -> str:
+    """`add`, `__setitem__`; for a property read or write the property: `T`, `data`."""
+    name = getattr(func, "__name__", "")
+    if name in ("__get__", "__set__"):
+        return getattr(getattr(func, "__self__", None), "__name__", name)
+    return name

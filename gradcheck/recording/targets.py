@@ -1,0 +1,186 @@
+"""Which names a statement binds, read from the source, and what they hold, read from the frame.
+
+Only plain reads are made: names, entries of `__dict__`, items of lists and dicts. No property, descriptor or
+user-defined `__getitem__` of the person's is ever run by looking.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+import torch
+
+MISSING = object()
+_GROWING_METHODS = {"append", "insert", "extend", "appendleft", "extendleft", "update", "setdefault", "add"}
+_MAX_ITEMS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One place a statement writes to. `alias`: a loop variable, which names something that exists already."""
+
+    text: str
+    node: ast.expr
+    alias: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A tensor (or None) found under a name; `owner` is the identity of the object it is an item of."""
+
+    name: str
+    value: torch.Tensor | None
+    owner: int = 0
+
+
+def targets_by_line(text: str) -> dict[int, tuple[Target, ...]]:
+    """For every line of `text`, the targets of the simple statements (and loop headers) that cover it."""
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return {}
+    found: dict[int, list[Target]] = {}
+    for node in ast.walk(tree):
+        targets = tuple(_targets_of(node))
+        if not targets:
+            continue
+        first, last = node.lineno, node.end_lineno or node.lineno  # type: ignore[attr-defined]
+        if isinstance(node, (ast.For, ast.With)):
+            last = max(node.body[0].lineno - 1, first)
+        for line in range(first, last + 1):
+            found.setdefault(line, []).extend(targets)
+    return {line: tuple(targets) for line, targets in found.items()}
+
+
+def _targets_of(node: ast.AST) -> Iterator[Target]:
+    if isinstance(node, ast.Assign):
+        for target in node.targets:
+            yield from _flatten(target)
+    elif isinstance(node, (ast.AugAssign, ast.AnnAssign)):
+        yield from _flatten(node.target)
+    elif isinstance(node, ast.For):
+        for loop_variable in _flatten(node.target):
+            yield Target(loop_variable.text, loop_variable.node, alias=True)
+    elif isinstance(node, ast.With):
+        for item in node.items:
+            if item.optional_vars is not None:
+                yield from _flatten(item.optional_vars)
+    elif isinstance(node, ast.NamedExpr):
+        yield from _flatten(node.target)
+    elif (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Call)
+        and isinstance(node.value.func, ast.Attribute)
+        and node.value.func.attr in _GROWING_METHODS
+    ):
+        yield from _flatten(node.value.func.value)
+
+
+def _flatten(node: ast.expr) -> Iterator[Target]:
+    if isinstance(node, (ast.Tuple, ast.List)):
+        for item in node.elts:
+            yield from _flatten(item)
+    elif isinstance(node, ast.Starred):
+        yield from _flatten(node.value)
+    elif isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)):
+        yield Target(ast.unparse(node), node)
+
+
+def held_by(target: Target, frame: FrameType) -> Iterator[Held]:
+    """The tensors a target holds now; those of a list, tuple or dict under `name[0]`, `name['W1']`."""
+    value, owner = _read(target.node, frame)
+    if value is None:
+        yield Held(target.text, None, owner)
+    elif value is not MISSING:
+        yield from tensors_in(target.text, value, owner)
+
+
+def tensors_in(name: str, value: Any, owner: int = 0, depth: int = 2) -> Iterator[Held]:
+    if isinstance(value, torch.Tensor):
+        yield Held(name, value, owner)
+    elif depth and isinstance(value, (list, tuple)):
+        for i, item in enumerate(value[:_MAX_ITEMS]):
+            yield from tensors_in(f"{name}[{i}]", item, id(value), depth - 1)
+    elif depth and isinstance(value, dict):
+        for key in list(value)[:_MAX_ITEMS]:
+            if isinstance(key, (str, int)):
+                yield from tensors_in(f"{name}[{key!r}]", value[key], id(value), depth - 1)
+
+
+def _read(node: ast.expr, frame: FrameType) -> tuple[Any, int]:
+    """What `node` evaluates to by plain reads, and the identity of the object it was read from."""
+    if isinstance(node, ast.Name):
+        return _read_name(node.id, frame), 0
+    if isinstance(node, ast.Attribute):
+        base, _ = _read(node.value, frame)
+        return _read_attribute(base, node.attr), id(base)
+    if isinstance(node, ast.Subscript):
+        base, _ = _read(node.value, frame)
+        if type(base) not in (list, dict, tuple):
+            # An item of a tensor, or of a class of the person's: what changed is the container itself.
+            return (base, 0) if isinstance(base, torch.Tensor) else (MISSING, 0)
+        key = _read_key(node.slice, frame)
+        try:
+            return base[key], id(base)
+        except Exception:
+            return MISSING, 0
+    return MISSING, 0
+
+
+def _read_name(name: str, frame: FrameType) -> Any:
+    found = frame.f_locals.get(name, MISSING)
+    return frame.f_globals.get(name, MISSING) if found is MISSING else found
+
+
+def _read_attribute(base: Any, name: str) -> Any:
+    if base is MISSING:
+        return MISSING
+    if isinstance(base, torch.Tensor) and name in ("grad", "data"):
+        return base.grad if name == "grad" else base
+    for holder in (base, type(base)) if not isinstance(base, type) else (base,):
+        attributes = getattr(holder, "__dict__", None)
+        if attributes is None:
+            continue
+        if name in attributes:
+            return attributes[name]
+        if "_parameters" in attributes and name in attributes["_parameters"]:
+            return attributes["_parameters"][name]
+    return MISSING
+
+
+def _read_key(node: ast.expr, frame: FrameType) -> Any:
+    if isinstance(node, ast.Constant):
+        return node.value
+    if isinstance(node, ast.Name):
+        return _read_name(node.id, frame)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        key = _read_key(node.operand, frame)
+        return -key if isinstance(key, int) else MISSING
+    if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub)):
+        left, right = _read_key(node.left, frame), _read_key(node.right, frame)
+        same = isinstance(left, (int, str)) and type(left) is type(right)
+        if same and isinstance(node.op, ast.Add):
+            return left + right
+        if same and isinstance(left, int):
+            return left - right
+        return MISSING
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "str" and node.args:
+        key = _read_key(node.args[0], frame)
+        return str(key) if isinstance(key, int) else MISSING
+    if isinstance(node, ast.JoinedStr):
+        parts = [
+            p.value if isinstance(p, ast.Constant) else _read_key(p.value, frame)
+            for p in node.values
+            if isinstance(p, (ast.Constant, ast.FormattedValue))
+        ]
+        return MISSING if any(p is MISSING for p in parts) else "".join(str(p) for p in parts)
+    if isinstance(node, ast.Attribute):
+        return _read_attribute(_read(node.value, frame)[0], node.attr)
+    if isinstance(node, ast.Tuple):
+        keys = tuple(_read_key(item, frame) for item in node.elts)
+        return MISSING if MISSING in keys else keys
+    return MISSING

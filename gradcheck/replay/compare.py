@@ -1,0 +1,107 @@
+"""Comparing gradients: distances, tolerances from measured noise, and finding equals among many values.
+
+All norms are Euclidean over all elements, in float64.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import torch
+
+from gradcheck.recording.tape import Value
+from gradcheck.replay.verdict import WorstElement
+
+# In float64 a right gradient agrees to about 1e-15 times the conditioning of the program; the smallest real
+# faults seen (a misplaced eps) differ by 7e-6. The tolerance lies between, on both scales.
+RELATIVE_TOLERANCE = 1e-8
+# float64 rounding is 2e-9 of float32 rounding, so an error above this share of the *measured* float32 noise is no
+# rounding error.
+NOISE_SHARE = 1e-3
+# For values that came into the step as float32 numbers (through NumPy, say), a replay cannot be better than this.
+FLOAT32_TOLERANCE = 2e-5
+
+
+def norm(tensor: torch.Tensor) -> float:
+    return float(torch.linalg.vector_norm(tensor.detach().double().reshape(-1))) if tensor.numel() else 0.0
+
+
+def distance(left: torch.Tensor, right: torch.Tensor) -> float:
+    return norm(left.detach().reshape(-1) - right.detach().reshape(-1))
+
+
+def relative(error: float, left: float, right: float) -> float:
+    """||a - b|| / max(||a||, ||b||); 0 where both are 0."""
+    scale = max(left, right)
+    if error == 0:
+        return 0.0
+    return error / scale if scale > 0 else math.inf
+
+
+def same_but_for_ones(left: Iterable[int], right: Iterable[int]) -> bool:
+    """Whether two shapes differ only in dimensions of size one."""
+    return [n for n in left if n != 1] == [n for n in right if n != 1]
+
+
+def cosine(left: torch.Tensor, right: torch.Tensor) -> float | None:
+    a, b = left.detach().double().reshape(-1), right.detach().double().reshape(-1)
+    scale = norm(a) * norm(b)
+    return float(torch.dot(a, b)) / scale if scale > 0 and math.isfinite(scale) else None
+
+
+def worst_element(found: torch.Tensor, expected: torch.Tensor) -> WorstElement | None:
+    if found.numel() == 0 or found.numel() != expected.numel():
+        return None
+    expected = expected.detach().reshape(found.shape)
+    position = int(torch.argmax((found.detach() - expected).abs().reshape(-1)))
+    index = tuple(int(i) for i in np.unravel_index(position, tuple(found.shape)))
+    return WorstElement(index, float(expected.reshape(-1)[position]), float(found.reshape(-1)[position]))
+
+
+def mismatched_elements(found: torch.Tensor, expected: torch.Tensor, share: float = 1e-6) -> int:
+    """How many elements differ by more than `share` of the largest expected magnitude."""
+    expected = expected.detach().reshape(found.shape)
+    scale = float(expected.abs().max()) if expected.numel() else 0.0
+    return int(((found.detach() - expected).abs() > share * scale).sum())
+
+
+class Fingerprints:
+    """Finds, among many gradients, those equal to a given one without comparing with each in full: equal tensors
+    have equal products with one fixed random vector."""
+
+    def __init__(self, gradients: Mapping[Value, torch.Tensor]) -> None:
+        self._gradients = gradients
+        self._by_size: dict[int, list[tuple[Value, float, float]]] = defaultdict(list)
+        for value, gradient in gradients.items():
+            self._by_size[gradient.numel()].append((value, _product(gradient), norm(gradient)))
+
+    def equals(self, gradient: torch.Tensor, tolerance: float, *, reshaped: bool = False) -> list[Value]:
+        """The values whose gradient lies within `tolerance` (absolute) of `gradient`, in the order given."""
+        product, size = _product(gradient), norm(gradient)
+        found = []
+        for value, other_product, other_size in self._by_size.get(gradient.numel(), ()):
+            if abs(size - other_size) > tolerance or abs(product - other_product) > 6 * tolerance:
+                continue
+            other = self._gradients[value]
+            fits = same_but_for_ones(other.shape, gradient.shape) if reshaped else other.shape == gradient.shape
+            if fits and distance(gradient, other) <= tolerance:
+                found.append(value)
+        return found
+
+
+_probe: dict[int, torch.Tensor] = {}
+
+
+def _product(gradient: torch.Tensor) -> float:
+    flat = gradient.detach().double().reshape(-1)
+    vector = _probe.get(flat.numel())
+    if vector is None:
+        generator = torch.Generator().manual_seed(0x9E3779B9 + flat.numel())
+        vector = torch.rand(flat.numel(), dtype=torch.float64, generator=generator) * 2 - 1
+        if len(_probe) > 256:
+            _probe.clear()
+        _probe[flat.numel()] = vector
+    return float(torch.dot(flat, vector))

@@ -1,0 +1,245 @@
+"""Runs recorded ops again, in another precision.
+
+A replay keeps one tensor per recorded `Value` and makes the same calls on them, in the same order, so views stay
+views and in-place changes reach everything they reached. What a call draws at random, and what came from
+outside, stays as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from gradcheck.recording.tape import Kind, Number, Op, Value
+
+_FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
+_COMPLEX_OF = {torch.float32: torch.complex64, torch.float64: torch.complex128}
+_CASTS = {"float", "half", "double", "bfloat16"}
+_SELECTS = {"__getitem__", "getitem", "index_select", "select", "narrow"}
+# Above this many elements a leaf that is only selected from is not converted whole.
+_LARGE = 100_000
+
+
+class ReplayError(Exception):
+    """An op could not be replayed; the message says which and why."""
+
+
+@contextmanager
+def default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+class Replay:
+    """`dtype` replaces every floating dtype. `overrides` replaces the value of some `Value`s as soon as they are
+    made. `differentiable` leaves are given `requires_grad`."""
+
+    def __init__(
+        self,
+        dtype: torch.dtype,
+        *,
+        overrides: dict[Value, torch.Tensor] | None = None,
+        mutated: set[Value] | None = None,
+        differentiate: bool = False,
+        autograd_truth: dict[Value, torch.Tensor] | None = None,
+        start_from: dict[Value, torch.Tensor] | None = None,
+    ) -> None:
+        self.dtype = dtype
+        self.env: dict[Value, torch.Tensor] = {}
+        self.broken: dict[Value, str] = {}
+        self._overrides = overrides or {}
+        self._mutated = mutated if mutated is not None else set()
+        self._differentiate = differentiate
+        self._autograd_truth = autograd_truth or {}
+        self._start_from = start_from or {}
+
+    def tensor(self, value: Value) -> torch.Tensor:
+        """The replayed tensor of `value`, made from the recorded leaf at first use."""
+        found = self.env.get(value)
+        if found is not None:
+            return found
+        if value in self.broken:
+            raise ReplayError(self.broken[value])
+        start = self._start_from.get(value)
+        if start is None:
+            if value.autograd_of is not None and value.autograd_of in self._autograd_truth:
+                start = self._autograd_truth[value.autograd_of]
+            else:
+                start = value.data
+        if start is None:
+            raise ReplayError("a value whose making was not recorded")
+        return self._place_leaf(value, start)
+
+    def _place_leaf(self, value: Value, start: torch.Tensor) -> torch.Tensor:
+        made = self._convert(start)
+        if made is start or made.data_ptr() == start.data_ptr():
+            made = made.detach().clone() if value.root in self._mutated or self._differentiate else made.detach()
+        if value in self._overrides:
+            made = self._overrides[value].detach().to(self.dtype, copy=True)
+        if self._differentiate and made.is_floating_point():
+            made = made.detach().requires_grad_()
+            if value.root in self._mutated:
+                made = made.clone()  # autograd refuses to change a leaf in place
+        self.env[value] = made
+        return made
+
+    def _convert(self, tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.device.type != "cpu":
+            tensor = tensor.cpu()
+        if tensor.is_sparse:
+            tensor = tensor.to_dense()
+        if tensor.is_floating_point():
+            return tensor.to(self.dtype)
+        if tensor.is_complex():
+            return tensor.to(_COMPLEX_OF.get(self.dtype, torch.complex128))
+        return tensor
+
+    def run(self, ops: Iterable[Op]) -> None:
+        for op in ops:
+            self.step(op)
+
+    def step(self, op: Op) -> None:
+        """Replay one op; a failure marks its results as broken, with the reason."""
+        try:
+            with default_dtype(self.dtype):
+                self._step(op)
+        except ReplayError as error:
+            self._break(op, str(error))
+        except Exception as error:
+            first = str(error).strip().splitlines()[:1]
+            self._break(op, f"`{op.name}` cannot be replayed in float64: {first[0] if first else type(error).__name__}")
+
+    def _break(self, op: Op, reason: str) -> None:
+        for value in (*op.outputs, *op.mutated):
+            self.broken[value] = reason
+            self.env.pop(value, None)
+
+    def _step(self, op: Op) -> None:
+        kind = op.kind
+        if kind in (Kind.ESCAPE, Kind.BACKWARD, Kind.GRAD_WRITE, Kind.GRAD_READ, Kind.RANDOM):
+            if kind is Kind.RANDOM:
+                for value in op.outputs:
+                    self.tensor(value)
+            return
+        if kind is Kind.RANDOM_MUTATE:
+            target = self.tensor(op.args[0])
+            with torch.no_grad():
+                target.copy_(self._convert(op.extra))
+            self._set(op.out, target)
+            return
+        if kind is Kind.DATA_WRITE:
+            self.tensor(op.args[0]).data = self.tensor(op.args[1]).data
+            return
+        inputs = op.inputs
+        if kind in (Kind.PURE, Kind.CREATE) and isinstance(op.out, Value) and any(op.out is v for v in inputs):
+            return  # handed back the very tensor it was given
+        if kind is Kind.PURE and self._selects_from_large_leaf(op):
+            self._set(op.out, self._convert(op.func(op.args[0].data, *self._decode(op.args[1:]))))
+            return
+        args = self._decode(op.args)
+        kwargs = self._decode(op.kwargs) if op.kwargs else {}
+        if kind is Kind.DROPOUT:
+            result = self._dropout(op, args, kwargs)
+        else:
+            result = self._call(op, args, kwargs)
+        self._set(op.out, result)
+
+    def _call(self, op: Op, args: Any, kwargs: dict[str, Any]) -> Any:
+        name = op.name
+        if name in _CASTS and len(args) == 1 and isinstance(args[0], torch.Tensor):
+            return args[0].to(self.dtype)
+        if name in ("cuda", "cpu", "xpu", "mps") and args and isinstance(args[0], torch.Tensor):
+            return args[0]
+        return op.func(*args, **kwargs)
+
+    def _selects_from_large_leaf(self, op: Op) -> bool:
+        if op.name not in _SELECTS or not op.args or not isinstance(op.args[0], Value):
+            return False
+        source = op.args[0]
+        return (
+            source.data is not None
+            and source not in self.env
+            and source not in self._start_from
+            and source not in self._overrides
+            and source.data.numel() > _LARGE
+            and not source.requires_grad
+            and source.root not in self._mutated
+            and not op.kwargs
+            and isinstance(op.out, Value)
+            and source.data.numel() > 8 * max(1, _numel(op.out.shape))
+        )
+
+    def _dropout(self, op: Op, args: Any, kwargs: dict[str, Any]) -> Any:
+        """The recorded mask, drawn again from the recorded random state on ones of the recorded shape."""
+        if op.name in ("alpha_dropout", "feature_alpha_dropout", "native_dropout"):
+            raise ReplayError(f"`{op.name}` cannot be replayed: its mask is not known")
+        source, rest = args[0], args[1:]
+        now = torch.get_rng_state()
+        try:
+            torch.set_rng_state(op.extra)
+            plain = {k: v for k, v in kwargs.items() if k not in ("inplace", "input")}
+            with torch.no_grad():
+                ones = torch.ones(source.shape, dtype=torch.float32)
+                mask = op.func(ones, *rest[:2], **plain)
+        finally:
+            torch.set_rng_state(now)
+        return source * mask.to(source.dtype)
+
+    def _decode(self, thing: Any) -> Any:
+        if isinstance(thing, Value):
+            return self.tensor(thing)
+        if isinstance(thing, Number):
+            if thing.source in self.env:
+                return float(self.env[thing.source].detach())
+            return thing.was
+        kind = type(thing)
+        if kind is tuple or kind is list:
+            return kind([self._decode(x) for x in thing])
+        if kind is dict:
+            return {key: self._decode(x) for key, x in thing.items()}
+        if kind is slice:
+            return slice(self._decode(thing.start), self._decode(thing.stop), self._decode(thing.step))
+        if isinstance(thing, torch.dtype):
+            if thing in _FLOATS:
+                return self.dtype
+            return _COMPLEX_OF.get(self.dtype, thing) if thing.is_complex else thing
+        if isinstance(thing, torch.device) or (isinstance(thing, str) and thing.split(":")[0] in _DEVICES):
+            return torch.device("cpu")
+        if isinstance(thing, str) and thing in _TYPE_NAMES:
+            return self.dtype
+        if isinstance(thing, type) and thing.__name__ in _TYPE_CLASSES:
+            return self.dtype
+        return thing
+
+    def _set(self, out: Any, result: Any) -> None:
+        if isinstance(out, Value):
+            if isinstance(result, torch.Tensor):
+                if out in self._overrides and out not in self.env:
+                    result = self._overrides[out].detach().to(self.dtype, copy=True)
+                    if self._differentiate and result.is_floating_point():
+                        result = result.requires_grad_()
+                        if out.root in self._mutated:
+                            result = result.clone()
+                self.env[out] = result
+        elif isinstance(out, tuple) and isinstance(result, (tuple, list)):
+            for o, r in zip(out, result, strict=False):
+                self._set(o, r)
+
+
+_DEVICES = {"cuda", "mps", "xpu"}
+_TYPE_NAMES = {"torch.FloatTensor", "torch.DoubleTensor", "torch.HalfTensor", "torch.cuda.FloatTensor"}
+_TYPE_CLASSES = {"FloatTensor", "DoubleTensor", "HalfTensor", "BFloat16Tensor"}
+
+
+def _numel(shape: tuple[int, ...]) -> int:
+    count = 1
+    for size in shape:
+        count *= size
+    return count

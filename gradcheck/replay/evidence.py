@@ -1,0 +1,191 @@
+"""What a gradient was meant to be the gradient of: the evidence of names, attributes, updates and the person's word."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+
+from gradcheck.recording.tape import Value
+from gradcheck.replay.compare import distance, same_but_for_ones
+from gradcheck.replay.gradient_names import Form, name_affinity, parse
+from gradcheck.replay.names import NameIndex
+from gradcheck.replay.passes import Candidate, PassPlan
+
+if TYPE_CHECKING:
+    from gradcheck.replay.judge import Judged
+
+_GOOD_AFFINITY = 0.6
+
+
+@dataclass(slots=True)
+class Proposal:
+    value: Value
+    evidence: str
+    certain: bool = False
+    alternatives: list[Value] = field(default_factory=list)
+
+
+class Partners:
+    """`told` maps a gradient's name to the forward name the person gave for it (`--pair d_A=A_1`)."""
+
+    def __init__(self, plan: PassPlan, names: NameIndex, told: Mapping[str, str]) -> None:
+        self._plan = plan
+        self._names = names
+        self._told = told
+        self._forward: list[Value] = []
+        seen: set[Value] = set()
+        for op in plan.forward_ops:
+            for value in (*op.inputs, *op.outputs):
+                if value not in seen:
+                    seen.add(value)
+                    self._forward.append(value)
+        self._order = {value: i for i, value in enumerate(self._forward)}
+        self._forward_names = {value: names.forward_names(value) for value in self._forward}
+        self._affinities: dict[tuple[int, Value], float] = {}
+
+    def shown(self, value: Value) -> str:
+        return self._names.shown(value)
+
+    def named(self, candidate: Candidate) -> bool:
+        """Whether anything but its numbers says that this is a gradient."""
+        return candidate.of is not None or self.propose_by_name(candidate) is not None or bool(self._told_value(candidate))
+
+    def score(self, candidate: Candidate, value: Value) -> float:
+        told = self._told_value(candidate)
+        if told and value in told:
+            return 3.0
+        if candidate.of is not None and candidate.of.root is value.root:
+            return 2.0
+        return self._affinity(candidate, value)
+
+    def choose(
+        self, candidate: Candidate, equal: list[Value], paired: Mapping[Value, Judged]
+    ) -> tuple[Value, str]:
+        """Among values that have the very gradient found: the one meant."""
+
+        def rank(value: Value) -> tuple[float, bool, bool, int]:
+            return (
+                self.score(candidate, value),
+                bool(self._forward_names.get(value)),
+                value not in paired,
+                self._order.get(value, -1),
+            )
+
+        chosen = max(equal, key=rank)
+        evidence = "it equals the true gradient of this"
+        if self.score(candidate, chosen) >= _GOOD_AFFINITY:
+            evidence = "its name and its numbers agree" if self.score(candidate, chosen) <= 1 else "its use and its numbers agree"
+        return chosen, evidence
+
+    def propose(
+        self,
+        candidate: Candidate,
+        found: torch.Tensor,
+        paired: Mapping[Value, Judged],
+        truth: Mapping[Value, torch.Tensor],
+    ) -> Proposal | None:
+        """What it was meant to be the gradient of, although its numbers do not say so."""
+        told = [v for v in self._told_value(candidate) if v in truth]
+        if told:
+            return Proposal(self._closest(told, found, truth, paired), "--pair says so", certain=True)
+        if candidate.of is not None:
+            same_storage = [v for v in self._forward if v.root is candidate.of.root and v in truth]
+            fitting = [v for v in same_storage if tuple(truth[v].shape) == tuple(found.shape)] or same_storage
+            if fitting:
+                value = candidate.of if candidate.of in fitting else fitting[0]
+                by_name = self.propose_by_name(candidate)
+                if by_name is None or by_name.value.root is value.root or candidate.of_evidence.startswith("it is"):
+                    return Proposal(value, candidate.of_evidence, certain=True)
+        options = self._by_name(candidate)
+        options = [v for v in options if v in truth]
+        if not options:
+            return None
+        fitting = [v for v in options if truth[v].shape == found.shape] or [
+            v for v in options if same_but_for_ones(truth[v].shape, found.shape)
+        ]
+        if not fitting and parse(candidate.name).form < Form.EXPLICIT and self._affinity(candidate, options[0]) < 1:
+            return None
+        best = self._closest(fitting or options, found, truth, paired)
+        return Proposal(best, "its name says so", certain=len(fitting) == 1, alternatives=fitting)
+
+    def propose_by_name(self, candidate: Candidate) -> Proposal | None:
+        options = self._by_name(candidate)
+        return Proposal(options[-1], "its name says so") if options else None
+
+    def meant_instead(self, candidate: Candidate, of: Value, found: torch.Tensor) -> Value | None:
+        """Another forward value, of the shape of what was found, whose name or use fits clearly better."""
+        if candidate.of is not None:
+            used_for = candidate.of if candidate.of in self._order else None
+            if used_for is not None and used_for.root is not of.root and used_for.shape == tuple(found.shape):
+                return used_for
+            return None
+        if not self._forward_names.get(of) or self._affinity(candidate, of) >= 0.5:
+            return None
+        if parse(candidate.name).form < Form.BARE_D:
+            return None
+        for value in self._by_name(candidate):
+            if value is not of and value.root is not of.root and value.shape == tuple(found.shape):
+                if self._affinity(candidate, value) >= 0.99:
+                    return value
+        return None
+
+    def _by_name(self, candidate: Candidate) -> list[Value]:
+        """Forward values whose name fits best, in program order."""
+        best: list[Value] = []
+        top = _GOOD_AFFINITY - 1e-9
+        for value in self._forward:
+            affinity = self._affinity(candidate, value)
+            if affinity > top + 1e-9:
+                best, top = [value], affinity
+            elif abs(affinity - top) <= 1e-9 and best:
+                best.append(value)
+        return best
+
+    def _affinity(self, candidate: Candidate, value: Value) -> float:
+        key = (id(candidate), value)
+        known = self._affinities.get(key)
+        if known is None:
+            known = self._affinities[key] = self._measure(candidate, value)
+        return known
+
+    def _measure(self, candidate: Candidate, value: Value) -> float:
+        forward_names = self._forward_names.get(value)
+        if not forward_names:
+            return 0.0
+        best = 0.0
+        owners = {b.owner for b in self._names.bindings(value) if b.owner}
+        for binding in candidate.bindings:
+            parsed = parse(binding.name)
+            if parsed.form is Form.NONE or parsed.stem is None:
+                continue
+            affinity = max(name_affinity(parsed.stem, name) for name in forward_names)
+            if binding.alias:
+                affinity *= 0.8
+            if affinity >= _GOOD_AFFINITY and binding.owner and owners:
+                # self.dW and self.W of the same object belong together; those of two objects do not.
+                affinity += 0.2 if binding.owner in owners else -0.25
+            best = max(best, affinity)
+        return best
+
+    def _told_value(self, candidate: Candidate) -> list[Value]:
+        wanted = {self._told[b.name] for b in candidate.bindings if b.name in self._told}
+        if not wanted:
+            return []
+        return [v for v in self._forward if wanted & set(self._forward_names[v])]
+
+    def _closest(
+        self,
+        values: list[Value],
+        found: torch.Tensor,
+        truth: Mapping[Value, torch.Tensor],
+        paired: Mapping[Value, Judged],
+    ) -> Value:
+        def rank(value: Value) -> tuple[bool, bool, float, int]:
+            expected = truth[value]
+            far = distance(found, expected) if expected.numel() == found.numel() else float("inf")
+            return (expected.shape != found.shape, value in paired, far, -self._order[value])
+
+        return min(values, key=rank)

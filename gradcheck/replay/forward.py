@@ -1,0 +1,89 @@
+"""The forward pass of one loss, replayed in float64 under autograd: the oracle for every gradient.
+
+The true gradient of every forward value comes from one backward pass. What a value's gradient *should* be given
+the person's own (wrong) gradients further down comes from another one in which those values' gradients are
+replaced on the way: the graph is cut there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from gradcheck.recording.tape import Op, Value
+from gradcheck.replay.engine import Replay, ReplayError
+from gradcheck.replay.slices import produced, roots_mutated
+
+
+class ForwardGraph:
+    """`ops` is the slice that computes `loss`; `start_from` holds values made before it."""
+
+    def __init__(
+        self,
+        ops: Sequence[Op],
+        loss: Value,
+        dtype: torch.dtype,
+        *,
+        overrides: dict[Value, torch.Tensor] | None = None,
+        start_from: dict[Value, torch.Tensor] | None = None,
+    ) -> None:
+        self.loss = loss
+        self._replay = Replay(
+            dtype,
+            overrides=overrides,
+            mutated=roots_mutated(ops),
+            differentiate=True,
+            start_from=start_from,
+        )
+        with torch.enable_grad():
+            self._replay.run(ops)
+        if loss in self._replay.broken:
+            raise ReplayError(self._replay.broken[loss])
+        self.loss_tensor = self._replay.tensor(loss)
+        if not self.loss_tensor.requires_grad:
+            raise ReplayError("the loss does not depend on any value that can have a gradient")
+        self.values: list[Value] = []
+        made = produced(ops)
+        seen: set[int] = set()
+        for value, tensor in self._replay.env.items():
+            if tensor.requires_grad and id(tensor) not in seen:
+                if value not in made and not tensor.is_leaf and value.root not in roots_mutated(ops):
+                    continue
+                seen.add(id(tensor))
+                self.values.append(value)
+        self._truth: dict[Value, torch.Tensor] | None = None
+
+    def tensor(self, value: Value) -> torch.Tensor:
+        return self._replay.tensor(value)
+
+    @property
+    def truth(self) -> dict[Value, torch.Tensor]:
+        """dL/dx for every forward value that the loss depends on."""
+        if self._truth is None:
+            self._truth = self.gradients({})
+        return self._truth
+
+    def gradients(self, replaced: Mapping[Value, torch.Tensor]) -> dict[Value, torch.Tensor]:
+        """The gradient of every forward value when, at each value in `replaced`, the gradient that arrives is
+        replaced by the one given: the VJPs of the person's own gradients."""
+        hooks = []
+        for value, gradient in replaced.items():
+            tensor = self.tensor(value)
+            hooks.append(_replace_gradient(tensor, gradient))
+        try:
+            tensors = [self.tensor(value) for value in self.values]
+            loss = self.loss_tensor if self.loss_tensor.ndim == 0 else self.loss_tensor.sum()
+            found = torch.autograd.grad(loss, tensors, retain_graph=True, allow_unused=True)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return {v: g.detach() for v, g in zip(self.values, found, strict=True) if g is not None}
+
+
+def _replace_gradient(tensor: torch.Tensor, gradient: torch.Tensor) -> torch.utils.hooks.RemovableHandle:
+    def replace(arriving: torch.Tensor) -> torch.Tensor:
+        return gradient.reshape(arriving.shape)
+
+    handle: torch.utils.hooks.RemovableHandle = tensor.register_hook(replace)  # type: ignore[no-untyped-call]
+    return handle

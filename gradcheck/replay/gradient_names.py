@@ -1,0 +1,147 @@
+"""The grammar of gradient names: what a name such as `dW1`, `self.grad_x` or `grads['b2']` says it belongs to.
+
+A name is evidence, never proof. The forms are those people use: prefix and suffix forms of d, grad, delta, g;
+`dL_dX`; attributes `.grad` and `.g`; items of containers whose name speaks of gradients.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from enum import IntEnum
+from functools import lru_cache
+
+
+class Form(IntEnum):
+    """How strongly the form alone says "this is a gradient"."""
+
+    NONE = 0
+    BARE_D = 1  # dX: could be a distance or data
+    GENERIC = 2  # delta, error, dout: a gradient of something not named
+    EXPLICIT = 3  # d_X, grad_X, X_grad, dL_dX, grads['X'], X.grad
+
+
+@dataclass(frozen=True, slots=True)
+class GradientName:
+    form: Form
+    stem: str | None  # what it is the gradient of, as far as the name says
+    owner: str = ""  # the object it is an attribute of: `self` in self.dW
+
+
+_WORDS = r"(?:grads?|gradients?|nabla|delta|derivative|deriv|diff|partial|bar|adjoint|cotangent)"
+_CONTAINER = re.compile(rf"^_*(?:d|{_WORDS}|d_?params?|d_?weights|d_?cache)s?$|(?:^|_){_WORDS}s?(?:_|$)", re.I)
+_DL_D = re.compile(r"^_*d_?(?:L|l|J|j|E|e|C|c|loss|cost|Loss|Cost|err|error|o|out|z|Z)_?(?:_?d_?|wrt_?|_)(?P<stem>[A-Za-z].*)$")
+_PREFIX = re.compile(rf"^_*(?:{_WORDS}|g|d|del|D|err|error)_(?P<stem>\w+)$", re.I)
+_SUFFIX = re.compile(rf"^(?P<stem>\w+?)_(?:{_WORDS}|g|d|err|error)$", re.I)
+_CAMEL = re.compile(r"^(?:grad|delta|gradient|Grad|Delta)(?P<stem>[A-Z0-9]\w*)$")
+_CAMEL_SUFFIX = re.compile(r"^(?P<stem>\w*?[a-zA-Z0-9])(?:Grad|Delta|Gradient|_?[gG]rads?)$")
+_GENERIC = re.compile(
+    r"^_*(?:d_?out(?:put)?s?|grad_?out(?:put)?s?|grad_?in(?:put)?s?|upstream(?:_?grad(?:ient)?)?|next_d\w*|delta|deltas|"
+    r"errors?|err|grads?|gradients?|dy|dx|dz|da|dh|dnext|d_?next|g|back(?:ward)?_?grad\w*|"
+    r"d_?prev|downstream\w*|cotangent|seed)[_']?\d*$",
+    re.I,
+)
+_BARE_D = re.compile(r"^_*[dD](?P<stem>[A-Za-z0-9_]\w*)$")
+_PATH_END = re.compile(r"^(?P<base>.*?)(?:\.(?P<attribute>\w+)|\[(?P<key>'[^']*'|\"[^\"]*\"|[^\]]*)\])$")
+
+
+def split_path(name: str) -> tuple[str, str, bool]:
+    """(`self.grads`, `W1`, True) for `self.grads['W1']`: base, last part, whether the last part is an item."""
+    match = _PATH_END.match(name)
+    if match is None:
+        return "", name, False
+    if match["attribute"] is not None:
+        return match["base"], match["attribute"], False
+    return match["base"], match["key"].strip("'\""), True
+
+
+@lru_cache(maxsize=4096)
+def parse(name: str) -> GradientName:
+    base, last, is_item = split_path(name)
+    if last in ("grad", "g", "gradient") and base and not is_item:
+        return GradientName(Form.EXPLICIT, base, split_path(base)[0])
+    if is_item:
+        container = split_path(base)[1]
+        speaks = bool(_CONTAINER.search(container)) or parse(container).form is Form.EXPLICIT
+        inner = _parse_identifier(last) if not last.lstrip("-").isdigit() else GradientName(Form.NONE, None)
+        if inner.form is not Form.NONE and inner.stem is not None:
+            return GradientName(max(inner.form, Form.EXPLICIT if speaks else inner.form), inner.stem, base)
+        if speaks:
+            if last.lstrip("-").isdigit():
+                stem = _parse_identifier(container).stem
+                return GradientName(Form.EXPLICIT, f"{stem}[{last}]" if stem else None, base)
+            return GradientName(Form.EXPLICIT, last, base)
+        if last.lstrip("-").isdigit():
+            held = _parse_identifier(container)
+            if held.form is not Form.NONE and held.stem:
+                return GradientName(held.form, f"{held.stem}[{last}]", base)
+        return inner
+    found = _parse_identifier(last)
+    return GradientName(found.form, found.stem, base)
+
+
+def _parse_identifier(name: str) -> GradientName:
+    for pattern in (_DL_D, _CAMEL, _PREFIX, _SUFFIX, _CAMEL_SUFFIX):
+        match = pattern.match(name)
+        if match and match["stem"].strip("_"):
+            generic = _GENERIC.match(name)
+            return GradientName(Form.GENERIC if generic and pattern is not _PREFIX else Form.EXPLICIT, match["stem"])
+    bare = _BARE_D.match(name)
+    if _GENERIC.match(name):
+        return GradientName(Form.GENERIC, bare["stem"] if bare else None)
+    if bare:
+        return GradientName(Form.BARE_D, bare["stem"])
+    return GradientName(Form.NONE, None)
+
+
+def _squash(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _without_index(name: str) -> str:
+    return re.sub(r"\d+$", "", name)
+
+
+@lru_cache(maxsize=65536)
+def name_affinity(stem: str, forward_name: str) -> float:
+    """How well a gradient's stem fits a forward name: 1 the same, 0 not at all."""
+    _, last, is_item = split_path(forward_name)
+    candidates = [_squash(forward_name)]
+    if not (is_item and last.isdigit()):
+        candidates.append(_squash(last))
+    base, stem_last, stem_is_item = split_path(stem)
+    own = {_squash(stem)}
+    if base and not (stem_is_item and stem_last.isdigit()):
+        own.add(_squash(stem_last))
+    best = 0.0
+    for left in own:
+        for right in candidates:
+            best = max(best, _affinity(left, right))
+    return best
+
+
+def _affinity(left: str, right: str) -> float:
+    if not left or not right:
+        return 0.0
+    if left == right:
+        return 1.0
+    if _without_index(left) == _without_index(right) and _without_index(left):
+        # Two different indices (b1 and b2) name two different things; a dropped one is a slip.
+        return 0.7 if left == _without_index(left) or right == _without_index(right) else 0.0
+    if left.rstrip("s") == right.rstrip("s"):
+        return 0.85
+    if min(len(left), len(right)) < 3:
+        return 0.0
+    ratio = SequenceMatcher(None, left, right).ratio()
+    digits_agree = re.findall(r"\d+", left) == re.findall(r"\d+", right)
+    return 0.6 * ratio if ratio > 0.8 and digits_agree else 0.0
+
+
+_LOSS = re.compile(
+    r"^_*(?:\w*_)?(?:loss(?:es|i)?|cost|nll|objective|mse|bce|criterion|cross_?entropy|ce|risk)(?:_\w+|\d*)$|^(?:\w*Loss|J|L|E|loss\w*|\w*loss)$",
+)
+
+
+def is_loss_name(name: str) -> bool:
+    return bool(_LOSS.match(split_path(name)[1])) and parse(name).form is not Form.EXPLICIT

@@ -1,0 +1,63 @@
+"""Which names a value had, and which of them to show."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+
+from gradcheck.recording.tape import Binding, Kind, Op, Recording, Value
+from gradcheck.replay.gradient_names import Form, is_loss_name, parse
+from gradcheck.replay.places import Places
+
+
+class NameIndex:
+    def __init__(self, recording: Recording, places: Places) -> None:
+        self._places = places
+        self._by_value: dict[Value, list[Binding]] = defaultdict(list)
+        for binding in recording.bindings:
+            self._by_value[binding.value].append(binding)
+        self._escaped_as: dict[Value, str] = {}
+        for op in recording.ops:
+            if op.kind is Kind.ESCAPE and op.inputs:
+                name = self.statement_name(op)
+                if name is not None and is_loss_name(name):
+                    self._escaped_as[op.inputs[0]] = name
+
+    def bindings(self, value: Value) -> list[Binding]:
+        return self._by_value.get(value, [])
+
+    def all_names(self, value: Value) -> list[str]:
+        return [b.name for b in self.bindings(value)]
+
+    def forward_names(self, value: Value) -> list[str]:
+        """Its names that do not speak of gradients, the most telling first."""
+        bindings = sorted(self.bindings(value), key=lambda b: b.alias)
+        plain = [b.name for b in bindings if parse(b.name).form is not Form.EXPLICIT]
+        return list(dict.fromkeys(plain or [b.name for b in bindings]))
+
+    def shown(self, value: Value) -> str:
+        """The name a person would recognise, or the source text of what made it."""
+        found = self.forward_names(value)
+        if found:
+            return found[0]
+        return self.text(value.producer) if value.producer is not None else "a tensor made elsewhere"
+
+    def text(self, op: Op) -> str:
+        text = " ".join(self._places.text(op).split())
+        return text if len(text) <= 60 else text[:57] + "..."
+
+    def loss_name(self, value: Value) -> str | None:
+        names = [b.name for b in self.bindings(value) if not b.alias] or self.all_names(value)
+        for name in names:
+            if is_loss_name(name):
+                return name
+        return names[0] if names else self._escaped_as.get(value)
+
+    def statement_name(self, op: Op) -> str | None:
+        """The name that the statement around an op assigns to."""
+        statement = self._places.statement(op)
+        if isinstance(statement, ast.Assign):
+            return ast.unparse(statement.targets[0])
+        if isinstance(statement, (ast.AugAssign, ast.AnnAssign)):
+            return ast.unparse(statement.target)
+        return None

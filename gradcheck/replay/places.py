@@ -1,0 +1,92 @@
+"""From a recorded op to the person's own source: the exact span, the statement, the text."""
+
+from __future__ import annotations
+
+import ast
+from functools import lru_cache
+from types import CodeType
+
+from gradcheck.program.location import Location
+from gradcheck.program.source import SourceMap
+from gradcheck.recording.tape import Op
+
+
+@lru_cache(maxsize=4096)
+def _positions(code: CodeType) -> tuple[tuple[int | None, int | None, int | None, int | None], ...]:
+    return tuple(code.co_positions())
+
+
+class Places:
+    """Answers questions about where ops stand in the source."""
+
+    def __init__(self, sources: SourceMap) -> None:
+        self._sources = sources
+        self._statements: dict[str, dict[int, ast.stmt]] = {}
+
+    def span(self, code: CodeType, lasti: int) -> tuple[int, int, int, int]:
+        """(line, end line, column, end column) of the expression an instruction belongs to; columns from 0."""
+        positions = _positions(code)
+        index = lasti // 2
+        line, end_line, column, end_column = positions[index] if 0 <= index < len(positions) else (None,) * 4
+        first = line or code.co_firstlineno
+        return first, end_line or first, column or 0, end_column or 0
+
+    def location(self, op: Op) -> Location:
+        line, end_line, column, end_column = self.span(op.code, op.lasti)
+        return self._sources.location(op.code.co_filename, line, end_line, *self._characters(op, line, end_line, column, end_column))
+
+    def line_location(self, code: CodeType, line: int) -> Location:
+        """The whole of one line, without its indentation."""
+        unit = self._sources.unit(code.co_filename)
+        text = unit.line_text(line) if unit else ""
+        return self._sources.location(
+            code.co_filename, line, line, len(text) - len(text.lstrip()), len(text.rstrip())
+        )
+
+    def text(self, op: Op) -> str:
+        """The source of the expression that made the op, on one line."""
+        line, end_line, column, end_column = self.span(op.code, op.lasti)
+        unit = self._sources.unit(op.code.co_filename)
+        if unit is None:
+            return op.name
+        lines = [unit.line_text(n).encode() for n in range(line, end_line + 1)]
+        if not lines:
+            return op.name
+        if len(lines) == 1:
+            found = lines[0][column:end_column]
+        else:
+            found = b" ".join([lines[0][column:], *[part.strip() for part in lines[1:-1]], lines[-1][:end_column].strip()])
+        return found.decode(errors="replace").strip() or op.name
+
+    def _characters(self, op: Op, line: int, end_line: int, column: int, end_column: int) -> tuple[int, int]:
+        """Python counts columns in UTF-8 bytes; people count characters."""
+        unit = self._sources.unit(op.code.co_filename)
+        if unit is None:
+            return column, end_column
+        start = len(unit.line_text(line).encode()[:column].decode(errors="replace"))
+        end = len(unit.line_text(end_line).encode()[:end_column].decode(errors="replace"))
+        return start, end
+
+    def statement(self, op: Op) -> ast.stmt | None:
+        """The innermost statement that holds the op's line."""
+        filename = op.code.co_filename
+        table = self._statements.get(filename)
+        if table is None:
+            table = self._statements[filename] = {}
+            unit = self._sources.unit(filename)
+            try:
+                tree = ast.parse(unit.text) if unit else None
+            except SyntaxError:
+                tree = None
+            if tree is not None:
+                for node in ast.walk(tree):
+                    if isinstance(node, ast.stmt):
+                        for n in range(node.lineno, (node.end_lineno or node.lineno) + 1):
+                            held = table.get(n)
+                            if held is None or _length(node) <= _length(held):
+                                table[n] = node
+        return table.get(self.span(op.code, op.lasti)[0])
+
+
+def _length(node: ast.stmt) -> int:
+    return (node.end_lineno or node.lineno) - node.lineno

@@ -1,0 +1,1 @@
+"""Stage 6, report: one `Report` object, and its renderers."""

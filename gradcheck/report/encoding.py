@@ -1,0 +1,120 @@
+"""Rows and findings as JSON values, and back.
+
+JSON has no NaN and no infinity. They are written as the strings "NaN", "Infinity" and "-Infinity", which
+Python's `float()` and JavaScript's `Number()` both read; `null` keeps its one meaning, "nothing to compare
+with".
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from enum import Enum
+from typing import Any, TypeVar
+
+from gradcheck.checks.finding import Finding, Fix, Severity
+from gradcheck.program.location import Location
+from gradcheck.replay.verdict import GradientResult, PassResult, Problem, Verdict, WorstElement
+
+Json = dict[str, Any]
+T = TypeVar("T")
+
+
+def encode(value: Any) -> Any:
+    """`value` in terms of what JSON can hold; dataclasses become objects, field by field."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: encode(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Enum):
+        return value.value
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return _encode_float(value)
+    if isinstance(value, dict):
+        return {str(key): encode(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [encode(item) for item in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted((encode(item) for item in value), key=str)
+    if hasattr(value, "tolist"):  # a numpy scalar or array among the evidence of a check
+        return encode(value.tolist())
+    return str(value)
+
+
+def decode_float(value: Any) -> float | None:
+    """The number behind a JSON number, `null` or one of the three strings."""
+    return None if value is None else float(value)
+
+
+def decode_gradient(data: Json) -> GradientResult:
+    row = _known_fields(GradientResult, data)
+    for name in (
+        "total_error",
+        "local_error",
+        "hidden_error",
+        "noise",
+        "cosine",
+        "expected_norm",
+        "found_norm",
+    ):
+        row[name] = decode_float(row.get(name))
+    worst = row.get("worst")
+    row["worst"] = worst and WorstElement(
+        tuple(worst["index"]), float(worst["expected"]), float(worst["found"])
+    )
+    for name in ("shape", "of_shape"):
+        row[name] = None if row.get(name) is None else tuple(row[name])
+    row["verdict"] = Verdict(row["verdict"])
+    row["problem"] = Problem(row.get("problem", ""))
+    row["location"] = Location.from_dict(row["location"])
+    row["of_location"] = _location(row.get("of_location"))
+    row["lines"] = [Location.from_dict(line) for line in row.get("lines", [])]
+    return GradientResult(**row)
+
+
+def encode_pass(step: PassResult) -> Json:
+    """A pass without its rows: those stand in the report's one list of gradients."""
+    data: Json = encode(dataclasses.replace(step, gradients=[]))
+    del data["gradients"]
+    data["location"] = data.pop("loss_location")
+    return data
+
+
+def decode_pass(data: Json, gradients: list[GradientResult]) -> PassResult:
+    row = _known_fields(PassResult, data)
+    row["loss_location"] = Location.from_dict(data["location"])
+    row["loss_value"] = decode_float(row.get("loss_value"))
+    row["gradients"] = [g for g in gradients if g.pass_index == row["index"]]
+    return PassResult(**row)
+
+
+def decode_finding(data: Json) -> Finding:
+    row = _known_fields(Finding, data)
+    row["severity"] = Severity(row["severity"])
+    row["location"] = Location.from_dict(row["location"])
+    fix = row.get("fix")
+    row["fix"] = fix and Fix(
+        fix["verified"], fix["diff"], fix["replacement"], Location.from_dict(fix["location"])
+    )
+    return Finding(**row)
+
+
+def known(cls: type[T], data: Json) -> T:
+    """An instance of a flat dataclass from the fields it knows: a newer writer may have added some."""
+    return cls(**_known_fields(cls, data))
+
+
+def _known_fields(cls: type, data: Json) -> Json:
+    return {f.name: data[f.name] for f in dataclasses.fields(cls) if f.name in data}
+
+
+def _location(data: Json | None) -> Location | None:
+    return None if data is None else Location.from_dict(data)
+
+
+def _encode_float(value: float) -> float | str:
+    if math.isfinite(value):
+        return float(value)
+    if math.isnan(value):
+        return "NaN"
+    return "Infinity" if value > 0 else "-Infinity"

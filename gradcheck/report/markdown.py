@@ -1,0 +1,81 @@
+"""The report as a Markdown file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from tabulate import tabulate
+
+from gradcheck.checks.finding import Finding
+from gradcheck.replay.verdict import PassResult
+from gradcheck.report import sentences
+from gradcheck.report.model import Report
+from gradcheck.report.snippet import describe, printable, render_finding
+from gradcheck.report.table import gradient_table
+
+_WIDTH = 110
+_NAMES = ("name", "of")
+
+
+def render(report: Report) -> str:
+    """The whole report, in the order of the terminal's."""
+    return "\n\n".join(_blocks(report)) + "\n"
+
+
+def _blocks(report: Report) -> Iterator[str]:
+    yield f"# Gradient report: {_text(report.target)}"
+    yield _text(sentences.headline(report)) + "."
+    yield f"**{sentences.conclusion(report)}**"
+    for step in report.passes:
+        yield from _pass(step, len(report.passes))
+    if report.findings:
+        yield "## Findings"
+        for finding in report.findings:
+            yield from _finding(finding, report)
+    remarks = [_bullet(remark) for remark in sentences.program_remarks(report.program)]
+    if remarks:
+        yield "## The program"
+        yield "\n".join(remarks)
+    yield f"Written by gradcheck {report.version}."
+
+
+def _pass(step: PassResult, of: int) -> Iterator[str]:
+    yield f"## Pass {step.index + 1}" if of > 1 else "## Gradients"
+    yield _text(f"Against the {sentences.pass_line(step, 1)}.")
+    if step.gradients:
+        table = gradient_table(step.gradients)
+        rows = [
+            [
+                _name(cell) if heading in _NAMES else _text(cell)
+                for heading, cell in zip(table.headings, row, strict=True)
+            ]
+            for row in table.rows
+        ]
+        yield tabulate(rows, table.headings, tablefmt="pipe", disable_numparse=True)
+    remarks = [_bullet(remark) for remark in sentences.row_remarks(step)]
+    if remarks:
+        yield "\n".join(remarks)
+
+
+def _finding(finding: Finding, report: Report) -> Iterator[str]:
+    yield f"### {finding.rule} {finding.name}: {describe(finding.location)}"
+    excerpt = report.excerpt(finding.location)
+    body = render_finding(finding, excerpt, _WIDTH).plain
+    longest = max((len(run) for run in re.findall("`+", body)), default=0)
+    fence = "`" * max(3, longest + 1)
+    yield f"{fence}text\n{body}\n{fence}"
+
+
+def _bullet(remark: str) -> str:
+    return f"- {_text(remark)}"
+
+
+def _name(cell: str) -> str:
+    return cell if cell == "-" else f"`{cell.replace('|', '&#124;')}`"
+
+
+def _text(text: str) -> str:
+    """`text` with nothing in it read as Markdown, outside of its `code`."""
+    pieces = re.split(r"(`[^`]*`)", printable(text))
+    return "".join(p if p.startswith("`") else re.sub(r"([\\*_|<>\[\]#])", r"\\\1", p) for p in pieces)

@@ -1,0 +1,121 @@
+"""What a report says in words, the same in the terminal and in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from gradcheck import numbers
+from gradcheck.checks.finding import Severity
+from gradcheck.checks.wording import listing
+from gradcheck.replay.verdict import GradientResult, PassResult, Verdict
+from gradcheck.report.model import Report
+from gradcheck.report.program_section import ProgramSection
+
+# What a person must act on comes first.
+_ORDER = (
+    Verdict.INTRODUCED,
+    Verdict.COMPENSATED,
+    Verdict.INHERITED,
+    Verdict.CORRECT,
+    Verdict.UNOBSERVABLE,
+    Verdict.UNCHECKED,
+)
+_INVARIANT = "the true gradient is zero by invariance, so nothing can be told from it"
+
+
+def headline(report: Report) -> str:
+    """`day70.ipynb: 19 gradients: 4 introduced, 9 inherited, 6 correct`."""
+    rows = report.gradients
+    if not rows:
+        return f"{report.target}: no manual gradient was found"
+    summary = report.summary
+    parts = [f"{n} {verdict}" for verdict in _ORDER if (n := summary[verdict.value])]
+    return f"{report.target}: {numbers.count(len(rows), 'gradient')}: {', '.join(parts)}"
+
+
+def pass_line(step: PassResult, of: int) -> str:
+    """``loss `loss` = 3.3187 at iteration 0, computed in cell 8 line 41``."""
+    lead = f"pass {step.index + 1} of {of}: " if of > 1 else ""
+    iteration = "" if step.iteration is None else f" at iteration {step.iteration}"
+    where = step.loss_location
+    cell = "" if where.cell is None else f"cell {where.cell} "
+    probes = f"; {numbers.count(step.probes, 'probe point')}" if step.probes else ""
+    value = numbers.value(step.loss_value, 5)
+    return f"{lead}loss `{step.loss}` = {value}{iteration}, computed in {cell}line {where.line}{probes}"
+
+
+def row_remarks(step: PassResult) -> Iterator[str]:
+    """What the table cannot say of its rows: why one is unchecked or unobservable, how one is scaled."""
+    reasons: dict[tuple[str, str], list[GradientResult]] = {}
+    for row in step.gradients:
+        if row.verdict is Verdict.UNCHECKED:
+            key = ("unchecked", row.reason or "no reason was recorded")
+            reasons.setdefault(key, []).append(row)
+        elif row.verdict is Verdict.UNOBSERVABLE:
+            reasons.setdefault(("unobservable", row.reason or _INVARIANT), []).append(row)
+        elif row.scale_note:
+            reasons.setdefault(("scale", row.scale_note), []).append(row)
+    for (kind, reason), rows in reasons.items():
+        yield f"{kind}: {listing([row.name for row in rows], most=6)}: {reason}"
+    yield from (f"note: {note}" for note in step.notes)
+
+
+def conclusion(report: Report) -> str:
+    """What it all comes to. Silence never reads as health: whatever was not checked is said again here."""
+    counts = ", ".join(numbers.count(n, s.value) for s in Severity if (n := report.count(s)))
+    codes = list(dict.fromkeys(f.rule for f in report.findings))
+    if counts:
+        one = len(codes) == 1
+        page = f"`gradcheck rule {codes[0]}` explains it" if one else "`gradcheck rule CODE` explains each"
+        return f"Found {counts}; {page}."
+    wrong = [r for r in report.gradients if r.verdict in (Verdict.INTRODUCED, Verdict.INHERITED)]
+    if wrong:
+        return (
+            f"{numbers.count(len(wrong), 'gradient')} {_are(wrong)} wrong, though no selected rule says so."
+        )
+    return _no_fault(report)
+
+
+def program_remarks(section: ProgramSection) -> Iterator[str]:
+    """What was not run, what raised, how the run ended."""
+    for error in section.errors:
+        where = _where(error.cell, error.line)
+        yield f"{where} raised {error.error}" + (f": `{error.text.strip()}`" if error.text.strip() else "")
+        if error.hint:
+            yield f"help: {error.hint}"
+    for skipped in section.skipped:
+        reason = f" ({skipped.reason})" if skipped.reason else ""
+        yield f"{_where(skipped.cell, skipped.line)} was not run: `{skipped.text.strip()}`{reason}"
+    yield from section.notes
+    if section.ended != "completed":
+        yield f"the run ended early: {section.explanation or section.ended}"
+
+
+def _no_fault(report: Report) -> str:
+    summary = report.summary
+    checked, unchecked = summary["checked"], summary[Verdict.UNCHECKED.value]
+    unobservable = summary[Verdict.UNOBSERVABLE.value]
+    if not checked:
+        return "No gradient could be checked: this report says nothing about the program."
+    told = checked - unobservable
+    if unchecked:
+        seen = numbers.count(checked, "gradient")
+        text = f"No fault in the {seen} that could be checked; {unchecked} could not be."
+    elif unobservable and told:
+        text = f"No fault: {numbers.count(told, 'gradient')} {'is' if told == 1 else 'are'} right."
+    elif told:
+        text = "The one gradient is right." if told == 1 else f"All {told} gradients are right."
+    else:
+        text = "No fault was found."
+    if unobservable:
+        text += f" Nothing can be told from {unobservable}, unobservable by invariance."
+    return text
+
+
+def _are(rows: Sequence[object]) -> str:
+    return "is" if len(rows) == 1 else "are"
+
+
+def _where(cell: int | None, line: int | None) -> str:
+    parts = [f"cell {cell}" if cell is not None else "", f"line {line}" if line is not None else ""]
+    return " ".join(part for part in parts if part) or "the program"

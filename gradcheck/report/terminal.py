@@ -1,0 +1,42 @@
+"""The report in a terminal: the summary first, then the table, then one excerpt per fault."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.text import Text
+
+from gradcheck.report import sentences
+from gradcheck.report.model import Report
+from gradcheck.report.snippet import printable, render_finding, wrapped
+from gradcheck.report.table import terminal_table
+
+
+def render(report: Report, console: Console) -> None:
+    """Print the report. Colour and width are the console's; nothing is coloured when it is no terminal."""
+    for block in _blocks(report, console.width):
+        console.print(block, soft_wrap=True)  # the blocks are laid out already
+
+
+def _blocks(report: Report, width: int) -> Iterator[Text]:
+    yield _paragraph(sentences.headline(report), width, "bold")
+    for step in report.passes:
+        yield _paragraph(sentences.pass_line(step, len(report.passes)), width)
+        if step.gradients:
+            yield Text()
+            yield terminal_table(step.gradients, width)
+        yield from (_paragraph(remark, width, "dim") for remark in sentences.row_remarks(step))
+        yield Text()
+    for finding in report.findings:
+        yield render_finding(finding, report.excerpt(finding.location), width)
+        yield Text()
+    remarks = list(sentences.program_remarks(report.program))
+    if remarks:
+        yield from (_paragraph(remark, width, "dim") for remark in remarks)
+        yield Text()
+    yield _paragraph(sentences.conclusion(report), width, "bold" if report.exit_status else "bold green")
+
+
+def _paragraph(text: str, width: int, style: str = "") -> Text:
+    return Text("\n".join(wrapped(printable(text), width, "  ")), style)

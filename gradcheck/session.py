@@ -1,0 +1,68 @@
+"""One report, from target to `Report`, in this process. The worker calls it in the child process."""
+
+from __future__ import annotations
+
+from gradcheck.checks.registry import run_checks
+from gradcheck.options import SessionOptions
+from gradcheck.program.errors import ProgramError
+from gradcheck.program.outcome import Ending, RunOutcome
+from gradcheck.program.program import load
+from gradcheck.program.runner import run
+from gradcheck.program.target import parse_target
+from gradcheck.recording.recorder import Recorder
+from gradcheck.recording.tape import Recording
+from gradcheck.replay.report_gradients import judge_recording
+from gradcheck.replay.verdict import Evidence
+from gradcheck.report.excerpts import collect_excerpts
+from gradcheck.report.model import Report
+from gradcheck.report.program_section import ProgramSection
+
+
+def run_report(options: SessionOptions) -> Report:
+    """Runs the target, judges what it did, and builds the report.
+
+    Raises ProgramError if there is nothing to report on: the target cannot be run, or holds no training step
+    with manual gradients.
+    """
+    program = load(parse_target(options.target), options.cwd)
+    recorder = Recorder(program.sources, options.at)
+    outcome = run(program, recorder, timeout_s=options.timeout_s, data=options.data)
+    evidence = judge_recording(recorder.recording, program.sources, loss=options.loss, pairs=options.pairs)
+    if not evidence.gradients:
+        raise _nothing_found(outcome, recorder.recording, options)
+    findings = run_checks(evidence, options.select, options.ignore)
+    section = ProgramSection.from_outcome(outcome)
+    section.notes.extend(recorder.recording.notes)
+    return Report.build(options.target, evidence, findings, section, collect_excerpts(findings, program.sources))
+
+
+def _nothing_found(outcome: RunOutcome, recording: Recording, options: SessionOptions) -> ProgramError:
+    """Why there is nothing to report on, the likeliest cause first."""
+    if outcome.missing:
+        missing = outcome.missing[0]
+        where = f" (opened at {missing.location})" if missing.location else ""
+        return ProgramError(f"the data file `{missing.name}` was not found{where}", missing.hint)
+    if outcome.ended is Ending.TIMEOUT:
+        return ProgramError(
+            f"no training step was finished: {outcome.explanation}",
+            "give it more time with --timeout, or point at a smaller step with `file.py::function`",
+        )
+    if outcome.faults:
+        fault = outcome.faults[0]
+        where = f" at {fault.location}" if fault.location else ""
+        return ProgramError(f"the program raised before its first training step{where}: {fault}", fault.hint)
+    if not recording.ops:
+        return ProgramError(
+            "no torch operation was recorded",
+            "gradcheck reads backward passes written on torch tensors; NumPy arrays are not followed",
+        )
+    if options.loss is not None:
+        return ProgramError(
+            f"no scalar named `{options.loss}` with manual gradients after it was found",
+            "--loss takes the name the program gives its loss",
+        )
+    return ProgramError(
+        "no manual gradient was found",
+        "a backward pass is recognised by gradients (dW, grad_W, W.grad, ...) computed from a scalar loss; "
+        "name the loss with --loss NAME or a pair with --pair dX=X",
+    )

@@ -1,0 +1,109 @@
+"""Every rule is complete, and every rule is found by being a file."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gradcheck.checks.page import rule_page, rules_page
+from gradcheck.checks.registry import all_rules, find_rule, is_selected, similar_rules, unknown_selectors
+from gradcheck.checks.rule import Rule
+
+ROOT = Path(__file__).parents[2]
+TEXTS = ("what_it_does", "why_is_this_bad", "example", "use_instead", "how_it_is_measured")
+each_rule = pytest.mark.parametrize("rule", all_rules(), ids=lambda rule: rule.code)
+
+
+def rule(code: str) -> Rule:
+    found = find_rule(code)
+    assert found is not None
+    return found
+
+
+@each_rule
+def test_the_text_is_complete(rule: Rule) -> None:
+    assert rule.summary
+    assert not rule.summary.endswith(".")
+    assert rule.references
+    assert all(rule.references)
+    for name in TEXTS:
+        text = getattr(rule, name)
+        assert len(text.split()) >= 6, f"{rule.code} says too little in {name}"
+        assert text == text.strip(), name
+        assert "TODO" not in text.replace("None  # TODO", ""), name
+        assert max(map(len, text.splitlines())) <= 110, name
+    assert rule.example != rule.use_instead
+    for threshold in rule.thresholds:
+        assert threshold.source
+
+
+@each_rule
+def test_the_examples_are_python(rule: Rule) -> None:
+    ast.parse(rule.example)
+    ast.parse(rule.use_instead)
+
+
+@each_rule
+def test_the_file_is_named_after_the_rule(rule: Rule) -> None:
+    file = ROOT / "gradcheck" / "checks" / f"{rule.code.lower()}_{rule.name.replace('-', '_')}.py"
+    assert file.is_file()
+
+
+def test_codes_and_names_are_unique() -> None:
+    assert len({r.code for r in all_rules()}) == len({r.name for r in all_rules()}) == len(all_rules())
+
+
+def test_a_rule_is_found_by_code_or_name() -> None:
+    assert rule("gc101") is rule("wrong-gradient") is rule(" GC101 ")
+    assert find_rule("GC999") is None
+    assert "wrong-gradient" in similar_rules("wrong-gradeint")
+    assert similar_rules("nothing like it") == []
+
+
+@pytest.mark.parametrize(
+    ("select", "ignore", "on"),
+    [
+        ((), (), True),
+        (("GC1",), (), True),
+        (("GC2",), (), False),
+        (("gc101",), ("GC1",), True),
+        (("GC1",), ("GC101",), False),
+        (("GC101",), ("GC101",), False),
+        (("ALL",), ("GC1",), False),
+        ((), ("wrong-gradient",), False),
+        (("wrong-gradient",), ("ALL",), True),
+        (("G",), (), False),
+    ],
+)
+def test_the_most_specific_selector_wins(select: tuple[str, ...], ignore: tuple[str, ...], on: bool) -> None:
+    assert is_selected(rule("GC101"), select, ignore) is on
+
+
+def test_a_mistyped_selector_is_known_for_one() -> None:
+    assert unknown_selectors(["GC1", "GC101", "ALL", "wrong-gradient", "GC9", "gx", ""]) == ["GC9", "gx", ""]
+
+
+def test_the_rule_pages_need_no_torch() -> None:
+    program = (
+        "import sys; from gradcheck.checks.page import rules_page; rules_page();"
+        "print([n for n in ('torch', 'numpy', 'pandas', 'rich') if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@each_rule
+def test_the_page_holds_all_of_it(rule: Rule) -> None:
+    page = rule_page(rule)
+    assert page.startswith(f"## {rule.code} {rule.name}\n")
+    for text in (*(getattr(rule, name) for name in TEXTS), *rule.references):
+        assert text in page
+
+
+def test_the_documentation_is_up_to_date() -> None:
+    written = (ROOT / "docs" / "rules.md").read_text(encoding="utf-8")
+    assert written == rules_page(), "run `python docs/make_rules.py`"

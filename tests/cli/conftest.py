@@ -1,0 +1,91 @@
+"""The command line and the child process, with a session that runs the program but analyses nothing.
+
+The real session imports torch, which takes two seconds per child; everything between the two processes is
+the same without it.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from gradcheck import child, cli
+
+_STUB = """
+import sys, types
+sys.path.insert(0, sys.argv[1])
+
+class Nobody:
+    attention = False
+    def __getattr__(self, name): return lambda *arguments: None
+
+def run_report(options):
+    from gradcheck.program.program import load
+    from gradcheck.program.runner import run
+    from gradcheck.program.target import parse_target
+    from gradcheck.report.model import Report
+    from gradcheck.report.program_section import ProgramSection
+    program = load(parse_target(options.target), options.cwd)
+    outcome = run(program, Nobody(), timeout_s=options.timeout_s, data=options.data)
+    if program.contains("# analysis fails"):
+        raise ZeroDivisionError("in the analysis")
+    if program.contains("# finding"):
+        from gradcheck.checks.finding import Finding, Severity
+        from gradcheck.program.location import Location
+        place = Location("program.py", None, 1, 1, 1, 2)
+        findings = [Finding("GC101", "wrong-gradient", Severity.ERROR, place, "`dW` is wrong")]
+    else:
+        findings = []
+    notes = [outcome.ended.value, outcome.explanation, *map(str, outcome.faults), repr(options.to_dict())]
+    return Report(options.target, findings=findings, program=ProgramSection(notes=notes))
+
+session = types.ModuleType("gradcheck.session")
+session.run_report = run_report
+import gradcheck.worker
+sys.modules["gradcheck.session"] = session
+sys.path.remove(sys.argv[1])
+gradcheck.worker.main(sys.argv[2])
+"""
+
+
+@pytest.fixture
+def stub_session(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(child, "_START", _STUB)
+    monkeypatch.chdir(tmp_path)
+
+
+Invoke = Callable[..., SimpleNamespace]
+
+
+@pytest.fixture
+def invoke(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    """Runs the command line in this process: `status`, `out` and `err`."""
+
+    def run(*arguments: str) -> SimpleNamespace:
+        monkeypatch.setattr(sys, "argv", ["gradcheck", *arguments])
+        with pytest.raises(SystemExit) as exit_:
+            cli.main()
+        out, err = capfd.readouterr()
+        return SimpleNamespace(status=exit_.value.code, out=out, err=err)
+
+    return run
+
+
+@pytest.fixture
+def command() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `python -m gradcheck` as a process of its own."""
+
+    def run(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+        root = str(Path(cli.__file__).parent.parent)
+        start = f"import sys; sys.path.insert(0, {root!r}); from gradcheck.cli import main; main()"
+        return subprocess.run(
+            [sys.executable, "-P", "-c", start, *arguments],
+            capture_output=True, text=True, check=False, timeout=60, **options,  # type: ignore[call-overload]
+        )  # fmt: skip
+
+    return run

@@ -1,0 +1,128 @@
+"""The result comes back whatever the program does to its own process."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from gradcheck import child
+from gradcheck.child import run_in_child
+from gradcheck.exchange import InternalError
+from gradcheck.options import SessionOptions
+from gradcheck.program.errors import ProgramError
+
+pytestmark = pytest.mark.usefixtures("stub_session")
+
+
+def run_text(text: str, **options: object) -> tuple[list[str], child.ChildResult]:
+    Path("program.py").write_text(text)
+    result = run_in_child(SessionOptions("program.py", **options))  # type: ignore[arg-type]
+    return result.report.program.notes, result
+
+
+@pytest.mark.parametrize(
+    ("text", "ending"),
+    [
+        ("print('x')", "completed"),
+        ("import os\nfor fd in range(10):\n    try: os.close(fd)\n    except OSError: pass", "completed"),
+        ("import os\nos.closerange(0, 4096)", "completed"),
+        ("import sys\nsys.stdout.close()\nsys.stderr.close()", "completed"),
+        ("import sys\nsys.stdout = sys.stderr = None", "completed"),
+        ("import os, shutil\nos.mkdir('d')\nos.chdir('d')\nos.rmdir('../d')", "completed"),
+        ("import os\nos.chdir('/')", "completed"),
+        ("import os\nos._exit(3)", "exit"),
+        ("import os\nif os.fork(): os.wait()\nelse: os.closerange(0, 100)", "completed"),
+        ("import os, time\nif not os.fork(): time.sleep(60)", "completed"),
+        ("import threading, time\nthreading.Thread(target=time.sleep, args=(60,)).start()", "completed"),
+        ("import builtins, os, json\nbuiltins.open = os.open = os.replace = json.dumps = None", "completed"),
+        ("import sys\nsys.setrecursionlimit(40)", "completed"),
+        ("def f(): f()\nf()", "exception"),
+        ("input()", "exception"),
+        ("raise KeyboardInterrupt", "exception"),
+        ("class E(BaseException):\n    def __str__(self): raise self\nraise E", "exception"),
+    ],
+)
+def test_program_cannot_keep_the_result_from_us(text, ending):
+    started = time.monotonic()
+    notes, _ = run_text(text + "\n")
+    assert notes[0] == ending
+    assert time.monotonic() - started < 20
+
+
+def test_output_is_captured_and_bounded(monkeypatch):
+    _, result = run_text(
+        "import sys\nprint('out é')\nprint('err', file=sys.stderr)\nimport os\nos.write(1, b'raw')\n"
+    )
+    assert result.stdout == "out é\nraw"
+    assert result.stderr == "err\n"
+    monkeypatch.setattr(child, "_MOST_OUTPUT", 1000)
+    _, result = run_text(
+        "import time\nfor i in range(20):\n    print('x' * 500, flush=True)\n    time.sleep(0.01)\n"
+    )
+    assert result.stdout.endswith("[the rest is not shown]\n")
+    assert len(result.stdout) < 1100
+
+
+def test_time_limit_from_inside():
+    notes, _ = run_text("while True: pass\n", timeout_s=0.2)
+    assert notes[:2] == ["timeout", "still running after 0.2 s at program.py:1:1"]
+
+
+def test_time_limit_from_outside(monkeypatch):
+    monkeypatch.setattr(child, "GRACE_S", 0.3)
+    text = "import signal\nsignal.signal(signal.SIGALRM, signal.SIG_IGN)\nwhile True: pass\n"
+    with pytest.raises(ProgramError, match=r"still running after 0\.2 s, and it catches what would stop it"):
+        run_text(text, timeout_s=0.2)
+
+
+def test_a_program_that_kills_itself_is_the_programs_fault():
+    with pytest.raises(ProgramError, match=r"`program.py` was ended by SIGSEGV before it could be analysed"):
+        run_text("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n")
+
+
+def test_what_the_program_started_ends_with_it():
+    _, result = run_text(
+        "import subprocess, sys\n"
+        "print(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']).pid)\n"
+    )
+    pid = int(result.stdout)
+    deadline = time.monotonic() + 5
+    while _is_running(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_our_own_faults_are_internal_errors():
+    with pytest.raises(InternalError) as raised:
+        run_text("# analysis fails\n")
+    assert raised.value.summary == "ZeroDivisionError: in the analysis"
+    assert "run_report" in raised.value.traceback
+
+
+def test_modules_beside_the_program_do_not_replace_pythons(monkeypatch):
+    for name in ("json", "types", "random", "click"):
+        Path(f"{name}.py").write_text("raise SystemError('the wrong module')\n")
+    notes, _ = run_text("import os\n")
+    assert notes[0] == "completed"
+
+
+def test_nothing_is_left_behind(monkeypatch, tmp_path):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    import tempfile
+
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    run_text("import helper\n")
+    Path("helper.py").write_text("x = 1\n")
+    run_text("import helper\n")
+    assert sorted(os.listdir(tmp_path)) == ["helper.py", "program.py"]
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"

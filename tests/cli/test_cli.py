@@ -1,0 +1,194 @@
+"""The words of the command line: one clear line for what cannot be used, and exit status 2."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gradcheck import cli_report
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "help_"),
+    [
+        (("report", "nowhere.py"), "`nowhere.py` does not exist", "a target is"),
+        (("report", "a.py", "--at", "1,-2"), "--at: `1,-2` is not a list of iterations", "--at 0,100"),
+        (("report", "a.py", "--at", ""), "--at: `` is not a list", ""),
+        (("report", "a.py", "--pair", "dA"), "--pair: `dA` is not of the form d_A=A_1", ""),
+        (("report", "a.py", "--data", "x=nowhere"), "--data: `nowhere` does not exist", ""),
+        (("report", "a.py", "--cwd", "nowhere"), "--cwd: `nowhere` does not exist", ""),
+        (("report", "a.py", "--timeout", "0"), "--timeout: 0 is not a number of seconds", ""),
+        (("report", "a.py", "--timeout", "nan"), "--timeout: nan is not a number of seconds", ""),
+        (("report", "a.py", "--timeout", "soon"), "invalid value for '--timeout'", "gradcheck report --help"),
+        (("report", "a.py", "--format", "pdf"), "invalid value for '--format'", "gradcheck report --help"),
+        (("report", "a.py", "--select", "XY"), "there is no rule `XY`", "gradcheck rules"),
+        (("report", "a.py", "a.py", "-o", "x"), "--output names one file, but there are 2 targets", ""),
+        (("report", "--wrong"), "no such option '--wrong'", "gradcheck report --help"),
+        (("report",), "no target given", "[tool.gradcheck]"),
+        (("reprot",), "no such command 'reprot'", "gradcheck --help"),
+        (("rule", "GC1001"), "there is no rule `GC1001`", "did you mean"),
+    ],
+)
+def test_arguments_that_cannot_be_used(invoke, tmp_path, monkeypatch, arguments, error, help_):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.py").write_text("x = 1\n")
+    result = invoke(*arguments)
+    assert result.status == 2
+    assert result.out == ""
+    first, *rest = result.err.splitlines()
+    assert first.startswith("error: ")
+    assert error.lower() in first.lower()
+    assert help_ in "\n".join(rest)
+    assert sorted(os.listdir(tmp_path)) == ["a.py"]
+
+
+@pytest.mark.usefixtures("stub_session")
+class TestReport:
+    def test_options_reach_the_session(self, invoke, tmp_path):
+        Path("a.py").write_text("print('from the program')\n")
+        Path("words.txt").write_text("")
+        result = invoke(
+            "report", "a.py", "--at", "100,0,0", "--loss", "l", "--pair", "d_A=A_1", "--pair", "dB=B",
+            "--data", "n.txt=words.txt", "--timeout", "7", "--select", "GC1", "--ignore", "GC102,GC106",
+            "--format", "json",
+        )  # fmt: skip
+        assert (result.status, result.err) == (0, "")
+        report = json.loads(result.out)
+        assert report["target"] == "a.py"
+        assert report["program"]["notes"][-1] == repr(
+            {
+                "target": "a.py", "cwd": None, "at": (0, 100), "loss": "l",
+                "pairs": {"d_A": "A_1", "dB": "B"},
+                "data": {"n.txt": str(tmp_path / "words.txt")}, "timeout_s": 7.0, "select": ("GC1",),
+                "ignore": ("GC102", "GC106"),
+            }
+        )  # fmt: skip
+
+    def test_exit_status_is_the_worst(self, invoke):
+        Path("fine.py").write_text("x = 1\n")
+        Path("wrong.py").write_text("# finding\n")
+        Path("broken.py").write_text("x = = 1\n")
+        assert invoke("report", "fine.py").status == 0
+        assert invoke("report", "wrong.py").status == 1
+        result = invoke("report", "broken.py", "wrong.py", "fine.py", "--format", "json")
+        assert result.status == 2
+        assert result.err == "error: broken.py:1: invalid syntax\n1 | x = = 1\n  |     ^\n"
+        assert [r["target"] for r in json.loads(result.out)] == ["wrong.py", "fine.py"]
+
+    def test_output_goes_where_it_is_told(self, invoke):
+        Path("a.py").write_text("print('from the program')\n")
+        result = invoke("report", "a.py", "--format", "markdown")
+        assert (result.out, result.err) == ("", "wrote reports/a.md\n")
+        assert Path("reports/a.md").read_text().startswith("#")
+        assert invoke("report", "a.py", "--format", "markdown", "-o", "-").out.startswith("#")
+        invoke("report", "a.py", "--format", "json", "-o", "deep/er/a.json")
+        assert json.loads(Path("deep/er/a.json").read_text())["target"] == "a.py"
+        result = invoke("report", "a.py", "-o", "deep")
+        assert (result.status, result.err) == (
+            2,
+            "error: --output: `deep` cannot be written: Is a directory\n",
+        )
+
+    def test_program_output_is_shown_on_request(self, invoke):
+        Path("a.py").write_text("import sys\nprint('to out')\nprint('to err', file=sys.stderr)\n")
+        assert "to out" not in (shown := invoke("report", "a.py")).out + shown.err
+        result = invoke("report", "a.py", "--show-output")
+        assert result.err == "to out\nto err\n"
+        assert "to out" not in result.out
+
+    def test_internal_errors_are_one_line_and_a_traceback_on_request(self, invoke):
+        Path("a.py").write_text("# analysis fails\n")
+        result = invoke("report", "a.py")
+        assert result.status == 2
+        assert result.err == (
+            "error: internal error of gradcheck, please report it: ZeroDivisionError: in the analysis\n"
+            "help: --traceback shows the details\n"
+        )
+        assert "Traceback" in invoke("report", "a.py", "--traceback").err
+
+    def test_targets_of_the_nearest_pyproject(self, invoke, tmp_path, monkeypatch):
+        Path("pyproject.toml").write_text(
+            '[tool.gradcheck]\ntargets = ["sub/a.py", "mod:step"]\ntimeout = 9\n'
+        )
+        Path("sub/deeper").mkdir(parents=True)
+        Path("sub/a.py").write_text("x = 1\n")
+        Path("mod.py").write_text("def step(): pass\n")
+        Path("sub/pyproject.toml").write_text("[project]\nname = 'other'\n")
+        monkeypatch.chdir(tmp_path / "sub" / "deeper")
+        result = invoke("report", "--format", "json")
+        assert result.err == ""
+        first, second = json.loads(result.out)
+        assert first["target"] == str(tmp_path / "sub" / "a.py")
+        assert "'timeout_s': 9" in first["program"]["notes"][-1]
+        assert second["target"] == "mod:step"
+        assert second["program"]["notes"][0] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("targets = ", "is not TOML"),
+        ("[tool]\ngradcheck = 3", "`tool.gradcheck` must be a table"),
+        ("[tool.gradcheck]\ntargets = 'a.py'", "`targets` must be a list of strings, not 'a.py'"),
+        ("[tool.gradcheck]\ntarget = []", "there is no key `target`"),
+        ("[tool.gradcheck]\ntimeout = -1", "`timeout` must be a number of seconds above 0"),
+    ],
+)
+def test_config_that_cannot_be_used(invoke, tmp_path, monkeypatch, text, error):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("gradcheck.program.source._STARTED_IN", tmp_path)
+    (tmp_path / "pyproject.toml").write_text(text + "\n")
+    result = invoke("report")
+    assert result.status == 2
+    assert error in result.err
+    assert "`pyproject.toml`" in result.err
+
+
+def test_a_deleted_current_directory(command, tmp_path):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    result = command("report", "a.py", cwd=gone, preexec_fn=gone.rmdir)
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[0] == "error: the current directory no longer exists"
+
+
+def test_light_commands_import_no_torch(tmp_path):
+    text = (
+        "import sys\nfrom gradcheck.cli import main\n"
+        "class Refuse:\n    def find_spec(self, name, *_):\n"
+        "        if name in ('torch', 'IPython', 'pandas', 'matplotlib'): raise SystemError(name)\n"
+        "sys.meta_path.insert(0, Refuse())\nmain()\n"
+    )
+    root = str(Path(cli_report.__file__).parent.parent)
+    for arguments in (["--help"], ["--version"], ["rules"], ["rule", "GC101"], ["report", "--help"]):
+        result = subprocess.run(
+            [sys.executable, "-c", text, *arguments], capture_output=True, text=True, check=False, cwd=root
+        )
+        assert (result.returncode, result.stderr) == (0, ""), arguments
+
+
+def test_rules_and_rule(invoke):
+    assert "GC101  error    wrong-gradient" in invoke("rules").out
+    for name in ("GC101", "gc101", "wrong-gradient"):
+        page = invoke("rule", name).out
+        assert page.startswith("## GC101 wrong-gradient")
+        assert "### Why is this bad?" in page
+
+
+def test_help_is_a_manual_page(invoke):
+    text = invoke("report", "--help").out
+    for part in ("TARGETS", "EXIT STATUS", "EXAMPLES", "introduced", "script.py::function", "--pair"):
+        assert part in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path):
+    root = str(Path(cli_report.__file__).parent.parent)
+    line = f"{sys.executable} -m gradcheck rules | true"
+    result = subprocess.run(line, shell=True, capture_output=True, text=True, check=False, cwd=root)
+    assert result.stderr == ""

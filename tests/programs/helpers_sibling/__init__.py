@@ -1,0 +1,1 @@
+"""Small layers the programs beside this folder import."""
