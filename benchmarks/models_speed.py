@@ -5,149 +5,33 @@ meets all of them alike. A figure is the median over the turns; a ratio is the m
 """
 
 import platform
-import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import click
 import pandas as pd
 import torch
-from torch import nn
-from torch.nn import functional
 
-from models.layers import BatchNorm1d
+from benchmarks.training_steps import (
+    BATCH,
+    CONTEXT,
+    RATE,
+    Step,
+    autograd,
+    inline,
+    make_model,
+    manual,
+    modules,
+)
 from models.loss import SoftmaxCrossEntropy
 from models.mlp import MLP
 from models.optim import SGD, constant
 from models.sample import sample
 from models.words import BUNDLED, END, Dataset, Vocabulary, build_dataset, read_words
 
-CONTEXT, EMBEDDING, BATCH, RATE = 5, 10, 32, 0.1
 STEPS = 20  # in one turn
 ONE_BY_ONE = 200  # names sampled singly in one turn
 SAMPLES, MAX_LENGTH = 10_000, 30
-
-Step = Callable[[], None]
-
-
-def make_model(letters: int, hidden: list[int]) -> MLP:
-    return MLP(letters, CONTEXT, EMBEDDING, hidden, torch.Generator().manual_seed(70))
-
-
-def manual(data: Dataset, letters: int, hidden: list[int]) -> Step:
-    """The library as it is."""
-    generator = torch.Generator().manual_seed(0)
-    model, criterion, optimiser = make_model(letters, hidden), SoftmaxCrossEntropy(), SGD(constant(RATE))
-
-    def step() -> None:
-        contexts, targets = data.draw(BATCH, generator)
-        criterion.forward(model.forward(contexts), targets).item()
-        model.backward(criterion.backward())
-        optimiser.update(model.parameters(), 0)
-
-    return step
-
-
-def autograd(data: Dataset, letters: int, hidden: list[int]) -> Step:
-    """The forward pass of the library, with autograd for the backward pass."""
-    generator = torch.Generator().manual_seed(0)
-    model, criterion = make_model(letters, hidden), SoftmaxCrossEntropy()
-    parameters = [
-        getattr(part, name).requires_grad_() for part in model.parts() for name in part.parameter_names
-    ]
-    for layer in model.layers:
-        if isinstance(layer, BatchNorm1d):
-            layer.keep_statistics = torch.no_grad()(layer.keep_statistics)  # type: ignore[method-assign]
-
-    def step() -> None:
-        contexts, targets = data.draw(BATCH, generator)
-        loss = criterion.forward(model.forward(contexts), targets)
-        loss.item()
-        for parameter in parameters:
-            parameter.grad = None
-        loss.backward()
-        with torch.no_grad():
-            for parameter in parameters:
-                parameter.sub_(parameter.grad, alpha=RATE)
-
-    return step
-
-
-def modules(data: Dataset, letters: int, hidden: list[int]) -> Step:
-    """The same network of torch.nn modules, whose BatchNorm1d is one fused operation, with torch.optim.SGD."""
-    generator = torch.Generator().manual_seed(0)
-    parts: list[nn.Module] = [nn.Embedding(letters, EMBEDDING), nn.Flatten()]
-    features = CONTEXT * EMBEDDING
-    for size in hidden:
-        parts += [nn.Linear(features, size, bias=False), nn.BatchNorm1d(size), nn.Tanh()]
-        features = size
-    network = nn.Sequential(*parts, nn.Linear(features, letters))
-    optimiser = torch.optim.SGD(network.parameters(), RATE)
-
-    def step() -> None:
-        contexts, targets = data.draw(BATCH, generator)
-        loss = functional.cross_entropy(network(contexts), targets)
-        loss.item()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-
-    return step
-
-
-def inline(data: Dataset, letters: int, hidden: list[int]) -> Step:
-    """As a notebook spells it out, with a Python loop over the places of the batch for the embedding gradient."""
-    generator = torch.Generator().manual_seed(0)
-    n = BATCH
-    sizes = [CONTEXT * EMBEDDING, *hidden, letters]
-    C = torch.randn(letters, EMBEDDING, generator=generator)
-    W = [torch.randn(a, b, generator=generator) / a**0.5 for a, b in zip(sizes, sizes[1:], strict=False)]
-    b = [torch.zeros(size) for size in sizes[1:]]
-    gamma = [torch.ones(1, size) for size in hidden]
-    beta = [torch.zeros(1, size) for size in hidden]
-    depth = len(hidden)
-
-    def step() -> None:
-        batch = torch.randint(0, len(data), (n,), generator=generator)
-        X, Y = data.contexts[batch], data.targets[batch]
-        emb = C[X]
-        A = [emb.view(n, -1)]
-        norm, var_inv = [], []
-        for i in range(depth):
-            Z = A[i] @ W[i] + b[i]
-            mean = Z.mean(0, keepdim=True)
-            var = Z.var(0, keepdim=True, unbiased=True)
-            var_inv.append((var + 1e-5) ** -0.5)
-            norm.append((Z - mean) * var_inv[i])
-            A.append(torch.tanh(gamma[i] * norm[i] + beta[i]))
-        logits = A[depth] @ W[depth] + b[depth]
-        functional.cross_entropy(logits, Y).item()
-
-        d = functional.softmax(logits, 1)
-        d[range(n), Y] -= 1
-        d /= n
-        dW, db, dgamma, dbeta = [], [], [], []
-        for i in range(depth, -1, -1):
-            dW.insert(0, A[i].T @ d)
-            db.insert(0, d.sum(0))
-            d = d @ W[i].T
-            if i > 0:
-                d = (1.0 - A[i] ** 2) * d
-                k = i - 1
-                dgamma.insert(0, (norm[k] * d).sum(0, keepdim=True))
-                dbeta.insert(0, d.sum(0, keepdim=True))
-                along = norm[k] * (d * norm[k]).sum(0)
-                d = gamma[k] * var_inv[k] / n * (n * d - d.sum(0) - n / (n - 1) * along)
-        d_emb = d.view(emb.shape)
-        dC = torch.zeros_like(C)
-        for row in range(n):
-            for place in range(CONTEXT):
-                dC[X[row, place]] += d_emb[row, place]
-        gradients = [dC, *dW, *db, *dgamma, *dbeta]
-        for parameter, gradient in zip([C, *W, *b, *gamma, *beta], gradients, strict=True):
-            parameter.data += -RATE * gradient
-
-    return step
 
 
 def sample_one_by_one(model: MLP, n: int, generator: torch.Generator) -> None:
@@ -168,7 +52,7 @@ def seconds(action: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def compare(contestants: dict[str, Callable[[], object]], turns: int) -> pd.DataFrame:
+def compare(contestants: Mapping[str, Callable[[], object]], turns: int) -> pd.DataFrame:
     """Seconds of each contestant at each turn; the first turn warms up and is not counted."""
     rows = [{name: seconds(action) for name, action in contestants.items()} for _ in range(turns + 1)]
     return pd.DataFrame(rows[1:])
@@ -189,21 +73,27 @@ def training_table(data: Dataset, letters: int, turns: int) -> pd.DataFrame:
         "inline, double loop": inline,
     }
     rows = []
-    for hidden in ([200], [200, 200], [64, 64]):
-        steps = {"manual": manual, **others}
-        times = compare({name: repeat(make(data, letters, hidden)) for name, make in steps.items()}, turns)
-        row: dict[str, object] = {
-            "hidden": str(hidden),
+    for hidden, activation in (
+        ([200], "tanh"),
+        ([200, 200], "tanh"),
+        ([200, 200], "leaky-relu"),
+        ([64, 64], "tanh"),
+    ):
+        makers = {"manual": manual, **others}
+        steps = {name: repeat(make(data, letters, hidden, activation)) for name, make in makers.items()}
+        times = compare(steps, turns)
+        row = {
+            "hidden": f"{hidden}, {activation}",
             "manual, steps/s": f"{STEPS / times['manual'].median():,.0f}",
         }
         for name in others:
-            row[name] = f"{statistics.median(times[name] / times['manual']):.2f} times slower"
+            row[name] = f"{(times[name] / times['manual']).median():.2f} times the manual time"
         rows.append(row)
     return pd.DataFrame(rows)
 
 
 def sampling_table(data: Dataset, letters: int, turns: int) -> pd.DataFrame:
-    model = make_model(letters, [200, 200])
+    model = make_model(letters, [200, 200], "leaky-relu")
     criterion, optimiser, generator = (
         SoftmaxCrossEntropy(),
         SGD(constant(RATE)),

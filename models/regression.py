@@ -73,7 +73,7 @@ def run(network: str, settings: Settings, words: list[str]) -> Outcome:
 def share_of_lengths(lengths: Tensor, longest: int) -> list[str]:
     """Percent of the words with 0, 1, ... letters; the last number is for `longest` letters and more."""
     if len(lengths) == 0:
-        return ["diverged"] + [""] * longest
+        return [""] * (longest + 1)
     counts = torch.bincount(lengths.clamp(max=longest), minlength=longest + 1)
     return [f"{count:.1%}" for count in (counts / len(lengths)).tolist()]
 
@@ -99,21 +99,22 @@ def write_report(outcomes: list[Outcome], words: list[str], head: str, output: P
     curves = {each.network: each.losses for each in outcomes if each.seed == seeds[0]}
     faults_figure({name: curves[name] for name in (TWO, THREE, DAY_70)}, lengths, figure)
     formats = {
-        column: ".1%" if "letters" in column else ".2f" if "length" in column else ".4f" for column in means
+        column: ".1%" if "letters" in str(column) else ".2f" if "length" in str(column) else ".4f"
+        for column in means
     }
     shown = pd.DataFrame(
-        {
-            column: ["diverged" if value != value else format(value, how) for value in means[column]]
-            for column, how in formats.items()
-        },
+        {column: [format(value, how) for value in means[column]] for column, how in formats.items()},
         index=means.index,
-    )
+    ).replace(["nan", "nan%"], "")
+    diverged = frame["validation loss"].isna().groupby(frame["network"], sort=False).sum()
+    shown.insert(0, "diverged", [f"{count} of {len(seeds)}" if count else "" for count in diverged])
     summary = fill(
         f"All four faults together end at a training loss of {wrong['training loss']:.2f} where the right network "
         f"reaches {right['training loss']:.2f}, and {wrong[short]:.0%} of the names they make up have at most "
         f"{SHORT} letters, against {right[short]:.1%} of those of the right network and "
         f"{(real <= SHORT).double().mean().item():.1%} of the real ones.",
         width=110,
+        break_on_hyphens=False,
     )
     text = f"""# Three layers beat two
 
@@ -127,8 +128,8 @@ Three layers are at or below two on {won} of {len(seeds)} seeds.
 
 ## Three layers with the faults of `models/day70.py`
 
-Means over the seeds. The training loss is that of the last {RECENT:,} batches; lengths are those of {SAMPLES:,}
-sampled names for each seed, cut at {MAX_LENGTH} letters.
+Means over the seeds whose run did not diverge (the loss became infinite or not a number). The training loss is
+that of the last {RECENT:,} batches. Lengths are those of {SAMPLES:,} sampled names for each seed, cut at {MAX_LENGTH} letters.
 
 {shown.to_markdown(disable_numparse=True)}
 
@@ -174,6 +175,7 @@ def main(data: Path, about: str, steps: int, seeds: int, jobs: int, output: Path
         f"context {settings.context}, embedding {settings.embedding}, hidden {settings.hidden}, "
         f"{settings.activation}. A seed decides the split, the weights and the batches. Made by",
         width=110,
+        break_on_hyphens=False,
     )
     command = f"python -m models.regression{options} --steps {steps} --seeds {seeds} --output {output}"
     head += f"\n\n    {command}"

@@ -34,19 +34,26 @@ def sample(model: MLP, n: int, max_length: int, generator: torch.Generator) -> S
     """
     model.eval()
     numbers = torch.full((n, max_length), END)
-    contexts = torch.full((n, model.context), END)
-    unfinished = torch.arange(n)  # the rows of `numbers` that `contexts` stands for
+    unfinished = torch.arange(n)  # rows of `numbers`
+    # words have beginnings in common (at first all of them), and the network sees each beginning once
+    contexts = torch.full((1, model.context), END)  # of each beginning
+    beginning = torch.zeros(n, dtype=torch.long)  # of each unfinished word
     for position in range(max_length + 1):
         if len(unfinished) == 0:
             break
-        probabilities = torch.softmax(model.forward(contexts), 1)
-        drawn = torch.multinomial(probabilities, 1, generator=generator)
-        going_on = drawn[:, 0] != END
+        # the letter at which the running sum passes a random number; torch.multinomial takes an exponential each
+        passed = torch.softmax(model.forward(contexts), 1).cumsum(1)[beginning]
+        random = torch.rand(len(unfinished), 1, generator=generator, dtype=passed.dtype)
+        drawn = (passed < random).sum(1).clamp(max=model.letters - 1)
+        going_on = drawn != END
         unfinished = unfinished[going_on]
         if position == max_length:
             break  # this letter is drawn only to see whether the word ends here
-        contexts = torch.cat([contexts, drawn], 1)[going_on, 1:]
-        numbers[unfinished, position] = contexts[:, -1]
+        numbers[unfinished, position] = drawn[going_on]
+        longer = (beginning * model.letters + drawn)[going_on]
+        distinct, beginning = torch.unique(longer, return_inverse=True)
+        before, letter = distinct // model.letters, distinct % model.letters
+        contexts = torch.cat([contexts[before, 1:], letter.unsqueeze(1)], 1)
     finished = torch.ones(n, dtype=torch.bool)
     finished[unfinished] = False
     return Samples(numbers, finished)

@@ -29,7 +29,7 @@ def read_words(path: Path) -> list[str]:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(
-            f"{path}: not a text file in UTF-8 (byte {error.start + 1} is in no letter)"
+            f"{path}: not a text file in UTF-8 (byte {error.start + 1} is part of no letter)"
         ) from error
     if "\0" in text:
         raise DataError(f"{path}: not a text file (byte {content.index(0) + 1} is NUL)")

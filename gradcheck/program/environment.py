@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
@@ -21,6 +22,7 @@ from gradcheck.program.source import SourceMap
 from gradcheck.program.stand_ins import Nothing
 
 _exit = os._exit
+_OURS = Path(__file__).resolve().parent.parent
 _EXPORTED = "get_ipython()."  # what nbconvert writes for a magic
 
 
@@ -47,7 +49,6 @@ class Surroundings:
         entry = str(program.path_entry)
         self._set(sys, "argv", [file])
         self._set(sys, "path", [entry, *(p for p in sys.path if p not in ("", entry))])
-        self._set(sys, "dont_write_bytecode", True)  # every file stays as it was
         self._set(os, "_exit", _program_exit(os.getpid()))
         if self._main.__name__ == "__main__":
             self._replace_main()
@@ -55,9 +56,12 @@ class Surroundings:
             self._set(builtins, "get_ipython", lambda: ZMQInteractiveShell())
         if program.is_notebook:
             self._set(builtins, "display", lambda *args, **kwargs: None)
-        os.environ["MPLBACKEND"] = "Agg"
+        self._set_backend()
         self._windows.install()
         self._undo.append(self._windows.remove)
+        limit = sys.getrecursionlimit()
+        self._undo.append(lambda: sys.setrecursionlimit(limit))
+        self._step_aside()
         self._change_directory()
 
     def leave(self) -> None:
@@ -68,6 +72,34 @@ class Surroundings:
         before = sys.modules["__main__"]
         sys.modules["__main__"] = self._main
         self._undo.append(lambda: sys.modules.__setitem__("__main__", before))
+
+    def _set_backend(self) -> None:
+        before = os.environ.get("MPLBACKEND")
+        os.environ["MPLBACKEND"] = "Agg"
+
+        def back() -> None:
+            os.environ.pop("MPLBACKEND", None)
+            if before is not None:
+                os.environ["MPLBACKEND"] = before
+
+        self._undo.append(back)
+
+    def _step_aside(self) -> None:
+        """A program with a `gradcheck.py` of its own beside it must import that one, not us."""
+        entry = self._program.path_entry
+        theirs = (entry / "gradcheck.py", entry / "gradcheck")
+        if not any(path.exists() and path.resolve() != _OURS for path in theirs):
+            return
+        ours = {name: module for name, module in sys.modules.items() if _is_named_as_we_are(name)}
+        for name in ours:
+            del sys.modules[name]
+
+        def back() -> None:
+            for name in [name for name in sys.modules if _is_named_as_we_are(name)]:
+                del sys.modules[name]
+            sys.modules.update(ours)
+
+        self._undo.append(back)
 
     def _change_directory(self) -> None:
         try:
@@ -92,6 +124,10 @@ class Surroundings:
             self._undo.append(lambda: delattr(owner, name) if hasattr(owner, name) else None)
         else:
             self._undo.append(lambda: setattr(owner, name, before))
+
+
+def _is_named_as_we_are(module: str) -> bool:
+    return module == "gradcheck" or module.startswith("gradcheck.")
 
 
 def _program_exit(process: int) -> Callable[[int], NoReturn]:

@@ -10,8 +10,9 @@ import os
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from functools import partial
 from typing import Any
 
@@ -70,7 +71,11 @@ class _Run:
         try:
             with ExitStack() as cleanup:
                 self._set_up(cleanup)
-                self._run_all()
+                try:
+                    self._run_all()
+                    self._limit.cancel()
+                except StillRunning:  # between two units, where the observer works
+                    self._ended(Ending.TIMEOUT)
         finally:
             self._leave_if_forked(1)
             progress.say(progress.Stage.ANALYSING)
@@ -84,6 +89,8 @@ class _Run:
         return self._outcome
 
     def _set_up(self, cleanup: ExitStack) -> None:
+        cleanup.enter_context(warnings.catch_warnings())  # filters the program sets must not be ours
+        cuda = self._cuda_on_cpu()
         surroundings = Surroundings(self._program, self._module)
         people = PersonFinder(self._program.sources, self._program.loops)
         stand_ins = StandInFinder(self._program.sources, self._note)
@@ -97,14 +104,16 @@ class _Run:
         ):
             cleanup.callback(leave)  # first: what is half set up is put back too
             enter()
-        if self._program.contains("cuda") and "torch" in sys.modules:
-            from gradcheck.program.cuda import cuda_on_cpu  # imports torch, which not every observer does
-
-            mode = cuda_on_cpu(self._note)
-            if mode is not None:
-                cleanup.enter_context(mode)
+        cleanup.enter_context(cuda)
         self._limit.start()
         cleanup.callback(self._limit.cancel)
+
+    def _cuda_on_cpu(self) -> AbstractContextManager[Any]:
+        if not self._program.contains("cuda") or "torch" not in sys.modules:
+            return nullcontext()
+        from gradcheck.program.cuda import cuda_on_cpu  # imports torch, which not every observer does
+
+        return cuda_on_cpu(self._note) or nullcontext()
 
     def _run_all(self) -> None:
         kind = self._program.target.kind

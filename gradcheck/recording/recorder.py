@@ -15,6 +15,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from gradcheck.program.source import SourceMap, SourceUnit
+from gradcheck.recording.gradient_names import Form, parse
 from gradcheck.recording.kinds import kind_of
 from gradcheck.recording.names import NameTracer
 from gradcheck.recording.namespace import tensors_of_namespace
@@ -331,6 +332,8 @@ class Recorder(TorchFunctionMode):
         key = (scope, name)
         if self._last_bound.get(key) is not value:
             self._last_bound[key] = value
+            if not alias and parse(name).form is not Form.NONE:
+                recording.gradient_named.add(value)
             entry = self._known.get(owner)
             of = entry[1] if entry is not None and entry[0]() is not None else None
             recording.bindings.append(

@@ -85,7 +85,7 @@ class StepWatcher:
             return not any(self._outstanding.values())
         if len(ops) == record.start:
             return False
-        if not find_updates(ops, record.start):
+        if not find_updates(self._tape.recording, record.start):
             self._thin(record, index)
             return False
         return self._step_finished(loop, record, frame)

@@ -143,7 +143,7 @@ class Recording:
     ops: list[Op] = field(default_factory=list)
     bindings: list[Binding] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
-    unfinished: list[Binding] = field(default_factory=list)
+    gradient_named: set[Value] = field(default_factory=set)  # values that had a name that speaks of gradients
     nones: list[tuple[str, CodeType, int, int]] = field(default_factory=list)  # names bound to None
     notes: list[str] = field(default_factory=list)
 

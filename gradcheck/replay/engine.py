@@ -227,6 +227,11 @@ class Replay:
                         result = result.requires_grad_()
                         if out.root in self._mutated:
                             result = result.clone()
+                elif self._differentiate and result.is_floating_point() and not result.requires_grad:
+                    # Made of numbers alone (`torch.zeros(5)`): a leaf of the graph.
+                    result = result.detach().requires_grad_()
+                    if out.root in self._mutated:
+                        result = result.clone()
                 self.env[out] = result
         elif isinstance(out, tuple) and isinstance(result, (tuple, list)):
             for o, r in zip(out, result, strict=False):

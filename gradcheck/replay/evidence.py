@@ -10,7 +10,7 @@ import torch
 
 from gradcheck.recording.tape import Value
 from gradcheck.replay.compare import distance, same_but_for_ones
-from gradcheck.replay.gradient_names import Form, name_affinity, parse
+from gradcheck.recording.gradient_names import Form, name_affinity, parse
 from gradcheck.replay.names import NameIndex
 from gradcheck.replay.passes import Candidate, PassPlan
 
@@ -119,15 +119,15 @@ class Partners:
         """Another forward value, of the shape of what was found, whose name or use fits clearly better."""
         if candidate.of is not None:
             used_for = candidate.of if candidate.of in self._order else None
-            if used_for is not None and used_for.root is not of.root and used_for.shape == tuple(found.shape):
-                return used_for
-            return None
+            return used_for if used_for is not None and used_for.root is not of.root else None
         if not self._forward_names.get(of) or self._affinity(candidate, of) >= 0.5:
             return None
         if parse(candidate.name).form < Form.BARE_D:
             return None
         for value in self._by_name(candidate):
-            if value is not of and value.root is not of.root and value.shape == tuple(found.shape):
+            if value is not of and value.root is not of.root:
+                if value.shape != tuple(found.shape) and not candidate.second_name:
+                    continue
                 if self._affinity(candidate, value) >= 0.99:
                     return value
         return None

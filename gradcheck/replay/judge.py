@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from gradcheck.recording.tape import Kind, Op, Value
+from gradcheck.recording.tape import Kind, Number, Op, Value
 from gradcheck.replay.compare import (
     FLOAT32_TOLERANCE,
     NOISE_SHARE,
@@ -25,7 +25,7 @@ from gradcheck.replay.compare import (
     same_but_for_ones,
 )
 from gradcheck.replay.evidence import Partners, Proposal
-from gradcheck.replay.gradient_names import Form, parse
+from gradcheck.recording.gradient_names import Form, parse
 from gradcheck.replay.passes import Candidate, PassPlan, Version
 from gradcheck.replay.run import PassRun
 from gradcheck.replay.verdict import Problem, Verdict
@@ -85,6 +85,8 @@ class Judge:
         self._paired: dict[Value, Judged] = {}
         self._truth_noise: dict[Value, float] = {}
         self._skip: set[int] = set()
+        adding = [u for u in self.plan.updates if u.op.name in ("add_", "add", "__iadd__", "__add__")]
+        self._ascends = bool(adding) and all(_adds_plainly(u.op) for u in adding)
 
     # -- the walk ------------------------------------------------------------------------------------------------
 
@@ -226,6 +228,8 @@ class Judge:
                 judged = Judged(version, partner, Verdict.COMPENSATED, evidence, faults=faults)
                 judged.problem = Problem.WRONG_VALUE
                 self._accept(judged, found, gradients.get(partner), noise)
+                # The faults cancel here: what is computed from it is held against it, not against them.
+                self.add_fault(judged, partner, found)
                 return True
         return False
 
@@ -301,6 +305,8 @@ class Judge:
         successor = self._successor(version)
         if successor is None and not version.final:
             return
+        if self._only_rescaled(version) or self._replaced_zeros(version, found):
+            return
         if candidate.value.root not in self._derived and candidate.of is None:
             return
         if self._scaled_by_convention(version, found, faults, noise):
@@ -340,6 +346,40 @@ class Judge:
                 seed = _reduced(found, expected)
         self._accept(judged, found, expected, noise)
         self.add_fault(judged, proposal.value, seed)
+
+    def _only_rescaled(self, version: Version) -> bool:
+        """Clipping by norm: an already judged gradient, multiplied with a number made from the gradients."""
+        versions = version.candidate.versions
+        position = versions.index(version)
+        if position == 0 or not any(j.version is versions[position - 1] for j in self.judged):
+            return False
+        for op in version.writes[len(versions[position - 1].writes) :]:
+            if op.name not in _RESCALES or len(op.args) < 2:
+                return False
+            factor = op.args[1]
+            from_gradients = isinstance(factor, Value) and factor.shape == () and factor.root in self._derived
+            if not from_gradients and not isinstance(factor, Number) and not self._numbers_escaped_before(op):
+                return False
+        return True
+
+    def _numbers_escaped_before(self, op: Op) -> bool:
+        """Whether Python was handed a number made from the finished gradients shortly before."""
+        for earlier in reversed(self.ops[max(self.plan.loss_op.index, op.index - 200) : op.index]):
+            if earlier.kind is Kind.ESCAPE and earlier.inputs and earlier.inputs[0].root in self._derived:
+                return earlier.inputs[0] is not self.plan.loss and earlier.name != "__bool__"
+        return False
+
+    def _replaced_zeros(self, version: Version, found: torch.Tensor) -> bool:
+        """A buffer of zeros whose name is given to another tensor later on."""
+        binding = version.candidate.binding
+        if binding is None or norm(found) > 0:
+            return False
+        return any(
+            b.name == binding.name and b.when > binding.when
+            for other in self.plan.candidates
+            if other is not version.candidate
+            for b in other.bindings
+        )
 
     def add_fault(self, judged: Judged, at: Value | None, seed: torch.Tensor | None) -> None:
         self.faults.append(_Fault(judged, at, seed))
@@ -472,6 +512,7 @@ class Judge:
         gradients, _ = self.expectation(faults)
         best: tuple[float, Value] | None = None
         size = norm(found)
+        unnamed = version.candidate.binding is None
         for value, expected in gradients.items():
             if expected.shape != found.shape:
                 continue
@@ -479,8 +520,12 @@ class Judge:
             if expected_size == 0:
                 continue
             factor = float((found * expected).sum()) / expected_size**2
-            if not _is_count(factor):
+            if self._ascends:
+                factor = -factor  # `error = target - output` and `W += lr * ...`
+            if not (_is_count(factor) or (self._ascends and abs(factor - 1) < 1e-9) or (unnamed and factor > 0)):
                 continue
+            if self._ascends:
+                factor = -factor
             tolerance = self.tolerance(version, size, noise)
             if distance(found, factor * expected) <= tolerance:
                 evidence = self.partners.score(version.candidate, value)
@@ -489,7 +534,11 @@ class Judge:
         if best is None:
             return False
         factor, partner = best
-        if partner is self.plan.loss or not self._consumers_end_right(version, gradients):
+        if partner is self.plan.loss:
+            return False
+        if not (unnamed or self._ascends or self._consumers_end_right(version, gradients, factor)):
+            return False
+        if unnamed and (version.candidate.of is None or partner.root is not version.candidate.of.root):
             return False
         expected = gradients[partner]
         judged = Judged(version, partner, Verdict.CORRECT, f"it is {factor:g} times the true gradient", scale=factor)
@@ -497,26 +546,25 @@ class Judge:
         judged.truth = factor * self.run.graph.truth[partner] if partner in self.run.graph.truth else None
         return True
 
-    def _consumers_end_right(self, version: Version, gradients: dict[Value, torch.Tensor]) -> bool:
-        """Whether every gradient of a leaf (a parameter) computed from this one is the true one."""
-        leaves = {v for v in gradients if v not in self._forward_made()}
+    def _consumers_end_right(
+        self, version: Version, gradients: dict[Value, torch.Tensor], factor: float
+    ) -> bool:
+        """Whether what is computed from this gradient is either the true gradient again or scaled alike, and
+        some of it is the true one: the factor is made good where it matters."""
+        plain = Fingerprints(gradients)
+        scaled = Fingerprints({v: factor * g for v, g in gradients.items()})
         right = 0
-        fingerprints = Fingerprints({v: gradients[v] for v in leaves})
         for consumer in self._consumers(version):
-            if not consumer.final:
-                continue
             tensor = self.run.captured.get(id(consumer))
-            if tensor is None or not tensor.is_floating_point():
-                continue
-            meant = self.partners.propose(consumer.candidate, tensor, self._paired, gradients)
-            if meant is None or meant.value not in leaves:
+            if not consumer.final or tensor is None or not tensor.is_floating_point():
                 continue
             tolerance = self.tolerance(consumer, norm(tensor), self.noise(consumer))
             if norm(tensor) <= tolerance:
                 continue
-            if not fingerprints.equals(tensor, tolerance, reshaped=True):
+            if plain.equals(tensor, tolerance, reshaped=True):
+                right += 1
+            elif not scaled.equals(tensor, tolerance, reshaped=True) and self.partners.named(consumer.candidate):
                 return False
-            right += 1
         return right > 0
 
     def _forward_made(self) -> set[Value]:
@@ -543,7 +591,7 @@ class Judge:
             proposal.value if proposal else None,
             Verdict.INHERITED if blamed else Verdict.INTRODUCED,
             proposal.evidence if proposal else "",
-            Problem.NON_FINITE,
+            Problem.NONE if blamed else Problem.NON_FINITE,
             faults=faults,
         )
         bad = int((~torch.isfinite(found)).sum())
@@ -589,7 +637,27 @@ class Judge:
         self.judged.append(judged)
 
 
+_RESCALES = {"mul_", "div_", "__imul__", "__itruediv__", "multiply_", "divide_", "true_divide_"}
 _COPIES = {"clone", "detach", "data", "to", "float", "double", "cpu", "view", "reshape", "contiguous"}
+
+
+def _adds_plainly(op: Op) -> bool:
+    """`W += rate * delta`: no minus sign on the way."""
+    alpha = (op.kwargs or {}).get("alpha", 1)
+    if isinstance(alpha, (int, float)) and alpha < 0:
+        return False
+    step = op.args[1] if len(op.args) > 1 else None
+    for _ in range(4):
+        if not isinstance(step, Value) or step.producer is None:
+            break
+        producer = step.producer
+        if producer.name in ("neg", "sub", "__sub__", "__rsub__"):
+            return False
+        if any(isinstance(a, (int, float)) and a < 0 for a in producer.args):
+            return False
+        values = [a for a in producer.args if isinstance(a, Value) and a.shape == step.shape]
+        step = values[0] if len(values) == 1 else None
+    return True
 
 
 def _is_count(factor: float) -> bool:

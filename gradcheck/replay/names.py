@@ -6,7 +6,7 @@ import ast
 from collections import defaultdict
 
 from gradcheck.recording.tape import Binding, Kind, Op, Recording, Value
-from gradcheck.replay.gradient_names import Form, is_loss_name, parse
+from gradcheck.recording.gradient_names import Form, is_loss_name, name_affinity, parse
 from gradcheck.replay.places import Places
 
 
@@ -45,6 +45,18 @@ class NameIndex:
     def text(self, op: Op) -> str:
         text = " ".join(self._places.text(op).split())
         return text if len(text) <= 60 else text[:57] + "..."
+
+    def line(self, op: Op) -> tuple[str, int]:
+        """The source line of an op."""
+        return op.code.co_filename, self._places.span(op.code, op.lasti)[0]
+
+    def shown_for(self, value: Value, gradient_name: str) -> str:
+        """Of several names for one value (a parameter of a function, its argument), the one that fits the gradient's."""
+        stem = parse(gradient_name).stem
+        found = self.forward_names(value)
+        if stem is None or len(found) < 2:
+            return self.shown(value)
+        return max(found, key=lambda name: (name_affinity(stem, name), -found.index(name)))
 
     def loss_name(self, value: Value) -> str | None:
         names = [b.name for b in self.bindings(value) if not b.alias] or self.all_names(value)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from gradcheck.recording.tape import Binding, Kind, Op, Recording, Value
 from gradcheck.recording.updates import Update, find_updates
-from gradcheck.replay.gradient_names import Form, is_loss_name, parse
+from gradcheck.recording.gradient_names import Form, is_loss_name, parse, split_path
 from gradcheck.replay.names import NameIndex
 from gradcheck.replay.slices import produced, slice_ops
 
@@ -41,6 +41,8 @@ class Candidate:
     of: Value | None = None  # what it was attached to: p.grad = g, x.g = g, an update of p
     of_evidence: str = ""
     versions: list[Version] = field(default_factory=list)
+    outer_name: str = ""  # what the caller of the function that computed it calls it
+    second_name: bool = False  # of a tensor that is another gradient as well (`db = dz`)
 
 
 @dataclass(slots=True)
@@ -51,6 +53,8 @@ class PassPlan:
     start: int
     forward_ops: list[Op]
     candidates: list[Candidate] = field(default_factory=list)
+    updates: list[Update] = field(default_factory=list)
+    alternatives: list[PassPlan] = field(default_factory=list)  # the same pass under another loss it may be for
     iteration: int | None = None
     stop: int = 0  # first op on the tape that is no longer part of this pass
 
@@ -68,10 +72,11 @@ def find_passes(recording: Recording, names: NameIndex, loss_name: str | None) -
     losses = _differentiated(recording, _select_losses(recording, names, loss_name))
     plans: list[PassPlan] = []
     for number, (value, op, name) in enumerate(losses):
-        start = _forward_start(ops, op, value, [loss[1] for loss in losses[:number]])
+        start = _forward_start(recording, op, value, [loss[1] for loss in losses[:number]])
         plan = PassPlan(value, op, name, start, slice_ops(ops, [value], start, op.index + 1))
         plans.append(plan)
     _set_windows(recording, plans)
+    plans = _merge_chains(plans)
     collector = _Collector(recording, plans, names)
     collector.collect()
     return [plan for plan in plans if any(_speaks_of_gradients(c) for c in plan.candidates)]
@@ -149,8 +154,9 @@ def _loss_rank(op: Op, value: Value, name: str | None, backward_called: bool) ->
     return 1 if name is not None and op.name not in _REPORTING else 0
 
 
-def _forward_start(ops: list[Op], loss_op: Op, loss: Value, earlier: list[Op]) -> int:
+def _forward_start(recording: Recording, loss_op: Op, loss: Value, earlier: list[Op]) -> int:
     """Where the forward pass of this loss begins: after the last parameter update it depends on."""
+    ops = recording.ops
     if not earlier:
         return 0
     whole = set(slice_ops(ops, [loss], 0, loss_op.index + 1))
@@ -158,10 +164,32 @@ def _forward_start(ops: list[Op], loss_op: Op, loss: Value, earlier: list[Op]) -
     for previous in earlier:
         before = slice_ops(ops, previous.outputs, 0, previous.index + 1)
         used = {value.root for op in before for value in op.inputs}
-        for update in find_updates(ops, previous.index + 1, loss_op.index, used):
+        for update in find_updates(recording, previous.index + 1, loss_op.index, used):
             if update.op in whole:
                 start = max(start, update.op.index + 1)
     return start
+
+
+def _merge_chains(plans: list[PassPlan]) -> list[PassPlan]:
+    """A loss that another one is made of (a data term, a running sum over chunks) is no pass of its own; which of
+    them the gradients are of is told by trying."""
+    kept: list[PassPlan] = []
+    for i, plan in enumerate(plans):
+        outer = next(
+            (
+                later
+                for later in plans[i + 1 :]
+                if later.iteration == plan.iteration and plan.loss_op in set(later.forward_ops)
+            ),
+            None,
+        )
+        if outer is None:
+            kept.append(plan)
+        else:
+            outer.alternatives.extend([plan, *plan.alternatives])
+    for plan in kept:
+        plan.alternatives = plan.alternatives[:1] + plan.alternatives[1:][-3:]
+    return kept
 
 
 # -- windows -----------------------------------------------------------------------------------------------------
@@ -212,6 +240,7 @@ class _Collector:
         self._names = names
         self._steps = _steps(recording)
         self._forward = {id(plan): plan.forward_values for plan in plans}
+        self._all_forward = {value for values in self._forward.values() for value in values}
         self._mutations: dict[Value, list[Op]] = defaultdict(list)
         for op in recording.ops:
             for value in op.mutated:
@@ -220,13 +249,15 @@ class _Collector:
 
     def collect(self) -> None:
         updates = self._updates()
+        for plan in self._plans:
+            plan.updates = [u for u in updates if plan.loss_op.index < u.op.index < plan.stop]
         attached = self._attached(updates)
         for binding in self._recording.bindings:
             self._consider(binding, attached)
         for value, (parameter, evidence, when) in attached.items():
             if not any(key[1] is value for key in self._by_key):
                 plan = self._choose_plan(value, when)
-                if plan is not None and value.producer is not None:
+                if plan is not None and value.producer is not None and not self._made_from_named(value, parameter):
                     name = self._names.text(value.producer)
                     self._add(plan, Candidate(value, name, None, [], parameter, evidence))
         for plan in self._plans:
@@ -255,18 +286,50 @@ class _Collector:
             if any(op.index < plan.loss_op.index and op in plan.forward_ops for op in self._mutations[value.root] if op.index >= binding.when):
                 return
         candidate = self._by_key.get((id(plan), value))
+        if candidate is not None and _names_another(binding, candidate):
+            candidate = self._second_name(plan, value, binding)
         if candidate is None:
             parameter, evidence, _ = attached.get(value, (None, "", 0))
+            if parameter is not None and form is Form.NONE and self._made_from_named(value, parameter):
+                parameter, evidence = None, ""
             if binding.of is not None and form is Form.EXPLICIT and binding.of is not value:
                 parameter, evidence = binding.of, f"it is set as an attribute of it (`{binding.name}`)"
             candidate = Candidate(value, binding.name, binding, [], parameter, evidence)
             self._add(plan, candidate)
         elif _better_name(binding, candidate.binding):
             candidate.name, candidate.binding = binding.name, binding
+        elif _callers_name(binding, candidate.binding):
+            candidate.outer_name = binding.name
         if candidate.of is None and binding.of is not None and form is Form.EXPLICIT and binding.of is not value:
             candidate.of = binding.of
             candidate.of_evidence = f"it is set as an attribute of it (`{binding.name}`)"
         candidate.bindings.append(binding)
+
+    def _second_name(self, plan: PassPlan, value: Value, binding: Binding) -> Candidate:
+        """`db = dz`: one tensor that is two gradients."""
+        for known in plan.candidates:
+            if known.value is value and not _names_another(binding, known):
+                return known
+        candidate = Candidate(value, binding.name, binding, second_name=True)
+        plan.candidates.append(candidate)
+        return candidate
+
+    def _made_from_named(self, value: Value, parameter: Value) -> bool:
+        """Whether a gradient of the parameter's shape has a name already: then this is what an optimiser made
+        of it (momentum, a running mean of squares), not a gradient."""
+        pending, seen = [value], 0
+        while pending and seen < 40:
+            current = pending.pop()
+            seen += 1
+            makers = [current.producer, *self._mutations[current.root][:4]]
+            for read in [v for maker in makers if maker is not None for v in maker.inputs]:
+                if read is current:
+                    continue
+                if read.shape == parameter.shape and read.root is not parameter.root:
+                    if self._names.bindings(read) and read not in self._all_forward:
+                        return True
+                pending.append(read)
+        return False
 
     def _add(self, plan: PassPlan, candidate: Candidate) -> None:
         plan.candidates.append(candidate)
@@ -283,16 +346,29 @@ class _Collector:
         found: list[Update] = []
         for plan in self._plans:
             used = {value.root for op in plan.forward_ops for value in op.inputs}
-            found.extend(find_updates(self._recording.ops, plan.loss_op.index + 1, plan.stop, used))
+            found.extend(find_updates(self._recording, plan.loss_op.index + 1, plan.stop, used))
         unique: dict[int, Update] = {update.op.index: update for update in found}
         return [unique[index] for index in sorted(unique)]
+
+    def _behind_scaling(self, step: Value) -> Value:
+        """The gradient behind `lr * g`: what is left when multiplications with numbers are taken away."""
+        for _ in range(6):
+            producer = step.producer
+            if producer is None or producer.name not in _THROUGH or self._names.bindings(step):
+                break
+            values = [a for a in producer.args if isinstance(a, Value) and a.shape == step.shape]
+            others = [a for a in producer.args if isinstance(a, Value) and a.shape not in (step.shape, ())]
+            if len(values) != 1 or others:
+                break
+            step = values[0]
+        return step
 
     def _attached(self, updates: list[Update]) -> dict[Value, tuple[Value, str, int]]:
         """Values tied to a parameter by what the program does with them."""
         found: dict[Value, tuple[Value, str, int]] = {}
         for update in updates:
             if update.step is not None:
-                gradient = _behind_scaling(update.step)
+                gradient = self._behind_scaling(update.step)
                 if gradient.shape == update.parameter.shape and gradient.producer is not None:
                     found.setdefault(
                         gradient, (update.parameter, "the program updates it with this", update.op.index)
@@ -307,7 +383,7 @@ class _Collector:
         first = candidate.binding.when if candidate.binding is not None else 0
         in_forward = value in self._forward[id(plan)]
         used_at = min(
-            (u.op.index for u in updates if u.step is not None and _behind_scaling(u.step).root is value.root
+            (u.op.index for u in updates if u.step is not None and self._behind_scaling(u.step).root is value.root
              and u.op.index > (value.producer.index if value.producer else 0)),
             default=plan.stop,
         )
@@ -320,11 +396,12 @@ class _Collector:
                 writes.append(op)
         while len(writes) > 1 and writes[-1].name in _POST_PROCESSING:
             writes.pop()
+        # A loop that fills it element by element is one write: the last of each line counts.
+        last_of_line = {self._names.line(op): i for i, op in enumerate(writes)}
         versions: list[Version] = []
         for i, op in enumerate(writes):
-            last = i == len(writes) - 1
-            if last or (op.code, op.lasti) != (writes[i + 1].code, writes[i + 1].lasti):
-                versions.append(Version(candidate, op.index, writes[: i + 1], final=last))
+            if last_of_line[self._names.line(op)] == i:
+                versions.append(Version(candidate, op.index, writes[: i + 1], final=i == len(writes) - 1))
         if not versions and value.producer is None:
             versions.append(Version(candidate, max(0, value.birth - 1), [], final=True))
         if len(versions) > 8:
@@ -332,31 +409,36 @@ class _Collector:
         return versions
 
 
+def _names_another(binding: Binding, candidate: Candidate) -> bool:
+    own = candidate.binding
+    if own is None or binding.alias or own.alias or own.scope != binding.scope or own.name == binding.name:
+        return False
+    new, old = parse(binding.name), parse(own.name)
+    if new.stem is None or old.stem is None or split_path(binding.name)[0] or split_path(own.name)[0]:
+        return False
+    return new.stem.strip("_").lower() != old.stem.strip("_").lower()
+
+
 # Done to a finished gradient: clipping, and clearing it for the next step.
 _POST_PROCESSING = {"clamp_", "clip_", "zero_", "nan_to_num_", "clamp_min_", "clamp_max_"}
 _THROUGH = {"mul", "mul_", "__mul__", "__rmul__", "multiply", "neg", "div", "true_divide", "__truediv__", "clamp", "clip"}
 
 
-def _behind_scaling(step: Value) -> Value:
-    """The gradient behind `lr * g`: what is left when multiplications with numbers are taken away."""
-    for _ in range(6):
-        producer = step.producer
-        if producer is None or producer.name not in _THROUGH:
-            break
-        values = [a for a in producer.args if isinstance(a, Value) and a.shape == step.shape]
-        others = [a for a in producer.args if isinstance(a, Value) and a.shape != step.shape and a.shape != ()]
-        if len(values) != 1 or others:
-            break
-        step = values[0]
-    return step
-
-
 def _better_name(new: Binding, old: Binding | None) -> bool:
+    """Whether `new` says more about what it is the gradient of."""
     if old is None:
         return True
     if old.alias != new.alias:
         return old.alias
+    if new.alias or split_path(new.name)[1].lstrip("-").isdigit():
+        return False
     new_form, old_form = parse(new.name).form, parse(old.name).form
-    if (new_form is Form.NONE) != (old_form is Form.NONE):
-        return old_form is Form.NONE
-    return old_form in (Form.GENERIC, Form.NONE) and new_form in (Form.EXPLICIT, Form.BARE_D)
+    strength = (Form.NONE, Form.GENERIC, Form.BARE_D, Form.EXPLICIT)
+    named = (Form.BARE_D, Form.EXPLICIT)
+    return old_form not in named and strength.index(new_form) > strength.index(old_form)
+
+
+def _callers_name(new: Binding, old: Binding | None) -> bool:
+    if old is None or new.alias or new.scope == old.scope or split_path(new.name)[1].lstrip("-").isdigit():
+        return False
+    return parse(new.name).form in (Form.BARE_D, Form.EXPLICIT)

@@ -11,7 +11,7 @@ from gradcheck.recording.tape import Op, Recording, Value
 from gradcheck.replay.compare import distance, norm
 from gradcheck.replay.engine import ReplayError
 from gradcheck.replay.evidence import Partners
-from gradcheck.replay.gradient_names import Form, parse
+from gradcheck.recording.gradient_names import Form, parse
 from gradcheck.replay.judge import Judge, Judged
 from gradcheck.replay.names import NameIndex
 from gradcheck.replay.passes import PassPlan, find_passes
@@ -30,10 +30,33 @@ def judge_recording(
     names = NameIndex(recording, places)
     evidence = Evidence()
     for plan in find_passes(recording, names, loss):
-        result = _judge_pass(recording, plan, names, places, dict(pairs or {}), len(evidence.passes))
+        result = _judge_under_likeliest_loss(
+            recording, plan, names, places, dict(pairs or {}), len(evidence.passes)
+        )
         if result.gradients:
             evidence.passes.append(result)
     return evidence
+
+
+def _judge_under_likeliest_loss(
+    recording: Recording, plan: PassPlan, names: NameIndex, places: Places, pairs: dict[str, str], index: int
+) -> PassResult:
+    """Where one loss is a part of another, the one under which most gradients are right is the one they are of."""
+    best = _judge_pass(recording, plan, names, places, pairs, index)
+    for other in plan.alternatives:
+        if all(row.verdict in (Verdict.CORRECT, Verdict.UNOBSERVABLE) for row in best.gradients):
+            break
+        other.candidates, other.stop = plan.candidates, plan.stop
+        other.updates = plan.updates
+        tried = _judge_pass(recording, other, names, places, pairs, index)
+        if _rightness(tried) > _rightness(best):
+            best = tried
+    return best
+
+
+def _rightness(result: PassResult) -> int:
+    right = sum(row.verdict in (Verdict.CORRECT, Verdict.UNOBSERVABLE) for row in result.gradients)
+    return right - sum(row.verdict is Verdict.INTRODUCED for row in result.gradients)
 
 
 def _judge_pass(

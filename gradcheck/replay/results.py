@@ -34,24 +34,26 @@ _WORST_FIRST = (
 def rows_of(judge: Judge, names: NameIndex, places: Places, pass_index: int) -> list[GradientResult]:
     """One row per gradient and line, in program order; time steps and layers of a loop share a row."""
     rows: list[GradientResult] = []
+    names_outside: dict[int, str] = {}
     for judged in judge.judged:
         row = _row(judged, judge, names, places)
         row.pass_index = pass_index
         rows.append(row)
-    return _together(rows)
+        names_outside[id(row)] = judged.candidate.outer_name
+    return _together(rows, names_outside)
 
 
 def _row(judged: Judged, judge: Judge, names: NameIndex, places: Places) -> GradientResult:
     candidate = judged.candidate
     writes = judged.version.writes
     lines = [places.location(op) for op in _distinct(writes)]
-    if not lines:
+    if not lines or candidate.second_name:
         assert candidate.binding is not None
         binding = candidate.binding
         lines = [places.line_location(binding.code, binding.line)] if binding.code else []
     row = GradientResult(
         name=candidate.name,
-        of=names.shown(judged.of) if judged.of is not None else None,
+        of=names.shown_for(judged.of, candidate.name) if judged.of is not None else None,
         location=lines[-1],
         verdict=judged.verdict,
         problem=judged.problem,
@@ -135,9 +137,18 @@ def _upstream(judged: Judged, judge: Judge) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _together(rows: list[GradientResult]) -> list[GradientResult]:
+def _together(rows: list[GradientResult], names_outside: dict[int, str]) -> list[GradientResult]:
     """Rows of one name computed at one line, by one verdict: the worst stands for all."""
     groups: dict[tuple[str, Location, Verdict], list[GradientResult]] = {}
+    by_place: dict[tuple[str, Location], list[GradientResult]] = {}
+    for row in rows:
+        by_place.setdefault((row.name, row.location), []).append(row)
+    for same_place in by_place.values():
+        # One line that ran for several layers: the caller's names tell the runs apart, if it gave any.
+        outer = [names_outside.get(id(row), "") for row in same_place]
+        if len(same_place) > 1 and all(outer) and len(set(outer)) == len(outer):
+            for row, name in zip(same_place, outer, strict=True):
+                row.name = name
     for row in rows:
         groups.setdefault((row.name, row.location, row.verdict), []).append(row)
     merged: list[GradientResult] = []

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from models.layers.layer import Layer
 
@@ -25,7 +26,6 @@ class LeakyReLU(Layer):
     """output = input where it is positive, slope * input elsewhere (Maas et al. 2013)."""
 
     def __init__(self, slope: float = 0.01) -> None:
-        # max(input, slope * input) in forward is the leaky ReLU for no other slope
         if not 0 <= slope <= 1:
             raise ValueError(f"the slope of a LeakyReLU lies between 0 and 1, not at {slope}")
         self.slope = slope
@@ -33,9 +33,10 @@ class LeakyReLU(Layer):
     def forward(self, inputs: Tensor) -> Tensor:
         """inputs (n, features) -> outputs (n, features)."""
         self.inputs = inputs
-        return torch.maximum(inputs, self.slope * inputs)
+        return F.leaky_relu(inputs, self.slope)
 
     def backward(self, d_outputs: Tensor) -> Tensor:
         """d_outputs (n, features) -> d_inputs (n, features). At exactly 0 the slope is taken, as torch does."""
-        self.d_inputs = torch.where(self.inputs > 0, d_outputs, self.slope * d_outputs)
+        # the sign is 1, 0 or -1; with the slope as its lower limit it is the derivative, sooner than by torch.where
+        self.d_inputs = d_outputs * self.inputs.sign().clamp(min=self.slope)
         return self.d_inputs

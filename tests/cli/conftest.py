@@ -6,6 +6,7 @@ the same without it.
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -68,8 +69,11 @@ def invoke(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
 
     def run(*arguments: str) -> SimpleNamespace:
         monkeypatch.setattr(sys, "argv", ["gradcheck", *arguments])
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
         with pytest.raises(SystemExit) as exit_:
             cli.main()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
         out, err = capfd.readouterr()
         return SimpleNamespace(status=exit_.value.code, out=out, err=err)
 

@@ -127,6 +127,6 @@ def test_dropout_refuses_a_rate_it_cannot_scale_by(rate: float) -> None:
         Dropout(rate, torch.Generator())
 
 
-def test_leaky_relu_refuses_a_slope_that_maximum_cannot_do() -> None:
+def test_leaky_relu_refuses_a_slope_that_its_backward_cannot_do() -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
         LeakyReLU(1.5)

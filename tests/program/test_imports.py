@@ -81,3 +81,18 @@ def test_callable_of_a_package(tmp_path, monkeypatch, watcher_class):
     outcome = run(load(parse_target("package_a.broken:step")), watcher_class())
     assert outcome.ended is Ending.EXCEPTION
     assert "nothing_of_the_kind" in outcome.explanation
+
+
+def test_a_gradcheck_of_the_programs_own_is_the_one_it_imports(run_program):
+    import gradcheck
+    from gradcheck.program import runner
+
+    ran = run_program(
+        "import gradcheck\nfrom gradcheck import check\nfor i in range(2): pass\nmine = check()\n",
+        files={"gradcheck.py": "def check(): return 'mine'\n"},
+    )
+    assert ran.outcome.faults == []
+    assert ran.names["mine"] == "mine"
+    assert ran.watcher.told(3)[-1] == ("end", 1)
+    assert sys.modules["gradcheck"] is gradcheck
+    assert sys.modules["gradcheck.program.runner"] is runner

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import ast
-import time
 
 import pytest
 
 from gradcheck.program.loops import LoopTable, compile_watched
-
-PRELUDE = "log = []\n"
 
 
 def test_for_loop_tells_each_iteration_once(run_program):
@@ -46,7 +43,7 @@ def test_observer_ends_a_loop_as_if_it_were_exhausted(run_program, watcher_class
     ran = run_program(text, watcher=watcher_class(end_after={(max(line, 1), 3)}))
     assert ran.names["seen"] == 3
     assert ran.names["exhausted"]
-    assert ran.watcher.told(max(line, 1))[-1] == ("end", 3)
+    assert ran.watcher.told(max(line, 1))[-2:] == [("begin", 3), ("end", 3)]
 
 
 def test_iterator_survives_break_and_is_not_closed(run_program):
@@ -136,10 +133,3 @@ def test_loops_of_threads_and_after_the_run_are_left_alone(run_program):
     assert ran.watcher.told(3) == []
     ran.names["work"]()
     assert ran.watcher.told(3) == []
-
-
-def test_an_unwatched_iteration_costs_little(run_program, watcher_class):
-    text = "n = 0\nfor i in range(300_000):\n    n += 1\n"
-    started = time.perf_counter()
-    run_program(text, watcher=watcher_class(attention=False))
-    assert time.perf_counter() - started < 0.5  # about 0.02 s; a told iteration would take ten times that

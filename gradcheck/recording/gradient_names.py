@@ -43,6 +43,14 @@ _GENERIC = re.compile(
     re.I,
 )
 _BARE_D = re.compile(r"^_*[dD](?P<stem>[A-Za-z0-9_]\w*)$")
+# Words that begin with d and have nothing to do with gradients.
+_WORDS_WITH_D = {
+    "data", "dataset", "datasets", "dataloader", "date", "day", "debug", "decay", "decoder", "deep", "default", "deg",
+    "degree", "delay", "dense", "depth", "desc", "dest", "dev", "device", "df", "dict", "diff", "digit", "digits", "dim",
+    "dims", "dir", "directory", "discount", "display", "dist", "distance", "distances", "div", "dl", "do", "doc", "docs",
+    "dog", "domain", "done", "dot", "down", "draw", "draws", "drop", "dropout", "dropped", "ds", "dtype", "dummy", "dump",
+    "duration",
+}  # fmt: skip
 _PATH_END = re.compile(r"^(?P<base>.*?)(?:\.(?P<attribute>\w+)|\[(?P<key>'[^']*'|\"[^\"]*\"|[^\]]*)\])$")
 
 
@@ -59,6 +67,8 @@ def split_path(name: str) -> tuple[str, str, bool]:
 @lru_cache(maxsize=4096)
 def parse(name: str) -> GradientName:
     base, last, is_item = split_path(name)
+    if last == "data" and base and not is_item:
+        return parse(base)
     if last in ("grad", "g", "gradient") and base and not is_item:
         return GradientName(Form.EXPLICIT, base, split_path(base)[0])
     if is_item:
@@ -88,6 +98,10 @@ def _parse_identifier(name: str) -> GradientName:
             generic = _GENERIC.match(name)
             return GradientName(Form.GENERIC if generic and pattern is not _PREFIX else Form.EXPLICIT, match["stem"])
     bare = _BARE_D.match(name)
+    if name.lower() in _WORDS_WITH_D or re.search(r"num(?:eric|erical|_|$)|approx|finite", name, re.I):
+        return GradientName(Form.NONE, None)
+    if len(name) > 1 and name[0] == "d" and name[1].isupper() and bare:
+        return GradientName(Form.BARE_D, bare["stem"])
     if _GENERIC.match(name):
         return GradientName(Form.GENERIC, bare["stem"] if bare else None)
     if bare:
