@@ -72,23 +72,24 @@ def parse(name: str) -> GradientName:
     if last in ("grad", "g", "gradient") and base and not is_item:
         return GradientName(Form.EXPLICIT, base, split_path(base)[0])
     if is_item:
-        container = split_path(base)[1]
-        speaks = bool(_CONTAINER.search(container)) or parse(container).form is Form.EXPLICIT
-        inner = _parse_identifier(last) if not last.lstrip("-").isdigit() else GradientName(Form.NONE, None)
-        if inner.form is not Form.NONE and inner.stem is not None:
-            return GradientName(max(inner.form, Form.EXPLICIT if speaks else inner.form), inner.stem, base)
-        if speaks:
-            if last.lstrip("-").isdigit():
-                stem = _parse_identifier(container).stem
-                return GradientName(Form.EXPLICIT, f"{stem}[{last}]" if stem else None, base)
-            return GradientName(Form.EXPLICIT, last, base)
-        if last.lstrip("-").isdigit():
-            held = _parse_identifier(container)
-            if held.form is not Form.NONE and held.stem:
-                return GradientName(held.form, f"{held.stem}[{last}]", base)
-        return inner
+        return _parse_item(name, base, last)
     found = _parse_identifier(last)
     return GradientName(found.form, found.stem, base)
+
+
+def _parse_item(name: str, base: str, last: str) -> GradientName:
+    """`grads['W1']`, `dW[i]`, `cache["dh"]`."""
+    container = split_path(base)[1]
+    held = _parse_identifier(container)
+    speaks = bool(_CONTAINER.search(container)) or held.form is Form.EXPLICIT
+    if not name.endswith(("']", '"]')):
+        if held.stem is not None:
+            return GradientName(held.form, f"{held.stem}[{last}]", base)
+        return GradientName(Form.EXPLICIT if speaks else held.form, None, base)
+    inner = _parse_identifier(last)
+    if inner.form is not Form.NONE and inner.stem is not None:
+        return GradientName(Form.EXPLICIT if speaks else inner.form, inner.stem, base)
+    return GradientName(Form.EXPLICIT, last, base) if speaks else inner
 
 
 def _parse_identifier(name: str) -> GradientName:
@@ -126,8 +127,12 @@ def name_affinity(stem: str, forward_name: str) -> float:
         candidates.append(_squash(last))
     base, stem_last, stem_is_item = split_path(stem)
     own = {_squash(stem)}
-    if base and not (stem_is_item and stem_last.isdigit()):
+    if base and not (stem_is_item and not stem.endswith(("']", '"]'))):
         own.add(_squash(stem_last))
+    if base and stem_is_item and is_item and not stem.endswith(("']", '"]')):
+        # dW[i] and W[2]: which index it was is for the numbers to say.
+        own.add(_squash(base))
+        candidates.append(_squash(split_path(forward_name)[0]))
     best = 0.0
     for left in own:
         for right in candidates:

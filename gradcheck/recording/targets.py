@@ -96,7 +96,10 @@ def held_by(target: Target, frame: FrameType) -> Iterator[Held]:
     if value is None:
         yield Held(target.text, None, owner)
     elif value is not MISSING:
-        yield from tensors_in(target.text, value, owner)
+        text = target.text
+        if isinstance(value, torch.Tensor) and isinstance(target.node, ast.Subscript) and owner == 0:
+            text = ast.unparse(target.node.value)  # `dx[mask] = a` changes dx
+        yield from tensors_in(text, value, owner)
 
 
 def tensors_in(name: str, value: Any, owner: int = 0, depth: int = 2) -> Iterator[Held]:

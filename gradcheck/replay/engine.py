@@ -81,7 +81,7 @@ class Replay:
         made = self._convert(start)
         if made is start or made.data_ptr() == start.data_ptr():
             made = made.detach().clone() if value.root in self._mutated or self._differentiate else made.detach()
-        if value in self._overrides:
+        if value in self._overrides and value not in self._start_from:
             made = self._overrides[value].detach().to(self.dtype, copy=True)
         if self._differentiate and made.is_floating_point():
             made = made.detach().requires_grad_()

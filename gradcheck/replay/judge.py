@@ -49,6 +49,7 @@ class Judged:
     found: torch.Tensor | None = None
     noise: float = 0.0
     scale: float | None = None
+    alternatives: list[Value] = field(default_factory=list)  # other values with the same gradient here
     meant: Value | None = None  # what its name says it is the gradient of, where that is another value
 
     @property
@@ -212,6 +213,7 @@ class Judge:
                 inherits = bool(faults) and off > self.tolerance(version, size, max(noise, self.noise_of(partner)))
                 verdict = Verdict.INHERITED if inherits else Verdict.CORRECT
                 judged = Judged(version, partner, verdict, evidence, faults=faults if inherits else frozenset())
+                judged.alternatives = [value for value in equal if value is not partner]
                 if reshaped:
                     judged.problem = Problem.SHAPE_NOTE
                     judged.reason = (
@@ -266,6 +268,8 @@ class Judge:
 
     def _matches_zero(self, version: Version, found: torch.Tensor, faults: Faults, noise: float) -> bool:
         """A gradient that is zero but for rounding: only its name or use can say what of."""
+        if not version.final:
+            return True  # a buffer that is filled later
         proposal = self.partners.propose(version.candidate, found, self._paired, self.run.graph.truth)
         if proposal is None:
             return version.final is False or not self.partners.named(version.candidate)
@@ -275,8 +279,6 @@ class Judge:
             return False
         size = norm(expected)
         if size > max(NOISE_SHARE * max(noise, self.noise_of(partner)), 0.0) and size > 0:
-            if not version.final:
-                return True  # a buffer of zeros, filled later
             return False
         verdict = Verdict.UNOBSERVABLE
         judged = Judged(version, partner, verdict, proposal.evidence)
@@ -309,7 +311,7 @@ class Judge:
             return
         if candidate.value.root not in self._derived and candidate.of is None:
             return
-        if self._scaled_by_convention(version, found, faults, noise):
+        if version.final and self._scaled_by_convention(version, found, faults, noise):
             return
         proposal = self.partners.propose(candidate, found, self._paired, self.run.graph.truth)
         if proposal is None or not proposal.certain:
@@ -511,6 +513,7 @@ class Judge:
         """`dZ = A - Y` with the 1/m applied later, in dW: m times the gradient, and everything it is for is right."""
         gradients, _ = self.expectation(faults)
         best: tuple[float, Value] | None = None
+        fitting: list[Value] = []
         size = norm(found)
         unnamed = version.candidate.binding is None
         for value, expected in gradients.items():
@@ -528,6 +531,7 @@ class Judge:
                 factor = -factor
             tolerance = self.tolerance(version, size, noise)
             if distance(found, factor * expected) <= tolerance:
+                fitting.append(value)
                 evidence = self.partners.score(version.candidate, value)
                 if best is None or evidence > self.partners.score(version.candidate, best[1]):
                     best = (factor, value)
@@ -542,6 +546,7 @@ class Judge:
             return False
         expected = gradients[partner]
         judged = Judged(version, partner, Verdict.CORRECT, f"it is {factor:g} times the true gradient", scale=factor)
+        judged.alternatives = [value for value in fitting if value is not partner]
         self._accept(judged, found, factor * expected, noise)
         judged.truth = factor * self.run.graph.truth[partner] if partner in self.run.graph.truth else None
         return True

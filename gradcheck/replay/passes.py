@@ -71,8 +71,12 @@ def find_passes(recording: Recording, names: NameIndex, loss_name: str | None) -
     ops = recording.ops
     losses = _differentiated(recording, _select_losses(recording, names, loss_name))
     plans: list[PassPlan] = []
+    steps = _steps(recording)
     for number, (value, op, name) in enumerate(losses):
-        start = _forward_start(recording, op, value, [loss[1] for loss in losses[:number]])
+        start = max(
+            _forward_start(recording, op, value, [loss[1] for loss in losses[:number]]),
+            max((begin for begin, end, _ in steps if begin <= op.index < end), default=0),
+        )
         plan = PassPlan(value, op, name, start, slice_ops(ops, [value], start, op.index + 1))
         plans.append(plan)
     _set_windows(recording, plans)
@@ -175,7 +179,7 @@ def _merge_chains(plans: list[PassPlan]) -> list[PassPlan]:
     them the gradients are of is told by trying."""
     kept: list[PassPlan] = []
     for i, plan in enumerate(plans):
-        outer = next(
+        outer: PassPlan | None = next(
             (
                 later
                 for later in plans[i + 1 :]
@@ -249,8 +253,8 @@ class _Collector:
 
     def collect(self) -> None:
         updates = self._updates()
-        for plan in self._plans:
-            plan.updates = [u for u in updates if plan.loss_op.index < u.op.index < plan.stop]
+        for each in self._plans:
+            each.updates = [u for u in updates if each.loss_op.index < u.op.index < each.stop]
         attached = self._attached(updates)
         for binding in self._recording.bindings:
             self._consider(binding, attached)

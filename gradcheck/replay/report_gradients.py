@@ -172,7 +172,8 @@ class _Point:
         if found is None or not found.is_floating_point() or not bool(torch.isfinite(found).all()):
             return
         faults = self._judge.influence(version)
-        expected = self._judge.expectation(faults)[0].get(judged.of)
+        gradients = self._judge.expectation(faults)[0]
+        expected = self._closest(judged, found, gradients)
         if expected is None or expected.numel() != found.numel() or not bool(torch.isfinite(expected).all()):
             return
         if judged.scale is not None:
@@ -187,6 +188,18 @@ class _Point:
         self._outcomes[id(judged)] = (wrong, error / size if size else 0.0, observable and not wrong)
         if wrong:
             self._judge.add_fault(judged, judged.of, found if found.shape == expected.shape else None)
+
+    def _closest(
+        self, judged: Judged, found: torch.Tensor, gradients: dict[Value, torch.Tensor]
+    ) -> torch.Tensor | None:
+        """The gradient at its partner; where several values had the same gradient at the recorded point (all
+        samples at zero weights), the one that still fits is the one meant."""
+        assert judged.of is not None
+        options = [gradients.get(v) for v in (judged.of, *judged.alternatives)]
+        fitting = [g for g in options if g is not None and g.numel() == found.numel()]
+        if not fitting:
+            return gradients.get(judged.of)
+        return min(fitting, key=lambda g: distance(found, g))
 
     def judge(self, judged: Judged) -> tuple[bool, float, bool] | None:
         """(wrong, relative local error, seen to be right), or None where nothing can be told."""

@@ -28,10 +28,14 @@ def test_plots_open_no_window_and_do_not_block(run_program):
         "plt.plot([1, 2])\nplt.show()\nplt.pause(60)\nopen_figures = plt.get_fignums()\n"
         "backend = matplotlib.get_backend()\n"
     )
-    ran = run_program(text)
-    assert ran.outcome.faults == []
-    assert ran.names["backend"].lower() == "agg"
-    assert ran.names["open_figures"] == []
+    import matplotlib.pyplot as plt
+
+    for before in (plt.show, lambda: 1 / 0):  # also where matplotlib was there before the program
+        plt.show = before
+        ran = run_program(text)
+        assert ran.outcome.faults == []
+        assert ran.names["backend"].lower() == "agg"
+        assert ran.names["open_figures"] == []
 
 
 def test_missing_optional_packages_get_a_stand_in_and_a_note(run_program):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 
 import pytest
 
@@ -101,16 +102,13 @@ def test_names_of_the_program_are_those_of_a_bare_run(run_program):
     assert ran.names["inner"] == ["i"]
 
 
-def test_no_attention_tells_nothing_and_attention_comes_back_within_an_iteration(run_program, watcher_class):
+def test_no_attention_tells_nothing_and_attention_comes_back_within_an_iteration(
+    run_program, watcher_class, monkeypatch
+):
     watcher = watcher_class(attention=False)
     text = "for i in range(6):\n    if i == 2: look()\n"
-    import builtins
-
-    builtins.look = lambda: setattr(watcher, "attention", True)
-    try:
-        ran = run_program(text, watcher=watcher)
-    finally:
-        del builtins.look
+    monkeypatch.setattr(builtins, "look", lambda: setattr(watcher, "attention", True), raising=False)
+    ran = run_program(text, watcher=watcher)
     assert ran.watcher.told(1)[:3] == [("end", 2), ("begin", 3), ("end", 3)]
 
 
@@ -133,3 +131,13 @@ def test_loops_of_threads_and_after_the_run_are_left_alone(run_program):
     assert ran.watcher.told(3) == []
     ran.names["work"]()
     assert ran.watcher.told(3) == []
+
+
+def test_loops_of_a_forked_child_are_left_alone(run_program, watcher_class, monkeypatch):
+    watcher = watcher_class()
+    monkeypatch.setattr(builtins, "count", lambda: len(watcher.events), raising=False)
+    text = (
+        "import os\npid = os.fork()\nif not pid:\n    for i in range(9): pass\n    os._exit(count())\n"
+        "status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])\n"
+    )
+    assert run_program(text, watcher=watcher).names["status"] == 1  # the start of the run

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -184,3 +185,27 @@ def test_what_a_program_sets_is_put_back(run_program):
     before = sys.getrecursionlimit(), list(warnings.filters), os.environ.get("MPLBACKEND")
     run_program("import sys, warnings\nsys.setrecursionlimit(900)\nwarnings.simplefilter('error')\n")
     assert (sys.getrecursionlimit(), list(warnings.filters), os.environ.get("MPLBACKEND")) == before
+
+
+def test_time_limit_waits_while_the_observer_writes_down_a_call():
+    import gradcheck
+    from gradcheck.program.source import SourceMap, SourceUnit
+    from gradcheck.program.time_limit import _inside_observer
+
+    sources = SourceMap()
+    sources.add(SourceUnit("person.py", "person.py", ""))
+
+    def judged(*stack: str) -> bool:
+        """Whether it waits, seen from the innermost of functions that call each other."""
+        look: Callable[[], bool] = lambda: _inside_observer(sys._getframe(1), sources)  # noqa: E731
+        for filename in reversed(stack):
+            namespace = {"inner": look}
+            exec(compile("def f(): return inner()", filename, "exec"), namespace)
+            look = namespace["f"]
+        return look()
+
+    ours = os.path.join(os.path.dirname(gradcheck.__file__), "recording", "recorder.py")
+    assert judged("person.py", ours)
+    assert judged("person.py", ours, "/x/site-packages/torch/overrides.py")
+    assert not judged(ours, "person.py")
+    assert not judged(ours, "person.py", "/x/site-packages/torch/nn.py")
