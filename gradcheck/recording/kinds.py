@@ -41,7 +41,11 @@ _DUNDER_MUTATE = {
     "__iand__", "__ior__", "__ixor__", "__imatmul__", "__idiv__",
 }  # fmt: skip
 
+# Results of these share storage with their first argument although torch does not call them views.
+_SHARES_STORAGE = {"data", "detach", "as_tensor", "asarray", "view_as", "requires_grad_", "contiguous"}
+
 _known: dict[Any, Kind] = {}
+_shares: dict[Any, bool] = {}
 
 
 def kind_of(func: Callable[..., Any]) -> Kind:
@@ -50,6 +54,14 @@ def kind_of(func: Callable[..., Any]) -> Kind:
     if kind is None:
         kind = _known[func] = _classify(func)
     return kind
+
+
+def shares_storage(func: Callable[..., Any]) -> bool:
+    """Whether the result shares storage with the first argument, although torch does not call it a view."""
+    known = _shares.get(func)
+    if known is None:
+        known = _shares[func] = function_name(func) in _SHARES_STORAGE
+    return known
 
 
 def _classify(func: Callable[..., Any]) -> Kind:

@@ -15,32 +15,56 @@ import torch
 
 from gradcheck.program.source import SourceMap
 from gradcheck.recording.quiet import Quiet
-from gradcheck.recording.targets import Target, held_by, targets_by_line, tensors_in
+from gradcheck.recording.targets import MISSING, Target, held_by, read_name, targets_by_line, tensors_in
 
 # (name, tensor or None, scope, code, line, alias, owner)
 OnBind = Callable[[str, torch.Tensor | None, int, CodeType, int, bool, int], None]
+_Trace = Callable[[FrameType, str, Any], Any]
 
 _SLEEP_AFTER_LINES = 3000
+_set_trace = sys.settrace
+_PLAIN = frozenset({int, float, str, bool, bytes, complex})
+_COMPREHENSIONS = frozenset({"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"})
+
+
+class _Watched:
+    """One activation of one of the person's frames: the line it is in, and what the lines of its file bind."""
+
+    __slots__ = ("code", "line", "scope", "targets")
+
+    def __init__(self, code: CodeType, line: int, scope: int, targets: dict[int, tuple[Target, ...]]) -> None:
+        self.code = code
+        self.line = line
+        self.scope = scope
+        self.targets = targets
 
 
 class NameTracer:
     """`on_bind` is called for every name found to hold another tensor than before."""
 
-    def __init__(self, sources: SourceMap, quiet: Quiet, on_bind: OnBind, on_sleep: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        sources: SourceMap,
+        quiet: Quiet,
+        on_bind: OnBind,
+        on_sleep: Callable[[], None],
+        on_error: Callable[[Exception], None],
+    ) -> None:
         self._sources = sources
         self._quiet = quiet
         self._on_bind = on_bind
         self._on_sleep = on_sleep
+        self._on_error = on_error
         self._tables: dict[str, dict[int, tuple[Target, ...]]] = {}
-        self._last_line: dict[int, int] = {}
-        self._scopes: dict[int, int] = {}
+        self._frames: dict[int, _Watched] = {}
         self._next_scope = 1
         self._idle = 0
         self._previous: Any = None
+        self._hook = self._global  # one object, made once
         self.awake = False
 
     def wake(self, frame: FrameType) -> None:
-        """Start watching `frame` and the person's frames that called it."""
+        """Start watching `frame` and the person's frames that called it; or, if awake, stay so."""
         self._idle = 0
         if self.awake:
             return
@@ -48,85 +72,141 @@ class NameTracer:
         self._previous = sys.gettrace()
         caller: FrameType | None = frame
         while caller is not None:
-            if self._sources.is_user(caller.f_code.co_filename):
-                caller.f_trace = self._local
-                self._last_line[id(caller)] = caller.f_lineno
+            code = caller.f_code
+            if self._sources.is_user(code.co_filename) and code.co_name not in _COMPREHENSIONS:
+                watched = self._frames.get(id(caller))
+                if watched is None or watched.code is not code:
+                    watched = self._watch(caller)
+                watched.line = caller.f_lineno
+                caller.f_trace = self._tracer_of(watched)
             caller = caller.f_back
-        sys.settrace(self._global)
-
-    def heartbeat(self) -> None:
-        """An op was recorded: stay awake."""
-        self._idle = 0
+        sys.settrace(self._hook)
 
     def sleep(self) -> None:
         if self.awake:
             self.awake = False
             sys.settrace(self._previous)
 
-    def scope_of(self, frame: FrameType) -> int:
-        """A number for this activation of this frame."""
-        key = id(frame)
-        scope = self._scopes.get(key)
-        if scope is None:
-            scope = self._scopes[key] = self._next_scope
-            self._next_scope += 1
-        return scope
+    if sys.version_info < (3, 12):
+        # While tracing is on, every function runs at a fraction of its speed, ours and torch's too.
+        def hold(self) -> None:
+            """Stop watching until `go_on`: only library code runs meanwhile."""
+            if self.awake:
+                _set_trace(None)
+
+        def go_on(self) -> None:
+            if self.awake:
+                _set_trace(self._hook)
+
+    else:  # there, turning it off and on is what costs
+
+        def hold(self) -> None:
+            pass
+
+        def go_on(self) -> None:
+            pass
 
     def flush(self, frame: FrameType) -> None:
         """Look at what the statement that `frame` is in, or has just left, has bound."""
-        line = self._last_line.get(id(frame))
-        if line is not None:
-            with self._quiet:
-                self._look(frame, line)
+        watched = self._frames.get(id(frame))
+        if watched is not None and watched.code is frame.f_code:
+            targets = watched.targets.get(watched.line)
+            if targets is not None:
+                self._look(frame, watched, targets)
+
+    def _watch(self, frame: FrameType) -> _Watched:
+        code = frame.f_code
+        table = self._tables.get(code.co_filename)
+        if table is None:
+            unit = self._sources.unit(code.co_filename)
+            table = self._tables[code.co_filename] = targets_by_line(unit.text) if unit else {}
+        watched = self._frames[id(frame)] = _Watched(code, frame.f_lineno, self._next_scope, table)
+        self._next_scope += 1
+        return watched
 
     def _global(self, frame: FrameType, event: str, arg: Any) -> Any:
         code = frame.f_code
-        if not self._sources.is_user(code.co_filename):
+        if not self._sources.is_user(code.co_filename) or code.co_name in _COMPREHENSIONS:
             return None
-        self._scopes.pop(id(frame), None)
-        self._last_line[id(frame)] = frame.f_lineno
-        with self._quiet:
-            self._note_parameters(frame)
-        return self._local
-
-    def _local(self, frame: FrameType, event: str, arg: Any) -> Any:
-        key = id(frame)
-        line = self._last_line.get(key)
-        if line is not None:
-            with self._quiet:
-                self._look(frame, line)
-        if event == "return":
-            self._last_line.pop(key, None)
-            self._scopes.pop(key, None)
+        try:
+            watched = self._frames.get(id(frame))
+            if watched is None or watched.code is not code or frame.f_lasti <= 0 or not _is_generator(code):
+                # Not a generator that goes on.
+                watched = self._watch(frame)
+                self._note_parameters(frame, watched)
+            watched.line = frame.f_lineno
+            return self._tracer_of(watched)
+        except Exception as error:
+            self._on_error(error)
             return None
-        self._last_line[key] = frame.f_lineno
-        self._idle += 1
-        if self._idle > _SLEEP_AFTER_LINES:
-            self.sleep()
-            self._on_sleep()
-            return None
-        return self._local
 
-    def _look(self, frame: FrameType, line: int) -> None:
-        filename = frame.f_code.co_filename
-        table = self._tables.get(filename)
-        if table is None:
-            unit = self._sources.unit(filename)
-            table = self._tables[filename] = targets_by_line(unit.text) if unit else {}
-        targets = table.get(line)
-        if not targets:
-            return
-        scope = self.scope_of(frame)
-        for target in targets:
-            for held in held_by(target, frame):
-                self._on_bind(held.name, held.value, scope, frame.f_code, line, target.alias, held.owner)
+    def _tracer_of(self, watched: _Watched) -> _Trace:
+        """A closure, because it is called for every line."""
+        targets_of = watched.targets.get
+        look = self._look
 
-    def _note_parameters(self, frame: FrameType) -> None:
+        def trace(frame: FrameType, event: str, arg: Any) -> Any:
+            targets = targets_of(watched.line)
+            if targets is not None:
+                try:
+                    look(frame, watched, targets)
+                except Exception as error:
+                    self._on_error(error)
+                    return None
+            if event == "return":
+                if not _is_generator(watched.code):
+                    self._frames.pop(id(frame), None)
+                return None
+            watched.line = frame.f_lineno
+            self._idle += 1
+            if self._idle > _SLEEP_AFTER_LINES:
+                self.sleep()
+                self._on_sleep()
+                return None
+            return trace
+
+        return trace
+
+    def _look(self, frame: FrameType, watched: _Watched, targets: tuple[Target, ...]) -> None:
+        on_bind = self._on_bind
+        quiet = self._quiet
+        quiet.level += 1
+        try:
+            names = frame.f_locals
+            for target in targets:
+                if target.is_name:
+                    value = names.get(target.text, MISSING)
+                    if value is MISSING:
+                        value = read_name(target.text, frame, names)
+                    kind = type(value)
+                    if kind in _PLAIN or value is MISSING:
+                        continue
+                    if kind is torch.Tensor or value is None:
+                        on_bind(
+                            target.text, value, watched.scope, watched.code, watched.line, target.alias, 0
+                        )
+                        continue
+                for held in held_by(target, frame, names):
+                    on_bind(
+                        held.name, held.value, watched.scope, watched.code, watched.line, target.alias, held.owner
+                    )
+        finally:
+            quiet.level -= 1
+
+    def _note_parameters(self, frame: FrameType, watched: _Watched) -> None:
         code = frame.f_code
         count = code.co_argcount + code.co_kwonlyargcount
         if not count:
             return
-        scope = self.scope_of(frame)
-        for name in code.co_varnames[:count]:
-            for held in tensors_in(name, frame.f_locals.get(name), depth=1):
-                self._on_bind(held.name, held.value, scope, code, frame.f_lineno, True, held.owner)
+        with self._quiet:
+            names = frame.f_locals
+            for name in code.co_varnames[:count]:
+                value = names.get(name)
+                if type(value) in _PLAIN or value is None:
+                    continue
+                for held in tensors_in(name, value, depth=1):
+                    self._on_bind(held.name, held.value, watched.scope, code, frame.f_lineno, True, held.owner)
+
+
+def _is_generator(code: CodeType) -> bool:
+    return bool(code.co_flags & 0x2A0)  # CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import CodeType, FrameType
 from typing import Any
 
@@ -16,16 +16,17 @@ from torch.overrides import TorchFunctionMode
 
 from gradcheck.program.source import SourceMap, SourceUnit
 from gradcheck.recording.gradient_names import Form, parse
-from gradcheck.recording.kinds import kind_of
+from gradcheck.recording.kinds import kind_of, shares_storage
 from gradcheck.recording.names import NameTracer
 from gradcheck.recording.namespace import tensors_of_namespace
 from gradcheck.recording.quiet import Quiet
 from gradcheck.recording.steps import StepWatcher
-from gradcheck.recording.tape import Binding, Kind, Mark, Number, Op, Recording, Value
-from gradcheck.recording.ufuncs import UfuncBridge
+from gradcheck.recording.tape import CHANGE_BUFFERS, Binding, Kind, Mark, Number, Op, Recording, Value
+from gradcheck.recording.ufuncs import NotATensorError, UfuncBridge, as_tensor
 
 _MAX_OPS = 400_000
 _FEW_NUMBERS = 64
+_MAX_ROWS = 20_000  # of a tensor that is iterated over
 
 
 class Recorder(TorchFunctionMode):
@@ -36,14 +37,16 @@ class Recorder(TorchFunctionMode):
         self.recording = Recording()
         self._sources = sources
         self._quiet = Quiet()
-        self._tracer = NameTracer(sources, self._quiet, self._bound, self._slept)
+        self._tracer = NameTracer(sources, self._quiet, self._bound, self._slept, self._failed)
         self._ufuncs = UfuncBridge(self._ufunc_called, lambda: self._quiet)
         self._steps = StepWatcher(self, at)
         self._known: dict[int, tuple[weakref.ref[torch.Tensor], Value]] = {}
-        self._leaves_by_storage: dict[int, list[Value]] = {}
+        self._leaves: dict[int | None, list[Value]] = {}  # by storage
+        self._of_autograd: list[tuple[weakref.ref[torch.Tensor], Value]] = []
         self._last_bound: dict[tuple[int, str], Value] = {}
         self._is_user_code: dict[CodeType, bool] = {}
         self._escaped: dict[float, Value] = {}
+        self._forgotten = False
         self.attention = False
         self.awake_since = 0  # ops on the tape when loops were last told to report their iterations
         self._on = False
@@ -70,15 +73,32 @@ class Recorder(TorchFunctionMode):
         self.recording.marks.append(Mark(len(self.recording.ops), "unit", unit.cell or 0))
 
     def unit_finished(self, unit: SourceUnit, namespace: dict[str, object]) -> None:
-        if not self.paused:
-            self.name_namespace(namespace)
-        self._steps.unit_finished()
+        try:
+            if not self.paused:
+                self.name_namespace(namespace)
+            self._steps.unit_finished()
+        except Exception as error:
+            self._failed(error)
 
     def iteration_started(self, loop: int, activation: int, index: int, frame: FrameType) -> None:
-        self._steps.iteration_started(loop, activation, index, frame)
+        try:
+            with self._quiet:
+                self._steps.iteration_started(loop, activation, index, frame)
+                if self._forgotten:
+                    self._meet(frame)
+        except Exception as error:
+            self._failed(error)
 
     def iteration_finished(self, loop: int, activation: int, index: int, frame: FrameType) -> bool:
-        return self._steps.iteration_finished(loop, activation, index, frame)
+        try:
+            with self._quiet:
+                left = self._steps.iteration_finished(loop, activation, index, frame)
+                if self._forgotten and not self.paused:
+                    self._meet(frame)
+                return left
+        except Exception as error:
+            self._failed(error)
+            return False
 
     # -- for the step watcher --------------------------------------------------------------------------------
 
@@ -93,9 +113,17 @@ class Recorder(TorchFunctionMode):
         self.forget()
 
     def forget(self) -> None:
+        self._forgotten = True
         self._known.clear()
         self._last_bound.clear()
         self._escaped.clear()
+
+    def _meet(self, frame: FrameType) -> None:
+        """What exists when recording begins again was there before the step, wherever in it it is first used."""
+        self._forgotten = False
+        for _, tensor, _ in tensors_of_namespace({**frame.f_globals, **frame.f_locals}):
+            if self._known_value(tensor) is None:
+                self._new_value(tensor, None)
 
     def flush_names(self, frame: FrameType) -> None:
         self._tracer.flush(frame)
@@ -122,15 +150,46 @@ class Recorder(TorchFunctionMode):
     ) -> Any:
         if kwargs is None:
             kwargs = {}
-        if self._quiet.level or self.paused or not self._on:
+        if self._quiet.level or not self._on:
             return func(*args, **kwargs)
-        kind = kind_of(func)
-        if kind is Kind.IGNORE:
-            return func(*args, **kwargs)
-        frame = self._user_frame(sys._getframe(1))
-        if frame is None:
-            return func(*args, **kwargs)
-        return self._record(func, kind, args, kwargs, frame)
+        op = frame = None
+        self._tracer.hold()
+        try:
+            try:
+                kind = kind_of(func)
+                if kind is not Kind.IGNORE:
+                    if self.paused:
+                        if kind in _CHANGES:
+                            self._keep_before_change(kind, args, kwargs)
+                    else:
+                        frame = self._user_frame(sys._getframe(1))
+                        if frame is not None:
+                            op = self._before(func, kind, args, kwargs, frame)
+            except Exception as error:
+                op = None
+                self._failed(error)
+            if op is not None and op.kind is Kind.BACKWARD:
+                self._tracer.go_on()  # it calls functions of the person's
+            result = func(*args, **kwargs)  # the person's call: its errors are the person's
+            if op is not None and frame is not None:
+                try:
+                    self._after(op, result)
+                    self._wake(frame)
+                except Exception as error:
+                    self._failed(error)
+        finally:
+            self._tracer.go_on()
+        return result
+
+    def _failed(self, error: Exception) -> None:
+        """A fault of ours must never reach the person's program: it runs on, unrecorded."""
+        self._on = False
+        self.attention = False
+        self._tracer.sleep()
+        self.recording.notes.append(
+            f"recording ended early, after {len(self.recording.ops):,} tensor operations, by an error inside "
+            f"gradcheck: {type(error).__name__}: {error}"
+        )
 
     def _user_frame(self, frame: FrameType | None) -> FrameType | None:
         is_user = self._is_user_code
@@ -144,93 +203,126 @@ class Recorder(TorchFunctionMode):
             frame = frame.f_back
         return None
 
-    def _record(
+    def _before(
         self,
         func: Callable[..., Any],
         kind: Kind,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         frame: FrameType,
-    ) -> Any:
-        if kind is Kind.PURE and kwargs:
-            if kwargs.get("out") is not None or kwargs.get("inplace"):
+    ) -> Op | None:
+        """The op as far as it is known before the call: what the call changes must be looked at now."""
+        if kind is Kind.PURE:
+            if kwargs and (kwargs.get("out") is not None or kwargs.get("inplace")):
                 kind = Kind.MUTATE
-        elif kind is Kind.DROPOUT and not _dropout_draws(args, kwargs):
-            kind = Kind.PURE
+        elif kind is Kind.DROPOUT:
+            if not _dropout_draws(args, kwargs):
+                kind = Kind.PURE
         elif kind is Kind.ESCAPE:
-            return self._escape(func, args, kwargs, frame)
-        elif kind is Kind.CREATE and args and _holds_data(args[0]):
-            result = func(*args, **kwargs)
+            if not (args and isinstance(args[0], torch.Tensor) and args[0].is_floating_point()):
+                return None
+            args, kwargs = args[:1], {}
+        op = Op(len(self.recording.ops), func, kind, None, None, frame.f_code, frame.f_lasti)
+        if kind is Kind.CREATE and args and _holds_data(args[0]):
+            return op  # without args: its result is a leaf
+        encode, known = self._encode, self._known
+        encoded = []
+        for argument in args:
+            entry = known.get(id(argument))
+            # The usual case of `_encode`, in place: a tensor made by a recorded op.
+            if entry is not None and entry[0]() is argument and entry[1].producer is not None:
+                encoded.append(entry[1])
+            else:
+                encoded.append(encode(argument))
+        op.args = tuple(encoded)
+        if kwargs:
+            op.kwargs = {name: encode(a) for name, a in kwargs.items()}
+        if kind is not Kind.PURE:
+            if kind in _CHANGES:
+                self._keep_before_change(kind, args, kwargs)
+            elif kind is Kind.DROPOUT:
+                op.extra = torch.get_rng_state()
+            elif kind is Kind.BACKWARD:
+                self._keep_before_backward()
+        elif func in CHANGE_BUFFERS:
+            self._keep_before_change(kind, args[1:3], kwargs)
+        op.grad_enabled = torch.is_grad_enabled()
+        return op
+
+    def _after(self, op: Op, result: Any) -> None:
+        kind = op.kind
+        if kind is Kind.PURE and op.func is torch.Tensor.__iter__:
+            self._iterated(op, result)
+        elif op.args is None:
             if isinstance(result, torch.Tensor):
                 self._keep_leaf(self._new_value(result, None), result)
-            self._wake(frame)
-            return result
-        ops = self.recording.ops
-        op = Op(len(ops), func, kind, None, None, frame.f_code, frame.f_lasti)
-        op.args = tuple([self._encode(a) for a in args])
-        if kwargs:
-            op.kwargs = {name: self._encode(a) for name, a in kwargs.items()}
-        if kind in _CHANGES:
-            self._keep_before_change(op)
-        elif kind is Kind.DROPOUT:
-            op.extra = torch.get_rng_state()
-        op.grad_enabled = torch.is_grad_enabled()
-        result = func(*args, **kwargs)
-        self._write(op, result)
-        self._wake(frame)
-        return result
+        elif kind is Kind.ESCAPE:
+            self.recording.ops.append(op)
+            if type(result) is float and not result.is_integer():
+                self._escaped[result] = op.args[0]
+        else:
+            self._write(op, result)
 
     def _write(self, op: Op, result: Any) -> None:
-        op.out = self._encode_result(op, result)
+        out = op.out = self._encode_result(op, result)
         kind = op.kind
-        if op.out is None and kind in (Kind.PURE, Kind.CREATE):
+        if kind is not Kind.PURE:
+            if kind is Kind.RANDOM:
+                for value, tensor in _pairs(out, result):
+                    if value.producer is op:
+                        self._keep_leaf(value, tensor)
+            elif kind is Kind.RANDOM_MUTATE:
+                if isinstance(result, torch.Tensor):
+                    op.extra = result.detach().clone()
+            elif kind is Kind.GRAD_READ:
+                if not isinstance(out, Value):
+                    return
+                if out.producer is op:
+                    out.autograd_of = op.args[0]
+                    self._keep_leaf(out, result)
+                    self._of_autograd.append((weakref.ref(result), out))
+            elif out is None and kind is Kind.CREATE:
+                return
+        elif out is None:
             return
-        if kind is Kind.RANDOM:
-            for value, tensor in _pairs(op.out, result):
-                self._keep_leaf(value, tensor)
-        elif kind is Kind.RANDOM_MUTATE and isinstance(result, torch.Tensor):
-            op.extra = result.detach().clone()
-        elif kind is Kind.GRAD_READ and op.out is None:
-            return
-        elif kind is Kind.GRAD_READ and isinstance(op.out, Value) and op.out.producer is op:
-            op.out.autograd_of = op.args[0]
-            self._keep_leaf(op.out, result)
-        self.recording.ops.append(op)
-        if len(self.recording.ops) >= _MAX_OPS:
+        ops = self.recording.ops
+        ops.append(op)
+        if len(ops) >= _MAX_OPS:
             self._on = False
             self._tracer.sleep()
             self.recording.notes.append(f"recording ended after {_MAX_OPS:,} tensor operations")
 
-    def _escape(
-        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], frame: FrameType
-    ) -> Any:
-        result = func(*args, **kwargs)
-        if isinstance(args[0], torch.Tensor) and args[0].is_floating_point():
-            ops = self.recording.ops
-            op = Op(len(ops), func, Kind.ESCAPE, (self._encode(args[0]),), None, frame.f_code, frame.f_lasti)
-            ops.append(op)
-            if isinstance(result, float) and not result.is_integer():
-                self._escaped[result] = op.args[0]
-        return result
+    def _iterated(self, op: Op, result: Any) -> None:
+        """`for row in t`, `a, b = t`: the iterator holds the rows that `unbind` made."""
+        rows = result.__reduce__()[1][0]
+        if isinstance(rows, tuple) and 0 < len(rows) <= _MAX_ROWS:
+            op.func = torch.unbind
+            self._write(op, rows)
 
     def _ufunc_called(self, function: Callable[..., Any], inputs: tuple[Any, ...], result: Any) -> None:
         if self._quiet.level or self.paused or not self._on:
             return
-        frame = self._user_frame(sys._getframe(1))
-        if frame is None:
+        try:
+            frame = self._user_frame(sys._getframe(1))
+            if frame is None:
+                return
+            op = Op(len(self.recording.ops), function, Kind.PURE, None, None, frame.f_code, frame.f_lasti)
+            with self._quiet:
+                tensors = tuple([as_tensor(x) for x in inputs])
+                op.args = tuple([self._encode(x) for x in tensors])
+                self._write(op, result)
+            self._wake(frame)
+        except NotATensorError:
             return
-        op = Op(len(self.recording.ops), function, Kind.PURE, None, None, frame.f_code, frame.f_lasti)
-        with self._quiet:
-            tensors = tuple(_as_tensor(x) for x in inputs)
-            op.args = tuple(self._encode(x) for x in tensors)
-            self._write(op, result)
-        self._wake(frame)
+        except Exception as error:
+            self._failed(error)
 
     def _wake(self, frame: FrameType) -> None:
         if not self.attention:
-            self.awake_since = len(self.recording.ops) - 1
-            self.attention = True
-        self._tracer.wake(frame)
+            self.awake_since = max(0, len(self.recording.ops) - 1)
+            self.attention = self._on
+        if self._on:
+            self._tracer.wake(frame)
 
     def _slept(self) -> None:
         """Many lines without an op: loops may run at their own speed again."""
@@ -239,26 +331,29 @@ class Recorder(TorchFunctionMode):
     # -- values ----------------------------------------------------------------------------------------------
 
     def _encode(self, thing: Any) -> Any:
-        if isinstance(thing, torch.Tensor):
-            return self._value_of(thing)
         kind = type(thing)
+        if kind is torch.Tensor or isinstance(thing, torch.Tensor):
+            return self._value_of(thing)
+        if kind is int:
+            return thing
         if kind is float:
             source = self._escaped.get(thing)
             return thing if source is None else Number(thing, source)
         if kind is tuple or kind is list:
-            return kind([self._encode(x) for x in thing])
+            encode = self._encode
+            return kind([encode(x) for x in thing])
         if kind is dict:
             return {key: self._encode(x) for key, x in thing.items()}
         if kind is slice:
             return slice(self._encode(thing.start), self._encode(thing.stop), self._encode(thing.step))
-        if isinstance(thing, (tuple, list)):
+        if isinstance(thing, (tuple, list)) and not isinstance(thing, torch.Size):
             return tuple([self._encode(x) for x in thing])
         return thing
 
     def _encode_result(self, op: Op, result: Any) -> Any:
         if isinstance(result, torch.Tensor):
-            known = self._known_value(result)
-            return known if known is not None else self._new_value(result, op)
+            entry = self._known.get(id(result))
+            return entry[1] if entry is not None and entry[0]() is result else self._new_value(result, op)
         if isinstance(result, (tuple, list)):
             return tuple([self._encode_result(op, x) for x in result])
         return None
@@ -268,9 +363,9 @@ class Recorder(TorchFunctionMode):
         return entry[1] if entry is not None and entry[0]() is tensor else None
 
     def _new_value(self, tensor: torch.Tensor, op: Op | None) -> Value:
-        value = Value(op, len(self.recording.ops), tuple(tensor.shape))
+        value = Value(op, len(self.recording.ops), tensor.shape)
         value.requires_grad = tensor.requires_grad
-        if op is not None and op.args and (tensor._is_view() or op.name in _SHARES_STORAGE):
+        if op is not None and op.args and (tensor._is_view() or shares_storage(op.func)):
             first = op.args[0]
             if isinstance(first, Value):
                 value.root = first.root
@@ -290,30 +385,43 @@ class Recorder(TorchFunctionMode):
         return value
 
     def _keep_leaf(self, value: Value, tensor: torch.Tensor) -> None:
+        """Keep the tensor as it is now: an alias, which is copied just before the storage is changed in place."""
         value.data = tensor.detach()
-        try:
-            key = tensor.untyped_storage().data_ptr()
-        except (RuntimeError, NotImplementedError):  # sparse tensors have no storage
+        key = _storage(tensor)
+        if key is None:
             return
-        kept = self._leaves_by_storage.setdefault(key, [])
-        if value.producer is None and kept:
+        kept = self._leaves.get(key)
+        # Leaves that were given up hold no storage any more, and its address may have been used again.
+        if kept is None or (kept[0].data is None and kept[-1].data is None):
+            self._leaves[key] = [value]
+            return
+        if value.producer is None:
             value.root = kept[0].root
         kept.append(value)
 
-    def _keep_before_change(self, op: Op) -> None:
-        """Before a leaf is changed in place, keep a copy of what it was."""
-        with self._quiet:
-            for target in op.mutated:
-                for leaf in self._leaves_sharing(target):
-                    if leaf.data is not None:
-                        leaf.data = leaf.data.clone()
+    def _keep_before_change(self, kind: Kind, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Before tensors are changed in place, copy the leaves that share their storage."""
+        if kind is Kind.DATA_WRITE:
+            return  # lets go of the storage, and does not change it
+        changed: Any = kwargs.get("out") if kwargs else None
+        if changed is None:
+            changed = args if kind is Kind.PURE else args[0] if args else next(iter(kwargs.values()), None)
+        for tensor in _tensors_in(changed):
+            leaves = self._leaves.pop(_storage(tensor), None)
+            for leaf in leaves or ():
+                if leaf.data is not None:
+                    leaf.data = leaf.data.clone()
 
-    def _leaves_sharing(self, target: Value) -> list[Value]:
-        root = target.root
-        for key, leaves in self._leaves_by_storage.items():
-            if any(leaf.root is root for leaf in leaves):
-                return self._leaves_by_storage.pop(key)
-        return []
+    def _keep_before_backward(self) -> None:
+        """Autograd adds to the gradients that are there already: what was read of them is another value."""
+        for reference, value in self._of_autograd:
+            tensor = reference()
+            if value.data is not None:
+                value.data = value.data.clone()
+            if tensor is not None and self._known_value(tensor) is value:
+                del self._known[id(tensor)]
+                self._leaves.pop(_storage(tensor), None)
+        self._of_autograd.clear()
 
     # -- names -----------------------------------------------------------------------------------------------
 
@@ -326,9 +434,8 @@ class Recorder(TorchFunctionMode):
         if tensor is None:
             recording.nones.append((name, code, line, len(recording.ops)))
             return
-        value = self._known_value(tensor)
-        if value is None:
-            value = self._new_value(tensor, None)
+        entry = self._known.get(id(tensor))
+        value = entry[1] if entry is not None and entry[0]() is tensor else self._new_value(tensor, None)
         key = (scope, name)
         if self._last_bound.get(key) is not value:
             self._last_bound[key] = value
@@ -341,10 +448,24 @@ class Recorder(TorchFunctionMode):
             )
 
 
-_CHANGES = (Kind.MUTATE, Kind.RANDOM_MUTATE, Kind.DATA_WRITE)
+_CHANGES = frozenset({Kind.MUTATE, Kind.RANDOM_MUTATE, Kind.DATA_WRITE})
 
-# Results of these share storage with their first argument although torch does not call them views.
-_SHARES_STORAGE = {"data", "detach", "as_tensor", "asarray", "view_as", "requires_grad_", "contiguous"}
+
+def _storage(tensor: torch.Tensor) -> int | None:
+    """What tells storages apart as long as something holds them; None for a tensor without one (sparse)."""
+    try:
+        key: int = tensor.untyped_storage()._cdata
+    except (RuntimeError, NotImplementedError):
+        return None
+    return key
+
+
+def _tensors_in(thing: Any) -> Iterator[torch.Tensor]:
+    if isinstance(thing, torch.Tensor):
+        yield thing
+    elif isinstance(thing, (tuple, list)):
+        for item in thing:
+            yield from _tensors_in(item)
 
 
 def _dropout_draws(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
@@ -377,14 +498,3 @@ def _pairs(values: Any, tensors: Any) -> list[tuple[Value, torch.Tensor]]:
     if isinstance(values, tuple) and isinstance(tensors, (tuple, list)):
         return [pair for v, t in zip(values, tensors, strict=True) for pair in _pairs(v, t)]
     return []
-
-
-def _as_tensor(thing: Any) -> Any:
-    """A NumPy array as a tensor; a NumPy number as a Python number."""
-    if isinstance(thing, torch.Tensor):
-        return thing
-    if hasattr(thing, "__array_interface__") and getattr(thing, "ndim", 0) == 0 and hasattr(thing, "item"):
-        return thing.item()
-    if hasattr(thing, "__array_interface__"):
-        return torch.as_tensor(thing)
-    return thing

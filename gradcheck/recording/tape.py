@@ -10,9 +10,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from types import CodeType
-from typing import Any, Optional
+from typing import Any
 
 import torch
+
+# Pure but for their running statistics, the second and third argument, which they change.
+CHANGE_BUFFERS = frozenset(
+    {torch.nn.functional.batch_norm, torch.nn.functional.instance_norm, torch.batch_norm, torch.instance_norm}
+)
 
 
 class Kind(Enum):
@@ -41,7 +46,7 @@ class Value:
 
     __slots__ = ("autograd_of", "birth", "data", "producer", "requires_grad", "root", "shape")
 
-    def __init__(self, producer: Optional[Op], birth: int, shape: tuple[int, ...]) -> None:
+    def __init__(self, producer: Op | None, birth: int, shape: tuple[int, ...]) -> None:
         self.producer = producer
         self.birth = birth
         self.shape = shape
@@ -92,11 +97,14 @@ class Op:
 
     @property
     def inputs(self) -> list[Value]:
-        return list(values_in((self.args, self.kwargs)))
+        found = _flat_values(self.args)
+        if self.kwargs:
+            found.extend(values_in(self.kwargs))
+        return found
 
     @property
     def outputs(self) -> list[Value]:
-        return list(values_in(self.out))
+        return [self.out] if isinstance(self.out, Value) else list(values_in(self.out))
 
     @property
     def mutated(self) -> list[Value]:
@@ -108,10 +116,12 @@ class Op:
             if out is not None:
                 return list(values_in(out))
             return list(values_in(self.args[0])) if self.args else []
+        if self.func in CHANGE_BUFFERS:
+            return list(values_in(self.args[1:3]))
         return []
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Binding:
     """After `when` ops, `name` (as written: `dW1`, `self.dW`, `grads['W1']`) held `value`."""
 
@@ -146,6 +156,17 @@ class Recording:
     gradient_named: set[Value] = field(default_factory=set)  # values that had a name that speaks of gradients
     nones: list[tuple[str, CodeType, int, int]] = field(default_factory=list)  # names bound to None
     notes: list[str] = field(default_factory=list)
+
+
+def _flat_values(things: Any) -> list[Value]:
+    found: list[Value] = []
+    for thing in things or ():
+        kind = type(thing)
+        if kind is Value:
+            found.append(thing)
+        elif kind is not int and kind is not float:
+            found.extend(values_in(thing))
+    return found
 
 
 def values_in(thing: Any) -> Iterator[Value]:

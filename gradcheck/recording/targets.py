@@ -7,7 +7,7 @@ user-defined `__getitem__` of the person's is ever run by looking.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -26,6 +26,7 @@ class Target:
     text: str
     node: ast.expr
     alias: bool = False
+    is_name: bool = False  # a plain name, which needs no walking
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def _targets_of(node: ast.AST) -> Iterator[Target]:
         yield from _flatten(node.target)
     elif isinstance(node, ast.For):
         for loop_variable in _flatten(node.target):
-            yield Target(loop_variable.text, loop_variable.node, alias=True)
+            yield Target(loop_variable.text, loop_variable.node, True, loop_variable.is_name)
     elif isinstance(node, ast.With):
         for item in node.items:
             if item.optional_vars is not None:
@@ -87,12 +88,13 @@ def _flatten(node: ast.expr) -> Iterator[Target]:
     elif isinstance(node, ast.Starred):
         yield from _flatten(node.value)
     elif isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)):
-        yield Target(ast.unparse(node), node)
+        yield Target(ast.unparse(node), node, False, isinstance(node, ast.Name))
 
 
-def held_by(target: Target, frame: FrameType) -> Iterator[Held]:
-    """The tensors a target holds now; those of a list, tuple or dict under `name[0]`, `name['W1']`."""
-    value, owner = _read(target.node, frame)
+def held_by(target: Target, frame: FrameType, names: Mapping[str, Any]) -> Iterator[Held]:
+    """The tensors a target holds now; those of a list, tuple or dict under `name[0]`, `name['W1']`. `names` are
+    the locals of `frame`."""
+    value, owner = _read(target.node, frame, names)
     if value is None:
         yield Held(target.text, None, owner)
     elif value is not MISSING:
@@ -114,19 +116,19 @@ def tensors_in(name: str, value: Any, owner: int = 0, depth: int = 2) -> Iterato
                 yield from tensors_in(f"{name}[{key!r}]", value[key], id(value), depth - 1)
 
 
-def _read(node: ast.expr, frame: FrameType) -> tuple[Any, int]:
+def _read(node: ast.expr, frame: FrameType, names: Mapping[str, Any]) -> tuple[Any, int]:
     """What `node` evaluates to by plain reads, and the identity of the object it was read from."""
     if isinstance(node, ast.Name):
-        return _read_name(node.id, frame), 0
+        return read_name(node.id, frame, names), 0
     if isinstance(node, ast.Attribute):
-        base, _ = _read(node.value, frame)
+        base, _ = _read(node.value, frame, names)
         return _read_attribute(base, node.attr), id(base)
     if isinstance(node, ast.Subscript):
-        base, _ = _read(node.value, frame)
+        base, _ = _read(node.value, frame, names)
         if type(base) not in (list, dict, tuple):
             # An item of a tensor, or of a class of the person's: what changed is the container itself.
             return (base, 0) if isinstance(base, torch.Tensor) else (MISSING, 0)
-        key = _read_key(node.slice, frame)
+        key = _read_key(node.slice, frame, names)
         try:
             return base[key], id(base)
         except Exception:
@@ -134,9 +136,11 @@ def _read(node: ast.expr, frame: FrameType) -> tuple[Any, int]:
     return MISSING, 0
 
 
-def _read_name(name: str, frame: FrameType) -> Any:
-    found = frame.f_locals.get(name, MISSING)
-    return frame.f_globals.get(name, MISSING) if found is MISSING else found
+def read_name(name: str, frame: FrameType, names: Mapping[str, Any]) -> Any:
+    found = names.get(name, MISSING)
+    if found is not MISSING or name in frame.f_code.co_varnames or name in frame.f_code.co_cellvars:
+        return found
+    return frame.f_globals.get(name, MISSING)
 
 
 def _read_attribute(base: Any, name: str) -> Any:
@@ -155,16 +159,16 @@ def _read_attribute(base: Any, name: str) -> Any:
     return MISSING
 
 
-def _read_key(node: ast.expr, frame: FrameType) -> Any:
+def _read_key(node: ast.expr, frame: FrameType, names: Mapping[str, Any]) -> Any:
     if isinstance(node, ast.Constant):
         return node.value
     if isinstance(node, ast.Name):
-        return _read_name(node.id, frame)
+        return read_name(node.id, frame, names)
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        key = _read_key(node.operand, frame)
+        key = _read_key(node.operand, frame, names)
         return -key if isinstance(key, int) else MISSING
     if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub)):
-        left, right = _read_key(node.left, frame), _read_key(node.right, frame)
+        left, right = _read_key(node.left, frame, names), _read_key(node.right, frame, names)
         same = isinstance(left, (int, str)) and type(left) is type(right)
         if same and isinstance(node.op, ast.Add):
             return left + right
@@ -172,18 +176,18 @@ def _read_key(node: ast.expr, frame: FrameType) -> Any:
             return left - right
         return MISSING
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "str" and node.args:
-        key = _read_key(node.args[0], frame)
+        key = _read_key(node.args[0], frame, names)
         return str(key) if isinstance(key, int) else MISSING
     if isinstance(node, ast.JoinedStr):
         parts = [
-            p.value if isinstance(p, ast.Constant) else _read_key(p.value, frame)
+            p.value if isinstance(p, ast.Constant) else _read_key(p.value, frame, names)
             for p in node.values
             if isinstance(p, (ast.Constant, ast.FormattedValue))
         ]
         return MISSING if any(p is MISSING for p in parts) else "".join(str(p) for p in parts)
     if isinstance(node, ast.Attribute):
-        return _read_attribute(_read(node.value, frame)[0], node.attr)
+        return _read_attribute(_read(node.value, frame, names)[0], node.attr)
     if isinstance(node, ast.Tuple):
-        keys = tuple(_read_key(item, frame) for item in node.elts)
+        keys = tuple(_read_key(item, frame, names) for item in node.elts)
         return MISSING if MISSING in keys else keys
     return MISSING

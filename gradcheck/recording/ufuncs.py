@@ -139,3 +139,19 @@ def _deferred(method: str, inputs: tuple[Any, ...]) -> Any:
 
 def _wrap(tensor: torch.Tensor, raw: Any) -> Any:
     return tensor.__array_wrap__(np.asarray(raw))  # type: ignore[no-untyped-call]
+
+
+class NotATensorError(TypeError):
+    """An array that torch has no dtype for."""
+
+
+def as_tensor(thing: Any) -> Any:
+    """A copy of a NumPy array as a tensor; a NumPy number as a Python number."""
+    if isinstance(thing, torch.Tensor) or not hasattr(thing, "__array_interface__"):
+        return thing
+    if thing.ndim == 0:
+        return thing.item()
+    try:
+        return torch.from_numpy(np.array(thing))
+    except TypeError as error:
+        raise NotATensorError(str(error)) from error

@@ -85,6 +85,7 @@ class Judge:
         self._autograd: set[Value] = set()
         self._paired: dict[Value, Judged] = {}
         self._truth_noise: dict[Value, float] = {}
+        self._version_noise: dict[int, float] = {}
         self._skip: set[int] = set()
         adding = [u for u in self.plan.updates if u.op.name in ("add_", "add", "__iadd__", "__add__")]
         self._ascends = bool(adding) and all(_adds_plainly(u.op) for u in adding)
@@ -102,7 +103,20 @@ class Judge:
             self.follow(op)
             for version in by_op.get(op.index, ()):
                 self._judge(version)
+        self.judged = [judged for judged in self.judged if not self._on_the_way(judged)]
         return self.judged
+
+    def _on_the_way(self, judged: Judged) -> bool:
+        """Whether a right value is only a stage of the gradient its name stands for: what is built over several
+        lines is one gradient, and its last value counts."""
+        if judged.verdict not in (Verdict.CORRECT, Verdict.UNOBSERVABLE) or judged.of is None:
+            return False
+        later = self._successor(judged.version)
+        final = next((j for j in self.judged if later is not None and j.version is later), None)
+        if final is None or final.of is None:
+            return False
+        own = self.partners.score(judged.candidate, judged.of)
+        return final.of is judged.of or (own < 0.5 <= self.partners.score(final.candidate, final.of))
 
     def follow(self, op: Op) -> None:
         if op.kind in (Kind.ESCAPE, Kind.BACKWARD):
@@ -156,6 +170,13 @@ class Judge:
         return self._truth_noise[value]
 
     def noise(self, version: Version) -> float:
+        """How far the float32 replay of this gradient lies from the float64 replay."""
+        known = self._version_noise.get(id(version))
+        if known is None:
+            known = self._version_noise[id(version)] = self._measure_noise(version)
+        return known
+
+    def _measure_noise(self, version: Version) -> float:
         if self.coarse is None or id(version) not in self.coarse.captured:
             return 0.0
         found, coarse = self.run.captured[id(version)], self.coarse.captured[id(version)]

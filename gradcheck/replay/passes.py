@@ -253,6 +253,7 @@ class _Collector:
 
     def collect(self) -> None:
         updates = self._updates()
+        self._near_gradients = self._computed_with_gradients()
         for each in self._plans:
             each.updates = [u for u in updates if each.loss_op.index < u.op.index < each.stop]
         attached = self._attached(updates)
@@ -269,6 +270,27 @@ class _Collector:
                 candidate.versions = self._versions(plan, candidate, updates)
             plan.candidates = [c for c in plan.candidates if c.versions]
 
+    def _computed_with_gradients(self) -> set[Value]:
+        """Values computed from something named as a gradient, or that such a thing was computed from: only these
+        can be gradients under another name. The forward pass itself does not carry this on (an updated
+        parameter is no gradient)."""
+        ops = self._recording.ops
+        forward_roots = {value.root for value in self._all_forward}
+        after = {v for v in self._recording.gradient_named if v not in self._all_forward}
+        near = {v.root for v in after}
+        for op in ops:
+            if op.kind in (Kind.ESCAPE, Kind.BACKWARD):
+                continue
+            if any(v.root in near or v in after for v in op.inputs):
+                near.update(v.root for v in (*op.outputs, *op.mutated) if v.root not in forward_roots)
+        before = {v.root for v in after}
+        for op in reversed(ops):
+            if op.kind in (Kind.ESCAPE, Kind.BACKWARD):
+                continue
+            if any(v.root in before for v in (*op.outputs, *op.mutated)):
+                before.update(v.root for v in op.inputs if v.root not in forward_roots)
+        return near | before
+
     def _consider(self, binding: Binding, attached: dict[Value, tuple[Value, str, int]]) -> None:
         value = binding.value
         made = value.producer.index if value.producer is not None else value.birth
@@ -282,6 +304,8 @@ class _Collector:
         if binding.when <= plan.start or (plan.iteration is None and binding.when > plan.stop):
             return
         form = parse(binding.name).form
+        if form is Form.NONE and value not in attached and value.root not in self._near_gradients:
+            return
         if value in self._forward[id(plan)]:
             # `dlogits = probs` and changes in place afterwards: a forward value turned into a gradient.
             changed_later = any(op.index >= binding.when for op in self._mutations[value.root])

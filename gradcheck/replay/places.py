@@ -22,6 +22,7 @@ class Places:
     def __init__(self, sources: SourceMap) -> None:
         self._sources = sources
         self._statements: dict[str, dict[int, ast.stmt]] = {}
+        self._all: dict[str, list[ast.stmt]] = {}
 
     def span(self, code: CodeType, lasti: int) -> tuple[int, int, int, int]:
         """(line, end line, column, end column) of the expression an instruction belongs to; columns from 0."""
@@ -67,25 +68,32 @@ class Places:
         end = len(unit.line_text(end_line).encode()[:end_column].decode(errors="replace"))
         return start, end
 
+    def statements(self, filename: str) -> list[ast.stmt]:
+        """All statements of a file or cell, in no particular order."""
+        self._table(filename)
+        return self._all[filename]
+
     def statement(self, op: Op) -> ast.stmt | None:
         """The innermost statement that holds the op's line."""
-        filename = op.code.co_filename
+        return self._table(op.code.co_filename).get(self.span(op.code, op.lasti)[0])
+
+    def _table(self, filename: str) -> dict[int, ast.stmt]:
         table = self._statements.get(filename)
-        if table is None:
-            table = self._statements[filename] = {}
-            unit = self._sources.unit(filename)
-            try:
-                tree = ast.parse(unit.text) if unit else None
-            except SyntaxError:
-                tree = None
-            if tree is not None:
-                for node in ast.walk(tree):
-                    if isinstance(node, ast.stmt):
-                        for n in range(node.lineno, (node.end_lineno or node.lineno) + 1):
-                            held = table.get(n)
-                            if held is None or _length(node) <= _length(held):
-                                table[n] = node
-        return table.get(self.span(op.code, op.lasti)[0])
+        if table is not None:
+            return table
+        table = self._statements[filename] = {}
+        unit = self._sources.unit(filename)
+        try:
+            tree = ast.parse(unit.text) if unit else ast.Module([], [])
+        except SyntaxError:
+            tree = ast.Module([], [])
+        self._all[filename] = [node for node in ast.walk(tree) if isinstance(node, ast.stmt)]
+        for node in self._all[filename]:
+            for n in range(node.lineno, (node.end_lineno or node.lineno) + 1):
+                held = table.get(n)
+                if held is None or _length(node) <= _length(held):
+                    table[n] = node
+        return table
 
 
 def _length(node: ast.stmt) -> int:

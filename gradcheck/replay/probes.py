@@ -5,6 +5,7 @@ gamma = 1, beta = 0 or a zero bias make many wrong formulas right. At a probe po
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable, Mapping
 
 import torch
@@ -13,6 +14,7 @@ from gradcheck.recording.tape import Kind, Op, Value
 from gradcheck.replay.compare import norm
 from gradcheck.replay.judge import Judged
 from gradcheck.replay.passes import PassPlan
+from gradcheck.replay.places import Places
 from gradcheck.replay.run import PassRun
 
 PROBES = 2
@@ -54,18 +56,55 @@ def jittered(run: PassRun, roots: Iterable[Value], seed: int) -> dict[Value, tor
     return found
 
 
-def has_frozen_numbers(ops: Iterable[Op], plan: PassPlan) -> bool:
-    """Whether numbers read out of float tensors may have come back as plain Python numbers: those a replay at
-    another point would keep, so that nothing it finds there would prove anything."""
-    escaped = False
+def has_frozen_numbers(ops: Iterable[Op], plan: PassPlan, places: Places) -> bool:
+    """Whether numbers read out of float tensors come back as plain Python numbers: those a replay at another
+    point would keep, so that nothing it finds there would prove anything. A number counts as coming back where a
+    statement reads a name that such numbers were assigned to."""
+    tainted: dict[str, set[str]] = {}
     for op in ops:
         if op.index < plan.start or op.index >= plan.stop:
             continue
+        filename = op.code.co_filename
         if op.kind is Kind.ESCAPE:
-            escaped = escaped or op.name not in ("__bool__", "is_nonzero", "allclose", "equal")
-        elif escaped and op.kind in (Kind.PURE, Kind.MUTATE) and _has_plain_float(op):
-            return True
+            if op.name not in ("__bool__", "is_nonzero", "allclose", "equal"):
+                statement = places.statement(op)
+                names = _assigned(statement) if statement is not None else set()
+                if names and not names <= tainted.get(filename, set()):
+                    known = tainted.setdefault(filename, set())
+                    known |= names
+                    _spread(known, places.statements(filename))
+        elif op.kind in (Kind.PURE, Kind.MUTATE) and _has_plain_float(op) and filename in tainted:
+            statement = places.statement(op)
+            if statement is not None and _read(statement) & tainted[filename]:
+                return True
     return False
+
+
+def _assigned(statement: ast.stmt) -> set[str]:
+    """Names a statement binds, or the container it appends to."""
+    found = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    for node in ast.walk(statement):
+        if isinstance(node, (ast.Subscript, ast.Attribute)) and isinstance(node.ctx, ast.Store):
+            found |= {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "append":
+            found |= {n.id for n in ast.walk(node.func.value) if isinstance(n, ast.Name)}
+    return found
+
+
+def _read(statement: ast.stmt) -> set[str]:
+    return {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+
+
+def _spread(names: set[str], statements: Iterable[ast.stmt]) -> None:
+    """Adds what is assigned from `names` without a tensor operation, until nothing more is."""
+    simple = [s for s in statements if isinstance(s, (ast.Assign, ast.AugAssign, ast.AnnAssign))]
+    growing = True
+    while growing:
+        growing = False
+        for statement in simple:
+            if _read(statement) & names and not _assigned(statement) <= names:
+                names |= _assigned(statement)
+                growing = True
 
 
 def _has_plain_float(op: Op) -> bool:

@@ -80,7 +80,7 @@ def _judge_pass(
     opaque = opaque_values(recording.ops, plan)
     judge = Judge(plan, recording.ops, run, coarse, Partners(plan, names, pairs), opaque)
     judge.judge_all()
-    result.probes = _probe(recording.ops, plan, prepared, judge)
+    result.probes = _probe(recording.ops, plan, prepared, judge, places)
     result.gradients = rows_of(judge, names, places, index)
     result.gradients += _unfinished(recording, plan, names, places, result.gradients, index)
     return result
@@ -89,13 +89,15 @@ def _judge_pass(
 # -- probe points ------------------------------------------------------------------------------------------------
 
 
-def _probe(ops: list[Op], plan: PassPlan, prepared: PassOps, judge: Judge) -> int:
+def _probe(
+    ops: list[Op], plan: PassPlan, prepared: PassOps, judge: Judge, places: Places
+) -> int:
     """Judges the same pairs again at jittered parameters; a fault seen only there was hidden by the
     initialisation. Returns how many probe points could be used."""
     doubtful = [
         j for j in judge.judged if j.verdict in (Verdict.CORRECT, Verdict.UNOBSERVABLE) and j.of is not None
     ]
-    if not doubtful or has_frozen_numbers(ops, plan):
+    if not doubtful or has_frozen_numbers(ops, plan, places):
         return 0
     roots = probe_roots(plan, judge.judged, judge.run.graph.truth)
     if not roots:
@@ -176,8 +178,6 @@ class _Point:
         expected = self._closest(judged, found, gradients)
         if expected is None or expected.numel() != found.numel() or not bool(torch.isfinite(expected).all()):
             return
-        if judged.scale is not None:
-            expected = judged.scale * expected
         noise = max(self._judge.noise(version), self._judge.noise_of(judged.of))
         size = max(norm(found), norm(expected))
         tolerance = self._judge.tolerance(version, size, noise)
@@ -195,10 +195,11 @@ class _Point:
         """The gradient at its partner; where several values had the same gradient at the recorded point (all
         samples at zero weights), the one that still fits is the one meant."""
         assert judged.of is not None
+        scale = 1.0 if judged.scale is None else judged.scale
         options = [gradients.get(v) for v in (judged.of, *judged.alternatives)]
-        fitting = [g for g in options if g is not None and g.numel() == found.numel()]
+        fitting = [scale * g for g in options if g is not None and g.numel() == found.numel()]
         if not fitting:
-            return gradients.get(judged.of)
+            return None
         return min(fitting, key=lambda g: distance(found, g))
 
     def judge(self, judged: Judged) -> tuple[bool, float, bool] | None:
@@ -240,8 +241,8 @@ def _unfinished(
     partners = {name for value in plan.forward_values for name in names.forward_names(value)}
     for name, code, line, when in recording.nones:
         parsed = parse(name)
-        if name in taken or parsed.stem is None or parsed.form < Form.BARE_D:
-            continue
+        if name in taken or parsed.stem is None or parsed.form < Form.BARE_D or name.endswith(".grad"):
+            continue  # `p.grad = None` clears what autograd accumulates
         if not plan.loss_op.index < when <= plan.stop or parsed.stem not in partners:
             continue
         taken.add(name)
