@@ -8,11 +8,13 @@ from gradcheck.program.errors import ProgramError
 from gradcheck.program.outcome import Ending, RunOutcome
 from gradcheck.program.program import load
 from gradcheck.program.runner import run
+from gradcheck.program.source import SourceMap
 from gradcheck.program.target import parse_target
 from gradcheck.recording.recorder import Recorder
 from gradcheck.recording.tape import Recording
+from gradcheck.recording.targets import names_written
 from gradcheck.replay.report_gradients import judge_recording
-from gradcheck.replay.verdict import Evidence
+from gradcheck.replay.verdict import Evidence, Problem, Verdict
 from gradcheck.report.excerpts import collect_excerpts
 from gradcheck.report.model import Report
 from gradcheck.report.program_section import ProgramSection
@@ -28,12 +30,27 @@ def run_report(options: SessionOptions) -> Report:
     recorder = Recorder(program.sources, options.at)
     outcome = run(program, recorder, timeout_s=options.timeout_s, data=options.data)
     evidence = judge_recording(recorder.recording, program.sources, loss=options.loss, pairs=options.pairs)
+    _excuse_interrupted(evidence, outcome, program.sources)
     if not evidence.gradients:
         raise _nothing_found(outcome, recorder.recording, options)
     findings = run_checks(evidence, options.select, options.ignore)
     section = ProgramSection.from_outcome(outcome)
     section.notes.extend(recorder.recording.notes)
     return Report.build(options.target, evidence, findings, section, collect_excerpts(findings, program.sources))
+
+
+def _excuse_interrupted(evidence: Evidence, outcome: RunOutcome, sources: SourceMap) -> None:
+    """A gradient whose next line raised was not finished: what it held by then is no fault of its line."""
+    for fault in outcome.faults:
+        if fault.location is None:
+            continue
+        written = names_written(sources, fault.location)
+        for row in evidence.gradients:
+            same_piece = (row.location.file, row.location.cell) == (fault.location.file, fault.location.cell)
+            if same_piece and row.name in written and row.verdict is Verdict.INTRODUCED:
+                row.verdict = Verdict.UNCHECKED
+                row.problem = Problem.UNREACHED
+                row.reason = f"line {fault.location.line} raised {fault.type} before it was finished"
 
 
 def _nothing_found(outcome: RunOutcome, recording: Recording, options: SessionOptions) -> ProgramError:

@@ -32,7 +32,7 @@ _IGNORE = {
     "register_hook", "retain_grad", "_is_view", "_set_grad_enabled", "get_default_dtype", "manual_seed",
     "is_tensor", "result_type", "can_cast", "promote_types", "__dir__", "__deepcopy__", "__reduce_ex__",
     "_record_function_enter_new", "_record_function_exit._RecordFunction", "set_default_dtype",
-    "set_default_device", "typename", "has_names", "__setstate__", "share_memory_", "pin_memory",
+    "__array_wrap__", "set_default_device", "typename", "has_names", "__setstate__", "share_memory_", "pin_memory",
 }  # fmt: skip
 _CREATE = {"tensor", "as_tensor", "asarray", "from_numpy", "from_dlpack", "frombuffer"}
 _BACKWARD = {"backward", "_backward"}

@@ -38,7 +38,7 @@ class Recorder(TorchFunctionMode):
         self._sources = sources
         self._quiet = Quiet()
         self._tracer = NameTracer(sources, self._quiet, self._bound, self._slept, self._failed)
-        self._ufuncs = UfuncBridge(self._ufunc_called, lambda: self._quiet)
+        self._ufuncs = UfuncBridge(self._ufunc_called)
         self._steps = StepWatcher(self, at)
         self._known: dict[int, tuple[weakref.ref[torch.Tensor], Value]] = {}
         self._leaves: dict[int | None, list[Value]] = {}  # by storage

@@ -14,6 +14,9 @@ from typing import Any
 
 import torch
 
+from gradcheck.program.location import Location
+from gradcheck.program.source import SourceMap
+
 MISSING = object()
 _GROWING_METHODS = {"append", "insert", "extend", "appendleft", "extendleft", "update", "setdefault", "add"}
 _MAX_ITEMS = 400
@@ -27,6 +30,7 @@ class Target:
     node: ast.expr
     alias: bool = False
     is_name: bool = False  # a plain name, which needs no walking
+    grows: bool = False  # only its last item is new
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,8 @@ def _targets_of(node: ast.AST) -> Iterator[Target]:
         and isinstance(node.value.func, ast.Attribute)
         and node.value.func.attr in _GROWING_METHODS
     ):
-        yield from _flatten(node.value.func.value)
+        for grown in _flatten(node.value.func.value):
+            yield Target(grown.text, grown.node, grows=node.value.func.attr == "append")
 
 
 def _flatten(node: ast.expr) -> Iterator[Target]:
@@ -89,6 +94,17 @@ def _flatten(node: ast.expr) -> Iterator[Target]:
         yield from _flatten(node.value)
     elif isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)):
         yield Target(ast.unparse(node), node, False, isinstance(node, ast.Name))
+
+
+def names_written(sources: SourceMap, location: Location) -> set[str]:
+    """What the statement at `location` writes to, as its text names it: `dx` for `dx[mask] = 0`."""
+    for unit in sources.units.values():
+        if (unit.file, unit.cell) == (location.file, location.cell):
+            targets = targets_by_line(unit.text).get(location.line, ())
+            return {
+                ast.unparse(t.node.value) if isinstance(t.node, ast.Subscript) else t.text for t in targets
+            } | {t.text for t in targets}
+    return set()
 
 
 def held_by(target: Target, frame: FrameType, names: Mapping[str, Any]) -> Iterator[Held]:

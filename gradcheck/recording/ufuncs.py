@@ -1,17 +1,15 @@
 """NumPy ufuncs on torch tensors, seen as what they compute.
 
-`np.maximum(t, 0)` on a torch tensor reaches torch only as two conversions: the mathematics is invisible.
-While recording, `torch.Tensor` gets an `__array_ufunc__` that lets NumPy compute exactly what it would have
-computed, and tells the recorder which torch function that was.
+`np.maximum(t, 0)` on a torch tensor reaches torch only as conversions: NumPy asks for `t.__array__()`, computes,
+and hands the result to `t.__array_wrap__`. The mathematics is invisible, but NumPy offers that last method a
+context, which says which ufunc it was and what it was called with. Torch's own method refuses the context, and
+NumPy asks again without; while recording, it is read before it is refused. Nothing else changes: an
+`__array_ufunc__` on tensors, the documented way, would also change what `ndarray * tensor` means.
 """
 
 from __future__ import annotations
 
-import dis
-import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -46,99 +44,43 @@ def torch_equivalent(ufunc: np.ufunc) -> Callable[..., Any] | None:
     return found if callable(found) else None
 
 
-# An operator between a NumPy number (or array) and a tensor defers to the tensor as long as the tensor has no
-# `__array_ufunc__`; with one, NumPy would compute it itself, in another dtype. These are the methods it defers to.
-_REFLECTED = {
-    "add": "__radd__",
-    "subtract": "__rsub__",
-    "multiply": "__rmul__",
-    "true_divide": "__rtruediv__",
-    "divide": "__rtruediv__",
-    "floor_divide": "__rfloordiv__",
-    "remainder": "__rmod__",
-    "power": "__rpow__",
-    "matmul": "__rmatmul__",
-    "less": "__gt__",
-    "less_equal": "__ge__",
-    "greater": "__lt__",
-    "greater_equal": "__le__",
-    "equal": "__eq__",
-    "not_equal": "__ne__",
-}
-
-_OPERATOR_OPCODES = {
-    dis.opmap[name]
-    for name in ("BINARY_OP", "COMPARE_OP", "BINARY_OP_INPLACE_ADD_UNICODE", "BINARY_OP_EXTEND")
-    if name in dis.opmap
-}
-
-
-def _called_by_operator(frame: FrameType) -> bool:
-    return frame.f_code.co_code[frame.f_lasti] in _OPERATOR_OPCODES
-
-
 class UfuncBridge:
-    """Installs and removes the hook. `on_call(torch_function, inputs, result)` is told of every ufunc call;
-    `quiet` is entered while NumPy converts the tensors, so that the conversions are not recorded as well."""
+    """Installs and removes the hook. `on_call(torch_function, inputs, result)` is told of every ufunc call."""
 
-    def __init__(
-        self,
-        on_call: Callable[[Callable[..., Any], tuple[Any, ...], Any], None],
-        quiet: Callable[[], AbstractContextManager[None]],
-    ) -> None:
+    def __init__(self, on_call: Callable[[Callable[..., Any], tuple[Any, ...], torch.Tensor], None]) -> None:
         self._on_call = on_call
-        self._quiet = quiet
+        self._original: Any = None
 
     def install(self) -> None:
-        on_call, quiet = self._on_call, self._quiet
+        original = self._original = torch.Tensor.__array_wrap__
+        pending: Any = None
 
-        def __array_ufunc__(
-            self: torch.Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any
-        ) -> Any:
-            outs = kwargs.get("out", ())
-            if any(isinstance(out, torch.Tensor) for out in outs):
-                raise TypeError("return arrays must be of ArrayType")
-            if (
-                method == "__call__"
-                and not outs
-                and len(inputs) == 2
-                and not isinstance(inputs[0], torch.Tensor)
-                and ufunc.__name__ in _REFLECTED
-                and _called_by_operator(sys._getframe(1))
-            ):
-                return _deferred(_REFLECTED[ufunc.__name__], inputs)
-            with quiet():
-                plain = [np.asarray(x) if isinstance(x, torch.Tensor) else x for x in inputs]
-                raw = getattr(ufunc, method)(*plain, **kwargs)
-                if outs:
-                    return raw
-                # NumPy asks the input of highest priority to wrap the result; among tensors and arrays that is
-                # the tensor, whose __array_wrap__ gives back a tensor.
-                result = tuple(_wrap(self, r) for r in raw) if isinstance(raw, tuple) else _wrap(self, raw)
-            function = torch_equivalent(ufunc)
-            if method == "__call__" and function is not None and not kwargs and isinstance(result, torch.Tensor):
-                on_call(function, inputs, result)
+        def wrap(self: torch.Tensor, array: Any, *more: Any) -> Any:
+            nonlocal pending
+            if more:
+                pending = more[0]
+            result = original(self, array, *more)  # TypeError if it takes no context: NumPy asks again
+            context, pending = pending, None
+            if context is not None:
+                bridge.told(context, result)
             return result
 
-        torch.Tensor.__array_ufunc__ = __array_ufunc__  # type: ignore[attr-defined]
+        bridge = self
+        wrap.__name__ = "__array_wrap__"
+        wrap.__qualname__ = "Tensor.__array_wrap__"
+        torch.Tensor.__array_wrap__ = wrap  # type: ignore[assignment]
 
     def remove(self) -> None:
-        if "__array_ufunc__" in torch.Tensor.__dict__:
-            del torch.Tensor.__array_ufunc__  # type: ignore[attr-defined]
+        if self._original is not None:
+            torch.Tensor.__array_wrap__ = self._original  # type: ignore[method-assign]
+            self._original = None
 
-
-def _deferred(method: str, inputs: tuple[Any, ...]) -> Any:
-    left, right = inputs
-    result = getattr(right, method)(left)
-    if result is NotImplemented:
-        raise TypeError(
-            f"unsupported operand type(s): '{type(left).__name__}' and '{type(right).__name__}'"
-        )
-    return result
-
-
-def _wrap(tensor: torch.Tensor, raw: Any) -> Any:
-    return tensor.__array_wrap__(np.asarray(raw))  # type: ignore[no-untyped-call]
+    def told(self, context: tuple[np.ufunc, tuple[Any, ...], int], result: Any) -> None:
+        ufunc, arguments, _ = context
+        if ufunc.nout == 1 and len(arguments) == ufunc.nin and isinstance(result, torch.Tensor):
+            function = torch_equivalent(ufunc)
+            if function is not None:
+                self._on_call(function, arguments, result)
 
 
 class NotATensorError(TypeError):

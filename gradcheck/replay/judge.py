@@ -328,7 +328,7 @@ class Judge:
         successor = self._successor(version)
         if successor is None and not version.final:
             return
-        if self._only_rescaled(version) or self._replaced_zeros(version, found):
+        if self._only_rescaled(version) or self._replaced_unread(version, found):
             return
         if candidate.value.root not in self._derived and candidate.of is None:
             return
@@ -342,6 +342,8 @@ class Judge:
             # `dx = a; dx = dx + b`: the first is not yet the gradient, unless the second follows from it.
             if proposal is None or not self._follows_from(successor, found, proposal.value, faults):
                 return
+        if proposal is not None and self._contributes_to(version, proposal.value, faults):
+            return
         if self._poisoned(faults):
             self._after_poison(version, found, proposal, faults)
             return
@@ -392,22 +394,48 @@ class Judge:
                 return earlier.inputs[0] is not self.plan.loss and earlier.name != "__bool__"
         return False
 
-    def _replaced_zeros(self, version: Version, found: torch.Tensor) -> bool:
-        """A buffer of zeros whose name is given to another tensor later on."""
+    def _replaced_unread(self, version: Version, found: torch.Tensor) -> bool:
+        """A first try: its name is given to another tensor later on, and no gradient was computed from it (or it
+        is a buffer of zeros that was never filled)."""
         binding = version.candidate.binding
-        if binding is None or norm(found) > 0:
+        if binding is None:
             return False
-        return any(
-            b.name == binding.name and b.when > binding.when
+        replaced = any(
+            b.name == binding.name and b.scope == binding.scope and b.when > binding.when
             for other in self.plan.candidates
             if other is not version.candidate
             for b in other.bindings
         )
+        if not replaced:
+            return False
+        return norm(found) == 0 or not any(c.candidate is not version.candidate for c in self._consumers(version))
 
     def add_fault(self, judged: Judged, at: Value | None, seed: torch.Tensor | None) -> None:
         self.faults.append(_Fault(judged, at, seed))
         root = judged.candidate.value.root
         self._influence[root] = self._influence.get(root, frozenset()) | {len(self.faults) - 1}
+
+    def _contributes_to(self, version: Version, partner: Value, faults: Faults) -> bool:
+        """Whether it is one branch of a gradient that comes out right: what is computed from it, for the same
+        forward value (or, if that has its gradient already, for another one), is the true gradient."""
+        gradients, fingerprints = self.expectation(faults)
+        expected = gradients.get(partner)
+        if expected is None:
+            return False
+        known = self._paired.get(partner)
+        has_another = known is not None and known.candidate is not version.candidate and not known.faults
+        for consumer in self._consumers(version):
+            tensor = self.run.captured.get(id(consumer))
+            if tensor is None or not tensor.is_floating_point():
+                continue
+            tolerance = self.tolerance(consumer, norm(tensor), self.noise(consumer))
+            if norm(tensor) <= tolerance:
+                continue
+            if tensor.shape == expected.shape and distance(tensor, expected) <= tolerance:
+                return True
+            if has_another and fingerprints.equals(tensor, tolerance):
+                return True
+        return False
 
     def _successor(self, version: Version) -> Version | None:
         """The next version of what the person sees as one variable: changed in place, or rebound from itself."""
@@ -476,9 +504,9 @@ class Judge:
         self, version: Version, found: torch.Tensor, faults: Faults, named: Proposal | None
     ) -> Proposal | None:
         """The forward value for which everything later that is computed from this gradient comes out right."""
+        if parse(version.candidate.name).form is Form.NONE and version.candidate.of is None:
+            return None  # nothing says that this is a gradient at all
         consumers = list(self._consumers(version))[:8]
-        if not consumers:
-            return None
         plain = self.expectation(faults)[1]
         open_consumers = []
         for consumer in consumers:
@@ -487,6 +515,8 @@ class Judge:
                 continue
             size = norm(tensor)
             tolerance = self.tolerance(consumer, size, self.noise(consumer))
+            if not consumer.final or (tensor.shape == found.shape and distance(tensor, found) <= tolerance):
+                continue
             if size > tolerance and not plain.equals(tensor, tolerance):
                 open_consumers.append((tensor, tolerance))
         if not open_consumers:

@@ -146,9 +146,10 @@ def _together(rows: list[GradientResult], names_outside: dict[int, str]) -> list
     for same_place in by_place.values():
         # One line that ran for several layers: the caller's names tell the runs apart, if it gave any.
         outer = [names_outside.get(id(row), "") for row in same_place]
-        if len(same_place) > 1 and all(outer) and len(set(outer)) == len(outer):
+        given = [name for name in outer if name]
+        if len(same_place) > 1 and len(set(given)) == len(given):
             for row, name in zip(same_place, outer, strict=True):
-                row.name = name
+                row.name = name or row.name
     for row in rows:
         groups.setdefault((row.name, row.location, row.verdict), []).append(row)
     merged: list[GradientResult] = []

@@ -1,0 +1,166 @@
+"""Programs run through the pipeline in this process, or in a forked child that has imported torch already."""
+
+from __future__ import annotations
+
+import gc
+import os
+import pickle
+import random
+import select
+import signal
+import sys
+import tempfile
+import textwrap
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from gradcheck.options import SessionOptions
+from gradcheck.program.outcome import RunOutcome
+from gradcheck.program.program import Program, load
+from gradcheck.program.runner import run
+from gradcheck.program.target import parse_target
+from gradcheck.recording.recorder import Recorder
+from gradcheck.recording.tape import Op, Recording, Value
+from gradcheck.report.model import Report
+from gradcheck.session import run_report
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def report_on_source(text: str, **options: Any) -> Report:
+    """The report on a script given as text."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "program.py")
+        path.write_text(textwrap.dedent(text))
+        return run_report(SessionOptions(str(path), **{"timeout_s": 60.0, **options}))
+
+
+class NamespaceRecorder(Recorder):
+    """Keeps the program's namespace, and which loop was left when: (loop, activation, index)."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.namespace: dict[str, Any] = {}
+        self.left: list[tuple[int, int, int]] = []
+
+    def unit_finished(self, unit: Any, namespace: dict[str, object]) -> None:
+        super().unit_finished(unit, namespace)
+        self.namespace = namespace
+
+    def iteration_finished(self, loop: int, activation: int, index: int, frame: Any) -> bool:
+        leave = super().iteration_finished(loop, activation, index, frame)
+        if leave:
+            self.left.append((loop, activation, index))
+        return leave
+
+
+@dataclass
+class Recorded:
+    recording: Recording
+    names: dict[str, Any]
+    outcome: RunOutcome
+    program: Program
+    left: list[tuple[int, int, int]] = field(default_factory=list)
+
+    @property
+    def ops(self) -> list[Op]:
+        return self.recording.ops
+
+    def op_names(self) -> list[str]:
+        return [op.name for op in self.recording.ops]
+
+    def bound(self, name: str) -> list[Value]:
+        """The values `name` held, one after the other."""
+        return [b.value for b in self.recording.bindings if b.name == name]
+
+    def source(self, op: Op) -> str:
+        """The expression that made the call, cut out of the program's text."""
+        positions = list(op.code.co_positions())[op.lasti // 2]
+        line, end_line, column, end_column = positions
+        unit = self.program.sources.unit(op.code.co_filename)
+        assert unit is not None
+        assert line is not None
+        assert line == end_line
+        return unit.line_text(line)[column:end_column]
+
+    def lines_left(self) -> list[int]:
+        """The lines of the loops that were left early."""
+        sites = self.program.loops.sites
+        return [sites[loop].line for loop, _, _ in self.left]
+
+
+def record_source(text: str, *, at: tuple[int, ...] = (0,), timeout_s: float = 30.0) -> Recorded:
+    """Runs a script given as text under the recorder."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "program.py")
+        path.write_text(textwrap.dedent(text))
+        program = load(parse_target(str(path)))
+        recorder = NamespaceRecorder(program.sources, at)
+        outcome = run(program, recorder, timeout_s=timeout_s)
+        for unit in list(program.sources.units):
+            program.sources.unit(unit)  # read while it is there
+    return Recorded(recorder.recording, recorder.namespace, outcome, program, recorder.left)
+
+
+class ChildFailedError(Exception):
+    """The child raised, crashed or ran over its time; the message says which, and where."""
+
+
+def in_child(action: Callable[[], Any], *, timeout_s: float = 60.0, output: str = os.devnull) -> Any:
+    """What `action()` returns, run in a forked child whose standard output and error go to the file `output`."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        _be_child(action, writer, output)
+    os.close(writer)
+    received = bytearray()
+    deadline = time.monotonic() + timeout_s
+    try:
+        while select.select([reader], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            chunk = os.read(reader, 1 << 20)
+            if not chunk:
+                break
+            received += chunk
+        else:
+            os.kill(child, signal.SIGKILL)
+            raise ChildFailedError(f"still running after {timeout_s:g} s")
+    finally:
+        os.close(reader)
+        _, status = os.waitpid(child, 0)
+    if not received:
+        raise ChildFailedError(f"the child ended with status {status} and no result")
+    result, error = pickle.loads(bytes(received))
+    if error is not None:
+        raise ChildFailedError(error)
+    return result
+
+
+def _be_child(action: Callable[[], Any], writer: int, output: str) -> None:
+    """Never returns."""
+    exit_now = os._exit
+    try:
+        gc.freeze()
+        random.seed(0)  # Python seeds it anew after a fork; NumPy seeds itself when it is first used
+        np.random.seed(0)
+        torch.set_num_threads(1)  # threads do not survive a fork, and a pool of them would be waited for
+        target = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(target, 1)
+        os.dup2(target, 2)
+        sys.stdout, sys.stderr = (os.fdopen(n, "w", buffering=1, closefd=False) for n in (1, 2))
+        try:
+            message = pickle.dumps((action(), None))
+        except BaseException:
+            message = pickle.dumps((None, traceback.format_exc()))
+        remaining = memoryview(message)
+        while remaining:
+            remaining = remaining[os.write(writer, remaining) :]
+    finally:
+        exit_now(0)
