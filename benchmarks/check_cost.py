@@ -1,9 +1,10 @@
 """python -m benchmarks.check_cost: what it costs to check every gradient of the three-layer network.
 
-The check is `judge_recording` on a recording of models/three_layer.py. It is held against one training step by
-autograd and against `torch.autograd.gradcheck` of the same network, written as a function of its parameters.
-gradcheck's slow mode evaluates the network twice for every number among the parameters, which takes minutes
-here: it is timed on some of the parameters and on smaller networks, and extrapolated.
+The check is `judge_recording` on a recording of models/three_layer.py. It is held against one training step
+by autograd and against `torch.autograd.gradcheck` of the same network, written as a function of its
+parameters, or of its parameters and of something added to each of the values in between whose gradients are
+checked too. gradcheck's slow mode evaluates the network twice for every number among the parameters, which
+takes minutes here: it is timed on some of the parameters and on smaller networks, and extrapolated.
 """
 
 from __future__ import annotations
@@ -16,19 +17,20 @@ import click
 import pandas as pd
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from benchmarks.measuring import MODELS, environment, in_turns, markdown, processor_seconds, training_part
 from benchmarks.recordings import Recorded, record
 from gradcheck.replay.engine import Replay
 
 BATCH, CONTEXT, LETTERS, EMBEDDING, HIDDEN = 32, 4, 27, 10, 200
+BETWEEN = 9  # values between parameters and loss whose gradients three_layer.py computes by hand
 Parameters = tuple[Tensor, ...]
 Loss = Callable[..., Tensor]
 
 
 def network(hidden: int, dtype: torch.dtype) -> tuple[Parameters, Loss]:
-    """The network of three_layer.py with fresh parameters, and its loss on one fixed batch."""
+    """The network of three_layer.py with fresh parameters, and its loss on one fixed batch: a function of the
+    parameters and, if given, of what is to be added to the values in between."""
     generator = torch.Generator().manual_seed(1971)
     contexts = torch.randint(0, LETTERS, (BATCH, CONTEXT), generator=generator)
     targets = torch.randint(0, LETTERS, (BATCH,), generator=generator)
@@ -46,20 +48,32 @@ def network(hidden: int, dtype: torch.dtype) -> tuple[Parameters, Loss]:
     parameters = (drawn(LETTERS, EMBEDDING, scale=1.0), *layer(width), *layer(hidden))
     parameters += (drawn(hidden, LETTERS, scale=0.02), drawn(LETTERS, scale=0.1))
 
-    def hidden_layer(x: Tensor, weight: Tensor, bias: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
-        before = x @ weight + bias
+    def hidden_layer(x: Tensor, p: Parameters, added: Parameters) -> Tensor:
+        weight, bias, gamma, beta = p
+        before = x @ weight + bias + added[0]
         mean = before.mean(0, keepdim=True)
         variance = ((before - mean) ** 2).sum(0, keepdim=True) / (BATCH - 1)
-        after = gamma * ((before - mean) * (variance + 1e-5) ** -0.5) + beta
-        return torch.where(after > 0, after, 0.01 * after)
+        after = gamma * ((before - mean) * (variance + 1e-5) ** -0.5) + beta + added[1]
+        return torch.where(after > 0, after, 0.01 * after) + added[2]
 
     def loss(*p: Tensor) -> Tensor:
-        x = p[0][contexts].view(BATCH, width)
-        logits = hidden_layer(hidden_layer(x, *p[1:5]), *p[5:9]) @ p[9] + p[10]
+        added = p[11:] or (torch.zeros((), dtype=dtype),) * BETWEEN
+        x = (p[0][contexts] + added[0]).view(BATCH, width) + added[1]
+        x = hidden_layer(hidden_layer(x, p[1:5], added[2:5]), p[5:9], added[5:8])
+        logits = x @ p[9] + p[10] + added[8]
         log_probabilities = logits - logits.logsumexp(1, keepdim=True)
         return -log_probabilities[range(BATCH), targets].mean()
 
     return parameters, loss
+
+
+def added_to_values_between() -> Parameters:
+    """Zeros for `loss` to add: the gradient of what is added is the gradient of the value it is added to."""
+    width = CONTEXT * EMBEDDING
+    layer = [(BATCH, HIDDEN)] * 3
+    shapes = [(BATCH, CONTEXT, EMBEDDING), (BATCH, width), *layer, *layer, (BATCH, LETTERS)]
+    assert len(shapes) == BETWEEN
+    return tuple(torch.zeros(shape, dtype=torch.float64, requires_grad=True) for shape in shapes)
 
 
 def autograd_step() -> Callable[[], None]:
@@ -68,7 +82,7 @@ def autograd_step() -> Callable[[], None]:
     def step() -> None:
         for parameter in parameters:
             parameter.grad = None
-        loss(*parameters).backward()
+        torch.autograd.backward(loss(*parameters))
         with torch.no_grad():
             for parameter in parameters:
                 if parameter.grad is not None:
@@ -85,8 +99,8 @@ def numbers_in(parameters: Parameters) -> int:
     return sum(p.numel() for p in parameters)
 
 
-def replay_both(recorded: Recorded) -> Callable[[], None]:
-    """The least any check by replay can cost: the step replayed in float64, without autograd, nothing compared."""
+def replay_alone(recorded: Recorded) -> Callable[[], None]:
+    """The least a check by replay can cost: the step in float64, without autograd, and nothing compared."""
     marks = {mark.what: mark.when for mark in recorded.recording.marks}
     ops = recorded.recording.ops[marks["step"] : marks["step-end"]]
 
@@ -144,15 +158,18 @@ def check_table(turns: int, slow_mode: float) -> pd.DataFrame:
         names = {
             "check, recording of the program until the loop is left": lambda: step_alone.verdicts(),
             "check, recording of the whole program": lambda: whole.verdicts(),
-            "replay of the step in float64 alone": replay_both(step_alone),
+            "replay of the step in float64 alone": replay_alone(step_alone),
             "one autograd step": lambda: [step() for _ in range(10)],
-            "torch gradcheck, fast mode": gradcheck_of(parameters, loss, fast=True),
+            "torch gradcheck, fast mode, parameters": gradcheck_of(parameters, loss, fast=True),
+            "torch gradcheck, fast mode, every checked value": gradcheck_of(
+                parameters + added_to_values_between(), loss, fast=True
+            ),
         }
         click.echo(f"verdicts: {dict(step_alone.verdicts())}\n")
         times = in_turns(names, turns)
     times["one autograd step"] /= 10
     check = times.iloc[:, 0]
-    times["torch gradcheck, slow mode (extrapolated)"] = slow_mode
+    times["torch gradcheck, slow mode, parameters (extrapolated)"] = slow_mode
     rows = []
     for name in times.columns:
         ratio = (times[name] / check).median()
@@ -175,9 +192,13 @@ def main(turns: int) -> None:
     slow, predicted = slow_table()
     table = check_table(turns, predicted)
     click.echo(markdown(table))
-    click.echo("\nAims: fast mode 100 times the check, slow mode 10,000 times.")
-    click.echo("\ntorch gradcheck, slow mode: seconds per parameter (measured on 'gamma' of the first layer and")
-    click.echo("the output biases) times the number of parameters; where it ends soon, also measured in full:\n")
+    click.echo("\nAims: fast mode 100 times the check, slow mode 10,000 times.\n")
+    click.echo(
+        "The slow mode, extrapolated: the seconds per number, measured on gamma of the first layer and on"
+    )
+    click.echo(
+        "the output biases, times the numbers among the parameters. Where it ends soon, also in full:\n"
+    )
     click.echo(markdown(slow))
 
 

@@ -1,7 +1,7 @@
 """python -m benchmarks.depth_cost: how the cost of the check grows with the depth of the network.
 
-Programs with 2 to 32 hidden layers, right, with one fault that everything before it inherits, and with a fault in
-every layer, are recorded; `judge_recording` is timed on the recordings.
+Programs with 2 to 32 hidden layers, right, with one fault that everything before it inherits, and with a
+fault in every layer, are recorded; `judge_recording` is timed on the recordings.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Programs of a given depth, width and data set, written as people write them: every layer by its own lines."""
+"""Programs of a given depth, width and data set, with every layer in its own lines, as people write them."""
 
 from __future__ import annotations
 

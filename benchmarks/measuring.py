@@ -6,7 +6,6 @@ wall measures them as well. Contestants run in turns, so that a slow spell meets
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import subprocess
@@ -15,7 +14,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -30,7 +28,7 @@ def processor_seconds(action: Callable[[], object]) -> float:
 
 
 def in_turns(contestants: Mapping[str, Callable[[], object]], turns: int) -> pd.DataFrame:
-    """Processor seconds of each contestant at each turn; a turn before the first warms up and is not counted."""
+    """Processor seconds of each contestant at each turn; a first turn warms up and is not counted."""
     rows = [
         {name: processor_seconds(action) for name, action in contestants.items()} for _ in range(turns + 1)
     ]
@@ -46,7 +44,7 @@ def repeated(action: Callable[[], object], times: int) -> Callable[[], None]:
 
 
 def environment() -> str:
-    """The line above every table. Imports torch: not for a parent process whose children's memory is measured."""
+    """The line above a table. Imports torch: not for a process whose children's memory is measured."""
     import torch
 
     return f"torch {torch.__version__}, Python {platform.python_version()}, {torch.get_num_threads()} thread"
@@ -84,12 +82,6 @@ def run_child(command: Sequence[str], cwd: Path | None = None) -> Child:
 
 def report_command(target: Path, *options: str) -> list[str]:
     return [sys.executable, "-m", "gradcheck", "report", str(target), *options]
-
-
-def judged(json_report: Path) -> dict[str, int]:
-    """How many gradients have which verdict."""
-    report: dict[str, Any] = json.loads(json_report.read_text(encoding="utf-8"))
-    return pd.Series([row["verdict"] for row in report["gradients"]]).value_counts().to_dict()
 
 
 def training_part(program: Path) -> str:

@@ -1,7 +1,8 @@
 """python -m benchmarks.process_cost: the time of a whole report against a bare run of the same program.
 
-The bare run is `python program.py` on a copy whose `max_steps = 200_000` is a 1: the training loop ends after the
-iteration that the report records, and the rest of the program runs in both. This process imports no torch.
+The bare run is `python program.py` on a copy whose `max_steps = 200_000` is a 1: the training loop ends
+after the iteration that the report records, and the rest of the program runs in both. This process imports
+no torch.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """python -m benchmarks.recording_cost: what recording adds to every torch operation of a program.
 
-The same code runs without a mode, under a bare `TorchFunctionMode` that only hands the call on (what any tool of
-the kind must pay), and under gradcheck's recorder, which also follows the person's names line by line.
+The same code runs without a mode, under a bare `TorchFunctionMode` that only hands the call on (what any
+tool of the kind must pay), and under gradcheck's recorder, which also follows the person's names line by
+line.
 """
 
 from __future__ import annotations
@@ -86,7 +87,8 @@ class Workload:
         self.calls = self._count()
 
     def _count(self) -> int:
-        with Counting() as mode:
+        mode = Counting()
+        with mode:
             exec(self._code, dict(self._namespace))
         return mode.calls
 

@@ -27,7 +27,7 @@ from gradcheck.program.program import Program, load
 from gradcheck.program.runner import run
 from gradcheck.program.target import parse_target
 from gradcheck.recording.recorder import Recorder
-from gradcheck.recording.tape import Op, Recording, Value
+from gradcheck.recording.tape import Binding, Op, Recording, Value
 from gradcheck.report.model import Report
 from gradcheck.session import run_report
 
@@ -76,9 +76,13 @@ class Recorded:
     def op_names(self) -> list[str]:
         return [op.name for op in self.recording.ops]
 
+    def bindings(self, name: str) -> list[Binding]:
+        """Those that statements made, not those found in the namespace afterwards."""
+        return [b for b in self.recording.bindings if b.name == name and b.code is not None]
+
     def bound(self, name: str) -> list[Value]:
         """The values `name` held, one after the other."""
-        return [b.value for b in self.recording.bindings if b.name == name]
+        return [b.value for b in self.bindings(name)]
 
     def source(self, op: Op) -> str:
         """The expression that made the call, cut out of the program's text."""
@@ -114,7 +118,8 @@ class ChildFailedError(Exception):
 
 
 def in_child(action: Callable[[], Any], *, timeout_s: float = 60.0, output: str = os.devnull) -> Any:
-    """What `action()` returns, run in a forked child whose standard output and error go to the file `output`."""
+    """What `action()` returns, run in a forked child whose standard output goes to the file `output`, and its
+    standard error beside it."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -151,9 +156,8 @@ def _be_child(action: Callable[[], Any], writer: int, output: str) -> None:
         random.seed(0)  # Python seeds it anew after a fork; NumPy seeds itself when it is first used
         np.random.seed(0)
         torch.set_num_threads(1)  # threads do not survive a fork, and a pool of them would be waited for
-        target = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(target, 1)
-        os.dup2(target, 2)
+        for number, name in ((1, output), (2, output if output == os.devnull else output + ".err")):
+            os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
         sys.stdout, sys.stderr = (os.fdopen(n, "w", buffering=1, closefd=False) for n in (1, 2))
         try:
             message = pickle.dumps((action(), None))

@@ -26,7 +26,6 @@ from gradcheck.recording.ufuncs import NotATensorError, UfuncBridge, as_tensor
 
 _MAX_OPS = 400_000
 _FEW_NUMBERS = 64
-_MAX_ROWS = 20_000  # of a tensor that is iterated over
 
 
 class Recorder(TorchFunctionMode):
@@ -251,9 +250,7 @@ class Recorder(TorchFunctionMode):
 
     def _after(self, op: Op, result: Any) -> None:
         kind = op.kind
-        if kind is Kind.PURE and op.func is torch.Tensor.__iter__:
-            self._iterated(op, result)
-        elif op.args is None:
+        if op.args is None:
             if isinstance(result, torch.Tensor):
                 self._keep_leaf(self._new_value(result, None), result)
         elif kind is Kind.ESCAPE:
@@ -291,13 +288,6 @@ class Recorder(TorchFunctionMode):
             self._on = False
             self._tracer.sleep()
             self.recording.notes.append(f"recording ended after {_MAX_OPS:,} tensor operations")
-
-    def _iterated(self, op: Op, result: Any) -> None:
-        """`for row in t`, `a, b = t`: the iterator holds the rows that `unbind` made."""
-        rows = result.__reduce__()[1][0]
-        if isinstance(rows, tuple) and 0 < len(rows) <= _MAX_ROWS:
-            op.func = torch.unbind
-            self._write(op, rows)
 
     def _ufunc_called(self, function: Callable[..., Any], inputs: tuple[Any, ...], result: Any) -> None:
         if self._quiet.level or self.paused or not self._on:

@@ -31,6 +31,7 @@ class Target:
     alias: bool = False
     is_name: bool = False  # a plain name, which needs no walking
     grows: bool = False  # only its last item is new
+    container: str = ""  # for an item, what it is an item of
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,8 @@ def _flatten(node: ast.expr) -> Iterator[Target]:
     elif isinstance(node, ast.Starred):
         yield from _flatten(node.value)
     elif isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)):
-        yield Target(ast.unparse(node), node, False, isinstance(node, ast.Name))
+        container = ast.unparse(node.value) if isinstance(node, ast.Subscript) else ""
+        yield Target(ast.unparse(node), node, is_name=isinstance(node, ast.Name), container=container)
 
 
 def names_written(sources: SourceMap, location: Location) -> set[str]:
@@ -101,9 +103,7 @@ def names_written(sources: SourceMap, location: Location) -> set[str]:
     for unit in sources.units.values():
         if (unit.file, unit.cell) == (location.file, location.cell):
             targets = targets_by_line(unit.text).get(location.line, ())
-            return {
-                ast.unparse(t.node.value) if isinstance(t.node, ast.Subscript) else t.text for t in targets
-            } | {t.text for t in targets}
+            return {t.container or t.text for t in targets} | {t.text for t in targets}
     return set()
 
 
@@ -113,10 +113,13 @@ def held_by(target: Target, frame: FrameType, names: Mapping[str, Any]) -> Itera
     value, owner = _read(target.node, frame, names)
     if value is None:
         yield Held(target.text, None, owner)
+    elif target.grows and type(value) is list:
+        if value:
+            yield from tensors_in(f"{target.text}[{len(value) - 1}]", value[-1], id(value), depth=1)
     elif value is not MISSING:
         text = target.text
-        if isinstance(value, torch.Tensor) and isinstance(target.node, ast.Subscript) and owner == 0:
-            text = ast.unparse(target.node.value)  # `dx[mask] = a` changes dx
+        if target.container and owner == 0 and isinstance(value, torch.Tensor):
+            text = target.container  # `dx[mask] = a` changes dx
         yield from tensors_in(text, value, owner)
 
 
@@ -125,7 +128,10 @@ def tensors_in(name: str, value: Any, owner: int = 0, depth: int = 2) -> Iterato
         yield Held(name, value, owner)
     elif depth and isinstance(value, (list, tuple)):
         for i, item in enumerate(value[:_MAX_ITEMS]):
-            yield from tensors_in(f"{name}[{i}]", item, id(value), depth - 1)
+            if isinstance(item, torch.Tensor):
+                yield Held(f"{name}[{i}]", item, id(value))
+            elif depth > 1 and isinstance(item, (list, tuple, dict)):
+                yield from tensors_in(f"{name}[{i}]", item, id(value), depth - 1)
     elif depth and isinstance(value, dict):
         for key in list(value)[:_MAX_ITEMS]:
             if isinstance(key, (str, int)):

@@ -82,6 +82,7 @@ class Judge:
         self._expectations: dict[Faults, tuple[dict[Value, torch.Tensor], Fingerprints]] = {}
         self._influence: dict[Value, Faults] = {}
         self._derived: set[Value] = set()  # computed from the forward pass or from gradients
+        self._live: set[Value] = set()  # computed from what the network computes
         self._autograd: set[Value] = set()
         self._paired: dict[Value, Judged] = {}
         self._truth_noise: dict[Value, float] = {}
@@ -98,6 +99,7 @@ class Judge:
             for version in candidate.versions:
                 by_op.setdefault(version.after, []).append(version)
         self._derived.update(v.root for v in self.plan.forward_values)
+        self._live.update(v.root for v in self._forward_made() if not _selected(v))
         last = max(by_op, default=-1)
         for op in self.ops[self.plan.start : last + 1]:
             self.follow(op)
@@ -134,6 +136,8 @@ class Judge:
                 self._influence[value.root] = self._influence.get(value.root, frozenset()) | faults
         if any(value.root in self._derived for value in inputs):
             self._derived.update(value.root for value in touched)
+        if any(value.root in self._live for value in inputs):
+            self._live.update(value.root for value in touched)
         floats = [v for v in inputs if v in self._autograd]
         if floats and op.name in _COPIES and op.kind is Kind.PURE:
             self._autograd.update(op.outputs)
@@ -205,6 +209,9 @@ class Judge:
             return
         if candidate.value in self._autograd:
             return
+        if candidate.of is None and parse(candidate.name).form is Form.NONE:
+            if candidate.value.root not in self._live:
+                return  # data, not computed from the network
         faults = self._influence.get(candidate.value.root, frozenset())
         if not bool(torch.isfinite(found).all()):
             self._not_finite(version, found, faults)
@@ -401,7 +408,9 @@ class Judge:
         if binding is None:
             return False
         replaced = any(
-            b.name == binding.name and b.scope == binding.scope and b.when > binding.when
+            b.name == binding.name
+            and (b.scope == binding.scope or (b.owner != 0 and b.owner == binding.owner))
+            and b.when > binding.when
             for other in self.plan.candidates
             if other is not version.candidate
             for b in other.bindings
@@ -695,6 +704,10 @@ class Judge:
 
 _RESCALES = {"mul_", "div_", "__imul__", "__itruediv__", "multiply_", "divide_", "true_divide_"}
 _COPIES = {"clone", "detach", "data", "to", "float", "double", "cpu", "view", "reshape", "contiguous"}
+
+
+def _selected(value: Value) -> bool:
+    return value.producer is not None and value.producer.name in ("__getitem__", "getitem", "index_select")
 
 
 def _adds_plainly(op: Op) -> bool:

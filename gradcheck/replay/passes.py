@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from gradcheck.recording.tape import Binding, Kind, Op, Recording, Value
 from gradcheck.recording.updates import Update, find_updates
-from gradcheck.recording.gradient_names import Form, is_loss_name, parse, split_path
+from gradcheck.recording.gradient_names import Form, is_loss_name, name_affinity, parse, split_path
 from gradcheck.replay.names import NameIndex
 from gradcheck.replay.slices import produced, slice_ops
 
@@ -318,8 +318,12 @@ class _Collector:
             candidate = self._second_name(plan, value, binding)
         if candidate is None:
             parameter, evidence, _ = attached.get(value, (None, "", 0))
-            if parameter is not None and form is Form.NONE and self._made_from_named(value, parameter):
-                parameter, evidence = None, ""
+            if parameter is not None and self._made_from_named(value, parameter):
+                # The step an optimiser takes, however it is named; a gradient is named after its parameter.
+                stem = parse(binding.name).stem
+                names = self._names.forward_names(parameter)
+                if stem is None or max((name_affinity(stem, n) for n in names), default=0.0) < 0.6:
+                    return
             if binding.of is not None and form is Form.EXPLICIT and binding.of is not value:
                 parameter, evidence = binding.of, f"it is set as an attribute of it (`{binding.name}`)"
             candidate = Candidate(value, binding.name, binding, [], parameter, evidence)

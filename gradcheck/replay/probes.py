@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 
 import torch
 
+from gradcheck.recording.gradient_names import Form, parse
 from gradcheck.recording.tape import Kind, Op, Value
 from gradcheck.replay.compare import norm
 from gradcheck.replay.judge import Judged
@@ -18,6 +19,7 @@ from gradcheck.replay.places import Places
 from gradcheck.replay.run import PassRun
 
 PROBES = 2
+_SELECTS = {"__getitem__", "getitem", "index_select", "select", "narrow", "gather", "take"}
 # A jitter of a fifth of the spread moves every parameter clearly and leaves the network in its regime.
 _SPREAD_SHARE = 0.2
 _OF_CONSTANT = 0.3  # of the magnitude of a constant parameter, or absolutely where that is zero
@@ -31,7 +33,14 @@ def probe_roots(plan: PassPlan, judged: Iterable[Judged], truth: Mapping[Value, 
             continue
         if any(v in truth for v in op.inputs):
             upstream.update(v for v in op.outputs if v.producer is op)
-    paired = {j.of for j in judged if j.of is not None}
+    paired = {
+        j.of
+        for j in judged
+        if j.of is not None
+        and (j.candidate.of is not None or parse(j.candidate.name).form is not Form.NONE)
+        # A batch selected from the data may be selected a second time for the backward pass: it stays as it is.
+        and not (j.of.producer is not None and j.of.producer.name in _SELECTS)
+    }
     made_from_parameters: set[Value] = set()
     for op in plan.forward_ops:
         if any(v in paired or v.root in made_from_parameters for v in op.inputs):

@@ -31,11 +31,15 @@ class PassOps:
         for candidate in plan.candidates:
             for version in candidate.versions:
                 self.versions_after[version.after].append(version)
+        # A leaf that was filled in place before the start (`torch.empty(..).normal_()`) is not what it was when it
+        # was first seen, either.
+        changed_before = roots_mutated(op for op in needed if op.index < plan.start)
         self.leaves_at_start = {
             value
             for op in plan.forward_ops
             for value in op.inputs
-            if value.producer is not None and value.producer.index < plan.start
+            if (value.producer is not None and value.producer.index < plan.start)
+            or (value.producer is None and value.root in changed_before)
         }
 
 
