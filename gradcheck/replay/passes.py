@@ -323,7 +323,9 @@ class _Collector:
                 stem = parse(binding.name).stem
                 names = self._names.forward_names(parameter)
                 if stem is None or max((name_affinity(stem, n) for n in names), default=0.0) < 0.6:
-                    return
+                    if self._is_scaled(value):
+                        return
+                    parameter, evidence = None, ""
             if binding.of is not None and form is Form.EXPLICIT and binding.of is not value:
                 parameter, evidence = binding.of, f"it is set as an attribute of it (`{binding.name}`)"
             candidate = Candidate(value, binding.name, binding, [], parameter, evidence)
@@ -345,6 +347,14 @@ class _Collector:
         candidate = Candidate(value, binding.name, binding, second_name=True)
         plan.candidates.append(candidate)
         return candidate
+
+    def _is_scaled(self, value: Value) -> bool:
+        """Whether it is another named tensor times a number: `step = lr * grad`."""
+        producer = value.producer
+        if producer is None or producer.name not in _THROUGH:
+            return False
+        others = [a for a in producer.args if isinstance(a, Value) and a.shape == value.shape]
+        return len(others) == 1 and bool(self._names.bindings(others[0]))
 
     def _made_from_named(self, value: Value, parameter: Value) -> bool:
         """Whether a gradient of the parameter's shape has a name already: then this is what an optimiser made
