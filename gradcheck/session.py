@@ -36,7 +36,9 @@ def run_report(options: SessionOptions) -> Report:
     findings = run_checks(evidence, options.select, options.ignore)
     section = ProgramSection.from_outcome(outcome)
     section.notes.extend(recorder.recording.notes)
-    return Report.build(options.target, evidence, findings, section, collect_excerpts(findings, program.sources))
+    return Report.build(
+        options.target, evidence, findings, section, collect_excerpts(findings, program.sources)
+    )
 
 
 def _excuse_interrupted(evidence: Evidence, outcome: RunOutcome, sources: SourceMap) -> None:

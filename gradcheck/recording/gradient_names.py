@@ -30,8 +30,12 @@ class GradientName:
 
 
 _WORDS = r"(?:grads?|gradients?|nabla|delta|derivative|deriv|diff|partial|bar|adjoint|cotangent)"
-_CONTAINER = re.compile(rf"^_*(?:d|{_WORDS}|d_?params?|d_?weights|d_?cache)s?$|(?:^|_){_WORDS}s?(?:_|$)", re.I)
-_DL_D = re.compile(r"^_*d_?(?:L|l|J|j|E|e|C|c|loss|cost|Loss|Cost|err|error|o|out|z|Z)_?(?:_?d_?|wrt_?|_)(?P<stem>[A-Za-z].*)$")
+_CONTAINER = re.compile(
+    rf"^_*(?:d|{_WORDS}|d_?params?|d_?weights|d_?cache)s?$|(?:^|_){_WORDS}s?(?:_|$)", re.I
+)
+_DL_D = re.compile(
+    r"^_*d_?(?:L|l|J|j|E|e|C|c|loss|cost|Loss|Cost|err|error|o|out|z|Z)_?(?:_?d_?|wrt_?|_)(?P<stem>[A-Za-z].*)$"
+)
 _PREFIX = re.compile(rf"^_*(?:{_WORDS}|g|d|del|D|err|error)_(?P<stem>\w+)$", re.I)
 _SUFFIX = re.compile(rf"^(?P<stem>\w+?)_(?:{_WORDS}|g|d|err|error)$", re.I)
 _CAMEL = re.compile(r"^(?:grad|delta|gradient|Grad|Delta)(?P<stem>[A-Z0-9]\w*)$")
@@ -97,7 +101,9 @@ def _parse_identifier(name: str) -> GradientName:
         match = pattern.match(name)
         if match and match["stem"].strip("_"):
             generic = _GENERIC.match(name)
-            return GradientName(Form.GENERIC if generic and pattern is not _PREFIX else Form.EXPLICIT, match["stem"])
+            return GradientName(
+                Form.GENERIC if generic and pattern is not _PREFIX else Form.EXPLICIT, match["stem"]
+            )
     bare = _BARE_D.match(name)
     if name.lower() in _WORDS_WITH_D or re.search(r"num(?:eric|erical|_|$)|approx|finite", name, re.I):
         return GradientName(Form.NONE, None)

@@ -87,6 +87,8 @@ def _classify(func: Callable[..., Any]) -> Kind:
         return Kind.ESCAPE
     if name in _IGNORE or name.startswith(("is_", "_is_")) or not name:
         return Kind.IGNORE
-    if name in _DUNDER_MUTATE or (name.endswith("_") and not name.endswith("__") and name != "requires_grad_"):
+    if name in _DUNDER_MUTATE or (
+        name.endswith("_") and not name.endswith("__") and name != "requires_grad_"
+    ):
         return Kind.MUTATE
     return Kind.PURE

@@ -188,7 +188,13 @@ class NameTracer:
                         continue
                 for held in held_by(target, frame, names):
                     on_bind(
-                        held.name, held.value, watched.scope, watched.code, watched.line, target.alias, held.owner
+                        held.name,
+                        held.value,
+                        watched.scope,
+                        watched.code,
+                        watched.line,
+                        target.alias,
+                        held.owner,
                     )
         finally:
             quiet.level -= 1
@@ -205,7 +211,9 @@ class NameTracer:
                 if type(value) in _PLAIN or value is None:
                     continue
                 for held in tensors_in(name, value, depth=1):
-                    self._on_bind(held.name, held.value, watched.scope, code, frame.f_lineno, True, held.owner)
+                    self._on_bind(
+                        held.name, held.value, watched.scope, code, frame.f_lineno, True, held.owner
+                    )
 
 
 def _is_generator(code: CodeType) -> bool:

@@ -416,7 +416,14 @@ class Recorder(TorchFunctionMode):
     # -- names -----------------------------------------------------------------------------------------------
 
     def _bound(
-        self, name: str, tensor: torch.Tensor | None, scope: int, code: CodeType, line: int, alias: bool, owner: int
+        self,
+        name: str,
+        tensor: torch.Tensor | None,
+        scope: int,
+        code: CodeType,
+        line: int,
+        alias: bool,
+        owner: int,
     ) -> None:
         if self.paused or not self._on:
             return

@@ -74,10 +74,29 @@ class Number:
 class Op:
     """One recorded call. Tensors among `args`, `kwargs` and `out` are replaced by their `Value`s."""
 
-    __slots__ = ("args", "code", "extra", "func", "grad_enabled", "index", "kind", "kwargs", "lasti", "out", "scope")
+    __slots__ = (
+        "args",
+        "code",
+        "extra",
+        "func",
+        "grad_enabled",
+        "index",
+        "kind",
+        "kwargs",
+        "lasti",
+        "out",
+        "scope",
+    )
 
     def __init__(
-        self, index: int, func: Callable[..., Any], kind: Kind, args: Any, kwargs: Any, code: CodeType, lasti: int
+        self,
+        index: int,
+        func: Callable[..., Any],
+        kind: Kind,
+        args: Any,
+        kwargs: Any,
+        code: CodeType,
+        lasti: int,
     ) -> None:
         self.index = index
         self.func = func

@@ -14,10 +14,44 @@ from gradcheck.recording.tape import Kind, Op, Recording, Value
 
 _SUBTRACT = {"sub", "sub_", "subtract", "subtract_", "__isub__", "__sub__"}
 _ADD = {"add", "add_", "__iadd__", "__add__", "__radd__"}
-_SCALE = {"mul", "mul_", "__mul__", "__rmul__", "__imul__", "multiply", "div", "true_divide", "__truediv__", "neg"}
-_PASS = {"clamp", "clip", "clamp_", "clip_", "getitem", "__getitem__", "T", "data", "detach", "clone", "view", "reshape"}
+_SCALE = {
+    "mul",
+    "mul_",
+    "__mul__",
+    "__rmul__",
+    "__imul__",
+    "multiply",
+    "div",
+    "true_divide",
+    "__truediv__",
+    "neg",
+}
+_PASS = {
+    "clamp",
+    "clip",
+    "clamp_",
+    "clip_",
+    "getitem",
+    "__getitem__",
+    "T",
+    "data",
+    "detach",
+    "clone",
+    "view",
+    "reshape",
+}
 _OPTIMISER = {"addcdiv_", "_foreach_addcdiv_", "_foreach_add_", "_foreach_sub_", "_foreach_addcmul_"}
-_NOT_A_READ = {"data", "detach", "grad", "shape", "requires_grad_", "clone", "numel", "zeros_like", "ones_like"}
+_NOT_A_READ = {
+    "data",
+    "detach",
+    "grad",
+    "shape",
+    "requires_grad_",
+    "clone",
+    "numel",
+    "zeros_like",
+    "ones_like",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +122,9 @@ class _Search:
         if not self._computed_here(right):
             return None
         alpha = (op.kwargs or {}).get("alpha", 1)
-        downhill = name in _SUBTRACT or right in self._negative or (isinstance(alpha, (int, float)) and alpha < 0)
+        downhill = (
+            name in _SUBTRACT or right in self._negative or (isinstance(alpha, (int, float)) and alpha < 0)
+        )
         scaled = right in self._scaled or alpha != 1
         if (downhill and (in_place or scaled)) or right.root in self._carries_gradient:
             return Update(op, left.root, right, in_place)
@@ -107,7 +143,12 @@ class _Search:
     def _follow_scaling(self, op: Op, touched: list[Value]) -> None:
         name = op.name
         inputs = op.inputs
-        if name in _SUBTRACT and len(op.args) > 1 and isinstance(op.args[1], Value) and op.args[1] in self._scaled:
+        if (
+            name in _SUBTRACT
+            and len(op.args) > 1
+            and isinstance(op.args[1], Value)
+            and op.args[1] in self._scaled
+        ):
             self._scaled.update(touched)
             self._negative.update(touched)
         elif name in _SCALE:

@@ -86,7 +86,9 @@ class Fingerprints:
             if abs(size - other_size) > tolerance or abs(product - other_product) > 6 * tolerance:
                 continue
             other = self._gradients[value]
-            fits = same_but_for_ones(other.shape, gradient.shape) if reshaped else other.shape == gradient.shape
+            fits = (
+                same_but_for_ones(other.shape, gradient.shape) if reshaped else other.shape == gradient.shape
+            )
             if fits and distance(gradient, other) <= tolerance:
                 found.append(value)
         return found

@@ -80,7 +80,9 @@ class Replay:
     def _place_leaf(self, value: Value, start: torch.Tensor) -> torch.Tensor:
         made = self._convert(start)
         if made is start or made.data_ptr() == start.data_ptr():
-            made = made.detach().clone() if value.root in self._mutated or self._differentiate else made.detach()
+            made = (
+                made.detach().clone() if value.root in self._mutated or self._differentiate else made.detach()
+            )
         if value in self._overrides and value not in self._start_from:
             made = self._overrides[value].detach().to(self.dtype, copy=True)
         if self._differentiate and made.is_floating_point():
@@ -114,7 +116,10 @@ class Replay:
             self._break(op, str(error))
         except Exception as error:
             first = str(error).strip().splitlines()[:1]
-            self._break(op, f"`{op.name}` cannot be replayed in float64: {first[0] if first else type(error).__name__}")
+            self._break(
+                op,
+                f"`{op.name}` cannot be replayed in float64: {first[0] if first else type(error).__name__}",
+            )
 
     def _break(self, op: Op, reason: str) -> None:
         for value in (*op.outputs, *op.mutated):
@@ -138,7 +143,11 @@ class Replay:
             self.tensor(op.args[0]).data = self.tensor(op.args[1]).data
             return
         inputs = op.inputs
-        if kind in (Kind.PURE, Kind.CREATE) and isinstance(op.out, Value) and any(op.out is v for v in inputs):
+        if (
+            kind in (Kind.PURE, Kind.CREATE)
+            and isinstance(op.out, Value)
+            and any(op.out is v for v in inputs)
+        ):
             return  # handed back the very tensor it was given
         if kind is Kind.PURE and self._selects_from_large_leaf(op):
             self._set(op.out, self._convert(op.func(op.args[0].data, *self._decode(op.args[1:]))))

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from gradcheck.recording.gradient_names import Form, name_affinity, parse
 from gradcheck.recording.tape import Value
 from gradcheck.replay.compare import distance, same_but_for_ones
-from gradcheck.recording.gradient_names import Form, name_affinity, parse
 from gradcheck.replay.names import NameIndex
 from gradcheck.replay.passes import Candidate, PassPlan
 
@@ -51,7 +51,11 @@ class Partners:
 
     def named(self, candidate: Candidate) -> bool:
         """Whether anything but its numbers says that this is a gradient."""
-        return candidate.of is not None or self.propose_by_name(candidate) is not None or bool(self._told_value(candidate))
+        return (
+            candidate.of is not None
+            or self.propose_by_name(candidate) is not None
+            or bool(self._told_value(candidate))
+        )
 
     def score(self, candidate: Candidate, value: Value) -> float:
         told = self._told_value(candidate)
@@ -77,7 +81,11 @@ class Partners:
         chosen = max(equal, key=rank)
         evidence = "it equals the true gradient of this"
         if self.score(candidate, chosen) >= _GOOD_AFFINITY:
-            evidence = "its name and its numbers agree" if self.score(candidate, chosen) <= 1 else "its use and its numbers agree"
+            evidence = (
+                "its name and its numbers agree"
+                if self.score(candidate, chosen) <= 1
+                else "its use and its numbers agree"
+            )
         return chosen, evidence
 
     def propose(
@@ -97,7 +105,11 @@ class Partners:
             if fitting:
                 value = candidate.of if candidate.of in fitting else fitting[0]
                 by_name = self.propose_by_name(candidate)
-                if by_name is None or by_name.value.root is value.root or candidate.of_evidence.startswith("it is"):
+                if (
+                    by_name is None
+                    or by_name.value.root is value.root
+                    or candidate.of_evidence.startswith("it is")
+                ):
                     return Proposal(value, candidate.of_evidence, certain=True)
         options = self._by_name(candidate)
         options = [v for v in options if v in truth]
@@ -106,7 +118,11 @@ class Partners:
         fitting = [v for v in options if truth[v].shape == found.shape] or [
             v for v in options if same_but_for_ones(truth[v].shape, found.shape)
         ]
-        if not fitting and parse(candidate.name).form < Form.EXPLICIT and self._affinity(candidate, options[0]) < 1:
+        if (
+            not fitting
+            and parse(candidate.name).form < Form.EXPLICIT
+            and self._affinity(candidate, options[0]) < 1
+        ):
             return None
         best = self._closest(fitting or options, found, truth, paired)
         return Proposal(best, "its name says so", certain=len(fitting) == 1, alternatives=fitting)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from gradcheck.recording.gradient_names import Form, parse
 from gradcheck.recording.tape import Kind, Number, Op, Value
 from gradcheck.replay.compare import (
     FLOAT32_TOLERANCE,
@@ -25,7 +26,6 @@ from gradcheck.replay.compare import (
     same_but_for_ones,
 )
 from gradcheck.replay.evidence import Partners, Proposal
-from gradcheck.recording.gradient_names import Form, parse
 from gradcheck.replay.passes import Candidate, PassPlan, Version
 from gradcheck.replay.run import PassRun
 from gradcheck.replay.verdict import Problem, Verdict
@@ -209,9 +209,9 @@ class Judge:
             return
         if candidate.value in self._autograd:
             return
-        if candidate.of is None and parse(candidate.name).form is Form.NONE:
-            if candidate.value.root not in self._live:
-                return  # data, not computed from the network
+        unmarked = candidate.of is None and parse(candidate.name).form is Form.NONE
+        if unmarked and candidate.value.root not in self._live:
+            return  # data, not computed from the network
         faults = self._influence.get(candidate.value.root, frozenset())
         if not bool(torch.isfinite(found).all()):
             self._not_finite(version, found, faults)
@@ -238,9 +238,13 @@ class Judge:
                     return False
                 truth = self.run.graph.truth.get(partner)
                 off = distance(found, truth) if truth is not None else 0.0
-                inherits = bool(faults) and off > self.tolerance(version, size, max(noise, self.noise_of(partner)))
+                inherits = bool(faults) and off > self.tolerance(
+                    version, size, max(noise, self.noise_of(partner))
+                )
                 verdict = Verdict.INHERITED if inherits else Verdict.CORRECT
-                judged = Judged(version, partner, verdict, evidence, faults=faults if inherits else frozenset())
+                judged = Judged(
+                    version, partner, verdict, evidence, faults=faults if inherits else frozenset()
+                )
                 judged.alternatives = [value for value in equal if value is not partner]
                 if reshaped:
                     judged.problem = Problem.SHAPE_NOTE
@@ -283,9 +287,10 @@ class Judge:
             if tensor is None or not tensor.is_floating_point() or not bool(torch.isfinite(tensor).all()):
                 continue
             tolerance = self.tolerance(consumer, norm(tensor), self.noise(consumer))
-            if norm(tensor) > tolerance and not plain.equals(tensor, tolerance, reshaped=True):
-                if given.equals(tensor, tolerance, reshaped=True):
-                    return True
+            if norm(tensor) <= tolerance or plain.equals(tensor, tolerance, reshaped=True):
+                continue
+            if given.equals(tensor, tolerance, reshaped=True):
+                return True
         return False
 
     def _trivial(self, version: Version, found: torch.Tensor) -> bool:
@@ -345,10 +350,11 @@ class Judge:
         if proposal is None or not proposal.certain:
             agreed = self._agreed_by_consumers(version, found, faults, proposal)
             proposal = agreed or proposal
-        if successor is not None:
-            # `dx = a; dx = dx + b`: the first is not yet the gradient, unless the second follows from it.
-            if proposal is None or not self._follows_from(successor, found, proposal.value, faults):
-                return
+        # `dx = a; dx = dx + b`: the first is not yet the gradient, unless the second follows from it.
+        if successor is not None and (
+            proposal is None or not self._follows_from(successor, found, proposal.value, faults)
+        ):
+            return
         if proposal is not None and self._contributes_to(version, proposal.value, faults):
             return
         if self._poisoned(faults):
@@ -417,7 +423,9 @@ class Judge:
         )
         if not replaced:
             return False
-        return norm(found) == 0 or not any(c.candidate is not version.candidate for c in self._consumers(version))
+        return norm(found) == 0 or not any(
+            c.candidate is not version.candidate for c in self._consumers(version)
+        )
 
     def add_fault(self, judged: Judged, at: Value | None, seed: torch.Tensor | None) -> None:
         self.faults.append(_Fault(judged, at, seed))
@@ -481,7 +489,11 @@ class Judge:
             for read in producer.inputs:
                 if read.root is source.root:
                     return True
-                if read.producer is not None and source.producer is not None and read.producer.index > source.producer.index:
+                if (
+                    read.producer is not None
+                    and source.producer is not None
+                    and read.producer.index > source.producer.index
+                ):
                     pending.append(read)
         return False
 
@@ -545,7 +557,9 @@ class Judge:
                     break
         if best is None:
             return None
-        return Proposal(best[1], "what is computed from it is right if it is the gradient of this", certain=True)
+        return Proposal(
+            best[1], "what is computed from it is right if it is the gradient of this", certain=True
+        )
 
     def _consumers(self, version: Version) -> Iterator[Version]:
         """Later candidate versions computed from this one."""
@@ -585,7 +599,9 @@ class Judge:
             factor = float((found * expected).sum()) / expected_size**2
             if self._ascends:
                 factor = -factor  # `error = target - output` and `W += lr * ...`
-            if not (_is_count(factor) or (self._ascends and abs(factor - 1) < 1e-9) or (unnamed and factor > 0)):
+            if not (
+                _is_count(factor) or (self._ascends and abs(factor - 1) < 1e-9) or (unnamed and factor > 0)
+            ):
                 continue
             if self._ascends:
                 factor = -factor
@@ -605,7 +621,9 @@ class Judge:
         if unnamed and (version.candidate.of is None or partner.root is not version.candidate.of.root):
             return False
         expected = gradients[partner]
-        judged = Judged(version, partner, Verdict.CORRECT, f"it is {factor:g} times the true gradient", scale=factor)
+        judged = Judged(
+            version, partner, Verdict.CORRECT, f"it is {factor:g} times the true gradient", scale=factor
+        )
         judged.alternatives = [value for value in fitting if value is not partner]
         self._accept(judged, found, factor * expected, noise)
         judged.truth = factor * self.run.graph.truth[partner] if partner in self.run.graph.truth else None
@@ -628,7 +646,9 @@ class Judge:
                 continue
             if plain.equals(tensor, tolerance, reshaped=True):
                 right += 1
-            elif not scaled.equals(tensor, tolerance, reshaped=True) and self.partners.named(consumer.candidate):
+            elif not scaled.equals(tensor, tolerance, reshaped=True) and self.partners.named(
+                consumer.candidate
+            ):
                 return False
         return right > 0
 
@@ -674,8 +694,12 @@ class Judge:
     ) -> None:
         if proposal is None:
             return
-        judged = Judged(version, proposal.value, Verdict.UNCHECKED, proposal.evidence, Problem.UNREACHED, faults=faults)
-        names = [self.faults[i].judged.candidate.name for i in sorted(faults) if self.faults[i].gradient is None]
+        judged = Judged(
+            version, proposal.value, Verdict.UNCHECKED, proposal.evidence, Problem.UNREACHED, faults=faults
+        )
+        names = [
+            self.faults[i].judged.candidate.name for i in sorted(faults) if self.faults[i].gradient is None
+        ]
         judged.reason = f"it is computed from `{names[0]}`, which cannot stand in for a gradient"
         self._accept(judged, found, None, 0.0)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from collections import defaultdict
 
-from gradcheck.recording.tape import Binding, Kind, Op, Recording, Value
 from gradcheck.recording.gradient_names import Form, is_loss_name, name_affinity, parse
+from gradcheck.recording.tape import Binding, Kind, Op, Recording, Value
 from gradcheck.replay.places import Places
 
 

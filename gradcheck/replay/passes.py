@@ -6,9 +6,9 @@ from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import dataclass, field
 
+from gradcheck.recording.gradient_names import Form, is_loss_name, name_affinity, parse, split_path
 from gradcheck.recording.tape import Binding, Kind, Op, Recording, Value
 from gradcheck.recording.updates import Update, find_updates
-from gradcheck.recording.gradient_names import Form, is_loss_name, name_affinity, parse, split_path
 from gradcheck.replay.names import NameIndex
 from gradcheck.replay.slices import produced, slice_ops
 
@@ -54,7 +54,9 @@ class PassPlan:
     forward_ops: list[Op]
     candidates: list[Candidate] = field(default_factory=list)
     updates: list[Update] = field(default_factory=list)
-    alternatives: list[PassPlan] = field(default_factory=list)  # the same pass under another loss it may be for
+    alternatives: list[PassPlan] = field(
+        default_factory=list
+    )  # the same pass under another loss it may be for
     iteration: int | None = None
     stop: int = 0  # first op on the tape that is no longer part of this pass
 
@@ -90,9 +92,7 @@ def _speaks_of_gradients(candidate: Candidate) -> bool:
     return candidate.of is not None or any(parse(b.name).form is not Form.NONE for b in candidate.bindings)
 
 
-def _differentiated(
-    recording: Recording, losses: list[tuple[Value, Op, str]]
-) -> list[tuple[Value, Op, str]]:
+def _differentiated(recording: Recording, losses: list[tuple[Value, Op, str]]) -> list[tuple[Value, Op, str]]:
     """The losses near which something is computed that may be a gradient: not those of evaluation loops."""
     places = [loss[1].index for loss in losses]
     kept: set[int] = set()
@@ -112,9 +112,7 @@ def _differentiated(
 
 def _select_losses(recording: Recording, names: NameIndex, wanted: str | None) -> list[tuple[Value, Op, str]]:
     ops = recording.ops
-    backward_called = {
-        value for op in ops if op.kind is Kind.BACKWARD for value in op.inputs[:1]
-    }
+    backward_called = {value for op in ops if op.kind is Kind.BACKWARD for value in op.inputs[:1]}
     ranked: list[tuple[int, Value, Op, str]] = []
     for op in ops:
         if op.kind in (Kind.ESCAPE, Kind.BACKWARD, Kind.RANDOM, Kind.GRAD_READ):
@@ -262,7 +260,11 @@ class _Collector:
         for value, (parameter, evidence, when) in attached.items():
             if not any(key[1] is value for key in self._by_key):
                 plan = self._choose_plan(value, when)
-                if plan is not None and value.producer is not None and not self._made_from_named(value, parameter):
+                if (
+                    plan is not None
+                    and value.producer is not None
+                    and not self._made_from_named(value, parameter)
+                ):
                     name = self._names.text(value.producer)
                     self._add(plan, Candidate(value, name, None, [], parameter, evidence))
         for plan in self._plans:
@@ -309,9 +311,17 @@ class _Collector:
         if value in self._forward[id(plan)]:
             # `dlogits = probs` and changes in place afterwards: a forward value turned into a gradient.
             changed_later = any(op.index >= binding.when for op in self._mutations[value.root])
-            if form is Form.NONE or not changed_later or binding.when <= plan.loss_op.index and value is plan.loss:
+            if (
+                form is Form.NONE
+                or not changed_later
+                or (binding.when <= plan.loss_op.index and value is plan.loss)
+            ):
                 return
-            if any(op.index < plan.loss_op.index and op in plan.forward_ops for op in self._mutations[value.root] if op.index >= binding.when):
+            if any(
+                op.index < plan.loss_op.index and op in plan.forward_ops
+                for op in self._mutations[value.root]
+                if op.index >= binding.when
+            ):
                 return
         candidate = self._by_key.get((id(plan), value))
         if candidate is not None and _names_another(binding, candidate):
@@ -334,7 +344,12 @@ class _Collector:
             candidate.name, candidate.binding = binding.name, binding
         elif _callers_name(binding, candidate.binding):
             candidate.outer_name = binding.name
-        if candidate.of is None and binding.of is not None and form is Form.EXPLICIT and binding.of is not value:
+        if (
+            candidate.of is None
+            and binding.of is not None
+            and form is Form.EXPLICIT
+            and binding.of is not value
+        ):
             candidate.of = binding.of
             candidate.of_evidence = f"it is set as an attribute of it (`{binding.name}`)"
         candidate.bindings.append(binding)
@@ -367,9 +382,9 @@ class _Collector:
             for read in [v for maker in makers if maker is not None for v in maker.inputs]:
                 if read is current:
                     continue
-                if read.shape == parameter.shape and read.root is not parameter.root:
-                    if self._names.bindings(read) and read not in self._all_forward:
-                        return True
+                of_its_shape = read.shape == parameter.shape and read.root is not parameter.root
+                if of_its_shape and self._names.bindings(read) and read not in self._all_forward:
+                    return True
                 pending.append(read)
         return False
 
@@ -425,8 +440,13 @@ class _Collector:
         first = candidate.binding.when if candidate.binding is not None else 0
         in_forward = value in self._forward[id(plan)]
         used_at = min(
-            (u.op.index for u in updates if u.step is not None and self._behind_scaling(u.step).root is value.root
-             and u.op.index > (value.producer.index if value.producer else 0)),
+            (
+                u.op.index
+                for u in updates
+                if u.step is not None
+                and self._behind_scaling(u.step).root is value.root
+                and u.op.index > (value.producer.index if value.producer else 0)
+            ),
             default=plan.stop,
         )
         writes: list[Op] = []
@@ -434,7 +454,11 @@ class _Collector:
             writes.append(value.producer)
         for op in self._mutations[value.root]:
             made = value.producer.index if value.producer is not None else value.birth - 1
-            if op.index > made and op.index < min(used_at, plan.stop) and (not in_forward or op.index >= first):
+            if (
+                op.index > made
+                and op.index < min(used_at, plan.stop)
+                and (not in_forward or op.index >= first)
+            ):
                 writes.append(op)
         while len(writes) > 1 and writes[-1].name in _POST_PROCESSING:
             writes.pop()
@@ -463,7 +487,19 @@ def _names_another(binding: Binding, candidate: Candidate) -> bool:
 
 # Done to a finished gradient: clipping, and clearing it for the next step.
 _POST_PROCESSING = {"clamp_", "clip_", "zero_", "nan_to_num_", "clamp_min_", "clamp_max_"}
-_THROUGH = {"mul", "mul_", "__mul__", "__rmul__", "multiply", "neg", "div", "true_divide", "__truediv__", "clamp", "clip"}
+_THROUGH = {
+    "mul",
+    "mul_",
+    "__mul__",
+    "__rmul__",
+    "multiply",
+    "neg",
+    "div",
+    "true_divide",
+    "__truediv__",
+    "clamp",
+    "clip",
+}
 
 
 def _better_name(new: Binding, old: Binding | None) -> bool:
@@ -483,4 +519,5 @@ def _better_name(new: Binding, old: Binding | None) -> bool:
 def _callers_name(new: Binding, old: Binding | None) -> bool:
     if old is None or new.alias or new.scope == old.scope or split_path(new.name)[1].lstrip("-").isdigit():
         return False
-    return parse(new.name).form in (Form.BARE_D, Form.EXPLICIT)
+    parsed = parse(new.name)
+    return parsed.form is not Form.NONE and parsed.stem is not None

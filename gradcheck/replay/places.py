@@ -34,7 +34,9 @@ class Places:
 
     def location(self, op: Op) -> Location:
         line, end_line, column, end_column = self.span(op.code, op.lasti)
-        return self._sources.location(op.code.co_filename, line, end_line, *self._characters(op, line, end_line, column, end_column))
+        return self._sources.location(
+            op.code.co_filename, line, end_line, *self._characters(op, line, end_line, column, end_column)
+        )
 
     def line_location(self, code: CodeType, line: int) -> Location:
         """The whole of one line, without its indentation."""
@@ -56,7 +58,9 @@ class Places:
         if len(lines) == 1:
             found = lines[0][column:end_column]
         else:
-            found = b" ".join([lines[0][column:], *[part.strip() for part in lines[1:-1]], lines[-1][:end_column].strip()])
+            found = b" ".join(
+                [lines[0][column:], *[part.strip() for part in lines[1:-1]], lines[-1][:end_column].strip()]
+            )
         return found.decode(errors="replace").strip() or op.name
 
     def _characters(self, op: Op, line: int, end_line: int, column: int, end_column: int) -> tuple[int, int]:

@@ -95,7 +95,9 @@ def _assigned(statement: ast.stmt) -> set[str]:
     for node in ast.walk(statement):
         if isinstance(node, (ast.Subscript, ast.Attribute)) and isinstance(node.ctx, ast.Store):
             found |= {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "append":
+        elif (
+            isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "append"
+        ):
             found |= {n.id for n in ast.walk(node.func.value) if isinstance(n, ast.Name)}
     return found
 

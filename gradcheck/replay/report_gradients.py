@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import torch
 
 from gradcheck.program.source import SourceMap
+from gradcheck.recording.gradient_names import Form, parse
 from gradcheck.recording.tape import Op, Recording, Value
 from gradcheck.replay.compare import distance, norm
 from gradcheck.replay.engine import ReplayError
 from gradcheck.replay.evidence import Partners
-from gradcheck.recording.gradient_names import Form, parse
 from gradcheck.replay.judge import Judge, Judged
 from gradcheck.replay.names import NameIndex
 from gradcheck.replay.passes import PassPlan, find_passes
@@ -23,7 +23,11 @@ from gradcheck.replay.verdict import Evidence, GradientResult, PassResult, Probl
 
 
 def judge_recording(
-    recording: Recording, sources: SourceMap, *, loss: str | None = None, pairs: Mapping[str, str] | None = None
+    recording: Recording,
+    sources: SourceMap,
+    *,
+    loss: str | None = None,
+    pairs: Mapping[str, str] | None = None,
 ) -> Evidence:
     """Judges every manual gradient of every backward pass on the tape."""
     places = Places(sources)
@@ -89,9 +93,7 @@ def _judge_pass(
 # -- probe points ------------------------------------------------------------------------------------------------
 
 
-def _probe(
-    ops: list[Op], plan: PassPlan, prepared: PassOps, judge: Judge, places: Places
-) -> int:
+def _probe(ops: list[Op], plan: PassPlan, prepared: PassOps, judge: Judge, places: Places) -> int:
     """Judges the same pairs again at jittered parameters; a fault seen only there was hidden by the
     initialisation. Returns how many probe points could be used."""
     doubtful = [
@@ -217,11 +219,19 @@ def _all_unchecked(
     for candidate in plan.candidates:
         if parse(candidate.name).form < Form.EXPLICIT or candidate.value.producer is None:
             continue
-        location = places.location(candidate.versions[-1].writes[-1] if candidate.versions[-1].writes else candidate.value.producer)
+        location = places.location(
+            candidate.versions[-1].writes[-1] if candidate.versions[-1].writes else candidate.value.producer
+        )
         rows.append(
             GradientResult(
-                candidate.name, None, location, Verdict.UNCHECKED, problem=Problem.UNREACHED, reason=reason,
-                lines=[location], pass_index=index,
+                candidate.name,
+                None,
+                location,
+                Verdict.UNCHECKED,
+                problem=Problem.UNREACHED,
+                reason=reason,
+                lines=[location],
+                pass_index=index,
             )
         )
     return rows
@@ -249,8 +259,14 @@ def _unfinished(
         location = places.line_location(code, line)
         found.append(
             GradientResult(
-                name, parsed.stem, location, Verdict.UNCHECKED, problem=Problem.UNFINISHED,
-                reason="it is None: the gradient is not written yet", lines=[location], pass_index=index,
+                name,
+                parsed.stem,
+                location,
+                Verdict.UNCHECKED,
+                problem=Problem.UNFINISHED,
+                reason="it is None: the gradient is not written yet",
+                lines=[location],
+                pass_index=index,
             )
         )
     return found

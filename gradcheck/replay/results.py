@@ -34,12 +34,13 @@ _WORST_FIRST = (
 def rows_of(judge: Judge, names: NameIndex, places: Places, pass_index: int) -> list[GradientResult]:
     """One row per gradient and line, in program order; time steps and layers of a loop share a row."""
     rows: list[GradientResult] = []
-    names_outside: dict[int, str] = {}
+    names_outside: dict[int, tuple[str, str | None]] = {}
     for judged in judge.judged:
         row = _row(judged, judge, names, places)
         row.pass_index = pass_index
         rows.append(row)
-        names_outside[id(row)] = judged.candidate.outer_name
+        outer = judged.candidate.outer_name
+        names_outside[id(row)] = outer, names.shown_for(judged.of, outer) if judged.of is not None else None
     return _together(rows, names_outside)
 
 
@@ -65,9 +66,7 @@ def _row(judged: Judged, judge: Judge, names: NameIndex, places: Places) -> Grad
         row.of_location = places.location(judged.of.producer)
     if judged.meant is not None and row.problem is Problem.NONE:
         row.problem = Problem.MISNAMED
-        row.reason = (
-            f"it is the gradient of `{row.of}`, although its name says `{names.shown(judged.meant)}`"
-        )
+        row.reason = f"it is the gradient of `{row.of}`, although its name says `{names.shown(judged.meant)}`"
     if judged.scale is not None:
         row.scale_note = f"kept as {judged.scale:g} x dL/d{row.of}"
     _measure(row, judged)
@@ -137,7 +136,9 @@ def _upstream(judged: Judged, judge: Judge) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _together(rows: list[GradientResult], names_outside: dict[int, str]) -> list[GradientResult]:
+def _together(
+    rows: list[GradientResult], names_outside: dict[int, tuple[str, str | None]]
+) -> list[GradientResult]:
     """Rows of one name computed at one line, by one verdict: the worst stands for all."""
     groups: dict[tuple[str, Location, Verdict], list[GradientResult]] = {}
     by_place: dict[tuple[str, Location], list[GradientResult]] = {}
@@ -145,11 +146,12 @@ def _together(rows: list[GradientResult], names_outside: dict[int, str]) -> list
         by_place.setdefault((row.name, row.location), []).append(row)
     for same_place in by_place.values():
         # One line that ran for several layers: the caller's names tell the runs apart, if it gave any.
-        outer = [names_outside.get(id(row), "") for row in same_place]
+        outer = [names_outside[id(row)][0] for row in same_place]
         given = [name for name in outer if name]
         if len(same_place) > 1 and len(set(given)) == len(given):
             for row, name in zip(same_place, outer, strict=True):
-                row.name = name or row.name
+                if name:
+                    row.name, row.of = name, names_outside[id(row)][1]
     for row in rows:
         groups.setdefault((row.name, row.location, row.verdict), []).append(row)
     merged: list[GradientResult] = []

@@ -68,7 +68,9 @@ class PassRun:
             for value in prepared.leaves_at_start:
                 if value in replay.env:
                     start_from[value] = replay.env[value].clone()
-        self.graph = ForwardGraph(plan.forward_ops, plan.loss, dtype, overrides=overrides, start_from=start_from)
+        self.graph = ForwardGraph(
+            plan.forward_ops, plan.loss, dtype, overrides=overrides, start_from=start_from
+        )
         truth = dict(self.graph.truth)
         if autograd_truth:
             truth.update(autograd_truth)

@@ -61,13 +61,15 @@ def _rows_for(wanted: dict[str, Any], rows: list[dict[str, Any]]) -> list[dict[s
     if "bound" in wanted:
         places.add((wanted["bound"], wanted.get("bound_cell", wanted.get("cell"))))
     files = [wanted[key] for key in ("file", "bound_file") if key in wanted]
-    return [
+    found = [
         row
         for row in rows
         if (row["location"]["line"], row["location"]["cell"]) in places
         and _plain(row["name"]) in names
         and (not files or any(row["location"]["file"].endswith(file) for file in files))
     ]
+    # The name inside the callee stands in for the wanted name only where that is not shown.
+    return [row for row in found if _plain(row["name"]) == _plain(wanted["name"])] or found
 
 
 def _differences(

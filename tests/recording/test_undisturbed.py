@@ -63,7 +63,7 @@ def test_later_iterations_too(tmp_path: Path) -> None:
     compare_runs(str(ROOT / "tests/programs/inline_loop_fused.py"), tmp_path, at=(0, 3, 7))
 
 
-TRICKY = '''
+TRICKY = """
 import random
 import numpy as np
 import torch
@@ -137,7 +137,7 @@ s = torch.sparse_coo_tensor([[0, 1], [1, 0]], [1.0, 2.0], (2, 2)); s2 = s * 2; r
 lazy = torch.empty(0); lazy.resize_(3).zero_()
 u = array @ np.ones((3, 2)); v = torch.from_numpy(u); u += 1; v -= 1
 print(torch.randn(2), np.random.rand(), random.random(), t, p)
-'''
+"""
 
 
 def test_operators_and_ufuncs_of_every_kind(tmp_path: Path) -> None:

@@ -75,7 +75,9 @@ def test_data_attribute_is_followed_through_its_change():
     assert torch.equal(p.data, run.names["before"])
     assert [op.name for op in run.ops if op.kind is Kind.DATA_WRITE] == ["data", "data", "data"]
     (q,) = run.bound("q")
-    assert not torch.equal(q.data, run.names["q"])  # p.data += 1 changed it too, and the leaf was copied before
+    assert not torch.equal(
+        q.data, run.names["q"]
+    )  # p.data += 1 changed it too, and the leaf was copied before
 
 
 def test_leaves_of_one_storage_share_a_root():

@@ -123,7 +123,11 @@ def source(net: Network, *, missing_correction: bool = False, misplaced_eps: boo
         if not last:
             act, slope = ACTIVATIONS[layer.activation]
             forward.append(f"h{i} = {act.format(z=z)}")
-            backward[:0] = [f"d{z} = {slope.format(z=z, h=f'h{i}', d=f'dh{i}')}", *back, *_linear(i, h, layer)]
+            backward[:0] = [
+                f"d{z} = {slope.format(z=z, h=f'h{i}', d=f'dh{i}')}",
+                *back,
+                *_linear(i, h, layer),
+            ]
         else:
             backward[:0] = _linear(i, h, layer)
         h, width = f"h{i}", layer.width
@@ -152,7 +156,11 @@ def source(net: Network, *, missing_correction: bool = False, misplaced_eps: boo
     forward += losses[net.loss][0]
     backward[:0] = losses[net.loss][1]
     if net.embedding:
-        backward += ["demb = dx.view(emb.shape)", "dC = torch.zeros_like(C)", "dC.index_add_(0, ix.view(-1), demb.view(-1, 3))"]
+        backward += [
+            "demb = dx.view(emb.shape)",
+            "dC = torch.zeros_like(C)",
+            "dC.index_add_(0, ix.view(-1), demb.view(-1, 3))",
+        ]
     grads = ", ".join(f"d{p}" for p in parameters)
     update = [f"for p, g in zip([{', '.join(parameters)}], [{grads}]):", "    p -= 0.1 * g"]
     lines = "\n".join([*start, *forward, *backward, *update]).split("\n")
@@ -199,9 +207,7 @@ def _normalised(
     if norm == "batch":
         correction = "" if missing else "n / (n - 1) * "
         scale = f"(vr{i} ** -0.5)" if misplaced else f"iv{i}"
-        dz = (
-            f"dz{i} = g{i} * {scale} / n * (n * da{i} - da{i}.sum(0) - {correction}xh{i} * (da{i} * xh{i}).sum(0))"
-        )
+        dz = f"dz{i} = g{i} * {scale} / n * (n * da{i} - da{i}.sum(0) - {correction}xh{i} * (da{i} * xh{i}).sum(0))"
         return forward, [*ends, dz], dz if missing or misplaced else ""
     factor = "n" if missing else "(n - 1)"
     inner = f"(vr{i}) ** -1.5" if misplaced else f"(vr{i} + 1e-5) ** -1.5"
@@ -228,7 +234,9 @@ def told(report: Report, text: str) -> str:
     return "\n".join([text, *rows])
 
 
-@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None)
+@settings(
+    max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None
+)
 @given(networks)
 def test_right_code_is_never_accused(net: Network) -> None:
     text, _ = source(net)
