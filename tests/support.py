@@ -31,6 +31,7 @@ from gradcheck.recording.tape import Binding, Op, Recording, Value
 from gradcheck.report.model import Report
 from gradcheck.session import run_report
 
+torch.set_num_threads(1)  # small tensors, and several tests at a time
 ROOT = Path(__file__).resolve().parent.parent
 
 
