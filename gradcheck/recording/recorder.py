@@ -5,6 +5,7 @@ The person's call is made exactly once, with the person's own arguments, and its
 
 from __future__ import annotations
 
+import gc
 import sys
 import weakref
 from collections.abc import Callable, Iterator
@@ -56,6 +57,7 @@ class Recorder(TorchFunctionMode):
 
     def start(self) -> None:
         self._ufuncs.install()
+        gc.freeze()  # the tape grows: without this, each full collection walks all of torch's modules as well
         self._on = True
         self._entered = True
         self.__enter__()  # type: ignore[no-untyped-call]
@@ -64,6 +66,7 @@ class Recorder(TorchFunctionMode):
         self._on = False
         self._tracer.sleep()
         self._ufuncs.remove()
+        gc.unfreeze()
         if self._entered:
             self._entered = False
             self.__exit__(None, None, None)  # type: ignore[no-untyped-call]
@@ -80,6 +83,7 @@ class Recorder(TorchFunctionMode):
             self._failed(error)
 
     def iteration_started(self, loop: int, activation: int, index: int, frame: FrameType) -> None:
+        self._tracer.hold()
         try:
             with self._quiet:
                 self._steps.iteration_started(loop, activation, index, frame)
@@ -87,8 +91,11 @@ class Recorder(TorchFunctionMode):
                     self._meet(frame)
         except Exception as error:
             self._failed(error)
+        finally:
+            self._tracer.go_on()
 
     def iteration_finished(self, loop: int, activation: int, index: int, frame: FrameType) -> bool:
+        self._tracer.hold()
         try:
             with self._quiet:
                 left = self._steps.iteration_finished(loop, activation, index, frame)
@@ -98,6 +105,8 @@ class Recorder(TorchFunctionMode):
         except Exception as error:
             self._failed(error)
             return False
+        finally:
+            self._tracer.go_on()
 
     # -- for the step watcher --------------------------------------------------------------------------------
 

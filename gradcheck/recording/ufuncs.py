@@ -59,7 +59,8 @@ class UfuncBridge:
             nonlocal pending
             if more:
                 pending = more[0]
-            result = original(self, array, *more)  # TypeError if it takes no context: NumPy asks again
+            # TypeError if it takes no context: NumPy asks again
+            result = original(self, array, *more)  # type: ignore[no-untyped-call]
             context, pending = pending, None
             if context is not None:
                 bridge.told(context, result)
@@ -68,11 +69,11 @@ class UfuncBridge:
         bridge = self
         wrap.__name__ = "__array_wrap__"
         wrap.__qualname__ = "Tensor.__array_wrap__"
-        torch.Tensor.__array_wrap__ = wrap  # type: ignore[assignment]
+        torch.Tensor.__array_wrap__ = wrap  # type: ignore[method-assign]
 
     def remove(self) -> None:
         if self._original is not None:
-            torch.Tensor.__array_wrap__ = self._original  # type: ignore[method-assign]
+            torch.Tensor.__array_wrap__ = self._original
             self._original = None
 
     def told(self, context: tuple[np.ufunc, tuple[Any, ...], int], result: Any) -> None:

@@ -21,6 +21,8 @@ RELATIVE_TOLERANCE = 1e-8
 # float64 rounding is 2e-9 of float32 rounding, so an error above this share of the *measured* float32 noise is no
 # rounding error.
 NOISE_SHARE = 1e-3
+# Float64 rounding (1e-16) times a hundred, relative to the largest gradient of the step.
+ROUNDING_FLOOR = 1e-14
 # For values that came into the step as float32 numbers (through NumPy, say), a replay cannot be better than this.
 FLOAT32_TOLERANCE = 2e-5
 

@@ -79,12 +79,12 @@ class Partners:
             )
 
         chosen = max(equal, key=rank)
-        evidence = "it equals the true gradient of this"
+        evidence = "its numbers"
         if self.score(candidate, chosen) >= _GOOD_AFFINITY:
             evidence = (
-                "its name and its numbers agree"
+                "its name and its numbers"
                 if self.score(candidate, chosen) <= 1
-                else "its use and its numbers agree"
+                else "its use and its numbers"
             )
         return chosen, evidence
 
@@ -98,7 +98,7 @@ class Partners:
         """What it was meant to be the gradient of, although its numbers do not say so."""
         told = [v for v in self._told_value(candidate) if v in truth]
         if told:
-            return Proposal(self._closest(told, found, truth, paired), "--pair says so", certain=True)
+            return Proposal(self._closest(told, found, truth, paired), "`--pair`, by name", certain=True)
         if candidate.of is not None:
             same_storage = [v for v in self._forward if v.root is candidate.of.root and v in truth]
             fitting = [v for v in same_storage if tuple(truth[v].shape) == tuple(found.shape)] or same_storage
@@ -108,7 +108,7 @@ class Partners:
                 if (
                     by_name is None
                     or by_name.value.root is value.root
-                    or candidate.of_evidence.startswith("it is")
+                    or candidate.of_evidence.startswith("being")
                 ):
                     return Proposal(value, candidate.of_evidence, certain=True)
         options = self._by_name(candidate)
@@ -125,11 +125,11 @@ class Partners:
         ):
             return None
         best = self._closest(fitting or options, found, truth, paired)
-        return Proposal(best, "its name says so", certain=len(fitting) == 1, alternatives=fitting)
+        return Proposal(best, "its name", certain=len(fitting) == 1, alternatives=fitting)
 
     def propose_by_name(self, candidate: Candidate) -> Proposal | None:
         options = self._by_name(candidate)
-        return Proposal(options[-1], "its name says so") if options else None
+        return Proposal(options[-1], "its name") if options else None
 
     def meant_instead(self, candidate: Candidate, of: Value, found: torch.Tensor) -> Value | None:
         """Another forward value, of the shape of what was found, whose name or use fits clearly better."""

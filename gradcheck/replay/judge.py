@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 
@@ -20,6 +21,7 @@ from gradcheck.replay.compare import (
     FLOAT32_TOLERANCE,
     NOISE_SHARE,
     RELATIVE_TOLERANCE,
+    ROUNDING_FLOOR,
     Fingerprints,
     distance,
     norm,
@@ -192,7 +194,14 @@ class Judge:
     def tolerance(self, version: Version, size: float, noise: float) -> float:
         if version.candidate.value.root in self.opaque:
             return max(FLOAT32_TOLERANCE * size, 4 * noise)
-        return max(RELATIVE_TOLERANCE * size, NOISE_SHARE * noise)
+        return max(RELATIVE_TOLERANCE * size, NOISE_SHARE * noise, self._rounding_floor)
+
+    @cached_property
+    def _rounding_floor(self) -> float:
+        """What float64 itself leaves of a sum that is zero by invariance: its rounding, relative to the largest
+        gradient of the step. (The float32 noise of such a sum can be exactly zero by chance.)"""
+        sizes = [norm(gradient) for gradient in self.run.graph.truth.values()]
+        return ROUNDING_FLOOR * max((size for size in sizes if math.isfinite(size)), default=0.0)
 
     # -- one gradient --------------------------------------------------------------------------------------------
 
@@ -311,7 +320,7 @@ class Judge:
         if expected is None:
             return False
         size = norm(expected)
-        if size > max(NOISE_SHARE * max(noise, self.noise_of(partner)), 0.0) and size > 0:
+        if size > max(NOISE_SHARE * max(noise, self.noise_of(partner)), self._rounding_floor):
             return False
         verdict = Verdict.UNOBSERVABLE
         judged = Judged(version, partner, verdict, proposal.evidence)
@@ -557,9 +566,7 @@ class Judge:
                     break
         if best is None:
             return None
-        return Proposal(
-            best[1], "what is computed from it is right if it is the gradient of this", certain=True
-        )
+        return Proposal(best[1], "what is computed from it", certain=True)
 
     def _consumers(self, version: Version) -> Iterator[Version]:
         """Later candidate versions computed from this one."""
@@ -622,7 +629,11 @@ class Judge:
             return False
         expected = gradients[partner]
         judged = Judged(
-            version, partner, Verdict.CORRECT, f"it is {factor:g} times the true gradient", scale=factor
+            version,
+            partner,
+            Verdict.CORRECT,
+            f"its numbers, {factor:g} times the true gradient",
+            scale=factor,
         )
         judged.alternatives = [value for value in fitting if value is not partner]
         self._accept(judged, found, factor * expected, noise)

@@ -337,7 +337,7 @@ class _Collector:
                         return
                     parameter, evidence = None, ""
             if binding.of is not None and form is Form.EXPLICIT and binding.of is not value:
-                parameter, evidence = binding.of, f"it is set as an attribute of it (`{binding.name}`)"
+                parameter, evidence = binding.of, f"being set as its attribute (`{binding.name}`)"
             candidate = Candidate(value, binding.name, binding, [], parameter, evidence)
             self._add(plan, candidate)
         elif _better_name(binding, candidate.binding):
@@ -351,7 +351,7 @@ class _Collector:
             and binding.of is not value
         ):
             candidate.of = binding.of
-            candidate.of_evidence = f"it is set as an attribute of it (`{binding.name}`)"
+            candidate.of_evidence = f"being set as its attribute (`{binding.name}`)"
         candidate.bindings.append(binding)
 
     def _second_name(self, plan: PassPlan, value: Value, binding: Binding) -> Candidate:
@@ -428,11 +428,12 @@ class _Collector:
                 gradient = self._behind_scaling(update.step)
                 if gradient.shape == update.parameter.shape and gradient.producer is not None:
                     found.setdefault(
-                        gradient, (update.parameter, "the program updates it with this", update.op.index)
+                        gradient,
+                        (update.parameter, "its use in the update of that parameter", update.op.index),
                     )
         for op in self._recording.ops:
             if op.kind is Kind.GRAD_WRITE and len(op.args) > 1 and isinstance(op.args[1], Value):
-                found[op.args[1]] = (op.args[0], "it is assigned to its `.grad`", op.index)
+                found[op.args[1]] = (op.args[0], "being assigned to its `.grad`", op.index)
         return found
 
     def _versions(self, plan: PassPlan, candidate: Candidate, updates: list[Update]) -> list[Version]:

@@ -6,7 +6,7 @@ gamma = 1, beta = 0 or a zero bias make many wrong formulas right. At a probe po
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 
@@ -65,17 +65,18 @@ def jittered(run: PassRun, roots: Iterable[Value], seed: int) -> dict[Value, tor
     return found
 
 
-def has_frozen_numbers(ops: Iterable[Op], plan: PassPlan, places: Places) -> bool:
+def has_frozen_numbers(ops: Sequence[Op], plan: PassPlan, places: Places) -> bool:
     """Whether numbers read out of float tensors come back as plain Python numbers: those a replay at another
     point would keep, so that nothing it finds there would prove anything. A number counts as coming back where a
     statement reads a name that such numbers were assigned to."""
     tainted: dict[str, set[str]] = {}
+    for_ufuncs = _conversions_for_ufuncs(ops)
     for op in ops:
         if op.index < plan.start or op.index >= plan.stop:
             continue
         filename = op.code.co_filename
         if op.kind is Kind.ESCAPE:
-            if op.name not in ("__bool__", "is_nonzero", "allclose", "equal"):
+            if op.name not in ("__bool__", "is_nonzero", "allclose", "equal") and op.index not in for_ufuncs:
                 statement = places.statement(op)
                 names = _assigned(statement) if statement is not None else set()
                 if names and not names <= tainted.get(filename, set()):
@@ -87,6 +88,20 @@ def has_frozen_numbers(ops: Iterable[Op], plan: PassPlan, places: Places) -> boo
             if statement is not None and _read(statement) & tainted[filename]:
                 return True
     return False
+
+
+def _conversions_for_ufuncs(ops: Sequence[Op]) -> set[int]:
+    """The `__array__` calls with which NumPy reads the arguments of a ufunc that was recorded as such: nothing
+    comes back from those but what the tape holds."""
+    found: set[int] = set()
+    waiting: list[Op] = []
+    for op in ops:
+        if op.kind is Kind.ESCAPE and op.name == "__array__":
+            waiting = [*waiting[-8:], op]
+        elif waiting:
+            found.update(w.index for w in waiting if (w.code, w.lasti) == (op.code, op.lasti))
+            waiting = [w for w in waiting if w.index > op.index - 8]
+    return found
 
 
 def _assigned(statement: ast.stmt) -> set[str]:

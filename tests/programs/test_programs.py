@@ -15,10 +15,7 @@ from tests.support import ROOT, in_child
 
 HERE = Path(__file__).parent
 PROGRAMS = sorted(
-    path
-    for suffix in ("*.py", "*.ipynb")
-    for path in HERE.glob(suffix)
-    if path.with_suffix(".toml").exists()
+    path for suffix in ("*.py", "*.ipynb") for path in HERE.glob(suffix) if path.with_suffix(".toml").exists()
 )
 GRAVEST_FIRST = ["introduced", "compensated", "inherited", "unchecked", "unobservable", "correct"]
 ACCUSED = ("introduced", "compensated")
@@ -124,7 +121,11 @@ def _plain(name: str) -> str:
 
 def _shown(row: dict[str, Any]) -> str:
     errors = ", ".join(
-        f"{key.split('_')[0]} {row[key]:.1e}" for key in ("total_error", "local_error") if row[key] is not None
+        f"{key.split('_')[0]} {row[key]:.1e}"
+        for key in ("total_error", "local_error")
+        if row[key] is not None
     )
     problem = f", {row['problem']}" if row["problem"] else ""
-    return f"{row['name']} (of {row['of']}) line {row['location']['line']} {row['verdict']} [{errors}{problem}]"
+    return (
+        f"{row['name']} (of {row['of']}) line {row['location']['line']} {row['verdict']} [{errors}{problem}]"
+    )

@@ -157,7 +157,8 @@ KEPT = {
         "dW = torch.zeros_like(W)\nfor i in range(6):\n    err = X[i] @ W - Y[i]\n    dW += X[i][:, None] * err\n    N += 1"
     ),
     "backward in time": (
-        "A = torch.randn(3, 3)\ndA, dh = torch.zeros_like(A), torch.ones(1, 3)\nhs = [torch.randn(1, 3) for _ in range(7)]\n"
+        "A = torch.randn(3, 3)\ndA, dh = torch.zeros_like(A), torch.ones(1, 3)\n"
+        "hs = [torch.randn(1, 3) for _ in range(7)]\n"
         "for t in reversed(range(6)):\n    dz = dh * (1 - hs[t + 1] ** 2)\n    dA += hs[t].T @ dz\n    dh = dz @ A.T\n    N += 1"
     ),
     "backward through residual layers": (

@@ -235,7 +235,12 @@ def told(report: Report, text: str) -> str:
 
 
 @settings(
-    max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None
+    max_examples=200,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.generate],  # a failing example is small enough to read, and shrinking it takes minutes
 )
 @given(networks)
 def test_right_code_is_never_accused(net: Network) -> None:
