@@ -13,7 +13,8 @@ import tempfile
 import textwrap
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,21 @@ torch.set_num_threads(1)  # small tensors, and several tests at a time
 ROOT = Path(__file__).resolve().parent.parent
 
 
+@contextmanager
+def torch_settings_kept() -> Iterator[None]:
+    """Programs set what holds for the whole process; outside of the tests each has its own."""
+    dtype, state, grad = torch.get_default_dtype(), torch.get_rng_state(), torch.is_grad_enabled()
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(dtype)
+        torch.set_rng_state(state)
+        torch.set_grad_enabled(grad)
+
+
 def report_on_source(text: str, **options: Any) -> Report:
     """The report on a script given as text."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, torch_settings_kept():
         path = Path(folder, "program.py")
         path.write_text(textwrap.dedent(text))
         return run_report(SessionOptions(str(path), **{"timeout_s": 60.0, **options}))
@@ -103,7 +116,7 @@ class Recorded:
 
 def record_source(text: str, *, at: tuple[int, ...] = (0,), timeout_s: float = 30.0) -> Recorded:
     """Runs a script given as text under the recorder."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, torch_settings_kept():
         path = Path(folder, "program.py")
         path.write_text(textwrap.dedent(text))
         program = load(parse_target(str(path)))

@@ -73,7 +73,7 @@ class UfuncBridge:
 
     def remove(self) -> None:
         if self._original is not None:
-            torch.Tensor.__array_wrap__ = self._original
+            torch.Tensor.__array_wrap__ = self._original  # type: ignore[method-assign]
             self._original = None
 
     def told(self, context: tuple[np.ufunc, tuple[Any, ...], int], result: Any) -> None:

@@ -159,7 +159,8 @@ KEPT = {
     "backward in time": (
         "A = torch.randn(3, 3)\ndA, dh = torch.zeros_like(A), torch.ones(1, 3)\n"
         "hs = [torch.randn(1, 3) for _ in range(7)]\n"
-        "for t in reversed(range(6)):\n    dz = dh * (1 - hs[t + 1] ** 2)\n    dA += hs[t].T @ dz\n    dh = dz @ A.T\n    N += 1"
+        "for t in reversed(range(6)):\n    dz = dh * (1 - hs[t + 1] ** 2)\n    dA += hs[t].T @ dz\n"
+        "    dh = dz @ A.T\n    N += 1"
     ),
     "backward through residual layers": (
         "As = [torch.randn(3, 3) for _ in range(6)]\ndx = torch.ones(1, 3)\n"
