@@ -27,7 +27,9 @@ class Recorded:
 
     def verdicts(self) -> Counter[Verdict]:
         """Judges every manual gradient: what is timed."""
-        return Counter(row.verdict for row in judge_recording(self.recording, self.sources).gradients)
+        return Counter(
+            row.verdict for row in judge_recording(self.recording, self.sources).evidence.gradients
+        )
 
     def step_bytes(self) -> int:
         """The bytes of all tensors of the recorded training steps, in the program's own float32: parameters,

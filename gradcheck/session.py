@@ -29,7 +29,8 @@ def run_report(options: SessionOptions) -> Report:
     program = load(parse_target(options.target), options.cwd)
     recorder = Recorder(program.sources, options.at)
     outcome = run(program, recorder, timeout_s=options.timeout_s, data=options.data)
-    evidence = judge_recording(recorder.recording, program.sources, loss=options.loss, pairs=options.pairs)
+    judgement = judge_recording(recorder.recording, program.sources, loss=options.loss, pairs=options.pairs)
+    evidence = judgement.evidence
     _excuse_interrupted(evidence, outcome, program.sources)
     if not evidence.gradients:
         raise _nothing_found(outcome, recorder.recording, options)

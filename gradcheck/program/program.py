@@ -65,7 +65,7 @@ def _load_cells(program: Program) -> None:
     for number, text in enumerate(notebook.cells, start=1):
         plain, skipped = strip_magics(text, number)
         program.skipped += skipped
-        unit = SourceUnit(f"{path}[cell {number}]", shown, text, number)
+        unit = SourceUnit(f"{path}[cell {number}]", shown, text, number, plain)
         piece = _compile(program, unit, plain)
         if piece.error and (notebook.python_2 or is_python_2(piece.error)):
             problem = syntax_error(piece.error, f"{shown}[cell {number}]", text)

@@ -20,13 +20,19 @@ class SourceUnit:
 
     `filename` is the `co_filename` its code objects carry; `text` is what the person wrote; `file` is the
     path shown to them. Line n of `text` is line n of the compiled code: whatever is rewritten before
-    compiling (magics, loop headers) keeps every line and column of the rest.
+    compiling (magics, loop headers) keeps every line and column of the rest. `code` is `text` with its magics
+    blanked out, where it has any: what can be parsed.
     """
 
     filename: str
     file: str
     text: str
     cell: int | None = None
+    without_magics: str | None = None
+
+    @property
+    def code(self) -> str:
+        return self.text if self.without_magics is None else self.without_magics
 
     def line_text(self, line: int) -> str:
         lines = self.text.split("\n")  # as Python counts: splitlines() also breaks at form feeds and U+2028

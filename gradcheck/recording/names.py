@@ -19,6 +19,8 @@ from gradcheck.recording.targets import MISSING, Target, held_by, read_name, tar
 
 # (name, tensor or None, scope, code, line, alias, owner)
 OnBind = Callable[[str, torch.Tensor | None, int, CodeType, int, bool, int], None]
+# (name, what it holds, scope)
+OnPlain = Callable[[str, object, int], None]
 _Trace = Callable[[FrameType, str, Any], Any]
 
 _SLEEP_AFTER_LINES = 3000
@@ -40,19 +42,24 @@ class _Watched:
 
 
 class NameTracer:
-    """`on_bind` is called for every name found to hold another tensor than before."""
+    """`on_bind` is called for every name that a statement has bound to a tensor (or to None), `on_plain` for every
+    plain name bound to anything else."""
 
     def __init__(
         self,
         sources: SourceMap,
         quiet: Quiet,
         on_bind: OnBind,
+        on_plain: OnPlain,
+        on_scope: Callable[[int, FrameType], None],
         on_sleep: Callable[[], None],
         on_error: Callable[[Exception], None],
     ) -> None:
         self._sources = sources
         self._quiet = quiet
         self._on_bind = on_bind
+        self._on_plain = on_plain
+        self._on_scope = on_scope
         self._on_sleep = on_sleep
         self._on_error = on_error
         self._tables: dict[str, dict[int, tuple[Target, ...]]] = {}
@@ -77,6 +84,7 @@ class NameTracer:
                 watched = self._frames.get(id(caller))
                 if watched is None or watched.code is not code:
                     watched = self._watch(caller)
+                    self._note_parameters(caller, watched)
                 watched.line = caller.f_lineno
                 caller.f_trace = self._tracer_of(watched)
             caller = caller.f_back
@@ -114,13 +122,21 @@ class NameTracer:
             if targets is not None:
                 self._look(frame, watched, targets)
 
+    def scope_of(self, frame: FrameType | None) -> int:
+        """The number of the activation that `frame` is; 0 if it is not watched."""
+        while frame is not None and frame.f_code.co_name in _COMPREHENSIONS:
+            frame = frame.f_back
+        watched = self._frames.get(id(frame))
+        return watched.scope if watched is not None and frame and watched.code is frame.f_code else 0
+
     def _watch(self, frame: FrameType) -> _Watched:
         code = frame.f_code
         table = self._tables.get(code.co_filename)
         if table is None:
             unit = self._sources.unit(code.co_filename)
-            table = self._tables[code.co_filename] = targets_by_line(unit.text) if unit else {}
+            table = self._tables[code.co_filename] = targets_by_line(unit.code) if unit else {}
         watched = self._frames[id(frame)] = _Watched(code, frame.f_lineno, self._next_scope, table)
+        self._on_scope(self._next_scope, frame)
         self._next_scope += 1
         return watched
 
@@ -179,13 +195,18 @@ class NameTracer:
                     if value is MISSING:
                         value = read_name(target.text, frame, names)
                     kind = type(value)
-                    if kind in _PLAIN or value is MISSING:
+                    if value is MISSING:
+                        continue
+                    if kind in _PLAIN:
+                        self._on_plain(target.text, value, watched.scope)
                         continue
                     if kind is torch.Tensor or value is None:
                         on_bind(
                             target.text, value, watched.scope, watched.code, watched.line, target.alias, 0
                         )
                         continue
+                    if not isinstance(value, torch.Tensor):
+                        self._on_plain(target.text, value, watched.scope)
                 for held in held_by(target, frame, names):
                     on_bind(
                         held.name,
@@ -208,8 +229,12 @@ class NameTracer:
             names = frame.f_locals
             for name in code.co_varnames[:count]:
                 value = names.get(name)
-                if type(value) in _PLAIN or value is None:
+                if value is None:
                     continue
+                if not isinstance(value, torch.Tensor):
+                    self._on_plain(name, value, watched.scope)
+                    if type(value) in _PLAIN:
+                        continue
                 for held in tensors_in(name, value, depth=1):
                     self._on_bind(
                         held.name, held.value, watched.scope, code, frame.f_lineno, True, held.owner

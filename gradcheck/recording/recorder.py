@@ -9,9 +9,11 @@ import gc
 import sys
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from types import CodeType, FrameType
 from typing import Any
 
+import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
@@ -22,7 +24,18 @@ from gradcheck.recording.names import NameTracer
 from gradcheck.recording.namespace import tensors_of_namespace
 from gradcheck.recording.quiet import Quiet
 from gradcheck.recording.steps import StepWatcher
-from gradcheck.recording.tape import CHANGE_BUFFERS, Binding, Kind, Mark, Number, Op, Recording, Value
+from gradcheck.recording.tape import (
+    CHANGE_BUFFERS,
+    Binding,
+    Kind,
+    Mark,
+    Number,
+    Op,
+    PlainBinding,
+    Recording,
+    Scope,
+    Value,
+)
 from gradcheck.recording.ufuncs import NotATensorError, UfuncBridge, as_tensor
 
 _MAX_OPS = 400_000
@@ -34,16 +47,25 @@ class Recorder(TorchFunctionMode):
 
     def __init__(self, sources: SourceMap, at: tuple[int, ...] = (0,)) -> None:
         super().__init__()
-        self.recording = Recording()
+        self.recording = Recording(value_of=self._known_value)
         self._sources = sources
         self._quiet = Quiet()
-        self._tracer = NameTracer(sources, self._quiet, self._bound, self._slept, self._failed)
+        self._tracer = NameTracer(
+            sources,
+            self._quiet,
+            self._bound,
+            self._bound_plain,
+            self._entered_scope,
+            self._slept,
+            self._failed,
+        )
         self._ufuncs = UfuncBridge(self._ufunc_called)
         self._steps = StepWatcher(self, at)
         self._known: dict[int, tuple[weakref.ref[torch.Tensor], Value]] = {}
         self._leaves: dict[int | None, list[Value]] = {}  # by storage
         self._of_autograd: list[tuple[weakref.ref[torch.Tensor], Value]] = []
         self._last_bound: dict[tuple[int, str], Value] = {}
+        self._last_plain: dict[tuple[int, str], object] = {}  # numbers, and identities of objects
         self._is_user_code: dict[CodeType, bool] = {}
         self._escaped: dict[float, Value] = {}
         self._forgotten = False
@@ -124,6 +146,7 @@ class Recorder(TorchFunctionMode):
         self._forgotten = True
         self._known.clear()
         self._last_bound.clear()
+        self._last_plain.clear()
         self._escaped.clear()
 
     def _meet(self, frame: FrameType) -> None:
@@ -183,6 +206,7 @@ class Recorder(TorchFunctionMode):
                 try:
                     self._after(op, result)
                     self._wake(frame)
+                    op.scope = self._tracer.scope_of(frame)
                 except Exception as error:
                     self._failed(error)
         finally:
@@ -311,6 +335,7 @@ class Recorder(TorchFunctionMode):
                 op.args = tuple([self._encode(x) for x in tensors])
                 self._write(op, result)
             self._wake(frame)
+            op.scope = self._tracer.scope_of(frame)
         except NotATensorError:
             return
         except Exception as error:
@@ -453,7 +478,30 @@ class Recorder(TorchFunctionMode):
                 Binding(name, value, len(recording.ops), scope, code, line, alias, owner, of)
             )
 
+    def _bound_plain(self, name: str, value: object, scope: int) -> None:
+        if self.paused or not self._on:
+            return
+        kept = isinstance(value, _KEPT)
+        held = value if kept else id(value)
+        key = (scope, name)
+        if self._last_plain.get(key, _NOTHING) is held:
+            return
+        self._last_plain[key] = held
+        binding = PlainBinding(name, len(self.recording.ops), scope)
+        if kept:
+            binding.value = value
+        else:
+            binding.identity = id(value)
+            with suppress(TypeError):
+                binding.reference = weakref.ref(value)
+        self.recording.plain.append(binding)
 
+    def _entered_scope(self, scope: int, frame: FrameType) -> None:
+        self.recording.scopes[scope] = Scope(frame.f_code, frame.f_globals)
+
+
+_NOTHING = object()
+_KEPT = (int, float, complex, str, bytes, torch.Size, torch.dtype, torch.device, slice, range, np.generic)
 _CHANGES = frozenset({Kind.MUTATE, Kind.RANDOM_MUTATE, Kind.DATA_WRITE})
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Protocol
 
-from gradcheck.recording.tape import Mark, Recording
+from gradcheck.recording.tape import Mark, PlainBinding, Recording
 from gradcheck.recording.updates import find_updates
 
 # A loop that has run this often without a training step is building data; its ops are not worth the memory.
@@ -151,3 +151,15 @@ class StepWatcher:
         del recording.ops[first_op:]
         del recording.bindings[first_binding:]
         recording.marks[:] = [m for m in recording.marks if m.when <= first_op]
+        _forget_but_the_last(recording.plain, first_op)
+
+
+def _forget_but_the_last(plain: list[PlainBinding], first_op: int) -> None:
+    """Of what was bound after `first_op`, what each name held in the end, as if it had held it from there on."""
+    last: dict[tuple[int, str], PlainBinding] = {}
+    while plain and plain[-1].when > first_op:
+        binding = plain.pop()
+        last.setdefault((binding.scope, binding.name), binding)
+    for binding in reversed(last.values()):
+        binding.when = first_op
+        plain.append(binding)

@@ -6,6 +6,7 @@ program, wherever it appears among arguments and results; a `Binding` says which
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -155,6 +156,31 @@ class Binding:
     of: Value | None = None  # that object, if it is a tensor: what `x.g = ...` was set on
 
 
+@dataclass(slots=True, eq=False)
+class PlainBinding:
+    """After `when` ops, `name` held something that is no tensor: a number, kept as it is, or an object, of which
+    only the identity is kept (and a weak reference, where it allows one), so that it lives no longer than it would."""
+
+    name: str
+    when: int
+    scope: int
+    value: object = None  # of a number, string, shape and the like
+    identity: int = 0  # of any other object; 0 if `value` is what was held
+    reference: weakref.ref[Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """One activation of one of the person's frames: its code, and the global names it sees."""
+
+    code: CodeType
+    namespace: dict[str, Any]
+
+    @property
+    def is_module(self) -> bool:
+        return self.code.co_name == "<module>"
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
     """A boundary on the tape: the start of a unit or of a recorded training iteration."""
@@ -174,6 +200,9 @@ class Recording:
     marks: list[Mark] = field(default_factory=list)
     gradient_named: set[Value] = field(default_factory=set)  # values that had a name that speaks of gradients
     nones: list[tuple[str, CodeType, int, int]] = field(default_factory=list)  # names bound to None
+    plain: list[PlainBinding] = field(default_factory=list)
+    scopes: dict[int, Scope] = field(default_factory=dict)
+    value_of: Callable[[torch.Tensor], Value | None] = lambda tensor: None  # of a tensor that is still alive
     notes: list[str] = field(default_factory=list)
 
 

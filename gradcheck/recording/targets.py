@@ -102,7 +102,7 @@ def names_written(sources: SourceMap, location: Location) -> set[str]:
     """What the statement at `location` writes to, as its text names it: `dx` for `dx[mask] = 0`."""
     for unit in sources.units.values():
         if (unit.file, unit.cell) == (location.file, location.cell):
-            targets = targets_by_line(unit.text).get(location.line, ())
+            targets = targets_by_line(unit.code).get(location.line, ())
             return {t.container or t.text for t in targets} | {t.text for t in targets}
     return set()
 

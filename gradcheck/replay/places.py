@@ -88,7 +88,7 @@ class Places:
         table = self._statements[filename] = {}
         unit = self._sources.unit(filename)
         try:
-            tree = ast.parse(unit.text) if unit else ast.Module([], [])
+            tree = ast.parse(unit.code) if unit else ast.Module([], [])
         except SyntaxError:
             tree = ast.Module([], [])
         self._all[filename] = [node for node in ast.walk(tree) if isinstance(node, ast.stmt)]

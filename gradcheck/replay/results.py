@@ -31,17 +31,22 @@ _WORST_FIRST = (
 )
 
 
-def rows_of(judge: Judge, names: NameIndex, places: Places, pass_index: int) -> list[GradientResult]:
-    """One row per gradient and line, in program order; time steps and layers of a loop share a row."""
+def rows_of(
+    judge: Judge, names: NameIndex, places: Places, pass_index: int
+) -> list[tuple[GradientResult, list[Judged]]]:
+    """One row per gradient and line, in program order, with the judged gradients it stands for: time steps and
+    layers of a loop share a row."""
     rows: list[GradientResult] = []
+    judged_of: dict[int, Judged] = {}
     names_outside: dict[int, tuple[str, str | None]] = {}
     for judged in judge.judged:
         row = _row(judged, judge, names, places)
         row.pass_index = pass_index
         rows.append(row)
+        judged_of[id(row)] = judged
         outer = judged.candidate.outer_name
         names_outside[id(row)] = outer, names.shown_for(judged.of, outer) if judged.of is not None else None
-    return _together(rows, names_outside)
+    return [(row, [judged_of[id(r)] for r in group]) for row, group in _together(rows, names_outside)]
 
 
 def _row(judged: Judged, judge: Judge, names: NameIndex, places: Places) -> GradientResult:
@@ -138,7 +143,7 @@ def _upstream(judged: Judged, judge: Judge) -> list[str]:
 
 def _together(
     rows: list[GradientResult], names_outside: dict[int, tuple[str, str | None]]
-) -> list[GradientResult]:
+) -> list[tuple[GradientResult, list[GradientResult]]]:
     """Rows of one name computed at one line, by one verdict: the worst stands for all."""
     groups: dict[tuple[str, Location, Verdict], list[GradientResult]] = {}
     by_place: dict[tuple[str, Location], list[GradientResult]] = {}
@@ -154,10 +159,10 @@ def _together(
                     row.name, row.of = name, names_outside[id(row)][1]
     for row in rows:
         groups.setdefault((row.name, row.location, row.verdict), []).append(row)
-    merged: list[GradientResult] = []
+    merged: list[tuple[GradientResult, list[GradientResult]]] = []
     for group in groups.values():
         worst = max(group, key=lambda row: (row.local_error or 0.0, row.total_error or 0.0))
         worst.occurrences = len(group)
-        merged.append(worst)
+        merged.append((worst, group))
     order = {id(row): i for i, row in enumerate(rows)}
-    return sorted(merged, key=lambda row: order[id(row)])
+    return sorted(merged, key=lambda pair: order[id(pair[0])])

@@ -1,0 +1,83 @@
+"""A point at which a judged pass is replayed again: the pairs stay as they were found, the numbers are new."""
+
+from __future__ import annotations
+
+import torch
+
+from gradcheck.recording.tape import Value
+from gradcheck.replay.compare import distance, norm
+from gradcheck.replay.engine import ReplayError
+from gradcheck.replay.judge import Judge, Judged
+from gradcheck.replay.run import PassOps, PassRun
+
+
+class Point:
+    """One probe point: the pairs found at the recorded point, held against the truth at this one."""
+
+    def __init__(self, prepared: PassOps, judge: Judge, overrides: dict[Value, torch.Tensor]) -> None:
+        self._base = judge
+        self.overrides = overrides
+        self._outcomes: dict[int, tuple[bool, float, bool]] = {}
+        self.usable = False
+        try:
+            self.run = PassRun(prepared, torch.float64, overrides)
+            self.coarse = PassRun(prepared, torch.float32, overrides)
+        except ReplayError:
+            return
+        self.usable = bool(torch.isfinite(self.run.graph.loss_tensor).all())
+        self.judging = Judge(judge.plan, judge.ops, self.run, self.coarse, judge.partners, judge.opaque)
+        self._follow()
+
+    def _follow(self) -> None:
+        """Walk the tape again with the pairs fixed, and collect what each line should give here."""
+        if not self.usable:
+            return
+        pairs: dict[int, Judged] = {id(j.version): j for j in self._base.judged}
+        by_op: dict[int, list[Judged]] = {}
+        for judged in pairs.values():
+            by_op.setdefault(judged.version.after, []).append(judged)
+        last = max(by_op, default=-1)
+        for op in self.judging.ops[self.judging.plan.start : last + 1]:
+            self.judging.follow(op)
+            for judged in by_op.get(op.index, ()):
+                self._look(judged)
+
+    def _look(self, judged: Judged) -> None:
+        if judged.of is None:
+            return
+        version = judged.version
+        found = self.run.captured.get(id(version))
+        if found is None or not found.is_floating_point() or not bool(torch.isfinite(found).all()):
+            return
+        faults = self.judging.influence(version)
+        gradients = self.judging.expectation(faults)[0]
+        expected = self._closest(judged, found, gradients)
+        if expected is None or expected.numel() != found.numel() or not bool(torch.isfinite(expected).all()):
+            return
+        noise = max(self.judging.noise(version), self.judging.noise_of(judged.of))
+        size = max(norm(found), norm(expected))
+        tolerance = self.judging.tolerance(version, size, noise)
+        error = distance(found, expected)
+        # Ten times the tolerance: at a probe point a fault that matters is far above it.
+        wrong = error > 10 * tolerance
+        observable = norm(expected) > tolerance and norm(expected) > 1e-3 * noise
+        self._outcomes[id(judged)] = (wrong, error / size if size else 0.0, observable and not wrong)
+        if wrong:
+            self.judging.add_fault(judged, judged.of, found if found.shape == expected.shape else None)
+
+    def _closest(
+        self, judged: Judged, found: torch.Tensor, gradients: dict[Value, torch.Tensor]
+    ) -> torch.Tensor | None:
+        """The gradient at its partner; where several values had the same gradient at the recorded point (all
+        samples at zero weights), the one that still fits is the one meant."""
+        assert judged.of is not None
+        scale = 1.0 if judged.scale is None else judged.scale
+        options = [gradients.get(v) for v in (judged.of, *judged.alternatives)]
+        fitting = [scale * g for g in options if g is not None and g.numel() == found.numel()]
+        if not fitting:
+            return None
+        return min(fitting, key=lambda g: distance(found, g))
+
+    def judge(self, judged: Judged) -> tuple[bool, float, bool] | None:
+        """(wrong, relative local error, seen to be right), or None where nothing can be told."""
+        return self._outcomes.get(id(judged))
