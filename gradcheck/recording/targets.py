@@ -144,7 +144,7 @@ def _read(node: ast.expr, frame: FrameType, names: Mapping[str, Any]) -> tuple[A
         return read_name(node.id, frame, names), 0
     if isinstance(node, ast.Attribute):
         base, _ = _read(node.value, frame, names)
-        return _read_attribute(base, node.attr), id(base)
+        return read_attribute(base, node.attr), id(base)
     if isinstance(node, ast.Subscript):
         base, _ = _read(node.value, frame, names)
         if type(base) not in (list, dict, tuple):
@@ -165,7 +165,7 @@ def read_name(name: str, frame: FrameType, names: Mapping[str, Any]) -> Any:
     return frame.f_globals.get(name, MISSING)
 
 
-def _read_attribute(base: Any, name: str) -> Any:
+def read_attribute(base: Any, name: str) -> Any:
     if base is MISSING:
         return MISSING
     if isinstance(base, torch.Tensor) and name in ("grad", "data"):
@@ -208,7 +208,7 @@ def _read_key(node: ast.expr, frame: FrameType, names: Mapping[str, Any]) -> Any
         ]
         return MISSING if any(p is MISSING for p in parts) else "".join(str(p) for p in parts)
     if isinstance(node, ast.Attribute):
-        return _read_attribute(_read(node.value, frame, names)[0], node.attr)
+        return read_attribute(_read(node.value, frame, names)[0], node.attr)
     if isinstance(node, ast.Tuple):
         keys = tuple(_read_key(item, frame, names) for item in node.elts)
         return MISSING if MISSING in keys else keys

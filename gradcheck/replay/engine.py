@@ -7,13 +7,13 @@ outside, stays as it was.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
-from gradcheck.recording.tape import Kind, Number, Op, Value
+from gradcheck.recording.tape import Kind, Number, Op, Value, function_name
 
 _FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 _COMPLEX_OF = {torch.float32: torch.complex64, torch.float64: torch.complex128}
@@ -37,9 +37,29 @@ def default_dtype(dtype: torch.dtype) -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
+class Patch(Protocol):
+    """One execution of a statement or expression of the person's, done in another way.
+
+    `skipped` are the ops it stands in for; it is applied after op `after` (or in its place, if that is skipped),
+    reads the tensors of `reads` and puts what it computed into the replay.
+    """
+
+    @property
+    def after(self) -> int: ...
+
+    @property
+    def skipped(self) -> frozenset[int]: ...
+
+    @property
+    def reads(self) -> tuple[Value, ...]: ...
+
+    def apply(self, replay: Replay) -> None: ...
+
+
 class Replay:
     """`dtype` replaces every floating dtype. `overrides` replaces the value of some `Value`s as soon as they are
-    made. `differentiable` leaves are given `requires_grad`."""
+    made. `differentiable` leaves are given `requires_grad`. `known` tensors are there from the start. `patches` maps
+    the index of an op to what is to be done after it."""
 
     def __init__(
         self,
@@ -50,9 +70,13 @@ class Replay:
         differentiate: bool = False,
         autograd_truth: dict[Value, torch.Tensor] | None = None,
         start_from: dict[Value, torch.Tensor] | None = None,
+        known: dict[Value, torch.Tensor] | None = None,
+        patches: Mapping[int, Patch] | None = None,
     ) -> None:
         self.dtype = dtype
-        self.env: dict[Value, torch.Tensor] = {}
+        self.env: dict[Value, torch.Tensor] = dict(known or {})
+        self._patches = patches or {}
+        self._skipped = {index for patch in self._patches.values() for index in patch.skipped}
         self.broken: dict[Value, str] = {}
         self._overrides = overrides or {}
         self._mutated = mutated if mutated is not None else set()
@@ -84,13 +108,17 @@ class Replay:
                 made.detach().clone() if value.root in self._mutated or self._differentiate else made.detach()
             )
         if value in self._overrides and value not in self._start_from:
-            made = self._overrides[value].detach().to(self.dtype, copy=True)
+            made = self._overriding(value)
         if self._differentiate and made.is_floating_point():
             made = made.detach().requires_grad_()
             if value.root in self._mutated:
                 made = made.clone()  # autograd refuses to change a leaf in place
         self.env[value] = made
         return made
+
+    def _overriding(self, value: Value) -> torch.Tensor:
+        tensor = self._overrides[value].detach()
+        return tensor.to(self.dtype, copy=True) if tensor.is_floating_point() else tensor.clone()
 
     def _convert(self, tensor: torch.Tensor) -> torch.Tensor:
         if tensor.device.type != "cpu":
@@ -111,7 +139,11 @@ class Replay:
         """Replay one op; a failure marks its results as broken, with the reason."""
         try:
             with default_dtype(self.dtype):
-                self._step(op)
+                if op.index not in self._skipped:
+                    self._step(op)
+                patch = self._patches.get(op.index)
+                if patch is not None:
+                    patch.apply(self)
         except ReplayError as error:
             self._break(op, str(error))
         except Exception as error:
@@ -120,6 +152,11 @@ class Replay:
                 op,
                 f"`{op.name}` cannot be replayed in float64: {first[0] if first else type(error).__name__}",
             )
+
+    def put(self, value: Value, tensor: torch.Tensor) -> None:
+        """Let `tensor` stand for `value` from here on."""
+        self.broken.pop(value, None)
+        self.env[value] = tensor
 
     def _break(self, op: Op, reason: str) -> None:
         for value in (*op.outputs, *op.mutated):
@@ -161,12 +198,7 @@ class Replay:
         self._set(op.out, result)
 
     def _call(self, op: Op, args: Any, kwargs: dict[str, Any]) -> Any:
-        name = op.name
-        if name in _CASTS and len(args) == 1 and isinstance(args[0], torch.Tensor):
-            return args[0].to(self.dtype)
-        if name in ("cuda", "cpu", "xpu", "mps") and args and isinstance(args[0], torch.Tensor):
-            return args[0]
-        return op.func(*args, **kwargs)
+        return call_in_precision(op.func, args, kwargs, self.dtype)
 
     def _selects_from_large_leaf(self, op: Op) -> bool:
         if op.name not in _SELECTS or not op.args or not isinstance(op.args[0], Value):
@@ -215,23 +247,13 @@ class Replay:
             return {key: self._decode(x) for key, x in thing.items()}
         if kind is slice:
             return slice(self._decode(thing.start), self._decode(thing.stop), self._decode(thing.step))
-        if isinstance(thing, torch.dtype):
-            if thing in _FLOATS:
-                return self.dtype
-            return _COMPLEX_OF.get(self.dtype, thing) if thing.is_complex else thing
-        if isinstance(thing, torch.device) or (isinstance(thing, str) and thing.split(":")[0] in _DEVICES):
-            return torch.device("cpu")
-        if isinstance(thing, str) and thing in _TYPE_NAMES:
-            return self.dtype
-        if isinstance(thing, type) and thing.__name__ in _TYPE_CLASSES:
-            return self.dtype
-        return thing
+        return in_precision(thing, self.dtype)
 
     def _set(self, out: Any, result: Any) -> None:
         if isinstance(out, Value):
             if isinstance(result, torch.Tensor):
                 if out in self._overrides and out not in self.env:
-                    result = self._overrides[out].detach().to(self.dtype, copy=True)
+                    result = self._overriding(out)
                     if self._differentiate and result.is_floating_point():
                         result = result.requires_grad_()
                         if out.root in self._mutated:
@@ -245,6 +267,31 @@ class Replay:
         elif isinstance(out, tuple) and isinstance(result, (tuple, list)):
             for o, r in zip(out, result, strict=False):
                 self._set(o, r)
+
+
+def in_precision(thing: Any, dtype: torch.dtype) -> Any:
+    """An argument that names a floating dtype or a device, as it is in a replay in `dtype` on the CPU."""
+    if isinstance(thing, torch.dtype):
+        if thing in _FLOATS:
+            return dtype
+        return _COMPLEX_OF.get(dtype, thing) if thing.is_complex else thing
+    if isinstance(thing, torch.device) or (isinstance(thing, str) and thing.split(":")[0] in _DEVICES):
+        return torch.device("cpu")
+    if isinstance(thing, str) and thing in _TYPE_NAMES:
+        return dtype
+    if isinstance(thing, type) and thing.__name__ in _TYPE_CLASSES:
+        return dtype
+    return thing
+
+
+def call_in_precision(func: Callable[..., Any], args: Any, kwargs: dict[str, Any], dtype: torch.dtype) -> Any:
+    """The call, but that a cast to another floating dtype or a move to a device leaves a tensor as it is."""
+    name = function_name(func)
+    if name in _CASTS and len(args) == 1 and isinstance(args[0], torch.Tensor):
+        return args[0].to(dtype)
+    if name in ("cuda", "cpu", "xpu", "mps") and args and isinstance(args[0], torch.Tensor):
+        return args[0]
+    return func(*args, **kwargs)
 
 
 _DEVICES = {"cuda", "mps", "xpu"}

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from gradcheck.recording.tape import Op, Value
-from gradcheck.replay.engine import Replay, ReplayError
+from gradcheck.replay.engine import Patch, Replay, ReplayError
 from gradcheck.replay.slices import produced, roots_mutated
 
 
@@ -27,6 +27,7 @@ class ForwardGraph:
         *,
         overrides: dict[Value, torch.Tensor] | None = None,
         start_from: dict[Value, torch.Tensor] | None = None,
+        patches: Mapping[int, Patch] | None = None,
     ) -> None:
         self.loss = loss
         self._replay = Replay(
@@ -35,6 +36,7 @@ class ForwardGraph:
             mutated=roots_mutated(ops),
             differentiate=True,
             start_from=start_from,
+            patches=patches,
         )
         with torch.enable_grad():
             self._replay.run(ops)

@@ -9,7 +9,7 @@ there on everything computed from it is held against the VJP of *it*: faults do 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -27,6 +27,7 @@ from gradcheck.replay.compare import (
     norm,
     same_but_for_ones,
 )
+from gradcheck.replay.engine import Patch
 from gradcheck.replay.evidence import Partners, Proposal
 from gradcheck.replay.passes import Candidate, PassPlan, Version
 from gradcheck.replay.run import PassRun
@@ -90,6 +91,8 @@ class Judge:
         self._truth_noise: dict[Value, float] = {}
         self._version_noise: dict[int, float] = {}
         self._skip: set[int] = set()
+        self._rewired: dict[int, list[Value]] = {}
+        self._cut: set[int] = set()
         adding = [u for u in self.plan.updates if u.op.name in ("add_", "add", "__iadd__", "__add__")]
         self._ascends = bool(adding) and all(_adds_plainly(u.op) for u in adding)
 
@@ -122,13 +125,19 @@ class Judge:
         own = self.partners.score(judged.candidate, judged.of)
         return final.of is judged.of or (own < 0.5 <= self.partners.score(final.candidate, final.of))
 
+    def rewire(self, patches: Mapping[int, Patch]) -> None:
+        """Follow a program in which some statements are changed: a patched one is computed from what the patch reads,
+        not from what is on the tape."""
+        self._rewired = {index: list(patch.reads) for index, patch in patches.items()}
+        self._cut = {index for patch in patches.values() for index in patch.skipped}
+
     def follow(self, op: Op) -> None:
         if op.kind in (Kind.ESCAPE, Kind.BACKWARD):
             return
         if op.kind is Kind.GRAD_READ:
             self._autograd.update(v for v in op.outputs if v.autograd_of is not None)
             return
-        inputs = op.inputs
+        inputs = self._rewired.get(op.index, op.inputs if op.index not in self._cut else [])
         touched = [*op.outputs, *op.mutated]
         faults: Faults = frozenset()
         for value in inputs:
@@ -147,6 +156,10 @@ class Judge:
     def influence(self, version: Version) -> Faults:
         """The faults that what this gradient was computed from carries."""
         return self._influence.get(version.candidate.value.root, frozenset())
+
+    def influence_of(self, root: Value) -> Faults:
+        """The faults that the storage `root` carries, as far as the tape has been followed."""
+        return self._influence.get(root, frozenset())
 
     # -- expectations --------------------------------------------------------------------------------------------
 
@@ -194,10 +207,10 @@ class Judge:
     def tolerance(self, version: Version, size: float, noise: float) -> float:
         if version.candidate.value.root in self.opaque:
             return max(FLOAT32_TOLERANCE * size, 4 * noise)
-        return max(RELATIVE_TOLERANCE * size, NOISE_SHARE * noise, self._rounding_floor)
+        return max(RELATIVE_TOLERANCE * size, NOISE_SHARE * noise, self.rounding_floor)
 
     @cached_property
-    def _rounding_floor(self) -> float:
+    def rounding_floor(self) -> float:
         """What float64 itself leaves of a sum that is zero by invariance: its rounding, relative to the largest
         gradient of the step. (The float32 noise of such a sum can be exactly zero by chance.)"""
         sizes = [norm(gradient) for gradient in self.run.graph.truth.values()]
@@ -320,7 +333,7 @@ class Judge:
         if expected is None:
             return False
         size = norm(expected)
-        if size > max(NOISE_SHARE * max(noise, self.noise_of(partner)), self._rounding_floor):
+        if size > max(NOISE_SHARE * max(noise, self.noise_of(partner)), self.rounding_floor):
             return False
         verdict = Verdict.UNOBSERVABLE
         judged = Judged(version, partner, verdict, proposal.evidence)

@@ -7,7 +7,7 @@ from functools import lru_cache
 from types import CodeType
 
 from gradcheck.program.location import Location
-from gradcheck.program.source import SourceMap
+from gradcheck.program.source import SourceMap, SourceUnit
 from gradcheck.recording.tape import Op
 
 
@@ -31,6 +31,9 @@ class Places:
         line, end_line, column, end_column = positions[index] if 0 <= index < len(positions) else (None,) * 4
         first = line or code.co_firstlineno
         return first, end_line or first, column or 0, end_column or 0
+
+    def unit(self, op: Op) -> SourceUnit | None:
+        return self._sources.unit(op.code.co_filename)
 
     def location(self, op: Op) -> Location:
         line, end_line, column, end_column = self.span(op.code, op.lasti)

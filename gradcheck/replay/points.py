@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 
 from gradcheck.recording.tape import Value
 from gradcheck.replay.compare import distance, norm
-from gradcheck.replay.engine import ReplayError
+from gradcheck.replay.engine import Patch, ReplayError
 from gradcheck.replay.judge import Judge, Judged
 from gradcheck.replay.run import PassOps, PassRun
 
 
 class Point:
-    """One probe point: the pairs found at the recorded point, held against the truth at this one."""
+    """One probe point: the pairs found at the recorded point, held against the truth at this one.
 
-    def __init__(self, prepared: PassOps, judge: Judge, overrides: dict[Value, torch.Tensor]) -> None:
+    With `patches`, the person's program as it would be with some of its statements changed.
+    """
+
+    def __init__(
+        self,
+        prepared: PassOps,
+        judge: Judge,
+        overrides: dict[Value, torch.Tensor],
+        patches: Mapping[int, Patch] | None = None,
+    ) -> None:
         self._base = judge
         self.overrides = overrides
         self._outcomes: dict[int, tuple[bool, float, bool]] = {}
         self.usable = False
         try:
-            self.run = PassRun(prepared, torch.float64, overrides)
-            self.coarse = PassRun(prepared, torch.float32, overrides)
+            self.run = PassRun(prepared, torch.float64, overrides, patches=patches)
+            self.coarse = PassRun(prepared, torch.float32, overrides, patches=patches)
         except ReplayError:
             return
         self.usable = bool(torch.isfinite(self.run.graph.loss_tensor).all())
         self.judging = Judge(judge.plan, judge.ops, self.run, self.coarse, judge.partners, judge.opaque)
+        self.judging.rewire(patches or {})
         self._follow()
 
     def _follow(self) -> None:

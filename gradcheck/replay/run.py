@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 
 from gradcheck.recording.tape import Kind, Op, Value
-from gradcheck.replay.engine import Replay
+from gradcheck.replay.engine import Patch, Replay
 from gradcheck.replay.forward import ForwardGraph
 from gradcheck.replay.passes import PassPlan, Version
 from gradcheck.replay.slices import roots_mutated, slice_ops
@@ -17,15 +17,22 @@ from gradcheck.replay.slices import roots_mutated, slice_ops
 class PassOps:
     """The ops a pass needs, found once and replayed under many conditions."""
 
-    def __init__(self, ops: Sequence[Op], plan: PassPlan) -> None:
+    def __init__(self, ops: Sequence[Op], plan: PassPlan, also: Iterable[Value] = ()) -> None:
+        """`also` are further values a replay is to compute, as far as they exist by then."""
         self.plan = plan
+        also = list(also)
         candidates = [c.value for c in plan.candidates]
         last = max((v.after for c in plan.candidates for v in c.versions), default=plan.loss_op.index)
         last = max(last, plan.loss_op.index)
-        wanted = [*candidates, plan.loss]
+        wanted = [*candidates, plan.loss, *also]
         # What a pass after an earlier update starts from is whatever the earlier ops left.
         needed = slice_ops(ops, wanted, 0, last + 1)
         self.manual = needed
+        self.forward = (
+            slice_ops(ops, [plan.loss, *also], plan.start, plan.loss_op.index + 1)
+            if also
+            else plan.forward_ops
+        )
         self.mutated = roots_mutated(needed)
         self.versions_after: dict[int, list[Version]] = defaultdict(list)
         for candidate in plan.candidates:
@@ -36,7 +43,7 @@ class PassOps:
         changed_before = roots_mutated(op for op in needed if op.index < plan.start)
         self.leaves_at_start = {
             value
-            for op in plan.forward_ops
+            for op in self.forward
             for value in op.inputs
             if (value.producer is not None and value.producer.index < plan.start)
             or (value.producer is None and value.root in changed_before)
@@ -53,7 +60,10 @@ class PassRun:
         dtype: torch.dtype,
         overrides: dict[Value, torch.Tensor] | None = None,
         autograd_truth: dict[Value, torch.Tensor] | None = None,
+        patches: Mapping[int, Patch] | None = None,
+        keep: bool = False,
     ) -> None:
+        """`keep` the replay of the manual backward pass as it ended, in `manual`."""
         plan = prepared.plan
         self.captured: dict[int, torch.Tensor] = {}
         self.broken: dict[int, str] = {}
@@ -69,12 +79,15 @@ class PassRun:
                 if value in replay.env:
                     start_from[value] = replay.env[value].clone()
         self.graph = ForwardGraph(
-            plan.forward_ops, plan.loss, dtype, overrides=overrides, start_from=start_from
+            prepared.forward, plan.loss, dtype, overrides=overrides, start_from=start_from, patches=patches
         )
         truth = dict(self.graph.truth)
         if autograd_truth:
             truth.update(autograd_truth)
-        replay = Replay(dtype, mutated=prepared.mutated, overrides=overrides, autograd_truth=truth)
+        replay = Replay(
+            dtype, mutated=prepared.mutated, overrides=overrides, autograd_truth=truth, patches=patches
+        )
+        self.manual = replay if keep else None
         with torch.no_grad():
             for op in prepared.manual:
                 replay.step(op)

@@ -1,0 +1,1 @@
+"""Edits of a piece of source: what a person may have meant to write, the smallest change first."""

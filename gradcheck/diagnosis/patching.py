@@ -1,0 +1,51 @@
+"""An edited piece of source put in the place of the recorded ops, in every replay of the pass."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gradcheck.diagnosis.evaluation import Evaluable
+from gradcheck.diagnosis.namespace import BindingIndex
+from gradcheck.diagnosis.sites import Execution, Site
+from gradcheck.recording.tape import Value
+from gradcheck.replay.engine import Replay
+
+
+@dataclass(slots=True)
+class SitePatch:
+    """One execution of a piece, with `evaluable` run in its stead. Implements `gradcheck.replay.engine.Patch`."""
+
+    execution: Execution
+    evaluable: Evaluable
+
+    @property
+    def after(self) -> int:
+        return self.execution.last
+
+    @property
+    def skipped(self) -> frozenset[int]:
+        return self.execution.ops
+
+    @property
+    def reads(self) -> tuple[Value, ...]:
+        return self.evaluable.reads
+
+    def apply(self, replay: Replay) -> None:
+        if not self.execution.ops:
+            replay.put(self.execution.value, self.evaluable.result(replay.tensor, replay.dtype))
+            return
+        before = {name: replay.tensor(value) for name, value in self.evaluable.values.items()}
+        names = self.evaluable.run(replay.tensor, replay.dtype)
+        for name, value in self.evaluable.values.items():
+            if names[name] is not before[name]:
+                replay.put(value, names[name])  # bound anew, not changed in place
+
+
+def patches_for(
+    site: Site, tree: ast.expr | ast.stmt, index: BindingIndex, executions: Iterable[Execution] | None = None
+) -> dict[int, SitePatch]:
+    """The edit at every execution of the piece (or at those given). Raises CannotEvaluateError."""
+    chosen = site.executions if executions is None else executions
+    return {e.last: SitePatch(e, site.prepare(tree, e, index)) for e in chosen}

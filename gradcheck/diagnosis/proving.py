@@ -1,0 +1,123 @@
+"""Proves edits: the pass is replayed with them in place at the recorded step, on fresh draws and at probe points."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+
+from gradcheck.recording.tape import Value
+from gradcheck.replay.engine import Patch
+from gradcheck.replay.fresh import fresh_draws
+from gradcheck.replay.judge import Judged
+from gradcheck.replay.points import Point
+from gradcheck.replay.probes import PROBES, has_frozen_numbers, jittered, probe_roots
+from gradcheck.replay.report_gradients import JudgedPass, Judgement
+from gradcheck.replay.run import PassOps
+
+FRESH_DRAWS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """`right` where every gradient in question is right at every point; `elsewhere` counts the points beside the
+    recorded one: without any, nothing is proved."""
+
+    right: bool
+    probes: int = 0
+    fresh: int = 0
+
+    @property
+    def elsewhere(self) -> int:
+        return self.probes + self.fresh
+
+    @property
+    def proved(self) -> bool:
+        return self.right and self.elsewhere > 0
+
+    @property
+    def sentence(self) -> str:
+        places = ["on the recorded step"]
+        if self.probes:
+            places.append(f"at {self.probes} probe points" if self.probes > 1 else "at a probe point")
+        if self.fresh:
+            places.append(
+                f"on {self.fresh} fresh minibatch draws" if self.fresh > 1 else "on a fresh minibatch draw"
+            )
+        listed = places[0] if len(places) == 1 else f"{', '.join(places[:-1])} and {places[-1]}"
+        return f"proved by replay {listed}"
+
+
+@dataclass
+class Prover:
+    """Holds the points of one pass, and which gradients were wrong at each of them before anything was edited."""
+
+    judgement: Judgement
+    judged_pass: JudgedPass
+    _places: list[tuple[str, dict[Value, torch.Tensor]]] = field(default_factory=list)
+    _wrong_before: list[set[int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        judge = self.judge
+        recording = self.judgement.recording
+        plan = self.judged_pass.plan
+        self._places.append(("recorded", {}))
+        if has_frozen_numbers(recording.ops, plan, self.judgement.places):
+            return
+        roots = probe_roots(plan, judge.judged, judge.run.graph.truth)
+        moved = [jittered(judge.run, roots, seed) for seed in range(PROBES)] if roots else []
+        self._places += [("probe", overrides) for overrides in moved]
+        for seed in range(FRESH_DRAWS):
+            drawn = fresh_draws(self.judged_pass.prepared.manual, seed)
+            if drawn:
+                self._places.append(("fresh", {**drawn, **(moved[seed % len(moved)] if moved else {})}))
+
+    @property
+    def judge(self):  # type: ignore[no-untyped-def]
+        assert self.judged_pass.judge is not None
+        return self.judged_pass.judge
+
+    def prove(self, patches: Mapping[int, Patch], fixed: Iterable[Judged]) -> Proof:
+        """Whether, with `patches` in place, the gradients in `fixed` are right at every point and none that was right
+        has become wrong. Points at which the pass leaves its domain are not used."""
+        fixed = list(fixed)
+        reads = {value for patch in patches.values() for value in patch.reads}
+        prepared = PassOps(self.judgement.recording.ops, self.judged_pass.plan, reads)
+        counts = {"recorded": 0, "probe": 0, "fresh": 0}
+        for number, (kind, overrides) in enumerate(self._places):
+            point = Point(prepared, self.judge, overrides, patches)
+            if not point.usable:
+                if kind == "recorded":
+                    return Proof(False)
+                continue
+            if not self._right_at(point, fixed, self._before(number)):
+                return Proof(False)
+            counts[kind] += 1
+        return Proof(True, counts["probe"], counts["fresh"])
+
+    def _right_at(self, point: Point, fixed: list[Judged], before: set[int]) -> bool:
+        for judged in fixed:
+            outcome = point.judge(judged)
+            if outcome is None or outcome[0]:
+                return False
+            found = point.run.captured.get(id(judged.version))
+            if found is None or judged.of is None or tuple(found.shape) != tuple(judged.of.shape):
+                return False
+        for judged in self.judge.judged:
+            outcome = point.judge(judged)
+            if outcome is not None and outcome[0] and id(judged) not in before:
+                return False
+        return True
+
+    def _before(self, number: int) -> set[int]:
+        """The gradients that are wrong at a point as the program stands."""
+        while len(self._wrong_before) <= number:
+            point = Point(self.judged_pass.prepared, self.judge, self._places[len(self._wrong_before)][1])
+            wrong = set()
+            for judged in self.judge.judged:
+                outcome = point.judge(judged) if point.usable else None
+                if outcome is None or outcome[0]:
+                    wrong.add(id(judged))
+            self._wrong_before.append(wrong)
+        return self._wrong_before[number]

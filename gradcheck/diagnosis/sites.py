@@ -1,0 +1,221 @@
+"""Where a gradient was computed: the pieces of source that may be edited, and every time they ran.
+
+A piece is an expression whose value one recorded op made, or a whole statement where it changes a tensor in place.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from gradcheck.diagnosis.evaluation import CannotEvaluateError, Evaluable, prepare
+from gradcheck.diagnosis.namespace import BindingIndex, Namespace, UnknownNameError
+from gradcheck.diagnosis.syntax import Rewriter, Span, contains, expression_at, span_of
+from gradcheck.program.source import SourceUnit
+from gradcheck.recording.tape import Kind, Op, Value
+from gradcheck.replay.judge import Judged
+from gradcheck.replay.passes import PassPlan
+from gradcheck.replay.places import Places
+
+_CHANGING = (Kind.MUTATE, Kind.DATA_WRITE)
+_NOT_COMPUTING = (Kind.ESCAPE, Kind.BACKWARD, Kind.GRAD_WRITE, Kind.GRAD_READ)
+_MOST_EXECUTIONS = 512
+
+
+@dataclass(slots=True)
+class Execution:
+    """One run of a piece. `value` is what it made or changed, known after op `last`; `ops` are those of a statement,
+    which an edited statement takes the place of."""
+
+    first: int
+    last: int
+    op: Op
+    value: Value
+    ops: frozenset[int] = frozenset()
+
+
+@dataclass(slots=True)
+class Site:
+    """A piece of source that may be edited. `own` are the executions that the judged gradient came from."""
+
+    unit: SourceUnit
+    statement: ast.stmt
+    tree: ast.expr | ast.stmt
+    executions: list[Execution]
+    own: list[Execution]
+    rewriter: Rewriter
+    target: str = ""  # the name a statement changes
+    names: dict[int, Namespace] = field(default_factory=dict)  # by the first op of an execution
+    caches: dict[int, dict[int, object]] = field(default_factory=dict)
+
+    @property
+    def span(self) -> Span:
+        return span_of(self.tree)
+
+    def namespace(self, execution: Execution, index: BindingIndex) -> Namespace:
+        found = self.names.get(execution.first)
+        if found is None:
+            found = self.names[execution.first] = Namespace(index, execution.op, execution.first)
+        return found
+
+    def prepare(self, tree: ast.expr | ast.stmt, execution: Execution, index: BindingIndex) -> Evaluable:
+        """`tree` (the piece, or an edit of it) as it would have run in this execution. Raises CannotEvaluateError."""
+        cache = self.caches.setdefault(execution.first, {})
+        try:
+            return prepare(tree, self.namespace(execution, index), cache)
+        except UnknownNameError as error:
+            raise CannotEvaluateError(f"nothing is known of `{error}`") from error
+
+
+class SiteFinder:
+    def __init__(self, ops: Sequence[Op], plan: PassPlan, places: Places, judged: Iterable[Judged]) -> None:
+        self._ops = ops
+        self._plan = plan
+        self._places = places
+        self._judged_roots = {
+            value.root: j for j in judged if j.of is not None for value in [j.candidate.value]
+        }
+        self._window = [op for op in ops[plan.start : plan.stop or len(ops)] if op.kind not in _NOT_COMPUTING]
+        self._by_place: dict[tuple[object, int], list[Op]] = defaultdict(list)
+        for op in self._window:
+            self._by_place[op.code, op.lasti].append(op)
+
+    def backward(self, judged: Judged) -> list[Site]:
+        """The line of a gradient first, then the lines of helpers that only it was computed from, nearest first."""
+        return self._sites(self.backward_ops(judged), after=self._plan.loss_op.index)
+
+    def forward(self, judged: Judged, nearest: Iterable[Value]) -> list[Site]:
+        """The forward lines between the value of a gradient and the values its upstream gradients belong to."""
+        if judged.of is None:
+            return []
+        reached = {judged.of.root}
+        chosen: list[Op] = []
+        ends = {value.root for value in nearest}
+        for op in self._plan.forward_ops:
+            if any(value.root in reached for value in op.inputs):
+                chosen.append(op)
+                reached.update(v.root for v in (*op.outputs, *op.mutated) if v.root not in ends)
+        leading: set[Value] = set(ends)
+        useful: list[Op] = []
+        for op in reversed(chosen):
+            if any(v.root in leading for v in (*op.outputs, *op.mutated)):
+                useful.append(op)
+                leading.update(v.root for v in op.inputs)
+        return self._sites(useful[::-1], after=self._plan.start - 1)
+
+    def backward_ops(self, judged: Judged) -> list[Op]:
+        """What computed a gradient from the judged gradients before it and from forward values; the last op first."""
+        own = judged.candidate.value.root
+        needed = {own}
+        chosen: list[Op] = []
+        for index in range(judged.version.after, self._plan.loss_op.index, -1):
+            op = self._ops[index]
+            if op.kind in _NOT_COMPUTING:
+                continue
+            touched = [*op.outputs, *op.mutated]
+            if not any(value.root in needed for value in touched):
+                continue
+            chosen.append(op)
+            for value in op.outputs:
+                if value.root is value and value.producer is op:
+                    needed.discard(value)
+            for value in op.inputs:
+                if value.root is own or value.root not in self._judged_roots:
+                    needed.add(value.root)
+        return chosen
+
+    def _sites(self, chosen: list[Op], after: int) -> list[Site]:
+        groups: dict[int, list[Op]] = {}
+        statements: dict[int, ast.stmt] = {}
+        for op in chosen:
+            statement = self._places.statement(op)
+            if statement is not None and not isinstance(statement, (ast.For, ast.While, ast.With, ast.If)):
+                groups.setdefault(id(statement), []).append(op)
+                statements[id(statement)] = statement
+        found: list[Site] = []
+        for key, ops in groups.items():
+            statement = statements[key]
+            if any(op.kind in _CHANGING for op in ops):
+                site = self._statement_site(statement, ops, after)
+                found += [site] if site is not None else []
+            else:
+                found += self._expression_sites(statement, ops, after)
+        return found
+
+    def _expression_sites(self, statement: ast.stmt, ops: list[Op], after: int) -> list[Site]:
+        spans = {op.index: self._places.span(op.code, op.lasti) for op in ops}
+        found: list[Site] = []
+        seen: set[int] = set()
+        for op in ops:
+            span = _as_span(spans[op.index])
+            around = [s for s in map(_as_span, spans.values()) if s != span and contains(s, span)]
+            unit = self._places.unit(op)
+            if around or op.lasti in seen or unit is None or not isinstance(op.out, Value):
+                continue
+            seen.add(op.lasti)
+            tree = expression_at(statement, span)
+            if tree is None:
+                continue
+            runs = [
+                o for o in self._by_place[op.code, op.lasti] if o.index > after and isinstance(o.out, Value)
+            ]
+            executions = [
+                Execution(self._first(o, statement), o.index, o, o.out) for o in runs[:_MOST_EXECUTIONS]
+            ]
+            indices = {o.index for o in ops}
+            own = [e for e in executions if e.last in indices]
+            if own:
+                rewriter = Rewriter(tree, unit.code.split("\n"))
+                found.append(Site(unit, statement, tree, executions, own, rewriter))
+        return found
+
+    def _statement_site(self, statement: ast.stmt, ops: list[Op], after: int) -> Site | None:
+        unit = self._places.unit(ops[0])
+        if unit is None:
+            return None
+        executions: list[Execution] = []
+        current: list[Op] = []
+        for op in [*self._ops_of(statement, ops[0], after), None]:
+            if op is not None and (
+                not current or (op.scope == current[-1].scope and op.lasti > current[-1].lasti)
+            ):
+                current.append(op)
+                continue
+            changing = [o for o in current if o.kind in _CHANGING and o.mutated]
+            if changing:
+                value = changing[-1].mutated[0].root
+                indices = frozenset(o.index for o in current)
+                executions.append(Execution(current[0].index, current[-1].index, current[0], value, indices))
+            current = [op] if op is not None else []
+        chosen = {op.index for op in ops}
+        own = [e for e in executions if e.ops & chosen]
+        if not own or len(executions) > _MOST_EXECUTIONS:
+            return None
+        rewriter = Rewriter(statement, unit.code.split("\n"))
+        return Site(unit, statement, statement, executions, own, rewriter)
+
+    def _ops_of(self, statement: ast.stmt, like: Op, after: int) -> list[Op]:
+        return [
+            op
+            for op in self._window
+            if op.index > after and op.code is like.code and self._places.statement(op) is statement
+        ]
+
+    def _first(self, op: Op, statement: ast.stmt) -> int:
+        """The first op of the same execution of the statement."""
+        first, lasti = op.index, op.lasti
+        for index in range(op.index - 1, max(-1, op.index - 400), -1):
+            earlier = self._ops[index]
+            if earlier.code is not op.code or earlier.scope != op.scope:
+                continue
+            if earlier.lasti >= lasti or self._places.statement(earlier) is not statement:
+                break
+            first, lasti = earlier.index, earlier.lasti
+        return first
+
+
+def _as_span(span: tuple[int, int, int, int]) -> Span:
+    line, end_line, column, end_column = span
+    return line, end_line, column, end_column

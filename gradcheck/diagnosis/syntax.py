@@ -1,0 +1,206 @@
+"""Trees of the person's source: finding nodes, exchanging them, and the smallest change of the text that does it.
+
+Edited trees share all unchanged nodes with the original. So what changed is seen by identity, and everything that
+did not change is shown as the person wrote it.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+Path = tuple[tuple[str, int | None], ...]
+Span = tuple[int, int, int, int]  # line, end line, column, end column; columns in bytes of UTF-8, from 0
+
+_ATOMS = (ast.Name, ast.Attribute, ast.Subscript, ast.Call, ast.Constant, ast.Tuple, ast.List, ast.JoinedStr)
+
+
+@dataclass(frozen=True, slots=True)
+class TextChange:
+    """Replace what stands at `span` by `text`."""
+
+    span: Span
+    text: str
+
+
+def span_of(node: ast.expr | ast.stmt | ast.keyword) -> Span:
+    return (
+        node.lineno,
+        node.end_lineno or node.lineno,
+        node.col_offset,
+        node.end_col_offset if node.end_col_offset is not None else node.col_offset,
+    )
+
+
+def expression_at(statement: ast.stmt, span: Span) -> ast.expr | None:
+    """The outermost expression that stands at exactly this place."""
+    for node in ast.walk(statement):
+        if isinstance(node, ast.expr) and span_of(node) == span:
+            return node
+    return None
+
+
+def contains(outer: Span, inner: Span) -> bool:
+    return (outer[0], outer[2]) <= (inner[0], inner[2]) and (inner[1], inner[3]) <= (outer[1], outer[3])
+
+
+def expressions(tree: ast.AST, path: Path = ()) -> Iterator[tuple[Path, ast.expr]]:
+    """Every expression in the tree with the way to it, outermost first."""
+    if isinstance(tree, ast.expr):
+        yield path, tree
+    for name, held in ast.iter_fields(tree):
+        if isinstance(held, ast.AST):
+            yield from expressions(held, (*path, (name, None)))
+        elif isinstance(held, list):
+            for i, item in enumerate(held):
+                if isinstance(item, ast.AST):
+                    yield from expressions(item, (*path, (name, i)))
+
+
+def exchanged(tree: ast.AST, path: Path, new: ast.AST) -> ast.AST:
+    """The tree with another node at the end of `path`; the nodes on the way are copied, the rest is shared."""
+    if not path:
+        return new
+    (name, index), rest = path[0], path[1:]
+    copied = copy.copy(tree)
+    held = getattr(tree, name)
+    if index is None:
+        setattr(copied, name, exchanged(held, rest, new))
+    else:
+        setattr(copied, name, [*held[:index], exchanged(held[index], rest, new), *held[index + 1 :]])
+    return copied
+
+
+def same_code(left: ast.AST, right: ast.AST) -> bool:
+    return ast.dump(left) == ast.dump(right)
+
+
+class Rewriter:
+    """Writes edited trees of one original as changes of its text."""
+
+    def __init__(self, original: ast.expr | ast.stmt, lines: list[str]) -> None:
+        self._original = original
+        self._lines = lines  # of the whole unit
+        self._known = {id(node) for node in ast.walk(original)}
+
+    def change(self, edited: ast.AST) -> TextChange | None:
+        """The smallest change of the text that turns the original into `edited`; None if none does."""
+        if same_code(self._original, edited):
+            return None
+        old, new = self._narrowed(self._original, edited)
+        span = span_of(old)  # type: ignore[arg-type]
+        for parenthesised in (False, True):
+            text = self._text(new, parenthesised)
+            for candidate in (text, f"({text})"):
+                found = TextChange(span, candidate)
+                if self._reads_as(found, edited):
+                    return found
+        return None
+
+    def source(self, node: ast.AST) -> str:
+        """The text of an original node."""
+        return self._cut(span_of(node))  # type: ignore[arg-type]
+
+    def applied(self, change: TextChange) -> str:
+        """The text of the original with the change made."""
+        outer = span_of(self._original)
+        line, end_line, column, end_column = change.span
+        before = self._cut((outer[0], line, outer[2], column))
+        after = self._cut((end_line, outer[1], end_column, outer[3]))
+        return before + change.text + after
+
+    def _narrowed(self, old: ast.AST, new: ast.AST) -> tuple[ast.AST, ast.AST]:
+        while type(old) is type(new):
+            differing = _differing_children(old, new)
+            if differing is None or len(differing) != 1:
+                break
+            old_child, new_child = differing[0]
+            if not isinstance(old_child, (ast.expr, ast.stmt, ast.keyword)) or not hasattr(
+                old_child, "lineno"
+            ):
+                break
+            old, new = old_child, new_child
+        return old, new
+
+    def _text(self, node: ast.AST, parenthesised: bool) -> str:
+        pieces: list[ast.AST] = []
+
+        def stand_in(tree: ast.AST) -> ast.AST:
+            if id(tree) in self._known and isinstance(tree, ast.expr) and hasattr(tree, "lineno"):
+                pieces.append(tree)
+                return ast.Name(f"__piece{len(pieces) - 1}__", ast.Load())
+            copied = copy.copy(tree)
+            for name, held in ast.iter_fields(tree):
+                if isinstance(held, ast.AST):
+                    setattr(copied, name, stand_in(held))
+                elif isinstance(held, list):
+                    setattr(copied, name, [stand_in(x) if isinstance(x, ast.AST) else x for x in held])
+            return copied
+
+        text = ast.unparse(ast.fix_missing_locations(stand_in(node)))
+        text = self._in_their_style(text)
+
+        def put_back(match: re.Match[str]) -> str:
+            piece = pieces[int(match.group(1))]
+            source = self._cut(span_of(piece))  # type: ignore[arg-type]
+            return f"({source})" if parenthesised and not isinstance(piece, _ATOMS) else source
+
+        return re.sub(r"__piece(\d+)__", put_back, text)
+
+    def _in_their_style(self, text: str) -> str:
+        """Operators with or without spaces, as around them in the person's own text."""
+        own = self._cut(span_of(self._original))
+        if " ** " not in own:
+            text = text.replace(" ** ", "**")
+        for operator in ("*", "/", "+", "-", "@"):
+            if f" {operator} " not in own and re.search(rf"\w{re.escape(operator)}\w", own):
+                text = text.replace(f" {operator} ", operator)
+        return text
+
+    def _reads_as(self, change: TextChange, edited: ast.AST) -> bool:
+        try:
+            if isinstance(edited, ast.expr):
+                parsed: ast.AST = ast.parse(f"({self.applied(change)}\n)", mode="eval").body
+            else:
+                indent = " " * span_of(self._original)[2]
+                parsed = ast.parse(
+                    f"if 1:\n{indent} {self.applied(change)}" if indent else self.applied(change)
+                ).body[0]
+                if indent and isinstance(parsed, ast.If):
+                    parsed = parsed.body[0]
+        except (SyntaxError, ValueError):
+            return False
+        return same_code(parsed, edited)
+
+    def _cut(self, span: Span) -> str:
+        line, end_line, column, end_column = span
+        if line == end_line:
+            return self._lines[line - 1].encode()[column:end_column].decode()
+        first = self._lines[line - 1].encode()[column:].decode()
+        last = self._lines[end_line - 1].encode()[:end_column].decode()
+        return "\n".join([first, *self._lines[line : end_line - 1], last])
+
+
+def _differing_children(old: ast.AST, new: ast.AST) -> list[tuple[ast.AST, ast.AST]] | None:
+    """The pairs of children that are not the same node; None if the nodes differ in anything else."""
+    found: list[tuple[ast.AST, ast.AST]] = []
+    for name in old._fields:
+        left, right = getattr(old, name, None), getattr(new, name, None)
+        if isinstance(left, ast.AST) and isinstance(right, ast.AST):
+            if left is not right and not (isinstance(left, ast.expr_context) and type(left) is type(right)):
+                found.append((left, right))
+        elif isinstance(left, list) and isinstance(right, list):
+            if len(left) != len(right):
+                return None
+            for a, b in zip(left, right, strict=True):
+                if isinstance(a, ast.AST) and isinstance(b, ast.AST):
+                    if a is not b:
+                        found.append((a, b))
+                elif a != b:
+                    return None
+        elif left != right:
+            return None
+    return found

@@ -1,0 +1,33 @@
+"""Fresh draws: the same step on another minibatch, or with other noise, than the recorded one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+
+from gradcheck.recording.tape import Kind, Op, Value, values_in
+
+
+def fresh_draws(ops: Iterable[Op], seed: int) -> dict[Value, torch.Tensor]:
+    """What the random draws among `ops` could have given instead, as overrides for a replay.
+
+    Only draws that depend on no tensor are made anew (`randint(0, n, (32,))`, `randn(5, 3)`); the others stay as they
+    were recorded. The random state of the process is left as it was.
+    """
+    found: dict[Value, torch.Tensor] = {}
+    with torch.random.fork_rng(devices=[]):
+        for op in ops:
+            if op.kind is not Kind.RANDOM or not isinstance(op.out, Value):
+                continue
+            kwargs = {k: v for k, v in (op.kwargs or {}).items() if k not in ("generator", "out", "device")}
+            if any(True for _ in values_in((op.args, kwargs))):
+                continue
+            torch.manual_seed(seed * 1_000_003 + op.index)
+            try:
+                drawn = op.func(*op.args, **kwargs)
+            except (RuntimeError, TypeError, ValueError):
+                continue  # draws with a generator handed on by position, say: they stay as recorded
+            if isinstance(drawn, torch.Tensor) and drawn.shape == op.out.shape:
+                found[op.out] = drawn.detach()
+    return found
