@@ -17,6 +17,7 @@ class SessionOptions:
     pairs: dict[str, str] = field(default_factory=dict)  # manual gradient -> forward value
     data: dict[str, str] = field(default_factory=dict)  # missing file -> the file that stands in for it
     timeout_s: float = 120.0
+    fix_budget_s: float = 5.0  # spent at most on the search for a fix, per fault; 0 searches for none
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
 

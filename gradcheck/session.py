@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gradcheck.checks.registry import run_checks
+from gradcheck.diagnosis.diagnose import diagnose
 from gradcheck.options import SessionOptions
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.outcome import Ending, RunOutcome
@@ -35,6 +36,7 @@ def run_report(options: SessionOptions) -> Report:
     if not evidence.gradients:
         raise _nothing_found(outcome, recorder.recording, options)
     findings = run_checks(evidence, options.select, options.ignore)
+    diagnose(judgement, findings, options.fix_budget_s)
     section = ProgramSection.from_outcome(outcome)
     section.notes.extend(recorder.recording.notes)
     return Report.build(

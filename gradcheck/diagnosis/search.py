@@ -10,23 +10,30 @@ from dataclasses import dataclass
 
 import torch
 
-from gradcheck.diagnosis.edits.catalogue import single_edits
+from gradcheck.diagnosis.edits.catalogue import SLIPS, single_edits
 from gradcheck.diagnosis.edits.context import Context, Edit, Tree
 from gradcheck.diagnosis.edits.scaling import scaled_by
 from gradcheck.diagnosis.evaluation import CannotEvaluateError
 from gradcheck.diagnosis.namespace import BindingIndex, UnknownNameError
+from gradcheck.diagnosis.normalised import is_centred, is_normalised
 from gradcheck.diagnosis.patching import SitePatch, patches_for
 from gradcheck.diagnosis.proving import Proof, Prover
 from gradcheck.diagnosis.sites import Site, SiteFinder
 from gradcheck.diagnosis.trial import Setting, Trial
-from gradcheck.recording.tape import Value
+from gradcheck.recording.tape import Op, Value
 from gradcheck.replay.compare import distance, norm
+from gradcheck.replay.engine import Replay
 from gradcheck.replay.judge import Judged
+from gradcheck.replay.points import Point
 from gradcheck.replay.report_gradients import JudgedPass, Judgement
 from gradcheck.replay.run import PassOps, PassRun
 
 _MOST_TENSORS = 120  # names tried as operands
 _MOST_PROOFS = 12  # edits that fit the recorded step and are put to the proof, per gradient
+_ROOTS = {"pow", "__pow__", "__rpow__", "sqrt", "rsqrt", "std", "var", "float_power"}
+_FURTHER = 0.15  # cost of editing a helper rather than the line itself, per line further away
+_SOME_RELATION = 0.999  # residual of the best multiple from which an edit brought nothing
+_DEAREST_SECOND = 2.3
 _PAIR_STARTS = 40  # single edits from which a second one is tried
 
 
@@ -39,6 +46,7 @@ class Found:
     patches: dict[int, SitePatch]
     proof: Proof
     cost: float
+    is_forward: bool = False
 
 
 class Clock:
@@ -64,85 +72,135 @@ class FixSearch:
             judgement.recording.ops, judged_pass.plan, judgement.places, self._judge.judged
         )
 
-    def backward(self, group: list[Judged], clock: Clock) -> Found | None:
-        """An edit of the line of a gradient, or of a helper that only it was computed from. `group` are the gradients
-        that one line computed and got wrong."""
+    def find(self, group: list[Judged], clock: Clock) -> Found | None:
+        """The smallest proved edit for the gradients `group` that one line computed and got wrong: of that line, of a
+        helper that it was computed from or, where those are right as they stand, of a forward line. Failing that, an
+        edit that fits the recorded step and could be proved nowhere else."""
         judged = group[0]
-        if judged.of is None:
-            return None
-        chain = self._finder.backward_ops(judged)[::-1]
-        attempts = []
-        for site in self._finder.backward(judged):
-            context = self._context(site, judged)
-            setting = self._setting(judged, context)
-            if setting is None:
-                continue
-            trial = Trial(site, judged, chain, setting, self._index)
-            if trial.reproduces():
-                attempts.append(_Attempt(site, trial, context))
+        attempts = self._attempts(judged)
+        search = _Enumeration(attempts, clock)
         fallback: Found | None = None
-        for tries, (attempt, edit) in enumerate(self._fitting(attempts, clock), start=1):
-            found = self._proved(attempt, edit, group)
-            if found is not None and found.proof.proved:
-                return found
-            if found is not None and found.proof.right and fallback is None:
-                fallback = found
-            if tries >= _MOST_PROOFS or clock.is_over:
-                break
+        for stage in (search.singles, None, search.pairs):
+            if stage is None:
+                found = self._forward(group, clock)
+                if found is not None:
+                    return found
+                continue
+            for tries, (attempt, edit) in enumerate(stage(), start=1):
+                found = self._proved(attempt, edit, group)
+                if found is not None and found.proof.proved:
+                    return found
+                if found is not None and found.proof.right and fallback is None:
+                    fallback = found
+                if tries >= _MOST_PROOFS:
+                    break
         return fallback
 
-    # -- trying ----------------------------------------------------------------------------------------------------
+    def holds_together(self, fixes: list[tuple[Found, list[Judged]]]) -> bool:
+        """Whether all these fixes, made at once, leave every gradient concerned right."""
+        patches: dict[int, SitePatch] = {}
+        sites: dict[int, tuple[Site, str]] = {}
+        for found, _ in fixes:
+            for after, patch in found.patches.items():
+                known = sites.get(after)
+                text = ast.dump(found.tree)
+                if known is not None and known != (found.site, text):
+                    same = known[0].span == found.site.span and known[1] == text
+                    if not same:
+                        return False
+                sites[after] = (found.site, text)
+                patches[after] = patch
+        return self.prover.prove(patches, [judged for _, group in fixes for judged in group]).right
 
-    def _fitting(self, attempts: list[_Attempt], clock: Clock) -> Iterator[tuple[_Attempt, Edit]]:
-        """Edits that make the gradient right where it is tried: single ones, then those that need a factor as well,
-        then pairs, by cost."""
-        queue: list[tuple[float, int, _Attempt, Edit]] = []
-        order = 0
-        for rank, attempt in enumerate(attempts):
-            for edit in single_edits(attempt.site.tree, attempt.context):
-                heapq.heappush(queue, (edit.cost + 0.15 * rank, order, attempt, edit))
-                order += 1
-        nearest: list[tuple[float, int, _Attempt, Edit]] = []
-        seen: set[tuple[int, str]] = set()
-        while queue and not clock.is_over:
-            cost, _, attempt, edit = heapq.heappop(queue)
-            key = (id(attempt), ast.dump(edit.tree))
-            if key in seen:
-                continue
-            seen.add(key)
-            outcome = attempt.tried(edit.tree)
-            if outcome is None:
-                continue
-            if outcome.fits:
-                yield attempt, edit
-                continue
-            if outcome.factor is not None:
-                for scaled in scaled_by(edit.tree, outcome.factor, attempt.context):
-                    heapq.heappush(
-                        queue, (cost + scaled.cost, order, attempt, Edit(cost + scaled.cost, scaled.tree))
-                    )
-                    order += 1
-            elif outcome.residual < 0.999:
-                nearest.append((outcome.residual + 0.2 * cost, order, attempt, edit))
-                order += 1
-        yield from self._pairs(sorted(nearest, key=lambda entry: entry[:2])[:_PAIR_STARTS], seen, clock)
+    def _attempts(self, judged: Judged) -> list[_Attempt]:
+        """The pieces of source whose names are understood: evaluated as they stand they give what was recorded."""
+        if judged.of is None:
+            return []
+        chain = self._finder.backward_ops(judged)[::-1]
+        sites = self._finder.backward(judged)
+        contexts = [self._context(site, judged) for site in sites]
+        setting = self._setting(judged, [value for context in contexts for _, value in context.tensors])
+        if setting is None:
+            return []
+        found = []
+        for site, context in zip(sites, contexts, strict=True):
+            trial = Trial(site, judged, chain, setting, self._index)
+            if trial.reproduces():
+                found.append(_Attempt(site, trial, context))
+        return found
 
-    def _pairs(
-        self, starts: list[tuple[float, int, _Attempt, Edit]], seen: set[tuple[int, str]], clock: Clock
-    ) -> Iterator[tuple[_Attempt, Edit]]:
-        for _, _, attempt, first in starts:
-            for second in single_edits(first.tree, attempt.context):
-                if clock.is_over:
-                    return
-                if second.cost > 2.3:
-                    break
-                key = (id(attempt), ast.dump(second.tree))
-                if key in seen:
-                    continue
-                seen.add(key)
-                outcome = attempt.tried(second.tree)
-                if outcome is not None and outcome.fits:
-                    yield attempt, Edit(first.cost + second.cost, second.tree)
+    def _forward(self, group: list[Judged], clock: Clock) -> Found | None:
+        """An edit of a forward line between the value of a gradient and those of its upstream gradients, that makes
+        the gradient right as it is written *and* a value normalised that was only centred before. Without such a
+        sign nothing tells whether it is the forward or the backward line that is not as it was meant."""
+        judged = group[0]
+        centred = self._centred(judged)
+        if not centred:
+            return None
+        ops = self._finder.forward_ops(judged, self._upstream(judged))
+        sites = self._finder.forward(judged, self._upstream(judged))
+        contexts = [self._context(site, judged) for site in sites]
+        setting = self._setting(judged, [value for context in contexts for _, value in context.tensors])
+        if setting is None:
+            return None
+        edits = [
+            (edit.cost, i, edit) for i, (site, context) in enumerate(zip(sites, contexts, strict=True))
+            for edit in single_edits(site.tree, context, SLIPS)
+        ]  # fmt: skip
+        for _, i, edit in sorted(edits, key=lambda entry: entry[:2]):
+            if clock.is_over:
+                return None
+            try:
+                patches = patches_for(sites[i], edit.tree, self._index)
+            except CannotEvaluateError:
+                continue
+            if not _normalises(ops, patches, setting, centred):
+                continue
+            point = self._point(patches)
+            if point is None or not self._is_right_at(point, group):
+                continue
+            proof = self.prover.prove(patches, group)
+            if proof.proved:
+                return Found(sites[i], edit.tree, patches, proof, edit.cost, is_forward=True)
+        return None
+
+    def _centred(self, judged: Judged) -> list[Value]:
+        """Values between that of the gradient and its upstream's that have mean 0 and not standard deviation 1, if
+        none of them is normalised as it should be."""
+        if judged.of is None:
+            return []
+        tensors = self._judge.run.graph
+        ops = self._finder.forward_ops(judged, self._upstream(judged))
+        if not any(op.name in _ROOTS for op in ops):
+            return []
+        values = [v for op in ops for v in op.outputs if v.producer is op and v.shape == judged.of.shape]
+        found = {v: tensors.tensor(v).detach() for v in values}
+        if any(is_normalised(tensor) for tensor in found.values()):
+            return []
+        return [value for value, tensor in found.items() if is_centred(tensor)]
+
+    def _upstream(self, judged: Judged) -> list[Value]:
+        """The values whose gradients the line of this one read; the loss if it read none."""
+        read = {v.root for op in self._finder.backward_ops(judged) for v in op.inputs}
+        found = [
+            j.of for j in self._judge.judged
+            if j.of is not None and j is not judged and j.candidate.value.root in read
+            and j.candidate.value.root is not judged.candidate.value.root
+        ]  # fmt: skip
+        return list(dict.fromkeys(found)) or [self._pass.plan.loss]
+
+    def _point(self, patches: dict[int, SitePatch]) -> Point | None:
+        reads = {value for patch in patches.values() for value in patch.reads}
+        prepared = PassOps(self._judgement.recording.ops, self._pass.plan, reads)
+        point = Point(prepared, self._judge, {}, patches, measure_noise=False)
+        return point if point.usable else None
+
+    @staticmethod
+    def _is_right_at(point: Point, group: list[Judged]) -> bool:
+        outcomes = [point.judge(judged) for judged in group]
+        return all(outcome is not None and not outcome[0] for outcome in outcomes)
+
+    # -- surroundings ----------------------------------------------------------------------------------------------------
 
     def _proved(self, attempt: _Attempt, edit: Edit, group: list[Judged]) -> Found | None:
         try:
@@ -150,8 +208,6 @@ class FixSearch:
         except CannotEvaluateError:
             return None
         return Found(attempt.site, edit.tree, patches, self.prover.prove(patches, group), edit.cost)
-
-    # -- surroundings ------------------------------------------------------------------------------------------------
 
     def _context(self, site: Site, judged: Judged) -> Context:
         namespace = site.namespace(site.own[-1], self._index)
@@ -182,9 +238,8 @@ class FixSearch:
             list(dict.fromkeys(sizes)),
         )  # fmt: skip
 
-    def _setting(self, judged: Judged, context: Context) -> Setting | None:
+    def _setting(self, judged: Judged, also: list[Value]) -> Setting | None:
         """Where edits are tried: the recorded step or, for a fault that does not show there, a probe point."""
-        also = [value for _, value in context.tensors]
         prepared = PassOps(self._judgement.recording.ops, self._pass.plan, also)
         judge, overrides = self._judge, None
         if id(judged) in self._judge.hidden:
@@ -193,6 +248,61 @@ class FixSearch:
             judge, overrides = self._pass.points[0].judging, self._pass.points[0].overrides
         run = PassRun(prepared, torch.float64, overrides, keep=True)
         return Setting(judge, run.manual, prepared.mutated) if run.manual is not None else None
+
+
+@dataclass(eq=False)
+class _Enumeration:
+    """Goes through edits by cost and yields those that make the gradient right where they are tried."""
+
+    attempts: list[_Attempt]
+    clock: Clock
+
+    def __post_init__(self) -> None:
+        self._nearest: list[tuple[float, int, _Attempt, Edit]] = []
+        self._seen: set[tuple[int, str]] = set()
+
+    def singles(self) -> Iterator[tuple[_Attempt, Edit]]:
+        """Single edits, and those that need a constant factor as well."""
+        queue: list[tuple[float, int, _Attempt, Edit]] = []
+        order = 0
+        for rank, attempt in enumerate(self.attempts):
+            for edit in single_edits(attempt.site.tree, attempt.context):
+                heapq.heappush(queue, (edit.cost + _FURTHER * rank, order, attempt, edit))
+                order += 1
+        while queue and not self.clock.is_over:
+            cost, _, attempt, edit = heapq.heappop(queue)
+            outcome = self._tried(attempt, edit)
+            if outcome is None:
+                continue
+            if outcome.fits:
+                yield attempt, edit
+            elif outcome.factor is not None:
+                for scaled in scaled_by(edit.tree, outcome.factor, attempt.context):
+                    both = Edit(edit.cost + scaled.cost, scaled.tree)
+                    heapq.heappush(queue, (cost + scaled.cost, order, attempt, both))
+                    order += 1
+            elif outcome.residual < _SOME_RELATION:
+                self._nearest.append((outcome.residual + 0.2 * cost, order, attempt, edit))
+                order += 1
+
+    def pairs(self) -> Iterator[tuple[_Attempt, Edit]]:
+        """A second edit on top of the single ones that came nearest."""
+        for _, _, attempt, first in sorted(self._nearest, key=lambda entry: entry[:2])[:_PAIR_STARTS]:
+            for second in single_edits(first.tree, attempt.context):
+                if self.clock.is_over:
+                    return
+                if second.cost > _DEAREST_SECOND:
+                    break
+                outcome = self._tried(attempt, second)
+                if outcome is not None and outcome.fits:
+                    yield attempt, Edit(first.cost + second.cost, second.tree)
+
+    def _tried(self, attempt: _Attempt, edit: Edit) -> _Outcome | None:
+        key = (id(attempt), ast.dump(edit.tree))
+        if key in self._seen:
+            return None
+        self._seen.add(key)
+        return attempt.tried(edit.tree)
 
 
 @dataclass(slots=True)
@@ -230,6 +340,16 @@ class _Attempt:
         if left <= tolerance and factor != 0:
             return _Outcome(False, factor, 0.0)
         return _Outcome(False, None, left / wanted)
+
+
+def _normalises(ops: list[Op], patches: dict[int, SitePatch], setting: Setting, centred: list[Value]) -> bool:
+    """Whether one of `centred` is normalised once the forward `ops` are run with the edit."""
+    made = {v.root for op in ops for v in (*op.outputs, *op.mutated)}
+    known = {v: t for v, t in setting.replay.env.items() if v.root not in made}
+    replay = Replay(torch.float64, known=known, mutated=setting.mutated, patches=patches)
+    with torch.no_grad():
+        replay.run(ops)
+    return any(value in replay.env and is_normalised(replay.env[value]) for value in centred)
 
 
 def _better(name: str, old: str | None) -> bool:

@@ -88,6 +88,10 @@ class SiteFinder:
 
     def forward(self, judged: Judged, nearest: Iterable[Value]) -> list[Site]:
         """The forward lines between the value of a gradient and the values its upstream gradients belong to."""
+        return self._sites(self.forward_ops(judged, nearest), after=self._plan.start - 1)
+
+    def forward_ops(self, judged: Judged, nearest: Iterable[Value]) -> list[Op]:
+        """What lies between the value of a gradient and `nearest`, in order."""
         if judged.of is None:
             return []
         reached = {judged.of.root}
@@ -103,7 +107,7 @@ class SiteFinder:
             if any(v.root in leading for v in (*op.outputs, *op.mutated)):
                 useful.append(op)
                 leading.update(v.root for v in op.inputs)
-        return self._sites(useful[::-1], after=self._plan.start - 1)
+        return useful[::-1]
 
     def backward_ops(self, judged: Judged) -> list[Op]:
         """What computed a gradient from the judged gradients before it and from forward values; the last op first."""

@@ -100,6 +100,13 @@ class Rewriter:
                     return found
         return None
 
+    @property
+    def span(self) -> Span:
+        return span_of(self._original)
+
+    def text_at(self, span: Span) -> str:
+        return self._cut(span)
+
     def source(self, node: ast.AST) -> str:
         """The text of an original node."""
         return self._cut(span_of(node))  # type: ignore[arg-type]

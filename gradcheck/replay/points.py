@@ -25,14 +25,18 @@ class Point:
         judge: Judge,
         overrides: dict[Value, torch.Tensor],
         patches: Mapping[int, Patch] | None = None,
+        measure_noise: bool = True,
     ) -> None:
         self._base = judge
         self.overrides = overrides
+        self.coarse: PassRun | None
         self._outcomes: dict[int, tuple[bool, float, bool]] = {}
         self.usable = False
         try:
             self.run = PassRun(prepared, torch.float64, overrides, patches=patches)
-            self.coarse = PassRun(prepared, torch.float32, overrides, patches=patches)
+            self.coarse = None
+            if measure_noise:
+                self.coarse = PassRun(prepared, torch.float32, overrides, patches=patches)
         except ReplayError:
             return
         self.usable = bool(torch.isfinite(self.run.graph.loss_tensor).all())

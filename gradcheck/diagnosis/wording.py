@@ -1,0 +1,89 @@
+"""What a found fix adds to a finding: the edit, the proof, and the line that is really at fault."""
+
+from __future__ import annotations
+
+import textwrap
+
+from gradcheck.checks.finding import Finding, Fix
+from gradcheck.diagnosis.search import Found
+from gradcheck.diagnosis.syntax import TextChange
+from gradcheck.program.location import Location
+from gradcheck.replay.report_gradients import Judgement
+
+
+def attach(finding: Finding, found: Found, judgement: Judgement) -> None:
+    site = found.site
+    change = site.rewriter.change(found.tree)
+    if change is None:
+        return
+    place = _location(site.unit.filename, change, judgement)
+    proof = found.proof
+    finding.fix = Fix(proof.proved, _diff(found, change), change.text, place)
+    if not proof.proved:
+        finding.helps.append("this edit fits the recorded step; no other point could be replayed to prove it")
+        return
+    finding.helps.append(f"{_what_to_do(found, change)}: {proof.sentence}")
+    # The reader no longer needs to be told how to doubt the pairing.
+    finding.helps = [text for text in finding.helps if "--pair" not in text]
+    if found.is_forward or not _covers(finding.location, place):
+        _move(finding, found, judgement)
+
+
+def _move(finding: Finding, found: Found, judgement: Judgement) -> None:
+    """The cause lies on another line than the gradient's: point at the line to edit."""
+    site = found.site
+    gradient_line = finding.location
+    span = site.rewriter.span
+    line, end_line, column, end_column = span
+    finding.location = judgement.sources.location(site.unit.filename, line, end_line, column, end_column)
+    finding.evidence["gradient_line"] = gradient_line.to_dict()
+    where = f"line {gradient_line.line}"
+    if gradient_line.cell is not None and gradient_line.cell != finding.location.cell:
+        where = f"cell {gradient_line.cell} {where}"
+    name = finding.evidence.get("gradient")
+    if found.is_forward:
+        finding.evidence["forward"] = True
+        finding.message = f"this forward line is not the one that {_code(name)} ({where}) is the gradient of"
+        finding.notes.insert(
+            0,
+            "with the edit the forward pass normalises (mean 0, standard deviation 1), and the backward line is right "
+            "as it is written",
+        )
+    else:
+        finding.message = f"{finding.message}: the cause is here"
+        finding.notes.insert(0, f"{_code(name)} is computed from this at {where}")
+
+
+def _what_to_do(found: Found, change: TextChange) -> str:
+    old = " ".join(found.site.rewriter.text_at(change.span).split())
+    new = " ".join(change.text.split())
+    if len(old) + len(new) > 70:
+        return "this edit makes it right"
+    return f"write {_code(new)} for {_code(old)}"
+
+
+def _code(text: object) -> str:
+    return f"`{text}`"
+
+
+def _diff(found: Found, change: TextChange) -> str:
+    """The changed lines, whole, without the indentation they share."""
+    lines = found.site.unit.text.split("\n")
+    line, end_line, column, end_column = change.span
+    old = lines[line - 1 : end_line]
+    first = lines[line - 1].encode()[:column].decode()
+    last = lines[end_line - 1].encode()[end_column:].decode()
+    new = (first + change.text + last).split("\n")
+    both = textwrap.dedent("\n".join([*old, *new])).split("\n")
+    marked = [f"- {text}" for text in both[: len(old)]] + [f"+ {text}" for text in both[len(old) :]]
+    return "\n".join(marked)
+
+
+def _location(filename: str, change: TextChange, judgement: Judgement) -> Location:
+    line, end_line, column, end_column = change.span
+    return judgement.sources.location(filename, line, end_line, column, end_column)
+
+
+def _covers(outer: Location, inner: Location) -> bool:
+    same = (outer.file, outer.cell) == (inner.file, inner.cell)
+    return same and outer.line <= inner.line and inner.end_line <= outer.end_line
