@@ -20,6 +20,7 @@ from gradcheck.recording.tape import Value
 from gradcheck.recording.ufuncs import as_tensor, torch_equivalent
 from gradcheck.replay.engine import call_in_precision, in_precision
 
+Tree = ast.expr | ast.stmt | ast.Module  # a module: statements in the place of one
 TensorOf = Callable[[Value], torch.Tensor]
 RESULT = "_result_"
 
@@ -63,16 +64,17 @@ class Evaluable:
         return found.to(dtype) if found.is_floating_point() and found.dtype != dtype else found
 
 
-def prepare(
-    tree: ast.expr | ast.stmt, namespace: Namespace, cache: dict[int, Any] | None = None
-) -> Evaluable:
+def prepare(tree: Tree, namespace: Namespace, cache: dict[int, Any] | None = None) -> Evaluable:
     """Resolves the names in `tree` and compiles it. Raises UnknownNameError, or CannotEvaluateError where Python
     refuses it. `cache` remembers what a node resolved to, for trees that share nodes."""
     resolver = _Resolver(namespace, cache)
+    body: list[ast.stmt]
     try:
         resolved = resolver.visit(tree)
-        if isinstance(resolved, ast.expr):
-            body: list[ast.stmt] = [ast.Assign([ast.Name(RESULT, ast.Store())], resolved)]
+        if isinstance(resolved, ast.Module):
+            body = resolved.body
+        elif isinstance(resolved, ast.expr):
+            body = [ast.Assign([ast.Name(RESULT, ast.Store())], resolved)]
         else:
             body = [resolved]
         module = ast.fix_missing_locations(ast.Module(body, []))

@@ -53,6 +53,8 @@ class BindingIndex:
                 alive = plain.reference() if plain.reference is not None else None
                 held = alive if alive is not None else Ghost(plain.identity)
             self._by_name[plain.scope, plain.name].append((plain.when, held))
+            for name, value in plain.attributes.items():
+                self._by_owner[plain.identity, name].append((plain.when, value))
             self._names[plain.scope].add(plain.name)
         for entries in (*self._by_name.values(), *self._by_owner.values()):
             entries.sort(key=lambda entry: entry[0])
@@ -90,6 +92,12 @@ class Namespace:
         self._number = op.scope
         self._scope = index.recording.scopes.get(op.scope)
         self.when = when
+
+    @property
+    def parameters(self) -> frozenset[str]:
+        """The parameters of the function the statement stands in."""
+        code = self._code
+        return frozenset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
 
     def resolve(self, node: ast.expr) -> Any:
         """A `Value`, or a plain object, for a name, an attribute or an item. Raises UnknownNameError."""

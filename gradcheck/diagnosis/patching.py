@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gradcheck.diagnosis.evaluation import Evaluable
+from gradcheck.diagnosis.evaluation import Evaluable, Tree
 from gradcheck.diagnosis.namespace import BindingIndex
 from gradcheck.diagnosis.sites import Execution, Site
 from gradcheck.recording.tape import Value
@@ -44,7 +43,7 @@ class SitePatch:
 
 
 def patches_for(
-    site: Site, tree: ast.expr | ast.stmt, index: BindingIndex, executions: Iterable[Execution] | None = None
+    site: Site, tree: Tree, index: BindingIndex, executions: Iterable[Execution] | None = None
 ) -> dict[int, SitePatch]:
     """The edit at every execution of the piece (or at those given). Raises CannotEvaluateError."""
     chosen = site.executions if executions is None else executions

@@ -106,7 +106,7 @@ class Prover:
                 return False
         for judged in self.judge.judged:
             outcome = point.judge(judged)
-            if outcome is not None and outcome[0] and id(judged) not in before:
+            if (outcome is None or outcome[0]) and id(judged) not in before:
                 return False
         return True
 

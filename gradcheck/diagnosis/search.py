@@ -11,14 +11,16 @@ from dataclasses import dataclass
 import torch
 
 from gradcheck.diagnosis.edits.catalogue import SLIPS, single_edits
-from gradcheck.diagnosis.edits.context import Context, Edit, Tree
-from gradcheck.diagnosis.edits.scaling import scaled_by
-from gradcheck.diagnosis.evaluation import CannotEvaluateError
+from gradcheck.diagnosis.edits.context import Context, Edit, binary, edit
+from gradcheck.diagnosis.edits.scaling import scaled_by, scaled_expressions
+from gradcheck.diagnosis.edits.terms import missing_terms
+from gradcheck.diagnosis.evaluation import CannotEvaluateError, Tree
 from gradcheck.diagnosis.namespace import BindingIndex, UnknownNameError
 from gradcheck.diagnosis.normalised import is_centred, is_normalised
 from gradcheck.diagnosis.patching import SitePatch, patches_for
 from gradcheck.diagnosis.proving import Proof, Prover
 from gradcheck.diagnosis.sites import Site, SiteFinder
+from gradcheck.diagnosis.syntax import Path, expressions
 from gradcheck.diagnosis.trial import Setting, Trial
 from gradcheck.recording.tape import Op, Value
 from gradcheck.replay.compare import distance, norm
@@ -34,6 +36,8 @@ _ROOTS = {"pow", "__pow__", "__rpow__", "sqrt", "rsqrt", "std", "var", "float_po
 _FURTHER = 0.15  # cost of editing a helper rather than the line itself, per line further away
 _SOME_RELATION = 0.999  # residual of the best multiple from which an edit brought nothing
 _DEAREST_SECOND = 2.3
+_COEFFICIENT_STARTS = 40
+_SMALLEST_COEFFICIENT = 1e-9  # a term to be left out is another edit
 _PAIR_STARTS = 40  # single edits from which a second one is tried
 
 
@@ -67,6 +71,7 @@ class FixSearch:
         self._pass = judged_pass
         self._judge = judged_pass.judge
         self._index = index
+        self._literals = _floats(judged_pass.plan.forward_ops)
         self.prover = Prover(judgement, judged_pass)
         self._finder = SiteFinder(
             judgement.recording.ops, judged_pass.plan, judgement.places, self._judge.judged
@@ -80,14 +85,14 @@ class FixSearch:
         attempts = self._attempts(judged)
         search = _Enumeration(attempts, clock)
         fallback: Found | None = None
-        for stage in (search.singles, None, search.pairs):
+        for stage in (search.singles, None, search.coefficients, search.terms, search.pairs):
             if stage is None:
                 found = self._forward(group, clock)
                 if found is not None:
                     return found
                 continue
-            for tries, (attempt, edit) in enumerate(stage(), start=1):
-                found = self._proved(attempt, edit, group)
+            for tries, (attempt, fitting) in enumerate(stage(), start=1):
+                found = self._proved(attempt, fitting, group)
                 if found is not None and found.proof.proved:
                     return found
                 if found is not None and found.proof.right and fallback is None:
@@ -144,14 +149,14 @@ class FixSearch:
         if setting is None:
             return None
         edits = [
-            (edit.cost, i, edit) for i, (site, context) in enumerate(zip(sites, contexts, strict=True))
-            for edit in single_edits(site.tree, context, SLIPS)
+            (single.cost, i, single) for i, (site, context) in enumerate(zip(sites, contexts, strict=True))
+            for single in single_edits(site.tree, context, SLIPS)
         ]  # fmt: skip
-        for _, i, edit in sorted(edits, key=lambda entry: entry[:2]):
+        for _, i, single in sorted(edits, key=lambda entry: entry[:2]):
             if clock.is_over:
                 return None
             try:
-                patches = patches_for(sites[i], edit.tree, self._index)
+                patches = patches_for(sites[i], single.tree, self._index)
             except CannotEvaluateError:
                 continue
             if not _normalises(ops, patches, setting, centred):
@@ -161,7 +166,7 @@ class FixSearch:
                 continue
             proof = self.prover.prove(patches, group)
             if proof.proved:
-                return Found(sites[i], edit.tree, patches, proof, edit.cost, is_forward=True)
+                return Found(sites[i], single.tree, patches, proof, single.cost, is_forward=True)
         return None
 
     def _centred(self, judged: Judged) -> list[Value]:
@@ -202,12 +207,12 @@ class FixSearch:
 
     # -- surroundings ----------------------------------------------------------------------------------------------------
 
-    def _proved(self, attempt: _Attempt, edit: Edit, group: list[Judged]) -> Found | None:
+    def _proved(self, attempt: _Attempt, fitting: Edit, group: list[Judged]) -> Found | None:
         try:
-            patches = patches_for(attempt.site, edit.tree, self._index)
+            patches = patches_for(attempt.site, fitting.tree, self._index)
         except CannotEvaluateError:
             return None
-        return Found(attempt.site, edit.tree, patches, self.prover.prove(patches, group), edit.cost)
+        return Found(attempt.site, fitting.tree, patches, self.prover.prove(patches, group), fitting.cost)
 
     def _context(self, site: Site, judged: Judged) -> Context:
         namespace = site.namespace(site.own[-1], self._index)
@@ -234,8 +239,8 @@ class FixSearch:
         sizes = [size for value in [judged.of, *read] for size in value.shape if size > 1]
         numbers = list(namespace.numbers())
         return Context(
-            nearest[:_MOST_TENSORS], numbers, resolve, shape, "", frozenset(self._pass.plan.forward_values),
-            list(dict.fromkeys(sizes)),
+            nearest[:_MOST_TENSORS], numbers, resolve, shape, namespace.parameters,
+            frozenset(self._pass.plan.forward_values), list(dict.fromkeys(sizes)), self._literals,
         )  # fmt: skip
 
     def _setting(self, judged: Judged, also: list[Value]) -> Setting | None:
@@ -265,25 +270,56 @@ class _Enumeration:
         """Single edits, and those that need a constant factor as well."""
         queue: list[tuple[float, int, _Attempt, Edit]] = []
         order = 0
+        for attempt in self.attempts:
+            heapq.heappush(
+                queue, (0.0, order, attempt, Edit(0.0, attempt.site.tree))
+            )  # right but for a factor?
+            order += 1
         for rank, attempt in enumerate(self.attempts):
-            for edit in single_edits(attempt.site.tree, attempt.context):
-                heapq.heappush(queue, (edit.cost + _FURTHER * rank, order, attempt, edit))
+            for single in single_edits(attempt.site.tree, attempt.context):
+                heapq.heappush(queue, (single.cost + _FURTHER * rank, order, attempt, single))
                 order += 1
         while queue and not self.clock.is_over:
-            cost, _, attempt, edit = heapq.heappop(queue)
-            outcome = self._tried(attempt, edit)
+            cost, _, attempt, single = heapq.heappop(queue)
+            outcome = self._tried(attempt, single)
             if outcome is None:
                 continue
             if outcome.fits:
-                yield attempt, edit
+                yield attempt, single
             elif outcome.factor is not None:
-                for scaled in scaled_by(edit.tree, outcome.factor, attempt.context):
-                    both = Edit(edit.cost + scaled.cost, scaled.tree)
+                for scaled in scaled_by(single.tree, outcome.factor, attempt.context):
+                    both = Edit(single.cost + scaled.cost, scaled.tree)
                     heapq.heappush(queue, (cost + scaled.cost, order, attempt, both))
                     order += 1
             elif outcome.residual < _SOME_RELATION:
-                self._nearest.append((outcome.residual + 0.2 * cost, order, attempt, edit))
+                self._nearest.append((outcome.residual + 0.2 * cost, order, attempt, single))
                 order += 1
+
+    def coefficients(self) -> Iterator[tuple[_Attempt, Edit]]:
+        """A wrong coefficient of one operand (2/n for 1/n in one of two terms): if the gradient is affine in the
+        operand, two evaluations tell which multiple of it would be right."""
+        nearest = sorted(self._nearest, key=lambda entry: entry[:2])[:_COEFFICIENT_STARTS]
+        starts = [(a, Edit(0.0, a.site.tree)) for a in self.attempts] + [(a, e) for _, _, a, e in nearest]
+        for attempt, start in starts:
+            for path, node in _operands(start.tree):
+                if self.clock.is_over:
+                    return
+                factor = attempt.coefficient(start.tree, path, node)
+                if factor is None:
+                    continue
+                for scaled in scaled_expressions(node, factor, attempt.context):
+                    both = edit(start.cost + scaled.cost, start.tree, path, scaled.tree)
+                    outcome = self._tried(attempt, both)
+                    if outcome is not None and outcome.fits:
+                        yield attempt, both
+
+    def terms(self) -> Iterator[tuple[_Attempt, Edit]]:
+        """A missing term."""
+        for attempt in self.attempts:
+            for with_term in attempt.missing_terms(self.clock):
+                outcome = self._tried(attempt, with_term)
+                if outcome is not None and outcome.fits:
+                    yield attempt, with_term
 
     def pairs(self) -> Iterator[tuple[_Attempt, Edit]]:
         """A second edit on top of the single ones that came nearest."""
@@ -297,12 +333,12 @@ class _Enumeration:
                 if outcome is not None and outcome.fits:
                     yield attempt, Edit(first.cost + second.cost, second.tree)
 
-    def _tried(self, attempt: _Attempt, edit: Edit) -> _Outcome | None:
-        key = (id(attempt), ast.dump(edit.tree))
+    def _tried(self, attempt: _Attempt, single: Edit) -> _Outcome | None:
+        key = (id(attempt), ast.dump(single.tree))
         if key in self._seen:
             return None
         self._seen.add(key)
-        return attempt.tried(edit.tree)
+        return attempt.tried(single.tree)
 
 
 @dataclass(slots=True)
@@ -317,6 +353,41 @@ class _Attempt:
     site: Site
     trial: Trial
     context: Context
+
+    def missing_terms(self, clock: Clock) -> Iterator[Edit]:
+        tree = self.site.tree
+        if not isinstance(tree, ast.expr) or not self.trial.is_direct:
+            return
+        try:
+            found, reads = self.trial.result(tree)
+        except CannotEvaluateError:
+            return
+        expected = self.trial.expected(reads)
+        if expected is None or expected.shape != found.shape:
+            return
+        tolerance = self.trial.tolerance(expected)
+        yield from missing_terms(
+            tree, expected - found, tolerance, self.context, self.trial.tensor_of, lambda: clock.is_over
+        )
+
+    def coefficient(self, tree: Tree, path: Path, node: ast.expr) -> float | None:
+        """The number by which an operand has to be multiplied for the gradient to be right; None if there is none."""
+        without = edit(0.0, tree, path, binary(node, ast.Mult(), ast.Constant(0))).tree
+        try:
+            one, reads = self.trial.result(tree)
+            nothing, _ = self.trial.result(without)
+        except CannotEvaluateError:
+            return None
+        expected = self.trial.expected(reads)
+        if expected is None or one.shape != expected.shape or nothing.shape != expected.shape:
+            return None
+        share, wanted = one - nothing, expected - nothing
+        size = norm(share)
+        if not 0 < size < float("inf") or not bool(torch.isfinite(wanted).all()):
+            return None
+        factor = float((share * wanted).sum()) / size**2
+        fits = distance(factor * share, wanted) <= self.trial.tolerance(expected)
+        return factor if fits and abs(factor) > _SMALLEST_COEFFICIENT and abs(factor - 1) > 1e-9 else None
 
     def tried(self, tree: Tree) -> _Outcome | None:
         try:
@@ -342,6 +413,21 @@ class _Attempt:
         return _Outcome(False, None, left / wanted)
 
 
+def _operands(tree: Tree) -> list[tuple[Path, ast.expr]]:
+    """What may have a coefficient of its own: terms of sums, and arguments of calls such as `torch.where`."""
+    found: list[tuple[Path, ast.expr]] = []
+    for path, node in expressions(tree):
+        if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub)):
+            found += [((*path, ("left", None)), node.left), ((*path, ("right", None)), node.right)]
+        elif isinstance(node, ast.Call):
+            found += [
+                ((*path, ("args", i)), a) for i, a in enumerate(node.args) if not isinstance(a, ast.Starred)
+            ]
+        elif isinstance(tree, ast.AugAssign) and path == (("value", None),):
+            found.append((path, node))
+    return found
+
+
 def _normalises(ops: list[Op], patches: dict[int, SitePatch], setting: Setting, centred: list[Value]) -> bool:
     """Whether one of `centred` is normalised once the forward `ops` are run with the edit."""
     made = {v.root for op in ops for v in (*op.outputs, *op.mutated)}
@@ -350,6 +436,12 @@ def _normalises(ops: list[Op], patches: dict[int, SitePatch], setting: Setting, 
     with torch.no_grad():
         replay.run(ops)
     return any(value in replay.env and is_normalised(replay.env[value]) for value in centred)
+
+
+def _floats(ops: list[Op]) -> list[float]:
+    """The Python numbers that the forward pass computes with, but for whole ones."""
+    numbers = (a for op in ops for a in (*op.args, *(op.kwargs or {}).values()) if type(a) is float)
+    return [number for number in dict.fromkeys(numbers) if not number.is_integer()][:20]
 
 
 def _better(name: str, old: str | None) -> bool:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from gradcheck.diagnosis.evaluation import CannotEvaluateError, Evaluable, prepare
+from gradcheck.diagnosis.evaluation import CannotEvaluateError, Evaluable, Tree, prepare
 from gradcheck.diagnosis.namespace import BindingIndex, Namespace, UnknownNameError
 from gradcheck.diagnosis.syntax import Rewriter, Span, contains, expression_at, span_of
 from gradcheck.program.source import SourceUnit
@@ -60,7 +60,7 @@ class Site:
             found = self.names[execution.first] = Namespace(index, execution.op, execution.first)
         return found
 
-    def prepare(self, tree: ast.expr | ast.stmt, execution: Execution, index: BindingIndex) -> Evaluable:
+    def prepare(self, tree: Tree, execution: Execution, index: BindingIndex) -> Evaluable:
         """`tree` (the piece, or an edit of it) as it would have run in this execution. Raises CannotEvaluateError."""
         cache = self.caches.setdefault(execution.first, {})
         try:
@@ -77,6 +77,7 @@ class SiteFinder:
         self._judged_roots = {
             value.root: j for j in judged if j.of is not None for value in [j.candidate.value]
         }
+        self._updating = {update.op.index for update in plan.updates}
         self._window = [op for op in ops[plan.start : plan.stop or len(ops)] if op.kind not in _NOT_COMPUTING]
         self._by_place: dict[tuple[object, int], list[Op]] = defaultdict(list)
         for op in self._window:
@@ -135,6 +136,8 @@ class SiteFinder:
         statements: dict[int, ast.stmt] = {}
         for op in chosen:
             statement = self._places.statement(op)
+            if op.index in self._updating:
+                continue  # what moves a parameter is no part of a gradient, even if one is computed from it afterwards
             if statement is not None and not isinstance(statement, (ast.For, ast.While, ast.With, ast.If)):
                 groups.setdefault(id(statement), []).append(op)
                 statements[id(statement)] = statement

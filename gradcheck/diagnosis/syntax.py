@@ -90,6 +90,8 @@ class Rewriter:
         """The smallest change of the text that turns the original into `edited`; None if none does."""
         if same_code(self._original, edited):
             return None
+        if isinstance(edited, ast.Module):
+            return self._followed(edited)
         old, new = self._narrowed(self._original, edited)
         span = span_of(old)  # type: ignore[arg-type]
         for parenthesised in (False, True):
@@ -99,6 +101,17 @@ class Rewriter:
                 if self._reads_as(found, edited):
                     return found
         return None
+
+    def _followed(self, edited: ast.Module) -> TextChange | None:
+        """The original statement with others after it, each on a line of its own."""
+        if edited.body[0] is not self._original:
+            return None
+        span = span_of(self._original)  # type: ignore[arg-type]
+        indent = self._lines[span[0] - 1].encode()[: span[2]].decode()
+        if indent.strip():
+            return None  # something else stands before it on the line
+        lines = [self._cut(span), *(indent + self._text(node, False) for node in edited.body[1:])]
+        return TextChange(span, "\n".join(lines))
 
     @property
     def span(self) -> Span:
@@ -162,6 +175,8 @@ class Rewriter:
         own = self._cut(span_of(self._original))
         if " ** " not in own:
             text = text.replace(" ** ", "**")
+        if '"' in own and "'" not in own and '"' not in text:
+            text = text.replace("'", '"')
         for operator in ("*", "/", "+", "-", "@"):
             if f" {operator} " not in own and re.search(rf"\w{re.escape(operator)}\w", own):
                 text = text.replace(f" {operator} ", operator)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 from dataclasses import dataclass, field
 
 import torch
 
-from gradcheck.diagnosis.evaluation import CannotEvaluateError
+from gradcheck.diagnosis.evaluation import CannotEvaluateError, Tree
 from gradcheck.diagnosis.namespace import BindingIndex
 from gradcheck.diagnosis.patching import SitePatch, patches_for
 from gradcheck.diagnosis.sites import Site
@@ -50,6 +49,14 @@ class Trial:
             and all(op.index == site.own[0].last for op in self._chain)
         )  # fmt: skip
 
+    @property
+    def is_direct(self) -> bool:
+        """Whether the piece gives the gradient itself."""
+        return self._direct
+
+    def tensor_of(self, value: Value) -> torch.Tensor:
+        return self._setting.replay.tensor(value)
+
     def reproduces(self) -> bool:
         """Whether the piece, evaluated as it stands, gives what the replay of the recording gave: only then are its
         names understood, and edits of it mean what they would have meant."""
@@ -66,7 +73,7 @@ class Trial:
             return True
         return distance(found, recorded) <= _SAME * max(norm(recorded), norm(found)) + 1e-300
 
-    def result(self, tree: ast.expr | ast.stmt) -> tuple[torch.Tensor, tuple[Value, ...]]:
+    def result(self, tree: Tree) -> tuple[torch.Tensor, tuple[Value, ...]]:
         """The gradient if the piece read so, and the values the piece would then read."""
         patches = patches_for(self._site, tree, self._index, self._site.own)
         reads = tuple(value for patch in patches.values() for value in patch.reads)

@@ -10,7 +10,7 @@ import sys
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from types import CodeType, FrameType
+from types import CodeType, FrameType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -494,13 +494,26 @@ class Recorder(TorchFunctionMode):
             binding.identity = id(value)
             with suppress(TypeError):
                 binding.reference = weakref.ref(value)
+            binding.attributes = self._tensors_of_object(value)
         self.recording.plain.append(binding)
+
+    def _tensors_of_object(self, thing: object) -> dict[str, Value]:
+        attributes = getattr(thing, "__dict__", None)
+        if type(attributes) is not dict or isinstance(thing, (type, ModuleType)):
+            return {}
+        found = {}
+        for name, held in list(attributes.items())[:_MOST_ATTRIBUTES]:
+            value = self._known_value(held) if isinstance(held, torch.Tensor) else None
+            if value is not None:
+                found[name] = value
+        return found
 
     def _entered_scope(self, scope: int, frame: FrameType) -> None:
         self.recording.scopes[scope] = Scope(frame.f_code, frame.f_globals)
 
 
 _NOTHING = object()
+_MOST_ATTRIBUTES = 100
 _KEPT = (int, float, complex, str, bytes, torch.Size, torch.dtype, torch.device, slice, range, np.generic)
 _CHANGES = frozenset({Kind.MUTATE, Kind.RANDOM_MUTATE, Kind.DATA_WRITE})
 

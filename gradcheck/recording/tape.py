@@ -167,6 +167,7 @@ class PlainBinding:
     value: object = None  # of a number, string, shape and the like
     identity: int = 0  # of any other object; 0 if `value` is what was held
     reference: weakref.ref[Any] | None = None
+    attributes: dict[str, Value] = field(default_factory=dict)  # the tensors it held when the name was bound
 
 
 @dataclass(frozen=True, slots=True)

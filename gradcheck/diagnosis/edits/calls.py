@@ -6,7 +6,8 @@ import ast
 import copy
 from collections.abc import Iterator
 
-from gradcheck.diagnosis.edits.context import Context, Edit, Tree, constant_of, edit, is_loaded
+from gradcheck.diagnosis.edits.context import Context, Edit, constant_of, edit, is_loaded
+from gradcheck.diagnosis.evaluation import Tree
 from gradcheck.diagnosis.syntax import expressions
 from gradcheck.recording.tape import Value
 
@@ -25,6 +26,8 @@ def edits(tree: Tree, context: Context) -> Iterator[Edit]:
                 for other in _ELEMENTWISE:
                     if other != name:
                         yield edit(1.7, tree, path, _renamed(node, other))
+        if isinstance(node, ast.Call) and len(node.args) == 1 and not isinstance(node.args[0], ast.Starred):
+            yield edit(1.6, tree, path, node.args[0])  # a function too many
         if isinstance(node, ast.Attribute) and node.attr == "T":
             yield edit(1.0, tree, path, node.value)
         elif is_loaded(node) and _is_matrix(node, context) and not _transposed(tree, path):

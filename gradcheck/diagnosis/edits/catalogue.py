@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from gradcheck.diagnosis.edits import calls, constants, factors, names, operators, templates, wraps
-from gradcheck.diagnosis.edits.context import Context, Edit, Tree
+from gradcheck.diagnosis.edits import (
+    calls,
+    constants,
+    factors,
+    names,
+    operators,
+    substitutions,
+    templates,
+    wraps,
+)
+from gradcheck.diagnosis.edits.context import Context, Edit
+from gradcheck.diagnosis.evaluation import Tree
 
 _Family = Callable[[Tree, Context], Iterator[Edit]]
 
 EVERY: tuple[_Family, ...] = (
     constants.edits, operators.edits, names.edits, calls.edits, wraps.edits, templates.edits, factors.edits,
+    substitutions.edits,
 )  # fmt: skip
 SLIPS: tuple[_Family, ...] = (constants.edits, operators.edits, calls.edits, names.edits, templates.edits)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from gradcheck.diagnosis.edits.context import Context, Edit, Tree, binary, constant_of, edit, number, parsed
+from gradcheck.diagnosis.edits.context import Context, Edit, binary, constant_of, edit, number, parsed
+from gradcheck.diagnosis.evaluation import Tree
 from gradcheck.diagnosis.syntax import expressions
 
 _EXPONENTS = (2, -1, 0.5, -0.5, -1.5, 3, -2, 1.5)

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from gradcheck.diagnosis.evaluation import Tree
 from gradcheck.diagnosis.syntax import Path, exchanged
 from gradcheck.recording.tape import Value
-
-Tree = ast.expr | ast.stmt
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +30,12 @@ class Context:
     numbers: list[tuple[str, int | float]]
     resolve: Callable[[ast.expr], object]
     shape: tuple[int, ...]  # the result is to have this shape
-    target: str = ""  # the name the statement binds
+    parameters: frozenset[str] = frozenset()  # of the function the piece stands in
     forward: frozenset[Value] = frozenset()  # values of the forward pass
     sizes: list[int] = field(default_factory=list)  # of the dimensions in play, each once
+    literals: list[float] = field(
+        default_factory=list
+    )  # numbers that the forward pass is written with: a slope, an eps
 
     @cached_property
     def size_texts(self) -> list[tuple[str, int]]:
@@ -74,7 +76,7 @@ def number(value: float) -> ast.expr:
 
 def edit(cost: float, tree: Tree, path: Path, new: ast.AST) -> Edit:
     changed = exchanged(tree, path, new)
-    assert isinstance(changed, (ast.expr, ast.stmt))
+    assert isinstance(changed, (ast.expr, ast.stmt, ast.Module))
     return Edit(cost, changed)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from gradcheck.diagnosis.edits.context import Context, Edit, Tree, binary, edit, parsed
+from gradcheck.diagnosis.edits.context import Context, Edit, binary, edit, parsed
+from gradcheck.diagnosis.evaluation import Tree
 from gradcheck.diagnosis.syntax import Path, expressions
 
 _MOST = 24
@@ -25,7 +26,7 @@ def edits(tree: Tree, context: Context) -> Iterator[Edit]:
         yield edit(2.0 + top, tree, path, binary(ast.Constant(2), ast.Mult(), node))
         yield edit(2.1 + top, tree, path, binary(node, ast.Div(), ast.Constant(2)))
         for text, value in context.tensors[: 3 * _MOST]:
-            if not _broadcasts(tuple(value.shape), context.shape) or text == context.target:
+            if not _broadcasts(tuple(value.shape), context.shape):
                 continue
             yield edit(2.2 + top, tree, path, binary(node, ast.Mult(), parsed(text)))
             if value in context.forward:
@@ -41,7 +42,7 @@ def edits(tree: Tree, context: Context) -> Iterator[Edit]:
 
 def _terms(tree: ast.expr, context: Context) -> Iterator[Edit]:
     for text, value in context.tensors[: 3 * _MOST]:
-        if tuple(value.shape) != context.shape or text == context.target:
+        if tuple(value.shape) != context.shape:
             continue
         cost = 2.1 if value not in context.forward else 2.6
         yield edit(cost, tree, (), binary(tree, ast.Add(), parsed(text)))

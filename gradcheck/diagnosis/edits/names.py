@@ -6,7 +6,8 @@ import ast
 from collections.abc import Iterator
 from difflib import SequenceMatcher
 
-from gradcheck.diagnosis.edits.context import Context, Edit, Tree, edit, is_loaded, parsed
+from gradcheck.diagnosis.edits.context import Context, Edit, edit, is_loaded, parsed
+from gradcheck.diagnosis.evaluation import Tree
 from gradcheck.diagnosis.syntax import expressions
 from gradcheck.recording.gradient_names import Form, parse
 from gradcheck.recording.tape import Value

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from gradcheck.diagnosis.edits.context import Context, Edit, Tree, binary, constant_of, edit
+from gradcheck.diagnosis.edits.context import Context, Edit, binary, constant_of, edit
+from gradcheck.diagnosis.evaluation import Tree
 from gradcheck.diagnosis.syntax import exchanged, expressions
 
 _OTHERS: dict[type[ast.operator], tuple[type[ast.operator], ...]] = {

@@ -5,20 +5,49 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from gradcheck.diagnosis.edits.context import Context, Edit, Tree, binary, parsed
+from gradcheck.diagnosis.edits.context import Context, Edit, binary, parsed
+from gradcheck.diagnosis.evaluation import Tree
 
 _CLOSE = 1e-9
 
 
 def scaled_by(tree: Tree, factor: float, context: Context) -> Iterator[Edit]:
-    """The whole multiplied with `factor`, where that is a number that comes of signs, twos and the sizes in play."""
-    if not isinstance(tree, ast.expr):
-        return
+    """The whole multiplied with `factor`, where that is a number that comes of signs, twos and the sizes in play. For
+    a statement that changes a tensor in place, one more such statement after it."""
+    if isinstance(tree, ast.expr):
+        for scaled in scaled_expressions(tree, factor, context):
+            yield Edit(scaled.cost, scaled.tree)
+    elif isinstance(tree, (ast.AugAssign, ast.Assign)):
+        target = tree.target if isinstance(tree, ast.AugAssign) else tree.targets[0]
+        base = target.value if isinstance(target, ast.Subscript) else target
+        if not isinstance(base, ast.Name):
+            return
+        stand_in = ast.Name(base.id, ast.Load())
+        for scaled in scaled_expressions(stand_in, factor, context):
+            after = _in_place(scaled.tree, stand_in)
+            if after is not None:
+                yield Edit(scaled.cost + 0.3, ast.Module([tree, after], []))
+
+
+def _in_place(product: Tree, of: ast.Name) -> ast.AugAssign | None:
+    """`d /= n` for `d / n`."""
+    if not isinstance(product, ast.BinOp):
+        return None
+    target = ast.Name(of.id, ast.Store())
+    if product.left is of:
+        return ast.AugAssign(target, product.op, product.right)
+    if product.right is of and isinstance(product.op, ast.Mult):
+        return ast.AugAssign(target, product.op, product.left)
+    return None
+
+
+def scaled_expressions(tree: ast.expr, factor: float, context: Context) -> Iterator[Edit]:
+    negated = tree.operand if isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.USub) else None
     if _equal(factor, -1):
-        yield Edit(0.9, ast.UnaryOp(ast.USub(), tree))
+        yield Edit(0.9, negated or ast.UnaryOp(ast.USub(), tree))
         return
     for sign in (1, -1):
-        body: ast.expr = tree if sign == 1 else ast.UnaryOp(ast.USub(), tree)
+        body: ast.expr = tree if sign == 1 else negated or ast.UnaryOp(ast.USub(), tree)
         wanted = sign * factor
         if wanted <= 0:
             continue
@@ -29,12 +58,18 @@ def scaled_by(tree: Tree, factor: float, context: Context) -> Iterator[Edit]:
                 yield Edit(1.0, binary(body, ast.Div(), ast.Constant(whole)))
         for text, size in context.size_texts:
             yield from _by_size(body, wanted, text, size)
+        for literal in context.literals:
+            if _equal(wanted, literal):
+                yield Edit(1.1, binary(ast.Constant(literal), ast.Mult(), body))
+            if literal and _equal(wanted, 1 / literal):
+                yield Edit(1.2, binary(body, ast.Div(), ast.Constant(literal)))
         for text, number in context.numbers:
-            if type(number) is float and number not in (0.0, 1.0) and text.isidentifier():
+            if number > 0 and number != 1 and text.isidentifier():
+                cost = 0.95 if text in context.parameters else 1.3
                 if _equal(wanted, number):
-                    yield Edit(1.3, binary(body, ast.Mult(), parsed(text)))
+                    yield Edit(cost, binary(body, ast.Mult(), parsed(text)))
                 if _equal(wanted, 1 / number):
-                    yield Edit(1.3, binary(body, ast.Div(), parsed(text)))
+                    yield Edit(cost, binary(body, ast.Div(), parsed(text)))
 
 
 def _by_size(body: ast.expr, wanted: float, text: str, size: int) -> Iterator[Edit]:

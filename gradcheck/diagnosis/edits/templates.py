@@ -6,7 +6,8 @@ import ast
 import copy
 from collections.abc import Callable, Iterator
 
-from gradcheck.diagnosis.edits.context import Context, Edit, Tree, binary, edit
+from gradcheck.diagnosis.edits.context import Context, Edit, binary, edit
+from gradcheck.diagnosis.evaluation import Tree
 from gradcheck.diagnosis.syntax import Path, expressions
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from gradcheck.diagnosis.edits.context import Context, Edit, Tree, binary, edit, is_loaded
+from gradcheck.diagnosis.edits.context import Context, Edit, binary, edit, is_loaded
+from gradcheck.diagnosis.evaluation import Tree
 from gradcheck.diagnosis.syntax import expressions
 from gradcheck.recording.tape import Value
 
+_SMALL = 0.02  # largest eps
 _FUNCTIONS = ("tanh", "sigmoid", "exp", "log", "sqrt")
 
 
@@ -24,6 +26,11 @@ def edits(tree: Tree, context: Context) -> Iterator[Edit]:
             continue
         inside_path.update(id(inner) for inner in ast.walk(node))
         yield edit(1.2, tree, path, binary(node, ast.Pow(), ast.Constant(2)))
+        for literal in context.literals:
+            if 0 < literal < _SMALL:
+                yield edit(
+                    1.5, tree, path, binary(node, ast.Add(), ast.Constant(literal))
+                )  # the eps of the forward
         yield edit(1.6, tree, path, binary(ast.Constant(1), ast.Sub(), node))
         yield edit(2.0, tree, path, binary(ast.Constant(1), ast.Div(), node))
         yield edit(1.9, tree, path, ast.Compare(node, [ast.Gt()], [ast.Constant(0)]))
