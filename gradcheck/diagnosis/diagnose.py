@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -36,6 +37,14 @@ def diagnose(
     """Adds fixes to `findings`. `budget_s` is the time in seconds spent at most on each fault; 0 looks for none."""
     if budget_s <= 0:
         return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # edits that are tried may be deprecated, or worse
+        _diagnose(judgement, findings, budget_s, on_progress)
+
+
+def _diagnose(
+    judgement: Judgement, findings: Sequence[Finding], budget_s: float, on_progress: Callable[[str], None]
+) -> None:
     cases = [case for finding in findings if (case := _case_of(finding, judgement)) is not None]
     if not cases:
         return
@@ -46,7 +55,13 @@ def diagnose(
         search = searches.get(id(case.judged_pass))
         if search is None:
             search = searches[id(case.judged_pass)] = FixSearch(judgement, case.judged_pass, index)
-        case.found = search.find(case.group, Clock(budget_s))
+        earlier = [c.found for c in cases if c.found is not None and c.judged_pass is case.judged_pass]
+        case.found = next((f for f in earlier if search.mends(f, case.group)), None)
+        if case.found is None:
+            case.found = search.find(case.group, Clock(budget_s))
+            for other in cases[: number - 1]:
+                if other.found is None and case.found is not None and other.judged_pass is case.judged_pass:
+                    other.found = case.found if search.mends(case.found, other.group) else None
     for key, search in searches.items():
         _prove_together(search, [case for case in cases if id(case.judged_pass) == key])
     for case in cases:

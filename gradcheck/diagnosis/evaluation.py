@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -125,11 +126,14 @@ class _Resolver(ast.NodeTransformer):
         return self._path(node)
 
     def _path(self, node: ast.Attribute | ast.Subscript) -> ast.AST:
-        if isinstance(node.ctx, ast.Load):
-            try:
-                return self._put(self._resolved(node), node.ctx, node)
-            except UnknownNameError:
-                pass  # computed from a tensor, then: what it is computed from is a name, or the next is
+        loaded = node
+        if not isinstance(node.ctx, ast.Load):
+            loaded = copy.copy(node)
+            loaded.ctx = ast.Load()
+        try:
+            return self._put(self._resolved(loaded), node.ctx, node)
+        except UnknownNameError:
+            pass  # computed from a tensor, then: what it is computed from is a name, or the next is
         return self.generic_visit(node)
 
     def visit_ListComp(self, node: ast.ListComp) -> ast.AST:

@@ -37,6 +37,9 @@ class BindingIndex:
         self._by_name: dict[tuple[int, str], list[tuple[int, Any]]] = defaultdict(list)
         self._by_owner: dict[tuple[int, str], list[tuple[int, Value]]] = defaultdict(list)
         self._names: dict[int, set[str]] = defaultdict(set)
+        self._parts: dict[int, set[str]] = defaultdict(
+            set
+        )  # `.W`, `['W1']`, by the identity of what they belong to
         self._modules: dict[int, list[int]] = defaultdict(list)  # scopes of module level, by their namespace
         for number, scope in recording.scopes.items():
             if scope.is_module:
@@ -47,6 +50,7 @@ class BindingIndex:
             if binding.owner:
                 last = binding.name[len(split_path(binding.name)[0]) :]
                 self._by_owner[binding.owner, _key(last)].append((binding.when, binding.value))
+                self._parts[binding.owner].add(last)
         for plain in recording.plain:
             held: Any = plain.value
             if plain.identity:
@@ -55,6 +59,7 @@ class BindingIndex:
             self._by_name[plain.scope, plain.name].append((plain.when, held))
             for name, value in plain.attributes.items():
                 self._by_owner[plain.identity, name].append((plain.when, value))
+                self._parts[plain.identity].add(f".{name}")
             self._names[plain.scope].add(plain.name)
         for entries in (*self._by_name.values(), *self._by_owner.values()):
             entries.sort(key=lambda entry: entry[0])
@@ -66,6 +71,9 @@ class BindingIndex:
     def item(self, owner: int, key: str, when: int) -> Value | None:
         found = _latest(self._by_owner.get((owner, key)), when)
         return found[1] if found is not None else None
+
+    def parts(self, identity: int) -> set[str]:
+        return self._parts.get(identity, set())
 
     def names(self, scope: int) -> set[str]:
         return self._names.get(scope, set())
@@ -123,15 +131,27 @@ class Namespace:
         scopes += self._global_scopes()
         for scope in dict.fromkeys(scopes):
             for name in sorted(self._index.names(scope)):
-                if name in seen:
-                    continue
-                try:
-                    value = self.resolve(ast.parse(name, mode="eval").body)
-                except (UnknownNameError, SyntaxError):
-                    continue
-                seen.add(name)
-                if isinstance(value, Value):
-                    yield name, value
+                for text in (name, *self._parts_of(name)):
+                    if text in seen:
+                        continue
+                    try:
+                        value = self.resolve(ast.parse(text, mode="eval").body)
+                    except (UnknownNameError, SyntaxError):
+                        continue
+                    seen.add(text)
+                    if isinstance(value, Value):
+                        yield text, value
+
+    def _parts_of(self, name: str) -> list[str]:
+        """What an object that a local name holds is known to hold: `cache.x` for `cache`."""
+        if not name.isidentifier():
+            return []
+        try:
+            held = self._name(name)
+        except UnknownNameError:
+            return []
+        identity = held.identity if isinstance(held, Ghost) else id(held)
+        return sorted(name + part for part in self._index.parts(identity))
 
     def numbers(self) -> Iterator[tuple[str, int | float]]:
         """Every Python number that has a plain name here."""

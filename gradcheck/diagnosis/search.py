@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 import torch
 
+from gradcheck.diagnosis.edits import formulas
 from gradcheck.diagnosis.edits.catalogue import SLIPS, single_edits
 from gradcheck.diagnosis.edits.context import Context, Edit, binary, edit
+from gradcheck.diagnosis.edits.formulas import Step
 from gradcheck.diagnosis.edits.scaling import scaled_by, scaled_expressions
 from gradcheck.diagnosis.edits.terms import missing_terms
 from gradcheck.diagnosis.evaluation import CannotEvaluateError, Tree
@@ -36,7 +38,7 @@ _ROOTS = {"pow", "__pow__", "__rpow__", "sqrt", "rsqrt", "std", "var", "float_po
 _FURTHER = 0.15  # cost of editing a helper rather than the line itself, per line further away
 _SOME_RELATION = 0.999  # residual of the best multiple from which an edit brought nothing
 _DEAREST_SECOND = 2.3
-_COEFFICIENT_STARTS = 40
+_COEFFICIENT_STARTS = 200
 _SMALLEST_COEFFICIENT = 1e-9  # a term to be left out is another edit
 _PAIR_STARTS = 40  # single edits from which a second one is tried
 
@@ -83,7 +85,7 @@ class FixSearch:
         edit that fits the recorded step and could be proved nowhere else."""
         judged = group[0]
         attempts = self._attempts(judged)
-        search = _Enumeration(attempts, clock)
+        search = _Enumeration(attempts, clock, self._steps(judged, attempts))
         fallback: Found | None = None
         for stage in (search.singles, None, search.coefficients, search.terms, search.pairs):
             if stage is None:
@@ -100,6 +102,25 @@ class FixSearch:
                 if tries >= _MOST_PROOFS:
                     break
         return fallback
+
+    def mends(self, found: Found, group: list[Judged]) -> bool:
+        """Whether a fix found for another gradient makes these right as well."""
+        return self.prover.prove(found.patches, group).proved
+
+    def _steps(self, judged: Judged, attempts: list[_Attempt]) -> list[Step]:
+        """Single forward operations from the value of the gradient to one whose gradient has a name here."""
+        if not attempts or judged.of is None:
+            return []
+        names = {value: text for text, value in reversed(attempts[0].context.tensors)}
+        steps = []
+        for op in self._pass.plan.forward_ops:
+            if not isinstance(op.out, Value) or judged.of not in op.inputs:
+                continue
+            for upstream in self._judge.judged:
+                if upstream.of is op.out and upstream.candidate.value in names:
+                    value, result = names.get(judged.of, ""), names.get(op.out, "")
+                    steps.append(Step(op, names[upstream.candidate.value], value, result))
+        return steps
 
     def holds_together(self, fixes: list[tuple[Found, list[Judged]]]) -> bool:
         """Whether all these fixes, made at once, leave every gradient concerned right."""
@@ -261,6 +282,7 @@ class _Enumeration:
 
     attempts: list[_Attempt]
     clock: Clock
+    steps: list[Step]
 
     def __post_init__(self) -> None:
         self._nearest: list[tuple[float, int, _Attempt, Edit]] = []
@@ -276,7 +298,10 @@ class _Enumeration:
             )  # right but for a factor?
             order += 1
         for rank, attempt in enumerate(self.attempts):
-            for single in single_edits(attempt.site.tree, attempt.context):
+            written_anew = (
+                list(formulas.edits(attempt.site.tree, attempt.context, self.steps)) if not rank else []
+            )
+            for single in [*single_edits(attempt.site.tree, attempt.context), *written_anew]:
                 heapq.heappush(queue, (single.cost + _FURTHER * rank, order, attempt, single))
                 order += 1
         while queue and not self.clock.is_over:

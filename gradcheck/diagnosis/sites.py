@@ -77,7 +77,8 @@ class SiteFinder:
         self._judged_roots = {
             value.root: j for j in judged if j.of is not None for value in [j.candidate.value]
         }
-        self._updating = {update.op.index for update in plan.updates}
+        # What moves a parameter is no part of a gradient, even if one is computed from it afterwards.
+        self._updating = {id(places.statement(update.op)) for update in plan.updates}
         self._window = [op for op in ops[plan.start : plan.stop or len(ops)] if op.kind not in _NOT_COMPUTING]
         self._by_place: dict[tuple[object, int], list[Op]] = defaultdict(list)
         for op in self._window:
@@ -136,8 +137,8 @@ class SiteFinder:
         statements: dict[int, ast.stmt] = {}
         for op in chosen:
             statement = self._places.statement(op)
-            if op.index in self._updating:
-                continue  # what moves a parameter is no part of a gradient, even if one is computed from it afterwards
+            if id(statement) in self._updating:
+                continue
             if statement is not None and not isinstance(statement, (ast.For, ast.While, ast.With, ast.If)):
                 groups.setdefault(id(statement), []).append(op)
                 statements[id(statement)] = statement

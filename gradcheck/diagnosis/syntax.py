@@ -106,7 +106,7 @@ class Rewriter:
         """The original statement with others after it, each on a line of its own."""
         if edited.body[0] is not self._original:
             return None
-        span = span_of(self._original)  # type: ignore[arg-type]
+        span = span_of(self._original)
         indent = self._lines[span[0] - 1].encode()[: span[2]].decode()
         if indent.strip():
             return None  # something else stands before it on the line
@@ -161,7 +161,7 @@ class Rewriter:
             return copied
 
         text = ast.unparse(ast.fix_missing_locations(stand_in(node)))
-        text = self._in_their_style(text)
+        text = self._in_their_style(re.sub(r"e-0(\d)\b", r"e-\1", text))
 
         def put_back(match: re.Match[str]) -> str:
             piece = pieces[int(match.group(1))]

@@ -37,12 +37,23 @@ class Trial:
         self._judged = judged
         self._setting = setting
         self._index = index
-        self._chain = _needed(site, chain, setting.mutated)
-        made = {v.root for op in self._chain for v in (*op.outputs, *op.mutated)}
-        self._known = {v: t for v, t in setting.replay.env.items() if v.root not in made}
+        changing = {v.root for op in chain for v in op.mutated}
+        self._chain = _needed(site, chain, changing)
+        made = {v for op in self._chain for v in op.outputs if v.producer is op}
+        # A view of something made before is made here, and yet not what it is a view of.
+        self._made = {v.root for v in made if v.root in made} | (
+            changing & {v.root for v in made} | _moved(site)
+        )
+        self._known = {
+            v: t for v, t in setting.replay.env.items() if v not in made and v.root not in self._made
+        }
         inside = {index for e in site.own for index in (*e.ops, e.last)}
         self._outside = {
-            v.root for op in self._chain if op.index not in inside for v in op.inputs if v.root not in made
+            v.root
+            for op in self._chain
+            if op.index not in inside
+            for v in op.inputs
+            if v not in made and v.root not in self._made
         }
         self._direct = (
             len(site.own) == 1 and not site.own[0].ops and site.own[0].value is judged.candidate.value
@@ -86,7 +97,10 @@ class Trial:
     def expected(self, reads: tuple[Value, ...]) -> torch.Tensor | None:
         """What the gradient should be, computed from what it then is computed from."""
         judge = self._setting.judge
-        own = {i for i, fault in enumerate(judge.faults) if fault.judged.version is self._judged.version}
+        own = {
+            i for i, fault in enumerate(judge.faults)
+            if fault.judged.version is self._judged.version or fault.judged.candidate.value.root in self._made
+        }  # fmt: skip
         faults: frozenset[int] = frozenset()
         for root in (*self._outside, *(value.root for value in reads)):
             faults |= judge.influence_of(root)
@@ -115,6 +129,11 @@ class Trial:
         if value not in replay.env:
             raise CannotEvaluateError("it does not lead to the gradient")
         return replay.env[value].detach()
+
+
+def _moved(site: Site) -> set[Value]:
+    """What the executions of a statement change in place."""
+    return {e.value.root for e in site.own if e.ops}
 
 
 def _needed(site: Site, chain: list[Op], mutated: set[Value]) -> list[Op]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from gradcheck.diagnosis.edits import (
     calls,
     constants,
+    everywhere,
     factors,
     names,
     operators,
@@ -21,7 +22,7 @@ _Family = Callable[[Tree, Context], Iterator[Edit]]
 
 EVERY: tuple[_Family, ...] = (
     constants.edits, operators.edits, names.edits, calls.edits, wraps.edits, templates.edits, factors.edits,
-    substitutions.edits,
+    substitutions.edits, everywhere.edits,
 )  # fmt: skip
 SLIPS: tuple[_Family, ...] = (constants.edits, operators.edits, calls.edits, names.edits, templates.edits)
 

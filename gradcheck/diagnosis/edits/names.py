@@ -29,7 +29,7 @@ def edits(tree: Tree, context: Context) -> Iterator[Edit]:
         inside_path.update(id(inner) for inner in ast.walk(getattr(node, "value", node)) if inner is not node)
         if isinstance(held, Value):
             own = ast.unparse(node)
-            for cost, text in _others(own, held, context):
+            for cost, text in others(own, held, context):
                 yield edit(cost, tree, path, parsed(text))
         elif type(held) in (int, float):
             for text, value in context.numbers:
@@ -37,7 +37,8 @@ def edits(tree: Tree, context: Context) -> Iterator[Edit]:
                     yield edit(1.6, tree, path, parsed(text))
 
 
-def _others(own: str, held: Value, context: Context) -> list[tuple[float, str]]:
+def others(own: str, held: Value, context: Context) -> list[tuple[float, str]]:
+    """Names that could have been meant for `own`, which holds `held`, with what each costs; the likeliest first."""
     found: list[tuple[float, str]] = []
     for text, value in context.tensors:
         if value is held or text == own or not _fits(value.shape, held.shape):

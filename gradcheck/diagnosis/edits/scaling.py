@@ -65,7 +65,7 @@ def scaled_expressions(tree: ast.expr, factor: float, context: Context) -> Itera
                 yield Edit(1.2, binary(body, ast.Div(), ast.Constant(literal)))
         for text, number in context.numbers:
             if number > 0 and number != 1 and text.isidentifier():
-                cost = 0.95 if text in context.parameters else 1.3
+                cost = 0.95 if text in context.parameters else 1.05 if type(number) is float else 1.3
                 if _equal(wanted, number):
                     yield Edit(cost, binary(body, ast.Mult(), parsed(text)))
                 if _equal(wanted, 1 / number):
