@@ -36,7 +36,7 @@ def run_report(options: SessionOptions) -> Report:
     if not evidence.gradients:
         raise _nothing_found(outcome, recorder.recording, options)
     findings = run_checks(evidence, options.select, options.ignore)
-    diagnose(judgement, findings, options.fix_budget_s)
+    findings = diagnose(judgement, findings, options.fix_budget_s)
     section = ProgramSection.from_outcome(outcome)
     section.notes.extend(recorder.recording.notes)
     return Report.build(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gradcheck.checks.finding import Finding
+from gradcheck.diagnosis.causes import one_per_cause
 from gradcheck.diagnosis.namespace import BindingIndex
 from gradcheck.diagnosis.search import Clock, FixSearch, Found
 from gradcheck.diagnosis.wording import attach
@@ -33,13 +34,14 @@ def diagnose(
     findings: Sequence[Finding],
     budget_s: float,
     on_progress: Callable[[str], None] = lambda text: None,
-) -> None:
-    """Adds fixes to `findings`. `budget_s` is the time in seconds spent at most on each fault; 0 looks for none."""
+) -> list[Finding]:
+    """The findings with their fixes, one for each cause. `budget_s` is the time in seconds spent at most on each fault; 0 looks for none."""
     if budget_s <= 0:
-        return
+        return list(findings)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # edits that are tried may be deprecated, or worse
         _diagnose(judgement, findings, budget_s, on_progress)
+    return one_per_cause(findings)
 
 
 def _diagnose(
@@ -52,21 +54,35 @@ def _diagnose(
     searches: dict[int, FixSearch] = {}
     for number, case in enumerate(cases, start=1):
         on_progress(f"searching for a fix: {case.group[0].candidate.name} ({number} of {len(cases)})")
-        search = searches.get(id(case.judged_pass))
-        if search is None:
-            search = searches[id(case.judged_pass)] = FixSearch(judgement, case.judged_pass, index)
-        earlier = [c.found for c in cases if c.found is not None and c.judged_pass is case.judged_pass]
-        case.found = next((f for f in earlier if search.mends(f, case.group)), None)
-        if case.found is None:
-            case.found = search.find(case.group, Clock(budget_s))
-            for other in cases[: number - 1]:
-                if other.found is None and case.found is not None and other.judged_pass is case.judged_pass:
-                    other.found = case.found if search.mends(case.found, other.group) else None
+        try:
+            search = searches.get(id(case.judged_pass))
+            if search is None:
+                search = searches[id(case.judged_pass)] = FixSearch(judgement, case.judged_pass, index)
+            _search_for(case, cases[: number - 1], search, budget_s)
+        except Exception as error:
+            # A fault of ours costs the person a suggestion, never the report.
+            judgement.recording.notes.append(
+                f"the search for a fix of `{case.group[0].candidate.name}` ended by an error inside gradcheck: "
+                f"{type(error).__name__}: {error}"
+            )
     for key, search in searches.items():
         _prove_together(search, [case for case in cases if id(case.judged_pass) == key])
     for case in cases:
         if case.found is not None:
             attach(case.finding, case.found, judgement)
+
+
+def _search_for(case: _Case, before: list[_Case], search: FixSearch, budget_s: float) -> None:
+    """One cause may show in several gradients: what mends one is tried on the others before more is looked for."""
+    same_pass = [other for other in before if other.judged_pass is case.judged_pass]
+    known = [other.found for other in same_pass if other.found is not None]
+    case.found = next((found for found in known if search.mends(found, case.group)), None)
+    if case.found is not None:
+        return
+    case.found = search.find(case.group, Clock(budget_s))
+    for other in same_pass:
+        if other.found is None and case.found is not None and search.mends(case.found, other.group):
+            other.found = case.found
 
 
 def _case_of(finding: Finding, judgement: Judgement) -> _Case | None:
@@ -85,7 +101,9 @@ def _case_of(finding: Finding, judgement: Judgement) -> _Case | None:
 
 def _prove_together(search: FixSearch, cases: list[_Case]) -> None:
     """Several faults of one pass are mended together: fixes that do not hold beside the earlier ones are dropped."""
-    fixed = [case for case in cases if case.found is not None and case.found.proof.proved]
+    fixed = [
+        case for case in cases if case.found is not None and case.found.proof.proved and case.found.patches
+    ]
     if len(fixed) < 2 or search.holds_together([(c.found, c.group) for c in fixed if c.found]):
         return
     kept: list[tuple[Found, list[Judged]]] = []

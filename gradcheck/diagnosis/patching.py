@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gradcheck.diagnosis.evaluation import Evaluable, Tree
+import torch
+
+from gradcheck.diagnosis.evaluation import CannotEvaluateError, Evaluable, Tree
 from gradcheck.diagnosis.namespace import BindingIndex
 from gradcheck.diagnosis.sites import Execution, Site
 from gradcheck.recording.tape import Value
@@ -38,8 +40,11 @@ class SitePatch:
         before = {name: replay.tensor(value) for name, value in self.evaluable.values.items()}
         names = self.evaluable.run(replay.tensor, replay.dtype)
         for name, value in self.evaluable.values.items():
-            if names[name] is not before[name]:
-                replay.put(value, names[name])  # bound anew, not changed in place
+            held = names[name]
+            if not isinstance(held, torch.Tensor):
+                raise CannotEvaluateError(f"`{name}` is no tensor any more")
+            if held is not before[name]:
+                replay.put(value, held)  # bound anew, not changed in place
 
 
 def patches_for(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import torch
 
+from gradcheck.diagnosis.trial import Setting
 from gradcheck.recording.tape import Value
 from gradcheck.replay.engine import Patch
 from gradcheck.replay.fresh import fresh_draws
@@ -14,7 +15,7 @@ from gradcheck.replay.judge import Judged
 from gradcheck.replay.points import Point
 from gradcheck.replay.probes import PROBES, has_frozen_numbers, jittered, probe_roots
 from gradcheck.replay.report_gradients import JudgedPass, Judgement
-from gradcheck.replay.run import PassOps
+from gradcheck.replay.run import PassOps, PassRun
 
 FRESH_DRAWS = 2
 
@@ -95,6 +96,20 @@ class Prover:
                 return Proof(False)
             counts[kind] += 1
         return Proof(True, counts["probe"], counts["fresh"])
+
+    def prove_alone(self, is_right: Callable[[Setting], bool], reads: Iterable[Value]) -> Proof:
+        """For an edit that stands for no recorded op: whether what it gives is right at every point."""
+        prepared = PassOps(self.judgement.recording.ops, self.judged_pass.plan, reads)
+        counts = {"recorded": 0, "probe": 0, "fresh": 0}
+        for kind, overrides in self._places:
+            point = Point(prepared, self.judge, overrides)
+            if not point.usable:
+                continue
+            run = PassRun(prepared, torch.float64, overrides, keep=True)
+            if run.manual is None or not is_right(Setting(point.judging, run.manual, prepared.mutated)):
+                return Proof(False)
+            counts[kind] += 1
+        return Proof(bool(counts["recorded"]), counts["probe"], counts["fresh"])
 
     def _right_at(self, point: Point, fixed: list[Judged], before: set[int]) -> bool:
         for judged in fixed:

@@ -105,6 +105,8 @@ class FixSearch:
 
     def mends(self, found: Found, group: list[Judged]) -> bool:
         """Whether a fix found for another gradient makes these right as well."""
+        if not found.patches:
+            return False
         return self.prover.prove(found.patches, group).proved
 
     def _steps(self, judged: Judged, attempts: list[_Attempt]) -> list[Step]:
@@ -226,9 +228,26 @@ class FixSearch:
         outcomes = [point.judge(judged) for judged in group]
         return all(outcome is not None and not outcome[0] for outcome in outcomes)
 
+    def _proved_alone(self, attempt: _Attempt, fitting: Edit, judged: Judged) -> Found | None:
+        site = attempt.site
+
+        def is_right(setting: Setting) -> bool:
+            outcome = _Attempt(site, Trial(site, judged, [], setting, self._index), attempt.context).tried(
+                fitting.tree
+            )
+            return outcome is not None and outcome.fits
+
+        try:
+            reads = site.prepare(fitting.tree, site.own[0], self._index).reads
+        except CannotEvaluateError:
+            return None
+        return Found(site, fitting.tree, {}, self.prover.prove_alone(is_right, reads), fitting.cost)
+
     # -- surroundings ----------------------------------------------------------------------------------------------------
 
     def _proved(self, attempt: _Attempt, fitting: Edit, group: list[Judged]) -> Found | None:
+        if attempt.site.is_alias:
+            return self._proved_alone(attempt, fitting, group[0])
         try:
             patches = patches_for(attempt.site, fitting.tree, self._index)
         except CannotEvaluateError:

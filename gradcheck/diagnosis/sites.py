@@ -49,6 +49,7 @@ class Site:
     target: str = ""  # the name a statement changes
     names: dict[int, Namespace] = field(default_factory=dict)  # by the first op of an execution
     caches: dict[int, dict[int, object]] = field(default_factory=dict)
+    is_alias: bool = False  # `db = dz`: a second name, which no recorded op made
 
     @property
     def span(self) -> Span:
@@ -86,6 +87,8 @@ class SiteFinder:
 
     def backward(self, judged: Judged) -> list[Site]:
         """The line of a gradient first, then the lines of helpers that only it was computed from, nearest first."""
+        if judged.candidate.second_name:
+            return self._alias_sites(judged)
         return self._sites(self.backward_ops(judged), after=self._plan.loss_op.index)
 
     def forward(self, judged: Judged, nearest: Iterable[Value]) -> list[Site]:
@@ -179,6 +182,22 @@ class SiteFinder:
                 found.append(Site(unit, statement, tree, executions, own, rewriter))
         return found
 
+    def _alias_sites(self, judged: Judged) -> list[Site]:
+        """The right side of `db = dz`, which no op made."""
+        binding = judged.candidate.binding
+        if binding is None or binding.code is None:
+            return []
+        unit = self._places.unit_of(binding.code)
+        statement = self._places.statement_at(binding.code, binding.line)
+        if unit is None or not isinstance(statement, ast.Assign):
+            return []
+        stand_in = Op(binding.when, _nothing, Kind.IGNORE, (), None, binding.code, 0)
+        stand_in.scope = binding.scope
+        execution = Execution(binding.when, binding.when, stand_in, judged.candidate.value)
+        rewriter = Rewriter(statement.value, unit.code.split("\n"))
+        site = Site(unit, statement, statement.value, [execution], [execution], rewriter, is_alias=True)
+        return [site]
+
     def _statement_site(self, statement: ast.stmt, ops: list[Op], after: int) -> Site | None:
         unit = self._places.unit(ops[0])
         if unit is None:
@@ -222,6 +241,10 @@ class SiteFinder:
                 break
             first, lasti = earlier.index, earlier.lasti
         return first
+
+
+def _nothing() -> None:
+    """Stands for the call that a second name does not make."""
 
 
 def _as_span(span: tuple[int, int, int, int]) -> Span:

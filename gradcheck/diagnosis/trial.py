@@ -38,7 +38,7 @@ class Trial:
         self._setting = setting
         self._index = index
         changing = {v.root for op in chain for v in op.mutated}
-        self._chain = _needed(site, chain, changing)
+        self._chain = [] if site.is_alias else _needed(site, chain, changing)
         made = {v for op in self._chain for v in op.outputs if v.producer is op}
         # A view of something made before is made here, and yet not what it is a view of.
         self._made = {v.root for v in made if v.root in made} | (
@@ -56,8 +56,8 @@ class Trial:
             if v not in made and v.root not in self._made
         }
         self._direct = (
-            len(site.own) == 1 and not site.own[0].ops and site.own[0].value is judged.candidate.value
-            and all(op.index == site.own[0].last for op in self._chain)
+            site.is_alias or (len(site.own) == 1 and not site.own[0].ops and site.own[0].value is judged.candidate.value
+            and all(op.index == site.own[0].last for op in self._chain))
         )  # fmt: skip
 
     @property

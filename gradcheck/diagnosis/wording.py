@@ -41,6 +41,8 @@ def _move(finding: Finding, found: Found, judgement: Judgement) -> None:
     if gradient_line.cell is not None and gradient_line.cell != finding.location.cell:
         where = f"cell {gradient_line.cell} {where}"
     name = finding.evidence.get("gradient")
+    finding.label = f"{_code(name)} at {where} has {finding.label}"
+    finding.expected = finding.found = ""  # figures of a gradient that is not computed here
     if found.is_forward:
         finding.evidence["forward"] = True
         finding.message = f"this forward line is not the one that {_code(name)} ({where}) is the gradient of"

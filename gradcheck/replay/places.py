@@ -33,7 +33,14 @@ class Places:
         return first, end_line or first, column or 0, end_column or 0
 
     def unit(self, op: Op) -> SourceUnit | None:
-        return self._sources.unit(op.code.co_filename)
+        return self.unit_of(op.code)
+
+    def unit_of(self, code: CodeType) -> SourceUnit | None:
+        return self._sources.unit(code.co_filename)
+
+    def statement_at(self, code: CodeType, line: int) -> ast.stmt | None:
+        """The innermost statement on a line."""
+        return self._table(code.co_filename).get(line)
 
     def location(self, op: Op) -> Location:
         line, end_line, column, end_column = self.span(op.code, op.lasti)
