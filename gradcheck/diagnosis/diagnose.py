@@ -35,7 +35,8 @@ def diagnose(
     budget_s: float,
     on_progress: Callable[[str], None] = lambda text: None,
 ) -> list[Finding]:
-    """The findings with their fixes, one for each cause. `budget_s` is the time in seconds spent at most on each fault; 0 looks for none."""
+    """The findings with their fixes, one for each cause. `budget_s` is the time in seconds spent at most on each fault;
+    0 looks for none."""
     if budget_s <= 0:
         return list(findings)
     with warnings.catch_warnings():
