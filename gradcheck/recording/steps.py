@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Protocol
 
 from gradcheck.recording.tape import Mark, PlainBinding, Recording
-from gradcheck.recording.updates import find_updates
+from gradcheck.recording.updates import UpdateFinder
 
 # A loop that has run this often without a training step is building data; its ops are not worth the memory.
 _THIN_AFTER_ITERATIONS = 5_000
@@ -85,7 +85,7 @@ class StepWatcher:
             return not any(self._outstanding.values())
         if len(ops) == record.start:
             return False
-        if not find_updates(self._tape.recording, record.start):
+        if not UpdateFinder(self._tape.recording, record.start).between(record.start):
             self._thin(record, index)
             return False
         return self._step_finished(loop, record, frame)

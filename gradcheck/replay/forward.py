@@ -30,10 +30,11 @@ class ForwardGraph:
         patches: Mapping[int, Patch] | None = None,
     ) -> None:
         self.loss = loss
+        mutated = roots_mutated(ops)
         self._replay = Replay(
             dtype,
             overrides=overrides,
-            mutated=roots_mutated(ops),
+            mutated=mutated,
             differentiate=True,
             start_from=start_from,
             patches=patches,
@@ -50,7 +51,7 @@ class ForwardGraph:
         seen: set[int] = set()
         for value, tensor in self._replay.env.items():
             if tensor.requires_grad and id(tensor) not in seen:
-                if value not in made and not tensor.is_leaf and value.root not in roots_mutated(ops):
+                if value not in made and not tensor.is_leaf and value.root not in mutated:
                     continue
                 seen.add(id(tensor))
                 self.values.append(value)

@@ -11,25 +11,24 @@ from gradcheck.recording.tape import Kind, Op, Value
 from gradcheck.replay.engine import Patch, Replay
 from gradcheck.replay.forward import ForwardGraph
 from gradcheck.replay.passes import PassPlan, Version
-from gradcheck.replay.slices import roots_mutated, slice_ops
+from gradcheck.replay.slices import roots_mutated
 
 
 class PassOps:
     """The ops a pass needs, found once and replayed under many conditions."""
 
-    def __init__(self, ops: Sequence[Op], plan: PassPlan, also: Iterable[Value] = ()) -> None:
+    def __init__(self, plan: PassPlan, also: Iterable[Value] = ()) -> None:
         """`also` are further values a replay is to compute, as far as they exist by then."""
         self.plan = plan
         also = list(also)
         candidates = [c.value for c in plan.candidates]
-        last = max((v.after for c in plan.candidates for v in c.versions), default=plan.loss_op.index)
-        last = max(last, plan.loss_op.index)
+        last = max(plan.last_op, plan.loss_op.index)
         wanted = [*candidates, plan.loss, *also]
         # What a pass after an earlier update starts from is whatever the earlier ops left.
-        needed = slice_ops(ops, wanted, 0, last + 1)
+        needed = plan.slicer.slice(wanted, 0, last + 1)
         self.manual = needed
         self.forward = (
-            slice_ops(ops, [plan.loss, *also], plan.start, plan.loss_op.index + 1)
+            plan.slicer.slice([plan.loss, *also], plan.start, plan.loss_op.index + 1)
             if also
             else plan.forward_ops
         )
@@ -114,8 +113,8 @@ def opaque_values(ops: Sequence[Op], plan: PassPlan) -> set[Value]:
     their numbers are float32 in every replay."""
     tainted: set[Value] = set()
     forward = set(plan.forward_ops)
-    for op in ops:
-        if op.index < plan.start or op.kind in (Kind.ESCAPE, Kind.BACKWARD):
+    for op in ops[plan.start : plan.last_op + 1]:
+        if op.kind in (Kind.ESCAPE, Kind.BACKWARD):
             continue
         for value in op.inputs:
             late = value.producer is None and value.data is not None and value.birth > plan.loss_op.index
