@@ -15,7 +15,7 @@ from bisect import bisect_left
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from gradcheck.recording.tape import Kind, Op, Recording, Value
+from gradcheck.recording.tape import Kind, Op, Recording, Value, existed_before
 
 _SUBTRACT = {"sub", "sub_", "subtract", "subtract_", "__isub__", "__sub__"}
 _ADD = {"add", "add_", "__iadd__", "__add__", "__radd__"}
@@ -149,7 +149,7 @@ class UpdateFinder:
         root = value.root
         if root.autograd_of is not None or root in self._gradient_named or value in self._gradient_named:
             return False
-        return root.birth <= start if root.producer is None else root.producer.index < start
+        return existed_before(root, start)
 
     def _possibly(self, op: Op) -> list[_Possible]:
         name = op.name

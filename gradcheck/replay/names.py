@@ -17,7 +17,9 @@ class NameIndex:
         self._by_value: dict[Value, list[Binding]] = defaultdict(list)
         for binding in recording.bindings:
             self._by_value[binding.value].append(binding)
-        self._statement_names: dict[tuple[CodeType, int], str | None] = {}  # by instruction: loops repeat them
+        self._statement_names: dict[
+            tuple[CodeType, int], str | None
+        ] = {}  # by instruction: loops repeat them
         self._escaped_as: dict[Value, str] = {}
         for op in recording.ops:
             if op.kind is Kind.ESCAPE and op.inputs:
