@@ -7,7 +7,7 @@ replaced on the way: the graph is cut there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 
@@ -56,6 +56,16 @@ class ForwardGraph:
                 seen.add(id(tensor))
                 self.values.append(value)
         self._truth: dict[Value, torch.Tensor] | None = None
+
+    def computed(self) -> Iterable[tuple[Value, torch.Tensor]]:
+        """Every value of the forward pass, with its tensor."""
+        return self._replay.env.items()
+
+    def release(self) -> None:
+        """Keep the true gradients, and let go of the graph that they came from."""
+        self._truth = self.truth
+        self.loss_tensor = self.loss_tensor.detach()
+        self._replay.env.clear()
 
     def tensor(self, value: Value) -> torch.Tensor:
         return self._replay.tensor(value)

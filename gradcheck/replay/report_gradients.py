@@ -149,6 +149,7 @@ def _probe(ops: list[Op], plan: PassPlan, prepared: PassOps, judge: Judge, place
                 seen_wrong.setdefault(id(judged), []).append(outcome[1])
             elif outcome is not None and outcome[2]:
                 seen_right.add(id(judged))
+        point.release()
     if not used:
         return []
     for judged in doubtful:
