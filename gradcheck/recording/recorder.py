@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from gradcheck.program.source import SourceMap, SourceUnit
 from gradcheck.recording.gradient_names import Form, parse
-from gradcheck.recording.kinds import kind_of
+from gradcheck.recording.kinds import kind_of, known_kinds
 from gradcheck.recording.names import NameTracer
 from gradcheck.recording.namespace import tensors_of_namespace
 from gradcheck.recording.quiet import Quiet
@@ -207,7 +207,7 @@ class Recorder(TorchFunctionMode):
         tracer.hold()
         try:
             try:
-                kind = kind_of(func)
+                kind = known_kinds.get(func) or kind_of(func)
                 if kind is not Kind.IGNORE:
                     frame = self._user_frame(sys._getframe(1))
                     if frame is not None:
@@ -221,8 +221,16 @@ class Recorder(TorchFunctionMode):
             if op is not None and frame is not None:
                 try:
                     self._after(op, result)
-                    self._wake(frame)
-                    op.scope = tracer.scope_of(frame)
+                    if self.attention and tracer.awake:
+                        tracer.idle = 0
+                    else:
+                        self._wake(frame)
+                    watched = tracer.frames.get(id(frame))
+                    # The usual case of `scope_of`, in place: a call by a frame that is watched.
+                    if watched is not None and watched.code is frame.f_code:
+                        op.scope = watched.scope
+                    else:
+                        op.scope = tracer.scope_of(frame)
                 except Exception as error:
                     self._failed(error)
         finally:
@@ -232,7 +240,7 @@ class Recorder(TorchFunctionMode):
     def _unrecorded(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """A call while nothing is recorded: only what is on the tape already must not change with it."""
         try:
-            kind = kind_of(func)
+            kind = known_kinds.get(func) or kind_of(func)
             if kind in CHANGES:
                 self._values.keep_before_change(kind, args, kwargs)
         except Exception as error:
