@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 from importlib.machinery import PathFinder
 from types import CodeType, FrameType
 
+from gradcheck.program import runner
 from gradcheck.program.source import SourceMap, is_library
 from gradcheck.recording.gradient_names import Form, parse
 from gradcheck.recording.targets import targets_of
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _Definition = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_RUNNER = runner.__file__  # what called it is no part of the program
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _OF_GRADIENTS = {"grad", "backward", "sub_", "subtract_", "add_", "addcmul_", "addcdiv_", "step"}
 _ANYTHING = {
@@ -56,7 +58,7 @@ class Reach:
         rest: list[ast.AST] = []
         caller: FrameType | None = frame
         outermost = frame
-        while caller is not None:
+        while caller is not None and caller.f_code.co_filename != _RUNNER:
             if self._sources.is_user(caller.f_code.co_filename):
                 body = self._body(caller)
                 if body is None:
@@ -79,7 +81,7 @@ class Reach:
 
     def inside_loop(self, frame: FrameType | None) -> bool:
         """Whether `frame` stands in the body of a loop, or was called from one."""
-        while frame is not None:
+        while frame is not None and frame.f_code.co_filename != _RUNNER:
             code = frame.f_code
             if self._sources.is_user(code.co_filename):
                 key = code, frame.f_lineno
