@@ -80,7 +80,9 @@ Z = torch.ones(3, 2) * 2
 Z += 1
 dZ = X.T @ (X @ Z)
 """)
-    z = next(op.args[1] for op in run.ops[step_begin(run):] if op.name == "matmul" and op.args[1].shape == (3, 2))
+    z = next(
+        op.args[1] for op in run.ops[step_begin(run) :] if op.name == "matmul" and op.args[1].shape == (3, 2)
+    )
     assert z.data is not None
     assert z.data.mean() == 2
     assert any(z in op.mutated for op in run.ops)

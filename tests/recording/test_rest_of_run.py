@@ -118,7 +118,9 @@ def test_a_long_sampling_loop_does_not_fill_the_tape():
 
 
 def test_the_tape_keeps_what_the_program_changes_afterwards():
-    run = record_source(f"{NETWORK}first = W.clone()\nfor step in range(9):{STEP}    W -= lr * dW\nW.zero_(); X.mul_(0)\n")
+    run = record_source(
+        f"{NETWORK}first = W.clone()\nfor step in range(9):{STEP}    W -= lr * dW\nW.zero_(); X.mul_(0)\n"
+    )
     weights = next(value for value in run.ops[-1].inputs if value.shape == (3, 1))
     assert weights.data.equal(run.names["first"])
     data = next(op.args[0] for op in run.ops if op.name == "matmul")
@@ -167,7 +169,9 @@ def test_training_loops_are_left_after_an_early_end_too(name, monkeypatch):
     monkeypatch.setattr(recorder_module, "_MAX_OPS", 8)
     header, indent = ENDLESS[name]
     body = "".join(f"{indent}{line}\n" for line in (STEP + "    W -= lr * dW").splitlines())
-    run = record_source(f"{NETWORK}for i in range(500):\n    x = X @ W\n    seen = i\n{header}\n{body}\nafter = True\n")
+    run = record_source(
+        f"{NETWORK}for i in range(500):\n    x = X @ W\n    seen = i\n{header}\n{body}\nafter = True\n"
+    )
     assert run.names["after"]
     assert run.names["seen"] == 499
     assert 1 < run.names["count"] < 1_000
