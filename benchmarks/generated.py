@@ -30,6 +30,28 @@ def deep_program(depth: int, *, width: int = 64, batch: int = 32, fault: Fault =
     return _program(ready, "X[batch]", 16, depth, width, batch, fault)
 
 
+def long_program(passes: int, *, depth: int = 4, updates: bool = False) -> str:
+    """Many backward passes one after the other, without a loop, as the cells of a long notebook; between them,
+    losses that nobody differentiates."""
+    lines = [
+        "import torch",
+        "generator = torch.Generator().manual_seed(1)",
+        "X = torch.randn((200, 16), generator=generator)",
+        "Y = torch.randint(0, 10, (200,), generator=generator)",
+    ]
+    for layer in range(1, depth + 1):
+        lines.append(f"W{layer} = torch.randn((16, 16), generator=generator) * 0.3")
+        lines.append(f"b{layer} = torch.randn(16, generator=generator) * 0.1")
+    lines += ["W = torch.randn((16, 10), generator=generator) * 0.2", "b = torch.zeros(10)"]
+    for _ in range(passes):
+        lines += ["batch = torch.randint(0, len(X), (16,), generator=generator)", "x, y = X[batch], Y[batch]"]
+        lines += [*_forward(depth), *_backward(depth, 16, Fault.NONE)]
+        if updates:
+            lines += [f"W{layer} -= 0.1 * dW{layer}" for layer in range(1, depth + 1)]
+        lines += ["for k in range(4):", "    loss_k = ((X[k] @ W1) ** 2).mean()"]
+    return "\n".join(lines) + "\n"
+
+
 def data_program(
     file: str, loading: Loading, *, columns: int, depth: int = 3, width: int = 512, batch: int = 512
 ) -> str:

@@ -16,6 +16,9 @@ from gradcheck.program.source import SourceMap
 from gradcheck.program.target import parse_target
 from gradcheck.recording.recorder import Recorder
 from gradcheck.recording.tape import Recording, Value
+from gradcheck.replay.find_passes import find_passes
+from gradcheck.replay.names import NameIndex
+from gradcheck.replay.places import Places
 from gradcheck.replay.report_gradients import judge_recording
 from gradcheck.replay.verdict import Verdict
 
@@ -30,6 +33,11 @@ class Recorded:
         return Counter(
             row.verdict for row in judge_recording(self.recording, self.sources).evidence.gradients
         )
+
+    def passes(self) -> int:
+        """Finds the backward passes: what is timed."""
+        names = NameIndex(self.recording, Places(self.sources))
+        return len(find_passes(self.recording, names, None))
 
     def step_bytes(self) -> int:
         """The bytes of all tensors of the recorded training steps, in the program's own float32: parameters,

@@ -84,7 +84,7 @@ class Prover:
         has become wrong. Points at which the pass leaves its domain are not used."""
         fixed = list(fixed)
         reads = {value for patch in patches.values() for value in patch.reads}
-        prepared = PassOps(self.judgement.recording.ops, self.judged_pass.plan, reads)
+        prepared = PassOps(self.judged_pass.plan, reads)
         counts = {"recorded": 0, "probe": 0, "fresh": 0}
         for number, (kind, overrides) in enumerate(self._places):
             point = Point(prepared, self.judge, overrides, patches)

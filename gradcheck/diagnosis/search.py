@@ -219,7 +219,7 @@ class FixSearch:
 
     def _point(self, patches: dict[int, SitePatch]) -> Point | None:
         reads = {value for patch in patches.values() for value in patch.reads}
-        prepared = PassOps(self._judgement.recording.ops, self._pass.plan, reads)
+        prepared = PassOps(self._pass.plan, reads)
         point = Point(prepared, self._judge, {}, patches, measure_noise=False)
         return point if point.usable else None
 
@@ -285,7 +285,7 @@ class FixSearch:
 
     def _setting(self, judged: Judged, also: list[Value]) -> Setting | None:
         """Where edits are tried: the recorded step or, for a fault that does not show there, a probe point."""
-        prepared = PassOps(self._judgement.recording.ops, self._pass.plan, also)
+        prepared = PassOps(self._pass.plan, also)
         judge, overrides = self._judge, None
         if id(judged) in self._judge.hidden:
             if not self._pass.points:

@@ -79,11 +79,34 @@ def missing_file(
 
 
 def person_traceback(error: BaseException) -> str:
-    """Python's own traceback of `error` without the frames of ours that it passed through."""
-    entry = error.__traceback__
-    while entry is not None and _is_ours(entry.tb_frame.f_code.co_filename):
-        entry = entry.tb_next
-    return "".join(traceback_module.format_exception(type(error), error, entry))
+    """Python's own traceback of `error`, without the frames that are on the stack only because the run is watched."""
+    told = traceback_module.TracebackException.from_exception(error)
+    _strip(told, set())
+    return "".join(told.format())
+
+
+def _strip(told: traceback_module.TracebackException, seen: set[int]) -> None:
+    if id(told) in seen:
+        return
+    seen.add(id(told))
+    told.stack = traceback_module.StackSummary.from_list(_as_bare(told.stack))
+    for other in (told.__cause__, told.__context__, *(getattr(told, "exceptions", None) or ())):
+        if other is not None:
+            _strip(other, seen)
+
+
+def _as_bare(stack: traceback_module.StackSummary) -> list[traceback_module.FrameSummary]:
+    kept: list[traceback_module.FrameSummary] = []
+    for frame in stack:
+        if not _is_ours(frame.filename):
+            kept.append(frame)
+            continue
+        # A torch function written in Python is called a second time by whoever watches it: two frames more.
+        if kept and kept[-1].name == "handle_torch_function":
+            kept.pop()
+            if kept and "handle_torch_function" in (kept[-1].line or ""):
+                kept.pop()
+    return kept
 
 
 def _entries(entry: TracebackType | None) -> Iterator[tuple[CodeType, int, int]]:

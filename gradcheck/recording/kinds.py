@@ -44,15 +44,15 @@ _DUNDER_MUTATE = {
 # Results of these share storage with their first argument although torch does not call them views.
 _SHARES_STORAGE = {"data", "detach", "as_tensor", "asarray", "view_as", "requires_grad_", "contiguous"}
 
-_known: dict[Any, Kind] = {}
+known_kinds: dict[Any, Kind] = {}
 _shares: dict[Any, bool] = {}
 
 
 def kind_of(func: Callable[..., Any]) -> Kind:
     """The kind of `func`, from its name alone (`inplace=` and `out=` arguments are for the caller to see)."""
-    kind = _known.get(func)
+    kind = known_kinds.get(func)
     if kind is None:
-        kind = _known[func] = _classify(func)
+        kind = known_kinds[func] = _classify(func)
     return kind
 
 

@@ -63,16 +63,16 @@ class NameTracer:
         self._on_sleep = on_sleep
         self._on_error = on_error
         self._tables: dict[str, dict[int, tuple[Target, ...]]] = {}
-        self._frames: dict[int, _Watched] = {}
+        self.frames: dict[int, _Watched] = {}
         self._next_scope = 1
-        self._idle = 0
+        self.idle = 0
         self._previous: Any = None
         self._hook = self._global  # one object, made once
         self.awake = False
 
     def wake(self, frame: FrameType) -> None:
         """Start watching `frame` and the person's frames that called it; or, if awake, stay so."""
-        self._idle = 0
+        self.idle = 0
         if self.awake:
             return
         self.awake = True
@@ -81,7 +81,7 @@ class NameTracer:
         while caller is not None:
             code = caller.f_code
             if self._sources.is_user(code.co_filename) and code.co_name not in _COMPREHENSIONS:
-                watched = self._frames.get(id(caller))
+                watched = self.frames.get(id(caller))
                 if watched is None or watched.code is not code:
                     watched = self._watch(caller)
                     self._note_parameters(caller, watched)
@@ -116,7 +116,7 @@ class NameTracer:
 
     def flush(self, frame: FrameType) -> None:
         """Look at what the statement that `frame` is in, or has just left, has bound."""
-        watched = self._frames.get(id(frame))
+        watched = self.frames.get(id(frame))
         if watched is not None and watched.code is frame.f_code:
             targets = watched.targets.get(watched.line)
             if targets is not None:
@@ -126,7 +126,7 @@ class NameTracer:
         """The number of the activation that `frame` is; 0 if it is not watched."""
         while frame is not None and frame.f_code.co_name in _COMPREHENSIONS:
             frame = frame.f_back
-        watched = self._frames.get(id(frame))
+        watched = self.frames.get(id(frame))
         return watched.scope if watched is not None and frame and watched.code is frame.f_code else 0
 
     def _watch(self, frame: FrameType) -> _Watched:
@@ -135,7 +135,7 @@ class NameTracer:
         if table is None:
             unit = self._sources.unit(code.co_filename)
             table = self._tables[code.co_filename] = targets_by_line(unit.code) if unit else {}
-        watched = self._frames[id(frame)] = _Watched(code, frame.f_lineno, self._next_scope, table)
+        watched = self.frames[id(frame)] = _Watched(code, frame.f_lineno, self._next_scope, table)
         self._on_scope(self._next_scope, frame)
         self._next_scope += 1
         return watched
@@ -145,7 +145,7 @@ class NameTracer:
         if not self._sources.is_user(code.co_filename) or code.co_name in _COMPREHENSIONS:
             return None
         try:
-            watched = self._frames.get(id(frame))
+            watched = self.frames.get(id(frame))
             if watched is None or watched.code is not code or frame.f_lasti <= 0 or not _is_generator(code):
                 # Not a generator that goes on.
                 watched = self._watch(frame)
@@ -171,11 +171,11 @@ class NameTracer:
                     return None
             if event == "return":
                 if not _is_generator(watched.code):
-                    self._frames.pop(id(frame), None)
+                    self.frames.pop(id(frame), None)
                 return None
             watched.line = frame.f_lineno
-            self._idle += 1
-            if self._idle > _SLEEP_AFTER_LINES:
+            self.idle += 1
+            if self.idle > _SLEEP_AFTER_LINES:
                 self.sleep()
                 self._on_sleep()
                 return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import sys
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from types import CodeType, FrameType, ModuleType
 from typing import Any
@@ -19,17 +19,17 @@ from torch.overrides import TorchFunctionMode
 
 from gradcheck.program.source import SourceMap, SourceUnit
 from gradcheck.recording.gradient_names import Form, parse
-from gradcheck.recording.kinds import kind_of, shares_storage
+from gradcheck.recording.kinds import kind_of, known_kinds
 from gradcheck.recording.names import NameTracer
 from gradcheck.recording.namespace import tensors_of_namespace
 from gradcheck.recording.quiet import Quiet
+from gradcheck.recording.reach import Reach
 from gradcheck.recording.steps import StepWatcher
 from gradcheck.recording.tape import (
     CHANGE_BUFFERS,
     Binding,
     Kind,
     Mark,
-    Number,
     Op,
     PlainBinding,
     Recording,
@@ -37,6 +37,8 @@ from gradcheck.recording.tape import (
     Value,
 )
 from gradcheck.recording.ufuncs import NotATensorError, UfuncBridge, as_tensor
+from gradcheck.recording.values import Values, pairs
+from gradcheck.recording.warning_places import WarningPlaces
 
 _MAX_OPS = 400_000
 _FEW_NUMBERS = 64
@@ -47,7 +49,9 @@ class Recorder(TorchFunctionMode):
 
     def __init__(self, sources: SourceMap, at: tuple[int, ...] = (0,)) -> None:
         super().__init__()
-        self.recording = Recording(value_of=self._known_value)
+        self.recording = Recording()
+        self._values = Values(self.recording.ops)
+        self.recording.value_of = self._values.known_value
         self._sources = sources
         self._quiet = Quiet()
         self._tracer = NameTracer(
@@ -60,25 +64,24 @@ class Recorder(TorchFunctionMode):
             self._failed,
         )
         self._ufuncs = UfuncBridge(self._ufunc_called)
-        self._steps = StepWatcher(self, at)
-        self._known: dict[int, tuple[weakref.ref[torch.Tensor], Value]] = {}
-        self._leaves: dict[int | None, list[Value]] = {}  # by storage
-        self._of_autograd: list[tuple[weakref.ref[torch.Tensor], Value]] = []
+        self._warnings = WarningPlaces(self._user_frame, globals())
+        self._steps = StepWatcher(self, at, Reach(sources))
         self._last_bound: dict[tuple[int, str], Value] = {}
         self._last_plain: dict[tuple[int, str], object] = {}  # numbers, and identities of objects
         self._is_user_code: dict[CodeType, bool] = {}
-        self._escaped: dict[float, Value] = {}
         self._forgotten = False
         self.attention = False
         self.awake_since = 0  # ops on the tape when loops were last told to report their iterations
         self._on = False
         self._entered = False
         self.paused = False
+        self.ended_early = False
 
     # -- Observer ------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         self._ufuncs.install()
+        self._warnings.install()
         gc.freeze()  # the tape grows: without this, each full collection walks all of torch's modules as well
         self._on = True
         self._entered = True
@@ -88,17 +91,19 @@ class Recorder(TorchFunctionMode):
         self._on = False
         self._tracer.sleep()
         self._ufuncs.remove()
+        self._warnings.remove()
         gc.unfreeze()
         if self._entered:
             self._entered = False
             self.__exit__(None, None, None)  # type: ignore[no-untyped-call]
 
     def unit_started(self, unit: SourceUnit) -> None:
+        self._steps.unit_started(unit)
         self.recording.marks.append(Mark(len(self.recording.ops), "unit", unit.cell or 0))
 
     def unit_finished(self, unit: SourceUnit, namespace: dict[str, object]) -> None:
         try:
-            if not self.paused:
+            if not self.paused and not self.ended_early:
                 self.name_namespace(namespace)
             self._steps.unit_finished()
         except Exception as error:
@@ -109,7 +114,7 @@ class Recorder(TorchFunctionMode):
         try:
             with self._quiet:
                 self._steps.iteration_started(loop, activation, index, frame)
-                if self._forgotten:
+                if self._forgotten and not self.paused and not self.ended_early:
                     self._meet(frame)
         except Exception as error:
             self._failed(error)
@@ -121,7 +126,7 @@ class Recorder(TorchFunctionMode):
         try:
             with self._quiet:
                 left = self._steps.iteration_finished(loop, activation, index, frame)
-                if self._forgotten and not self.paused:
+                if self._forgotten and not self.paused and not self.ended_early:
                     self._meet(frame)
                 return left
         except Exception as error:
@@ -137,6 +142,11 @@ class Recorder(TorchFunctionMode):
         self.paused = True
         self._tracer.sleep()
 
+    def rest(self, attention: bool) -> None:
+        """Record nothing any more. `attention`: loops around are still to be told, so that they are left."""
+        self.pause()
+        self.attention = attention
+
     def resume(self) -> None:
         """Record again, as if the program began here: whatever exists now is a leaf of what follows."""
         self.paused = False
@@ -144,17 +154,24 @@ class Recorder(TorchFunctionMode):
 
     def forget(self) -> None:
         self._forgotten = True
-        self._known.clear()
+        self._values.forget()
         self._last_bound.clear()
         self._last_plain.clear()
-        self._escaped.clear()
 
     def _meet(self, frame: FrameType) -> None:
         """What exists when recording begins again was there before the step, wherever in it it is first used."""
         self._forgotten = False
         for _, tensor, _ in tensors_of_namespace({**frame.f_globals, **frame.f_locals}):
-            if self._known_value(tensor) is None:
-                self._new_value(tensor, None)
+            if self._values.known_value(tensor) is None:
+                self._values.new_value(tensor, None)
+
+    def loop_began(self) -> None:
+        """A loop begins that is in no other."""
+        self._values.entries.loop_began()
+
+    def settle(self, start: int) -> None:
+        """The ops before `start` were only to get ready for the step that began there."""
+        self._values.entries.settle(start, self._values.keep_leaf)
 
     def flush_names(self, frame: FrameType) -> None:
         self._tracer.flush(frame)
@@ -163,7 +180,7 @@ class Recorder(TorchFunctionMode):
         """Give names to the tensors that no traced statement has named."""
         with self._quiet:
             for name, tensor, owner in tensors_of_namespace(namespace):
-                value = self._known_value(tensor)
+                value = self._values.known_value(tensor)
                 if value is not None and (0, name) not in self._last_bound:
                     self._last_bound[0, name] = value
                     self.recording.bindings.append(
@@ -183,45 +200,70 @@ class Recorder(TorchFunctionMode):
             kwargs = {}
         if self._quiet.level or not self._on:
             return func(*args, **kwargs)
+        if self.paused:
+            return self._unrecorded(func, args, kwargs)
         op = frame = None
-        self._tracer.hold()
+        tracer = self._tracer
+        tracer.hold()
         try:
             try:
-                kind = kind_of(func)
+                kind = known_kinds.get(func) or kind_of(func)
                 if kind is not Kind.IGNORE:
-                    if self.paused:
-                        if kind in _CHANGES:
-                            self._keep_before_change(kind, args, kwargs)
-                    else:
-                        frame = self._user_frame(sys._getframe(1))
-                        if frame is not None:
-                            op = self._before(func, kind, args, kwargs, frame)
+                    frame = self._user_frame(sys._getframe(1))
+                    if frame is not None:
+                        op = self._before(func, kind, args, kwargs, frame)
             except Exception as error:
                 op = None
                 self._failed(error)
             if op is not None and op.kind is Kind.BACKWARD:
-                self._tracer.go_on()  # it calls functions of the person's
+                tracer.go_on()  # it calls functions of the person's
             result = func(*args, **kwargs)  # the person's call: its errors are the person's
             if op is not None and frame is not None:
                 try:
                     self._after(op, result)
-                    self._wake(frame)
-                    op.scope = self._tracer.scope_of(frame)
+                    if self.attention and tracer.awake:
+                        tracer.idle = 0
+                    else:
+                        self._wake(frame)
+                    watched = tracer.frames.get(id(frame))
+                    # The usual case of `scope_of`, in place: a call by a frame that is watched.
+                    if watched is not None and watched.code is frame.f_code:
+                        op.scope = watched.scope
+                    else:
+                        op.scope = tracer.scope_of(frame)
                 except Exception as error:
                     self._failed(error)
         finally:
-            self._tracer.go_on()
+            tracer.go_on()
         return result
+
+    def _unrecorded(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A call while nothing is recorded: only what is on the tape already must not change with it."""
+        try:
+            kind = known_kinds.get(func) or kind_of(func)
+            if kind in CHANGES:
+                self._values.keep_before_change(kind, args, kwargs)
+        except Exception as error:
+            self._failed(error)
+        return func(*args, **kwargs)
 
     def _failed(self, error: Exception) -> None:
         """A fault of ours must never reach the person's program: it runs on, unrecorded."""
+        if not self.ended_early:
+            self._end_early(
+                f"recording ended early, after {len(self.recording.ops):,} tensor operations, by an error inside "
+                f"gradcheck: {type(error).__name__}: {error}"
+            )
+        else:
+            self.attention = False  # not even loops can be followed
+
+    def _end_early(self, note: str) -> None:
+        """What is on the tape counts. Training loops must still be left, or the program runs for hours."""
         self._on = False
-        self.attention = False
+        self.ended_early = True
+        self.attention = True
         self._tracer.sleep()
-        self.recording.notes.append(
-            f"recording ended early, after {len(self.recording.ops):,} tensor operations, by an error inside "
-            f"gradcheck: {type(error).__name__}: {error}"
-        )
+        self.recording.notes.append(note)
 
     def _user_frame(self, frame: FrameType | None) -> FrameType | None:
         is_user = self._is_user_code
@@ -257,7 +299,7 @@ class Recorder(TorchFunctionMode):
         op = Op(len(self.recording.ops), func, kind, None, None, frame.f_code, frame.f_lasti)
         if kind is Kind.CREATE and args and _holds_data(args[0]):
             return op  # without args: its result is a leaf
-        encode, known = self._encode, self._known
+        encode, known = self._values.encode, self._values.known
         encoded = []
         for argument in args:
             entry = known.get(id(argument))
@@ -270,14 +312,14 @@ class Recorder(TorchFunctionMode):
         if kwargs:
             op.kwargs = {name: encode(a) for name, a in kwargs.items()}
         if kind is not Kind.PURE:
-            if kind in _CHANGES:
-                self._keep_before_change(kind, args, kwargs)
+            if kind in CHANGES:
+                self._values.keep_before_change(kind, args, kwargs)
             elif kind is Kind.DROPOUT:
                 op.extra = torch.get_rng_state()
             elif kind is Kind.BACKWARD:
-                self._keep_before_backward()
+                self._values.keep_before_backward()
         elif func in CHANGE_BUFFERS:
-            self._keep_before_change(kind, args[1:3], kwargs)
+            self._values.keep_before_change(kind, args[1:3], kwargs)
         op.grad_enabled = torch.is_grad_enabled()
         return op
 
@@ -285,22 +327,22 @@ class Recorder(TorchFunctionMode):
         kind = op.kind
         if op.args is None:
             if isinstance(result, torch.Tensor):
-                self._keep_leaf(self._new_value(result, None), result)
+                self._values.keep_leaf(self._values.new_value(result, None), result)
         elif kind is Kind.ESCAPE:
             self.recording.ops.append(op)
             if type(result) is float and not result.is_integer():
-                self._escaped[result] = op.args[0]
+                self._values.escaped[result] = op.args[0]
         else:
             self._write(op, result)
 
     def _write(self, op: Op, result: Any) -> None:
-        out = op.out = self._encode_result(op, result)
+        out = op.out = self._values.encode_result(op, result)
         kind = op.kind
         if kind is not Kind.PURE:
             if kind is Kind.RANDOM:
-                for value, tensor in _pairs(out, result):
+                for value, tensor in pairs(out, result):
                     if value.producer is op:
-                        self._keep_leaf(value, tensor)
+                        self._values.keep_leaf(value, tensor)
             elif kind is Kind.RANDOM_MUTATE:
                 if isinstance(result, torch.Tensor):
                     op.extra = result.detach().clone()
@@ -309,8 +351,8 @@ class Recorder(TorchFunctionMode):
                     return
                 if out.producer is op:
                     out.autograd_of = op.args[0]
-                    self._keep_leaf(out, result)
-                    self._of_autograd.append((weakref.ref(result), out))
+                    self._values.keep_leaf(out, result)
+                    self._values.of_autograd.append((weakref.ref(result), out))
             elif out is None and kind is Kind.CREATE:
                 return
         elif out is None:
@@ -318,9 +360,7 @@ class Recorder(TorchFunctionMode):
         ops = self.recording.ops
         ops.append(op)
         if len(ops) >= _MAX_OPS:
-            self._on = False
-            self._tracer.sleep()
-            self.recording.notes.append(f"recording ended after {_MAX_OPS:,} tensor operations")
+            self._end_early(f"recording ended after {_MAX_OPS:,} tensor operations")
 
     def _ufunc_called(self, function: Callable[..., Any], inputs: tuple[Any, ...], result: Any) -> None:
         if self._quiet.level or self.paused or not self._on:
@@ -332,7 +372,7 @@ class Recorder(TorchFunctionMode):
             op = Op(len(self.recording.ops), function, Kind.PURE, None, None, frame.f_code, frame.f_lasti)
             with self._quiet:
                 tensors = tuple([as_tensor(x) for x in inputs])
-                op.args = tuple([self._encode(x) for x in tensors])
+                op.args = tuple([self._values.encode(x) for x in tensors])
                 self._write(op, result)
             self._wake(frame)
             op.scope = self._tracer.scope_of(frame)
@@ -344,108 +384,13 @@ class Recorder(TorchFunctionMode):
     def _wake(self, frame: FrameType) -> None:
         if not self.attention:
             self.awake_since = max(0, len(self.recording.ops) - 1)
-            self.attention = self._on
+            self.attention = self._on or self.ended_early
         if self._on:
             self._tracer.wake(frame)
 
     def _slept(self) -> None:
         """Many lines without an op: loops may run at their own speed again."""
         self.attention = False
-
-    # -- values ----------------------------------------------------------------------------------------------
-
-    def _encode(self, thing: Any) -> Any:
-        kind = type(thing)
-        if kind is torch.Tensor or isinstance(thing, torch.Tensor):
-            return self._value_of(thing)
-        if kind is int:
-            return thing
-        if kind is float:
-            source = self._escaped.get(thing)
-            return thing if source is None else Number(thing, source)
-        if kind is tuple or kind is list:
-            encode = self._encode
-            return kind([encode(x) for x in thing])
-        if kind is dict:
-            return {key: self._encode(x) for key, x in thing.items()}
-        if kind is slice:
-            return slice(self._encode(thing.start), self._encode(thing.stop), self._encode(thing.step))
-        if isinstance(thing, (tuple, list)) and not isinstance(thing, torch.Size):
-            return tuple([self._encode(x) for x in thing])
-        return thing
-
-    def _encode_result(self, op: Op, result: Any) -> Any:
-        if isinstance(result, torch.Tensor):
-            entry = self._known.get(id(result))
-            return entry[1] if entry is not None and entry[0]() is result else self._new_value(result, op)
-        if isinstance(result, (tuple, list)):
-            return tuple([self._encode_result(op, x) for x in result])
-        return None
-
-    def _known_value(self, tensor: torch.Tensor) -> Value | None:
-        entry = self._known.get(id(tensor))
-        return entry[1] if entry is not None and entry[0]() is tensor else None
-
-    def _new_value(self, tensor: torch.Tensor, op: Op | None) -> Value:
-        value = Value(op, len(self.recording.ops), tensor.shape)
-        value.requires_grad = tensor.requires_grad
-        if op is not None and op.args and (tensor._is_view() or shares_storage(op.func)):
-            first = op.args[0]
-            if isinstance(first, Value):
-                value.root = first.root
-        self._known[id(tensor)] = (weakref.ref(tensor), value)
-        return value
-
-    def _value_of(self, tensor: torch.Tensor) -> Value:
-        """The value of an argument. One that no recorded op made is a leaf; it is kept as it is now."""
-        entry = self._known.get(id(tensor))
-        if entry is not None and entry[0]() is tensor:
-            value = entry[1]
-            if value.producer is None and value.data is None:
-                self._keep_leaf(value, tensor)
-            return value
-        value = self._new_value(tensor, None)
-        self._keep_leaf(value, tensor)
-        return value
-
-    def _keep_leaf(self, value: Value, tensor: torch.Tensor) -> None:
-        """Keep the tensor as it is now: an alias, which is copied just before the storage is changed in place."""
-        value.data = tensor.detach()
-        key = _storage(tensor)
-        if key is None:
-            return
-        kept = self._leaves.get(key)
-        # Leaves that were given up hold no storage any more, and its address may have been used again.
-        if kept is None or (kept[0].data is None and kept[-1].data is None):
-            self._leaves[key] = [value]
-            return
-        if value.producer is None:
-            value.root = kept[0].root
-        kept.append(value)
-
-    def _keep_before_change(self, kind: Kind, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Before tensors are changed in place, copy the leaves that share their storage."""
-        if kind is Kind.DATA_WRITE:
-            return  # lets go of the storage, and does not change it
-        changed: Any = kwargs.get("out") if kwargs else None
-        if changed is None:
-            changed = args if kind is Kind.PURE else args[0] if args else next(iter(kwargs.values()), None)
-        for tensor in _tensors_in(changed):
-            leaves = self._leaves.pop(_storage(tensor), None)
-            for leaf in leaves or ():
-                if leaf.data is not None:
-                    leaf.data = leaf.data.clone()
-
-    def _keep_before_backward(self) -> None:
-        """Autograd adds to the gradients that are there already: what was read of them is another value."""
-        for reference, value in self._of_autograd:
-            tensor = reference()
-            if value.data is not None:
-                value.data = value.data.clone()
-            if tensor is not None and self._known_value(tensor) is value:
-                del self._known[id(tensor)]
-                self._leaves.pop(_storage(tensor), None)
-        self._of_autograd.clear()
 
     # -- names -----------------------------------------------------------------------------------------------
 
@@ -465,14 +410,15 @@ class Recorder(TorchFunctionMode):
         if tensor is None:
             recording.nones.append((name, code, line, len(recording.ops)))
             return
-        entry = self._known.get(id(tensor))
-        value = entry[1] if entry is not None and entry[0]() is tensor else self._new_value(tensor, None)
+        values = self._values
+        entry = values.known.get(id(tensor))
+        value = entry[1] if entry is not None and entry[0]() is tensor else values.new_value(tensor, None)
         key = (scope, name)
         if self._last_bound.get(key) is not value:
             self._last_bound[key] = value
             if not alias and parse(name).form is not Form.NONE:
                 recording.gradient_named.add(value)
-            entry = self._known.get(owner)
+            entry = values.known.get(owner)
             of = entry[1] if entry is not None and entry[0]() is not None else None
             recording.bindings.append(
                 Binding(name, value, len(recording.ops), scope, code, line, alias, owner, of)
@@ -515,24 +461,7 @@ class Recorder(TorchFunctionMode):
 _NOTHING = object()
 _MOST_ATTRIBUTES = 100
 _KEPT = (int, float, complex, str, bytes, torch.Size, torch.dtype, torch.device, slice, range, np.generic)
-_CHANGES = frozenset({Kind.MUTATE, Kind.RANDOM_MUTATE, Kind.DATA_WRITE})
-
-
-def _storage(tensor: torch.Tensor) -> int | None:
-    """What tells storages apart as long as something holds them; None for a tensor without one (sparse)."""
-    try:
-        key: int = tensor.untyped_storage()._cdata
-    except (RuntimeError, NotImplementedError):
-        return None
-    return key
-
-
-def _tensors_in(thing: Any) -> Iterator[torch.Tensor]:
-    if isinstance(thing, torch.Tensor):
-        yield thing
-    elif isinstance(thing, (tuple, list)):
-        for item in thing:
-            yield from _tensors_in(item)
+CHANGES = frozenset({Kind.MUTATE, Kind.RANDOM_MUTATE, Kind.DATA_WRITE})
 
 
 def _dropout_draws(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
@@ -557,11 +486,3 @@ def _holds_data(thing: Any) -> bool:
         if isinstance(item, (list, tuple)) and any(isinstance(x, torch.Tensor) for x in item):
             return False
     return False
-
-
-def _pairs(values: Any, tensors: Any) -> list[tuple[Value, torch.Tensor]]:
-    if isinstance(values, Value) and isinstance(tensors, torch.Tensor):
-        return [(values, tensors)]
-    if isinstance(values, tuple) and isinstance(tensors, (tuple, list)):
-        return [pair for v, t in zip(values, tensors, strict=True) for pair in _pairs(v, t)]
-    return []

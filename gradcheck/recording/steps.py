@@ -1,7 +1,8 @@
-"""Follows the person's loops: which of them train, which iterations to record, when to leave.
+"""Follows the person's loops: which of them train, which iterations to record, when to leave, when to stop.
 
 A loop trains if an iteration of it holds a parameter update. It is left, as if its iterator were exhausted, once
-the iterations asked for are on the tape, and so are the loops around it.
+the iterations asked for are on the tape, and so are the loops around it. Recording ends there, if nothing that follows
+can compute gradients.
 """
 
 from __future__ import annotations
@@ -10,21 +11,30 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Protocol
 
-from gradcheck.recording.tape import Mark, PlainBinding, Recording
-from gradcheck.recording.updates import find_updates
+from gradcheck.program.source import SourceUnit
+from gradcheck.recording.gradient_names import Form, is_loss_name, parse
+from gradcheck.recording.reach import Reach
+from gradcheck.recording.tape import Kind, Mark, PlainBinding, Recording
+from gradcheck.recording.updates import UpdateFinder
 
 # A loop that has run this often without a training step is building data; its ops are not worth the memory.
 _THIN_AFTER_ITERATIONS = 5_000
+_THIN_AFTER_OPS = 100_000
 _MAX_ACTIVATIONS = 12  # of one training loop that are each recorded anew
+_UNSEEN_ITERATIONS = 100  # of a loop that may train, after recording has ended early
 
 
 class Tape(Protocol):
     recording: Recording
     paused: bool
+    ended_early: bool
     awake_since: int
 
     def pause(self) -> None: ...
+    def rest(self, attention: bool) -> None: ...
     def resume(self) -> None: ...
+    def loop_began(self) -> None: ...
+    def settle(self, start: int) -> None: ...
     def flush_names(self, frame: FrameType) -> None: ...
     def name_namespace(self, namespace: dict[str, object]) -> None: ...
 
@@ -41,8 +51,9 @@ class _Activation:
 
 
 class StepWatcher:
-    def __init__(self, tape: Tape, at: tuple[int, ...]) -> None:
+    def __init__(self, tape: Tape, at: tuple[int, ...], reach: Reach) -> None:
         self._tape = tape
+        self._reach = reach
         self._at = tuple(sorted(set(at))) or (0,)
         self._activations: dict[int, _Activation] = {}
         self._iterations: dict[int, int] = {}  # iterations begun, per loop statement
@@ -50,9 +61,21 @@ class StepWatcher:
         self._outstanding: dict[int, list[int]] = {}  # per training loop, the iterations still to record
         self._completed: dict[int, int] = {}
         self._steps = 0  # recorded steps so far
+        self._step_ends: list[int] = []  # their places on the tape
         self._paused_by: int | None = None
+        self._resting = False  # all that was wanted is on the tape
+        self._unseen = _UnseenLoops(reach)
+
+    def unit_started(self, unit: SourceUnit) -> None:
+        if self._resting and unit.cell is None:
+            # A function that is run after its module: what it does was no part of the rest of the module.
+            self._resting = False
+            self._tape.resume()
 
     def iteration_started(self, loop: int, activation: int, index: int, frame: FrameType) -> None:
+        if self._tape.ended_early:
+            self._unseen.started(activation)
+            return
         number = self._iterations[loop] = self._iterations.get(loop, -1) + 1
         if self._tape.paused and self._paused_by == loop and number in self._outstanding[loop]:
             self._tape.resume()
@@ -62,6 +85,8 @@ class StepWatcher:
             record = self._activations[activation] = _Activation(
                 loop, len(recording.ops), len(recording.bindings)
             )
+            if not self._tape.paused and not self._reach.inside_loop(frame):
+                self._tape.loop_began()
         record.start = len(recording.ops)
         record.start_binding = len(recording.bindings)
         record.steps_before = self._steps
@@ -69,7 +94,9 @@ class StepWatcher:
             recording.marks.append(Mark(record.start, "step", number, loop))
 
     def iteration_finished(self, loop: int, activation: int, index: int, frame: FrameType) -> bool:
-        if self._tape.paused:
+        if self._tape.ended_early:
+            return self._unseen.finished(loop, activation, frame)
+        if self._tape.paused and not self._resting:
             return False
         record = self._activations.get(activation)
         if record is None:
@@ -78,6 +105,12 @@ class StepWatcher:
             since = self._tape.awake_since
             record = self._activations[activation] = _Activation(loop, since, 0, since, 0)
             record.first_binding = record.start_binding = len(self._tape.recording.bindings)
+            record.steps_before = sum(end <= since for end in self._step_ends)
+        if self._resting:
+            left = self._steps > record.steps_before
+            if left:
+                self._tape.rest(attention=self._reach.inside_loop(frame))
+            return left
         self._tape.flush_names(frame)
         ops = self._tape.recording.ops
         if self._steps > record.steps_before:
@@ -85,7 +118,7 @@ class StepWatcher:
             return not any(self._outstanding.values())
         if len(ops) == record.start:
             return False
-        if not find_updates(self._tape.recording, record.start):
+        if not UpdateFinder(self._tape.recording, record.start).between(record.start):
             self._thin(record, index)
             return False
         return self._step_finished(loop, record, frame)
@@ -93,7 +126,7 @@ class StepWatcher:
     def unit_finished(self) -> None:
         """What was still to be recorded did not come; what follows is recorded again."""
         self._activations.clear()
-        if self._tape.paused:
+        if self._tape.paused and not self._resting:
             self._tape.resume()
         for loop, numbers in self._outstanding.items():
             if numbers:
@@ -108,6 +141,8 @@ class StepWatcher:
         number = self._iterations[loop]
         if loop not in self._trains or not self._outstanding[loop]:
             if loop not in self._trains:
+                if self._only_made_ready(record):
+                    self._tape.settle(record.start)
                 recording.marks.append(Mark(record.start, "step", number, loop))
             else:
                 self._completed[loop] = self._completed.get(loop, 0) + 1
@@ -122,6 +157,7 @@ class StepWatcher:
         if number in outstanding:
             outstanding.remove(number)
             self._steps += 1
+            self._step_ends.append(len(recording.ops))
         else:
             self._drop(record.start, record.start_binding)
         if outstanding and outstanding[0] > number + 1:
@@ -129,10 +165,25 @@ class StepWatcher:
             self._tape.pause()
         elif outstanding:
             self._tape.resume()
+        elif not any(self._outstanding.values()) and not self._reach.gradients_after(frame):
+            self._resting = True
+            self._tape.rest(attention=self._reach.inside_loop(frame))
         return not outstanding
 
+    def _only_made_ready(self, record: _Activation) -> bool:
+        """Whether nothing before this step can be a backward pass of its own."""
+        recording = self._tape.recording
+        return not (
+            any(op.kind in (Kind.BACKWARD, Kind.GRAD_WRITE) for op in recording.ops[: record.start])
+            or any(
+                parse(b.name).form is not Form.NONE or is_loss_name(b.name)
+                for b in recording.bindings[: record.start_binding]
+            )
+        )
+
     def _thin(self, record: _Activation, index: int) -> None:
-        if index < _THIN_AFTER_ITERATIONS:
+        many = len(self._tape.recording.ops) - record.first_op >= _THIN_AFTER_OPS
+        if index < _THIN_AFTER_ITERATIONS and not many and not record.thinning:
             return
         if not record.thinning:
             record.thinning = True
@@ -152,6 +203,32 @@ class StepWatcher:
         del recording.bindings[first_binding:]
         recording.marks[:] = [m for m in recording.marks if m.when <= first_op]
         _forget_but_the_last(recording.plain, first_op)
+
+
+class _UnseenLoops:
+    """Leaves training loops after recording has ended early: told from their source, and only after so many
+    iterations that no loop over layers or parameters is cut short."""
+
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
+        self._iterations: dict[int, int] = {}  # per loop statement
+        self._may_train: dict[int, bool] = {}
+        self._left = 0  # loops so far
+        self._left_before: dict[int, int] = {}  # when the iteration of an activation began
+
+    def started(self, activation: int) -> None:
+        self._left_before[activation] = self._left
+
+    def finished(self, loop: int, activation: int, frame: FrameType) -> bool:
+        if self._left > self._left_before.get(activation, 0):
+            return True
+        count = self._iterations[loop] = self._iterations.get(loop, 0) + 1
+        if count < _UNSEEN_ITERATIONS:
+            return False
+        if loop not in self._may_train:
+            self._may_train[loop] = self._reach.gradients_in_loop(frame)
+        self._left += self._may_train[loop]
+        return self._may_train[loop]
 
 
 def _forget_but_the_last(plain: list[PlainBinding], first_op: int) -> None:

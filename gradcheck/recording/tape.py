@@ -41,18 +41,26 @@ class Kind(Enum):
 class Value:
     """One tensor object. `root` is the value whose storage it shares (itself if none).
 
-    `data` is set for a leaf: a tensor whose making was not recorded, or that came from a random draw; it is
-    the tensor as it was when the recording first met it. `birth` is the number of ops on the tape at that time.
+    `data` is set for a leaf: a tensor whose making was not recorded, that came from a random draw, or that a training
+    step starts from; it is the tensor as it was when the recording first met it, or when that step began. `birth` is
+    the number of ops on the tape when the value was first met.
     """
 
-    __slots__ = ("autograd_of", "birth", "data", "producer", "requires_grad", "root", "shape")
+    __slots__ = ("autograd_of", "birth", "data", "producer", "reference", "requires_grad", "root", "shape")
 
-    def __init__(self, producer: Op | None, birth: int, shape: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        producer: Op | None,
+        birth: int,
+        shape: tuple[int, ...],
+        reference: weakref.ref[torch.Tensor] | None = None,
+    ) -> None:
         self.producer = producer
         self.birth = birth
         self.shape = shape
         self.root: Value = self
         self.data: torch.Tensor | None = None
+        self.reference = reference  # the tensor, as long as the program holds it
         self.requires_grad = False
         self.autograd_of: Value | None = None  # set if autograd put it into that value's .grad
 
@@ -111,6 +119,10 @@ class Op:
         self.scope = 0  # which activation of which frame made the call
         self.grad_enabled = True
 
+    def empty(self) -> None:
+        """Forget what it was called with and what it made: it keeps its place on the tape, and is nobody's reason."""
+        self.args, self.kwargs, self.out, self.extra = (), None, None, None
+
     @property
     def name(self) -> str:
         return function_name(self.func)
@@ -129,6 +141,8 @@ class Op:
     @property
     def mutated(self) -> list[Value]:
         """The values this call changes in place."""
+        if not self.args and not self.kwargs:
+            return []
         if self.kind is Kind.DATA_WRITE:
             return list(values_in(self.args[0]))
         if self.kind in (Kind.MUTATE, Kind.RANDOM_MUTATE):
@@ -139,6 +153,11 @@ class Op:
         if self.func in CHANGE_BUFFERS:
             return list(values_in(self.args[1:3]))
         return []
+
+
+def existed_before(value: Value, moment: int) -> bool:
+    """Whether a value was there before op `moment`."""
+    return value.birth <= moment if value.producer is None else value.producer.index < moment
 
 
 @dataclass(slots=True, eq=False)

@@ -51,7 +51,7 @@ def targets_by_line(text: str) -> dict[int, tuple[Target, ...]]:
         return {}
     found: dict[int, list[Target]] = {}
     for node in ast.walk(tree):
-        targets = tuple(_targets_of(node))
+        targets = tuple(targets_of(node))
         if not targets:
             continue
         first, last = node.lineno, node.end_lineno or node.lineno  # type: ignore[attr-defined]
@@ -62,7 +62,7 @@ def targets_by_line(text: str) -> dict[int, tuple[Target, ...]]:
     return {line: tuple(targets) for line, targets in found.items()}
 
 
-def _targets_of(node: ast.AST) -> Iterator[Target]:
+def targets_of(node: ast.AST) -> Iterator[Target]:
     if isinstance(node, ast.Assign):
         for target in node.targets:
             yield from _flatten(target)

@@ -7,7 +7,7 @@ replaced on the way: the graph is cut there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 
@@ -30,10 +30,11 @@ class ForwardGraph:
         patches: Mapping[int, Patch] | None = None,
     ) -> None:
         self.loss = loss
+        mutated = roots_mutated(ops)
         self._replay = Replay(
             dtype,
             overrides=overrides,
-            mutated=roots_mutated(ops),
+            mutated=mutated,
             differentiate=True,
             start_from=start_from,
             patches=patches,
@@ -50,11 +51,21 @@ class ForwardGraph:
         seen: set[int] = set()
         for value, tensor in self._replay.env.items():
             if tensor.requires_grad and id(tensor) not in seen:
-                if value not in made and not tensor.is_leaf and value.root not in roots_mutated(ops):
+                if value not in made and not tensor.is_leaf and value.root not in mutated:
                     continue
                 seen.add(id(tensor))
                 self.values.append(value)
         self._truth: dict[Value, torch.Tensor] | None = None
+
+    def computed(self) -> Iterable[tuple[Value, torch.Tensor]]:
+        """Every value of the forward pass, with its tensor."""
+        return self._replay.env.items()
+
+    def release(self) -> None:
+        """Keep the true gradients, and let go of the graph that they came from."""
+        self._truth = self.truth
+        self.loss_tensor = self.loss_tensor.detach()
+        self._replay.env.clear()
 
     def tensor(self, value: Value) -> torch.Tensor:
         return self._replay.tensor(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
+from types import CodeType
 
 from gradcheck.recording.gradient_names import Form, is_loss_name, name_affinity, parse
 from gradcheck.recording.tape import Binding, Kind, Op, Recording, Value
@@ -16,6 +17,9 @@ class NameIndex:
         self._by_value: dict[Value, list[Binding]] = defaultdict(list)
         for binding in recording.bindings:
             self._by_value[binding.value].append(binding)
+        self._statement_names: dict[
+            tuple[CodeType, int], str | None
+        ] = {}  # by instruction: loops repeat them
         self._escaped_as: dict[Value, str] = {}
         for op in recording.ops:
             if op.kind is Kind.ESCAPE and op.inputs:
@@ -67,6 +71,12 @@ class NameIndex:
 
     def statement_name(self, op: Op) -> str | None:
         """The name that the statement around an op assigns to."""
+        key = op.code, op.lasti
+        if key not in self._statement_names:
+            self._statement_names[key] = self._statement_name(op)
+        return self._statement_names[key]
+
+    def _statement_name(self, op: Op) -> str | None:
         statement = self._places.statement(op)
         if isinstance(statement, ast.Assign):
             return ast.unparse(statement.targets[0])

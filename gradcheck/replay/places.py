@@ -25,7 +25,8 @@ class Places:
         self._all: dict[str, list[ast.stmt]] = {}
 
     def span(self, code: CodeType, lasti: int) -> tuple[int, int, int, int]:
-        """(line, end line, column, end column) of the expression an instruction belongs to; columns from 0."""
+        """(line, end line, column, end column) of the expression an instruction belongs to; columns
+        from 0, in bytes of UTF-8 as Python counts them."""
         positions = _positions(code)
         index = lasti // 2
         line, end_line, column, end_column = positions[index] if 0 <= index < len(positions) else (None,) * 4
@@ -44,16 +45,15 @@ class Places:
 
     def location(self, op: Op) -> Location:
         line, end_line, column, end_column = self.span(op.code, op.lasti)
-        return self._sources.location(
-            op.code.co_filename, line, end_line, *self._characters(op, line, end_line, column, end_column)
-        )
+        return self._sources.location(op.code.co_filename, line, end_line, column, end_column)
 
     def line_location(self, code: CodeType, line: int) -> Location:
         """The whole of one line, without its indentation."""
         unit = self._sources.unit(code.co_filename)
         text = unit.line_text(line) if unit else ""
+        indentation = text[: len(text) - len(text.lstrip())]
         return self._sources.location(
-            code.co_filename, line, line, len(text) - len(text.lstrip()), len(text.rstrip())
+            code.co_filename, line, line, len(indentation.encode()), len(text.rstrip().encode())
         )
 
     def text(self, op: Op) -> str:
@@ -72,15 +72,6 @@ class Places:
                 [lines[0][column:], *[part.strip() for part in lines[1:-1]], lines[-1][:end_column].strip()]
             )
         return found.decode(errors="replace").strip() or op.name
-
-    def _characters(self, op: Op, line: int, end_line: int, column: int, end_column: int) -> tuple[int, int]:
-        """Python counts columns in UTF-8 bytes; people count characters."""
-        unit = self._sources.unit(op.code.co_filename)
-        if unit is None:
-            return column, end_column
-        start = len(unit.line_text(line).encode()[:column].decode(errors="replace"))
-        end = len(unit.line_text(end_line).encode()[:end_column].decode(errors="replace"))
-        return start, end
 
     def statements(self, filename: str) -> list[ast.stmt]:
         """All statements of a file or cell, in no particular order."""

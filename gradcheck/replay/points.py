@@ -28,6 +28,8 @@ class Point:
         measure_noise: bool = True,
     ) -> None:
         self._base = judge
+        self._patches = patches or {}
+        self._judging: Judge | None = None
         self.overrides = overrides
         self.coarse: PassRun | None
         self._outcomes: dict[int, tuple[bool, float, bool]] = {}
@@ -40,14 +42,28 @@ class Point:
         except ReplayError:
             return
         self.usable = bool(torch.isfinite(self.run.graph.loss_tensor).all())
-        self.judging = Judge(judge.plan, judge.ops, self.run, self.coarse, judge.partners, judge.opaque)
-        self.judging.rewire(patches or {})
-        self._follow()
+        if self.usable:
+            self._follow()
+
+    @property
+    def judging(self) -> Judge:
+        """What each line should give here."""
+        if self._judging is None:
+            self._follow()
+        assert self._judging is not None
+        return self._judging
+
+    def release(self) -> None:
+        """Let go of all tensors but the overrides: whoever asks for one has everything computed again."""
+        self._judging = None
+        self.run.release()
+        self.coarse.release()
 
     def _follow(self) -> None:
         """Walk the tape again with the pairs fixed, and collect what each line should give here."""
-        if not self.usable:
-            return
+        base = self._base
+        self._judging = Judge(base.plan, base.ops, self.run, self.coarse, base.partners, base.opaque)
+        self._judging.rewire(self._patches)
         pairs: dict[int, Judged] = {id(j.version): j for j in self._base.judged}
         by_op: dict[int, list[Judged]] = {}
         for judged in pairs.values():

@@ -12,9 +12,10 @@ from gradcheck.recording.gradient_names import Form, parse
 from gradcheck.recording.tape import Op, Recording
 from gradcheck.replay.engine import ReplayError
 from gradcheck.replay.evidence import Partners
+from gradcheck.replay.find_passes import find_passes
 from gradcheck.replay.judge import Judge, Judged
 from gradcheck.replay.names import NameIndex
-from gradcheck.replay.passes import PassPlan, find_passes
+from gradcheck.replay.passes import PassPlan
 from gradcheck.replay.places import Places
 from gradcheck.replay.points import Point
 from gradcheck.replay.probes import PROBES, has_frozen_numbers, jittered, probe_roots
@@ -96,7 +97,7 @@ def _judge_pass(
 ) -> JudgedPass:
     location = places.location(plan.loss_op)
     result = PassResult(index, plan.loss_name, None, location, iteration=plan.iteration, cell=location.cell)
-    prepared = PassOps(recording.ops, plan)
+    prepared = PassOps(plan)
     try:
         run = PassRun(prepared, torch.float64)
     except ReplayError as error:
@@ -148,6 +149,7 @@ def _probe(ops: list[Op], plan: PassPlan, prepared: PassOps, judge: Judge, place
                 seen_wrong.setdefault(id(judged), []).append(outcome[1])
             elif outcome is not None and outcome[2]:
                 seen_right.add(id(judged))
+        point.release()
     if not used:
         return []
     for judged in doubtful:

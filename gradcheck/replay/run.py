@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 
@@ -11,25 +12,24 @@ from gradcheck.recording.tape import Kind, Op, Value
 from gradcheck.replay.engine import Patch, Replay
 from gradcheck.replay.forward import ForwardGraph
 from gradcheck.replay.passes import PassPlan, Version
-from gradcheck.replay.slices import roots_mutated, slice_ops
+from gradcheck.replay.slices import roots_mutated
 
 
 class PassOps:
     """The ops a pass needs, found once and replayed under many conditions."""
 
-    def __init__(self, ops: Sequence[Op], plan: PassPlan, also: Iterable[Value] = ()) -> None:
+    def __init__(self, plan: PassPlan, also: Iterable[Value] = ()) -> None:
         """`also` are further values a replay is to compute, as far as they exist by then."""
         self.plan = plan
         also = list(also)
         candidates = [c.value for c in plan.candidates]
-        last = max((v.after for c in plan.candidates for v in c.versions), default=plan.loss_op.index)
-        last = max(last, plan.loss_op.index)
+        last = max(plan.last_op, plan.loss_op.index)
         wanted = [*candidates, plan.loss, *also]
         # What a pass after an earlier update starts from is whatever the earlier ops left.
-        needed = slice_ops(ops, wanted, 0, last + 1)
+        needed = plan.slicer.slice(wanted, 0, last + 1)
         self.manual = needed
         self.forward = (
-            slice_ops(ops, [plan.loss, *also], plan.start, plan.loss_op.index + 1)
+            plan.slicer.slice([plan.loss, *also], plan.start, plan.loss_op.index + 1)
             if also
             else plan.forward_ops
         )
@@ -38,6 +38,7 @@ class PassOps:
         for candidate in plan.candidates:
             for version in candidate.versions:
                 self.versions_after[version.after].append(version)
+        self.last_used = self._last_used({*wanted})
         # A leaf that was filled in place before the start (`torch.empty(..).normal_()`) is not what it was when it
         # was first seen, either.
         changed_before = roots_mutated(op for op in needed if op.index < plan.start)
@@ -49,10 +50,31 @@ class PassOps:
             or (value.producer is None and value.root in changed_before)
         }
 
+    def _last_used(self, wanted: set[Value]) -> dict[int, list[Value]]:
+        """By op, the values that no later op needs, nor anybody afterwards."""
+        last: dict[Value, int] = {}
+        for op in self.manual:
+            for value in (*op.inputs, *op.outputs):
+                last[value] = op.index
+        found: dict[int, list[Value]] = defaultdict(list)
+        for value, index in last.items():
+            if value not in wanted:
+                found[index].append(value)
+        return found
+
+
+@dataclass(slots=True)
+class _Results:
+    graph: ForwardGraph
+    captured: dict[int, torch.Tensor] = field(default_factory=dict)
+    broken: dict[int, str] = field(default_factory=dict)
+    manual: Replay | None = None
+
 
 class PassRun:
     """`captured` holds each candidate version as the replay computed it, `broken` why it could not; `graph` is the
-    forward pass under autograd."""
+    forward pass under autograd. A run in less than float64 only measures rounding: of its graph, the true gradients
+    are left."""
 
     def __init__(
         self,
@@ -64,49 +86,117 @@ class PassRun:
         keep: bool = False,
     ) -> None:
         """`keep` the replay of the manual backward pass as it ended, in `manual`."""
-        plan = prepared.plan
-        self.captured: dict[int, torch.Tensor] = {}
-        self.broken: dict[int, str] = {}
-        start_from: dict[Value, torch.Tensor] = {}
-        if plan.start:
-            replay = Replay(dtype, mutated=prepared.mutated, overrides=overrides)
-            with torch.no_grad():
-                for op in prepared.manual:
-                    if op.index >= plan.start:
-                        break
-                    replay.step(op)
-            for value in prepared.leaves_at_start:
-                if value in replay.env:
-                    start_from[value] = replay.env[value].clone()
-        self.graph = ForwardGraph(
-            prepared.forward, plan.loss, dtype, overrides=overrides, start_from=start_from, patches=patches
+        self._prepared = prepared
+        self._dtype = dtype
+        self._overrides = overrides
+        self._autograd_truth = autograd_truth
+        self._patches = patches
+        self._keep = keep
+        self._results: _Results | None = self._replayed()
+
+    def release(self) -> None:
+        """Let go of all tensors. Whoever asks for one again has it all replayed again."""
+        self._results = None
+
+    @property
+    def _there(self) -> _Results:
+        if self._results is None:
+            self._results = self._replayed()
+        return self._results
+
+    @property
+    def graph(self) -> ForwardGraph:
+        return self._there.graph
+
+    @property
+    def captured(self) -> dict[int, torch.Tensor]:
+        return self._there.captured
+
+    @property
+    def broken(self) -> dict[int, str]:
+        return self._there.broken
+
+    @property
+    def manual(self) -> Replay | None:
+        return self._there.manual
+
+    def _replayed(self) -> _Results:
+        prepared, dtype = self._prepared, self._dtype
+        graph = ForwardGraph(
+            prepared.forward,
+            prepared.plan.loss,
+            dtype,
+            overrides=self._overrides,
+            start_from=self._start(),
+            patches=self._patches,
         )
-        truth = dict(self.graph.truth)
-        if autograd_truth:
-            truth.update(autograd_truth)
+        truth = graph.truth
+        if self._autograd_truth:
+            truth = {**truth, **self._autograd_truth}
+        known = self._shared_with(graph)
+        if dtype is not torch.float64:
+            graph.release()
         replay = Replay(
-            dtype, mutated=prepared.mutated, overrides=overrides, autograd_truth=truth, patches=patches
+            dtype,
+            mutated=prepared.mutated,
+            overrides=self._overrides,
+            autograd_truth=truth,
+            known=known,
+            patches=self._patches,
         )
-        self.manual = replay if keep else None
+        results = _Results(graph, manual=replay if self._keep else None)
         with torch.no_grad():
             for op in prepared.manual:
-                replay.step(op)
+                if not known or not _is_known(op, known):
+                    replay.step(op)
                 for version in prepared.versions_after.get(op.index, ()):
-                    self._capture(replay, version)
+                    _capture(results, replay, version)
+                if not self._keep:
+                    for value in prepared.last_used.get(op.index, ()):
+                        replay.env.pop(value, None)
         for versions in prepared.versions_after.values():
             for version in versions:
-                if id(version) not in self.captured and id(version) not in self.broken:
-                    self._capture(replay, version)
+                if id(version) not in results.captured and id(version) not in results.broken:
+                    _capture(results, replay, version)
+        return results
 
-    def _capture(self, replay: Replay, version: Version) -> None:
-        value = version.candidate.value
-        if value in replay.broken:
-            self.broken[id(version)] = replay.broken[value]
-            return
-        try:
-            self.captured[id(version)] = replay.tensor(value).detach().clone()
-        except Exception as error:
-            self.broken[id(version)] = str(error)
+    def _start(self) -> dict[Value, torch.Tensor]:
+        """The values that the ops before the pass leave to it."""
+        prepared = self._prepared
+        if not prepared.leaves_at_start:
+            return {}
+        replay = Replay(self._dtype, mutated=prepared.mutated, overrides=self._overrides)
+        with torch.no_grad():
+            for op in prepared.manual:
+                if op.index >= prepared.plan.start:
+                    break
+                replay.step(op)
+        return {value: replay.env[value].clone() for value in prepared.leaves_at_start if value in replay.env}
+
+    def _shared_with(self, graph: ForwardGraph) -> dict[Value, torch.Tensor]:
+        """What the forward pass computed need not be computed again, where nothing changes it in place later."""
+        if self._patches:
+            return {}
+        return {
+            value: tensor.detach()
+            for value, tensor in graph.computed()
+            if value.root not in self._prepared.mutated
+        }
+
+
+def _is_known(op: Op, known: Mapping[Value, torch.Tensor]) -> bool:
+    return isinstance(op.out, Value) and op.out.producer is op and op.out in known
+
+
+def _capture(results: _Results, replay: Replay, version: Version) -> None:
+    value = version.candidate.value
+    if value in replay.broken:
+        results.broken[id(version)] = replay.broken[value]
+        return
+    try:
+        results.captured[id(version)] = replay.tensor(value).detach().clone()
+    except Exception as error:
+        results.broken[id(version)] = str(error)
 
 
 def opaque_values(ops: Sequence[Op], plan: PassPlan) -> set[Value]:
@@ -114,8 +204,8 @@ def opaque_values(ops: Sequence[Op], plan: PassPlan) -> set[Value]:
     their numbers are float32 in every replay."""
     tainted: set[Value] = set()
     forward = set(plan.forward_ops)
-    for op in ops:
-        if op.index < plan.start or op.kind in (Kind.ESCAPE, Kind.BACKWARD):
+    for op in ops[plan.start : plan.last_op + 1]:
+        if op.kind in (Kind.ESCAPE, Kind.BACKWARD):
             continue
         for value in op.inputs:
             late = value.producer is None and value.data is not None and value.birth > plan.loss_op.index

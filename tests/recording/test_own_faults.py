@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gradcheck.program.outcome import Ending
-from gradcheck.recording import names, recorder, steps
+from gradcheck.recording import entries, kinds, names, reach, recorder, steps, values
 from tests.support import record_source
 
 PROGRAM = """
@@ -35,9 +35,11 @@ def broken(*args, **kwargs):
     [
         (recorder.Recorder, "_before"),
         (recorder.Recorder, "_after"),
-        (recorder.Recorder, "_encode"),
-        (recorder.Recorder, "_keep_before_change"),
-        (recorder.Recorder, "_keep_leaf"),
+        (values.Values, "encode"),
+        (values.Values, "keep_before_change"),
+        (values.Values, "keep_leaf"),
+        (entries.EntryStates, "before_change"),
+        (reach.Reach, "inside_loop"),
         (recorder.Recorder, "_bound"),
         (recorder.Recorder, "name_namespace"),
         (recorder.Recorder, "flush_names"),
@@ -55,6 +57,7 @@ def broken(*args, **kwargs):
 def test_the_program_runs_on(monkeypatch, owner, name):
     expected = record_source(PROGRAM).names["total"]
     monkeypatch.setattr(owner, name, broken)
+    kinds.known_kinds.clear()  # or none would have to be told
     run = record_source(PROGRAM)
     assert run.outcome.ended is Ending.COMPLETED
     assert run.names["total"] == expected

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import random
+import subprocess
+import sys
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -144,6 +146,53 @@ def test_operators_and_ufuncs_of_every_kind(tmp_path: Path) -> None:
     program = tmp_path / "tricky.py"
     program.write_text(TRICKY)
     compare_runs(str(program), tmp_path)
+
+
+LOUD = """
+import sys
+import torch
+import torch.nn.functional as F
+cube = torch.randn(3, 2, 2)
+def twice():
+    a = cube.T
+    b = cube.T
+    return F.softmax(cube)
+for i in range(3):
+    twice()
+    print("turn", i, file=sys.stderr)
+def inner(t):
+    return F.cross_entropy(t, torch.zeros(4, dtype=torch.long))
+try:
+    inner(torch.randn(3, 2))
+except ValueError as error:
+    raise RuntimeError("again") from error
+"""
+
+
+RECORD = """
+import sys
+from gradcheck.program.program import load
+from gradcheck.program.runner import run
+from gradcheck.program.target import parse_target
+from gradcheck.recording.recorder import Recorder
+program = load(parse_target(sys.argv[1]))
+run(program, Recorder(program.sources))
+"""
+
+
+def test_standard_error_reads_as_in_a_bare_run(tmp_path: Path) -> None:
+    """Warnings of torch name the person's line, as often as Python would show them; tracebacks hold no frame of ours."""
+    program = tmp_path / "loud.py"
+    program.write_text(LOUD)
+    bare, recorded = (
+        subprocess.run(
+            [sys.executable, *command, str(program)], cwd=ROOT, capture_output=True, text=True, check=False
+        ).stderr
+        for command in ([], ["-c", RECORD])
+    )
+    assert bare.count("UserWarning") >= 2
+    assert "cross_entropy_loss(" in bare
+    assert recorded == bare
 
 
 def compare_runs(target: str, folder: Path, at: tuple[int, ...] = (0,)) -> None:

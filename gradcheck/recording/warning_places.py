@@ -1,0 +1,64 @@
+"""Warnings that torch raises in a recorded call are told where the person's line is, as in a bare run.
+
+Torch names the innermost Python line, and while a call is recorded that is a line of ours. Such a warning is raised
+again at the person's line, with the registry of the person's module, so that it is shown as often as it would be.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, TextIO
+
+_Show = Callable[..., Any]
+
+
+class WarningPlaces:
+    """`own` are the globals of the module that makes the person's calls; `user_frame` finds the person's frame."""
+
+    def __init__(
+        self, user_frame: Callable[[FrameType | None], FrameType | None], own: dict[str, Any]
+    ) -> None:
+        self._user_frame = user_frame
+        self._own = own
+        self._original: _Show | None = None
+
+    def install(self) -> None:
+        self._original = warnings.showwarning
+        warnings.showwarning = self._show
+
+    def remove(self) -> None:
+        if self._original is not None and warnings.showwarning == self._show:
+            warnings.showwarning = self._original
+        self._original = None
+
+    def _show(
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        show = self._original or warnings.showwarning
+        if filename != self._own.get("__file__"):
+            show(message, category, filename, lineno, file, line)
+            return
+        self._own.pop("__warningregistry__", None)  # or each would be told once for all lines of the person's
+        frame = self._user_frame(sys._getframe(1))
+        if frame is None:
+            show(message, category, filename, lineno, file, line)
+            return
+        names = frame.f_globals
+        warnings.warn_explicit(
+            message,
+            category,
+            frame.f_code.co_filename,
+            frame.f_lineno,
+            names.get("__name__") or "<unknown>",
+            names.setdefault("__warningregistry__", {}),
+            names,
+        )
