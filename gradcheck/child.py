@@ -24,7 +24,7 @@ from gradcheck.exchange import OPTIONS, PROGRESS, RESULT, STDERR, STDOUT, Intern
 from gradcheck.options import SessionOptions
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.source import shown_path
-from gradcheck.progress import Stage
+from gradcheck.progress import Progress, Stage
 from gradcheck.report.model import Report
 
 GRACE_S = 10.0  # after the child should have stopped the program itself
@@ -47,19 +47,21 @@ class ChildResult:
     stderr: str
 
 
-def run_in_child(options: SessionOptions, on_stage: Callable[[Stage], None] | None = None) -> ChildResult:
+def run_in_child(
+    options: SessionOptions, on_progress: Callable[[Progress], None] | None = None
+) -> ChildResult:
     """The report on `options.target`. Raises ProgramError, or InternalError for a fault of ours."""
     folder = Path(tempfile.mkdtemp(prefix="gradcheck-"))
     try:
         (folder / OPTIONS).write_text(json.dumps(options.to_dict()), encoding="utf-8")
-        status = _run(folder, options, on_stage or (lambda stage: None))
+        status = _run(folder, options, on_progress or (lambda now: None))
         report = _read_result(folder, status, options)
         return ChildResult(report, _read_output(folder / STDOUT), _read_output(folder / STDERR))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _run(folder: Path, options: SessionOptions, on_stage: Callable[[Stage], None]) -> int:
+def _run(folder: Path, options: SessionOptions, on_progress: Callable[[Progress], None]) -> int:
     package_root = str(Path(__file__).resolve().parent.parent)
     command = [sys.executable, "-P", "-c", _START, package_root, str(folder)]
     append = os.O_WRONLY | os.O_CREAT | os.O_APPEND  # so that the file can be cut while it is written
@@ -73,34 +75,45 @@ def _run(folder: Path, options: SessionOptions, on_stage: Callable[[Stage], None
         os.close(stdout)
         os.close(stderr)
     try:
-        return _wait(process, folder, options.timeout_s, on_stage)
+        return _wait(process, folder, options, on_progress)
     finally:
         _kill_group(process)
 
 
 def _wait(
-    process: subprocess.Popen[bytes], folder: Path, timeout_s: float, on_stage: Callable[[Stage], None]
+    process: subprocess.Popen[bytes],
+    folder: Path,
+    options: SessionOptions,
+    on_progress: Callable[[Progress], None],
 ) -> int:
-    stage: Stage | None = None
-    deadline = time.monotonic() + ANALYSIS_S
+    last: Progress | None = None
+    limit = ANALYSIS_S
+    deadline = time.monotonic() + limit
     while True:
         with suppress(subprocess.TimeoutExpired):
             return process.wait(_POLL_S)
         now = progress.read(str(folder / PROGRESS))
-        if now is not None and now is not stage:
-            stage = now
-            deadline = time.monotonic() + (timeout_s + GRACE_S if stage is Stage.RUNNING else ANALYSIS_S)
-            on_stage(stage)
+        if now is not None and now != last:
+            last = now  # each step has the time of its stage
+            limit = _time_limit(now.stage, options)
+            deadline = time.monotonic() + limit
+            on_progress(now)
         for name in (STDOUT, STDERR):
             if (folder / name).stat().st_size > 2 * _MOST_OUTPUT:
                 os.truncate(folder / name, _MOST_OUTPUT + 1)  # one more than shown: "there was more"
         if time.monotonic() > deadline:
-            if stage is Stage.RUNNING:
+            if last is not None and last.stage is Stage.RUNNING:
                 raise ProgramError(
-                    f"still running after {timeout_s:g} s, and it catches what would stop it",
+                    f"still running after {options.timeout_s:g} s, and it catches what would stop it",
                     "a bare `except:` in a loop does that; `except Exception:` lets it be stopped",
                 )
-            raise InternalError(f"no result after {ANALYSIS_S:g} s", _read_output(folder / STDERR))
+            raise InternalError(f"no result after {limit:g} s", _read_output(folder / STDERR))
+
+
+def _time_limit(stage: Stage, options: SessionOptions) -> float:
+    if stage is Stage.RUNNING:
+        return options.timeout_s + GRACE_S
+    return ANALYSIS_S + (options.fix_budget_s if stage is Stage.DIAGNOSING else 0.0)
 
 
 def _read_result(folder: Path, status: int, options: SessionOptions) -> Report:
@@ -121,14 +134,15 @@ def _died(folder: Path, status: int, options: SessionOptions) -> Exception:
     """The child ended without a result: the program ended it, if it was the program's turn."""
     name = shown_path(Path(options.target))
     stderr = _read_output(folder / STDERR)
-    if progress.read(str(folder / PROGRESS)) is not Stage.RUNNING:
+    last = progress.read(str(folder / PROGRESS))
+    if last is None or last.stage is not Stage.RUNNING:
         why = ", as if memory had run out" if status == -signal.SIGKILL else ""
         return InternalError(f"the child process {_how(status)}{why}", stderr)
     hint = "it ends its own process; gradcheck needs it to return, to raise or to call exit()"
     if status == -signal.SIGKILL:
         hint = "it killed itself, or memory ran out"
-    last = [line for line in stderr.splitlines() if line.strip()][-1:]
-    return ProgramError(f"`{name}` {_how(status)} before it could be analysed", hint, "\n".join(last))
+    said = [line for line in stderr.splitlines() if line.strip()][-1:]
+    return ProgramError(f"`{name}` {_how(status)} before it could be analysed", hint, "\n".join(said))
 
 
 def _how(status: int) -> str:

@@ -11,9 +11,10 @@ import click
 from rich.console import Console
 
 import gradcheck
-from gradcheck import cli_report
+from gradcheck import cli_fix, cli_report, cli_run
 from gradcheck.checks.page import rule_page
 from gradcheck.checks.registry import all_rules, find_rule, similar_rules
+from gradcheck.cli_options import program_options, rule_options
 from gradcheck.exchange import InternalError
 from gradcheck.program.errors import ProgramError
 
@@ -32,32 +33,7 @@ def cli() -> None:
 
 
 @cli.command(short_help="Check every manual gradient of a program.")
-@click.argument("targets", nargs=-1, metavar="[TARGET]...")
-@click.option(
-    "--at",
-    default="0",
-    metavar="N,N,...",
-    show_default=True,
-    help="Iterations of the training loop to record, counted from 0; the loop is left after the last.",
-)
-@click.option("--loss", metavar="NAME", help="The name of the loss, where several could be meant.")
-@click.option(
-    "--pair",
-    "pairs",
-    multiple=True,
-    metavar="GRAD=VALUE",
-    help="GRAD is the gradient of VALUE, as in d_A=A_1. May be repeated. "
-    "A comment does the same: # gradcheck: of A_1",
-)
-@click.option("--cwd", metavar="DIR", help="Run the program in DIR instead of its own directory.")
-@click.option(
-    "--data",
-    "data",
-    multiple=True,
-    metavar="NAME=PATH",
-    help="Read PATH where the program opens a file NAME that is not there. May be repeated.",
-)
-@click.option("--timeout", type=float, metavar="SECONDS", help="Time limit of the program.  [default: 120]")
+@program_options
 @click.option(
     "--format",
     "format_",
@@ -73,15 +49,7 @@ def cli() -> None:
     help="Where to; - is standard output. The default is standard output, "
     "and reports/<target>.md for markdown.",
 )
-@click.option(
-    "--select", multiple=True, metavar="CODES", help="Only these rules, by code or prefix: GC1,GC203."
-)
-@click.option("--ignore", multiple=True, metavar="CODES", help="Not these rules, by code or prefix.")
-@click.option("--show-output", is_flag=True, help="Show on standard error what the program printed.")
-@click.option("--traceback", "show_traceback", is_flag=True, help="Show the traceback of an internal error.")
-@click.option(
-    "--color/--no-color", default=None, help="Colours, or none. The default is to ask the terminal."
-)
+@rule_options
 def report(**options: Any) -> None:
     """Check every manual gradient of a program.
 
@@ -122,6 +90,54 @@ def report(**options: Any) -> None:
     sys.exit(cli_report.run(cli_report.parse_options(**options)))
 
 
+@cli.command(short_help="Show or write the fixes that were proved.")
+@program_options
+@click.option("--diff", is_flag=True, help="Show the patch, and change no file. This is the default.")
+@click.option("--write", is_flag=True, help="Write the fixes into the files, then report again.")
+@rule_options
+def fix(**options: Any) -> None:
+    """Show or write the fixes that were proved.
+
+    The program is run and reported on as by `gradcheck report`. For every fault, edits of the person's own
+    lines are tried; an edit is a verified fix only if the recorded step, replayed with it, computes the true
+    gradient. What is not verified is neither shown nor written here.
+
+    \b
+    --diff prints a unified diff, with paths relative to the current directory:
+      gradcheck fix train.py | git apply
+      gradcheck fix train.py | patch -p1
+
+    A notebook is patched as the JSON file it is: only characters of its code lines change, and outputs,
+    metadata and layout stay. In a terminal, its cells are shown as code first. Findings without a verified
+    fix are listed on standard error.
+
+    --write edits the files in place, runs the program again and says what is left. Faults that come to light
+    then are fixed too if a fix is verified, up to five times over. Every file is replaced as a whole. A file
+    that has changed since it was run, or that is read-only, is left alone, and so are all others; if the
+    program cannot be reported on any more, the files are put back. Load a notebook that is open in Jupyter
+    again from the disk, and run its cells to renew the outputs.
+
+    One fix can mend several findings, and is applied once. Of two fixes that overlap the first is applied;
+    the other takes another run, which --write does by itself.
+
+    TARGETS are those of `gradcheck report`; without any, those of pyproject.toml.
+
+    \b
+    EXIT STATUS
+      0  --diff: nothing to fix;                   --write: nothing at error level is left
+      1  --diff: a patch, or errors without a fix; --write: something at error level is left
+      2  the program, the arguments or a file could not be used
+
+    \b
+    EXAMPLES
+      gradcheck fix train.ipynb
+      gradcheck fix mlp.py > mlp.patch
+      gradcheck fix mlp.py --write --fix-budget 30
+      gradcheck fix --write --select GC101
+    """
+    sys.exit(cli_fix.run(cli_fix.parse_options(**options)))
+
+
 @cli.command(short_help="Explain one rule.")
 @click.argument("code", metavar="CODE")
 def rule(code: str) -> None:
@@ -155,18 +171,18 @@ def main() -> NoReturn:
         cli.main(standalone_mode=False)
         sys.exit(0)
     except ProgramError as error:
-        cli_report.print_error(error)
+        cli_run.print_error(error)
     except click.exceptions.Exit as request:
         sys.exit(request.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(_INTERRUPTED)
     except click.ClickException as usage:
-        cli_report.print_error(_as_program_error(usage))
+        cli_run.print_error(_as_program_error(usage))
     except BrokenPipeError:
         sys.stderr.close()  # the reader (`| head`) has gone; Python must not complain about it at exit
         sys.exit(1)
     except InternalError as error:
-        cli_report.print_internal_error(error, show_traceback)
+        cli_run.print_internal_error(error, show_traceback)
     sys.exit(UNUSABLE)
 
 

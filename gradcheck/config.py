@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ class Config:
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     timeout: float | None = None
+    fix_budget: float | None = None
 
 
 def read_config(start: Path) -> Config:
@@ -57,13 +59,17 @@ def _validated(table: dict[str, Any], path: Path) -> Config:
         if key in lists:
             if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
                 raise ProgramError(f"{place}: `{key}` must be a list of strings, not {value!r}", EXAMPLE)
-        elif key == "timeout":
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
-                raise ProgramError(f"{place}: `timeout` must be a number of seconds above 0, not {value!r}")
+        elif key in ("timeout", "fix-budget"):
+            number = not isinstance(value, bool) and isinstance(value, (int, float)) and math.isfinite(value)
+            if not number or value < 0 or (key == "timeout" and value == 0):
+                above = "above 0" if key == "timeout" else "from 0 up"
+                raise ProgramError(f"{place}: `{key}` must be a number of seconds {above}, not {value!r}")
         else:
-            known = (*lists, "timeout")
+            known = (*lists, "timeout", "fix-budget")
             close = difflib.get_close_matches(key, known, 1)
             hint = f"did you mean `{close[0]}`?" if close else f"the keys are {', '.join(known)}"
             raise ProgramError(f"{place}: there is no key `{key}`", hint)
     strings = {key: tuple(table.get(key, ())) for key in lists}
-    return Config(folder=path.parent, timeout=table.get("timeout"), **strings)
+    return Config(
+        folder=path.parent, timeout=table.get("timeout"), fix_budget=table.get("fix-budget"), **strings
+    )

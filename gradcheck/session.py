@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from gradcheck import progress
 from gradcheck.checks.registry import run_checks
 from gradcheck.diagnosis.diagnose import diagnose
 from gradcheck.options import SessionOptions
@@ -36,7 +39,8 @@ def run_report(options: SessionOptions) -> Report:
     if not evidence.gradients:
         raise _nothing_found(outcome, recorder.recording, options)
     findings = run_checks(evidence, options.select, options.ignore)
-    findings = diagnose(judgement, findings, options.fix_budget_s)
+    said = partial(progress.say, progress.Stage.DIAGNOSING)
+    findings = diagnose(judgement, findings, options.fix_budget_s, said)
     section = ProgramSection.from_outcome(outcome)
     section.notes.extend(recorder.recording.notes)
     return Report.build(

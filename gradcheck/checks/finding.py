@@ -17,7 +17,9 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """An edit of the person's source. `verified` only if replay proved it."""
+    """An edit of the person's source: `replacement` in the place of exactly the span at `location`. `verified`
+    only if replay proved it. `diff` holds the whole changed lines, for showing: the old ones after `- `, the
+    new ones after `+ `."""
 
     verified: bool
     diff: str
@@ -28,7 +30,8 @@ class Fix:
 @dataclass(slots=True)
 class Finding:
     """`message` is one line; `expected` and `found` are the two sides of the mismatch, one line each;
-    `notes` and `helps` follow the excerpt, as in rustc."""
+    `notes` and `helps` follow the excerpt, as in rustc, and the fix follows the last of `helps`. Several findings
+    may have the very same fix: one cause, several symptoms."""
 
     rule: str
     name: str

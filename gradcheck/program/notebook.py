@@ -24,24 +24,41 @@ class Notebook:
 
 
 def read_notebook(path: Path) -> Notebook:
-    data = _load(path)
+    return parse_notebook(read_bytes(path), path)
+
+
+def parse_notebook(raw: bytes, path: Path) -> Notebook:
+    """What the bytes of a notebook hold; `path` is for messages only."""
+    data = _load(raw, path)
     shown = shown_path(path)
-    cells = _cells(data)
+    cells = code_cells(data)
     if cells is None:
         raise ProgramError(f"`{shown}` is JSON but not a notebook: it has no cells")
     metadata = _mapping(data.get("metadata"))
     language = _language(metadata)
     if language not in ("", "python", "ipython", "python2", "python3"):
         raise ProgramError(f"`{shown}` is a notebook in {language}, not in Python")
-    texts = tuple(_text(cell) for cell in cells if _mapping(cell).get("cell_type") == "code")
+    texts = tuple(_text(cell) for cell in cells)
     if not any(text.strip() for text in texts):
         raise ProgramError(f"`{shown}` has no code cells")
     return Notebook(texts, _is_python_2(metadata))
 
 
-def _load(path: Path) -> dict[str, Any]:
+def code_cells(data: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """The code cells of a notebook's JSON, in order; None if it has no cells of any kind."""
+    cells = _cells(data)
+    if cells is None:
+        return None
+    return [cell for cell in map(_mapping, cells) if cell.get("cell_type") == "code"]
+
+
+def cell_source(cell: dict[str, Any]) -> Any:
+    """The JSON value that holds the cell's text: a list of strings, or one string."""
+    return cell.get("source", cell.get("input", ""))
+
+
+def _load(raw: bytes, path: Path) -> dict[str, Any]:
     shown = shown_path(path)
-    raw = read_bytes(path)
     if not raw.strip():
         raise ProgramError(f"`{shown}` is empty")
     try:
@@ -72,8 +89,8 @@ def _cells(data: dict[str, Any]) -> list[Any] | None:
     return [cell for sheet in sheets for cell in _mapping(sheet).get("cells") or []]
 
 
-def _text(cell: Any) -> str:
-    source = _mapping(cell).get("source", _mapping(cell).get("input", ""))
+def _text(cell: dict[str, Any]) -> str:
+    source = cell_source(cell)
     text = "".join(map(str, source)) if isinstance(source, list) else str(source or "")
     return normalise_newlines(text)
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from tabulate import tabulate
 
-from gradcheck.checks.finding import Finding
+from gradcheck.checks.finding import Finding, Fix
 from gradcheck.replay.verdict import PassResult
 from gradcheck.report import sentences
+from gradcheck.report.layout import describe, printable
 from gradcheck.report.model import Report
-from gradcheck.report.snippet import describe, printable, render_finding
+from gradcheck.report.snippet import render_finding
 from gradcheck.report.table import gradient_table
 
 _WIDTH = 110
@@ -27,12 +28,16 @@ def _blocks(report: Report) -> Iterator[str]:
     yield f"# Gradient report: {_text(report.target)}"
     yield _text(sentences.headline(report)) + "."
     yield f"**{sentences.conclusion(report)}**"
+    if fixes := sentences.fixes(report):
+        yield _text(fixes)
     for step in report.passes:
         yield from _pass(step, len(report.passes))
     if report.findings:
         yield "## Findings"
+        shown: list[Fix] = []
         for finding in report.findings:
-            yield from _finding(finding, report)
+            yield from _finding(finding, report, shown)
+            shown += [finding.fix] if finding.fix else []
     remarks = [_bullet(remark) for remark in sentences.program_remarks(report.program)]
     if remarks:
         yield "## The program"
@@ -58,10 +63,10 @@ def _pass(step: PassResult, of: int) -> Iterator[str]:
         yield "\n".join(remarks)
 
 
-def _finding(finding: Finding, report: Report) -> Iterator[str]:
+def _finding(finding: Finding, report: Report, shown: Collection[Fix]) -> Iterator[str]:
     yield f"### {finding.rule} {finding.name}: {describe(finding.location)}"
     excerpt = report.excerpt(finding.location)
-    body = render_finding(finding, excerpt, _WIDTH).plain
+    body = render_finding(finding, excerpt, _WIDTH, shown).plain
     longest = max((len(run) for run in re.findall("`+", body)), default=0)
     fence = "`" * max(3, longest + 1)
     yield f"{fence}text\n{body}\n{fence}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 from gradcheck import numbers
@@ -74,6 +75,15 @@ def conclusion(report: Report) -> str:
             f"{numbers.count(len(wrong), 'gradient')} {_are(wrong)} wrong, though no selected rule says so."
         )
     return _no_fault(report)
+
+
+def fixes(report: Report) -> str:
+    """How to get at the fixes that were proved; empty if there are none."""
+    proved = {(f.fix.location, f.fix.replacement) for f in report.findings if f.fix and f.fix.verified}
+    if not proved:
+        return ""
+    count = numbers.count(len(proved), "verified fix", "verified fixes")
+    return f"{count}; `gradcheck fix {shlex.quote(report.target)}` shows the patch."
 
 
 def program_remarks(section: ProgramSection) -> Iterator[str]:

@@ -1,72 +1,57 @@
-"""A finding as rustc and Elm would show it: the code, the person's own line with a caret, then the why.
-
-Everything is laid out in terminal cells, not characters: a tab, a wide character or a combining accent in
-the person's line must not push the caret off its expression.
-"""
+"""A finding as rustc and Elm would show it: the code, the person's own line with a caret, then the why."""
 
 from __future__ import annotations
 
-import textwrap
-import unicodedata
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 from rich.text import Text
 
-from gradcheck.checks.finding import Finding, Severity
+from gradcheck.checks.finding import Finding, Fix, Severity
 from gradcheck.program.location import Location
 from gradcheck.report.excerpts import Excerpt
+from gradcheck.report.fix_lines import fix_lines, last_number
+from gradcheck.report.layout import GUTTER, describe, printable, window, wrapped
 
-TAB = "    "
 STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.NOTE: "bold cyan"}
-_GUTTER = "bold blue"
 _MOST_LINES = 6  # of a span; a longer one is shown by its ends
 _LEAST_LABEL = 36  # cells; a label with less room than this moves to the left
 
 
-def render_finding(finding: Finding, excerpt: Excerpt | None, width: int) -> Text:
-    """The finding in lines of at most `width` cells, as far as its words allow."""
-    margin = len(str(finding.location.end_line)) + 2
+def render_finding(
+    finding: Finding, excerpt: Excerpt | None, width: int, shown: Collection[Fix] = ()
+) -> Text:
+    """The finding in lines of at most `width` cells, as far as its words allow. `shown` are the fixes that
+    stand below earlier findings: one fix may mend several."""
+    fix = None if finding.fix in shown else finding.fix
+    last = last_number(fix) if fix else 0
+    margin = len(str(max(finding.location.end_line, last))) + 2
     style = STYLES[finding.severity]
     out = Text()
     head = f"{finding.severity.value}[{finding.rule}]"
     lines = wrapped(f"{head}: {printable(finding.message)}", width, "  ")
     out.append(head, style)
     out.append("\n".join(lines)[len(head) :] + "\n", "bold")
-    out.append(" " * margin + "--> ", _GUTTER)
+    out.append(" " * margin + "--> ", GUTTER)
     out.append(f"{describe(finding.location)}\n")
     if excerpt is not None:
         for row in _source(finding, excerpt, margin, width):
             out.append_text(row).append("\n")
-        out.append(" " * margin + "|\n", _GUTTER)
+        out.append(" " * margin + "|\n", GUTTER)
     elif finding.label:
         out.append_text(_attached(margin, "", finding.label, width))
-    for lead, text in _remarks(finding):
+    for lead, text in _remarks(finding, shown):
         out.append_text(_attached(margin, lead, text, width))
+    if fix is not None:
+        place, fixed = finding.location, fix.location
+        elsewhere = (place.file, place.cell) != (fixed.file, fixed.cell)
+        for row in fix_lines(fix, margin, width, elsewhere):
+            out.append_text(row).append("\n")
     out.right_crop(1)  # the last newline: the caller decides what stands between findings
     return out
 
 
-def describe(location: Location) -> str:
-    """`day70.ipynb [cell 9] line 65, column 11`."""
-    cell = "" if location.cell is None else f" [cell {location.cell}]"
-    return f"{printable(location.file)}{cell} line {location.line}, column {location.column}"
-
-
-def printable(text: str) -> str:
-    """`text` without what would move the cursor or colour the terminal: it comes from anybody's file."""
-    shown = text.replace("\t", TAB).replace("\n", " ")
-    return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) == "Cc" else c for c in shown)
-
-
-def wrapped(text: str, width: int, indent: str = "") -> list[str]:
-    """`text` in lines, further ones indented; names are never broken."""
-    return textwrap.wrap(
-        text, max(width, 20), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-    ) or [""]
-
-
-def _remarks(finding: Finding) -> Iterator[tuple[str, str]]:
+def _remarks(finding: Finding, shown: Collection[Fix]) -> Iterator[tuple[str, str]]:
     if finding.expected:
         yield "expected: ", finding.expected
     if finding.found:
@@ -75,13 +60,14 @@ def _remarks(finding: Finding) -> Iterator[tuple[str, str]]:
         yield "note: ", note
     for advice in finding.helps:
         yield "help: ", advice
-    if finding.fix is not None:
-        yield (
-            "help: ",
-            "this fix was proved by replay:" if finding.fix.verified else "a fix that was not proved:",
-        )
-        for line in finding.fix.diff.splitlines():
-            yield "", line
+    if finding.fix is None:
+        return
+    if finding.fix in shown:
+        yield "help: ", f"the fix shown above, at {describe(finding.fix.location)}, mends this too"
+    elif not finding.fix.verified:
+        yield "help: ", "a fix that was not proved:"
+    elif not finding.helps:  # else the last of them introduces it
+        yield "help: ", "this fix was proved by replay:"
 
 
 def _attached(margin: int, lead: str, text: str, width: int) -> Text:
@@ -92,7 +78,7 @@ def _attached(margin: int, lead: str, text: str, width: int) -> Text:
         return out
     indent = " " * (margin + 2 + len(lead))
     lines = wrapped(indent + printable(text), width, indent)
-    out.append(" " * margin + "= ", _GUTTER)
+    out.append(" " * margin + "= ", GUTTER)
     out.append(lead, "bold")
     out.append("\n".join(lines)[len(indent) :] + "\n")
     return out
@@ -102,19 +88,19 @@ def _source(finding: Finding, excerpt: Excerpt, margin: int, width: int) -> Iter
     """The numbered lines of the span, each with carets under its part; the label beside the last."""
     style = STYLES[finding.severity]
     room = width - margin - 2
-    yield Text(" " * margin + "|", _GUTTER)
+    yield Text(" " * margin + "|", GUTTER)
     previous = None
     for number in _shown_lines(finding.location):
         if previous is not None and number != previous + 1:
-            yield Text("...", _GUTTER)
+            yield Text("...", GUTTER)
         previous = number
-        text, start, length = _window(*_underlined(excerpt.line(number), number, finding.location), room)
-        yield Text.assemble((f" {number:>{margin - 2}} | ", _GUTTER), text)
+        text, start, length = window(*_underlined(excerpt.line(number), number, finding.location), room)
+        yield Text.assemble((f" {number:>{margin - 2}} | ", GUTTER), text)
         if length and number != finding.location.end_line:
-            yield Text.assemble((" " * margin + "| ", _GUTTER), (" " * start + "^" * length, style))
+            yield Text.assemble((" " * margin + "| ", GUTTER), (" " * start + "^" * length, style))
     if not length:
         return
-    bar = (" " * margin + "| ", _GUTTER)
+    bar = (" " * margin + "| ", GUTTER)
     carets = " " * start + "^" * length
     label = printable(finding.label)
     if start + length + 1 + cell_len(label) <= room:
@@ -140,21 +126,3 @@ def _underlined(line: str, number: int, location: Location) -> tuple[str, int, i
         first, end = len(body) - len(body.lstrip()), len(body)
     before, under = printable(body[:first]), printable(body[first:end])
     return printable(body), cell_len(before), cell_len(under)
-
-
-def _window(text: str, start: int, length: int, room: int) -> tuple[str, int, int]:
-    """The part of an overlong line that holds the start of the span."""
-    if cell_len(text) <= room:
-        return text, start, length
-    if start + length > room - 3 and start > room // 2:
-        keep_from = start - room // 4
-        dropped = ""
-        for character in text:
-            if cell_len(dropped) >= keep_from:
-                break
-            dropped += character
-        text, start = "..." + text[len(dropped) :], start - cell_len(dropped) + 3
-    if cell_len(text) > room:
-        text = set_cell_size(text, room - 3) + "..."
-        length = min(length, room - 3 - start)
-    return text, start, length

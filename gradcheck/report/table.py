@@ -12,7 +12,7 @@ from rich.text import Text
 from gradcheck import numbers
 from gradcheck.program.location import Location
 from gradcheck.replay.verdict import GradientResult, Verdict
-from gradcheck.report.snippet import printable
+from gradcheck.report.layout import printable
 
 STYLES = {
     Verdict.CORRECT: "green",

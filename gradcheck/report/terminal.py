@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.text import Text
 
+from gradcheck.checks.finding import Fix
 from gradcheck.report import sentences
+from gradcheck.report.layout import printable, wrapped
 from gradcheck.report.model import Report
-from gradcheck.report.snippet import printable, render_finding, wrapped
+from gradcheck.report.snippet import render_finding
 from gradcheck.report.table import terminal_table
 
 
@@ -28,14 +30,18 @@ def _blocks(report: Report, width: int) -> Iterator[Text]:
             yield terminal_table(step.gradients, width)
         yield from (_paragraph(remark, width, "dim") for remark in sentences.row_remarks(step))
         yield Text()
+    fixes: list[Fix] = []
     for finding in report.findings:
-        yield render_finding(finding, report.excerpt(finding.location), width)
+        yield render_finding(finding, report.excerpt(finding.location), width, fixes)
         yield Text()
+        fixes += [finding.fix] if finding.fix else []
     remarks = list(sentences.program_remarks(report.program))
     if remarks:
         yield from (_paragraph(remark, width, "dim") for remark in remarks)
         yield Text()
     yield _paragraph(sentences.conclusion(report), width, "bold" if report.exit_status else "bold green")
+    if fixes_line := sentences.fixes(report):
+        yield _paragraph(fixes_line, width, "bold green")
 
 
 def _paragraph(text: str, width: int, style: str = "") -> Text:

@@ -64,7 +64,8 @@ class TestReport:
             {
                 "target": "a.py", "cwd": None, "at": (0, 100), "loss": "l",
                 "pairs": {"d_A": "A_1", "dB": "B"},
-                "data": {"n.txt": str(tmp_path / "words.txt")}, "timeout_s": 7.0, "select": ("GC1",),
+                "data": {"n.txt": str(tmp_path / "words.txt")}, "timeout_s": 7.0, "fix_budget_s": 5.0,
+                "select": ("GC1",),
                 "ignore": ("GC102", "GC106"),
             }
         )  # fmt: skip
@@ -165,7 +166,14 @@ def test_light_commands_import_no_torch(tmp_path):
         "sys.meta_path.insert(0, Refuse())\nmain()\n"
     )
     root = str(Path(cli_report.__file__).parent.parent)
-    for arguments in (["--help"], ["--version"], ["rules"], ["rule", "GC101"], ["report", "--help"]):
+    for arguments in (
+        ["--help"],
+        ["--version"],
+        ["rules"],
+        ["rule", "GC101"],
+        ["report", "--help"],
+        ["fix", "--help"],
+    ):
         result = subprocess.run(
             [sys.executable, "-c", text, *arguments], capture_output=True, text=True, check=False, cwd=root
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gradcheck.checks.finding import Fix
 from gradcheck.checks.registry import run_checks
 from gradcheck.program.location import Location
 from gradcheck.program.magics import SkippedLine
@@ -116,6 +117,38 @@ def faulty() -> Report:
         "still running after 120 s in cell 5",
     )
     return report(step, program=program)
+
+
+def fixed() -> Report:
+    """Faults with fixes: on the line itself, over several lines, in another cell for two of them, unproved."""
+    known = report(
+        one_pass(
+            wrong("d_Z_2", "Z_2", at(3, 1, 11)),
+            wrong("d_b_2", "b_2", at(4, 9, 21)),
+            wrong("d_A_1", "A_1", at(6, 10, 23)),
+            wrong("d_Z_1", "Z_1", at(7, 9, 2, end_line=10)),
+            wrong("d_W_1", "W_1", at(11, 9, 20)),
+        )
+    )
+    first, second, third, fourth, fifth = known.findings
+    first.helps = ["divide by the number of rows", "proved by replay: the error falls from 0.53 to 2e-16"]
+    first.fix = Fix(True, "- d_Z_2 /= n\n+ d_Z_2 /= n - 1", "n - 1", at(3, 10, 11))
+    second.fix = third.fix = Fix(
+        True, "- A_1 = torch.tanh(Z_1)\n+ A_1 = torch.relu(Z_1)", "relu", at(3, 13, 17, cell=1)
+    )
+    fourth.helps = ["the derivative of tanh is 1 - tanh(x)**2"]
+    fourth.fix = Fix(
+        True,
+        "- d_Z_1 = (\n-     d_A_1\n-     * (1 - A_1)\n- )\n+ d_Z_1 = (\n+     d_A_1\n+     * (1 - A_1**2)\n+ )",
+        "(\n    d_A_1\n    * (1 - A_1**2)\n)",
+        at(7, 9, 2, end_line=10),
+    )
+    long = "d_W_1 = bn_gamma * bn_var_inv / n * (n * d_Z_1 - d_Z_1.sum(0, keepdim=True)"
+    long += " - {} * bn_raw * (d_Z_1 * bn_raw).sum(0))"
+    fifth.fix = Fix(
+        False, f"- {long.format('n / (n + 1)')}\n+ {long.format('n / (n - 1)')}", "n - 1", at(11, 9, 10)
+    )
+    return known
 
 
 def clean() -> Report:

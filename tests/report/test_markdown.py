@@ -12,8 +12,8 @@ from tests.report import samples
 
 @pytest.mark.parametrize(
     "report",
-    [samples.faulty(), samples.clean(), samples.several_passes(), samples.report()],
-    ids=["faulty", "clean", "several passes", "empty"],
+    [samples.faulty(), samples.clean(), samples.fixed(), samples.several_passes(), samples.report()],
+    ids=["faulty", "clean", "fixed", "several passes", "empty"],
 )
 def test_markdown(snapshot: SnapshotAssertion, report: Report) -> None:
     assert markdown.render(report) == snapshot

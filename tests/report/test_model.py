@@ -26,6 +26,7 @@ from tests.report import samples
 REPORTS = {
     "faulty": samples.faulty(),
     "clean": samples.clean(),
+    "fixed": samples.fixed(),
     "every problem": samples.every_problem(),
     "several passes": samples.several_passes(),
     "empty": samples.report(),

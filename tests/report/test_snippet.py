@@ -119,8 +119,52 @@ def test_without_an_excerpt_the_place_and_the_label_are_told() -> None:
     assert text == "error[GC101]: `dx` is wrong\n   --> a.py line 7, column 3\n       here"
 
 
+def fix_part(found: Finding, *diff: str, place: Location | None = None, width: int = 80) -> list[str]:
+    found.fix = Fix(True, "\n".join(diff), "", place or found.location)
+    text = render_finding(found, None, width).plain
+    return text.split("= help: this fix was proved by replay:\n")[1].split("\n")
+
+
 def test_a_fix_is_shown_as_its_diff() -> None:
+    assert fix_part(finding(7, 1, 3), "- dx = 1 - t", "+ dx = 1 - t**2") == [
+        "   |",
+        " 7 - dx = 1 - t",
+        " 7 + dx = 1 - t**2",
+    ]
+
+
+def test_lines_that_a_fix_keeps_are_not_shown() -> None:
+    diff = ["- dx = (", "-     1 - t", "- )", "+ dx = (", "+     1", "+     - t**2", "+ )"]
+    assert fix_part(finding(99, 1, 3), *diff)[1:] == [
+        " 100 -     1 - t",
+        " 100 +     1",
+        " 101 +     - t**2",
+    ]
+
+
+def test_a_fix_of_another_cell_says_so() -> None:
+    place = Location("a.py", None, 1000, 1000, 5, 6)
+    assert fix_part(finding(7, 1, 3), "- x", "+ y", place=place)[0] == "      |"
+    elsewhere = Location("model.py", None, 1000, 1000, 5, 6)
+    assert fix_part(finding(7, 1, 3), "- x", "+ y", place=elsewhere)[0] == (
+        "      --> model.py line 1000, column 5"
+    )
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_an_overlong_line_of_a_fix_is_cut_around_the_change(width: int) -> None:
+    before, behind = "a + " * 40, " + b" * 40
+    _, old, new = fix_part(finding(7, 1, 3), f"- {before}x{behind}", f"+ {before}yy{behind}", width=width)
+    assert "+ x +" in old
+    assert "+ yy +" in new
+    assert max(map(cell_len, (old, new))) <= width
+
+
+def test_help_that_introduces_the_fix_stands_alone() -> None:
     found = finding(7, 1, 3)
-    found.fix = Fix(True, "-dx = 1 - t\n+dx = 1 - t**2", "1 - t**2", found.location)
+    found.helps = ["square it"]
+    found.fix = Fix(True, "- x\n+ y", "y", found.location)
     text = render_finding(found, None, 80).plain
-    assert "= help: this fix was proved by replay:\n       -dx = 1 - t\n       +dx = 1 - t**2" in text
+    assert "   = help: square it\n   |\n 7 - x\n 7 + y" in text
+    again = render_finding(found, None, 80, [found.fix]).plain
+    assert again.endswith("= help: the fix shown above, at a.py line 7, column 1, mends this too")

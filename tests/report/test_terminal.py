@@ -25,6 +25,17 @@ def test_faulty_program(snapshot: SnapshotAssertion, width: int) -> None:
     assert shown(samples.faulty(), width) == snapshot
 
 
+@pytest.mark.parametrize("width", [80, 120])
+def test_fixes(snapshot: SnapshotAssertion, width: int) -> None:
+    assert shown(samples.fixed(), width) == snapshot
+
+
+def test_the_change_of_a_fix_is_coloured() -> None:
+    text = shown(samples.fixed(), force_terminal=True, color_system="standard")
+    assert "\x1b[31m* (1 - A_1)\x1b[0m" not in text
+    assert "\x1b[1;4;32m**2\x1b[0m" in text
+
+
 def test_right_program(snapshot: SnapshotAssertion) -> None:
     assert shown(samples.clean()) == snapshot
 
@@ -37,7 +48,9 @@ def test_one_line_wrong_in_several_passes_and_layers(snapshot: SnapshotAssertion
     assert shown(samples.several_passes(), 100) == snapshot
 
 
-@pytest.mark.parametrize("report", [samples.faulty(), samples.clean(), samples.every_problem()])
+@pytest.mark.parametrize(
+    "report", [samples.faulty(), samples.clean(), samples.every_problem(), samples.fixed()]
+)
 @pytest.mark.parametrize("width", [80, 100, 130])
 def test_nothing_is_wider_than_the_console(report: Report, width: int) -> None:
     too_wide = [line for line in shown(report, width).splitlines() if len(line) > width]

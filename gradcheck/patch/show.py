@@ -1,0 +1,57 @@
+"""Fixes and patches as a person reads them in a terminal."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+
+from rich.text import Text
+
+from gradcheck.checks.finding import Finding
+from gradcheck.patch.files import PatchedFile
+from gradcheck.patch.plan import PlannedFix
+from gradcheck.patch.unified import unified_diff
+from gradcheck.report.layout import describe, diff_style, printable
+from gradcheck.report.snippet import STYLES
+
+_CONTEXT = 1
+
+
+def coloured_patch(file: PatchedFile) -> Text:
+    """The unified diff in colours; before that of a notebook, its cells as code instead of as JSON."""
+    lines = unified_diff(file).decode("utf-8", "replace").split("\n")[:-1]
+    shown = [_coloured(line, header=number < 2) for number, line in enumerate(lines)]
+    if file.is_notebook:
+        shown = [*_cells(file), Text(f"The same as a patch of {printable(file.shown)}:", "dim"), *shown]
+    return Text("\n").join(shown)
+
+
+def applied_fix(planned: PlannedFix) -> Text:
+    """`fixed day70.ipynb [cell 5] line 52, column 9` and the changed lines."""
+    head = Text.assemble(("fixed ", "bold green"), describe(planned.location))
+    diff = [_coloured(line, indent="    ") for line in planned.fix.diff.splitlines()]
+    return Text("\n").join([head, *diff])
+
+
+def finding_line(finding: Finding) -> Text:
+    """One line: where, how bad, what."""
+    head = f"{finding.severity.value}[{finding.rule}]"
+    return Text.assemble(
+        f"{describe(finding.location)}: ", (head, STYLES[finding.severity]), f": {printable(finding.message)}"
+    )
+
+
+def _cells(file: PatchedFile) -> Iterator[Text]:
+    before, after = file.texts(file.before), file.texts(file.after)
+    for cell in dict.fromkeys(planned.location.cell for planned in file.fixes):
+        yield Text(f"{printable(file.shown)} [cell {cell}]", "bold")
+        diff = difflib.unified_diff(
+            before[cell].split("\n"), after[cell].split("\n"), n=_CONTEXT, lineterm=""
+        )
+        yield from (_coloured(line) for line in list(diff)[2:])
+        yield Text()
+
+
+def _coloured(line: str, header: bool = False, indent: str = "") -> Text:
+    style = "bold" if header else "cyan" if line.startswith("@@") else diff_style(line)
+    return Text(indent + printable(line), style)

@@ -1,0 +1,59 @@
+"""How the lines of a report are laid out: in terminal cells, not characters, and never wider than asked.
+
+A tab, a wide character or a combining accent in the person's line must not push a caret off its expression.
+"""
+
+from __future__ import annotations
+
+import textwrap
+import unicodedata
+
+from rich.cells import cell_len, set_cell_size
+
+from gradcheck.program.location import Location
+
+TAB = "    "
+GUTTER = "bold blue"
+_DIFF = {"-": "red", "+": "green"}
+
+
+def describe(location: Location) -> str:
+    """`day70.ipynb [cell 9] line 65, column 11`."""
+    cell = "" if location.cell is None else f" [cell {location.cell}]"
+    return f"{printable(location.file)}{cell} line {location.line}, column {location.column}"
+
+
+def printable(text: str) -> str:
+    """`text` without what would move the cursor or colour the terminal: it comes from anybody's file."""
+    shown = text.replace("\t", TAB).replace("\n", " ")
+    return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) == "Cc" else c for c in shown)
+
+
+def wrapped(text: str, width: int, indent: str = "") -> list[str]:
+    """`text` in lines, further ones indented; names are never broken."""
+    return textwrap.wrap(
+        text, max(width, 20), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    ) or [""]
+
+
+def diff_style(line: str) -> str:
+    """The colour of a line of a diff."""
+    return _DIFF.get(line[:1], "")
+
+
+def window(text: str, start: int, length: int, room: int) -> tuple[str, int, int]:
+    """The part of an overlong line that holds the start of the span."""
+    if cell_len(text) <= room:
+        return text, start, length
+    if start + length > room - 3 and start > room // 2:
+        keep_from = start - room // 4
+        dropped = ""
+        for character in text:
+            if cell_len(dropped) >= keep_from:
+                break
+            dropped += character
+        text, start = "..." + text[len(dropped) :], start - cell_len(dropped) + 3
+    if cell_len(text) > room:
+        text = set_cell_size(text, room - 3) + "..."
+        length = min(length, room - 3 - start)
+    return text, start, length
