@@ -41,7 +41,7 @@ class Evaluable:
 
     @property
     def reads(self) -> tuple[Value, ...]:
-        held = [v for thing in self.structures.values() for v in _values_in(thing)]
+        held = [v for thing in self.structures.values() for v in values_in_structure(thing)]
         return (*self.values.values(), *held)
 
     def run(self, tensor_of: TensorOf, dtype: torch.dtype) -> dict[str, Any]:
@@ -51,8 +51,8 @@ class Evaluable:
             for name, value in self.values.items():
                 names[name] = tensor_of(value)
             for name, thing in self.structures.items():
-                names[name] = _rebuilt(thing, tensor_of)
-            with _InPrecision(dtype), _loops_run():
+                names[name] = rebuilt(thing, tensor_of)
+            with InPrecision(dtype), loops_run():
                 exec(self.code, names)
         except Exception as error:
             raise CannotEvaluateError(f"{type(error).__name__}: {error}") from error
@@ -174,46 +174,46 @@ class _Resolver(ast.NodeTransformer):
             raise UnknownNameError(ast.unparse(node))
         elif type(found) in (list, tuple, dict):
             name = f"_s{len(self.structures)}_"
-            self.structures[name] = _with_values(found, self._namespace, node)
+            self.structures[name] = with_values(found, self._namespace, node)
         else:
             name = f"_o{len(self.objects)}_"
-            self.objects[name] = _on_tensors(found)
+            self.objects[name] = on_tensors(found)
         return ast.Name(name, ctx)
 
 
-def _with_values(thing: Any, namespace: Namespace, node: ast.expr) -> Any:
+def with_values(thing: Any, namespace: Namespace, node: ast.expr) -> Any:
     """A container with recorded values in place of its tensors."""
     if isinstance(thing, torch.Tensor):
         return namespace.known(thing, ast.unparse(node))
     if type(thing) in (list, tuple):
-        return type(thing)(_with_values(item, namespace, node) for item in thing[:400])
+        return type(thing)(with_values(item, namespace, node) for item in thing[:400])
     if type(thing) is dict:
-        return {key: _with_values(item, namespace, node) for key, item in thing.items()}
+        return {key: with_values(item, namespace, node) for key, item in thing.items()}
     return thing
 
 
-def _rebuilt(thing: Any, tensor_of: TensorOf) -> Any:
+def rebuilt(thing: Any, tensor_of: TensorOf) -> Any:
     if isinstance(thing, Value):
         return tensor_of(thing)
     if type(thing) in (list, tuple):
-        return type(thing)(_rebuilt(item, tensor_of) for item in thing)
+        return type(thing)(rebuilt(item, tensor_of) for item in thing)
     if type(thing) is dict:
-        return {key: _rebuilt(item, tensor_of) for key, item in thing.items()}
+        return {key: rebuilt(item, tensor_of) for key, item in thing.items()}
     return thing
 
 
-def _values_in(thing: Any) -> Iterator[Value]:
+def values_in_structure(thing: Any) -> Iterator[Value]:
     if isinstance(thing, Value):
         yield thing
     elif type(thing) in (list, tuple):
         for item in thing:
-            yield from _values_in(item)
+            yield from values_in_structure(item)
     elif type(thing) is dict:
         for item in thing.values():
-            yield from _values_in(item)
+            yield from values_in_structure(item)
 
 
-def _on_tensors(thing: Any) -> Any:
+def on_tensors(thing: Any) -> Any:
     """A NumPy ufunc as the torch function that computes it: it can be differentiated and keeps the precision."""
     if not isinstance(thing, np.ufunc):
         return thing
@@ -231,7 +231,7 @@ def _on_tensors(thing: Any) -> Any:
     return call
 
 
-class _InPrecision(TorchFunctionMode):
+class InPrecision(TorchFunctionMode):
     """Casts to another floating dtype and moves to a device leave tensors as they are."""
 
     def __init__(self, dtype: torch.dtype) -> None:
@@ -247,7 +247,7 @@ class _InPrecision(TorchFunctionMode):
 
 
 @contextmanager
-def _loops_run() -> Iterator[None]:
+def loops_run() -> Iterator[None]:
     """Functions of the person's were compiled with watched loops: let these run unwatched."""
     before = {name: getattr(builtins, name, None) for name in (FOR, WHILE, TURN)}
     setattr(builtins, FOR, lambda loop, iterable: iterable)

@@ -56,12 +56,14 @@ class Found:
 
 
 class Clock:
+    """Counts processor time, so that what is found does not depend on what else the machine does."""
+
     def __init__(self, seconds: float) -> None:
-        self._end = time.monotonic() + seconds
+        self._end = time.process_time() + seconds
 
     @property
     def is_over(self) -> bool:
-        return time.monotonic() > self._end
+        return time.process_time() > self._end
 
 
 class FixSearch:
@@ -378,11 +380,13 @@ class _Enumeration:
                     yield attempt, Edit(first.cost + second.cost, second.tree)
 
     def _tried(self, attempt: _Attempt, single: Edit) -> _Outcome | None:
-        key = (id(attempt), ast.dump(single.tree))
-        if key in self._seen:
-            return None
-        self._seen.add(key)
-        return attempt.tried(single.tree)
+        outcome = attempt.tried(single.tree)
+        if outcome is not None and outcome.fits:
+            key = (id(attempt), ast.dump(single.tree))
+            if key in self._seen:
+                return None
+            self._seen.add(key)
+        return outcome
 
 
 @dataclass(slots=True)

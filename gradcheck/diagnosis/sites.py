@@ -9,6 +9,7 @@ import ast
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from gradcheck.diagnosis.evaluation import CannotEvaluateError, Evaluable, Tree, prepare
 from gradcheck.diagnosis.namespace import BindingIndex, Namespace, UnknownNameError
@@ -48,7 +49,7 @@ class Site:
     rewriter: Rewriter
     target: str = ""  # the name a statement changes
     names: dict[int, Namespace] = field(default_factory=dict)  # by the first op of an execution
-    caches: dict[int, dict[int, object]] = field(default_factory=dict)
+    caches: dict[int, dict[int, Any]] = field(default_factory=dict)
     is_alias: bool = False  # `db = dz`: a second name, which no recorded op made
 
     @property
