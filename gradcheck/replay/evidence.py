@@ -15,7 +15,7 @@ from gradcheck.replay.names import NameIndex
 from gradcheck.replay.passes import Candidate, PassPlan
 
 if TYPE_CHECKING:
-    from gradcheck.replay.judge import Judged
+    from gradcheck.replay.judged import Judged
 
 _GOOD_AFFINITY = 0.6
 
