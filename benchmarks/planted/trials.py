@@ -176,7 +176,7 @@ class Bench:
 
     def _raised(self, wrong: Observed, told_nothing: str) -> bool:
         if not wrong.report:
-            return "raised" in told_nothing or not wrong.recorders
+            return "raised" in told_nothing or not wrong.recording.ops
         before = {error["error"] for error in self.right.report["program"]["errors"]}
         return any(error["error"] not in before for error in wrong.report["program"]["errors"])
 
@@ -252,8 +252,9 @@ def _tried(bench: Bench, planned: Planned, settings: Settings) -> Trial:
         assert isinstance(trial, Trial)
         return trial
     except ChildFailedError as error:
-        planned.trial.fate = "failed"
-        planned.trial.said = str(error).strip().splitlines()[-12:]
+        # No report is a miss, whatever the reason: a slow mutant, or a fault of the tool's own.
+        planned.trial.fate = CHANGED
+        planned.trial.said = ["no report:", *str(error).strip().splitlines()[-12:]]
         return planned.trial
 
 
@@ -263,7 +264,7 @@ def fates(trials: list[Trial]) -> Counter[str]:
 
 def _shown(row: dict[str, Any]) -> str:
     local = row["local_error"]
-    error = "" if local is None else f", local error {local:.1e}"
+    error = "" if local is None else f", local error {float(local):.1e}"
     reason = f" ({row['reason']})" if row["reason"] else ""
     place = row["location"]
     cell = "" if place["cell"] is None else f"{place['cell']}:"

@@ -16,7 +16,7 @@ import torch
 from gradcheck.recording.gradient_names import Form, parse
 from gradcheck.recording.tape import Op, Value
 from gradcheck.replay import conventions, matches, mismatches, unchecked
-from gradcheck.replay.compare import Fingerprints
+from gradcheck.replay.compare import Fingerprints, same_but_for_ones
 from gradcheck.replay.engine import Patch
 from gradcheck.replay.evidence import Partners
 from gradcheck.replay.influence import Influence
@@ -49,8 +49,9 @@ class Judge:
         self.forward_made = self._forward_made()
         self.rounding = Rounding(self.run, self.coarse, self.opaque)
         self.influences = Influence(self.plan, self.forward_made)
-        self.relations = Relations(self.plan, self.ops)
+        self.relations = Relations(self.plan, self.ops, self.partners.names)
         self.ascends = conventions.ascends(self.plan)
+        self._mended: dict[Faults, dict[int, torch.Tensor]] = {}
         self._expectations: dict[Faults, tuple[dict[Value, torch.Tensor], Fingerprints]] = {}
 
     def _forward_made(self) -> set[Value]:
@@ -103,7 +104,10 @@ class Judge:
             unchecked.not_finite(self, version, found, faults)
             return
         noise = self.noise(version)
-        if not matches.match(self, version, found, faults, noise):
+        if not (
+            matches.match(self, version, found, faults, noise)
+            or matches.match_once_mended(self, version, found, faults, noise)
+        ):
             mismatches.mismatch(self, version, found, faults, noise)
 
     def _on_the_way(self, judged: Judged) -> bool:
@@ -130,6 +134,7 @@ class Judge:
                 judged.meant = self.partners.meant_instead(judged.candidate, judged.of, found)
             self.paired[judged.of] = judged
             judged.noise = max(noise, self.noise_of(judged.of))
+        self.influences.graded.add(judged.candidate.value.root)
         self.judged.append(judged)
 
     def captured(self, version: Version) -> torch.Tensor | None:
@@ -172,6 +177,19 @@ class Judge:
         replaced.update(more)
         return self.run.graph.gradients(replaced) if replaced else self.run.graph.truth
 
+    def mended(self, version: Version, faults: Faults) -> torch.Tensor | None:
+        """What this gradient would have been, had the wrong ones it was computed from been the true ones."""
+        known = self._mended.get(faults)
+        if known is None:
+            replaced = {}
+            for index in sorted(faults):
+                judged = self.faults[index].judged
+                if judged.truth is not None and judged.found is not None:
+                    replaced[id(judged.version)] = _in_shape_of(judged.found, judged.truth)
+            known = self._mended[faults] = self.run.mended(replaced)
+        found = known.get(id(version))
+        return found if found is not None and found.is_floating_point() else None
+
     # -- rounding ------------------------------------------------------------------------------------------------
 
     def noise_of(self, value: Value) -> float:
@@ -186,3 +204,7 @@ class Judge:
     @property
     def rounding_floor(self) -> float:
         return self.rounding.floor
+
+
+def _in_shape_of(found: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    return truth.reshape(found.shape) if same_but_for_ones(found.shape, truth.shape) else truth

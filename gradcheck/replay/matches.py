@@ -74,6 +74,32 @@ def _match_truth(
     return True
 
 
+def match_once_mended(
+    judge: Judge, version: Version, found: torch.Tensor, faults: Faults, noise: float
+) -> bool:
+    """Whether it would be right if only the gradients it was computed from were, although it is not their VJP: a
+    right line may use a gradient as a sum that it needs (`d_beta` in the line of batch normalisation)."""
+    right = judge.mended(version, faults) if faults and version.final else None
+    if right is None or not bool(torch.isfinite(right).all()):
+        return False
+    tolerance = judge.tolerance(version, norm(right), noise)
+    if norm(right) <= tolerance or _trivial(judge, version, right):
+        return False
+    for reshaped in (False, True):
+        equal = judge.expectation(frozenset())[1].equals(right, tolerance, reshaped=reshaped)
+        if not equal:
+            continue
+        partner, evidence = judge.partners.choose(version.candidate, equal, judge.paired)
+        if judge.partners.meant_instead(version.candidate, partner, right) is not None:
+            return False
+        judged = Judged(version, partner, Verdict.INHERITED, evidence, faults=faults)
+        judge.accept(judged, found, judge.expectation(faults)[0].get(partner), noise)
+        truth = judge.run.graph.truth[partner]
+        judge.add_fault(judged, partner, found if found.numel() == truth.numel() else None)
+        return True
+    return False
+
+
 def _meant_for_another(
     judge: Judge, version: Version, found: torch.Tensor, partner: Value, faults: Faults
 ) -> bool:

@@ -73,7 +73,12 @@ def _introduce(
                 f"{tuple(expected.shape)}"
             )
             seed = _reduced(found, expected)
+    factor = conventions.factor_made_good(judge, version, found, proposal.value, faults)
+    if factor is not None:
+        judged.scale, expected, seed = factor, factor * expected, found / factor
     judge.accept(judged, found, expected, noise)
+    if factor is not None and judged.truth is not None:
+        judged.truth = factor * judged.truth
     judge.add_fault(judged, proposal.value, seed)
 
 
@@ -169,7 +174,8 @@ def _agreed_by_consumers(
     judge: Judge, version: Version, found: torch.Tensor, faults: Faults, named: Proposal | None
 ) -> Proposal | None:
     """The forward value for which everything later that is computed from this gradient comes out right."""
-    if parse(version.candidate.name).form is Form.NONE and version.candidate.of is None:
+    unnamed = parse(version.candidate.name).form is Form.NONE and version.candidate.of is None
+    if unnamed and version.candidate.value.root not in judge.influences.graded:
         return None  # nothing says that this is a gradient at all
     plain = judge.expectation(faults)[1]
     open_consumers = []

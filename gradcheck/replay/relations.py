@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradcheck.recording.tape import Kind, Op, Value
+from gradcheck.replay.names import NameIndex
 from gradcheck.replay.passes import Candidate, PassPlan, Version
 
 
 class Relations:
-    def __init__(self, plan: PassPlan, ops: list[Op]) -> None:
+    def __init__(self, plan: PassPlan, ops: list[Op], names: NameIndex) -> None:
         self._plan = plan
         self._ops = ops
+        self._names = names
 
     def successor(self, version: Version) -> Version | None:
         """The next version of what the person sees as one variable: changed in place, or rebound from itself."""
@@ -34,7 +36,7 @@ class Relations:
                     and binding.scope == candidate.binding.scope
                     and binding.when > candidate.binding.when
                     and other.value.producer.index > version.after
-                    and _computed_from(other.value, candidate.value)
+                    and self._computed_from(other.value, candidate.value)
                     and (best is None or binding.when < (best.binding.when if best.binding else 0))
                 ):
                     best = other
@@ -72,22 +74,22 @@ class Relations:
             for b in other.bindings
         )
 
-
-def _computed_from(value: Value, source: Value) -> bool:
-    """Whether the statement that made `value` read `source`."""
-    pending, seen = [value], 0
-    while pending and seen < 12:
-        producer = pending.pop().producer
-        seen += 1
-        if producer is None:
-            continue
-        for read in producer.inputs:
-            if read.root is source.root:
-                return True
-            if (
-                read.producer is not None
-                and source.producer is not None
-                and read.producer.index > source.producer.index
-            ):
-                pending.append(read)
-    return False
+    def _computed_from(self, value: Value, source: Value) -> bool:
+        """Whether the statement that made `value` read `source`: itself, or in a function that it called."""
+        last = value.producer
+        if last is None or source.producer is None:
+            return False
+        statement = self._names.statement(last)
+        pending, seen = [last], 0
+        while pending and seen < 12:
+            producer = pending.pop()
+            seen += 1
+            for read in producer.inputs:
+                if read.root is source.root:
+                    return True
+                maker = read.producer
+                if maker is None or maker.index < source.producer.index:
+                    continue
+                if maker.scope != last.scope or self._names.statement(maker) is statement:
+                    pending.append(maker)
+        return False
