@@ -71,6 +71,7 @@ def find_sites(observed: Observed) -> list[Site]:
     }
     for index, judge in sorted(observed.judges.items()):
         by_span: dict[Span, list[Op]] = defaultdict(list)
+        updates = {_span(observed, update.op) for update in judge.plan.updates}
         for op in _backward(observed, judge):
             span = _span(observed, op)
             if op.index >= judge.plan.start and span is not None and span not in forward:
@@ -81,7 +82,7 @@ def find_sites(observed: Observed) -> list[Site]:
                 found[span] = site
                 direct, accepted = _findable(observed, judge, ops)
                 site.is_gradient |= direct
-                site.is_update |= any(update.op in ops for update in judge.plan.updates)
+                site.is_update |= span in updates
                 site.accepted |= accepted
     return [found[span] for span in sorted(found, key=lambda s: (s[0], s[1] or 0, s[2]))]
 
@@ -144,25 +145,33 @@ def _findable(observed: Observed, judge: Judge, ops: list[Op]) -> tuple[bool, se
         for op in judged.version.writes:
             writers[op].append(judged)
     direct = [judged for op in ops for judged in writers.get(op, ())]
+    # A line that ran several times may have made a gradient at one time and a branch of one at another.
+    own = [op for judged in direct for op in judged.version.writes]
+    fed = _fed_by(judge, [*ops, *own], writers)
     if direct:
-        more = _fed_by(
-            judge, direct_ops := [op for j in direct for op in j.version.writes], writers, direct_ops
-        )
         names = {judged.candidate.name for judged in direct}
-        direct += [judged for judged in more if judged.candidate.name in names]
-        return True, _spans(observed, direct)
-    return False, _spans(observed, _fed_by(judge, ops, writers, []))
+        unjudged = [op for op in ops if not writers.get(op)]
+        fed = [j for j in fed if j.candidate.name in names] + _fed_by(judge, unjudged, writers, own)
+    before = {value.root for op in ops for value in op.inputs}
+    same_name = {b.name for judged in direct for b in judged.candidate.bindings}
+    stages = [
+        candidate.versions[-1]
+        for candidate in judge.plan.candidates
+        if candidate.value.root in before and same_name & {b.name for b in candidate.bindings}
+    ]
+    spans = _spans(observed, [*direct, *fed])
+    spans |= {span for v in stages for op in v.writes if (span := _span(observed, op)) is not None}
+    return bool(direct), spans
 
 
 def _fed_by(
-    judge: Judge, ops: Iterable[Op], writers: dict[Op, list[Judged]], ignored: list[Op]
+    judge: Judge, ops: list[Op], writers: dict[Op, list[Judged]], ignored: Iterable[Op] = ()
 ) -> list[Judged]:
     """The gradients whose statements read what `ops` made, directly or through what has no row."""
     reached = {value.root for op in ops for value in (*op.outputs, *op.mutated)}
     own = {*ops, *ignored}
-    first = min(op.index for op in own)
     found = []
-    for op in judge.ops[first : judge.plan.stop]:
+    for op in judge.ops[min((op.index for op in ops), default=judge.plan.stop) : judge.plan.stop]:
         if op in own or op.kind in (Kind.ESCAPE, Kind.BACKWARD):
             continue
         if any(value.root in reached for value in op.inputs):
