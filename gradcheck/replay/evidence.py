@@ -15,7 +15,7 @@ from gradcheck.replay.names import NameIndex
 from gradcheck.replay.passes import Candidate, PassPlan
 
 if TYPE_CHECKING:
-    from gradcheck.replay.judge import Judged
+    from gradcheck.replay.judged import Judged
 
 _GOOD_AFFINITY = 0.6
 
@@ -33,7 +33,7 @@ class Partners:
 
     def __init__(self, plan: PassPlan, names: NameIndex, told: Mapping[str, str]) -> None:
         self._plan = plan
-        self._names = names
+        self.names = names
         self._told = told
         self._forward: list[Value] = []
         seen: set[Value] = set()
@@ -47,7 +47,7 @@ class Partners:
         self._affinities: dict[tuple[int, Value], float] = {}
 
     def shown(self, value: Value) -> str:
-        return self._names.shown(value)
+        return self.names.shown(value)
 
     def named(self, candidate: Candidate) -> bool:
         """Whether anything but its numbers says that this is a gradient."""
@@ -172,7 +172,7 @@ class Partners:
         if not forward_names:
             return 0.0
         best = 0.0
-        owners = {b.owner for b in self._names.bindings(value) if b.owner}
+        owners = {b.owner for b in self.names.bindings(value) if b.owner}
         for binding in candidate.bindings:
             parsed = parse(binding.name)
             if parsed.form is Form.NONE or parsed.stem is None:

@@ -54,6 +54,10 @@ class NameIndex:
         """The source line of an op."""
         return op.code.co_filename, self._places.span(op.code, op.lasti)[0]
 
+    def statement(self, op: Op) -> ast.stmt | None:
+        """The statement an op stands in."""
+        return self._places.statement(op)
+
     def shown_for(self, value: Value, gradient_name: str) -> str:
         """Of several names for one value (a parameter of a function, its argument), the one that fits the gradient's."""
         stem = parse(gradient_name).stem

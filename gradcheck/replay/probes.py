@@ -13,7 +13,7 @@ import torch
 from gradcheck.recording.gradient_names import Form, parse
 from gradcheck.recording.tape import Kind, Op, Value
 from gradcheck.replay.compare import norm
-from gradcheck.replay.judge import Judged
+from gradcheck.replay.judged import Judged
 from gradcheck.replay.passes import PassPlan
 from gradcheck.replay.places import Places
 from gradcheck.replay.run import PassRun

@@ -76,7 +76,8 @@ def _row(judged: Judged, judge: Judge, names: NameIndex, places: Places) -> Grad
         row.scale_note = f"kept as {judged.scale:g} x dL/d{row.of}"
     _measure(row, judged)
     row.hidden_error = judge.hidden.get(id(judged))
-    fault_names = [judge.faults[i].judged.candidate.name for i in sorted(judged.faults)]
+    blamed = [judge.faults[i].judged for i in sorted(judged.faults)]
+    fault_names = [fault.candidate.name for fault in blamed if fault.verdict is not Verdict.INHERITED]
     if judged.verdict in (Verdict.INHERITED, Verdict.UNCHECKED):
         row.inherits_from = list(dict.fromkeys(fault_names))
     row.upstream = _upstream(judged, judge)

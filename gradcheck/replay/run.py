@@ -130,6 +130,18 @@ class PassRun:
             start_from=self._start(),
             patches=self._patches,
         )
+        results = _Results(graph)
+        self._replay_backward(results, {})
+        return results
+
+    def mended(self, replaced: Mapping[int, torch.Tensor]) -> dict[int, torch.Tensor]:
+        """What every version would have been, had those in `replaced` (by identity) been what is given there."""
+        results = _Results(self.graph)
+        self._replay_backward(results, replaced)
+        return results.captured
+
+    def _replay_backward(self, results: _Results, replaced: Mapping[int, torch.Tensor]) -> None:
+        prepared, dtype, graph = self._prepared, self._dtype, results.graph
         truth = graph.truth
         if self._autograd_truth:
             truth = {**truth, **self._autograd_truth}
@@ -144,12 +156,14 @@ class PassRun:
             known=known,
             patches=self._patches,
         )
-        results = _Results(graph, manual=replay if self._keep else None)
+        results.manual = replay if self._keep else None
         with torch.no_grad():
             for op in prepared.manual:
                 if not known or not _is_known(op, known):
                     replay.step(op)
                 for version in prepared.versions_after.get(op.index, ()):
+                    if id(version) in replaced:
+                        replay.put(version.candidate.value, replaced[id(version)].to(dtype, copy=True))
                     _capture(results, replay, version)
                 if not self._keep:
                     for value in prepared.last_used.get(op.index, ()):
@@ -158,7 +172,6 @@ class PassRun:
             for version in versions:
                 if id(version) not in results.captured and id(version) not in results.broken:
                     _capture(results, replay, version)
-        return results
 
     def _start(self) -> dict[Value, torch.Tensor]:
         """The values that the ops before the pass leave to it."""

@@ -1,0 +1,1 @@
+"""Planted bugs: right programs, one backward line changed in one of the ways people get it wrong."""

@@ -1,0 +1,209 @@
+"""Gradients that match nothing: which of them are wrong, which are only stages, and what they were meant to be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from gradcheck.recording.gradient_names import Form, parse
+from gradcheck.recording.tape import Kind, Number, Op, Value
+from gradcheck.replay import conventions, unchecked
+from gradcheck.replay.compare import Fingerprints, distance, norm, same_but_for_ones
+from gradcheck.replay.evidence import Proposal
+from gradcheck.replay.judged import Faults, Judged
+from gradcheck.replay.passes import Version
+from gradcheck.replay.verdict import Problem, Verdict
+
+if TYPE_CHECKING:
+    from gradcheck.replay.judge import Judge
+
+_RESCALES = {"mul_", "div_", "__imul__", "__itruediv__", "multiply_", "divide_", "true_divide_"}
+
+
+def mismatch(judge: Judge, version: Version, found: torch.Tensor, faults: Faults, noise: float) -> None:
+    candidate = version.candidate
+    successor = judge.relations.successor(version)
+    if successor is None and not version.final:
+        return
+    if _only_rescaled(judge, version) or _replaced_unread(judge, version, found):
+        return
+    if candidate.value.root not in judge.influences.derived and candidate.of is None:
+        return
+    if version.final and conventions.scaled(judge, version, found, faults, noise):
+        return
+    proposal = judge.partners.propose(candidate, found, judge.paired, judge.run.graph.truth)
+    if proposal is None or not proposal.certain:
+        agreed = _agreed_by_consumers(judge, version, found, faults, proposal)
+        proposal = agreed or proposal
+    # `dx = a; dx = dx + b`: the first is not yet the gradient, unless the second follows from it.
+    if successor is not None and (
+        proposal is None or not _follows_from(judge, successor, found, proposal.value, faults)
+    ):
+        return
+    if proposal is not None and _contributes_to(judge, version, proposal.value, faults):
+        return
+    if judge.poisoned(faults):
+        unchecked.after_poison(judge, version, found, proposal, faults)
+    elif proposal is None:
+        unchecked.unpaired(judge, version, found)
+    else:
+        _introduce(judge, version, found, proposal, faults, noise)
+
+
+def _introduce(
+    judge: Judge, version: Version, found: torch.Tensor, proposal: Proposal, faults: Faults, noise: float
+) -> None:
+    expected = judge.expectation(faults)[0].get(proposal.value)
+    if expected is None:
+        judged = Judged(version, proposal.value, Verdict.UNCHECKED, proposal.evidence, Problem.UNREACHED)
+        judged.reason = "the loss does not reach this value, so there is nothing to compare with"
+        judge.accept(judged, found, None, noise)
+        return
+    judged = Judged(version, proposal.value, Verdict.INTRODUCED, proposal.evidence, faults=faults)
+    judged.problem = Problem.WRONG_VALUE
+    seed: torch.Tensor | None = found
+    if found.shape != expected.shape:
+        if same_but_for_ones(found.shape, expected.shape):
+            seed = found.reshape(expected.shape)
+        else:
+            judged.problem = Problem.SHAPE
+            judged.reason = (
+                f"its shape is {tuple(found.shape)}, but `{judge.partners.shown(proposal.value)}` has shape "
+                f"{tuple(expected.shape)}"
+            )
+            seed = _reduced(found, expected)
+    factor = conventions.factor_made_good(judge, version, found, proposal.value, faults)
+    if factor is not None:
+        judged.scale, expected, seed = factor, factor * expected, found / factor
+    judge.accept(judged, found, expected, noise)
+    if factor is not None and judged.truth is not None:
+        judged.truth = factor * judged.truth
+    judge.add_fault(judged, proposal.value, seed)
+
+
+def _reduced(found: torch.Tensor, expected: torch.Tensor) -> torch.Tensor | None:
+    """What a gradient that was never summed over its broadcast dimensions stands for, if that is clear."""
+    try:
+        return found.sum_to_size(expected.shape)
+    except RuntimeError:
+        return None
+
+
+# -- no gradient of its own --------------------------------------------------------------------------------------
+
+
+def _only_rescaled(judge: Judge, version: Version) -> bool:
+    """Clipping by norm: an already judged gradient, multiplied with a number made from the gradients."""
+    versions = version.candidate.versions
+    position = versions.index(version)
+    if position == 0 or not any(j.version is versions[position - 1] for j in judge.judged):
+        return False
+    for op in version.writes[len(versions[position - 1].writes) :]:
+        if op.name not in _RESCALES or len(op.args) < 2:
+            return False
+        factor = op.args[1]
+        from_gradients = (
+            isinstance(factor, Value) and factor.shape == () and factor.root in judge.influences.derived
+        )
+        if not from_gradients and not isinstance(factor, Number) and not _numbers_escaped_before(judge, op):
+            return False
+    return True
+
+
+def _numbers_escaped_before(judge: Judge, op: Op) -> bool:
+    """Whether Python was handed a number made from the finished gradients shortly before."""
+    for earlier in reversed(judge.ops[max(judge.plan.loss_op.index, op.index - 200) : op.index]):
+        derived = earlier.inputs and earlier.inputs[0].root in judge.influences.derived
+        if earlier.kind is Kind.ESCAPE and derived:
+            return earlier.inputs[0] is not judge.plan.loss and earlier.name != "__bool__"
+    return False
+
+
+def _replaced_unread(judge: Judge, version: Version, found: torch.Tensor) -> bool:
+    """A first try: its name is given to another tensor later on, and no gradient was computed from it (or it
+    is a buffer of zeros that was never filled)."""
+    if not judge.relations.renamed_later(version):
+        return False
+    return norm(found) == 0 or not any(
+        c.candidate is not version.candidate for c in judge.relations.consumers(version)
+    )
+
+
+def _contributes_to(judge: Judge, version: Version, partner: Value, faults: Faults) -> bool:
+    """Whether it is one branch of a gradient that comes out right: what is computed from it, for the same
+    forward value (or, if that has its gradient already, for another one), is the true gradient."""
+    gradients, fingerprints = judge.expectation(faults)
+    expected = gradients.get(partner)
+    if expected is None:
+        return False
+    known = judge.paired.get(partner)
+    has_another = known is not None and known.candidate is not version.candidate and not known.faults
+    for consumer in judge.relations.consumers(version):
+        tensor = judge.captured(consumer)
+        if tensor is None:
+            continue
+        tolerance = judge.tolerance(consumer, norm(tensor), judge.noise(consumer))
+        if norm(tensor) <= tolerance:
+            continue
+        if tensor.shape == expected.shape and distance(tensor, expected) <= tolerance:
+            return True
+        if has_another and fingerprints.equals(tensor, tolerance):
+            return True
+    return False
+
+
+def _follows_from(judge: Judge, later: Version, found: torch.Tensor, at: Value, faults: Faults) -> bool:
+    """Whether `later`, which is right for nothing else, is what follows if `found` is the gradient at `at`."""
+    following = judge.captured(later)
+    if following is None:
+        return False
+    tolerance = judge.tolerance(later, norm(following), judge.noise(later))
+    if judge.expectation(faults)[1].equals(following, tolerance):
+        return False
+    expected = judge.run.graph.truth.get(at)
+    if expected is None or expected.shape != found.shape:
+        return False
+    return bool(Fingerprints(judge.given(faults, {at: found})).equals(following, tolerance))
+
+
+# -- what it was meant to be -------------------------------------------------------------------------------------
+
+
+def _agreed_by_consumers(
+    judge: Judge, version: Version, found: torch.Tensor, faults: Faults, named: Proposal | None
+) -> Proposal | None:
+    """The forward value for which everything later that is computed from this gradient comes out right."""
+    unnamed = parse(version.candidate.name).form is Form.NONE and version.candidate.of is None
+    if unnamed and version.candidate.value.root not in judge.influences.graded:
+        return None  # nothing says that this is a gradient at all
+    plain = judge.expectation(faults)[1]
+    open_consumers = []
+    for consumer in list(judge.relations.consumers(version))[:8]:
+        tensor = judge.captured(consumer)
+        if tensor is None or not bool(torch.isfinite(tensor).all()):
+            continue
+        size = norm(tensor)
+        tolerance = judge.tolerance(consumer, size, judge.noise(consumer))
+        if not consumer.final or (tensor.shape == found.shape and distance(tensor, found) <= tolerance):
+            continue
+        if size > tolerance and not plain.equals(tensor, tolerance):
+            open_consumers.append((tensor, tolerance))
+    if not open_consumers:
+        return None
+    truth = judge.run.graph.truth
+    options = [v for v, g in truth.items() if g.shape == found.shape and v is not judge.plan.loss]
+    if named is not None and named.alternatives:
+        options = [v for v in named.alternatives if v in truth and truth[v].shape == found.shape]
+    options.sort(key=lambda v: distance(found, truth[v]))
+    best: tuple[int, Value] | None = None
+    for value in options[:16]:
+        given = Fingerprints(judge.given(faults, {value: found}))
+        score = sum(bool(given.equals(tensor, tolerance)) for tensor, tolerance in open_consumers)
+        if score and (best is None or score > best[0]):
+            best = (score, value)
+            if score == len(open_consumers):
+                break
+    if best is None:
+        return None
+    return Proposal(best[1], "what is computed from it", certain=True)

@@ -1,0 +1,67 @@
+"""How much of a difference is rounding: measured for every value, by the same step in float32."""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+
+from gradcheck.recording.tape import Value
+from gradcheck.replay.compare import (
+    FLOAT32_TOLERANCE,
+    NOISE_SHARE,
+    RELATIVE_TOLERANCE,
+    ROUNDING_FLOOR,
+    distance,
+    norm,
+)
+from gradcheck.replay.passes import Version
+from gradcheck.replay.run import PassRun
+
+
+class Rounding:
+    """`opaque` are values whose numbers are float32 in every replay."""
+
+    def __init__(self, run: PassRun, coarse: PassRun | None, opaque: set[Value]) -> None:
+        self._run = run
+        self._coarse = coarse
+        self._opaque = opaque
+        self._truth_noise: dict[Value, float] = {}
+        self._version_noise: dict[int, float] = {}
+
+    def noise_of(self, value: Value) -> float:
+        """How far the float32 truth lies from the float64 truth: rounding as it really is here."""
+        known = self._truth_noise.get(value)
+        if known is None:
+            known = 0.0
+            if self._coarse is not None and value in self._coarse.graph.truth:
+                known = distance(self._coarse.graph.truth[value].double(), self._run.graph.truth[value])
+            self._truth_noise[value] = known if math.isfinite(known) else 0.0
+        return self._truth_noise[value]
+
+    def noise(self, version: Version) -> float:
+        """How far the float32 replay of this gradient lies from the float64 replay."""
+        known = self._version_noise.get(id(version))
+        if known is None:
+            known = self._version_noise[id(version)] = self._measure(version)
+        return known
+
+    def _measure(self, version: Version) -> float:
+        if self._coarse is None or id(version) not in self._coarse.captured:
+            return 0.0
+        found, coarse = self._run.captured[id(version)], self._coarse.captured[id(version)]
+        if found.shape != coarse.shape or not found.is_floating_point():
+            return 0.0
+        noise = distance(coarse.double(), found)
+        return noise if math.isfinite(noise) else 0.0
+
+    def tolerance(self, version: Version, size: float, noise: float) -> float:
+        if version.candidate.value.root in self._opaque:
+            return max(FLOAT32_TOLERANCE * size, 4 * noise)
+        return max(RELATIVE_TOLERANCE * size, NOISE_SHARE * noise, self.floor)
+
+    @cached_property
+    def floor(self) -> float:
+        """What float64 itself leaves of a sum that is zero by invariance: its rounding, relative to the largest
+        gradient of the step. (The float32 noise of such a sum can be exactly zero by chance.)"""
+        sizes = [norm(gradient) for gradient in self._run.graph.truth.values()]
+        return ROUNDING_FLOOR * max((size for size in sizes if math.isfinite(size)), default=0.0)
