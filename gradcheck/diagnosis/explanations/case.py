@@ -35,9 +35,10 @@ class Case:
         self.judged = judged
         self.at: Value = judged.of
         self.plan = judged_pass.plan
+        self.prepared = judged_pass.prepared
         points = usable_points(judgement, judged_pass)
         self.scenes = [_scene(judge.run, judge, judged)]
-        self.scenes += [_scene(point.run, point.judging, judged) for point in points]
+        self.scenes += [_scene(point.run, point.judging, judged, point.overrides) for point in points]
         if not any(scene.wrong for scene in self.scenes):
             raise CannotExplainError
         self.scenes.sort(key=lambda scene: -(scene.error / scene.size if scene.size else 0.0))
@@ -84,13 +85,15 @@ class Case:
         return sum(scene.found.numel() for scene in self.scenes if scene.wrong)
 
 
-def _scene(run: PassRun, judging: Judge, judged: Judged) -> Scene:
+def _scene(
+    run: PassRun, judging: Judge, judged: Judged, overrides: dict[Value, torch.Tensor] | None = None
+) -> Scene:
     found = run.captured.get(id(judged.version))
     if found is None or not found.is_floating_point() or not bool(torch.isfinite(found).all()):
         raise CannotExplainError
     stops = _handed_faults(judging, judged)
     try:
-        return Scene(run, judging, judged, stops, found)
+        return Scene(run, judging, judged, stops, found, overrides)
     except KeyError:
         raise CannotExplainError from None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import torch
 
@@ -11,10 +10,12 @@ from gradcheck.diagnosis.explanations.case import Case
 from gradcheck.diagnosis.explanations.constants import plain_numbers
 from gradcheck.diagnosis.explanations.explanation import Hypothesis
 from gradcheck.diagnosis.explanations.functions import Function, Mistake, functions, mistakes
-from gradcheck.diagnosis.explanations.scene import Scene
+from gradcheck.diagnosis.explanations.reads import Read, as_read, described, reads_of
+from gradcheck.diagnosis.explanations.scene import Scene, vjp
 from gradcheck.diagnosis.explanations.segment import Edge
 from gradcheck.diagnosis.explanations.wording import bare, is_named, line, name
 from gradcheck.recording.tape import Value
+from gradcheck.replay.compare import norm
 
 ELEMENTWISE = {
     "add", "sub", "mul", "div", "true_divide", "subtract", "multiply", "divide", "neg", "negative", "positive",
@@ -27,27 +28,27 @@ ELEMENTWISE = {
     "__add__", "__radd__", "__sub__", "__rsub__", "__mul__", "__rmul__", "__truediv__", "__rtruediv__", "__div__",
     "__pow__", "__rpow__", "__neg__", "__abs__",
 }  # fmt: skip
-_MOST_STRETCHES = 20
+_MOST_STRETCHES = 16
 
 
-@dataclass(frozen=True, slots=True)
 class Stretch:
     """`result` is a function of `argument`, element by element; `edge` is the last step to it."""
 
-    argument: Value
-    result: Value
-    edge: Edge
+    def __init__(self, argument: Value, result: Value, edge: Edge) -> None:
+        self.argument = argument
+        self.result = result
+        self.edge = edge
+        self._slopes: dict[int, torch.Tensor | None] = {}
+        self._weights: dict[int, tuple[torch.Tensor, float, float] | None] = {}
 
     def slope(self, scene: Scene) -> torch.Tensor | None:
-        tensor = scene.run.graph.tensor(self.result)
-        found = torch.autograd.grad(
-            tensor,
-            scene.run.graph.tensor(self.argument),
-            torch.ones_like(tensor),
-            retain_graph=True,
-            allow_unused=True,
-        )[0]
-        return found.detach() if found is not None else None
+        """The right derivative at every element."""
+        key = id(scene)
+        if key not in self._slopes:
+            tensor = scene.run.graph.tensor(self.result)
+            start = scene.run.graph.tensor(self.argument)
+            self._slopes[key] = vjp([tensor], start, [torch.ones_like(tensor)])
+        return self._slopes[key]
 
     def with_slope(
         self, slope: Callable[[Scene], torch.Tensor | None]
@@ -56,12 +57,29 @@ class Stretch:
 
         def predict(scene: Scene) -> torch.Tensor | None:
             right, taken = self.slope(scene), slope(scene)
-            if right is None or taken is None:
+            if right is None or taken is None or not self._may_explain(scene, right, taken):
                 return None
             given = scene.gradients[self.result]
             return scene.instead(self.argument, right * given, taken * given)
 
         return predict
+
+    def _may_explain(self, scene: Scene, right: torch.Tensor, taken: torch.Tensor) -> bool:
+        """The scene's own short test, with everything in it that stays the same kept: many derivatives are tried."""
+        key = id(scene)
+        if key not in self._weights:
+            image = scene.image(self.argument)
+            if image is None:
+                self._weights[key] = None
+            else:
+                weights = image * scene.gradients[self.result]
+                self._weights[key] = weights, float((weights * right).sum()), norm(weights)
+        kept = self._weights[key]
+        if kept is None or kept[0].shape != taken.shape:
+            return True
+        weights, of_right, size = kept
+        reached = float((weights * taken).sum()) - of_right
+        return scene.close_along(reached, size * (norm(taken) + norm(right)))
 
 
 def hypotheses(case: Case) -> Iterator[Hypothesis]:
@@ -71,10 +89,14 @@ def hypotheses(case: Case) -> Iterator[Hypothesis]:
     slopes = list(dict.fromkeys([n for n in numbers if 0 < abs(n) < 1] + [0.01]))[:6]
     powers = list(dict.fromkeys(n for n in numbers if n not in (0, 1, 2) and abs(n) <= 10))[:4]
     for stretch in _stretches(case):
+        slope = stretch.slope(case.first)
+        if slope is None or bool((slope == slope.reshape(-1)[0]).all()):
+            continue  # adds a number, or multiplies with one: there is no derivative to mistake
         function = _recognised(case, stretch, slopes, powers)
         yield from _missing(case, stretch, function)
         yield from _mistaken(case, stretch, function, slopes, powers)
         yield from _another(case, stretch, function, slopes, powers)
+        yield from _elsewhere(case, stretch, function)
 
 
 def _stretches(case: Case) -> list[Stretch]:
@@ -204,6 +226,37 @@ def _another(
                     _derivative_of_another(case, stretch, function, other, at_result)
                 ),
                 {"function": function.name if function else None, "taken": f"the derivative of {other.name}"},
+            )
+
+
+def _elsewhere(case: Case, stretch: Stretch, function: Function | None) -> Iterator[Hypothesis]:
+    """The right derivative, at the argument or the result of another layer."""
+    if function is None:
+        return
+    by_result = [m for m in mistakes([], []) if m.belongs_to == function.name and "{t}" in m.text]
+    for read in reads_of(case):
+        other = as_read(case, case.first, read)
+        if other is None or not other.is_floating_point() or other.shape != stretch.argument.shape:
+            continue
+        for of_result in (False, True) if by_result else (False,):
+            right = stretch.result if of_result else stretch.argument
+            if read.value is right and read.changed_by is None:
+                continue
+
+            def slope(scene: Scene, read: Read = read, of_result: bool = of_result) -> torch.Tensor | None:
+                numbers = as_read(case, scene, read)
+                if numbers is None:
+                    return None
+                return by_result[0].compute(numbers, numbers) if of_result else function.slope(numbers)
+
+            yield Hypothesis(
+                "wrong-argument",
+                stretch.with_slope(slope),
+                lambda read=read, right=right: (  # type: ignore[misc]
+                    f"the derivative of {function.name} ({line(case, stretch.edge.op)}) is taken at "
+                    f"{described(case, read, right)}; it belongs at {name(case, right)}"
+                ),
+                {"function": function.name, "taken_at": case.judgement.names.shown(read.value)},
             )
 
 

@@ -28,11 +28,12 @@ FAMILIES: tuple[Callable[[Case], Iterator[Hypothesis]], ...] = (
     losses.hypotheses,
     repeated_index.hypotheses,
     branches.hypotheses,
-    elementwise.hypotheses,
     operands.hypotheses,
+    epsilon.hypotheses,
+    elementwise.hypotheses,
+    operands.exchanged,
     upstream.of_skipped_steps,
     reductions.hypotheses,
-    epsilon.hypotheses,
 )
 
 

@@ -9,6 +9,7 @@ from gradcheck.diagnosis.explanations.constants import Constant, Constants, fitt
 from gradcheck.diagnosis.explanations.explanation import Hypothesis
 from gradcheck.diagnosis.explanations.wording import line
 from gradcheck.recording.tape import Op
+from gradcheck.replay.compare import norm
 
 
 def hypotheses(case: Case) -> Iterator[Hypothesis]:
@@ -18,7 +19,7 @@ def hypotheses(case: Case) -> Iterator[Hypothesis]:
     factor = fitted(scene.found, scene.expected, scene)
     if factor is None:
         return
-    if factor == 0:
+    if norm(scene.found) <= scene.tolerance:
         yield Hypothesis("zero", lambda s: 0 * s.expected, lambda: "it is zero throughout", {"factor": 0.0})
         return
     constant = Constants(case).named_or_plain(factor, scene.precision)

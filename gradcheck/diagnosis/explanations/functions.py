@@ -28,7 +28,7 @@ class Function:
             made = self.apply(leaf)
             if not made.requires_grad:
                 return torch.zeros_like(at)
-            return torch.autograd.grad(made, leaf, torch.ones_like(made))[0]
+            return torch.autograd.grad(made.sum(), leaf)[0]
 
 
 @dataclass(frozen=True, slots=True)

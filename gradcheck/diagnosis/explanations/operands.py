@@ -8,6 +8,7 @@ import torch
 
 from gradcheck.diagnosis.explanations.case import Case
 from gradcheck.diagnosis.explanations.explanation import Hypothesis
+from gradcheck.diagnosis.explanations.reads import Read, as_read, described, reads_of
 from gradcheck.diagnosis.explanations.scene import Scene
 from gradcheck.diagnosis.explanations.segment import Edge
 from gradcheck.diagnosis.explanations.wording import is_named, line, name
@@ -36,8 +37,47 @@ def hypotheses(case: Case) -> Iterator[Hypothesis]:
         )
     for edge in case.segment.edges:
         yield from _of_edge(case, edge)
+
+
+def exchanged(case: Case) -> Iterator[Hypothesis]:
+    """Another value in the place of the right one: one that the line reads, or any of the same shape."""
+    if not case.first.fits:
+        return
+    reads = reads_of(case)
     for edge in case.segment.edges:
-        yield from _exchanged(case, edge)
+        yield from _read_instead(case, edge, reads)
+    for edge in case.segment.edges:
+        yield from _any_instead(case, edge)
+
+
+def _read_instead(case: Case, edge: Edge, reads: list[Read]) -> Iterator[Hypothesis]:
+    for operand in _operands(case, edge):
+        right = case.first.tensor(operand)
+        for read in reads:
+            other = as_read(case, case.first, read)
+            if other is None or other.shape != right.shape or other.dtype != right.dtype:
+                continue
+            if read.value is operand and read.changed_by is None:
+                continue
+            yield Hypothesis(
+                "wrong-operand",
+                _predict(edge, operand, lambda scene, read=read: as_read(case, scene, read)),  # type: ignore[misc]
+                lambda read=read, operand=operand: (  # type: ignore[misc]
+                    f"this is what you get with {described(case, read, operand)} in the place of "
+                    f"{_as_it_was(case, read, operand)}"
+                ),
+                {
+                    "used": case.judgement.names.shown(read.value),
+                    "instead_of": case.judgement.names.shown(operand),
+                    "changed": read.changed_by is not None,
+                },
+            )
+
+
+def _as_it_was(case: Case, read: Read, operand: Value) -> str:
+    shown = name(case, operand)
+    same_name = read.changed_by is not None and shown == name(case, read.value)
+    return f"the {shown} that the forward pass used" if same_name else shown
 
 
 def _of_edge(case: Case, edge: Edge) -> Iterator[Hypothesis]:
@@ -91,7 +131,7 @@ def _of_edge(case: Case, edge: Edge) -> Iterator[Hypothesis]:
             )
 
 
-def _exchanged(case: Case, edge: Edge) -> Iterator[Hypothesis]:
+def _any_instead(case: Case, edge: Edge) -> Iterator[Hypothesis]:
     for operand in _operands(case, edge):
         if not case.first.tensor(operand).is_floating_point():
             continue
@@ -178,13 +218,14 @@ def _scaled_by_source(case: Case, edge: Edge) -> Hypothesis:
 
 
 def _predict(
-    edge: Edge, operand: Value, value: Callable[[Scene], torch.Tensor]
+    edge: Edge, operand: Value, value: Callable[[Scene], torch.Tensor | None]
 ) -> Callable[[Scene], torch.Tensor | None]:
     def predict(scene: Scene) -> torch.Tensor | None:
         local = scene.local(edge.op, edge.source)
-        if local is None:
+        used = value(scene)
+        if local is None or used is None:
             return None
-        other = scene.local_with(edge.op, edge.source, arguments={operand: value(scene)})
+        other = scene.local_with(edge.op, edge.source, arguments={operand: used})
         return scene.instead(edge.source, local, other) if other is not None else None
 
     return predict

@@ -33,9 +33,14 @@ class Scene:
         judged: Judged,
         stops: dict[Value, torch.Tensor],
         found: torch.Tensor,
+        overrides: dict[Value, torch.Tensor] | None = None,
     ) -> None:
         assert judged.of is not None
         self.run = run
+        self.overrides = overrides
+        self.as_read: dict[tuple[int, Value], torch.Tensor] | None = (
+            None  # what lines read, once it is asked for
+        )
         self.at = judged.of
         self.stops = stops
         self.gradients = dict(run.graph.gradients(stops) if stops else run.graph.truth)
@@ -54,6 +59,9 @@ class Scene:
         self._limit = min(self.tolerance, _UNEXPLAINED * self.error) if self.wrong else self.tolerance
         generator = torch.Generator().manual_seed(self.expected.numel())
         self._random = torch.rand(self.expected.shape, generator=generator, dtype=torch.float64) * 2 - 1
+        self._wanted = (
+            float((self._random * (self.found - self.expected)).sum()) if same_numbers else float("nan")
+        )
         self._images: dict[Value, torch.Tensor | None] = {}
         self._through: dict[Value, torch.Tensor | None] = {}
         self._local: dict[tuple[int, Value], torch.Tensor | None] = {}
@@ -102,14 +110,7 @@ class Scene:
             _blocked(graph.tensor(stop)) for stop in self.stops if stop is not value and stop is not self.at
         ]
         try:
-            return torch.autograd.grad(
-                graph.tensor(value),
-                graph.tensor(self.at),
-                seed,
-                retain_graph=True,
-                create_graph=create_graph,
-                allow_unused=True,
-            )[0]
+            return vjp([graph.tensor(value)], graph.tensor(self.at), [seed], create_graph=create_graph)
         except RuntimeError:
             return None
         finally:
@@ -139,15 +140,18 @@ class Scene:
         have agreed; whatever passes is still computed in full."""
         if not self.fits or value is self.at:
             return True
-        image = self._image(value)
+        image = self.image(value)
         if image is None or image.shape != more.shape:
             return True
-        wanted = float((self._random * (self.found - self.expected)).sum())
-        reached = float((image * more).sum())
-        limit = norm(self._random) * self._limit + 1e-9 * (norm(image) * norm(more) + abs(wanted))
-        return abs(reached - wanted) <= limit
+        return self.close_along(float((image * more).sum()), norm(image) * norm(more))
 
-    def _image(self, value: Value) -> torch.Tensor | None:
+    def close_along(self, reached: float, size: float) -> bool:
+        """Whether what is found may differ from what is expected by as much, along the random direction; `size` is
+        that of the numbers that `reached` was summed from."""
+        limit = norm(self._random) * self._limit + 1e-9 * (size + abs(self._wanted))
+        return abs(reached - self._wanted) <= limit
+
+    def image(self, value: Value) -> torch.Tensor | None:
         """How `value` moves when the gradient's own value moves along the random direction."""
         if value not in self._images:
             image: torch.Tensor | None = None
@@ -155,7 +159,7 @@ class Scene:
             seed = torch.zeros_like(tensor).requires_grad_()
             pushed = self._vjp(value, seed, create_graph=True)
             if pushed is not None and pushed.requires_grad:
-                image = torch.autograd.grad(pushed, seed, self._random, allow_unused=True)[0]
+                image = vjp([pushed], seed, [self._random])
             self._images[value] = image
         return self._images[value]
 
@@ -195,7 +199,7 @@ class Scene:
         if not ends:
             return None
         try:
-            return torch.autograd.grad(ends, leaf, seeds, allow_unused=True)[0]
+            return vjp(ends, leaf, seeds)
         except RuntimeError:
             return None
 
@@ -225,6 +229,26 @@ class Scene:
             elif any(value in known for value in op.inputs):
                 known.update(self.computed(op, known) or {})
         return known
+
+
+def vjp(
+    ends: Sequence[torch.Tensor],
+    start: torch.Tensor,
+    seeds: Sequence[torch.Tensor],
+    *,
+    create_graph: bool = False,
+) -> torch.Tensor | None:
+    """The gradient of `start` if `seeds` are those of `ends`; None where no path leads from one to the other.
+
+    (Seeds given to `torch.autograd.grad` itself make it import half a second of symbolic shapes.)"""
+    with torch.enable_grad():
+        total = sum(
+            ((end * seed).sum() for end, seed in zip(ends, seeds, strict=True)), torch.zeros(()).double()
+        )
+    found = torch.autograd.grad(
+        total, start, retain_graph=True, create_graph=create_graph, allow_unused=True
+    )[0]
+    return found if create_graph or found is None else found.detach()
 
 
 def _blocked(tensor: torch.Tensor) -> torch.utils.hooks.RemovableHandle:
