@@ -17,6 +17,7 @@ from gradcheck.replay.compare import distance, norm
 _MEANS = {"mean", "cross_entropy", "mse_loss", "nll_loss", "binary_cross_entropy", "l1_loss", "var", "std"} | {
     "binary_cross_entropy_with_logits", "smooth_l1_loss", "huber_loss", "soft_margin_loss", "kl_div",
 }  # fmt: skip
+_POWERS = {"pow", "__pow__", "power", "float_power"}
 _SCALINGS = {
     "mul",
     "div",
@@ -73,23 +74,24 @@ class Constants:
         return Constant(factor, f"{factor:.6g}")
 
     def _all(self) -> Iterator[Constant]:
+        two = self._why_two()
         for plain, text in ((-1.0, "-1"), (2.0, "2"), (0.5, "1/2")):
-            yield Constant(plain, text)
+            yield Constant(plain, text, two if plain > 0 else "")
         for sign, mark in ((1, ""), (-1, "-")):
             for size, what in self._sizes().items():
                 yield Constant(sign * size, f"{mark}{size}", what, size)
                 yield Constant(sign / size, f"{mark}1/{size}", what, size)
                 if size > 2:
-                    of_both = f"n/(n - 1) for n = {size}" + (f": {what}" if what else "")
+                    of_both = f"n/(n - 1) for n = {size}" + (f"; {what}" if what else "")
                     yield Constant(sign * size / (size - 1), f"{mark}{size}/{size - 1}", of_both, size)
-                    of_both = f"(n - 1)/n for n = {size}" + (f": {what}" if what else "")
+                    of_both = f"(n - 1)/n for n = {size}" + (f"; {what}" if what else "")
                     yield Constant(sign * (size - 1) / size, f"{mark}{size - 1}/{size}", of_both, size)
         for small in (3, 4, -2):
             yield Constant(float(small), str(small))
             yield Constant(1 / small, f"{'-' if small < 0 else ''}1/{abs(small)}")
         yield Constant(-0.5, "-1/2")
         for number, op in self._numbers():
-            at = f"a number in {line(self._case, op)}"
+            why = self._use(number, op)
             for value, text in (
                 (number, f"{number:g}"),
                 (1 / number if number else 0.0, f"1/{number:g}"),
@@ -100,7 +102,7 @@ class Constants:
                 (number**2, f"{number:g}**2"),
             ):
                 if value not in (0.0, 1.0):
-                    yield Constant(value, text, f"{number:g} is {at}")
+                    yield Constant(value, text, why)
         for size, what in self._sizes().items():
             yield Constant(size**0.5, f"sqrt({size})", what, size)
             yield Constant(size**-0.5, f"1/sqrt({size})", what, size)
@@ -136,6 +138,27 @@ class Constants:
                     if divisor > 1.5 and abs(divisor - round(divisor)) < 1e-9 * divisor:
                         divides = "divides by" if divisor != number or "div" in op.name else "multiplies by"
                         yield round(divisor), f"{where} {divides} {round(divisor)}"
+
+    def _use(self, number: float, op: Op) -> str:
+        """What the forward pass does with a number."""
+        where = line(self._case, op)
+        if op.name in _SCALINGS:
+            divides = "div" in op.name and op.name != "__rtruediv__"
+            return f"{where} {'divides' if divides else 'multiplies'} by {number:g}"
+        return f"{number:g} is a number in {where}"
+
+    def _why_two(self) -> str:
+        for op in self._case.segment.ops:
+            where = line(self._case, op)
+            if op.name == "square" or (op.name in _POWERS and 2.0 in plain_numbers(op)):
+                return f"the derivative of the square in {where} has a 2"
+            if op.name == "mse_loss":
+                return f"the derivative of the squares of `mse_loss` in {where} has a 2"
+            if op.name in _SCALINGS:
+                for number in (2.0, 0.5):
+                    if number in plain_numbers(op):
+                        return self._use(number, op)
+        return ""
 
     def _numbers(self) -> Iterator[tuple[float, Op]]:
         for op in self._case.segment.ops:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
+from gradcheck import numbers
 from gradcheck.diagnosis.explanations.case import Case
 from gradcheck.diagnosis.explanations.constants import plain_numbers
 from gradcheck.diagnosis.explanations.explanation import Hypothesis
@@ -27,7 +28,7 @@ def hypotheses(case: Case) -> Iterator[Hypothesis]:
         epsilon = _epsilon(op)
         if epsilon is None:
             continue
-        shown = f"{epsilon:g}"
+        shown = numbers.value(epsilon)
         source = next(value for value in op.inputs)
         for root in case.segment.ops:
             if op.out in root.inputs and _root_power(root) is not None:
@@ -59,15 +60,16 @@ def hypotheses(case: Case) -> Iterator[Hypothesis]:
                     case,
                     _other(op, source, other),
                     op,
-                    f"{other:g} is added to {name(case, source)} where the forward pass adds {shown} ({line(case, op)})",
+                    f"{numbers.value(other)} is added to {name(case, source)} where the forward pass adds {shown} "
+                    f"({line(case, op)})",
                 )
 
 
 def _epsilon(op: Op) -> float | None:
     if op.name not in _ADDS or len(op.inputs) != 1 or not isinstance(op.out, Value):
         return None
-    numbers = [n for n in plain_numbers(op) if 0 < n <= _LARGEST]
-    return numbers[0] if len(numbers) == 1 and len(plain_numbers(op)) == 1 else None
+    given = plain_numbers(op)
+    return given[0] if len(given) == 1 and 0 < given[0] <= _LARGEST else None
 
 
 def _root_power(op: Op) -> float | None:
@@ -103,7 +105,10 @@ def _both(case: Case, change: Change, add: Op, sentence: str) -> Iterator[Hypoth
     everything that follows."""
     evidence = {"epsilon": _epsilon(add)}
     for value in case.segment.values:
-        yield Hypothesis("misplaced-epsilon", _in_factor(case, change, value), lambda: sentence, evidence)
+        for power in (1, -1, 3, -3):  # of the changed value in the formula: one, or its cube in a fused one
+            yield Hypothesis(
+                "misplaced-epsilon", _in_factor(case, change, value, power), lambda: sentence, evidence
+            )
     for edge in case.segment.edges:
         yield Hypothesis(
             "misplaced-epsilon", _in_step(case, change, edge.op, edge.source), lambda: sentence, evidence
@@ -119,7 +124,9 @@ def _changed_values(case: Case, change: Change, scene: Scene) -> dict[Value, tor
     return found
 
 
-def _in_factor(case: Case, change: Change, value: Value) -> Callable[[Scene], torch.Tensor | None]:
+def _in_factor(
+    case: Case, change: Change, value: Value, power: int
+) -> Callable[[Scene], torch.Tensor | None]:
     """As if everything had been multiplied with the changed value instead of the right one."""
 
     def predict(scene: Scene) -> torch.Tensor | None:
@@ -127,7 +134,7 @@ def _in_factor(case: Case, change: Change, value: Value) -> Callable[[Scene], to
         if changed is None:
             return None
         try:
-            found = scene.expected * (changed / scene.tensor(value))
+            found = scene.expected * (changed / scene.tensor(value)) ** power
         except RuntimeError:
             return None
         return found if found.shape == scene.expected.shape else None

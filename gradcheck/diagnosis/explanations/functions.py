@@ -3,7 +3,8 @@ mistaken for them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -61,19 +62,24 @@ def functions(slopes: list[float], powers: list[float]) -> Iterator[Function]:
 def mistakes(slopes: list[float], powers: list[float]) -> Iterator[Mistake]:
     """Derivatives in terms of argument and result, the simplest first."""
     for letter in ("t", "x"):
-        pick = _result if letter == "t" else _argument
-        for text, formula in _FORMULAS:
-            owner = _OWNERS.get((letter, text), "")
-            yield Mistake(text.replace("u", f"{{{letter}}}"), _of(pick, formula), owner)
-        for slope in slopes:
-            for text, formula in _kinked(slope):
-                yield Mistake(text.replace("u", f"{{{letter}}}"), _of(pick, formula))
-        for power in powers:
-            for text, formula in _powers(power):
-                yield Mistake(text.replace("u", f"{{{letter}}}"), _of(pick, formula))
+        yield from _in(letter, _POLYNOMIALS)
     yield Mistake("{x} * {t}", lambda x, t: x * t)
     yield Mistake("{x} * (1 - {t})", lambda x, t: x * (1 - t))
     yield Mistake("{t} * (1 - {x})", lambda x, t: t * (1 - x))
+    for letter in ("x", "t"):
+        for slope in slopes:
+            yield from _in(letter, _kinked(slope))
+        for power in powers:
+            yield from _in(letter, _powers(power))
+        yield from _in(letter, _TRANSCENDENTAL)
+
+
+def _in(letter: str, formulas: Iterable[tuple[str, Elementwise]]) -> Iterator[Mistake]:
+    pick = _result if letter == "t" else _argument
+    for text, formula in formulas:
+        owner = _OWNERS.get((letter, text), "")
+        # The letter u must not be taken out of a function's name.
+        yield Mistake(re.sub(r"\bu\b", f"{{{letter}}}", text), _of(pick, formula), owner)
 
 
 def _result(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
@@ -91,7 +97,7 @@ def _of(
 
 
 # In the texts, `u` stands for the argument or the result.
-_FORMULAS: tuple[tuple[str, Elementwise], ...] = (
+_POLYNOMIALS: tuple[tuple[str, Elementwise], ...] = (
     ("1 - u**2", lambda u: 1 - u**2),
     ("1 - u", lambda u: 1 - u),
     ("1 + u", lambda u: 1 + u),
@@ -120,17 +126,19 @@ _FORMULAS: tuple[tuple[str, Elementwise], ...] = (
     ("1 / (2 * u)", lambda u: 0.5 / u),
     ("u / 2", lambda u: u / 2),
     ("1 / (1 + u)", lambda u: 1 / (1 + u)),
+    ("sqrt(u)", torch.sqrt),
     ("(u > 0)", lambda u: (u > 0).to(u.dtype)),
     ("(u < 0)", lambda u: (u < 0).to(u.dtype)),
     ("(u >= 0)", lambda u: (u >= 0).to(u.dtype)),
     ("(u > 1)", lambda u: (u > 1).to(u.dtype)),
     ("(u > 0) * u", lambda u: (u > 0).to(u.dtype) * u),
     ("sign(u)", torch.sign),
+)
+_TRANSCENDENTAL: tuple[tuple[str, Elementwise], ...] = (
     ("exp(u)", torch.exp),
     ("exp(-u)", lambda u: torch.exp(-u)),
     ("-exp(u)", lambda u: -torch.exp(u)),
     ("log(u)", torch.log),
-    ("sqrt(u)", torch.sqrt),
     ("sin(u)", torch.sin),
     ("cos(u)", torch.cos),
     ("-sin(u)", lambda u: -torch.sin(u)),

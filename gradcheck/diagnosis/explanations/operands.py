@@ -39,14 +39,16 @@ def hypotheses(case: Case) -> Iterator[Hypothesis]:
         yield from _of_edge(case, edge)
 
 
-def exchanged(case: Case) -> Iterator[Hypothesis]:
-    """Another value in the place of the right one: one that the line reads, or any of the same shape."""
-    if not case.first.fits:
-        return
+def exchanged_for_read(case: Case) -> Iterator[Hypothesis]:
+    """Another value that the line reads in the place of the right one."""
     reads = reads_of(case)
-    for edge in case.segment.edges:
+    for edge in case.segment.edges if case.first.fits else ():
         yield from _read_instead(case, edge, reads)
-    for edge in case.segment.edges:
+
+
+def exchanged_for_any(case: Case) -> Iterator[Hypothesis]:
+    """Any named value of the same shape in the place of the right one."""
+    for edge in case.segment.edges if case.first.fits else ():
         yield from _any_instead(case, edge)
 
 

@@ -25,12 +25,15 @@ def of_manual_gradients(case: Case) -> Iterator[Hypothesis]:
             yield Hypothesis(
                 "wrong-upstream",
                 _exchanged(value, version),
-                lambda version=version, right=right: (  # type: ignore[misc]
-                    f"this is what you get from {gradient(case, version, right.version)} instead of "
-                    f"{gradient(case, right.version, version)}"
-                ),
+                lambda version=version, right=right: _instead_of(case, version, right.version),  # type: ignore[misc]
                 {"used": version.candidate.name, "instead_of": right.candidate.name},
             )
+
+
+def _instead_of(case: Case, used: Version, right: Version) -> str:
+    if used.candidate is right.candidate:
+        return f"this is what you get from {gradient(case, used)}"
+    return f"this is what you get from {gradient(case, used, right)} instead of {gradient(case, right, used)}"
 
 
 def of_skipped_steps(case: Case) -> Iterator[Hypothesis]:

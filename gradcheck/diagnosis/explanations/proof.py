@@ -30,8 +30,9 @@ FAMILIES: tuple[Callable[[Case], Iterator[Hypothesis]], ...] = (
     branches.hypotheses,
     operands.hypotheses,
     epsilon.hypotheses,
+    operands.exchanged_for_read,
     elementwise.hypotheses,
-    operands.exchanged,
+    operands.exchanged_for_any,
     upstream.of_skipped_steps,
     reductions.hypotheses,
 )
