@@ -18,18 +18,25 @@ from gradcheck.recording.tape import Value
 from gradcheck.replay.compare import distance, norm
 from gradcheck.replay.passes import Version
 
-_MOST_BRANCHES = 24
+_MOST_BRANCHES = 32
+_MOST_PAIRS = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """The part of the gradient that comes through one value, or through one step from a value to the next."""
+    """The part of the gradient that comes through one value, through one step from a value to the next, or through
+    two given steps."""
 
-    through: Value | Edge
+    through: Value | Edge | tuple[Edge, Edge]
 
     def part(self, scene: Scene) -> torch.Tensor | None:
         if isinstance(self.through, Value):
             return scene.through(self.through)
+        if isinstance(self.through, tuple):
+            first, last = self.through
+            local = scene.local(last.op, last.source)
+            reached = scene.pushed_to(first.target, last.source, local) if local is not None else None
+            return scene.local_with(first.op, first.source, seed=reached) if reached is not None else None
         local = scene.local(self.through.op, self.through.source)
         return scene.pushed(self.through.source, local) if local is not None else None
 
@@ -37,18 +44,28 @@ class Branch:
 def hypotheses(case: Case) -> Iterator[Hypothesis]:
     if not case.first.fits:
         return
-    branches = _branches(case)
+    branches = branches_of(case)
     yield from _one_branch(case, branches)
     yield from _only_one(case, branches)
     yield from _two_branches(case, branches)
     yield from _extra(case)
+    yield from _with_value_itself(case)
 
 
-def _branches(case: Case) -> list[tuple[Branch, torch.Tensor]]:
+def branches_of(case: Case) -> list[tuple[Branch, torch.Tensor]]:
     """All different parts, the most telling first: named values near the gradient's own, then steps."""
     segment = case.segment
     values = sorted(segment.values, key=lambda v: not is_named(case, v))
-    candidates: list[Value | Edge] = [*values, *segment.edges]
+    candidates: list[Value | Edge | tuple[Edge, Edge]] = [*values, *segment.edges]
+    starts = segment.leaving(case.at)
+    if len(starts) > 1:
+        later = [edge for edge in segment.edges if edge.source is not case.at]
+        candidates += [
+            (first, last)
+            for first in starts
+            for last in later
+            if first.target.shape == first.source.shape and len(first.op.outputs) == 1
+        ][:_MOST_PAIRS]
     found: list[tuple[Branch, torch.Tensor]] = []
     scene = case.first
     for candidate in candidates:
@@ -75,21 +92,29 @@ def _one_branch(case: Case, branches: list[tuple[Branch, torch.Tensor]]) -> Iter
 
 def _two_branches(case: Case, branches: list[tuple[Branch, torch.Tensor]]) -> Iterator[Hypothesis]:
     scene = case.first
-    if scene.found.numel() < 3:
+    if scene.found.numel() < 3 or len(branches) < 2:
         return  # two free factors account for any two numbers
     difference = (scene.found - scene.expected).reshape(-1)
-    for (first, part), (second, other) in combinations(branches, 2):
-        both = torch.stack([part.reshape(-1), other.reshape(-1)], 1)
-        solved = torch.linalg.lstsq(both, difference.unsqueeze(1), driver="gelsd")
-        if int(solved.rank) < 2 or distance(both @ solved.solution[:, 0], difference) > 1e-7 * norm(
-            difference
-        ):
+    parts = torch.stack([part.reshape(-1) for _, part in branches])
+    products = (parts @ parts.T).tolist()
+    wanted = (parts @ difference).tolist()
+    size = float(difference @ difference)
+    for i, j in combinations(range(len(branches)), 2):
+        solved = _solved(products[i][i], products[i][j], products[j][j], wanted[i], wanted[j])
+        if solved is None or abs(size - solved[0] * wanted[i] - solved[1] * wanted[j]) > 1e-8 * size:
             continue
-        factors = [
-            _constant(case, 1 + float(more), 1e-7, named=True) for more in solved.solution[:, 0].tolist()
-        ]
+        first, second = branches[i][0], branches[j][0]
+        factors = [_constant(case, 1 + more, 1e-7, named=True) for more in solved]
         if factors[0] is not None and factors[1] is not None:
             yield _scaled(case, [(first, factors[0]), (second, factors[1])])
+
+
+def _solved(aa: float, ab: float, bb: float, a: float, b: float) -> tuple[float, float] | None:
+    """The least-squares solution for two columns, from their products with each other and with the right side."""
+    determinant = aa * bb - ab * ab
+    if determinant <= 1e-10 * aa * bb:
+        return None  # the two are the same but for a factor
+    return (bb * a - ab * b) / determinant, (aa * b - ab * a) / determinant
 
 
 def _only_one(case: Case, branches: list[tuple[Branch, torch.Tensor]]) -> Iterator[Hypothesis]:
@@ -101,7 +126,7 @@ def _only_one(case: Case, branches: list[tuple[Branch, torch.Tensor]]) -> Iterat
     for branch, part in branches:
         edge = branch.through
         if isinstance(edge, Value):
-            edge = next((e for e in uses if e.target is edge), None) or edge
+            edge = next((e for e in uses if e.target is edge), edge)
         if (
             isinstance(edge, Edge)
             and edge.source is case.at
@@ -144,6 +169,25 @@ def _extra(case: Case) -> Iterator[Hypothesis]:
         )
 
 
+def _with_value_itself(case: Case) -> Iterator[Hypothesis]:
+    """Weight decay that the loss knows nothing of."""
+    scene = case.first
+    factor = fitted(scene.found - scene.expected, scene.tensor(case.at), scene)
+    if factor is None or abs(factor) < 1e-12:
+        return
+    constant = Constants(case).named_or_plain(factor, 1e-7)
+    if constant is not None:
+        yield Hypothesis(
+            "extra-term",
+            lambda s: s.expected + constant.value * s.tensor(case.at),
+            lambda: (
+                f"besides the right gradient it holds {constant.value:g} times {name(case, case.at)} itself, as for "
+                f"weight decay; the loss has no such term"
+            ),
+            {"factor": constant.value},
+        )
+
+
 def _with_extra(version: Version, sign: float) -> Callable[[Scene], torch.Tensor | None]:
     def predict(scene: Scene) -> torch.Tensor | None:
         other = scene.captured(version)
@@ -178,7 +222,7 @@ def _scaled(case: Case, branches: list[tuple[Branch, Constant]]) -> Hypothesis:
         lambda: ", and ".join(_sentence(case, branch, constant) for branch, constant in branches),
         {
             "branches": [
-                {"through": _plain(case, branch), "factor": constant.value, "factor_text": constant.text}
+                {"through": plain(case, branch), "factor": constant.value, "factor_text": constant.text}
                 for branch, constant in branches
             ]
         },
@@ -190,22 +234,28 @@ def _kind(constant: Constant) -> str:
 
 
 def _sentence(case: Case, branch: Branch, constant: Constant) -> str:
-    path = _path(case, branch)
+    along = path(case, branch)
     verdict = {
         0.0: "is missing",
         2.0: "is counted twice",
         -1.0: "has the wrong sign",
     }.get(constant.value)
     if verdict is not None:
-        return f"{path} {verdict}"
+        return f"{along} {verdict}"
     why = f" ({constant.why})" if constant.why else ""
-    return f"{path} is {constant.text} times what it should be{why}"
+    return f"{along} is {constant.text} times what it should be{why}"
 
 
-def _path(case: Case, branch: Branch) -> str:
+def path(case: Case, branch: Branch) -> str:
     through = branch.through
     if isinstance(through, Value):
         return f"the path through {described(case, through)}"
+    if isinstance(through, tuple):
+        first, last = through
+        return (
+            f"the direct path from {name(case, first.source)} by {name(case, first.target)} to "
+            f"{name(case, last.target)} ({line(case, last.op)})"
+        )
     if through.source is case.at and not is_named(case, through.target):
         return f"the path through {described(case, through.target)}"
     return (
@@ -214,11 +264,10 @@ def _path(case: Case, branch: Branch) -> str:
     )
 
 
-def _plain(case: Case, branch: Branch) -> str:
+def plain(case: Case, branch: Branch) -> str:
     through = branch.through
     shown = case.judgement.names.shown
-    return (
-        shown(through)
-        if isinstance(through, Value)
-        else f"{shown(through.source)} -> {shown(through.target)}"
-    )
+    if isinstance(through, Value):
+        return shown(through)
+    edges = list(through) if isinstance(through, tuple) else [through]
+    return " -> ".join([shown(edges[0].source), *dict.fromkeys(shown(edge.target) for edge in edges)])

@@ -91,14 +91,14 @@ def _scene(
     found = run.captured.get(id(judged.version))
     if found is None or not found.is_floating_point() or not bool(torch.isfinite(found).all()):
         raise CannotExplainError
-    stops = _handed_faults(judging, judged)
+    stops = handed_faults(judging, judged)
     try:
         return Scene(run, judging, judged, stops, found, overrides)
     except KeyError:
         raise CannotExplainError from None
 
 
-def _handed_faults(judging: Judge, judged: Judged) -> dict[Value, torch.Tensor]:
+def handed_faults(judging: Judge, judged: Judged) -> dict[Value, torch.Tensor]:
     """The wrong gradients that the line was handed: all that have an influence on it, but its own and later ones."""
     if any(j is judged for j in judging.judged):  # the recorded point
         indices = set(judged.faults)

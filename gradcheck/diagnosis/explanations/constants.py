@@ -54,6 +54,8 @@ class Constants:
 
     def __init__(self, case: Case) -> None:
         self._case = case
+        values = (case.at, *case.segment.values)
+        self._dimensions = {size for value in values for size in (*value.shape, math.prod(value.shape))}
 
     def known(self, factor: float, precision: float) -> Constant | None:
         """The simplest constant that `factor` is."""
@@ -86,7 +88,7 @@ class Constants:
                     yield Constant(sign * size / (size - 1), f"{mark}{size}/{size - 1}", of_both, size)
                     of_both = f"(n - 1)/n for n = {size}" + (f"; {what}" if what else "")
                     yield Constant(sign * (size - 1) / size, f"{mark}{size - 1}/{size}", of_both, size)
-        for small in (3, 4, -2):
+        for small in (3, 4, 10, -2):
             yield Constant(float(small), str(small))
             yield Constant(1 / small, f"{'-' if small < 0 else ''}1/{abs(small)}")
         yield Constant(-0.5, "-1/2")
@@ -99,13 +101,16 @@ class Constants:
                 (1 / (1 - number) if number != 1 else 0.0, f"1/(1 - {number:g})"),
                 (-number, f"-{number:g}"),
                 (2 * number, f"2 * {number:g}"),
-                (number**2, f"{number:g}**2"),
+                (number**2, f"{number**2:g}" if number.is_integer() else f"{number:g}**2"),
             ):
                 if value not in (0.0, 1.0):
                     yield Constant(value, text, why)
         for size, what in self._sizes().items():
+            if math.isqrt(size) ** 2 == size:
+                continue
             yield Constant(size**0.5, f"sqrt({size})", what, size)
             yield Constant(size**-0.5, f"1/sqrt({size})", what, size)
+        for size, what in self._sizes().items():
             yield Constant(2 * size, f"2 * {size}", what, size)
             yield Constant(2 / size, f"2/{size}", what, size)
 
@@ -136,6 +141,8 @@ class Constants:
             for number in plain_numbers(op):
                 for divisor in (number, 1 / number if number else 0.0):
                     if divisor > 1.5 and abs(divisor - round(divisor)) < 1e-9 * divisor:
+                        if divisor != number and not {round(divisor), round(divisor) + 1} & self._dimensions:
+                            continue  # a slope of 0.01 is no division by 100
                         divides = "divides by" if divisor != number or "div" in op.name else "multiplies by"
                         yield round(divisor), f"{where} {divides} {round(divisor)}"
 

@@ -28,7 +28,7 @@ ELEMENTWISE = {
     "__add__", "__radd__", "__sub__", "__rsub__", "__mul__", "__rmul__", "__truediv__", "__rtruediv__", "__div__",
     "__pow__", "__rpow__", "__neg__", "__abs__",
 }  # fmt: skip
-_MOST_STRETCHES = 16
+_MOST_STRETCHES = 10
 
 
 class Stretch:
@@ -86,8 +86,10 @@ def hypotheses(case: Case) -> Iterator[Hypothesis]:
     if not case.first.fits:
         return
     numbers = [n for op in case.segment.ops for n in plain_numbers(op)]
-    slopes = list(dict.fromkeys([n for n in numbers if 0 < abs(n) < 1] + [0.01]))[:6]
-    powers = list(dict.fromkeys(n for n in numbers if n not in (0, 1, 2) and abs(n) <= 10))[:4]
+    slopes = list(dict.fromkeys([n for n in numbers if 1e-4 < abs(n) < 1] + [0.01]))[:4]
+    powers = list(dict.fromkeys(n for n in numbers if n not in (0, 1, 2) and abs(n) <= 10 and abs(n) > 0.1))[
+        :3
+    ]
     for stretch in _stretches(case):
         slope = stretch.slope(case.first)
         if slope is None or bool((slope == slope.reshape(-1)[0]).all()):
@@ -175,7 +177,7 @@ def _mistaken(
             lambda mistake=mistake: _taken_as(case, stretch, function, mistake),  # type: ignore[misc]
             {
                 "function": function.name if function else None,
-                "taken": _filled(case, stretch, mistake.text)[0],
+                "taken": mistake.text,
             },
         )
     for text, compute in _FROM_THE_RIGHT_ONE:

@@ -80,6 +80,18 @@ def _softmax(op: Op) -> Iterator[tuple[str, Formula, str]]:
         p, g = scene.tensor(edge.target), scene.gradients[edge.target]
         return g - (p * g).sum(dim, keepdim=True)
 
+    def flipped(scene: Scene, edge: Edge) -> torch.Tensor:
+        p, g = scene.tensor(edge.target), scene.gradients[edge.target]
+        return p * (g + (p * g).sum(dim, keepdim=True))
+
+    def averaged_sum(scene: Scene, edge: Edge) -> torch.Tensor:
+        p, g = scene.tensor(edge.target), scene.gradients[edge.target]
+        return p * (g - (p * g).mean(dim, keepdim=True))
+
+    def only_sum(scene: Scene, edge: Edge) -> torch.Tensor:
+        p, g = scene.tensor(edge.target), scene.gradients[edge.target]
+        return -p * (p * g).sum(dim, keepdim=True)
+
     yield (
         "softmax-diagonal",
         diagonal,
@@ -101,6 +113,10 @@ def _softmax(op: Op) -> Iterator[tuple[str, Formula, str]]:
         without_factor,
         "the first factor p in the derivative of softmax, `p * (g - (p * g).sum())`, is missing",
     )
+    whole = "the derivative of softmax, `p * (g - (p * g).sum())`,"
+    yield "flipped-branch", flipped, f"the sum in {whole} has the wrong sign"
+    yield "scaled-branch", averaged_sum, f"the sum in {whole} is taken as a mean"
+    yield "missing-branch", only_sum, f"the first term of {whole} is missing"
     yield "missing-derivative", undone, "the derivative of softmax is left out"
     for axis in range(len(op.out.shape) if isinstance(op.out, Value) else 0):
 

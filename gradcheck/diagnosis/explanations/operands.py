@@ -115,8 +115,15 @@ def _of_edge(case: Case, edge: Edge) -> Iterator[Hypothesis]:
                 case, edge, operand, "extra-factor", torch.square, f"it is divided by {shown} twice ({where})"
             )
         if op.name in _QUOTIENTS and _denominator(edge) is edge.source:
-            # d(a/b) = -a/b**2: without the square
-            yield _scaled_by_source(case, edge)
+            yield _changed(
+                case,
+                edge,
+                operand,
+                "missing-factor",
+                torch.ones_like,
+                f"the factor {shown} of {where} is missing",
+            )
+            yield from _quotient_powers(case, edge)
         if len(operand.shape) >= 2 and operand.shape[-1] == operand.shape[-2] and op.name in _MATRIX_PRODUCTS:
             yield _changed(
                 case, edge, operand, "transposed-operand", lambda u: u.transpose(-1, -2),
@@ -200,23 +207,44 @@ def _changed(case: Case, edge: Edge, operand: Value, kind: str, change: Change, 
     )
 
 
-def _scaled_by_source(case: Case, edge: Edge) -> Hypothesis:
-    def predict(scene: Scene) -> torch.Tensor | None:
-        local = scene.local(edge.op, edge.source)
-        if local is None:
-            return None
-        return scene.instead(edge.source, local, local * scene.tensor(edge.source))
-
-    shown = name(case, edge.source)
-    return Hypothesis(
-        "missing-square",
-        predict,
-        lambda: (
-            f"it is divided by {shown}; the derivative of a quotient divides by {shown} squared "
-            f"({line(case, edge.op)})"
+def _quotient_powers(case: Case, edge: Edge) -> Iterator[Hypothesis]:
+    """d(a/b) = -a/b**2 * db: with another power of b, or with none."""
+    shown, where = name(case, edge.source), line(case, edge.op)
+    for power, kind, words in (
+        (
+            1,
+            "missing-square",
+            f"it is divided by {shown}; the derivative of a quotient divides by {shown} squared",
         ),
-        {"operand": case.judgement.names.shown(edge.source)},
-    )
+        (
+            2,
+            "missing-factor",
+            f"the division by {shown} squared, in the derivative of a quotient, is missing",
+        ),
+        (
+            3,
+            "inverted-factor",
+            f"it is multiplied with {shown}; the derivative of a quotient divides by its square",
+        ),
+        (
+            4,
+            "inverted-factor",
+            f"it is multiplied with the square of {shown} where it should be divided by it",
+        ),
+    ):
+
+        def predict(scene: Scene, power: int = power) -> torch.Tensor | None:
+            local = scene.local(edge.op, edge.source)
+            if local is None:
+                return None
+            return scene.instead(edge.source, local, local * scene.tensor(edge.source) ** power)
+
+        yield Hypothesis(
+            kind,
+            predict,
+            lambda words=words: f"{words} ({where})",  # type: ignore[misc]
+            {"operand": case.judgement.names.shown(edge.source), "power_too_many": power},
+        )
 
 
 def _predict(

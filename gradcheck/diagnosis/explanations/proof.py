@@ -9,11 +9,13 @@ from gradcheck.diagnosis.explanations import (
     elementwise,
     epsilon,
     factors,
+    ingredients,
     losses,
     operands,
     reductions,
     repeated_index,
     upstream,
+    whole_factors,
 )
 from gradcheck.diagnosis.explanations.case import CannotExplainError, Case
 from gradcheck.diagnosis.explanations.explanation import Explanation, Hypothesis
@@ -24,6 +26,7 @@ from gradcheck.replay.verdict import Verdict
 # Where two mistakes give the same numbers, the one that stands first here is told.
 FAMILIES: tuple[Callable[[Case], Iterator[Hypothesis]], ...] = (
     factors.hypotheses,
+    ingredients.hypotheses,
     upstream.of_manual_gradients,
     losses.hypotheses,
     repeated_index.hypotheses,
@@ -35,6 +38,8 @@ FAMILIES: tuple[Callable[[Case], Iterator[Hypothesis]], ...] = (
     operands.exchanged_for_any,
     upstream.of_skipped_steps,
     reductions.hypotheses,
+    upstream.of_seeds,
+    whole_factors.hypotheses,
 )
 
 

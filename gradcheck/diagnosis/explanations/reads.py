@@ -40,8 +40,8 @@ def reads_of(case: Case) -> list[Read]:
             if value in gradients:
                 continue
             found.setdefault(value, Read(op, value, _changed_by(case, value, op)))
-            if value not in forward and value.producer is not None:
-                pending.append(value.producer)
+            if value not in forward:
+                pending.extend(_writers(case, value, op))
     return list(found.values())
 
 
@@ -63,6 +63,13 @@ def described(case: Case, read: Read, instead_of: Value) -> str:
     if read.changed_by is not None and (read.value is instead_of or shown == name(case, instead_of)):
         return f"{shown} as {line(case, read.changed_by)} left it"
     return shown
+
+
+def _writers(case: Case, value: Value, reader: Op) -> list[Op]:
+    """What made a value, and what filled it in place, before it was read."""
+    ops = case.judge.ops[case.plan.loss_op.index + 1 : reader.index]
+    found = [op for op in ops if any(changed.root is value.root for changed in op.mutated)]
+    return [value.producer, *found] if value.producer is not None else found
 
 
 def _changed_by(case: Case, value: Value, reader: Op) -> Op | None:

@@ -14,6 +14,7 @@ from gradcheck.diagnosis.explanations.scene import Scene
 from gradcheck.diagnosis.explanations.segment import Edge
 from gradcheck.diagnosis.explanations.wording import line, name
 from gradcheck.recording.tape import Value
+from gradcheck.replay.compare import same_but_for_ones
 
 _PRODUCTS = {"mul", "multiply", "__mul__", "__rmul__"}
 _SUMS = {"sum", "mean"}
@@ -145,7 +146,11 @@ def _reduced(
             return None
         other = reduce(whole)
         if not scene.fits:
-            return other if other.shape == scene.found.shape else None
+            return (
+                other.reshape(scene.found.shape)
+                if same_but_for_ones(other.shape, scene.found.shape)
+                else None
+            )
         if other.numel() != local.numel():
             return None
         return scene.instead(edge.source, local, other.reshape(local.shape))

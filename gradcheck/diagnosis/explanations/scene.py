@@ -37,6 +37,7 @@ class Scene:
     ) -> None:
         assert judged.of is not None
         self.run = run
+        self.judging = judging
         self.overrides = overrides
         self.as_read: dict[tuple[int, Value], torch.Tensor] | None = (
             None  # what lines read, once it is asked for
@@ -116,6 +117,16 @@ class Scene:
         finally:
             for hook in hooks:
                 hook.remove()
+
+    def pushed_to(self, target: Value, value: Value, seed: torch.Tensor) -> torch.Tensor | None:
+        """What reaches `target`, which lies before `value`."""
+        if target is value:
+            return seed
+        graph = self.run.graph
+        try:
+            return vjp([graph.tensor(value)], graph.tensor(target), [seed])
+        except RuntimeError:
+            return None
 
     def through(self, value: Value) -> torch.Tensor | None:
         """The part of the expected gradient that comes by way of `value`."""

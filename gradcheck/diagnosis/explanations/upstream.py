@@ -92,3 +92,47 @@ def _skipped(case: Case, value: Value, version: Version) -> str:
     if value is case.at:
         return f"it is {used} unchanged: {steps}"
     return f"{steps}: {used} stands for the gradient of {name(case, value)}"
+
+
+def of_seeds(case: Case) -> Iterator[Hypothesis]:
+    """The right upstream gradient, but not used, divided by, or transposed."""
+    if not case.first.fits:
+        return
+    for value in case.segment.values:
+        right = case.manual_gradient_of(value)
+        if right is None:
+            continue
+        shown, of = gradient(case, right.version), name(case, value)
+        yield Hypothesis(
+            "missing-upstream",
+            _reseeded(value, torch.ones_like),
+            lambda shown=shown, of=of: (  # type: ignore[misc]
+                f"it is the derivative alone: it is not multiplied with {shown}, the gradient of {of}"
+            ),
+            {"upstream": right.candidate.name},
+        )
+        yield Hypothesis(
+            "inverted-factor",
+            _reseeded(value, torch.reciprocal),
+            lambda shown=shown, of=of: (  # type: ignore[misc]
+                f"it is divided by {shown}, the gradient of {of}, where it should be multiplied with it"
+            ),
+            {"upstream": right.candidate.name},
+        )
+        if len(value.shape) == 2 and value.shape[0] == value.shape[1]:
+            yield Hypothesis(
+                "transposed-operand",
+                _reseeded(value, lambda given: given.T),
+                lambda shown=shown: f"{shown} is transposed once too often or too little",  # type: ignore[misc]
+                {"operand": right.candidate.name},
+            )
+
+
+def _reseeded(
+    value: Value, change: Callable[[torch.Tensor], torch.Tensor]
+) -> Callable[[Scene], torch.Tensor | None]:
+    def predict(scene: Scene) -> torch.Tensor | None:
+        right = scene.gradients.get(value)
+        return scene.instead(value, right, change(right)) if right is not None else None
+
+    return predict

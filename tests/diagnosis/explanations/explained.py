@@ -6,8 +6,8 @@ import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
-from gradcheck.diagnosis.explanations.proof import proved
 from gradcheck.diagnosis.explanations.explanation import Explanation
+from gradcheck.diagnosis.explanations.proof import proved
 from gradcheck.program.program import load
 from gradcheck.program.runner import run
 from gradcheck.program.target import parse_target

@@ -222,6 +222,30 @@ MISTAKES = {
     "division forgotten": _gated(
         "grad_mix = grad_log_mix / (mix + 1.5)", "grad_mix = 1.0 * grad_log_mix", "grad_mix", "missing-derivative", "log"
     ),
+    "inverse deviation forgotten": _names(
+        "dhprebn = gamma * inv / n", "dhprebn = gamma / n", "dhprebn", "missing-factor", "the factor `inv`", "is missing"
+    ),
+    "all factors forgotten": _names(
+        "dhprebn = gamma * inv / n *", "dhprebn =", "dhprebn", "missing-factor", "`gamma`", "`inv`", "are missing, and it "
+        "is 24 times",
+    ),
+    "a factor of one term": _names(
+        "n / (n - 1) * raw * (", "n / (n - 1) * (", "dhprebn", "missing-factor", "in the path through the variance `var`",
+        "the factor `raw`",
+    ),
+    "n of one term": _names(
+        "(n * dhpreact -", "(dhpreact -", "dhprebn", "scaled-branch", "the direct path from `hprebn` by `diff` to `raw`",
+        "1/24 times",
+    ),
+    "weight decay": _names(
+        "dW2 = h.T @ dlogits", "dW2 = h.T @ dlogits + 0.003 * W2", "dW2", "extra-term", "0.003 times `W2` itself"
+    ),
+    "derivative alone": _names(
+        "(1 - h**2) * dh", "(1 - h**2)", "dhpreact", "missing-upstream", "not multiplied with `dh`"
+    ),
+    "divided by what comes in": _steps(
+        "d_u = d_s * s * (1 - s)", "d_u = s * (1 - s) / d_s", "d_u", "inverted-factor", "divided by `d_s`"
+    ),
     # sums
     "wrong axis": _square(
         "self.grad_z1.sum(0)", "self.grad_z1.sum(1)", "self.grad_b1", "wrong-axis", "summed over dimension 1"

@@ -1,6 +1,6 @@
 """Right programs in several styles; the tests put one mistake into each."""
 
-NAMES_MODEL = '''
+NAMES_MODEL = """
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -46,9 +46,9 @@ db1 = dhprebn.sum(0)
 demb = dembcat.view(emb.shape)
 dC = torch.zeros_like(C)
 dC.index_add_(0, X.view(-1), demb.view(-1, 4))
-'''
+"""
 
-STEP_BY_STEP = '''
+STEP_BY_STEP = """
 import torch
 
 torch.manual_seed(3)
@@ -87,9 +87,9 @@ d_mu = -d_ac.sum(0, keepdim=True)
 d_a = d_ac + d_mu / m
 d_Wa = x.T @ d_a
 d_ba = d_a.sum(0)
-'''
+"""
 
-SQUARE_LAYERS = '''
+SQUARE_LAYERS = """
 import torch
 import torch.nn.functional as F
 
@@ -127,9 +127,9 @@ for step in range(40):
     net.W1 -= 0.05 * net.grad_W1
     net.W2 -= 0.05 * net.grad_W2
     net.b1 -= 0.05 * net.grad_b1
-'''
+"""
 
-ATTENTION = '''
+ATTENTION = """
 import math
 
 import torch
@@ -162,9 +162,9 @@ loss = ((out - wanted) ** 2).mean()
 grads = attend_backward(2 * (out - wanted) / wanted.numel(), cache)
 for name in params:
     params[name] = params[name] - 0.1 * grads[name]
-'''
+"""
 
-RECURRENT = '''
+RECURRENT = """
 import torch
 
 torch.manual_seed(2)
@@ -189,9 +189,9 @@ for step in reversed(range(T)):
     dWh += hs[step].T @ da
     db += da.sum(0)
     dhs[step] = da @ Wh.T
-'''
+"""
 
-GATED = '''
+GATED = """
 import torch
 
 torch.manual_seed(8)
@@ -215,7 +215,7 @@ grad_gate_in = grad_gate * gate * (1 - gate)
 grad_value_in = grad_value * value
 grad_W = x.T @ grad_gate_in
 grad_V = x.T @ grad_value_in
-'''
+"""
 
 FILTER = """
 import torch

@@ -44,7 +44,9 @@ EXPECTED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("program", "gradient", "kind", "words"), EXPECTED, ids=[f"{e[0]}-{e[1]}" for e in EXPECTED])
+@pytest.mark.parametrize(
+    ("program", "gradient", "kind", "words"), EXPECTED, ids=[f"{e[0]}-{e[1]}" for e in EXPECTED]
+)
 def test_a_program_is_explained(
     program: str, gradient: str, kind: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,3 +79,20 @@ def test_tanh_without_its_square(name: str, monkeypatch: pytest.MonkeyPatch) -> 
     found = _of_model(name, monkeypatch)
     assert list(found) == ["d_Z_1"]
     assert "taken as `1 - T_1`; it is `1 - T_1**2`" in found["d_Z_1"][1]
+
+
+def test_a_line_that_reuses_a_wrong_sum(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    text = (ROOT / "models" / "three_layer.py").read_text()
+    right = "d_gamma_2 = (d_Z_2 * norm_2).sum(0, keepdim=True)"
+    assert text.count(right) == 1
+    (tmp_path / "data").symlink_to(ROOT / "models" / "data")
+    monkeypatch.chdir(tmp_path)
+    program = tmp_path / "three_layer.py"
+    program.write_text(text.replace(right, "d_gamma_2 = (d_Z_2 * pre_batch_norm_2).sum(0, keepdim=True)"))
+    found = {one.name: one.explanations[0] for one in told(judged_file(program))}
+    assert found["d_gamma_2"].kind == "wrong-operand"
+    assert (
+        found["d_gamma_2"].sentence == "this is what you get with `pre_batch_norm_2` in the place of `norm_2`"
+    )
+    assert found["d_pre_batch_norm_2"].kind == "wrong-ingredient"
+    assert "it reads `d_gamma_2`, which is wrong" in found["d_pre_batch_norm_2"].sentence

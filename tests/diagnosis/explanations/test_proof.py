@@ -15,7 +15,9 @@ from tests.diagnosis.explanations import programs
 from tests.diagnosis.explanations.explained import judged_text, told, with_line
 
 # At the recorded point every element of `scale` is 2, so that its square is 4 and "2 times" fits as well.
-CONSTANT_SCALE = with_line(programs.STEP_BY_STEP, "torch.rand(8) + 0.5, torch", "torch.full((8,), 2.0), torch")
+CONSTANT_SCALE = with_line(
+    programs.STEP_BY_STEP, "torch.rand(8) + 0.5, torch", "torch.full((8,), 2.0), torch"
+)
 
 
 def _wrong(text: str) -> tuple[Judgement, JudgedPass, Judged]:
@@ -28,7 +30,9 @@ def _wrong(text: str) -> tuple[Judgement, JudgedPass, Judged]:
 
 
 def test_what_a_probe_point_refutes_is_not_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    judgement, judged_pass, judged = _wrong(with_line(CONSTANT_SCALE, "d_xhat = d_u * scale", "d_xhat = d_u * 4.0"))
+    judgement, judged_pass, judged = _wrong(
+        with_line(CONSTANT_SCALE, "d_xhat = d_u * scale", "d_xhat = d_u * (scale.mean() + 2)")
+    )
     assert explain(judgement, judged_pass, judged) == []
     # It is the probe points that refuse it: at the recorded point alone it would have been said.
     monkeypatch.setattr("gradcheck.diagnosis.explanations.case.usable_points", lambda *_: [])
@@ -36,7 +40,9 @@ def test_what_a_probe_point_refutes_is_not_said(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_probe_points_tell_a_factor_from_a_constant() -> None:
-    judgement, judged_pass, judged = _wrong(with_line(CONSTANT_SCALE, "d_xhat = d_u * scale", "d_xhat = d_u * scale**2"))
+    judgement, judged_pass, judged = _wrong(
+        with_line(CONSTANT_SCALE, "d_xhat = d_u * scale", "d_xhat = d_u * scale**2")
+    )
     assert [e.kind for e in explain(judgement, judged_pass, judged)] == ["extra-factor"]
 
 
