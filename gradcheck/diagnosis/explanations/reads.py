@@ -1,0 +1,105 @@
+"""The values that a line really read: not always those that the forward pass computed with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from gradcheck.diagnosis.explanations.case import Case
+from gradcheck.diagnosis.explanations.scene import Scene
+from gradcheck.diagnosis.explanations.wording import line, name
+from gradcheck.recording.tape import Kind, Op, Value
+from gradcheck.replay.engine import Replay, ReplayError
+
+_MOST_OPS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """`value`, as it was when `op` read it."""
+
+    op: Op
+    value: Value
+    changed_by: Op | None  # what made or changed it after the loss was computed
+
+
+def reads_of(case: Case) -> list[Read]:
+    """What the line computes with, other gradients apart, each value once."""
+    forward = case.plan.forward_values
+    gradients = {judged.candidate.value for judged in case.judge.judged}
+    found: dict[Value, Read] = {}
+    pending = list(case.judged.version.writes)
+    seen: set[int] = set()
+    while pending and len(seen) < _MOST_OPS:
+        op = pending.pop(0)
+        if op.index in seen or op.index <= case.plan.loss_op.index:
+            continue
+        seen.add(op.index)
+        for value in op.inputs:
+            if value in gradients:
+                continue
+            found.setdefault(value, Read(op, value, _changed_by(case, value, op)))
+            if value not in forward:
+                pending.extend(_writers(case, value, op))
+    return list(found.values())
+
+
+def as_read(case: Case, scene: Scene, read: Read) -> torch.Tensor | None:
+    """The numbers of it at one point."""
+    if read.changed_by is None:
+        try:
+            return scene.tensor(read.value)
+        except ReplayError:
+            pass
+    if scene.as_read is None:
+        scene.as_read = _replayed(case, scene)
+    return scene.as_read.get((read.op.index, read.value))
+
+
+def described(case: Case, read: Read, instead_of: Value) -> str:
+    """It, told apart from a forward value of the same name that it took the place of."""
+    shown = name(case, read.value)
+    if read.changed_by is not None and (read.value is instead_of or shown == name(case, instead_of)):
+        return f"{shown} as {line(case, read.changed_by)} left it"
+    return shown
+
+
+def _writers(case: Case, value: Value, reader: Op) -> list[Op]:
+    """What made a value, and what filled it in place, before it was read."""
+    ops = case.judge.ops[case.plan.loss_op.index + 1 : reader.index]
+    found = [op for op in ops if any(changed.root is value.root for changed in op.mutated)]
+    return [value.producer, *found] if value.producer is not None else found
+
+
+def _changed_by(case: Case, value: Value, reader: Op) -> Op | None:
+    ops = case.judge.ops
+    for op in reversed(ops[case.plan.loss_op.index + 1 : reader.index]):
+        if value.producer is op or any(changed.root is value.root for changed in op.mutated):
+            return op
+    return None
+
+
+def _replayed(case: Case, scene: Scene) -> dict[tuple[int, Value], torch.Tensor]:
+    wanted = {read.op.index: read.op for read in reads_of(case)}
+    last = max(wanted, default=-1)
+    prepared = case.prepared
+    replay = Replay(
+        torch.float64,
+        mutated=prepared.mutated,
+        overrides=scene.overrides,
+        autograd_truth=dict(scene.run.graph.truth),
+    )
+    found: dict[tuple[int, Value], torch.Tensor] = {}
+    with torch.no_grad():
+        for op in prepared.manual:
+            if op.index > last:
+                break
+            if op.index in wanted and op.kind not in (Kind.ESCAPE, Kind.BACKWARD):
+                for value in op.inputs:
+                    try:
+                        found[op.index, value] = replay.tensor(value).detach().clone()
+                    except ReplayError:
+                        continue
+            replay.step(op)
+    return found

@@ -1,0 +1,34 @@
+"""Every kind of mistake is told by what it is, and nothing is told of the same program without it."""
+
+from __future__ import annotations
+
+import pytest
+
+from gradcheck.replay.verdict import Verdict
+from tests.diagnosis.explanations import programs
+from tests.diagnosis.explanations.explained import judged_text, told, with_line
+from tests.diagnosis.explanations.mistakes import MISTAKES, Mistake
+
+RIGHT = {name: text for name, text in vars(programs).items() if name.isupper()}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES.keys())
+def test_a_mistake_is_explained(mistake: Mistake) -> None:
+    found = told(judged_text(with_line(mistake.program, mistake.right, mistake.wrong)))
+    assert [one.name for one in found] == [mistake.gradient]
+    assert len(found[0].explanations) == 1, "it is not explained, or not by one explanation"
+    explanation = found[0].explanations[0]
+    assert explanation.kind == mistake.kind, explanation.sentence
+    for words in mistake.words:
+        assert words in explanation.sentence
+    assert "\n" not in explanation.sentence
+    assert explanation.evidence["points"] == 3  # the recorded one and two probe points
+
+
+@pytest.mark.parametrize("text", RIGHT.values(), ids=RIGHT.keys())
+def test_right_gradients_have_no_explanation(text: str) -> None:
+    judgement = judged_text(text)
+    rows = judgement.evidence.gradients
+    assert len(rows) > 4
+    assert {row.verdict for row in rows} <= {Verdict.CORRECT, Verdict.UNOBSERVABLE}
+    assert told(judgement) == []

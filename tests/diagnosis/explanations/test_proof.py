@@ -1,0 +1,105 @@
+"""What is not proved is not said."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from gradcheck.diagnosis.explanations import explain, explanation
+from gradcheck.diagnosis.explanations.case import Case
+from gradcheck.diagnosis.explanations.explanation import Explanation
+from gradcheck.replay.judge import Judged
+from gradcheck.replay.report_gradients import JudgedPass, Judgement
+from gradcheck.replay.verdict import Verdict
+from tests.diagnosis.explanations import programs
+from tests.diagnosis.explanations.explained import judged_text, told, with_line
+
+# At the recorded point every element of `scale` is 2, so that its square is 4 and "2 times" fits as well.
+CONSTANT_SCALE = with_line(
+    programs.STEP_BY_STEP, "torch.rand(8) + 0.5, torch", "torch.full((8,), 2.0), torch"
+)
+
+
+def _wrong(text: str) -> tuple[Judgement, JudgedPass, Judged]:
+    judgement = judged_text(text)
+    judged_pass = judgement.passes[0]
+    assert judged_pass.judge is not None
+    wrong = [judged for judged in judged_pass.judge.judged if judged.verdict is Verdict.INTRODUCED]
+    assert len(wrong) == 1
+    return judgement, judged_pass, wrong[0]
+
+
+def test_what_a_probe_point_refutes_is_not_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    judgement, judged_pass, judged = _wrong(
+        with_line(CONSTANT_SCALE, "d_xhat = d_u * scale", "d_xhat = d_u * (scale.mean() + 2)")
+    )
+    assert explain(judgement, judged_pass, judged) == []
+    # It is the probe points that refuse it: at the recorded point alone it would have been said.
+    monkeypatch.setattr("gradcheck.diagnosis.explanations.case.usable_points", lambda *_: [])
+    assert [e.kind for e in explain(judgement, judged_pass, judged)] == ["constant-factor"]
+
+
+def test_probe_points_tell_a_factor_from_a_constant() -> None:
+    judgement, judged_pass, judged = _wrong(
+        with_line(CONSTANT_SCALE, "d_xhat = d_u * scale", "d_xhat = d_u * scale**2")
+    )
+    assert [e.kind for e in explain(judgement, judged_pass, judged)] == ["extra-factor"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "d_xhat = d_u * scale + 0.01 * torch.sin(torch.arange(128.0)).reshape(16, 8)",
+        "d_xhat = d_u * scale * torch.linspace(0.5, 1.5, 8)",
+        "d_xhat = d_u * scale * (1 + d_u)",
+        "d_xhat = d_u.roll(1, 0) * scale",
+        "d_xhat = d_u * scale + 3e-7 * torch.cos(torch.arange(128.0)).reshape(16, 8)",
+    ],
+)
+def test_nothing_is_said_of_a_number_that_nothing_reproduces(wrong: str) -> None:
+    found = told(judged_text(with_line(programs.STEP_BY_STEP, "d_xhat = d_u * scale", wrong)))
+    assert [(one.name, one.explanations) for one in found] == [("d_xhat", [])]
+
+
+def test_one_number_is_not_explained_by_an_arbitrary_factor() -> None:
+    text = """
+    import torch
+    torch.manual_seed(0)
+    x, y = torch.randn(9), torch.randn(9)
+    w = torch.tensor(0.7)
+    for step in range(4):
+        p = torch.tanh(x * w)
+        loss = ((p - y) ** 2).sum()
+        dp = 2 * (p - y)
+        dw = (dp * (1 - p**2) * x).sum() + 0.123 * (x * x).sum()
+        w = w - 0.01 * dw
+    """
+    found = told(judged_text(text))
+    assert [(one.name, one.explanations) for one in found] == [("dw", [])]
+
+
+def test_an_error_of_its_own_makes_no_explanation(monkeypatch: pytest.MonkeyPatch) -> None:
+    judgement, judged_pass, judged = _wrong(
+        with_line(programs.STEP_BY_STEP, "d_xhat = d_u * scale", "d_xhat = d_u * 1.0")
+    )
+    assert len(explain(judgement, judged_pass, judged)) == 1
+
+    def fails(case: Case) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr("gradcheck.diagnosis.explanations.proof.FAMILIES", (fails,))
+    assert explain(judgement, judged_pass, judged) == []
+
+
+def test_evidence_is_plain_data() -> None:
+    judgement, judged_pass, judged = _wrong(
+        with_line(programs.STEP_BY_STEP, "d_a = d_ac + d_mu / m", "d_a = d_ac")
+    )
+    (found,) = explain(judgement, judged_pass, judged)
+    assert isinstance(found, Explanation)
+    assert found.evidence == {
+        "branches": [{"through": "mu", "factor": 0.0, "factor_text": "0"}],
+        "points": 3,
+    }
+    assert not any(isinstance(item, torch.Tensor) for item in found.evidence.values())
+    assert explanation.Explanation is Explanation
