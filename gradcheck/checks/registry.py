@@ -56,7 +56,11 @@ def is_selected(rule: Rule, select: Sequence[str] = (), ignore: Sequence[str] = 
 def run_checks(evidence: Evidence, select: Sequence[str] = (), ignore: Sequence[str] = ()) -> list[Finding]:
     """What the selected rules find, in the order in which it stands in the program."""
     found = [f for rule in all_rules() if is_selected(rule, select, ignore) for f in rule.check(evidence)]
-    return sorted(found, key=_reading_order)
+    return in_reading_order(found)
+
+
+def in_reading_order(findings: Iterable[Finding]) -> list[Finding]:
+    return sorted(findings, key=_reading_order)
 
 
 def _reading_order(finding: Finding) -> tuple[str, int, int, int, str]:

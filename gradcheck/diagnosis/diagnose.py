@@ -1,16 +1,18 @@
-"""The diagnosis stage as a whole: gives findings about wrong gradients the fix that replay has proved."""
+"""The diagnosis stage as a whole: why a gradient is wrong, and the edit that replay has proved to make it right."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gradcheck.checks.finding import Finding
+from gradcheck.checks.registry import in_reading_order
 from gradcheck.diagnosis.causes import one_per_cause
+from gradcheck.diagnosis.explanations import Explanation, explain
 from gradcheck.diagnosis.namespace import BindingIndex
 from gradcheck.diagnosis.search import Clock, FixSearch, Found
-from gradcheck.diagnosis.wording import attach
+from gradcheck.diagnosis.wording import attach, tell
 from gradcheck.replay.judge import Judged
 from gradcheck.replay.report_gradients import JudgedPass, Judgement
 from gradcheck.replay.verdict import Verdict
@@ -27,6 +29,7 @@ class _Case:
     judged_pass: JudgedPass
     group: list[Judged]
     found: Found | None = None
+    explanations: list[Explanation] = field(default_factory=list)
 
 
 def diagnose(
@@ -35,20 +38,30 @@ def diagnose(
     budget_s: float,
     on_progress: Callable[[str], None] = lambda text: None,
 ) -> list[Finding]:
-    """The findings with their fixes, one for each cause. `budget_s` is the time in seconds spent at most on each fault;
-    0 looks for none."""
-    if budget_s <= 0:
-        return list(findings)
+    """The findings with their explanations and fixes, one for each cause, in the order of the lines to edit.
+
+    `budget_s` is the processor time in seconds spent at most on the search for the fix of one fault; 0 looks for
+    none.
+    """
+    cases = [case for finding in findings if (case := _case_of(finding, judgement)) is not None]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # edits that are tried may be deprecated, or worse
-        _diagnose(judgement, findings, budget_s, on_progress)
-    return one_per_cause(findings)
+        if budget_s > 0:
+            _search(cases, judgement, budget_s, on_progress)
+        for case in cases:
+            # A line that is right as it is written needs no explanation of what is wrong with it.
+            if case.found is None or not case.found.is_forward:
+                case.explanations = explain(judgement, case.judged_pass, case.group[0])
+    for case in cases:
+        tell(case.finding, case.explanations)
+        if case.found is not None:
+            attach(case.finding, case.found, judgement)
+    return in_reading_order(one_per_cause(findings))
 
 
-def _diagnose(
-    judgement: Judgement, findings: Sequence[Finding], budget_s: float, on_progress: Callable[[str], None]
+def _search(
+    cases: list[_Case], judgement: Judgement, budget_s: float, on_progress: Callable[[str], None]
 ) -> None:
-    cases = [case for finding in findings if (case := _case_of(finding, judgement)) is not None]
     if not cases:
         return
     index = BindingIndex(judgement.recording)
@@ -68,9 +81,6 @@ def _diagnose(
             )
     for key, search in searches.items():
         _prove_together(search, [case for case in cases if id(case.judged_pass) == key])
-    for case in cases:
-        if case.found is not None:
-            attach(case.finding, case.found, judgement)
 
 
 def _search_for(case: _Case, before: list[_Case], search: FixSearch, budget_s: float) -> None:

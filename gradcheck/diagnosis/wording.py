@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 
 from gradcheck.checks.finding import Finding, Fix
+from gradcheck.diagnosis.explanations import Explanation
 from gradcheck.diagnosis.search import Found
 from gradcheck.diagnosis.syntax import TextChange
 from gradcheck.program.location import Location
 from gradcheck.replay.report_gradients import Judgement
+
+
+def tell(finding: Finding, explanations: Sequence[Explanation]) -> None:
+    """Why the gradient is wrong, before all other notes."""
+    if not explanations:
+        return
+    finding.notes[:0] = [explanation.sentence for explanation in explanations]
+    finding.evidence["explanation"] = [
+        {"kind": e.kind, "sentence": e.sentence, **e.evidence} for e in explanations
+    ]
 
 
 def attach(finding: Finding, found: Found, judgement: Judgement) -> None:
