@@ -99,7 +99,7 @@ class Prover:
 
     def prove_alone(self, is_right: Callable[[Setting], bool], reads: Iterable[Value]) -> Proof:
         """For an edit that stands for no recorded op: whether what it gives is right at every point."""
-        prepared = PassOps(self.judgement.recording.ops, self.judged_pass.plan, reads)
+        prepared = PassOps(self.judged_pass.plan, reads)
         counts = {"recorded": 0, "probe": 0, "fresh": 0}
         for kind, overrides in self._places:
             point = Point(prepared, self.judge, overrides)

@@ -449,7 +449,7 @@ class Recorder(TorchFunctionMode):
             return {}
         found = {}
         for name, held in list(attributes.items())[:_MOST_ATTRIBUTES]:
-            value = self._known_value(held) if isinstance(held, torch.Tensor) else None
+            value = self._values.known_value(held) if isinstance(held, torch.Tensor) else None
             if value is not None:
                 found[name] = value
         return found

@@ -57,7 +57,8 @@ class Point:
         """Let go of all tensors but the overrides: whoever asks for one has everything computed again."""
         self._judging = None
         self.run.release()
-        self.coarse.release()
+        if self.coarse is not None:
+            self.coarse.release()
 
     def _follow(self) -> None:
         """Walk the tape again with the pairs fixed, and collect what each line should give here."""
