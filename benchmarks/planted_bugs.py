@@ -94,7 +94,7 @@ def _row(title: str, trials: list[Trial], baselines: bool) -> dict[str, object]:
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--jobs", type=click.IntRange(1), default=2, show_default=True)
 @click.option("--no-baselines", is_flag=True, help="Without gradcheck and allclose.")
-@click.option("--fix-budget", type=float, help="Seconds for the search of a fix, where the tool has one.")
+@click.option("--fix-budget", type=float, help="Seconds for the search of a fix.")
 @click.option(
     "--json", "json_file", type=click.Path(path_type=Path), help="Every bug with what was said of it."
 )

@@ -41,7 +41,7 @@ class Baselines:
 
     def __init__(self, recording: Recording, judge: Judge, owners: Sequence[Owner], right: Judge) -> None:
         self._judge = judge
-        self._prepared = PassOps(recording.ops, judge.plan)
+        self._prepared = PassOps(judge.plan)
         self._right = right
         self._pairs: list[tuple[Value, Value, Version | None]] = []
         here, there = _values(recording, judge), _values(recording, right)

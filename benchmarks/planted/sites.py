@@ -19,7 +19,6 @@ from benchmarks.planted.scenes import Mutation, Scene, mutations, plain, text
 from gradcheck.program.source import SourceUnit
 from gradcheck.recording.tape import Binding, Kind, Op, Value
 from gradcheck.replay.judge import Judge, Judged
-from gradcheck.replay.slices import slice_ops
 from gradcheck.replay.verdict import Verdict
 
 Span = tuple[str, int | None, int, int]  # file, cell, first and last line
@@ -91,7 +90,7 @@ def _backward(observed: Observed, judge: Judge) -> list[Op]:
     """What the gradients in the report were computed by."""
     wanted = [j.candidate.value for j in judge.judged if j.of is not None]
     last = max((j.version.after for j in judge.judged), default=-1)
-    return slice_ops(observed.recording.ops, wanted, 0, last + 1)
+    return judge.plan.slicer.slice(wanted, 0, last + 1)
 
 
 def mutations_of(site: Site, unit_text: str) -> Iterator[tuple[Mutation, str]]:

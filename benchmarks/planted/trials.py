@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,11 +78,8 @@ class Planned:
 
 
 def options_for(program: Path, settings: Settings) -> SessionOptions:
-    more: dict[str, Any] = {}
-    if settings.fix_budget is not None:
-        known = [f.name for f in fields(SessionOptions) if f.name.startswith("fix") and f.name != "fix"]
-        more = dict.fromkeys(known[:1], settings.fix_budget)
-    return SessionOptions(str(program), timeout_s=30.0, **more)
+    options = SessionOptions(str(program), timeout_s=30.0)
+    return options if settings.fix_budget is None else replace(options, fix_budget_s=settings.fix_budget)
 
 
 class Bench:

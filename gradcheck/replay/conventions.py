@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from gradcheck.replay.judge import Judge
 
 
+_MOST = 1e9  # elements that one takes a mean over
+
+
 def scaled(judge: Judge, version: Version, found: torch.Tensor, faults: Faults, noise: float) -> bool:
     """Whether it is a convention's multiple of a gradient, and everything it is for is right; if so, it is
     judged here."""
@@ -71,23 +74,27 @@ def _made_good(judge: Judge, version: Version, gradients: dict[Value, torch.Tens
     """Whether the factor is made good where it matters: of the parameters' gradients that are computed from this
     one (of all gradients, if none of a parameter is), more are right than are scaled alike. Those that are
     neither have a fault of their own."""
-    counts = {True: [0, 0], False: [0, 0]}  # of parameters, of others: right, scaled alike
+    right, alike = {True: 0, False: 0}, {True: 0, False: 0}  # of parameters, of others
+    of_parameters = False
     for consumer, tensor, partner in _ends(judge, version):
         expected = gradients.get(partner)
         if expected is None or not same_but_for_ones(expected.shape, tensor.shape):
             continue
         tolerance = judge.tolerance(consumer, norm(tensor), judge.noise(consumer))
-        for which, each in enumerate((expected, factor * expected)):
-            counts[partner not in judge.forward_made][which] += distance(tensor, each) <= tolerance
-    right, alike = counts[True] if any(counts[True]) else counts[False]
-    return right > 0 and right >= alike
+        if norm(expected) <= tolerance:
+            continue
+        of_parameter = partner not in judge.forward_made
+        of_parameters |= of_parameter
+        right[of_parameter] += distance(tensor, expected) <= tolerance
+        alike[of_parameter] += distance(tensor, factor * expected) <= tolerance
+    return 0 < right[of_parameters] >= alike[of_parameters]
 
 
 def factor_made_good(
     judge: Judge, version: Version, found: torch.Tensor, at: Value, faults: Faults
 ) -> float | None:
     """By what factor the gradients computed from this one say that it is kept: most of them are its VJP divided
-    by that. None if they say nothing of the kind."""
+    by that (or it points uphill, as all do here). None if they say nothing of the kind."""
     expected = judge.run.graph.truth.get(at)
     if expected is None or expected.shape != found.shape:
         return None
@@ -153,4 +160,4 @@ def _is_count(factor: float) -> bool:
     if not factor > 0:
         return False
     count = factor if factor > 1 else (1 / factor if factor > 0 else 0)
-    return count > 1.5 and abs(count - round(count)) < 1e-6 * count
+    return 1.5 < count < _MOST and abs(count - round(count)) < 1e-6 * count

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gradcheck.replay.judged import Judged
 
 _GOOD_AFFINITY = 0.6
+BY_NAME = "its name"
 
 
 @dataclass(slots=True)
@@ -125,18 +126,21 @@ class Partners:
         ):
             return None
         best = self._closest(fitting or options, found, truth, paired)
-        return Proposal(best, "its name", certain=len(fitting) == 1, alternatives=fitting)
+        return Proposal(best, BY_NAME, certain=len(fitting) == 1, alternatives=fitting)
 
     def propose_by_name(self, candidate: Candidate) -> Proposal | None:
         options = self._by_name(candidate)
-        return Proposal(options[-1], "its name") if options else None
+        return Proposal(options[-1], BY_NAME) if options else None
 
-    def meant_instead(self, candidate: Candidate, of: Value, found: torch.Tensor) -> Value | None:
-        """Another forward value, of the shape of what was found, whose name or use fits clearly better."""
+    def meant_instead(
+        self, candidate: Candidate, of: Value, found: torch.Tensor, *, of_unnamed: bool = False
+    ) -> Value | None:
+        """Another forward value, of the shape of what was found, whose name or use fits clearly better.
+        `of_unnamed`: also if `of` has no name with which it could be confused."""
         if candidate.of is not None:
             used_for = candidate.of if candidate.of in self._order else None
             return used_for if used_for is not None and used_for.root is not of.root else None
-        if not self._forward_names.get(of) or self._affinity(candidate, of) >= 0.5:
+        if not (of_unnamed or self._forward_names.get(of)) or self._affinity(candidate, of) >= 0.5:
             return None
         if parse(candidate.name).form < Form.BARE_D:
             return None

@@ -120,6 +120,9 @@ class Judge:
         if final is None or final.of is None:
             return False
         own = self.partners.score(judged.candidate, judged.of)
+        # `grad = pull(grad)`: a name as general as that passes from one gradient to the next.
+        if parse(judged.candidate.name).stem is None:
+            return final.of is judged.of
         return final.of is judged.of or (own < 0.5 <= self.partners.score(final.candidate, final.of))
 
     def accept(
@@ -174,7 +177,11 @@ class Judge:
             fault = self.faults[index]
             if fault.at is not None and fault.gradient is not None:
                 replaced[fault.at] = fault.gradient
-        replaced.update(more)
+        replaced.update(
+            (at, gradient)
+            for at, gradient in more.items()
+            if gradient.numel() == self.run.graph.tensor(at).numel()
+        )
         return self.run.graph.gradients(replaced) if replaced else self.run.graph.truth
 
     def mended(self, version: Version, faults: Faults) -> torch.Tensor | None:

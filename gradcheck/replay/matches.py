@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from gradcheck.recording.tape import Value
+from gradcheck.replay import mismatches
 from gradcheck.replay.compare import NOISE_SHARE, Fingerprints, distance, norm
 from gradcheck.replay.judged import Faults, Judged
 from gradcheck.replay.passes import Version
@@ -39,6 +40,10 @@ def _match_expected(
             continue
         partner, evidence = judge.partners.choose(version.candidate, equal, judge.paired)
         if _meant_for_another(judge, version, found, partner, faults):
+            return False
+        if judge.partners.score(version.candidate, partner) < 0.5 and mismatches.used_for_another(
+            judge, version, found, faults
+        ):
             return False
         truth = judge.run.graph.truth.get(partner)
         off = distance(found, truth) if truth is not None else 0.0
@@ -85,6 +90,8 @@ def match_once_mended(
     tolerance = judge.tolerance(version, norm(right), noise)
     if norm(right) <= tolerance or _trivial(judge, version, right):
         return False
+    if judge.ascends:
+        right = -right
     for reshaped in (False, True):
         equal = judge.expectation(frozenset())[1].equals(right, tolerance, reshaped=reshaped)
         if not equal:
@@ -93,9 +100,14 @@ def match_once_mended(
         if judge.partners.meant_instead(version.candidate, partner, right) is not None:
             return False
         judged = Judged(version, partner, Verdict.INHERITED, evidence, faults=faults)
-        judge.accept(judged, found, judge.expectation(faults)[0].get(partner), noise)
         truth = judge.run.graph.truth[partner]
-        judge.add_fault(judged, partner, found if found.numel() == truth.numel() else None)
+        seed = found if found.numel() == truth.numel() else None
+        if judge.ascends:
+            judged.scale, seed = -1.0, None if seed is None else -seed
+        judge.accept(judged, found, judge.expectation(faults)[0].get(partner), noise)
+        if judge.ascends:
+            judged.truth = -truth
+        judge.add_fault(judged, partner, seed)
         return True
     return False
 
@@ -105,7 +117,7 @@ def _meant_for_another(
 ) -> bool:
     """Whether a gradient that equals that of `partner` was written, and is used, as that of another value: a
     wrong gradient. (If everything computed from it is right, it is only misnamed.)"""
-    meant = judge.partners.meant_instead(version.candidate, partner, found)
+    meant = judge.partners.meant_instead(version.candidate, partner, found, of_unnamed=True)
     if meant is None or meant not in judge.run.graph.truth:
         return False
     previous = judge.paired.get(meant)

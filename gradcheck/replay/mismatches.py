@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,15 +11,13 @@ from gradcheck.recording.gradient_names import Form, parse
 from gradcheck.recording.tape import Kind, Number, Op, Value
 from gradcheck.replay import conventions, unchecked
 from gradcheck.replay.compare import Fingerprints, distance, norm, same_but_for_ones
-from gradcheck.replay.evidence import Proposal
+from gradcheck.replay.evidence import BY_NAME, Proposal
 from gradcheck.replay.judged import Faults, Judged
 from gradcheck.replay.passes import Version
 from gradcheck.replay.verdict import Problem, Verdict
 
 if TYPE_CHECKING:
     from gradcheck.replay.judge import Judge
-
-_RESCALES = {"mul_", "div_", "__imul__", "__itruediv__", "multiply_", "divide_", "true_divide_"}
 
 
 def mismatch(judge: Judge, version: Version, found: torch.Tensor, faults: Faults, noise: float) -> None:
@@ -36,9 +35,13 @@ def mismatch(judge: Judge, version: Version, found: torch.Tensor, faults: Faults
     if proposal is None or not proposal.certain:
         agreed = _agreed_by_consumers(judge, version, found, faults, proposal)
         proposal = agreed or proposal
+    elif proposal.evidence == BY_NAME and not _explains_some(judge, version, found, faults, proposal.value):
+        # Not even what is computed from it takes it for what its name says.
+        proposal = _agreed_by_consumers(judge, version, found, faults, None) or proposal
     # `dx = a; dx = dx + b`: the first is not yet the gradient, unless the second follows from it.
-    if successor is not None and (
-        proposal is None or not _follows_from(judge, successor, found, proposal.value, faults)
+    if successor is not None and not (
+        judge.relations.only_rescales(successor, version)
+        or (proposal is not None and _follows_from(judge, successor, found, proposal.value, faults))
     ):
         return
     if proposal is not None and _contributes_to(judge, version, proposal.value, faults):
@@ -99,9 +102,9 @@ def _only_rescaled(judge: Judge, version: Version) -> bool:
     position = versions.index(version)
     if position == 0 or not any(j.version is versions[position - 1] for j in judge.judged):
         return False
+    if not judge.relations.only_rescales(version, versions[position - 1]):
+        return False
     for op in version.writes[len(versions[position - 1].writes) :]:
-        if op.name not in _RESCALES or len(op.args) < 2:
-            return False
         factor = op.args[1]
         from_gradients = (
             isinstance(factor, Value) and factor.shape == () and factor.root in judge.influences.derived
@@ -137,6 +140,8 @@ def _contributes_to(judge: Judge, version: Version, partner: Value, faults: Faul
     expected = gradients.get(partner)
     if expected is None:
         return False
+    if _is_term(judge, version, partner):
+        return True
     known = judge.paired.get(partner)
     has_another = known is not None and known.candidate is not version.candidate and not known.faults
     for consumer in judge.relations.consumers(version):
@@ -151,6 +156,17 @@ def _contributes_to(judge: Judge, version: Version, partner: Value, faults: Faul
         if has_another and fingerprints.equals(tensor, tolerance):
             return True
     return False
+
+
+def _is_term(judge: Judge, version: Version, partner: Value) -> bool:
+    """Whether it is a term of a sum that is named for the same value: the sum is judged, for both."""
+    own = judge.partners.score(version.candidate, partner)
+    return any(
+        consumer.candidate is not version.candidate
+        and judge.relations.adds(consumer, version)
+        and judge.partners.score(consumer.candidate, partner) >= own
+        for consumer in judge.relations.consumers(version)
+    )
 
 
 def _follows_from(judge: Judge, later: Version, found: torch.Tensor, at: Value, faults: Faults) -> bool:
@@ -170,6 +186,16 @@ def _follows_from(judge: Judge, later: Version, found: torch.Tensor, at: Value, 
 # -- what it was meant to be -------------------------------------------------------------------------------------
 
 
+def used_for_another(judge: Judge, version: Version, found: torch.Tensor, faults: Faults) -> bool:
+    """Whether nothing computed from a gradient is right, and some would be were it the gradient of another value
+    than the one whose numbers it has: a line forgets a step."""
+    plain = judge.expectation(faults)[1]
+    finite = list(_finite_consumers(judge, version, found))
+    if not finite or any(plain.equals(tensor, tolerance, reshaped=True) for tensor, tolerance in finite):
+        return False
+    return _agreed_by_consumers(judge, version, found, faults, None) is not None
+
+
 def _agreed_by_consumers(
     judge: Judge, version: Version, found: torch.Tensor, faults: Faults, named: Proposal | None
 ) -> Proposal | None:
@@ -177,33 +203,60 @@ def _agreed_by_consumers(
     unnamed = parse(version.candidate.name).form is Form.NONE and version.candidate.of is None
     if unnamed and version.candidate.value.root not in judge.influences.graded:
         return None  # nothing says that this is a gradient at all
-    plain = judge.expectation(faults)[1]
-    open_consumers = []
-    for consumer in list(judge.relations.consumers(version))[:8]:
-        tensor = judge.captured(consumer)
-        if tensor is None or not bool(torch.isfinite(tensor).all()):
-            continue
-        size = norm(tensor)
-        tolerance = judge.tolerance(consumer, size, judge.noise(consumer))
-        if not consumer.final or (tensor.shape == found.shape and distance(tensor, found) <= tolerance):
-            continue
-        if size > tolerance and not plain.equals(tensor, tolerance):
-            open_consumers.append((tensor, tolerance))
-    if not open_consumers:
+    waiting = _unexplained(judge, version, found, faults)
+    if not waiting:
         return None
     truth = judge.run.graph.truth
     options = [v for v, g in truth.items() if g.shape == found.shape and v is not judge.plan.loss]
     if named is not None and named.alternatives:
         options = [v for v in named.alternatives if v in truth and truth[v].shape == found.shape]
-    options.sort(key=lambda v: distance(found, truth[v]))
+    # `a + b + c` has the gradient of each of its terms: the sum, which is nearer to the loss, stands for them.
+    order = {value: i for i, value in enumerate(truth)}
+    options.sort(key=lambda v: (float(f"{distance(found, truth[v]):.9g}"), -order[v]))
     best: tuple[int, Value] | None = None
     for value in options[:16]:
-        given = Fingerprints(judge.given(faults, {value: found}))
-        score = sum(bool(given.equals(tensor, tolerance)) for tensor, tolerance in open_consumers)
+        score = _explained(judge, found, faults, value, waiting)
         if score and (best is None or score > best[0]):
             best = (score, value)
-            if score == len(open_consumers):
+            if score == len(waiting):
                 break
     if best is None:
         return None
     return Proposal(best[1], "what is computed from it", certain=True)
+
+
+def _explains_some(judge: Judge, version: Version, found: torch.Tensor, faults: Faults, value: Value) -> bool:
+    waiting = _unexplained(judge, version, found, faults)
+    return not waiting or _explained(judge, found, faults, value, waiting) > 0
+
+
+_Consumer = tuple[torch.Tensor, float]  # what it computed, and its tolerance
+
+
+def _explained(
+    judge: Judge, found: torch.Tensor, faults: Faults, value: Value, waiting: list[_Consumer]
+) -> int:
+    """How many come out right if `found` is taken for the gradient of `value`."""
+    given = Fingerprints(judge.given(faults, {value: found}))
+    return sum(bool(given.equals(tensor, tolerance)) for tensor, tolerance in waiting)
+
+
+def _unexplained(judge: Judge, version: Version, found: torch.Tensor, faults: Faults) -> list[_Consumer]:
+    plain = judge.expectation(faults)[1]
+    return [
+        (tensor, tolerance)
+        for tensor, tolerance in _finite_consumers(judge, version, found)
+        if not plain.equals(tensor, tolerance)
+    ]
+
+
+def _finite_consumers(judge: Judge, version: Version, found: torch.Tensor) -> Iterator[_Consumer]:
+    """The first finished gradients computed from it, but for zeros and mere copies."""
+    for consumer in list(judge.relations.consumers(version))[:8]:
+        tensor = judge.captured(consumer)
+        if tensor is None or not consumer.final or not bool(torch.isfinite(tensor).all()):
+            continue
+        size = norm(tensor)
+        tolerance = judge.tolerance(consumer, size, judge.noise(consumer))
+        if size > tolerance and not (tensor.shape == found.shape and distance(tensor, found) <= tolerance):
+            yield tensor, tolerance

@@ -11,6 +11,9 @@ from gradcheck.recording.tape import Kind, Op, Value
 from gradcheck.replay.names import NameIndex
 from gradcheck.replay.passes import Candidate, PassPlan, Version
 
+_SUMS = {"add", "add_", "__add__", "__radd__", "__iadd__", "sub", "sub_", "__sub__", "__rsub__", "__isub__"}
+_RESCALES = {"mul_", "div_", "__imul__", "__itruediv__", "multiply_", "divide_", "true_divide_"}
+
 
 class Relations:
     def __init__(self, plan: PassPlan, ops: list[Op], names: NameIndex) -> None:
@@ -61,6 +64,19 @@ class Relations:
             for other in candidate.versions:
                 if candidate.value.root in made and other.after > version.after:
                     yield other
+
+    def only_rescales(self, later: Version, version: Version) -> bool:
+        """Whether all that happens to a gradient in between is that it is multiplied in place."""
+        writes = later.writes[len(version.writes) :]
+        same = later.candidate is version.candidate
+        return same and bool(writes) and all(op.name in _RESCALES and len(op.args) > 1 for op in writes)
+
+    def adds(self, sum_of: Version, version: Version) -> bool:
+        """Whether a later gradient is a sum (or difference) that reads this one as a term."""
+        root = version.candidate.value.root
+        return any(
+            op.name in _SUMS and any(value.root is root for value in op.inputs) for op in sum_of.writes
+        )
 
     def renamed_later(self, version: Version) -> bool:
         """Whether its name is given to another tensor later on."""
