@@ -8,47 +8,30 @@ called, an attribute that is mentioned may be any method of that name, and what 
 from __future__ import annotations
 
 import ast
-import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from importlib.machinery import PathFinder
 from types import CodeType, FrameType
 
 from gradcheck.program import runner
-from gradcheck.program.source import SourceMap, is_library
-from gradcheck.recording.gradient_names import Form, parse
-from gradcheck.recording.targets import targets_of
+from gradcheck.program.source import SourceMap
+from gradcheck.recording.gradient_code import (
+    DEFINITIONS,
+    Part,
+    function_part,
+    is_operator,
+    may_hold,
+    part_of,
+    without_called,
+)
 
-_Function = ast.FunctionDef | ast.AsyncFunctionDef
-_Definition = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _RUNNER = runner.__file__  # what called it is no part of the program
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
-_OF_GRADIENTS = {"grad", "backward", "sub_", "subtract_", "add_", "addcmul_", "addcdiv_", "step"}
-_ANYTHING = {
-    "exec",
-    "eval",
-    "compile",
-    "import_module",
-    "__import__",
-    "run_path",
-    "run_module",
-    "get_ipython",
-}
-
-
-@dataclass(slots=True)
-class _Part:
-    """A piece of code: whether it works on gradients itself, and what names it mentions."""
-
-    works: bool = False
-    mentions: set[str] = field(default_factory=set)
 
 
 class Reach:
     def __init__(self, sources: SourceMap) -> None:
         self._sources = sources
         self._trees: dict[str, ast.Module | None] = {}  # None: cannot be read
-        self._parts: dict[str, list[_Part]] = {}  # what a name may run
+        self._parts: dict[str, list[Part]] = {}  # what a name may run
         self._inside: dict[tuple[CodeType, int], bool] = {}
         self._read: set[str] = set()  # files whose definitions are in `_parts`
 
@@ -99,12 +82,12 @@ class Reach:
 
     def _reaches(self, nodes: Sequence[ast.AST]) -> bool:
         self._read_definitions()
-        part = _part_of(nodes)
+        part = part_of(nodes)
         if part.works:
             return True
         seen: set[str] = set()
         # Operators and calls of objects name none of the methods that they call.
-        pending = [*part.mentions, *(name for name in self._parts if _is_operator(name))]
+        pending = [*part.mentions, *(name for name in self._parts if is_operator(name))]
         while pending:
             name = pending.pop()
             if name in seen:
@@ -128,15 +111,15 @@ class Reach:
         for top in body:
             for node in ast.walk(top):
                 if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                    self._parts.setdefault(node.name, []).append(_function_part(node))
+                    self._parts.setdefault(node.name, []).append(function_part(node))
                 elif isinstance(node, ast.ClassDef):
-                    statements = [s for s in node.body if not isinstance(s, _Definition)]
-                    made = _part_of([*statements, *node.decorator_list, *node.bases])
+                    statements = [s for s in node.body if not isinstance(s, DEFINITIONS)]
+                    made = part_of([*statements, *node.decorator_list, *node.bases])
                     made.mentions |= {"__init__"}
                     self._parts.setdefault(node.name, []).append(made)
                 elif isinstance(node, ast.Assign):
                     # Another name for a function, or something that holds one.
-                    handed_on = _part_of([_without_called(node.value)]) if _may_hold(node.value) else None
+                    handed_on = part_of([without_called(node.value)]) if may_hold(node.value) else None
                     for target in node.targets if handed_on is not None else ():
                         if isinstance(target, (ast.Name, ast.Attribute)) and handed_on is not None:
                             name = target.id if isinstance(target, ast.Name) else target.attr
@@ -190,7 +173,7 @@ def _after(body: Iterable[ast.AST], line: int) -> Iterator[ast.AST]:
         if first > line:
             yield node
         elif last >= line and isinstance(node, ast.stmt):
-            inner = node.body if hasattr(node, "body") and not isinstance(node, _Definition) else []
+            inner = node.body if hasattr(node, "body") and not isinstance(node, DEFINITIONS) else []
             if not (isinstance(node, _LOOPS) and line < inner[0].lineno):  # at its header, it ends
                 yield from _after(inner, line)
             yield from getattr(node, "handlers", ())
@@ -206,7 +189,7 @@ def _around(body: Iterable[ast.AST], line: int) -> list[ast.For | ast.AsyncFor |
     pending = list(body)
     while pending:
         node = pending.pop()
-        if isinstance(node, _Definition) or not isinstance(node, ast.AST):
+        if isinstance(node, DEFINITIONS) or not isinstance(node, ast.AST):
             continue
         first, last = getattr(node, "lineno", None), getattr(node, "end_lineno", None)
         if first is not None and last is not None and not first <= line <= last:
@@ -215,121 +198,3 @@ def _around(body: Iterable[ast.AST], line: int) -> list[ast.For | ast.AsyncFor |
             found.append(node)
         pending += ast.iter_child_nodes(node)
     return sorted(found, key=lambda loop: loop.lineno)
-
-
-# -- what a piece of code does ---------------------------------------------------------------------------------
-
-
-def _part_of(nodes: Iterable[ast.AST]) -> _Part:
-    """Of these nodes; functions and classes defined among them run only where they are mentioned."""
-    part = _Part()
-    pending = list(nodes)
-    while pending:
-        node = pending.pop()
-        if isinstance(node, _Definition):
-            pending += node.decorator_list
-            continue
-        if _works(node):
-            part.works = True
-            return part
-        if isinstance(node, ast.Name):
-            part.mentions.add(node.id)
-        elif isinstance(node, ast.Attribute):
-            part.mentions.add(node.attr)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isidentifier():
-            part.mentions.add(node.value)  # getattr(layer, "backward")
-        pending += ast.iter_child_nodes(node)
-    return part
-
-
-def _function_part(node: _Function) -> _Part:
-    body: list[ast.AST] = list(node.body)
-    if node.name == "__init__":
-        # `self.dW = None` makes room for a gradient and computes none.
-        body = [n for n in body if not (isinstance(n, ast.Assign) and isinstance(n.value, ast.Constant))]
-    part = _part_of(body)
-    arguments = node.args
-    for argument in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]:
-        part.works = part.works or parse(argument.arg).form is not Form.NONE
-    return part
-
-
-def _works(node: ast.AST) -> bool:
-    """Whether it binds a name that speaks of gradients, uses autograd's, or moves something downhill."""
-    if isinstance(node, ast.Attribute) and node.attr in _OF_GRADIENTS:
-        return True
-    if isinstance(node, ast.Name) and node.id in _ANYTHING:
-        return True
-    if isinstance(node, (ast.Import, ast.ImportFrom)):
-        return any(_is_unread_module(name) for name in _imported(node))
-    if isinstance(node, ast.AugAssign):
-        # `W -= rate * g`, `W += -rate * g`
-        if isinstance(node.op, ast.Sub) and not isinstance(node.value, ast.Constant):
-            return True
-        if isinstance(node.op, ast.Add) and _has_minus(node.value):
-            return True
-    elif isinstance(node, (ast.Assign, ast.NamedExpr)) and _moves(node):
-        return True
-    if isinstance(node, (ast.Assign, ast.AnnAssign)) and _makes_generator(node.value):
-        return False  # `g = torch.Generator()`
-    targets = (t for t in targets_of(node))
-    return any(parse(text).form is not Form.NONE for t in targets for text in (t.text, t.container) if text)
-
-
-def _moves(node: ast.Assign | ast.NamedExpr) -> bool:
-    """`W = W - rate * g`, `W = W + -rate * g`."""
-    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-    names = {ast.unparse(target) for target in targets}
-    for inner in ast.walk(node.value):
-        if isinstance(inner, ast.BinOp) and isinstance(inner.op, (ast.Sub, ast.Add)):
-            # In a comprehension it is the loop variable that is moved: `W = [w - rate * g for w, g in ...]`.
-            own = ast.unparse(inner.left) in names or isinstance(node.value, (ast.ListComp, ast.DictComp))
-            if own and (isinstance(inner.op, ast.Sub) or _has_minus(inner.right)):
-                return True
-    return False
-
-
-def _has_minus(node: ast.AST) -> bool:
-    return any(isinstance(n, (ast.USub, ast.Sub)) for n in ast.walk(node))
-
-
-def _makes_generator(node: ast.AST | None) -> bool:
-    return isinstance(node, ast.Call) and any(
-        isinstance(n, (ast.Name, ast.Attribute))
-        and (n.id if isinstance(n, ast.Name) else n.attr) == "Generator"
-        for n in ast.walk(node.func)
-    )
-
-
-def _may_hold(node: ast.AST) -> bool:
-    return not isinstance(node, (ast.Constant, ast.BinOp, ast.Compare))
-
-
-def _without_called(node: ast.expr) -> ast.expr:
-    """The expression without the functions that it calls: those have run by the time it has a value."""
-    if not isinstance(node, ast.Call):
-        return node
-    return ast.Tuple([*node.args, *(keyword.value for keyword in node.keywords)], ast.Load())
-
-
-def _imported(node: ast.Import | ast.ImportFrom) -> list[str]:
-    if isinstance(node, ast.Import):
-        return [alias.name.partition(".")[0] for alias in node.names]
-    return [(node.module or ".").partition(".")[0]]
-
-
-def _is_unread_module(name: str) -> bool:
-    """Whether importing it would run code of the person's that has not been read yet."""
-    if name in sys.modules:
-        return False
-    try:
-        spec = PathFinder.find_spec(name)
-    except Exception:
-        return True
-    if spec is None or spec.origin in (None, "built-in", "frozen"):
-        return False
-    return spec.origin is not None and not is_library(spec.origin)
-
-
-def _is_operator(name: str) -> bool:
-    return name.startswith("__") and name.endswith("__") and name != "__init__"

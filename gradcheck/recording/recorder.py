@@ -9,16 +9,14 @@ import gc
 import sys
 import weakref
 from collections.abc import Callable
-from contextlib import suppress
-from types import CodeType, FrameType, ModuleType
+from types import CodeType, FrameType
 from typing import Any
 
-import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
 from gradcheck.program.source import SourceMap, SourceUnit
-from gradcheck.recording.gradient_names import Form, parse
+from gradcheck.recording.bindings import Bindings
 from gradcheck.recording.kinds import kind_of, known_kinds
 from gradcheck.recording.names import NameTracer
 from gradcheck.recording.namespace import tensors_of_namespace
@@ -27,13 +25,10 @@ from gradcheck.recording.reach import Reach
 from gradcheck.recording.steps import StepWatcher
 from gradcheck.recording.tape import (
     CHANGE_BUFFERS,
-    Binding,
     Kind,
     Mark,
     Op,
-    PlainBinding,
     Recording,
-    Scope,
     Value,
 )
 from gradcheck.recording.ufuncs import NotATensorError, UfuncBridge, as_tensor
@@ -52,22 +47,21 @@ class Recorder(TorchFunctionMode):
         self.recording = Recording()
         self._values = Values(self.recording.ops)
         self.recording.value_of = self._values.known_value
+        self._bindings = Bindings(self.recording, self._values)
         self._sources = sources
         self._quiet = Quiet()
         self._tracer = NameTracer(
             sources,
             self._quiet,
-            self._bound,
-            self._bound_plain,
-            self._entered_scope,
+            self._bindings.bound,
+            self._bindings.bound_plain,
+            self._bindings.entered_scope,
             self._slept,
             self._failed,
         )
         self._ufuncs = UfuncBridge(self._ufunc_called)
         self._warnings = WarningPlaces(self._user_frame, globals())
         self._steps = StepWatcher(self, at, Reach(sources))
-        self._last_bound: dict[tuple[int, str], Value] = {}
-        self._last_plain: dict[tuple[int, str], object] = {}  # numbers, and identities of objects
         self._is_user_code: dict[CodeType, bool] = {}
         self._forgotten = False
         self.attention = False
@@ -83,12 +77,12 @@ class Recorder(TorchFunctionMode):
         self._ufuncs.install()
         self._warnings.install()
         gc.freeze()  # the tape grows: without this, each full collection walks all of torch's modules as well
-        self._on = True
+        self._on = self._bindings.on = True
         self._entered = True
         self.__enter__()  # type: ignore[no-untyped-call]
 
     def stop(self) -> None:
-        self._on = False
+        self._on = self._bindings.on = False
         self._tracer.sleep()
         self._ufuncs.remove()
         self._warnings.remove()
@@ -140,6 +134,7 @@ class Recorder(TorchFunctionMode):
     def pause(self) -> None:
         """Record nothing until `resume`; the program runs on."""
         self.paused = True
+        self._bindings.on = False
         self._tracer.sleep()
 
     def rest(self, attention: bool) -> None:
@@ -150,13 +145,13 @@ class Recorder(TorchFunctionMode):
     def resume(self) -> None:
         """Record again, as if the program began here: whatever exists now is a leaf of what follows."""
         self.paused = False
+        self._bindings.on = self._on
         self.forget()
 
     def forget(self) -> None:
         self._forgotten = True
         self._values.forget()
-        self._last_bound.clear()
-        self._last_plain.clear()
+        self._bindings.forget()
 
     def _meet(self, frame: FrameType) -> None:
         """What exists when recording begins again was there before the step, wherever in it it is first used."""
@@ -179,13 +174,7 @@ class Recorder(TorchFunctionMode):
     def name_namespace(self, namespace: dict[str, object]) -> None:
         """Give names to the tensors that no traced statement has named."""
         with self._quiet:
-            for name, tensor, owner in tensors_of_namespace(namespace):
-                value = self._values.known_value(tensor)
-                if value is not None and (0, name) not in self._last_bound:
-                    self._last_bound[0, name] = value
-                    self.recording.bindings.append(
-                        Binding(name, value, len(self.recording.ops), 0, None, 0, True, owner)
-                    )
+            self._bindings.name_namespace(namespace)
 
     # -- TorchFunctionMode ---------------------------------------------------------------------------------
 
@@ -259,7 +248,7 @@ class Recorder(TorchFunctionMode):
 
     def _end_early(self, note: str) -> None:
         """What is on the tape counts. Training loops must still be left, or the program runs for hours."""
-        self._on = False
+        self._on = self._bindings.on = False
         self.ended_early = True
         self.attention = True
         self._tracer.sleep()
@@ -392,75 +381,7 @@ class Recorder(TorchFunctionMode):
         """Many lines without an op: loops may run at their own speed again."""
         self.attention = False
 
-    # -- names -----------------------------------------------------------------------------------------------
 
-    def _bound(
-        self,
-        name: str,
-        tensor: torch.Tensor | None,
-        scope: int,
-        code: CodeType,
-        line: int,
-        alias: bool,
-        owner: int,
-    ) -> None:
-        if self.paused or not self._on:
-            return
-        recording = self.recording
-        if tensor is None:
-            recording.nones.append((name, code, line, len(recording.ops)))
-            return
-        values = self._values
-        entry = values.known.get(id(tensor))
-        value = entry[1] if entry is not None and entry[0]() is tensor else values.new_value(tensor, None)
-        key = (scope, name)
-        if self._last_bound.get(key) is not value:
-            self._last_bound[key] = value
-            if not alias and parse(name).form is not Form.NONE:
-                recording.gradient_named.add(value)
-            entry = values.known.get(owner)
-            of = entry[1] if entry is not None and entry[0]() is not None else None
-            recording.bindings.append(
-                Binding(name, value, len(recording.ops), scope, code, line, alias, owner, of)
-            )
-
-    def _bound_plain(self, name: str, value: object, scope: int) -> None:
-        if self.paused or not self._on:
-            return
-        kept = isinstance(value, _KEPT)
-        held = value if kept else id(value)
-        key = (scope, name)
-        if self._last_plain.get(key, _NOTHING) is held:
-            return
-        self._last_plain[key] = held
-        binding = PlainBinding(name, len(self.recording.ops), scope)
-        if kept:
-            binding.value = value
-        else:
-            binding.identity = id(value)
-            with suppress(TypeError):
-                binding.reference = weakref.ref(value)
-            binding.attributes = self._tensors_of_object(value)
-        self.recording.plain.append(binding)
-
-    def _tensors_of_object(self, thing: object) -> dict[str, Value]:
-        attributes = getattr(thing, "__dict__", None)
-        if type(attributes) is not dict or isinstance(thing, (type, ModuleType)):
-            return {}
-        found = {}
-        for name, held in list(attributes.items())[:_MOST_ATTRIBUTES]:
-            value = self._values.known_value(held) if isinstance(held, torch.Tensor) else None
-            if value is not None:
-                found[name] = value
-        return found
-
-    def _entered_scope(self, scope: int, frame: FrameType) -> None:
-        self.recording.scopes[scope] = Scope(frame.f_code, frame.f_globals)
-
-
-_NOTHING = object()
-_MOST_ATTRIBUTES = 100
-_KEPT = (int, float, complex, str, bytes, torch.Size, torch.dtype, torch.device, slice, range, np.generic)
 CHANGES = frozenset({Kind.MUTATE, Kind.RANDOM_MUTATE, Kind.DATA_WRITE})
 
 

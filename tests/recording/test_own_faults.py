@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gradcheck.program.outcome import Ending
-from gradcheck.recording import entries, kinds, names, reach, recorder, steps, values
+from gradcheck.recording import bindings, entries, kinds, names, reach, recorder, steps, values
 from tests.support import record_source
 
 PROGRAM = """
@@ -40,7 +40,7 @@ def broken(*args, **kwargs):
         (values.Values, "keep_leaf"),
         (entries.EntryStates, "before_change"),
         (reach.Reach, "inside_loop"),
-        (recorder.Recorder, "_bound"),
+        (bindings.Bindings, "bound"),
         (recorder.Recorder, "name_namespace"),
         (recorder.Recorder, "flush_names"),
         (recorder, "kind_of"),
