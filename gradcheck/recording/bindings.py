@@ -53,6 +53,7 @@ class Bindings:
         line: int,
         alias: bool,
         owner: int,
+        evaluated: str = "",
     ) -> None:
         if not self.on:
             return
@@ -71,7 +72,7 @@ class Bindings:
             entry = values.known.get(owner)
             of = entry[1] if entry is not None and entry[0]() is not None else None
             recording.bindings.append(
-                Binding(name, value, len(recording.ops), scope, code, line, alias, owner, of)
+                Binding(name, value, len(recording.ops), scope, code, line, alias, owner, of, evaluated)
             )
 
     def bound_plain(self, name: str, value: object, scope: int) -> None:

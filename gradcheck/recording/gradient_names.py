@@ -135,11 +135,16 @@ def name_affinity(stem: str, forward_name: str) -> float:
     own = {_squash(stem)}
     if base and not (stem_is_item and not stem.endswith(("']", '"]'))):
         own.add(_squash(stem_last))
+    other_index = 0.0
     if base and stem_is_item and is_item and not stem.endswith(("']", '"]')):
-        # dW[i] and W[2]: which index it was is for the numbers to say.
-        own.add(_squash(base))
-        candidates.append(_squash(split_path(forward_name)[0]))
-    best = 0.0
+        same_container = max(_affinity(_squash(base), _squash(split_path(forward_name)[0])), 0.0)
+        if stem_last.isdigit() and last.isdigit():
+            # dW[1] is that of W[1], unless the lists count differently: then the numbers have to say so.
+            other_index = 0.75 * same_container
+        else:
+            # dW[i] and W[2]: which index it was is for the numbers to say.
+            other_index = same_container
+    best = other_index
     for left in own:
         for right in candidates:
             best = max(best, _affinity(left, right))

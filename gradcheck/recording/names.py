@@ -17,8 +17,8 @@ from gradcheck.program.source import SourceMap
 from gradcheck.recording.quiet import Quiet
 from gradcheck.recording.targets import MISSING, Target, held_by, read_name, targets_by_line, tensors_in
 
-# (name, tensor or None, scope, code, line, alias, owner)
-OnBind = Callable[[str, torch.Tensor | None, int, CodeType, int, bool, int], None]
+# (name, tensor or None, scope, code, line, alias, owner, name with its key evaluated)
+OnBind = Callable[[str, torch.Tensor | None, int, CodeType, int, bool, int, str], None]
 # (name, what it holds, scope)
 OnPlain = Callable[[str, object, int], None]
 _Trace = Callable[[FrameType, str, Any], Any]
@@ -202,7 +202,7 @@ class NameTracer:
                         continue
                     if kind is torch.Tensor or value is None:
                         on_bind(
-                            target.text, value, watched.scope, watched.code, watched.line, target.alias, 0
+                            target.text, value, watched.scope, watched.code, watched.line, target.alias, 0, ""
                         )
                         continue
                     if not isinstance(value, torch.Tensor):
@@ -216,6 +216,7 @@ class NameTracer:
                         watched.line,
                         target.alias,
                         held.owner,
+                        held.evaluated,
                     )
         finally:
             quiet.level -= 1
@@ -237,7 +238,7 @@ class NameTracer:
                         continue
                 for held in tensors_in(name, value, depth=1):
                     self._on_bind(
-                        held.name, held.value, watched.scope, code, frame.f_lineno, True, held.owner
+                        held.name, held.value, watched.scope, code, frame.f_lineno, True, held.owner, ""
                     )
 
 

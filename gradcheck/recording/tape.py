@@ -173,6 +173,12 @@ class Binding:
     alias: bool  # a parameter or loop variable: another name for what exists already
     owner: int = 0  # identity of the object an attribute or item belongs to
     of: Value | None = None  # that object, if it is a tensor: what `x.g = ...` was set on
+    evaluated: str = ""  # of an item, the name with its key as it was: `dW[2]` for `dW[i]`
+
+    @property
+    def variable(self) -> str:
+        """What tells one variable from another: the name, with its key as it was."""
+        return self.evaluated or self.name
 
 
 @dataclass(slots=True, eq=False)

@@ -41,6 +41,7 @@ class Held:
     name: str
     value: torch.Tensor | None
     owner: int = 0
+    evaluated: str = ""  # for an item, the name with its key as it was: `dW[2]` for `dW[i]`
 
 
 def targets_by_line(text: str) -> dict[int, tuple[Target, ...]]:
@@ -118,9 +119,19 @@ def held_by(target: Target, frame: FrameType, names: Mapping[str, Any]) -> Itera
             yield from tensors_in(f"{target.text}[{len(value) - 1}]", value[-1], id(value), depth=1)
     elif value is not MISSING:
         text = target.text
+        if target.container and owner and isinstance(value, torch.Tensor):
+            yield Held(text, value, owner, _evaluated(target, frame, names))
+            return
         if target.container and owner == 0 and isinstance(value, torch.Tensor):
             text = target.container  # `dx[mask] = a` changes dx
         yield from tensors_in(text, value, owner)
+
+
+def _evaluated(target: Target, frame: FrameType, names: Mapping[str, Any]) -> str:
+    if not isinstance(target.node, ast.Subscript):
+        return ""
+    key = _read_key(target.node.slice, frame, names)
+    return f"{target.container}[{key!r}]" if isinstance(key, (int, str)) else ""
 
 
 def tensors_in(name: str, value: Any, owner: int = 0, depth: int = 2) -> Iterator[Held]:

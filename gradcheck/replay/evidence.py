@@ -178,7 +178,7 @@ class Partners:
         best = 0.0
         owners = {b.owner for b in self.names.bindings(value) if b.owner}
         for binding in candidate.bindings:
-            parsed = parse(binding.name)
+            parsed = parse(binding.variable)
             if parsed.form is Form.NONE or parsed.stem is None:
                 continue
             affinity = max(name_affinity(parsed.stem, name) for name in forward_names)

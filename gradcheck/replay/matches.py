@@ -121,7 +121,7 @@ def _meant_for_another(
     if meant is None or meant not in judge.run.graph.truth:
         return False
     previous = judge.paired.get(meant)
-    if previous is not None and previous.candidate.name == version.candidate.name:
+    if previous is not None and previous.candidate.variable == version.candidate.variable:
         return False
     if meant not in judge.forward_made:
         return True

@@ -31,13 +31,13 @@ class NameIndex:
         return self._by_value.get(value, [])
 
     def all_names(self, value: Value) -> list[str]:
-        return [b.name for b in self.bindings(value)]
+        return list(dict.fromkeys(name for b in self.bindings(value) for name in (b.name, b.variable)))
 
     def forward_names(self, value: Value) -> list[str]:
         """Its names that do not speak of gradients, the most telling first."""
         bindings = sorted(self.bindings(value), key=lambda b: b.alias)
-        plain = [b.name for b in bindings if parse(b.name).form is not Form.EXPLICIT]
-        return list(dict.fromkeys(plain or [b.name for b in bindings]))
+        plain = [b.variable for b in bindings if parse(b.name).form is not Form.EXPLICIT]
+        return list(dict.fromkeys(plain or [b.variable for b in bindings]))
 
     def shown(self, value: Value) -> str:
         """The name a person would recognise, or the source text of what made it."""

@@ -33,6 +33,11 @@ class Candidate:
     outer_name: str = ""  # what the caller of the function that computed it calls it
     second_name: bool = False  # of a tensor that is another gradient as well (`db = dz`)
 
+    @property
+    def variable(self) -> str:
+        """Its name, with the key of an item as it was."""
+        return self.binding.variable if self.binding is not None else self.name
+
 
 @dataclass(slots=True)
 class PassPlan:

@@ -35,7 +35,7 @@ class Relations:
                 continue
             for binding in other.bindings:
                 if (
-                    binding.name == candidate.binding.name
+                    binding.variable == candidate.binding.variable
                     and binding.scope == candidate.binding.scope
                     and binding.when > candidate.binding.when
                     and other.value.producer.index > version.after
@@ -82,7 +82,7 @@ class Relations:
         """Whether its name is given to another tensor later on."""
         binding = version.candidate.binding
         return binding is not None and any(
-            b.name == binding.name
+            b.variable == binding.variable
             and (b.scope == binding.scope or (b.owner != 0 and b.owner == binding.owner))
             and b.when > binding.when
             for other in self._plan.candidates
