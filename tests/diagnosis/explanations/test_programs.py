@@ -19,7 +19,6 @@ EXPECTED = [
     ("camelcase_network.py", "gradHiddenOut", "wrong-operand", "`self.weightsHidden` as line 21 left it"),
     ("embedding_assign_bug.py", "dtable", "repeated-index", "only the last use"),
     ("functions_relu_mask_swapped.py", "dz2", "wrong-argument", "is taken at `z1`; it belongs at `z2`"),
-    ("functions_softmax_temperature.py", "d_loss_d_logits", "constant-factor", "2 times what it should be: line 5"),
     ("grad_attribute_assignment.py", "dpre", "missing-branch", "`slope * pre` (line 17) is missing"),
     ("inline_bias_shape.py", "db2", "missing-reduction", "its gradient is not summed over dimension 0"),
     ("inline_bn_eps_misplaced.py", "d_var", "misplaced-epsilon", "the 1e-5 added to `var` (line 19) is left out"),
