@@ -36,6 +36,13 @@ EXPECTED = [
     ("inline_wrong_upstream.py", "dW2", "wrong-upstream", "from `dh2` instead of `dz2`"),
     ("layernorm_hidden_gamma.py", "d_a", "missing-factor", "the factor `gamma` of line 20"),
     ("layernorm_keepdim_forgotten.py", "grad_a", "wrong-axis", "the gradient of `mean` is spread along the wrong axis"),
+    (
+        "notebook_rerun_same_names.ipynb",
+        "dh",
+        "wrong-upstream",
+        "from `dout` of cell 3 line 1, which is older than this backward pass, instead of `dout2`",
+    ),
+    ("notebook_three_passes.ipynb", "dpre", "wrong-derivative", "(cell 4 line 2) is taken as `1 - h`; it is `1 - h**2`"),
     ("regression_missing_two.py", "pred_grad", "constant-factor", "1/2 times what it should be: the derivative of the square"),
     ("residual_accumulated.py", "dx1", "missing-branch", "the direct path from `x1` to `x2` (line 15) is missing"),
     ("sibling_import.py", "grad_u", "wrong-derivative", "taken as `1 - v`; it is `1 - v**2`"),
