@@ -9,7 +9,7 @@ from itertools import combinations
 import torch
 
 from gradcheck.diagnosis.explanations.case import Case
-from gradcheck.diagnosis.explanations.constants import Constant, Constants, fitted
+from gradcheck.diagnosis.explanations.constants import Constant, constants_of, fitted
 from gradcheck.diagnosis.explanations.explanation import Hypothesis
 from gradcheck.diagnosis.explanations.scene import Scene
 from gradcheck.diagnosis.explanations.segment import Edge
@@ -175,7 +175,7 @@ def _with_value_itself(case: Case) -> Iterator[Hypothesis]:
     factor = fitted(scene.found - scene.expected, scene.tensor(case.at), scene)
     if factor is None or abs(factor) < 1e-12:
         return
-    constant = Constants(case).named_or_plain(factor, 1e-7)
+    constant = constants_of(case).named_or_plain(factor, 1e-7)
     if constant is not None:
         yield Hypothesis(
             "extra-term",
@@ -199,7 +199,7 @@ def _with_extra(version: Version, sign: float) -> Callable[[Scene], torch.Tensor
 def _constant(case: Case, factor: float, precision: float, named: bool = False) -> Constant | None:
     if abs(factor) <= max(precision, 1e-9):
         return Constant(0.0, "0")
-    constants = Constants(case)
+    constants = constants_of(case)
     if named:
         return constants.known(factor, precision)
     return constants.named_or_plain(factor, precision)

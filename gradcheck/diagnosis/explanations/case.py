@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from functools import cached_property
 
 import torch
@@ -43,6 +44,7 @@ class Case:
             raise CannotExplainError
         self.scenes.sort(key=lambda scene: -(scene.error / scene.size if scene.size else 0.0))
         self.tried = 0
+        self.constants: object = None  # those that can be named here, once they are asked for
 
     @property
     def first(self) -> Scene:
@@ -75,10 +77,19 @@ class Case:
         self.tried += 1
         return all(scene.agrees(hypothesis.predict(scene)) for scene in self.scenes)
 
-    @property
+    @cached_property
+    def named_by_shape(self) -> dict[tuple[int, ...], list[Value]]:
+        """The forward values that a person has a name for."""
+        found: dict[tuple[int, ...], list[Value]] = defaultdict(list)
+        for value in self.judge.run.graph.values:
+            if value.shape and self.judgement.names.forward_names(value):
+                found[tuple(value.shape)].append(value)
+        return found
+
+    @cached_property
     def most_tries(self) -> int:
         """Small gradients are cheap to compute again, large ones are not."""
-        return int(min(4000, max(200, 4e7 / max(1, self.first.expected.numel()))))
+        return int(min(4000, max(60, 4e7 / max(1, self.first.expected.numel()))))
 
     def observations(self) -> int:
         """How many numbers an explanation with a free factor is held against."""
@@ -91,14 +102,13 @@ def _scene(
     found = run.captured.get(id(judged.version))
     if found is None or not found.is_floating_point() or not bool(torch.isfinite(found).all()):
         raise CannotExplainError
-    stops = handed_faults(judging, judged)
     try:
-        return Scene(run, judging, judged, stops, found, overrides)
+        return Scene(run, judging, judged, handed_faults(judging, judged), found, overrides)
     except KeyError:
         raise CannotExplainError from None
 
 
-def handed_faults(judging: Judge, judged: Judged) -> dict[Value, torch.Tensor]:
+def handed_faults(judging: Judge, judged: Judged) -> frozenset[int]:
     """The wrong gradients that the line was handed: all that have an influence on it, but its own and later ones."""
     if any(j is judged for j in judging.judged):  # the recorded point
         indices = set(judged.faults)
@@ -109,14 +119,9 @@ def handed_faults(judging: Judge, judged: Judged) -> dict[Value, torch.Tensor]:
             for i in judging.influence(judged.version)
             if (i < own if own is not None else judging.faults[i].judged.version.after < judged.version.after)
         }
-    stops = {}
-    for index in sorted(indices):
-        fault = judging.faults[index]
-        if fault.gradient is None:
-            raise CannotExplainError
-        if fault.at is not None and fault.judged is not judged:
-            stops[fault.at] = fault.gradient
-    return stops
+    if any(judging.faults[i].gradient is None for i in indices):
+        raise CannotExplainError  # what cannot stand in for a gradient cannot be handed on either
+    return frozenset(i for i in indices if judging.faults[i].judged is not judged)
 
 
 def usable_points(judgement: Judgement, judged_pass: JudgedPass) -> list[Point]:

@@ -31,6 +31,9 @@ _SCALINGS = {
 }
 
 
+_MOST_LATER = 60  # of the last steps of the forward pass: the loss is there, and its mean
+
+
 @dataclass(frozen=True, slots=True)
 class Constant:
     value: float
@@ -50,10 +53,11 @@ def fitted(found: torch.Tensor, part: torch.Tensor, scene: Scene) -> float | Non
 
 
 class Constants:
-    """All the constants that can be named in one program."""
+    """All the constants that can be named in one program. One is made for each case, by `constants_of`."""
 
     def __init__(self, case: Case) -> None:
         self._case = case
+        self._known: list[Constant] | None = None
         values = (case.at, *case.segment.values)
         self._dimensions = {size for value in values for size in (*value.shape, math.prod(value.shape))}
 
@@ -61,7 +65,9 @@ class Constants:
         """The simplest constant that `factor` is."""
         if not math.isfinite(factor):
             return None
-        for constant in self._all():
+        if self._known is None:
+            self._known = list(self._all())
+        for constant in self._known:
             if abs(factor - constant.value) <= precision * max(abs(constant.value), 1e-300):
                 return constant
         return None
@@ -118,7 +124,7 @@ class Constants:
         """Sizes that occur, and what they are; those that the forward pass divides by first."""
         found: dict[int, str] = {}
         segment = self._case.segment.ops
-        later = [op for op in self._case.plan.forward_ops if op not in segment]
+        later = [op for op in self._case.plan.forward_ops[-_MOST_LATER:] if op not in segment]
         for op in (*segment, *later):
             for size, what in self._divisors(op):
                 found.setdefault(size, what)
@@ -171,6 +177,12 @@ class Constants:
         for op in self._case.segment.ops:
             for number in plain_numbers(op):
                 yield number, op
+
+
+def constants_of(case: Case) -> Constants:
+    if not isinstance(case.constants, Constants):
+        case.constants = Constants(case)
+    return case.constants
 
 
 def averaged(op: Op) -> int:

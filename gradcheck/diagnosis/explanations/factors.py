@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradcheck.diagnosis.explanations.case import Case
-from gradcheck.diagnosis.explanations.constants import Constant, Constants, fitted
+from gradcheck.diagnosis.explanations.constants import Constant, constants_of, fitted
 from gradcheck.diagnosis.explanations.explanation import Hypothesis
 from gradcheck.diagnosis.explanations.wording import line
 from gradcheck.recording.tape import Op
@@ -22,7 +22,7 @@ def hypotheses(case: Case) -> Iterator[Hypothesis]:
     if norm(scene.found) <= scene.tolerance:
         yield Hypothesis("zero", lambda s: 0 * s.expected, lambda: "it is zero throughout", {"factor": 0.0})
         return
-    constant = Constants(case).named_or_plain(factor, scene.precision)
+    constant = constants_of(case).named_or_plain(factor, scene.precision)
     if constant is None or (scene.found.numel() == 1 and len(case.scenes) == 1):
         return  # one number is always some multiple of another
     yield Hypothesis(

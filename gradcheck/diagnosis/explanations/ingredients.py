@@ -46,9 +46,7 @@ def _right_without(case: Case, used: Judged) -> Callable[[Scene], torch.Tensor |
 
 def _mended(case: Case, scene: Scene, used: Judged) -> torch.Tensor | None:
     assert used.of is not None
-    own_faults = handed_faults(scene.judging, used)
-    gradients = scene.run.graph.gradients(own_faults) if own_faults else scene.run.graph.truth
-    right = gradients.get(used.of)
+    right = scene.judging.expectation(handed_faults(scene.judging, used))[0].get(used.of)
     if right is None:
         return None
     replay = Replay(

@@ -11,7 +11,7 @@ from gradcheck.diagnosis.explanations.explanation import Hypothesis
 from gradcheck.diagnosis.explanations.reads import Read, as_read, described, reads_of
 from gradcheck.diagnosis.explanations.scene import Scene
 from gradcheck.diagnosis.explanations.segment import Edge
-from gradcheck.diagnosis.explanations.wording import is_named, line, name
+from gradcheck.diagnosis.explanations.wording import line, name
 from gradcheck.recording.tape import Value
 
 _PRODUCTS = {"mul", "multiply", "__mul__", "__rmul__"}
@@ -168,14 +168,9 @@ def _operands(case: Case, edge: Edge) -> list[Value]:
 
 
 def _others(case: Case, operand: Value) -> list[Value]:
-    """Named values of the forward pass with the same shape."""
-    graph = case.judge.run.graph
-    found = [
-        value
-        for value in graph.values
-        if value is not operand and value.shape == operand.shape and value.shape and is_named(case, value)
-    ]
-    return found[:_MOST_OTHERS]
+    """Named values of the forward pass with the same shape, those computed near it first."""
+    found = [value for value in case.named_by_shape.get(tuple(operand.shape), []) if value is not operand]
+    return sorted(found, key=lambda value: abs(value.birth - operand.birth))[:_MOST_OTHERS]
 
 
 def _readable(case: Case, value: Value) -> bool:

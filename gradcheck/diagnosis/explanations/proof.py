@@ -36,6 +36,7 @@ FAMILIES: tuple[Callable[[Case], Iterator[Hypothesis]], ...] = (
     operands.exchanged_for_read,
     elementwise.hypotheses,
     operands.exchanged_for_any,
+    upstream.of_read_values,
     upstream.of_skipped_steps,
     reductions.hypotheses,
     upstream.of_seeds,

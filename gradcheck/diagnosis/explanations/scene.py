@@ -31,7 +31,7 @@ class Scene:
         run: PassRun,
         judging: Judge,
         judged: Judged,
-        stops: dict[Value, torch.Tensor],
+        faults: frozenset[int],
         found: torch.Tensor,
         overrides: dict[Value, torch.Tensor] | None = None,
     ) -> None:
@@ -43,9 +43,12 @@ class Scene:
             None  # what lines read, once it is asked for
         )
         self.at = judged.of
-        self.stops = stops
-        self.gradients = dict(run.graph.gradients(stops) if stops else run.graph.truth)
-        for value, gradient in stops.items():
+        self.stops: dict[Value, torch.Tensor] = {}
+        for fault in (judging.faults[index] for index in sorted(faults)):
+            if fault.at is not None and fault.gradient is not None:
+                self.stops[fault.at] = fault.gradient
+        self.gradients = dict(judging.expectation(faults)[0])
+        for value, gradient in self.stops.items():
             # Autograd reports the gradient that arrived at a replaced value, not the one that replaced it.
             if value in self.gradients:
                 self.gradients[value] = gradient.reshape(self.gradients[value].shape)

@@ -8,6 +8,7 @@ import torch
 
 from gradcheck.diagnosis.explanations.case import Case
 from gradcheck.diagnosis.explanations.explanation import Hypothesis
+from gradcheck.diagnosis.explanations.reads import Read, as_read, reads_of
 from gradcheck.diagnosis.explanations.scene import Scene
 from gradcheck.diagnosis.explanations.wording import gradient, is_named, line, name
 from gradcheck.recording.tape import Value
@@ -51,6 +52,47 @@ def of_skipped_steps(case: Case) -> Iterator[Hypothesis]:
                     "value": case.judgement.names.shown(value),
                 },
             )
+
+
+def of_read_values(case: Case) -> Iterator[Hypothesis]:
+    """Something else that the line reads, in the place of the right gradient: that of an earlier backward pass, say."""
+    if not case.first.fits:
+        return
+    forward = case.plan.forward_values
+    for read in reads_of(case):
+        given = as_read(case, case.first, read) if read.value not in forward else None
+        if given is None or not given.is_floating_point():
+            continue
+        for value in case.segment.values:
+            right = case.first.gradients.get(value)
+            manual = case.manual_gradient_of(value)
+            if right is None or manual is None or right.shape != given.shape:
+                continue
+            yield Hypothesis(
+                "wrong-upstream",
+                _exchanged_for_read(case, value, read),
+                lambda read=read, manual=manual: (  # type: ignore[misc]
+                    f"this is what you get from {_origin(case, read)} instead of {gradient(case, manual.version)}"
+                ),
+                {"used": case.judgement.names.shown(read.value), "instead_of": manual.candidate.name},
+            )
+
+
+def _origin(case: Case, read: Read) -> str:
+    producer = read.value.producer
+    if producer is None or producer.index > case.plan.loss_op.index:
+        return name(case, read.value)
+    return f"{name(case, read.value)} of {line(case, producer)}, which is older than this backward pass,"
+
+
+def _exchanged_for_read(case: Case, value: Value, read: Read) -> Callable[[Scene], torch.Tensor | None]:
+    def predict(scene: Scene) -> torch.Tensor | None:
+        given, right = as_read(case, scene, read), scene.gradients.get(value)
+        if given is None or right is None:
+            return None
+        return scene.instead(value, right, given)
+
+    return predict
 
 
 def _exchanges(case: Case) -> Iterator[tuple[Value, Version]]:

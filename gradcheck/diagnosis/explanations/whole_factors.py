@@ -9,7 +9,7 @@ import torch
 
 from gradcheck.diagnosis.explanations.branches import Branch, branches_of, path, plain
 from gradcheck.diagnosis.explanations.case import Case
-from gradcheck.diagnosis.explanations.constants import Constant, Constants, fitted
+from gradcheck.diagnosis.explanations.constants import Constant, constants_of, fitted
 from gradcheck.diagnosis.explanations.explanation import Hypothesis
 from gradcheck.diagnosis.explanations.scene import Scene
 from gradcheck.diagnosis.explanations.wording import is_named, value_at
@@ -67,7 +67,7 @@ def _of(case: Case, factors: tuple[Value, ...], power: int, kind: str, words: st
     constant: Constant | None = Constant(1.0, "1")
     if not scene.agrees(without):
         factor = fitted(scene.found, without, scene)
-        constant = Constants(case).known(factor, scene.precision) if factor is not None else None
+        constant = constants_of(case).known(factor, scene.precision) if factor is not None else None
     if constant is None:
         return
     besides = "" if constant.value == 1 else f", and it is {constant.text} times what it should be then"
