@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from gradcheck.recording.gradient_names import Form, parse
 from gradcheck.recording.tape import Kind, Number, Op, Value
 from gradcheck.replay import conventions, unchecked
 from gradcheck.replay.compare import Fingerprints, distance, norm, same_but_for_ones
@@ -38,11 +37,9 @@ def mismatch(judge: Judge, version: Version, found: torch.Tensor, faults: Faults
     elif proposal.evidence == BY_NAME and not _explains_some(judge, version, found, faults, proposal.value):
         # Not even what is computed from it takes it for what its name says.
         proposal = _agreed_by_consumers(judge, version, found, faults, None) or proposal
-    # `dx = a; dx = dx + b`: the first is not yet the gradient, unless the second follows from it.
-    if successor is not None and not (
-        judge.relations.only_rescales(successor, version)
-        or (proposal is not None and _follows_from(judge, successor, found, proposal.value, faults))
-    ):
+    # `dx = a; dx = dx + b`: the first is not yet the gradient, unless something follows from it as from one.
+    is_stage = successor is not None and not judge.relations.only_rescales(successor, version)
+    if is_stage and (proposal is None or not _is_used_for(judge, version, found, proposal.value, faults)):
         return
     if proposal is not None and _contributes_to(judge, version, proposal.value, faults):
         return
@@ -169,18 +166,10 @@ def _is_term(judge: Judge, version: Version, partner: Value) -> bool:
     )
 
 
-def _follows_from(judge: Judge, later: Version, found: torch.Tensor, at: Value, faults: Faults) -> bool:
-    """Whether `later`, which is right for nothing else, is what follows if `found` is the gradient at `at`."""
-    following = judge.captured(later)
-    if following is None:
-        return False
-    tolerance = judge.tolerance(later, norm(following), judge.noise(later))
-    if judge.expectation(faults)[1].equals(following, tolerance):
-        return False
-    expected = judge.run.graph.truth.get(at)
-    if expected is None or expected.shape != found.shape:
-        return False
-    return bool(Fingerprints(judge.given(faults, {at: found})).equals(following, tolerance))
+def _is_used_for(judge: Judge, version: Version, found: torch.Tensor, at: Value, faults: Faults) -> bool:
+    """Whether something that is right for nothing else is what follows if `found` is the gradient at `at`."""
+    waiting = _unexplained(judge, version, found, faults, finished=False)
+    return _explained(judge, found, faults, at, waiting) > 0
 
 
 # -- what it was meant to be -------------------------------------------------------------------------------------
@@ -200,9 +189,6 @@ def _agreed_by_consumers(
     judge: Judge, version: Version, found: torch.Tensor, faults: Faults, named: Proposal | None
 ) -> Proposal | None:
     """The forward value for which everything later that is computed from this gradient comes out right."""
-    unnamed = parse(version.candidate.name).form is Form.NONE and version.candidate.of is None
-    if unnamed and version.candidate.value.root not in judge.influences.graded:
-        return None  # nothing says that this is a gradient at all
     waiting = _unexplained(judge, version, found, faults)
     if not waiting:
         return None
@@ -241,20 +227,24 @@ def _explained(
     return sum(bool(given.equals(tensor, tolerance)) for tensor, tolerance in waiting)
 
 
-def _unexplained(judge: Judge, version: Version, found: torch.Tensor, faults: Faults) -> list[_Consumer]:
+def _unexplained(
+    judge: Judge, version: Version, found: torch.Tensor, faults: Faults, *, finished: bool = True
+) -> list[_Consumer]:
     plain = judge.expectation(faults)[1]
     return [
         (tensor, tolerance)
-        for tensor, tolerance in _finite_consumers(judge, version, found)
+        for tensor, tolerance in _finite_consumers(judge, version, found, finished=finished)
         if not plain.equals(tensor, tolerance)
     ]
 
 
-def _finite_consumers(judge: Judge, version: Version, found: torch.Tensor) -> Iterator[_Consumer]:
-    """The first finished gradients computed from it, but for zeros and mere copies."""
+def _finite_consumers(
+    judge: Judge, version: Version, found: torch.Tensor, *, finished: bool = True
+) -> Iterator[_Consumer]:
+    """The first gradients computed from it (only `finished` ones), but for zeros and mere copies."""
     for consumer in list(judge.relations.consumers(version))[:8]:
         tensor = judge.captured(consumer)
-        if tensor is None or not consumer.final or not bool(torch.isfinite(tensor).all()):
+        if tensor is None or (finished and not consumer.final) or not bool(torch.isfinite(tensor).all()):
             continue
         size = norm(tensor)
         tolerance = judge.tolerance(consumer, size, judge.noise(consumer))
