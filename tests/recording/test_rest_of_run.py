@@ -148,7 +148,7 @@ dZ = X.T @ (X @ W - Y)
 def test_a_function_that_runs_after_its_module():
     text = f"{TRAINING}def again():\n    global W\n    dW = X.T @ (X @ W - Y)\n    W = W - lr * dW\n"
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "program.py")
+        path = Path(folder, "step_in_a_function.py")
         path.write_text(text)
         program = load(parse_target(f"{path}::again"))
         recorder = NamespaceRecorder(program.sources)
