@@ -17,6 +17,7 @@ from gradcheck.recording.gradient_names import Form, parse
 from gradcheck.recording.tape import Op, Value
 from gradcheck.replay import conventions, matches, mismatches, unchecked
 from gradcheck.replay.compare import Fingerprints, same_but_for_ones
+from gradcheck.replay.data_rounding import DataRounding
 from gradcheck.replay.engine import Patch
 from gradcheck.replay.evidence import Partners
 from gradcheck.replay.influence import Influence
@@ -48,6 +49,7 @@ class Judge:
         self.paired: dict[Value, Judged] = {}
         self.forward_made = self._forward_made()
         self.rounding = Rounding(self.run, self.coarse, self.opaque)
+        self.data_rounding = DataRounding(self)
         self.influences = Influence(self.plan, self.forward_made)
         self.relations = Relations(self.plan, self.ops, self.partners.names)
         self.ascends = conventions.ascends(self.plan)
@@ -157,6 +159,10 @@ class Judge:
     def influence_of(self, root: Value) -> Faults:
         """The faults that the storage `root` carries, as far as the tape has been followed."""
         return self.influences.of(root)
+
+    def without_rounding(self, faults: Faults) -> Faults:
+        """The faults that are some: not those that are only the rounding of the data."""
+        return frozenset(i for i in faults if not self.faults[i].judged.rests_on_data)
 
     def poisoned(self, faults: Faults) -> bool:
         return any(self.faults[i].gradient is None for i in faults)

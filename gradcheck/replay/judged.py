@@ -29,6 +29,7 @@ class Judged:
     found: torch.Tensor | None = None
     noise: float = 0.0
     scale: float | None = None
+    rests_on_data: bool = False  # right but for the rounding the data came with
     alternatives: list[Value] = field(default_factory=list)  # other values with the same gradient here
     meant: Value | None = None  # what its name says it is the gradient of, where that is another value
 

@@ -9,6 +9,7 @@ import torch
 from gradcheck.recording.tape import Value
 from gradcheck.replay import mismatches
 from gradcheck.replay.compare import NOISE_SHARE, Fingerprints, distance, norm
+from gradcheck.replay.data_rounding import LARGEST
 from gradcheck.replay.judged import Faults, Judged
 from gradcheck.replay.passes import Version
 from gradcheck.replay.verdict import Problem, Verdict
@@ -25,17 +26,32 @@ def match(judge: Judge, version: Version, found: torch.Tensor, faults: Faults, n
         return _match_zero(judge, version, found, faults, noise)
     if _trivial(judge, version, found):
         return False
-    return _match_expected(judge, version, found, faults, noise, tolerance) or (
-        bool(faults) and _match_truth(judge, version, found, faults, noise, tolerance)
+    return (
+        _match_expected(judge, version, found, faults, noise, tolerance)
+        or (bool(faults) and _match_truth(judge, version, found, faults, noise, tolerance))
+        or (
+            LARGEST * size > tolerance
+            and _match_expected(judge, version, found, faults, noise, LARGEST * size, rounded=True)
+        )
     )
 
 
 def _match_expected(
-    judge: Judge, version: Version, found: torch.Tensor, faults: Faults, noise: float, tolerance: float
+    judge: Judge,
+    version: Version,
+    found: torch.Tensor,
+    faults: Faults,
+    noise: float,
+    tolerance: float,
+    rounded: bool = False,
 ) -> bool:
+    """With `rounded`, differences count only if the rounding of the data explains them."""
     gradients, fingerprints = judge.expectation(faults)
     for reshaped in (False, True):
         equal = fingerprints.equals(found, tolerance, reshaped=reshaped)
+        if rounded:
+            explains = judge.data_rounding.explains
+            equal = [v for v in equal if explains(version, v, found, gradients[v], faults)]
         if not equal:
             continue
         partner, evidence = judge.partners.choose(version.candidate, equal, judge.paired)
@@ -48,10 +64,12 @@ def _match_expected(
         truth = judge.run.graph.truth.get(partner)
         off = distance(found, truth) if truth is not None else 0.0
         size = norm(found)
-        inherits = bool(faults) and off > judge.tolerance(version, size, max(noise, judge.noise_of(partner)))
+        real = judge.without_rounding(faults)
+        inherits = bool(real) and off > judge.tolerance(version, size, max(noise, judge.noise_of(partner)))
         verdict = Verdict.INHERITED if inherits else Verdict.CORRECT
-        judged = Judged(version, partner, verdict, evidence, faults=faults if inherits else frozenset())
+        judged = Judged(version, partner, verdict, evidence, faults=real if inherits else frozenset())
         judged.alternatives = [value for value in equal if value is not partner]
+        judged.rests_on_data = rounded
         if reshaped:
             judged.problem = Problem.SHAPE_NOTE
             judged.reason = (
@@ -59,6 +77,9 @@ def _match_expected(
                 f"not {tuple(gradients[partner].shape)}"
             )
         judge.accept(judged, found, gradients[partner], noise)
+        if rounded and not reshaped:
+            # What is computed from it is held against it: there, the rounding of the data plays no part any more.
+            judge.add_fault(judged, partner, found)
         return True
     return False
 

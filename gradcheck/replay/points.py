@@ -8,6 +8,7 @@ import torch
 
 from gradcheck.recording.tape import Value
 from gradcheck.replay.compare import distance, norm
+from gradcheck.replay.data_rounding import LARGEST
 from gradcheck.replay.engine import Patch, ReplayError
 from gradcheck.replay.judge import Judge, Judged
 from gradcheck.replay.run import PassOps, PassRun
@@ -90,12 +91,14 @@ class Point:
         noise = max(self.judging.noise(version), self.judging.noise_of(judged.of))
         size = max(norm(found), norm(expected))
         tolerance = self.judging.tolerance(version, size, noise)
+        if judged.rests_on_data:
+            tolerance = max(tolerance, LARGEST * size)
         error = distance(found, expected)
         # Ten times the tolerance: at a probe point a fault that matters is far above it.
         wrong = error > 10 * tolerance
         observable = norm(expected) > tolerance and norm(expected) > 1e-3 * noise
         self._outcomes[id(judged)] = (wrong, error / size if size else 0.0, observable and not wrong)
-        if wrong:
+        if wrong or judged.rests_on_data:
             self.judging.add_fault(judged, judged.of, found if found.shape == expected.shape else None)
 
     def _closest(

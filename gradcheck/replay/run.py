@@ -86,7 +86,7 @@ class PassRun:
         keep: bool = False,
     ) -> None:
         """`keep` the replay of the manual backward pass as it ended, in `manual`."""
-        self._prepared = prepared
+        self.prepared = prepared
         self._dtype = dtype
         self._overrides = overrides
         self._autograd_truth = autograd_truth
@@ -121,7 +121,7 @@ class PassRun:
         return self._there.manual
 
     def _replayed(self) -> _Results:
-        prepared, dtype = self._prepared, self._dtype
+        prepared, dtype = self.prepared, self._dtype
         graph = ForwardGraph(
             prepared.forward,
             prepared.plan.loss,
@@ -141,7 +141,7 @@ class PassRun:
         return results.captured
 
     def _replay_backward(self, results: _Results, replaced: Mapping[int, torch.Tensor]) -> None:
-        prepared, dtype, graph = self._prepared, self._dtype, results.graph
+        prepared, dtype, graph = self.prepared, self._dtype, results.graph
         truth = graph.truth
         if self._autograd_truth:
             truth = {**truth, **self._autograd_truth}
@@ -175,7 +175,7 @@ class PassRun:
 
     def _start(self) -> dict[Value, torch.Tensor]:
         """The values that the ops before the pass leave to it."""
-        prepared = self._prepared
+        prepared = self.prepared
         if not prepared.leaves_at_start:
             return {}
         replay = Replay(self._dtype, mutated=prepared.mutated, overrides=self._overrides)
@@ -193,7 +193,7 @@ class PassRun:
         return {
             value: tensor.detach()
             for value, tensor in graph.computed()
-            if value.root not in self._prepared.mutated
+            if value.root not in self.prepared.mutated
         }
 
 
