@@ -30,6 +30,7 @@ class Judged:
     noise: float = 0.0
     scale: float | None = None
     alternatives: list[Value] = field(default_factory=list)  # other values with the same gradient here
+    notes: list[str] = field(default_factory=list)  # for the reader of the report
     meant: Value | None = None  # what its name says it is the gradient of, where that is another value
 
     @property

@@ -21,6 +21,7 @@ from gradcheck.replay.points import Point
 from gradcheck.replay.probes import PROBES, has_frozen_numbers, jittered, probe_roots
 from gradcheck.replay.results import rows_of
 from gradcheck.replay.run import PassOps, PassRun, opaque_values
+from gradcheck.replay.step_flow import follow_step
 from gradcheck.replay.verdict import Evidence, GradientResult, PassResult, Problem, Verdict
 
 
@@ -115,6 +116,7 @@ def _judge_pass(
     judge.judge_all()
     points = _probe(recording.ops, plan, prepared, judge, places)
     result.probes = len(points)
+    result.flow = follow_step(judge, prepared, names, places)
     rows = rows_of(judge, names, places, index)
     result.gradients = [row for row, _ in rows]
     result.gradients += _unfinished(recording, plan, names, places, result.gradients, index)
