@@ -42,7 +42,13 @@ def _finding(location: Location, group: list[tuple[int, SkippedGradient]]) -> Fi
             "of": skipped.of,
             "passes": sorted({index for index, _ in group}),
             "bypassed_by": [
-                {"gradient": b.name, "of": b.of, "line": b.location.line, "cell": b.location.cell, "reads": b.reads}
+                {
+                    "gradient": b.name,
+                    "of": b.of,
+                    "line": b.location.line,
+                    "cell": b.location.cell,
+                    "reads": b.reads,
+                }
                 for b in past
             ],
         },

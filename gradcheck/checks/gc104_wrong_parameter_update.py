@@ -69,7 +69,9 @@ def _uphill(location: Location, found: Found) -> Finding:
     updates = list({u.parameter: u for _, u in found}.values())
     names = [u.parameter for u in updates]
     verb = "moves" if len(names) == 1 else "move"
-    finding = _finding(location, found, f"{listing(names)} {verb} uphill: the update adds the gradient of the loss")
+    finding = _finding(
+        location, found, f"{listing(names)} {verb} uphill: the update adds the gradient of the loss"
+    )
     finding.label = "the step and the gradient have the same sign"
     finding.helps.append("subtract the gradient, or compute it with the opposite sign, but not both")
     return finding

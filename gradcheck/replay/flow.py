@@ -57,11 +57,15 @@ class Flow:
         self._versions = {id(v): v for candidate in judge.plan.candidates for v in candidate.versions}
         self._reads: dict[int, set[int]] = defaultdict(set)
         self._read_by: dict[int, set[int]] = defaultdict(set)
-        self._consequential: set[int] = set()  # versions that something outside of the backward pass was made from
+        self._consequential: set[int] = (
+            set()
+        )  # versions that something outside of the backward pass was made from
         self.escaped: set[int] = set()  # versions whose numbers Python or NumPy was given
         self.moves: dict[Value, list[Move]] = defaultdict(list)
         self.assigned: dict[Value, list[Move]] = defaultdict(list)  # to the `.grad` of the key
-        self._met: dict[Value, Trail] = {}  # gradients that something of the key's shape was computed from with it
+        self._met: dict[
+            Value, Trail
+        ] = {}  # gradients that something of the key's shape was computed from with it
         self._forward_roots = {value.root for value in judge.plan.forward_values}
         self._follow_all(judge.ops)
 

@@ -29,7 +29,7 @@ def is_minimised(plan: PassPlan) -> bool:
         if op.name in _LOSSES or op.name in _NOT_NEGATIVE:
             return True
         if op.name in _POWERS and len(op.args) > 1:
-            return op.args[1] == 2
+            return bool(op.args[1] == 2)
         if op.name == "neg":
             return _has_log(plan, op)
         numbers = [a for a in op.args if isinstance(a, (int, float)) and not isinstance(a, bool)]

@@ -131,11 +131,13 @@ class _Search:
             for index in sorted(wrong.faults):
                 fault = self._judge.faults[index]
                 # A wrong gradient on the way, as it is at this point.
-                seed = fault.gradient if run is self._judge.run else run.captured.get(id(fault.judged.version))
+                seed = (
+                    fault.gradient if run is self._judge.run else run.captured.get(id(fault.judged.version))
+                )
                 truth = run.graph.truth.get(fault.at) if fault.at is not None else None
-                if fault.at is not None and seed is not None and truth is not None:
-                    if seed.numel() == truth.numel():
-                        replaced[fault.at] = seed
+                if fault.at is None or seed is None or truth is None or seed.numel() != truth.numel():
+                    continue
+                replaced[fault.at] = seed
             read_tensor = run.captured.get(id(read))
             if read_tensor is None or at not in run.graph.truth:
                 return {}

@@ -49,9 +49,7 @@ def parameter_updates(
 
 
 class _Updates:
-    def __init__(
-        self, judge: Judge, flow: Flow, prepared: PassOps, names: NameIndex, places: Places
-    ) -> None:
+    def __init__(self, judge: Judge, flow: Flow, prepared: PassOps, names: NameIndex, places: Places) -> None:
         self._judge = judge
         self._flow = flow
         self._prepared = prepared
@@ -69,9 +67,15 @@ class _Updates:
             [j.version for p in self._parameters for j in p.own],
         )
         found = {
-            id(p): self._moved(p, effects.get(p.value)) for p in self._parameters if p.moves or self._assigned(p)
+            id(p): self._moved(p, effects.get(p.value))
+            for p in self._parameters
+            if p.moves or self._assigned(p)
         }
-        siblings = [p for p in moved if found[id(p)].movement in (Movement.DESCENDS, Movement.ASCENDS, Movement.ANOTHERS)]
+        siblings = [
+            p
+            for p in moved
+            if found[id(p)].movement in (Movement.DESCENDS, Movement.ASCENDS, Movement.ANOTHERS)
+        ]
         for p in self._parameters:
             if id(p) not in found and p.own:
                 found[id(p)] = self._not_moved(p, siblings)
@@ -87,7 +91,9 @@ class _Updates:
         for judged in self._judge.judged:
             if judged.of is not None and judged.of in self._truth:
                 own.setdefault(judged.of, []).append(judged)
-        starting = set(own) | {v for v in plan.forward_values if v.root in self._flow.moves and v in self._truth}
+        starting = set(own) | {
+            v for v in plan.forward_values if v.root in self._flow.moves and v in self._truth
+        }
         below: set[Value] = set()
         for op in plan.forward_ops:
             read = {value.root for value in op.inputs}
@@ -127,14 +133,18 @@ class _Updates:
             if not move.trail.autograd and self._are_anothers(parameter, sources):
                 return self._record(parameter, Movement.ANOTHERS, move.op, sources)
         if not parameter.moves:
-            return self._record(parameter, Movement.UNCHECKED, None, [], "its `.grad` was set, for an optimiser")
+            return self._record(
+                parameter, Movement.UNCHECKED, None, [], "its `.grad` was set, for an optimiser"
+            )
         deciding = [m for m in parameter.moves if m.trail.versions] or parameter.moves
         op = deciding[-1].op
         trail = deciding[0].trail
         for move in parameter.moves:
             trail = trail | move.trail
         if trail.autograd:
-            return self._record(parameter, Movement.UNCHECKED, op, [], "autograd's gradient takes part in its move")
+            return self._record(
+                parameter, Movement.UNCHECKED, op, [], "autograd's gradient takes part in its move"
+            )
         sources = self._flow.judged_sources(trail)
         if not sources:
             return self._moved_without(parameter, op)
@@ -144,25 +154,31 @@ class _Updates:
             return self._record(parameter, Movement.UNCHECKED, op, sources, "its move could not be replayed")
         # Clipping by a common norm makes every step of all gradients; its direction is still that of one.
         decisive = [j for j in others if _is_along(effect, j, _PARALLEL)]
-        if decisive and self._are_anothers(parameter, decisive):
-            if not any(_is_along(effect, j, _PARALLEL) for j in own):
-                return self._record(parameter, Movement.ANOTHERS, op, decisive)
+        undecided = any(_is_along(effect, j, _PARALLEL) for j in own)
+        if not undecided and self._are_anothers(parameter, decisive):
+            return self._record(parameter, Movement.ANOTHERS, op, decisive)
         if own:
             return self._along_own(parameter, op, sources, own[-1], effect)
         if self._are_anothers(parameter, sources) and any(_is_along(effect, j, _ALONG) for j in sources):
             return self._record(parameter, Movement.ANOTHERS, op, sources)
-        return self._record(parameter, Movement.UNCHECKED, op, sources, "its step is made of several gradients")
+        return self._record(
+            parameter, Movement.UNCHECKED, op, sources, "its step is made of several gradients"
+        )
 
     def _along_own(
         self, parameter: _Parameter, op: Op, sources: list[Judged], own: Judged, effect: torch.Tensor
     ) -> ParameterUpdate:
         along = _along(effect, own)
         if abs(along) < _ALONG:
-            return self._record(parameter, Movement.UNCHECKED, op, sources, "its step does not follow the gradient")
+            return self._record(
+                parameter, Movement.UNCHECKED, op, sources, "its step does not follow the gradient"
+            )
         uphill = along * (own.scale if own.scale is not None else 1.0) > 0
         if uphill and own.verdict not in _RIGHT:
             # A wrong sign in the gradient and another one in the update would make a right step of both.
-            return self._record(parameter, Movement.UNCHECKED, op, sources, "its gradient is not right itself")
+            return self._record(
+                parameter, Movement.UNCHECKED, op, sources, "its gradient is not right itself"
+            )
         movement = Movement.ASCENDS if uphill else Movement.DESCENDS
         curved = uphill and self._is_curved(parameter.value)
         return self._record(parameter, movement, op, sources, curved=curved)
@@ -208,7 +224,9 @@ class _Updates:
                 return True
         stem = parse(judged.candidate.name).stem
         named = self._names.forward_names(parameter)
-        fits_of = max((name_affinity(stem or "", n) for v in of for n in self._names.forward_names(v)), default=0.0)
+        fits_of = max(
+            (name_affinity(stem or "", n) for v in of for n in self._names.forward_names(v)), default=0.0
+        )
         fits = max((name_affinity(stem or "", name) for name in named), default=0.0)
         return fits >= 0.6 and fits > fits_of
 

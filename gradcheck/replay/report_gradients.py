@@ -10,6 +10,7 @@ import torch
 from gradcheck.program.source import SourceMap
 from gradcheck.recording.gradient_names import Form, parse
 from gradcheck.recording.tape import Op, Recording
+from gradcheck.replay.decay import is_decayed
 from gradcheck.replay.engine import ReplayError
 from gradcheck.replay.evidence import Partners
 from gradcheck.replay.find_passes import find_passes
@@ -157,7 +158,8 @@ def _probe(ops: list[Op], plan: PassPlan, prepared: PassOps, judge: Judge, place
     for judged in doubtful:
         errors = seen_wrong.get(id(judged), [])
         tainted = judged.candidate.value.root in judge.opaque
-        if len(errors) == len(used) and not tainted:
+        decayed = errors and any(is_decayed(judged.version, judge.judged, point.run) for point in used)
+        if len(errors) == len(used) and not tainted and not decayed:
             judged.verdict = Verdict.INTRODUCED
             judged.problem = Problem.HIDDEN
             judged.reason = "right at this initialisation, wrong once the parameters have moved"

@@ -85,7 +85,11 @@ class _Words:
 
     def _where(self, version: Version) -> Location:
         binding = version.candidate.binding
-        if binding is not None and binding.code is not None and (version.candidate.second_name or not version.writes):
+        if (
+            binding is not None
+            and binding.code is not None
+            and (version.candidate.second_name or not version.writes)
+        ):
             return self._places.line_location(binding.code, binding.line)
         return self._places.location(version.writes[-1])
 

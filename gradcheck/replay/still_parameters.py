@@ -22,7 +22,11 @@ def may_be_still(
 ) -> bool:
     """Whether its not moving can only be an omission."""
     alike = _named_alike(value, siblings, names) or _reused_over_batch(value, siblings, plan)
-    return alike and not _passed_over(value, siblings, plan, names) and not _moved_by_source(value, plan, names, places)
+    return (
+        alike
+        and not _passed_over(value, siblings, plan, names)
+        and not _moved_by_source(value, plan, names, places)
+    )
 
 
 def _named_alike(value: Value, siblings: list[Value], names: NameIndex) -> bool:
@@ -44,18 +48,20 @@ def _differ_in_a_number(left: str, right: str) -> bool:
 
 
 def _reused_over_batch(value: Value, siblings: list[Value], plan: PassPlan) -> bool:
-    """Whether one and the same value serves all samples: what is computed with it has an axis more, or a longer one,
-    that neither it nor any parameter that moves has. An input has that axis itself."""
+    """Whether one and the same value serves all samples: what is computed from it and from data has an axis more, or
+    a longer one, that neither it nor any parameter that moves has. An input has that axis itself, and an initial state
+    meets a parameter before it meets data."""
     known = {size for v in (value, *siblings) for size in v.shape}
+    parameters = {v.root for v in (value, *siblings)}
     views = {value}
     for op in plan.forward_ops:
         if not any(v in views for v in op.inputs):
             continue
-        for output in op.outputs:
-            if output.root is value.root:
-                views.add(output)
-            elif any(size > 1 and size not in known for size in output.shape):
-                return True
+        views.update(output for output in op.outputs if output.root is value.root)
+        if all(v.root in parameters for v in op.inputs):
+            continue
+        if any(size > 1 and size not in known for output in op.outputs for size in output.shape):
+            return True
     return False
 
 
@@ -80,11 +86,19 @@ def _changes(statement: ast.stmt, own: set[str]) -> bool:
         return _base(statement.target) in own
     if isinstance(statement, ast.Assign):
         changed = any(_base(target) in own for target in statement.targets)
-        read = {ast.unparse(n) for n in ast.walk(statement.value) if isinstance(n, (ast.Name, ast.Subscript, ast.Attribute))}
+        read = {
+            ast.unparse(n)
+            for n in ast.walk(statement.value)
+            if isinstance(n, (ast.Name, ast.Subscript, ast.Attribute))
+        }
         return changed and bool(read & own)
     if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
         called = statement.value.func
-        return isinstance(called, ast.Attribute) and bool(_CHANGING.match(called.attr)) and _base(called.value) in own
+        return (
+            isinstance(called, ast.Attribute)
+            and bool(_CHANGING.match(called.attr))
+            and _base(called.value) in own
+        )
     return False
 
 

@@ -57,9 +57,7 @@ def gradient_effects(
 def _moves(
     judge: Judge, ops: list[Op], spans: Mapping[Value, Span], turned: Mapping[int, list[Version]]
 ) -> dict[Value, torch.Tensor]:
-    replay = Replay(
-        torch.float64, mutated=roots_mutated(ops), autograd_truth=dict(judge.run.graph.truth)
-    )
+    replay = Replay(torch.float64, mutated=roots_mutated(ops), autograd_truth=dict(judge.run.graph.truth))
     first: dict[int, list[Value]] = defaultdict(list)
     last: dict[int, list[Value]] = defaultdict(list)
     for parameter, span in spans.items():
