@@ -191,7 +191,9 @@ class _Updates:
             reason = "it is moved outside of a training loop"
         elif any(any(j is met for j in parameter.own) for met in self._flow.met(parameter.value.root)):
             reason = "it met its gradient on a way that was not followed"
-        movement = Movement.UNCHECKED if reason or not parameter.own else Movement.WITHOUT
+        elif not parameter.own:
+            reason = "no manual gradient of it was found"
+        movement = Movement.UNCHECKED if reason else Movement.WITHOUT
         return self._record(parameter, movement, op, [], reason)
 
     def _not_moved(self, parameter: _Parameter, siblings: list[_Parameter]) -> ParameterUpdate:
