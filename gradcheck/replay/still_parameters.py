@@ -48,10 +48,11 @@ def _differ_in_a_number(left: str, right: str) -> bool:
 
 
 def _reused_over_batch(value: Value, siblings: list[Value], plan: PassPlan) -> bool:
-    """Whether one and the same value serves all samples: what is computed from it and from data has an axis more, or
-    a longer one, that neither it nor any parameter that moves has. An input has that axis itself, and an initial state
-    meets a parameter before it meets data."""
+    """Whether one and the same value serves all samples: what is computed from it and from data has the axis of the
+    samples, which it has not. An input has that axis itself, and an initial state meets a parameter before it meets
+    data."""
     known = {size for v in (value, *siblings) for size in v.shape}
+    batch = {size for v in _last_before_loss(plan) for size in v.shape if size > 1 and size not in known}
     parameters = {v.root for v in (value, *siblings)}
     views = {value}
     for op in plan.forward_ops:
@@ -60,9 +61,24 @@ def _reused_over_batch(value: Value, siblings: list[Value], plan: PassPlan) -> b
         views.update(output for output in op.outputs if output.root is value.root)
         if all(v.root in parameters for v in op.inputs):
             continue
-        if any(size > 1 and size not in known for output in op.outputs for size in output.shape):
+        if any(size in batch for output in op.outputs for size in output.shape):
             return True
     return False
+
+
+def _last_before_loss(plan: PassPlan) -> list[Value]:
+    """The values nearest to the loss that are no single numbers: what it is a sum or a mean of."""
+    found: list[Value] = []
+    pending, seen = [plan.loss], {plan.loss}
+    while pending:
+        value = pending.pop()
+        if any(size > 1 for size in value.shape):
+            found.append(value)
+        elif value.producer is not None and value.producer.index >= plan.start:
+            new = [v for v in value.producer.inputs if v not in seen]
+            seen.update(new)
+            pending.extend(new)
+    return found
 
 
 def _passed_over(value: Value, siblings: list[Value], plan: PassPlan, names: NameIndex) -> bool:
