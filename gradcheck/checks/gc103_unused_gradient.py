@@ -33,10 +33,8 @@ def _finding(location: Location, group: list[tuple[int, SkippedGradient]]) -> Fi
         location=location,
         message=f"{code(skipped.name)} is computed and never used: the chain skips {code(skipped.of)}",
         label=f"no gradient and no update reads {code(skipped.name)}",
-        notes=[_past(bypass, location) for bypass in past],
-        helps=[
-            f"read {code(skipped.name)} in {_lines(past, location)} in the place of {listing(read)}",
-        ],
+        notes=list(_past(past, location)),
+        helps=[f"read {code(skipped.name)} there instead of {listing(read)}"],
         evidence={
             "gradient": skipped.name,
             "of": skipped.of,
@@ -55,14 +53,19 @@ def _finding(location: Location, group: list[tuple[int, SkippedGradient]]) -> Fi
     )
 
 
-def _past(bypass: Bypass, seen_from: Location) -> str:
-    of = f", the gradient of {code(bypass.reads_of)}" if bypass.reads_of else ""
-    return f"{code(bypass.name)} ({place(bypass.location, seen_from)}) reads {code(bypass.reads)}{of}"
+def _past(past: list[Bypass], seen_from: Location) -> Iterator[str]:
+    """`d_A_1` (line 52) and `d_W_2` (line 53) read `d_Z_2`, the gradient of `Z_2`."""
+    by_read: dict[tuple[str, str | None], list[str]] = {}
+    for bypass in past:
+        shown = f"{code(bypass.name)} ({place(bypass.location, seen_from)})"
+        by_read.setdefault((bypass.reads, bypass.reads_of), []).append(shown)
+    for (read, read_of), names in by_read.items():
+        of = f", the gradient of {code(read_of)}" if read_of else ""
+        yield f"{_together(names)} {'reads' if len(names) == 1 else 'read'} {code(read)}{of}"
 
 
-def _lines(past: list[Bypass], seen_from: Location) -> str:
-    places = list(dict.fromkeys(place(b.location, seen_from) for b in past))
-    return places[0] if len(places) == 1 else f"{', '.join(places[:-1])} and {places[-1]}"
+def _together(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 RULE = Rule(
@@ -71,17 +74,18 @@ RULE = Rule(
     severity=Severity.ERROR,
     summary="a gradient is computed and never used, and the chain goes past it",
     what_it_does="""\
-Finds a gradient of a value inside the network that no other gradient, no update and no `.grad` is computed
-from, although gradients nearer to the input must flow through it: they read the gradient of a later value in
-its place, as if the operation in between were not there. The finding stands at the unused gradient and names
-the lines that go past it.
+Finds a gradient of a value inside the network that no other gradient, no update and no `.grad` is
+computed from, although gradients nearer to the input must flow through it: they read the gradient of a
+later value in its place, as if the operation in between were not there. The finding stands at the unused
+gradient and names the lines that go past it.
 
-A gradient that is computed twice, by one formula after the other, or only to be compared with autograd's, is
-none of this rule's business, and neither is an unused gradient of a parameter or of the input.""",
+A gradient that is computed twice, by one formula after the other, or only to be compared with
+autograd's, is none of this rule's business, and neither is an unused gradient of a parameter or of the
+input.""",
     why_is_this_bad="""\
-Everything from there to the input is trained with the gradient of another network: one without that layer.
-Where the skipped operation keeps the shape (an activation, a normalisation, a dropout) nothing raises, and the
-loss still falls.""",
+Everything from there to the input is trained with the gradient of another network: one without that
+layer. Where the skipped operation keeps the shape (an activation, a normalisation, a dropout) nothing
+raises, and the loss still falls.""",
     example="""\
 dz = dh * (1 - h**2)        # computed ...
 dW1 = x.T @ dh              # ... and not used
@@ -91,10 +95,10 @@ dz = dh * (1 - h**2)
 dW1 = x.T @ dz
 db1 = dz.sum(0)""",
     how_it_is_measured="""\
-Which gradient was computed from which is read off the recorded operations. That a line goes past an unused
-gradient is proved by a replay: what the line read is put in the place of the true gradient at the skipped
-value, and what then arrives must be what the line computed, to the rounding of float64. A line that is
-wrong for any other reason does not pass this, and then nothing is reported.""",
+Which gradient was computed from which is read off the recorded operations. That a line goes past an
+unused gradient is proved by a replay: what the line read is put in the place of the true gradient at the
+skipped value, and what then arrives must be what the line computed, to the rounding of float64. A line
+that is wrong for any other reason does not pass this, and then nothing is reported.""",
     references=(
         "PyTorch, Autograd mechanics, https://docs.pytorch.org/docs/stable/notes/autograd.html",
         "A. Griewank and A. Walther, Evaluating Derivatives, 2nd edition, SIAM 2008, chapter 3",

@@ -207,7 +207,11 @@ class _Updates:
         elif not any(_is_meant_for(j) for j in parameter.own):
             reason = "no name says that the gradient is its own"
         elif not may_be_still(
-            parameter.value, [p.value for p in self._parameters if p.moves], self._judge.plan, self._names, self._places
+            parameter.value,
+            [p.value for p in self._parameters if p.moves],
+            self._judge.plan,
+            self._names,
+            self._places,
         ):
             reason = "it may be an input, or be left alone on purpose"
         movement = Movement.UNCHECKED if reason else Movement.STILL
