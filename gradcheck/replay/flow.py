@@ -21,6 +21,8 @@ _OVERWRITES = {"zero_", "fill_", "copy_"}
 # Their answer is a yes or a no, or text for people: no number comes back into the step.
 _ONLY_COMPARES = {"__bool__", "allclose", "equal", "is_nonzero", "__contains__"}
 
+_OPS_AFTERWARDS = 2_000  # that are looked through for a move nobody knows as an update
+
 
 @dataclass(frozen=True, slots=True)
 class Trail:
@@ -130,7 +132,7 @@ class Flow:
             for op in version.writes:
                 writes[op.index].append(version)
         replaces = {u.op.index: u.parameter for u in self._plan.updates if not u.in_place}
-        for op in ops[self._plan.start : self._plan.stop]:
+        for op in ops[self._plan.start : self._end()]:
             if op.kind is Kind.BACKWARD:
                 continue
             if op.kind is Kind.ESCAPE:
@@ -151,6 +153,14 @@ class Flow:
             self._follow(op, replaces.get(op.index))
             for version in versions_after[op.index]:
                 self._trails[version.candidate.value.root] = Trail(frozenset({id(version)}))
+
+    def _end(self) -> int:
+        """Outside of a training loop a pass may reach to the end of a long tape, of which little is its own."""
+        plan = self._plan
+        if plan.iteration is not None:
+            return plan.stop
+        last = max((update.op.index for update in plan.updates), default=0)
+        return min(plan.stop, max(last, plan.last_op) + _OPS_AFTERWARDS)
 
     def _carried(self, values: Iterable[Value]) -> Trail:
         trail = _NOTHING

@@ -18,7 +18,7 @@ from gradcheck.recording.tape import Op, Value
 from gradcheck.replay.engine import Replay, ReplayError
 from gradcheck.replay.judge import Judge
 from gradcheck.replay.passes import Version
-from gradcheck.replay.slices import roots_mutated, slice_ops
+from gradcheck.replay.slices import roots_mutated
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def gradient_effects(
         return {}
     last = max(span.last for span in spans.values())
     wanted = [value for span in spans.values() for value in (span.before, span.after)]
-    needed = slice_ops(judge.ops, wanted, 0, last + 1)
+    needed = judge.plan.slicer.slice(wanted, 0, last + 1)
     turned: dict[int, list[Version]] = defaultdict(list)
     for version in gradients:
         turned[version.after].append(version)
