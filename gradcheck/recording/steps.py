@@ -12,9 +12,9 @@ from types import FrameType
 from typing import Protocol
 
 from gradcheck.program.source import SourceUnit
+from gradcheck.recording.applying import only_applies
 from gradcheck.recording.gradient_names import Form, is_loss_name, parse
 from gradcheck.recording.reach import Reach
-from gradcheck.recording.applying import only_applies
 from gradcheck.recording.tape import Kind, Mark, PlainBinding, Recording
 from gradcheck.recording.updates import UpdateFinder
 

@@ -181,7 +181,9 @@ def every_problem() -> Report:
 
 def with_flow() -> Report:
     """A skipped gradient, a swapped update, and a parameter that never moves."""
-    skipped = SkippedGradient("d_Z_1", "Z_1", at(7, 9, 20), (Bypass("d_W_1", None, at(11, 9, 20), "d_A_1", "A_1"),))
+    skipped = SkippedGradient(
+        "d_Z_1", "Z_1", at(7, 9, 20), (Bypass("d_W_1", None, at(11, 9, 20), "d_A_1", "A_1"),)
+    )
     updates = [
         ParameterUpdate("W_1", Movement.ANOTHERS, at(30), "d_W_1", at(11), ("d_W_2",), ("W_2",)),
         ParameterUpdate("W_2", Movement.DESCENDS, at(31), "d_W_2", at(12), ("d_W_2",), ("W_2",)),
