@@ -8,7 +8,6 @@ NumPy, autograd) the parameter is `unchecked`, and nothing is said about it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 import torch
 
@@ -21,25 +20,18 @@ from gradcheck.replay.flow import Flow, Move
 from gradcheck.replay.flow_records import Movement, ParameterUpdate
 from gradcheck.replay.judge import Judge, Judged
 from gradcheck.replay.names import NameIndex
+from gradcheck.replay.parameters import Parameter, find_parameters, span_of
 from gradcheck.replay.places import Places
 from gradcheck.replay.probes import jittered
 from gradcheck.replay.run import PassOps, PassRun
 from gradcheck.replay.still_parameters import may_be_still
-from gradcheck.replay.update_effects import Span, gradient_effects
+from gradcheck.replay.update_effects import gradient_effects
 from gradcheck.replay.verdict import Verdict
 
 # A step that the gradient decides points along it; Adam's, of plus and minus ones, still has a cosine of about 0.8.
 _ALONG = 0.3
 _PARALLEL = 1 - 1e-9
 _RIGHT = (Verdict.CORRECT, Verdict.INHERITED)
-
-
-@dataclass(slots=True)
-class _Parameter:
-    value: Value
-    own: list[Judged]  # its manual gradients
-    moves: list[Move]
-    rebound: Op | None  # the op that computes its successor, where it is not changed in place
 
 
 def parameter_updates(
@@ -56,14 +48,14 @@ class _Updates:
         self._names = names
         self._places = places
         self._truth = judge.run.graph.truth
-        self._parameters = self._find_parameters()
+        self._parameters = find_parameters(judge, flow, names)
         self._roots = {parameter.value.root for parameter in self._parameters}
 
     def records(self) -> list[ParameterUpdate]:
         moved = [p for p in self._parameters if p.moves]
         effects = gradient_effects(
             self._judge,
-            {p.value: _span(p) for p in moved},
+            {p.value: span_of(p) for p in moved},
             [j.version for p in self._parameters for j in p.own],
         )
         found = {
@@ -81,53 +73,12 @@ class _Updates:
                 found[id(p)] = self._not_moved(p, siblings)
         return [found[id(p)] for p in self._parameters if id(p) in found]
 
-    # -- parameters ------------------------------------------------------------------------------------------------
-
-    def _find_parameters(self) -> list[_Parameter]:
-        """What the forward pass begins with: values with a manual gradient, or moved after the loss, that are not
-        computed from another such value."""
-        plan = self._judge.plan
-        own: dict[Value, list[Judged]] = {}
-        for judged in self._judge.judged:
-            if judged.of is not None and judged.of in self._truth:
-                own.setdefault(judged.of, []).append(judged)
-        starting = set(own) | {
-            v for v in plan.forward_values if v.root in self._flow.moves and v in self._truth
-        }
-        below: set[Value] = set()
-        for op in plan.forward_ops:
-            read = {value.root for value in op.inputs}
-            if any(v in starting or v.root in below for v in op.inputs):
-                below.update(v.root for v in op.outputs if v.producer is op and v.root not in read)
-        by_root: dict[Value, _Parameter] = {}
-        for value in sorted(starting, key=lambda v: (v.birth, v.root is not v)):
-            if value.root in below:
-                continue
-            known = by_root.get(value.root)
-            if known is None:
-                moves, rebound = self._moves_of(value)
-                by_root[value.root] = _Parameter(value, list(own.get(value, ())), moves, rebound)
-            elif value.shape == known.value.shape:
-                known.own.extend(own.get(value, ()))
-        return list(by_root.values())
-
-    def _moves_of(self, value: Value) -> tuple[list[Move], Op | None]:
-        moves = self._flow.moves.get(value.root, [])
-        in_place = [m for m in moves if any(v.root is value.root for v in m.op.mutated)]
-        if in_place:
-            return in_place, None
-        own_names = {b.name for b in self._names.bindings(value)}
-        for move in moves:
-            if isinstance(move.op.out, Value) and own_names & set(self._names.all_names(move.op.out)):
-                return [move], move.op
-        return [], None
-
-    def _assigned(self, parameter: _Parameter) -> list[Move]:
+    def _assigned(self, parameter: Parameter) -> list[Move]:
         return self._flow.assigned.get(parameter.value.root, [])
 
     # -- how it moved ----------------------------------------------------------------------------------------------
 
-    def _moved(self, parameter: _Parameter, effect: torch.Tensor | None) -> ParameterUpdate:
+    def _moved(self, parameter: Parameter, effect: torch.Tensor | None) -> ParameterUpdate:
         for move in self._assigned(parameter):
             sources = self._flow.judged_sources(move.trail)
             if not move.trail.autograd and self._are_anothers(parameter, sources):
@@ -166,7 +117,7 @@ class _Updates:
         )
 
     def _along_own(
-        self, parameter: _Parameter, op: Op, sources: list[Judged], own: Judged, effect: torch.Tensor
+        self, parameter: Parameter, op: Op, sources: list[Judged], own: Judged, effect: torch.Tensor
     ) -> ParameterUpdate:
         along = _along(effect, own)
         if abs(along) < _ALONG:
@@ -183,7 +134,7 @@ class _Updates:
         curved = uphill and self._is_curved(parameter.value)
         return self._record(parameter, movement, op, sources, curved=curved)
 
-    def _moved_without(self, parameter: _Parameter, op: Op) -> ParameterUpdate:
+    def _moved_without(self, parameter: Parameter, op: Op) -> ParameterUpdate:
         reason = ""
         if any(id(j.version) in self._flow.escaped for j in parameter.own):
             reason = "its gradient was handed to Python or NumPy, where it is not followed"
@@ -196,7 +147,7 @@ class _Updates:
         movement = Movement.UNCHECKED if reason else Movement.WITHOUT
         return self._record(parameter, movement, op, [], reason)
 
-    def _not_moved(self, parameter: _Parameter, siblings: list[_Parameter]) -> ParameterUpdate:
+    def _not_moved(self, parameter: Parameter, siblings: list[Parameter]) -> ParameterUpdate:
         reason = ""
         if not siblings:
             reason = "no parameter was seen to move by a manual gradient"
@@ -236,7 +187,7 @@ class _Updates:
         fits = max((name_affinity(stem or "", name) for name in named), default=0.0)
         return fits >= 0.6 and fits > fits_of
 
-    def _are_anothers(self, parameter: _Parameter, sources: list[Judged]) -> bool:
+    def _are_anothers(self, parameter: Parameter, sources: list[Judged]) -> bool:
         """Whether they are the finished gradient of one other parameter, and of nothing else. (The first moment
         of Adam, corrected for its bias, is the gradient once more.)"""
         of = {judged.of.root for judged in sources if judged.of is not None}
@@ -265,7 +216,7 @@ class _Updates:
 
     def _record(
         self,
-        parameter: _Parameter,
+        parameter: Parameter,
         movement: Movement,
         op: Op | None,
         sources: list[Judged],
@@ -307,13 +258,6 @@ def _along(effect: torch.Tensor, judged: Judged) -> float:
 
 def _is_along(effect: torch.Tensor, judged: Judged, least: float) -> bool:
     return abs(_along(effect, judged)) >= least
-
-
-def _span(parameter: _Parameter) -> Span:
-    first, last = parameter.moves[0].op, parameter.moves[-1].op
-    if parameter.rebound is not None and isinstance(parameter.rebound.out, Value):
-        return Span(parameter.rebound.args[0], parameter.rebound.out, first.index, last.index)
-    return Span(parameter.value, parameter.value, first.index, last.index)
 
 
 def _is_meant_for(judged: Judged) -> bool:
