@@ -142,6 +142,51 @@ def test_updates_are_followed_to_another_parameters_gradient() -> None:
     assert [g.verdict.value for g in report.gradients] == ["correct"] * len(report.gradients)
 
 
+@pytest.mark.parametrize(
+    "update",
+    [
+        "W1.grad, b1.grad, W2.grad, b2.grad = dW2, db1, dW1, db2",
+        "W1 -= 0.1 * dW2\n    b1 -= 0.1 * db1",
+    ],
+    ids=["set as .grad", "one alone"],
+)
+def test_the_gradient_is_right_and_only_its_use_is_wrong(update: str) -> None:
+    report = network(f"{update}\n    break")
+    assert {g.verdict.value for g in report.gradients} == {"correct"}
+    moved = {u.parameter: (u.movement, u.moved_by) for u in report.passes[0].flow.updates}
+    assert moved["W1"] == (Movement.ANOTHERS, ("dW2",))
+    assert {f.rule for f in report.findings if f.severity == "error"} == {"GC104"}
+
+
+def test_a_gradient_of_the_turn_before() -> None:
+    """Both weight gradients that the loop computes are of the layer above, and each is told of its own weights."""
+    report = report_on_source("""
+        import torch
+        torch.manual_seed(18)
+        W = [torch.randn(6, 6) / 6**0.5 for _ in range(3)]
+        a = [torch.randn(10, 6)]
+        for i in range(3):
+            a.append(torch.tanh(a[i] @ W[i]))
+        loss = 0.5 * (a[-1] ** 2).sum(1).mean()
+        dW = [None] * 3
+        delta = a[-1] / 10 * (1 - a[-1] ** 2)
+        dW[2] = a[2].T @ delta
+        for i in (1, 0):
+            dW[i] = a[i].T @ delta
+            delta = (delta @ W[i + 1].T) * (1 - a[i + 1] ** 2)
+        for i in range(3):
+            W[i] -= 0.1 * dW[i]
+    """)
+    (row,) = [g for g in report.gradients if g.verdict == "introduced"]
+    assert (row.name, row.occurrences) == ("dW[i]", 2)
+    assert row.of in ("W[0]", "W[1]")
+    (note,) = row.notes
+    assert note.startswith("`delta` is still what line 1")
+    assert note.endswith(
+        "made of it; line 14 renews it only afterwards, and with that one this line would be right"
+    )
+
+
 LOSSES = {
     "cross-entropy": (*ENTROPY, True),
     "mean of squares": ("((logits - 1) ** 2).mean()", "2 * (logits - 1) / logits.numel()", True),
