@@ -16,13 +16,15 @@ from gradcheck.replay.run import PassOps
 
 
 def follow_step(judge: Judge, prepared: PassOps, names: NameIndex, places: Places) -> StepFlow:
-    """What the rules about dataflow rest on. What a wrong line read instead of what it should have read is noted
-    with its gradient."""
+    """What the rules about dataflow rest on. A line that reads a gradient too early or too late is told
+    so."""
     flow = Flow(judge)
     words = _Words(names, places)
     misreadings = find_misreadings(judge, flow, prepared)
     for misreading in misreadings:
-        misreading.wrong.notes.append(words.note(misreading))
+        note = words.note(misreading)
+        if note is not None:
+            misreading.wrong.notes.append(note)
     return StepFlow(
         skipped=words.skipped([m for m in misreadings if m.why is Why.SKIPPED], flow),
         updates=parameter_updates(judge, flow, prepared, names, places),
@@ -58,7 +60,8 @@ class _Words:
             for group in by_gradient.values()
         ]
 
-    def note(self, misreading: Misreading) -> str:
+    def note(self, misreading: Misreading) -> str | None:
+        """Why it is wrong to read that variable at that time."""
         read, meant = misreading.read.candidate.name, misreading.meant.candidate.name
         seen_from = self._where(misreading.wrong.version)
         line = _line(self._where(misreading.meant.version), seen_from)
@@ -73,10 +76,7 @@ class _Words:
                 f"`{read}` is still what {made} made of it; {line} renews it only afterwards, and with that one "
                 "this line would be right"
             )
-        found = f"it would be right if `{read}` were the gradient of `{self._of(misreading.meant)}`"
-        if misreading.why is Why.SKIPPED:
-            return f"{found}; that one is `{meant}` ({line}), which nothing reads"
-        return f"{found}; that one is `{meant}` ({line})"
+        return None  # which gradient it should have read, the diagnosis says
 
     def _of(self, judged: Judged | None) -> str | None:
         if judged is None or judged.of is None:

@@ -85,7 +85,7 @@ class GradientResult:
     occurrences: int = 1  # how many times this line computed it (time steps, layers of a loop)
     pass_index: int = 0
     scale_note: str = ""  # "kept as 32 x dL/dx" where a constant factor is a convention
-    notes: list[str] = field(default_factory=list)  # what its line read instead of what it should have read
+    notes: list[str] = field(default_factory=list)  # its line reads a gradient at the wrong time
 
 
 @dataclass(slots=True)
