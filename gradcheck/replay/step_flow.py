@@ -62,7 +62,7 @@ class _Words:
 
     def note(self, misreading: Misreading) -> str | None:
         """Why it is wrong to read that variable at that time."""
-        read, meant = misreading.read.candidate.name, misreading.meant.candidate.name
+        read = misreading.read.candidate.name
         seen_from = self._where(misreading.wrong.version)
         line = _line(self._where(misreading.meant.version), seen_from)
         if misreading.why is Why.UNFINISHED:
