@@ -94,7 +94,7 @@ def common_notes(case: Case) -> list[str]:
         repeats.append(f"this line computes it {row.occurrences} times in one pass")
     if repeats:
         repeats[-1] += "; the figures are the worst of them"
-    notes = [*_inheritance(case), *repeats]
+    notes = [*row.notes, *_inheritance(case), *repeats]
     earlier = [line for line in dict.fromkeys(row.lines) if line.line != row.location.line]
     if earlier:
         others = ", ".join(place(line, row.location) for line in earlier)

@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Protocol
 
 from gradcheck.program.source import SourceUnit
+from gradcheck.recording.applying import only_applies
 from gradcheck.recording.gradient_names import Form, is_loss_name, parse
 from gradcheck.recording.reach import Reach
 from gradcheck.recording.tape import Kind, Mark, PlainBinding, Recording
@@ -118,7 +119,8 @@ class StepWatcher:
             return not any(self._outstanding.values())
         if len(ops) == record.start:
             return False
-        if not UpdateFinder(self._tape.recording, record.start).between(record.start):
+        updates = UpdateFinder(self._tape.recording, record.start).between(record.start)
+        if not updates or only_applies(self._tape.recording, record.start, updates):
             self._thin(record, index)
             return False
         return self._step_finished(loop, record, frame)

@@ -108,7 +108,7 @@ class Partners:
                 by_name = self.propose_by_name(candidate)
                 if (
                     by_name is None
-                    or by_name.value.root is value.root
+                    or any(option.root is value.root for option in self._by_name(candidate))
                     or candidate.of_evidence.startswith("being")
                 ):
                     return Proposal(value, candidate.of_evidence, certain=True)
@@ -139,7 +139,9 @@ class Partners:
         `of_unnamed`: also if `of` has no name with which it could be confused."""
         if candidate.of is not None:
             used_for = candidate.of if candidate.of in self._order else None
-            return used_for if used_for is not None and used_for.root is not of.root else None
+            if used_for is None or used_for.root is of.root or self._is_only_misused(candidate, of):
+                return None
+            return used_for
         if not (of_unnamed or self._forward_names.get(of)) or self._affinity(candidate, of) >= 0.5:
             return None
         if parse(candidate.name).form < Form.BARE_D:
@@ -151,6 +153,16 @@ class Partners:
                 if self._affinity(candidate, value) >= 0.99:
                     return value
         return None
+
+    def _is_only_misused(self, candidate: Candidate, of: Value) -> bool:
+        """Whether the gradient is right, and only the update applies it to another parameter: its numbers say
+        `of`, and its name does not contradict them."""
+        assert candidate.of is not None
+        own, other = self._affinity(candidate, of), self._affinity(candidate, candidate.of)
+        if own >= _GOOD_AFFINITY and own > other:
+            return True
+        moved = {update.parameter.root for update in self._plan.updates}
+        return other < _GOOD_AFFINITY and of.root in moved and of.shape == candidate.of.shape
 
     def _by_name(self, candidate: Candidate) -> list[Value]:
         """Forward values whose name fits best, in program order."""

@@ -31,6 +31,7 @@ class Judged:
     scale: float | None = None
     rests_on_data: bool = False  # right but for the rounding the data came with
     alternatives: list[Value] = field(default_factory=list)  # other values with the same gradient here
+    notes: list[str] = field(default_factory=list)  # for the reader of the report
     meant: Value | None = None  # what its name says it is the gradient of, where that is another value
 
     @property

@@ -10,6 +10,7 @@ import torch
 from gradcheck.recording.tape import Kind, Number, Op, Value
 from gradcheck.replay import conventions, unchecked
 from gradcheck.replay.compare import Fingerprints, distance, norm, same_but_for_ones
+from gradcheck.replay.decay import is_decayed
 from gradcheck.replay.evidence import BY_NAME, Proposal
 from gradcheck.replay.judged import Faults, Judged
 from gradcheck.replay.passes import Version
@@ -25,6 +26,8 @@ def mismatch(judge: Judge, version: Version, found: torch.Tensor, faults: Faults
     if successor is None and not version.final:
         return
     if _only_rescaled(judge, version) or _replaced_unread(judge, version, found):
+        return
+    if is_decayed(version, judge.judged, judge.run):
         return
     if candidate.value.root not in judge.influences.derived and candidate.of is None:
         return

@@ -10,6 +10,7 @@ import torch
 from gradcheck.program.source import SourceMap
 from gradcheck.recording.gradient_names import Form, parse
 from gradcheck.recording.tape import Op, Recording
+from gradcheck.replay.decay import is_decayed
 from gradcheck.replay.engine import ReplayError
 from gradcheck.replay.evidence import Partners
 from gradcheck.replay.find_passes import find_passes
@@ -21,6 +22,7 @@ from gradcheck.replay.points import Point
 from gradcheck.replay.probes import PROBES, has_frozen_numbers, jittered, probe_roots
 from gradcheck.replay.results import rows_of
 from gradcheck.replay.run import PassOps, PassRun, opaque_values
+from gradcheck.replay.step_flow import follow_step
 from gradcheck.replay.verdict import Evidence, GradientResult, PassResult, Problem, Verdict
 
 
@@ -115,6 +117,7 @@ def _judge_pass(
     judge.judge_all()
     points = _probe(recording.ops, plan, prepared, judge, places)
     result.probes = len(points)
+    result.flow = follow_step(judge, prepared, names, places)
     rows = rows_of(judge, names, places, index)
     result.gradients = [row for row, _ in rows]
     result.gradients += _unfinished(recording, plan, names, places, result.gradients, index)
@@ -155,7 +158,8 @@ def _probe(ops: list[Op], plan: PassPlan, prepared: PassOps, judge: Judge, place
     for judged in doubtful:
         errors = seen_wrong.get(id(judged), [])
         tainted = judged.candidate.value.root in judge.opaque
-        if len(errors) == len(used) and not tainted:
+        decayed = errors and any(is_decayed(judged.version, judge.judged, point.run) for point in used)
+        if len(errors) == len(used) and not tainted and not decayed:
             judged.verdict = Verdict.INTRODUCED
             judged.problem = Problem.HIDDEN
             judged.reason = "right at this initialisation, wrong once the parameters have moved"

@@ -66,6 +66,7 @@ def _row(judged: Judged, judge: Judge, names: NameIndex, places: Places) -> Grad
         reason=judged.reason,
         evidence=judged.evidence,
         lines=lines,
+        notes=list(judged.notes),
     )
     if judged.of is not None and judged.of.producer is not None:
         row.of_location = places.location(judged.of.producer)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gradcheck.program.location import Location
+from gradcheck.replay.flow_records import StepFlow
 
 
 class Verdict(StrEnum):
@@ -84,6 +85,7 @@ class GradientResult:
     occurrences: int = 1  # how many times this line computed it (time steps, layers of a loop)
     pass_index: int = 0
     scale_note: str = ""  # "kept as 32 x dL/dx" where a constant factor is a convention
+    notes: list[str] = field(default_factory=list)  # its line reads a gradient at the wrong time
 
 
 @dataclass(slots=True)
@@ -98,6 +100,7 @@ class PassResult:
     iteration: int | None = None  # of the training loop it was recorded in
     cell: int | None = None
     probes: int = 0  # probe points that ran
+    flow: StepFlow = field(default_factory=StepFlow)  # where its gradients went
     notes: list[str] = field(default_factory=list)
 
 

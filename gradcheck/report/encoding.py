@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from gradcheck.checks.finding import Finding, Fix, Severity
 from gradcheck.program.location import Location
+from gradcheck.replay.flow_records import Bypass, Movement, ParameterUpdate, SkippedGradient, StepFlow
 from gradcheck.replay.verdict import GradientResult, PassResult, Problem, Verdict, WorstElement
 
 Json = dict[str, Any]
@@ -85,7 +86,39 @@ def decode_pass(data: Json, gradients: list[GradientResult]) -> PassResult:
     row["loss_location"] = Location.from_dict(data["location"])
     row["loss_value"] = decode_float(row.get("loss_value"))
     row["gradients"] = [g for g in gradients if g.pass_index == row["index"]]
+    row["flow"] = _decode_flow(data.get("flow"))
     return PassResult(**row)
+
+
+def _decode_flow(data: Json | None) -> StepFlow:
+    """Reports of earlier versions have none."""
+    if data is None:
+        return StepFlow()
+    return StepFlow(
+        [_decode_skipped(row) for row in data["skipped"]],
+        [_decode_update(row) for row in data["updates"]],
+        data["minimised"],
+    )
+
+
+def _decode_skipped(data: Json) -> SkippedGradient:
+    row = _known_fields(SkippedGradient, data)
+    row["location"] = Location.from_dict(data["location"])
+    row["bypassed_by"] = tuple(
+        Bypass(**{**_known_fields(Bypass, past), "location": Location.from_dict(past["location"])})
+        for past in data["bypassed_by"]
+    )
+    return SkippedGradient(**row)
+
+
+def _decode_update(data: Json) -> ParameterUpdate:
+    row = _known_fields(ParameterUpdate, data)
+    row["movement"] = Movement(data["movement"])
+    for name in ("location", "gradient_location"):
+        row[name] = _location(data[name])
+    for name in ("moved_by", "moved_by_of"):
+        row[name] = tuple(data[name])
+    return ParameterUpdate(**row)
 
 
 def decode_finding(data: Json) -> Finding:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ PROGRAMS = sorted(
 )
 GRAVEST_FIRST = ["introduced", "compensated", "inherited", "unchecked", "unobservable", "correct"]
 ACCUSED = ("introduced", "compensated")
+ABOUT_DATAFLOW = ("GC103", "GC104", "GC105")
 
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.name)
@@ -27,7 +29,21 @@ def test_verdicts(path: Path) -> None:
     options = SessionOptions(str(path.relative_to(ROOT)), timeout_s=50.0)
     report = in_child(lambda: run_report(options).to_dict(), timeout_s=100.0)
     disagreements = compare(expected, report)
+    disagreements += compare_findings(expected, report)
     assert not disagreements, f"{expected['about']}\n" + "\n".join(disagreements)
+
+
+def compare_findings(expected: dict[str, Any], report: dict[str, Any]) -> list[str]:
+    """The findings about dataflow are exactly those expected: a right program has none."""
+    wanted = Counter((row["rule"], row["line"], row.get("cell")) for row in expected.get("finding", []))
+    found = Counter(
+        (row["rule"], row["location"]["line"], row["location"]["cell"])
+        for row in report["findings"]
+        if row["rule"] in ABOUT_DATAFLOW
+    )
+    return [f"not found: {where}" for where in (wanted - found).elements()] + [
+        f"falsely found: {where}" for where in (found - wanted).elements()
+    ]
 
 
 def compare(expected: dict[str, Any], report: dict[str, Any]) -> list[str]:

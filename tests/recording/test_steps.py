@@ -40,6 +40,10 @@ TRAINING = {
         "m, s = torch.zeros_like(W), torch.zeros_like(W)",
         "m = 0.9 * m + 0.1 * dW; s = 0.99 * s + 0.01 * dW ** 2; W -= lr * m / (s.sqrt() + 1e-8)",
     ),
+    "an average of the gradients": (
+        "d_avg = torch.zeros_like(W)",
+        "d_avg = 0.9 * d_avg + 0.1 * dW; W -= lr * (d_avg + 0.01 * W)",
+    ),
     "weight decay": ("", "W -= lr * (dW + 0.01 * W)"),
     "clipped": ("", "dW.clamp_(-1, 1); W -= lr * dW"),
     "torch.optim": (
@@ -155,6 +159,14 @@ KEPT = {
     ),
     "gradient of a batch, sample by sample": (
         "dW = torch.zeros_like(W)\nfor i in range(6):\n    err = X[i] @ W - Y[i]\n    dW += X[i][:, None] * err\n    N += 1"
+    ),
+    "applying finished gradients, with decay": (
+        "ps = [torch.randn(3, 1) for _ in range(6)]\ndW = X.T @ (X @ W - Y)\n"
+        "for p in ps:\n    p -= 0.1 * (dW + 0.01 * p)\n    N += 1"
+    ),
+    "applying finished gradients, decayed first": (
+        "ps = [torch.randn(3, 1) for _ in range(6)]\ndW = X.T @ (X @ W - Y)\n"
+        "for p in ps:\n    g = dW + 0.01 * p\n    p -= 0.1 * g\n    N += 1"
     ),
     "backward in time": (
         "A = torch.randn(3, 3)\ndA, dh = torch.zeros_like(A), torch.ones(1, 3)\n"

@@ -247,6 +247,7 @@ def test_right_code_is_never_accused(net: Network) -> None:
     text, _ = source(net)
     report = report_on_source(text)
     assert not [g for g in report.gradients if g.verdict in ACCUSED], told(report, text)
+    assert not report.findings, told(report, text)
     assert report.summary["checked"] > 4, told(report, text)
 
 

@@ -7,6 +7,7 @@ from gradcheck.checks.registry import run_checks
 from gradcheck.program.location import Location
 from gradcheck.program.magics import SkippedLine
 from gradcheck.program.source import SourceMap, SourceUnit
+from gradcheck.replay.flow_records import Bypass, Movement, ParameterUpdate, SkippedGradient, StepFlow
 from gradcheck.replay.verdict import Evidence, GradientResult, PassResult, Problem, Verdict, WorstElement
 from gradcheck.report.excerpts import collect_excerpts
 from gradcheck.report.model import Report
@@ -176,6 +177,21 @@ def every_problem() -> Report:
             correct("d_W_2", None, 12, verdict=Verdict.UNCHECKED, problem=Problem.UNFINISHED),
         )
     )
+
+
+def with_flow() -> Report:
+    """A skipped gradient, a swapped update, and a parameter that never moves."""
+    skipped = SkippedGradient(
+        "d_Z_1", "Z_1", at(7, 9, 20), (Bypass("d_W_1", None, at(11, 9, 20), "d_A_1", "A_1"),)
+    )
+    updates = [
+        ParameterUpdate("W_1", Movement.ANOTHERS, at(30), "d_W_1", at(11), ("d_W_2",), ("W_2",)),
+        ParameterUpdate("W_2", Movement.DESCENDS, at(31), "d_W_2", at(12), ("d_W_2",), ("W_2",)),
+        ParameterUpdate("b_1", Movement.STILL, None, "d_b_1", at(13)),
+        ParameterUpdate("b_2", Movement.UNCHECKED, at(32), None, None, reason="it could not be followed"),
+    ]
+    row = wrong("d_W_1", "W_1", at(11, 9, 20), notes=["it reads `d_A_1` too early"])
+    return report(one_pass(row, flow=StepFlow([skipped], updates, minimised=True)))
 
 
 def several_passes() -> Report:

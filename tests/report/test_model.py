@@ -29,6 +29,7 @@ REPORTS = {
     "fixed": samples.fixed(),
     "every problem": samples.every_problem(),
     "several passes": samples.several_passes(),
+    "with flow": samples.with_flow(),
     "empty": samples.report(),
 }
 SCHEMA: dict[str, Any] = json.loads(
@@ -59,6 +60,13 @@ def test_round_trip(report: Report) -> None:
     again = json_format.parse(text)
     assert json_format.render(again) == text
     assert again.gradients == report.gradients or "inf" in repr(report.gradients)
+    assert [step.flow for step in again.passes] == [step.flow for step in report.passes]
+
+
+def test_a_report_without_flow_is_read() -> None:
+    data = samples.clean().to_dict()
+    del data["passes"][0]["flow"]
+    assert Report.from_dict(data).passes[0].flow.updates == []
 
 
 def test_the_contract_names_what_it_promises() -> None:

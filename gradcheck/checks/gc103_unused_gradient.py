@@ -1,0 +1,107 @@
+"""GC103 unused-gradient: a gradient is computed and never used, so the chain skips a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradcheck.checks.finding import Finding, Severity
+from gradcheck.checks.rule import Rule
+from gradcheck.checks.wording import code, listing, place
+from gradcheck.program.location import Location
+from gradcheck.replay.flow_records import Bypass, SkippedGradient
+from gradcheck.replay.verdict import Evidence
+
+
+def check(evidence: Evidence) -> Iterator[Finding]:
+    grouped: dict[Location, list[tuple[int, SkippedGradient]]] = {}
+    for step in evidence.passes:
+        for skipped in step.flow.skipped:
+            grouped.setdefault(skipped.location, []).append((step.index, skipped))
+    for location, group in grouped.items():
+        yield _finding(location, group)
+
+
+def _finding(location: Location, group: list[tuple[int, SkippedGradient]]) -> Finding:
+    skipped = group[0][1]
+    # The same line in several passes: every line that goes past it is named once.
+    past = list({b.location: b for _, one in group for b in one.bypassed_by}.values())
+    read = list(dict.fromkeys(b.reads for b in past))
+    return Finding(
+        rule=RULE.code,
+        name=RULE.name,
+        severity=RULE.severity,
+        location=location,
+        message=f"{code(skipped.name)} is computed and never used: the chain skips {code(skipped.of)}",
+        label=f"no gradient and no update reads {code(skipped.name)}",
+        notes=list(_past(past, location)),
+        helps=[f"read {code(skipped.name)} there instead of {listing(read)}"],
+        evidence={
+            "gradient": skipped.name,
+            "of": skipped.of,
+            "passes": sorted({index for index, _ in group}),
+            "bypassed_by": [
+                {
+                    "gradient": b.name,
+                    "of": b.of,
+                    "line": b.location.line,
+                    "cell": b.location.cell,
+                    "reads": b.reads,
+                }
+                for b in past
+            ],
+        },
+    )
+
+
+def _past(past: list[Bypass], seen_from: Location) -> Iterator[str]:
+    """`d_A_1` (line 52) and `d_W_2` (line 53) read `d_Z_2`, the gradient of `Z_2`."""
+    by_read: dict[tuple[str, str | None], list[str]] = {}
+    for bypass in past:
+        shown = f"{code(bypass.name)} ({place(bypass.location, seen_from)})"
+        by_read.setdefault((bypass.reads, bypass.reads_of), []).append(shown)
+    for (read, read_of), names in by_read.items():
+        of = f", the gradient of {code(read_of)}" if read_of else ""
+        yield f"{_together(names)} {'reads' if len(names) == 1 else 'read'} {code(read)}{of}"
+
+
+def _together(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+RULE = Rule(
+    code="GC103",
+    name="unused-gradient",
+    severity=Severity.ERROR,
+    summary="a gradient is computed and never used, and the chain goes past it",
+    what_it_does="""\
+Finds a gradient of a value inside the network that no other gradient, no update and no `.grad` is
+computed from, although gradients nearer to the input must flow through it: they read the gradient of a
+later value in its place, as if the operation in between were not there. The finding stands at the unused
+gradient and names the lines that go past it.
+
+A gradient that is computed twice, by one formula after the other, or only to be compared with
+autograd's, is none of this rule's business, and neither is an unused gradient of a parameter or of the
+input.""",
+    why_is_this_bad="""\
+Everything from there to the input is trained with the gradient of another network: one without that
+layer. Where the skipped operation keeps the shape (an activation, a normalisation, a dropout) nothing
+raises, and the loss still falls.""",
+    example="""\
+dz = dh * (1 - h**2)        # computed ...
+dW1 = x.T @ dh              # ... and not used
+db1 = dh.sum(0)""",
+    use_instead="""\
+dz = dh * (1 - h**2)
+dW1 = x.T @ dz
+db1 = dz.sum(0)""",
+    how_it_is_measured="""\
+Which gradient was computed from which is read off the recorded operations. That a line goes past an
+unused gradient is proved by a replay: what the line read is put in the place of the true gradient at the
+skipped value, and what then arrives must be what the line computed, to the rounding of float64. A line
+that is wrong for any other reason does not pass this, and then nothing is reported.""",
+    references=(
+        "PyTorch, Autograd mechanics, https://docs.pytorch.org/docs/stable/notes/autograd.html",
+        "A. Griewank and A. Walther, Evaluating Derivatives, 2nd edition, SIAM 2008, chapter 3",
+    ),
+    check=check,
+)

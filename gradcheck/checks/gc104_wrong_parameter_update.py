@@ -1,0 +1,150 @@
+"""GC104 wrong-parameter-update: a parameter is moved along another tensor's gradient, or uphill."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradcheck.checks.finding import Finding, Severity
+from gradcheck.checks.rule import Rule
+from gradcheck.checks.wording import code, listing, place
+from gradcheck.program.location import Location
+from gradcheck.replay.flow_records import Movement, ParameterUpdate
+from gradcheck.replay.verdict import Evidence, PassResult
+
+Found = list[tuple[int, ParameterUpdate]]
+
+
+def check(evidence: Evidence) -> Iterator[Finding]:
+    swapped: dict[Location, Found] = {}
+    uphill: dict[Location, Found] = {}
+    for step in evidence.passes:
+        for update in step.flow.updates:
+            if update.movement is Movement.ANOTHERS and update.location is not None:
+                swapped.setdefault(update.location, []).append((step.index, update))
+        for update in _against_the_sign(step):
+            assert update.location is not None
+            uphill.setdefault(update.location, []).append((step.index, update))
+    for location, found in swapped.items():
+        yield _another(location, found)
+    for location, found in uphill.items():
+        yield _uphill(location, found)
+
+
+def _against_the_sign(step: PassResult) -> list[ParameterUpdate]:
+    """The updates that go uphill and cannot be meant to. All of them going uphill is maximisation, unless the loss
+    is of a form that nobody maximises; one among many that go downhill is a slip, unless the loss is linear in the
+    parameter: that is how a multiplier (of a constraint) is moved."""
+    up = [u for u in step.flow.updates if u.movement is Movement.ASCENDS and u.location is not None]
+    down = [u for u in step.flow.updates if u.movement is Movement.DESCENDS]
+    if up and not down:
+        return up if step.flow.minimised else []
+    alone = len({u.location for u in up}) == 1 and len(up) == 1
+    return [u for u in up if u.curved and alone and (len(down) > 1 or step.flow.minimised)]
+
+
+def _another(location: Location, found: Found) -> Finding:
+    updates = list({u.parameter: u for _, u in found}.values())
+    first = updates[0]
+    used, of = first.moved_by[0], first.moved_by_of[0]
+    finding = _finding(
+        location, found, f"{code(first.parameter)} is updated with {code(used)}, the gradient of {code(of)}"
+    )
+    finding.label = f"moves {code(first.parameter)} along the gradient of {code(of)}"
+    for update in updates[1:]:
+        finding.notes.append(
+            f"likewise {code(update.parameter)} with {code(update.moved_by[0])}, the gradient of "
+            f"{code(update.moved_by_of[0])}"
+        )
+    if first.gradient is not None and first.gradient_location is not None:
+        where = place(first.gradient_location, location)
+        finding.notes.append(f"the gradient of {code(first.parameter)} is {code(first.gradient)} ({where})")
+    if len(updates) > 1:
+        finding.helps.append("put the parameters and their gradients in the same order")
+    elif first.gradient is not None:
+        finding.helps.append(f"update {code(first.parameter)} with {code(first.gradient)}")
+    return finding
+
+
+def _uphill(location: Location, found: Found) -> Finding:
+    updates = list({u.parameter: u for _, u in found}.values())
+    names = [u.parameter for u in updates]
+    verb = "moves" if len(names) == 1 else "move"
+    finding = _finding(
+        location, found, f"{listing(names)} {verb} uphill: the update adds the gradient of the loss"
+    )
+    finding.label = "the step and the gradient have the same sign"
+    finding.helps.append("subtract the gradient, or compute it with the opposite sign, but not both")
+    return finding
+
+
+def _finding(location: Location, found: Found, message: str) -> Finding:
+    return Finding(
+        rule=RULE.code,
+        name=RULE.name,
+        severity=RULE.severity,
+        location=location,
+        message=message,
+        evidence={
+            "passes": sorted({index for index, _ in found}),
+            "updates": [
+                {
+                    "parameter": u.parameter,
+                    "movement": u.movement.value,
+                    "moved_by": list(u.moved_by),
+                    "moved_by_of": list(u.moved_by_of),
+                    "gradient": u.gradient,
+                }
+                for u in {u.parameter: u for _, u in found}.values()
+            ],
+        },
+    )
+
+
+RULE = Rule(
+    code="GC104",
+    name="wrong-parameter-update",
+    severity=Severity.ERROR,
+    summary="a parameter is updated with another parameter's gradient, or uphill",
+    what_it_does="""\
+Follows every manual gradient into the parameter that it moves, through learning rates, momentum, Adam's
+moments, clipping and lists, and reports an update that
+
+- moves a parameter along the gradient of another one of the same shape: `W1 -= lr * dW2`, or two lists
+  zipped in different orders;
+- moves a parameter uphill, while the others go downhill or the loss can only be meant to fall.
+
+A gradient that is wrong itself is GC101's business. The gradients are right here, only used in the wrong
+place, so the finding stands at the update.""",
+    why_is_this_bad="""\
+Equal shapes are common (every layer of the same width, every bias and gain), so nothing raises. A
+parameter that follows another one's gradient takes a random walk, and one that goes uphill undoes what
+the others learn; the loss may still fall, for the rest of the network learns around it.""",
+    example="""\
+params = [W1, b1, W2, b2]
+grads = [dW2, db2, dW1, db1]        # collected from the output backwards
+for p, g in zip(params, grads):
+    p -= lr * g""",
+    use_instead="""\
+params = [W1, b1, W2, b2]
+grads = [dW1, db1, dW2, db2]
+for p, g in zip(params, grads):
+    p -= lr * g""",
+    how_it_is_measured="""\
+Which gradients a step was computed from is read off the recorded operations; names serve only to excuse.
+How much of the step is theirs is measured: the recorded step is replayed in float64 as it was and with
+the parameters' gradients turned round, and half the difference of the two moves is the gradients' part.
+What both have (weight decay, an average) is not theirs. The sign is that of the cosine of this part with
+the parameter's own gradient; a program that keeps all of its gradients negated (`error = target -
+output`) and adds them goes downhill.
+
+Going uphill with every parameter is reported only for a loss that has a least value and no greatest one
+(a cross-entropy, a mean of squares), and going uphill with one among several only where the loss is not
+linear in it: a Lagrange multiplier is moved so. If a step cannot be followed (through Python numbers,
+NumPy, autograd), nothing is reported.""",
+    references=(
+        "I. Goodfellow, Y. Bengio and A. Courville, Deep Learning, MIT Press 2016, chapter 8, "
+        "https://www.deeplearningbook.org/contents/optimization.html",
+        "PyTorch, torch.optim, https://docs.pytorch.org/docs/stable/optim.html",
+    ),
+    check=check,
+)

@@ -1,0 +1,112 @@
+"""GC105 parameter-never-updated: a parameter has a gradient that never moves it, while the others move."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradcheck.checks.finding import Finding, Severity
+from gradcheck.checks.rule import Rule
+from gradcheck.checks.wording import code, listing, place
+from gradcheck.program.location import Location
+from gradcheck.replay.flow_records import Movement, ParameterUpdate
+from gradcheck.replay.verdict import Evidence, PassResult
+
+_BY_GRADIENTS = (Movement.DESCENDS, Movement.ASCENDS, Movement.ANOTHERS)
+
+
+def check(evidence: Evidence) -> Iterator[Finding]:
+    # Not moved in the first step may mean moved in the second (every other step): one step that does is enough.
+    moved = {
+        update.parameter
+        for step in evidence.passes
+        for update in step.flow.updates
+        if update.movement in _BY_GRADIENTS
+    }
+    grouped: dict[tuple[Location, str], list[tuple[PassResult, ParameterUpdate]]] = {}
+    for step in evidence.passes:
+        for update in step.flow.updates:
+            place_of = update.location or update.gradient_location
+            unmoved = update.movement in (Movement.STILL, Movement.WITHOUT) and update.parameter not in moved
+            if unmoved and place_of is not None:
+                grouped.setdefault((place_of, update.parameter), []).append((step, update))
+    for (location, _), group in grouped.items():
+        finding = _finding(location, *group[0])
+        if finding is not None:
+            yield finding
+
+
+def _finding(location: Location, step: PassResult, update: ParameterUpdate) -> Finding | None:
+    siblings = [u for u in step.flow.updates if u.movement in _BY_GRADIENTS and u.location is not None]
+    if not siblings:
+        return None
+    parameter, gradient = code(update.parameter), code(update.gradient)
+    if update.movement is Movement.STILL:
+        message = f"{parameter} is never updated: {gradient} is computed and not applied"
+        label = f"the gradient of {parameter}, which no update reads"
+    else:
+        message = f"{parameter} is updated without its gradient {gradient}"
+        label = f"moves {parameter}, but {gradient} has no part in it"
+    places = list(dict.fromkeys(place(u.location, location) for u in siblings if u.location is not None))
+    where = f"in {places[0]}" if len(places) == 1 else f"the last of them in {places[-1]}"
+    verb = "moves by its gradient" if len(siblings) == 1 else "move by their gradients"
+    notes = [f"{listing([u.parameter for u in siblings])} {verb}, {where}"]
+    if update.movement is Movement.WITHOUT and update.gradient_location is not None:
+        notes.append(f"{gradient} is computed in {place(update.gradient_location, location)}")
+    return Finding(
+        rule=RULE.code,
+        name=RULE.name,
+        severity=RULE.severity,
+        location=location,
+        message=message,
+        label=label,
+        notes=notes,
+        helps=[f"if {parameter} is meant to stay as it is, there is no need to compute {gradient}"]
+        if update.movement is Movement.STILL
+        else [],
+        evidence={
+            "parameter": update.parameter,
+            "gradient": update.gradient,
+            "movement": update.movement.value,
+            "siblings": [u.parameter for u in siblings],
+            "passes": [step.index],
+        },
+    )
+
+
+RULE = Rule(
+    code="GC105",
+    name="parameter-never-updated",
+    severity=Severity.WARNING,
+    summary="a parameter has a gradient that never moves it, while other parameters move by theirs",
+    what_it_does="""\
+Finds a parameter whose gradient is computed by hand and never reaches it, in a step in which other
+parameters are moved by their gradients: it does not move at all (it is missing in the list, or `zip`
+ended early), or it moves by something else alone (weight decay without the gradient).
+
+The finding stands at the gradient, or at the update if there is one. It is a warning, for only the
+author knows that a parameter is not frozen on purpose. Inputs and initial states have gradients that
+nobody applies; a value is taken for a parameter only if it serves all samples of a batch at once, or is
+named like one that moves.""",
+    why_is_this_bad="""\
+The network trains with one part of it left at its random start. Nothing raises and the loss falls, but a
+bias that stays zero, or a layer that stays random, costs accuracy that no amount of training brings
+back.""",
+    example="""\
+for p, g in zip([W1, b1, W2, b2], [dW1, db1, dW2]):     # zip ends with the shorter list
+    p -= lr * g""",
+    use_instead="""\
+for p, g in zip([W1, b1, W2, b2], [dW1, db1, dW2, db2], strict=True):
+    p -= lr * g""",
+    how_it_is_measured="""\
+From the recorded operations of one training step: no operation changes the parameter, or gives its name
+to something computed from it, or those that do read nothing that was computed from a manual gradient.
+Where the gradient leaves what is recorded (through Python numbers, NumPy, an optimiser's `.grad`), where
+the loop that updates held the parameter and passed it over, or where any line of the program changes it
+at another time, nothing is reported.""",
+    references=(
+        "Python, zip() and its strict argument, https://docs.python.org/3/library/functions.html#zip",
+        "I. Goodfellow, Y. Bengio and A. Courville, Deep Learning, MIT Press 2016, chapter 8, "
+        "https://www.deeplearningbook.org/contents/optimization.html",
+    ),
+    check=check,
+)
