@@ -52,7 +52,7 @@ def test_probe_points_tell_a_factor_from_a_constant() -> None:
         "d_xhat = d_u * scale + 0.01 * torch.sin(torch.arange(128.0)).reshape(16, 8)",
         "d_xhat = d_u * scale * torch.linspace(0.5, 1.5, 8)",
         "d_xhat = d_u * scale * (1 + d_u)",
-        "d_xhat = d_u.roll(1, 0) * scale",
+        "d_xhat = (d_u * scale).roll(1, 0)",
         "d_xhat = d_u * scale + 3e-7 * torch.cos(torch.arange(128.0)).reshape(16, 8)",
     ],
 )
