@@ -36,6 +36,7 @@ EXPECTED = [
     ("inline_wrong_upstream.py", "dW2", "wrong-upstream", "from `dh2` instead of `dz2`"),
     ("layernorm_hidden_gamma.py", "d_a", "missing-factor", "the factor `gamma` of line 20"),
     ("layernorm_keepdim_forgotten.py", "grad_a", "wrong-axis", "the gradient of `mean` is spread along the wrong axis"),
+    ("loops_depth_stale_delta.py", "dW[i]", "wrong-upstream", "the `delta` of an earlier turn of the loop instead of"),
     (
         "notebook_rerun_same_names.ipynb",
         "dh",
