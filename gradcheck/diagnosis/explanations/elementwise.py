@@ -87,12 +87,10 @@ def hypotheses(case: Case) -> Iterator[Hypothesis]:
         return
     numbers = [n for op in case.segment.ops for n in plain_numbers(op)]
     slopes = list(dict.fromkeys([n for n in numbers if 1e-4 < abs(n) < 1] + [0.01]))[:4]
-    powers = list(dict.fromkeys(n for n in numbers if n not in (0, 1, 2) and abs(n) <= 10 and abs(n) > 0.1))[
-        :3
-    ]
+    powers = list(dict.fromkeys(n for n in numbers if n not in (1, 2) and 0.1 < abs(n) <= 10))[:3]
     for stretch in _stretches(case):
         slope = stretch.slope(case.first)
-        if slope is None or bool((slope == slope.reshape(-1)[0]).all()):
+        if slope is None or (slope.numel() > 1 and bool((slope == slope.reshape(-1)[0]).all())):
             continue  # adds a number, or multiplies with one: there is no derivative to mistake
         function = _recognised(case, stretch, slopes, powers)
         yield from _missing(case, stretch, function)
@@ -155,7 +153,6 @@ def _missing(case: Case, stretch: Stretch, function: Function | None) -> Iterato
         return torch.ones_like(scene.tensor(stretch.argument))
 
     where = line(case, stretch.edge.op)
-    what = f"the derivative of {function.name}" if function is not None else "the derivative of this step"
     yield Hypothesis(
         "missing-derivative",
         stretch.with_slope(ones),
@@ -163,7 +160,7 @@ def _missing(case: Case, stretch: Stretch, function: Function | None) -> Iterato
             f"the derivative of {function.name if function else _step(case, stretch)} ({where}) is left out, "
             f"as if {name(case, stretch.result)} were {name(case, stretch.argument)} itself"
         ),
-        {"function": function.name if function else None, "taken": "1", "what": what},
+        {"function": function.name if function else None, "taken": "1"},
     )
 
 

@@ -9,7 +9,6 @@ from gradcheck.diagnosis.explanations import (
     elementwise,
     epsilon,
     factors,
-    ingredients,
     losses,
     operands,
     reductions,
@@ -26,7 +25,6 @@ from gradcheck.replay.verdict import Verdict
 # Where two mistakes give the same numbers, the one that stands first here is told.
 FAMILIES: tuple[Callable[[Case], Iterator[Hypothesis]], ...] = (
     factors.hypotheses,
-    ingredients.hypotheses,
     upstream.of_manual_gradients,
     losses.hypotheses,
     repeated_index.hypotheses,

@@ -37,7 +37,6 @@ class Scene:
     ) -> None:
         assert judged.of is not None
         self.run = run
-        self.judging = judging
         self.overrides = overrides
         self.as_read: dict[tuple[int, Value], torch.Tensor] | None = (
             None  # what lines read, once it is asked for

@@ -34,7 +34,11 @@ def of_manual_gradients(case: Case) -> Iterator[Hypothesis]:
 def _instead_of(case: Case, used: Version, right: Version) -> str:
     if used.candidate is right.candidate:
         return f"this is what you get from {gradient(case, used)}"
-    return f"this is what you get from {gradient(case, used, right)} instead of {gradient(case, right, used)}"
+    taken, needed = gradient(case, used, right), gradient(case, right, used)
+    if taken == needed:  # one line of a loop computed both
+        turn = "an earlier" if used.after < right.after else "a later"
+        return f"this is what you get from the `{used.candidate.name}` of {turn} turn of the loop instead of this one's"
+    return f"this is what you get from {taken} instead of {needed}"
 
 
 def of_skipped_steps(case: Case) -> Iterator[Hypothesis]:

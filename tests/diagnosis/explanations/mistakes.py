@@ -130,6 +130,10 @@ MISTAKES = {
     "wrong layer in the middle": _names(
         "dembcat = dhprebn @ W1.T", "dembcat = dh @ W1.T", "dembcat", "wrong-upstream", "from `dh` instead of `dhprebn`"
     ),
+    "rows shifted": _steps(
+        "d_xhat = d_u * scale", "d_xhat = d_u.roll(1, 0) * scale", "d_xhat", "wrong-upstream",
+        "from `d_u.roll(1, 0)` instead of `d_u`",
+    ),
     # functions applied to every element
     "tanh without square": _names(
         "(1 - h**2) * dh", "(1 - h) * dh", "dhpreact", "wrong-derivative", "tanh (line 27) is taken as `1 - h`; it is "

@@ -52,7 +52,7 @@ def test_probe_points_tell_a_factor_from_a_constant() -> None:
         "d_xhat = d_u * scale + 0.01 * torch.sin(torch.arange(128.0)).reshape(16, 8)",
         "d_xhat = d_u * scale * torch.linspace(0.5, 1.5, 8)",
         "d_xhat = d_u * scale * (1 + d_u)",
-        "d_xhat = d_u.roll(1, 0) * scale",
+        "d_xhat = (d_u * scale).roll(1, 0)",
         "d_xhat = d_u * scale + 3e-7 * torch.cos(torch.arange(128.0)).reshape(16, 8)",
     ],
 )
@@ -76,6 +76,28 @@ def test_one_number_is_not_explained_by_an_arbitrary_factor() -> None:
     """
     found = told(judged_text(text))
     assert [(one.name, one.explanations) for one in found] == [("dw", [])]
+
+
+def test_a_derivative_of_one_number_is_explained() -> None:
+    text = """
+    import torch
+    torch.manual_seed(0)
+    x, y = torch.randn(9), torch.randn(9)
+    slope = torch.tensor(0.7)
+    for step in range(4):
+        rate = torch.tanh(slope)
+        p = x * rate
+        loss = ((p - y) ** 2).sum()
+        dp = 2 * (p - y)
+        drate = (dp * x).sum()
+        dslope = drate * (1 - rate)
+        slope = slope - 0.01 * dslope
+    """
+    found = told(judged_text(text))
+    assert [(one.name, [e.kind for e in one.explanations]) for one in found] == [
+        ("dslope", ["wrong-derivative"])
+    ]
+    assert "`1 - rate`; it is `1 - rate**2`" in found[0].explanations[0].sentence
 
 
 def test_an_error_of_its_own_makes_no_explanation(monkeypatch: pytest.MonkeyPatch) -> None:
