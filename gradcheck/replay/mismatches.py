@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from gradcheck.recording.gradient_names import Form, parse
 from gradcheck.recording.tape import Kind, Number, Op, Value
 from gradcheck.replay import conventions, unchecked
 from gradcheck.replay.compare import Fingerprints, distance, norm, same_but_for_ones
@@ -79,7 +80,8 @@ def _introduce(
             seed = _reduced(found, expected)
     factor = conventions.factor_made_good(judge, version, found, proposal.value, faults)
     if factor is not None:
-        judged.scale, expected, seed = factor, factor * expected, found / factor
+        judged.scale, expected = factor, factor * expected
+        seed = None if seed is None else seed / factor
     judge.accept(judged, found, expected, noise)
     if factor is not None and judged.truth is not None:
         judged.truth = factor * judged.truth
@@ -223,6 +225,11 @@ def _agreed_by_consumers(
     judge: Judge, version: Version, found: torch.Tensor, faults: Faults, named: Proposal | None
 ) -> Proposal | None:
     """The forward value for which everything later that is computed from this gradient comes out right."""
+    is_called_so = (
+        judge.partners.named(version.candidate) or parse(version.candidate.name).form is not Form.NONE
+    )
+    if not is_called_so and not nothing_is_right(judge, version, found, faults):
+        return None  # a mask, a slope: something that gradients are computed with
     waiting = _unexplained(judge, version, found, faults)
     if not waiting:
         return None
