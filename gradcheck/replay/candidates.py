@@ -116,6 +116,10 @@ class CandidateCollector:
         if value in self._forward[id(plan)]:
             # `dlogits = probs` and changes in place afterwards: a forward value turned into a gradient.
             changed_later = any(op.index >= binding.when for op in self._mutations[value.root])
+            if not changed_later and self._says_another(plan, binding):
+                # `dz = a`: a step was left out, and what should be a gradient is the forward value itself.
+                self._second_name(plan, value, binding).bindings.append(binding)
+                return
             if (
                 form is Form.NONE
                 or not changed_later
@@ -158,6 +162,20 @@ class CandidateCollector:
             candidate.of = binding.of
             candidate.of_evidence = f"being set as its attribute (`{binding.name}`)"
         candidate.bindings.append(binding)
+
+    def _says_another(self, plan: PassPlan, binding: Binding) -> bool:
+        """Whether a statement after the loss gives a forward value the name of the gradient of another one."""
+        parsed = parse(binding.name)
+        if parsed.form < Form.BARE_D or parsed.stem is None or binding.alias or binding.code is None:
+            return False
+        if binding.when <= plan.loss_op.index:
+            return False
+        return any(
+            name_affinity(parsed.stem, name) >= 0.99
+            for value in self._forward[id(plan)]
+            if value.root is not binding.value.root
+            for name in self._names.forward_names(value)
+        )
 
     def _second_name(self, plan: PassPlan, value: Value, binding: Binding) -> Candidate:
         """`db = dz`: one tensor that is two gradients."""
@@ -257,7 +275,9 @@ class CandidateCollector:
         for i, op in enumerate(writes):
             if last_of_line[self._names.line(op)] == i:
                 versions.append(Version(candidate, op.index, writes[: i + 1], final=i == len(writes) - 1))
-        if not versions and value.producer is None:
+        if not versions and candidate.second_name:
+            versions.append(Version(candidate, max(0, first - 1), [], final=True))
+        elif not versions and value.producer is None:
             versions.append(Version(candidate, max(0, value.birth - 1), [], final=True))
         if len(versions) > 8:
             versions = versions[-8:]

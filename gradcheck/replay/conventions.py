@@ -53,7 +53,8 @@ def scaled(judge: Judge, version: Version, found: torch.Tensor, faults: Faults, 
     factor, partner = best
     if partner is judge.plan.loss:
         return False
-    if not (unnamed or judge.ascends or _made_good(judge, version, gradients, factor)):
+    given = judge.given(faults, {partner: found})
+    if not (unnamed or judge.ascends or _made_good(judge, version, gradients, given, factor)):
         return False
     if unnamed and (version.candidate.of is None or partner.root is not version.candidate.of.root):
         return False
@@ -70,10 +71,16 @@ def scaled(judge: Judge, version: Version, found: torch.Tensor, faults: Faults, 
     return True
 
 
-def _made_good(judge: Judge, version: Version, gradients: dict[Value, torch.Tensor], factor: float) -> bool:
+def _made_good(
+    judge: Judge,
+    version: Version,
+    gradients: dict[Value, torch.Tensor],
+    given: dict[Value, torch.Tensor],
+    factor: float,
+) -> bool:
     """Whether the factor is made good where it matters: of the parameters' gradients that are computed from this
     one (of all gradients, if none of a parameter is), more are right than are scaled alike. Those that are
-    neither have a fault of their own."""
+    neither have a fault of their own. `given` are the gradients if this one is taken as it is."""
     right, alike = {True: 0, False: 0}, {True: 0, False: 0}  # of parameters, of others
     of_parameters = False
     for consumer, tensor, partner in _ends(judge, version):
@@ -81,8 +88,8 @@ def _made_good(judge: Judge, version: Version, gradients: dict[Value, torch.Tens
         if expected is None or not same_but_for_ones(expected.shape, tensor.shape):
             continue
         tolerance = judge.tolerance(consumer, norm(tensor), judge.noise(consumer))
-        if norm(expected) <= tolerance:
-            continue
+        if norm(expected) <= tolerance or distance(given[partner], expected) <= tolerance:
+            continue  # it is right whatever this one is
         of_parameter = partner not in judge.forward_made
         of_parameters |= of_parameter
         right[of_parameter] += distance(tensor, expected) <= tolerance
@@ -94,7 +101,9 @@ def factor_made_good(
     judge: Judge, version: Version, found: torch.Tensor, at: Value, faults: Faults
 ) -> float | None:
     """By what factor the gradients computed from this one say that it is kept: most of them are its VJP divided
-    by that (or it points uphill, as all do here). None if they say nothing of the kind."""
+    by that; or all of the program point uphill. None if nothing says so."""
+    if judge.ascends:
+        return -1.0
     expected = judge.run.graph.truth.get(at)
     if expected is None or expected.shape != found.shape:
         return None

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _GOOD_AFFINITY = 0.6
 BY_NAME = "its name"
+_WHOLE = 0.95  # `d_out_b` may be dout/db; where there is an `out_b` it is the gradient of that
 
 
 @dataclass(slots=True)
@@ -148,7 +149,8 @@ class Partners:
             return None
         for value in self._by_name(candidate):
             if value is not of and value.root is not of.root:
-                if value.shape != tuple(found.shape) and not candidate.second_name:
+                other_shape = value.shape != tuple(found.shape) and not candidate.second_name
+                if other_shape and not (of_unnamed and _never_summed(tuple(found.shape), value.shape)):
                     continue
                 if self._affinity(candidate, value) >= 0.99:
                     return value
@@ -191,9 +193,10 @@ class Partners:
         owners = {b.owner for b in self.names.bindings(value) if b.owner}
         for binding in candidate.bindings:
             parsed = parse(binding.variable)
-            if parsed.form is Form.NONE or parsed.stem is None:
+            exact = _WHOLE * any(name in _after_d(binding.variable) for name in forward_names)
+            if not exact and (parsed.form is Form.NONE or parsed.stem is None):
                 continue
-            affinity = max(name_affinity(parsed.stem, name) for name in forward_names)
+            affinity = max(exact, *(name_affinity(parsed.stem or "", name) for name in forward_names))
             if binding.alias:
                 affinity *= 0.8
             if affinity >= _GOOD_AFFINITY and binding.owner and owners:
@@ -221,3 +224,18 @@ class Partners:
             return (expected.shape != found.shape, value in paired, far, -self._order[value])
 
         return min(values, key=rank)
+
+
+def _after_d(name: str) -> tuple[str, ...]:
+    """What follows the d of a plain name: `out_b` for `d_out_b`, `s` for `ds`."""
+    return (name[1:], name[2:]) if name.startswith("d_") else (name[1:],) if name.startswith("d") else ()
+
+
+def _never_summed(found: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    """Whether a gradient has the shape of what a parameter of `shape` was broadcast to."""
+    padded = (1,) * (len(found) - len(shape)) + shape
+    return (
+        len(padded) == len(found)
+        and found != shape
+        and all(one in (1, other) for one, other in zip(padded, found, strict=True))
+    )

@@ -7,7 +7,7 @@ replaced on the way: the graph is cut there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 
@@ -80,10 +80,7 @@ class ForwardGraph:
     def gradients(self, replaced: Mapping[Value, torch.Tensor]) -> dict[Value, torch.Tensor]:
         """The gradient of every forward value when, at each value in `replaced`, the gradient that arrives is
         replaced by the one given: the VJPs of the person's own gradients."""
-        hooks = []
-        for value, gradient in replaced.items():
-            tensor = self.tensor(value)
-            hooks.append(_replace_gradient(tensor, gradient))
+        hooks = [_replace_gradient(self.tensor(value), gradient) for value, gradient in replaced.items()]
         try:
             tensors = [self.tensor(value) for value in self.values]
             loss = self.loss_tensor if self.loss_tensor.ndim == 0 else self.loss_tensor.sum()
@@ -92,6 +89,48 @@ class ForwardGraph:
             for hook in hooks:
                 hook.remove()
         return {v: g.detach() for v, g in zip(self.values, found, strict=True) if g is not None}
+
+    def ways_back(self, value: Value, replaced: Mapping[Value, torch.Tensor]) -> list[torch.Tensor]:
+        """The terms whose sum is the gradient of `value`: one from each operation that reads it."""
+        loss = self.loss_tensor if self.loss_tensor.ndim == 0 else self.loss_tensor.sum()
+        terms: list[torch.Tensor] = []
+
+        def keep(number: int) -> Callable[..., None]:
+            def hook(gradients: tuple[torch.Tensor | None, ...], _: object) -> None:
+                arriving = gradients[number]
+                if arriving is not None:
+                    terms.append(arriving.detach().clone())
+
+            return hook
+
+        tensor = self.tensor(value)
+        hooks = [_replace_gradient(self.tensor(at), gradient) for at, gradient in replaced.items()]
+        hooks += [node.register_hook(keep(number)) for node, number in _readers(loss, tensor)]
+        try:
+            torch.autograd.grad(loss, tensor, retain_graph=True, allow_unused=True)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return terms
+
+
+def _readers(loss: torch.Tensor, tensor: torch.Tensor) -> list[tuple[torch.autograd.graph.Node, int]]:
+    """The nodes of the graph that read `tensor`, each with the number of the argument that it is."""
+    edge = torch.autograd.graph.get_gradient_edge(tensor)
+    found, seen = [], set()
+    pending = [torch.autograd.graph.get_gradient_edge(loss).node]
+    while pending:
+        node = pending.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        for number, (source, output) in enumerate(node.next_functions):
+            if source is None:
+                continue
+            if source == edge.node and output == edge.output_nr:
+                found.append((node, number))
+            pending.append(source)
+    return found
 
 
 def _replace_gradient(tensor: torch.Tensor, gradient: torch.Tensor) -> torch.utils.hooks.RemovableHandle:

@@ -177,17 +177,25 @@ class Judge:
 
     def given(self, faults: Faults, more: dict[Value, torch.Tensor]) -> dict[Value, torch.Tensor]:
         """The same, given other gradients too."""
-        replaced = {}
-        for index in sorted(faults):
-            fault = self.faults[index]
-            if fault.at is not None and fault.gradient is not None:
-                replaced[fault.at] = fault.gradient
+        replaced = self._replaced(faults)
         replaced.update(
             (at, gradient)
             for at, gradient in more.items()
             if gradient.numel() == self.run.graph.tensor(at).numel()
         )
         return self.run.graph.gradients(replaced) if replaced else self.run.graph.truth
+
+    def ways_back(self, value: Value, faults: Faults) -> list[torch.Tensor]:
+        """The gradient of `value`, apart by the operations that read it."""
+        return self.run.graph.ways_back(value, self._replaced(faults))
+
+    def _replaced(self, faults: Faults) -> dict[Value, torch.Tensor]:
+        found = {}
+        for index in sorted(faults):
+            fault = self.faults[index]
+            if fault.at is not None and fault.gradient is not None:
+                found[fault.at] = fault.gradient
+        return found
 
     def mended(self, version: Version, faults: Faults) -> torch.Tensor | None:
         """What this gradient would have been, had the wrong ones it was computed from been the true ones."""

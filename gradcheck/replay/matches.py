@@ -144,8 +144,13 @@ def _meant_for_another(
     previous = judge.paired.get(meant)
     if previous is not None and previous.candidate.variable == version.candidate.variable:
         return False
+    other_shape = judge.run.graph.truth[meant].numel() != found.numel()
     if meant not in judge.forward_made:
-        return True
+        # A bias of ones may have the gradient of the layer: where only the shape differs, the layer must have its own.
+        has_own = partner in judge.paired and judge.paired[partner].candidate is not version.candidate
+        return not other_shape or version.candidate.second_name or has_own
+    if other_shape:
+        return mismatches.nothing_is_right(judge, version, found, faults)
     given = Fingerprints(judge.given(faults, {meant: found}))
     plain = judge.expectation(faults)[1]
     for consumer in judge.relations.consumers(version):

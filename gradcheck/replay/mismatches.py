@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import torch
 
+from gradcheck.recording.gradient_names import Form, parse
 from gradcheck.recording.tape import Kind, Number, Op, Value
 from gradcheck.replay import conventions, unchecked
 from gradcheck.replay.compare import Fingerprints, distance, norm, same_but_for_ones
@@ -18,6 +20,9 @@ from gradcheck.replay.verdict import Problem, Verdict
 
 if TYPE_CHECKING:
     from gradcheck.replay.judge import Judge
+
+
+_MOST_WAYS = 6
 
 
 def mismatch(judge: Judge, version: Version, found: torch.Tensor, faults: Faults, noise: float) -> None:
@@ -78,7 +83,8 @@ def _introduce(
             seed = _reduced(found, expected)
     factor = conventions.factor_made_good(judge, version, found, proposal.value, faults)
     if factor is not None:
-        judged.scale, expected, seed = factor, factor * expected, found / factor
+        judged.scale, expected = factor, factor * expected
+        seed = None if seed is None else seed / factor
     judge.accept(judged, found, expected, noise)
     if factor is not None and judged.truth is not None:
         judged.truth = factor * judged.truth
@@ -140,7 +146,7 @@ def _contributes_to(judge: Judge, version: Version, partner: Value, faults: Faul
     expected = gradients.get(partner)
     if expected is None:
         return False
-    if _is_term(judge, version, partner):
+    if _is_term(judge, version, partner) or _is_right_branch(judge, version, partner, faults):
         return True
     known = judge.paired.get(partner)
     has_another = known is not None and known.candidate is not version.candidate and not known.faults
@@ -169,6 +175,30 @@ def _is_term(judge: Judge, version: Version, partner: Value) -> bool:
     )
 
 
+def _is_right_branch(judge: Judge, version: Version, partner: Value, faults: Faults) -> bool:
+    """Whether it is what comes back on some of the ways from its value to the loss, and another gradient is named
+    for the whole."""
+    own = judge.partners.score(version.candidate, partner)
+    whole = any(
+        other.value is not version.candidate.value
+        and other.versions[-1].after > version.after
+        and other.name != version.candidate.name
+        and judge.partners.score(other, partner) >= own > 0
+        for other in judge.plan.candidates
+    )
+    found = judge.captured(version)
+    if not whole or found is None:
+        return False
+    tolerance = judge.tolerance(version, norm(found), judge.noise(version))
+    ways = judge.ways_back(partner, faults)
+    return 1 < len(ways) <= _MOST_WAYS and any(
+        same_but_for_ones(total.shape, found.shape) and distance(total, found) <= tolerance
+        for size in range(1, len(ways))
+        for some in combinations(ways, size)
+        for total in [torch.stack(some).sum(0)]
+    )
+
+
 def _is_used_for(judge: Judge, version: Version, found: torch.Tensor, at: Value, faults: Faults) -> bool:
     """Whether something that is right for nothing else is what follows if `found` is the gradient at `at`."""
     waiting = _unexplained(judge, version, found, faults, finished=False)
@@ -181,17 +211,28 @@ def _is_used_for(judge: Judge, version: Version, found: torch.Tensor, at: Value,
 def used_for_another(judge: Judge, version: Version, found: torch.Tensor, faults: Faults) -> bool:
     """Whether nothing computed from a gradient is right, and some would be were it the gradient of another value
     than the one whose numbers it has: a line forgets a step."""
-    plain = judge.expectation(faults)[1]
+    return (
+        nothing_is_right(judge, version, found, faults)
+        and _agreed_by_consumers(judge, version, found, faults, None) is not None
+    )
+
+
+def nothing_is_right(judge: Judge, version: Version, found: torch.Tensor, faults: Faults) -> bool:
+    """Whether something is computed from this gradient, and all of it is wrong."""
+    gradients = judge.expectation(faults)
     finite = list(_finite_consumers(judge, version, found))
-    if not finite or any(plain.equals(tensor, tolerance, reshaped=True) for tensor, tolerance in finite):
-        return False
-    return _agreed_by_consumers(judge, version, found, faults, None) is not None
+    return bool(finite) and not any(_fits(consumer, gradients, reshaped=True) for consumer in finite)
 
 
 def _agreed_by_consumers(
     judge: Judge, version: Version, found: torch.Tensor, faults: Faults, named: Proposal | None
 ) -> Proposal | None:
     """The forward value for which everything later that is computed from this gradient comes out right."""
+    is_called_so = (
+        judge.partners.named(version.candidate) or parse(version.candidate.name).form is not Form.NONE
+    )
+    if not is_called_so and not nothing_is_right(judge, version, found, faults):
+        return None  # a mask, a slope: something that gradients are computed with
     waiting = _unexplained(judge, version, found, faults)
     if not waiting:
         return None
@@ -219,26 +260,37 @@ def _explains_some(judge: Judge, version: Version, found: torch.Tensor, faults: 
     return not waiting or _explained(judge, found, faults, value, waiting) > 0
 
 
-_Consumer = tuple[torch.Tensor, float]  # what it computed, and its tolerance
+_Consumer = tuple[Version, torch.Tensor, float]  # what it computed, and its tolerance
+_Gradients = tuple[dict[Value, torch.Tensor], Fingerprints]
+
+
+def _fits(consumer: _Consumer, gradients: _Gradients, *, reshaped: bool = False) -> bool:
+    """Whether it is one of these gradients; or, where it is the step of an update (`rate * x.T @ delta`), a multiple
+    of the one of its parameter."""
+    version, tensor, tolerance = consumer
+    of = version.candidate.of
+    step = gradients[0].get(of) if of is not None and version.candidate.binding is None else None
+    if step is not None and step.shape == tensor.shape:
+        factor = float((tensor * step).sum()) / max(norm(step) ** 2, 1e-300)
+        return factor != 0 and distance(tensor, factor * step) <= tolerance
+    return bool(gradients[1].equals(tensor, tolerance, reshaped=reshaped))
 
 
 def _explained(
     judge: Judge, found: torch.Tensor, faults: Faults, value: Value, waiting: list[_Consumer]
 ) -> int:
     """How many come out right if `found` is taken for the gradient of `value`."""
-    given = Fingerprints(judge.given(faults, {value: found}))
-    return sum(bool(given.equals(tensor, tolerance)) for tensor, tolerance in waiting)
+    gradients = judge.given(faults, {value: found})
+    given = gradients, Fingerprints(gradients)
+    return sum(_fits(consumer, given) for consumer in waiting)
 
 
 def _unexplained(
     judge: Judge, version: Version, found: torch.Tensor, faults: Faults, *, finished: bool = True
 ) -> list[_Consumer]:
-    plain = judge.expectation(faults)[1]
-    return [
-        (tensor, tolerance)
-        for tensor, tolerance in _finite_consumers(judge, version, found, finished=finished)
-        if not plain.equals(tensor, tolerance)
-    ]
+    plain = judge.expectation(faults)
+    consumers = _finite_consumers(judge, version, found, finished=finished)
+    return [consumer for consumer in consumers if not _fits(consumer, plain)]
 
 
 def _finite_consumers(
@@ -252,4 +304,4 @@ def _finite_consumers(
         size = norm(tensor)
         tolerance = judge.tolerance(consumer, size, judge.noise(consumer))
         if size > tolerance and not (tensor.shape == found.shape and distance(tensor, found) <= tolerance):
-            yield tensor, tolerance
+            yield consumer, tensor, tolerance
