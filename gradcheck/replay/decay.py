@@ -37,13 +37,27 @@ def is_decayed(version: Version, judged: Iterable[Judged], run: PassRun) -> bool
             continue
         if of.root not in read or of not in run.graph.truth or tuple(of.shape) != tuple(found.shape):
             continue
+        if not _is_parameter(of):
+            continue
         if _is_multiple(found - gradient, run.graph.tensor(of).detach(), norm(found)):
             return True
     return False
 
 
+def _is_parameter(value: Value) -> bool:
+    """Whether it is not computed from two things: an activation is, of data and a parameter."""
+    while value.producer is not None:
+        inputs = value.producer.inputs
+        if len(inputs) != 1:
+            return not inputs
+        value = inputs[0]
+    return True
+
+
 def _is_multiple(added: torch.Tensor, parameter: torch.Tensor, size: float) -> bool:
-    """Whether `added` is a sum of multiples of the parameter and of its signs."""
+    """Whether `added` is a sum of multiples of the parameter and of its signs, and something if they are."""
+    if norm(added) <= 1e-12 * size:
+        return norm(parameter) == 0
     basis = torch.stack([parameter.reshape(-1), parameter.sign().reshape(-1)], 1).double()
     target = added.detach().double().reshape(-1, 1)
     coefficients = torch.linalg.lstsq(basis, target, driver="gelsd").solution

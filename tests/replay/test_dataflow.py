@@ -187,6 +187,15 @@ def test_a_gradient_of_the_turn_before() -> None:
     )
 
 
+@pytest.mark.parametrize("wrong", ["dz = dh + 0.1 * h", "dz = dh + 0 * h", "dz = dh + 0.1 * z"])
+def test_only_a_parameter_decays(wrong: str) -> None:
+    text = NETWORK.format(
+        before="", loss=ENTROPY[0], dlogits=ENTROPY[1], update="for p, g in zip(params, grads): p -= 0.1 * g"
+    )
+    report = report_on_source(text.replace("dz = dh * (1 - h**2)", wrong), fix_budget_s=0.0)
+    assert [g.name for g in report.gradients if g.verdict == "introduced"] == ["dz"]
+
+
 LOSSES = {
     "cross-entropy": (*ENTROPY, True),
     "mean of squares": ("((logits - 1) ** 2).mean()", "2 * (logits - 1) / logits.numel()", True),
