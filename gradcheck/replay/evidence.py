@@ -48,6 +48,15 @@ class Partners:
         self._forward_names = {value: names.forward_names(value) for value in self._forward}
         self._affinities: dict[tuple[int, Value], float] = {}
 
+    def nameless_origins(self) -> set[Value]:
+        """What a named value was first made of (`randn(5, 3)` in `W = randn(5, 3) * 0.1`) and has no name itself:
+        nobody computes its gradient."""
+        found: set[Value] = set()
+        for op in self._plan.forward_ops:
+            if all(v in found for v in op.inputs):
+                found.update(v for v in op.outputs if v.producer is op and not self.names.bindings(v))
+        return found
+
     def shown(self, value: Value) -> str:
         return self.names.shown(value)
 

@@ -48,6 +48,7 @@ class Judge:
     def __post_init__(self) -> None:
         self.paired: dict[Value, Judged] = {}
         self.forward_made = self._forward_made()
+        self.nameless = self.partners.nameless_origins()
         self.rounding = Rounding(self.run, self.coarse, self.opaque)
         self.data_rounding = DataRounding(self)
         self.influences = Influence(self.plan, self.forward_made)
@@ -172,7 +173,8 @@ class Judge:
         found = self._expectations.get(faults)
         if found is None:
             gradients = self.given(faults, {})
-            found = self._expectations[faults] = (gradients, Fingerprints(gradients))
+            comparable = {v: g for v, g in gradients.items() if v not in self.nameless}
+            found = self._expectations[faults] = (gradients, Fingerprints(comparable))
         return found
 
     def given(self, faults: Faults, more: dict[Value, torch.Tensor]) -> dict[Value, torch.Tensor]:

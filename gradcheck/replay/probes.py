@@ -44,7 +44,11 @@ def probe_roots(plan: PassPlan, judged: Iterable[Judged], truth: Mapping[Value, 
     made_from_parameters: set[Value] = set()
     for op in plan.forward_ops:
         if any(v in paired or v.root in made_from_parameters for v in op.inputs):
-            made_from_parameters.update(v.root for v in op.outputs if v.producer is op)
+            # A view of a parameter (`W.T`) is the parameter.
+            given = {v.root for v in op.inputs}
+            made_from_parameters.update(
+                v.root for v in op.outputs if v.producer is op and v.root not in given
+            )
     return [
         v for v in sorted(paired, key=lambda v: v.birth) if v.root not in made_from_parameters and v in truth
     ]

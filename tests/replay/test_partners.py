@@ -1,0 +1,52 @@
+"""Which forward value a manual gradient belongs to, where several could be meant."""
+
+from __future__ import annotations
+
+from gradcheck.replay.verdict import Problem, Verdict
+from tests.support import report_on_source
+
+SCRIPT = """
+import torch
+torch.manual_seed(1)
+x = torch.randn(10, 4)
+y = torch.randn(10, 3)
+W = torch.randn(4, 3) * 0.5
+pred = x @ W
+loss = ((pred - y) ** 2).mean()
+dpred = 2 * (pred - y) / 30
+dW = {factor}x.T @ dpred
+W = W - 0.1 * dW
+"""
+
+ZERO = """
+import torch
+torch.manual_seed(1)
+x = torch.randn(10, 4)
+y = torch.randn(10, 3)
+W = torch.zeros(3, 4)
+for i in range(100):
+    pred = x @ W.T
+    loss = ((pred - y) ** 2).mean()
+    dpred = 2 * (pred - y) / 30
+    dW = dpred.T @ x
+    dx = dpred @ W{factor}
+    W -= 0.1 * dW
+"""
+
+
+def verdict_of(text: str, name: str) -> tuple[Verdict, str | None, Problem]:
+    report = report_on_source(text, fix_budget_s=0.0)
+    row = next(row for row in report.gradients if row.name == name)
+    return row.verdict, row.of, row.problem
+
+
+def test_a_gradient_is_not_taken_for_that_of_the_draw_its_parameter_was_made_of() -> None:
+    """Half the gradient of `W` is the whole gradient of `randn(4, 3)` in `W = randn(4, 3) * 0.5`."""
+    assert verdict_of(SCRIPT.format(factor="0.5 * "), "dW")[:2] == (Verdict.INTRODUCED, "W")
+    assert verdict_of(SCRIPT.format(factor=""), "dW")[:2] == (Verdict.CORRECT, "W")
+
+
+def test_a_parameter_used_through_a_view_is_jittered() -> None:
+    """At W = 0 the gradient of x is zero, and only a probe point that moves W tells the right line from the wrong."""
+    assert verdict_of(ZERO.format(factor=" * 0"), "dx") == (Verdict.INTRODUCED, "x", Problem.HIDDEN)
+    assert verdict_of(ZERO.format(factor=""), "dx")[0] is Verdict.CORRECT
