@@ -22,6 +22,8 @@ from gradcheck.recording.updates import UpdateFinder
 _THIN_AFTER_ITERATIONS = 5_000
 _THIN_AFTER_OPS = 100_000
 _MAX_ACTIVATIONS = 12  # of one training loop that are each recorded anew
+# A loop over layers or time steps computes no loss of its own, and one over micro-batches sums its gradients up.
+_PASSES_THAT_TRAIN = 8
 _UNSEEN_ITERATIONS = 100  # of a loop that may train, after recording has ended early
 
 
@@ -34,6 +36,7 @@ class Tape(Protocol):
     def pause(self) -> None: ...
     def rest(self, attention: bool) -> None: ...
     def resume(self) -> None: ...
+    def forget(self) -> None: ...
     def loop_began(self) -> None: ...
     def settle(self, start: int) -> None: ...
     def flush_names(self, frame: FrameType) -> None: ...
@@ -49,6 +52,12 @@ class _Activation:
     start_binding: int = 0
     steps_before: int = 0
     thinning: bool = False
+    passes: int = 0  # iterations in a row that held a whole backward pass
+    first_pass: tuple[int, int, int] = (
+        0,
+        0,
+        0,
+    )  # of these the first: its ops, and the bindings up to its end
 
 
 class StepWatcher:
@@ -121,6 +130,9 @@ class StepWatcher:
             return False
         updates = UpdateFinder(self._tape.recording, record.start).between(record.start)
         if not updates or only_applies(self._tape.recording, record.start, updates):
+            if self._repeats_a_pass(loop, record):
+                self._rest_if_done(frame)
+                return True
             self._thin(record, index)
             return False
         return self._step_finished(loop, record, frame)
@@ -167,10 +179,15 @@ class StepWatcher:
             self._tape.pause()
         elif outstanding:
             self._tape.resume()
-        elif not any(self._outstanding.values()) and not self._reach.gradients_after(frame):
+        else:
+            self._rest_if_done(frame)
+        return not outstanding
+
+    def _rest_if_done(self, frame: FrameType) -> None:
+        """Record nothing more if all that was wanted is on the tape and nothing that follows can be a backward pass."""
+        if not any(self._outstanding.values()) and not self._reach.gradients_after(frame):
             self._resting = True
             self._tape.rest(attention=self._reach.inside_loop(frame))
-        return not outstanding
 
     def _only_made_ready(self, record: _Activation) -> bool:
         """Whether nothing before this step can be a backward pass of its own."""
@@ -183,6 +200,50 @@ class StepWatcher:
             )
         )
 
+    def _repeats_a_pass(self, loop: int, record: _Activation) -> bool:
+        """Whether the loop has computed a loss and its gradients, each time anew, so often that it must be training,
+        although how it moves its parameters cannot be seen (through NumPy, say). Then the first time is kept."""
+        recording = self._tape.recording
+        if not self._holds_a_pass(record):
+            record.passes = 0
+            return False
+        record.passes += 1
+        if record.passes == 1:
+            record.first_pass = (record.start, len(recording.ops), len(recording.bindings))
+        if record.passes < _PASSES_THAT_TRAIN:
+            return False
+        start, end, end_binding = record.first_pass
+        self._drop(end, end_binding, steps_before=True)
+        self._tape.forget()
+        self._trains.add(loop)
+        self._outstanding[loop] = []
+        number = self._iterations[loop] - _PASSES_THAT_TRAIN + 1
+        recording.marks += [Mark(start, "step", number, loop), Mark(end, "step-end", number, loop)]
+        self._steps += 1
+        self._step_ends.append(end)
+        recording.notes.append(
+            f"a loop that computed a loss and its gradients {_PASSES_THAT_TRAIN} times was left, although no update "
+            f"of a parameter was seen in it; what is reported is its iteration {number}"
+        )
+        return True
+
+    def _holds_a_pass(self, record: _Activation) -> bool:
+        recording = self._tape.recording
+        bound = [
+            b
+            for b in recording.bindings[record.start_binding :]
+            if b.value.producer is not None and b.value.producer.index >= record.start
+        ]
+        if not any(is_loss_name(b.name) for b in bound):
+            return False
+        gradients = [b for b in bound if not b.alias and parse(b.name).form >= Form.BARE_D]
+        named = recording.gradient_named
+        # Gradients that are summed over the iterations are not finished before the loop is.
+        summed = any(
+            v in named and v.birth < record.start for op in recording.ops[record.start :] for v in op.inputs
+        )
+        return bool(gradients) and not summed
+
     def _thin(self, record: _Activation, index: int) -> None:
         many = len(self._tape.recording.ops) - record.first_op >= _THIN_AFTER_OPS
         if index < _THIN_AFTER_ITERATIONS and not many and not record.thinning:
@@ -193,14 +254,19 @@ class StepWatcher:
         else:
             self._drop(record.start, record.start_binding)
 
-    def _drop(self, first_op: int, first_binding: int) -> None:
-        """Take the end of the tape away; what it made is, from now on, simply there."""
+    def _drop(self, first_op: int, first_binding: int, steps_before: bool = False) -> None:
+        """Take the end of the tape away; what it made is, from now on, simply there. With `steps_before`, what is left
+        of the tape holds steps that are to be replayed: what they started from stays as it was."""
         recording = self._tape.recording
         for op in recording.ops[first_op:]:
-            for value in (*op.outputs, *op.mutated):
-                for touched in (value, value.root):
+            for value in op.outputs:
+                # A view of something older has the older one for its root, which is still needed.
+                for touched in {value, value.root} if value.root.birth >= first_op else {value}:
                     touched.producer = None
                     touched.data = None
+            for value in op.mutated:
+                if not steps_before or value.root.birth >= first_op:
+                    value.root.producer = value.root.data = None
         del recording.ops[first_op:]
         del recording.bindings[first_binding:]
         recording.marks[:] = [m for m in recording.marks if m.when <= first_op]

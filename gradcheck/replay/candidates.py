@@ -103,7 +103,9 @@ class CandidateCollector:
         made = value.producer.index if value.producer is not None else value.birth
         if value.producer is not None and value.producer.kind in (Kind.RANDOM, Kind.GRAD_READ):
             return
-        if value.producer is None and (value.birth == 0 or value.autograd_of is not None):
+        if value.producer is None and (
+            binding.code is None or value.birth == 0 or value.autograd_of is not None
+        ):
             return
         plan = self._choose_plan(value, max(binding.when, made + 1))
         if plan is None or value is plan.loss:

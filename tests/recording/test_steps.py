@@ -250,3 +250,51 @@ for step in range(3_000):
 """, at=(0, 6))  # fmt: skip
     kept = run.bound("scale")[0]
     assert kept.data.equal(run.names["first"])
+
+
+NUMPY_UPDATE = """
+    import numpy as np, torch
+    torch.manual_seed(0)
+    X, Y = torch.randn(16, 5), torch.randn(16, 2)
+    W = np.ones((5, 2))
+    steps = 0
+    for step in range({iterations}):
+        steps += 1
+        Wt = torch.tensor(W, dtype=torch.float32)
+        pred = X @ Wt
+        loss = ((pred - Y) ** 2).mean()
+        dpred = 2 * (pred - Y) / Y.numel()
+        dW = X.T @ dpred
+        W = W - 0.1 * dW.numpy()
+"""
+
+
+def test_a_loop_is_left_although_its_update_cannot_be_seen() -> None:
+    found = record_source(NUMPY_UPDATE.format(iterations=5000))
+    assert found.names["steps"] == 8
+    assert len([op for op in found.ops if op.name == "matmul"]) == 2  # of the first iteration alone
+    assert any("no update of a parameter was seen" in note for note in found.recording.notes)
+
+
+def test_a_short_loop_is_not() -> None:
+    found = record_source(NUMPY_UPDATE.format(iterations=7))
+    assert found.names["steps"] == 7
+    assert not found.recording.notes
+
+
+def test_a_loop_over_micro_batches_runs_to_its_end() -> None:
+    found = record_source("""
+        import torch
+        torch.manual_seed(0)
+        X, Y, W = torch.randn(40, 16, 5), torch.randn(40, 16, 2), torch.randn(5, 2)
+        dW = torch.zeros(5, 2)
+        batches = 0
+        for x, y in zip(X, Y):
+            pred = x @ W
+            loss = ((pred - y) ** 2).mean()
+            dpred = 2 * (pred - y) / y.numel()
+            dW = dW + x.T @ dpred
+            batches += 1
+        W -= 0.1 * dW
+    """)
+    assert found.names["batches"] == 40
