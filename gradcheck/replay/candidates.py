@@ -137,6 +137,8 @@ class CandidateCollector:
         candidate = self._by_key.get((id(plan), value))
         if candidate is not None and _names_another(binding, candidate):
             candidate = self._second_name(plan, value, binding)
+        elif candidate is not None and _set_on_another(binding, candidate):
+            candidate = self._second_owner(plan, value, binding)
         if candidate is None:
             parameter, evidence, _ = attached.get(value, (None, "", 0))
             if parameter is not None and self._made_from_named(value, parameter):
@@ -164,6 +166,16 @@ class CandidateCollector:
             candidate.of = binding.of
             candidate.of_evidence = f"being set as its attribute (`{binding.name}`)"
         candidate.bindings.append(binding)
+
+    def _second_owner(self, plan: PassPlan, value: Value, binding: Binding) -> Candidate:
+        """`inp.g = out.g`: one tensor that is the gradient of two others."""
+        for known in plan.candidates:
+            if known.value is value and known.of is binding.of:
+                return known
+        candidate = Candidate(value, binding.name, binding, of=binding.of, second_name=True)
+        candidate.of_evidence = f"being set as its attribute (`{binding.name}`)"
+        plan.candidates.append(candidate)
+        return candidate
 
     def _says_another(self, plan: PassPlan, binding: Binding) -> bool:
         """Whether a statement after the loss gives a forward value the name of the gradient of another one."""
@@ -284,6 +296,19 @@ class CandidateCollector:
         if len(versions) > 8:
             versions = versions[-8:]
         return versions
+
+
+def _set_on_another(binding: Binding, candidate: Candidate) -> bool:
+    """Whether it is set as the gradient of another tensor than it is known to be of."""
+    owner = binding.of
+    explicit = parse(binding.name).form is Form.EXPLICIT
+    return (
+        explicit
+        and owner is not None
+        and candidate.of is not None
+        and owner.root is not candidate.of.root
+        and owner is not candidate.value
+    )
 
 
 def _names_another(binding: Binding, candidate: Candidate) -> bool:

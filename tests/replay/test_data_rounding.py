@@ -36,7 +36,9 @@ def test_targets_that_sum_to_one_in_float32_only(seed: int) -> None:
     report = report_on_source(PROGRAM.format(seed=seed, factor="scale"), fix_budget_s=0.0)
     assert len(report.gradients) == 4
     assert {row.verdict for row in report.gradients} <= {Verdict.CORRECT, Verdict.UNOBSERVABLE}
-    assert max(row.total_error or 0.0 for row in report.gradients) > 1e-8  # the rounding was there to be excused
+    assert (
+        max(row.total_error or 0.0 for row in report.gradients) > 1e-8
+    )  # the rounding was there to be excused
 
 
 @pytest.mark.parametrize("seed", range(12))

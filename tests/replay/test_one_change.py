@@ -1,0 +1,71 @@
+"""One change in a right program: exactly its line is accused, whatever is computed from it.
+
+Each case was once missed, blamed on another line, or blamed on more lines than one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from tests.support import ROOT, in_child, report_on_source
+
+ACCUSED = ("introduced", "compensated")
+
+
+@dataclass(frozen=True)
+class Case:
+    about: str
+    program: str
+    old: str
+    new: str
+    line: int
+    also: int | None = None
+
+
+CASES = [
+    Case("a wrong gradient that a right line uses as a sum", "classes_batchnorm_module.py",
+         "self.dbeta = d.sum(0)", "self.dbeta = d.mean(0)", 45),
+    Case("a convention (m times) that one parameter breaks", "functions_dict_params.py",
+         "db2 = dZ2.sum(dim=1, keepdim=True) / m", "db2 = dZ2.sum(dim=1, keepdim=True) / (m - 1)", 33),
+    Case("a convention and a wrong slope", "functions_dict_params.py", "(1 - A1**2)", "(1 - A1**3)", 34),
+    Case("a convention and a factor of its own", "functions_dict_params.py", "dZ2 = A2 - Y", "dZ2 = 2 * (A2 - Y)", 31),
+    Case("a gradient carried from step to step", "rnn_unrolled.py",
+         'dh = P["Why"] @ dy + dhnext', 'dh = 2 * (P["Why"] @ dy + dhnext)', 38),
+    Case("a returned gradient without a telling name", "classes_batchnorm_module.py",
+         "1 - self.y**2", "1 - self.y**3", 61),
+    Case("the first of several stages, wrong", "hinge_svm_loss.py", "(gap > 0).to(s.dtype) / len(y)",
+         "(gap > 0).to(s.dtype)", 10),
+    Case("a sum whose terms are right", "inline_branches_and_first_tries.py",
+         "dcounts = dcounts1 + dcounts2", "dcounts = (dcounts1 + dcounts2) / n", 27),
+    Case("a gradient that is rescaled afterwards", "loops_deep_relu_lists.py",
+         "db = dz.sum(0)", "db = 2 * dz.sum(0)", 29),
+    Case("gradients that point uphill", "error_convention.py",
+         "hid_error * slope_of(hid)", "hid_error / slope_of(hid)", 27),
+    Case("a bias gradient that was never summed", "functions_dict_params.py",
+         "dZ2.sum(dim=1, keepdim=True) / m", "dZ2 / m", 33),
+    Case("a forward value under a gradient's name", "scalars_decay_fit.py",
+         "grad_fitted = 2 * miss", "grad_fitted = miss", 18),
+    Case("a gradient set on two tensors", "fastai_g_attributes.py",
+         "out.g * inp.sigmoid()", "out.g", 19),
+    Case("a name that looks like another notation (dout/db)", "datafile_names_model.py",
+         "d_logits.sum(0)", "d_logits.mean(0)", 29),
+    # At the last step it is the gradient of the first state itself; before, a term of the sum in line 32.
+    Case("a carried gradient that is changed at the end of each step", "lstm_cell_backward.py",
+         "dc = dc * f", "dc = -(dc * f)", 39, also=32),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.about)
+def test_only_its_line_is_accused(case: Case) -> None:
+    path = ROOT / "tests" / "programs" / case.program
+    text = path.read_text()
+    assert text.count(case.old) >= 1
+    data = {name.name: str(name) for name in path.parent.glob("*.txt")}
+    report = in_child(
+        lambda: report_on_source(text.replace(case.old, case.new, 1), data=data, fix_budget_s=0.0).to_dict(),
+        timeout_s=120.0,
+    )
+    lines = {row["location"]["line"] for row in report["gradients"] if row["verdict"] in ACCUSED}
+    assert lines == {case.line} | ({case.also} if case.also else set())
