@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from gradcheck.checks.finding import Finding
 from gradcheck.checks.registry import in_reading_order
 from gradcheck.diagnosis.causes import one_per_cause
+from gradcheck.diagnosis.clock import Clock
 from gradcheck.diagnosis.explanations import Explanation, explain
+from gradcheck.diagnosis.found import Found
 from gradcheck.diagnosis.namespace import BindingIndex
-from gradcheck.diagnosis.search import Clock, FixSearch, Found
+from gradcheck.diagnosis.search import FixSearch
 from gradcheck.diagnosis.wording import attach, tell
 from gradcheck.replay.judge import Judged
 from gradcheck.replay.report_gradients import JudgedPass, Judgement

@@ -11,13 +11,13 @@ from gradcheck.diagnosis.trial import Setting
 from gradcheck.recording.tape import Value
 from gradcheck.replay.engine import Patch
 from gradcheck.replay.fresh import fresh_draws
-from gradcheck.replay.judge import Judged
+from gradcheck.replay.judge import Judge, Judged
 from gradcheck.replay.points import Point
 from gradcheck.replay.probes import PROBES, has_frozen_numbers, jittered, probe_roots
 from gradcheck.replay.report_gradients import JudgedPass, Judgement
 from gradcheck.replay.run import PassOps, PassRun
 
-FRESH_DRAWS = 2
+FRESH_DRAWS = 2  # beside the probe points, which keep the batch: another batch, other masks
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,7 @@ class Prover:
 
     judgement: Judgement
     judged_pass: JudgedPass
+    judge: Judge
     _places: list[tuple[str, dict[Value, torch.Tensor]]] = field(default_factory=list)
     _wrong_before: list[set[int]] = field(default_factory=list)
 
@@ -73,11 +74,6 @@ class Prover:
             drawn = fresh_draws(self.judged_pass.prepared.manual, seed)
             if drawn:
                 self._places.append(("fresh", {**drawn, **(moved[seed % len(moved)] if moved else {})}))
-
-    @property
-    def judge(self):  # type: ignore[no-untyped-def]
-        assert self.judged_pass.judge is not None
-        return self.judged_pass.judge
 
     def prove(self, patches: Mapping[int, Patch], fixed: Iterable[Judged]) -> Proof:
         """Whether, with `patches` in place, the gradients in `fixed` are right at every point and none that was right

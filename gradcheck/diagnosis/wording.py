@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import textwrap
 from collections.abc import Sequence
 
 from gradcheck.checks.finding import Finding, Fix
 from gradcheck.diagnosis.explanations import Explanation
-from gradcheck.diagnosis.search import Found
+from gradcheck.diagnosis.found import Found
 from gradcheck.diagnosis.syntax import TextChange
 from gradcheck.program.location import Location
 from gradcheck.replay.report_gradients import Judgement
@@ -69,6 +70,9 @@ def _move(finding: Finding, found: Found, judgement: Judgement) -> None:
 
 
 def _what_to_do(found: Found, change: TextChange) -> str:
+    if isinstance(found.tree, ast.Module):
+        added = change.text.split("\n")[-1] if "\n" in change.text else change.text.split("; ")[-1]
+        return f"add {_code(added.strip())} after it"
     old = " ".join(found.site.rewriter.text_at(change.span).split())
     new = " ".join(change.text.split())
     if len(old) + len(new) > 70:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from gradcheck.diagnosis.edits.context import Context, Edit, binary, constant_of, edit, number, parsed
 from gradcheck.diagnosis.evaluation import Tree
-from gradcheck.diagnosis.syntax import expressions
+from gradcheck.diagnosis.syntax import Path, expressions, parent_of
 
 _EXPONENTS = (2, -1, 0.5, -0.5, -1.5, 3, -2, 1.5)
 
@@ -51,17 +51,9 @@ def _others(value: float, is_exponent: bool) -> Iterator[tuple[float, float]]:
             yield cost, tidy
 
 
-def _is_exponent(tree: Tree, path: tuple[tuple[str, int | None], ...]) -> bool:
-    parent: ast.AST = tree
-    for name, index in path[:-1]:
-        held = getattr(parent, name)
-        parent = held if index is None else held[index]
-    return (
-        bool(path)
-        and isinstance(parent, ast.BinOp)
-        and isinstance(parent.op, ast.Pow)
-        and path[-1][0] == "right"
-    )
+def _is_exponent(tree: Tree, path: Path) -> bool:
+    parent = parent_of(tree, path)
+    return isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Pow) and path[-1][0] == "right"
 
 
 def _is_count(held: object) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from gradcheck.diagnosis.edits.context import Context, Edit, binary, constant_of, edit
 from gradcheck.diagnosis.evaluation import Tree
-from gradcheck.diagnosis.syntax import exchanged, expressions
+from gradcheck.diagnosis.syntax import Path, exchanged, expressions, parent_of
 
 _OTHERS: dict[type[ast.operator], tuple[type[ast.operator], ...]] = {
     ast.Add: (ast.Sub, ast.Mult),
@@ -47,7 +47,7 @@ def edits(tree: Tree, context: Context) -> Iterator[Edit]:
         yield from _augmented(tree)
 
 
-def _binary(tree: Tree, path: tuple[tuple[str, int | None], ...], node: ast.BinOp) -> Iterator[Edit]:
+def _binary(tree: Tree, path: Path, node: ast.BinOp) -> Iterator[Edit]:
     for other in _OTHERS.get(type(node.op), ()):
         yield edit(
             1.0 if other is not ast.MatMult else 1.6, tree, path, binary(node.left, other(), node.right)
@@ -72,10 +72,7 @@ def _augmented(tree: ast.AugAssign) -> Iterator[Edit]:
             yield Edit(1.0, changed)
 
 
-def _is_factor_or_term(tree: Tree, path: tuple[tuple[str, int | None], ...]) -> bool:
+def _is_factor_or_term(tree: Tree, path: Path) -> bool:
     """Whether the node is an operand of a sum or product."""
-    parent: ast.AST = tree
-    for name, index in path[:-1]:
-        held = getattr(parent, name)
-        parent = held if index is None else held[index]
+    parent = parent_of(tree, path)
     return isinstance(parent, ast.BinOp) and isinstance(parent.op, (ast.Add, ast.Sub, ast.Mult))

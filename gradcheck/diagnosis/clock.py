@@ -1,0 +1,16 @@
+"""The time a search may take."""
+
+from __future__ import annotations
+
+import time
+
+
+class Clock:
+    """Counts processor time, so that what is found does not depend on what else the machine does."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.process_time() + seconds
+
+    @property
+    def is_over(self) -> bool:
+        return time.process_time() > self._end
