@@ -75,12 +75,17 @@ class Prover:
             if drawn:
                 self._places.append(("fresh", {**drawn, **(moved[seed % len(moved)] if moved else {})}))
 
-    def prove(self, patches: Mapping[int, Patch], fixed: Iterable[Judged]) -> Proof:
+    def prove(
+        self, patches: Mapping[int, Patch], fixed: Iterable[Judged], moved: Mapping[int, int] | None = None
+    ) -> Proof:
         """Whether, with `patches` in place, the gradients in `fixed` are right at every point and none that was right
-        has become wrong. Points at which the pass leaves its domain are not used."""
+        has become wrong. Points at which the pass leaves its domain are not used. `moved` tells for gradients that
+        are computed later than in the recording, by the op after which they were known, that op now."""
         fixed = list(fixed)
         reads = {value for patch in patches.values() for value in patch.reads}
         prepared = PassOps(self.judged_pass.plan, reads)
+        for before, after in (moved or {}).items():
+            prepared.versions_after[after] += prepared.versions_after.pop(before, [])
         counts = {"recorded": 0, "probe": 0, "fresh": 0}
         for number, (kind, overrides) in enumerate(self._places):
             point = Point(prepared, self.judge, overrides, patches)

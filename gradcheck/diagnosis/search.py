@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import takewhile
 
 from gradcheck.diagnosis.attempts import Attempt
 from gradcheck.diagnosis.clock import Clock
@@ -12,12 +13,14 @@ from gradcheck.diagnosis.enumeration import Enumeration, Fitting
 from gradcheck.diagnosis.evaluation import CannotEvaluateError
 from gradcheck.diagnosis.forward_search import ForwardSearch
 from gradcheck.diagnosis.found import Found
+from gradcheck.diagnosis.moves import MoveSearch
 from gradcheck.diagnosis.namespace import BindingIndex
-from gradcheck.diagnosis.patching import SitePatch, patches_for
+from gradcheck.diagnosis.patching import patches_for
 from gradcheck.diagnosis.proving import Prover
 from gradcheck.diagnosis.sense import Sense
 from gradcheck.diagnosis.surroundings import Surroundings
 from gradcheck.diagnosis.trial import Setting, Trial
+from gradcheck.replay.engine import Patch
 from gradcheck.replay.judge import Judged
 from gradcheck.replay.report_gradients import JudgedPass, Judgement
 
@@ -32,6 +35,7 @@ class FixSearch:
         self._index = index
         self._around = Surroundings(judgement, judged_pass, judged_pass.judge, index)
         self._prover = Prover(judgement, judged_pass, judged_pass.judge)
+        self._moves = MoveSearch(self._around, self._prover)
         self._forward = ForwardSearch(self._around, self._prover)
         self._sense = Sense(judged_pass.plan, index)
 
@@ -43,9 +47,15 @@ class FixSearch:
         steps = self._around.steps(group[0], attempts[0].context) if attempts else []
         edits = Enumeration(attempts, clock, steps)
         stages: tuple[Callable[[], Iterator[Fitting]], ...] = (edits.coefficients, edits.terms, edits.pairs)
-        found = self._first_proved(edits.singles(), group)
+        moved = self._moves.find(group, clock)
+        singles = edits.singles()
+        if moved is not None:
+            singles = takewhile(lambda fitting: fitting[1].cost < moved.cost, singles)
+        found = self._first_proved(singles, group)
         if found is not None and found.proof.proved:
             return found
+        if moved is not None:
+            return moved
         forward = self._forward.find(group, clock)
         if forward is not None:
             return forward
@@ -58,21 +68,24 @@ class FixSearch:
 
     def mends(self, found: Found, group: list[Judged]) -> bool:
         """Whether a fix found for another gradient makes these right as well."""
-        return bool(found.patches) and self._prover.prove(found.patches, group).proved
+        return bool(found.patches) and self._prover.prove(found.patches, group, found.moved).proved
 
     def holds_together(self, fixes: list[tuple[Found, list[Judged]]]) -> bool:
         """Whether all these fixes, made at once, leave every gradient concerned right."""
-        patches: dict[int, SitePatch] = {}
+        patches: dict[int, Patch] = {}
+        moved: dict[int, int] = {}
         edits: dict[int, tuple[object, str]] = {}
         for found, _ in fixes:
-            edit = (found.site.unit.filename, found.site.span), ast.dump(found.tree)
+            edit = (found.site.unit.filename, found.site.span), f"{ast.dump(found.tree)} {found.advice}"
+            moved.update(found.moved)
             for after, patch in found.patches.items():
                 if edits.setdefault(after, edit) != edit:
                     return False  # two edits of one place
                 patches[after] = patch
-        return self._prover.prove(patches, [judged for _, group in fixes for judged in group]).right
+        fixed = [judged for _, group in fixes for judged in group]
+        return self._prover.prove(patches, fixed, moved).right
 
-    def _first_proved(self, fitting: Iterator[Fitting], group: list[Judged]) -> Found | None:
+    def _first_proved(self, fitting: Iterable[Fitting], group: list[Judged]) -> Found | None:
         """The first that is proved; failing that, the first that is right wherever it could be replayed."""
         fallback: Found | None = None
         tries = 0
