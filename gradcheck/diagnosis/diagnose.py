@@ -13,6 +13,7 @@ from gradcheck.diagnosis.clock import Clock
 from gradcheck.diagnosis.explanations import Explanation, explain
 from gradcheck.diagnosis.found import Found
 from gradcheck.diagnosis.namespace import BindingIndex
+from gradcheck.diagnosis.sandbox import state_kept
 from gradcheck.diagnosis.search import FixSearch
 from gradcheck.diagnosis.wording import attach, tell
 from gradcheck.replay.judge import Judged
@@ -46,7 +47,7 @@ def diagnose(
     none.
     """
     cases = [case for finding in findings if (case := _case_of(finding, judgement)) is not None]
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), state_kept():
         warnings.simplefilter("ignore")  # edits that are tried may be deprecated, or worse
         if budget_s > 0:
             _search(cases, judgement, budget_s, on_progress)

@@ -173,7 +173,8 @@ class MoveSearch:
         for moment in known:
             after = moment.execution.last
             if not position.up and moment.changes:
-                after = moved[after] = moment.changes[-1].index
+                after = moment.changes[-1].index
+                moved[moment.execution.last] = after
             for op in moment.changes if position.up else ():
                 if op.mutated:
                     patches[op.index] = _Keep(op, kept)

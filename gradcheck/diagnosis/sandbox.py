@@ -10,6 +10,7 @@ from __future__ import annotations
 import builtins
 import dis
 import os
+import random
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
+import numpy as np
 import torch
 
 # Elements of a result: 128 MiB in float64, far more than the gradients of what people debug by hand.
@@ -62,6 +64,22 @@ def computing_only() -> Iterator[None]:
         yield
     finally:
         sys.setprofile(before)
+
+
+@contextmanager
+def state_kept() -> Iterator[None]:
+    """Leaves the random numbers and torch's settings as they were: edits may draw, or call what sets them."""
+    dtype, grad, numpy_state, python_state = (
+        torch.get_default_dtype(), torch.is_grad_enabled(), np.random.get_state(), random.getstate(),
+    )  # fmt: skip
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
+        torch.set_grad_enabled(grad)
+        np.random.set_state(numpy_state)
+        random.setstate(python_state)
 
 
 def _look(frame: FrameType, event: str, argument: Any) -> None:
