@@ -123,13 +123,21 @@ class MoveSearch:
 
     def find(self, group: list[Judged], clock: Clock) -> Found | None:
         """The shortest move that is proved."""
-        for site in self._around.finder.backward(group[0]):
+        for site in self._around.finder.backward(group[0])[:1]:
             if not self._may_move(site):
                 continue
+            seen: set[object] = set()
             for position in sorted(self._positions(site), key=lambda place: place.lines):
                 if clock.is_over:
                     return None
-                found = self._proved(site, position, group)
+                moments = self._moments(site, position)
+                what_differs = tuple(
+                    (m.evaluable.reads, tuple(op.index for op in m.changes)) for m in moments
+                )
+                if what_differs in seen or not any(moment.changes for moment in moments):
+                    continue
+                seen.add(what_differs)
+                found = self._proved(site, position, moments, group)
                 if found is not None:
                     return found
         return None
@@ -162,15 +170,19 @@ class MoveSearch:
                     break
                 yield _Position(statement, up, count)
 
-    def _proved(self, site: Site, position: _Position, group: list[Judged]) -> Found | None:
-        moments = [self._moment(site, execution, position) for execution in site.executions]
-        known = [moment for moment in moments if moment is not None]
-        if len(known) < len(moments) or not any(moment.changes for moment in known):
-            return None
+    def _moments(self, site: Site, position: _Position) -> list[_Moment]:
+        """For every run of the line; empty where one of them is not understood."""
+        found = [self._moment(site, execution, position) for execution in site.executions]
+        known = [moment for moment in found if moment is not None]
+        return known if len(known) == len(found) else []
+
+    def _proved(
+        self, site: Site, position: _Position, moments: list[_Moment], group: list[Judged]
+    ) -> Found | None:
         patches: dict[int, Patch] = {}
         moved: dict[int, int] = {}
         kept = _Kept()
-        for moment in known:
+        for moment in moments:
             after = moment.execution.last
             if not position.up and moment.changes:
                 after = moment.changes[-1].index

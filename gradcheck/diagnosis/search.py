@@ -25,6 +25,7 @@ from gradcheck.replay.judge import Judged
 from gradcheck.replay.report_gradients import JudgedPass, Judgement
 
 _MOST_PROOFS = 12  # edits of one stage that fit the recorded step and are put to the proof, per gradient
+_SHARE_OF_MOVES = 0.3  # of the time: there are few, and each costs a replay
 
 
 class FixSearch:
@@ -47,7 +48,7 @@ class FixSearch:
         steps = self._around.steps(group[0], attempts[0].context) if attempts else []
         edits = Enumeration(attempts, clock, steps)
         stages: tuple[Callable[[], Iterator[Fitting]], ...] = (edits.coefficients, edits.terms, edits.pairs)
-        moved = self._moves.find(group, clock)
+        moved = self._moves.find(group, clock.share(_SHARE_OF_MOVES))
         singles = edits.singles()
         if moved is not None:
             singles = takewhile(lambda fitting: fitting[1].cost < moved.cost, singles)

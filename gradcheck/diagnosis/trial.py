@@ -102,7 +102,7 @@ class Trial:
         if self._direct and self._interpreter is not None and isinstance(tree, ast.expr):
             with suppress(NotInterpretedError):
                 return self._interpreter.result(tree)
-        patches = patches_for(self._site, tree, self._index, self._site.own)
+        patches = patches_for(self._site, tree, self._index, self._site.own, apart=True)
         reads = tuple(value for patch in patches.values() for value in patch.reads)
         if self._direct:
             patch = next(iter(patches.values()))

@@ -45,6 +45,11 @@ def edits(tree: Tree, context: Context) -> Iterator[Edit]:
             yield edit(1.5, tree, path, ast.UnaryOp(ast.USub(), node))
     if isinstance(tree, ast.AugAssign):
         yield from _augmented(tree)
+    elif (
+        isinstance(tree, ast.Assign) and len(tree.targets) == 1 and isinstance(tree.targets[0], ast.Subscript)
+    ):
+        for operator in (ast.Add(), ast.Sub(), ast.Mult()):
+            yield Edit(1.0, ast.AugAssign(tree.targets[0], operator, tree.value))
 
 
 def _binary(tree: Tree, path: Path, node: ast.BinOp) -> Iterator[Edit]:

@@ -79,8 +79,6 @@ def _accumulated(tree: Tree, context: Context) -> Iterator[Edit]:
     """`dC[ix] += g` counts a repeated index once; `index_add_` and `index_put_` count it as often as it occurs."""
     if isinstance(tree, ast.Assign) and len(tree.targets) == 1:
         target, value = tree.targets[0], tree.value
-        if isinstance(target, ast.Subscript):
-            yield Edit(1.0, ast.AugAssign(target, ast.Add(), value))
     elif isinstance(tree, ast.AugAssign) and isinstance(tree.op, ast.Add):
         target, value = tree.target, tree.value
     else:
