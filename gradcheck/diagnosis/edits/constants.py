@@ -20,6 +20,8 @@ def edits(tree: Tree, context: Context) -> Iterator[Edit]:
             signed.update(id(inner) for inner in ast.walk(node))
             is_exponent = _is_exponent(tree, path)
             for cost, other in _others(value, is_exponent):
+                if other == 1 and _is_factor(tree, path):
+                    continue  # leaving it out is another edit, and says the same
                 yield edit(cost, tree, path, number(other))
             for text, size in context.size_texts:
                 if not is_exponent and size != value:
@@ -54,6 +56,11 @@ def _others(value: float, is_exponent: bool) -> Iterator[tuple[float, float]]:
 def _is_exponent(tree: Tree, path: Path) -> bool:
     parent = parent_of(tree, path)
     return isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Pow) and path[-1][0] == "right"
+
+
+def _is_factor(tree: Tree, path: Path) -> bool:
+    parent = parent_of(tree, path)
+    return isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Mult)
 
 
 def _is_count(held: object) -> bool:

@@ -53,14 +53,14 @@ def scaled_expressions(tree: ast.expr, factor: float, context: Context) -> Itera
             continue
         for whole in (2, 3, 4):
             if _equal(wanted, whole):
-                yield Edit(1.0, binary(ast.Constant(whole), ast.Mult(), body))
+                yield Edit(1.0, _times(ast.Constant(whole), body))
             if _equal(wanted, 1 / whole):
                 yield Edit(1.0, binary(body, ast.Div(), ast.Constant(whole)))
         for text, size in context.size_texts:
             yield from _by_size(body, wanted, text, size)
         for literal in context.literals:
             if _equal(wanted, literal):
-                yield Edit(1.1, binary(ast.Constant(literal), ast.Mult(), body))
+                yield Edit(1.1, _times(ast.Constant(literal), body))
             if literal and _equal(wanted, 1 / literal):
                 yield Edit(1.2, binary(body, ast.Div(), ast.Constant(literal)))
         for text, number in context.numbers:
@@ -72,19 +72,26 @@ def scaled_expressions(tree: ast.expr, factor: float, context: Context) -> Itera
                     yield Edit(cost, binary(body, ast.Div(), parsed(text)))
 
 
+def _times(number: ast.expr, body: ast.expr) -> ast.expr:
+    """`2 * a / n` for `2 * (a / n)`."""
+    if isinstance(body, ast.BinOp) and isinstance(body.op, (ast.Mult, ast.Div)):
+        return binary(_times(number, body.left), body.op, body.right)
+    return binary(number, ast.Mult(), body)
+
+
 def _by_size(body: ast.expr, wanted: float, text: str, size: int) -> Iterator[Edit]:
     if _equal(wanted, 1 / size):
         yield Edit(1.0, binary(body, ast.Div(), parsed(text)))
     if _equal(wanted, size):
         yield Edit(1.0, binary(body, ast.Mult(), parsed(text)))
     if _equal(wanted, 2 / size):
-        yield Edit(1.2, binary(binary(ast.Constant(2), ast.Mult(), body), ast.Div(), parsed(text)))
+        yield Edit(1.2, binary(_times(ast.Constant(2), body), ast.Div(), parsed(text)))
     if size < 2:
         return
     if _equal(wanted, size / (size - 1)):
-        yield Edit(1.5, binary(parsed(f"{text} / ({text} - 1)"), ast.Mult(), body))
+        yield Edit(1.5, _times(parsed(f"{text} / ({text} - 1)"), body))
     if _equal(wanted, (size - 1) / size):
-        yield Edit(1.5, binary(parsed(f"({text} - 1) / {text}"), ast.Mult(), body))
+        yield Edit(1.5, _times(parsed(f"({text} - 1) / {text}"), body))
     if _equal(wanted, 1 / (size - 1)):
         yield Edit(1.3, binary(body, ast.Div(), parsed(f"({text} - 1)")))
 
