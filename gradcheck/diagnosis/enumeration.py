@@ -18,6 +18,7 @@ from gradcheck.diagnosis.edits.scaling import scaled_by, scaled_expressions
 Fitting = tuple[Attempt, Edit]
 
 _FURTHER = 0.15  # cost of editing a helper rather than the line itself, per line further away
+_FACTOR = 0.5  # a factor more is less likely than one that is wrong: `a`, not `a * n / n`, for `a * n`
 _SOME_RELATION = 0.999  # residual of the best multiple above which an edit brought nothing
 _WEIGHT_OF_COST = (
     0.2  # how much nearer an edit has to come for each unit it costs more, to be gone on from first
@@ -67,7 +68,8 @@ class Enumeration:
                 yield attempt, single
             elif outcome.factor is not None:
                 for scaled in scaled_by(single.tree, outcome.factor, attempt.context):
-                    push(cost + scaled.cost, attempt, Edit(single.cost + scaled.cost, scaled.tree))
+                    both = single.cost + scaled.cost + _FACTOR
+                    push(cost + scaled.cost + _FACTOR, attempt, Edit(both, scaled.tree))
             elif outcome.residual < _SOME_RELATION:
                 self._near.append((outcome.residual + _WEIGHT_OF_COST * cost, place, attempt, single))
 

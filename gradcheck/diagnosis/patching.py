@@ -43,8 +43,17 @@ class SitePatch:
             result = self.evaluable.result(replay.tensor, replay.dtype)
             replay.put(self.execution.value, result.clone() if self.apart else result)
             return
-        before = {name: replay.tensor(value) for name, value in self.evaluable.values.items()}
-        names = self.evaluable.run(replay.tensor, replay.dtype)
+        own = self.execution.value.root
+        given: dict[Value, torch.Tensor] = {}
+
+        def tensor_of(value: Value) -> torch.Tensor:
+            if value not in given:
+                tensor = replay.tensor(value)
+                given[value] = tensor.clone() if self.apart and value.root is not own else tensor
+            return given[value]
+
+        before = {name: tensor_of(value) for name, value in self.evaluable.values.items()}
+        names = self.evaluable.run(tensor_of, replay.dtype)
         for name, value in self.evaluable.values.items():
             held = names[name]
             if not isinstance(held, torch.Tensor):

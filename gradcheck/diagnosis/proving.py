@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -50,6 +51,18 @@ class Proof:
         return f"proved by replay {listed}"
 
 
+def without_stages(judge: Judge) -> Judge:
+    """The judge of the final values alone. What a gradient was while it was being built is no fault that the lines
+    behind it are to be held against: an edit makes right what is there in the end."""
+    finished = copy.copy(judge)
+    last: dict[tuple[Value, Value | None], int] = {}
+    for judged in judge.judged:
+        key = judged.candidate.value, judged.of
+        last[key] = max(judged.version.after, last.get(key, 0))
+    finished.judged = [j for j in judge.judged if j.version.after == last[j.candidate.value, j.of]]
+    return finished
+
+
 @dataclass
 class Prover:
     """Holds the points of one pass, and which gradients were wrong at each of them before anything was edited."""
@@ -61,7 +74,7 @@ class Prover:
     _wrong_before: list[set[int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        judge = self.judge
+        judge = self.judge = without_stages(self.judge)
         recording = self.judgement.recording
         plan = self.judged_pass.plan
         self._places.append(("recorded", {}))

@@ -118,17 +118,35 @@ class Rewriter:
         if isinstance(edited, ast.Module):
             return self._followed(edited)
         old, new = self._narrowed(edited)
+        texts = list(
+            dict.fromkeys(
+                self._text(new, brackets, styled) for styled in (True, False) for brackets in (False, True)
+            )
+        )
         span = span_of(old)
-        for text in dict.fromkeys(
-            self._text(new, parenthesised, styled)
-            for styled in (True, False)
-            for parenthesised in (False, True)
-        ):
+        changes = [self._first_that_reads(edited, span, texts), None]
+        around = self._with_brackets(span)
+        if around is not None:  # `2 * (a - b) / n` needs no brackets around the product
+            changes[1] = self._first_that_reads(edited, around, texts)
+        found = [change for change in changes if change is not None]
+        return min(found, key=lambda change: len(self.applied(change)), default=None)
+
+    def _first_that_reads(self, edited: ast.AST, span: Span, texts: list[str]) -> TextChange | None:
+        for text in texts:
             for candidate in (text, f"({text})"):
-                found = TextChange(span, candidate)
-                if self._reads_as(found, edited):
-                    return found
+                change = TextChange(span, candidate)
+                if self._reads_as(change, edited):
+                    return change
         return None
+
+    def _with_brackets(self, span: Span) -> Span | None:
+        """The place with the brackets that stand right around it, inside the original."""
+        line, end_line, column, end_column = span
+        wider = (line, end_line, column - 1, end_column + 1)
+        if column == 0 or not contains(self.span, wider):
+            return None
+        text = self._cut(wider)
+        return wider if text[:1] == "(" and text[-1:] == ")" else None
 
     def applied(self, change: TextChange) -> str:
         """The text of the original with the change made."""

@@ -20,7 +20,11 @@ def edits(tree: Tree, context: Context) -> Iterator[Edit]:
             signed.update(id(inner) for inner in ast.walk(node))
             is_exponent = _is_exponent(tree, path)
             for cost, other in _others(value, is_exponent):
-                if other == 1 and _is_factor(tree, path):
+                if other == -value and _is_added(tree, path):
+                    continue  # `-=` for `+=` says it better
+                if (other == 1 and _is_operand(tree, path, ast.Mult)) or (
+                    other == 0 and _is_operand(tree, path, ast.Add, ast.Sub)
+                ):
                     continue  # leaving it out is another edit, and says the same
                 yield edit(cost, tree, path, number(other))
             for text, size in context.size_texts:
@@ -58,9 +62,18 @@ def _is_exponent(tree: Tree, path: Path) -> bool:
     return isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Pow) and path[-1][0] == "right"
 
 
-def _is_factor(tree: Tree, path: Path) -> bool:
+def _is_added(tree: Tree, path: Path) -> bool:
+    """Whether the number is all that `+=` or `-=` adds."""
+    return (
+        isinstance(tree, ast.AugAssign)
+        and isinstance(tree.op, (ast.Add, ast.Sub))
+        and path == (("value", None),)
+    )
+
+
+def _is_operand(tree: Tree, path: Path, *operators: type[ast.operator]) -> bool:
     parent = parent_of(tree, path)
-    return isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Mult)
+    return isinstance(parent, ast.BinOp) and isinstance(parent.op, operators)
 
 
 def _is_count(held: object) -> bool:

@@ -54,15 +54,17 @@ def edits(tree: Tree, context: Context) -> Iterator[Edit]:
 
 def _binary(tree: Tree, path: Path, node: ast.BinOp) -> Iterator[Edit]:
     for other in _OTHERS.get(type(node.op), ()):
+        if other in (ast.Mult, ast.Div) and 1 in (constant_of(node.left), constant_of(node.right)):
+            continue  # leaving out the 1 is another edit, and says the same
         yield edit(
             1.0 if other is not ast.MatMult else 1.6, tree, path, binary(node.left, other(), node.right)
         )
     if not isinstance(node.op, (ast.Add, ast.Mult)):
         yield edit(1.3, tree, path, binary(node.right, node.op, node.left))
     if isinstance(node.op, (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.MatMult, ast.Pow)):
-        yield edit(1.3, tree, path, node.left)
+        yield edit(1.3 if constant_of(node.right) is None else 1.0, tree, path, node.left)
         if not isinstance(node.op, (ast.Div, ast.Pow)):
-            yield edit(1.4, tree, path, node.right)
+            yield edit(1.4 if constant_of(node.left) is None else 1.0, tree, path, node.right)
     if isinstance(node.op, ast.Sub):
         yield edit(1.5, tree, path, ast.UnaryOp(ast.USub(), node.right))
 
