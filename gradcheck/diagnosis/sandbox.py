@@ -16,6 +16,7 @@ import sysconfig
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import zip_longest
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -144,12 +145,16 @@ def refuse_huge(function: Callable[..., Any], arguments: Sequence[Any]) -> None:
         if made > largest or made * (left[-1] if left else 1) > _MOST_PRODUCTS:
             raise NotAllowedError("the product would be far larger than what it is made of")
         return
-    try:
-        made = _count(torch.broadcast_shapes(*shapes))
-    except RuntimeError:
-        return  # the call itself will tell
-    if made > largest:
+    stretched = [max(sizes) for sizes in zip_longest(*(shape[::-1] for shape in shapes), fillvalue=1)]
+    if _count(stretched) > largest and _stretches(shapes, stretched[::-1]):
         raise NotAllowedError("the result would be far larger than what it is made of")
+
+
+def _stretches(shapes: Sequence[Sequence[int]], to: Sequence[int]) -> bool:
+    """Whether the call makes something of that shape at all; if not, it will tell itself."""
+    return all(
+        size in (1, wanted) for shape in shapes for size, wanted in zip(shape[::-1], to[::-1], strict=False)
+    )
 
 
 def _count(shape: Sequence[int]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from gradcheck.diagnosis.edits.context import Context, Edit, binary, parsed
+from gradcheck.diagnosis.edits.context import Context, Edit, binary, edit, parsed
 from gradcheck.diagnosis.evaluation import Tree
 
 _CLOSE = 1e-9
@@ -18,6 +18,10 @@ def scaled_by(tree: Tree, factor: float, context: Context) -> Iterator[Edit]:
         for scaled in scaled_expressions(tree, factor, context):
             yield Edit(scaled.cost, scaled.tree)
     elif isinstance(tree, (ast.AugAssign, ast.Assign)):
+        if isinstance(tree, ast.AugAssign) and isinstance(tree.op, (ast.Add, ast.Sub)):
+            # In a loop that adds up, every term has to be scaled.
+            for scaled in scaled_expressions(tree.value, factor, context):
+                yield edit(scaled.cost + 0.5, tree, (("value", None),), scaled.tree)
         target = tree.target if isinstance(tree, ast.AugAssign) else tree.targets[0]
         base = target.value if isinstance(target, ast.Subscript) else target
         if not isinstance(base, ast.Name):
