@@ -212,6 +212,29 @@ def test_a_repeated_index() -> None:
     assert diff_of(finding) == ["- dC[ix] += demb", "+ dC.index_add_(0, ix, demb)"]
 
 
+def test_edits_that_would_share_a_tensor_spoil_nothing() -> None:
+    """`dW = dh` (tried on the way) and `dW += ...` behind it must not change the `dh` that other edits read."""
+    source = """
+        import torch
+
+        torch.manual_seed(6)
+        reg = 0.01
+        x, W, V = torch.randn(7, 7), torch.randn(7, 7), torch.randn(7, 7)
+        z = x @ W
+        h = torch.relu(z)
+        out = h @ V
+        loss = (out**2).sum() + reg * (W**2).sum()
+        dout = 2 * out
+        dh = dout @ V.T
+        dh[h <= 0] = 0
+        dW = x.T @ dh
+        dW += 2 * reg
+        W -= 0.1 * dW
+    """
+    found = fixed(source)
+    assert diff_of(found[-1]) == ["- dW += 2 * reg", "+ dW += 2 * reg * W"]
+
+
 def test_a_parameter_read_after_its_update_in_place() -> None:
     source = textwrap.dedent(TWO_LAYERS).replace(
         "dh = dlogits @ W2.T\ndW2 = h.T @ dlogits\n",

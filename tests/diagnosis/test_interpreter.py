@@ -84,7 +84,7 @@ def agree(scene: Scene, text: str) -> None:
         assert isinstance(results[0], str)
         assert isinstance(results[1], str)
     else:
-        assert torch.equal(results[0][0], results[1][0])
+        torch.testing.assert_close(results[0][0], results[1][0], rtol=0, atol=0, equal_nan=True)
         assert results[0][0].dtype == results[1][0].dtype
         assert results[0][1] == results[1][1]
     assert scene.sums()[: len(before)] == before
