@@ -40,7 +40,10 @@ def _tell_once(told: Finding, others: list[Finding], fix: Fix) -> None:
     if told.fix is None:
         told.fix = fix
         told.helps += [text for text in others[0].helps if text not in told.helps]
-    names = [str(f.evidence.get("gradient")) for f in others]
+    own = str(told.evidence.get("gradient"))
+    names = [name for f in others if (name := str(f.evidence.get("gradient"))) != own]
+    if not names:
+        return  # what it was before its last line
     verb = "is" if len(set(names)) == 1 else "are"
     told.notes.append(f"{listing(names)} {verb} wrong by the same cause")
     told.evidence["same_cause"] = list(dict.fromkeys(names))

@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 from gradcheck.checks.finding import Finding
 from gradcheck.checks.registry import in_reading_order
 from gradcheck.diagnosis.causes import one_per_cause
+from gradcheck.diagnosis.clock import Clock
 from gradcheck.diagnosis.explanations import Explanation, explain
+from gradcheck.diagnosis.found import Found
 from gradcheck.diagnosis.namespace import BindingIndex
-from gradcheck.diagnosis.search import Clock, FixSearch, Found
+from gradcheck.diagnosis.sandbox import state_kept
+from gradcheck.diagnosis.search import FixSearch
 from gradcheck.diagnosis.wording import attach, tell
 from gradcheck.replay.judge import Judged
 from gradcheck.replay.report_gradients import JudgedPass, Judgement
@@ -44,7 +47,7 @@ def diagnose(
     none.
     """
     cases = [case for finding in findings if (case := _case_of(finding, judgement)) is not None]
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), state_kept():
         warnings.simplefilter("ignore")  # edits that are tried may be deprecated, or worse
         if budget_s > 0:
             _search(cases, judgement, budget_s, on_progress)
@@ -72,20 +75,26 @@ def _search(
             search = searches.get(id(case.judged_pass))
             if search is None:
                 search = searches[id(case.judged_pass)] = FixSearch(judgement, case.judged_pass, index)
-            _search_for(case, cases[: number - 1], search, budget_s)
+            _search_for(case, cases, search, budget_s)
         except Exception as error:
             # A fault of ours costs the person a suggestion, never the report.
             judgement.recording.notes.append(
                 f"the search for a fix of `{case.group[0].candidate.name}` ended by an error inside gradcheck: "
                 f"{type(error).__name__}: {error}"
             )
+    for case in cases:
+        for other in cases:
+            if other.found is not None and other.judged_pass is case.judged_pass and _is_stage(case, [other]):
+                case.found = other.found
     for key, search in searches.items():
         _prove_together(search, [case for case in cases if id(case.judged_pass) == key])
 
 
-def _search_for(case: _Case, before: list[_Case], search: FixSearch, budget_s: float) -> None:
+def _search_for(case: _Case, cases: list[_Case], search: FixSearch, budget_s: float) -> None:
     """One cause may show in several gradients: what mends one is tried on the others before more is looked for."""
-    same_pass = [other for other in before if other.judged_pass is case.judged_pass]
+    same_pass = [other for other in cases if other.judged_pass is case.judged_pass and other is not case]
+    if _is_stage(case, same_pass):
+        return
     known = [other.found for other in same_pass if other.found is not None]
     case.found = next((found for found in known if search.mends(found, case.group)), None)
     if case.found is not None:
@@ -94,6 +103,17 @@ def _search_for(case: _Case, before: list[_Case], search: FixSearch, budget_s: f
     for other in same_pass:
         if other.found is None and case.found is not None and search.mends(case.found, other.group):
             other.found = case.found
+
+
+def _is_stage(case: _Case, others: list[_Case]) -> bool:
+    """Whether a case is about what a gradient was before its last line, and another about what it is in the end: that
+    is the one to mend."""
+    own = case.group[0]
+    return any(
+        judged.candidate is own.candidate and judged.of is own.of and judged.version.after > own.version.after
+        for other in others
+        for judged in other.group
+    )
 
 
 def _case_of(finding: Finding, judgement: Judgement) -> _Case | None:
@@ -113,7 +133,12 @@ def _case_of(finding: Finding, judgement: Judgement) -> _Case | None:
 def _prove_together(search: FixSearch, cases: list[_Case]) -> None:
     """Several faults of one pass are mended together: fixes that do not hold beside the earlier ones are dropped."""
     fixed = [
-        case for case in cases if case.found is not None and case.found.proof.proved and case.found.patches
+        case
+        for case in cases
+        if case.found is not None
+        and case.found.proof.proved
+        and case.found.patches
+        and not _is_stage(case, cases)
     ]
     if len(fixed) < 2 or search.holds_together([(c.found, c.group) for c in fixed if c.found]):
         return

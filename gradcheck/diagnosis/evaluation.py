@@ -16,10 +16,11 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from gradcheck.diagnosis.namespace import Ghost, Namespace, UnknownNameError
+from gradcheck.diagnosis.sandbox import EDITED, computing_only, refuse_huge
 from gradcheck.program.loops import FOR, TURN, WHILE
 from gradcheck.recording.tape import Value
 from gradcheck.recording.ufuncs import as_tensor, torch_equivalent
-from gradcheck.replay.engine import call_in_precision, in_precision
+from gradcheck.replay.engine import call_in_precision, default_dtype, in_precision
 
 Tree = ast.expr | ast.stmt | ast.Module  # a module: statements in the place of one
 TensorOf = Callable[[Value], torch.Tensor]
@@ -52,7 +53,7 @@ class Evaluable:
                 names[name] = tensor_of(value)
             for name, thing in self.structures.items():
                 names[name] = rebuilt(thing, tensor_of)
-            with InPrecision(dtype), loops_run():
+            with evaluating(dtype):
                 exec(self.code, names)
         except Exception as error:
             raise CannotEvaluateError(f"{type(error).__name__}: {error}") from error
@@ -79,7 +80,7 @@ def prepare(tree: Tree, namespace: Namespace, cache: dict[int, Any] | None = Non
         else:
             body = [resolved]
         module = ast.fix_missing_locations(ast.Module(body, []))
-        code = compile(module, "<edited>", "exec")
+        code = compile(module, EDITED, "exec")
     except (SyntaxError, ValueError, TypeError, RecursionError) as error:
         raise CannotEvaluateError(str(error)) from error
     return Evaluable(code, resolver.values, resolver.objects, resolver.structures)
@@ -232,7 +233,7 @@ def on_tensors(thing: Any) -> Any:
 
 
 class InPrecision(TorchFunctionMode):
-    """Casts to another floating dtype and moves to a device leave tensors as they are."""
+    """Casts to another floating dtype and moves to a device leave tensors as they are; what is huge is refused."""
 
     def __init__(self, dtype: torch.dtype) -> None:
         super().__init__()
@@ -243,7 +244,15 @@ class InPrecision(TorchFunctionMode):
     ) -> Any:
         args = tuple(in_precision(a, self._dtype) for a in args)
         kwargs = {name: in_precision(a, self._dtype) for name, a in (kwargs or {}).items()}
+        refuse_huge(func, args)
         return call_in_precision(func, args, kwargs, self._dtype)
+
+
+@contextmanager
+def evaluating(dtype: torch.dtype) -> Iterator[None]:
+    """The conditions under which edits are evaluated: in the precision of the replay, and nothing but computing."""
+    with loops_run(), default_dtype(dtype), InPrecision(dtype), computing_only():
+        yield
 
 
 @contextmanager

@@ -15,8 +15,8 @@ import torch
 
 from gradcheck.diagnosis.evaluation import (
     CannotEvaluateError,
-    InPrecision,
     TensorOf,
+    evaluating,
     on_tensors,
     rebuilt,
     values_in_structure,
@@ -82,7 +82,7 @@ class Interpreter:
     def result(self, tree: ast.expr) -> tuple[torch.Tensor, tuple[Value, ...]]:
         """The tensor the expression gives, and the values it reads. Raises CannotEvaluateError."""
         try:
-            with InPrecision(self._dtype):
+            with evaluating(self._dtype):
                 found, reads = self._evaluate(tree)
         except NotInterpretedError:
             raise

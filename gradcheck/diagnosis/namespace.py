@@ -40,6 +40,7 @@ class BindingIndex:
         self._parts: dict[int, set[str]] = defaultdict(
             set
         )  # `.W`, `['W1']`, by the identity of what they belong to
+        self._on_tensor: dict[tuple[Value, str], list[tuple[int, Value]]] = defaultdict(list)  # `x.g = ...`
         self._modules: dict[int, list[int]] = defaultdict(list)  # scopes of module level, by their namespace
         for number, scope in recording.scopes.items():
             if scope.is_module:
@@ -51,6 +52,8 @@ class BindingIndex:
                 last = binding.name[len(split_path(binding.name)[0]) :]
                 self._by_owner[binding.owner, _key(last)].append((binding.when, binding.value))
                 self._parts[binding.owner].add(last)
+                if binding.of is not None:
+                    self._on_tensor[binding.of, _key(last)].append((binding.when, binding.value))
         for plain in recording.plain:
             held: Any = plain.value
             if plain.identity:
@@ -61,7 +64,7 @@ class BindingIndex:
                 self._by_owner[plain.identity, name].append((plain.when, value))
                 self._parts[plain.identity].add(f".{name}")
             self._names[plain.scope].add(plain.name)
-        for entries in (*self._by_name.values(), *self._by_owner.values()):
+        for entries in (*self._by_name.values(), *self._by_owner.values(), *self._on_tensor.values()):
             entries.sort(key=lambda entry: entry[0])
 
     def held(self, scope: int, name: str, when: int) -> tuple[int, Any] | None:
@@ -71,6 +74,14 @@ class BindingIndex:
     def item(self, owner: int, key: str, when: int) -> Value | None:
         found = _latest(self._by_owner.get((owner, key)), when)
         return found[1] if found is not None else None
+
+    def on_tensor(self, value: Value, name: str, when: int) -> Value | None:
+        """What was set on a tensor as an attribute."""
+        found = _latest(self._on_tensor.get((value, name)), when)
+        return found[1] if found is not None else None
+
+    def parts_of_tensor(self, value: Value) -> list[str]:
+        return sorted(f".{name}" for owner, name in self._on_tensor if owner is value)
 
     def parts(self, identity: int) -> set[str]:
         return self._parts.get(identity, set())
@@ -150,6 +161,8 @@ class Namespace:
             held = self._name(name)
         except UnknownNameError:
             return []
+        if isinstance(held, Value):
+            return [name + part for part in self._index.parts_of_tensor(held)]
         identity = held.identity if isinstance(held, Ghost) else id(held)
         return sorted(name + part for part in self._index.parts(identity))
 
@@ -223,7 +236,10 @@ class Namespace:
 
     def _attribute(self, base: Any, name: str) -> Any:
         if isinstance(base, Value):
-            raise UnknownNameError("an attribute of a tensor is computed, not named")
+            set_on_it = self._index.on_tensor(base, name, self.when)
+            if set_on_it is None:
+                raise UnknownNameError("an attribute of a tensor is computed, not named")
+            return set_on_it
         if isinstance(base, Ghost):
             found = self._index.item(base.identity, name, self.when)
             if found is None:

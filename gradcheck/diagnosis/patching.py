@@ -16,10 +16,15 @@ from gradcheck.replay.engine import Replay
 
 @dataclass(slots=True)
 class SitePatch:
-    """One execution of a piece, with `evaluable` run in its stead. Implements `gradcheck.replay.engine.Patch`."""
+    """One execution of a piece, with `evaluable` run in its stead. Implements `gradcheck.replay.engine.Patch`.
+
+    An edit may make one tensor of two (`dW = dh`, and `dW += ...` behind it). A proof lets that happen, for so would
+    the program. Where many edits are tried on the same tensors, they are kept `apart`.
+    """
 
     execution: Execution
     evaluable: Evaluable
+    apart: bool = False
 
     @property
     def after(self) -> int:
@@ -35,21 +40,35 @@ class SitePatch:
 
     def apply(self, replay: Replay) -> None:
         if not self.execution.ops:
-            replay.put(self.execution.value, self.evaluable.result(replay.tensor, replay.dtype))
+            result = self.evaluable.result(replay.tensor, replay.dtype)
+            replay.put(self.execution.value, result.clone() if self.apart else result)
             return
-        before = {name: replay.tensor(value) for name, value in self.evaluable.values.items()}
-        names = self.evaluable.run(replay.tensor, replay.dtype)
+        own = self.execution.value.root
+        given: dict[Value, torch.Tensor] = {}
+
+        def tensor_of(value: Value) -> torch.Tensor:
+            if value not in given:
+                tensor = replay.tensor(value)
+                given[value] = tensor.clone() if self.apart and value.root is not own else tensor
+            return given[value]
+
+        before = {name: tensor_of(value) for name, value in self.evaluable.values.items()}
+        names = self.evaluable.run(tensor_of, replay.dtype)
         for name, value in self.evaluable.values.items():
             held = names[name]
             if not isinstance(held, torch.Tensor):
                 raise CannotEvaluateError(f"`{name}` is no tensor any more")
             if held is not before[name]:
-                replay.put(value, held)  # bound anew, not changed in place
+                replay.put(value, held.clone() if self.apart else held)  # bound anew, not changed in place
 
 
 def patches_for(
-    site: Site, tree: Tree, index: BindingIndex, executions: Iterable[Execution] | None = None
+    site: Site,
+    tree: Tree,
+    index: BindingIndex,
+    executions: Iterable[Execution] | None = None,
+    apart: bool = False,
 ) -> dict[int, SitePatch]:
     """The edit at every execution of the piece (or at those given). Raises CannotEvaluateError."""
     chosen = site.executions if executions is None else executions
-    return {e.last: SitePatch(e, site.prepare(tree, e, index)) for e in chosen}
+    return {e.last: SitePatch(e, site.prepare(tree, e, index), apart) for e in chosen}

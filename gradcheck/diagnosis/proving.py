@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -11,13 +12,13 @@ from gradcheck.diagnosis.trial import Setting
 from gradcheck.recording.tape import Value
 from gradcheck.replay.engine import Patch
 from gradcheck.replay.fresh import fresh_draws
-from gradcheck.replay.judge import Judged
+from gradcheck.replay.judge import Judge, Judged
 from gradcheck.replay.points import Point
 from gradcheck.replay.probes import PROBES, has_frozen_numbers, jittered, probe_roots
 from gradcheck.replay.report_gradients import JudgedPass, Judgement
 from gradcheck.replay.run import PassOps, PassRun
 
-FRESH_DRAWS = 2
+FRESH_DRAWS = 2  # beside the probe points, which keep the batch: another batch, other masks
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +51,30 @@ class Proof:
         return f"proved by replay {listed}"
 
 
+def without_stages(judge: Judge) -> Judge:
+    """The judge of the final values alone. What a gradient was while it was being built is no fault that the lines
+    behind it are to be held against: an edit makes right what is there in the end."""
+    finished = copy.copy(judge)
+    last: dict[tuple[Value, Value | None], int] = {}
+    for judged in judge.judged:
+        key = judged.candidate.value, judged.of
+        last[key] = max(judged.version.after, last.get(key, 0))
+    finished.judged = [j for j in judge.judged if j.version.after == last[j.candidate.value, j.of]]
+    return finished
+
+
 @dataclass
 class Prover:
     """Holds the points of one pass, and which gradients were wrong at each of them before anything was edited."""
 
     judgement: Judgement
     judged_pass: JudgedPass
+    judge: Judge
     _places: list[tuple[str, dict[Value, torch.Tensor]]] = field(default_factory=list)
     _wrong_before: list[set[int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        judge = self.judge
+        judge = self.judge = without_stages(self.judge)
         recording = self.judgement.recording
         plan = self.judged_pass.plan
         self._places.append(("recorded", {}))
@@ -74,17 +88,17 @@ class Prover:
             if drawn:
                 self._places.append(("fresh", {**drawn, **(moved[seed % len(moved)] if moved else {})}))
 
-    @property
-    def judge(self):  # type: ignore[no-untyped-def]
-        assert self.judged_pass.judge is not None
-        return self.judged_pass.judge
-
-    def prove(self, patches: Mapping[int, Patch], fixed: Iterable[Judged]) -> Proof:
+    def prove(
+        self, patches: Mapping[int, Patch], fixed: Iterable[Judged], moved: Mapping[int, int] | None = None
+    ) -> Proof:
         """Whether, with `patches` in place, the gradients in `fixed` are right at every point and none that was right
-        has become wrong. Points at which the pass leaves its domain are not used."""
+        has become wrong. Points at which the pass leaves its domain are not used. `moved` tells for gradients that
+        are computed later than in the recording, by the op after which they were known, that op now."""
         fixed = list(fixed)
         reads = {value for patch in patches.values() for value in patch.reads}
         prepared = PassOps(self.judged_pass.plan, reads)
+        for before, after in (moved or {}).items():
+            prepared.versions_after[after] += prepared.versions_after.pop(before, [])
         counts = {"recorded": 0, "probe": 0, "fresh": 0}
         for number, (kind, overrides) in enumerate(self._places):
             point = Point(prepared, self.judge, overrides, patches)

@@ -81,6 +81,7 @@ class SiteFinder:
         }
         # What moves a parameter is no part of a gradient, even if one is computed from it afterwards.
         self._updating = {id(places.statement(update.op)) for update in plan.updates}
+        self._forward = {op.index for op in plan.forward_ops}
         self._window = [op for op in ops[plan.start : plan.stop or len(ops)] if op.kind not in _NOT_COMPUTING]
         self._by_place: dict[tuple[object, int], list[Op]] = defaultdict(list)
         for op in self._window:
@@ -90,7 +91,8 @@ class SiteFinder:
         """The line of a gradient first, then the lines of helpers that only it was computed from, nearest first."""
         if judged.candidate.second_name:
             return self._alias_sites(judged)
-        return self._sites(self.backward_ops(judged), after=self._plan.loss_op.index)
+        # Sums over samples may be begun before the loss, a sum itself, is there.
+        return self._sites(self.backward_ops(judged), after=self._plan.start - 1)
 
     def forward(self, judged: Judged, nearest: Iterable[Value]) -> list[Site]:
         """The forward lines between the value of a gradient and the values its upstream gradients belong to."""
@@ -120,9 +122,9 @@ class SiteFinder:
         own = judged.candidate.value.root
         needed = {own}
         chosen: list[Op] = []
-        for index in range(judged.version.after, self._plan.loss_op.index, -1):
+        for index in range(judged.version.after, self._plan.start - 1, -1):
             op = self._ops[index]
-            if op.kind in _NOT_COMPUTING:
+            if op.kind in _NOT_COMPUTING or index in self._forward:
                 continue
             touched = [*op.outputs, *op.mutated]
             if not any(value.root in needed for value in touched):

@@ -26,7 +26,10 @@ class TextChange:
     text: str
 
 
-def span_of(node: ast.expr | ast.stmt | ast.keyword) -> Span:
+_Placed = ast.expr | ast.stmt | ast.keyword
+
+
+def span_of(node: _Placed) -> Span:
     return (
         node.lineno,
         node.end_lineno or node.lineno,
@@ -60,6 +63,17 @@ def expressions(tree: ast.AST, path: Path = ()) -> Iterator[tuple[Path, ast.expr
                     yield from expressions(item, (*path, (name, i)))
 
 
+def parent_of(tree: ast.AST, path: Path) -> ast.AST | None:
+    """What holds the node at the end of `path`; None for the tree itself."""
+    if not path:
+        return None
+    parent = tree
+    for name, index in path[:-1]:
+        held = getattr(parent, name)
+        parent = held if index is None else held[index]
+    return parent
+
+
 def exchanged(tree: ast.AST, path: Path, new: ast.AST) -> ast.AST:
     """The tree with another node at the end of `path`; the nodes on the way are copied, the rest is shared."""
     if not path:
@@ -86,33 +100,6 @@ class Rewriter:
         self._lines = lines  # of the whole unit
         self._known = {id(node) for node in ast.walk(original)}
 
-    def change(self, edited: ast.AST) -> TextChange | None:
-        """The smallest change of the text that turns the original into `edited`; None if none does."""
-        if same_code(self._original, edited):
-            return None
-        if isinstance(edited, ast.Module):
-            return self._followed(edited)
-        old, new = self._narrowed(self._original, edited)
-        span = span_of(old)  # type: ignore[arg-type]
-        for parenthesised in (False, True):
-            text = self._text(new, parenthesised)
-            for candidate in (text, f"({text})"):
-                found = TextChange(span, candidate)
-                if self._reads_as(found, edited):
-                    return found
-        return None
-
-    def _followed(self, edited: ast.Module) -> TextChange | None:
-        """The original statement with others after it, each on a line of its own."""
-        if edited.body[0] is not self._original:
-            return None
-        span = span_of(self._original)
-        indent = self._lines[span[0] - 1].encode()[: span[2]].decode()
-        if indent.strip():
-            return None  # something else stands before it on the line
-        lines = [self._cut(span), *(indent + self._text(node, False) for node in edited.body[1:])]
-        return TextChange(span, "\n".join(lines))
-
     @property
     def span(self) -> Span:
         return span_of(self._original)
@@ -120,33 +107,86 @@ class Rewriter:
     def text_at(self, span: Span) -> str:
         return self._cut(span)
 
-    def source(self, node: ast.AST) -> str:
+    def source(self, node: _Placed) -> str:
         """The text of an original node."""
-        return self._cut(span_of(node))  # type: ignore[arg-type]
+        return self._cut(span_of(node))
+
+    def change(self, edited: ast.AST) -> TextChange | None:
+        """The smallest change of the text that turns the original into `edited`; None if none does."""
+        if same_code(self._original, edited):
+            return None
+        if isinstance(edited, ast.Module):
+            return self._followed(edited)
+        old, new = self._narrowed(edited)
+        texts = list(
+            dict.fromkeys(
+                self._text(new, brackets, styled) for styled in (True, False) for brackets in (False, True)
+            )
+        )
+        span = span_of(old)
+        changes = [self._first_that_reads(edited, span, texts), None]
+        around = self._with_brackets(span)
+        if around is not None:  # `2 * (a - b) / n` needs no brackets around the product
+            changes[1] = self._first_that_reads(edited, around, texts)
+        found = [change for change in changes if change is not None]
+        return min(found, key=lambda change: len(self.applied(change)), default=None)
+
+    def _first_that_reads(self, edited: ast.AST, span: Span, texts: list[str]) -> TextChange | None:
+        for text in texts:
+            for candidate in (text, f"({text})"):
+                change = TextChange(span, candidate)
+                if self._reads_as(change, edited):
+                    return change
+        return None
+
+    def _with_brackets(self, span: Span) -> Span | None:
+        """The place with the brackets that stand right around it, inside the original."""
+        line, end_line, column, end_column = span
+        wider = (line, end_line, column - 1, end_column + 1)
+        if column == 0 or not contains(self.span, wider):
+            return None
+        text = self._cut(wider)
+        return wider if text[:1] == "(" and text[-1:] == ")" else None
 
     def applied(self, change: TextChange) -> str:
         """The text of the original with the change made."""
-        outer = span_of(self._original)
+        outer = self.span
         line, end_line, column, end_column = change.span
         before = self._cut((outer[0], line, outer[2], column))
         after = self._cut((end_line, outer[1], end_column, outer[3]))
         return before + change.text + after
 
-    def _narrowed(self, old: ast.AST, new: ast.AST) -> tuple[ast.AST, ast.AST]:
+    def _followed(self, edited: ast.Module) -> TextChange | None:
+        """The original statement with others after it: on lines of their own or, in a block of one line, behind
+        semicolons."""
+        if edited.body[0] is not self._original:
+            return None
+        span = self.span
+        added = [self._text(node, False, True) for node in edited.body[1:]]
+        indent = self._lines[span[0] - 1].encode()[: span[2]].decode()
+        if indent.strip():
+            return TextChange(span, "; ".join([self._cut(span), *added]))
+        rest = self._lines[span[1] - 1].encode()[span[3] :].decode()
+        if rest.strip().startswith("#"):  # a comment belongs to the line it stands on
+            span = (span[0], span[1], span[2], span[3] + len(rest.encode()))
+        return TextChange(span, "\n".join([self._cut(span), *(indent + text for text in added)]))
+
+    def _narrowed(self, edited: ast.AST) -> tuple[_Placed, ast.AST]:
+        """The innermost node that all differences lie in, and what stands in its place."""
+        old: _Placed = self._original
+        new = edited
         while type(old) is type(new):
             differing = _differing_children(old, new)
             if differing is None or len(differing) != 1:
                 break
             old_child, new_child = differing[0]
-            if not isinstance(old_child, (ast.expr, ast.stmt, ast.keyword)) or not hasattr(
-                old_child, "lineno"
-            ):
+            if not isinstance(old_child, _Placed) or not hasattr(old_child, "lineno"):
                 break
             old, new = old_child, new_child
         return old, new
 
-    def _text(self, node: ast.AST, parenthesised: bool) -> str:
-        pieces: list[ast.AST] = []
+    def _text(self, node: ast.AST, parenthesised: bool, styled: bool) -> str:
+        pieces: list[ast.expr] = []
 
         def stand_in(tree: ast.AST) -> ast.AST:
             if id(tree) in self._known and isinstance(tree, ast.expr) and hasattr(tree, "lineno"):
@@ -161,18 +201,20 @@ class Rewriter:
             return copied
 
         text = ast.unparse(ast.fix_missing_locations(stand_in(node)))
-        text = self._in_their_style(re.sub(r"e-0(\d)\b", r"e-\1", text))
+        text = re.sub(r"e-0(\d)\b", r"e-\1", text)
+        if styled:
+            text = self._in_their_style(text)
 
         def put_back(match: re.Match[str]) -> str:
             piece = pieces[int(match.group(1))]
-            source = self._cut(span_of(piece))  # type: ignore[arg-type]
+            source = self.source(piece)
             return f"({source})" if parenthesised and not isinstance(piece, _ATOMS) else source
 
         return re.sub(r"__piece(\d+)__", put_back, text)
 
     def _in_their_style(self, text: str) -> str:
         """Operators with or without spaces, as around them in the person's own text."""
-        own = self._cut(span_of(self._original))
+        own = self._cut(self.span)
         if " ** " not in own:
             text = text.replace(" ** ", "**")
         if '"' in own and "'" not in own and '"' not in text:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from gradcheck.diagnosis.evaluation import CannotEvaluateError, Tree, loops_run
+from gradcheck.diagnosis.evaluation import CannotEvaluateError, Tree
 from gradcheck.diagnosis.interpreter import Interpreter, NotInterpretedError, can_interpret
 from gradcheck.diagnosis.namespace import BindingIndex
 from gradcheck.diagnosis.patching import SitePatch, patches_for
@@ -100,9 +100,9 @@ class Trial:
         """The gradient if the piece read so, and the values the piece would then read."""
         setting = self._setting
         if self._direct and self._interpreter is not None and isinstance(tree, ast.expr):
-            with suppress(NotInterpretedError), loops_run():
+            with suppress(NotInterpretedError):
                 return self._interpreter.result(tree)
-        patches = patches_for(self._site, tree, self._index, self._site.own)
+        patches = patches_for(self._site, tree, self._index, self._site.own, apart=True)
         reads = tuple(value for patch in patches.values() for value in patch.reads)
         if self._direct:
             patch = next(iter(patches.values()))

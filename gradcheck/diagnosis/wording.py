@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import textwrap
 from collections.abc import Sequence
 
 from gradcheck.checks.finding import Finding, Fix
 from gradcheck.diagnosis.explanations import Explanation
-from gradcheck.diagnosis.search import Found
+from gradcheck.diagnosis.found import Found
 from gradcheck.diagnosis.syntax import TextChange
 from gradcheck.program.location import Location
 from gradcheck.replay.report_gradients import Judgement
@@ -25,7 +26,7 @@ def tell(finding: Finding, explanations: Sequence[Explanation]) -> None:
 
 def attach(finding: Finding, found: Found, judgement: Judgement) -> None:
     site = found.site
-    change = site.rewriter.change(found.tree)
+    change = found.text_change
     if change is None:
         return
     place = _location(site.unit.filename, change, judgement)
@@ -37,7 +38,7 @@ def attach(finding: Finding, found: Found, judgement: Judgement) -> None:
     finding.helps.append(f"{_what_to_do(found, change)}: {proof.sentence}")
     # The reader no longer needs to be told how to doubt the pairing.
     finding.helps = [text for text in finding.helps if "--pair" not in text]
-    if found.is_forward or not _covers(finding.location, place):
+    if found.is_forward or not (found.is_move or _covers(finding.location, place)):
         _move(finding, found, judgement)
 
 
@@ -69,6 +70,11 @@ def _move(finding: Finding, found: Found, judgement: Judgement) -> None:
 
 
 def _what_to_do(found: Found, change: TextChange) -> str:
+    if found.advice:
+        return found.advice
+    if isinstance(found.tree, ast.Module):
+        added = change.text.split("\n")[-1] if "\n" in change.text else change.text.split("; ")[-1]
+        return f"add {_code(added.strip())} after it"
     old = " ".join(found.site.rewriter.text_at(change.span).split())
     new = " ".join(change.text.split())
     if len(old) + len(new) > 70:

@@ -153,6 +153,10 @@ class Replay:
                 f"`{op.name}` cannot be replayed in float64: {first[0] if first else type(error).__name__}",
             )
 
+    def perform(self, op: Op) -> None:
+        """Make the recorded call, for a patch that stands for it and does it as well. Errors are raised."""
+        self._step(op)
+
     def put(self, value: Value, tensor: torch.Tensor) -> None:
         """Let `tensor` stand for `value` from here on."""
         self.broken.pop(value, None)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from gradcheck.diagnosis.edits.context import Context, Edit, constant_of, edit, is_loaded
 from gradcheck.diagnosis.evaluation import Tree
-from gradcheck.diagnosis.syntax import expressions
+from gradcheck.diagnosis.syntax import Path, expressions, parent_of
 from gradcheck.recording.tape import Value
 
 _REDUCTIONS = {"sum": "mean", "mean": "sum", "var": "std", "std": "var"}
@@ -30,15 +30,17 @@ def edits(tree: Tree, context: Context) -> Iterator[Edit]:
             yield edit(1.6, tree, path, node.args[0])  # a function too many
         if isinstance(node, ast.Attribute) and node.attr == "T":
             yield edit(1.0, tree, path, node.value)
-        elif is_loaded(node) and _is_matrix(node, context) and not _transposed(tree, path):
+        elif (
+            is_loaded(node)
+            and _is_matrix(node, context)
+            and not isinstance(parent_of(tree, path), ast.Attribute)
+        ):
             yield edit(1.0, tree, path, ast.Attribute(node, "T", ast.Load()))
         if isinstance(node, ast.Subscript) and is_loaded(node) and context.resolve(node) is None:
             yield edit(1.9, tree, path, node.value)  # a selection too many
 
 
-def _reduction(
-    tree: Tree, path: tuple[tuple[str, int | None], ...], node: ast.Call, name: str
-) -> Iterator[Edit]:
+def _reduction(tree: Tree, path: Path, node: ast.Call, name: str) -> Iterator[Edit]:
     yield edit(1.0, tree, path, _renamed(node, _REDUCTIONS[name]))
     keywords = {keyword.arg: keyword for keyword in node.keywords}
     axis = next((keywords[k] for k in ("dim", "axis") if k in keywords), None)
@@ -99,11 +101,3 @@ def _is_matrix(node: ast.expr, context: Context) -> bool:
         return False
     held = context.resolve(node)
     return isinstance(held, Value) and len(held.shape) == 2
-
-
-def _transposed(tree: Tree, path: tuple[tuple[str, int | None], ...]) -> bool:
-    parent: ast.AST = tree
-    for name, index in path[:-1]:
-        held = getattr(parent, name)
-        parent = held if index is None else held[index]
-    return isinstance(parent, ast.Attribute)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from gradcheck.diagnosis.edits.context import Context, Edit, binary, constant_of, edit, number, parsed
 from gradcheck.diagnosis.evaluation import Tree
-from gradcheck.diagnosis.syntax import expressions
+from gradcheck.diagnosis.syntax import Path, expressions, parent_of
 
 _EXPONENTS = (2, -1, 0.5, -0.5, -1.5, 3, -2, 1.5)
 
@@ -20,6 +20,12 @@ def edits(tree: Tree, context: Context) -> Iterator[Edit]:
             signed.update(id(inner) for inner in ast.walk(node))
             is_exponent = _is_exponent(tree, path)
             for cost, other in _others(value, is_exponent):
+                if other == -value and _is_added(tree, path):
+                    continue  # `-=` for `+=` says it better
+                if (other == 1 and _is_operand(tree, path, ast.Mult)) or (
+                    other == 0 and _is_operand(tree, path, ast.Add, ast.Sub)
+                ):
+                    continue  # leaving it out is another edit, and says the same
                 yield edit(cost, tree, path, number(other))
             for text, size in context.size_texts:
                 if not is_exponent and size != value:
@@ -51,17 +57,23 @@ def _others(value: float, is_exponent: bool) -> Iterator[tuple[float, float]]:
             yield cost, tidy
 
 
-def _is_exponent(tree: Tree, path: tuple[tuple[str, int | None], ...]) -> bool:
-    parent: ast.AST = tree
-    for name, index in path[:-1]:
-        held = getattr(parent, name)
-        parent = held if index is None else held[index]
+def _is_exponent(tree: Tree, path: Path) -> bool:
+    parent = parent_of(tree, path)
+    return isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Pow) and path[-1][0] == "right"
+
+
+def _is_added(tree: Tree, path: Path) -> bool:
+    """Whether the number is all that `+=` or `-=` adds."""
     return (
-        bool(path)
-        and isinstance(parent, ast.BinOp)
-        and isinstance(parent.op, ast.Pow)
-        and path[-1][0] == "right"
+        isinstance(tree, ast.AugAssign)
+        and isinstance(tree.op, (ast.Add, ast.Sub))
+        and path == (("value", None),)
     )
+
+
+def _is_operand(tree: Tree, path: Path, *operators: type[ast.operator]) -> bool:
+    parent = parent_of(tree, path)
+    return isinstance(parent, ast.BinOp) and isinstance(parent.op, operators)
 
 
 def _is_count(held: object) -> bool:

@@ -6,7 +6,7 @@ import ast
 from collections import defaultdict
 from collections.abc import Iterator
 
-from gradcheck.diagnosis.edits.context import Context, Edit, binary, is_loaded, parsed
+from gradcheck.diagnosis.edits.context import Context, Edit, binary, broadcasts, is_loaded, parsed
 from gradcheck.diagnosis.edits.names import others
 from gradcheck.diagnosis.evaluation import Tree
 from gradcheck.diagnosis.syntax import Path, exchanged, expressions
@@ -31,7 +31,7 @@ def edits(tree: Tree, context: Context) -> Iterator[Edit]:
         for cost, other in others(text, held, context):
             yield Edit(cost + 0.3, _everywhere(tree, paths, parsed(other)))
         for other, value in context.tensors[:_MOST]:
-            if value is not held and _broadcasts(tuple(value.shape), tuple(held.shape)):
+            if value is not held and broadcasts(tuple(value.shape), tuple(held.shape)):
                 product = binary(nodes[text], ast.Mult(), parsed(other))
                 yield Edit(2.6 if value in context.forward else 3.0, _everywhere(tree, paths, product))
 
@@ -42,9 +42,3 @@ def _everywhere(tree: Tree, paths: list[Path], new: ast.expr) -> Tree:
         changed = exchanged(changed, path, new)
     assert isinstance(changed, (ast.expr, ast.stmt, ast.Module))
     return changed
-
-
-def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
-    if len(shape) > len(to):
-        return False
-    return all(a in (1, b) for a, b in zip(reversed(shape), reversed(to), strict=False))

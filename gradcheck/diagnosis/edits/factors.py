@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from gradcheck.diagnosis.edits.context import Context, Edit, binary, edit, parsed
+from gradcheck.diagnosis.edits.context import Context, Edit, binary, broadcasts, edit, parsed
 from gradcheck.diagnosis.evaluation import Tree
 from gradcheck.diagnosis.syntax import Path, expressions
 
@@ -26,7 +26,7 @@ def edits(tree: Tree, context: Context) -> Iterator[Edit]:
         yield edit(2.0 + top, tree, path, binary(ast.Constant(2), ast.Mult(), node))
         yield edit(2.1 + top, tree, path, binary(node, ast.Div(), ast.Constant(2)))
         for text, value in context.tensors[: 3 * _MOST]:
-            if not _broadcasts(tuple(value.shape), context.shape):
+            if not broadcasts(tuple(value.shape), context.shape):
                 continue
             yield edit(2.2 + top, tree, path, binary(node, ast.Mult(), parsed(text)))
             if value in context.forward:
@@ -61,9 +61,3 @@ def _places(tree: Tree) -> Iterator[tuple[Path, ast.expr]]:
         if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub)):
             yield (*path, ("left", None)), node.left
             yield (*path, ("right", None)), node.right
-
-
-def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
-    if len(shape) > len(to):
-        return False
-    return all(a in (1, b) for a, b in zip(reversed(shape), reversed(to), strict=False))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from gradcheck.diagnosis.edits.context import Context, Edit, binary, constant_of, edit
 from gradcheck.diagnosis.evaluation import Tree
-from gradcheck.diagnosis.syntax import exchanged, expressions
+from gradcheck.diagnosis.syntax import Path, exchanged, expressions, parent_of
 
 _OTHERS: dict[type[ast.operator], tuple[type[ast.operator], ...]] = {
     ast.Add: (ast.Sub, ast.Mult),
@@ -45,19 +45,26 @@ def edits(tree: Tree, context: Context) -> Iterator[Edit]:
             yield edit(1.5, tree, path, ast.UnaryOp(ast.USub(), node))
     if isinstance(tree, ast.AugAssign):
         yield from _augmented(tree)
+    elif (
+        isinstance(tree, ast.Assign) and len(tree.targets) == 1 and isinstance(tree.targets[0], ast.Subscript)
+    ):
+        for operator in (ast.Add(), ast.Sub(), ast.Mult()):
+            yield Edit(1.0, ast.AugAssign(tree.targets[0], operator, tree.value))
 
 
-def _binary(tree: Tree, path: tuple[tuple[str, int | None], ...], node: ast.BinOp) -> Iterator[Edit]:
+def _binary(tree: Tree, path: Path, node: ast.BinOp) -> Iterator[Edit]:
     for other in _OTHERS.get(type(node.op), ()):
+        if other in (ast.Mult, ast.Div) and 1 in (constant_of(node.left), constant_of(node.right)):
+            continue  # leaving out the 1 is another edit, and says the same
         yield edit(
             1.0 if other is not ast.MatMult else 1.6, tree, path, binary(node.left, other(), node.right)
         )
     if not isinstance(node.op, (ast.Add, ast.Mult)):
         yield edit(1.3, tree, path, binary(node.right, node.op, node.left))
     if isinstance(node.op, (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.MatMult, ast.Pow)):
-        yield edit(1.3, tree, path, node.left)
+        yield edit(1.3 if constant_of(node.right) is None else 1.0, tree, path, node.left)
         if not isinstance(node.op, (ast.Div, ast.Pow)):
-            yield edit(1.4, tree, path, node.right)
+            yield edit(1.4 if constant_of(node.left) is None else 1.0, tree, path, node.right)
     if isinstance(node.op, ast.Sub):
         yield edit(1.5, tree, path, ast.UnaryOp(ast.USub(), node.right))
 
@@ -72,10 +79,7 @@ def _augmented(tree: ast.AugAssign) -> Iterator[Edit]:
             yield Edit(1.0, changed)
 
 
-def _is_factor_or_term(tree: Tree, path: tuple[tuple[str, int | None], ...]) -> bool:
+def _is_factor_or_term(tree: Tree, path: Path) -> bool:
     """Whether the node is an operand of a sum or product."""
-    parent: ast.AST = tree
-    for name, index in path[:-1]:
-        held = getattr(parent, name)
-        parent = held if index is None else held[index]
+    parent = parent_of(tree, path)
     return isinstance(parent, ast.BinOp) and isinstance(parent.op, (ast.Add, ast.Sub, ast.Mult))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from gradcheck.diagnosis.edits.context import Context, Edit, binary, parsed
+from gradcheck.diagnosis.edits.context import Context, Edit, binary, edit, parsed
 from gradcheck.diagnosis.evaluation import Tree
 
 _CLOSE = 1e-9
@@ -18,6 +18,10 @@ def scaled_by(tree: Tree, factor: float, context: Context) -> Iterator[Edit]:
         for scaled in scaled_expressions(tree, factor, context):
             yield Edit(scaled.cost, scaled.tree)
     elif isinstance(tree, (ast.AugAssign, ast.Assign)):
+        if isinstance(tree, ast.AugAssign) and isinstance(tree.op, (ast.Add, ast.Sub)):
+            # In a loop that adds up, every term has to be scaled.
+            for scaled in scaled_expressions(tree.value, factor, context):
+                yield edit(scaled.cost + 0.5, tree, (("value", None),), scaled.tree)
         target = tree.target if isinstance(tree, ast.AugAssign) else tree.targets[0]
         base = target.value if isinstance(target, ast.Subscript) else target
         if not isinstance(base, ast.Name):
@@ -53,14 +57,14 @@ def scaled_expressions(tree: ast.expr, factor: float, context: Context) -> Itera
             continue
         for whole in (2, 3, 4):
             if _equal(wanted, whole):
-                yield Edit(1.0, binary(ast.Constant(whole), ast.Mult(), body))
+                yield Edit(1.0, _times(ast.Constant(whole), body))
             if _equal(wanted, 1 / whole):
                 yield Edit(1.0, binary(body, ast.Div(), ast.Constant(whole)))
         for text, size in context.size_texts:
             yield from _by_size(body, wanted, text, size)
         for literal in context.literals:
             if _equal(wanted, literal):
-                yield Edit(1.1, binary(ast.Constant(literal), ast.Mult(), body))
+                yield Edit(1.1, _times(ast.Constant(literal), body))
             if literal and _equal(wanted, 1 / literal):
                 yield Edit(1.2, binary(body, ast.Div(), ast.Constant(literal)))
         for text, number in context.numbers:
@@ -72,19 +76,26 @@ def scaled_expressions(tree: ast.expr, factor: float, context: Context) -> Itera
                     yield Edit(cost, binary(body, ast.Div(), parsed(text)))
 
 
+def _times(number: ast.expr, body: ast.expr) -> ast.expr:
+    """`2 * a / n` for `2 * (a / n)`."""
+    if isinstance(body, ast.BinOp) and isinstance(body.op, (ast.Mult, ast.Div)):
+        return binary(_times(number, body.left), body.op, body.right)
+    return binary(number, ast.Mult(), body)
+
+
 def _by_size(body: ast.expr, wanted: float, text: str, size: int) -> Iterator[Edit]:
     if _equal(wanted, 1 / size):
         yield Edit(1.0, binary(body, ast.Div(), parsed(text)))
     if _equal(wanted, size):
         yield Edit(1.0, binary(body, ast.Mult(), parsed(text)))
     if _equal(wanted, 2 / size):
-        yield Edit(1.2, binary(binary(ast.Constant(2), ast.Mult(), body), ast.Div(), parsed(text)))
+        yield Edit(1.2, binary(_times(ast.Constant(2), body), ast.Div(), parsed(text)))
     if size < 2:
         return
     if _equal(wanted, size / (size - 1)):
-        yield Edit(1.5, binary(parsed(f"{text} / ({text} - 1)"), ast.Mult(), body))
+        yield Edit(1.5, _times(parsed(f"{text} / ({text} - 1)"), body))
     if _equal(wanted, (size - 1) / size):
-        yield Edit(1.5, binary(parsed(f"({text} - 1) / {text}"), ast.Mult(), body))
+        yield Edit(1.5, _times(parsed(f"({text} - 1) / {text}"), body))
     if _equal(wanted, 1 / (size - 1)):
         yield Edit(1.3, binary(body, ast.Div(), parsed(f"({text} - 1)")))
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from gradcheck.diagnosis.edits.context import Context, Edit, binary, edit
 from gradcheck.diagnosis.evaluation import Tree
 from gradcheck.diagnosis.syntax import Path, expressions
+from gradcheck.recording.tape import Value
 
 
 def edits(tree: Tree, context: Context) -> Iterator[Edit]:
@@ -16,7 +17,7 @@ def edits(tree: Tree, context: Context) -> Iterator[Edit]:
         yield from _eps(tree, path, node)
         yield from _sum_and_product(tree, path, node)
     yield from _reduced(tree, context)
-    yield from _accumulated(tree)
+    yield from _accumulated(tree, context)
 
 
 def _eps(tree: Tree, path: Path, node: ast.expr) -> Iterator[Edit]:
@@ -74,24 +75,32 @@ def _reduced(tree: Tree, context: Context) -> Iterator[Edit]:
     yield Edit(2.2, _method(tree, "reshape", sizes))
 
 
-def _accumulated(tree: Tree) -> Iterator[Edit]:
-    """`dC[ix] += g` counts a repeated index once; `index_put_` with `accumulate` counts it as often as it occurs."""
-    if isinstance(tree, ast.AugAssign) and isinstance(tree.op, ast.Add):
+def _accumulated(tree: Tree, context: Context) -> Iterator[Edit]:
+    """`dC[ix] += g` counts a repeated index once; `index_add_` and `index_put_` count it as often as it occurs."""
+    if isinstance(tree, ast.Assign) and len(tree.targets) == 1:
+        target, value = tree.targets[0], tree.value
+    elif isinstance(tree, ast.AugAssign) and isinstance(tree.op, ast.Add):
         target, value = tree.target, tree.value
-    elif isinstance(tree, ast.Assign) and len(tree.targets) == 1:
-        target, value = tree.targets[0], tree.value  # type: ignore[assignment]
-        if isinstance(target, ast.Subscript):
-            stored = copy.copy(target)
-            yield Edit(1.0, ast.AugAssign(stored, ast.Add(), value))
     else:
         return
     if not isinstance(target, ast.Subscript) or isinstance(target.slice, (ast.Slice, ast.Constant)):
         return
     index = target.slice
+    if _is_vector(index, context):
+        yield Edit(2.3, ast.Expr(_call_on(target.value, "index_add_", [ast.Constant(0), index, value])))
     indices = index if isinstance(index, ast.Tuple) else ast.Tuple([index], ast.Load())
-    keyword = ast.keyword("accumulate", ast.Constant(True))
-    call = ast.Call(ast.Attribute(target.value, "index_put_", ast.Load()), [indices, value], [keyword])
-    yield Edit(2.4, ast.Expr(call))
+    put = _call_on(target.value, "index_put_", [indices, value])
+    put.keywords = [ast.keyword("accumulate", ast.Constant(True))]
+    yield Edit(2.4, ast.Expr(put))
+
+
+def _is_vector(index: ast.expr, context: Context) -> bool:
+    held = context.resolve(index)
+    return isinstance(held, Value) and len(held.shape) == 1
+
+
+def _call_on(thing: ast.expr, method: str, arguments: list[ast.expr]) -> ast.Call:
+    return ast.Call(ast.Attribute(thing, method, ast.Load()), arguments, [])
 
 
 def _method(tree: ast.expr, name: str, arguments: list[ast.expr], keepdim: bool = False) -> ast.Call:

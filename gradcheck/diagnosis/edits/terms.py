@@ -9,7 +9,7 @@ from itertools import combinations_with_replacement
 
 import torch
 
-from gradcheck.diagnosis.edits.context import Context, Edit, binary, parsed
+from gradcheck.diagnosis.edits.context import Context, Edit, binary, broadcasts, parsed
 from gradcheck.diagnosis.edits.scaling import scaled_expressions
 from gradcheck.recording.tape import Value
 from gradcheck.replay.compare import distance, norm
@@ -74,7 +74,7 @@ def _products(
         if tensor.is_floating_point() and tensor.ndim and bool(torch.isfinite(tensor).all()):
             named.append((text, tensor))
     named = named[:_MOST_NAMES]
-    fitting = [(text, tensor) for text, tensor in named if _broadcasts(tensor.shape, shape)]
+    fitting = [(text, tensor) for text, tensor in named if broadcasts(tensor.shape, shape)]
     for text, tensor in fitting:
         yield _Product(text, tensor.expand(shape))
     for (left, a), (right, b) in combinations_with_replacement(fitting, 2):
@@ -111,9 +111,3 @@ def _sums(shape: torch.Size, named: list[tuple[str, torch.Tensor]]) -> Iterator[
     for (left, a), (right, b) in combinations_with_replacement(matrices, 2):
         if a.shape == b.shape and a.shape[1] == shape[-1]:
             yield _Product(f"({left} * {right}).sum(0{kept})", (a * b).sum(0, keepdim=keep))
-
-
-def _broadcasts(shape: torch.Size, to: torch.Size) -> bool:
-    if len(shape) > len(to):
-        return False
-    return all(a in (1, b) for a, b in zip(reversed(shape), reversed(to), strict=False))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from gradcheck.diagnosis.edits.context import Context, Edit, binary, edit, is_loaded
+from gradcheck.diagnosis.edits.context import Context, Edit, binary, edit, is_loaded, parsed
 from gradcheck.diagnosis.evaluation import Tree
 from gradcheck.diagnosis.syntax import expressions
 from gradcheck.recording.tape import Value
@@ -50,6 +50,9 @@ def edits(tree: Tree, context: Context) -> Iterator[Edit]:
                     ast.Call(ast.Attribute(node, "sum", ast.Load()), [ast.Constant(axis)], [kept]),
                 )
         if held in context.forward:
+            for text, value in context.tensors:
+                if value is not held and value in context.forward and value.shape == held.shape:
+                    yield edit(2.4, tree, path, binary(node, ast.Sub(), parsed(text)))  # a deviation
             for function in _FUNCTIONS:
                 name = ast.Attribute(ast.Name("torch", ast.Load()), function, ast.Load())
                 yield edit(2.0, tree, path, ast.Call(name, [node], []))

@@ -1,0 +1,96 @@
+"""Searches the forward lines, where a gradient is right as it is written and the forward pass is not as it was meant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from gradcheck.diagnosis.clock import Clock
+from gradcheck.diagnosis.edits.catalogue import SLIPS, single_edits
+from gradcheck.diagnosis.evaluation import CannotEvaluateError
+from gradcheck.diagnosis.found import Found
+from gradcheck.diagnosis.normalised import is_centred, is_normalised
+from gradcheck.diagnosis.patching import SitePatch, patches_for
+from gradcheck.diagnosis.proving import Prover
+from gradcheck.diagnosis.surroundings import Surroundings
+from gradcheck.diagnosis.trial import Setting
+from gradcheck.recording.tape import Op, Value
+from gradcheck.replay.engine import Replay
+from gradcheck.replay.judge import Judged
+from gradcheck.replay.points import Point
+from gradcheck.replay.run import PassOps
+
+# What a normalisation divides by is a root, written in one of these ways.
+_ROOTS = {"pow", "__pow__", "__rpow__", "sqrt", "rsqrt", "std", "var", "float_power"}
+
+
+@dataclass(eq=False)
+class ForwardSearch:
+    """An edit of a forward line between the value of a gradient and those of its upstream gradients, that makes the
+    gradient right as it is written *and* a value normalised that was only centred before. Without such a sign nothing
+    tells whether it is the forward or the backward line that is not as it was meant."""
+
+    surroundings: Surroundings
+    prover: Prover
+
+    def find(self, group: list[Judged], clock: Clock) -> Found | None:
+        """The smallest such edit that is proved."""
+        judged, around = group[0], self.surroundings
+        upstream = around.upstream(judged)
+        ops = around.finder.forward_ops(judged, upstream)
+        centred = self._only_centred(judged, ops)
+        if not centred:
+            return None
+        sites = around.finder.forward(judged, upstream)
+        contexts = around.contexts(sites, judged)
+        setting = around.setting(judged, [value for context in contexts for _, value in context.tensors])
+        if setting is None:
+            return None
+        edits = [
+            (single.cost, i, single) for i, (site, context) in enumerate(zip(sites, contexts, strict=True))
+            for single in single_edits(site.tree, context, SLIPS)
+        ]  # fmt: skip
+        for cost, i, single in sorted(edits, key=lambda entry: entry[:2]):
+            if clock.is_over:
+                return None
+            try:
+                patches = patches_for(sites[i], single.tree, around.index)
+            except CannotEvaluateError:
+                continue
+            if not _normalises(ops, patches, setting, centred) or not self._is_right(patches, group):
+                continue
+            proof = self.prover.prove(patches, group)
+            if proof.proved:
+                return Found(sites[i], single.tree, patches, proof, cost, is_forward=True)
+        return None
+
+    def _only_centred(self, judged: Judged, ops: list[Op]) -> list[Value]:
+        """Values between that of the gradient and its upstream's that have mean 0 and not standard deviation 1, if
+        none of them is normalised as it should be."""
+        if judged.of is None or not any(op.name in _ROOTS for op in ops):
+            return []
+        graph = self.surroundings.judge.run.graph
+        values = [v for op in ops for v in op.outputs if v.producer is op and v.shape == judged.of.shape]
+        tensors = {value: graph.tensor(value).detach() for value in values}
+        if any(is_normalised(tensor) for tensor in tensors.values()):
+            return []
+        return [value for value, tensor in tensors.items() if is_centred(tensor)]
+
+    def _is_right(self, patches: dict[int, SitePatch], group: list[Judged]) -> bool:
+        """At the recorded step; a proof, which costs several replays, comes after."""
+        around = self.surroundings
+        prepared = PassOps(around.judged_pass.plan, {v for patch in patches.values() for v in patch.reads})
+        point = Point(prepared, around.judge, {}, patches, measure_noise=False)
+        outcomes = [point.judge(judged) for judged in group] if point.usable else [None]
+        return all(outcome is not None and not outcome[0] for outcome in outcomes)
+
+
+def _normalises(ops: list[Op], patches: dict[int, SitePatch], setting: Setting, centred: list[Value]) -> bool:
+    """Whether one of `centred` is normalised once the forward `ops` are run with the edit."""
+    made = {value.root for op in ops for value in (*op.outputs, *op.mutated)}
+    known = {value: tensor for value, tensor in setting.replay.env.items() if value.root not in made}
+    replay = Replay(torch.float64, known=known, mutated=setting.mutated, patches=patches)
+    with torch.no_grad():
+        replay.run(ops)
+    return any(value in replay.env and is_normalised(replay.env[value]) for value in centred)

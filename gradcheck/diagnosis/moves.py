@@ -1,0 +1,294 @@
+"""Lines in the wrong order: one that reads a value before it is complete, or a parameter after its update."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from gradcheck.diagnosis.clock import Clock
+from gradcheck.diagnosis.evaluation import CannotEvaluateError, Evaluable, prepare
+from gradcheck.diagnosis.found import Found
+from gradcheck.diagnosis.namespace import Namespace, UnknownNameError
+from gradcheck.diagnosis.proving import Prover
+from gradcheck.diagnosis.sites import Execution, Site
+from gradcheck.diagnosis.surroundings import Surroundings
+from gradcheck.diagnosis.syntax import TextChange
+from gradcheck.program.source import SourceUnit
+from gradcheck.recording.tape import Op, Value
+from gradcheck.replay.engine import Patch, Replay
+from gradcheck.replay.judge import Judged
+
+_FURTHEST = 12  # lines that a line is moved past
+_MOST_RUNS = 64  # of a line in a loop
+_COST = 1.4  # of exchanging two lines, beside the costs of other edits
+_COST_PER_LINE = 0.1
+_STAYING = (
+    ast.FunctionDef,
+    ast.AsyncFunctionDef,
+    ast.ClassDef,
+    ast.Return,
+    ast.Import,
+    ast.ImportFrom,
+    ast.Global,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Position:
+    """Before (`up`) or after `past`, the last of the statements that are passed."""
+
+    past: ast.stmt
+    up: bool
+    lines: int
+
+
+@dataclass(slots=True)
+class _Moment:
+    """What one run of the line would have read at another moment (a number of ops on the tape)."""
+
+    execution: Execution
+    evaluable: Evaluable
+    when: int
+    changes: list[Op]  # what changes what it reads, between its own time and that moment
+
+
+@dataclass(slots=True)
+class _Kept:
+    """Tensors as they were at an earlier moment of a replay, by the replay and the value."""
+
+    tensors: dict[tuple[int, Value], torch.Tensor] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Keep:
+    """Keeps what an op changes as it was before. Stands for that op in a replay."""
+
+    op: Op
+    kept: _Kept
+
+    @property
+    def after(self) -> int:
+        return self.op.index
+
+    @property
+    def skipped(self) -> frozenset[int]:
+        return frozenset((self.op.index,))
+
+    @property
+    def reads(self) -> tuple[Value, ...]:
+        return tuple(self.op.inputs)
+
+    def apply(self, replay: Replay) -> None:
+        for value in self.op.mutated:
+            self.kept.tensors.setdefault((id(replay), value.root), replay.tensor(value.root).clone())
+        replay.perform(self.op)
+
+
+@dataclass(slots=True)
+class _Moved:
+    """The line, run at the moment that `after` stands for."""
+
+    moment: _Moment
+    after: int
+    kept: _Kept
+
+    @property
+    def skipped(self) -> frozenset[int]:
+        return frozenset()
+
+    @property
+    def reads(self) -> tuple[Value, ...]:
+        return self.moment.evaluable.reads
+
+    def apply(self, replay: Replay) -> None:
+        def tensor_of(value: Value) -> torch.Tensor:
+            kept = self.kept.tensors.get((id(replay), value))
+            return replay.tensor(value) if kept is None else kept
+
+        result = self.moment.evaluable.result(tensor_of, replay.dtype)
+        replay.put(self.moment.execution.value, result)
+        for key in [key for key in self.kept.tensors if key[0] == id(replay)]:
+            del self.kept.tensors[key]  # another replay may get this identity
+
+
+class MoveSearch:
+    """Moves the line of a gradient past its neighbours, where it would then read something else."""
+
+    def __init__(self, surroundings: Surroundings, prover: Prover) -> None:
+        self._around = surroundings
+        self._prover = prover
+
+    def find(self, group: list[Judged], clock: Clock) -> Found | None:
+        """The shortest move that is proved."""
+        for site in self._around.finder.backward(group[0])[:1]:
+            if not self._may_move(site):
+                continue
+            seen: set[object] = set()
+            for position in sorted(self._positions(site), key=lambda place: place.lines):
+                if clock.is_over:
+                    return None
+                moments = self._moments(site, position)
+                what_differs = tuple(
+                    (m.evaluable.reads, tuple(op.index for op in m.changes)) for m in moments
+                )
+                if what_differs in seen or not any(moment.changes for moment in moments):
+                    continue
+                seen.add(what_differs)
+                found = self._proved(site, position, moments, group)
+                if found is not None:
+                    return found
+        return None
+
+    @staticmethod
+    def _may_move(site: Site) -> bool:
+        statement = site.statement
+        return (
+            isinstance(statement, ast.Assign)
+            and len(statement.targets) == 1
+            and statement.value is site.tree
+            and not site.is_alias
+            and len(site.executions) <= _MOST_RUNS
+        )
+
+    def _positions(self, site: Site) -> Iterator[_Position]:
+        """Where the line could stand as well: nothing that it is moved past may know of what it computes."""
+        block = _block_of(site.statement, self._around.judgement.places.statements(site.unit.filename))
+        if block is None or not _is_alone(site.statement, site.unit):
+            return
+        assert isinstance(site.statement, ast.Assign)
+        own = _base(site.statement.targets[0])
+        number = next(i for i, statement in enumerate(block) if statement is site.statement)
+        for up, passed in ((True, block[:number][::-1]), (False, block[number + 1 :])):
+            for count, statement in enumerate(passed[:_FURTHEST], start=1):
+                mentions = own is None or any(
+                    ast.dump(node) == own for node in map(_loaded, ast.walk(statement))
+                )
+                if mentions or isinstance(statement, _STAYING) or not _is_alone(statement, site.unit):
+                    break
+                yield _Position(statement, up, count)
+
+    def _moments(self, site: Site, position: _Position) -> list[_Moment]:
+        """For every run of the line; empty where one of them is not understood."""
+        found = [self._moment(site, execution, position) for execution in site.executions]
+        known = [moment for moment in found if moment is not None]
+        return known if len(known) == len(found) else []
+
+    def _proved(
+        self, site: Site, position: _Position, moments: list[_Moment], group: list[Judged]
+    ) -> Found | None:
+        patches: dict[int, Patch] = {}
+        moved: dict[int, int] = {}
+        kept = _Kept()
+        for moment in moments:
+            after = moment.execution.last
+            if not position.up and moment.changes:
+                after = moment.changes[-1].index
+                moved[moment.execution.last] = after
+            for op in moment.changes if position.up else ():
+                if op.mutated:
+                    patches[op.index] = _Keep(op, kept)
+            patches[after] = _Moved(moment, after, kept)
+        proof = self._prover.prove(patches, group, moved)
+        if not proof.proved:
+            return None
+        change = _as_text(site, position)
+        cost = _COST + _COST_PER_LINE * position.lines
+        return Found(
+            site, site.tree, patches, proof, cost, moved=moved, change=change, advice=_advice(position)
+        )
+
+    def _moment(self, site: Site, execution: Execution, position: _Position) -> _Moment | None:
+        """None where nothing is known of what the line would read there."""
+        ops = self._around.judgement.recording.ops
+        runs = sorted(site.executions, key=lambda run: run.last)
+        place = next(i for i, run in enumerate(runs) if run is execution)
+        if position.up:
+            first = runs[place - 1].last if place else self._around.judged_pass.plan.loss_op.index
+            window = ops[first + 1 : execution.first]
+        else:
+            end = (
+                runs[place + 1].first if place + 1 < len(runs) else self._around.judged_pass.plan.last_op + 1
+            )
+            window = ops[execution.last + 1 : end]
+        inside = {id(node) for node in ast.walk(position.past)}
+        statement = self._around.judgement.places.statement
+        own = [op for op in window if op.scope == execution.op.scope and id(statement(op)) in inside]
+        if not own:
+            return None
+        when = own[0].index if position.up else own[-1].index + 1
+        namespace = Namespace(self._around.index, execution.op, when)
+        try:
+            evaluable = prepare(site.tree, namespace)
+            before = set(site.prepare(site.tree, execution, self._around.index).reads)
+        except (CannotEvaluateError, UnknownNameError):
+            return None
+        roots = {value.root for value in evaluable.reads}
+        between = ops[when : execution.first] if position.up else ops[execution.last + 1 : when]
+        changes = [op for op in between if any(value.root in roots for value in op.mutated)]
+        if position.up:
+            new = [op for op in between if any(value in before for value in op.outputs)]
+        else:
+            new = [op for op in between if any(value in evaluable.reads for value in op.outputs)]
+        return _Moment(execution, evaluable, when, sorted({*changes, *new}, key=lambda op: op.index))
+
+
+def _block_of(statement: ast.stmt, statements: Sequence[ast.stmt]) -> list[ast.stmt] | None:
+    """The statements that it stands among."""
+    inner: set[int] = set()
+    for other in statements:
+        for _, held in ast.iter_fields(other):
+            if isinstance(held, list) and held and isinstance(held[0], ast.stmt):
+                if any(item is statement for item in held):
+                    return held
+                inner.update(id(item) for item in held)
+        for handler in getattr(other, "handlers", ()):
+            inner.update(id(item) for item in handler.body)
+    outermost = [other for other in statements if id(other) not in inner]
+    outermost.sort(key=lambda other: other.lineno)
+    return outermost if any(other is statement for other in outermost) else None
+
+
+def _is_alone(statement: ast.stmt, unit: SourceUnit) -> bool:
+    """Whether no other statement stands on its lines."""
+    first = unit.line_text(statement.lineno).encode()[: statement.col_offset]
+    last = unit.line_text(statement.end_lineno or statement.lineno).encode()[statement.end_col_offset or 0 :]
+    return not first.strip() and last.strip()[:1] in (b"", b"#")
+
+
+def _base(target: ast.expr) -> str | None:
+    """What a statement changes: `dW` for `dW[i]`, `self.dW` for `self.dW`."""
+    while isinstance(target, ast.Subscript):
+        target = target.value
+    return ast.dump(_loaded(target)) if isinstance(target, (ast.Name, ast.Attribute)) else None
+
+
+def _loaded(node: ast.AST) -> ast.AST:
+    if isinstance(node, ast.Name):
+        return ast.Name(node.id, ast.Load())
+    if isinstance(node, ast.Attribute):
+        return ast.Attribute(node.value, node.attr, ast.Load())
+    return node
+
+
+def _as_text(site: Site, position: _Position) -> TextChange:
+    """The lines of both in the other order; whole lines, so that comments stay where they belong."""
+    statement, past = site.statement, position.past
+    lines = site.unit.text.split("\n")
+    first, last = (past, statement) if position.up else (statement, past)
+    start, end = first.lineno, last.end_lineno or last.lineno
+    if position.up:
+        own, others = lines[statement.lineno - 1 : end], lines[start - 1 : statement.lineno - 1]
+        text = [*own, *others]
+    else:
+        own_end = statement.end_lineno or statement.lineno
+        own, others = lines[start - 1 : own_end], lines[own_end:end]
+        text = [*others, *own]
+    return TextChange((start, end, 0, len(lines[end - 1].encode())), "\n".join(text))
+
+
+def _advice(position: _Position) -> str:
+    side, line = ("above", position.past.lineno) if position.up else ("below", position.past.end_lineno)
+    return f"move this line {side} line {line}"

@@ -1,0 +1,91 @@
+"""Edits that fit and yet cannot be what was meant: no replay refutes them, the way programs are written does."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from gradcheck.diagnosis.evaluation import CannotEvaluateError, Tree
+from gradcheck.diagnosis.namespace import BindingIndex, UnknownNameError
+from gradcheck.diagnosis.sites import Execution, Site
+from gradcheck.replay.passes import PassPlan
+
+_PATHS = (ast.Name, ast.Attribute, ast.Subscript)
+_MOST_RUNS = 8  # of a line in a loop, looked at to see what changes from one to the next
+
+
+class Sense:
+    """For the edits of one pass."""
+
+    def __init__(self, plan: PassPlan, index: BindingIndex) -> None:
+        self._index = index
+        self._updates = [update for update in plan.updates if update.op.index > plan.loss_op.index]
+
+    def makes_sense(self, site: Site, edited: Tree) -> bool:
+        """Whether the edit may be offered, if it is proved."""
+        return not self._holds_still(site, edited) and not self.reads_too_late(site, edited)
+
+    def reads_too_late(self, site: Site, tree: Tree) -> bool:
+        """Whether a parameter is read that this very step has updated before. No edit of the formula is the answer to
+        that, even one that takes the update back out of the numbers."""
+        if not self._updates:
+            return False
+        for execution in site.own:
+            try:
+                reads = site.prepare(tree, execution, self._index).reads
+            except CannotEvaluateError:
+                continue
+            for update in self._updates:
+                moved = update.parameter.root if update.in_place else update.op.out
+                if update.op.index < execution.first and any(
+                    value is moved or (update.in_place and value.root is moved) for value in reads
+                ):
+                    return True
+        return False
+
+    def _holds_still(self, site: Site, edited: Tree) -> bool:
+        """Whether a line of a loop would no longer go with the loop: `a[1]` for `a[i]`. It is right for the one turn
+        at which its gradient was found wrong, and for no other."""
+        gone = list(_paths(site.tree, {id(node) for node in ast.walk(edited)}))
+        come = list(_paths(edited, {id(node) for node in ast.walk(site.tree)}))
+        if any(_pins_index(old, new) for old in gone for new in come):
+            return True
+        runs = site.executions[:_MOST_RUNS]
+        if len(runs) < 2 or not come:
+            return False
+        return any(self._varies(site, node, runs) for node in gone) and not any(
+            self._varies(site, node, runs) for node in come
+        )
+
+    def _varies(self, site: Site, node: ast.expr, runs: list[Execution]) -> bool:
+        """Whether a name stands for different things when the line is run again."""
+        held = []
+        for execution in runs:
+            try:
+                held.append(site.namespace(execution, self._index).resolve(node))
+            except UnknownNameError:
+                return False
+        first = held[0]
+        if isinstance(first, (int, float)):
+            return any(other != first for other in held)
+        return any(other is not first for other in held)
+
+
+def _paths(tree: ast.AST, shared: set[int]) -> Iterator[ast.expr]:
+    """The names, attributes and items in a tree that are not in the other one."""
+    if id(tree) in shared:
+        return
+    if isinstance(tree, _PATHS):
+        yield tree
+    for child in ast.iter_child_nodes(tree):
+        yield from _paths(child, shared)
+
+
+def _pins_index(old: ast.expr, new: ast.expr) -> bool:
+    """`a[1]` for `a[i]`: an item that was counted through, picked out by a number."""
+    if not isinstance(old, ast.Subscript) or not isinstance(new, ast.Subscript):
+        return False
+    if ast.unparse(old.value) != ast.unparse(new.value):
+        return False
+    named = any(isinstance(node, ast.Name) for node in ast.walk(old.slice))
+    return named and not any(isinstance(node, ast.Name) for node in ast.walk(new.slice))

@@ -1,0 +1,67 @@
+"""`gradcheck fix --write` on the programs with several faults: right afterwards, and nothing else is touched."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import ROOT
+
+DAY70 = {
+    "(var_2 + 1e-5) ** 0.5": "(var_2 + 1e-5) ** -0.5",
+    "d_A_1 = d_Z_2 @ W_2.T": "d_A_1 = d_pre_batch_norm_2 @ W_2.T",
+    "d_W_2 = A_1.T @ d_Z_2": "d_W_2 = A_1.T @ d_pre_batch_norm_2",
+    "d_b_2 = d_Z_2.sum(0)": "d_b_2 = d_pre_batch_norm_2.sum(0)",
+}
+TANH = {"d_T_1 * (1 - T_1)": "d_T_1 * (1 - T_1**2)"}
+
+
+def gradcheck(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, "-m", "gradcheck", *arguments],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "edits"), [("day70.py", DAY70), ("day70.ipynb", DAY70), ("day70_tanh.py", TANH)]
+)
+def test_the_written_program_is_right(name: str, edits: dict[str, str], tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "models/data", tmp_path / "data")
+    before = (ROOT / "models" / name).read_text()
+    (tmp_path / name).write_text(before)
+    written = gradcheck("fix", "--write", name, cwd=tmp_path)
+    assert written.returncode == 0, written.stdout + written.stderr
+    after = (tmp_path / name).read_text()
+    assert _changes(before, after) == edits
+    report: dict[str, Any] = json.loads(
+        gradcheck("report", name, "--format", "json", "--output", "-", cwd=tmp_path).stdout
+    )
+    assert report["summary"]["introduced"] == 0
+    assert not [finding for finding in report["findings"] if finding["severity"] == "error"]
+
+
+def _changes(before: str, after: str) -> dict[str, str]:
+    """What of the known edits stands in the lines that changed; a line that changed otherwise fails."""
+    found = {}
+    old_lines, new_lines = before.split("\n"), after.split("\n")
+    assert len(old_lines) == len(new_lines)
+    for old, new in zip(old_lines, new_lines, strict=True):
+        if old != new:
+            edits = {**DAY70, **TANH}
+            (key,) = [text for text in edits if text in old and old.replace(text, edits[text]) == new]
+            found[key] = edits[key]
+    return found
