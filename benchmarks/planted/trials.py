@@ -26,6 +26,7 @@ from gradcheck.program.errors import ProgramError
 from tests.support import ChildFailedError, in_child
 
 ACCUSED = ("introduced", "compensated")
+_WRONG_NUMBERS = ("GC101", "GC102", "GC106", "GC108")
 CHANGED = "changed"  # the fate of a mutant that counts; all others are only told how many there were
 
 
@@ -203,7 +204,9 @@ class Bench:
         errors = [f for f in wrong.report["findings"] if f["severity"] == "error"]
         accused = [row for row in wrong.report["gradients"] if row["verdict"] in ACCUSED]
         trial.detected = bool(errors or accused)
-        first = (errors or accused or [None])[0]
+        # That a gradient is no longer used, say, is another finding about the same bug.
+        wrong_numbers = [f for f in errors if f["rule"] in _WRONG_NUMBERS]
+        first = (wrong_numbers or errors or accused or [None])[0]
         trial.right_line = first is not None and site.accepts(first["location"], delta)
         for row in accused:
             if not site.accepts(row["location"], delta):

@@ -303,5 +303,8 @@ def _finite_consumers(
             continue
         size = norm(tensor)
         tolerance = judge.tolerance(consumer, size, judge.noise(consumer))
-        if size > tolerance and not (tensor.shape == found.shape and distance(tensor, found) <= tolerance):
+        # What is zero but for rounding agrees with anything that is.
+        if size > max(tolerance, judge.noise(consumer)) and not (
+            tensor.shape == found.shape and distance(tensor, found) <= tolerance
+        ):
             yield consumer, tensor, tolerance
