@@ -10,6 +10,7 @@ import torch
 
 from gradcheck.diagnosis.trial import Setting
 from gradcheck.recording.tape import Value
+from gradcheck.replay.compare import norm
 from gradcheck.replay.engine import Patch
 from gradcheck.replay.fresh import fresh_draws
 from gradcheck.replay.judge import Judge, Judged
@@ -100,13 +101,14 @@ class Prover:
         for before, after in (moved or {}).items():
             prepared.versions_after[after] += prepared.versions_after.pop(before, [])
         counts = {"recorded": 0, "probe": 0, "fresh": 0}
+        instead: dict[int, set[Value]] = {}
         for number, (kind, overrides) in enumerate(self._places):
             point = Point(prepared, self.judge, overrides, patches)
             if not point.usable:
                 if kind == "recorded":
                     return Proof(False)
                 continue
-            if not self._right_at(point, fixed, self._before(number)):
+            if not self._right_at(point, fixed, self._before(number), instead):
                 return Proof(False)
             counts[kind] += 1
         return Proof(True, counts["probe"], counts["fresh"])
@@ -125,14 +127,21 @@ class Prover:
             counts[kind] += 1
         return Proof(bool(counts["recorded"]), counts["probe"], counts["fresh"])
 
-    def _right_at(self, point: Point, fixed: list[Judged], before: set[int]) -> bool:
+    def _right_at(
+        self, point: Point, fixed: list[Judged], before: set[int], instead: dict[int, set[Value]]
+    ) -> bool:
+        """`instead` collects, for gradients that turn out to be those of another value than was thought, which ones it
+        can be at all points so far."""
+        wrong = []
         for judged in fixed:
             outcome = point.judge(judged)
-            if outcome is None or outcome[0]:
-                return False
             found = point.run.captured.get(id(judged.version))
             if found is None or judged.of is None or tuple(found.shape) != tuple(judged.of.shape):
                 return False
+            if outcome is None or outcome[0]:
+                wrong.append(judged)
+        if len(wrong) == len(fixed) or not all(_belongs_elsewhere(point, j, instead) for j in wrong):
+            return False
         for judged in self.judge.judged:
             outcome = point.judge(judged)
             if (outcome is None or outcome[0]) and id(judged) not in before:
@@ -150,3 +159,18 @@ class Prover:
                     wrong.add(id(judged))
             self._wrong_before.append(wrong)
         return self._wrong_before[number]
+
+
+def _belongs_elsewhere(point: Point, judged: Judged, instead: dict[int, set[Value]]) -> bool:
+    """Whether a gradient that one line of a loop computed for several values, and that is not right for the value it
+    was taken for while it was wrong, is right for another: the last turn of a loop back through time is that of the
+    first state. It has to be the same one at every point."""
+    found = point.run.captured[id(judged.version)]
+    judge = point.judging
+    own = {i for i, fault in enumerate(judge.faults) if fault.judged.version is judged.version}
+    tolerance = judge.tolerance(judged.version, norm(found), judge.noise(judged.version))
+    equal = set(judge.expectation(judge.influence(judged.version) - own)[1].equals(found, tolerance))
+    taken = {other.of for other in judge.judged if other is not judged}
+    possible = instead.setdefault(id(judged), equal - taken)
+    possible &= equal
+    return norm(found) > tolerance and bool(possible)
