@@ -21,6 +21,7 @@ class Influence:
             v.root for v in plan.forward_values
         }  # computed from the forward pass or from gradients
         self.live = {v.root for v in forward_made if not _selected(v)}  # ... from what the network computes
+        self.graded: set[Value] = set()  # gradients that were judged, and what is computed from them
         self.autograd: set[Value] = set()  # handed over by autograd
         self._rewired: dict[int, list[Value]] = {}
         self._cut: set[int] = set()
@@ -46,6 +47,8 @@ class Influence:
                 self._faults[value.root] = self.of(value) | faults
         if any(value.root in self.derived for value in inputs):
             self.derived.update(value.root for value in touched)
+        if any(value.root in self.graded for value in inputs):
+            self.graded.update(value.root for value in touched)
         if any(value.root in self.live for value in inputs):
             self.live.update(value.root for value in touched)
         if op.name in _COPIES and op.kind is Kind.PURE and any(v in self.autograd for v in inputs):

@@ -140,6 +140,7 @@ class Judge:
                 judged.meant = self.partners.meant_instead(judged.candidate, judged.of, found)
             self.paired[judged.of] = judged
             judged.noise = max(noise, self.noise_of(judged.of))
+        self.influences.graded.add(judged.candidate.value.root)
         self.judged.append(judged)
 
     def captured(self, version: Version) -> torch.Tensor | None:

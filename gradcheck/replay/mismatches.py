@@ -228,10 +228,13 @@ def _agreed_by_consumers(
     judge: Judge, version: Version, found: torch.Tensor, faults: Faults, named: Proposal | None
 ) -> Proposal | None:
     """The forward value for which everything later that is computed from this gradient comes out right."""
+    root = version.candidate.value.root
     is_called_so = (
         judge.partners.named(version.candidate) or parse(version.candidate.name).form is not Form.NONE
     )
-    if not is_called_so and not nothing_is_right(judge, version, found, faults):
+    if not is_called_so and not (
+        root in judge.influences.graded and nothing_is_right(judge, version, found, faults)
+    ):
         return None  # a mask, a slope: something that gradients are computed with
     waiting = _unexplained(judge, version, found, faults)
     if not waiting:

@@ -41,6 +41,8 @@ CASES = [
          "dcounts = dcounts1 + dcounts2", "dcounts = (dcounts1 + dcounts2) / n", 27),
     Case("a gradient that is rescaled afterwards", "loops_deep_relu_lists.py",
          "db = dz.sum(0)", "db = 2 * dz.sum(0)", 29),
+    Case("a slope that a wrong gradient is multiplied with later on", "../../models/three_layer.py",
+         "d_beta_2 = d_Z_2.sum(0, keepdim=True)", "d_beta_2 = -d_Z_2.sum(0, keepdim=True)", 126),
     Case("gradients that point uphill", "error_convention.py",
          "hid_error * slope_of(hid)", "hid_error / slope_of(hid)", 27),
     Case("a bias gradient that was never summed", "functions_dict_params.py",
@@ -63,6 +65,7 @@ def test_only_its_line_is_accused(case: Case) -> None:
     text = path.read_text()
     assert text.count(case.old) >= 1
     data = {name.name: str(name) for name in path.parent.glob("*.txt")}
+    data["data/names.txt"] = str(ROOT / "models" / "data" / "names.txt")
     report = in_child(
         lambda: report_on_source(text.replace(case.old, case.new, 1), data=data, fix_budget_s=0.0).to_dict(),
         timeout_s=120.0,
