@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ from gradcheck.replay.verdict import Problem, Verdict
 if TYPE_CHECKING:
     from gradcheck.replay.judge import Judge
 
-
+_MULTIPLIES = {"mul", "__mul__", "__rmul__", "multiply", "div", "__truediv__", "true_divide", "divide"}
 _MOST_WAYS = 6
 
 
@@ -30,7 +31,7 @@ def mismatch(judge: Judge, version: Version, found: torch.Tensor, faults: Faults
     successor = judge.relations.successor(version)
     if successor is None and not version.final:
         return
-    if _only_rescaled(judge, version) or _replaced_unread(judge, version, found):
+    if _only_rescaled(judge, version) or _clipped(judge, version) or _replaced_unread(judge, version, found):
         return
     if is_decayed(version, judge.judged, judge.run):
         return
@@ -50,6 +51,8 @@ def mismatch(judge: Judge, version: Version, found: torch.Tensor, faults: Faults
     if is_stage and (proposal is None or not _is_used_for(judge, version, found, proposal.value, faults)):
         return
     if proposal is not None and _contributes_to(judge, version, proposal.value, faults):
+        return
+    if proposal is not None and _tried_aside(judge, version, proposal):
         return
     if judge.poisoned(faults):
         unchecked.after_poison(judge, version, found, proposal, faults)
@@ -120,6 +123,35 @@ def _only_rescaled(judge: Judge, version: Version) -> bool:
     return True
 
 
+def _clipped(judge: Judge, version: Version) -> bool:
+    """Clipping by norm into a new tensor: `grads[key] = grads[key] * (most / norm)`."""
+    op = version.writes[0] if len(version.writes) == 1 else None
+    if op is None or op.name not in _MULTIPLIES or len(op.args) != 2:
+        return False
+    judged = {j.candidate.value for j in judge.judged}
+    for gradient, factor in (op.args, op.args[::-1]):
+        if not isinstance(gradient, Value) or gradient not in judged:
+            continue
+        if isinstance(factor, Value):
+            if factor.shape == () and factor.root in judge.influences.derived:
+                return True
+        elif isinstance(factor, Number) or (
+            isinstance(factor, float) and not _literal(judge, op) and _numbers_escaped_before(judge, op)
+        ):
+            return True
+    return False
+
+
+def _literal(judge: Judge, op: Op) -> bool:
+    """Whether the statement multiplies or divides by a number that is written there."""
+    statement = judge.partners.names.statement(op)
+    return statement is None or any(
+        isinstance(node, ast.BinOp)
+        and any(isinstance(side, ast.Constant) for side in (node.left, node.right))
+        for node in ast.walk(statement)
+    )
+
+
 def _numbers_escaped_before(judge: Judge, op: Op) -> bool:
     """Whether Python was handed a number made from the finished gradients shortly before."""
     for earlier in reversed(judge.ops[max(judge.plan.loss_op.index, op.index - 200) : op.index]):
@@ -139,9 +171,23 @@ def _replaced_unread(judge: Judge, version: Version, found: torch.Tensor) -> boo
     )
 
 
+def _tried_aside(judge: Judge, version: Version, proposal: Proposal) -> bool:
+    """Whether nothing reads it, its name fits only roughly, and the value it would be the gradient of has a right
+    gradient whose name fits better: `dlogits2` looked at after `dlogits` is done."""
+    known = judge.paired.get(proposal.value)
+    if proposal.evidence != BY_NAME or known is None or known.verdict is not Verdict.CORRECT:
+        return False
+    score = judge.partners.score
+    if score(known.candidate, proposal.value) <= score(version.candidate, proposal.value):
+        return False
+    own = version.candidate
+    return not any(c.candidate is not own for c in judge.relations.consumers(version))
+
+
 def _contributes_to(judge: Judge, version: Version, partner: Value, faults: Faults) -> bool:
     """Whether it is one branch of a gradient that comes out right: what is computed from it, for the same
-    forward value (or, if that has its gradient already, for another one), is the true gradient."""
+    forward value (or, if that has its gradient already or this is added to something, for another one), is the true
+    gradient."""
     gradients, fingerprints = judge.expectation(faults)
     expected = gradients.get(partner)
     if expected is None:
@@ -159,7 +205,8 @@ def _contributes_to(judge: Judge, version: Version, partner: Value, faults: Faul
             continue
         if tensor.shape == expected.shape and distance(tensor, expected) <= tolerance:
             return True
-        if has_another and fingerprints.equals(tensor, tolerance):
+        branch = has_another or judge.relations.adds(consumer, version)
+        if branch and fingerprints.equals(tensor, tolerance):
             return True
     return False
 
@@ -233,6 +280,8 @@ def _agreed_by_consumers(
     )
     if not is_called_so and not nothing_is_right(judge, version, found, faults):
         return None  # a mask, a slope: something that gradients are computed with
+    if named is None and _negated_next(judge, version, found):
+        return None  # what it is turned into is judged
     waiting = _unexplained(judge, version, found, faults)
     if not waiting:
         return None
@@ -258,6 +307,20 @@ def _agreed_by_consumers(
 def _explains_some(judge: Judge, version: Version, found: torch.Tensor, faults: Faults, value: Value) -> bool:
     waiting = _unexplained(judge, version, found, faults)
     return not waiting or _explained(judge, found, faults, value, waiting) > 0
+
+
+def _negated_next(judge: Judge, version: Version, found: torch.Tensor) -> bool:
+    """Whether it is handed on with the other sign, under a name that speaks of gradients: `return -grad`. A forward
+    pass with a `-x` in it has the gradients of both signs, so that the rest would agree with either."""
+    for consumer in judge.relations.consumers(version):
+        tensor = judge.captured(consumer)
+        if tensor is None or consumer.candidate is version.candidate or not consumer.final:
+            continue
+        same_size = same_but_for_ones(tensor.shape, found.shape)
+        speaks = parse(consumer.candidate.name).form is not Form.NONE
+        if speaks and same_size and norm(found) and torch.equal(tensor.reshape(found.shape), -found):
+            return True
+    return False
 
 
 _Consumer = tuple[Version, torch.Tensor, float]  # what it computed, and its tolerance
