@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from gradcheck.recording.gradient_names import Form, parse
-from gradcheck.recording.tape import Kind, Number, Op, Value
-from gradcheck.replay import conventions, unchecked
+from gradcheck.recording.tape import Value
+from gradcheck.replay import conventions, rescaled, unchecked
 from gradcheck.replay.compare import Fingerprints, distance, norm, same_but_for_ones
 from gradcheck.replay.decay import is_decayed
 from gradcheck.replay.evidence import BY_NAME, Proposal
@@ -22,7 +21,6 @@ from gradcheck.replay.verdict import Problem, Verdict
 if TYPE_CHECKING:
     from gradcheck.replay.judge import Judge
 
-_MULTIPLIES = {"mul", "__mul__", "__rmul__", "multiply", "div", "__truediv__", "true_divide", "divide"}
 _MOST_WAYS = 6
 
 
@@ -31,7 +29,11 @@ def mismatch(judge: Judge, version: Version, found: torch.Tensor, faults: Faults
     successor = judge.relations.successor(version)
     if successor is None and not version.final:
         return
-    if _only_rescaled(judge, version) or _clipped(judge, version) or _replaced_unread(judge, version, found):
+    if (
+        rescaled.only_rescaled(judge, version)
+        or rescaled.clipped(judge, version)
+        or _replaced_unread(judge, version, found)
+    ):
         return
     if is_decayed(version, judge.judged, judge.run):
         return
@@ -103,62 +105,6 @@ def _reduced(found: torch.Tensor, expected: torch.Tensor) -> torch.Tensor | None
 
 
 # -- no gradient of its own --------------------------------------------------------------------------------------
-
-
-def _only_rescaled(judge: Judge, version: Version) -> bool:
-    """Clipping by norm: an already judged gradient, multiplied with a number made from the gradients."""
-    versions = version.candidate.versions
-    position = versions.index(version)
-    if position == 0 or not any(j.version is versions[position - 1] for j in judge.judged):
-        return False
-    if not judge.relations.only_rescales(version, versions[position - 1]):
-        return False
-    for op in version.writes[len(versions[position - 1].writes) :]:
-        factor = op.args[1]
-        from_gradients = (
-            isinstance(factor, Value) and factor.shape == () and factor.root in judge.influences.derived
-        )
-        if not from_gradients and not isinstance(factor, Number) and not _numbers_escaped_before(judge, op):
-            return False
-    return True
-
-
-def _clipped(judge: Judge, version: Version) -> bool:
-    """Clipping by norm into a new tensor: `grads[key] = grads[key] * (most / norm)`."""
-    op = version.writes[0] if len(version.writes) == 1 else None
-    if op is None or op.name not in _MULTIPLIES or len(op.args) != 2:
-        return False
-    judged = {j.candidate.value for j in judge.judged}
-    for gradient, factor in (op.args, op.args[::-1]):
-        if not isinstance(gradient, Value) or gradient not in judged:
-            continue
-        if isinstance(factor, Value):
-            if factor.shape == () and factor.root in judge.influences.derived:
-                return True
-        elif isinstance(factor, Number) or (
-            isinstance(factor, float) and not _literal(judge, op) and _numbers_escaped_before(judge, op)
-        ):
-            return True
-    return False
-
-
-def _literal(judge: Judge, op: Op) -> bool:
-    """Whether the statement multiplies or divides by a number that is written there."""
-    statement = judge.partners.names.statement(op)
-    return statement is None or any(
-        isinstance(node, ast.BinOp)
-        and any(isinstance(side, ast.Constant) for side in (node.left, node.right))
-        for node in ast.walk(statement)
-    )
-
-
-def _numbers_escaped_before(judge: Judge, op: Op) -> bool:
-    """Whether Python was handed a number made from the finished gradients shortly before."""
-    for earlier in reversed(judge.ops[max(judge.plan.loss_op.index, op.index - 200) : op.index]):
-        derived = earlier.inputs and earlier.inputs[0].root in judge.influences.derived
-        if earlier.kind is Kind.ESCAPE and derived:
-            return earlier.inputs[0] is not judge.plan.loss and earlier.name != "__bool__"
-    return False
 
 
 def _replaced_unread(judge: Judge, version: Version, found: torch.Tensor) -> bool:
