@@ -17,12 +17,12 @@ _MULTIPLIES = {"mul", "__mul__", "__rmul__", "multiply", "div", "__truediv__", "
 def only_rescaled(judge: Judge, version: Version) -> bool:
     """Clipping by norm: an already judged gradient, multiplied with a number made from the gradients."""
     versions = version.candidate.versions
-    position = versions.index(version)
-    if position == 0 or not any(j.version is versions[position - 1] for j in judge.judged):
+    before = versions[: versions.index(version)]
+    # Clipped first, normalised afterwards: what lies between the two was not judged itself.
+    judged = next((v for v in reversed(before) if any(j.version is v for j in judge.judged)), None)
+    if judged is None or not judge.relations.only_rescales(version, judged):
         return False
-    if not judge.relations.only_rescales(version, versions[position - 1]):
-        return False
-    for op in version.writes[len(versions[position - 1].writes) :]:
+    for op in version.writes[len(judged.writes) :]:
         factor = op.args[1]
         from_gradients = (
             isinstance(factor, Value) and factor.shape == () and factor.root in judge.influences.derived
