@@ -22,6 +22,7 @@ def kept_torch_settings() -> Iterator[None]:
         torch.set_grad_enabled(grad_enabled)
         torch.set_default_dtype(dtype)
         if torch.get_default_device() != device:
-            torch.set_default_device(device)
+            # A default device is a mode on torch's stack of modes: none must stay there for what was the default.
+            torch.set_default_device(None if device.type == "cpu" else device)
         torch.set_deterministic_debug_mode(deterministic)
         torch.autograd.set_detect_anomaly(*anomaly)

@@ -9,6 +9,7 @@ from tests.support import report_on_source, torch_settings_kept
 
 
 def test_settings_are_as_they_were_before():
+    modes = torch._C._len_torch_function_stack()
     with torch_settings_kept():
         with kept_torch_settings():
             torch.set_grad_enabled(False)
@@ -21,6 +22,7 @@ def test_settings_are_as_they_were_before():
         assert torch.get_default_device() == torch.device("cpu")
         assert not torch.are_deterministic_algorithms_enabled()
         assert not torch.is_anomaly_enabled()
+        assert torch._C._len_torch_function_stack() == modes
 
 
 def test_a_loss_of_one_row_is_differentiated_although_the_program_switched_autograd_off():
