@@ -44,6 +44,8 @@ _OF_LOSS = re.compile(
     r"(?:_?wrt)?_?(?P<stem>[A-Za-z]\w*)$",
     re.I,
 )
+# What is passed on from layer to layer, of whichever of them it is.
+_PASSED_ON = re.compile(r"^_*grads?_?wrt_?(?:out|in)(?:put)?s?$", re.I)
 _CAMEL = re.compile(r"^(?:grad|delta|gradient|Grad|Delta)(?P<stem>[A-Z0-9]\w*)$")
 _CAMEL_SUFFIX = re.compile(r"^(?P<stem>\w*?[a-zA-Z0-9])(?:Grad|Delta|Gradient|_?[gG]rads?)$")
 _GENERIC = re.compile(
@@ -103,6 +105,8 @@ def _parse_item(name: str, base: str, last: str) -> GradientName:
 
 
 def _parse_identifier(name: str) -> GradientName:
+    if _PASSED_ON.match(name):
+        return GradientName(Form.GENERIC, None)
     for pattern in (_DL_D, _OF_LOSS, _CAMEL, _PREFIX, _SUFFIX, _CAMEL_SUFFIX):
         match = pattern.match(name)
         if match and match["stem"].strip("_"):

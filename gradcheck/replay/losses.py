@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from bisect import bisect_left
 from dataclasses import dataclass
@@ -84,7 +83,7 @@ def _select_losses(recording: Recording, names: NameIndex, wanted: str | None) -
 def _loss_function(op: Op, names: NameIndex) -> str | None:
     """The function or class of the person's that hands this number out, if it is named for a loss: what
     `criterion.forward(pred, label)` returns has no name of its own if nobody keeps it."""
-    if op.name in _REPORTING or not isinstance(names.statement(op), ast.Return):
+    if op.name in _REPORTING or not names.is_returned(op):
         return None
     path = [part for part in op.code.co_qualname.split(".") if part != "<locals>"]
     if any(parse(part).form is Form.EXPLICIT or "backward" in part.lower() for part in path[-1:]):

@@ -149,6 +149,14 @@ def test_a_number_that_a_function_named_for_a_loss_returns_is_a_loss(name):
     assert [plan.loss_name for plan in find_passes(run.recording, index, None)] == [name]
 
 
+def test_a_part_of_what_a_loss_returns_is_no_loss():
+    text = UNNAMED.format(name="LossMSE").replace(".pow(2).mean()", ".pow(2).sum() / 16")
+    (judged,) = report_on_source(text, fix_budget_s=0.0).passes
+    assert [row.verdict.value for row in judged.gradients] == ["correct", "correct"]
+    wrong = report_on_source(text.replace("- y) / 16", "- y)"), fix_budget_s=0.0)
+    assert wrong.passes[0].gradients[0].verdict.value == "introduced"
+
+
 def test_a_number_that_another_function_returns_is_none():
     run = record_source(UNNAMED.format(name="Accuracy"))
     index = NameIndex(run.recording, Places(run.program.sources))
