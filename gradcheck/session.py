@@ -14,6 +14,7 @@ from gradcheck.program.program import load
 from gradcheck.program.runner import run
 from gradcheck.program.source import SourceMap
 from gradcheck.program.target import parse_target
+from gradcheck.program.torch_settings import kept_torch_settings
 from gradcheck.recording.recorder import Recorder
 from gradcheck.recording.tape import Recording
 from gradcheck.recording.targets import names_written
@@ -32,7 +33,8 @@ def run_report(options: SessionOptions) -> Report:
     """
     program = load(parse_target(options.target), options.cwd)
     recorder = Recorder(program.sources, options.at)
-    outcome = run(program, recorder, timeout_s=options.timeout_s, data=options.data)
+    with kept_torch_settings():
+        outcome = run(program, recorder, timeout_s=options.timeout_s, data=options.data)
     judgement = judge_recording(recorder.recording, program.sources, loss=options.loss, pairs=options.pairs)
     evidence = judgement.evidence
     _excuse_interrupted(evidence, outcome, program.sources)

@@ -8,7 +8,7 @@ from gradcheck import numbers
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.rule import Rule
 from gradcheck.checks.wording import Case, cases, code, common_notes, pairing_help
-from gradcheck.replay.verdict import Evidence, Problem, Verdict
+from gradcheck.replay.verdict import Evidence, GradientResult, Problem, Verdict
 
 _NUMBERS_RIGHT = (Verdict.CORRECT, Verdict.UNOBSERVABLE, Verdict.UNCHECKED)
 
@@ -42,12 +42,15 @@ def _other_shape(case: Case) -> Finding:
     message = f"{code(row.name)} holds the gradient of {code(row.of)} in another shape"
     finding = _finding(case, Severity.NOTE, message)
     finding.notes += common_notes(case)
-    finding.helps.append(
-        f"`keepdim=True` in the sum, or `.view_as({row.of})`, gives it the shape of its value"
-        if row.of
-        else "`keepdim=True` in the sum gives it the shape of its value"
-    )
+    ways = ["a sum without `keepdim`" if _has_more_axes(row) else "`keepdim=True` in the sum"]
+    if row.of:
+        ways.append(f"`.view_as({row.of})`")
+    finding.helps.append(f"{', or '.join(ways)}, gives it the shape of its value")
     return finding
+
+
+def _has_more_axes(row: GradientResult) -> bool:
+    return row.shape is not None and row.of_shape is not None and len(row.shape) > len(row.of_shape)
 
 
 def _finding(case: Case, severity: Severity, message: str) -> Finding:

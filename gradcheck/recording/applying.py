@@ -23,6 +23,9 @@ def only_applies(recording: Recording, start: int, updates: Sequence[Update]) ->
     return True
 
 
+_CLEARS = {"zero_", "fill_"}
+
+
 class _Follow:
     def __init__(self, gradient_named: set[Value], start: int) -> None:
         self._gradient_named = gradient_named
@@ -30,6 +33,9 @@ class _Follow:
         self._changed: set[Value] = set()
         self._finished: set[Value] = set()  # computed from a gradient that was finished before the start
         self._fresh: set[Value] = set()  # computed from a gradient that was computed since
+        self._joined: set[Value] = (
+            set()
+        )  # computed since from several tensors, none of them a gradient: no mere decay
 
     def is_finished(self, step: Value) -> bool:
         return self._given(step) and step.root not in self._fresh
@@ -37,6 +43,16 @@ class _Follow:
     def follow(self, op: Op) -> None:
         inputs = op.inputs
         touched = [*op.outputs, *op.mutated]
+        if op.name in _CLEARS:  # what a buffer held is gone: what is put into it from here on is new
+            for value in op.mutated:
+                self._finished.discard(value.root)
+                self._changed.add(value.root)
+            return
+        others = {value.root for value in inputs} - {value.root for value in op.mutated}
+        if others & self._joined or (len(others) > 1 and not any(self._given(value) for value in inputs)):
+            self._joined.update(value.root for value in op.outputs if value.producer is op)
+        if others & self._joined:
+            self._fresh.update(value.root for value in op.mutated if value in self._gradient_named)
         if any(value.root in self._fresh for value in inputs):
             self._fresh.update(value.root for value in touched)
         if any(self._given(value) for value in inputs):

@@ -38,6 +38,14 @@ _DL_D = re.compile(
 )
 _PREFIX = re.compile(rf"^_*(?:{_WORDS}|g|d|del|D|err|error)_(?P<stem>\w+)$", re.I)
 _SUFFIX = re.compile(rf"^(?P<stem>\w+?)_(?:{_WORDS}|g|d|err|error)$", re.I)
+# `loss_grad_weight`, `grad_wrt_weights`, `gradwrtinput`: the loss, or "with respect to", stands between.
+_OF_LOSS = re.compile(
+    r"^_*(?:(?:loss|cost|error|err|l)_(?:grads?|gradients?|deriv|derivative)|(?:grads?|gradients?|deriv|d)_?wrt)"
+    r"(?:_?wrt)?_?(?P<stem>[A-Za-z]\w*)$",
+    re.I,
+)
+# What is passed on from layer to layer, of whichever of them it is.
+_PASSED_ON = re.compile(r"^_*grads?_?wrt_?(?:out|in)(?:put)?s?$", re.I)
 _CAMEL = re.compile(r"^(?:grad|delta|gradient|Grad|Delta)(?P<stem>[A-Z0-9]\w*)$")
 _CAMEL_SUFFIX = re.compile(r"^(?P<stem>\w*?[a-zA-Z0-9])(?:Grad|Delta|Gradient|_?[gG]rads?)$")
 _GENERIC = re.compile(
@@ -97,7 +105,9 @@ def _parse_item(name: str, base: str, last: str) -> GradientName:
 
 
 def _parse_identifier(name: str) -> GradientName:
-    for pattern in (_DL_D, _CAMEL, _PREFIX, _SUFFIX, _CAMEL_SUFFIX):
+    if _PASSED_ON.match(name):
+        return GradientName(Form.GENERIC, None)
+    for pattern in (_DL_D, _OF_LOSS, _CAMEL, _PREFIX, _SUFFIX, _CAMEL_SUFFIX):
         match = pattern.match(name)
         if match and match["stem"].strip("_"):
             generic = _GENERIC.match(name)

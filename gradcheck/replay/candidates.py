@@ -13,6 +13,7 @@ from gradcheck.replay.windows import PlanChooser, Step
 
 # Done to a finished gradient: clipping, and clearing it for the next step.
 _POST_PROCESSING = {"clamp_", "clip_", "zero_", "nan_to_num_", "clamp_min_", "clamp_max_"}
+_CLEARING = {"zero_", "fill_", "copy_"}
 _THROUGH = {
     "mul",
     "mul_",
@@ -231,7 +232,28 @@ class CandidateCollector:
         self._plan_of.setdefault(candidate.value, plan)
 
     def _choose_plan(self, value: Value, when: int) -> PassPlan | None:
-        return self._plan_of.get(value) or self._chooser.choose(when)
+        known = self._plan_of.get(value)
+        if known is None:
+            return self._chooser.choose(when)
+        if self._mutations[value.root]:
+            plan = self._chooser.choose(when)
+            if plan is not None and plan is not known and self._filled_anew(value, known, plan, when):
+                return plan
+        return known
+
+    def _filled_anew(self, value: Value, known: PassPlan, plan: PassPlan, when: int) -> bool:
+        """Whether a buffer that was there in an earlier pass is a gradient of this later one: filled here, and there
+        either left alone (it was made before both) or cleared since."""
+        if plan.loss_op.index < known.loss_op.index:
+            return False
+        here = [op for op in self._mutations[value.root] if plan.start <= op.index < when]
+        if not any(op.index > plan.loss_op.index for op in here):
+            return False
+        there = any(
+            known.loss_op.index < op.index < plan.start and op.name not in _CLEARING
+            for op in self._mutations[value.root]
+        )
+        return not there or any(op.name in _CLEARING for op in here)
 
     def _behind_scaling(self, step: Value) -> Value:
         """The gradient behind `lr * g`: what is left when multiplications with numbers are taken away."""
@@ -281,6 +303,8 @@ class CandidateCollector:
                 and (not in_forward or op.index >= first)
             ):
                 writes.append(op)
+        # What a buffer held before this pass began was the gradient of another one, or nothing yet.
+        writes = [op for op in writes if op.index >= plan.start] or writes
         while len(writes) > 1 and writes[-1].name in _POST_PROCESSING:
             writes.pop()
         # A loop that fills it element by element is one write: the last of each line counts.

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from gradcheck.recording.gradient_names import Form, name_affinity, parse
-from gradcheck.recording.tape import Value
+from gradcheck.recording.gradient_names import Form, name_affinity, parse, split_path
+from gradcheck.recording.tape import Binding, Value
 from gradcheck.replay.compare import distance, same_but_for_ones
 from gradcheck.replay.names import NameIndex
 from gradcheck.replay.passes import Candidate, PassPlan
@@ -205,6 +205,8 @@ class Partners:
             exact = _WHOLE * any(name in _after_d(binding.variable) for name in forward_names)
             if not exact and (parsed.form is Form.NONE or parsed.stem is None):
                 continue
+            if parsed.stem is not None and _names_an_operation(binding, parsed.stem):
+                continue
             affinity = max(exact, *(name_affinity(parsed.stem or "", name) for name in forward_names))
             if binding.alias:
                 affinity *= 0.8
@@ -248,3 +250,10 @@ def _never_summed(found: tuple[int, ...], shape: tuple[int, ...]) -> bool:
         and found != shape
         and all(one in (1, other) for one, other in zip(padded, found, strict=True))
     )
+
+
+def _names_an_operation(binding: Binding, stem: str) -> bool:
+    """`mean_grad = grad.mean(-1)` is the mean of a gradient, and says nothing of a forward value `mean`."""
+    producer = binding.value.producer
+    name = split_path(binding.variable)[1]
+    return producer is not None and producer.name == stem and name.startswith(f"{stem}_")

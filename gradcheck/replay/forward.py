@@ -8,6 +8,7 @@ replaced on the way: the graph is cut there.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
@@ -39,7 +40,7 @@ class ForwardGraph:
             start_from=start_from,
             patches=patches,
         )
-        with torch.enable_grad():
+        with torch.enable_grad(), _kept_as_saved() if mutated else nullcontext():
             self._replay.run(ops)
         if loss in self._replay.broken:
             raise ReplayError(self._replay.broken[loss])
@@ -74,7 +75,10 @@ class ForwardGraph:
     def truth(self) -> dict[Value, torch.Tensor]:
         """dL/dx for every forward value that the loss depends on."""
         if self._truth is None:
-            self._truth = self.gradients({})
+            try:
+                self._truth = self.gradients({})
+            except RuntimeError as error:
+                raise ReplayError(f"autograd cannot differentiate it: {error}") from error
         return self._truth
 
     def gradients(self, replaced: Mapping[Value, torch.Tensor]) -> dict[Value, torch.Tensor]:
@@ -131,6 +135,12 @@ def _readers(loss: torch.Tensor, tensor: torch.Tensor) -> list[tuple[torch.autog
                 found.append((node, number))
             pending.append(source)
     return found
+
+
+def _kept_as_saved() -> AbstractContextManager[object]:
+    """What an op keeps for its derivative is kept as it was then: a program that never calls autograd may change it
+    in place afterwards (`x += branch(x)`), which autograd itself refuses."""
+    return torch.autograd.graph.saved_tensors_hooks(lambda kept: kept.detach().clone(), lambda kept: kept)
 
 
 def _replace_gradient(tensor: torch.Tensor, gradient: torch.Tensor) -> torch.utils.hooks.RemovableHandle:

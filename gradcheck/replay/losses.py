@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from dataclasses import dataclass
 
@@ -66,6 +67,9 @@ def _select_losses(recording: Recording, names: NameIndex, wanted: str | None) -
             if not scalar or not any(isinstance(v, Value) for v in op.inputs):
                 continue
             rank = _loss_rank(op, value, name, value in backward_called)
+            made_by = _loss_function(op, names) if rank < 2 else None
+            if made_by is not None:
+                rank, name = 2, name or made_by
             if rank:
                 ranked[value] = rank, Loss(value, op, name or names.statement_name(op) or op.name)
     if not ranked:
@@ -74,6 +78,23 @@ def _select_losses(recording: Recording, names: NameIndex, wanted: str | None) -
     best = max(rank for rank, _ in ranked.values())
     floor = 2 if best >= 2 else best
     return [loss for rank, loss in ranked.values() if rank >= floor]
+
+
+def _loss_function(op: Op, names: NameIndex) -> str | None:
+    """The function or class of the person's that hands this number out, if it is named for a loss: what
+    `criterion.forward(pred, label)` returns has no name of its own if nobody keeps it."""
+    if op.name in _REPORTING or not names.is_returned(op):
+        return None
+    path = [part for part in op.code.co_qualname.split(".") if part != "<locals>"]
+    if any(parse(part).form is Form.EXPLICIT or "backward" in part.lower() for part in path[-1:]):
+        return None
+    return next((part for part in reversed(path[-2:]) if _names_a_loss(part)), None)
+
+
+def _names_a_loss(name: str) -> bool:
+    """`mse`, `cross_entropy`, and in a class's way of writing `LossMSE`, `BCELoss`, `CrossEntropy`."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+    return is_loss_name(name) or any(is_loss_name(word) for word in (words.lower(), words.partition("_")[0]))
 
 
 def _loss_rank(op: Op, value: Value, name: str | None, backward_called: bool) -> int:

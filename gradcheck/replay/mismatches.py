@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from gradcheck.recording.gradient_names import Form, parse
-from gradcheck.recording.tape import Kind, Number, Op, Value
-from gradcheck.replay import conventions, unchecked
+from gradcheck.recording.tape import Value
+from gradcheck.replay import conventions, rescaled, unchecked
 from gradcheck.replay.compare import Fingerprints, distance, norm, same_but_for_ones
 from gradcheck.replay.decay import is_decayed
 from gradcheck.replay.evidence import BY_NAME, Proposal
@@ -21,7 +21,6 @@ from gradcheck.replay.verdict import Problem, Verdict
 if TYPE_CHECKING:
     from gradcheck.replay.judge import Judge
 
-
 _MOST_WAYS = 6
 
 
@@ -30,7 +29,11 @@ def mismatch(judge: Judge, version: Version, found: torch.Tensor, faults: Faults
     successor = judge.relations.successor(version)
     if successor is None and not version.final:
         return
-    if _only_rescaled(judge, version) or _replaced_unread(judge, version, found):
+    if (
+        rescaled.only_rescaled(judge, version)
+        or rescaled.clipped(judge, version)
+        or _replaced_unread(judge, version, found)
+    ):
         return
     if is_decayed(version, judge.judged, judge.run):
         return
@@ -50,6 +53,8 @@ def mismatch(judge: Judge, version: Version, found: torch.Tensor, faults: Faults
     if is_stage and (proposal is None or not _is_used_for(judge, version, found, proposal.value, faults)):
         return
     if proposal is not None and _contributes_to(judge, version, proposal.value, faults):
+        return
+    if proposal is not None and _tried_aside(judge, version, proposal):
         return
     if judge.poisoned(faults):
         unchecked.after_poison(judge, version, found, proposal, faults)
@@ -102,33 +107,6 @@ def _reduced(found: torch.Tensor, expected: torch.Tensor) -> torch.Tensor | None
 # -- no gradient of its own --------------------------------------------------------------------------------------
 
 
-def _only_rescaled(judge: Judge, version: Version) -> bool:
-    """Clipping by norm: an already judged gradient, multiplied with a number made from the gradients."""
-    versions = version.candidate.versions
-    position = versions.index(version)
-    if position == 0 or not any(j.version is versions[position - 1] for j in judge.judged):
-        return False
-    if not judge.relations.only_rescales(version, versions[position - 1]):
-        return False
-    for op in version.writes[len(versions[position - 1].writes) :]:
-        factor = op.args[1]
-        from_gradients = (
-            isinstance(factor, Value) and factor.shape == () and factor.root in judge.influences.derived
-        )
-        if not from_gradients and not isinstance(factor, Number) and not _numbers_escaped_before(judge, op):
-            return False
-    return True
-
-
-def _numbers_escaped_before(judge: Judge, op: Op) -> bool:
-    """Whether Python was handed a number made from the finished gradients shortly before."""
-    for earlier in reversed(judge.ops[max(judge.plan.loss_op.index, op.index - 200) : op.index]):
-        derived = earlier.inputs and earlier.inputs[0].root in judge.influences.derived
-        if earlier.kind is Kind.ESCAPE and derived:
-            return earlier.inputs[0] is not judge.plan.loss and earlier.name != "__bool__"
-    return False
-
-
 def _replaced_unread(judge: Judge, version: Version, found: torch.Tensor) -> bool:
     """A first try: its name is given to another tensor later on, and no gradient was computed from it (or it
     is a buffer of zeros that was never filled)."""
@@ -139,9 +117,23 @@ def _replaced_unread(judge: Judge, version: Version, found: torch.Tensor) -> boo
     )
 
 
+def _tried_aside(judge: Judge, version: Version, proposal: Proposal) -> bool:
+    """Whether nothing reads it, its name fits only roughly, and the value it would be the gradient of has a right
+    gradient whose name fits better: `dlogits2` looked at after `dlogits` is done."""
+    known = judge.paired.get(proposal.value)
+    if proposal.evidence != BY_NAME or known is None or known.verdict is not Verdict.CORRECT:
+        return False
+    score = judge.partners.score
+    if score(known.candidate, proposal.value) <= score(version.candidate, proposal.value):
+        return False
+    own = version.candidate
+    return not any(c.candidate is not own for c in judge.relations.consumers(version))
+
+
 def _contributes_to(judge: Judge, version: Version, partner: Value, faults: Faults) -> bool:
     """Whether it is one branch of a gradient that comes out right: what is computed from it, for the same
-    forward value (or, if that has its gradient already, for another one), is the true gradient."""
+    forward value (or, if that has its gradient already or this is added to something, for another one), is the true
+    gradient."""
     gradients, fingerprints = judge.expectation(faults)
     expected = gradients.get(partner)
     if expected is None:
@@ -159,7 +151,8 @@ def _contributes_to(judge: Judge, version: Version, partner: Value, faults: Faul
             continue
         if tensor.shape == expected.shape and distance(tensor, expected) <= tolerance:
             return True
-        if has_another and fingerprints.equals(tensor, tolerance):
+        branch = has_another or judge.relations.adds(consumer, version)
+        if branch and fingerprints.equals(tensor, tolerance):
             return True
     return False
 
@@ -236,6 +229,8 @@ def _agreed_by_consumers(
         root in judge.influences.graded and nothing_is_right(judge, version, found, faults)
     ):
         return None  # a mask, a slope: something that gradients are computed with
+    if named is None and _negated_next(judge, version, found):
+        return None  # what it is turned into is judged
     waiting = _unexplained(judge, version, found, faults)
     if not waiting:
         return None
@@ -261,6 +256,20 @@ def _agreed_by_consumers(
 def _explains_some(judge: Judge, version: Version, found: torch.Tensor, faults: Faults, value: Value) -> bool:
     waiting = _unexplained(judge, version, found, faults)
     return not waiting or _explained(judge, found, faults, value, waiting) > 0
+
+
+def _negated_next(judge: Judge, version: Version, found: torch.Tensor) -> bool:
+    """Whether it is handed on with the other sign, under a name that speaks of gradients: `return -grad`. A forward
+    pass with a `-x` in it has the gradients of both signs, so that the rest would agree with either."""
+    for consumer in judge.relations.consumers(version):
+        tensor = judge.captured(consumer)
+        if tensor is None or consumer.candidate is version.candidate or not consumer.final:
+            continue
+        same_size = same_but_for_ones(tensor.shape, found.shape)
+        speaks = parse(consumer.candidate.name).form is not Form.NONE
+        if speaks and same_size and norm(found) and torch.equal(tensor.reshape(found.shape), -found):
+            return True
+    return False
 
 
 _Consumer = tuple[Version, torch.Tensor, float]  # what it computed, and its tolerance

@@ -58,6 +58,16 @@ class NameIndex:
         """The statement an op stands in."""
         return self._places.statement(op)
 
+    def is_returned(self, op: Op) -> bool:
+        """Whether what the op computes is what its function returns, or an item of it; not a part of it."""
+        statement = self.statement(op)
+        if not isinstance(statement, ast.Return) or statement.value is None:
+            return False
+        value = statement.value
+        returned = value.elts if isinstance(value, ast.Tuple) else [value]
+        span = self._places.span(op.code, op.lasti)
+        return span in [(n.lineno, n.end_lineno, n.col_offset, n.end_col_offset) for n in returned]
+
     def shown_for(self, value: Value, gradient_name: str) -> str:
         """Of several names for one value (a parameter of a function, its argument), the one that fits the gradient's."""
         stem = parse(gradient_name).stem

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from gradcheck.program.location import Location
 from gradcheck.program.source import SourceMap
 from gradcheck.recording.gradient_names import Form, parse
 from gradcheck.recording.tape import Op, Recording
@@ -70,7 +71,24 @@ def judge_recording(
         )
         if found.result.gradients:
             judgement.passes.append(found)
+    _list_placeholders_once(judgement.passes)
     return judgement
+
+
+def _list_placeholders_once(passes: list[JudgedPass]) -> None:
+    """A `dW = None` far down in a notebook belongs to the last loss before it, not to every earlier one as well."""
+    later: set[tuple[str, Location]] = set()
+    for judged in reversed(passes):
+        result = judged.result
+        placeholders = {
+            (row.name, row.location) for row in result.gradients if row.problem is Problem.UNFINISHED
+        }
+        result.gradients = [
+            row
+            for row in result.gradients
+            if row.problem is not Problem.UNFINISHED or (row.name, row.location) not in later
+        ]
+        later |= placeholders
 
 
 def _judge_under_likeliest_loss(
