@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from gradcheck.replay.run import PassRun
 
 _MOST_READS = 24
+# A single number is a multiple of any other, and two are a sum of multiples of any two: there, the operation has to
+# tell.
+_TELLS_NOTHING = 2
+_ADDS = {"add", "iadd", "radd", "sub", "isub", "rsub", "subtract"}
 
 
 def is_decayed(version: Version, judged: Iterable[Judged], run: PassRun) -> bool:
@@ -29,6 +33,8 @@ def is_decayed(version: Version, judged: Iterable[Judged], run: PassRun) -> bool
     if found is None or not found.is_floating_point():
         return False
     read = _read_by(version)
+    moved = version.candidate.of
+    added = bool(version.writes) and version.writes[-1].name.strip("_") in _ADDS
     for earlier in judged:
         of, gradient = earlier.of, run.captured.get(id(earlier.version))
         if of is None or gradient is None or gradient.shape != found.shape or earlier.version is version:
@@ -37,7 +43,9 @@ def is_decayed(version: Version, judged: Iterable[Judged], run: PassRun) -> bool
             continue
         if of.root not in read or of not in run.graph.truth or tuple(of.shape) != tuple(found.shape):
             continue
-        if not _is_parameter(of):
+        if not _is_parameter(of) or (moved is not None and moved.root is not of.root):
+            continue
+        if found.numel() <= _TELLS_NOTHING and not added:
             continue
         if _is_multiple(found - gradient, run.graph.tensor(of).detach(), norm(found)):
             return True
