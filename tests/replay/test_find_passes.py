@@ -5,6 +5,7 @@ from __future__ import annotations
 import cProfile
 import random
 import re
+import textwrap
 
 import pytest
 
@@ -151,6 +152,9 @@ def test_a_number_that_a_function_named_for_a_loss_returns_is_a_loss(name):
 
 def test_a_part_of_what_a_loss_returns_is_no_loss():
     text = UNNAMED.format(name="LossMSE").replace(".pow(2).mean()", ".pow(2).sum() / 16")
+    before, _, step = text.partition("pred = x @ W\n")
+    step = f"pred = x @ W\n{step}W = W - 0.1 * dW"
+    text = f"{before}for number in range(2):\n" + textwrap.indent(step, "    ")
     (judged,) = report_on_source(text, fix_budget_s=0.0).passes
     assert [row.verdict.value for row in judged.gradients] == ["correct", "correct"]
     wrong = report_on_source(text.replace("- y) / 16", "- y)"), fix_budget_s=0.0)
