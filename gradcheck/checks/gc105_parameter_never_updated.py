@@ -9,7 +9,7 @@ from gradcheck.checks.rule import Rule
 from gradcheck.checks.wording import code, listing, place
 from gradcheck.program.location import Location
 from gradcheck.replay.flow_records import Movement, ParameterUpdate
-from gradcheck.replay.verdict import Evidence, PassResult
+from gradcheck.replay.verdict import Evidence, PassResult, Problem
 
 _BY_GRADIENTS = (Movement.DESCENDS, Movement.ASCENDS, Movement.ANOTHERS)
 
@@ -22,12 +22,16 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         for update in step.flow.updates
         if update.movement in _BY_GRADIENTS
     }
+    # A gradient that was never summed over the batch moves its parameter into another shape: that is the news.
+    unsummed = {
+        row.location for step in evidence.passes for row in step.gradients if row.problem is Problem.SHAPE
+    }
     grouped: dict[tuple[Location, str], list[tuple[PassResult, ParameterUpdate]]] = {}
     for step in evidence.passes:
         for update in step.flow.updates:
             place_of = update.location or update.gradient_location
             unmoved = update.movement in (Movement.STILL, Movement.WITHOUT) and update.parameter not in moved
-            if unmoved and place_of is not None:
+            if unmoved and place_of is not None and update.gradient_location not in unsummed:
                 grouped.setdefault((place_of, update.parameter), []).append((step, update))
     for (location, _), group in grouped.items():
         finding = _finding(location, *group[0])

@@ -8,6 +8,8 @@ from gradcheck.checks.finding import Finding, Fix
 from gradcheck.checks.wording import listing
 from gradcheck.program.location import Location
 
+DIAGNOSED = ("GC101", "GC102", "GC106", "GC108")  # the rules about gradients that are wrong
+
 
 def one_per_cause(findings: Sequence[Finding]) -> list[Finding]:
     """The findings without those whose cause another one tells."""
@@ -25,7 +27,7 @@ def one_per_cause(findings: Sequence[Finding]) -> list[Finding]:
             *(
                 f
                 for f in findings
-                if f.fix is None and f.evidence.get("gradient") and _covers(f.location, fix.location)
+                if f.fix is None and f.rule in DIAGNOSED and _covers(f.location, fix.location)
             ),
         ]
         if len(members) < 2:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from gradcheck.checks.finding import Finding
 from gradcheck.checks.registry import in_reading_order
-from gradcheck.diagnosis.causes import one_per_cause
+from gradcheck.diagnosis.causes import DIAGNOSED, one_per_cause
 from gradcheck.diagnosis.clock import Clock
 from gradcheck.diagnosis.explanations import Explanation, explain
 from gradcheck.diagnosis.found import Found
@@ -20,7 +20,6 @@ from gradcheck.replay.judge import Judged
 from gradcheck.replay.report_gradients import JudgedPass, Judgement
 from gradcheck.replay.verdict import Verdict
 
-DIAGNOSED = ("GC101", "GC102", "GC106", "GC108")
 _AT_FAULT = (Verdict.INTRODUCED, Verdict.COMPENSATED)
 
 

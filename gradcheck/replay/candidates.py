@@ -7,6 +7,7 @@ from collections import defaultdict
 from gradcheck.recording.gradient_names import Form, name_affinity, parse, split_path
 from gradcheck.recording.tape import Binding, Kind, Op, Recording, Value
 from gradcheck.recording.updates import Update
+from gradcheck.replay.compare import never_summed
 from gradcheck.replay.names import NameIndex
 from gradcheck.replay.passes import Candidate, PassPlan, Version
 from gradcheck.replay.windows import PlanChooser, Step
@@ -138,6 +139,8 @@ class CandidateCollector:
         candidate = self._by_key.get((id(plan), value))
         if candidate is not None and _names_another(binding, candidate):
             candidate = self._second_name(plan, value, binding)
+        elif candidate is not None and self._lacks_a_sum(plan, binding, value):
+            candidate = self._named_apart(plan, value, binding)
         elif candidate is not None and _set_on_another(binding, candidate):
             candidate = self._second_owner(plan, value, binding)
         if candidate is None:
@@ -167,6 +170,40 @@ class CandidateCollector:
             candidate.of = binding.of
             candidate.of_evidence = f"being set as its attribute (`{binding.name}`)"
         candidate.bindings.append(binding)
+
+    def _named_apart(self, plan: PassPlan, value: Value, binding: Binding) -> Candidate:
+        for known in plan.candidates:
+            if known.value is value and known.variable == binding.variable:
+                return known
+        candidate = Candidate(value, binding.name, binding, second_name=True)
+        plan.candidates.append(candidate)
+        return candidate
+
+    def _lacks_a_sum(self, plan: PassPlan, binding: Binding, value: Value) -> bool:
+        """`self.db = dout`: the gradient of a layer's result under the name of that of a parameter it was broadcast
+        from, which it would have to be summed for. (Unless it is summed where the parameter is moved.)"""
+        parsed = parse(binding.variable)
+        if parsed.form < Form.BARE_D or parsed.stem is None or binding.alias or binding.code is None:
+            return False
+        if binding.when <= plan.loss_op.index:
+            return False
+        moved = {update.parameter.root for update in plan.updates}
+        for other in self._forward[id(plan)]:
+            computed = other.producer is not None and bool(other.producer.inputs)
+            if computed or other.root in moved or not never_summed(value.shape, other.shape):
+                continue
+            for named in self._names.bindings(other):
+                same_base = split_path(named.variable)[0] == split_path(binding.variable)[0]
+                if same_base and named.owner != binding.owner:
+                    continue  # the parameter of another layer
+                if name_affinity(parsed.stem, named.variable) >= 0.99:
+                    return not self._named_already(plan, value, named)
+        return False
+
+    def _named_already(self, plan: PassPlan, value: Value, parameter: Binding) -> bool:
+        """Whether this tensor has been given such a name before: `grads["b"] = db` says nothing new."""
+        stems = [parse(known.variable).stem for known in plan.candidates if known.value is value]
+        return any(name_affinity(stem, parameter.variable) >= 0.99 for stem in stems if stem is not None)
 
     def _second_owner(self, plan: PassPlan, value: Value, binding: Binding) -> Candidate:
         """`inp.g = out.g`: one tensor that is the gradient of two others."""

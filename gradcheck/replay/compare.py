@@ -48,6 +48,16 @@ def same_but_for_ones(left: Iterable[int], right: Iterable[int]) -> bool:
     return [n for n in left if n != 1] == [n for n in right if n != 1]
 
 
+def never_summed(found: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    """Whether a gradient has the shape of what a parameter of `shape` was broadcast to."""
+    padded = (1,) * (len(found) - len(shape)) + shape
+    return (
+        len(padded) == len(found)
+        and found != shape
+        and all(one in (1, other) for one, other in zip(padded, found, strict=True))
+    )
+
+
 def cosine(left: torch.Tensor, right: torch.Tensor) -> float | None:
     a, b = left.detach().double().reshape(-1), right.detach().double().reshape(-1)
     scale = norm(a) * norm(b)

@@ -10,7 +10,7 @@ import torch
 
 from gradcheck.recording.gradient_names import Form, name_affinity, parse, split_path
 from gradcheck.recording.tape import Binding, Value
-from gradcheck.replay.compare import distance, same_but_for_ones
+from gradcheck.replay.compare import distance, never_summed, same_but_for_ones
 from gradcheck.replay.names import NameIndex
 from gradcheck.replay.passes import Candidate, PassPlan
 
@@ -159,7 +159,7 @@ class Partners:
         for value in self._by_name(candidate):
             if value is not of and value.root is not of.root:
                 other_shape = value.shape != tuple(found.shape) and not candidate.second_name
-                if other_shape and not (of_unnamed and _never_summed(tuple(found.shape), value.shape)):
+                if other_shape and not (of_unnamed and never_summed(tuple(found.shape), value.shape)):
                     continue
                 if self._affinity(candidate, value) >= 0.99:
                     return value
@@ -200,6 +200,7 @@ class Partners:
             return 0.0
         best = 0.0
         owners = {b.owner for b in self.names.bindings(value) if b.owner}
+        bases = {split_path(b.variable)[0] for b in self.names.bindings(value) if b.owner}
         for binding in candidate.bindings:
             parsed = parse(binding.variable)
             exact = _WHOLE * any(name in _after_d(binding.variable) for name in forward_names)
@@ -212,7 +213,12 @@ class Partners:
                 affinity *= 0.8
             if affinity >= _GOOD_AFFINITY and binding.owner and owners:
                 # self.dW and self.W of the same object belong together; those of two objects do not.
-                affinity += 0.2 if binding.owner in owners else -0.25
+                if binding.owner in owners:
+                    affinity += 0.2
+                elif (
+                    split_path(binding.variable)[0] in bases
+                ):  # grads['b'] and params['b'] are two dicts anyway
+                    affinity -= 0.25
             best = max(best, affinity)
         return best
 
@@ -240,16 +246,6 @@ class Partners:
 def _after_d(name: str) -> tuple[str, ...]:
     """What follows the d of a plain name: `out_b` for `d_out_b`, `s` for `ds`."""
     return (name[1:], name[2:]) if name.startswith("d_") else (name[1:],) if name.startswith("d") else ()
-
-
-def _never_summed(found: tuple[int, ...], shape: tuple[int, ...]) -> bool:
-    """Whether a gradient has the shape of what a parameter of `shape` was broadcast to."""
-    padded = (1,) * (len(found) - len(shape)) + shape
-    return (
-        len(padded) == len(found)
-        and found != shape
-        and all(one in (1, other) for one, other in zip(padded, found, strict=True))
-    )
 
 
 def _names_an_operation(binding: Binding, stem: str) -> bool:

@@ -50,3 +50,30 @@ def test_a_parameter_used_through_a_view_is_jittered() -> None:
     """At W = 0 the gradient of x is zero, and only a probe point that moves W tells the right line from the wrong."""
     assert verdict_of(ZERO.format(factor=" * 0"), "dx") == (Verdict.INTRODUCED, "x", Problem.HIDDEN)
     assert verdict_of(ZERO.format(factor=""), "dx")[0] is Verdict.CORRECT
+
+
+UNSUMMED = """
+import torch
+torch.manual_seed(0)
+x, y = torch.randn(8, 4), torch.randn(8, 3)
+params = {"W": torch.randn(4, 3) * 0.3, "b": torch.zeros(3)}
+for i in range(50):
+    pred = x @ params["W"] + params["b"]
+    loss = ((pred - y) ** 2).mean()
+    grads = {}
+    grads["pred"] = 2 * (pred - y) / pred.numel()
+    grads["W"] = x.T @ grads["pred"]
+    grads["b"] = grads["pred"]
+    params["W"] = params["W"] - 0.1 * grads["W"]
+    params["b"] = params["b"] - 0.1 * grads["b"]SUM
+"""
+
+
+def test_a_second_name_that_lacks_a_sum_is_a_gradient_of_its_own() -> None:
+    wrong = verdict_of(UNSUMMED.replace("SUM", ""), "grads['b']")
+    assert wrong == (Verdict.INTRODUCED, "params['b']", Problem.SHAPE)
+
+
+def test_it_may_be_summed_where_it_is_used() -> None:
+    report = report_on_source(UNSUMMED.replace("SUM", ".sum(0)"), fix_budget_s=0.0)
+    assert {row.verdict for row in report.gradients} == {Verdict.CORRECT}
