@@ -58,11 +58,10 @@ def _move(finding: Finding, found: Found, judgement: Judgement) -> None:
     finding.expected = finding.found = ""  # figures of a gradient that is not computed here
     if found.is_forward:
         finding.evidence["forward"] = True
-        finding.message = f"this forward line is not the one that {_code(name)} ({where}) is the gradient of"
+        finding.message = f"the forward pass does not normalise here, and {_code(name)} ({where}) takes it to"
         finding.notes.insert(
             0,
-            "with the edit the forward pass normalises (mean 0, standard deviation 1), and the backward line is right "
-            "as it is written",
+            f"with the edit it does (mean 0, standard deviation 1), and {where} is right as it is written",
         )
     else:
         finding.message = f"{finding.message}: the cause is here"
