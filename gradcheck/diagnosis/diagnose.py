@@ -20,6 +20,7 @@ from gradcheck.replay.judge import Judged
 from gradcheck.replay.report_gradients import JudgedPass, Judgement
 from gradcheck.replay.verdict import Verdict
 
+_FAULTS_WORTH = 12  # budgets of one fault that all faults of a program may take together
 _AT_FAULT = (Verdict.INTRODUCED, Verdict.COMPENSATED)
 
 
@@ -68,7 +69,14 @@ def _search(
         return
     index = BindingIndex(judgement.recording)
     searches: dict[int, FixSearch] = {}
+    together = Clock(_FAULTS_WORTH * budget_s)
     for number, case in enumerate(cases, start=1):
+        if together.is_over:
+            judgement.recording.notes.append(
+                f"no fix was looked for beyond the first {number - 1} of {len(cases)} faults: the time for all of them "
+                f"was over ({_FAULTS_WORTH * budget_s:g} s; --fix-budget gives more)"
+            )
+            break
         on_progress(f"searching for a fix: {case.group[0].candidate.name} ({number} of {len(cases)})")
         try:
             search = searches.get(id(case.judged_pass))

@@ -322,3 +322,34 @@ def test_no_time_no_fix() -> None:
     report: Report = report_on_source(planted("(1 - h**2)", "(1 - h)"), fix_budget_s=0.0)
     assert [finding.rule for finding in report.findings] == ["GC101"]
     assert report.findings[0].fix is None
+
+
+def test_the_faults_of_a_program_share_a_budget() -> None:
+    """Fourteen faults nothing mends: the search ends before the last of them, and says so."""
+    layers = "\n".join(
+        f"    dz{i} = torch.sin(dz{i + 1} * 3 + z{i}).roll(1, 0) @ (W{i + 1}.T * W{i + 1}.T).cos()\n"
+        f"    dW{i} = h{i - 1}.T @ dz{i}"
+        for i in range(14, 0, -1)
+    )
+    forward = "\n".join(f"    z{i} = h{i - 1} @ W{i}\n    h{i} = torch.tanh(z{i})" for i in range(1, 15))
+    weights = "\n".join(f"W{i} = torch.randn(5, 5) * 0.5" for i in range(1, 16))
+    updates = "\n".join(f"    W{i} -= 0.1 * dW{i}" for i in range(1, 16))
+    report = report_on_source(
+        f"""
+import torch
+torch.manual_seed(0)
+h0, y = torch.randn(9, 5), torch.randn(9, 5)
+{weights}
+for step in range(20):
+{forward}
+    z15 = h14 @ W15
+    loss = ((z15 - y) ** 2).mean()
+    dz15 = 2 * (z15 - y) / 45
+    dW15 = h14.T @ dz15
+{layers}
+{updates}
+""",
+        fix_budget_s=0.05,
+    )
+    assert sum(f.rule == "GC101" for f in report.findings) >= 13
+    assert any("no fix was looked for beyond the first" in note for note in report.program.notes)
