@@ -353,3 +353,11 @@ for step in range(20):
     )
     assert sum(f.rule == "GC101" for f in report.findings) >= 13
     assert any("no fix was looked for beyond the first" in note for note in report.program.notes)
+
+
+def test_a_loop_back_through_time_whose_last_turn_is_of_another_value() -> None:
+    """While `dh` is wrong, the last turn's is taken for the gradient of a state that it is not that of."""
+    target = SessionOptions(str(ROOT / "tests" / "programs" / "rnn_missing_carry.py"), fix_budget_s=20.0)
+    report = Report.from_dict(in_child(lambda: run_report(target).to_dict(), timeout_s=100.0))
+    fixes = [f.fix.diff for f in report.findings if f.fix is not None and f.fix.verified]
+    assert fixes == ["- return dh @ U.T\n+ return draw @ U.T"]

@@ -77,3 +77,25 @@ def test_a_second_name_that_lacks_a_sum_is_a_gradient_of_its_own() -> None:
 def test_it_may_be_summed_where_it_is_used() -> None:
     report = report_on_source(UNSUMMED.replace("SUM", ".sum(0)"), fix_budget_s=0.0)
     assert {row.verdict for row in report.gradients} == {Verdict.CORRECT}
+
+
+SCALAR = """
+import torch
+torch.manual_seed(0)
+x, y = torch.randn(9), torch.randn(9)
+w = torch.tensor(0.7)
+for step in range(4):
+    p = torch.tanh(x * w)
+    loss = ((p - y) ** 2).sum()
+    dp = 2 * (p - y)
+    dz = dp * (1 - p**2)
+    dw = (dz * x).sum()
+    dw = dw {then}
+    w = w - 0.01 * dw
+"""
+
+
+def test_a_wrong_factor_on_a_single_number_is_not_taken_for_weight_decay() -> None:
+    """Any number is a multiple of any other: that something was added has to be seen from the operation."""
+    assert verdict_of(SCALAR.format(then="* (1 - w)"), "dw")[0] is Verdict.INTRODUCED
+    assert verdict_of(SCALAR.format(then="+ 0.1 * w"), "dw")[0] is Verdict.CORRECT
