@@ -74,6 +74,19 @@ _PROGRAM: tuple[Callable[[Any], Any], ...] = (
         "--timeout", type=float, metavar="SECONDS", help="Time limit of the program.  [default: 120]"
     ),
     click.option(
+        "--sweep",
+        type=click.IntRange(1, 100_000),
+        default=64,
+        metavar="N",
+        show_default=True,
+        help="Minibatches that the health checks replay the forward pass on.",
+    ),
+    click.option(
+        "--samples",
+        metavar="NAME",
+        help="The name that holds the sequences the program generated, where they are not found by themselves.",
+    ),
+    click.option(
         "--fix-budget",
         type=float,
         metavar="SECONDS",
@@ -98,8 +111,8 @@ _RULES: tuple[Callable[[Any], Any], ...] = (
 
 def parse_common(
     targets: Sequence[str], at: str, loss: str | None, pairs: Sequence[str], cwd: str | None,
-    data: Sequence[str], timeout: float | None, fix_budget: float | None, select: Sequence[str],
-    ignore: Sequence[str], show_output: bool, show_traceback: bool, color: bool | None,
+    data: Sequence[str], timeout: float | None, sweep: int, samples: str | None, fix_budget: float | None,
+    select: Sequence[str], ignore: Sequence[str], show_output: bool, show_traceback: bool, color: bool | None,
 ) -> CommonOptions:  # fmt: skip
     """Checks everything that can be checked before a program is run."""
     config = read_config(_current_directory())
@@ -118,6 +131,8 @@ def parse_common(
         loss=loss,
         pairs=_assignments("--pair", pairs, "d_A=A_1"),
         data=_data_files(data),
+        sweep=sweep,
+        samples=samples,
         timeout_s=_first(timeout, config.timeout, default.timeout_s),
         fix_budget_s=_first(fix_budget, config.fix_budget, default.fix_budget_s),
         select=_codes(select) or config.select,

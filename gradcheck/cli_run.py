@@ -19,6 +19,7 @@ _STAGES = {
     Stage.LOADING: "reading {}",
     Stage.RUNNING: "running {}",
     Stage.ANALYSING: "replaying the recorded step of {}",
+    Stage.MEASURING: "measuring the health of {}",
     Stage.DIAGNOSING: "looking for the causes in {}",
 }
 

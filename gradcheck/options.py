@@ -18,8 +18,13 @@ class SessionOptions:
     data: dict[str, str] = field(default_factory=dict)  # missing file -> the file that stands in for it
     timeout_s: float = 120.0
     fix_budget_s: float = 5.0  # spent at most on the search for a fix, per fault; 0 searches for none
+    sweep: int = 64  # minibatches of the data sweep, the recorded one among them
+    samples: str | None = None  # the name that holds generated sequences
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
+    thresholds: dict[str, float] = field(
+        default_factory=dict
+    )  # "GC202.tanh-limit" -> another than its default
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

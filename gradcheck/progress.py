@@ -22,6 +22,7 @@ class Stage(StrEnum):
     LOADING = "loading"
     RUNNING = "running"  # the person's program: the only stage under the time limit
     ANALYSING = "analysing"
+    MEASURING = "measuring"
     DIAGNOSING = "diagnosing"
 
 

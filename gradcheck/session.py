@@ -5,8 +5,11 @@ from __future__ import annotations
 from functools import partial
 
 from gradcheck import progress
-from gradcheck.checks.registry import run_checks
+from gradcheck.checks.evidence import Evidence
+from gradcheck.checks.registry import HEALTH_FAMILIES, any_selected, run_checks
+from gradcheck.checks.states import states_of
 from gradcheck.diagnosis.diagnose import diagnose
+from gradcheck.health.measure import HealthOptions, measure_health
 from gradcheck.options import SessionOptions
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.outcome import Ending, RunOutcome
@@ -19,10 +22,11 @@ from gradcheck.recording.recorder import Recorder
 from gradcheck.recording.tape import Recording
 from gradcheck.recording.targets import names_written
 from gradcheck.replay.report_gradients import judge_recording
-from gradcheck.replay.verdict import Evidence, Problem, Verdict
+from gradcheck.replay.verdict import Problem, Verdict
 from gradcheck.report.excerpts import collect_excerpts
 from gradcheck.report.model import Report
 from gradcheck.report.program_section import ProgramSection
+from gradcheck.thresholds import Thresholds
 
 
 def run_report(options: SessionOptions) -> Report:
@@ -31,22 +35,29 @@ def run_report(options: SessionOptions) -> Report:
     Raises ProgramError if there is nothing to report on: the target cannot be run, or holds no training step
     with manual gradients.
     """
+    thresholds = Thresholds(options.thresholds)
     program = load(parse_target(options.target), options.cwd)
     recorder = Recorder(program.sources, options.at)
     with kept_torch_settings():
         outcome = run(program, recorder, timeout_s=options.timeout_s, data=options.data)
     judgement = judge_recording(recorder.recording, program.sources, loss=options.loss, pairs=options.pairs)
-    evidence = judgement.evidence
+    evidence = Evidence(judgement.results, thresholds=thresholds)
     _excuse_interrupted(evidence, outcome, program.sources)
     if not evidence.gradients:
         raise _nothing_found(outcome, recorder.recording, options)
+    if any_selected(HEALTH_FAMILIES, options.select, options.ignore):
+        wanted = HealthOptions(options.sweep, options.samples)
+        evidence.health = measure_health(
+            judgement, wanted, thresholds, partial(progress.say, progress.Stage.MEASURING)
+        )
     findings = run_checks(evidence, options.select, options.ignore)
+    checks = states_of(evidence, findings, options.select, options.ignore)
     said = partial(progress.say, progress.Stage.DIAGNOSING)
     findings = diagnose(judgement, findings, options.fix_budget_s, said)
     section = ProgramSection.from_outcome(outcome)
     section.notes.extend(recorder.recording.notes)
     return Report.build(
-        options.target, evidence, findings, section, collect_excerpts(findings, program.sources)
+        options.target, evidence, findings, section, collect_excerpts(findings, program.sources), checks
     )
 
 

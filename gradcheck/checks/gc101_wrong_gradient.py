@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradcheck import numbers
+from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.rule import Rule
 from gradcheck.checks.wording import (
@@ -17,7 +18,7 @@ from gradcheck.checks.wording import (
     judged_against,
     pairing_help,
 )
-from gradcheck.replay.verdict import Evidence, GradientResult, Problem, Verdict
+from gradcheck.replay.verdict import GradientResult, Problem, Verdict
 
 # A wrong number is one whatever its layout; that the shape differs too is then the lesser news.
 _WRONG_VALUE = (Problem.NONE, Problem.WRONG_VALUE, Problem.SHAPE_NOTE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradcheck import numbers
+from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.rule import Rule
 from gradcheck.checks.wording import (
@@ -16,7 +17,7 @@ from gradcheck.checks.wording import (
     judged_against,
     pairing_help,
 )
-from gradcheck.replay.verdict import Evidence, Problem, Verdict
+from gradcheck.replay.verdict import Problem, Verdict
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.rule import Rule
 from gradcheck.checks.wording import code, listing, place
 from gradcheck.program.location import Location
 from gradcheck.replay.flow_records import Movement, ParameterUpdate
-from gradcheck.replay.verdict import Evidence, PassResult
+from gradcheck.replay.verdict import PassResult
 
 Found = list[tuple[int, ParameterUpdate]]
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.rule import Rule
 from gradcheck.checks.wording import cases, code, common_notes, expected_line, found_line, pairing_help
-from gradcheck.replay.verdict import Evidence, Problem, Verdict
+from gradcheck.replay.verdict import Problem, Verdict
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:

@@ -13,11 +13,12 @@ from functools import cache
 from importlib import import_module
 
 import gradcheck.checks
+from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding
 from gradcheck.checks.rule import Rule
-from gradcheck.replay.verdict import Evidence
 
 ALL = "ALL"
+HEALTH_FAMILIES = ("GC2", "GC3", "GC4", "GC5", "GC6")
 
 
 @cache
@@ -51,6 +52,13 @@ def is_selected(rule: Rule, select: Sequence[str] = (), ignore: Sequence[str] = 
     chosen = max((_specificity(s, rule) for s in select or (ALL,)), default=0)
     ignored = max((_specificity(s, rule) for s in ignore), default=0)
     return chosen > ignored
+
+
+def any_selected(prefixes: Sequence[str], select: Sequence[str] = (), ignore: Sequence[str] = ()) -> bool:
+    """Whether any rule whose code begins with one of `prefixes` is on."""
+    return any(
+        rule.code.startswith(tuple(prefixes)) and is_selected(rule, select, ignore) for rule in all_rules()
+    )
 
 
 def run_checks(evidence: Evidence, select: Sequence[str] = (), ignore: Sequence[str] = ()) -> list[Finding]:

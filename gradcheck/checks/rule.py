@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gradcheck.checks.finding import Finding, Severity
 
 if TYPE_CHECKING:
-    from gradcheck.replay.verdict import Evidence
+    from gradcheck.checks.evidence import Evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,19 @@ class Threshold:
     default: float
     unit: str
     source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a check had to look at, in words ("3 layers, 600 units, 64 batches"); or nothing, and why."""
+
+    what: str = ""
+    why_not: str = ""
+
+
+def gradients_looked_at(evidence: Evidence) -> Looked:
+    count = len(evidence.gradients)
+    return Looked(f"{count} gradient{'s' * (count != 1)}") if count else Looked(why_not="no manual gradient")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,4 +48,5 @@ class Rule:
     how_it_is_measured: str
     references: tuple[str, ...]
     check: Callable[[Evidence], Iterable[Finding]]
+    looked_at: Callable[[Evidence], Looked] = gradients_looked_at
     thresholds: tuple[Threshold, ...] = field(default=())

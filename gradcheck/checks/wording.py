@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from gradcheck import numbers
+from gradcheck.checks.evidence import Evidence
 from gradcheck.program.location import Location
-from gradcheck.replay.verdict import Evidence, GradientResult, PassResult, Problem, Verdict
+from gradcheck.replay.verdict import GradientResult, PassResult, Problem, Verdict
 
 
 class Case:

@@ -24,7 +24,7 @@ from gradcheck.replay.probes import PROBES, has_frozen_numbers, jittered, probe_
 from gradcheck.replay.results import rows_of
 from gradcheck.replay.run import PassOps, PassRun, opaque_values
 from gradcheck.replay.step_flow import follow_step
-from gradcheck.replay.verdict import Evidence, GradientResult, PassResult, Problem, Verdict
+from gradcheck.replay.verdict import GradientResult, PassResult, Problem, Verdict
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ class JudgedPass:
 
 @dataclass(slots=True)
 class Judgement:
-    """All passes of a recording: `evidence` is what checks and reports may read, the rest is for replaying."""
+    """All passes of a recording: `results` is what checks and reports may read, the rest is for replaying."""
 
     recording: Recording
     sources: SourceMap
@@ -50,8 +50,8 @@ class Judgement:
     passes: list[JudgedPass] = field(default_factory=list)
 
     @property
-    def evidence(self) -> Evidence:
-        return Evidence([judged.result for judged in self.passes])
+    def results(self) -> list[PassResult]:
+        return [judged.result for judged in self.passes]
 
 
 def judge_recording(

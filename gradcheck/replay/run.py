@@ -127,7 +127,7 @@ class PassRun:
             prepared.plan.loss,
             dtype,
             overrides=self._overrides,
-            start_from=self._start(),
+            start_from=self.start_tensors(),
             patches=self._patches,
         )
         results = _Results(graph)
@@ -173,7 +173,7 @@ class PassRun:
                 if id(version) not in results.captured and id(version) not in results.broken:
                     _capture(results, replay, version)
 
-    def _start(self) -> dict[Value, torch.Tensor]:
+    def start_tensors(self) -> dict[Value, torch.Tensor]:
         """The values that the ops before the pass leave to it."""
         prepared = self.prepared
         if not prepared.leaves_at_start:

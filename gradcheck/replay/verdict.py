@@ -102,14 +102,3 @@ class PassResult:
     probes: int = 0  # probe points that ran
     flow: StepFlow = field(default_factory=StepFlow)  # where its gradients went
     notes: list[str] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Evidence:
-    """Everything the checks may look at."""
-
-    passes: list[PassResult] = field(default_factory=list)
-
-    @property
-    def gradients(self) -> list[GradientResult]:
-        return [g for p in self.passes for g in p.gradients]

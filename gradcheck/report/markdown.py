@@ -10,10 +10,12 @@ from tabulate import tabulate
 from gradcheck.checks.finding import Finding, Fix
 from gradcheck.replay.verdict import PassResult
 from gradcheck.report import sentences
+from gradcheck.report.health.section import checks_table
 from gradcheck.report.layout import describe, printable
 from gradcheck.report.model import Report
 from gradcheck.report.snippet import render_finding
 from gradcheck.report.table import gradient_table
+from gradcheck.report.tables import Table
 
 _WIDTH = 110
 _NAMES = ("name", "of")
@@ -38,6 +40,7 @@ def _blocks(report: Report) -> Iterator[str]:
         for finding in report.findings:
             yield from _finding(finding, report, shown)
             shown += [finding.fix] if finding.fix else []
+    yield from _health(report)
     remarks = [_bullet(remark) for remark in sentences.program_remarks(report.program)]
     if remarks:
         yield "## The program"
@@ -61,6 +64,23 @@ def _pass(step: PassResult, of: int) -> Iterator[str]:
     remarks = [_bullet(remark) for remark in sentences.row_remarks(step)]
     if remarks:
         yield "\n".join(remarks)
+
+
+def _health(report: Report) -> Iterator[str]:
+    checks = checks_table(report.checks)
+    if not checks.rows:
+        return
+    yield "## Health"
+    yield _table(checks)
+    for table in report.tables:
+        yield f"### {_text(table.title)}"
+        yield _table(table)
+
+
+def _table(table: Table) -> str:
+    headings, rows = table.shown()
+    cells = [[_text(cell) for cell in row] for row in rows]
+    return tabulate(cells, [_text(heading) for heading in headings], tablefmt="pipe", disable_numparse=True)
 
 
 def _finding(finding: Finding, report: Report, shown: Collection[Fix]) -> Iterator[str]:

@@ -12,13 +12,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import gradcheck
+from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
+from gradcheck.checks.states import CheckState
+from gradcheck.health.records import Health
 from gradcheck.program.location import Location
 from gradcheck.program.magics import SkippedLine
-from gradcheck.replay.verdict import Evidence, GradientResult, PassResult, Verdict
-from gradcheck.report import encoding
+from gradcheck.replay.verdict import GradientResult, PassResult, Verdict
+from gradcheck.report import dataclass_codec, encoding
 from gradcheck.report.excerpts import Excerpt, find_excerpt
+from gradcheck.report.health.section import checks_table, health_tables
 from gradcheck.report.program_section import CellError, ProgramSection
+from gradcheck.report.tables import Table
 
 if TYPE_CHECKING:
     import pandas
@@ -34,6 +39,8 @@ class Report:
     program: ProgramSection = field(default_factory=ProgramSection)
     excerpts: list[Excerpt] = field(default_factory=list)
     version: str = gradcheck.__version__
+    health: Health = field(default_factory=Health)
+    checks: list[CheckState] = field(default_factory=list)
 
     @classmethod
     def build(
@@ -43,8 +50,17 @@ class Report:
         findings: Iterable[Finding],
         program: ProgramSection | None = None,
         excerpts: Iterable[Excerpt] = (),
+        checks: Iterable[CheckState] = (),
     ) -> Report:
-        return cls(target, evidence.passes, list(findings), program or ProgramSection(), list(excerpts))
+        return cls(
+            target,
+            evidence.passes,
+            list(findings),
+            program or ProgramSection(),
+            list(excerpts),
+            health=evidence.health,
+            checks=list(checks),
+        )
 
     @property
     def gradients(self) -> list[GradientResult]:
@@ -84,6 +100,8 @@ class Report:
             "passes": [encoding.encode_pass(step) for step in self.passes],
             "gradients": [encoding.encode(row) for row in self.gradients],
             "findings": [encoding.encode(finding) for finding in self.findings],
+            "health": encoding.encode(self.health),
+            "checks": encoding.encode(self.checks),
             "excerpts": [encoding.encode(excerpt) for excerpt in self.excerpts],
         }
 
@@ -111,10 +129,26 @@ class Report:
                 for row in data["excerpts"]
             ],
             version=data["version"],
+            health=dataclass_codec.decode(Health, data.get("health", {})),
+            checks=[dataclass_codec.decode(CheckState, row) for row in data.get("checks", [])],
         )
 
-    def to_dataframe(self) -> pandas.DataFrame:
-        """One row per gradient; the loss and the iteration of its pass stand beside it."""
+    @property
+    def tables(self) -> list[Table]:
+        """Every table of the health section that has rows; `to_dataframe` takes their names."""
+        return health_tables(self.health)
+
+    def to_dataframe(self, table: str = "gradients") -> pandas.DataFrame:
+        """One of the report's tables. "gradients": one row per gradient; the loss and the iteration of its pass stand
+        beside it. "checks": one row per rule. The others are those of `tables`, by name; raises KeyError if the
+        report has no such table."""
+        if table == "checks":
+            return checks_table(self.checks).to_dataframe()
+        if table != "gradients":
+            found = {known.name: known for known in self.tables}
+            if table not in found:
+                raise KeyError(f"{table!r}; this report has {', '.join(('gradients', 'checks', *found))}")
+            return found[table].to_dataframe()
         import pandas  # takes half a second, and most reports are never asked for one
 
         return pandas.DataFrame(

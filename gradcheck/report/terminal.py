@@ -9,6 +9,7 @@ from rich.text import Text
 
 from gradcheck.checks.finding import Fix
 from gradcheck.report import sentences
+from gradcheck.report.health.section import health_lines
 from gradcheck.report.layout import printable, wrapped
 from gradcheck.report.model import Report
 from gradcheck.report.snippet import render_finding
@@ -35,7 +36,7 @@ def _blocks(report: Report, width: int) -> Iterator[Text]:
         yield render_finding(finding, report.excerpt(finding.location), width, fixes)
         yield Text()
         fixes += [finding.fix] if finding.fix else []
-    remarks = list(sentences.program_remarks(report.program))
+    remarks = [*health_lines(report.checks), *sentences.program_remarks(report.program)]
     if remarks:
         yield from (_paragraph(remark, width, "dim") for remark in remarks)
         yield Text()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.registry import run_checks
 from gradcheck.replay.flow_records import Bypass, Movement, ParameterUpdate, SkippedGradient, StepFlow
-from gradcheck.replay.verdict import Evidence, PassResult
+from gradcheck.replay.verdict import PassResult
 from tests.report import samples
 
 SKIPPED = SkippedGradient(

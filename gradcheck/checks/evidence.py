@@ -1,0 +1,20 @@
+"""Everything the checks may look at: plain data, no tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gradcheck.health.records import Health
+from gradcheck.replay.verdict import GradientResult, PassResult
+from gradcheck.thresholds import Thresholds
+
+
+@dataclass(slots=True)
+class Evidence:
+    passes: list[PassResult] = field(default_factory=list)
+    health: Health = field(default_factory=Health)
+    thresholds: Thresholds = field(default_factory=Thresholds)
+
+    @property
+    def gradients(self) -> list[GradientResult]:
+        return [g for p in self.passes for g in p.gradients]

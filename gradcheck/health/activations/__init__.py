@@ -1,0 +1,1 @@
+"""Units and layers over the data sweep (GC2xx)."""

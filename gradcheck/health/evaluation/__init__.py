@@ -1,0 +1,1 @@
+"""The code that evaluates and samples, held against the training step (GC5xx, GC304)."""

@@ -1,0 +1,71 @@
+"""The health stage as a whole: judged passes in, plain records out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from gradcheck.health.activations.measure import ActivationMeasure
+from gradcheck.health.batch_norm.measure import BatchNormMeasure
+from gradcheck.health.context import PassContext, ProgramContext
+from gradcheck.health.evaluation.measure import measure_evaluation
+from gradcheck.health.records import Health
+from gradcheck.health.samples.measure import measure_samples
+from gradcheck.health.sweep import Sweep, Visitor
+from gradcheck.health.updates.measure import measure_updates
+from gradcheck.replay.report_gradients import JudgedPass, Judgement
+from gradcheck.thresholds import Thresholds
+
+SWEEP_BATCHES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class HealthOptions:
+    batches: int = SWEEP_BATCHES  # of the data sweep
+    samples: str | None = None  # the name that holds generated sequences
+
+
+class PassMeasure(Visitor, Protocol):
+    """Watches the sweep of one step, and then writes down what it saw."""
+
+    def finish(self, health: Health) -> None: ...
+
+
+def measure_health(
+    judgement: Judgement, options: HealthOptions, thresholds: Thresholds, said: Callable[[str], None]
+) -> Health:
+    """`said` is told what is being measured."""
+    health = Health()
+    contexts = [
+        PassContext(judgement, judged, judged.judge, thresholds)
+        for judged in _measured(judgement.passes)
+        if judged.judge is not None
+    ]
+    for context in contexts:
+        said("replaying the forward pass on fresh minibatches")
+        _measure_pass(context, options, health)
+    program = ProgramContext(judgement, contexts, thresholds, options.samples)
+    for words, measure in (
+        ("measuring the updates of the parameters", measure_updates),
+        ("holding the evaluation against the training step", measure_evaluation),
+        ("reading the generated sequences", measure_samples),
+    ):
+        said(words)
+        measure(program, health)
+    return health
+
+
+def _measured(passes: Iterable[JudgedPass]) -> list[JudgedPass]:
+    """The recorded training iterations; where there is none, the last pass: earlier ones are usually exercises on
+    the way to it."""
+    usable = [judged for judged in passes if judged.judge is not None]
+    steps = [judged for judged in usable if judged.plan.iteration is not None]
+    return steps or usable[-1:]
+
+
+def _measure_pass(context: PassContext, options: HealthOptions, health: Health) -> None:
+    measures: list[PassMeasure] = [ActivationMeasure(context), BatchNormMeasure(context)]
+    health.sweeps.append(Sweep(context, options.batches).run(measures))
+    for measure in measures:
+        measure.finish(health)

@@ -1,0 +1,1 @@
+"""Generated sequences, held against the training data (GC6xx)."""

@@ -1,0 +1,23 @@
+"""A stretch of the tape with the tensors it computed: what layers are recognised in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from gradcheck.recording.tape import Op, Value
+from gradcheck.replay.names import NameIndex
+from gradcheck.replay.places import Places
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """`ops` in order, and `tensor` to ask for a value they read or made; it raises ReplayError for one that could
+    not be replayed. The forward pass of a step is one, and so is what an evaluation computes."""
+
+    ops: Sequence[Op]
+    tensor: Callable[[Value], torch.Tensor]
+    names: NameIndex
+    places: Places

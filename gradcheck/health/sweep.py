@@ -1,0 +1,208 @@
+"""The data sweep: the forward pass of a recorded step, replayed on many minibatches of the program's own data.
+
+Where the program draws its minibatch from torch's random stream inside the step, the draw is made anew. Where it
+chooses rows of a data set in another way (a slice, a permutation made before, NumPy's random numbers), other rows are
+chosen in their place, the same in every tensor that the program chose the same rows of. Where neither can be done,
+the sweep is the recorded batch alone, and the record says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+
+from gradcheck.health.context import PassContext
+from gradcheck.health.records import SweepRecord
+from gradcheck.recording.tape import Kind, Op, Value
+from gradcheck.replay.engine import Replay, ReplayError
+from gradcheck.replay.fresh import fresh_draws
+from gradcheck.replay.slices import roots_mutated
+
+_SELECTS = {"getitem", "__getitem__", "index_select"}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One replay of the forward pass. `number` 0 is the recorded batch."""
+
+    number: int
+    replay: Replay
+
+    def tensor(self, value: Value) -> torch.Tensor:
+        """Raises ReplayError for a value that could not be replayed."""
+        return self.replay.tensor(value)
+
+
+class Visitor(Protocol):
+    def batch(self, batch: Batch) -> None: ...
+
+
+class Sweep:
+    """Over `batches` minibatches of one step; the recorded one is the first of them."""
+
+    def __init__(self, context: PassContext, batches: int) -> None:
+        self._context = context
+        self._ops = context.judged.plan.forward_ops
+        self._mutated = roots_mutated(self._ops)
+        self._start = context.judge.run.start_tensors()
+        self._draws = self._fresh_draws_possible()
+        self._choice = _row_choice(self._ops, self._mutated) if not self._draws else None
+        self.record = SweepRecord(context.index)
+        if self._draws:
+            made = sorted({op.name for op in self._draws})
+            self.record.fresh = f"drawn anew by {' and '.join(f'`{name}`' for name in made)}"
+        elif self._choice is not None:
+            shown = context.judgement.names.shown(self._choice.selects[0].args[0])
+            self.record.fresh = f"other rows of `{shown}`"
+        else:
+            self.record.reason = "the step chooses no minibatch that could be chosen anew"
+        self._batches = max(1, batches) if not self.record.reason else 1
+
+    def run(self, visitors: Sequence[Visitor]) -> SweepRecord:
+        """Replays and shows every batch to every visitor. A batch that cannot be replayed is left out."""
+        done = 0
+        varying, known = self._split()
+        for number in range(self._batches):
+            overrides = self._overrides(number) if number else {}
+            replay = Replay(
+                self._context.dtype,
+                overrides=overrides,
+                mutated=self._mutated,
+                start_from={} if known else self._start,
+                known=known,
+            )
+            with torch.no_grad():
+                replay.run(varying)
+            if self._context.judged.plan.loss in replay.broken:
+                continue
+            batch = Batch(number, replay)
+            for visitor in visitors:
+                visitor.batch(batch)
+            done += 1
+        self.record.batches = done
+        self.record.samples = self._rows()
+        return self.record
+
+    def _split(self) -> tuple[Sequence[Op], dict[Value, torch.Tensor]]:
+        """The ops that another batch changes, and what the others computed once and for all."""
+        if self._mutated or self._batches == 1:
+            return self._ops, {}
+        changed = {op.out for op in self._draws}
+        if self._choice is not None:
+            changed |= {op.out for op in self._choice.selects}
+        varying: list[Op] = []
+        touched = {value.root if value.producer in self._draws else value for value in changed}
+        once = Replay(self._context.dtype, start_from=self._start)
+        with torch.no_grad():
+            for op in self._ops:
+                if op.out in changed or any(v in touched or v.root in touched for v in op.inputs):
+                    varying.append(op)
+                    touched.update(op.outputs)
+                else:
+                    once.step(op)
+        return varying, {**self._converted_start(once), **once.env}
+
+    def _converted_start(self, replay: Replay) -> dict[Value, torch.Tensor]:
+        found = {}
+        for value in self._start:
+            try:
+                found[value] = replay.tensor(value)
+            except ReplayError:
+                continue
+        return found
+
+    def _rows(self) -> int | None:
+        if self._choice is not None:
+            return self._choice.count
+        shapes = {op.out.shape[0] for op in self._draws if isinstance(op.out, Value) and op.out.shape}
+        return shapes.pop() if len(shapes) == 1 else None
+
+    # -- fresh batches -------------------------------------------------------------------------------------------
+
+    def _overrides(self, number: int) -> dict[Value, torch.Tensor]:
+        if self._draws:
+            return fresh_draws(self._draws, number)
+        assert self._choice is not None
+        return self._choice.other_rows(number)
+
+    def _fresh_draws_possible(self) -> list[Op]:
+        """The draws that choose data: made inside the recorded iteration, or, where there is none, integers that
+        choose rows of something larger."""
+        plan = self._context.judged.plan
+        drawn = [op for op in self._ops if op.kind is Kind.RANDOM and isinstance(op.out, Value)]
+        if plan.iteration is None:
+            chosen = {
+                op.args[1]
+                for op in self._ops
+                if op.name in _SELECTS and len(op.args) > 1 and isinstance(op.args[1], Value)
+                if isinstance(op.args[0], Value) and not op.args[0].requires_grad
+                if op.args[0].shape and _rows_of(op.args[1]) < op.args[0].shape[0]
+            }
+            drawn = [op for op in drawn if op.out in chosen]
+        fresh = fresh_draws(drawn, 1)
+        return [op for op in drawn if op.out in fresh]
+
+
+@dataclass(frozen=True)
+class _RowChoice:
+    """Ops that choose the same `count` of `rows` rows."""
+
+    selects: list[Op]
+    rows: int
+    count: int
+
+    def other_rows(self, number: int) -> dict[Value, torch.Tensor]:
+        generator = torch.Generator().manual_seed(number)
+        chosen = torch.randperm(self.rows, generator=generator)[: self.count]
+        return {op.out: op.args[0].data[chosen] for op in self.selects}
+
+
+def _row_choice(ops: Sequence[Op], mutated: set[Value]) -> _RowChoice | None:
+    """The one choice of rows from data sets that the forward pass makes."""
+    found: dict[tuple[Any, int], list[Op]] = {}
+    for op in ops:
+        if op.name not in _SELECTS or len(op.args) != 2 or op.kwargs or not isinstance(op.out, Value):
+            continue
+        source, index = op.args
+        if not _is_data(source) or source.root in mutated:
+            continue
+        rows, count = source.shape[0], op.out.shape[0] if op.out.shape else 0
+        key = _index_key(index)
+        if key is None or not 0 < count <= rows // 2 or op.out.shape[1:] != source.shape[1:]:
+            continue
+        found.setdefault((key, rows), []).append(op)
+    if len(found) != 1:
+        return None
+    (_, rows), selects = next(iter(found.items()))
+    counts = {op.out.shape[0] for op in selects}
+    return _RowChoice(selects, rows, counts.pop()) if len(counts) == 1 else None
+
+
+def _is_data(value: object) -> bool:
+    return (
+        isinstance(value, Value)
+        and value.data is not None
+        and value.producer is None
+        and not value.requires_grad
+        and bool(value.shape)
+    )
+
+
+def _index_key(index: Any) -> Any:
+    if isinstance(index, slice):
+        bounds = (index.start, index.stop, index.step)
+        return ("slice", *bounds) if all(b is None or isinstance(b, int) for b in bounds) else None
+    if isinstance(index, Value):
+        if index.data is None or index.data.is_floating_point() or index.data.dtype is torch.bool:
+            return None
+        return ("rows", tuple(index.data.flatten().tolist())) if index.data.ndim == 1 else None
+    if isinstance(index, list) and all(isinstance(i, int) for i in index):
+        return ("rows", tuple(index))
+    return None
+
+
+def _rows_of(value: Value) -> int:
+    return value.shape[0] if value.shape else 0

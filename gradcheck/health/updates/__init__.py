@@ -1,0 +1,1 @@
+"""Initialisation and parameter updates (GC4xx)."""

@@ -1,0 +1,60 @@
+"""All of the health section: every family's tables, and one line for each rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from gradcheck.checks.registry import HEALTH_FAMILIES
+from gradcheck.checks.states import CheckState, State
+from gradcheck.health.records import Health
+from gradcheck.report.health import activations, batch_norm, evaluation, samples, updates
+from gradcheck.report.tables import Column, Table
+
+
+def health_tables(health: Health) -> list[Table]:
+    """In the order in which a report shows them."""
+    return [
+        *activations.tables(health.activations),
+        *batch_norm.tables(health.batch_norm),
+        *updates.tables(health.updates),
+        *evaluation.tables(health.evaluation),
+        *samples.tables(health.samples),
+    ]
+
+
+def checks_table(checks: Iterable[CheckState]) -> Table:
+    """What became of every health rule that was selected."""
+    columns = (
+        Column("rule", "rule"),
+        Column("name", "looks for"),
+        Column("state", "state"),
+        Column("findings", "findings"),
+        Column("looked_at", "looked at, or why not"),
+    )
+    rows = [
+        (check.rule, check.name, check.state.value, check.findings or None, check.looked_at or check.reason)
+        for check in health_checks(checks)
+    ]
+    return Table("checks", "Health", columns, rows)
+
+
+def health_checks(checks: Iterable[CheckState]) -> list[CheckState]:
+    return [
+        check
+        for check in checks
+        if check.rule.startswith(HEALTH_FAMILIES) and check.state is not State.NOT_SELECTED
+    ]
+
+
+def health_lines(checks: Iterable[CheckState]) -> Iterator[str]:
+    """For the terminal: what was looked at and found well, and what could not be looked at."""
+    shown = health_checks(checks)
+    passed = [check for check in shown if check.state is State.PASSED]
+    if passed:
+        yield "health: nothing found by " + ", ".join(f"{c.rule} {c.name} ({c.looked_at})" for c in passed)
+    reasons: dict[str, list[str]] = {}
+    for check in shown:
+        if check.state is State.NOT_TRIGGERED:
+            reasons.setdefault(check.reason or "nothing to look at", []).append(check.rule)
+    for reason, codes in reasons.items():
+        yield f"not triggered: {', '.join(codes)}: {reason}"

@@ -1,0 +1,63 @@
+"""Every table of a report as data: for Markdown, for a DataFrame, for whoever reads the JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from gradcheck import numbers
+
+if TYPE_CHECKING:
+    import pandas
+
+
+def plain(value: Any) -> str:
+    """A cell as a person reads it."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return numbers.value(value, 3) if isinstance(value, float) else str(value)
+
+
+def percent(share: float | None) -> str:
+    """`0.031` as `3.1 %`; what is not quite 0 or 100 never reads as that."""
+    if share is None:
+        return "-"
+    if 0 < share < 0.001:
+        return "< 0.1 %"
+    if 0.999 < share < 1:
+        return "> 99.9 %"
+    return f"{100 * share:.1f} %"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """`name` is the column of the DataFrame, `heading` what a person reads, with the unit."""
+
+    name: str
+    heading: str
+    shown: Callable[[Any], str] = plain
+
+
+@dataclass(slots=True)
+class Table:
+    """`rows` hold plain values in the order of `columns`; `hidden` columns are for the DataFrame alone."""
+
+    name: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    hidden: frozenset[str] = frozenset()
+
+    def shown(self) -> tuple[list[str], list[list[str]]]:
+        """Headings, and cells as text."""
+        kept = [i for i, column in enumerate(self.columns) if column.name not in self.hidden]
+        headings = [self.columns[i].heading for i in kept]
+        return headings, [[self.columns[i].shown(row[i]) for i in kept] for row in self.rows]
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        import pandas  # takes half a second, and most reports are never asked for one
+
+        return pandas.DataFrame(self.rows, columns=[column.name for column in self.columns])
