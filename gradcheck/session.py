@@ -52,22 +52,23 @@ def run_report(options: SessionOptions) -> Report:
         evidence.health = measure_health(
             judgement, wanted, thresholds, partial(progress.say, progress.Stage.MEASURING)
         )
-    findings = run_checks(evidence, options.select, options.ignore)
-    checks = states_of(evidence, findings, options.select, options.ignore)
+    found = run_checks(evidence, options.select, options.ignore)
     said = partial(progress.say, progress.Stage.DIAGNOSING)
-    findings = diagnose(judgement, findings, options.fix_budget_s, said)
+    findings = diagnose(judgement, found, options.fix_budget_s, said)
     lines = recorded_lines(recorder.recording, judgement.places)
-    findings, suppressed = suppress(findings, program.sources, lines, options.select, options.ignore)
+    sorted_out = suppress(findings, program.sources, lines, options.select, options.ignore)
+    evidence.ignore_comments = sorted_out.comments
+    checks = states_of(evidence, [*found, *sorted_out.own], options.select, options.ignore)
     section = ProgramSection.from_outcome(outcome)
     section.notes.extend(recorder.recording.notes)
     return Report.build(
         options.target,
         evidence,
-        findings,
+        sorted_out.left,
         section,
-        collect_excerpts(findings, program.sources),
+        collect_excerpts(sorted_out.left, program.sources),
         checks,
-        suppressed,
+        sorted_out.silenced,
     )
 
 

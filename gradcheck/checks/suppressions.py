@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 
 from gradcheck.checks import gc001_unused_suppression as gc001
 from gradcheck.checks.finding import Finding, SuppressedFinding
@@ -17,24 +18,33 @@ _OWN_FAMILY = "GC0"  # about the tool's own comments and options
 Piece = tuple[str, int | None]  # a file, or one cell of it
 
 
+@dataclass(frozen=True, slots=True)
+class Suppressed:
+    """What comments did to the findings."""
+
+    left: list[Finding]  # with `own`, in reading order
+    silenced: list[SuppressedFinding]
+    own: list[Finding]  # about the comments themselves, silenced or not
+    comments: int  # how many there are, readable or not
+
+
 def suppress(
     findings: Iterable[Finding],
     sources: SourceMap,
     recorded: Mapping[Piece, AbstractSet[int]],
     select: Sequence[str] = (),
     ignore: Sequence[str] = (),
-) -> tuple[list[Finding], list[SuppressedFinding]]:
-    """The findings that are left, with those about the comments themselves, and the silenced ones.
+) -> Suppressed:
+    """Sorts out what the comments in `sources` silence, and adds what is to be said of the comments.
 
     `recorded` are the lines that something was recorded of. `select` and `ignore` are those the findings were made
     with: a comment about a rule that was off is not to blame for silencing nothing.
     """
     comments = _Comments(sources, recorded)
     left, silenced = comments.sort(findings)
-    if is_selected(gc001.RULE, select, ignore):
-        more_left, more_silenced = comments.sort(comments.complaints(select, ignore))
-        left, silenced = left + more_left, silenced + more_silenced
-    return in_reading_order(left), silenced
+    own = list(comments.complaints(select, ignore)) if is_selected(gc001.RULE, select, ignore) else []
+    own_left, own_silenced = comments.sort(own)
+    return Suppressed(in_reading_order(left + own_left), silenced + own_silenced, own, comments.count)
 
 
 class _Comments:
@@ -55,6 +65,10 @@ class _Comments:
             self._statements[piece] = statements
             self._comments[piece] = [comment for comment in read if isinstance(comment, IgnoreComment)]
             self._unreadable += [comment for comment in read if isinstance(comment, Unreadable)]
+
+    @property
+    def count(self) -> int:
+        return len(self._unreadable) + sum(map(len, self._comments.values()))
 
     def sort(self, findings: Iterable[Finding]) -> tuple[list[Finding], list[SuppressedFinding]]:
         left: list[Finding] = []

@@ -72,8 +72,12 @@ def conclusion(report: Report) -> str:
         return f"Found {counts}; {page}."
     wrong = [r for r in report.gradients if r.verdict in (Verdict.INTRODUCED, Verdict.INHERITED)]
     if wrong:
-        silent = "comments silence what is found" if report.suppressed else "no selected rule says so"
-        return f"{numbers.count(len(wrong), 'gradient')} {_are(wrong)} wrong, though {silent}."
+        silent = (
+            "; what the rules say is silenced by comments"
+            if report.suppressed
+            else ", though no selected rule says so"
+        )
+        return f"{numbers.count(len(wrong), 'gradient')} {_are(wrong)} wrong{silent}."
     return _no_fault(report)
 
 
@@ -85,8 +89,8 @@ def suppressed(report: Report) -> str:
         f"{each.finding.rule} at {_whereabouts(each.finding.location, report)}" for each in report.suppressed
     ]
     shown = places if len(places) <= 4 else [*places[:3], f"{len(places) - 3} more"]
-    verb = "is" if len(places) == 1 else "are"
-    return f"{numbers.count(len(places), 'finding')} {verb} silenced by comments: {', '.join(shown)}"
+    listed = " and ".join([", ".join(shown[:-1]), shown[-1]] if shown[1:] else shown)
+    return f"{numbers.count(len(places), 'finding')} {_are(places)} silenced by comments: {listed}"
 
 
 def fixes(report: Report) -> str:
