@@ -20,18 +20,29 @@ class StatementLines:
     def edges(self, line: int) -> set[int]:
         """Where a comment on the innermost statement that holds `line` may stand: its first line and, if no other
         statement stands within it, its last."""
-        holding = [s for s in self._statements if line in _lines([s])]
-        if not holding:
+        innermost = self._innermost(line)
+        if innermost is None:
             return set()
-        innermost = min(holding, key=lambda s: len(_lines([s])))
         lines = _lines([innermost])
-        compound = any(isinstance(n, ast.stmt) for n in ast.walk(innermost) if n is not innermost)
-        return {lines[0]} if compound else {lines[0], lines[-1]}
+        return {lines[0]} if _is_compound(innermost) else {lines[0], lines[-1]}
+
+    def lines(self, line: int) -> set[int]:
+        """All lines of the innermost statement that holds `line`; none if other statements stand within it."""
+        innermost = self._innermost(line)
+        return set() if innermost is None or _is_compound(innermost) else set(_lines([innermost]))
 
     def block(self, line: int) -> range | None:
         """The lines of the innermost block (a branch, a body of a loop or function) around `line`; None if it stands
         in none, and so belongs to all of the source."""
         return min((block for block in self._blocks if line in block), key=len, default=None)
+
+    def _innermost(self, line: int) -> ast.stmt | None:
+        holding = (s for s in self._statements if line in _lines([s]))
+        return min(holding, key=lambda s: len(_lines([s])), default=None)
+
+
+def _is_compound(statement: ast.stmt) -> bool:
+    return any(isinstance(node, ast.stmt) for node in ast.walk(statement) if node is not statement)
 
 
 def _parse(code: str) -> ast.Module | None:
