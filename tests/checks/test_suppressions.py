@@ -208,6 +208,7 @@ def test_the_rule_about_comments_is_silenced_by_its_own_name_alone() -> None:
     left, silenced = suppressed("x = 1  # gradcheck: ignore[GC101, GC001]")
     assert left == []
     assert [each.finding.rule for each in silenced] == ["GC001"]
+    assert suppressed("x = 1  # gradcheck: ignore[GC001]") == ([], [])
     assert len(suppressed("x = 1  # gradcheck: ignore[ALL]")[0]) == 1
     assert len(suppressed("x = 1  # gradcheck: ignore  # gradcheck: ignore[GC]")[0]) == 2
 
