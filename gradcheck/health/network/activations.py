@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 import torch
 
-from gradcheck.health.network.elementwise import Chain, ElementwiseWalk
+from gradcheck.health.network.elementwise import Chain, ElementwiseWalk, plain_name
 from gradcheck.health.network.functions import (
     Nonlinearity,
     is_affine,
     is_constant,
     recognise,
 )
-from gradcheck.health.network.linear import LINEAR, Ancestry, Linear, layer_key, plain_name
+from gradcheck.health.network.linear import LINEAR, Ancestry, Linear, layer_key
 from gradcheck.health.stretch import Stretch
 from gradcheck.recording.tape import Op, Value
 from gradcheck.replay.engine import Replay, ReplayError
@@ -139,9 +139,7 @@ def _recognised(chain: Chain, end: Value, grid: _Grid) -> Activation | None:
         for argument, before in arguments:
             known = recognise(before, after) if before is not after else None
             if known is not None:
-                return Activation(
-                    _maker(chain, output), output, argument, known.function, known.slope, chain
-                )
+                return Activation(_maker(chain, output), output, argument, known.function, known.slope, chain)
     return None
 
 
@@ -179,7 +177,7 @@ def _on_grid(chain: Chain, stretch: Stretch) -> _Grid | None:
     rounds = -(-len(_NUMBERS) // size)
     numbers = _NUMBERS.repeat(-(-rounds * size // len(_NUMBERS)))[: rounds * size]
     parts: dict[Value, list[torch.Tensor]] = {value: [] for value in chain.members}
-    for some in numbers.split(size):
+    for some in torch.split(numbers, size):
         replay = Replay(torch.float64, known={**known, chain.start: some.reshape(chain.start.shape).clone()})
         with torch.no_grad():
             replay.run(chain.ops)
@@ -207,15 +205,17 @@ def _unit_axis(output: Value, linear: Linear | None) -> int:
     """The axis along which the units lie, counted from the end: the channel of a convolution, the rows of `W @ x`,
     and the last one otherwise."""
     dimensions = len(output.shape)
-    if linear is not None and linear.axis is not None:
-        if linear.axis < 0:
-            made = linear.op.out.shape if isinstance(linear.op.out, Value) else ()
-            if len(made) == dimensions:
-                return linear.axis
-            # The channels of a convolution written as a product with unfolded patches.
-            return 1 - dimensions if linear.axis == -2 and dimensions > 2 else -1
-        return linear.axis - dimensions
-    return -3 if dimensions == 4 else -1
+    usual = -3 if dimensions == 4 else -1
+    if linear is None or linear.axis is None or not isinstance(linear.op.out, Value):
+        return usual
+    made = linear.op.out.shape
+    axis = linear.axis if linear.axis < 0 else linear.axis - len(made)
+    if len(made) < -axis:
+        return usual
+    if len(made) == dimensions and made[axis] == output.shape[axis]:
+        return axis
+    same = [i - dimensions for i, length in enumerate(output.shape) if length == made[axis]]
+    return same[0] if len(same) == 1 else usual
 
 
 def _size(shape: tuple[int, ...]) -> int:

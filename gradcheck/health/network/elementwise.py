@@ -133,7 +133,7 @@ class ElementwiseWalk:
         if value in self._uniform and not isinstance(op.out, Value):
             del self._uniform[value]
         chain.ops.append(op)
-        if form.mask is None:
+        if form.mask is None and value not in chain.members:
             chain.members.append(value)
         if value not in self._forms:
             self._of_root[value.root].append(value)
@@ -146,6 +146,10 @@ class ElementwiseWalk:
             known.chain.ends.pop(value, None)
             if known.chain.start is value:
                 known.chain.kept = False
+            if value is target and form is not None and known.chain is form.chain:
+                continue
+            if value in known.chain.members:
+                known.chain.members.remove(value)
             if value is not target:
                 del self._forms[value]
                 self._of_root[target.root].remove(value)

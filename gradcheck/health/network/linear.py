@@ -43,9 +43,11 @@ class Ancestry:
         self._writers: dict[Value, list[Op]] = defaultdict(list)
         self._readers: dict[Value, list[Op]] = defaultdict(list)
         self._parameters = {value.root for value in parameters}
+        self._made: set[Value] = set()  # storages that came into being here
         for op in ops:
             if op.kind is Kind.ESCAPE:
                 continue
+            self._made.update(v for v in op.outputs if v.root is v and v.producer is op)
             for root in {value.root for value in (*op.outputs, *op.mutated)}:
                 self._writers[root].append(op)
             for root in {value.root for value in op.inputs}:
@@ -54,19 +56,17 @@ class Ancestry:
     def is_parameter(self, value: Value) -> bool:
         if self._parameters:
             return value.root in self._parameters
-        return value.root not in self._writers and len(value.shape) > 0
+        return value.root not in self._made and len(value.shape) > 0
 
     def before(self, op: Op) -> Iterator[Op]:
         """The ops that what `op` reads was computed by, the nearest first."""
         yield from self.makers([value.root for value in op.inputs], op.index)
 
-    def makers(
-        self, roots: Sequence[Value], before: int, stop: Collection[Op] = frozenset()
-    ) -> Iterator[Op]:
+    def makers(self, roots: Sequence[Value], before: int, stop: Collection[Op] = frozenset()) -> Iterator[Op]:
         """Breadth first; those in `stop` are given, and nothing beyond them."""
         pending, seen = [(root, before) for root in roots], set()
         while pending:
-            following = []
+            following: list[tuple[Value, int]] = []
             for root, moment in pending:
                 for op in reversed(self._writers.get(root, ())):
                     if op.index >= moment or op in seen:
@@ -82,11 +82,11 @@ class Ancestry:
 
     def parameters_of(self, value: Value, before: int, stop: Collection[Op]) -> frozenset[Value]:
         """The parameters between a value and the ops in `stop`."""
-        found = {value.root} if value.root not in self._writers else set()
+        found = {value.root} if self.is_parameter(value) else set()
         for op in self.makers([value.root], before, stop):
             if op not in stop:
-                found.update(v.root for v in op.inputs if v.root not in self._writers)
-        return frozenset(v for v in found if self.is_parameter(v))
+                found.update(v.root for v in op.inputs if self.is_parameter(v))
+        return frozenset(found)
 
     def reaches_parameters(self, value: Value, after: int) -> bool:
         """Whether anything computed from `value` meets a product or another parameter: a layer follows."""
@@ -141,7 +141,7 @@ class Ancestry:
     def _parameter(self, value: Value) -> Value | None:
         """The parameter that `value` is, or is a view or a rearranged copy of."""
         for _ in range(16):
-            if self.is_parameter(value) and (value.root not in self._writers or self._parameters):
+            if self.is_parameter(value):
                 return value.root
             maker = value.producer
             if maker is None or plain_name(maker) not in _REARRANGES or not maker.args:
@@ -163,6 +163,3 @@ def _product(shape: Sequence[int]) -> int:
     for length in shape:
         size *= length
     return size
-
-
-__all__ = ["LINEAR", "Ancestry", "Linear", "layer_key"]
