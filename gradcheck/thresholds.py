@@ -91,6 +91,23 @@ DEAD_SAMPLES = Threshold(
     "a unit that is on for 1 % of the rows is off on all of 500 with probability 0.99**500, below 0.7 %",
     low=1.0,
 )
+DEAD_SHARE = Threshold(
+    "GC201",
+    "dead-share",
+    0.2,
+    "of the units of a layer, beyond what random weights leave dead by themselves",
+    "a choice, not a published figure: right networks of narrow relu layers start with an eighth of a layer dead",
+    low=0.0,
+    high=1.0,
+)
+DEAD_DISTANCE = Threshold(
+    "GC201",
+    "distance",
+    4.0,
+    "of the spread of the arguments of a layer, from their middle to that of a dead unit",
+    "of normal numbers one in 30,000 lies so far out on one side",
+    low=0.0,
+)
 DEAD_SLOPE = Threshold(
     "GC201",
     "leaky-slope",
@@ -137,6 +154,8 @@ EXPLODING_TOTAL = Threshold(
 
 TABLE: tuple[Threshold, ...] = (
     DEAD_SAMPLES,
+    DEAD_SHARE,
+    DEAD_DISTANCE,
     DEAD_SLOPE,
     SATURATED_TANH,
     SATURATED_PRE_ACTIVATION,

@@ -21,14 +21,18 @@ from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.rule import Looked, Rule
 from gradcheck.health.activations.records import ActivationRecord
-from gradcheck.thresholds import DEAD_SAMPLES, DEAD_SLOPE, Thresholds
+from gradcheck.thresholds import DEAD_DISTANCE, DEAD_SAMPLES, DEAD_SHARE, DEAD_SLOPE, Thresholds
+
+# What is expected where the arguments were overwritten in place: deep right networks of relus come near it.
+_EXPECTED_AT_MOST = 0.3
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
     for layer in layers_of(evidence):
         judged = [record for record in layer if _can_judge(record, evidence.thresholds)]
-        worst = max(judged, key=lambda record: len(record.dead), default=None)
-        if worst is not None and worst.dead:
+        unusual = [record for record in judged if _is_unusual(record, evidence.thresholds)]
+        worst = max(unusual, key=lambda record: len(record.dead), default=None)
+        if worst is not None:
             yield _finding(worst, judged, evidence)
 
 
@@ -50,6 +54,14 @@ def _can_judge(record: ActivationRecord, thresholds: Thresholds) -> bool:
     return record.off is not None and enough and not _gentle(record, thresholds)
 
 
+def _is_unusual(record: ActivationRecord, thresholds: Thresholds) -> bool:
+    """Whether the dead units are more than random weights leave dead by themselves."""
+    if record.saturated is not None or record.stranded:
+        return bool(record.dead)
+    expected = _EXPECTED_AT_MOST if record.expected_dead is None else record.expected_dead
+    return len(record.dead) / max(1, record.units) > expected + thresholds[DEAD_SHARE]
+
+
 def _gentle(record: ActivationRecord, thresholds: Thresholds) -> bool:
     return record.slope is not None and record.slope > thresholds[DEAD_SLOPE]
 
@@ -60,6 +72,12 @@ def _finding(record: ActivationRecord, layer: Layer, evidence: Evidence) -> Find
     how_many = how_many if dead == units else how_many + ("is" if dead == 1 else "are")
     name = called(record, evidence.health.activations.layers)
     notes = [f"they are {share(dead / units)} of the layer"] if dead > 1 and dead < units else []
+    if record.stranded_mean is not None and len(record.stranded) < units:
+        notes.append(
+            f"what goes into {unit_numbers(record.stranded)} averages {numbers.value(record.stranded_mean, 2)}"
+            f"{' or more' if len(record.stranded) > 1 else ''}, the middle of the layer is "
+            f"{numbers.value(record.middle, 2)}"
+        )
     notes += other_iterations(layer, record, lambda other: f"{len(other.dead)} dead")
     return Finding(
         rule=RULE.code,
@@ -118,6 +136,10 @@ its limits on every one, so that the derivative is exactly 0 in the program's dt
 unit of a leaky relu counts as dead if it is on its negative side on every sample and the slope there is
 small.
 
+Weights drawn around zero leave some relu units of a deep or narrow network dead by themselves, in right
+programs too. So a relu layer is reported if its dead units are many more than that, or if one of them lies
+far from all others, as with a bias that has run away. A dead tanh or sigmoid unit is always reported.
+
 A unit is a channel of a convolution, a row of `W @ x`, and else a place along the last axis. What the loss
 itself is computed from (the output of a classifier, a hinge) is no layer and is not judged.""",
     why_is_this_bad="""\
@@ -133,7 +155,8 @@ h = torch.relu(x @ W1)""",
 The forward pass of the recorded step is replayed on a sweep of minibatches (64, or as many as `--sweep`
 says), drawn anew in the way the program draws its own. The parameters stay those of the recorded step. On
 how many samples a unit was seen stands in the finding. With fewer than a minimum nothing is said: a unit
-that is off on one small batch may well be on for the next.""",
+that is off on one small batch may well be on for the next. How many units random weights leave dead by
+themselves is reckoned from the means and standard deviations of what goes into the units of the layer.""",
     references=(
         "A. Karpathy, Building makemore Part 3: Activations & Gradients, BatchNorm, 2022, "
         "https://github.com/karpathy/nn-zero-to-hero",
@@ -142,5 +165,5 @@ that is off on one small batch may well be on for the next.""",
     ),
     check=check,
     looked_at=looked_at,
-    thresholds=(DEAD_SAMPLES, DEAD_SLOPE),
+    thresholds=(DEAD_SAMPLES, DEAD_SHARE, DEAD_DISTANCE, DEAD_SLOPE),
 )

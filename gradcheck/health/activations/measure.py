@@ -6,9 +6,10 @@ import math
 
 import torch
 
-from gradcheck.health.activations.derivatives import Limits, gain, off, saturated
+from gradcheck.health.activations.dead import distances, expected_dead
+from gradcheck.health.activations.derivatives import ONE_SIDED, Limits, gain, off, saturated, saturates
 from gradcheck.health.activations.records import ActivationHealth, ActivationRecord, WeightRecord
-from gradcheck.health.activations.statistics import LayerStatistics, by_unit, histogram_of
+from gradcheck.health.activations.statistics import LayerStatistics, by_unit, histogram_of, together
 from gradcheck.health.activations.trend import trend_of
 from gradcheck.health.context import PassContext
 from gradcheck.health.network.activations import ActivationLayer, find_layers
@@ -19,7 +20,7 @@ from gradcheck.health.sweep import Batch
 from gradcheck.program.location import Location
 from gradcheck.recording.tape import Value
 from gradcheck.replay.engine import ReplayError
-from gradcheck.thresholds import SATURATED_PRE_ACTIVATION, SATURATED_TANH
+from gradcheck.thresholds import DEAD_DISTANCE, SATURATED_PRE_ACTIVATION, SATURATED_TANH
 
 # A report is read as text as well: more numbers than these tell nobody anything.
 _MOST_UNITS = 4096
@@ -92,7 +93,8 @@ class ActivationMeasure:
         layer, statistics = self._layers[number], self._statistics[number]
         names = self._context.judgement.names
         first = layer.first
-        units = statistics.unit_mean().numel()
+        unit_mean, unit_std = statistics.unit_mean_and_std()
+        units = unit_mean.numel()
         record = ActivationRecord(
             self._context.index,
             self._context.iteration,
@@ -115,8 +117,9 @@ class ActivationMeasure:
             weight=self._weight(layer),
         )
         record.mean, record.std = statistics.mean_and_std()
-        if statistics.has_arguments:
-            record.argument_mean, record.argument_std = statistics.argument_mean_and_std()
+        argument = statistics.unit_argument()
+        if argument is not None:
+            record.argument_mean, record.argument_std = together(*argument)
             if statistics.beyond is not None:
                 record.beyond = statistics.beyond / statistics.total
         if statistics.saturated is not None:
@@ -124,17 +127,28 @@ class ActivationMeasure:
         if statistics.off is not None:
             record.off = float(statistics.off.sum()) / statistics.total
             record.dead = (statistics.off == statistics.count).nonzero().flatten().tolist()
-            if first.function in (Nonlinearity.RELU, Nonlinearity.LEAKY_RELU):
+            if argument is not None and not saturates(first.function):
+                self._weigh_dead(record, *argument)
+            if first.function in ONE_SIDED:
                 record.always_on = (statistics.off == 0).nonzero().flatten().tolist()
         if units <= _MOST_UNITS:
-            record.unit_mean = _short(statistics.unit_mean())
-            record.unit_std = _short(statistics.unit_std())
+            record.unit_mean = _short(unit_mean)
+            record.unit_std = _short(unit_std)
             if statistics.saturated is not None:
                 record.unit_saturated = _short(statistics.saturated / statistics.count)
             if statistics.off is not None:
                 record.unit_off = _short(statistics.off / statistics.count)
         self._gradient(layer, record)
         return record
+
+    def _weigh_dead(self, record: ActivationRecord, means: torch.Tensor, stds: torch.Tensor) -> None:
+        record.expected_dead = expected_dead(means, stds)
+        record.middle = float(means.median())
+        far = distances(means, stds)
+        limit = self._context.thresholds[DEAD_DISTANCE]
+        record.stranded = [unit for unit in record.dead if far[unit] > limit]
+        if record.stranded:
+            record.stranded_mean = float(means[record.stranded].min())
 
     def _gradient(self, layer: ActivationLayer, record: ActivationRecord) -> None:
         truth = self._context.truth

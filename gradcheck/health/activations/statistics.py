@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 
 from gradcheck.health.activations.derivatives import Limits, beyond, off, saturated
@@ -27,7 +25,8 @@ class LayerStatistics:
         self.count = 0  # outputs of each unit
         self.sum: torch.Tensor | None = None
         self.squares: torch.Tensor | None = None
-        self.argument_sum = self.argument_squares = 0.0
+        self.argument_sum: torch.Tensor | None = None
+        self.argument_squares: torch.Tensor | None = None
         self.saturated: torch.Tensor | None = None
         self.off: torch.Tensor | None = None
         self.beyond: int | None = None
@@ -68,8 +67,8 @@ class LayerStatistics:
             self.beyond = (self.beyond or 0) + int(far.sum())
         if argument is not None:
             wide_argument = argument.double()
-            self.argument_sum += float(wide_argument.sum())
-            self.argument_squares += float((wide_argument * wide_argument).sum())
+            self.argument_sum = _plus(self.argument_sum, wide_argument.sum(0))
+            self.argument_squares = _plus(self.argument_squares, (wide_argument * wide_argument).sum(0))
         self._count_bins(wide)
 
     def _count_bins(self, values: torch.Tensor) -> None:
@@ -84,21 +83,23 @@ class LayerStatistics:
     def total(self) -> int:
         return self.count * (self.sum.numel() if self.sum is not None else 0)
 
-    def unit_mean(self) -> torch.Tensor:
+    def unit_mean_and_std(self) -> tuple[torch.Tensor, torch.Tensor]:
         assert self.sum is not None
-        return self.sum / max(1, self.count)
-
-    def unit_std(self) -> torch.Tensor:
         assert self.squares is not None
-        return (self.squares / max(1, self.count) - self.unit_mean() ** 2).clamp(min=0).sqrt()
+        return self._each(self.sum, self.squares)
 
     def mean_and_std(self) -> tuple[float, float]:
-        assert self.sum is not None
-        assert self.squares is not None
-        return _mean_and_std(float(self.sum.sum()), float(self.squares.sum()), self.total)
+        return together(*self.unit_mean_and_std())
 
-    def argument_mean_and_std(self) -> tuple[float, float]:
-        return _mean_and_std(self.argument_sum, self.argument_squares, self.total)
+    def unit_argument(self) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Mean and standard deviation of what goes into each unit; None if that was overwritten."""
+        if not self.has_arguments or self.argument_sum is None or self.argument_squares is None:
+            return None
+        return self._each(self.argument_sum, self.argument_squares)
+
+    def _each(self, total: torch.Tensor, squares: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        mean = total / max(1, self.count)
+        return mean, (squares / max(1, self.count) - mean * mean).clamp(min=0).sqrt()
 
     def histogram(self) -> Histogram:
         return _histogram(self._counts, self._low, self._high) if self._counts is not None else Histogram()
@@ -130,9 +131,9 @@ def _histogram(counts: torch.Tensor, low: float, high: float) -> Histogram:
     return Histogram(edges, [int(count) for count in counts.tolist()])
 
 
-def _mean_and_std(total: float, squares: float, count: int) -> tuple[float, float]:
-    mean = total / max(1, count)
-    return mean, math.sqrt(max(0.0, squares / max(1, count) - mean * mean))
+def together(means: torch.Tensor, stds: torch.Tensor) -> tuple[float, float]:
+    """Mean and standard deviation of all units together."""
+    return float(means.mean()), float(((stds**2).mean() + means.var(correction=0)).sqrt())
 
 
 def _plus(known: torch.Tensor | None, more: torch.Tensor) -> torch.Tensor:
