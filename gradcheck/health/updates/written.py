@@ -40,6 +40,23 @@ class Writings:
         largest, places = self._largest(node, _DEEPEST), self._set_at(node, value)
         return LearningRate(value, text, places[0] if len(places) == 1 else None, largest)
 
+    def made_at(self, name: str) -> Location | None:
+        """Where the source makes what it calls `name`, if that is one statement."""
+        found = []
+        for unit, tree in self._all_trees():
+            for node in ast.walk(tree):
+                if not isinstance(node, ast.Assign) or not any(ast.unparse(t) == name for t in node.targets):
+                    continue
+                if any(ast.unparse(n) == name for n in ast.walk(node.value) if isinstance(n, ast.expr)):
+                    continue  # its successor: `W = W - lr * dW`
+                found.append(
+                    self._sources.location(
+                        unit.filename, node.lineno, node.end_lineno or node.lineno, node.col_offset,
+                        node.end_col_offset or 0,
+                    )  # fmt: skip
+                )
+        return found[0] if len(found) == 1 else None
+
     # -- the operand ---------------------------------------------------------------------------------------------
 
     def _operand(self, value: float, op: Op) -> ast.expr | None:
