@@ -29,7 +29,9 @@ def handed_over(trees: Sequence[ast.Module], wanted: ast.Name) -> Iterator[ast.e
         for call in calls:
             if _called(call) != function.called:
                 continue
-            if any(isinstance(a, ast.Starred) for a in call.args) or any(k.arg is None for k in call.keywords):
+            if any(isinstance(a, ast.Starred) for a in call.args) or any(
+                k.arg is None for k in call.keywords
+            ):
                 yield wanted
             position = positional.index(wanted.id) - function.is_method if wanted.id in positional else -1
             if 0 <= position < len(call.args):

@@ -48,9 +48,13 @@ def find_cross_entropy(
 class _Search:
     def __init__(self, ops: Sequence[Op], tensor: Callable[[Value], torch.Tensor]) -> None:
         self._made_by: dict[Value, Op] = {}
+        self._added: dict[Value, list[Op]] = {}  # what changed a running sum in place afterwards
         for op in ops:
             for value in op.outputs:
-                self._made_by[value] = op  # the last, for a running sum that is changed in place
+                if value in self._made_by:
+                    self._added.setdefault(value, []).append(op)
+                else:
+                    self._made_by[value] = op
         self._tensor = tensor
 
     def find(self, loss: Value) -> CrossEntropy | None:
@@ -67,10 +71,12 @@ class _Search:
                 picked = None
             if picked is not None:
                 found.append(picked)
-            elif op.name in _KEEPS or (op.name in _PICKS and not _is_computed(op)):
-                new = [v for v in op.inputs if v not in seen]
-                seen.update(new)
-                pending.extend(new)
+                continue
+            for step in (op, *self._added.get(value, ())):
+                if step.name in _KEEPS or (step.name in _PICKS and not _is_computed(step)):
+                    new = [v for v in step.inputs if v not in seen]
+                    seen.update(new)
+                    pending.extend(new)
         if not found or len({f.classes for f in found}) > 1:
             return None
         losses = torch.cat([f.losses.reshape(-1) for f in found])

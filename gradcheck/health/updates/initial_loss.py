@@ -9,7 +9,7 @@ import torch
 from gradcheck.health.context import PassContext
 from gradcheck.health.updates.cross_entropy import CrossEntropy, find_cross_entropy
 from gradcheck.health.updates.layers import LinearLayer
-from gradcheck.health.updates.records import InitialLoss
+from gradcheck.health.updates.records import InitialLoss, StepRecord
 from gradcheck.health.updates.written import Writings
 from gradcheck.recording.tape import Value
 from gradcheck.replay.engine import ReplayError
@@ -34,7 +34,7 @@ def is_first(context: PassContext) -> bool:
 
 
 def initial_loss(
-    context: PassContext, layers: list[LinearLayer], writings: Writings
+    context: PassContext, step: StepRecord, layers: list[LinearLayer], writings: Writings
 ) -> InitialLoss | None:
     """None where the loss is no softmax cross-entropy."""
     plan, names, places = context.judged.plan, context.judgement.names, context.judgement.places
@@ -45,7 +45,7 @@ def initial_loss(
     found, error = _mean_and_error(entropy)
     record = InitialLoss(
         context.index, context.iteration, entropy.classes, found, error, entropy.losses.numel(),
-        loss=result.loss, location=result.loss_location,
+        trains=step.trains, loss=result.loss, location=result.loss_location,
     )  # fmt: skip
     if layers:
         last = layers[-1]

@@ -26,13 +26,15 @@ def measure_updates(program: ProgramContext, health: Health) -> None:
         found.symmetric += symmetric_layers(context, layers, writings)
         if is_first(context):
             first += 1
-            loss = initial_loss(context, layers, writings)
+            loss = initial_loss(context, measured.record, layers, writings)
             if loss is not None:
                 found.initial_losses.append(loss)
     if not found.steps:
         found.absent = "no step could be replayed"
     elif not found.initial_losses:
         found.no_loss = (
-            "the loss is no softmax cross-entropy" if first else "the first step of the training was not recorded"
+            "the loss is no softmax cross-entropy"
+            if first
+            else "the first step of the training was not recorded"
         )
     health.updates = found

@@ -15,6 +15,7 @@ from gradcheck.recording.tape import Value
 from gradcheck.replay.compare import norm
 from gradcheck.replay.engine import Replay, ReplayError
 from gradcheck.replay.flow import Flow
+from gradcheck.replay.flow_records import Movement
 from gradcheck.replay.parameters import Parameter, find_parameters, span_of
 from gradcheck.replay.slices import roots_mutated
 from gradcheck.replay.still_parameters import may_be_still
@@ -51,9 +52,14 @@ class _Step:
     def measured(self) -> MeasuredStep:
         context = self._context
         result = context.judged.result
-        record = StepRecord(context.index, context.iteration, loss=result.loss, loss_before=result.loss_value)
+        record = StepRecord(
+            context.index, context.iteration, minimised=result.flow.minimised, loss=result.loss,
+            loss_location=result.loss_location, loss_before=result.loss_value,
+        )  # fmt: skip
         wrong = (Verdict.INTRODUCED, Verdict.INHERITED, Verdict.COMPENSATED)
         record.wrong_gradients = sum(row.verdict in wrong for row in result.gradients)
+        uphill = (Movement.ASCENDS, Movement.ANOTHERS)
+        record.wrong_gradients += sum(update.movement in uphill for update in result.flow.updates)
         moved = {p.value: span_of(p) for p in self._parameters if p.moves}
         factors = {}
         if moved:
@@ -77,9 +83,7 @@ class _Step:
         if parameter.moves:
             return True
         siblings = [p.value for p in self._parameters if p is not parameter]
-        return may_be_still(
-            parameter.value, siblings, self._context.judged.plan, self._names, self._places
-        )
+        return may_be_still(parameter.value, siblings, self._context.judged.plan, self._names, self._places)
 
     def _record(self, parameter: Parameter) -> ParameterRecord | None:
         value = parameter.value

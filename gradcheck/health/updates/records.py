@@ -34,7 +34,9 @@ class ParameterRecord:
     gradient: str = ""
     gradient_mean: float | None = None
     gradient_std: float | None = None
-    update_std: float | None = None  # of what the step changed it by; None if it was not moved, or not visibly
+    update_std: float | None = (
+        None  # of what the step changed it by; None if it was not moved, or not visibly
+    )
     location: Location | None = None  # where it is moved
     learning_rate: LearningRate | None = None
 
@@ -58,12 +60,18 @@ class StepRecord:
     pass_index: int
     iteration: int | None  # None outside of a training loop
     parameters: list[ParameterRecord] = field(default_factory=list)
-    wrong_gradients: int = 0
+    wrong_gradients: int = 0  # and moves along another's gradient, or uphill
+    minimised: bool = False  # the loss has a least value and no greatest one
     loss: str = ""
+    loss_location: Location | None = None
     loss_before: float | None = None
     loss_after: float | None = None
     goal_factor: float | None = None
     loss_at_goal: float | None = None
+
+    @property
+    def trains(self) -> bool:
+        return any(p.update_std is not None for p in self.parameters)
 
     @property
     def weights(self) -> list[ParameterRecord]:
@@ -88,6 +96,7 @@ class InitialLoss:
     found: float
     error: float  # the standard error of `found` over the examples
     examples: int
+    trains: bool = False  # whether the step moves any parameter
     loss: str = ""
     location: Location | None = None  # of the loss
     weights: str = ""  # of the last linear layer
@@ -118,7 +127,7 @@ class SymmetricLayer:
 
 @dataclass(slots=True)
 class UpdateHealth:
-    """`no_loss` says why there is no initial loss to judge, `no_ratio` the same of the update ratios."""
+    """`no_loss` says why there is no initial loss to judge."""
 
     absent: str = "no step was looked at"
     steps: list[StepRecord] = field(default_factory=list)

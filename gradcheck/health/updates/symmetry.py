@@ -79,9 +79,7 @@ class _Units:
                     if value.shape == layer.out.shape:
                         self._values.append(value)
 
-    def are_alike(
-        self, tensor: Callable[[Value], torch.Tensor], truth: Mapping[Value, torch.Tensor]
-    ) -> bool:
+    def are_alike(self, tensor: Callable[[Value], torch.Tensor], truth: Mapping[Value, torch.Tensor]) -> bool:
         layer = self._layer
         weights = tensor(layer.weights)
         if weights.shape[layer.weights_axis] < 2 or not _alike(weights, layer.weights_axis):

@@ -49,12 +49,7 @@ class Writings:
                     continue
                 if any(ast.unparse(n) == name for n in ast.walk(node.value) if isinstance(n, ast.expr)):
                     continue  # its successor: `W = W - lr * dW`
-                found.append(
-                    self._sources.location(
-                        unit.filename, node.lineno, node.end_lineno or node.lineno, node.col_offset,
-                        node.end_col_offset or 0,
-                    )  # fmt: skip
-                )
+                found.append(self._place(unit, node))
         return found[0] if len(found) == 1 else None
 
     # -- the operand ---------------------------------------------------------------------------------------------
@@ -126,13 +121,12 @@ class Writings:
             for node in ast.walk(tree):
                 for given in _assigned_by(node, wanted):
                     if any(_same(n, value) for n in map(_literal, ast.walk(given)) if n is not None):
-                        line, end = given.lineno, given.end_lineno or given.lineno
-                        found.append(
-                            self._sources.location(
-                                unit.filename, line, end, given.col_offset, given.end_col_offset or 0
-                            )
-                        )
+                        found.append(self._place(unit, given))
         return list(dict.fromkeys(found))
+
+    def _place(self, unit: SourceUnit, node: ast.stmt | ast.expr) -> Location:
+        end, end_column = node.end_lineno or node.lineno, node.end_col_offset or node.col_offset
+        return self._sources.location(unit.filename, node.lineno, end, node.col_offset, end_column)
 
     def _all_trees(self) -> list[tuple[SourceUnit, ast.Module]]:
         if self._trees is None:
@@ -164,7 +158,8 @@ def _unsigned(node: ast.expr) -> ast.expr:
 def _literal(node: ast.AST) -> float | None:
     """The number that is written there, of numbers alone: `0.1`, `1e-3`, `0.1 / 32`, `10**-2`."""
     if isinstance(node, ast.Constant):
-        return float(node.value) if _is_number(node.value) else None
+        value = node.value
+        return float(value) if isinstance(value, (int, float)) and _is_number(value) else None
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
         number = _literal(node.operand)
         return -number if number is not None and isinstance(node.op, ast.USub) else number
