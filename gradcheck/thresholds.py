@@ -149,6 +149,37 @@ EXPLODING_TOTAL = Threshold(
     1e3,
     "of the gradient's norm at the first layer over that at the last",
     "a choice, the reciprocal of GC203.total",
+OVERCONFIDENT_FACTOR = Threshold(
+    "GC401",
+    "factor",
+    2.0,
+    "times ln(classes)",
+    "a choice: the example of Karpathy, Building makemore Part 3, starts at 8 times ln(27), and of the 44 right and "
+    "wrong programs with a cross-entropy in this repository none is above it by more than chance",
+    low=1.0,
+)
+SMALLEST_UPDATE = Threshold(
+    "GC402",
+    "smallest-ratio",
+    -4.5,
+    "of log10(update / data), the median of the weight matrices",
+    "Karpathy, Building makemore Part 3: about -3 is healthy; the lowest of the right training loops in this "
+    "repository is at -3.3, and the limit leaves a factor of 17 below it",
+    high=0.0,
+)
+LARGEST_UPDATE = Threshold(
+    "GC402",
+    "largest-ratio",
+    -1.0,
+    "of log10(update / data), the median of the weight matrices",
+    "a choice: a step of a tenth of the weights is reported only where it raises the loss that it is to lower",
+)
+LOSS_RISE = Threshold(
+    "GC402",
+    "loss-rise",
+    1.1,
+    "times the loss of the same minibatch before the step",
+    "a choice: a gradient step that is not too large lowers the loss it was computed from",
     low=1.0,
 )
 
@@ -165,6 +196,13 @@ TABLE: tuple[Threshold, ...] = (
     VANISHING_TOTAL,
     EXPLODING_FACTOR,
     EXPLODING_TOTAL,
+    SATURATED_TANH,
+    SATURATED_PRE_ACTIVATION,
+    SATURATED_SHARE,
+    OVERCONFIDENT_FACTOR,
+    SMALLEST_UPDATE,
+    LARGEST_UPDATE,
+    LOSS_RISE,
 )
 
 
