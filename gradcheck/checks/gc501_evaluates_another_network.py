@@ -19,11 +19,15 @@ from gradcheck.health.evaluation.records import EvaluationRun, Parting
 from gradcheck.program.location import Location
 
 
-def concerns_parameters(parting: Parting | None) -> bool:
+def concerns_parameters(run: EvaluationRun) -> bool:
     """Whether the two part because another parameter is applied; what else they part for is GC502's."""
-    if parting is None or parting.why == "statistics":
+    parting = run.parting
+    if parting is None or parting.why == "statistics" or not parting.other_parameter:
         return False
-    return bool(parting.other_parameter) and parting.parameter != parting.other_parameter
+    if not parting.parameter:
+        # Something else comes first; the parameter itself may follow.
+        return not set(parting.other_parameter.split(", ")) <= set(run.parameters)
+    return parting.parameter != parting.other_parameter
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
@@ -32,7 +36,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _where(run: EvaluationRun) -> Location | None:
-    if run.parting is not None and (run.left_out or concerns_parameters(run.parting)):
+    if run.parting is not None and (run.left_out or concerns_parameters(run)):
         return run.parting.location
     return run.location if run.left_out else None
 

@@ -26,7 +26,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _where(run: EvaluationRun) -> Location | None:
-    if run.parting is None or run.left_out or concerns_parameters(run.parting):
+    if run.parting is None or run.left_out or concerns_parameters(run):
         return None
     return run.parting.location
 

@@ -130,6 +130,7 @@ class _RunJudge:
             found = comparer.compare()
             record.why_not = found.why_not
             if found.why_not:
+                record.parting = None
                 continue
             record.compared = True
             record.agreeing, record.values = len(found.agreeing), len(run.per_sample)

@@ -21,7 +21,7 @@ from tests.support import report_on_source
 def findings(text: str) -> list[tuple[str, str, str]]:
     """(rule, severity, source line) of every finding about evaluation."""
     report = report_on_source(text, select=("GC5",))
-    lines = text.lstrip("\n").splitlines() if False else text.splitlines()
+    lines = text.splitlines()
     return [(f.rule, f.severity.value, lines[f.location.line - 1].strip()) for f in report.findings]
 
 
@@ -116,11 +116,11 @@ PLANTED = {
         PLAIN + replaced(PLAIN_SPLIT, ("torch.tanh(h1 @", "torch.relu(h1 @")),
         ("GC502", "error", "h2 = torch.relu(h1 @ W2 + b2)"),
     ),
-    "activation on the logits": (
+    "activation applied twice": (
         PLAIN + replaced(PLAIN_SPLIT, ("h2 = torch.tanh(", "h2 = torch.tanh(torch.tanh(")).replace(
             "h1 @ W2 + b2)", "h1 @ W2 + b2))"
         ),
-        ("GC502", "error", "logits = h2 @ W3 + b3"),
+        ("GC502", "error", "h2 = torch.tanh(torch.tanh(h1 @ W2 + b2))"),
     ),
     "bias missing in the middle": (
         PLAIN + replaced(PLAIN_SAMPLING, ("h1 @ W2 + b2", "h1 @ W2")),
