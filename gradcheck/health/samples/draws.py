@@ -83,9 +83,7 @@ def _tokens(op: Op) -> list[int]:
     return [int(token) for token in drawn.flatten().tolist()]
 
 
-def _by_innermost_run(
-    ops: Sequence[Op], loop_runs: Sequence[LoopRun]
-) -> Iterator[tuple[LoopRun, list[Op]]]:
+def _by_innermost_run(ops: Sequence[Op], loop_runs: Sequence[LoopRun]) -> Iterator[tuple[LoopRun, list[Op]]]:
     """The draws of every run, each in the innermost run around it; draws outside of all loops are left out."""
     runs = sorted(loop_runs, key=lambda run: (run.begin, run.depth))
     open_runs: list[LoopRun] = []

@@ -66,9 +66,7 @@ def sampler_ends(recording: Recording, draws: Sequence[Draw], end: int) -> list[
     return found
 
 
-def network_ends(
-    network: TrainedNetwork, rows: Rows, draws: Sequence[Draw], end: int
-) -> list[float] | None:
+def network_ends(network: TrainedNetwork, rows: Rows, draws: Sequence[Draw], end: int) -> list[float] | None:
     """The probability that the network as it was trained gives the end there: few of the contexts at a time, each in
     the place of a row of a minibatch of training data."""
     generator = torch.Generator().manual_seed(1)

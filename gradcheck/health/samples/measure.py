@@ -293,7 +293,9 @@ class _Measurement:
             by_sampler = sampler_ends(self._recording, draws, end)
             by_network = by_sampler and network_ends(network, data.rows, draws, end)
             if not by_sampler or not by_network:
-                found.network_reason = "the sampler or the training step could not be replayed on what was drawn"
+                found.network_reason = (
+                    "the sampler or the training step could not be replayed on what was drawn"
+                )
                 return
             found.network = compared(draws, by_sampler, by_network)
             sampler = dict(by_position(draws, by_sampler))

@@ -57,7 +57,9 @@ def _row(item: Any) -> list[Token] | None:
 def _held(namespace: Mapping[str, object], name: str) -> Any:
     first, *attributes = name.split(".")
     if first not in namespace:
-        held = [n for n, v in namespace.items() if isinstance(v, (list, tuple, torch.Tensor)) and n[:1] != "_"]
+        held = [
+            n for n, v in namespace.items() if isinstance(v, (list, tuple, torch.Tensor)) and n[:1] != "_"
+        ]
         close = difflib.get_close_matches(first, held, 1)
         meant = f"; did you mean `{close[0]}`?" if close else ""
         raise NoSamplesError(f"`{first}` is no name of the program's when it ended{meant}")

@@ -77,9 +77,7 @@ class _Losses:
         self.targets.append(targets[kept])
 
 
-def _training(
-    losses: torch.Tensor, batches: int, targets: torch.Tensor, iteration: int | None
-) -> Training:
+def _training(losses: torch.Tensor, batches: int, targets: torch.Tensor, iteration: int | None) -> Training:
     losses = losses.double()
     error = float(losses.std() / math.sqrt(len(losses))) if len(losses) > 1 else 0.0
     return Training(iteration, float(losses.mean()), error, batches, entropy_of(targets))

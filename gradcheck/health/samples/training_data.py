@@ -58,7 +58,7 @@ def from_rows(contexts: torch.Tensor, targets: torch.Tensor, hint: Token | None)
     if count < 2 or contexts.shape[1] == 0:
         return None
     follows = (contexts[1:, :-1] == contexts[:-1, 1:]).all(1) & (contexts[1:, -1] == targets[:-1])
-    breaks = targets[:-1][~follows].unique()
+    breaks = torch.unique(targets[:-1][~follows])
     candidates = [int(breaks)] if len(breaks) == 1 else []
     if isinstance(hint, int) and hint not in candidates:
         candidates.append(hint)
@@ -93,7 +93,7 @@ def from_padded(contexts: torch.Tensor, targets: torch.Tensor) -> TrainingData |
     filled = targets < 0
     # The last token that is no filling; where nothing is marked as filling, the end token itself fills the row.
     last = torch.where(filled.any(1), filled.int().argmax(1) - 1, targets.shape[1] - 1)
-    ends = targets.gather(1, last.clamp(min=0)[:, None])[:, 0].unique()
+    ends = torch.unique(targets.gather(1, last.clamp(min=0)[:, None])[:, 0])
     if len(ends) != 1:
         return None
     end = int(ends)

@@ -23,7 +23,9 @@ class Vocabulary:
     def text(self, sequence: Iterable[Token]) -> str:
         """As a person would read it: characters one after the other, numbers with spaces."""
         parts = [t if isinstance(t, str) else self._names.get(_number(t), str(t)) for t in sequence]
-        joined = ("" if all(len(part) == 1 for part in parts) and (self.known or not parts) else " ").join(parts)
+        joined = ("" if all(len(part) == 1 for part in parts) and (self.known or not parts) else " ").join(
+            parts
+        )
         if all(isinstance(t, str) for t in sequence):
             joined = "".join(parts)
         return joined if len(joined) <= _LONGEST else f"{joined[: _LONGEST - 3]}..."
