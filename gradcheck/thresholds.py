@@ -204,6 +204,102 @@ TABLE: tuple[Threshold, ...] = (
     LARGEST_UPDATE,
     LOSS_RISE,
 )
+SAMPLES_NEEDED = Threshold(
+    "GC601",
+    "sequences",
+    10,
+    "sequences, at least",
+    "with fewer, a Kolmogorov-Smirnov distance of 0.5 from the training data is no rarity (p = 0.01 at 9)",
+    low=2,
+)
+LENGTH_DISTANCE = Threshold(
+    "GC601",
+    "distance",
+    0.35,
+    "Kolmogorov-Smirnov distance of the lengths",
+    "measured: right samplers of 100 to 10000 steps of training lie at 0.27 or below with 300 sequences",
+    low=0.0,
+    high=1.0,
+)
+LENGTH_P_VALUE = Threshold(
+    "GC601", "p-value", 1e-3, "of that distance", "a choice: one report in a thousand by chance", 0.0, 1.0
+)
+SAMPLER_SHIFT = Threshold(
+    "GC601",
+    "sampler-shift",
+    0.1,
+    "Kolmogorov-Smirnov distance of the lengths that sampler and trained network imply on the same contexts",
+    "measured: up to 0.04 where the sampler is the network that was trained, 0.28 where it is another one",
+    low=0.0,
+    high=1.0,
+)
+UNEXPLAINED_DISTANCE = Threshold(
+    "GC601",
+    "unexplained-distance",
+    0.45,
+    "Kolmogorov-Smirnov distance, where the sampler does not differ from the network or that is not known",
+    "a choice: a network that is half trained is shifted too, and of 20 sequences one in a hundred by 0.36 more",
+    low=0.0,
+    high=1.0,
+)
+UNEXPLAINED_P_VALUE = Threshold(
+    "GC601",
+    "unexplained-p-value",
+    1e-5,
+    "of that distance",
+    "a choice: what speaks against the sampler is then its sequences alone",
+    low=0.0,
+    high=1.0,
+)
+FEW_DISTINCT = Threshold(
+    "GC602",
+    "distinct-share",
+    0.1,
+    "different sequences, of all",
+    "a choice: two different ones among twenty, where the training data would give more than ten",
+    low=0.0,
+    high=1.0,
+)
+DEGENERATE_SHARE = Threshold(
+    "GC602",
+    "degenerate-share",
+    0.5,
+    "of the sequences empty, or one token repeated",
+    "a choice: more are than are not, and hardly any (a tenth of it) in the training data",
+    low=0.0,
+    high=1.0,
+)
+TIMES_THE_LONGEST = Threshold(
+    "GC603",
+    "times-longest",
+    10,
+    "times as long as the longest training sequence",
+    "a network that has learned no more than how often sequences end gets there once in ten million",
+    low=1,
+)
+UNFINISHED_SHARE = Threshold(
+    "GC603",
+    "unfinished-share",
+    0.5,
+    "of the sequences cut off at twice the longest training sequence or later",
+    "a choice: more of them are than are not",
+    low=0.0,
+    high=1.0,
+)
+_SAMPLES = (
+    SAMPLES_NEEDED,
+    LENGTH_DISTANCE,
+    LENGTH_P_VALUE,
+    SAMPLER_SHIFT,
+    UNEXPLAINED_DISTANCE,
+    UNEXPLAINED_P_VALUE,
+    FEW_DISTINCT,
+    DEGENERATE_SHARE,
+    TIMES_THE_LONGEST,
+    UNFINISHED_SHARE,
+)
+
+TABLE: tuple[Threshold, ...] = (SATURATED_TANH, SATURATED_PRE_ACTIVATION, SATURATED_SHARE, *_SAMPLES)
 
 
 class Thresholds(Mapping[Threshold, float]):
