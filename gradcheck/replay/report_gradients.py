@@ -62,6 +62,7 @@ def judge_recording(
     pairs: Mapping[str, str] | None = None,
 ) -> Judgement:
     """Judges every manual gradient of every backward pass on the tape."""
+    recording = recording.before_aftermath()
     places = Places(sources)
     names = NameIndex(recording, places)
     judgement = Judgement(recording, sources, places, names)
