@@ -102,7 +102,9 @@ class Aftermath:
     def _note(self, run: LoopRun) -> str:
         place = _place(run.site, self._sources)
         if run.site.is_while and not run.site.is_bounded:
-            return f"{place} was left after {run.turns:,} iterations: it drew a sample in each, and did not end"
+            return (
+                f"{place} was left after {run.turns:,} iterations: it drew a sample in each, and did not end"
+            )
         return f"{place} was left after {run.turns:,} iterations: in the last of them samples did not end"
 
 

@@ -43,7 +43,9 @@ class Node:
     inputs: tuple[Node, ...] = ()
     statistic: bool = False
     over_rows: bool = True  # of a statistic
-    straight: bool = True  # of a whole: every number is a multiple of the same number of the base, and a shift
+    straight: bool = (
+        True  # of a whole: every number is a multiple of the same number of the base, and a shift
+    )
     mixed: bool = False  # of a statistic: numbers per feature from elsewhere (a running mean) are in it
     parameters: dict[Value, Role] = field(default_factory=dict)  # that this op puts in
     used: list[tuple[Role, Origin, Node | None, Value]] = field(default_factory=list)  # by this op
@@ -381,7 +383,11 @@ def _is_complete(node: Node) -> bool:
 def _features_first(base: Node, is_parameter: Callable[[Value], bool]) -> bool:
     """Whether the first axis of the batch is that of a parameter: `W @ x` with examples as columns."""
     op = base.value.producer
-    if op is None or not operations.is_product(op) or operations.plain_name(op) in ("linear", "conv1d", "conv2d"):
+    if (
+        op is None
+        or not operations.is_product(op)
+        or operations.plain_name(op) in ("linear", "conv1d", "conv2d")
+    ):
         return False
     tensors = [value for value in op.args if isinstance(value, Value)]
     if operations.plain_name(op) == "addmm":
