@@ -428,5 +428,5 @@ def _leaf_counts(ops: Iterable[Op]) -> dict[Value, int]:
             read |= leaves.get(value.root, frozenset((value.root,)))
         kept = frozenset(sorted(read, key=lambda v: v.birth)[:2])
         for value in (*op.outputs, *op.mutated):
-            leaves[value.root] = kept
+            leaves[value.root] = kept or frozenset((value.root,))
     return {root: len(found) for root, found in leaves.items()}
