@@ -47,6 +47,7 @@ class Judgement:
     sources: SourceMap
     places: Places
     names: NameIndex
+    whole: Recording  # with what the program did after its last wanted step, which is not judged
     passes: list[JudgedPass] = field(default_factory=list)
 
     @property
@@ -62,10 +63,10 @@ def judge_recording(
     pairs: Mapping[str, str] | None = None,
 ) -> Judgement:
     """Judges every manual gradient of every backward pass on the tape."""
-    recording = recording.before_aftermath()
+    whole, recording = recording, recording.before_aftermath()
     places = Places(sources)
     names = NameIndex(recording, places)
-    judgement = Judgement(recording, sources, places, names)
+    judgement = Judgement(recording, sources, places, names, whole)
     for plan in find_passes(recording, names, loss):
         found = _judge_under_likeliest_loss(
             recording, plan, names, places, dict(pairs or {}), len(judgement.passes)
