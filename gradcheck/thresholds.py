@@ -300,6 +300,51 @@ _SAMPLES = (
 )
 
 TABLE: tuple[Threshold, ...] = (SATURATED_TANH, SATURATED_PRE_ACTIVATION, SATURATED_SHARE, *_SAMPLES)
+# Batch normalisation
+STALE_MEAN = Threshold(
+    "GC304",
+    "mean-offset",
+    0.5,
+    "standard deviations of the layer, root mean square over its features",
+    "a choice: about three times what the mean of a single batch of 32 is off by, 1/sqrt(32) = 0.18",
+    low=0.0,
+)
+STALE_VARIANCE = Threshold(
+    "GC304",
+    "variance-factor",
+    2.0,
+    "times the variance of the layer, or one in it: the geometric mean over its features",
+    "a choice: outputs 1.4 times as wide as in training; a single batch of 32 gives 1.0 within a few hundredths",
+    low=1.0,
+)
+SMALL_BATCH = Threshold(
+    "GC305",
+    "batch-size",
+    4.0,
+    "numbers per feature in a batch",
+    "a variance of n numbers has a relative standard error of sqrt(2/(n-1)): 82 % at 4, 141 % at 2; Wu and He, Group "
+    "Normalization, 2018, table 2, measured what that costs",
+    low=2.0,
+)
+EPS_SHARE = Threshold(
+    "GC306",
+    "feature-share",
+    0.5,
+    "of the features that vary at all",
+    "a choice: most of the layer is scaled by the epsilon rather than by its variance",
+    low=0.0,
+    high=1.0,
+)
+
+TABLE: tuple[Threshold, ...] = (
+    SATURATED_TANH,
+    SATURATED_PRE_ACTIVATION,
+    SATURATED_SHARE,
+    STALE_MEAN,
+    STALE_VARIANCE,
+    SMALL_BATCH,
+    EPS_SHARE,
+)
 
 
 class Thresholds(Mapping[Threshold, float]):

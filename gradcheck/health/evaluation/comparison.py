@@ -35,7 +35,9 @@ class Comparison:
     same: bool = False
     last: Op | None = None
     parting: Op | None = None
-    difference: float | None = None  # between what the two make of the same input, relative, in the last layer
+    difference: float | None = (
+        None  # between what the two make of the same input, relative, in the last layer
+    )
     statistics: bool = False  # statistics were put in
     doubtful: bool = False  # what parts may be the statistics, or weights that were made for the evaluation
 
@@ -148,7 +150,11 @@ class Comparer:
         """Whether a parameter is read as it is: nothing was computed of it first."""
         if not self._training.finder.parameters_in(value) and self._trained.of(value) is None:
             producer = value.producer
-            made = producer is not None and producer in set(self._ops) and producer not in set(self._run.per_sample)
+            made = (
+                producer is not None
+                and producer in set(self._ops)
+                and producer not in set(self._run.per_sample)
+            )
             return not made or value.root is not value or not self._from_parameters(value)
         return True
 
@@ -249,7 +255,9 @@ class Comparer:
         """What the statistic may be for the training batch, the likeliest first."""
         count = _count(slot.shape)
         at = self._progress(agreeing)
-        known = next((agreeing[v] for op in self._way[at : at + 1] for v in op.outputs if v in agreeing), None)
+        known = next(
+            (agreeing[v] for op in self._way[at : at + 1] for v in op.outputs if v in agreeing), None
+        )
         options: list[torch.Tensor] = []
         if known is not None:
             options += self._training.moments(known, count)

@@ -75,7 +75,15 @@ class Feeder:
         for entry in self._run.entries:
             if entry.op is op and isinstance(entry.data, list):
                 value = Value(None, op.index, (len(entry.data),))
-                copy = Op(op.index, op.func, op.kind, (op.args[0], value, *op.args[2:]), op.kwargs, op.code, op.lasti)
+                copy = Op(
+                    op.index,
+                    op.func,
+                    op.kind,
+                    (op.args[0], value, *op.args[2:]),
+                    op.kwargs,
+                    op.code,
+                    op.lasti,
+                )
                 copy.out = op.out
                 self._literal[op.index] = value
                 return copy
@@ -88,7 +96,9 @@ class Feeder:
         for entry in self._run.entries:
             other = next((e for e in left if e.parameters & entry.parameters), None)
             if other is None:
-                raise CannotFeedError("it brings other parameters together with its input than the training does")
+                raise CannotFeedError(
+                    "it brings other parameters together with its input than the training does"
+                )
             left.remove(other)
             value = self._literal.get(entry.op.index, entry.data)
             if value not in found:
@@ -128,7 +138,9 @@ class Feeder:
             elif len(chosen) == 1 and shape == inner:
                 tensors[value] = rows[0]
             else:
-                raise CannotFeedError(f"its input has another shape than a sample of the training, {list(inner)}")
+                raise CannotFeedError(
+                    f"its input has another shape than a sample of the training, {list(inner)}"
+                )
         return Feed(chosen, tensors)
 
     def _of_training(self, entry: Entry[Trained]) -> torch.Tensor:
@@ -142,7 +154,9 @@ class Feeder:
     def run(self, size: int | None, replaced: dict[Value, torch.Tensor]) -> Outcome:
         """Raises CannotFeedError if the training batch does not fit at all."""
         if size is not None and size * self._width > _MOST_ELEMENTS:
-            raise CannotFeedError("its shapes are written out as numbers, for more samples than are replayed here")
+            raise CannotFeedError(
+                "its shapes are written out as numbers, for more samples than are replayed here"
+            )
         rows: dict[Value, list[torch.Tensor]] = {}
         broken: dict[Value, str] = {}
         for feed in self.feeds(size):

@@ -91,9 +91,7 @@ class _RunJudge:
         self._context, self._trained, self._networks = context, trained, networks
         self._ops, self._whole, self._names = ops, whole, names
         self._slicer: Slicer | None = None
-        self._explainer = Explainer(
-            networks[0], context.judgement.names, names, context.judgement.places
-        )
+        self._explainer = Explainer(networks[0], context.judgement.names, names, context.judgement.places)
 
     def judge(self, group: list[NetworkRun[Trained]]) -> EvaluationRun:
         run, training = group[0], self._networks[0]
@@ -110,9 +108,7 @@ class _RunJudge:
             return record
         ops = slice_of(run, self._ops)
         record.dropouts = dropouts(group, training, self._names, self._context.judgement.places)
-        record.batch_statistics = batch_statistics(
-            run, training, self._names, self._context.judgement.places
-        )
+        record.batch_statistics = batch_statistics(run, training, self._names, self._context.judgement.places)
         self._compare(record, run, ops)
         return record
 

@@ -176,7 +176,9 @@ def training_network(context: PassContext, trained: TrainedParameters) -> list[T
 
 @dataclass
 class Noise:
-    masked: dict[Op, tuple[Value, Value]] = field(default_factory=dict)  # value, and the mask it is multiplied with
+    masked: dict[Op, tuple[Value, Value]] = field(
+        default_factory=dict
+    )  # value, and the mask it is multiplied with
     other: bool = False
 
 
