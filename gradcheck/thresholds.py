@@ -48,41 +48,6 @@ class ThresholdError(ValueError):
         self.hint = hint
 
 
-SATURATED_TANH = Threshold(
-    "GC202",
-    "tanh-limit",
-    0.97,
-    "of abs(tanh(z))",
-    "Karpathy, Building makemore Part 3, calls a tanh unit saturated above it",
-    low=0.0,
-    high=1.0,
-)
-SATURATED_PRE_ACTIVATION = Threshold(
-    "GC202",
-    "pre-activation-limit",
-    9.5,
-    "of abs(z)",
-    "tanh'(9.5) = 2.2e-8 is below the float32 epsilon of 1.2e-7, and 1 - tanh(z)**2 is exactly 0 there",
-    low=0.0,
-)
-SATURATED_SHARE = Threshold(
-    "GC202",
-    "saturated-share",
-    0.5,
-    "of the outputs of a layer",
-    "a choice, not a published figure: more of the layer is flat than is not",
-    low=0.0,
-    high=1.0,
-)
-
-SATURATED_SAMPLES = Threshold(
-    "GC202",
-    "minimum-samples",
-    32,
-    "rows of data",
-    "a share told from fewer rows is uncertain by more than 1 / sqrt(32), about 0.18",
-    low=1.0,
-)
 DEAD_SAMPLES = Threshold(
     "GC201",
     "minimum-samples",
@@ -117,6 +82,40 @@ DEAD_SLOPE = Threshold(
     low=0.0,
     high=1.0,
 )
+SATURATED_TANH = Threshold(
+    "GC202",
+    "tanh-limit",
+    0.97,
+    "of abs(tanh(z))",
+    "Karpathy, Building makemore Part 3, calls a tanh unit saturated above it",
+    low=0.0,
+    high=1.0,
+)
+SATURATED_PRE_ACTIVATION = Threshold(
+    "GC202",
+    "pre-activation-limit",
+    9.5,
+    "of abs(z)",
+    "tanh'(9.5) = 2.2e-8 is below the float32 epsilon of 1.2e-7, and 1 - tanh(z)**2 is exactly 0 there",
+    low=0.0,
+)
+SATURATED_SHARE = Threshold(
+    "GC202",
+    "saturated-share",
+    0.5,
+    "of the outputs of a layer",
+    "a choice, not a published figure: more of the layer is flat than is not",
+    low=0.0,
+    high=1.0,
+)
+SATURATED_SAMPLES = Threshold(
+    "GC202",
+    "minimum-samples",
+    32,
+    "rows of data",
+    "a share told from fewer rows is uncertain by more than 1 / sqrt(32), about 0.18",
+    low=1.0,
+)
 VANISHING_FACTOR = Threshold(
     "GC203",
     "factor-per-layer",
@@ -149,6 +148,43 @@ EXPLODING_TOTAL = Threshold(
     1e3,
     "of the gradient's norm at the first layer over that at the last",
     "a choice, the reciprocal of GC203.total",
+    low=1.0,
+)
+# Batch normalisation
+STALE_MEAN = Threshold(
+    "GC304",
+    "mean-offset",
+    0.5,
+    "standard deviations of the layer, root mean square over its features",
+    "a choice: about three times what the mean of a single batch of 32 is off by, 1/sqrt(32) = 0.18",
+    low=0.0,
+)
+STALE_VARIANCE = Threshold(
+    "GC304",
+    "variance-factor",
+    2.0,
+    "times the variance of the layer, or one in it: the geometric mean over its features",
+    "a choice: outputs 1.4 times as wide as in training; a single batch of 32 gives 1.0 within a few hundredths",
+    low=1.0,
+)
+SMALL_BATCH = Threshold(
+    "GC305",
+    "batch-size",
+    4.0,
+    "numbers per feature in a batch",
+    "a variance of n numbers has a relative standard error of sqrt(2/(n-1)): 82 % at 4, 141 % at 2; Wu and He, Group "
+    "Normalization, 2018, table 2, measured what that costs",
+    low=2.0,
+)
+EPS_SHARE = Threshold(
+    "GC306",
+    "feature-share",
+    0.5,
+    "of the features that vary at all",
+    "a choice: most of the layer is scaled by the epsilon rather than by its variance",
+    low=0.0,
+    high=1.0,
+)
 OVERCONFIDENT_FACTOR = Threshold(
     "GC401",
     "factor",
@@ -181,28 +217,6 @@ LOSS_RISE = Threshold(
     "times the loss of the same minibatch before the step",
     "a choice: a gradient step that is not too large lowers the loss it was computed from",
     low=1.0,
-)
-
-TABLE: tuple[Threshold, ...] = (
-    DEAD_SAMPLES,
-    DEAD_SHARE,
-    DEAD_DISTANCE,
-    DEAD_SLOPE,
-    SATURATED_TANH,
-    SATURATED_PRE_ACTIVATION,
-    SATURATED_SHARE,
-    SATURATED_SAMPLES,
-    VANISHING_FACTOR,
-    VANISHING_TOTAL,
-    EXPLODING_FACTOR,
-    EXPLODING_TOTAL,
-    SATURATED_TANH,
-    SATURATED_PRE_ACTIVATION,
-    SATURATED_SHARE,
-    OVERCONFIDENT_FACTOR,
-    SMALLEST_UPDATE,
-    LARGEST_UPDATE,
-    LOSS_RISE,
 )
 SAMPLES_NEEDED = Threshold(
     "GC601",
@@ -286,64 +300,13 @@ UNFINISHED_SHARE = Threshold(
     low=0.0,
     high=1.0,
 )
-_SAMPLES = (
-    SAMPLES_NEEDED,
-    LENGTH_DISTANCE,
-    LENGTH_P_VALUE,
-    SAMPLER_SHIFT,
-    UNEXPLAINED_DISTANCE,
-    UNEXPLAINED_P_VALUE,
-    FEW_DISTINCT,
-    DEGENERATE_SHARE,
-    TIMES_THE_LONGEST,
-    UNFINISHED_SHARE,
-)
 
-TABLE: tuple[Threshold, ...] = (SATURATED_TANH, SATURATED_PRE_ACTIVATION, SATURATED_SHARE, *_SAMPLES)
-# Batch normalisation
-STALE_MEAN = Threshold(
-    "GC304",
-    "mean-offset",
-    0.5,
-    "standard deviations of the layer, root mean square over its features",
-    "a choice: about three times what the mean of a single batch of 32 is off by, 1/sqrt(32) = 0.18",
-    low=0.0,
-)
-STALE_VARIANCE = Threshold(
-    "GC304",
-    "variance-factor",
-    2.0,
-    "times the variance of the layer, or one in it: the geometric mean over its features",
-    "a choice: outputs 1.4 times as wide as in training; a single batch of 32 gives 1.0 within a few hundredths",
-    low=1.0,
-)
-SMALL_BATCH = Threshold(
-    "GC305",
-    "batch-size",
-    4.0,
-    "numbers per feature in a batch",
-    "a variance of n numbers has a relative standard error of sqrt(2/(n-1)): 82 % at 4, 141 % at 2; Wu and He, Group "
-    "Normalization, 2018, table 2, measured what that costs",
-    low=2.0,
-)
-EPS_SHARE = Threshold(
-    "GC306",
-    "feature-share",
-    0.5,
-    "of the features that vary at all",
-    "a choice: most of the layer is scaled by the epsilon rather than by its variance",
-    low=0.0,
-    high=1.0,
-)
-
-TABLE: tuple[Threshold, ...] = (
-    SATURATED_TANH,
-    SATURATED_PRE_ACTIVATION,
-    SATURATED_SHARE,
-    STALE_MEAN,
-    STALE_VARIANCE,
-    SMALL_BATCH,
-    EPS_SHARE,
+# Every constant above, by rule; within a rule in the order in which they stand there.
+TABLE: tuple[Threshold, ...] = tuple(
+    sorted(
+        (known for known in tuple(globals().values()) if isinstance(known, Threshold)),
+        key=lambda known: known.rule,
+    )
 )
 
 

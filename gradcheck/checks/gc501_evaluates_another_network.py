@@ -84,7 +84,9 @@ def _message(run: EvaluationRun, parting: Parting | None, left_out: list[str]) -
     subject = who(run)
     if left_out:
         verb = "is" if len(left_out) == 1 else "are"
-        return f"{subject} evaluates another network: {listing(left_out)}, which {verb} trained, {verb} left out"
+        return (
+            f"{subject} evaluates another network: {listing(left_out)}, which {verb} trained, {verb} left out"
+        )
     assert parting is not None
     if not parting.parameter:
         return (
