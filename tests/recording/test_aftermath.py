@@ -112,7 +112,7 @@ def test_a_loss_in_the_aftermath_is_no_backward_pass():
         f"{TRAINING}loss = ((X @ W + b - Y) ** 2).mean()\nfor i in range(3): x = X @ W\n"
     )
     told = [
-        [(row.name, row.of, row.verdict, row.total_error) for row in judgement.evidence.gradients]
+        [(row.name, row.of, row.verdict, row.total_error) for p in judgement.results for row in p.gradients]
         for judgement in (
             judge_recording(r.recording, r.program.sources) for r in (training_alone, evaluated)
         )
@@ -128,7 +128,8 @@ def test_passes_after_the_training_are_judged():
     assert run.recording.aftermath_cut is None
     assert run.recording.aftermath is not None
     assert [len(s.draws) for s in drawn_sequences(run.recording)] == [3]
-    rows = judge_recording(run.recording, run.program.sources).evidence.gradients
+    results = judge_recording(run.recording, run.program.sources).results
+    rows = [row for result in results for row in result.gradients]
     assert {"dP", "dV"} <= {row.name for row in rows}
 
 
