@@ -7,7 +7,7 @@ import math
 import torch
 
 from gradcheck.health.activations.dead import distances, expected_dead
-from gradcheck.health.activations.derivatives import ONE_SIDED, Limits, gain, off, saturated, saturates
+from gradcheck.health.activations.derivatives import ONE_SIDED, Limits, gain, off, saturated
 from gradcheck.health.activations.records import ActivationHealth, ActivationRecord, WeightRecord
 from gradcheck.health.activations.statistics import LayerStatistics, by_unit, histogram_of, together
 from gradcheck.health.activations.trend import trend_of
@@ -127,7 +127,7 @@ class ActivationMeasure:
         if statistics.off is not None:
             record.off = float(statistics.off.sum()) / statistics.total
             record.dead = (statistics.off == statistics.count).nonzero().flatten().tolist()
-            if argument is not None and not saturates(first.function):
+            if argument is not None:
                 self._weigh_dead(record, *argument)
             if first.function in ONE_SIDED:
                 record.always_on = (statistics.off == 0).nonzero().flatten().tolist()
@@ -142,13 +142,15 @@ class ActivationMeasure:
         return record
 
     def _weigh_dead(self, record: ActivationRecord, means: torch.Tensor, stds: torch.Tensor) -> None:
-        record.expected_dead = expected_dead(means, stds)
         record.middle = float(means.median())
-        far = distances(means, stds)
-        limit = self._context.thresholds[DEAD_DISTANCE]
-        record.stranded = [unit for unit in record.dead if far[unit] > limit]
-        if record.stranded:
-            record.stranded_mean = float(means[record.stranded].min())
+        if record.saturated is None:
+            record.expected_dead = expected_dead(means, stds)
+            far = distances(means, stds)
+            limit = self._context.thresholds[DEAD_DISTANCE]
+            record.stranded = [unit for unit in record.dead if far[unit] > limit]
+        if record.dead:
+            of_dead = means[record.stranded or record.dead]
+            record.dead_argument = float(of_dead[(of_dead - record.middle).abs().argmax()])
 
     def _gradient(self, layer: ActivationLayer, record: ActivationRecord) -> None:
         truth = self._context.truth
