@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from gradcheck import numbers
@@ -25,8 +26,9 @@ from gradcheck.checks.rule import Looked, Rule
 from gradcheck.health.activations.records import ActivationRecord
 from gradcheck.thresholds import DEAD_DISTANCE, DEAD_SAMPLES, DEAD_SHARE, DEAD_SLOPE, Thresholds
 
-# What is expected where the arguments were overwritten in place: deep right networks of relus come near it.
+# What is expected where it is not known what the layer is given: deep right networks of relus come near it.
 _EXPECTED_AT_MOST = 0.3
+_RARE = 1e-4
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
@@ -63,7 +65,23 @@ def _is_unusual(record: ActivationRecord, thresholds: Thresholds) -> bool:
     if record.saturated is not None or record.stranded:
         return bool(record.dead)
     expected = _EXPECTED_AT_MOST if record.expected_dead is None else record.expected_dead
-    return len(record.dead) / max(1, record.units) > expected + thresholds[DEAD_SHARE]
+    dead, units = len(record.dead), max(1, record.units)
+    return dead / units > expected + thresholds[DEAD_SHARE] and _by_chance(dead, units, expected) < _RARE
+
+
+def _by_chance(dead: int, units: int, expected: float) -> float:
+    """The probability of as many dead units or more if each is dead with the probability `expected`."""
+    if expected <= 0:
+        return 0.0
+    logs = (
+        math.lgamma(units + 1)
+        - math.lgamma(k + 1)
+        - math.lgamma(units - k + 1)
+        + k * math.log(expected)
+        + (units - k) * math.log1p(-min(expected, 1 - 1e-12))
+        for k in range(dead, units + 1)
+    )
+    return sum(map(math.exp, logs))
 
 
 def _gentle(record: ActivationRecord, thresholds: Thresholds) -> bool:
@@ -176,7 +194,7 @@ The forward pass of the recorded step is replayed on a sweep of minibatches (64,
 says), drawn anew in the way the program draws its own. The parameters stay those of the recorded step. On
 how many samples a unit was seen stands in the finding. With fewer than a minimum nothing is said: a unit
 that is off on one small batch may well be on for the next. How many units random weights leave dead by
-themselves is reckoned from the means and standard deviations of what goes into the units of the layer.""",
+themselves is found by applying some, without a bias, to what the layer is given in the sweep.""",
     references=(
         "A. Karpathy, Building makemore Part 3: Activations & Gradients, BatchNorm, 2022, "
         "https://github.com/karpathy/nn-zero-to-hero",

@@ -54,7 +54,7 @@ class ActivationRecord:
     beyond: float | None = None  # beyond the limit for the argument
     off: float | None = None
     dead: list[int] = field(default_factory=list)  # units that are off on every sample
-    expected_dead: float | None = None  # share that random weights leave off by themselves
+    expected_dead: float | None = None  # if some are: the share that random weights leave off by themselves
     stranded: list[int] = field(
         default_factory=list
     )  # dead units whose argument lies far below that of the others

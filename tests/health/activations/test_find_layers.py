@@ -8,6 +8,7 @@ from gradcheck.health.activations.records import ActivationHealth, ActivationRec
 from tests.health.activations import programs
 from tests.support import report_on_source
 
+
 def measured(text: str, **options: object) -> ActivationHealth:
     return report_on_source(text, select=("GC2",), **{"sweep": 3, **options}).health.activations
 
