@@ -122,9 +122,10 @@ def _too_large(steps: list[StepRecord], thresholds: Thresholds) -> StepRecord | 
 def _finding(location: Location, step: StepRecord, steps: list[StepRecord], is_small: bool) -> Finding:
     rate, median = _common_rate(step), step.median_ratio
     assert median is not None
-    named = f"{code(rate.text)} = {rate.value:g}" if rate and rate.text else "the update"
-    if rate is not None and rate.text and _is_number(rate.text):
-        named = f"the learning rate {rate.text}"
+    named = "the update"
+    if rate is not None:
+        is_number = _is_number(rate.text)
+        named = f"the learning rate {rate.text}" if is_number else f"{code(rate.text)} = {rate.value:g}"
     far = abs(median - _HEALTHY)
     size = "far too small" if is_small else "too large"
     change = _times(10**far)
@@ -179,13 +180,12 @@ def _helps(step: StepRecord, rate: LearningRate | None, is_small: bool) -> Itera
     effect = (
         f"; this step would then take the loss to {numbers.value(at_goal, 4)}" if at_goal is not None else ""
     )
+    change = f"{_times(factor)} as large" if is_small else f"{_times(1 / factor)} smaller"
     if rate is None:
-        larger = f"{_times(factor)} as large" if is_small else f"{_times(1 / factor)} as small"
-        yield f"updates {larger} would bring it to -3{effect}"
+        yield f"updates {change} would bring it to -3{effect}"
         return
     goal = numbers.value(rate.value * factor, 2)
-    name = "a learning rate" if not rate.text or _is_number(rate.text) else f"a {code(rate.text)}"
-    change = f"{_times(factor)} as large" if is_small else f"{_times(1 / factor)} as small"
+    name = "a learning rate" if _is_number(rate.text) else f"a {code(rate.text)}"
     yield f"{name} of about {goal}, {change}, would bring it to -3{effect}"
 
 
