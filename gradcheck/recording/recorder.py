@@ -200,9 +200,11 @@ class Recorder(TorchFunctionMode):
     def _meet(self, frame: FrameType) -> None:
         """What exists when recording begins again was there before the step, wherever in it it is first used."""
         self._forgotten = False
-        for _, tensor, _ in tensors_of_namespace({**frame.f_globals, **frame.f_locals}):
+        namespace = {**frame.f_globals, **frame.f_locals}
+        for _, tensor, _ in tensors_of_namespace(namespace):
             if self._values.known_value(tensor) is None:
                 self._values.new_value(tensor, None)
+        self._bindings.name_leaves(namespace)
 
     def loop_began(self) -> None:
         """A loop begins that is in no other."""
