@@ -30,10 +30,10 @@ def check(evidence: Evidence) -> Iterator[Finding]:
 def _is_off(statistic: Statistic, evidence: Evidence) -> bool:
     if statistic.offset is not None:
         return statistic.offset > max(evidence.thresholds[STALE_MEAN], statistic.allowed)
-    if statistic.ratio is None or statistic.ratio <= 0:
+    if statistic.factor is None:
         return False
     limit = max(math.log(evidence.thresholds[STALE_VARIANCE]), statistic.allowed)
-    return abs(math.log(statistic.ratio)) > limit
+    return math.log(statistic.factor) > limit
 
 
 def _looked(evidence: Evidence) -> Looked:
@@ -51,8 +51,6 @@ def _finding(location: Location, cases: list[Case]) -> Finding:
     use, statistic = cases[0]
     used_at = list(dict.fromkeys(place(one.location, location) for one, _ in cases))
     notes = [f"it normalises {code(use.input)} on {' and '.join(used_at)}"]
-    if statistic.explained_by:
-        notes.insert(0, f"{code(statistic.computed_from)} is computed here by {statistic.explained_by}")
     how = f": it is computed from {statistic.explained_by}" if statistic.explained_by else ""
     return Finding(
         rule=RULE.code,
@@ -76,6 +74,7 @@ def _finding(location: Location, cases: list[Case]) -> Finding:
             "difference": statistic.explained_by,
             "offset": statistic.offset,
             "ratio": statistic.ratio,
+            "factor": statistic.factor,
             "worst": statistic.worst,
             "allowed": statistic.allowed,
             "source": use.source.value,
@@ -86,7 +85,7 @@ def _finding(location: Location, cases: list[Case]) -> Finding:
 def _label(statistic: Statistic) -> str:
     if statistic.offset is not None:
         return f"off by {numbers.value(statistic.offset, 2)} standard deviations of the layer"
-    return f"{numbers.value(statistic.ratio, 2)} times the variance of the layer"
+    return f"off by a factor of {numbers.value(statistic.factor, 2)}, as a rule"
 
 
 def _found(statistic: Statistic) -> str:
@@ -97,7 +96,7 @@ def _found(statistic: Statistic) -> str:
         )
     return (
         f"{numbers.value(statistic.ratio)} times as large (geometric mean over the features; "
-        f"{numbers.value(statistic.worst)} in the worst)"
+        f"{numbers.value(statistic.worst)} times in the worst)"
     )
 
 
@@ -132,8 +131,8 @@ mean2, var2 = z2.mean(0), z2.var(0)""",
     how_it_is_measured="""\
 The forward pass of the recorded step is replayed, with the parameters as the training left them, on the minibatches of the
 sweep; the mean and variance of the layer's input over all of them are what the statistics are held against. A mean
-is compared in standard deviations of the layer (root mean square over the features), a variance as a ratio
-(geometric mean). Four standard errors of a mean of as many rows as the statistic was taken of are always allowed:
+is compared in standard deviations of the layer (root mean square over the features), a variance by the factor it is
+off (likewise, of the logarithms). Four standard errors for as many rows as the statistic was taken of are allowed:
 a calibration on a part of the data is fine.""",
     references=(
         "S. Ioffe and C. Szegedy, Batch Normalization, ICML 2015, section 3.1, https://arxiv.org/abs/1502.03167",

@@ -22,7 +22,7 @@ from gradcheck.health.network.batch_norm import BatchNorm, Node, Origin, Role, b
 from gradcheck.health.network.trained import TrainedParameters as StepParameters
 from gradcheck.health.records import Health
 from gradcheck.health.stretch import Stretch
-from gradcheck.recording.tape import Value
+from gradcheck.recording.tape import Op, Value
 from gradcheck.replay.engine import Replay, ReplayError
 from gradcheck.replay.names import NameIndex
 from gradcheck.replay.slices import Slicer, roots_mutated
@@ -158,6 +158,10 @@ class _Comparison:
             varies
         ]
         second.ratio, second.worst = float(ratio.log().mean().exp()), float(ratio[ratio.log().abs().argmax()])
+        second.factor = float(ratio.log().square().mean().sqrt().exp())
+        second.allowed *= math.sqrt(
+            2
+        )  # a variance of n normal numbers has a relative standard error of sqrt(2/n)
         for statistic, (_, _, node, _) in ((first, shifts[0]), (second, scales[0])):
             assert node is not None
             statistic.explained_by = upstream.difference(node, number)
@@ -223,11 +227,12 @@ class _Comparison:
     # -- tensors of the aftermath ----------------------------------------------------------------------------------
 
     def _tensor(self, value: Value) -> torch.Tensor:
-        if value.data is not None:
-            return value.data
-        held = value.reference() if value.reference is not None else None
+        held = self._held(value)
         if held is not None:
-            return held.detach()
+            return held
+        near = self._from_what_is_held(value)
+        if near is not None:
+            return near
         end = value.producer.index + 1 if value.producer is not None else 0
         needed = self._slicer.slice([value], self._whole.aftermath or 0, end)
         if sum(math.prod(v.shape) for op in needed for v in op.outputs) > _MOST_ELEMENTS:
@@ -235,6 +240,35 @@ class _Comparison:
         replay = Replay(torch.float64, mutated=roots_mutated(needed))
         with torch.no_grad():
             replay.run(needed)
+        return replay.tensor(value)
+
+    def _held(self, value: Value) -> torch.Tensor | None:
+        """What the tape or the program still has of it."""
+        if value.data is not None:
+            return value.data
+        held = value.reference() if value.reference is not None else None
+        return held.detach() if held is not None else None
+
+    def _from_what_is_held(self, value: Value, most: int = 8) -> torch.Tensor | None:
+        """Computed by the last few ops from tensors that there still are: `(var + eps) ** -0.5` from `var`."""
+        ops: dict[int, Op] = {}
+        known: dict[Value, torch.Tensor] = {}
+        pending = [value]
+        while pending:
+            wanted = pending.pop()
+            held = self._held(wanted)
+            if held is not None:
+                known[wanted] = held.double() if held.is_floating_point() else held
+                continue
+            op = wanted.producer
+            if op is None or wanted.root in self._mutated or len(ops) == most:
+                return None
+            if op.index not in ops:
+                ops[op.index] = op
+                pending.extend(op.inputs)
+        replay = Replay(torch.float64, known=known)
+        with torch.no_grad():
+            replay.run(ops[index] for index in sorted(ops))
         return replay.tensor(value)
 
 

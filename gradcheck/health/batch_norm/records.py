@@ -94,6 +94,9 @@ class Statistic:
         None  # of a mean: root mean square over the features, in standard deviations of the layer
     )
     ratio: float | None = None  # of a variance: geometric mean over the features
+    factor: float | None = (
+        None  # of a variance: by which it is off either way, root mean square of the logarithms
+    )
     worst: float | None = None  # feature: in standard deviations, or as a ratio
     allowed: float = 0.0  # the same number for statistics of a single batch of the layer
     explained_by: str = ""
