@@ -40,4 +40,4 @@ class Rule:
     references: tuple[str, ...]
     check: Callable[[Evidence], Iterable[Finding]]
     looked_at: Callable[[Evidence], Looked] = gradients_looked_at
-    thresholds: tuple[Threshold, ...] = field(default=())
+    thresholds: tuple[Threshold, ...] = field(default=())  # its entries of gradcheck.thresholds.TABLE

@@ -127,10 +127,11 @@ class Comparer:
         other = next((k.rows for k in self._training.known if k.value is self._training.logits), None)
         if end is not None and other is not None and end.shape == other.shape:
             found.difference = float((end - other).norm() / max(1e-30, float(other.norm())))
-        roots = {slot.root for slot in slots}
-        found.doubtful = any(
-            v.root in roots or v in slots or not self._is_plain(v) or self._foreign(v) for v in here.inputs
-        ) or any(op in self._statistic_ops(slots) for op in self._way[after : after + 1])
+        if self.reads_computed_weights or not all(self._is_plain(v) for v in here.inputs):
+            found.why_not = "it runs with weights that were computed of the trained ones"
+        found.doubtful = here in self._statistic_ops(slots) or any(
+            v in self._feeder.read and self._is_foreign(v) for v in here.inputs
+        )
 
     def _statistic_ops(self, slots: set[Value]) -> set[Op]:
         """Ops that read what was made of stored statistics."""
@@ -173,20 +174,28 @@ class Comparer:
 
     @property
     def reads_foreign(self) -> bool:
-        return any(self._foreign(value) for value in self._feeder.read)
+        return any(self._is_foreign(value) for value in self._feeder.read)
 
-    def _foreign(self, value: Value) -> bool:
-        """Weights that the training step does not know: averaged or other ones."""
-        earlier = value.earlier or value
+    @property
+    def reads_computed_weights(self) -> bool:
+        return any(self._is_foreign(value) and self._is_computed(value) for value in self._feeder.read)
+
+    def _is_foreign(self, value: Value) -> bool:
+        """Weights that the training step does not read."""
         data = {e.data for e in self._run.entries if isinstance(e.data, Value)}
         return (
-            value in self._outside
-            and value not in data
-            and earlier not in self._training.read
+            value not in data
+            and self._trained.of(value) is None
+            and (value.earlier or value) not in self._training.read
             and len(value.shape) >= 2
             and min(value.shape) > 1
-            and self._outside[value].is_floating_point()
+            and (value not in self._outside or self._outside[value].is_floating_point())
         )
+
+    def _is_computed(self, value: Value) -> bool:
+        """Whether the training step, or what follows it, made the value: an average of weights, say."""
+        earlier = value.earlier or value
+        return earlier.producer is not None or earlier.root in self._training.changed
 
     # -- agreement -------------------------------------------------------------------------------------------------
 
@@ -267,8 +276,18 @@ class Comparer:
 
 def _is_centre(slot: Value, by: Op) -> bool:
     if by.name in NORMALISES:
-        return len(by.args) > 1 and by.args[1] is slot
+        return len(by.args) > 1 and isinstance(by.args[1], Value) and _is_from(by.args[1], slot)
     return by.name in ("sub", "__sub__", "subtract", "sub_", "__isub__", "__rsub__", "rsub")
+
+
+def _is_from(value: Value, slot: Value) -> bool:
+    """Whether a value is the slot, or was made of it alone."""
+    while value is not slot:
+        producer = value.producer
+        if producer is None or len(producer.inputs) != 1:
+            return False
+        value = producer.inputs[0]
+    return True
 
 
 def _ancestors(end: Op, ops: Sequence[Op]) -> list[Op]:

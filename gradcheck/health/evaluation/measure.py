@@ -44,7 +44,7 @@ def _measured(program: ProgramContext) -> EvaluationHealth:
     if not networks:
         return EvaluationHealth("the network of the training step was not recognised")
     ops = whole.aftermath_ops
-    runs = [run for run in RunFinder(trained.of).find(ops) if not run.feeds]
+    runs = _whole([run for run in RunFinder(trained.of).find(ops) if not run.feeds], ops)
     found = EvaluationHealth("", sorted(p.name for p in networks[0].run.parameters))
     names = NameIndex(whole, program.judgement.places)
     judge = _RunJudge(context, trained, networks, ops, whole, names)
@@ -55,6 +55,17 @@ def _measured(program: ProgramContext) -> EvaluationHealth:
     if not found.complete:
         found.absent = "no code that runs the whole network was seen after the training"
     return found
+
+
+def _whole(runs: list[NetworkRun[Trained]], ops: Sequence[Op]) -> list[NetworkRun[Trained]]:
+    """Those that the end of the recording has not cut off."""
+    if not runs:
+        return runs
+    last = max(runs, key=lambda run: run.end)
+    if last.per_sample[-1] is not ops[-1]:
+        return runs
+    known = {run.signature for run in runs if run is not last}
+    return runs if last.signature in known else [run for run in runs if run is not last]
 
 
 def _alike(runs: Sequence[NetworkRun[Trained]]) -> list[list[NetworkRun[Trained]]]:
@@ -115,6 +126,7 @@ class _RunJudge:
             found = comparer.compare()
             record.why_not = found.why_not
             if found.why_not:
+                record.parting = None
                 continue
             record.compared = True
             record.agreeing, record.values = len(found.agreeing), len(run.per_sample)

@@ -50,6 +50,7 @@ class TrainingNetwork:
     axis: int
     logits: Value
     read: set[Value]  # all that its forward pass reads from outside
+    changed: set[Value]  # storages that the step changes in place
     env: dict[Value, torch.Tensor]
     known: list[Known] = field(default_factory=list)
     noisy: bool = False
@@ -143,6 +144,7 @@ def training_network(context: PassContext, trained: TrainedParameters) -> list[T
     if rows is None or not applied or not isinstance(applied[-1].out, Value):
         return []
     read = {v for op in ops for v in op.inputs}
+    changed = roots_mutated(context.judgement.recording.ops[context.judged.plan.start :])
     noise = noise_in(ops, run, finder)
     found = []
     for scales in (False, True) if noise.masked else (False,):
@@ -157,7 +159,9 @@ def training_network(context: PassContext, trained: TrainedParameters) -> list[T
                 replay.step(op)
                 if op in noise.masked:
                     _unmask(replay, op, noise.masked[op], scales)
-        network = TrainingNetwork(run, finder, rows, run.entries[0].axis, applied[-1].out, read, replay.env)
+        network = TrainingNetwork(
+            run, finder, rows, run.entries[0].axis, applied[-1].out, read, changed, replay.env
+        )
         network.noisy = noise.other or bool(noise.masked)
         for op in run.per_sample:
             for value in op.outputs:
