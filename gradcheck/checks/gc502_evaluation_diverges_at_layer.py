@@ -79,7 +79,11 @@ def _label(parting: Parting) -> str:
     there = in_training(parting)
     if parting.why == "skips" and there:
         return f"here {there} comes first in the training"
-    return f"the training computes {there}" if there else "no value of the training step is the same from here on"
+    return (
+        f"the training computes {there}"
+        if there
+        else "no value of the training step is the same from here on"
+    )
 
 
 def _helps(parting: Parting) -> list[str]:

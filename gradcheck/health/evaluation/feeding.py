@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from gradcheck.health.evaluation.parameters import Trained, TrainedParameters
-from gradcheck.health.evaluation.training import ROWS, StillReplay, TrainingNetwork, in_rows
+from gradcheck.health.evaluation.training import (
+    ROWS,
+    Masked,
+    StillReplay,
+    TrainingNetwork,
+    in_rows,
+    unmask,
+)
 from gradcheck.health.network.runs import Entry, NetworkRun
 from gradcheck.recording.tape import Op, Value
 from gradcheck.replay.slices import roots_mutated
@@ -47,8 +55,10 @@ class Feeder:
         training: TrainingNetwork,
         trained: TrainedParameters,
         outside: dict[Value, torch.Tensor],
+        masked: Masked,
     ) -> None:
         """`outside` are the tensors that it reads and that are no parameters. Raises CannotFeedError."""
+        self._masked = {op.index: parts for op, parts in masked.items()}
         self._run, self._training = run, training
         self._literal: dict[int, Value] = {}
         self._ops = [self._with_value(op) for op in ops]
@@ -75,7 +85,15 @@ class Feeder:
         for entry in self._run.entries:
             if entry.op is op and isinstance(entry.data, list):
                 value = Value(None, op.index, (len(entry.data),))
-                copy = Op(op.index, op.func, op.kind, (op.args[0], value, *op.args[2:]), op.kwargs, op.code, op.lasti)
+                copy = Op(
+                    op.index,
+                    op.func,
+                    op.kind,
+                    (op.args[0], value, *op.args[2:]),
+                    op.kwargs,
+                    op.code,
+                    op.lasti,
+                )
                 copy.out = op.out
                 self._literal[op.index] = value
                 return copy
@@ -88,7 +106,9 @@ class Feeder:
         for entry in self._run.entries:
             other = next((e for e in left if e.parameters & entry.parameters), None)
             if other is None:
-                raise CannotFeedError("it brings other parameters together with its input than the training does")
+                raise CannotFeedError(
+                    "it brings other parameters together with its input than the training does"
+                )
             left.remove(other)
             value = self._literal.get(entry.op.index, entry.data)
             if value not in found:
@@ -128,7 +148,9 @@ class Feeder:
             elif len(chosen) == 1 and shape == inner:
                 tensors[value] = rows[0]
             else:
-                raise CannotFeedError(f"its input has another shape than a sample of the training, {list(inner)}")
+                raise CannotFeedError(
+                    f"its input has another shape than a sample of the training, {list(inner)}"
+                )
         return Feed(chosen, tensors)
 
     def _of_training(self, entry: Entry[Trained]) -> torch.Tensor:
@@ -142,7 +164,9 @@ class Feeder:
     def run(self, size: int | None, replaced: dict[Value, torch.Tensor]) -> Outcome:
         """Raises CannotFeedError if the training batch does not fit at all."""
         if size is not None and size * self._width > _MOST_ELEMENTS:
-            raise CannotFeedError("its shapes are written out as numbers, for more samples than are replayed here")
+            raise CannotFeedError(
+                "its shapes are written out as numbers, for more samples than are replayed here"
+            )
         rows: dict[Value, list[torch.Tensor]] = {}
         broken: dict[Value, str] = {}
         for feed in self.feeds(size):
@@ -152,8 +176,12 @@ class Feeder:
                 mutated=self._mutated,
                 known=self._given({**feed.tensors, **replaced}),
             )
-            with torch.no_grad():
-                replay.run(self._ops)
+            with torch.no_grad(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the program has had its own
+                for op in self._ops:
+                    replay.step(op)
+                    if op.index in self._masked:
+                        unmask(replay, op, self._masked[op.index], self._training.scales)
             broken.update(replay.broken)
             count = len(feed.rows)
             for op in self._run.per_sample:

@@ -54,6 +54,8 @@ class TrainingNetwork:
     env: dict[Value, torch.Tensor]
     known: list[Known] = field(default_factory=list)
     noisy: bool = False
+    masked: bool = False  # it multiplies with masks that are drawn by hand
+    scales: bool = False  # what those keep is scaled here as they do on average
 
     @property
     def last_weights(self) -> set[Trained]:
@@ -158,11 +160,12 @@ def training_network(context: PassContext, trained: TrainedParameters) -> list[T
             for op in ops:
                 replay.step(op)
                 if op in noise.masked:
-                    _unmask(replay, op, noise.masked[op], scales)
+                    unmask(replay, op, noise.masked[op], scales)
         network = TrainingNetwork(
             run, finder, rows, run.entries[0].axis, applied[-1].out, read, changed, replay.env
         )
-        network.noisy = noise.other or bool(noise.masked)
+        network.masked, network.scales = bool(noise.masked), scales
+        network.noisy = noise.other or network.masked
         for op in run.per_sample:
             for value in op.outputs:
                 tensor = replay.env.get(value)
@@ -174,9 +177,12 @@ def training_network(context: PassContext, trained: TrainedParameters) -> list[T
     return found
 
 
+Masked = dict[Op, tuple[Value, Value]]  # by the op that multiplies them: a value, and a mask that is drawn
+
+
 @dataclass
 class Noise:
-    masked: dict[Op, tuple[Value, Value]] = field(default_factory=dict)  # value, and the mask it is multiplied with
+    masked: Masked = field(default_factory=dict)
     other: bool = False
 
 
@@ -209,15 +215,18 @@ def noise_in(ops: Iterable[Op], run: NetworkRun[Trained], finder: RunFinder[Trai
     return noise
 
 
-def _unmask(replay: Replay, op: Op, parts: tuple[Value, Value], scales: bool) -> None:
+def unmask(replay: Replay, op: Op, parts: tuple[Value, Value], scales: bool) -> None:
     """Nothing is dropped; with `scales`, what is kept is scaled as if some were."""
-    try:
-        source, mask = (replay.tensor(part) for part in parts)
-    except ReplayError:
+    source = replay.env.get(parts[0])
+    if source is None or not isinstance(op.out, Value):
         return
-    if isinstance(op.out, Value):
-        share = float((mask != 0).double().mean()) if scales else 1.0
-        replay.put(op.out, source * share if tuple(source.shape) == tuple(op.out.shape) else source)
+    share = 1.0
+    if scales:
+        try:
+            share = float((replay.tensor(parts[1]) != 0).double().mean())
+        except ReplayError:
+            return
+    replay.put(op.out, source * share)
 
 
 def _product(sizes: Iterable[int]) -> int:

@@ -137,7 +137,14 @@ class RunFinder(Generic[P]):
         return made
 
     def _follow(self, op: Op) -> None:
-        if op.kind in (Kind.ESCAPE, Kind.BACKWARD, Kind.GRAD_WRITE, Kind.GRAD_READ, Kind.RANDOM, Kind.RANDOM_MUTATE):
+        if op.kind in (
+            Kind.ESCAPE,
+            Kind.BACKWARD,
+            Kind.GRAD_WRITE,
+            Kind.GRAD_READ,
+            Kind.RANDOM,
+            Kind.RANDOM_MUTATE,
+        ):
             return
         if op.kind is Kind.CREATE or op.name in _CHOOSES:
             return
@@ -205,7 +212,9 @@ class RunFinder(Generic[P]):
         if not weights:
             return None
         if op.name in _LOOKS_UP:
-            index = op.args[1] if op.name != "embedding" and len(op.args) > 1 else op.args[0] if op.args else None
+            index = (
+                op.args[1] if op.name != "embedding" and len(op.args) > 1 else op.args[0] if op.args else None
+            )
             if op.name == "index_select":
                 index = op.args[2] if len(op.args) > 2 else None
             if isinstance(index, Value) and index in data:
@@ -242,7 +251,9 @@ class RunFinder(Generic[P]):
         if dims is None:
             return True
         size = len(source.shape)
-        return size > 0 and (axis % size) in {d % size for d in dims if isinstance(d, int) and -size <= d < size}
+        return size > 0 and (axis % size) in {
+            d % size for d in dims if isinstance(d, int) and -size <= d < size
+        }
 
     def _root(self, number: int) -> int:
         while self._joined[number] != number:
