@@ -93,6 +93,7 @@ class _RunJudge:
         self._finder = finder
         self._context, self._trained, self._networks = context, trained, networks
         self._ops, self._whole, self._names = ops, whole, names
+        self._mutated = roots_mutated(ops)
         self._slicer: Slicer | None = None
         self._explainer = Explainer(networks[0], context.judgement.names, names, context.judgement.places)
 
@@ -120,15 +121,14 @@ class _RunJudge:
         self, record: EvaluationRun, run: NetworkRun[Trained], ops: list[Op], masked: Masked
     ) -> None:
         outside = self._outside(ops)
-        foreign = True
+        foreign = computed = False
         for training in self._networks:
             try:
                 comparer = Comparer(run, ops, training, self._trained, outside, masked)
             except CannotFeedError as error:
                 record.why_not = str(error)
-                foreign = False
                 continue
-            foreign = comparer.reads_foreign
+            foreign, computed = comparer.reads_foreign, comparer.reads_computed_weights
             found = comparer.compare()
             record.why_not = found.why_not
             if found.why_not:
@@ -141,7 +141,7 @@ class _RunJudge:
                 break
         if foreign and record.parting is not None:
             record.parting.certain = False
-        if not foreign and (record.parting is not None or not record.compared):
+        if not computed and (record.parting is not None or not record.compared):
             record.left_out = self._explainer.left_out(run)
 
     # -- what a run reads ------------------------------------------------------------------------------------------
@@ -161,7 +161,7 @@ class _RunJudge:
         if value.data is not None:
             return value.data
         held = value.reference() if value.reference is not None else None
-        if held is not None:
+        if held is not None and value.root not in self._mutated:
             return held.detach()
         if self._slicer is None:
             self._slicer = Slicer(self._whole.ops)

@@ -16,10 +16,13 @@ from gradcheck.health.context import PassContext
 from gradcheck.health.evaluation.parameters import Trained, TrainedParameters
 from gradcheck.health.network.runs import MULTIPLIES, Application, NetworkRun, RunFinder
 from gradcheck.recording.tape import Kind, Op, Value
-from gradcheck.replay.engine import Replay, ReplayError
+from gradcheck.replay.engine import Replay
 from gradcheck.replay.slices import roots_mutated
 
 ROWS = 16  # that are compared at most
+_ABOVE = {"gt", "ge", "__gt__", "__ge__"}
+_BELOW = {"lt", "le", "__lt__", "__le__"}
+_STEPS_TO_DRAW = 6  # from a mask to the random numbers that it was made of
 _CHOOSES_ROWS = {"randint", "randperm", "multinomial", "randint_like"}
 _SCALES = {"mul", "__mul__", "__rmul__", "multiply", "mul_", "__imul__"}
 
@@ -220,13 +223,25 @@ def unmask(replay: Replay, op: Op, parts: tuple[Value, Value], scales: bool) -> 
     source = replay.env.get(parts[0])
     if source is None or not isinstance(op.out, Value):
         return
-    share = 1.0
-    if scales:
-        try:
-            share = float((replay.tensor(parts[1]) != 0).double().mean())
-        except ReplayError:
-            return
-    replay.put(op.out, source * share)
+    replay.put(op.out, source * (_kept_share(parts[1]) or 1.0 if scales else 1.0))
+
+
+def _kept_share(mask: Value) -> float | None:
+    """How much a mask keeps on average, where it was drawn by comparing with a number."""
+    value = mask
+    for _ in range(_STEPS_TO_DRAW):
+        op = value.producer
+        if op is None:
+            return None
+        limits = [a for a in op.args[1:] if isinstance(a, float)]
+        if op.name in _ABOVE | _BELOW and limits:
+            return 1 - limits[0] if op.name in _ABOVE else limits[0]
+        if op.name in ("bernoulli", "bernoulli_") and limits:
+            return limits[0]
+        if not op.inputs:
+            return None
+        value = op.inputs[0]
+    return None
 
 
 def _product(sizes: Iterable[int]) -> int:
