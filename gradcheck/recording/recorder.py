@@ -412,6 +412,7 @@ class Recorder(TorchFunctionMode):
         frame = self._user_frame(sys._getframe(1))
         if frame is not None:
             self.name_namespace({**frame.f_globals, **frame.f_locals})
+        self.recording.cut_short = True
         self._steps.aftermath.spent()
 
     def _ufunc_called(self, function: Callable[..., Any], inputs: tuple[Any, ...], result: Any) -> None:

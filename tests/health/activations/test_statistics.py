@@ -25,9 +25,7 @@ PLACE = Location("program.py", None, 3, 3, 1, 9)
 
 
 @pytest.mark.parametrize("together", [1, 1 << 20])
-def test_minibatches_are_counted_as_if_they_were_one(
-    together: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_minibatches_are_counted_as_if_they_were_one(together: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(statistics, "_TOGETHER", together)
     torch.manual_seed(0)
     arguments = [3 * torch.randn(8, 5) + 1 for _ in range(7)]
