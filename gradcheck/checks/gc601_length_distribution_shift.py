@@ -70,7 +70,6 @@ def _finding(found: SampleSet, thresholds: Thresholds) -> Finding:
     data, difference = found.data, found.difference
     assert data is not None
     assert difference is not None
-    assert found.location is not None
     longer = found.lengths.mean > data.mean
     return Finding(
         rule=RULE.code,

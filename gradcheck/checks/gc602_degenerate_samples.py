@@ -55,7 +55,6 @@ def check(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _finding(found: SampleSet, words: str) -> Finding:
-    assert found.location is not None
     assert found.data is not None
     expected = numbers.value(found.distinct_expected)
     return Finding(

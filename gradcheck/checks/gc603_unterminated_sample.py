@@ -67,7 +67,6 @@ def _words(found: SampleSet, thresholds: Thresholds) -> tuple[str, str] | None:
 
 
 def _finding(found: SampleSet, message: str, advice: str) -> Finding:
-    assert found.location is not None
     notes = [generated.examples(found)]
     if found.network is not None:
         notes.insert(

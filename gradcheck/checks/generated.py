@@ -10,6 +10,8 @@ from gradcheck.checks.rule import Looked
 from gradcheck.health.samples.records import Lengths, SampleSet, Training
 from gradcheck.thresholds import SAMPLES_NEEDED, Thresholds
 
+_LATER, _TIMES_LATER = 5000, 4  # iterations that a person is told to try
+
 WhyNot = Callable[[SampleSet, Thresholds], str]  # empty if the sequences can be judged
 
 
@@ -49,10 +51,11 @@ def hardly_trained(training: Training) -> str:
     if training.loss + 2 * training.standard_error < training.guessing:
         return ""
     iteration = training.iteration or 0
-    later = f"0,{max(2000, 10 * iteration)}"
+    loss, guessing = numbers.distinct(training.loss, training.guessing)
+    uncertain = f" ± {2 * training.standard_error:.1g}" if training.loss < training.guessing else ""
     return (
-        f"the network is hardly trained: loss {training.loss:.2f} at iteration {iteration}, guessing by frequency "
-        f"gives {training.guessing:.2f}; record a later step: --at {later}"
+        f"the network is hardly trained: loss {loss}{uncertain} at iteration {iteration}, guessing by frequency gives "
+        f"{guessing}; record a later step: --at 0,{max(_LATER, _TIMES_LATER * iteration)}"
     )
 
 

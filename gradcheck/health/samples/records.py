@@ -92,7 +92,7 @@ class SampleSet:
     """What one line drew, or one name holds. Lengths count the tokens before the end."""
 
     source: str  # "drawn by `torch.multinomial(...)`", "held by `made_up`"
-    location: Location | None
+    location: Location
     lengths: Lengths
     training: Training
     end_token: str = ""  # as it is shown; empty if there is none
