@@ -12,9 +12,11 @@ from gradcheck.checks.gc602_degenerate_samples import degeneration
 from gradcheck.checks.rule import Looked, Rule
 from gradcheck.health.samples.records import Difference, NetworkEnds, SampleSet
 from gradcheck.thresholds import (
+    LEARNED,
     LENGTH_DISTANCE,
     LENGTH_P_VALUE,
     SAMPLER_SHIFT,
+    SAMPLER_VARIATION,
     SAMPLES_NEEDED,
     UNEXPLAINED_DISTANCE,
     UNEXPLAINED_P_VALUE,
@@ -31,7 +33,9 @@ def why_not(found: SampleSet, thresholds: Thresholds) -> str:
         return found.data_reason
     if not found.ended and not found.end_token:
         return f"the sequences {found.source} end with no token of their own"
-    return generated.hardly_trained(found.training)
+    # Asked the same as the network that was trained, the sampler is judged however far the training got.
+    differs = sampler_differs(found.network, thresholds)
+    return generated.hardly_trained(found.training, 1.0 if differs else thresholds[LEARNED])
 
 
 def looked_at(evidence: Evidence) -> Looked:
@@ -59,7 +63,10 @@ def _is_shifted(found: SampleSet, thresholds: Thresholds) -> bool:
 
 def sampler_differs(network: NetworkEnds | None, thresholds: Thresholds) -> bool:
     """Whether the sampler ends sequences otherwise than the network that was trained, asked the same."""
-    return network is not None and network.distance > thresholds[SAMPLER_SHIFT]
+    return network is not None and (
+        network.distance > thresholds[SAMPLER_SHIFT]
+        or network.total_variation > thresholds[SAMPLER_VARIATION]
+    )
 
 
 def _is_beyond(difference: Difference, distance: float, p_value: float) -> bool:
@@ -201,6 +208,8 @@ added to it before it is compared with the entropy of the training targets.""",
         LENGTH_DISTANCE,
         LENGTH_P_VALUE,
         SAMPLER_SHIFT,
+        SAMPLER_VARIATION,
+        LEARNED,
         UNEXPLAINED_DISTANCE,
         UNEXPLAINED_P_VALUE,
     ),

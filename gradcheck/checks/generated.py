@@ -43,19 +43,18 @@ def too_few(found: SampleSet, thresholds: Thresholds) -> str:
     )
 
 
-def hardly_trained(training: Training) -> str:
-    """Why the samples of this network say nothing yet; empty if it has learned more than how frequent the tokens are,
-    beyond what the choice of minibatches makes uncertain."""
+def hardly_trained(training: Training, share: float = 1.0) -> str:
+    """Why the samples of this network say nothing yet. Empty if it has learned more than how frequent the tokens are,
+    beyond what the choice of minibatches makes uncertain: its loss is below that `share` of the loss of guessing."""
     if training.loss is None or training.guessing is None:
         return training.reason or "it is not known how far the network was trained"
-    if training.loss + 2 * training.standard_error < training.guessing:
+    if training.loss + 2 * training.standard_error < share * training.guessing:
         return ""
     iteration = training.iteration or 0
     loss, guessing = numbers.distinct(training.loss, training.guessing)
-    uncertain = f" ± {2 * training.standard_error:.1g}" if training.loss < training.guessing else ""
     return (
-        f"the network is hardly trained: loss {loss}{uncertain} at iteration {iteration}, guessing by frequency gives "
-        f"{guessing}; record a later step: --at 0,{max(_LATER, _TIMES_LATER * iteration)}"
+        f"the network is hardly trained: loss {loss} at iteration {iteration}, guessing by frequency gives {guessing}; "
+        f"record a later step: --at 0,{max(_LATER, _TIMES_LATER * iteration)}"
     )
 
 

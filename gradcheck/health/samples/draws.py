@@ -26,6 +26,8 @@ class DrawnSet:
     draws: list[list[Op]] = field(default_factory=list)
     columns: list[list[list[Token]]] = field(default_factory=list)  # of each run, if side by side
     classes: int = 0
+    unseen: int = 0  # runs that had no end, and that the tape no longer holds
+    unseen_turns: int = 0
 
 
 def drawn_sets(recording: Recording) -> list[DrawnSet]:
@@ -51,8 +53,14 @@ def _set_of(ops: Sequence[Op], loop_runs: Sequence[LoopRun]) -> DrawnSet | None:
         return None
     rows, classes = shape
     found = DrawnSet(ops[0], side_by_side=rows > 1, classes=classes)
-    for run, drawn in _by_innermost_run(ops, loop_runs):
-        left = run.how is LoopEnd.LEFT and run.site.is_while and not run.site.is_bounded
+    seen = list(_by_innermost_run(ops, loop_runs))
+    for run in loop_runs:
+        drew_here = any(run.site is other.site for other, _ in seen)
+        if drew_here and _had_no_end(run) and all(run is not other for other, _ in seen):
+            found.unseen += 1
+            found.unseen_turns = max(found.unseen_turns, run.turns)
+    for run, drawn in seen:
+        left = _had_no_end(run)
         # A loop that is not on the tape to its end, or not from its beginning. Its last turn may draw nothing.
         if not left and (run.how is None or len(drawn) < run.turns - 1):
             continue
@@ -64,6 +72,11 @@ def _set_of(ops: Sequence[Op], loop_runs: Sequence[LoopRun]) -> DrawnSet | None:
             tokens: list[Token] = [row[0] for row in table]
             found.runs.append(Drawn(tokens, limited=run.site.is_bounded, left=left))
     return found if found.draws else None
+
+
+def _had_no_end(run: LoopRun) -> bool:
+    """And was left for it; a loop around it is left as well, but it is the one that draws."""
+    return run.how is LoopEnd.LEFT and run.site.is_while and not run.site.is_bounded
 
 
 def _rows_and_classes(op: Op) -> tuple[int, int] | None:

@@ -9,14 +9,7 @@ from dataclasses import dataclass, replace
 from gradcheck.health.context import ProgramContext
 from gradcheck.health.records import Health
 from gradcheck.health.samples.draws import DrawnSet, drawn_sets
-from gradcheck.health.samples.ends import (
-    Draw,
-    by_position,
-    compared,
-    draws_of,
-    network_ends,
-    sampler_ends,
-)
+from gradcheck.health.samples.ends import Draw, by_position, compared, draws_of, network_gives, sampler_gives
 from gradcheck.health.samples.learned import Learned
 from gradcheck.health.samples.named import NoSamplesError, named_runs
 from gradcheck.health.samples.records import EndShare, Lengths, SampleHealth, SampleSet
@@ -151,7 +144,7 @@ class _Measurement:
     # -- the record ------------------------------------------------------------------------------------------
 
     def record(self) -> SampleSet:
-        sequences, data = self._sequences, self._data
+        sequences, data, drawn = self._sequences, self._data, self._collected.drawn
         found = SampleSet(
             self._collected.source,
             self._collected.location,
@@ -160,7 +153,8 @@ class _Measurement:
             end_token="" if sequences.end is None else self._vocabulary.token(sequences.end),
             ended=len(sequences.ended),
             cut=len(sequences.cut),
-            endless=len(sequences.endless),
+            endless=len(sequences.endless) + (drawn.unseen if drawn else 0),
+            left_after=max(map(len, sequences.endless), default=drawn.unseen_turns if drawn else 0),
             went_on=sequences.went_on,
         )
         self._describe(found)
@@ -235,16 +229,16 @@ class _Measurement:
             found.network_reason = "the token that ends a sequence is not known"
         else:
             draws = self._draws(drawn, end)
-            by_sampler = sampler_ends(self._recording, draws, end)
-            by_network = by_sampler and network_ends(network, data.rows, draws, end)
-            if not by_sampler or not by_network:
+            by_sampler = sampler_gives(self._recording, draws)
+            by_network = None if by_sampler is None else network_gives(network, data.rows, draws)
+            if by_sampler is None or by_network is None:
                 found.network_reason = (
                     "the sampler or the training step could not be replayed on what was drawn"
                 )
                 return
-            found.network = compared(draws, by_sampler, by_network)
-            sampler = dict(by_position(draws, by_sampler))
-            trained = dict(by_position(draws, by_network))
+            found.network = compared(draws, by_sampler, by_network, end)
+            sampler = dict(by_position(draws, by_sampler[:, end].tolist()))
+            trained = dict(by_position(draws, by_network[:, end].tolist()))
             for row in found.ends:
                 row.sampler, row.network = sampler.get(row.position), trained.get(row.position)
 
