@@ -26,8 +26,7 @@ class DrawnSet:
     draws: list[list[Op]] = field(default_factory=list)
     columns: list[list[list[Token]]] = field(default_factory=list)  # of each run, if side by side
     classes: int = 0
-    unseen: int = 0  # runs that had no end, and that the tape no longer holds
-    unseen_turns: int = 0
+    left_after: int = 0  # iterations: the longest run that had no end
 
 
 def drawn_sets(recording: Recording) -> list[DrawnSet]:
@@ -53,14 +52,10 @@ def _set_of(ops: Sequence[Op], loop_runs: Sequence[LoopRun]) -> DrawnSet | None:
         return None
     rows, classes = shape
     found = DrawnSet(ops[0], side_by_side=rows > 1, classes=classes)
-    seen = list(_by_innermost_run(ops, loop_runs))
-    for run in loop_runs:
-        drew_here = any(run.site is other.site for other, _ in seen)
-        if drew_here and _had_no_end(run) and all(run is not other for other, _ in seen):
-            found.unseen += 1
-            found.unseen_turns = max(found.unseen_turns, run.turns)
-    for run, drawn in seen:
+    for run, drawn in _by_innermost_run(ops, loop_runs):
         left = _had_no_end(run)
+        if left:
+            found.left_after = max(found.left_after, run.turns)
         # A loop that is not on the tape to its end, or not from its beginning. Its last turn may draw nothing.
         if not left and (run.how is None or len(drawn) < run.turns - 1):
             continue

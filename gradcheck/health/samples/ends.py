@@ -21,6 +21,7 @@ from gradcheck.replay.slices import Slicer, roots_mutated
 
 _MOST_CONTEXTS = 400
 _SHARE_REPLACED = 0.05  # of a minibatch: its statistics stay those of the training data
+_MINIBATCHES = 3  # around each context, whose mean is taken: what they normalise with is not quite the same
 _ENOUGH_AT_A_POSITION = 5
 
 
@@ -68,23 +69,25 @@ def sampler_gives(recording: Recording, draws: Sequence[Draw]) -> torch.Tensor |
 def network_gives(network: TrainedNetwork, rows: Rows, draws: Sequence[Draw]) -> torch.Tensor | None:
     """The probabilities that the network as it was trained gives there: few of the contexts at a time, each in the
     place of a row of a minibatch of training data."""
-    generator = torch.Generator().manual_seed(1)
     size = rows.contexts.reshape(len(rows.contexts), -1).shape[1]
     start = rows.start
-    wanted = [(*start, *draw.before)[-size:] for draw in draws]
+    wanted = torch.tensor([(*start, *draw.before)[-size:] for draw in draws], dtype=rows.contexts.dtype)
+    generator = torch.Generator().manual_seed(1)
     at_once = max(1, int(network.rows * _SHARE_REPLACED))
     found = []
     for begin in range(0, len(wanted), at_once):
-        part = torch.tensor(wanted[begin : begin + at_once], dtype=rows.contexts.dtype)
-        chosen = torch.randint(0, len(rows.targets), (network.rows,), generator=generator)
-        contexts = rows.contexts[chosen].reshape(network.rows, -1)
-        contexts[: len(part)] = part
-        given = network.log_probabilities(
-            contexts.reshape(-1, *rows.contexts.shape[1:]), rows.targets[chosen]
-        )
-        if given is None:
-            return None
-        found.append(given[: len(part)].exp().double())
+        part = wanted[begin : begin + at_once]
+        total = torch.zeros(len(part), 1, dtype=torch.float64)
+        for _ in range(_MINIBATCHES):
+            chosen = torch.randint(0, len(rows.targets), (network.rows,), generator=generator)
+            contexts = rows.contexts[chosen].reshape(network.rows, -1)
+            contexts[: len(part)] = part
+            shaped = contexts.reshape(-1, *rows.contexts.shape[1:])
+            given = network.log_probabilities(shaped, rows.targets[chosen])
+            if given is None:
+                return None
+            total = total + given[: len(part)].exp().double()
+        found.append(total / _MINIBATCHES)
     return torch.cat(found)
 
 

@@ -153,8 +153,8 @@ class _Measurement:
             end_token="" if sequences.end is None else self._vocabulary.token(sequences.end),
             ended=len(sequences.ended),
             cut=len(sequences.cut),
-            endless=len(sequences.endless) + (drawn.unseen if drawn else 0),
-            left_after=max(map(len, sequences.endless), default=drawn.unseen_turns if drawn else 0),
+            endless=len(sequences.endless),
+            left_after=drawn.left_after if drawn else 0,
             went_on=sequences.went_on,
         )
         self._describe(found)

@@ -102,7 +102,7 @@ class SampleSet:
     ended: int = 0
     cut: int = 0  # ended by a limit of the program, without the end token
     endless: int = 0  # had no end when the recording left them
-    left_after: int = 0  # tokens: the longest of those
+    left_after: int = 0  # tokens: the longest of those, of which the tape may hold the beginning only
     went_on: int = 0  # in which the end token was drawn, and drawing went on
     data: Lengths | None = None
     data_reason: str = ""  # why there are no training sequences to compare with
