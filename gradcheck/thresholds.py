@@ -248,10 +248,28 @@ SAMPLER_SHIFT = Threshold(
     low=0.0,
     high=1.0,
 )
+SAMPLER_VARIATION = Threshold(
+    "GC601",
+    "sampler-variation",
+    0.25,
+    "mean total variation distance of the next token, between sampler and trained network",
+    "measured: up to 0.08 where the sampler is the network that was trained, for the statistics of its minibatches",
+    low=0.0,
+    high=1.0,
+)
+LEARNED = Threshold(
+    "GC601",
+    "learned",
+    0.9,
+    "of the loss of guessing by frequency, at most",
+    "a choice; asked where nothing but the sequences speaks against the sampler",
+    low=0.0,
+    high=1.0,
+)
 UNEXPLAINED_DISTANCE = Threshold(
     "GC601",
     "unexplained-distance",
-    0.45,
+    0.4,
     "Kolmogorov-Smirnov distance, where the sampler does not differ from the network or that is not known",
     "a choice: a network that is half trained is shifted too, and of 20 sequences one in a hundred by 0.36 more",
     low=0.0,
@@ -318,6 +336,20 @@ UNFINISHED_SHARE = Threshold(
     "a choice: more of them are than are not",
     low=0.0,
     high=1.0,
+)
+_SAMPLES = (
+    SAMPLES_NEEDED,
+    LENGTH_DISTANCE,
+    LENGTH_P_VALUE,
+    SAMPLER_SHIFT,
+    SAMPLER_VARIATION,
+    LEARNED,
+    UNEXPLAINED_DISTANCE,
+    UNEXPLAINED_P_VALUE,
+    FEW_DISTINCT,
+    DEGENERATE_SHARE,
+    TIMES_THE_LONGEST,
+    UNFINISHED_SHARE,
 )
 
 # Every constant above, by rule; within a rule in the order in which they stand there.
