@@ -237,10 +237,11 @@ class Walk:
         return [Node(out, op, (whole,), statistic=True, over_rows=over_rows) for out in op.outputs]
 
     def _begun(self, op: Op, values: list[Value]) -> list[Node]:
-        """A batch that nothing was known of meets something per feature: `z + b`."""
-        if not (operations.adds(op) or operations.multiplies(op) or operations.divides(op)):
+        """A batch that nothing was known of meets something per feature (`z + b`), or is squared."""
+        combined = operations.adds(op) or operations.multiplies(op) or operations.divides(op)
+        if not combined and not operations.is_nonlinear(op):
             return []
-        full = [value for value in values if value.shape == _shape(op) and len(value.shape) > 1]
+        full = list({v for v in values if v.shape == _shape(op) and len(v.shape) > 1})
         if len(full) != 1 or full[0].shape[0] < 2 or full[0] in self._now:
             return []
         return self._of_whole(op, [self._whole(full[0])], values)
