@@ -265,6 +265,24 @@ UNEXPLAINED_P_VALUE = Threshold(
     low=0.0,
     high=1.0,
 )
+SAMPLER_VARIATION = Threshold(
+    "GC601",
+    "sampler-variation",
+    0.25,
+    "mean total variation distance of the next token, between sampler and trained network",
+    "measured: up to 0.08 where the sampler is the network that was trained, for the statistics of its minibatches",
+    low=0.0,
+    high=1.0,
+)
+LEARNED = Threshold(
+    "GC601",
+    "learned",
+    0.9,
+    "of the loss of guessing by frequency, at most",
+    "a choice; asked where nothing but the sequences speaks against the sampler",
+    low=0.0,
+    high=1.0,
+)
 FEW_DISTINCT = Threshold(
     "GC602",
     "distinct-share",

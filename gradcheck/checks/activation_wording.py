@@ -19,6 +19,7 @@ _GAINS = {
 }
 # A weight that is larger than this many times what suits its layer is what one would change first.
 _MUCH = 1.5
+_MOST_LAYERS = 4
 Layer = list[ActivationRecord]
 
 
@@ -28,6 +29,14 @@ def layers_of(evidence: Evidence) -> list[Layer]:
     for record in evidence.health.activations.layers:
         if record.hidden:
             grouped.setdefault((record.location, record.layer), []).append(record)
+    return list(grouped.values())
+
+
+def at_one_line(worst: Iterable[ActivationRecord]) -> list[Layer]:
+    """The records gathered by line, in program order: a loop applies all its layers in one, and is one finding."""
+    grouped: dict[Location, Layer] = {}
+    for record in worst:
+        grouped.setdefault(record.location, []).append(record)
     return list(grouped.values())
 
 
@@ -153,14 +162,29 @@ def _spread(record: ActivationRecord) -> str:
     return f": {code(record.argument)} has mean {mean} and standard deviation {std}"
 
 
+def other_layers(evidence: Evidence, others: Layer, figure: Callable[[ActivationRecord], str]) -> list[str]:
+    """The further layers that the same line computes and that are at fault too."""
+    if not others:
+        return []
+    names = [
+        f"{called(record, evidence.health.activations.layers)}, {figure(record)}"
+        for record in sorted(others, key=lambda record: record.layer)
+    ]
+    if len(names) > _MOST_LAYERS:
+        names = [*names[: _MOST_LAYERS - 1], f"{len(names) - _MOST_LAYERS + 1} more layers"]
+    return [f"so it is in {'; '.join(names)}"]
+
+
 def other_iterations(
-    layer: Layer, worst: ActivationRecord, figure: Callable[[ActivationRecord], str]
+    evidence: Evidence, worst: ActivationRecord, figure: Callable[[ActivationRecord], str]
 ) -> list[str]:
     """How it was at the other recorded iterations."""
     others = [
         f"{figure(record)} at iteration {record.iteration}"
-        for record in layer
-        if record is not worst and record.iteration is not None
+        for record in evidence.health.activations.layers
+        if (record.location, record.layer) == (worst.location, worst.layer)
+        and record is not worst
+        and record.iteration is not None
     ]
     return [f"{', '.join(others)}; shown as at iteration {worst.iteration}"] if others else []
 

@@ -22,12 +22,7 @@ from gradcheck.program.location import Location
 def concerns_parameters(run: EvaluationRun) -> bool:
     """Whether the two part because another parameter is applied; what else they part for is GC502's."""
     parting = run.parting
-    if parting is None or parting.why == "statistics" or not parting.other_parameter:
-        return False
-    if not parting.parameter:
-        # Something else comes first; the parameter itself may follow.
-        return not set(parting.other_parameter.split(", ")) <= set(run.parameters)
-    return parting.parameter != parting.other_parameter
+    return parting is not None and parting.parameters_differ and parting.why != "statistics"
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:

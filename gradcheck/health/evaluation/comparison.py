@@ -14,8 +14,8 @@ import torch
 
 from gradcheck.health.evaluation.feeding import CannotFeedError, Feeder, Outcome
 from gradcheck.health.evaluation.parameters import Trained, TrainedParameters
-from gradcheck.health.evaluation.training import Known, TrainingNetwork
-from gradcheck.health.network.runs import NORMALISES, NetworkRun
+from gradcheck.health.evaluation.training import Known, Masked, TrainingNetwork
+from gradcheck.health.network.runs import MULTIPLIES, NORMALISES, NetworkRun
 from gradcheck.recording.tape import Op, Value
 
 EXACT = 1e-6  # rounding of constants that the program keeps in float32
@@ -50,11 +50,12 @@ class Comparer:
         training: TrainingNetwork,
         trained: TrainedParameters,
         outside: dict[Value, torch.Tensor],
+        masked: Masked,
     ) -> None:
         """Raises CannotFeedError."""
         self._run, self._training, self._trained = run, training, trained
         self._ops = ops
-        self._feeder = Feeder(run, ops, training, trained, outside)
+        self._feeder = Feeder(run, ops, training, trained, outside, masked)
         self._outside = outside
         self._trials = 0
         applied = [a.op for a in run.applications if a.op in set(run.per_sample)]
@@ -129,7 +130,12 @@ class Comparer:
             found.difference = float((end - other).norm() / max(1e-30, float(other.norm())))
         if self.reads_computed_weights or not all(self._is_plain(v) for v in here.inputs):
             found.why_not = "it runs with weights that were computed of the trained ones"
-        found.doubtful = here in self._statistic_ops(slots) or any(
+        layer = [here]
+        for op in self._way[after + 1 :]:
+            if op.name in MULTIPLIES or here.name in MULTIPLIES:
+                break  # the next layer begins
+            layer.append(op)
+        found.doubtful = not self._statistic_ops(slots).isdisjoint(layer) or any(
             v in self._feeder.read and self._is_foreign(v) for v in here.inputs
         )
 

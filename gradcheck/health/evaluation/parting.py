@@ -28,6 +28,7 @@ class Explainer:
         self._training = training
         self._names, self._names_after, self._places = names, names_after, places
         self._next = _successors(training.run.per_sample)
+        self._there: set[Trained] = set()  # the parameters that the training applies where the two part
 
     # -- left out --------------------------------------------------------------------------------------------------
 
@@ -80,9 +81,12 @@ class Explainer:
         place = Parting(
             self._places.location(here), self._names_after.text(here), self._after(found), "differs"
         )
+        self._there = set()
         place.difference = found.difference
         place.certain = not (found.doubtful or self._training.noisy)
-        applied = next((a.parameters for a in run.applications if a.op is here), frozenset())
+        applied: frozenset[Trained] = next(
+            (a.parameters for a in run.applications if a.op is here), frozenset()
+        )
         place.parameter = ", ".join(sorted(p.name for p in applied))
         shared = self._shared(found)
         if found.parting is None:
@@ -93,6 +97,11 @@ class Explainer:
             self._computes(place, shared)
         if found.doubtful:
             place.why = "statistics"
+        there = self._there
+        # What the training applies there may merely follow.
+        place.parameters_differ = bool(there) and (
+            there != applied if applied else not there <= run.parameters
+        )
         return place
 
     def _after(self, found: Comparison) -> str:
@@ -133,7 +142,7 @@ class Explainer:
             place.why = "order"
             place.training_text = self._names.text(there)
             place.training_location = self._places.location(there)
-            place.other_parameter = self._parameters(following)
+            self._name_parameters(place, following)
 
     def _computes(self, place: Parting, shared: Op | None) -> None:
         self._say(place, self._followers(shared))
@@ -154,11 +163,11 @@ class Explainer:
         if ops:
             place.training_text = self._names.text(ops[0])
             place.training_location = self._places.location(ops[0])
-            place.other_parameter = self._parameters(ops[:1])
+            self._name_parameters(place, ops[:1])
 
-    def _parameters(self, ops: list[Op]) -> str:
-        applied = [p.name for a in self._training.run.applications if a.op in ops for p in a.parameters]
-        return ", ".join(sorted(set(applied)))
+    def _name_parameters(self, place: Parting, ops: list[Op]) -> None:
+        self._there = {p for a in self._training.run.applications if a.op in ops for p in a.parameters}
+        place.other_parameter = ", ".join(sorted(p.name for p in self._there))
 
     def _between(self, place: Parting, ops: list[Op]) -> None:
         telling = [op for op in ops if op.name not in _VIEWS] or ops

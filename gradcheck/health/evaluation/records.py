@@ -33,6 +33,7 @@ class Parting:
     skipped: list[str] = field(default_factory=list)  # all that it computes in between, in order
     parameter: str = ""  # that the evaluation applies there
     other_parameter: str = ""  # that the training applies there
+    parameters_differ: bool = False  # these two: names may be alike
     difference: float | None = None  # of what the last layer gives, relative
     certain: bool = False
 
