@@ -94,7 +94,9 @@ class Explainer:
         elif applied:
             self._applies(place, shared, applied)
         else:
-            self._computes(place, shared)
+            self._say(place, self._followers(shared))
+            if self._there and self._there <= run.parameters:
+                place.why = "extra"
         if found.doubtful:
             place.why = "statistics"
         there = self._there
@@ -140,12 +142,9 @@ class Explainer:
                 self._say(place, [there])
         else:
             place.why = "order"
-            place.training_text = self._names.text(there)
-            place.training_location = self._places.location(there)
-            self._name_parameters(place, following)
-
-    def _computes(self, place: Parting, shared: Op | None) -> None:
-        self._say(place, self._followers(shared))
+            self._say(place, following)
+            place.belongs_text = self._names.text(there)
+            place.belongs_location = self._places.location(there)
 
     def _followers(self, shared: Op | None) -> list[Op]:
         """What the training does with the shared value, views of it left out."""
