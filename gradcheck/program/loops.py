@@ -19,7 +19,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from types import CodeType
 
-FOR, WHILE, TURN, DONE = "__gradcheck_for__", "__gradcheck_while__", "__gradcheck_turn__", "__gradcheck_done__"
+FOR, WHILE, TURN, DONE = (
+    "__gradcheck_for__",
+    "__gradcheck_while__",
+    "__gradcheck_turn__",
+    "__gradcheck_done__",
+)
 _ORDERED = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 

@@ -250,6 +250,9 @@ class LoopRun:
     def depth(self) -> int:
         return 0 if self.parent is None else self.parent.depth + 1
 
+    def stands_in(self, other: LoopRun) -> bool:
+        return self.parent is not None and (self.parent is other or self.parent.stands_in(other))
+
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
