@@ -9,6 +9,7 @@ from gradcheck.checks import generated
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.gc602_degenerate_samples import degeneration
+from gradcheck.checks.gc603_unterminated_sample import unterminated
 from gradcheck.checks.rule import Looked, Rule
 from gradcheck.health.samples.records import Difference, NetworkEnds, SampleSet
 from gradcheck.thresholds import (
@@ -44,13 +45,16 @@ def looked_at(evidence: Evidence) -> Looked:
 
 def check(evidence: Evidence) -> Iterator[Finding]:
     for found in generated.judged_sets(evidence, why_not):
-        # Empty ones, or one and the same, are another fault, and have no lengths worth comparing.
-        if _is_shifted(found, evidence.thresholds) and not degeneration(found, evidence.thresholds):
-            yield _finding(found, evidence.thresholds)
+        limits = evidence.thresholds
+        # Empty ones, or ones that do not end, are another fault, and have no lengths worth comparing.
+        if degeneration(found, limits) or unterminated(found, limits):
+            continue
+        if _is_shifted(found, limits):
+            yield _finding(found, limits)
 
 
 def _is_shifted(found: SampleSet, thresholds: Thresholds) -> bool:
-    if found.difference is None or found.endless or found.went_on:
+    if found.difference is None:
         return False
     if sampler_differs(found.network, thresholds):
         limits = thresholds[LENGTH_DISTANCE], thresholds[LENGTH_P_VALUE]
