@@ -22,6 +22,8 @@ from gradcheck.recording.kinds import kind_of, known_kinds
 from gradcheck.recording.names import NameTracer
 from gradcheck.recording.namespace import tensors_of_namespace
 from gradcheck.recording.quiet import Quiet
+from gradcheck.recording.repeats import Repeats
+from gradcheck.recording.sequences import CATEGORICAL_DRAWS
 from gradcheck.recording.steps import StepWatcher
 from gradcheck.recording.tape import (
     CHANGE_BUFFERS,
@@ -36,7 +38,7 @@ from gradcheck.recording.values import Values, pairs
 from gradcheck.recording.warning_places import WarningPlaces
 
 _MAX_OPS = 400_000
-_AFTERMATH_OPS = 20_000  # recorded after the last wanted step: hundreds of names, letter by letter
+_AFTERMATH_OPS = 12_000  # recorded after the last wanted step: about a hundred names, letter by letter
 _AFTERMATH_BYTES = 128 << 20  # that only the tape holds
 _FEW_NUMBERS = 64
 
@@ -59,16 +61,19 @@ class Recorder(TorchFunctionMode):
             self._bindings.bound,
             self._bindings.bound_plain,
             self._bindings.entered_scope,
-            self._slept,
+            self.doze,
             self._failed,
         )
         self._ufuncs = UfuncBridge(self._ufunc_called)
         self._warnings = WarningPlaces(self._user_frame, globals())
         self._steps = StepWatcher(self, at, sources)
+        self._repeats = Repeats()
         self._most_ops = _MAX_OPS
         self._most_bytes = _AFTERMATH_BYTES
         self._namespace: dict[str, object] = {}
-        self._is_user_code: dict[CodeType, bool] = {}
+        self._is_user_code: dict[
+            int, tuple[CodeType, bool]
+        ] = {}  # by identity: a code's hash reads all of it
         self._forgotten = False
         self.attention = False
         self.awake_since = 0  # ops on the tape when loops were last told to report their iterations
@@ -168,6 +173,7 @@ class Recorder(TorchFunctionMode):
         self.paused = False
         self._bindings.on = self._on
         self._most_ops = _MAX_OPS
+        self._repeats.on = False
         self._values.count_no_more()
         self.forget()
 
@@ -185,6 +191,7 @@ class Recorder(TorchFunctionMode):
     def stand_apart(self, frame: FrameType) -> None:
         """What follows is recorded, as far as it goes, as if the program began here."""
         self._most_ops = min(_MAX_OPS, len(self.recording.ops) + _AFTERMATH_OPS)
+        self._repeats.on = True
         self._values.begin_anew()
         self._bindings.forget()
         self._meet(frame)
@@ -193,9 +200,11 @@ class Recorder(TorchFunctionMode):
     def _meet(self, frame: FrameType) -> None:
         """What exists when recording begins again was there before the step, wherever in it it is first used."""
         self._forgotten = False
-        for _, tensor, _ in tensors_of_namespace({**frame.f_globals, **frame.f_locals}):
+        namespace = {**frame.f_globals, **frame.f_locals}
+        for _, tensor, _ in tensors_of_namespace(namespace):
             if self._values.known_value(tensor) is None:
                 self._values.new_value(tensor, None)
+        self._bindings.name_leaves(namespace)
 
     def loop_began(self) -> None:
         """A loop begins that is in no other."""
@@ -249,6 +258,10 @@ class Recorder(TorchFunctionMode):
                     self._after(op, result)
                     if self.attention and tracer.awake:
                         tracer.idle = 0
+                        if self._repeats.on and self._repeats.weary(op):
+                            tracer.sleep()
+                    elif self._repeats.on and self._repeats.is_old(op):
+                        self._listen_again()
                     else:
                         self._wake(frame)
                     watched = tracer.frames.get(id(frame))
@@ -297,10 +310,10 @@ class Recorder(TorchFunctionMode):
         is_user = self._is_user_code
         while frame is not None:
             code = frame.f_code
-            known = is_user.get(code)
+            known = is_user.get(id(code))
             if known is None:
-                known = is_user[code] = self._sources.is_user(code.co_filename)
-            if known:
+                known = is_user[id(code)] = code, self._sources.is_user(code.co_filename)
+            if known[1]:
                 return frame
             frame = frame.f_back
         return None
@@ -399,6 +412,7 @@ class Recorder(TorchFunctionMode):
         frame = self._user_frame(sys._getframe(1))
         if frame is not None:
             self.name_namespace({**frame.f_globals, **frame.f_locals})
+        self.recording.cut_short = True
         self._steps.aftermath.spent()
 
     def _ufunc_called(self, function: Callable[..., Any], inputs: tuple[Any, ...], result: Any) -> None:
@@ -423,21 +437,24 @@ class Recorder(TorchFunctionMode):
     def _wake(self, frame: FrameType) -> None:
         if self.paused:
             return  # since a moment ago
-        if not self.attention:
-            self.awake_since = max(0, len(self.recording.ops) - 1)
-            self._steps.aftermath.runs.gained_attention(self.awake_since)
-            self.attention = self._on or self.ended_early
+        self._listen_again()
         if self._on:
             self._tracer.wake(frame)
 
-    def _slept(self) -> None:
-        """Many lines without an op: loops may run at their own speed again."""
-        self.attention = False
-        self._steps.aftermath.runs.lost_attention()
+    def _listen_again(self) -> None:
+        if not self.attention and not self.paused:
+            self.awake_since = max(0, len(self.recording.ops) - 1)
+            self._steps.aftermath.runs.gained_attention(self.awake_since)
+            self.attention = self._on or self.ended_early
+
+    def doze(self) -> None:
+        """Long without an op: loops may run at their own speed again, unless one of them is to be left."""
+        self.attention = self._steps.aftermath.must_listen
+        if not self.attention:
+            self._steps.aftermath.runs.lost_attention()
 
 
 _READABLE = (list, tuple, dict, str, torch.Tensor)
-CATEGORICAL_DRAWS = frozenset({torch.multinomial, torch.Tensor.multinomial})
 CHANGES = frozenset({Kind.MUTATE, Kind.RANDOM_MUTATE, Kind.DATA_WRITE})
 
 

@@ -250,6 +250,9 @@ class LoopRun:
     def depth(self) -> int:
         return 0 if self.parent is None else self.parent.depth + 1
 
+    def stands_in(self, other: LoopRun) -> bool:
+        return self.parent is not None and (self.parent is other or self.parent.stands_in(other))
+
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
@@ -284,6 +287,7 @@ class Recording:
     loop_runs: list[LoopRun] = field(default_factory=list)  # of the aftermath, as they were first met
     aftermath_cut: Lengths | None = None  # set if the aftermath stands apart: how far all went before it
     earlier_value_of: Callable[[torch.Tensor], Value | None] = lambda tensor: None  # what it was before that
+    cut_short: bool = False  # whether the end of the aftermath was not recorded
     final_namespace: dict[str, object] = field(
         default_factory=dict
     )  # what the module's names held in the end

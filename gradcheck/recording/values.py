@@ -25,7 +25,7 @@ class Values:
         self.entries = EntryStates(ops)
         self._earlier: dict[int, tuple[weakref.ref[torch.Tensor], Value]] = {}
         self._counted: list[Value] | None = None  # leaves met since it began anew
-        self._bytes = 0  # at most what they hold
+        self._bytes = 0  # of those met since it was last looked at what they hold
 
     def forget(self) -> None:
         """Whatever exists now is a leaf of what follows."""
@@ -49,12 +49,11 @@ class Values:
 
     def holds_more_than(self, most_bytes: int) -> bool:
         """Whether the leaves met since it began anew hold more that nobody but the tape has kept."""
-        if self._counted is None or self._bytes <= most_bytes:
+        if self._counted is None or self._bytes <= most_bytes // 4:
             return False
-        alone = [v for v in self._counted if v.reference is None or v.reference() is None]
-        self._counted = alone  # what the program holds by now it will mostly hold on to
-        self._bytes = sum(v.data.nbytes for v in alone if v.data is not None)
-        return self._bytes > most_bytes
+        self._bytes = 0  # counts up to the next time it is worth looking
+        alone = (v.data for v in self._counted if v.reference is None or v.reference() is None)
+        return sum(data.nbytes for data in alone if data is not None) > most_bytes
 
     def encode(self, thing: Any) -> Any:
         kind = type(thing)
