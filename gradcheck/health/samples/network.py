@@ -130,7 +130,13 @@ class TrainedNetwork:
 
     def log_probabilities(self, contexts: torch.Tensor, targets: torch.Tensor) -> torch.Tensor | None:
         """Of the next token after each of `rows` contexts; None where the step cannot be replayed on them."""
-        made = {**self._after, self._contexts: contexts, self._predictions.targets: targets}
+        made = {
+            **self._after,
+            self._contexts: contexts.reshape(
+                self._contexts.shape
+            ),  # contexts of one token may be a plain row
+            self._predictions.targets: targets.reshape(self._predictions.targets.shape),
+        }
         replay = Replay(
             self._context.dtype,
             overrides=made,

@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from programs import CATEGORICAL, SAMPLER, SIDE_BY_SIDE, TRAINED, program
+from programs import CATEGORICAL, ONE_TOKEN, SAMPLER, SIDE_BY_SIDE, TRAINED, program
 
 from gradcheck.checks.states import State
 from gradcheck.report.model import Report
@@ -54,6 +54,18 @@ def test_a_right_sampler_is_looked_at_and_passed(sampler: str) -> None:
     assert found.network.total_variation < 1e-6
     assert found.copies is not None
     assert 0 < found.copies < 0.5
+
+
+def test_contexts_of_one_token_parameters_bound_anew_and_a_loss_of_ones_own() -> None:
+    made = report(ONE_TOKEN, at=(300,))
+    assert made.findings == []
+    (found,) = made.health.samples.sets
+    assert found.data is not None
+    assert found.data.count == 300
+    assert found.training.loss is not None
+    assert 0.2 < found.training.loss < 0.6  # only after `b` and at the end of it is there a choice
+    assert found.network is not None
+    assert found.network.total_variation < 1e-6
 
 
 def test_samples_held_by_a_name() -> None:
