@@ -250,7 +250,7 @@ SAMPLER_SHIFT = Threshold(
 UNEXPLAINED_DISTANCE = Threshold(
     "GC601",
     "unexplained-distance",
-    0.45,
+    0.4,
     "Kolmogorov-Smirnov distance, where the sampler does not differ from the network or that is not known",
     "a choice: a network that is half trained is shifted too, and of 20 sequences one in a hundred by 0.36 more",
     low=0.0,
