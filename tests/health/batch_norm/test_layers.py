@@ -128,7 +128,7 @@ def test_layer_normalisation_of_columns_is_no_batch_normalisation(bias: str) -> 
         X, Y = torch.randn(6, 40), torch.randn(1, 40)
         W1, b1, W2 = torch.randn(9, 6), torch.randn(9, 1), torch.randn(1, 9)
         for step in range(10):
-            z = W1 @ X%s
+            z = W1 @ XPLUS_BIAS
             norm = (z - z.mean(0)) / (z.var(0) + 1e-5).sqrt()
             out = W2 @ norm
             loss = ((out - Y) ** 2).mean()
@@ -138,8 +138,7 @@ def test_layer_normalisation_of_columns_is_no_batch_normalisation(bias: str) -> 
             dW1, db1 = dnorm @ X.T, dnorm.sum(1, keepdim=True)
             for p, d in ((W1, dW1), (b1, db1), (W2, dW2)):
                 p -= 0.1 * d
-        """
-        % bias,
+        """.replace("PLUS_BIAS", bias),
         fix_budget_s=0.0,
         select=("GC3",),
     )
