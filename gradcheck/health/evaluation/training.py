@@ -19,7 +19,7 @@ from gradcheck.recording.tape import Kind, Op, Value
 from gradcheck.replay.engine import Replay
 from gradcheck.replay.slices import roots_mutated
 
-ROWS = 16  # that are compared at most
+ROWS = 8  # that are compared at most
 _ABOVE = {"gt", "ge", "__gt__", "__ge__"}
 _BELOW = {"lt", "le", "__lt__", "__le__"}
 _STEPS_TO_DRAW = 6  # from a mask to the random numbers that it was made of
