@@ -79,6 +79,7 @@ class StepWatcher:
         self._steps = 0  # recorded steps so far
         self._step_ends: list[int] = []  # their places on the tape
         self.paused_by: int | None = None
+        self._known_step_of: int | None = None  # the loop known to train whose wanted iteration is running
         self._unseen = _UnseenLoops(reach)
 
     def unit_started(self, unit: SourceUnit) -> None:
@@ -102,6 +103,7 @@ class StepWatcher:
         number = self._iterations[loop] = self._iterations.get(loop, -1) + 1
         if self._tape.paused and self.paused_by == loop and number in self._outstanding[loop]:
             self._tape.resume()
+            self._known_step_of = loop
         recording = self._tape.recording
         record = self._activations.get(activation)
         if record is None:
@@ -153,6 +155,10 @@ class StepWatcher:
 
     def _looked_at(self, loop: int, activation: int, index: int, frame: FrameType) -> bool:
         """Whether the loop is to be left, now that an iteration of it is on the tape."""
+        if self._known_step_of is not None:
+            if loop != self._known_step_of:
+                return False  # a loop inside the step: over its parameters, say
+            self._known_step_of = None
         record = self._activation(loop, activation, index)
         ops = self._tape.recording.ops
         if self._steps > record.steps_before:
@@ -172,6 +178,7 @@ class StepWatcher:
     def unit_finished(self) -> None:
         """What was still to be recorded did not come; what follows is recorded again."""
         self._activations.clear()
+        self._known_step_of = None
         self.aftermath.runs.clear()
         if self._tape.paused and not self.aftermath.apart:
             self._tape.resume()
