@@ -6,9 +6,10 @@ The person's call is made exactly once, with the person's own arguments, and its
 from __future__ import annotations
 
 import gc
+import re
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import CodeType, FrameType
 from typing import Any
 
@@ -16,6 +17,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from gradcheck.program.source import SourceMap, SourceUnit
+from gradcheck.recording import active
 from gradcheck.recording.bindings import Bindings
 from gradcheck.recording.kinds import kind_of, known_kinds
 from gradcheck.recording.names import NameTracer
@@ -28,6 +30,7 @@ from gradcheck.recording.tape import (
     Kind,
     Mark,
     Op,
+    Pairing,
     Recording,
     Value,
 )
@@ -42,8 +45,11 @@ _FEW_NUMBERS = 64
 class Recorder(TorchFunctionMode):
     """Implements `gradcheck.program.observer.Observer`; the result is `recording`."""
 
-    def __init__(self, sources: SourceMap, at: tuple[int, ...] = (0,)) -> None:
+    def __init__(self, sources: SourceMap, at: tuple[int, ...] = (0,), *, live: bool = False) -> None:
+        """`live`: what is recorded is a part of a program that goes on afterwards."""
         super().__init__()
+        self.live = live
+        self._borrowed: list[tuple[FrameType, Any]] = []  # frames that ran already, and what traced them
         self.recording = Recording()
         self._values = Values(self.recording.ops)
         self.recording.value_of = self._values.known_value
@@ -74,6 +80,7 @@ class Recorder(TorchFunctionMode):
     # -- Observer ------------------------------------------------------------------------------------------
 
     def start(self) -> None:
+        active.begin(self)
         self._ufuncs.install()
         self._warnings.install()
         gc.freeze()  # the tape grows: without this, each full collection walks all of torch's modules as well
@@ -84,12 +91,19 @@ class Recorder(TorchFunctionMode):
     def stop(self) -> None:
         self._on = self._bindings.on = False
         self._tracer.sleep()
+        while self._borrowed:
+            borrowed, trace = self._borrowed.pop()
+            borrowed.f_trace = trace
         self._ufuncs.remove()
         self._warnings.remove()
         gc.unfreeze()
         if self._entered:
             self._entered = False
             self.__exit__(None, None, None)  # type: ignore[no-untyped-call]
+            active.end(self)
+            if self.live:
+                with torch.no_grad():
+                    self._values.keep_for_good()
 
     def unit_started(self, unit: SourceUnit) -> None:
         self._steps.unit_started(unit)
@@ -128,6 +142,54 @@ class Recorder(TorchFunctionMode):
             return False
         finally:
             self._tracer.go_on()
+
+    # -- for code that is running already -----------------------------------------------------------------------
+
+    def begin_in(self, frame: FrameType, more: dict[str, object] | None = None) -> None:
+        """Recording begins in the midst of `frame`: whatever it can name, or `more` names, is there before the step."""
+        try:
+            with self._quiet:
+                names = _first(more or {}, visible_names(frame))
+                for _, tensor, _ in tensors_of_namespace(names):
+                    if self._values.known_value(tensor) is None:
+                        self._values.new_value(tensor, None)
+                self._bindings.name_namespace(names)
+                self._bindings.forget()  # at the end, the same names may hold something else
+            running: FrameType | None = frame
+            while running is not None:  # a debugger may trace them
+                self._borrowed.append((running, running.f_trace))
+                running = running.f_back
+            self._wake(frame)
+        except Exception as error:
+            self._failed(error)
+
+    def bind(self, name: str, tensor: torch.Tensor, code: CodeType, line: int, *, alias: bool) -> None:
+        """Give a tensor a name, as if a statement at that line had."""
+        with self._quiet:
+            self._bindings.bound(name, tensor, 0, code, line, alias, 0)
+
+    def knows(self, tensor: object) -> bool:
+        return isinstance(tensor, torch.Tensor) and self._values.known_value(tensor) is not None
+
+    def pair(self, forward: object, gradient: object) -> None:
+        """The person says that `gradient` is the gradient of `forward`."""
+        if self.paused:
+            return
+        with self._quiet:
+            values = [
+                self._values.known_value(t) if isinstance(t, torch.Tensor) else None
+                for t in (forward, gradient)
+            ]
+        for value, what in zip(values, ("forward tensor", "gradient"), strict=True):
+            if value is None:
+                note = f"gradcheck.pair: the {what} took no part in what was recorded"
+                if note not in self.recording.notes:
+                    self.recording.notes.append(note)
+                return
+        of, found = values
+        assert of is not None
+        assert found is not None
+        self.recording.pairings.append(Pairing(found, of))
 
     # -- for the step watcher --------------------------------------------------------------------------------
 
@@ -380,6 +442,25 @@ class Recorder(TorchFunctionMode):
     def _slept(self) -> None:
         """Many lines without an op: loops may run at their own speed again."""
         self.attention = False
+
+
+def visible_names(frame: FrameType) -> dict[str, object]:
+    """What a statement in `frame` can name: its locals first, then the globals they do not hide."""
+    hidden = _of_the_shell(frame.f_globals)
+    return _first(frame.f_locals, {n: v for n, v in frame.f_globals.items() if n not in hidden})
+
+
+def _first(names: Mapping[str, object], others: Mapping[str, object]) -> dict[str, object]:
+    return {**names, **{name: held for name, held in others.items() if name not in names}}
+
+
+def _of_the_shell(names: dict[str, object]) -> set[str]:
+    """The names a notebook keeps its history under: nobody calls a tensor `_12`."""
+    if "Out" not in names or "In" not in names:
+        return set()
+    return {
+        n for n in names if n in ("Out", "In", "exit", "quit") or re.fullmatch(r"_+(?:[io]?h|i+|i?\d+)?", n)
+    }
 
 
 CHANGES = frozenset({Kind.MUTATE, Kind.RANDOM_MUTATE, Kind.DATA_WRITE})

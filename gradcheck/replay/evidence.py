@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
 
 from gradcheck.recording.gradient_names import Form, name_affinity, parse, split_path
-from gradcheck.recording.tape import Binding, Value
+from gradcheck.recording.tape import Binding, Pairing, Value
 from gradcheck.replay.compare import distance, never_summed, same_but_for_ones
 from gradcheck.replay.names import NameIndex
 from gradcheck.replay.passes import Candidate, PassPlan
@@ -31,12 +31,18 @@ class Proposal:
 
 
 class Partners:
-    """`told` maps a gradient's name to the forward name the person gave for it (`--pair d_A=A_1`)."""
+    """`told` maps a gradient's name to the forward name the person gave for it (`--pair d_A=A_1`); `pairings` are
+    those they made of the tensors themselves."""
 
-    def __init__(self, plan: PassPlan, names: NameIndex, told: Mapping[str, str]) -> None:
+    def __init__(
+        self, plan: PassPlan, names: NameIndex, told: Mapping[str, str], pairings: Sequence[Pairing] = ()
+    ) -> None:
         self._plan = plan
         self.names = names
         self._told = told
+        self._paired: dict[Value, list[Value]] = {}
+        for pairing in pairings:
+            self._paired.setdefault(pairing.gradient, []).append(pairing.of)
         self._forward: list[Value] = []
         seen: set[Value] = set()
         for op in plan.forward_ops:
@@ -109,7 +115,8 @@ class Partners:
         """What it was meant to be the gradient of, although its numbers do not say so."""
         told = [v for v in self._told_value(candidate) if v in truth]
         if told:
-            return Proposal(self._closest(told, found, truth, paired), "`--pair`, by name", certain=True)
+            word = "`gradcheck.pair`" if candidate.value in self._paired else "`--pair`, by name"
+            return Proposal(self._closest(told, found, truth, paired), word, certain=True)
         if candidate.of is not None:
             same_storage = [v for v in self._forward if v.root is candidate.of.root and v in truth]
             fitting = [v for v in same_storage if tuple(truth[v].shape) == tuple(found.shape)] or same_storage
@@ -223,6 +230,9 @@ class Partners:
         return best
 
     def _told_value(self, candidate: Candidate) -> list[Value]:
+        paired = self._paired.get(candidate.value)
+        if paired:
+            return [value for value in paired if value in self._order]
         wanted = {self._told[b.name] for b in candidate.bindings if b.name in self._told}
         if not wanted:
             return []
