@@ -5,7 +5,9 @@ One real training step is recorded undisturbed; every question is answered by re
 
 __version__ = "0.1.0"
 
-TYPE_CHECKING = False  # as type checkers know it; importing it from `typing` would cost more than all the rest
+TYPE_CHECKING = (
+    False  # as type checkers know it; importing it from `typing` would cost more than all the rest
+)
 
 if TYPE_CHECKING:
     from gradcheck.assertions import assert_gradients

@@ -42,7 +42,7 @@ def assert_gradients(target: Any, /, *inputs: Any, **kwargs: Any) -> Report:
     ...         return dout @ self.W.T
     >>> report = gradcheck.assert_gradients(Linear(5, 3), torch.randn(8, 5))
     >>> report.gradients[["name", "of", "verdict"]].values.tolist()
-    [['self.dW', 'self.W', 'correct'], ['self.db', 'self.b', 'correct'], ['d_x', 'x', 'correct']]
+    [['self.dW', 'self.W', 'correct'], ['self.db', 'self.b', 'correct'], ['d_x', 'self.x', 'correct']]
 
     Raises GradientError, an AssertionError, if one is wrong or could not be checked, or if none was found: its text
     shows the line and what is wrong with it, as `gradcheck report` does. The rules of family GC1 are looked at, unless

@@ -39,8 +39,8 @@ def name_returned(
     backward: Callable[..., Any],
     frame: FrameType,
 ) -> None:
-    """Give what `backward` returned the name of the gradient whose place it is in: that of its key in a dict; else of
-    the input of its shape, or the parameter of its shape, the first that is left."""
+    """Give what `backward` returned the name of the gradient whose place it is in: that of its key in a dict; that of
+    the input in its position, if there are as many of both; else that of the first input or parameter of its shape."""
     value_of = recorder.recording.value_of
     loss = value_of(step.loss)
     left = [*step.inputs, *parameters]
@@ -55,11 +55,13 @@ def name_returned(
             names[number] = key if parse(key).form is not Form.NONE else f"d_{key}"
         elif meant is None:
             unnamed.append((number, tensor))
-    in_order = len(unnamed) == len(step.inputs)
-    for place, (number, tensor) in enumerate(unnamed):
+    if len(unnamed) == len(step.inputs):  # by position, as autograd would have it
+        for (number, tensor), (name, given) in zip(unnamed, step.inputs, strict=True):
+            names[number] = _gradient_of(name)
+            recorder.pair(given, tensor)
+        unnamed = []
+    for number, tensor in unnamed:
         fitting = [one for one in left if one[1].shape == tensor.shape]
-        if not fitting and in_order:
-            fitting = [one for one in left if one is step.inputs[place]]
         if fitting:
             left = [one for one in left if one is not fitting[0]]
         names[number] = _gradient_of(fitting[0][0]) if fitting else f"grads[{number}]"

@@ -10,6 +10,7 @@ import re
 import sys
 import weakref
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import CodeType, FrameType
 from typing import Any
 
@@ -17,7 +18,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from gradcheck.program.source import SourceMap, SourceUnit
-from gradcheck.recording import active
+from gradcheck.recording import active, repeats
 from gradcheck.recording.bindings import Bindings
 from gradcheck.recording.kinds import kind_of, known_kinds
 from gradcheck.recording.names import NameTracer
@@ -74,6 +75,7 @@ class Recorder(TorchFunctionMode):
         self.awake_since = 0  # ops on the tape when loops were last told to report their iterations
         self._on = False
         self._entered = False
+        self._look_at = min(repeats.LOOK_EVERY, _MAX_OPS)  # ops on the tape when it is looked at next
         self.paused = False
         self.ended_early = False
 
@@ -102,8 +104,11 @@ class Recorder(TorchFunctionMode):
             self.__exit__(None, None, None)  # type: ignore[no-untyped-call]
             active.end(self)
             if self.live:
-                with torch.no_grad():
-                    self._values.keep_for_good()
+                self._keep_for_good()
+                try:
+                    repeats.mark_first_step(self.recording)
+                except Exception as error:
+                    self._failed(error)
 
     def unit_started(self, unit: SourceUnit) -> None:
         self._steps.unit_started(unit)
@@ -315,6 +320,12 @@ class Recorder(TorchFunctionMode):
         self.attention = True
         self._tracer.sleep()
         self.recording.notes.append(note)
+        self._keep_for_good()
+
+    def _keep_for_good(self) -> None:
+        """From now on nobody tells what the program changes in place."""
+        with suppress(Exception), self._quiet, torch.no_grad():
+            self._values.keep_for_good()
 
     def _user_frame(self, frame: FrameType | None) -> FrameType | None:
         is_user = self._is_user_code
@@ -410,8 +421,12 @@ class Recorder(TorchFunctionMode):
             return
         ops = self.recording.ops
         ops.append(op)
-        if len(ops) >= _MAX_OPS:
-            self._end_early(f"recording ended after {_MAX_OPS:,} tensor operations")
+        if len(ops) >= self._look_at:
+            self._look_at += repeats.LOOK_EVERY
+            if len(ops) >= _MAX_OPS:
+                self._end_early(f"recording ended after {_MAX_OPS:,} tensor operations")
+            elif self.live and (steps := repeats.steps_so_far(self.recording)) >= repeats.ENOUGH:
+                self._end_early(f"recording ended after {steps} training steps: one is enough for a report")
 
     def _ufunc_called(self, function: Callable[..., Any], inputs: tuple[Any, ...], result: Any) -> None:
         if self._quiet.level or self.paused or not self._on:

@@ -74,6 +74,10 @@ class Partners:
             or bool(self._told_value(candidate))
         )
 
+    def told(self, candidate: Candidate, value: Value) -> bool:
+        """Whether the person has said themselves that it is the gradient of this value."""
+        return value in self._told_value(candidate)
+
     def score(self, candidate: Candidate, value: Value) -> float:
         told = self._told_value(candidate)
         if told and value in told:
