@@ -17,14 +17,16 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from gradcheck.program.observer import LoopEnd
 from gradcheck.program.source import SourceMap, SourceUnit
-from gradcheck.recording import active, repeats
+from gradcheck.recording import active, live_steps
 from gradcheck.recording.bindings import Bindings
 from gradcheck.recording.kinds import kind_of, known_kinds
 from gradcheck.recording.names import NameTracer
 from gradcheck.recording.namespace import tensors_of_namespace
 from gradcheck.recording.quiet import Quiet
-from gradcheck.recording.reach import Reach
+from gradcheck.recording.repeats import Repeats
+from gradcheck.recording.sequences import CATEGORICAL_DRAWS
 from gradcheck.recording.steps import StepWatcher
 from gradcheck.recording.tape import (
     CHANGE_BUFFERS,
@@ -40,6 +42,8 @@ from gradcheck.recording.values import Values, pairs
 from gradcheck.recording.warning_places import WarningPlaces
 
 _MAX_OPS = 400_000
+_AFTERMATH_OPS = 12_000  # recorded after the last wanted step: about a hundred names, letter by letter
+_AFTERMATH_BYTES = 128 << 20  # that only the tape holds
 _FEW_NUMBERS = 64
 
 
@@ -54,6 +58,7 @@ class Recorder(TorchFunctionMode):
         self.recording = Recording()
         self._values = Values(self.recording.ops)
         self.recording.value_of = self._values.known_value
+        self.recording.earlier_value_of = self._values.earlier_value
         self._bindings = Bindings(self.recording, self._values)
         self._sources = sources
         self._quiet = Quiet()
@@ -63,19 +68,25 @@ class Recorder(TorchFunctionMode):
             self._bindings.bound,
             self._bindings.bound_plain,
             self._bindings.entered_scope,
-            self._slept,
+            self.doze,
             self._failed,
         )
         self._ufuncs = UfuncBridge(self._ufunc_called)
         self._warnings = WarningPlaces(self._user_frame, globals())
-        self._steps = StepWatcher(self, at, Reach(sources))
-        self._is_user_code: dict[CodeType, bool] = {}
+        self._steps = StepWatcher(self, at, sources)
+        self._repeats = Repeats()
+        self._most_ops = _MAX_OPS
+        self._most_bytes = _AFTERMATH_BYTES
+        self._namespace: dict[str, object] = {}
+        self._is_user_code: dict[
+            int, tuple[CodeType, bool]
+        ] = {}  # by identity: a code's hash reads all of it
         self._forgotten = False
         self.attention = False
         self.awake_since = 0  # ops on the tape when loops were last told to report their iterations
         self._on = False
         self._entered = False
-        self._look_at = min(repeats.LOOK_EVERY, _MAX_OPS)  # ops on the tape when it is looked at next
+        self._look_at = live_steps.LOOK_EVERY  # ops on the tape when it is looked at next
         self.paused = False
         self.ended_early = False
 
@@ -99,6 +110,13 @@ class Recorder(TorchFunctionMode):
         self._ufuncs.remove()
         self._warnings.remove()
         gc.unfreeze()
+        if not self.live:  # there, it goes on changing
+            self.recording.final_namespace = {
+                name: held
+                for name, held in list(self._namespace.items())
+                if isinstance(held, _READABLE) and not name.startswith("__")
+            }
+        self._namespace = {}
         if self._entered:
             self._entered = False
             self.__exit__(None, None, None)  # type: ignore[no-untyped-call]
@@ -106,7 +124,7 @@ class Recorder(TorchFunctionMode):
             if self.live:
                 self._keep_for_good()
                 try:
-                    repeats.mark_first_step(self.recording)
+                    live_steps.mark_first_step(self.recording)
                 except Exception as error:
                     self._failed(error)
 
@@ -115,6 +133,7 @@ class Recorder(TorchFunctionMode):
         self.recording.marks.append(Mark(len(self.recording.ops), "unit", unit.cell or 0))
 
     def unit_finished(self, unit: SourceUnit, namespace: dict[str, object]) -> None:
+        self._namespace = namespace
         try:
             if not self.paused and not self.ended_early:
                 self.name_namespace(namespace)
@@ -145,6 +164,15 @@ class Recorder(TorchFunctionMode):
         except Exception as error:
             self._failed(error)
             return False
+        finally:
+            self._tracer.go_on()
+
+    def loop_ended(self, loop: int, activation: int, how: LoopEnd) -> None:
+        self._tracer.hold()
+        try:
+            self._steps.loop_ended(loop, activation, how)
+        except Exception as error:
+            self._failed(error)
         finally:
             self._tracer.go_on()
 
@@ -213,6 +241,9 @@ class Recorder(TorchFunctionMode):
         """Record again, as if the program began here: whatever exists now is a leaf of what follows."""
         self.paused = False
         self._bindings.on = self._on
+        self._most_ops = _MAX_OPS
+        self._repeats.on = False
+        self._values.count_no_more()
         self.forget()
 
     def forget(self) -> None:
@@ -220,12 +251,29 @@ class Recorder(TorchFunctionMode):
         self._values.forget()
         self._bindings.forget()
 
+    def listen(self) -> None:
+        """Nothing is recorded, but loops are to be told again."""
+        self.awake_since = len(self.recording.ops)
+        self.attention = True
+        self._steps.aftermath.runs.gained_attention(self.awake_since)
+
+    def stand_apart(self, frame: FrameType) -> None:
+        """What follows is recorded, as far as it goes, as if the program began here."""
+        self._most_ops = min(_MAX_OPS, len(self.recording.ops) + _AFTERMATH_OPS)
+        self._repeats.on = True
+        self._values.begin_anew()
+        self._bindings.forget()
+        self._meet(frame)
+        self.name_namespace({**frame.f_globals, **frame.f_locals})
+
     def _meet(self, frame: FrameType) -> None:
         """What exists when recording begins again was there before the step, wherever in it it is first used."""
         self._forgotten = False
-        for _, tensor, _ in tensors_of_namespace({**frame.f_globals, **frame.f_locals}):
+        namespace = {**frame.f_globals, **frame.f_locals}
+        for _, tensor, _ in tensors_of_namespace(namespace):
             if self._values.known_value(tensor) is None:
                 self._values.new_value(tensor, None)
+        self._bindings.name_leaves(namespace)
 
     def loop_began(self) -> None:
         """A loop begins that is in no other."""
@@ -279,6 +327,10 @@ class Recorder(TorchFunctionMode):
                     self._after(op, result)
                     if self.attention and tracer.awake:
                         tracer.idle = 0
+                        if self._repeats.on and self._repeats.weary(op):
+                            tracer.sleep()
+                    elif self._repeats.on and self._repeats.is_old(op):
+                        self._listen_again()
                     else:
                         self._wake(frame)
                     watched = tracer.frames.get(id(frame))
@@ -299,6 +351,8 @@ class Recorder(TorchFunctionMode):
             kind = known_kinds.get(func) or kind_of(func)
             if kind in CHANGES:
                 self._values.keep_before_change(kind, args, kwargs)
+            elif func in CATEGORICAL_DRAWS and not self.ended_early:
+                self._steps.aftermath.drew()
         except Exception as error:
             self._failed(error)
         return func(*args, **kwargs)
@@ -331,10 +385,10 @@ class Recorder(TorchFunctionMode):
         is_user = self._is_user_code
         while frame is not None:
             code = frame.f_code
-            known = is_user.get(code)
+            known = is_user.get(id(code))
             if known is None:
-                known = is_user[code] = self._sources.is_user(code.co_filename)
-            if known:
+                known = is_user[id(code)] = code, self._sources.is_user(code.co_filename)
+            if known[1]:
                 return frame
             frame = frame.f_back
         return None
@@ -405,6 +459,8 @@ class Recorder(TorchFunctionMode):
                 for value, tensor in pairs(out, result):
                     if value.producer is op:
                         self._values.keep_leaf(value, tensor)
+                if op.func in CATEGORICAL_DRAWS:
+                    self._steps.aftermath.drew()
             elif kind is Kind.RANDOM_MUTATE:
                 if isinstance(result, torch.Tensor):
                     op.extra = result.detach().clone()
@@ -421,12 +477,23 @@ class Recorder(TorchFunctionMode):
             return
         ops = self.recording.ops
         ops.append(op)
-        if len(ops) >= self._look_at:
-            self._look_at += repeats.LOOK_EVERY
-            if len(ops) >= _MAX_OPS:
-                self._end_early(f"recording ended after {_MAX_OPS:,} tensor operations")
-            elif self.live and (steps := repeats.steps_so_far(self.recording)) >= repeats.ENOUGH:
+        if len(ops) >= self._most_ops or self._values.holds_more_than(self._most_bytes):
+            self._enough()
+        elif self.live and len(ops) >= self._look_at:
+            self._look_at += live_steps.LOOK_EVERY
+            steps = live_steps.steps_so_far(self.recording)
+            if steps >= live_steps.ENOUGH:
                 self._end_early(f"recording ended after {steps} training steps: one is enough for a report")
+
+    def _enough(self) -> None:
+        if not self._steps.aftermath.apart:
+            self._end_early(f"recording ended after {_MAX_OPS:,} tensor operations")
+            return
+        frame = self._user_frame(sys._getframe(1))
+        if frame is not None:
+            self.name_namespace({**frame.f_globals, **frame.f_locals})
+        self.recording.cut_short = True
+        self._steps.aftermath.spent()
 
     def _ufunc_called(self, function: Callable[..., Any], inputs: tuple[Any, ...], result: Any) -> None:
         if self._quiet.level or self.paused or not self._on:
@@ -448,15 +515,26 @@ class Recorder(TorchFunctionMode):
             self._failed(error)
 
     def _wake(self, frame: FrameType) -> None:
-        if not self.attention:
-            self.awake_since = max(0, len(self.recording.ops) - 1)
-            self.attention = self._on or self.ended_early
+        if self.paused:
+            return  # since a moment ago
+        self._listen_again()
         if self._on:
             self._tracer.wake(frame)
 
-    def _slept(self) -> None:
-        """Many lines without an op: loops may run at their own speed again."""
-        self.attention = False
+    def _listen_again(self) -> None:
+        if not self.attention and not self.paused:
+            self.awake_since = max(0, len(self.recording.ops) - 1)
+            self._steps.aftermath.runs.gained_attention(self.awake_since)
+            self.attention = self._on or self.ended_early
+
+    def doze(self) -> None:
+        """Long without an op: loops may run at their own speed again, unless one of them is to be left."""
+        self.attention = self._steps.aftermath.must_listen
+        if not self.attention:
+            self._steps.aftermath.runs.lost_attention()
+
+
+_READABLE = (list, tuple, dict, str, torch.Tensor)
 
 
 def visible_names(frame: FrameType) -> dict[str, object]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
 
 from gradcheck.recording.gradient_names import Form, name_affinity, parse, split_path
-from gradcheck.recording.tape import Binding, Pairing, Value
+from gradcheck.recording.tape import Binding, Value
 from gradcheck.replay.compare import distance, never_summed, same_but_for_ones
 from gradcheck.replay.names import NameIndex
 from gradcheck.replay.passes import Candidate, PassPlan
+from gradcheck.replay.told import Told
 
 if TYPE_CHECKING:
     from gradcheck.replay.judged import Judged
@@ -31,18 +32,12 @@ class Proposal:
 
 
 class Partners:
-    """`told` maps a gradient's name to the forward name the person gave for it (`--pair d_A=A_1`); `pairings` are
-    those they made of the tensors themselves."""
+    """`told` is the person's word, which settles what names and use only suggest."""
 
-    def __init__(
-        self, plan: PassPlan, names: NameIndex, told: Mapping[str, str], pairings: Sequence[Pairing] = ()
-    ) -> None:
+    def __init__(self, plan: PassPlan, names: NameIndex, told: Told) -> None:
         self._plan = plan
         self.names = names
         self._told = told
-        self._paired: dict[Value, list[Value]] = {}
-        for pairing in pairings:
-            self._paired.setdefault(pairing.gradient, []).append(pairing.of)
         self._forward: list[Value] = []
         seen: set[Value] = set()
         for op in plan.forward_ops:
@@ -119,8 +114,8 @@ class Partners:
         """What it was meant to be the gradient of, although its numbers do not say so."""
         told = [v for v in self._told_value(candidate) if v in truth]
         if told:
-            word = "`gradcheck.pair`" if candidate.value in self._paired else "`--pair`, by name"
-            return Proposal(self._closest(told, found, truth, paired), word, certain=True)
+            value = self._closest(told, found, truth, paired)
+            return Proposal(value, self._word(candidate), certain=True)
         if candidate.of is not None:
             same_storage = [v for v in self._forward if v.root is candidate.of.root and v in truth]
             fitting = [v for v in same_storage if tuple(truth[v].shape) == tuple(found.shape)] or same_storage
@@ -158,6 +153,8 @@ class Partners:
     ) -> Value | None:
         """Another forward value, of the shape of what was found, whose name or use fits clearly better.
         `of_unnamed`: also if `of` has no name with which it could be confused."""
+        if of in self._told_value(candidate):
+            return None
         if candidate.of is not None:
             used_for = candidate.of if candidate.of in self._order else None
             if used_for is None or used_for.root is of.root or self._is_only_misused(candidate, of):
@@ -234,13 +231,20 @@ class Partners:
         return best
 
     def _told_value(self, candidate: Candidate) -> list[Value]:
-        paired = self._paired.get(candidate.value)
+        paired = self._told.paired(candidate.value)
         if paired:
             return [value for value in paired if value in self._order]
-        wanted = {self._told[b.name] for b in candidate.bindings if b.name in self._told}
+        wanted = {told[0] for b in candidate.bindings if (told := self._told.value_of(b))}
         if not wanted:
             return []
         return [v for v in self._forward if wanted & set(self._forward_names[v])]
+
+    def _word(self, candidate: Candidate) -> str:
+        """By what the person told it."""
+        if self._told.paired(candidate.value):
+            return "`gradcheck.pair`"
+        word = next(told[1] for b in candidate.bindings if (told := self._told.value_of(b)))
+        return f"{word}, by name"
 
     def _closest(
         self,

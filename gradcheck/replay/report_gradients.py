@@ -24,6 +24,7 @@ from gradcheck.replay.probes import PROBES, has_frozen_numbers, jittered, probe_
 from gradcheck.replay.results import rows_of
 from gradcheck.replay.run import PassOps, PassRun, opaque_values
 from gradcheck.replay.step_flow import follow_step
+from gradcheck.replay.told import Told
 from gradcheck.replay.verdict import GradientResult, PassResult, Problem, Verdict
 
 
@@ -47,6 +48,7 @@ class Judgement:
     sources: SourceMap
     places: Places
     names: NameIndex
+    whole: Recording  # with what the program did after its last wanted step, which is not judged
     passes: list[JudgedPass] = field(default_factory=list)
 
     @property
@@ -64,14 +66,14 @@ def judge_recording(
 ) -> Judgement:
     """Judges every manual gradient of every backward pass on the tape; of passes whose losses come from one and the
     same place, a loop that nobody could leave, the first `most_repeats`."""
+    whole, recording = recording, recording.before_aftermath()
     places = Places(sources)
     names = NameIndex(recording, places)
-    judgement = Judgement(recording, sources, places, names)
+    told = Told(pairs or {}, sources, recording.pairings)
+    judgement = Judgement(recording, sources, places, names, whole)
     plans = find_passes(recording, names, loss)
     for plan in _without_repeats(plans, recording, most_repeats):
-        found = _judge_under_likeliest_loss(
-            recording, plan, names, places, dict(pairs or {}), len(judgement.passes)
-        )
+        found = _judge_under_likeliest_loss(recording, plan, names, places, told, len(judgement.passes))
         if found.result.gradients:
             judgement.passes.append(found)
     _list_placeholders_once(judgement.passes)
@@ -110,16 +112,16 @@ def _list_placeholders_once(passes: list[JudgedPass]) -> None:
 
 
 def _judge_under_likeliest_loss(
-    recording: Recording, plan: PassPlan, names: NameIndex, places: Places, pairs: dict[str, str], index: int
+    recording: Recording, plan: PassPlan, names: NameIndex, places: Places, told: Told, index: int
 ) -> JudgedPass:
     """Where one loss is a part of another, the one under which most gradients are right is the one they are of."""
-    best = _judge_pass(recording, plan, names, places, pairs, index)
+    best = _judge_pass(recording, plan, names, places, told, index)
     for other in plan.alternatives:
         if all(row.verdict in (Verdict.CORRECT, Verdict.UNOBSERVABLE) for row in best.result.gradients):
             break
         other.candidates, other.stop = plan.candidates, plan.stop
         other.updates = plan.updates
-        tried = _judge_pass(recording, other, names, places, pairs, index)
+        tried = _judge_pass(recording, other, names, places, told, index)
         if _rightness(tried.result) > _rightness(best.result):
             best = tried
     return best
@@ -131,7 +133,7 @@ def _rightness(result: PassResult) -> int:
 
 
 def _judge_pass(
-    recording: Recording, plan: PassPlan, names: NameIndex, places: Places, pairs: dict[str, str], index: int
+    recording: Recording, plan: PassPlan, names: NameIndex, places: Places, told: Told, index: int
 ) -> JudgedPass:
     location = places.location(plan.loss_op)
     result = PassResult(index, plan.loss_name, None, location, iteration=plan.iteration, cell=location.cell)
@@ -149,7 +151,7 @@ def _judge_pass(
     except ReplayError:
         result.notes.append("the step could not be replayed in float32, so its rounding was not measured")
     opaque = opaque_values(recording.ops, plan)
-    judge = Judge(plan, recording.ops, run, coarse, Partners(plan, names, pairs, recording.pairings), opaque)
+    judge = Judge(plan, recording.ops, run, coarse, Partners(plan, names, told), opaque)
     judge.judge_all()
     points = _probe(recording.ops, plan, prepared, judge, places)
     result.probes = len(points)

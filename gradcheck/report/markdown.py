@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from tabulate import tabulate
 
@@ -21,17 +22,27 @@ _WIDTH = 110
 _NAMES = ("name", "of")
 
 
-def render(report: Report) -> str:
-    """The whole report, in the order of the terminal's."""
-    return "\n\n".join(_blocks(report)) + "\n"
+def render(report: Report, images: Mapping[str, Sequence[Image]] | None = None) -> str:
+    """The whole report, in the order of the terminal's. `images` are shown under the table they belong to."""
+    return "\n\n".join(_blocks(report, images or {})) + "\n"
 
 
-def _blocks(report: Report) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class Image:
+    """`path` is relative to the Markdown file."""
+
+    path: str
+    alt: str
+
+
+def _blocks(report: Report, images: Mapping[str, Sequence[Image]]) -> Iterator[str]:
     yield f"# Gradient report: {_text(report.target)}"
     yield _text(sentences.headline(report)) + "."
     yield f"**{sentences.conclusion(report)}**"
     if fixes := sentences.fixes(report):
         yield _text(fixes)
+    if suppressed := sentences.suppressed(report):
+        yield _text(suppressed) + "."
     for step in report.passes:
         yield from _pass(step, len(report.passes))
     if report.findings:
@@ -40,7 +51,7 @@ def _blocks(report: Report) -> Iterator[str]:
         for finding in report.findings:
             yield from _finding(finding, report, shown)
             shown += [finding.fix] if finding.fix else []
-    yield from _health(report)
+    yield from _health(report, images)
     remarks = [_bullet(remark) for remark in sentences.program_remarks(report.program)]
     if remarks:
         yield "## The program"
@@ -66,7 +77,7 @@ def _pass(step: PassResult, of: int) -> Iterator[str]:
         yield "\n".join(remarks)
 
 
-def _health(report: Report) -> Iterator[str]:
+def _health(report: Report, images: Mapping[str, Sequence[Image]]) -> Iterator[str]:
     checks = checks_table(report.checks)
     if not checks.rows:
         return
@@ -75,6 +86,8 @@ def _health(report: Report) -> Iterator[str]:
     for table in report.tables:
         yield f"### {_text(table.title)}"
         yield _table(table)
+        for image in images.get(table.name, ()):
+            yield f"![{_text(image.alt)}](<{image.path}>)"
 
 
 def _table(table: Table) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import gradcheck
 from gradcheck.checks.evidence import Evidence
-from gradcheck.checks.finding import Finding, Severity
+from gradcheck.checks.finding import Finding, Severity, SuppressedFinding
 from gradcheck.checks.states import CheckState
 from gradcheck.errors import GradientError
 from gradcheck.health.records import Health
@@ -45,6 +45,7 @@ class Report:
     version: str = gradcheck.__version__
     health: Health = field(default_factory=Health)
     checks: list[CheckState] = field(default_factory=list)
+    suppressed: list[SuppressedFinding] = field(default_factory=list)  # by comments; they count for nothing
     watched: bool = False  # a part of a program that was running, so that no command can run it again
 
     @classmethod
@@ -56,6 +57,7 @@ class Report:
         program: ProgramSection | None = None,
         excerpts: Iterable[Excerpt] = (),
         checks: Iterable[CheckState] = (),
+        suppressed: Iterable[SuppressedFinding] = (),
         watched: bool = False,
     ) -> Report:
         return cls(
@@ -66,6 +68,7 @@ class Report:
             list(excerpts),
             health=evidence.health,
             checks=list(checks),
+            suppressed=list(suppressed),
             watched=watched,
         )
 
@@ -135,6 +138,7 @@ class Report:
             "passes": [encoding.encode_pass(step) for step in self.passes],
             "gradients": [encoding.encode(row) for row in self.rows],
             "findings": [encoding.encode(finding) for finding in self.findings],
+            "suppressed": [encoding.encode_suppressed(each) for each in self.suppressed],
             "health": encoding.encode(self.health),
             "checks": encoding.encode(self.checks),
             "excerpts": [encoding.encode(excerpt) for excerpt in self.excerpts],
@@ -163,6 +167,7 @@ class Report:
                 Excerpt(row["file"], row["cell"], row["first_line"], tuple(row["lines"]))
                 for row in data["excerpts"]
             ],
+            suppressed=[encoding.decode_suppressed(row) for row in data.get("suppressed", [])],
             version=data["version"],
             health=dataclass_codec.decode(Health, data.get("health", {})),
             checks=[dataclass_codec.decode(CheckState, row) for row in data.get("checks", [])],

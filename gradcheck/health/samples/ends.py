@@ -1,0 +1,117 @@
+"""What the sampler gives for the next token, and what the network as it was trained gives, on the very same contexts.
+
+This needs no large sample and no network that is well trained: both are asked the same, so what differs is the sampler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from gradcheck.health.samples.network import TrainedNetwork
+from gradcheck.health.samples.records import NetworkEnds
+from gradcheck.health.samples.sequences import Token
+from gradcheck.health.samples.statistics import distance, implied_lengths, mean_length
+from gradcheck.health.samples.training_data import Rows
+from gradcheck.recording.tape import Op, Recording, Value
+from gradcheck.replay.engine import Replay, ReplayError
+from gradcheck.replay.slices import Slicer, roots_mutated
+
+_MOST_CONTEXTS = 400
+_SHARE_REPLACED = 0.05  # of a minibatch: its statistics stay those of the training data
+_MINIBATCHES = 3  # around each context, whose mean is taken: what they normalise with is not quite the same
+_ENOUGH_AT_A_POSITION = 5
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One token of one sequence: `op` drew it from row `row` of its distributions, after the tokens `before`."""
+
+    op: Op
+    row: int
+    before: tuple[Token, ...]
+
+
+def draws_of(sequences: Sequence[tuple[Sequence[Token], Sequence[Op], int]]) -> list[Draw]:
+    """For (tokens with the end, ops, row) of every sequence, whole sequences until there are enough."""
+    found: list[Draw] = []
+    for tokens, ops, row in sequences:
+        if found and len(found) + len(tokens) > _MOST_CONTEXTS:
+            break
+        found += [
+            Draw(op, row, tuple(tokens[:i]))
+            for i, op in zip(range(min(len(tokens), _MOST_CONTEXTS)), ops, strict=False)
+        ]
+    return found
+
+
+def sampler_gives(recording: Recording, draws: Sequence[Draw]) -> torch.Tensor | None:
+    """The probabilities that the sampler drew every token by, replayed from the tape."""
+    weights = [draw.op.args[0] for draw in draws]
+    if not draws or not all(isinstance(w, Value) for w in weights):
+        return None
+    needed = Slicer(recording.ops).slice(weights, 0, max(draw.op.index for draw in draws) + 1)
+    replay = Replay(torch.float64, mutated=roots_mutated(needed))
+    rows = []
+    with torch.no_grad():
+        replay.run(needed)
+        for draw, weight in zip(draws, weights, strict=True):
+            try:
+                rows.append(replay.tensor(weight).reshape(-1, weight.shape[-1])[draw.row])
+            except ReplayError:
+                return None
+    found = torch.stack(rows)
+    return found / found.sum(1, keepdim=True)
+
+
+def network_gives(network: TrainedNetwork, rows: Rows, draws: Sequence[Draw]) -> torch.Tensor | None:
+    """The probabilities that the network as it was trained gives there: few of the contexts at a time, each in the
+    place of a row of a minibatch of training data."""
+    size = rows.contexts.reshape(len(rows.contexts), -1).shape[1]
+    start = rows.start
+    wanted = torch.tensor([(*start, *draw.before)[-size:] for draw in draws], dtype=rows.contexts.dtype)
+    generator = torch.Generator().manual_seed(1)
+    at_once = max(1, int(network.rows * _SHARE_REPLACED))
+    found = []
+    for begin in range(0, len(wanted), at_once):
+        part = wanted[begin : begin + at_once]
+        total = torch.zeros(len(part), 1, dtype=torch.float64)
+        for _ in range(_MINIBATCHES):
+            chosen = torch.randint(0, len(rows.targets), (network.rows,), generator=generator)
+            contexts = rows.contexts[chosen].reshape(network.rows, -1)
+            contexts[: len(part)] = part
+            shaped = contexts.reshape(-1, *rows.contexts.shape[1:])
+            given = network.log_probabilities(shaped, rows.targets[chosen])
+            if given is None:
+                return None
+            total = total + given[: len(part)].exp().double()
+        found.append(total / _MINIBATCHES)
+    return torch.cat(found)
+
+
+def compared(draws: Sequence[Draw], sampler: torch.Tensor, network: torch.Tensor, end: int) -> NetworkEnds:
+    ends = sampler[:, end].tolist(), network[:, end].tolist()
+    by_sampler, by_network = ([mean for _, mean in by_position(draws, one)] for one in ends)
+    implied = implied_lengths(by_sampler), implied_lengths(by_network)
+    return NetworkEnds(
+        len(draws),
+        sum(ends[0]) / len(draws),
+        sum(ends[1]) / len(draws),
+        distance(*implied),
+        mean_length(implied[0]),
+        mean_length(implied[1]),
+        float((sampler - network).abs().sum(1).mean() / 2),
+    )
+
+
+def by_position(draws: Sequence[Draw], ends: Sequence[float]) -> Iterator[tuple[int, float]]:
+    """The mean at every position that enough sequences reached; always at the first."""
+    held: dict[int, list[float]] = {}
+    for draw, end in zip(draws, ends, strict=True):
+        held.setdefault(len(draw.before), []).append(end)
+    for position in range(len(held)):
+        if position and len(held[position]) < _ENOUGH_AT_A_POSITION:
+            return
+        yield position, sum(held[position]) / len(held[position])

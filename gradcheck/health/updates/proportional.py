@@ -1,0 +1,154 @@
+"""Which Python number the move of a parameter is proportional to: its learning rate, whatever it is called.
+
+No name tells. The step is replayed with one number of its update doubled, and a parameter whose move doubles as well
+(to rounding) has that number for its learning rate. Where earlier steps have a part in the move (a momentum that holds
+the learning rate of then), or a clamp has, none doubles it, and there is none to report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from gradcheck.recording.tape import Kind, Op, Value
+from gradcheck.replay.engine import Patch, Replay
+from gradcheck.replay.judge import Judge
+from gradcheck.replay.update_effects import Span, moves
+
+_MOST_NUMBERS = 12
+_FACTOR = 2.0
+_ROUNDING = 1e-9
+_TELLS_NOTHING = (0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class _Multiplied(Patch):
+    """One op with the numbers of one size among its arguments multiplied."""
+
+    op: Op
+    size: float
+
+    @property
+    def after(self) -> int:
+        return self.op.index
+
+    @property
+    def skipped(self) -> frozenset[int]:
+        return frozenset({self.op.index})
+
+    @property
+    def reads(self) -> tuple[Value, ...]:
+        return tuple(self.op.inputs)
+
+    def apply(self, replay: Replay) -> None:
+        op = self.op
+        args = tuple(self._changed(a) for a in op.args)
+        kwargs = {key: self._changed(a) for key, a in op.kwargs.items()} if op.kwargs else op.kwargs
+        changed = Op(op.index, op.func, op.kind, args, kwargs, op.code, op.lasti)
+        changed.out, changed.extra, changed.scope = op.out, op.extra, op.scope
+        changed.grad_enabled = op.grad_enabled
+        replay.perform(changed)
+
+    def _changed(self, argument: Any) -> Any:
+        return argument * _FACTOR if _size(argument) == self.size else argument
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """`number` as it stands in `op`, the op nearest to the move that holds it."""
+
+    number: float
+    op: Op
+
+
+def factors_of_moves(
+    judge: Judge, ops: Sequence[Op], spans: Mapping[Value, Span], found: Mapping[Value, torch.Tensor]
+) -> dict[Value, Factor]:
+    """For each parameter in `spans`, whose moves are `found`, the number that its move is proportional to: the one
+    nearest to the move, if there are several. (Adam's first step is also proportional to 1 - beta1.)"""
+    moved = {p: move for p, move in found.items() if _size_of(move) > 0}
+    holders = _holders(judge, ops)
+    on_way = {p: _on_way(holders, spans[p], ops) for p in moved}
+    result: dict[Value, Factor] = {}
+
+    def try_changed(changed_for: Mapping[Value, _Multiplied], patches: Mapping[int, Patch]) -> None:
+        moves_then = moves(judge, list(ops), spans, patches)
+        for parameter, tried in changed_for.items():
+            if parameter in moves_then and _is_multiple(moves_then[parameter], moved[parameter]):
+                result[parameter] = Factor(_numbers(tried.op, tried.size)[0], tried.op)
+
+    # One number for every parameter at a time: in most programs the same instruction moves all of them.
+    for number in range(_MOST_NUMBERS):
+        trying = {p: way[number] for p, way in on_way.items() if len(way) > number and p not in result}
+        if not trying:
+            break
+        try_changed(trying, {tried.op.index: tried for tried in trying.values()})
+    # A learning rate that comes in twice (`p -= lr * g + lr * decay * p`) doubles the move only as a whole.
+    left = {p: way for p, way in on_way.items() if p not in result}
+    for size in list(dict.fromkeys(tried.size for way in left.values() for tried in way))[:_MOST_NUMBERS]:
+        trying = {
+            p: next(tried for tried in way if tried.size == size)
+            for p, way in left.items()
+            if p not in result and sum(tried.size == size for tried in way) > 1
+        }
+        if trying:
+            try_changed(
+                trying, {i: _Multiplied(op, size) for i, (op, sizes) in holders.items() if size in sizes}
+            )
+    return result
+
+
+def _holders(judge: Judge, ops: Sequence[Op]) -> dict[int, tuple[Op, list[float]]]:
+    """The ops after the loss that compute with numbers and build no gradient, with the sizes of the numbers."""
+    writes = {op.index for c in judge.plan.candidates for v in c.versions for op in v.writes}
+    own_updates = {update.op.index for update in judge.plan.updates}
+    found = {}
+    for op in ops:
+        if op.index <= judge.plan.loss_op.index or op.kind not in (Kind.PURE, Kind.MUTATE):
+            continue
+        if op.index in writes and op.index not in own_updates:
+            continue
+        sizes = {s for s in map(_size, _arguments(op)) if s is not None and s not in _TELLS_NOTHING}
+        if sizes:
+            found[op.index] = op, sorted(sizes)
+    return found
+
+
+def _on_way(
+    holders: Mapping[int, tuple[Op, list[float]]], span: Span, ops: Sequence[Op]
+) -> list[_Multiplied]:
+    """Every number that goes into what the parameter is moved by, the nearest to its move first."""
+    reached: set[Value] = {span.before.root, span.after.root}
+    found = []
+    for op in reversed(ops):
+        if op.index > span.last or not any(v.root in reached for v in (*op.outputs, *op.mutated)):
+            continue
+        if op.index in holders:
+            found += [_Multiplied(op, size) for size in holders[op.index][1]]
+        reached.update(v.root for v in op.inputs)
+    return found
+
+
+def _arguments(op: Op) -> Iterable[Any]:
+    return (*op.args, *(op.kwargs or {}).values())
+
+
+def _numbers(op: Op, size: float) -> list[float]:
+    return [float(a) for a in _arguments(op) if _size(a) == size]
+
+
+def _size(argument: Any) -> float | None:
+    if isinstance(argument, bool) or not isinstance(argument, (int, float)):
+        return None
+    return abs(float(argument))
+
+
+def _is_multiple(changed: torch.Tensor, move: torch.Tensor) -> bool:
+    return _size_of(changed - _FACTOR * move) <= _ROUNDING * _size_of(move)
+
+
+def _size_of(tensor: torch.Tensor) -> float:
+    return float(tensor.abs().max()) if tensor.numel() else 0.0
