@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,7 +22,9 @@ def neutral_torch() -> Iterator[None]:
             torch.inference_mode(False),
             torch.enable_grad(),
             torch.autograd.set_detect_anomaly(False),
+            warnings.catch_warnings(),  # a replay's would name lines that are not the person's
         ):
+            warnings.simplefilter("ignore")
             torch.set_default_dtype(torch.float32)
             torch.set_default_device(None)
             yield

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 import textwrap
+import warnings
 import weakref
 from pathlib import Path
 
@@ -150,6 +151,9 @@ def test_settings_around_the_report_do_not_reach_it_nor_it_them():
         with torch.inference_mode():
             assert watched.report().to_dict() == expected
         assert torch.get_default_dtype() is torch.float64
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert watched.report().to_dict() == expected
     finally:
         torch.set_default_dtype(torch.float32)
     assert loss.ndim == 0
