@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import gc
+import random
 import sys
 import textwrap
 import warnings
 import weakref
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import gradcheck
+from gradcheck.replay.neutral import neutral_torch
 from gradcheck.report.model import Report
 from tests.support import report_on_source
 
@@ -336,3 +339,21 @@ def test_a_module_without_source_is_told_of(capsys):
     report = names["watched"].report()
     assert verdicts(report)["dy"] == "introduced"
     assert any("cannot be read" in note for note in report.program.notes)
+
+
+def test_an_analysis_leaves_the_random_numbers_alone():
+    def seed():
+        torch.manual_seed(0)
+        np.random.seed(0)
+        random.seed(0)
+
+    def draw():
+        return torch.rand(2), np.random.rand(2), random.random()
+
+    seed()
+    expected = draw()
+    seed()
+    with neutral_torch():
+        draw()
+    for after, before in zip(draw(), expected, strict=True):
+        assert (after == before).all() if hasattr(after, "all") else after == before

@@ -9,8 +9,6 @@ import pytest
 
 from tests.support import ROOT
 
-pytest_plugins = ["pytester"]
-
 LAYERS = """
 import torch
 
