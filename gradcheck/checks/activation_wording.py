@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from gradcheck import numbers
@@ -48,6 +49,10 @@ def layers_looked_at(
     if health.absent:
         return Looked(why_not=health.absent)
     layers = layers_of(evidence)
+    if not any(
+        record.mean is not None and math.isfinite(record.mean) for layer in layers for record in layer
+    ):
+        return Looked(why_not="the activations are not finite")
     usable = [layer for layer in layers if any(map(judged, layer))]
     if not usable:
         return Looked(why_not=why_none([record for layer in layers for record in layer]))
@@ -133,6 +138,13 @@ def scale_helps(record: ActivationRecord) -> list[str]:
         return [f"make what goes into it smaller{spread}"]
     if weight.normalised:
         return [f"it is normalised before: look at the scale and shift that follow the normalisation{spread}"]
+    if not math.isfinite(weight.std):
+        return [f"{weight_named(weight, record.location)} holds numbers that are not finite"]
+    if weight.std == 0:
+        return [
+            f"draw {weight_named(weight, record.location)} at random: it is the same everywhere, and "
+            f"{record.function} with {weight.fan_in} inputs wants the standard deviation {wanted_scale(record)}"
+        ]
     if weight.std > _MUCH * weight.wanted_std:
         factor = numbers.value(weight.wanted_std / weight.std, 2)
         return [

@@ -155,8 +155,11 @@ def _where(record: ActivationRecord) -> str:
 def _helps(record: ActivationRecord) -> list[str]:
     if record.function in ("tanh", "sigmoid"):
         return scale_helps(record)
-    helps = ["start the bias at 0 or a little above, and lower the learning rate if they died in training"]
     weight = record.weight
+    known = weight is not None and weight.wanted_std is not None and not weight.normalised
+    if weight is not None and known and weight.std == 0:
+        return scale_helps(record)
+    helps = ["start the bias at 0 or a little above, and lower the learning rate if they died in training"]
     if weight is not None and weight.wanted_std is not None and weight.std > 1.5 * weight.wanted_std:
         helps += scale_helps(record)
     return helps

@@ -107,14 +107,17 @@ RULE = Rule(
     severity=Severity.NOTE,
     summary="variances over n and over n - 1 are used in each other's place",
     what_it_does="""\
-Finds a running variance over n where the training normalises with the variance over n - 1, and two batch normalisations
-of one forward pass that do not agree. A note: both conventions are used, and the difference is small.
+Finds a running variance over n where the training normalises with the variance over n - 1, and two batch
+normalisations of one forward pass that do not agree. A note: both conventions are used, and the difference
+is small.
 
-PyTorch normalises with n and keeps the running variance with n - 1, which estimates the population's without bias: that is
-not reported. A backward formula of the other convention than the forward pass is a wrong gradient (GC101).""",
+PyTorch normalises with n and keeps the running variance with n - 1, which estimates the population's
+without bias: that is not reported. A backward formula of the other convention than the forward pass is a
+wrong gradient (GC101).""",
     why_is_this_bad="""\
-The variance over n is smaller, by a factor of (n-1)/n: 3 % at 32 rows. What is used in evaluation is then wider than
-what the next layer was trained on, and a backward formula that is right for one layer is wrong for the other.""",
+The variance over n is smaller, by a factor of (n-1)/n: 3 % at 32 rows. What is used in evaluation is then
+wider than what the next layer was trained on, and a backward formula that is right for one layer is wrong
+for the other.""",
     example="""\
 var = z.var(0)                                        # over n - 1
 norm = (z - z.mean(0)) / (var + 1e-5).sqrt()
@@ -124,8 +127,9 @@ var = z.var(0)
 norm = (z - z.mean(0)) / (var + 1e-5).sqrt()
 running_var = 0.9 * running_var + 0.1 * var""",
     how_it_is_measured="""\
-What the variance is divided by is not read but measured: from the width of the output of the layer on random numbers
-scaled up until no epsilon counts, and, of a running variance, from the numbers it goes to when the step is replayed.""",
+What the variance is divided by is not read but measured: from the width of the output of the layer on
+random numbers scaled up until no epsilon counts, and, of a running variance, from the numbers it goes to
+when the step is replayed.""",
     references=(
         "PyTorch, BatchNorm1d, https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm1d.html",
     ),

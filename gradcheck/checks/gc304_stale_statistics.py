@@ -155,17 +155,18 @@ RULE = Rule(
     severity=Severity.ERROR,
     summary="evaluation normalises with a mean or a variance that is not the layer's",
     what_it_does="""\
-Finds a mean or a variance that is computed after the training, or moved along in it, and used in the place of that of a
-batch, and that is not the statistic of that layer in the trained network. The layer it is used for is told by the
-parameters around it. Usually the calibration computes the value in another way than the training does: without a
-normalisation or an activation in front of it. The finding stands at the line that computes the statistic.
+Finds a mean or a variance that is computed after the training, or moved along in it, and used in the place
+of that of a batch, and that is not the statistic of that layer in the trained network. The layer it is used
+for is told by the parameters around it. Usually the calibration computes the value in another way than the
+training does: without a normalisation or an activation in front of it. The finding stands at the line that
+computes the statistic.
 
-Running statistics of which only some steps were recorded are not expected to have arrived. What is looked at is where
-they go: the weights of the old value and of the batch's must add up to 1, and the statistic must be that of one of the
-layers.""",
+Running statistics of which only some steps were recorded are not expected to have arrived. What is looked
+at is where they go: the weights of the old value and of the batch's must add up to 1, and the statistic
+must be that of one of the layers.""",
     why_is_this_bad="""\
-The training is right, the loss falls, and what is evaluated and sampled from is another network: its layers see values
-that are shifted and scaled by wrong numbers. The training loss tells nothing of it.""",
+The training is right, the loss falls, and what is evaluated and sampled from is another network: its layers
+see values that are shifted and scaled by wrong numbers. The training loss tells nothing of it.""",
     example="""\
 z1 = x @ W1
 mean1, var1 = z1.mean(0), z1.var(0)
@@ -178,11 +179,11 @@ norm1 = (z1 - mean1) / (var1 + 1e-5).sqrt()
 z2 = torch.tanh(gamma1 * norm1 + beta1) @ W2
 mean2, var2 = z2.mean(0), z2.var(0)""",
     how_it_is_measured="""\
-The forward pass of the recorded step is replayed, with the parameters as the training left them, on the minibatches of the
-sweep; the mean and variance of the layer's input over all of them are what the statistics are held against. A mean
-is compared in standard deviations of the layer (root mean square over the features), a variance by the factor it is
-off (likewise, of the logarithms). Four standard errors for as many rows as the statistic was taken of are allowed:
-a calibration on a part of the data is fine.""",
+The forward pass of the recorded step is replayed, with the parameters as the training left them, on the
+minibatches of the sweep; the mean and variance of the layer's input over all of them are what the
+statistics are held against. A mean is compared in standard deviations of the layer (root mean square over
+the features), a variance by the factor it is off (likewise, of the logarithms). Four standard errors for as
+many rows as the statistic was taken of are allowed: a calibration on a part of the data is fine.""",
     references=(
         "S. Ioffe and C. Szegedy, Batch Normalization, ICML 2015, section 3.1, https://arxiv.org/abs/1502.03167",
     ),

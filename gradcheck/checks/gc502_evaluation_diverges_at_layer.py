@@ -70,6 +70,8 @@ def _finding(location: Location, runs: list[EvaluationRun]) -> Finding:
 def _message(run: EvaluationRun, parting: Parting) -> str:
     if parting.why == "skips" and parting.training_text:
         return f"{who(run)} leaves out {code(parting.training_text)}, which the training computes"
+    if parting.why == "extra":
+        return f"{who(run)} computes {code(parting.text)}, which the training does not"
     if not parting.after:
         return f"{who(run)} and the training step part at once, on the same input"
     return f"{who(run)} and the training step part after {code(parting.after)}, on the same input"
@@ -79,6 +81,8 @@ def _label(parting: Parting) -> str:
     there = in_training(parting)
     if parting.why == "skips" and there:
         return f"here {there} comes first in the training"
+    if parting.why == "extra" and there:
+        return f"the training goes on with {there} at once"
     return (
         f"the training computes {there}"
         if there
@@ -89,6 +93,8 @@ def _label(parting: Parting) -> str:
 def _helps(parting: Parting) -> list[str]:
     if not parting.training_text:
         return ["let one function compute the forward pass of both"]
+    if parting.why == "extra":
+        return [f"leave it out: the training goes on from {code(parting.after)} with {in_training(parting)}"]
     return [f"compute what the training computes: {in_training(parting)}"]
 
 

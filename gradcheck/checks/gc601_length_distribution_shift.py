@@ -9,6 +9,7 @@ from gradcheck.checks import generated
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.gc602_degenerate_samples import degeneration
+from gradcheck.checks.gc603_unterminated_sample import unterminated
 from gradcheck.checks.rule import Looked, Rule
 from gradcheck.health.samples.records import Difference, NetworkEnds, SampleSet
 from gradcheck.thresholds import (
@@ -44,13 +45,16 @@ def looked_at(evidence: Evidence) -> Looked:
 
 def check(evidence: Evidence) -> Iterator[Finding]:
     for found in generated.judged_sets(evidence, why_not):
-        # Empty ones, or one and the same, are another fault, and have no lengths worth comparing.
-        if _is_shifted(found, evidence.thresholds) and not degeneration(found, evidence.thresholds):
-            yield _finding(found, evidence.thresholds)
+        limits = evidence.thresholds
+        # Empty ones, or ones that do not end, are another fault, and have no lengths worth comparing.
+        if degeneration(found, limits) or unterminated(found, limits):
+            continue
+        if _is_shifted(found, limits):
+            yield _finding(found, limits)
 
 
 def _is_shifted(found: SampleSet, thresholds: Thresholds) -> bool:
-    if found.difference is None or found.endless or found.went_on:
+    if found.difference is None:
         return False
     if sampler_differs(found.network, thresholds):
         limits = thresholds[LENGTH_DISTANCE], thresholds[LENGTH_P_VALUE]
@@ -166,12 +170,12 @@ Collects the sequences that a program generates after its training (tokens drawn
 those of the sequences that the training step reads.
 
 A network that is hardly trained generates noise, and is never accused: its loss must be below that of
-guessing every token by its frequency. As a half-trained network is shifted a little by itself, the sampler is
-asked as well: where it gives the next token, and the end above all, other probabilities than the network as
-it was trained does after the very same tokens, a distance that chance does not explain is enough. Where it
-does not, or where that cannot be asked, the loss must be clearly lower, and the lengths must be far from those
-of the data, from those that the trained network implies on its training data, and from those of a network that
-ends at every token alike.""",
+guessing every token by its frequency. As a half-trained network is shifted a little by itself, the sampler
+is asked as well: where it gives the next token, and the end above all, other probabilities than the network
+as it was trained does after the very same tokens, a distance that chance does not explain is enough. Where
+it does not, or where that cannot be asked, the loss must be clearly lower, and the lengths must be far from
+those of the data, from those that the trained network implies on its training data, and from those of a
+network that ends at every token alike.""",
     why_is_this_bad="""\
 The loss may be fine while the samples are not: sampling is often written a second time, apart from training,
 and a layer that is left out, statistics of another network or a context that is not moved on raise no error.
@@ -192,13 +196,13 @@ difference between the two cumulative distributions; the p-value is that of the 
 continuous data, which is too large where lengths tie, and so never makes more of a difference than there is.
 The report also gives the Wasserstein distance, in tokens. With fewer than ten sequences nothing is said.
 
-The sampler's probabilities of the end token are replayed from the recording, at every token it drew. The
-network as it was trained is the forward pass of the recorded step, at the parameters the step left behind:
-the same contexts are put into minibatches of training data, few at a time, so that statistics over the batch
-stay those of the training data. From both, by position, follows a distribution of lengths, and what counts
-is the distance of the two, or the total variation distance of all they give the next token. The loss is the
-cross-entropy over fresh minibatches, and two standard errors are
-added to it before it is compared with the entropy of the training targets.""",
+The sampler's probabilities are replayed from the recording, at every token it drew. The network as it was
+trained is the forward pass of the recorded step, at the parameters the step left behind: the same contexts
+are put into minibatches of training data, few at a time, so that statistics over the batch stay those of
+the training data. From the probabilities of the end, by position, follows a distribution of lengths; what
+counts is the distance of the two, and the total variation distance of all they give the next token. The
+loss is the cross-entropy over fresh minibatches, and two standard errors are added to it before it is
+compared with the entropy of the training targets.""",
     references=(
         "F. J. Massey, The Kolmogorov-Smirnov Test for Goodness of Fit, JASA 46, 1951",
         "SciPy, scipy.stats.ks_2samp, "
@@ -211,9 +215,9 @@ added to it before it is compared with the entropy of the training targets.""",
         LENGTH_DISTANCE,
         LENGTH_P_VALUE,
         SAMPLER_SHIFT,
-        SAMPLER_VARIATION,
-        LEARNED,
         UNEXPLAINED_DISTANCE,
         UNEXPLAINED_P_VALUE,
+        SAMPLER_VARIATION,
+        LEARNED,
     ),
 )

@@ -30,13 +30,13 @@ def looked_at(evidence: Evidence) -> Looked:
 
 def check(evidence: Evidence) -> Iterator[Finding]:
     for found in generated.judged_sets(evidence, why_not):
-        words = _words(found, evidence.thresholds)
+        words = unterminated(found, evidence.thresholds)
         if words:
             yield _finding(found, *words)
 
 
-def _words(found: SampleSet, thresholds: Thresholds) -> tuple[str, str] | None:
-    """What is wrong, and what to do about it."""
+def unterminated(found: SampleSet, thresholds: Thresholds) -> tuple[str, str] | None:
+    """What is wrong, and what to do about it; None if they end as they should."""
     if found.went_on:
         drawn = f"the end token {found.end_token} was drawn"
         return f"{drawn}, and the sampler went on", f"leave the loop as soon as {found.end_token} is drawn"

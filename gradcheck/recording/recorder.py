@@ -22,6 +22,7 @@ from gradcheck.program.source import SourceMap, SourceUnit
 from gradcheck.recording import active, live_steps
 from gradcheck.recording.bindings import Bindings
 from gradcheck.recording.kinds import kind_of, known_kinds
+from gradcheck.recording.mode_stack import put_back, take_out
 from gradcheck.recording.names import NameTracer
 from gradcheck.recording.namespace import tensors_of_namespace
 from gradcheck.recording.quiet import Quiet
@@ -87,6 +88,7 @@ class Recorder(TorchFunctionMode):
         self._on = False
         self._entered = False
         self._look_at = live_steps.LOOK_EVERY  # ops on the tape when it is looked at next
+        self._place: int | None = None  # in torch's stack of modes, while it is out of it
         self.paused = False
         self.ended_early = False
 
@@ -117,6 +119,7 @@ class Recorder(TorchFunctionMode):
                 if isinstance(held, _READABLE) and not name.startswith("__")
             }
         self._namespace = {}
+        self._come_back()
         if self._entered:
             self._entered = False
             self.__exit__(None, None, None)  # type: ignore[no-untyped-call]
@@ -142,6 +145,8 @@ class Recorder(TorchFunctionMode):
             self._failed(error)
 
     def iteration_started(self, loop: int, activation: int, index: int, frame: FrameType) -> None:
+        if self._place is not None and loop != self._steps.paused_by:
+            return  # between two recorded steps only the loop that they are iterations of counts
         self._tracer.hold()
         try:
             with self._quiet:
@@ -154,6 +159,8 @@ class Recorder(TorchFunctionMode):
             self._tracer.go_on()
 
     def iteration_finished(self, loop: int, activation: int, index: int, frame: FrameType) -> bool:
+        if self._place is not None:
+            return False
         self._tracer.hold()
         try:
             with self._quiet:
@@ -227,24 +234,44 @@ class Recorder(TorchFunctionMode):
     # -- for the step watcher --------------------------------------------------------------------------------
 
     def pause(self) -> None:
-        """Record nothing until `resume`; the program runs on."""
+        """Record nothing until `resume`; the program runs on, at its own speed."""
+        self._sleep()
+        if self._place is None:
+            self._values.secure()
+            self._place = take_out(self)
+
+    def _sleep(self) -> None:
         self.paused = True
         self._bindings.on = False
         self._tracer.sleep()
 
     def rest(self, attention: bool) -> None:
         """Record nothing any more. `attention`: loops around are still to be told, so that they are left."""
-        self.pause()
+        self._sleep()
         self.attention = attention
 
     def resume(self) -> None:
         """Record again, as if the program began here: whatever exists now is a leaf of what follows."""
         self.paused = False
+        self._come_back()
         self._bindings.on = self._on
         self._most_ops = _MAX_OPS
         self._repeats.on = False
         self._values.count_no_more()
         self.forget()
+
+    def _come_back(self) -> None:
+        """Into torch's stack of modes."""
+        if self._place is None:
+            return
+        put_back(self, self._place)
+        self._place = None
+        changed = self._values.drop_changed()
+        if changed:
+            self.recording.notes.append(
+                f"{changed} large tensor{'s' * (changed > 1)} that a recorded step reads changed between the recorded "
+                "iterations: what was computed from them is not checked"
+            )
 
     def forget(self) -> None:
         self._forgotten = True

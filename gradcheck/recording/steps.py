@@ -78,7 +78,7 @@ class StepWatcher:
         self._completed: dict[int, int] = {}
         self._steps = 0  # recorded steps so far
         self._step_ends: list[int] = []  # their places on the tape
-        self._paused_by: int | None = None
+        self.paused_by: int | None = None
         self._unseen = _UnseenLoops(reach)
 
     def unit_started(self, unit: SourceUnit) -> None:
@@ -100,7 +100,7 @@ class StepWatcher:
             self._activations.setdefault(activation, _Activation(loop, 0, 0)).steps_before = self._steps
             return
         number = self._iterations[loop] = self._iterations.get(loop, -1) + 1
-        if self._tape.paused and self._paused_by == loop and number in self._outstanding[loop]:
+        if self._tape.paused and self.paused_by == loop and number in self._outstanding[loop]:
             self._tape.resume()
         recording = self._tape.recording
         record = self._activations.get(activation)
@@ -209,7 +209,7 @@ class StepWatcher:
         else:
             self._drop(record.start, record.start_binding)
         if outstanding and outstanding[0] > number + 1:
-            self._paused_by = loop
+            self.paused_by = loop
             self._tape.pause()
         elif outstanding:
             self._tape.resume()

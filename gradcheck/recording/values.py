@@ -12,6 +12,10 @@ from gradcheck.recording.entries import EntryStates
 from gradcheck.recording.kinds import shares_storage
 from gradcheck.recording.tape import Kind, Number, Op, Value
 
+# Numbers in a tensor that is copied when recording pauses: 16 MB in float32, more than most parameters hold. Data sets
+# are larger, and no program changes them in place as a rule; whether it did is seen from their version.
+_MOST_COPIED = 2**22
+
 
 class Values:
     """Tensors are told apart by identity, for as long as they live; nothing here keeps one alive but the leaves."""
@@ -23,6 +27,7 @@ class Values:
         self.of_autograd: list[tuple[weakref.ref[torch.Tensor], Value]] = []
         self.escaped: dict[float, Value] = {}
         self.entries = EntryStates(ops)
+        self._unwatched: list[tuple[Value, int]] = []
         self._earlier: dict[int, tuple[weakref.ref[torch.Tensor], Value]] = {}
         self._counted: list[Value] | None = None  # leaves met since it began anew
         self._bytes = 0  # of those met since it was last looked at what they hold
@@ -39,6 +44,32 @@ class Values:
         self.of_autograd.clear()
         self.entries.no_more()
         self._counted, self._bytes = [], 0
+
+    def secure(self) -> None:
+        """Calls are no longer seen: whatever the program may change is copied now. Of what is too large for that, it is
+        kept which version it is."""
+        for leaves in self._leaves.values():
+            for leaf in leaves:
+                data = leaf.data
+                if data is None:
+                    continue
+                if data.numel() <= _MOST_COPIED:
+                    leaf.data = data.clone()
+                else:
+                    self._unwatched.append((leaf, data._version))
+        self._leaves.clear()
+
+    def drop_changed(self) -> int:
+        """Calls are seen again. What was changed in the meantime is not known as it was; how many leaves that is."""
+        changed = [
+            leaf
+            for leaf, version in self._unwatched
+            if leaf.data is not None and leaf.data._version != version
+        ]
+        for leaf in changed:
+            leaf.data = None
+        self._unwatched.clear()
+        return len(changed)
 
     def count_no_more(self) -> None:
         self._counted, self._bytes = None, 0

@@ -136,6 +136,9 @@ class ActivationMeasure:
             weight=self._weight(layer),
         )
         record.mean, record.std = statistics.mean_and_std()
+        self._gradient(layer, record)
+        if not math.isfinite(record.mean):
+            return record  # a comparison with NaN is False, and would read as health
         argument = statistics.unit_argument()
         if argument is not None:
             record.argument_mean, record.argument_std = together(*argument)
@@ -157,7 +160,6 @@ class ActivationMeasure:
                 record.unit_saturated = _short(statistics.saturated / statistics.count)
             if statistics.off is not None:
                 record.unit_off = _short(statistics.off / statistics.count)
-        self._gradient(layer, record)
         return record
 
     def _weigh_dead(

@@ -115,10 +115,10 @@ class Comparer:
         return found
 
     def _part(self, found: Comparison, outcome: Outcome, slots: set[Value]) -> None:
-        on_way = [i for i, op in enumerate(self._way) if any(v in found.agreeing for v in op.outputs)]
-        after = on_way[-1] + 1 if on_way else 0
-        found.last = self._way[on_way[-1]] if on_way else None
+        shared = self._leading_to_agreement(found.agreeing)
+        after = next((i for i, op in enumerate(self._way) if op not in shared), len(self._way))
         found.parting = self._way[after] if after < len(self._way) else None
+        found.last = self._shared_before(found, shared)
         here = found.parting or self._end
         for value in here.outputs:
             if value not in outcome.rows:
@@ -138,6 +138,28 @@ class Comparer:
         found.doubtful = not self._statistic_ops(slots).isdisjoint(layer) or any(
             v in self._feeder.read and self._is_foreign(v) for v in here.inputs
         )
+
+    def _leading_to_agreement(self, agreeing: dict[Value, Known]) -> set[Op]:
+        """The ops that compute a shared value, or something that one is computed from."""
+        found: set[Op] = set()
+        needed: set[Value] = set()
+        for op in reversed(self._way):
+            if any(v in agreeing for v in op.outputs) or any(
+                v.root in needed for v in (*op.outputs, *op.mutated)
+            ):
+                found.add(op)
+                needed.update(v.root for v in op.inputs)
+        return found
+
+    def _shared_before(self, found: Comparison, shared: set[Op]) -> Op | None:
+        """The op that computes the last shared value before the two part: one that is read there, if any is."""
+        read = set(found.parting.inputs) if found.parting is not None else set()
+        for wanted in (read, None):
+            for op in reversed(self._way):
+                values = [v for v in op.outputs if v in found.agreeing]
+                if op in shared and values and (wanted is None or not wanted.isdisjoint(values)):
+                    return op
+        return None
 
     def _statistic_ops(self, slots: set[Value]) -> set[Op]:
         """Ops that read what was made of stored statistics."""

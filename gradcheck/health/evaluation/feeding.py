@@ -113,7 +113,7 @@ class Feeder:
             value = self._literal.get(entry.op.index, entry.data)
             if value not in found:
                 found[value] = (value, entry, other)
-        if left:
+        if any(entry.rows == self._training.count for entry in left):
             raise CannotFeedError("the training step gives the network more input than it does")
         return list(found.values())
 
@@ -136,8 +136,8 @@ class Feeder:
             given = _as_index(given) if entry.looks_up and not other.looks_up else given
             if not entry.looks_up and other.looks_up:
                 given = torch.nn.functional.one_hot(given.long(), _classes(other)).double()
-            if other.rows is None:
-                tensors[value] = given
+            if other.rows != self._training.count:
+                tensors[value] = given  # the same for all samples: positions, say
                 continue
             # An input that has no axis for samples is given one of them.
             axis = entry.axis if entry.rows is not None else None

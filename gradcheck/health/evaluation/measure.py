@@ -49,7 +49,7 @@ def _measured(program: ProgramContext) -> EvaluationHealth:
     found = EvaluationHealth("", sorted(p.name for p in networks[0].run.parameters))
     names = NameIndex(whole, program.judgement.places)
     judge = _RunJudge(context, trained, networks, ops, whole, names, finder)
-    for group in _alike(runs)[:_MOST_RUNS]:
+    for group in _alike(runs, networks[0])[:_MOST_RUNS]:
         if len(group[0].per_sample) <= _MOST_OPS:
             found.runs.append(judge.judge(group))
     found.runs.sort(key=lambda run: (run.location.file, run.location.cell or 0, run.location.line))
@@ -69,14 +69,29 @@ def _whole(runs: list[NetworkRun[Trained]], ops: Sequence[Op], cut_short: bool) 
     return runs if last.signature in known else [run for run in runs if run is not last]
 
 
-def _alike(runs: Sequence[NetworkRun[Trained]]) -> list[list[NetworkRun[Trained]]]:
-    """The runs of the same lines together, those with the fewest samples first; what reads most parameters first."""
+def _alike(runs: Sequence[NetworkRun[Trained]], training: TrainingNetwork) -> list[list[NetworkRun[Trained]]]:
+    """The runs of the same lines together, those first whose samples have the shape of the training's, and of them
+    those with the fewest; what reads most parameters first."""
+
+    def key(run: NetworkRun[Trained]) -> tuple[bool, int]:
+        return _shape_of_sample(run) != _shape_of_sample(training.run), run.rows or 0
+
     groups: dict[object, list[NetworkRun[Trained]]] = {}
     for run in runs:
         groups.setdefault(run.signature, []).append(run)
     for group in groups.values():
-        group.sort(key=lambda run: run.rows or 0)
+        group.sort(key=key)
     return sorted(groups.values(), key=lambda group: -len(group[0].parameters))
+
+
+def _shape_of_sample(run: NetworkRun[Trained]) -> tuple[int, ...]:
+    entry = run.entries[0]
+    if not isinstance(entry.data, Value):
+        return ()
+    shape = list(entry.data.shape)
+    if entry.rows is not None:
+        del shape[entry.axis]
+    return tuple(shape)
 
 
 class _RunJudge:
@@ -129,7 +144,13 @@ class _RunJudge:
                 record.why_not = str(error)
                 continue
             foreign, computed = comparer.reads_foreign, comparer.reads_computed_weights
-            found = comparer.compare()
+            try:
+                found = comparer.compare()
+            except (RuntimeError, IndexError, ValueError) as error:
+                # Shapes that nobody has thought of: nothing is known then, and nothing said.
+                record.why_not = f"it does not run on the training batch: {str(error).splitlines()[0]}"
+                record.parting = None
+                continue
             record.why_not = found.why_not
             if found.why_not:
                 record.parting = None

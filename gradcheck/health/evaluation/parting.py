@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from gradcheck.health.evaluation.comparison import Comparison
 from gradcheck.health.evaluation.parameters import Trained
@@ -55,13 +55,26 @@ class Explainer:
     def _forces(self, read: Trained, parameter: Trained, end: Op) -> bool:
         """Whether every way from where `read` is applied to the end applies `parameter`."""
         first, second = self._training.application_of(read), self._training.application_of(parameter)
-        if first is None or second is None or first.op.index > second.op.index:
+        if first is None or second is None:
             return False
         if first.op is second.op:
             return True
-        return second.op in self._reached(first.op, None) and (
-            second.op is end or end not in self._reached(first.op, second.op)
-        )
+        if first.op in self._reached(second.op, None):
+            return False  # who begins further on needs nothing of what comes before
+        after = self._reached(first.op, None)
+        # What does not come after it (a table of positions) may yet be added to what does.
+        met = next((op for op in self._line(second.op) if op in after), None)
+        return met is not None and (met is end or end not in self._reached(first.op, met))
+
+    def _line(self, op: Op) -> Iterator[Op]:
+        """The op, and those after it as long as only one op reads what each computes."""
+        seen: set[Op] = set()
+        while op not in seen:
+            seen.add(op)
+            yield op
+            following = self._next.get(op, [])
+            if len(following) == 1:
+                op = following[0]
 
     def _reached(self, start: Op, without: Op | None) -> set[Op]:
         found, pending = {start}, [start]
@@ -94,7 +107,9 @@ class Explainer:
         elif applied:
             self._applies(place, shared, applied)
         else:
-            self._computes(place, shared)
+            self._say(place, self._followers(shared))
+            if self._there and self._there <= run.parameters:
+                place.why = "extra"
         if found.doubtful:
             place.why = "statistics"
         there = self._there
@@ -140,12 +155,9 @@ class Explainer:
                 self._say(place, [there])
         else:
             place.why = "order"
-            place.training_text = self._names.text(there)
-            place.training_location = self._places.location(there)
-            self._name_parameters(place, following)
-
-    def _computes(self, place: Parting, shared: Op | None) -> None:
-        self._say(place, self._followers(shared))
+            self._say(place, following)
+            place.belongs_text = self._names.text(there)
+            place.belongs_location = self._places.location(there)
 
     def _followers(self, shared: Op | None) -> list[Op]:
         """What the training does with the shared value, views of it left out."""

@@ -82,8 +82,7 @@ def network_gives(network: TrainedNetwork, rows: Rows, draws: Sequence[Draw]) ->
             chosen = torch.randint(0, len(rows.targets), (network.rows,), generator=generator)
             contexts = rows.contexts[chosen].reshape(network.rows, -1)
             contexts[: len(part)] = part
-            shaped = contexts.reshape(-1, *rows.contexts.shape[1:])
-            given = network.log_probabilities(shaped, rows.targets[chosen])
+            given = network.log_probabilities(contexts, rows.targets[chosen])
             if given is None:
                 return None
             total = total + given[: len(part)].exp().double()

@@ -47,7 +47,7 @@ def tables(health: EvaluationHealth) -> list[Table]:
 def _row(run: EvaluationRun, trained: set[str]) -> tuple[Any, ...]:
     parting = run.parting
     return (
-        f"{run.name}()" if run.name and not run.name.startswith("<") else "inline",
+        f"{run.name}()" if run.name and not run.name.startswith(("<", "__")) else "inline",
         run.location.file,
         run.location.cell,
         run.location.line,

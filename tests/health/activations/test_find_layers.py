@@ -77,6 +77,12 @@ def test_where_the_argument_was_overwritten_nothing_is_said_of_it() -> None:
     assert layer.beyond is None
 
 
+def test_an_argument_that_changes_afterwards_is_not_taken_for_what_it_was() -> None:
+    layer = only_layer("a = torch.tanh(z)\nz += torch.arange(9)\na = a + 0 * z.mean()")
+    assert layer.function == "tanh"
+    assert layer.argument_mean is None
+
+
 NOT_ELEMENTWISE = [
     "a = F.softmax(z, 1)",
     "e = torch.exp(z)\na = e / e.sum(1, keepdim=True)",
@@ -85,6 +91,7 @@ NOT_ELEMENTWISE = [
     "a = 3 * z + 1",
     "a = z * torch.randn(9)",
     "a = z.clone()\na[:, 0] = 0",
+    "half = z.flatten().kthvalue(72).values\na = z.clone()\na[z <= half] = z[z > half]",
 ]
 
 

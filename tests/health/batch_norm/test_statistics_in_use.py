@@ -116,48 +116,48 @@ torch.manual_seed(5)
 X = torch.randn(400, 6)
 Y = (X[:, 0] > X[:, 1] * X[:, 2]).long()
 W1, W2, W3 = torch.randn(6, 16) * 0.6, torch.randn(16, 16) * 0.4, torch.randn(16, 2) * 0.2
-g1, s1 = torch.rand(16) + 0.8, torch.randn(16) * 0.5
-g2, s2 = torch.rand(16) + 0.5, torch.randn(16) * 0.2
+gain1, shift1 = torch.rand(16) + 0.8, torch.randn(16) * 0.5
+gain2, shift2 = torch.rand(16) + 0.5, torch.randn(16) * 0.2
 rm1, rv1, rm2, rv2 = torch.zeros(16), torch.ones(16), torch.zeros(16), torch.ones(16)
 for step in range(500):
     rows = torch.randint(0, 400, (32,))
     z1 = X[rows] @ W1
     m1, v1 = z1.mean(0), z1.var(0)
     n1 = (z1 - m1) / (v1 + 1e-5).sqrt()
-    h1 = torch.relu(g1 * n1 + s1)
+    h1 = torch.relu(gain1 * n1 + shift1)
     z2 = h1 @ W2
     m2, v2 = z2.mean(0), z2.var(0)
     n2 = (z2 - m2) / (v2 + 1e-5).sqrt()
-    h2 = torch.relu(g2 * n2 + s2)
+    h2 = torch.relu(gain2 * n2 + shift2)
     logits = h2 @ W3
     loss = F.cross_entropy(logits, Y[rows])
     dlogits = (F.softmax(logits, 1) - F.one_hot(Y[rows], 2)) / 32
     dW3 = h2.T @ dlogits
-    do2 = (dlogits @ W3.T) * (h2 > 0)
-    dg2, ds2 = (do2 * n2).sum(0), do2.sum(0)
-    dn2 = do2 * g2
+    dout2 = (dlogits @ W3.T) * (h2 > 0)
+    dgain2, dshift2 = (dout2 * n2).sum(0), dout2.sum(0)
+    dn2 = dout2 * gain2
     dz2 = (dn2 - dn2.mean(0) - n2 * (dn2 * n2).sum(0) / 31) / (v2 + 1e-5).sqrt()
     dW2 = h1.T @ dz2
-    do1 = (dz2 @ W2.T) * (h1 > 0)
-    dg1, ds1 = (do1 * n1).sum(0), do1.sum(0)
+    dout1 = (dz2 @ W2.T) * (h1 > 0)
+    dgain1, dshift1 = (dout1 * n1).sum(0), dout1.sum(0)
     %(running)s
     W3 = W3 - 0.1 * dW3
-    g2 = g2 - 0.1 * dg2
-    s2 = s2 - 0.1 * ds2
+    gain2 = gain2 - 0.1 * dgain2
+    shift2 = shift2 - 0.1 * dshift2
     W2 = W2 - 0.1 * dW2
-    g1 = g1 - 0.1 * dg1
-    s1 = s1 - 0.1 * ds1
+    gain1 = gain1 - 0.1 * dgain1
+    shift1 = shift1 - 0.1 * dshift1
 a1 = X @ W1
 %(calibration)s
 def evaluate():
-    k1 = torch.relu(g1 * (a1 - cm1) / (cv1 + 1e-5).sqrt() + s1)
-    k2 = torch.relu(g2 * (k1 @ W2 - cm2) / (cv2 + 1e-5).sqrt() + s2)
+    k1 = torch.relu(gain1 * (a1 - cm1) / (cv1 + 1e-5).sqrt() + shift1)
+    k2 = torch.relu(gain2 * (k1 @ W2 - cm2) / (cv2 + 1e-5).sqrt() + shift2)
     print(F.cross_entropy(k2 @ W3, Y).item())
 evaluate()
 """
 RIGHT_CALIBRATION = """
 cm1, cv1 = a1.mean(0), a1.var(0)
-a2 = torch.relu(g1 * (a1 - cm1) / (cv1 + 1e-5).sqrt() + s1) @ W2
+a2 = torch.relu(gain1 * (a1 - cm1) / (cv1 + 1e-5).sqrt() + shift1) @ W2
 cm2, cv2 = a2.mean(0), a2.var(0)
 """
 
@@ -170,11 +170,14 @@ def two(calibration: str, running: str = "") -> Report:
 def test_two_layers_calibrated_one_after_the_other_are_right() -> None:
     report = two(RIGHT_CALIBRATION)
     assert codes(report) == []
-    assert len(report.health.batch_norm.in_use) == 2
+    (use,) = (
+        report.health.batch_norm.in_use
+    )  # the first is given the statistics of the very data it normalises
+    assert use.layer == 2
 
 
 def test_a_calibration_without_the_first_normalisation_is_told_so() -> None:
-    report = two(RIGHT_CALIBRATION.replace("g1 * (a1 - cm1) / (cv1 + 1e-5).sqrt() + s1", "a1"))
+    report = two(RIGHT_CALIBRATION.replace("gain1 * (a1 - cm1) / (cv1 + 1e-5).sqrt() + shift1", "a1"))
     assert set(codes(report)) == {"GC304"}
     finding = report.findings[0]
     assert finding.evidence["layer"] == 2

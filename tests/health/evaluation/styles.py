@@ -313,3 +313,104 @@ predicted = W2 @ torch.sigmoid(W1 @ inputs + b1) + b2
 print(((predicted - targets) ** 2).mean().item())
 one = W2 @ torch.sigmoid(W1 @ inputs[:, :1] + b1) + b2
 """
+
+ATTENTION = """
+import torch
+import torch.nn.functional as F
+
+g = torch.Generator().manual_seed(1)
+T = 4
+data = torch.randint(0, 7, (200, T + 1), generator=g)
+E = torch.randn((7, 8), generator=g) * 0.5
+P = torch.randn((T, 8), generator=g) * 0.5
+Wq, Wk, Wv = (torch.randn((8, 8), generator=g) * 0.3 for _ in range(3))
+Wo = torch.randn((8, 7), generator=g) * 0.3
+bo = torch.zeros(7)
+tril = torch.tril(torch.ones(T, T))
+
+
+def forward(ix):
+    t = ix.shape[1]
+    x = E[ix] + P[torch.arange(t)]
+    q, k, v = x @ Wq, x @ Wk, x @ Wv
+    s = q @ k.transpose(-2, -1) / 8**0.5
+    a = F.softmax(s.masked_fill(tril[:t, :t] == 0, float("-inf")), -1)
+    o = a @ v
+    return x, q, k, v, a, o, o @ Wo + bo
+
+
+for step in range(100):
+    b = torch.randint(0, 200, (10,), generator=g)
+    xb, yb = data[b, :-1], data[b, 1:]
+    x, q, k, v, a, o, logits = forward(xb)
+    loss = F.cross_entropy(logits.view(-1, 7), yb.reshape(-1))
+    dlogits = (F.softmax(logits, -1) - F.one_hot(yb, 7)) / (10 * T)
+    dWo = torch.einsum("bto,btc->oc", o, dlogits)
+    dbo = dlogits.sum((0, 1))
+    do = dlogits @ Wo.T
+    dv = a.transpose(-2, -1) @ do
+    da = do @ v.transpose(-2, -1)
+    ds = a * (da - (a * da).sum(-1, keepdim=True)) / 8**0.5
+    dq, dk = ds @ k, ds.transpose(-2, -1) @ q
+    dWq = torch.einsum("bti,bto->io", x, dq)
+    dWk = torch.einsum("bti,bto->io", x, dk)
+    dWv = torch.einsum("bti,bto->io", x, dv)
+    dx = dq @ Wq.T + dk @ Wk.T + dv @ Wv.T
+    dP = dx.sum(0)
+    dE = torch.zeros_like(E)
+    dE.index_add_(0, xb.reshape(-1), dx.reshape(-1, 8))
+    for p, d in zip([E, P, Wq, Wk, Wv, Wo, bo], [dE, dP, dWq, dWk, dWv, dWo, dbo]):
+        p -= 0.1 * d
+"""
+RUN_ATTENTION = """
+print(F.cross_entropy(forward(data[:, :-1])[-1].view(-1, 7), data[:, 1:].reshape(-1)).item())
+ix = torch.zeros(1, 1, dtype=torch.long)
+for _ in range(8):
+    logits = forward(ix[:, -T:])[-1][:, -1]
+    ix = torch.cat([ix, torch.multinomial(F.softmax(logits, -1), 1, generator=g)], 1)
+"""
+WITHOUT_POSITIONS = """
+x = E[data[:, :-1]]
+q, k, v = x @ Wq, x @ Wk, x @ Wv
+a = F.softmax((q @ k.transpose(-2, -1) / 8**0.5).masked_fill(tril == 0, float("-inf")), -1)
+print(F.cross_entropy((a @ v @ Wo + bo).view(-1, 7), data[:, 1:].reshape(-1)).item())
+"""
+WITHOUT_MASK = """
+x = E[data[:, :-1]] + P[torch.arange(T)]
+q, k, v = x @ Wq, x @ Wk, x @ Wv
+a = F.softmax(q @ k.transpose(-2, -1) / 8**0.5, -1)
+print(F.cross_entropy((a @ v @ Wo + bo).view(-1, 7), data[:, 1:].reshape(-1)).item())
+"""
+
+MODULE = """
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+torch.manual_seed(0)
+X = torch.randn(300, 5)
+Y = torch.randint(0, 4, (300,))
+a, b = nn.Linear(5, 8), nn.Linear(8, 4)
+drop = nn.Dropout(0.3)
+with torch.no_grad():
+    for step in range(100):
+        ix = torch.randint(0, 300, (16,))
+        x, y = X[ix], Y[ix]
+        z = a(x)
+        h = torch.tanh(z)
+        m = drop(h)
+        logits = b(m)
+        loss = F.cross_entropy(logits, y)
+        dlogits = F.softmax(logits, 1)
+        dlogits[range(16), y] -= 1
+        dlogits /= 16
+        dWb, dbb = dlogits.T @ m, dlogits.sum(0)
+        dm = dlogits @ b.weight
+        dh = dm * (m != 0) / 0.7
+        dz = dh * (1 - h**2)
+        dWa, dba = dz.T @ x, dz.sum(0)
+        for p, d in zip([a.weight, a.bias, b.weight, b.bias], [dWa, dba, dWb, dbb]):
+            p -= 0.1 * d
+    SWITCH
+    print(F.cross_entropy(b(drop(torch.tanh(a(X)))), Y).item())
+"""

@@ -12,18 +12,23 @@ from tests.health.evaluation.programs import (
     RUNNING_SPLIT,
 )
 from tests.health.evaluation.styles import (
+    ATTENTION,
     BATCH_NORM_LAYERS,
     BIGRAM,
     COLUMNS,
     DICTIONARY,
     DROPOUT_LAYERS,
+    MODULE,
     RECURRENT,
+    RUN_ATTENTION,
     RUN_COLUMNS,
     RUN_DICTIONARY,
     RUN_LAYERS,
     RUN_RECURRENT,
     SAMPLE_BIGRAM,
     SWITCH_OFF,
+    WITHOUT_MASK,
+    WITHOUT_POSITIONS,
 )
 from tests.health.evaluation.test_evaluation import findings, replaced
 from tests.support import report_on_source
@@ -35,6 +40,8 @@ RIGHT = {
     "bigram": BIGRAM + SAMPLE_BIGRAM,
     "recurrent": RECURRENT + RUN_RECURRENT,
     "columns": COLUMNS + RUN_COLUMNS,
+    "attention": ATTENTION + RUN_ATTENTION,
+    "module switched to evaluation": MODULE.replace("SWITCH", "drop.eval()"),
 }
 
 
@@ -86,6 +93,9 @@ PLANTED = {
         COLUMNS + RUN_COLUMNS.replace("+ b1) + b2", "+ b1)"),
         {("GC501", "error")},
     ),
+    "no positions": (ATTENTION + WITHOUT_POSITIONS, {("GC501", "error")}),
+    "no causal mask": (ATTENTION + WITHOUT_MASK, {("GC502", "error")}),
+    "module left in training mode": (MODULE.replace("SWITCH", "pass"), {("GC503", "error")}),
     "dropout left on": (DROPOUT_LAYERS + RUN_LAYERS, {("GC503", "error")}),
     "batch statistics left on": (
         BATCH_NORM_LAYERS + RUN_LAYERS.split("context")[0],

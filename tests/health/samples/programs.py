@@ -100,6 +100,42 @@ torch.manual_seed(7)
 made_up = [spell() for _ in range(40)]
 """
 
+ONE_TOKEN = """
+import random
+
+import torch
+import torch.nn.functional as F
+
+draw = random.Random(3)
+words = ["ab" * draw.choice([1, 2, 2, 3]) + "c" for _ in range(300)]
+letters = [".", "a", "b", "c"]
+xs = torch.tensor([letters.index(letter) for word in words for letter in "." + word])
+ys = torch.tensor([letters.index(letter) for word in words for letter in word + "."])
+
+g = torch.Generator().manual_seed(1)
+W = torch.randn((4, 4), generator=g) * 0.1
+for step in range(1000):
+    ix = torch.randint(0, len(xs), (64,), generator=g)
+    rows = F.one_hot(xs[ix], 4).float()
+    counts = (rows @ W).exp()
+    probs = counts / counts.sum(1, keepdim=True)
+    loss = -probs[torch.arange(64), ys[ix]].log().mean()
+    dlogits = (probs - F.one_hot(ys[ix], 4)) / 64
+    dW = rows.T @ dlogits
+    W = W - 2.0 * dW
+
+made_up = []
+for _ in range(30):
+    i, spelled = 0, []
+    while True:
+        p = F.softmax(W[i], dim=0)
+        i = torch.multinomial(p, 1, generator=g).item()
+        if i == 0:
+            break
+        spelled.append(letters[i])
+    made_up.append("".join(spelled))
+"""
+
 TRAINED = 1500
 
 

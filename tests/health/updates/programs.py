@@ -14,9 +14,9 @@ import torch.nn.functional as F
 torch.manual_seed(3)
 X = torch.randn(400, 12)
 Y = (X[:, :8] + 0.5 * torch.randn(400, 8)).argmax(1)
-W1 = {W1}
-b1 = {b1}
-W2 = {W2}
+W1 = {first}
+b1 = {bias}
+W2 = {last}
 b2 = torch.zeros(8)
 {before}
 for step in range(1000):
@@ -42,16 +42,16 @@ for p, g in zip([W1, b1, W2, b2], [dW1, db1, dW2, db2]):
 
 
 def network(
-    W1: str = "torch.randn(12, 30) / 12**0.5",
-    W2: str = "torch.randn(30, 8) / 30**0.5",
-    b1: str = "torch.zeros(30)",
+    first: str = "torch.randn(12, 30) / 12**0.5",
+    last: str = "torch.randn(30, 8) / 30**0.5",
+    bias: str = "torch.zeros(30)",
     before: str = "lr = 0.1",
     loss: str = PLAIN_LOSS,
     update: str = PLAIN_UPDATE,
 ) -> str:
     """The program as text."""
     inner = {"loss": textwrap.indent(loss, "    "), "update": textwrap.indent(update, "    ")}
-    return _NETWORK.format(W1=W1, W2=W2, b1=b1, before=before, **inner)
+    return _NETWORK.format(first=first, last=last, bias=bias, before=before, **inner)
 
 
 def report(program: str, at: tuple[int, ...] = (0,)) -> Report:
