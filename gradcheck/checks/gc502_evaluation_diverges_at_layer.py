@@ -122,7 +122,7 @@ h = torch.tanh(emb @ W1 + b1)
 logits = h @ W2 + b2""",
     how_it_is_measured="""\
 Both are replayed in float64 at moved parameters, where no two values of a network agree by chance, on at
-most 16 samples of the training batch, in the shape in which the evaluation takes its input. Values are
+most 8 samples of the training batch, in the shape in which the evaluation takes its input. Values are
 aligned by their numbers, to a relative difference of 1e-6, or of 0.02 where statistics of the batch were
 put in. Dropout is taken out of both. The finding is an error if nothing else can explain the difference,
 and a warning where the two part at stored statistics, at weights that were computed for the evaluation,
