@@ -167,7 +167,10 @@ class _Measurement:
         elif sequences.all:
             found.data = Lengths(data.source, counts_of(data.lengths))
             self._compare(found, data)
-        self._ask_network(found)
+        if found.training.beats_guessing:
+            self._ask_network(found)
+        else:
+            found.network_reason = "the network is hardly trained: what it draws is noise"
         return found
 
     def _describe(self, found: SampleSet) -> None:
@@ -189,18 +192,20 @@ class _Measurement:
     def _compare(self, found: SampleSet, data: TrainingData) -> None:
         samples = [len(s) for s in self._sequences.all]
         lengths = data.lengths
-        found.difference = difference(samples, lengths)
         by_position = end_shares(lengths)
         for row in found.ends:
             row.data = by_position[row.position][1] if row.position < len(by_position) else None
-        end_rate = len(lengths) / (sum(lengths) + len(lengths))
-        found.from_guessing = difference(samples, drawn_lengths(implied_lengths([end_rate])))
-        if self._trained.ends:
-            found.from_network = difference(samples, drawn_lengths(implied_lengths(self._trained.ends)))
         known = [tuple(s) for s in data.sequences]
         found.distinct_expected = expected_distinct(known, len(samples))
         found.repeated_in_data = sum(map(is_repetition, known)) / len(known)
         found.copies = self._copies(data)
+        if not found.training.beats_guessing:
+            return
+        found.difference = difference(samples, lengths)
+        end_rate = len(lengths) / (sum(lengths) + len(lengths))
+        found.from_guessing = difference(samples, drawn_lengths(implied_lengths([end_rate])))
+        if self._trained.ends:
+            found.from_network = difference(samples, drawn_lengths(implied_lengths(self._trained.ends)))
 
     def _copies(self, data: TrainingData) -> float | None:
         ended = self._sequences.ended

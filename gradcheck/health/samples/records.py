@@ -89,6 +89,14 @@ class Training:
     guessing: float | None = None
     reason: str = ""
 
+    @property
+    def beats_guessing(self) -> bool:
+        """Whether the loss is below that of guessing by more than two standard errors: otherwise what is drawn is
+        noise."""
+        if self.reason or self.loss is None or self.guessing is None:
+            return False
+        return self.loss + 2 * self.standard_error < self.guessing
+
 
 @dataclass(slots=True)
 class SampleSet:

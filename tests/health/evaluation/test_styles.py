@@ -6,6 +6,7 @@ import pytest
 
 from tests.health.evaluation.programs import (
     CALIBRATED_SAMPLING,
+    CALIBRATION,
     NORMALISED,
     PLAIN,
     PLAIN_SPLIT,
@@ -104,6 +105,12 @@ PLANTED = {
     "batch statistics of one sample": (BATCH_NORM_LAYERS + RUN_LAYERS, {("GC503", "error")}),
     "multiplied by the deviation": (
         NORMALISED + replaced(RUNNING_SPLIT, ("/ torch.sqrt(running_var2", "* torch.sqrt(running_var2")),
+        {("GC502", "warning")},
+    ),
+    "multiplied by the calibrated deviation": (
+        NORMALISED
+        + CALIBRATION
+        + replaced(CALIBRATED_SAMPLING, ("(fixed_var2 + 1e-5) ** -0.5", "(fixed_var2 + 1e-5) ** 0.5")),
         {("GC502", "warning")},
     ),
     "library dropout left on": (
