@@ -6,9 +6,11 @@ The person's call is made exactly once, with the person's own arguments, and its
 from __future__ import annotations
 
 import gc
+import re
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import CodeType, FrameType
 from typing import Any
 
@@ -17,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from gradcheck.program.observer import LoopEnd
 from gradcheck.program.source import SourceMap, SourceUnit
+from gradcheck.recording import active, live_steps
 from gradcheck.recording.bindings import Bindings
 from gradcheck.recording.kinds import kind_of, known_kinds
 from gradcheck.recording.mode_stack import put_back, take_out
@@ -31,6 +34,7 @@ from gradcheck.recording.tape import (
     Kind,
     Mark,
     Op,
+    Pairing,
     Recording,
     Value,
 )
@@ -47,8 +51,11 @@ _FEW_NUMBERS = 64
 class Recorder(TorchFunctionMode):
     """Implements `gradcheck.program.observer.Observer`; the result is `recording`."""
 
-    def __init__(self, sources: SourceMap, at: tuple[int, ...] = (0,)) -> None:
+    def __init__(self, sources: SourceMap, at: tuple[int, ...] = (0,), *, live: bool = False) -> None:
+        """`live`: what is recorded is a part of a program that goes on afterwards."""
         super().__init__()
+        self.live = live
+        self._borrowed: list[tuple[FrameType, Any]] = []  # frames that ran already, and what traced them
         self.recording = Recording()
         self._values = Values(self.recording.ops)
         self.recording.value_of = self._values.known_value
@@ -80,6 +87,7 @@ class Recorder(TorchFunctionMode):
         self.awake_since = 0  # ops on the tape when loops were last told to report their iterations
         self._on = False
         self._entered = False
+        self._look_at = live_steps.LOOK_EVERY  # ops on the tape when it is looked at next
         self._place: int | None = None  # in torch's stack of modes, while it is out of it
         self.paused = False
         self.ended_early = False
@@ -87,6 +95,7 @@ class Recorder(TorchFunctionMode):
     # -- Observer ------------------------------------------------------------------------------------------
 
     def start(self) -> None:
+        active.begin(self)
         self._ufuncs.install()
         self._warnings.install()
         gc.freeze()  # the tape grows: without this, each full collection walks all of torch's modules as well
@@ -97,18 +106,30 @@ class Recorder(TorchFunctionMode):
     def stop(self) -> None:
         self._on = self._bindings.on = False
         self._tracer.sleep()
+        while self._borrowed:
+            borrowed, trace = self._borrowed.pop()
+            borrowed.f_trace = trace
         self._ufuncs.remove()
         self._warnings.remove()
         gc.unfreeze()
-        self.recording.final_namespace = {
-            name: held
-            for name, held in list(self._namespace.items())
-            if isinstance(held, _READABLE) and not name.startswith("__")
-        }
+        if not self.live:  # there, it goes on changing
+            self.recording.final_namespace = {
+                name: held
+                for name, held in list(self._namespace.items())
+                if isinstance(held, _READABLE) and not name.startswith("__")
+            }
+        self._namespace = {}
         self._come_back()
         if self._entered:
             self._entered = False
             self.__exit__(None, None, None)  # type: ignore[no-untyped-call]
+            active.end(self)
+            if self.live:
+                self._keep_for_good()
+                try:
+                    live_steps.mark_first_step(self.recording)
+                except Exception as error:
+                    self._failed(error)
 
     def unit_started(self, unit: SourceUnit) -> None:
         self._steps.unit_started(unit)
@@ -161,6 +182,54 @@ class Recorder(TorchFunctionMode):
             self._failed(error)
         finally:
             self._tracer.go_on()
+
+    # -- for code that is running already -----------------------------------------------------------------------
+
+    def begin_in(self, frame: FrameType, more: dict[str, object] | None = None) -> None:
+        """Recording begins in the midst of `frame`: whatever it can name, or `more` names, is there before the step."""
+        try:
+            with self._quiet:
+                names = _first(more or {}, visible_names(frame))
+                for _, tensor, _ in tensors_of_namespace(names):
+                    if self._values.known_value(tensor) is None:
+                        self._values.new_value(tensor, None)
+                self._bindings.name_namespace(names)
+                self._bindings.forget()  # at the end, the same names may hold something else
+            running: FrameType | None = frame
+            while running is not None:  # a debugger may trace them
+                self._borrowed.append((running, running.f_trace))
+                running = running.f_back
+            self._wake(frame)
+        except Exception as error:
+            self._failed(error)
+
+    def bind(self, name: str, tensor: torch.Tensor, code: CodeType, line: int, *, alias: bool) -> None:
+        """Give a tensor a name, as if a statement at that line had."""
+        with self._quiet:
+            self._bindings.bound(name, tensor, 0, code, line, alias, 0)
+
+    def knows(self, tensor: object) -> bool:
+        return isinstance(tensor, torch.Tensor) and self._values.known_value(tensor) is not None
+
+    def pair(self, forward: object, gradient: object) -> None:
+        """The person says that `gradient` is the gradient of `forward`."""
+        if self.paused:
+            return
+        with self._quiet:
+            values = [
+                self._values.known_value(t) if isinstance(t, torch.Tensor) else None
+                for t in (forward, gradient)
+            ]
+        for value, what in zip(values, ("forward tensor", "gradient"), strict=True):
+            if value is None:
+                note = f"gradcheck.pair: the {what} took no part in what was recorded"
+                if note not in self.recording.notes:
+                    self.recording.notes.append(note)
+                return
+        of, found = values
+        assert of is not None
+        assert found is not None
+        self.recording.pairings.append(Pairing(found, of))
 
     # -- for the step watcher --------------------------------------------------------------------------------
 
@@ -332,6 +401,12 @@ class Recorder(TorchFunctionMode):
         self.attention = True
         self._tracer.sleep()
         self.recording.notes.append(note)
+        self._keep_for_good()
+
+    def _keep_for_good(self) -> None:
+        """From now on nobody tells what the program changes in place."""
+        with suppress(Exception), self._quiet, torch.no_grad():
+            self._values.keep_for_good()
 
     def _user_frame(self, frame: FrameType | None) -> FrameType | None:
         is_user = self._is_user_code
@@ -431,6 +506,11 @@ class Recorder(TorchFunctionMode):
         ops.append(op)
         if len(ops) >= self._most_ops or self._values.holds_more_than(self._most_bytes):
             self._enough()
+        elif self.live and len(ops) >= self._look_at:
+            self._look_at += live_steps.LOOK_EVERY
+            steps = live_steps.steps_so_far(self.recording)
+            if steps >= live_steps.ENOUGH:
+                self._end_early(f"recording ended after {steps} training steps: one is enough for a report")
 
     def _enough(self) -> None:
         if not self._steps.aftermath.apart:
@@ -482,6 +562,27 @@ class Recorder(TorchFunctionMode):
 
 
 _READABLE = (list, tuple, dict, str, torch.Tensor)
+
+
+def visible_names(frame: FrameType) -> dict[str, object]:
+    """What a statement in `frame` can name: its locals first, then the globals they do not hide."""
+    hidden = _of_the_shell(frame.f_globals)
+    return _first(frame.f_locals, {n: v for n, v in frame.f_globals.items() if n not in hidden})
+
+
+def _first(names: Mapping[str, object], others: Mapping[str, object]) -> dict[str, object]:
+    return {**names, **{name: held for name, held in others.items() if name not in names}}
+
+
+def _of_the_shell(names: dict[str, object]) -> set[str]:
+    """The names a notebook keeps its history under: nobody calls a tensor `_12`."""
+    if "Out" not in names or "In" not in names:
+        return set()
+    return {
+        n for n in names if n in ("Out", "In", "exit", "quit") or re.fullmatch(r"_+(?:[io]?h|i+|i?\d+)?", n)
+    }
+
+
 CHANGES = frozenset({Kind.MUTATE, Kind.RANDOM_MUTATE, Kind.DATA_WRITE})
 
 

@@ -161,6 +161,14 @@ class Values:
             value.root = kept[0].root
         kept.append(value)
 
+    def keep_for_good(self) -> None:
+        """Copy every leaf: from now on nobody sees what the program changes in place."""
+        for leaves in self._leaves.values():
+            for leaf in leaves:
+                if leaf.data is not None:
+                    leaf.data = leaf.data.clone()
+        self._leaves.clear()
+
     def keep_before_change(self, kind: Kind, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Before tensors are changed in place, copy the leaves that share their storage."""
         if kind is Kind.DATA_WRITE:

@@ -19,4 +19,4 @@ def test_no_error(seed: int) -> None:
     wrong = [(f.rule, f.location.line, f.message) for f in report.findings if f.severity is Severity.ERROR]
     assert not wrong, f"{net}\n{text}"
     assert not report.health.notes
-    assert {g.verdict for g in report.gradients} <= {"correct", "unobservable"}, text
+    assert {g.verdict for g in report.rows} <= {"correct", "unobservable"}, text

@@ -71,7 +71,7 @@ print(round(seen[-1], 6))
 def test_the_steps_far_apart_are_right_whatever_changes_in_between():
     report = report_on_source(PROGRAM, at=(0, 10, 39))
     assert [p.iteration for p in report.passes] == [0, 10, 39]
-    assert {g.verdict for g in report.gradients} == {"correct"}
+    assert {g.verdict for g in report.rows} == {"correct"}
     losses = [p.loss_value for p in report.passes]
     assert losses == sorted(losses, reverse=True)
 
@@ -102,5 +102,5 @@ def test_a_large_tensor_that_changes_in_between_is_not_checked_with_other_number
     """
     report = report_on_source(text, at=(0, 4), fix_budget_s=0.0)
     assert any("changed between the recorded iterations" in note for note in report.program.notes)
-    first = [g for g in report.gradients if g.pass_index == 0 and g.name == "dW"]
+    first = [g for g in report.rows if g.pass_index == 0 and g.name == "dW"]
     assert not [g for g in first if g.verdict in ("introduced", "inherited")]

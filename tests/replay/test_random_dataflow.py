@@ -55,5 +55,5 @@ def test_a_layer_that_the_chain_skips(seed: int) -> None:
     skipped = report.passes[0].flow.skipped[0]
     assert {b.reads for b in skipped.bypassed_by} == {f"da{i}"}
     assert {b.name for b in skipped.bypassed_by} == {
-        g.name for g in report.gradients if g.verdict == "introduced"
+        g.name for g in report.rows if g.verdict == "introduced"
     }, told(report, text)
