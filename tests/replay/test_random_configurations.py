@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from gradcheck.checks.finding import Severity
 from gradcheck.replay.verdict import Verdict
 from gradcheck.report.model import Report
 from tests.support import report_on_source
@@ -247,7 +248,9 @@ def test_right_code_is_never_accused(net: Network) -> None:
     text, _ = source(net)
     report = report_on_source(text)
     assert not [g for g in report.rows if g.verdict in ACCUSED], told(report, text)
-    assert not report.findings, told(report, text)
+    # What is drawn at random need not be healthy (weights too small, batches of three), but it is never an error.
+    wrong = [f for f in report.findings if f.rule.startswith("GC1") or f.severity is Severity.ERROR]
+    assert not wrong, told(report, text)
     assert report.summary["checked"] > 4, told(report, text)
 
 
