@@ -145,17 +145,28 @@ class _Compiler:
             return
         if kind is Kind.DROPOUT and op.name in ("alpha_dropout", "feature_alpha_dropout", "native_dropout"):
             raise CannotIsolateError(f"`{op.name}` cannot be repeated: its mask is not known")
-        if isinstance(op.out, Value) and op.out.producer is not op and op.out in self._defined and kind in (
-            Kind.PURE, Kind.CREATE
+        if (
+            isinstance(op.out, Value)
+            and op.out.producer is not op
+            and op.out in self._defined
+            and kind in (Kind.PURE, Kind.CREATE)
         ):
             return  # handed back the very tensor it was given
         arguments = [self._encode(a, in_graph) for a in op.args or ()]
         for name, value in (op.kwargs or {}).items():
             if kind in (Kind.RANDOM, Kind.RANDOM_MUTATE) and name in _NOT_AGAIN:
                 continue
-            arguments.append(f"**{{{name!r}: {self._encode(value, in_graph)}}}" if not name.isidentifier() else f"{name}={self._encode(value, in_graph)}")
+            arguments.append(
+                f"**{{{name!r}: {self._encode(value, in_graph)}}}"
+                if not name.isidentifier()
+                else f"{name}={self._encode(value, in_graph)}"
+            )
         call = f"{self._constant(op.func)}({', '.join(arguments)})"
-        if kind is Kind.RANDOM and op.args is not None and any(isinstance(a, torch.Generator) for a in op.args):
+        if (
+            kind is Kind.RANDOM
+            and op.args is not None
+            and any(isinstance(a, torch.Generator) for a in op.args)
+        ):
             raise CannotIsolateError(f"`{op.name}` is given its generator by position")
         self._result(op.out, call, op)
 
@@ -183,7 +194,9 @@ class _Compiler:
         if not isinstance(out, Value) or out in self._defined:
             return
         if out.autograd_of is None or out.autograd_of not in self._truths:
-            raise CannotIsolateError("it reads a `.grad` that autograd filled in some way that cannot be repeated")
+            raise CannotIsolateError(
+                "it reads a `.grad` that autograd filled in some way that cannot be repeated"
+            )
         self._define(out, f"{self._truths[out.autograd_of]}.clone()")
 
     # -- true gradients ------------------------------------------------------------------------------------------
@@ -206,7 +219,9 @@ class _Compiler:
             targets = [self._with_graph.get(v) or self._name(v) for v in self._wanted]
             for value in self._wanted:
                 if value not in self._defined:
-                    raise CannotIsolateError("a gradient belongs to a value that the loss is not computed from")
+                    raise CannotIsolateError(
+                        "a gradient belongs to a value that the loss is not computed from"
+                    )
             total = name if loss.shape == () else f"{name}.sum()"
             self._emit(f"truths = gradients({total}, [{', '.join(targets)}], allow_unused=True)")
             self._emit("set_grad_enabled(False)")
@@ -251,7 +266,11 @@ class _Compiler:
         if isinstance(thing, Value):
             return self._read(thing, in_graph)
         if isinstance(thing, Number):
-            return f"{self._read(thing.source, False)}.item()" if thing.source in self._defined else repr(thing.was)
+            return (
+                f"{self._read(thing.source, False)}.item()"
+                if thing.source in self._defined
+                else repr(thing.was)
+            )
         kind = type(thing)
         if kind in (int, bool, str, type(None)):
             return repr(thing)

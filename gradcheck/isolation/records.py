@@ -48,7 +48,9 @@ class Variant:
 
     repaired: tuple[str, ...]
     losses: list[float] = field(default_factory=list)
-    curve: list[float] = field(default_factory=list)  # mean over the seeds, in equal stretches of the training
+    curve: list[float] = field(
+        default_factory=list
+    )  # mean over the seeds, in equal stretches of the training
     diverged_at: list[int | None] = field(default_factory=list)  # the step, per seed
     error: str = ""  # why it could not be trained
 

@@ -23,7 +23,9 @@ def shapley_values(keys: Sequence[str], loss: Callable[[frozenset[str]], float])
     for key in keys:
         others = [other for other in keys if other != key]
         values[key] = sum(
-            factorial(len(chosen)) * factorial(count - len(chosen) - 1) / factorial(count)
+            factorial(len(chosen))
+            * factorial(count - len(chosen) - 1)
+            / factorial(count)
             * (loss(chosen) - loss(chosen | {key}))
             for chosen in subsets(others)
         )

@@ -28,7 +28,9 @@ class TrainingStep:
     ops: list[Op]
     carried: dict[Value, Value]
     changed: set[Value]  # storages that existed before and are changed in place
-    start: dict[Value, torch.Tensor] = field(default_factory=dict)  # what it starts from, in the program's own dtype
+    start: dict[Value, torch.Tensor] = field(
+        default_factory=dict
+    )  # what it starts from, in the program's own dtype
 
     @property
     def forward(self) -> set[int]:
@@ -130,7 +132,9 @@ def _start(slicer: Slicer, step: TrainingStep) -> dict[Value, torch.Tensor]:
             found[value] = replay.tensor(value).detach()
         except ReplayError as error:
             name = step.judged.plan.loss_name
-            raise CannotIsolateError(f"the step of `{name}` begins with something that was not recorded: {error}") from None
+            raise CannotIsolateError(
+                f"the step of `{name}` begins with something that was not recorded: {error}"
+            ) from None
     return found
 
 
@@ -145,4 +149,3 @@ class _Unchanged(Replay):
     def _convert(self, tensor: torch.Tensor) -> torch.Tensor:
         tensor = tensor.cpu() if tensor.device.type != "cpu" else tensor
         return tensor.to_dense() if tensor.is_sparse else tensor
-

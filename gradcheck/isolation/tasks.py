@@ -104,7 +104,9 @@ def _recorded(task: Task) -> Trainer:
         recorder = Recorder(program.sources, session.at)
         with kept_torch_settings():
             run(program, recorder, timeout_s=session.timeout_s, data=session.data)
-        judgement = judge_recording(recorder.recording, program.sources, loss=session.loss, pairs=session.pairs)
+        judgement = judge_recording(
+            recorder.recording, program.sources, loss=session.loss, pairs=session.pairs
+        )
     passes = judgement.passes
     if not task.pass_index < len(passes):
         raise CannotIsolateError("the edited program has no such training step")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import torch
 
@@ -144,4 +145,4 @@ def stretches(losses: Iterable[float], count: int) -> list[float]:
         return []
     count = min(count, len(known))
     bounds = [len(known) * i // count for i in range(count + 1)]
-    return [sum(known[a:b]) / (b - a) for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [sum(known[a:b]) / (b - a) for a, b in pairwise(bounds)]
