@@ -1,10 +1,12 @@
-"""Writes docs/rules.md from the rules themselves: `python docs/make_rules.py`."""
+"""Writes docs/rules.md and docs/thresholds.md from the rules themselves: `python docs/make_rules.py`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from gradcheck.checks.page import rules_page
+from gradcheck.checks.threshold_table import thresholds_page
 
 if __name__ == "__main__":
-    Path(__file__).with_name("rules.md").write_text(rules_page(), encoding="utf-8")
+    for name, page in (("rules.md", rules_page()), ("thresholds.md", thresholds_page())):
+        Path(__file__).with_name(name).write_text(page, encoding="utf-8")

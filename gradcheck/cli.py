@@ -14,6 +14,7 @@ import gradcheck
 from gradcheck import cli_fix, cli_report, cli_run
 from gradcheck.checks.page import rule_page
 from gradcheck.checks.registry import all_rules, find_rule, similar_rules
+from gradcheck.checks.threshold_table import thresholds_table
 from gradcheck.cli_options import program_options, rule_options
 from gradcheck.exchange import InternalError
 from gradcheck.program.errors import ProgramError
@@ -153,9 +154,19 @@ def rule(code: str) -> None:
     _print_markdown(rule_page(found))
 
 
-@cli.command(short_help="List all rules.")
-def rules() -> None:
-    """List all rules: code, severity, name and what each one finds."""
+@cli.command(short_help="List all rules, or all thresholds.")
+@click.option(
+    "--thresholds", is_flag=True, help="List the numbers that rules compare with, and their sources."
+)
+def rules(thresholds: bool) -> None:
+    """List all rules: code, severity, name and what each one finds.
+
+    With --thresholds, list the numbers that they compare with instead: what `--threshold KEY=NUMBER` and
+    [tool.gradcheck.thresholds] in pyproject.toml can set.
+    """
+    if thresholds:
+        _print_markdown(thresholds_table())
+        return
     all_ = all_rules()
     width = max((len(r.name) for r in all_), default=0)
     for each in all_:

@@ -16,6 +16,7 @@ from gradcheck.options import SessionOptions
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.source import shown_path
 from gradcheck.program.target import TargetKind, parse_target
+from gradcheck.thresholds import ThresholdError, checked, find_threshold
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -99,6 +100,14 @@ _RULES: tuple[Callable[[Any], Any], ...] = (
         "--select", multiple=True, metavar="CODES", help="Only these rules, by code or prefix: GC1,GC203."
     ),
     click.option("--ignore", multiple=True, metavar="CODES", help="Not these rules, by code or prefix."),
+    click.option(
+        "--threshold",
+        "thresholds",
+        multiple=True,
+        metavar="KEY=NUMBER",
+        help="Another number for a rule to compare with, as in GC202.tanh-limit=0.95. May be repeated; "
+        "`gradcheck rules --thresholds` lists them.",
+    ),
     click.option("--show-output", is_flag=True, help="Show on standard error what the program printed."),
     click.option(
         "--traceback", "show_traceback", is_flag=True, help="Show the traceback of an internal error."
@@ -112,7 +121,8 @@ _RULES: tuple[Callable[[Any], Any], ...] = (
 def parse_common(
     targets: Sequence[str], at: str, loss: str | None, pairs: Sequence[str], cwd: str | None,
     data: Sequence[str], timeout: float | None, sweep: int, samples: str | None, fix_budget: float | None,
-    select: Sequence[str], ignore: Sequence[str], show_output: bool, show_traceback: bool, color: bool | None,
+    select: Sequence[str], ignore: Sequence[str], thresholds: Sequence[str], show_output: bool,
+    show_traceback: bool, color: bool | None,
 ) -> CommonOptions:  # fmt: skip
     """Checks everything that can be checked before a program is run."""
     config = read_config(_current_directory())
@@ -137,6 +147,7 @@ def parse_common(
         fix_budget_s=_first(fix_budget, config.fix_budget, default.fix_budget_s),
         select=_codes(select) or config.select,
         ignore=_codes(ignore) or config.ignore,
+        thresholds=config.thresholds | _thresholds(thresholds),
     )
     for unknown in unknown_selectors((*common.select, *common.ignore)):
         raise ProgramError(f"there is no rule `{unknown}`", "`gradcheck rules` lists them")
@@ -197,6 +208,24 @@ def _data_files(values: Sequence[str]) -> dict[str, str]:
             raise ProgramError(f"--data: `{text}` does not exist")
         found[name] = str(path.resolve())
     return found
+
+
+def _thresholds(values: Sequence[str]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for key, text in _assignments("--threshold", values, "GC202.tanh-limit=0.95").items():
+        try:
+            known = find_threshold(key).key
+            found[known] = checked(known, _number(text))
+        except ThresholdError as error:
+            raise ProgramError(f"--threshold: {error.message}", error.hint) from None
+    return found
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _codes(values: Sequence[str]) -> tuple[str, ...]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import difflib
 import math
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.source import shown_path
+from gradcheck.thresholds import ThresholdError, checked, find_threshold
 
 EXAMPLE = '[tool.gradcheck]\ntargets = ["train.ipynb", "models/mlp.py::step"]'
+THRESHOLDS_EXAMPLE = '[tool.gradcheck.thresholds]\n"GC202.tanh-limit" = 0.95'
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,7 @@ class Config:
     ignore: tuple[str, ...] = ()
     timeout: float | None = None
     fix_budget: float | None = None
+    thresholds: dict[str, float] = field(default_factory=dict)
 
 
 def read_config(start: Path) -> Config:
@@ -64,12 +68,41 @@ def _validated(table: dict[str, Any], path: Path) -> Config:
             if not number or value < 0 or (key == "timeout" and value == 0):
                 above = "above 0" if key == "timeout" else "from 0 up"
                 raise ProgramError(f"{place}: `{key}` must be a number of seconds {above}, not {value!r}")
-        else:
-            known = (*lists, "timeout", "fix-budget")
+        elif key != "thresholds":
+            known = (*lists, "timeout", "fix-budget", "thresholds")
             close = difflib.get_close_matches(key, known, 1)
             hint = f"did you mean `{close[0]}`?" if close else f"the keys are {', '.join(known)}"
             raise ProgramError(f"{place}: there is no key `{key}`", hint)
     strings = {key: tuple(table.get(key, ())) for key in lists}
     return Config(
-        folder=path.parent, timeout=table.get("timeout"), fix_budget=table.get("fix-budget"), **strings
+        folder=path.parent,
+        timeout=table.get("timeout"),
+        fix_budget=table.get("fix-budget"),
+        thresholds=_thresholds(table.get("thresholds", {}), path),
+        **strings,
     )
+
+
+def _thresholds(table: Any, path: Path) -> dict[str, float]:
+    """`"GC202.tanh-limit" = 0.95`, or `tanh-limit = 0.95` in a table of the rule."""
+    place = f"`{shown_path(path)}`: [tool.gradcheck.thresholds]"
+    if not isinstance(table, dict):
+        raise ProgramError(f"{place} must be a table, not {table!r}", THRESHOLDS_EXAMPLE)
+    found: dict[str, float] = {}
+    for key, value in _flat(table):
+        try:
+            known = find_threshold(key).key
+            if known in found:
+                raise ThresholdError(f"`{known}` is set twice")
+            found[known] = checked(known, value)
+        except ThresholdError as error:
+            raise ProgramError(f"{place}: {error.message}", error.hint) from None
+    return found
+
+
+def _flat(table: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from ((f"{key}.{name}", number) for name, number in value.items())
+        else:
+            yield key, value

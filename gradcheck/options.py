@@ -22,9 +22,7 @@ class SessionOptions:
     samples: str | None = None  # the name that holds generated sequences
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
-    thresholds: dict[str, float] = field(
-        default_factory=dict
-    )  # "GC202.tanh-limit" -> another than its default
+    thresholds: dict[str, float] = field(default_factory=dict)  # by key; the others have their defaults
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

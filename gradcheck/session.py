@@ -8,6 +8,7 @@ from gradcheck import progress
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.registry import HEALTH_FAMILIES, any_selected, run_checks
 from gradcheck.checks.states import states_of
+from gradcheck.checks.suppressions import suppress
 from gradcheck.diagnosis.diagnose import diagnose
 from gradcheck.health.measure import HealthOptions, measure_health
 from gradcheck.options import SessionOptions
@@ -21,6 +22,7 @@ from gradcheck.program.torch_settings import kept_torch_settings
 from gradcheck.recording.recorder import Recorder
 from gradcheck.recording.tape import Recording
 from gradcheck.recording.targets import names_written
+from gradcheck.replay.recorded_lines import recorded_lines
 from gradcheck.replay.report_gradients import judge_recording
 from gradcheck.replay.verdict import Problem, Verdict
 from gradcheck.report.excerpts import collect_excerpts
@@ -50,14 +52,23 @@ def run_report(options: SessionOptions) -> Report:
         evidence.health = measure_health(
             judgement, wanted, thresholds, partial(progress.say, progress.Stage.MEASURING)
         )
-    findings = run_checks(evidence, options.select, options.ignore)
-    checks = states_of(evidence, findings, options.select, options.ignore)
+    found = run_checks(evidence, options.select, options.ignore)
     said = partial(progress.say, progress.Stage.DIAGNOSING)
-    findings = diagnose(judgement, findings, options.fix_budget_s, said)
+    findings = diagnose(judgement, found, options.fix_budget_s, said)
+    lines = recorded_lines(recorder.recording, judgement.places)
+    sorted_out = suppress(findings, program.sources, lines, options.select, options.ignore)
+    evidence.ignore_comments = sorted_out.comments
+    checks = states_of(evidence, [*found, *sorted_out.own], options.select, options.ignore)
     section = ProgramSection.from_outcome(outcome)
     section.notes.extend(recorder.recording.notes)
     return Report.build(
-        options.target, evidence, findings, section, collect_excerpts(findings, program.sources), checks
+        options.target,
+        evidence,
+        sorted_out.left,
+        section,
+        collect_excerpts(sorted_out.left, program.sources),
+        checks,
+        sorted_out.silenced,
     )
 
 

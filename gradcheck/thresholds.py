@@ -110,7 +110,7 @@ def find_threshold(key: str) -> Threshold:
     if found is not None:
         return found
     keys = {threshold.key.casefold(): threshold.key for threshold in TABLE}
-    close = [keys[k] for k in difflib.get_close_matches(key.casefold(), keys, 2)]
+    close = [keys[k] for k in difflib.get_close_matches(key.casefold(), keys, 1)]
     # A name without its rule is no key, but tells which one is meant.
     close = close or [threshold.key for threshold in TABLE if threshold.name == key.casefold()]
     meant = " or ".join(f"`{k}`" for k in close)
@@ -123,16 +123,11 @@ def find_threshold(key: str) -> Threshold:
 def checked(key: str, number: object) -> float:
     """`number` as a value of the threshold `key`, which must exist; raises ThresholdError."""
     threshold = find_threshold(key)
+    default = f"the default is {threshold.default:g}"
     if isinstance(number, bool) or not isinstance(number, (int, float)) or not math.isfinite(number):
-        shown = f"`{number}`" if isinstance(number, str) else repr(number)
-        raise ThresholdError(
-            f"`{threshold.key}` must be a number, not {shown}", f"the default is {threshold.default:g}"
-        )
+        raise ThresholdError(f"`{threshold.key}` must be a number, not {number!r}", default)
     below = threshold.low is not None and number < threshold.low
     above = threshold.high is not None and number > threshold.high
     if below or above:
-        raise ThresholdError(
-            f"`{threshold.key}` is {number:g}, and must be {threshold.range}",
-            f"it is a limit {threshold.unit}; the default is {threshold.default:g}",
-        )
+        raise ThresholdError(f"`{threshold.key}` must be {threshold.range}, not {number:g}", default)
     return float(number)

@@ -14,6 +14,7 @@ class Evidence:
     passes: list[PassResult] = field(default_factory=list)
     health: Health = field(default_factory=Health)
     thresholds: Thresholds = field(default_factory=Thresholds)
+    ignore_comments: int = 0  # `# gradcheck: ignore`; counted when all other rules have spoken
 
     @property
     def gradients(self) -> list[GradientResult]:

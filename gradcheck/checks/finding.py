@@ -45,3 +45,11 @@ class Finding:
     helps: list[str] = field(default_factory=list)
     evidence: dict[str, Any] = field(default_factory=dict)
     fix: Fix | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SuppressedFinding:
+    """A finding that a comment of the person's silences: shown and counted apart from the others."""
+
+    finding: Finding
+    comment: Location

@@ -18,7 +18,7 @@ def rule_page(rule: Rule) -> str:
         f"### How it is measured\n\n{rule.how_it_is_measured}",
     ]
     if rule.thresholds:
-        rows = (f"- `{t.name}` = {t.default:g} {t.unit}: {t.source}" for t in rule.thresholds)
+        rows = (f"- `{t.key}` = {t.default:g} {t.unit}: {t.source}" for t in rule.thresholds)
         parts.append("### Thresholds\n\n" + "\n".join(rows))
     parts.append("### References\n\n" + "\n".join(f"- {reference}" for reference in rule.references))
     return "\n\n".join(parts) + "\n"

@@ -43,7 +43,12 @@ def similar_rules(code_or_name: str) -> list[str]:
 
 def unknown_selectors(selectors: Iterable[str]) -> list[str]:
     """The selectors that no rule answers to: a mistyped `--ignore` must not pass for a clean report."""
-    return [s for s in selectors if not any(_specificity(s, rule) for rule in all_rules())]
+    return [s for s in selectors if not rules_meant(s)]
+
+
+def rules_meant(selector: str) -> list[Rule]:
+    """All rules that a selector means: a code, a prefix of codes, a name, or ALL."""
+    return [rule for rule in all_rules() if _specificity(selector, rule)]
 
 
 def is_selected(rule: Rule, select: Sequence[str] = (), ignore: Sequence[str] = ()) -> bool:

@@ -7,19 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gradcheck.checks.finding import Finding, Severity
+from gradcheck.thresholds import Threshold
 
 if TYPE_CHECKING:
     from gradcheck.checks.evidence import Evidence
-
-
-@dataclass(frozen=True, slots=True)
-class Threshold:
-    """A number a check compares with; `source` says where it comes from."""
-
-    name: str
-    default: float
-    unit: str
-    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,4 +40,4 @@ class Rule:
     references: tuple[str, ...]
     check: Callable[[Evidence], Iterable[Finding]]
     looked_at: Callable[[Evidence], Looked] = gradients_looked_at
-    thresholds: tuple[Threshold, ...] = field(default=())
+    thresholds: tuple[Threshold, ...] = field(default=())  # its entries of gradcheck.thresholds.TABLE

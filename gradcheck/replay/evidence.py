@@ -13,6 +13,7 @@ from gradcheck.recording.tape import Binding, Value
 from gradcheck.replay.compare import distance, never_summed, same_but_for_ones
 from gradcheck.replay.names import NameIndex
 from gradcheck.replay.passes import Candidate, PassPlan
+from gradcheck.replay.told import Told
 
 if TYPE_CHECKING:
     from gradcheck.replay.judged import Judged
@@ -31,9 +32,9 @@ class Proposal:
 
 
 class Partners:
-    """`told` maps a gradient's name to the forward name the person gave for it (`--pair d_A=A_1`)."""
+    """`told` is the person's word, which settles what names and use only suggest."""
 
-    def __init__(self, plan: PassPlan, names: NameIndex, told: Mapping[str, str]) -> None:
+    def __init__(self, plan: PassPlan, names: NameIndex, told: Told) -> None:
         self._plan = plan
         self.names = names
         self._told = told
@@ -109,7 +110,8 @@ class Partners:
         """What it was meant to be the gradient of, although its numbers do not say so."""
         told = [v for v in self._told_value(candidate) if v in truth]
         if told:
-            return Proposal(self._closest(told, found, truth, paired), "`--pair`, by name", certain=True)
+            value = self._closest(told, found, truth, paired)
+            return Proposal(value, f"{self._word(candidate)}, by name", certain=True)
         if candidate.of is not None:
             same_storage = [v for v in self._forward if v.root is candidate.of.root and v in truth]
             fitting = [v for v in same_storage if tuple(truth[v].shape) == tuple(found.shape)] or same_storage
@@ -147,6 +149,8 @@ class Partners:
     ) -> Value | None:
         """Another forward value, of the shape of what was found, whose name or use fits clearly better.
         `of_unnamed`: also if `of` has no name with which it could be confused."""
+        if of in self._told_value(candidate):
+            return None
         if candidate.of is not None:
             used_for = candidate.of if candidate.of in self._order else None
             if used_for is None or used_for.root is of.root or self._is_only_misused(candidate, of):
@@ -223,10 +227,14 @@ class Partners:
         return best
 
     def _told_value(self, candidate: Candidate) -> list[Value]:
-        wanted = {self._told[b.name] for b in candidate.bindings if b.name in self._told}
+        wanted = {told[0] for b in candidate.bindings if (told := self._told.value_of(b))}
         if not wanted:
             return []
         return [v for v in self._forward if wanted & set(self._forward_names[v])]
+
+    def _word(self, candidate: Candidate) -> str:
+        """By what the person told it."""
+        return next(told[1] for b in candidate.bindings if (told := self._told.value_of(b)))
 
     def _closest(
         self,

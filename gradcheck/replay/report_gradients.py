@@ -24,6 +24,7 @@ from gradcheck.replay.probes import PROBES, has_frozen_numbers, jittered, probe_
 from gradcheck.replay.results import rows_of
 from gradcheck.replay.run import PassOps, PassRun, opaque_values
 from gradcheck.replay.step_flow import follow_step
+from gradcheck.replay.told import Told
 from gradcheck.replay.verdict import GradientResult, PassResult, Problem, Verdict
 
 
@@ -64,11 +65,10 @@ def judge_recording(
     """Judges every manual gradient of every backward pass on the tape."""
     places = Places(sources)
     names = NameIndex(recording, places)
+    told = Told(pairs or {}, sources)
     judgement = Judgement(recording, sources, places, names)
     for plan in find_passes(recording, names, loss):
-        found = _judge_under_likeliest_loss(
-            recording, plan, names, places, dict(pairs or {}), len(judgement.passes)
-        )
+        found = _judge_under_likeliest_loss(recording, plan, names, places, told, len(judgement.passes))
         if found.result.gradients:
             judgement.passes.append(found)
     _list_placeholders_once(judgement.passes)
@@ -92,16 +92,16 @@ def _list_placeholders_once(passes: list[JudgedPass]) -> None:
 
 
 def _judge_under_likeliest_loss(
-    recording: Recording, plan: PassPlan, names: NameIndex, places: Places, pairs: dict[str, str], index: int
+    recording: Recording, plan: PassPlan, names: NameIndex, places: Places, told: Told, index: int
 ) -> JudgedPass:
     """Where one loss is a part of another, the one under which most gradients are right is the one they are of."""
-    best = _judge_pass(recording, plan, names, places, pairs, index)
+    best = _judge_pass(recording, plan, names, places, told, index)
     for other in plan.alternatives:
         if all(row.verdict in (Verdict.CORRECT, Verdict.UNOBSERVABLE) for row in best.result.gradients):
             break
         other.candidates, other.stop = plan.candidates, plan.stop
         other.updates = plan.updates
-        tried = _judge_pass(recording, other, names, places, pairs, index)
+        tried = _judge_pass(recording, other, names, places, told, index)
         if _rightness(tried.result) > _rightness(best.result):
             best = tried
     return best
@@ -113,7 +113,7 @@ def _rightness(result: PassResult) -> int:
 
 
 def _judge_pass(
-    recording: Recording, plan: PassPlan, names: NameIndex, places: Places, pairs: dict[str, str], index: int
+    recording: Recording, plan: PassPlan, names: NameIndex, places: Places, told: Told, index: int
 ) -> JudgedPass:
     location = places.location(plan.loss_op)
     result = PassResult(index, plan.loss_name, None, location, iteration=plan.iteration, cell=location.cell)
@@ -131,7 +131,7 @@ def _judge_pass(
     except ReplayError:
         result.notes.append("the step could not be replayed in float32, so its rounding was not measured")
     opaque = opaque_values(recording.ops, plan)
-    judge = Judge(plan, recording.ops, run, coarse, Partners(plan, names, pairs), opaque)
+    judge = Judge(plan, recording.ops, run, coarse, Partners(plan, names, told), opaque)
     judge.judge_all()
     points = _probe(recording.ops, plan, prepared, judge, places)
     result.probes = len(points)

@@ -12,7 +12,7 @@ import math
 from enum import Enum
 from typing import Any, TypeVar
 
-from gradcheck.checks.finding import Finding, Fix, Severity
+from gradcheck.checks.finding import Finding, Fix, Severity, SuppressedFinding
 from gradcheck.program.location import Location
 from gradcheck.replay.flow_records import Bypass, Movement, ParameterUpdate, SkippedGradient, StepFlow
 from gradcheck.replay.verdict import GradientResult, PassResult, Problem, Verdict, WorstElement
@@ -130,6 +130,15 @@ def decode_finding(data: Json) -> Finding:
         fix["verified"], fix["diff"], fix["replacement"], Location.from_dict(fix["location"])
     )
     return Finding(**row)
+
+
+def encode_suppressed(suppressed: SuppressedFinding) -> Json:
+    """A finding as any other, and where the comment stands."""
+    return {**encode(suppressed.finding), "suppressed_by": encode(suppressed.comment)}
+
+
+def decode_suppressed(data: Json) -> SuppressedFinding:
+    return SuppressedFinding(decode_finding(data), Location.from_dict(data["suppressed_by"]))
 
 
 def known(cls: type[T], data: Json) -> T:

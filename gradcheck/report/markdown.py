@@ -32,6 +32,8 @@ def _blocks(report: Report) -> Iterator[str]:
     yield f"**{sentences.conclusion(report)}**"
     if fixes := sentences.fixes(report):
         yield _text(fixes)
+    if suppressed := sentences.suppressed(report):
+        yield _text(suppressed) + "."
     for step in report.passes:
         yield from _pass(step, len(report.passes))
     if report.findings:

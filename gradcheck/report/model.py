@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import gradcheck
 from gradcheck.checks.evidence import Evidence
-from gradcheck.checks.finding import Finding, Severity
+from gradcheck.checks.finding import Finding, Severity, SuppressedFinding
 from gradcheck.checks.states import CheckState
 from gradcheck.health.records import Health
 from gradcheck.program.location import Location
@@ -41,6 +41,7 @@ class Report:
     version: str = gradcheck.__version__
     health: Health = field(default_factory=Health)
     checks: list[CheckState] = field(default_factory=list)
+    suppressed: list[SuppressedFinding] = field(default_factory=list)  # by comments; they count for nothing
 
     @classmethod
     def build(
@@ -51,6 +52,7 @@ class Report:
         program: ProgramSection | None = None,
         excerpts: Iterable[Excerpt] = (),
         checks: Iterable[CheckState] = (),
+        suppressed: Iterable[SuppressedFinding] = (),
     ) -> Report:
         return cls(
             target,
@@ -60,6 +62,7 @@ class Report:
             list(excerpts),
             health=evidence.health,
             checks=list(checks),
+            suppressed=list(suppressed),
         )
 
     @property
@@ -100,6 +103,7 @@ class Report:
             "passes": [encoding.encode_pass(step) for step in self.passes],
             "gradients": [encoding.encode(row) for row in self.gradients],
             "findings": [encoding.encode(finding) for finding in self.findings],
+            "suppressed": [encoding.encode_suppressed(each) for each in self.suppressed],
             "health": encoding.encode(self.health),
             "checks": encoding.encode(self.checks),
             "excerpts": [encoding.encode(excerpt) for excerpt in self.excerpts],
@@ -128,6 +132,7 @@ class Report:
                 Excerpt(row["file"], row["cell"], row["first_line"], tuple(row["lines"]))
                 for row in data["excerpts"]
             ],
+            suppressed=[encoding.decode_suppressed(row) for row in data.get("suppressed", [])],
             version=data["version"],
             health=dataclass_codec.decode(Health, data.get("health", {})),
             checks=[dataclass_codec.decode(CheckState, row) for row in data.get("checks", [])],

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from gradcheck import numbers
 from gradcheck.checks.finding import Severity
 from gradcheck.checks.wording import listing
+from gradcheck.program.location import Location
 from gradcheck.replay.verdict import GradientResult, PassResult, Verdict
 from gradcheck.report.model import Report
 from gradcheck.report.program_section import ProgramSection
@@ -71,10 +72,25 @@ def conclusion(report: Report) -> str:
         return f"Found {counts}; {page}."
     wrong = [r for r in report.gradients if r.verdict in (Verdict.INTRODUCED, Verdict.INHERITED)]
     if wrong:
-        return (
-            f"{numbers.count(len(wrong), 'gradient')} {_are(wrong)} wrong, though no selected rule says so."
+        silent = (
+            "; what the rules say is silenced by comments"
+            if report.suppressed
+            else ", though no selected rule says so"
         )
+        return f"{numbers.count(len(wrong), 'gradient')} {_are(wrong)} wrong{silent}."
     return _no_fault(report)
+
+
+def suppressed(report: Report) -> str:
+    """What comments silence, and where; empty if they silence nothing."""
+    if not report.suppressed:
+        return ""
+    places = [
+        f"{each.finding.rule} at {_whereabouts(each.finding.location, report)}" for each in report.suppressed
+    ]
+    shown = places if len(places) <= 4 else [*places[:3], f"{len(places) - 3} more"]
+    listed = " and ".join([", ".join(shown[:-1]), shown[-1]] if shown[1:] else shown)
+    return f"{numbers.count(len(places), 'finding')} {_are(places)} silenced by comments: {listed}"
 
 
 def fixes(report: Report) -> str:
@@ -124,6 +140,11 @@ def _no_fault(report: Report) -> str:
 
 def _are(rows: Sequence[object]) -> str:
     return "is" if len(rows) == 1 else "are"
+
+
+def _whereabouts(place: Location, report: Report) -> str:
+    file = "" if place.file in report.target else f"{place.file} "
+    return f"{file}{_where(place.cell, place.line)}"
 
 
 def _where(cell: int | None, line: int | None) -> str:

@@ -40,6 +40,8 @@ def _blocks(report: Report, width: int) -> Iterator[Text]:
     if remarks:
         yield from (_paragraph(remark, width, "dim") for remark in remarks)
         yield Text()
+    if suppressed := sentences.suppressed(report):
+        yield _paragraph(suppressed, width, "dim")
     yield _paragraph(sentences.conclusion(report), width, "bold" if report.exit_status else "bold green")
     if fixes_line := sentences.fixes(report):
         yield _paragraph(fixes_line, width, "bold green")

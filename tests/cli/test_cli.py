@@ -27,6 +27,22 @@ from gradcheck import cli_report
         (("report", "a.py", "--timeout", "soon"), "invalid value for '--timeout'", "gradcheck report --help"),
         (("report", "a.py", "--format", "pdf"), "invalid value for '--format'", "gradcheck report --help"),
         (("report", "a.py", "--select", "XY"), "there is no rule `XY`", "gradcheck rules"),
+        (
+            ("report", "a.py", "--threshold", "GC202.tanh-limt=1"),
+            "--threshold: there is no threshold `GC202.tanh-limt`",
+            "did you mean `GC202.tanh-limit`?",
+        ),
+        (
+            ("report", "a.py", "--threshold", "GC202.tanh-limit=1.5"),
+            "--threshold: `GC202.tanh-limit` must be from 0 to 1, not 1.5",
+            "the default is 0.97",
+        ),
+        (
+            ("report", "a.py", "--threshold", "GC202.tanh-limit=high"),
+            "must be a number, not 'high'",
+            "the default is 0.97",
+        ),
+        (("report", "a.py", "--threshold", "GC202"), "is not of the form GC202.tanh-limit=0.95", ""),
         (("report", "a.py", "a.py", "-o", "x"), "--output names one file, but there are 2 targets", ""),
         (("report", "--wrong"), "no such option '--wrong'", "gradcheck report --help"),
         (("report",), "no target given", "[tool.gradcheck]"),
@@ -55,7 +71,7 @@ class TestReport:
         result = invoke(
             "report", "a.py", "--at", "100,0,0", "--loss", "l", "--pair", "d_A=A_1", "--pair", "dB=B",
             "--data", "n.txt=words.txt", "--timeout", "7", "--select", "GC1", "--ignore", "GC102,GC106",
-            "--format", "json",
+            "--threshold", "gc202.tanh-limit=0.9", "--threshold", "GC202.saturated-share=1", "--format", "json",
         )  # fmt: skip
         assert (result.status, result.err) == (0, "")
         report = json.loads(result.out)
@@ -68,7 +84,7 @@ class TestReport:
                 "sweep": 64, "samples": None,
                 "select": ("GC1",),
                 "ignore": ("GC102", "GC106"),
-                "thresholds": {},
+                "thresholds": {"GC202.tanh-limit": 0.9, "GC202.saturated-share": 1.0},
             }
         )  # fmt: skip
 
@@ -131,6 +147,22 @@ class TestReport:
         assert second["target"] == "mod:step"
         assert second["program"]["notes"][0] == "completed"
 
+    @pytest.mark.parametrize(
+        "table",
+        [
+            '[tool.gradcheck.thresholds]\n"GC202.tanh-limit" = 0.9\n"GC202.saturated-share" = 1',
+            "[tool.gradcheck.thresholds.GC202]\ntanh-limit = 0.9\nsaturated-share = 1",
+            "[tool.gradcheck.thresholds]\nGC202.tanh-limit = 0.9\ngc202.saturated-share = 1",
+        ],
+    )
+    def test_thresholds_of_pyproject_and_the_command_line_overrules_them(self, invoke, table):
+        Path("pyproject.toml").write_text(table + "\n")
+        Path("a.py").write_text("x = 1\n")
+        for arguments, tanh in (((), 0.9), (("--threshold", "GC202.tanh-limit=0.5"), 0.5)):
+            report = json.loads(invoke("report", "a.py", "--format", "json", *arguments).out)
+            thresholds = {"GC202.tanh-limit": tanh, "GC202.saturated-share": 1.0}
+            assert f"'thresholds': {thresholds}" in report["program"]["notes"][-1]
+
 
 @pytest.mark.parametrize(
     ("text", "error"),
@@ -140,6 +172,25 @@ class TestReport:
         ("[tool.gradcheck]\ntargets = 'a.py'", "`targets` must be a list of strings, not 'a.py'"),
         ("[tool.gradcheck]\ntarget = []", "there is no key `target`"),
         ("[tool.gradcheck]\ntimeout = -1", "`timeout` must be a number of seconds above 0"),
+        ("[tool.gradcheck]\nthreshold = 1", "did you mean `thresholds`?"),
+        ("[tool.gradcheck]\nthresholds = 1", "[tool.gradcheck.thresholds] must be a table, not 1"),
+        (
+            "[tool.gradcheck.thresholds]\n'GC202.tanh' = 1",
+            "[tool.gradcheck.thresholds]: there is no threshold `GC202.tanh`\n"
+            "help: did you mean `GC202.tanh-limit`?",
+        ),
+        (
+            "[tool.gradcheck.thresholds.GC202]\ntanh-limit = '1'",
+            "`GC202.tanh-limit` must be a number, not '1'",
+        ),
+        (
+            "[tool.gradcheck.thresholds.GC202]\ntanh-limit = 2",
+            "`GC202.tanh-limit` must be from 0 to 1, not 2\nhelp: the default is 0.97",
+        ),
+        (
+            "[tool.gradcheck.thresholds]\n'GC202.tanh-limit' = 1\nGC202 = { tanh-limit = 1 }",
+            "`GC202.tanh-limit` is set twice",
+        ),
     ],
 )
 def test_config_that_cannot_be_used(invoke, tmp_path, monkeypatch, text, error):
@@ -172,6 +223,7 @@ def test_light_commands_import_no_torch(tmp_path):
         ["--help"],
         ["--version"],
         ["rules"],
+        ["rules", "--thresholds"],
         ["rule", "GC101"],
         ["report", "--help"],
         ["fix", "--help"],
@@ -188,6 +240,13 @@ def test_rules_and_rule(invoke):
         page = invoke("rule", name).out
         assert page.startswith("## GC101 wrong-gradient")
         assert "### Why is this bad?" in page
+
+
+def test_rules_lists_the_thresholds(invoke):
+    text = invoke("rules", "--thresholds").out
+    assert "| `GC202.tanh-limit` " in text
+    assert "Karpathy" in text
+    assert "wrong-gradient" not in text
 
 
 def test_help_is_a_manual_page(invoke):

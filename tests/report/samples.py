@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gradcheck.checks.evidence import Evidence
-from gradcheck.checks.finding import Fix
+from gradcheck.checks.finding import Fix, SuppressedFinding
 from gradcheck.checks.registry import run_checks
 from gradcheck.program.location import Location
 from gradcheck.program.magics import SkippedLine
@@ -204,3 +204,15 @@ def several_passes() -> Report:
         scaled = correct("d_Z_2", "Z_2", 3, verdict=Verdict.COMPENSATED, scale_note="kept as 32 x dL/dx")
         steps.append(one_pass(first, second, scaled, index=index, iteration=100 * index))
     return report(*steps)
+
+
+def with_suppressed() -> Report:
+    """Comments silence all that is found, in the notebook and in a module beside it."""
+    known = report(one_pass(wrong("d_A_1", "A_1", at(6, 10, 23)), wrong("d_b_2", "b_2", at(4, 9, 21))))
+    places = [at(6, 27, 45), Location("layers.py", None, 3, 3, 20, 38)]
+    known.findings[0].location = Location("layers.py", None, 3, 3, 1, 5)
+    known.suppressed = [
+        SuppressedFinding(found, place) for found, place in zip(known.findings[::-1], places, strict=True)
+    ]
+    known.findings = []
+    return known

@@ -30,6 +30,7 @@ REPORTS = {
     "every problem": samples.every_problem(),
     "several passes": samples.several_passes(),
     "with flow": samples.with_flow(),
+    "with suppressed": samples.with_suppressed(),
     "empty": samples.report(),
 }
 SCHEMA: dict[str, Any] = json.loads(
@@ -61,6 +62,22 @@ def test_round_trip(report: Report) -> None:
     assert json_format.render(again) == text
     assert again.gradients == report.gradients or "inf" in repr(report.gradients)
     assert [step.flow for step in again.passes] == [step.flow for step in report.passes]
+
+
+def test_what_comments_silence_stands_apart_and_does_not_count() -> None:
+    report = samples.with_suppressed()
+    data = report.to_dict()
+    assert (data["findings"], data["exit_status"], data["summary"]["errors"]) == ([], 0, 0)
+    first = data["suppressed"][0]
+    assert (first["rule"], first["location"]["line"]) == ("GC101", 6)
+    assert (first["suppressed_by"]["line"], first["suppressed_by"]["column"]) == (6, 27)
+    assert json_format.parse(json_format.render(report)).suppressed == report.suppressed
+
+
+def test_a_report_of_before_there_were_comments_is_read() -> None:
+    data = samples.clean().to_dict()
+    del data["suppressed"]
+    assert Report.from_dict(data).suppressed == []
 
 
 def test_a_report_without_flow_is_read() -> None:

@@ -40,6 +40,17 @@ def test_right_program(snapshot: SnapshotAssertion) -> None:
     assert shown(samples.clean()) == snapshot
 
 
+def test_silenced_by_comments(snapshot: SnapshotAssertion) -> None:
+    report = samples.with_suppressed()
+    assert shown(report, 100) == snapshot
+    assert "\x1b[2m2 findings are silenced" in shown(report, force_terminal=True, color_system="standard")
+    report.suppressed = report.suppressed[:1]
+    assert "\n1 finding is silenced by comments: GC101 at cell 2 line 6\n" in shown(report)
+    report.suppressed = report.suppressed * 9
+    assert "9 findings are silenced by comments: GC101 at" in shown(report, 130)
+    assert "and 6 more\n" in shown(report, 130)
+
+
 def test_every_rule(snapshot: SnapshotAssertion) -> None:
     assert shown(samples.every_problem(), 100) == snapshot
 

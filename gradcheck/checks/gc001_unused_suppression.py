@@ -1,0 +1,102 @@
+"""GC001 unused-suppression: a comment that is to silence a finding, and silences none.
+
+What a comment silences is known only when all other rules have spoken, so `suppressions.py` asks for these findings
+then; on the evidence alone there is nothing to check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from gradcheck import numbers
+from gradcheck.checks.evidence import Evidence
+from gradcheck.checks.finding import Finding, Severity
+from gradcheck.checks.rule import Looked, Rule
+from gradcheck.checks.wording import listing
+from gradcheck.program.location import Location
+
+
+def unused(comment: Location, codes: Sequence[str], *, whole: bool, alone: bool) -> Finding:
+    """`codes` are those that silence nothing, none for a comment without any; `whole` if nothing of it does."""
+    if codes:
+        message = (
+            f"nothing is silenced by {listing(codes, most=6)}: {'they find' if codes[1:] else 'it finds'}"
+        )
+        message += " nothing here"
+    else:
+        message = "this comment silences nothing: no rule finds anything here"
+    finding = _finding(comment, Severity.NOTE, message, "not needed in this run")
+    if alone:
+        finding.notes.append("it speaks of the line that it stands on, and not of the next one")
+        finding.helps.append("write it at the end of the line of the finding, or delete it")
+    else:
+        finding.helps.append("delete the comment" if whole else f"delete {listing(codes, most=6)} from it")
+    finding.evidence["unused"] = list(codes)
+    return finding
+
+
+def unknown(place: Location, code: str, similar: Sequence[str]) -> Finding:
+    """`place` is that of the code within the comment."""
+    finding = _finding(place, RULE.severity, f"there is no rule `{code}`", "silences nothing")
+    meant = " or ".join(f"`{name}`" for name in similar)
+    finding.helps.append(f"did you mean {meant}?" if meant else "`gradcheck rules` lists them")
+    finding.evidence["unknown"] = code
+    return finding
+
+
+def unreadable(comment: Location, problem: str, instead: str) -> Finding:
+    finding = _finding(comment, RULE.severity, f"this comment cannot be read: {problem}", "silences nothing")
+    finding.helps.append(f"write `{instead}`")
+    finding.evidence["problem"] = problem
+    return finding
+
+
+def _finding(place: Location, severity: Severity, message: str, label: str) -> Finding:
+    return Finding(RULE.code, RULE.name, severity, place, message, label)
+
+
+def _nothing(evidence: Evidence) -> Iterator[Finding]:
+    return iter(())
+
+
+def _looked_at(evidence: Evidence) -> Looked:
+    count = evidence.ignore_comments
+    return (
+        Looked(numbers.count(count, "comment")) if count else Looked(why_not="no comment silences anything")
+    )
+
+
+RULE = Rule(
+    code="GC001",
+    name="unused-suppression",
+    severity=Severity.WARNING,
+    summary="a comment that is to silence a finding silences none",
+    what_it_does="""\
+Reports a comment `# gradcheck: ignore[...]` that silenced nothing in this run (a note), or that cannot do
+what it says: it names a rule that does not exist, or cannot be read (a warning).
+
+`# gradcheck: ignore[GC101]` at the end of a line silences what GC101 finds on that line. Several codes are
+separated by commas; a prefix (`GC1`) and a name (`wrong-gradient`) do as well, as they do after `--select`.
+Without brackets it silences every rule. On a statement of several lines it may stand on a line that the
+finding marks, or on the first or last line of the statement. What is silenced does not count for the exit
+status, and the report says how many it was.""",
+    why_is_this_bad="""\
+The fault that the comment was written for has been mended, or has moved. The comment stays and waits for
+the next one on its line, and silences that without anybody having looked at it. A mistyped code silences
+nothing at all.""",
+    example="""\
+dW2 = h.T @ dlogits  # gradcheck: ignore[GC101]
+db2 = dlogits.mean(0)  # gradcheck: ignore[GC1001]""",
+    use_instead="""\
+dW2 = h.T @ dlogits
+db2 = dlogits.mean(0)  # gradcheck: ignore[GC101]""",
+    how_it_is_measured="""\
+All other rules have run, and the causes of their findings have been looked for: the line that counts is the
+one that the report shows. A code is unused if none of the findings on its line is of a rule that it means.
+It is not reported where nothing can be said: if one of the rules that it means was not selected, and if
+nothing was recorded of the block that it stands in (a branch not taken, a function not called).
+`ignore[GC001]` silences this rule; `ignore` without a code does not.""",
+    references=("docs/configuration.md, silencing a finding",),
+    check=_nothing,
+    looked_at=_looked_at,
+)

@@ -1,0 +1,143 @@
+"""Findings that the person has silenced, by `# gradcheck: ignore[GC101]` on their line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+from gradcheck.checks import gc001_unused_suppression as gc001
+from gradcheck.checks.finding import Finding, SuppressedFinding
+from gradcheck.checks.ignore_comments import IgnoreComment, Unreadable, read_comments
+from gradcheck.checks.registry import all_rules, in_reading_order, is_selected, rules_meant, similar_rules
+from gradcheck.program.source import SourceMap
+from gradcheck.program.statements import StatementLines
+
+_OWN_FAMILY = "GC0"  # about the tool's own comments and options
+
+Piece = tuple[str, int | None]  # a file, or one cell of it
+
+
+@dataclass(frozen=True, slots=True)
+class Suppressed:
+    """What comments did to the findings."""
+
+    left: list[Finding]  # with `own`, in reading order
+    silenced: list[SuppressedFinding]
+    own: list[Finding]  # about the comments themselves, silenced or not
+    comments: int  # how many there are, readable or not
+
+
+def suppress(
+    findings: Iterable[Finding],
+    sources: SourceMap,
+    recorded: Mapping[Piece, AbstractSet[int]],
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+) -> Suppressed:
+    """Sorts out what the comments in `sources` silence, and adds what is to be said of the comments.
+
+    `recorded` are the lines that something was recorded of. `select` and `ignore` are those the findings were made
+    with: a comment about a rule that was off is not to blame for silencing nothing.
+    """
+    comments = _Comments(sources, recorded)
+    left, silenced = comments.sort(findings)
+    own = list(comments.complaints(select, ignore)) if is_selected(gc001.RULE, select, ignore) else []
+    own_left, own_silenced = comments.sort(own)
+    return Suppressed(in_reading_order(left + own_left), silenced + own_silenced, own, comments.count)
+
+
+class _Comments:
+    def __init__(self, sources: SourceMap, recorded: Mapping[Piece, AbstractSet[int]]) -> None:
+        self._recorded = recorded
+        self._comments: dict[Piece, list[IgnoreComment]] = {}
+        self._unreadable: list[Unreadable] = []
+        self._statements: dict[Piece, StatementLines] = {}
+        self._used: set[tuple[IgnoreComment, str]] = set()  # with which of its codes; "" if it has none
+        for unit in sources.units.values():
+            read = list(read_comments(unit))
+            if not read:
+                continue
+            statements = StatementLines(unit.code)
+            if not statements.parses:
+                continue  # it was not run
+            piece = unit.file, unit.cell
+            self._statements[piece] = statements
+            self._comments[piece] = [comment for comment in read if isinstance(comment, IgnoreComment)]
+            self._unreadable += [comment for comment in read if isinstance(comment, Unreadable)]
+
+    @property
+    def count(self) -> int:
+        return len(self._unreadable) + sum(map(len, self._comments.values()))
+
+    def sort(self, findings: Iterable[Finding]) -> tuple[list[Finding], list[SuppressedFinding]]:
+        left: list[Finding] = []
+        silenced: list[SuppressedFinding] = []
+        for finding in findings:
+            silencing = [(c, code) for c in self._beside(finding) for code in _speaking_of(c, finding.rule)]
+            self._used.update(silencing)
+            if silencing:
+                silenced.append(SuppressedFinding(finding, silencing[0][0].location))
+            else:
+                left.append(finding)
+        return left, silenced
+
+    def _beside(self, finding: Finding) -> Iterator[IgnoreComment]:
+        place = finding.location
+        comments = self._comments.get((place.file, place.cell))
+        if not comments:
+            return
+        edges = self._statements[place.file, place.cell].edges(place.line)
+        for comment in comments:
+            line = comment.location.line
+            if place.line <= line <= place.end_line or line in edges:
+                yield comment
+
+    def complaints(self, select: Sequence[str], ignore: Sequence[str]) -> Iterator[Finding]:
+        for unreadable in self._unreadable:
+            yield gc001.unreadable(unreadable.location, unreadable.problem, unreadable.instead)
+        for piece, comments in self._comments.items():
+            for comment in comments:
+                for code, place in comment.codes:
+                    if not rules_meant(code):
+                        yield gc001.unknown(place, code, similar_rules(code))
+                if self._was_recorded(piece, comment.location.line):
+                    yield from self._unused(comment, select, ignore)
+
+    def _was_recorded(self, piece: Piece, line: int) -> bool:
+        """Whether anything was, of the block that the line belongs to; only then was it looked at."""
+        lines = self._recorded.get(piece, frozenset())
+        block = self._statements[piece].block(line)
+        return bool(lines) if block is None else any(number in lines for number in block)
+
+    def _unused(
+        self, comment: IgnoreComment, select: Sequence[str], ignore: Sequence[str]
+    ) -> Iterator[Finding]:
+        codes = [code for code, _ in comment.codes] or [""]
+        unused = [
+            code for code in codes if (comment, code) not in self._used and _was_on(code, select, ignore)
+        ]
+        if unused:
+            named = [code for code in unused if code]
+            yield gc001.unused(comment.location, named, whole=unused == codes, alone=comment.alone)
+
+
+def _speaking_of(comment: IgnoreComment, rule: str) -> Iterator[str]:
+    """The codes of the comment that mean the rule."""
+    own = rule.startswith(_OWN_FAMILY)
+    if not comment.codes and not own:
+        yield ""
+    for code, _ in comment.codes:
+        meant = [each.code for each in rules_meant(code)]
+        # "every rule" does not mean the one that complains of it: it could never speak.
+        if rule in meant and (not own or all(each.startswith(_OWN_FAMILY) for each in meant)):
+            yield code
+
+
+def _was_on(code: str, select: Sequence[str], ignore: Sequence[str]) -> bool:
+    """Whether all that the code means was looked for; "" means everything. Of our own rules it cannot be said: that
+    they find nothing here is known too late."""
+    meant = [
+        rule for rule in (rules_meant(code) if code else all_rules()) if not rule.code.startswith(_OWN_FAMILY)
+    ]
+    return bool(meant) and all(is_selected(rule, select, ignore) for rule in meant)

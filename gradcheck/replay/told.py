@@ -1,0 +1,49 @@
+"""What the person has told about their gradients: `--pair d_A=A_1`, or `# gradcheck: of A_1` on the line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gradcheck.program.comments import directives
+from gradcheck.program.source import SourceMap
+from gradcheck.program.statements import StatementLines
+from gradcheck.recording.tape import Binding
+from gradcheck.recording.targets import targets_by_line
+
+
+class Told:
+    """The names of the forward values that gradients were said to belong to; the command line overrules a comment."""
+
+    def __init__(self, pairs: Mapping[str, str], sources: SourceMap) -> None:
+        self._pairs = pairs
+        self._sources = sources
+        self._comments: dict[str, dict[tuple[int, str], str]] = {}  # by file: line and gradient -> value
+
+    def value_of(self, binding: Binding) -> tuple[str, str] | None:
+        """The name of the value, and who said so."""
+        if binding.name in self._pairs:
+            return self._pairs[binding.name], "`--pair`"
+        if binding.code is None:
+            return None
+        filename = binding.code.co_filename
+        if filename not in self._comments:
+            self._comments[filename] = self._read(filename)
+        value = self._comments[filename].get((binding.line, binding.name))
+        return (value, "its comment") if value is not None else None
+
+    def _read(self, filename: str) -> dict[tuple[int, str], str]:
+        unit = self._sources.unit(filename)
+        comments = [d for d in directives(unit) if d.word == "of"] if unit is not None else []
+        if unit is None or not comments:
+            return {}
+        statements, targets = StatementLines(unit.code), targets_by_line(unit.code)
+        found: dict[tuple[int, str], str] = {}
+        for comment in comments:
+            # One value for each gradient that the statement binds, in their order.
+            values = [value.strip() for value in comment.rest.split(",")]
+            line = comment.location.line
+            gradients = [target.text for target in targets.get(line, ())]
+            if len(values) == len(gradients):
+                lines = {line} | statements.lines(line)
+                found |= {(at, g): v for at in lines for g, v in zip(gradients, values, strict=True)}
+        return found
