@@ -31,7 +31,9 @@ class Recorded:
     def verdicts(self) -> Counter[Verdict]:
         """Judges every manual gradient: what is timed."""
         return Counter(
-            row.verdict for row in judge_recording(self.recording, self.sources).evidence.gradients
+            row.verdict
+            for result in judge_recording(self.recording, self.sources).results
+            for row in result.gradients
         )
 
     def passes(self) -> int:

@@ -75,7 +75,97 @@ SATURATED_SHARE = Threshold(
     high=1.0,
 )
 
-TABLE: tuple[Threshold, ...] = (SATURATED_TANH, SATURATED_PRE_ACTIVATION, SATURATED_SHARE)
+SATURATED_SAMPLES = Threshold(
+    "GC202",
+    "minimum-samples",
+    32,
+    "rows of data",
+    "a share told from fewer rows is uncertain by more than 1 / sqrt(32), about 0.18",
+    low=1.0,
+)
+DEAD_SAMPLES = Threshold(
+    "GC201",
+    "minimum-samples",
+    500,
+    "rows of data",
+    "a unit that is on for 1 % of the rows is off on all of 500 with probability 0.99**500, below 0.7 %",
+    low=1.0,
+)
+DEAD_SHARE = Threshold(
+    "GC201",
+    "dead-share",
+    0.2,
+    "of the units of a layer, beyond what random weights leave dead by themselves",
+    "a choice, not a published figure: right networks of narrow relu layers start with an eighth of a layer dead",
+    low=0.0,
+    high=1.0,
+)
+DEAD_DISTANCE = Threshold(
+    "GC201",
+    "distance",
+    4.0,
+    "of the spread of the arguments of a layer, from their middle to that of a dead unit",
+    "of normal numbers one in 30,000 lies so far out on one side",
+    low=0.0,
+)
+DEAD_SLOPE = Threshold(
+    "GC201",
+    "leaky-slope",
+    0.05,
+    "of the slope of a leaky relu below zero",
+    "a choice, not a published figure: with a steeper one a unit that stays below zero still learns",
+    low=0.0,
+    high=1.0,
+)
+VANISHING_FACTOR = Threshold(
+    "GC203",
+    "factor-per-layer",
+    0.5,
+    "of the gradient's norm from one layer to the one before",
+    "a choice, not a published figure: weights at the scale of Kaiming or Xavier stay within 0.7 to 1.3",
+    low=0.0,
+    high=1.0,
+)
+VANISHING_TOTAL = Threshold(
+    "GC203",
+    "total",
+    1e-3,
+    "of the gradient's norm at the first layer over that at the last",
+    "a choice: a layer whose gradient is a thousandth of another's hardly moves at a learning rate that suits that one",
+    low=0.0,
+    high=1.0,
+)
+EXPLODING_FACTOR = Threshold(
+    "GC204",
+    "factor-per-layer",
+    2.0,
+    "of the gradient's norm from one layer to the one before",
+    "a choice, the reciprocal of GC203.factor-per-layer",
+    low=1.0,
+)
+EXPLODING_TOTAL = Threshold(
+    "GC204",
+    "total",
+    1e3,
+    "of the gradient's norm at the first layer over that at the last",
+    "a choice, the reciprocal of GC203.total",
+    low=1.0,
+)
+
+TABLE: tuple[Threshold, ...] = (
+    DEAD_SAMPLES,
+    DEAD_SHARE,
+    DEAD_DISTANCE,
+    DEAD_SLOPE,
+    SATURATED_TANH,
+    SATURATED_PRE_ACTIVATION,
+    SATURATED_SHARE,
+    SATURATED_SAMPLES,
+    VANISHING_FACTOR,
+    VANISHING_TOTAL,
+    EXPLODING_FACTOR,
+    EXPLODING_TOTAL,
+)
 
 
 class Thresholds(Mapping[Threshold, float]):

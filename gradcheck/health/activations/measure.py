@@ -2,18 +2,230 @@
 
 from __future__ import annotations
 
-from gradcheck.health.activations.records import ActivationHealth
+import math
+
+import torch
+
+from gradcheck.health.activations.dead import distances, expected_dead
+from gradcheck.health.activations.derivatives import ONE_SIDED, Limits, gain, off, saturated, saturates
+from gradcheck.health.activations.records import ActivationHealth, ActivationRecord, WeightRecord
+from gradcheck.health.activations.statistics import LayerStatistics, by_unit, histogram_of, together
+from gradcheck.health.activations.trend import trend_of
 from gradcheck.health.context import PassContext
+from gradcheck.health.network.activations import ActivationLayer, find_layers
+from gradcheck.health.network.functions import Nonlinearity
+from gradcheck.health.network.parameters import parameters_of
 from gradcheck.health.records import Health
 from gradcheck.health.sweep import Batch
+from gradcheck.program.location import Location
+from gradcheck.recording.tape import Value
+from gradcheck.replay.engine import ReplayError
+from gradcheck.thresholds import DEAD_DISTANCE, SATURATED_PRE_ACTIVATION, SATURATED_TANH
+
+# A report is read as text as well: more numbers than these tell nobody anything.
+_MOST_UNITS = 4096
+_MAP_SAMPLES, _MAP_UNITS = 64, 512
 
 
 class ActivationMeasure:
     def __init__(self, context: PassContext) -> None:
         self._context = context
+        self._limits = Limits(
+            context.thresholds[SATURATED_TANH], context.thresholds[SATURATED_PRE_ACTIVATION]
+        )
+        self._layers = find_layers(context.forward, parameters_of(context))
+        self._statistics = [
+            LayerStatistics(layer.first.function, layer.axis, self._limits) for layer in self._layers
+        ]
+        self._batches = [0] * len(self._layers)
+        self._rows = [0] * len(self._layers)
+        self._maps: list[list[str]] = [[] for _ in self._layers]
 
     def batch(self, batch: Batch) -> None:
-        pass
+        for number, layer in enumerate(self._layers):
+            try:
+                pairs = [
+                    (batch.tensor(a.output), batch.tensor(a.argument) if a.argument is not None else None)
+                    for a in layer.applied
+                ]
+            except ReplayError:
+                continue
+            for output, argument in pairs:
+                if output.shape[layer.axis] == layer.first.output.shape[layer.axis]:
+                    self._statistics[number].add(output, argument)
+            self._batches[number] += 1
+            self._rows[number] += _rows(tuple(pairs[0][0].shape), layer.axis)
+            if batch.number == 0:
+                self._maps[number] = self._map(layer, *pairs[0])
 
     def finish(self, health: Health) -> None:
-        health.activations = ActivationHealth("not measured yet")
+        found = health.activations
+        if not found.layers:
+            health.activations = found = ActivationHealth(
+                "no non-linearity was found between the layers of a network",
+                no_trend=found.no_trend,
+                saturated_limit=self._limits.tanh,
+                beyond_limit=self._limits.argument,
+            )
+        records: list[ActivationRecord] = []
+        after: list[frozenset[int]] = []
+        position: dict[int, int] = {}
+        for number, layer in enumerate(self._layers):
+            self._statistics[number].flush()
+            if not self._statistics[number].count:
+                continue
+            position[number] = len(records)
+            records.append(self._record(number))
+            after.append(frozenset(position[i] for i in layer.after if i in position))
+        trend, why_none = trend_of(records, after)
+        if trend is not None:
+            found.trends.append(trend)
+        found.no_trend = "" if found.trends else why_none
+        found.layers.extend(records)
+        if any(record.hidden for record in found.layers):
+            found.absent = ""
+        elif found.layers:
+            found.absent = "no layer follows the non-linearity that was found"
+
+    # -- one layer -----------------------------------------------------------------------------------------------
+
+    def _record(self, number: int) -> ActivationRecord:
+        layer, statistics = self._layers[number], self._statistics[number]
+        names = self._context.judgement.names
+        first = layer.first
+        unit_mean, unit_std = statistics.unit_mean_and_std()
+        units = unit_mean.numel()
+        record = ActivationRecord(
+            self._context.index,
+            self._context.iteration,
+            number + 1,
+            len(self._layers),
+            layer.depth,
+            names.shown(first.output),
+            names.shown(first.argument) if first.argument is not None else "",
+            first.function.value,
+            self._location(layer),
+            slope=first.slope if first.function is Nonlinearity.LEAKY_RELU else None,
+            hidden=layer.hidden,
+            applied=len(layer.applied),
+            shape=tuple(first.output.shape),
+            units=units,
+            batches=self._batches[number],
+            samples=self._rows[number],
+            histogram=statistics.histogram(),
+            map=self._maps[number],
+            weight=self._weight(layer),
+        )
+        record.mean, record.std = statistics.mean_and_std()
+        argument = statistics.unit_argument()
+        if argument is not None:
+            record.argument_mean, record.argument_std = together(*argument)
+            if statistics.beyond is not None:
+                record.beyond = statistics.beyond / statistics.total
+        if statistics.saturated is not None:
+            record.saturated = float(statistics.saturated.sum()) / statistics.total
+        if statistics.off is not None:
+            record.off = float(statistics.off.sum()) / statistics.total
+            record.dead = (statistics.off == statistics.count).nonzero().flatten().tolist()
+            if argument is not None and not saturates(first.function):
+                self._weigh_dead(record, *argument)
+            if first.function in ONE_SIDED:
+                record.always_on = (statistics.off == 0).nonzero().flatten().tolist()
+        if units <= _MOST_UNITS:
+            record.unit_mean = _short(unit_mean)
+            record.unit_std = _short(unit_std)
+            if statistics.saturated is not None:
+                record.unit_saturated = _short(statistics.saturated / statistics.count)
+            if statistics.off is not None:
+                record.unit_off = _short(statistics.off / statistics.count)
+        self._gradient(layer, record)
+        return record
+
+    def _weigh_dead(self, record: ActivationRecord, means: torch.Tensor, stds: torch.Tensor) -> None:
+        record.expected_dead = expected_dead(means, stds)
+        record.middle = float(means.median())
+        far = distances(means, stds)
+        limit = self._context.thresholds[DEAD_DISTANCE]
+        record.stranded = [unit for unit in record.dead if far[unit] > limit]
+        if record.stranded:
+            record.stranded_mean = float(means[record.stranded].min())
+
+    def _gradient(self, layer: ActivationLayer, record: ActivationRecord) -> None:
+        truth = self._context.truth
+        parts = [truth[a.output].flatten() for a in layer.applied if a.output in truth]
+        if not parts:
+            return
+        gradient = torch.cat(parts)
+        record.gradient_mean = float(gradient.mean())
+        record.gradient_std = float(gradient.std(correction=0))
+        record.gradient_norm = float(gradient.norm())
+        record.gradient_histogram = histogram_of(gradient)
+
+    def _weight(self, layer: ActivationLayer) -> WeightRecord | None:
+        linear = layer.linear
+        if linear is None or linear.weight is None:
+            return None
+        names = self._context.judgement.names
+        weight = self._numbers(linear.weight)
+        if weight is None or weight.numel() < 2:
+            return None
+        scale = gain(layer.first.function, layer.first.slope)
+        known = scale is not None and linear.fan_in is not None and linear.fan_in > 0
+        inputs = self._numbers(linear.data) if linear.data is not None else None
+        return WeightRecord(
+            names.shown(linear.weight),
+            float(weight.std(correction=0)),
+            linear.fan_in,
+            scale,
+            scale / math.sqrt(linear.fan_in) if known and scale and linear.fan_in else None,
+            self._bound_at(linear.weight),
+            names.shown(linear.data) if linear.data is not None else "",
+            float(inputs.std(correction=0)) if inputs is not None and inputs.numel() > 1 else None,
+            linear.normalised,
+        )
+
+    def _numbers(self, value: Value) -> torch.Tensor | None:
+        try:
+            found = self._context.forward.tensor(value).detach()
+        except ReplayError:
+            return None
+        return found if found.is_floating_point() else None
+
+    def _location(self, layer: ActivationLayer) -> Location:
+        """Where the activation is applied: if a function of the program's own computes it, the line that calls it."""
+        places = self._context.judgement.places
+        first = layer.first
+        made = places.location(first.op)
+        called = self._bound_at(first.output)
+        if called is None or (made.line <= called.line <= made.end_line and made.file == called.file):
+            return made
+        own = self._context.judgement.names.statement_name(first.op)
+        return made if own is not None else called
+
+    def _bound_at(self, value: Value) -> Location | None:
+        judgement = self._context.judgement
+        for binding in judgement.names.bindings(value):
+            if binding.code is not None and not binding.alias:
+                return judgement.places.line_location(binding.code, binding.line)
+        return None
+
+    def _map(self, layer: ActivationLayer, output: torch.Tensor, argument: torch.Tensor | None) -> list[str]:
+        marked = saturated(layer.first.function, output, self._limits)
+        marked = off(layer.first.function, output, argument) if marked is None else marked
+        if marked is None:
+            return []
+        rows = by_unit(marked, layer.axis)[:_MAP_SAMPLES, :_MAP_UNITS]
+        return ["".join("#" if flat else "." for flat in row) for row in rows.tolist()]
+
+
+def _rows(shape: tuple[int, ...], axis: int) -> int:
+    """How many samples one batch holds: the positions of an image or a sequence are not samples of their own."""
+    if len(shape) < 2:
+        return 1
+    if len(shape) == 2:
+        return shape[-3 - axis]  # the axis that is not that of the units
+    return shape[0]
+
+
+def _short(numbers: torch.Tensor) -> list[float]:
+    return [float(f"{number:.4g}") for number in numbers.tolist()]

@@ -28,7 +28,7 @@ def test_a_mistake_is_explained(mistake: Mistake) -> None:
 @pytest.mark.parametrize("text", RIGHT.values(), ids=RIGHT.keys())
 def test_right_gradients_have_no_explanation(text: str) -> None:
     judgement = judged_text(text)
-    rows = judgement.evidence.gradients
+    rows = [row for result in judgement.results for row in result.gradients]
     assert len(rows) > 4
     assert {row.verdict for row in rows} <= {Verdict.CORRECT, Verdict.UNOBSERVABLE}
     assert told(judgement) == []

@@ -1,0 +1,173 @@
+"""Sentences that the rules about activations share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from gradcheck import numbers
+from gradcheck.checks.evidence import Evidence
+from gradcheck.checks.rule import Looked
+from gradcheck.checks.wording import code, place
+from gradcheck.health.activations.records import ActivationRecord, WeightRecord
+from gradcheck.program.location import Location
+
+_GAINS = {
+    "tanh": "5/3 / sqrt({n})",
+    "relu": "sqrt(2 / {n})",
+    "relu6": "sqrt(2 / {n})",
+    "sigmoid": "1 / sqrt({n})",
+}
+# A weight that is larger than this many times what suits its layer is what one would change first.
+_MUCH = 1.5
+Layer = list[ActivationRecord]
+
+
+def layers_of(evidence: Evidence) -> list[Layer]:
+    """The hidden layers, each with its records at all recorded steps, in program order."""
+    grouped: dict[tuple[Location, int], Layer] = {}
+    for record in evidence.health.activations.layers:
+        if record.hidden:
+            grouped.setdefault((record.location, record.layer), []).append(record)
+    return list(grouped.values())
+
+
+def layers_looked_at(
+    evidence: Evidence, judged: Callable[[ActivationRecord], bool], why_none: Callable[[Layer], str]
+) -> Looked:
+    """`judged` says whether a rule can judge a record; `why_none`, of those it cannot, what they lack."""
+    health = evidence.health.activations
+    if health.absent:
+        return Looked(why_not=health.absent)
+    layers = layers_of(evidence)
+    usable = [layer for layer in layers if any(map(judged, layer))]
+    if not usable:
+        return Looked(why_not=why_none([record for layer in layers for record in layer]))
+    units = sum(layer[0].units for layer in usable)
+    samples = min(max(record.samples for record in layer if judged(record)) for layer in usable)
+    words = (
+        numbers.count(len(usable), "layer"),
+        numbers.count(units, "unit"),
+        numbers.count(samples, "sample"),
+    )
+    return Looked(", ".join(words))
+
+
+def called(record: ActivationRecord, among: Iterable[ActivationRecord]) -> str:
+    """The name of a layer; with its number where another one of the step has the same name."""
+    name = code(record.name)
+    same = {
+        other.layer for other in among if other.name == record.name and other.pass_index == record.pass_index
+    }
+    return f"{name} (layer {record.layer} of {record.layers})" if len(same) > 1 else name
+
+
+def unit_numbers(units: Sequence[int], most: int = 8) -> str:
+    """`unit 3`, `units 3, 17 and 42`, `units 0, 1, 2 and 197 more`; unbroken runs as `0 to 199`."""
+    runs = list(_runs(units))
+    shown = [str(first) if first == last else f"{first} to {last}" for first, last in runs[:most]]
+    left = sum(last - first + 1 for first, last in runs[most:])
+    if left:
+        shown.append(f"{left} more")
+    noun = "unit" if len(units) == 1 else "units"
+    return f"{noun} {shown[0]}" if len(shown) == 1 else f"{noun} {', '.join(shown[:-1])} and {shown[-1]}"
+
+
+def _runs(units: Sequence[int]) -> Iterator[tuple[int, int]]:
+    first = last = units[0]
+    for unit in units[1:]:
+        if unit == last + 1:
+            last = unit
+            continue
+        yield from _run(first, last)
+        first = last = unit
+    yield from _run(first, last)
+
+
+def _run(first: int, last: int) -> Iterator[tuple[int, int]]:
+    """Two neighbours are told one by one."""
+    if last - first == 1:
+        yield first, first
+        yield last, last
+    else:
+        yield first, last
+
+
+def share(part: float) -> str:
+    """`62 %`; what is not quite all or nothing never reads as that."""
+    if 0 < part < 0.001:
+        return "less than 0.1 %"
+    if 0.999 < part < 1:
+        return "more than 99.9 %"
+    return f"{numbers.value(100 * part, 3 if part > 0.99 else 2)} %"
+
+
+def looked_on(record: ActivationRecord) -> str:
+    """`2048 samples of 64 minibatches`."""
+    samples = numbers.count(record.samples, "sample")
+    return f"{samples} of {record.batches} minibatches" if record.batches > 1 else samples
+
+
+def wanted_scale(record: ActivationRecord) -> str:
+    """`5/3 / sqrt(30) = 0.304`, empty if the weight or what suits it is not known."""
+    weight = record.weight
+    if weight is None or weight.wanted_std is None:
+        return ""
+    formula = _GAINS.get(record.function, "sqrt(2 / (1 + slope**2) / {n})").format(n=weight.fan_in)
+    return f"{formula} = {numbers.value(weight.wanted_std)}"
+
+
+def scale_helps(record: ActivationRecord) -> list[str]:
+    """What to make smaller so that less of the layer is flat."""
+    weight = record.weight
+    spread = _spread(record)
+    if weight is None or weight.wanted_std is None:
+        return [f"make what goes into it smaller{spread}"]
+    if weight.normalised:
+        return [f"it is normalised before: look at the scale and shift that follow the normalisation{spread}"]
+    if weight.std > _MUCH * weight.wanted_std:
+        factor = numbers.value(weight.wanted_std / weight.std, 2)
+        return [
+            f"scale {weight_named(weight, record.location)} by {factor}: its standard deviation is "
+            f"{numbers.value(weight.std)}, and {record.function} with {weight.fan_in} inputs wants "
+            f"{wanted_scale(record)}"
+        ]
+    fits = f"{code(weight.name)} is not too large (standard deviation {numbers.value(weight.std)})"
+    if weight.inputs_std is not None and weight.inputs_std > 2:
+        return [
+            f"{fits}, but its inputs {code(weight.inputs)} are: bring their standard deviation from "
+            f"{numbers.value(weight.inputs_std)} to about 1"
+        ]
+    return [f"{fits}: look at the bias and at the learning rate{spread}"]
+
+
+def weight_named(weight: WeightRecord, seen_from: Location) -> str:
+    if weight.location is None or weight.location == seen_from:
+        return code(weight.name)
+    return f"{code(weight.name)} ({place(weight.location, seen_from)})"
+
+
+def _spread(record: ActivationRecord) -> str:
+    if record.argument_std is None or record.argument_mean is None:
+        return ""
+    mean, std = numbers.value(record.argument_mean, 2), numbers.value(record.argument_std, 2)
+    return f": {code(record.argument)} has mean {mean} and standard deviation {std}"
+
+
+def other_iterations(
+    layer: Layer, worst: ActivationRecord, figure: Callable[[ActivationRecord], str]
+) -> list[str]:
+    """How it was at the other recorded iterations."""
+    others = [
+        f"{figure(record)} at iteration {record.iteration}"
+        for record in layer
+        if record is not worst and record.iteration is not None
+    ]
+    return [f"{', '.join(others)}; shown as at iteration {worst.iteration}"] if others else []
+
+
+def too_few_samples(evidence: Evidence, records: Layer, needed: float) -> str:
+    """Why a share cannot be told."""
+    most = max((record.samples for record in records), default=0)
+    reasons = [sweep.reason for sweep in evidence.health.sweeps if sweep.reason]
+    why = f" ({reasons[0]})" if reasons else ""
+    return f"{numbers.count(most, 'sample')} prove too little, {needed:g} are needed{why}"

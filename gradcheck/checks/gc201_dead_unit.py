@@ -1,0 +1,169 @@
+"""GC201 dead-unit: a unit that no sample gives a gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradcheck import numbers
+from gradcheck.checks.activation_wording import (
+    Layer,
+    called,
+    layers_looked_at,
+    layers_of,
+    looked_on,
+    other_iterations,
+    scale_helps,
+    share,
+    too_few_samples,
+    unit_numbers,
+)
+from gradcheck.checks.evidence import Evidence
+from gradcheck.checks.finding import Finding, Severity
+from gradcheck.checks.rule import Looked, Rule
+from gradcheck.health.activations.records import ActivationRecord
+from gradcheck.thresholds import DEAD_DISTANCE, DEAD_SAMPLES, DEAD_SHARE, DEAD_SLOPE, Thresholds
+
+# What is expected where the arguments were overwritten in place: deep right networks of relus come near it.
+_EXPECTED_AT_MOST = 0.3
+
+
+def check(evidence: Evidence) -> Iterator[Finding]:
+    for layer in layers_of(evidence):
+        judged = [record for record in layer if _can_judge(record, evidence.thresholds)]
+        unusual = [record for record in judged if _is_unusual(record, evidence.thresholds)]
+        worst = max(unusual, key=lambda record: len(record.dead), default=None)
+        if worst is not None:
+            yield _finding(worst, judged, evidence)
+
+
+def looked_at(evidence: Evidence) -> Looked:
+    thresholds = evidence.thresholds
+
+    def why_none(records: Layer) -> str:
+        known = [r for r in records if r.off is not None and not _gentle(r, thresholds)]
+        if not known:
+            functions = sorted({record.function for record in records})
+            return f"where the derivative of {' and '.join(functions)} is zero cannot be told, or is nowhere"
+        return too_few_samples(evidence, known, thresholds[DEAD_SAMPLES])
+
+    return layers_looked_at(evidence, lambda record: _can_judge(record, thresholds), why_none)
+
+
+def _can_judge(record: ActivationRecord, thresholds: Thresholds) -> bool:
+    enough = record.samples >= thresholds[DEAD_SAMPLES]
+    return record.off is not None and enough and not _gentle(record, thresholds)
+
+
+def _is_unusual(record: ActivationRecord, thresholds: Thresholds) -> bool:
+    """Whether the dead units are more than random weights leave dead by themselves."""
+    if record.saturated is not None or record.stranded:
+        return bool(record.dead)
+    expected = _EXPECTED_AT_MOST if record.expected_dead is None else record.expected_dead
+    return len(record.dead) / max(1, record.units) > expected + thresholds[DEAD_SHARE]
+
+
+def _gentle(record: ActivationRecord, thresholds: Thresholds) -> bool:
+    return record.slope is not None and record.slope > thresholds[DEAD_SLOPE]
+
+
+def _finding(record: ActivationRecord, layer: Layer, evidence: Evidence) -> Finding:
+    dead, units = len(record.dead), record.units
+    how_many = f"all {units} units are" if dead == units else f"{dead} of {numbers.count(units, 'unit')} "
+    how_many = how_many if dead == units else how_many + ("is" if dead == 1 else "are")
+    name = called(record, evidence.health.activations.layers)
+    notes = [f"they are {share(dead / units)} of the layer"] if dead > 1 and dead < units else []
+    if record.stranded_mean is not None and len(record.stranded) < units:
+        notes.append(
+            f"what goes into {unit_numbers(record.stranded)} averages {numbers.value(record.stranded_mean, 2)}"
+            f"{' or more' if len(record.stranded) > 1 else ''}, the middle of the layer is "
+            f"{numbers.value(record.middle, 2)}"
+        )
+    notes += other_iterations(layer, record, lambda other: f"{len(other.dead)} dead")
+    return Finding(
+        rule=RULE.code,
+        name=RULE.name,
+        severity=RULE.severity,
+        location=record.location,
+        message=f"{how_many} dead in {name}: {_consequence(record)}",
+        label=f"{_where(record)} on all of {looked_on(record)}: {unit_numbers(record.dead)}",
+        notes=notes,
+        helps=_helps(record),
+        evidence={
+            "value": record.name,
+            "layer": record.layer,
+            "function": record.function,
+            "units": record.units,
+            "dead": list(record.dead),
+            "share": dead / units,
+            "samples": record.samples,
+            "batches": record.batches,
+            "iteration": record.iteration,
+        },
+    )
+
+
+def _consequence(record: ActivationRecord) -> str:
+    if record.slope is not None:
+        return f"no sample gives them more than {numbers.value(record.slope, 2)} of their gradient"
+    return "no sample gives them a gradient"
+
+
+def _where(record: ActivationRecord) -> str:
+    if record.function in ("tanh", "sigmoid"):
+        return f"at the limits of {record.function}, where its derivative is 0 in this dtype,"
+    return "below zero" if record.function in ("relu", "leaky relu") else "where it is flat"
+
+
+def _helps(record: ActivationRecord) -> list[str]:
+    if record.function in ("tanh", "sigmoid"):
+        return scale_helps(record)
+    helps = ["start the bias at 0 or a little above, and lower the learning rate if they died in training"]
+    weight = record.weight
+    if weight is not None and weight.wanted_std is not None and weight.std > 1.5 * weight.wanted_std:
+        helps += scale_helps(record)
+    return helps
+
+
+RULE = Rule(
+    code="GC201",
+    name="dead-unit",
+    severity=Severity.WARNING,
+    summary="a unit has no gradient on any sample of a sweep over the data",
+    what_it_does="""\
+Looks at every unit of every hidden non-linearity on many minibatches of the program's own data, and names
+those that have no gradient on any sample: a relu unit that is never on, a tanh or sigmoid unit that is at
+its limits on every one, so that the derivative is exactly 0 in the program's dtype or below its epsilon. A
+unit of a leaky relu counts as dead if it is on its negative side on every sample and the slope there is
+small.
+
+Weights drawn around zero leave some relu units of a deep or narrow network dead by themselves, in right
+programs too. So a relu layer is reported if its dead units are many more than that, or if one of them lies
+far from all others, as with a bias that has run away. A dead tanh or sigmoid unit is always reported.
+
+A unit is a channel of a convolution, a row of `W @ x`, and else a place along the last axis. What the loss
+itself is computed from (the output of a classifier, a hinge) is no layer and is not judged.""",
+    why_is_this_bad="""\
+Nothing that the data can say ever reaches the weights of such a unit: it stays as it is for the rest of
+the training, unless the layers before it move. The network is smaller than it was written to be.""",
+    example="""\
+W1 = torch.randn(30, 200)
+h = torch.relu(x @ W1 - 40)""",
+    use_instead="""\
+W1 = torch.randn(30, 200) * (2 / 30) ** 0.5
+h = torch.relu(x @ W1)""",
+    how_it_is_measured="""\
+The forward pass of the recorded step is replayed on a sweep of minibatches (64, or as many as `--sweep`
+says), drawn anew in the way the program draws its own. The parameters stay those of the recorded step. On
+how many samples a unit was seen stands in the finding. With fewer than a minimum nothing is said: a unit
+that is off on one small batch may well be on for the next. How many units random weights leave dead by
+themselves is reckoned from the means and standard deviations of what goes into the units of the layer.""",
+    references=(
+        "A. Karpathy, Building makemore Part 3: Activations & Gradients, BatchNorm, 2022, "
+        "https://github.com/karpathy/nn-zero-to-hero",
+        "L. Lu et al., Dying ReLU and Initialization: Theory and Numerical Examples, 2020, "
+        "https://arxiv.org/abs/1903.06733",
+    ),
+    check=check,
+    looked_at=looked_at,
+    thresholds=(DEAD_SAMPLES, DEAD_SHARE, DEAD_DISTANCE, DEAD_SLOPE),
+)

@@ -1,0 +1,153 @@
+"""GC202 saturated-layer: most of a tanh or sigmoid layer is at its limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradcheck import numbers
+from gradcheck.checks.activation_wording import (
+    Layer,
+    called,
+    layers_looked_at,
+    layers_of,
+    looked_on,
+    other_iterations,
+    scale_helps,
+    share,
+    too_few_samples,
+)
+from gradcheck.checks.evidence import Evidence
+from gradcheck.checks.finding import Finding, Severity
+from gradcheck.checks.rule import Looked, Rule
+from gradcheck.health.activations.records import ActivationRecord
+from gradcheck.thresholds import (
+    SATURATED_PRE_ACTIVATION,
+    SATURATED_SAMPLES,
+    SATURATED_SHARE,
+    SATURATED_TANH,
+    Thresholds,
+)
+
+
+def check(evidence: Evidence) -> Iterator[Finding]:
+    for layer in layers_of(evidence):
+        judged = [record for record in layer if _can_judge(record, evidence.thresholds)]
+        worst = max(judged, key=_share, default=None)
+        if worst is not None and _share(worst) > evidence.thresholds[SATURATED_SHARE]:
+            yield _finding(worst, judged, evidence)
+
+
+def looked_at(evidence: Evidence) -> Looked:
+    def why_none(records: Layer) -> str:
+        saturating = [record for record in records if record.saturated is not None]
+        if not saturating:
+            return "no hidden layer is a tanh or a sigmoid"
+        return too_few_samples(evidence, saturating, evidence.thresholds[SATURATED_SAMPLES])
+
+    return layers_looked_at(evidence, lambda record: _can_judge(record, evidence.thresholds), why_none)
+
+
+def _can_judge(record: ActivationRecord, thresholds: Thresholds) -> bool:
+    return record.saturated is not None and record.samples >= thresholds[SATURATED_SAMPLES]
+
+
+def _share(record: ActivationRecord) -> float:
+    return record.saturated or 0.0
+
+
+def _finding(record: ActivationRecord, layer: Layer, evidence: Evidence) -> Finding:
+    health = evidence.health.activations
+    name = called(record, health.layers)
+    whole = sum(s > evidence.thresholds[SATURATED_SHARE] for s in record.unit_saturated)
+    notes = [_beyond(record, health.beyond_limit)] if record.beyond is not None else []
+    if record.unit_saturated:
+        notes.append(
+            f"{whole} of {numbers.count(record.units, 'unit')} are so on more than half of the samples"
+        )
+    notes += other_iterations(layer, record, lambda other: share(_share(other)))
+    return Finding(
+        rule=RULE.code,
+        name=RULE.name,
+        severity=RULE.severity,
+        location=record.location,
+        message=f"{share(_share(record))} of {name} is saturated: {_limits(record, health.saturated_limit)}",
+        label=f"{_slope(record, health.saturated_limit)} (seen on {looked_on(record)})",
+        notes=notes,
+        helps=scale_helps(record),
+        evidence={
+            "value": record.name,
+            "layer": record.layer,
+            "function": record.function,
+            "saturated": record.saturated,
+            "beyond": record.beyond,
+            "argument_mean": record.argument_mean,
+            "argument_std": record.argument_std,
+            "weight": record.weight.name if record.weight else None,
+            "weight_std": record.weight.std if record.weight else None,
+            "wanted_std": record.weight.wanted_std if record.weight else None,
+            "samples": record.samples,
+            "batches": record.batches,
+            "iteration": record.iteration,
+        },
+    )
+
+
+def _limits(record: ActivationRecord, limit: float) -> str:
+    if record.function == "tanh":
+        return f"beyond -{limit:g} or {limit:g}"
+    return f"below {numbers.value((1 - limit) / 2)} or above {numbers.value((1 + limit) / 2)}"
+
+
+def _slope(record: ActivationRecord, limit: float) -> str:
+    slope = 1 - limit**2 if record.function == "tanh" else (1 - limit**2) / 4
+    return f"the derivative of {record.function} is below {numbers.value(slope, 2)} there"
+
+
+def _beyond(record: ActivationRecord, limit: float) -> str:
+    limit = limit if record.function == "tanh" else 2 * limit
+    return (
+        f"{share(record.beyond or 0.0)} lies beyond {limit:g} even before {record.function}, where nothing "
+        "of the gradient is left"
+    )
+
+
+RULE = Rule(
+    code="GC202",
+    name="saturated-layer",
+    severity=Severity.WARNING,
+    summary="most of a tanh or sigmoid layer is at its limits, where there is next to no gradient",
+    what_it_does="""\
+Counts how many outputs of each hidden tanh or sigmoid layer are at its limits, abs(tanh(z)) > 0.97, over
+many minibatches of the program's own data, and reports a layer of which more than half are. A sigmoid is a
+tanh of half its argument and is held to the same limits. Beside it stands the share that is already beyond
+the stricter limit for the argument, abs(z) > 9.5, where 1 - tanh(z)**2 is exactly 0 in float32.
+
+It recognises the function by what it computes: `(e**z - e**-z) / (e**z + e**-z)` is a tanh as well. The
+prediction of a network may be saturated with good reason and is not judged.""",
+    why_is_this_bad="""\
+Where a tanh is at its limits its derivative is next to 0, and the gradient of everything before it is
+multiplied by that. The layers before a saturated one learn slowly or not at all. At the start of the
+training the cause is nearly always that the weights are too large for their number of inputs.""",
+    example="""\
+W1 = torch.randn(30, 200)
+h = torch.tanh(x @ W1)""",
+    use_instead="""\
+W1 = torch.randn(30, 200) * (5 / 3) / 30**0.5
+h = torch.tanh(x @ W1)""",
+    how_it_is_measured="""\
+The forward pass of the recorded step is replayed on a sweep of minibatches (64, or as many as `--sweep`
+says) at the parameters of the recorded step. Shares are of all outputs of the layer on all samples. The
+standard deviation of the weight is that of the parameter of the nearest linear map before the layer; what
+suits it is gain / sqrt(inputs), with the gain 5/3 for tanh and 1 for sigmoid.""",
+    references=(
+        "A. Karpathy, Building makemore Part 3: Activations & Gradients, BatchNorm, 2022, "
+        "https://github.com/karpathy/nn-zero-to-hero",
+        "X. Glorot and Y. Bengio, Understanding the difficulty of training deep feedforward neural networks, "
+        "AISTATS 2010, https://proceedings.mlr.press/v9/glorot10a.html",
+        "K. He et al., Delving Deep into Rectifiers, ICCV 2015, https://arxiv.org/abs/1502.01852",
+        "PyTorch, torch.nn.init.calculate_gain, https://docs.pytorch.org/docs/stable/nn.init.html",
+    ),
+    check=check,
+    looked_at=looked_at,
+    thresholds=(SATURATED_TANH, SATURATED_PRE_ACTIVATION, SATURATED_SHARE, SATURATED_SAMPLES),
+)

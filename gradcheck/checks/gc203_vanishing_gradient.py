@@ -1,0 +1,58 @@
+"""GC203 vanishing-gradient: the gradient shrinks from layer to layer until little is left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradcheck.checks.evidence import Evidence
+from gradcheck.checks.finding import Finding, Severity
+from gradcheck.checks.rule import Rule
+from gradcheck.checks.trend_wording import trend_findings, trends_looked_at
+from gradcheck.thresholds import VANISHING_FACTOR, VANISHING_TOTAL
+
+
+def check(evidence: Evidence) -> Iterator[Finding]:
+    factor, total = evidence.thresholds[VANISHING_FACTOR], evidence.thresholds[VANISHING_TOTAL]
+    return trend_findings(evidence, RULE, lambda trend: trend.factor < factor and trend.total < total)
+
+
+RULE = Rule(
+    code="GC203",
+    name="vanishing-gradient",
+    severity=Severity.WARNING,
+    summary="the gradient shrinks from layer to layer, and little of it reaches the first ones",
+    what_it_does="""\
+Follows the true gradient through the hidden layers of a network, from the last to the first, and reports
+it if it shrinks by more than half at every layer on the way and is less than a thousandth of what it was in
+the end. It takes at least three layers of one kind, each computed from the one before.
+
+The steps of a recurrent network are one layer that is applied many times, and are not compared with each
+other.""",
+    why_is_this_bad="""\
+The parameters of all layers are moved with one learning rate. Where the gradient is a thousand times
+smaller than elsewhere they hardly move, and the last layers learn on top of first ones that stay as they
+were drawn.""",
+    example="""\
+Ws = [torch.randn(100, 100) * 0.01 for _ in range(6)]
+for W in Ws:
+    h = torch.tanh(h @ W)""",
+    use_instead="""\
+Ws = [torch.randn(100, 100) * (5 / 3) / 100**0.5 for _ in range(6)]
+for W in Ws:
+    h = torch.tanh(h @ W)""",
+    how_it_is_measured="""\
+The true gradient of every layer's output on the recorded minibatch, by a replay in float64. The factor per
+layer is the slope of a straight line through the logarithms of their norms. The norm is used, not the standard
+deviation: at a good scale of the weights it stays about the same when the width changes, and the standard
+deviation does not.""",
+    references=(
+        "X. Glorot and Y. Bengio, Understanding the difficulty of training deep feedforward neural networks, "
+        "AISTATS 2010, https://proceedings.mlr.press/v9/glorot10a.html",
+        "K. He et al., Delving Deep into Rectifiers, ICCV 2015, https://arxiv.org/abs/1502.01852",
+        "S. Hochreiter, The Vanishing Gradient Problem During Learning Recurrent Neural Nets and Problem "
+        "Solutions, 1998",
+    ),
+    check=check,
+    looked_at=trends_looked_at,
+    thresholds=(VANISHING_FACTOR, VANISHING_TOTAL),
+)
