@@ -48,41 +48,6 @@ class ThresholdError(ValueError):
         self.hint = hint
 
 
-SATURATED_TANH = Threshold(
-    "GC202",
-    "tanh-limit",
-    0.97,
-    "of abs(tanh(z))",
-    "Karpathy, Building makemore Part 3, calls a tanh unit saturated above it",
-    low=0.0,
-    high=1.0,
-)
-SATURATED_PRE_ACTIVATION = Threshold(
-    "GC202",
-    "pre-activation-limit",
-    9.5,
-    "of abs(z)",
-    "tanh'(9.5) = 2.2e-8 is below the float32 epsilon of 1.2e-7, and 1 - tanh(z)**2 is exactly 0 there",
-    low=0.0,
-)
-SATURATED_SHARE = Threshold(
-    "GC202",
-    "saturated-share",
-    0.5,
-    "of the outputs of a layer",
-    "a choice, not a published figure: more of the layer is flat than is not",
-    low=0.0,
-    high=1.0,
-)
-
-SATURATED_SAMPLES = Threshold(
-    "GC202",
-    "minimum-samples",
-    32,
-    "rows of data",
-    "a share told from fewer rows is uncertain by more than 1 / sqrt(32), about 0.18",
-    low=1.0,
-)
 DEAD_SAMPLES = Threshold(
     "GC201",
     "minimum-samples",
@@ -116,6 +81,40 @@ DEAD_SLOPE = Threshold(
     "a choice, not a published figure: with a steeper one a unit that stays below zero still learns",
     low=0.0,
     high=1.0,
+)
+SATURATED_TANH = Threshold(
+    "GC202",
+    "tanh-limit",
+    0.97,
+    "of abs(tanh(z))",
+    "Karpathy, Building makemore Part 3, calls a tanh unit saturated above it",
+    low=0.0,
+    high=1.0,
+)
+SATURATED_PRE_ACTIVATION = Threshold(
+    "GC202",
+    "pre-activation-limit",
+    9.5,
+    "of abs(z)",
+    "tanh'(9.5) = 2.2e-8 is below the float32 epsilon of 1.2e-7, and 1 - tanh(z)**2 is exactly 0 there",
+    low=0.0,
+)
+SATURATED_SHARE = Threshold(
+    "GC202",
+    "saturated-share",
+    0.5,
+    "of the outputs of a layer",
+    "a choice, not a published figure: more of the layer is flat than is not",
+    low=0.0,
+    high=1.0,
+)
+SATURATED_SAMPLES = Threshold(
+    "GC202",
+    "minimum-samples",
+    32,
+    "rows of data",
+    "a share told from fewer rows is uncertain by more than 1 / sqrt(32), about 0.18",
+    low=1.0,
 )
 VANISHING_FACTOR = Threshold(
     "GC203",
@@ -151,20 +150,163 @@ EXPLODING_TOTAL = Threshold(
     "a choice, the reciprocal of GC203.total",
     low=1.0,
 )
+# Batch normalisation
+STALE_MEAN = Threshold(
+    "GC304",
+    "mean-offset",
+    0.5,
+    "standard deviations of the layer, root mean square over its features",
+    "a choice: about three times what the mean of a single batch of 32 is off by, 1/sqrt(32) = 0.18",
+    low=0.0,
+)
+STALE_VARIANCE = Threshold(
+    "GC304",
+    "variance-factor",
+    2.0,
+    "times the variance of the layer, or one in it: the geometric mean over its features",
+    "a choice: outputs 1.4 times as wide as in training; a single batch of 32 gives 1.0 within a few hundredths",
+    low=1.0,
+)
+SMALL_BATCH = Threshold(
+    "GC305",
+    "batch-size",
+    4.0,
+    "numbers per feature in a batch",
+    "a variance of n numbers has a relative standard error of sqrt(2/(n-1)): 82 % at 4, 141 % at 2; Wu and He, Group "
+    "Normalization, 2018, table 2, measured what that costs",
+    low=2.0,
+)
+EPS_SHARE = Threshold(
+    "GC306",
+    "feature-share",
+    0.5,
+    "of the features that vary at all",
+    "a choice: most of the layer is scaled by the epsilon rather than by its variance",
+    low=0.0,
+    high=1.0,
+)
+OVERCONFIDENT_FACTOR = Threshold(
+    "GC401",
+    "factor",
+    2.0,
+    "times ln(classes)",
+    "a choice: the example of Karpathy, Building makemore Part 3, starts at 8 times ln(27), and of the 44 right and "
+    "wrong programs with a cross-entropy in this repository none is above it by more than chance",
+    low=1.0,
+)
+SMALLEST_UPDATE = Threshold(
+    "GC402",
+    "smallest-ratio",
+    -4.5,
+    "of log10(update / data), the median of the weight matrices",
+    "Karpathy, Building makemore Part 3: about -3 is healthy; the lowest of the right training loops in this "
+    "repository is at -3.3, and the limit leaves a factor of 17 below it",
+    high=0.0,
+)
+LARGEST_UPDATE = Threshold(
+    "GC402",
+    "largest-ratio",
+    -1.0,
+    "of log10(update / data), the median of the weight matrices",
+    "a choice: a step of a tenth of the weights is reported only where it raises the loss that it is to lower",
+)
+LOSS_RISE = Threshold(
+    "GC402",
+    "loss-rise",
+    1.1,
+    "times the loss of the same minibatch before the step",
+    "a choice: a gradient step that is not too large lowers the loss it was computed from",
+    low=1.0,
+)
+SAMPLES_NEEDED = Threshold(
+    "GC601",
+    "sequences",
+    10,
+    "sequences, at least",
+    "with fewer, a Kolmogorov-Smirnov distance of 0.5 from the training data is no rarity (p = 0.01 at 9)",
+    low=2,
+)
+LENGTH_DISTANCE = Threshold(
+    "GC601",
+    "distance",
+    0.35,
+    "Kolmogorov-Smirnov distance of the lengths",
+    "measured: right samplers of 100 to 10000 steps of training lie at 0.27 or below with 300 sequences",
+    low=0.0,
+    high=1.0,
+)
+LENGTH_P_VALUE = Threshold(
+    "GC601", "p-value", 1e-3, "of that distance", "a choice: one report in a thousand by chance", 0.0, 1.0
+)
+SAMPLER_SHIFT = Threshold(
+    "GC601",
+    "sampler-shift",
+    0.1,
+    "Kolmogorov-Smirnov distance of the lengths that sampler and trained network imply on the same contexts",
+    "measured: up to 0.04 where the sampler is the network that was trained, 0.28 where it is another one",
+    low=0.0,
+    high=1.0,
+)
+UNEXPLAINED_DISTANCE = Threshold(
+    "GC601",
+    "unexplained-distance",
+    0.45,
+    "Kolmogorov-Smirnov distance, where the sampler does not differ from the network or that is not known",
+    "a choice: a network that is half trained is shifted too, and of 20 sequences one in a hundred by 0.36 more",
+    low=0.0,
+    high=1.0,
+)
+UNEXPLAINED_P_VALUE = Threshold(
+    "GC601",
+    "unexplained-p-value",
+    1e-5,
+    "of that distance",
+    "a choice: what speaks against the sampler is then its sequences alone",
+    low=0.0,
+    high=1.0,
+)
+FEW_DISTINCT = Threshold(
+    "GC602",
+    "distinct-share",
+    0.1,
+    "different sequences, of all",
+    "a choice: two different ones among twenty, where the training data would give more than ten",
+    low=0.0,
+    high=1.0,
+)
+DEGENERATE_SHARE = Threshold(
+    "GC602",
+    "degenerate-share",
+    0.5,
+    "of the sequences empty, or one token repeated",
+    "a choice: more are than are not, and hardly any (a tenth of it) in the training data",
+    low=0.0,
+    high=1.0,
+)
+TIMES_THE_LONGEST = Threshold(
+    "GC603",
+    "times-longest",
+    10,
+    "times as long as the longest training sequence",
+    "a network that has learned no more than how often sequences end gets there once in ten million",
+    low=1,
+)
+UNFINISHED_SHARE = Threshold(
+    "GC603",
+    "unfinished-share",
+    0.5,
+    "of the sequences cut off at twice the longest training sequence or later",
+    "a choice: more of them are than are not",
+    low=0.0,
+    high=1.0,
+)
 
-TABLE: tuple[Threshold, ...] = (
-    DEAD_SAMPLES,
-    DEAD_SHARE,
-    DEAD_DISTANCE,
-    DEAD_SLOPE,
-    SATURATED_TANH,
-    SATURATED_PRE_ACTIVATION,
-    SATURATED_SHARE,
-    SATURATED_SAMPLES,
-    VANISHING_FACTOR,
-    VANISHING_TOTAL,
-    EXPLODING_FACTOR,
-    EXPLODING_TOTAL,
+# Every constant above, by rule; within a rule in the order in which they stand there.
+TABLE: tuple[Threshold, ...] = tuple(
+    sorted(
+        (known for known in tuple(globals().values()) if isinstance(known, Threshold)),
+        key=lambda known: known.rule,
+    )
 )
 
 

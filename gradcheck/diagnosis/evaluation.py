@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from gradcheck.diagnosis.namespace import Ghost, Namespace, UnknownNameError
 from gradcheck.diagnosis.sandbox import EDITED, computing_only, refuse_huge
-from gradcheck.program.loops import FOR, TURN, WHILE
+from gradcheck.program.loops import DONE, FOR, TURN, WHILE
 from gradcheck.recording.tape import Value
 from gradcheck.recording.ufuncs import as_tensor, torch_equivalent
 from gradcheck.replay.engine import call_in_precision, default_dtype, in_precision
@@ -258,10 +258,11 @@ def evaluating(dtype: torch.dtype) -> Iterator[None]:
 @contextmanager
 def loops_run() -> Iterator[None]:
     """Functions of the person's were compiled with watched loops: let these run unwatched."""
-    before = {name: getattr(builtins, name, None) for name in (FOR, WHILE, TURN)}
+    before = {name: getattr(builtins, name, None) for name in (FOR, WHILE, TURN, DONE)}
     setattr(builtins, FOR, lambda loop, iterable: iterable)
     setattr(builtins, WHILE, lambda loop: _Unwatched())
     setattr(builtins, TURN, lambda loop: True)
+    setattr(builtins, DONE, lambda loop: False)
     try:
         yield
     finally:

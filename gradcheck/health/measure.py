@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gradcheck.health.activations.measure import ActivationMeasure
+from gradcheck.health.batch_norm.in_use import measure_statistics_in_use
 from gradcheck.health.batch_norm.measure import BatchNormMeasure
 from gradcheck.health.context import PassContext, ProgramContext
 from gradcheck.health.evaluation.measure import measure_evaluation
@@ -47,6 +48,7 @@ def measure_health(
         _measure_pass(context, options, health)
     program = ProgramContext(judgement, contexts, thresholds, options.samples)
     for words, measure in (
+        ("comparing the statistics in use with those of the training", measure_statistics_in_use),
         ("measuring the updates of the parameters", measure_updates),
         ("holding the evaluation against the training step", measure_evaluation),
         ("reading the generated sequences", measure_samples),

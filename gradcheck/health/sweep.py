@@ -8,7 +8,7 @@ the sweep is the recorded batch alone, and the record says why.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -41,13 +41,16 @@ class Visitor(Protocol):
 
 
 class Sweep:
-    """Over `batches` minibatches of one step; the recorded one is the first of them."""
+    """Over `batches` minibatches of one step; the recorded one is the first of them. `replacing` holds other tensors for
+    values that the step starts from: the parameters as they were later."""
 
-    def __init__(self, context: PassContext, batches: int) -> None:
+    def __init__(
+        self, context: PassContext, batches: int, replacing: Mapping[Value, torch.Tensor] | None = None
+    ) -> None:
         self._context = context
         self._ops = context.judged.plan.forward_ops
         self._mutated = roots_mutated(self._ops)
-        self._start = context.judge.run.start_tensors()
+        self._start = {**context.judge.run.start_tensors(), **(replacing or {})}
         self._draws = self._fresh_draws_possible()
         self._choice = (
             row_choice(self._ops, self._mutated | _with_gradients(context)) if not self._draws else None

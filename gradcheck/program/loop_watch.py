@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from types import CodeType, FrameType, TracebackType
 from typing import Any
 
-from gradcheck.program.loops import FOR, TURN, WHILE
-from gradcheck.program.observer import Observer
+from gradcheck.program.loops import DONE, FOR, TURN, WHILE
+from gradcheck.program.observer import LoopEnd, Observer
 
 _get_frame = sys._getframe
 
@@ -33,6 +33,7 @@ class LoopWatch:
         setattr(builtins, FOR, self._for)
         setattr(builtins, WHILE, lambda loop: _While(self, loop))
         setattr(builtins, TURN, _turn_function(self))
+        setattr(builtins, DONE, self._done)
         os.register_at_fork(after_in_child=self.turn_off)
 
     def turn_off(self) -> None:
@@ -47,6 +48,13 @@ class LoopWatch:
             return iterable
         # iter() here, not in the generator: "'int' object is not iterable" must come before the first turn.
         return self._turns(loop, iter(iterable), _get_frame(1).f_code)
+
+    def _done(self, loop: int) -> bool:
+        """The condition of a `while` did not hold, or the observer wished its end. Always False: it ends."""
+        running = self.whiles.get((id(_get_frame(1)), loop))
+        if running is not None and running.how is not LoopEnd.LEFT:
+            running.how = LoopEnd.CONDITION
+        return False
 
     def _turns(self, loop: int, iterator: Iterator[Any], code: CodeType) -> Iterator[Any]:
         """Hands on what `iterator` yields, and holds nothing of it: an item the person drops must be freed.
@@ -72,14 +80,18 @@ class LoopWatch:
                     and self.on
                     and observer.iteration_finished(loop, activation, index, _get_frame(1))
                 ):
+                    observer.loop_ended(loop, activation, LoopEnd.LEFT)
                     return
         except StopIteration:
+            if observer.attention and self.on:
+                observer.loop_ended(loop, activation, LoopEnd.EXHAUSTED)
             return
         except GeneratorExit:
             # Dropped by the frame of the loop, or much later by the garbage collector from anywhere.
             frame = _get_frame(1)
             if observer.attention and self.on and frame.f_code is code:
                 observer.iteration_finished(loop, activation, index, frame)
+                observer.loop_ended(loop, activation, LoopEnd.BROKEN)
             raise
 
 
@@ -107,10 +119,11 @@ class _While:
     can die; holding the frame itself would keep an abandoned generator alive for ever.
     """
 
-    __slots__ = ("_activation", "_key", "_loop", "_watch", "index")
+    __slots__ = ("_activation", "_key", "_loop", "_watch", "how", "index")
 
     def __init__(self, watch: LoopWatch, loop: int) -> None:
         self.index = -1
+        self.how = LoopEnd.BROKEN  # unless it is told otherwise
         self._watch = watch
         self._loop = loop
         self._activation = -1
@@ -129,6 +142,7 @@ class _While:
         observer = self._watch.observer
         if self.index >= 0 and observer.iteration_finished(self._loop, self._activation, self.index, frame):
             self.index = -1  # told: leaving the loop must not tell it again
+            self.how = LoopEnd.LEFT
             return False
         self.index += 1
         observer.iteration_started(self._loop, self._activation, self.index, frame)
@@ -141,5 +155,9 @@ class _While:
             return
         self._watch.whiles.pop(self._key, None)
         observer = self._watch.observer
-        if self.index >= 0 and observer.attention and self._watch.on:
+        if not (observer.attention and self._watch.on):
+            return
+        if self.index >= 0:
             observer.iteration_finished(self._loop, self._activation, self.index, _get_frame(1))
+        how = self.how if kind is None else LoopEnd.RAISED
+        observer.loop_ended(self._loop, self._activation, how)

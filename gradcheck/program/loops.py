@@ -1,27 +1,38 @@
 """Lets loops be watched: rewrites loop headers, and nothing else, before the person's code is compiled.
 
     for x in it: ...      becomes      for x in __gradcheck_for__(7, it): ...
-    while c: ...          becomes      with __gradcheck_while__(8): while c and __gradcheck_turn__(8): ...
+    while c: ...          becomes      with __gradcheck_while__(8):
+                                           while c and __gradcheck_turn__(8) or __gradcheck_done__(8): ...
 
 Every node keeps its position, so tracebacks, `inspect` and the places of recorded calls are the person's.
 The names live in `builtins`, so `globals()`, `locals()` and `dir()` look as they always do. A `while` gets a
 `with` around it because nothing else tells when it is left by `break`, `return` or an exception without
-adding a name to the person's scope; for a `for` loop the iterator tells it by being dropped. Comprehensions
+adding a name to the person's scope; that it ended by its condition is told by the last call, which is made only then
+and returns False. For a `for` loop the iterator tells it by being dropped. Comprehensions
 and `async for` are left alone.
 """
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from types import CodeType
 
-FOR, WHILE, TURN = "__gradcheck_for__", "__gradcheck_while__", "__gradcheck_turn__"
+FOR, WHILE, TURN, DONE = (
+    "__gradcheck_for__",
+    "__gradcheck_while__",
+    "__gradcheck_turn__",
+    "__gradcheck_done__",
+)
+_ORDERED = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 
 @dataclass(frozen=True, slots=True)
 class LoopSite:
-    """One loop statement of the person's; `parent` is the loop around it in the same function, if any."""
+    """One loop statement of the person's; `parent` is the loop around it in the same function, if any. `is_bounded`:
+    something is counted, or an iterator runs out, so that it ends whatever is computed in it."""
 
     loop: int
     filename: str
@@ -30,6 +41,7 @@ class LoopSite:
     function: str  # qualified name; "" at the top level
     is_while: bool
     parent: int | None
+    is_bounded: bool
 
 
 @dataclass
@@ -42,7 +54,10 @@ class LoopTable:
         loop = len(self.sites)
         is_while = isinstance(node, ast.While)
         end_line = node.end_lineno or node.lineno
-        self.sites[loop] = LoopSite(loop, filename, node.lineno, end_line, function, is_while, parent)
+        is_bounded = not isinstance(node, ast.While) or _is_bounded(node)
+        self.sites[loop] = LoopSite(
+            loop, filename, node.lineno, end_line, function, is_while, parent, is_bounded
+        )
         return loop
 
 
@@ -86,7 +101,9 @@ class _HeaderRewriter(ast.NodeTransformer):
         loop = self._enter_loop(node)
         # The turn is taken after the condition held, so that an iteration is announced only if it happens.
         turn = _call(TURN, loop, None, node.test)
-        node.test = ast.copy_location(ast.BoolOp(ast.And(), [node.test, turn]), node.test)
+        done = _call(DONE, loop, None, node.test)
+        goes_on = ast.copy_location(ast.BoolOp(ast.And(), [node.test, turn]), node.test)
+        node.test = ast.copy_location(ast.BoolOp(ast.Or(), [goes_on, done]), node.test)
         scope = ast.withitem(_call(WHILE, loop, None, node.test), None)
         return ast.copy_location(ast.With([scope], [node]), node.test)
 
@@ -96,6 +113,25 @@ class _HeaderRewriter(ast.NodeTransformer):
         self.generic_visit(node)
         self._loop = outer
         return loop
+
+
+def _is_bounded(node: ast.While) -> bool:
+    """Whether the condition, or that of an `if` that leaves the loop, compares sizes: `len(out) < 50`."""
+    conditions = [node.test, *_ways_out(node.body, (ast.Break, ast.Return, ast.Raise))]
+    parts = [part for condition in conditions for part in ast.walk(condition)]
+    return any(isinstance(op, _ORDERED) for part in parts if isinstance(part, ast.Compare) for op in part.ops)
+
+
+def _ways_out(body: Iterable[ast.AST], leaving: tuple[type[ast.stmt], ...]) -> Iterator[ast.expr]:
+    """The conditions of the `if` statements that hold one of the `leaving` statements."""
+    for node in body:
+        if isinstance(node, _SCOPES):
+            continue
+        # A `break` in a loop inside of this one leaves that.
+        out = (ast.Return, ast.Raise) if isinstance(node, (ast.For, ast.AsyncFor, ast.While)) else leaving
+        if isinstance(node, ast.If) and any(isinstance(s, out) for s in (*node.body, *node.orelse)):
+            yield node.test
+        yield from _ways_out(ast.iter_child_nodes(node), out)
 
 
 def _call(name: str, loop: int, argument: ast.expr | None, at: ast.expr) -> ast.Call:

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from types import FrameType
 from typing import Protocol
 
 from gradcheck.program.source import SourceUnit
+
+
+class LoopEnd(StrEnum):
+    """How a run of a loop ended."""
+
+    EXHAUSTED = "exhausted"  # a `for` loop ran out
+    CONDITION = "condition"  # that of a `while` was false
+    BROKEN = "broken"  # `break` or `return`; of a `for` loop also an exception
+    RAISED = "raised"  # an exception went through a `while`
+    LEFT = "left"  # the observer wished it
 
 
 class Observer(Protocol):
@@ -35,3 +46,7 @@ class Observer(Protocol):
     def iteration_finished(self, loop: int, activation: int, index: int, frame: FrameType) -> bool:
         """The iteration has ended. True: the loop is to end now, as if its iterator were exhausted."""
         ...
+
+    def loop_ended(self, loop: int, activation: int, how: LoopEnd) -> None:
+        """That run of the loop has ended, after the end of its last iteration was told. Not told of a loop that
+        no iteration of was told, perhaps."""

@@ -35,7 +35,10 @@ class Program:
     pieces: list[Piece] = field(default_factory=list)
     skipped: list[SkippedLine] = field(default_factory=list)
     sources: SourceMap = field(default_factory=SourceMap)
-    loops: LoopTable = field(default_factory=LoopTable)
+
+    @property
+    def loops(self) -> LoopTable:
+        return self.sources.loops
 
     @property
     def is_notebook(self) -> bool:

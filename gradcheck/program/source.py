@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gradcheck.program.location import Location
+from gradcheck.program.loops import LoopTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +42,10 @@ class SourceUnit:
 
 @dataclass
 class SourceMap:
-    """All source units of one run, keyed by `co_filename`."""
+    """All source units of one run, keyed by `co_filename`, and the loops that are watched in them."""
 
     units: dict[str, SourceUnit] = field(default_factory=dict)
+    loops: LoopTable = field(default_factory=LoopTable)
     _is_user: dict[str, bool] = field(default_factory=dict)
 
     def add(self, unit: SourceUnit) -> None:

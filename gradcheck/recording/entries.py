@@ -31,6 +31,12 @@ class EntryStates:
         self._states.clear()
         self._decided.clear()
 
+    def no_more(self) -> None:
+        """No training step follows."""
+        self._boundary = None
+        self._states.clear()
+        self._decided.clear()
+
     def before_change(self, value: Value | None) -> None:
         """Copy what is about to be changed, if it may be a parameter: it was there before the loop, and the loop
         has read it. Once for every loop, which is enough for its first training step."""

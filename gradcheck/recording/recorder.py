@@ -15,13 +15,13 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from gradcheck.program.observer import LoopEnd
 from gradcheck.program.source import SourceMap, SourceUnit
 from gradcheck.recording.bindings import Bindings
 from gradcheck.recording.kinds import kind_of, known_kinds
 from gradcheck.recording.names import NameTracer
 from gradcheck.recording.namespace import tensors_of_namespace
 from gradcheck.recording.quiet import Quiet
-from gradcheck.recording.reach import Reach
 from gradcheck.recording.steps import StepWatcher
 from gradcheck.recording.tape import (
     CHANGE_BUFFERS,
@@ -36,6 +36,8 @@ from gradcheck.recording.values import Values, pairs
 from gradcheck.recording.warning_places import WarningPlaces
 
 _MAX_OPS = 400_000
+_AFTERMATH_OPS = 20_000  # recorded after the last wanted step: hundreds of names, letter by letter
+_AFTERMATH_BYTES = 128 << 20  # that only the tape holds
 _FEW_NUMBERS = 64
 
 
@@ -47,6 +49,7 @@ class Recorder(TorchFunctionMode):
         self.recording = Recording()
         self._values = Values(self.recording.ops)
         self.recording.value_of = self._values.known_value
+        self.recording.earlier_value_of = self._values.earlier_value
         self._bindings = Bindings(self.recording, self._values)
         self._sources = sources
         self._quiet = Quiet()
@@ -61,7 +64,10 @@ class Recorder(TorchFunctionMode):
         )
         self._ufuncs = UfuncBridge(self._ufunc_called)
         self._warnings = WarningPlaces(self._user_frame, globals())
-        self._steps = StepWatcher(self, at, Reach(sources))
+        self._steps = StepWatcher(self, at, sources)
+        self._most_ops = _MAX_OPS
+        self._most_bytes = _AFTERMATH_BYTES
+        self._namespace: dict[str, object] = {}
         self._is_user_code: dict[CodeType, bool] = {}
         self._forgotten = False
         self.attention = False
@@ -87,6 +93,11 @@ class Recorder(TorchFunctionMode):
         self._ufuncs.remove()
         self._warnings.remove()
         gc.unfreeze()
+        self.recording.final_namespace = {
+            name: held
+            for name, held in list(self._namespace.items())
+            if isinstance(held, _READABLE) and not name.startswith("__")
+        }
         if self._entered:
             self._entered = False
             self.__exit__(None, None, None)  # type: ignore[no-untyped-call]
@@ -96,6 +107,7 @@ class Recorder(TorchFunctionMode):
         self.recording.marks.append(Mark(len(self.recording.ops), "unit", unit.cell or 0))
 
     def unit_finished(self, unit: SourceUnit, namespace: dict[str, object]) -> None:
+        self._namespace = namespace
         try:
             if not self.paused and not self.ended_early:
                 self.name_namespace(namespace)
@@ -129,6 +141,15 @@ class Recorder(TorchFunctionMode):
         finally:
             self._tracer.go_on()
 
+    def loop_ended(self, loop: int, activation: int, how: LoopEnd) -> None:
+        self._tracer.hold()
+        try:
+            self._steps.loop_ended(loop, activation, how)
+        except Exception as error:
+            self._failed(error)
+        finally:
+            self._tracer.go_on()
+
     # -- for the step watcher --------------------------------------------------------------------------------
 
     def pause(self) -> None:
@@ -146,12 +167,28 @@ class Recorder(TorchFunctionMode):
         """Record again, as if the program began here: whatever exists now is a leaf of what follows."""
         self.paused = False
         self._bindings.on = self._on
+        self._most_ops = _MAX_OPS
+        self._values.count_no_more()
         self.forget()
 
     def forget(self) -> None:
         self._forgotten = True
         self._values.forget()
         self._bindings.forget()
+
+    def listen(self) -> None:
+        """Nothing is recorded, but loops are to be told again."""
+        self.awake_since = len(self.recording.ops)
+        self.attention = True
+        self._steps.aftermath.runs.gained_attention(self.awake_since)
+
+    def stand_apart(self, frame: FrameType) -> None:
+        """What follows is recorded, as far as it goes, as if the program began here."""
+        self._most_ops = min(_MAX_OPS, len(self.recording.ops) + _AFTERMATH_OPS)
+        self._values.begin_anew()
+        self._bindings.forget()
+        self._meet(frame)
+        self.name_namespace({**frame.f_globals, **frame.f_locals})
 
     def _meet(self, frame: FrameType) -> None:
         """What exists when recording begins again was there before the step, wherever in it it is first used."""
@@ -232,6 +269,8 @@ class Recorder(TorchFunctionMode):
             kind = known_kinds.get(func) or kind_of(func)
             if kind in CHANGES:
                 self._values.keep_before_change(kind, args, kwargs)
+            elif func in CATEGORICAL_DRAWS and not self.ended_early:
+                self._steps.aftermath.drew()
         except Exception as error:
             self._failed(error)
         return func(*args, **kwargs)
@@ -332,6 +371,8 @@ class Recorder(TorchFunctionMode):
                 for value, tensor in pairs(out, result):
                     if value.producer is op:
                         self._values.keep_leaf(value, tensor)
+                if op.func in CATEGORICAL_DRAWS:
+                    self._steps.aftermath.drew()
             elif kind is Kind.RANDOM_MUTATE:
                 if isinstance(result, torch.Tensor):
                     op.extra = result.detach().clone()
@@ -348,8 +389,17 @@ class Recorder(TorchFunctionMode):
             return
         ops = self.recording.ops
         ops.append(op)
-        if len(ops) >= _MAX_OPS:
+        if len(ops) >= self._most_ops or self._values.holds_more_than(self._most_bytes):
+            self._enough()
+
+    def _enough(self) -> None:
+        if not self._steps.aftermath.apart:
             self._end_early(f"recording ended after {_MAX_OPS:,} tensor operations")
+            return
+        frame = self._user_frame(sys._getframe(1))
+        if frame is not None:
+            self.name_namespace({**frame.f_globals, **frame.f_locals})
+        self._steps.aftermath.spent()
 
     def _ufunc_called(self, function: Callable[..., Any], inputs: tuple[Any, ...], result: Any) -> None:
         if self._quiet.level or self.paused or not self._on:
@@ -371,8 +421,11 @@ class Recorder(TorchFunctionMode):
             self._failed(error)
 
     def _wake(self, frame: FrameType) -> None:
+        if self.paused:
+            return  # since a moment ago
         if not self.attention:
             self.awake_since = max(0, len(self.recording.ops) - 1)
+            self._steps.aftermath.runs.gained_attention(self.awake_since)
             self.attention = self._on or self.ended_early
         if self._on:
             self._tracer.wake(frame)
@@ -380,8 +433,11 @@ class Recorder(TorchFunctionMode):
     def _slept(self) -> None:
         """Many lines without an op: loops may run at their own speed again."""
         self.attention = False
+        self._steps.aftermath.runs.lost_attention()
 
 
+_READABLE = (list, tuple, dict, str, torch.Tensor)
+CATEGORICAL_DRAWS = frozenset({torch.multinomial, torch.Tensor.multinomial})
 CHANGES = frozenset({Kind.MUTATE, Kind.RANDOM_MUTATE, Kind.DATA_WRITE})
 
 

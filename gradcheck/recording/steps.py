@@ -1,8 +1,7 @@
 """Follows the person's loops: which of them train, which iterations to record, when to leave, when to stop.
 
 A loop trains if an iteration of it holds a parameter update. It is left, as if its iterator were exhausted, once
-the iterations asked for are on the tape, and so are the loops around it. Recording ends there, if nothing that follows
-can compute gradients.
+the iterations asked for are on the tape, and so are the loops around it. What follows is the aftermath.
 """
 
 from __future__ import annotations
@@ -11,7 +10,9 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Protocol
 
-from gradcheck.program.source import SourceUnit
+from gradcheck.program.observer import LoopEnd
+from gradcheck.program.source import SourceMap, SourceUnit
+from gradcheck.recording.aftermath import Aftermath
 from gradcheck.recording.applying import only_applies
 from gradcheck.recording.gradient_names import Form, is_loss_name, parse
 from gradcheck.recording.reach import Reach
@@ -30,11 +31,14 @@ _UNSEEN_ITERATIONS = 100  # of a loop that may train, after recording has ended 
 class Tape(Protocol):
     recording: Recording
     paused: bool
+    attention: bool
     ended_early: bool
     awake_since: int
 
     def pause(self) -> None: ...
     def rest(self, attention: bool) -> None: ...
+    def listen(self) -> None: ...
+    def stand_apart(self, frame: FrameType) -> None: ...
     def resume(self) -> None: ...
     def forget(self) -> None: ...
     def loop_began(self) -> None: ...
@@ -61,9 +65,10 @@ class _Activation:
 
 
 class StepWatcher:
-    def __init__(self, tape: Tape, at: tuple[int, ...], reach: Reach) -> None:
+    def __init__(self, tape: Tape, at: tuple[int, ...], sources: SourceMap) -> None:
         self._tape = tape
-        self._reach = reach
+        self._reach = reach = Reach(sources)
+        self.aftermath = Aftermath(tape, sources, reach)
         self._at = tuple(sorted(set(at))) or (0,)
         self._activations: dict[int, _Activation] = {}
         self._iterations: dict[int, int] = {}  # iterations begun, per loop statement
@@ -73,18 +78,26 @@ class StepWatcher:
         self._steps = 0  # recorded steps so far
         self._step_ends: list[int] = []  # their places on the tape
         self._paused_by: int | None = None
-        self._resting = False  # all that was wanted is on the tape
         self._unseen = _UnseenLoops(reach)
 
     def unit_started(self, unit: SourceUnit) -> None:
-        if self._resting and unit.cell is None:
+        cut = self._tape.recording.aftermath_cut
+        if cut is not None and unit.cell is None:
             # A function that is run after its module: what it does was no part of the rest of the module.
-            self._resting = False
+            self.aftermath.cancel()
+            self._drop(cut.ops, cut.bindings)
+            self._tape.recording.cut_to(cut)
             self._tape.resume()
 
     def iteration_started(self, loop: int, activation: int, index: int, frame: FrameType) -> None:
         if self._tape.ended_early:
             self._unseen.started(activation)
+            return
+        if self.aftermath.on:
+            self.aftermath.runs.started(loop, activation, index)
+        if self.aftermath.apart:
+            record = self._activations.setdefault(activation, _Activation(loop, 0, 0))
+            record.steps_before = self._steps
             return
         number = self._iterations[loop] = self._iterations.get(loop, -1) + 1
         if self._tape.paused and self._paused_by == loop and number in self._outstanding[loop]:
@@ -106,8 +119,28 @@ class StepWatcher:
     def iteration_finished(self, loop: int, activation: int, index: int, frame: FrameType) -> bool:
         if self._tape.ended_early:
             return self._unseen.finished(loop, activation, frame)
-        if self._tape.paused and not self._resting:
+        if not self._tape.paused:
+            self._tape.flush_names(frame)
+        endless = self.aftermath.on and self.aftermath.finished(loop, activation, index)
+        if self.aftermath.apart:
+            return self._is_around_the_training(loop, activation, index, frame) or endless
+        if self._tape.paused:
             return False
+        return self._looked_at(loop, activation, index, frame) or endless
+
+    def loop_ended(self, loop: int, activation: int, how: LoopEnd) -> None:
+        if self.aftermath.on and not self._tape.ended_early:
+            self.aftermath.ended(activation, how)
+            if self.aftermath.apart:
+                self._activations.pop(activation, None)
+
+    def _is_around_the_training(self, loop: int, activation: int, index: int, frame: FrameType) -> bool:
+        if self._steps == self._activation(loop, activation, index).steps_before:
+            return False
+        self.aftermath.loop_left(frame)
+        return True
+
+    def _activation(self, loop: int, activation: int, index: int) -> _Activation:
         record = self._activations.get(activation)
         if record is None:
             # Its beginning was not told, because nothing had touched a tensor yet.
@@ -116,12 +149,11 @@ class StepWatcher:
             record = self._activations[activation] = _Activation(loop, since, 0, since, 0)
             record.first_binding = record.start_binding = len(self._tape.recording.bindings)
             record.steps_before = sum(end <= since for end in self._step_ends)
-        if self._resting:
-            left = self._steps > record.steps_before
-            if left:
-                self._tape.rest(attention=self._reach.inside_loop(frame))
-            return left
-        self._tape.flush_names(frame)
+        return record
+
+    def _looked_at(self, loop: int, activation: int, index: int, frame: FrameType) -> bool:
+        """Whether the loop is to be left, now that an iteration of it is on the tape."""
+        record = self._activation(loop, activation, index)
         ops = self._tape.recording.ops
         if self._steps > record.steps_before:
             # A loop around a training loop: it ends when the inner one has nothing left to record.
@@ -131,7 +163,7 @@ class StepWatcher:
         updates = UpdateFinder(self._tape.recording, record.start).between(record.start)
         if not updates or only_applies(self._tape.recording, record.start, updates):
             if self._repeats_a_pass(loop, record):
-                self._rest_if_done(frame)
+                self._end_if_done(frame)
                 return True
             self._thin(record, index)
             return False
@@ -140,7 +172,8 @@ class StepWatcher:
     def unit_finished(self) -> None:
         """What was still to be recorded did not come; what follows is recorded again."""
         self._activations.clear()
-        if self._tape.paused and not self._resting:
+        self.aftermath.runs.clear()
+        if self._tape.paused and not self.aftermath.apart:
             self._tape.resume()
         for loop, numbers in self._outstanding.items():
             if numbers:
@@ -152,6 +185,7 @@ class StepWatcher:
 
     def _step_finished(self, loop: int, record: _Activation, frame: FrameType) -> bool:
         recording = self._tape.recording
+        self.aftermath.cancel()
         number = self._iterations[loop]
         if loop not in self._trains or not self._outstanding[loop]:
             if loop not in self._trains:
@@ -180,14 +214,12 @@ class StepWatcher:
         elif outstanding:
             self._tape.resume()
         else:
-            self._rest_if_done(frame)
+            self._end_if_done(frame)
         return not outstanding
 
-    def _rest_if_done(self, frame: FrameType) -> None:
-        """Record nothing more if all that was wanted is on the tape and nothing that follows can be a backward pass."""
-        if not any(self._outstanding.values()) and not self._reach.gradients_after(frame):
-            self._resting = True
-            self._tape.rest(attention=self._reach.inside_loop(frame))
+    def _end_if_done(self, frame: FrameType) -> None:
+        if not any(self._outstanding.values()):
+            self.aftermath.begin(frame)
 
     def _only_made_ready(self, record: _Activation) -> bool:
         """Whether nothing before this step can be a backward pass of its own."""
@@ -270,6 +302,7 @@ class StepWatcher:
         del recording.ops[first_op:]
         del recording.bindings[first_binding:]
         recording.marks[:] = [m for m in recording.marks if m.when <= first_op]
+        self.aftermath.runs.dropped(first_op)
         _forget_but_the_last(recording.plain, first_op)
 
 

@@ -15,6 +15,9 @@ from typing import Any
 
 import torch
 
+from gradcheck.program.loops import LoopSite
+from gradcheck.program.observer import LoopEnd
+
 # Pure but for their running statistics, the second and third argument, which they change.
 CHANGE_BUFFERS = frozenset(
     {torch.nn.functional.batch_norm, torch.nn.functional.instance_norm, torch.batch_norm, torch.instance_norm}
@@ -46,7 +49,17 @@ class Value:
     the number of ops on the tape when the value was first met.
     """
 
-    __slots__ = ("autograd_of", "birth", "data", "producer", "reference", "requires_grad", "root", "shape")
+    __slots__ = (
+        "autograd_of",
+        "birth",
+        "data",
+        "earlier",
+        "producer",
+        "reference",
+        "requires_grad",
+        "root",
+        "shape",
+    )
 
     def __init__(
         self,
@@ -63,6 +76,7 @@ class Value:
         self.reference = reference  # the tensor, as long as the program holds it
         self.requires_grad = False
         self.autograd_of: Value | None = None  # set if autograd put it into that value's .grad
+        self.earlier: Value | None = None  # of a value of the aftermath: what the same tensor was before it
 
     @property
     def is_leaf(self) -> bool:
@@ -209,17 +223,54 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A boundary on the tape: the start of a unit or of a recorded training iteration."""
+    """A boundary on the tape: the start of a unit, of a recorded training iteration, or of what comes after them."""
 
     when: int
-    what: str  # "unit" or "step" or "step-end"
-    number: int  # cell number, or number of the training iteration
+    what: str  # "unit" or "step" or "step-end" or "aftermath"
+    number: int  # cell number, or number of the training iteration, or 0
     loop: int = -1
+
+
+@dataclass(slots=True, eq=False)
+class LoopRun:
+    """One run of one of the person's loops after the training, from its first iteration to its end. Its ops are those
+    from `begin` on, up to but without `end`; runs are nested as the loops were, across functions."""
+
+    site: LoopSite
+    activation: int
+    begin: int  # ops on the tape when it began
+    parent: LoopRun | None = None  # the innermost loop that ran around it
+    iterations: list[int] = field(default_factory=list)  # ops on the tape when each iteration began
+    turns: int = 0  # iterations in all, those that were not recorded among them
+    whole: bool = True  # False: its first iterations were not followed
+    end: int | None = None  # ops on the tape when it ended
+    how: LoopEnd | None = None  # None: its end was not seen
+
+    @property
+    def depth(self) -> int:
+        return 0 if self.parent is None else self.parent.depth + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """How far the lists of a recording went at one moment, and which values spoke of gradients."""
+
+    ops: int
+    bindings: int
+    marks: int
+    nones: int
+    plain: int
+    gradient_named: frozenset[Value]
 
 
 @dataclass
 class Recording:
-    """Everything one run left behind."""
+    """Everything one run left behind.
+
+    What the program does after its last wanted training step is the aftermath. It stands apart if nothing in it can
+    compute gradients: then every tensor is a leaf of it, kept as it was when the aftermath first used it, so that it
+    can be replayed alone, and `before_aftermath` is all there is to judge.
+    """
 
     ops: list[Op] = field(default_factory=list)
     bindings: list[Binding] = field(default_factory=list)
@@ -230,6 +281,57 @@ class Recording:
     scopes: dict[int, Scope] = field(default_factory=dict)
     value_of: Callable[[torch.Tensor], Value | None] = lambda tensor: None  # of a tensor that is still alive
     notes: list[str] = field(default_factory=list)
+    loop_runs: list[LoopRun] = field(default_factory=list)  # of the aftermath, as they were first met
+    aftermath_cut: Lengths | None = None  # set if the aftermath stands apart: how far all went before it
+    earlier_value_of: Callable[[torch.Tensor], Value | None] = lambda tensor: None  # what it was before that
+    final_namespace: dict[str, object] = field(
+        default_factory=dict
+    )  # what the module's names held in the end
+
+    @property
+    def aftermath(self) -> int | None:
+        """The first op after the last wanted training step; None if the recording did not get there."""
+        return next((mark.when for mark in reversed(self.marks) if mark.what == "aftermath"), None)
+
+    @property
+    def aftermath_ops(self) -> list[Op]:
+        return [] if self.aftermath is None else self.ops[self.aftermath :]
+
+    def before_aftermath(self) -> Recording:
+        """The part of the recording that may hold backward passes."""
+        cut = self.aftermath_cut
+        if cut is None:
+            return self
+        return Recording(
+            ops=self.ops[: cut.ops],
+            bindings=self.bindings[: cut.bindings],
+            marks=self.marks[: cut.marks],
+            gradient_named=set(cut.gradient_named),
+            nones=self.nones[: cut.nones],
+            plain=self.plain[: cut.plain],
+            scopes=self.scopes,
+            value_of=self.earlier_value_of,
+            notes=self.notes,
+        )
+
+    def cut_to(self, cut: Lengths) -> None:
+        """Forget whatever was added since."""
+        del self.ops[cut.ops :]
+        del self.bindings[cut.bindings :]
+        del self.marks[cut.marks :]
+        del self.nones[cut.nones :]
+        del self.plain[cut.plain :]
+        self.gradient_named.intersection_update(cut.gradient_named)
+
+    def lengths(self) -> Lengths:
+        return Lengths(
+            len(self.ops),
+            len(self.bindings),
+            len(self.marks),
+            len(self.nones),
+            len(self.plain),
+            frozenset(self.gradient_named),
+        )
 
 
 def _flat_values(things: Any) -> list[Value]:

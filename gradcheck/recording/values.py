@@ -23,11 +23,38 @@ class Values:
         self.of_autograd: list[tuple[weakref.ref[torch.Tensor], Value]] = []
         self.escaped: dict[float, Value] = {}
         self.entries = EntryStates(ops)
+        self._earlier: dict[int, tuple[weakref.ref[torch.Tensor], Value]] = {}
+        self._counted: list[Value] | None = None  # leaves met since it began anew
+        self._bytes = 0  # at most what they hold
 
     def forget(self) -> None:
         """Whatever exists now is a leaf of what follows."""
         self.known.clear()
         self.escaped.clear()
+
+    def begin_anew(self) -> None:
+        """Whatever exists now is a leaf of what follows, which still tells what it was."""
+        self._earlier = dict(self.known)
+        self.forget()
+        self.of_autograd.clear()
+        self.entries.no_more()
+        self._counted, self._bytes = [], 0
+
+    def count_no_more(self) -> None:
+        self._counted, self._bytes = None, 0
+
+    def earlier_value(self, tensor: torch.Tensor) -> Value | None:
+        entry = self._earlier.get(id(tensor))
+        return entry[1] if entry is not None and entry[0]() is tensor else None
+
+    def holds_more_than(self, most_bytes: int) -> bool:
+        """Whether the leaves met since it began anew hold more that nobody but the tape has kept."""
+        if self._counted is None or self._bytes <= most_bytes:
+            return False
+        alone = [v for v in self._counted if v.reference is None or v.reference() is None]
+        self._counted = alone  # what the program holds by now it will mostly hold on to
+        self._bytes = sum(v.data.nbytes for v in alone if v.data is not None)
+        return self._bytes > most_bytes
 
     def encode(self, thing: Any) -> Any:
         kind = type(thing)
@@ -69,6 +96,8 @@ class Values:
             first = op.args[0]
             if isinstance(first, Value):
                 value.root = first.root
+        elif op is None and self._earlier:
+            value.earlier = self.earlier_value(tensor)
         self.known[id(tensor)] = (reference, value)
         return value
 
@@ -87,6 +116,9 @@ class Values:
     def keep_leaf(self, value: Value, tensor: torch.Tensor) -> None:
         """Keep the tensor as it is now: an alias, which is copied just before the storage is changed in place."""
         value.data = tensor.detach()
+        if self._counted is not None and tensor.layout is torch.strided:
+            self._counted.append(value)
+            self._bytes += tensor.nbytes
         key = _storage(tensor)
         if key is None:
             return

@@ -48,6 +48,7 @@ class Judgement:
     sources: SourceMap
     places: Places
     names: NameIndex
+    whole: Recording  # with what the program did after its last wanted step, which is not judged
     passes: list[JudgedPass] = field(default_factory=list)
 
     @property
@@ -63,10 +64,11 @@ def judge_recording(
     pairs: Mapping[str, str] | None = None,
 ) -> Judgement:
     """Judges every manual gradient of every backward pass on the tape."""
+    whole, recording = recording, recording.before_aftermath()
     places = Places(sources)
     names = NameIndex(recording, places)
     told = Told(pairs or {}, sources)
-    judgement = Judgement(recording, sources, places, names)
+    judgement = Judgement(recording, sources, places, names, whole)
     for plan in find_passes(recording, names, loss):
         found = _judge_under_likeliest_loss(recording, plan, names, places, told, len(judgement.passes))
         if found.result.gradients:

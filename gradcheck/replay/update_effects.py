@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 
 from gradcheck.recording.tape import Op, Value
-from gradcheck.replay.engine import Replay, ReplayError
+from gradcheck.replay.engine import Patch, Replay, ReplayError
 from gradcheck.replay.judge import Judge
 from gradcheck.replay.passes import Version
 from gradcheck.replay.slices import roots_mutated
@@ -38,9 +38,7 @@ def gradient_effects(
     where that cannot be told."""
     if not spans:
         return {}
-    last = max(span.last for span in spans.values())
-    wanted = [value for span in spans.values() for value in (span.before, span.after)]
-    needed = judge.plan.slicer.slice(wanted, 0, last + 1)
+    needed = ops_that_move(judge, spans)
     turned: dict[int, list[Version]] = defaultdict(list)
     for version in gradients:
         turned[version.after].append(version)
@@ -54,10 +52,34 @@ def gradient_effects(
     return effects
 
 
-def _moves(
-    judge: Judge, ops: list[Op], spans: Mapping[Value, Span], turned: Mapping[int, list[Version]]
+def ops_that_move(judge: Judge, spans: Mapping[Value, Span]) -> list[Op]:
+    """All that the parameters in `spans` depend on, as they are before and after their moves."""
+    last = max(span.last for span in spans.values())
+    wanted = [value for span in spans.values() for value in (span.before, span.after)]
+    return judge.plan.slicer.slice(wanted, 0, last + 1)
+
+
+def moves(
+    judge: Judge, ops: list[Op], spans: Mapping[Value, Span], patches: Mapping[int, Patch] | None = None
 ) -> dict[Value, torch.Tensor]:
-    replay = Replay(torch.float64, mutated=roots_mutated(ops), autograd_truth=dict(judge.run.graph.truth))
+    """The whole change that the step made to every parameter in `spans`, by replaying `ops`; a parameter is left out
+    where that cannot be told."""
+    return _moves(judge, ops, spans, {}, patches)
+
+
+def _moves(
+    judge: Judge,
+    ops: list[Op],
+    spans: Mapping[Value, Span],
+    turned: Mapping[int, list[Version]],
+    patches: Mapping[int, Patch] | None = None,
+) -> dict[Value, torch.Tensor]:
+    replay = Replay(
+        torch.float64,
+        mutated=roots_mutated(ops),
+        autograd_truth=dict(judge.run.graph.truth),
+        patches=patches,
+    )
     first: dict[int, list[Value]] = defaultdict(list)
     last: dict[int, list[Value]] = defaultdict(list)
     for parameter, span in spans.items():

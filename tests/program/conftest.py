@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from gradcheck.program.observer import LoopEnd
 from gradcheck.program.runner import RunOutcome, load, run
 from gradcheck.program.source import SourceUnit
 from gradcheck.program.target import parse_target
@@ -26,6 +27,7 @@ class Watcher:
     units: list[int | None] = field(default_factory=list)
     namespace: dict[str, object] = field(default_factory=dict)
     lines: dict[int, int] = field(default_factory=dict)  # loop -> line
+    ends: list[tuple[int, LoopEnd]] = field(default_factory=list)  # (line, how)
     stops: int = 0
 
     def start(self) -> None:
@@ -47,6 +49,9 @@ class Watcher:
         line = self.lines.get(loop, loop)
         self.events.append(("end", line, activation, index))
         return (line, index) in self.end_after
+
+    def loop_ended(self, loop: int, activation: int, how: LoopEnd) -> None:
+        self.ends.append((self.lines.get(loop, loop), how))
 
     def told(self, line: int) -> list[tuple[str, int]]:
         """Beginnings and ends of the loop on `line`."""

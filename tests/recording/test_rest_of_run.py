@@ -1,4 +1,4 @@
-"""Recording ends with the last training step that can be followed by gradients, and goes on where it cannot tell."""
+"""What follows the last training step stands apart on the tape, unless it may compute gradients."""
 
 from __future__ import annotations
 
@@ -62,20 +62,22 @@ SOMETHING_FOLLOWS = {
 
 
 def ops_after_training(run):
+    """Those that are searched for backward passes."""
     (end,) = {mark.when for mark in run.recording.marks if mark.what == "step-end"}
-    return run.ops[end:]
+    return run.recording.before_aftermath().ops[end:]
 
 
 @pytest.mark.parametrize("name", NOTHING_FOLLOWS)
-def test_what_cannot_compute_gradients_is_not_recorded(name):
+def test_what_cannot_compute_gradients_stands_apart(name):
     run = record_source(f"{TRAINING}{NOTHING_FOLLOWS[name]}\nafter = True\n")
     assert run.names["after"]
     assert run.names["count"] == 1
     assert not ops_after_training(run)
+    assert bool(run.recording.aftermath_ops) == (name != "printing gradients")
 
 
 @pytest.mark.parametrize("name", SOMETHING_FOLLOWS)
-def test_what_may_compute_gradients_is_recorded(name):
+def test_what_may_compute_gradients_is_searched_for_them(name):
     run = record_source(f"{TRAINING}{SOMETHING_FOLLOWS[name]}\nafter = True\n")
     assert run.names["after"]
     assert ops_after_training(run)

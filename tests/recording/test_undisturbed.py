@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 
+from gradcheck.program.observer import LoopEnd
 from gradcheck.program.program import load
 from gradcheck.program.runner import run
 from gradcheck.program.source import SourceUnit
@@ -54,6 +55,8 @@ class Leaver:
 
     def iteration_finished(self, loop: int, activation: int, index: int, frame: FrameType) -> bool:
         return (loop, activation, index) in self._left
+
+    def loop_ended(self, loop: int, activation: int, how: LoopEnd) -> None: ...
 
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: f"{path.parent.name}/{path.name}")

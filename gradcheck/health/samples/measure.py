@@ -2,10 +2,315 @@
 
 from __future__ import annotations
 
-from gradcheck.health.context import ProgramContext
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from gradcheck.health.context import PassContext, ProgramContext
 from gradcheck.health.records import Health
-from gradcheck.health.samples.records import SampleHealth
+from gradcheck.health.samples.after_step import parameters_after
+from gradcheck.health.samples.draws import DrawnSet, drawn_sets
+from gradcheck.health.samples.ends import (
+    Draw,
+    by_position,
+    compared,
+    draws_of,
+    network_ends,
+    sampler_ends,
+)
+from gradcheck.health.samples.named import NoSamplesError, named_runs
+from gradcheck.health.samples.network import (
+    TrainedNetwork,
+    find_predictions,
+    source_of,
+)
+from gradcheck.health.samples.records import EndShare, Lengths, SampleHealth, SampleSet, Training
+from gradcheck.health.samples.sequences import (
+    Drawn,
+    Sequences,
+    Token,
+    columns_ended,
+    cut_apart,
+    end_of,
+)
+from gradcheck.health.samples.statistics import (
+    counts_of,
+    difference,
+    drawn_lengths,
+    end_shares,
+    expected_distinct,
+    implied_lengths,
+    is_repetition,
+)
+from gradcheck.health.samples.trained import Trained, trained_on_rows, trained_on_sweep
+from gradcheck.health.samples.training_data import TrainingData, from_padded, from_rows, from_strings
+from gradcheck.health.samples.vocabulary import Vocabulary, find_vocabulary
+from gradcheck.program.location import Location
+from gradcheck.recording.tape import Value
+
+_EXAMPLES = 5
+_NO_DRAWS = (
+    "the program draws no sequences with `torch.multinomial` or `Categorical` after its training; "
+    "`--samples NAME` names what holds generated ones"
+)
 
 
 def measure_samples(program: ProgramContext, health: Health) -> None:
-    health.samples = SampleHealth("not measured yet")
+    health.samples = SampleHealth("")
+    try:
+        found = list(_collected(program))
+    except NoSamplesError as error:
+        health.samples.absent = f"--samples: {error}"
+        return
+    if not found:
+        health.samples.absent = _NO_DRAWS
+        return
+    context = program.passes[-1] if program.passes else None
+    learned = _Learned(context, program.judgement.whole.final_namespace)
+    health.samples.sets = [_Measurement(program, learned, collected).record() for collected in found]
+
+
+@dataclass
+class _Collected:
+    source: str
+    location: Location | None
+    runs: list[Drawn]  # one by one, or none if they are in `drawn` side by side
+    characters: bool = False
+    drawn: DrawnSet | None = None
+
+
+def _collected(program: ProgramContext) -> list[_Collected]:
+    recording, judgement = program.judgement.whole, program.judgement
+    if program.samples is not None:
+        runs, characters = named_runs(recording.final_namespace, program.samples)
+        return [_Collected(f"held by `{program.samples}`", None, runs, characters)]
+    return [
+        _Collected(
+            f"drawn by `{judgement.names.text(drawn.op)}`",
+            judgement.places.location(drawn.op),
+            drawn.runs,
+            drawn=drawn,
+        )
+        for drawn in drawn_sets(recording)
+    ]
+
+
+class _Learned:
+    """What the last recorded step tells of the network and its data."""
+
+    def __init__(self, context: PassContext | None, namespace: Mapping[str, object]) -> None:
+        self._context = context
+        self.namespace = namespace
+        self.iteration = None if context is None else context.iteration
+        self.predictions = None if context is None else find_predictions(context)
+
+    def vocabulary(self, classes: int) -> Vocabulary:
+        return find_vocabulary(self.namespace, classes)
+
+    @property
+    def no_predictions(self) -> str:
+        if self._context is None:
+            return "no training step could be replayed"
+        return "the loss of the training step is no cross-entropy of integer targets"
+
+    def data(self, hint: Token | None) -> tuple[TrainingData | None, Value | None]:
+        """The training sequences, and the value of the step that holds the contexts, if they are rows."""
+        predictions, context = self.predictions, self._context
+        if predictions is None or context is None:
+            return None, None
+        ops = context.forward.ops
+        targets = source_of(ops, predictions.targets)
+        if targets is None:
+            return None, None
+        shown = context.judgement.names.shown
+        for value in _integers(ops, predictions.targets):
+            contexts = source_of(ops, value)
+            if contexts is None or contexts.tensor.shape[:1] != targets.tensor.shape[:1]:
+                continue
+            made = from_padded(contexts.tensor, targets.tensor)
+            if made is None and targets.tensor.ndim == 1:
+                made = from_rows(contexts.tensor, targets.tensor, hint)
+            if made is not None:
+                names = f"`{shown(contexts.value)}` and `{shown(targets.value)}`"
+                made.source = f"the {len(made.sequences):,} sequences that the rows of {names} spell"
+                return made, value
+        rows = int((targets.tensor >= 0).sum())
+        return from_strings(self.namespace, rows), None
+
+    def trained(
+        self, data: TrainingData | None, contexts: Value | None
+    ) -> tuple[Trained, TrainedNetwork | None]:
+        predictions, context = self.predictions, self._context
+        if predictions is None or context is None:
+            return Trained(Training(self.iteration, reason=self.no_predictions)), None
+        if data is not None and data.rows is not None and contexts is not None:
+            after = parameters_after(context.judgement.whole, context.judged.plan)
+            network = TrainedNetwork(context, predictions, contexts, after or {})
+            end = data.end if isinstance(data.end, int) else None
+            trained = trained_on_rows(network, data.rows, end, context.iteration)
+            if trained is not None:
+                return trained, None if after is None else network
+        targets = source_of(context.forward.ops, predictions.targets)
+        all_targets = None if targets is None else targets.tensor
+        return Trained(trained_on_sweep(context, predictions, all_targets)), None
+
+
+def _integers(ops: Sequence, targets: Value) -> list[Value]:  # type: ignore[type-arg]
+    found = dict.fromkeys(v for op in ops for v in (*op.inputs, *op.outputs))
+    return [v for v in found if v is not targets and v.shape and v.shape[0] == targets.shape[0]]
+
+
+class _Measurement:
+    def __init__(self, program: ProgramContext, learned: _Learned, collected: _Collected) -> None:
+        self._recording = program.judgement.whole
+        self._learned = learned
+        self._collected = collected
+        runs = collected.runs
+        hint = end_of(runs)
+        self._data, contexts = learned.data(hint)
+        self._trained, self._network = learned.trained(self._data, contexts)
+        predictions = learned.predictions
+        classes = collected.drawn.classes if collected.drawn else predictions.classes if predictions else 0
+        self._vocabulary = learned.vocabulary(classes)
+        self._comparable = predictions is None or predictions.classes == classes
+        self._end = self._known_end()
+        self._runs = self._all_runs()
+        self._sequences = self._cut()
+
+    def _known_end(self) -> Token | None:
+        end = None if self._data is None or not self._comparable else self._data.end
+        if end is None or not self._collected.characters:
+            return end
+        shown = self._vocabulary.characters([end])
+        return None if shown is None else shown[0]
+
+    def _all_runs(self) -> list[Drawn]:
+        """The runs that are one sequence each."""
+        drawn = self._collected.drawn
+        if drawn is not None and drawn.side_by_side:
+            columns = [column for run in drawn.columns for column in run]
+            if self._end is None:
+                return [Drawn(column, limited=True) for column in columns]
+            return columns_ended(columns, self._end)
+        if drawn is None and self._end is not None:
+            return columns_ended([run.tokens for run in self._collected.runs], self._end)
+        return self._collected.runs
+
+    def _cut(self) -> Sequences:
+        found = cut_apart(self._runs, self._end)
+        if self._collected.drawn is None and not found.ended:
+            # A name holds whole sequences, if no end token stands in any of them.
+            found.ended, found.cut = found.cut, []
+        return found
+
+    # -- the record ------------------------------------------------------------------------------------------
+
+    def record(self) -> SampleSet:
+        sequences, data = self._sequences, self._data
+        found = SampleSet(
+            self._collected.source,
+            self._collected.location,
+            Lengths("", counts_of([len(s) for s in sequences.all])),
+            replace(self._trained.training),
+            end_token="" if sequences.end is None else self._vocabulary.token(sequences.end),
+            ended=len(sequences.ended),
+            cut=len(sequences.cut),
+            endless=len(sequences.endless),
+            went_on=sequences.went_on,
+        )
+        self._describe(found)
+        if data is None or not self._comparable:
+            found.data_reason = (
+                "the sequences of the training data could not be told from what the training step reads"
+                if self._comparable
+                else "the tokens drawn are not those that the training step predicts"
+            )
+        elif sequences.all:
+            found.data = Lengths(data.source, counts_of(data.lengths))
+            self._compare(found, data)
+        self._ask_network(found)
+        return found
+
+    def _describe(self, found: SampleSet) -> None:
+        every = [tuple(s) for s in self._sequences.all]
+        found.distinct = len(set(every))
+        if every:
+            commonest, number = Counter(every).most_common(1)[0]
+            found.commonest = self._vocabulary.text(commonest)
+            found.commonest_share = number / len(every)
+            found.repeated = sum(map(is_repetition, every)) / len(every)
+        found.examples = [self._vocabulary.text(s) for s in every[:_EXAMPLES]]
+        ended = [len(s) for s in self._sequences.ended]
+        unfinished = [len(s) for s in (*self._sequences.cut, *self._sequences.endless)]
+        found.ends = [
+            EndShare(position, there, share)
+            for position, (there, share) in enumerate(end_shares(ended, unfinished))
+        ]
+
+    def _compare(self, found: SampleSet, data: TrainingData) -> None:
+        samples = [len(s) for s in self._sequences.all]
+        lengths = data.lengths
+        found.difference = difference(samples, lengths)
+        by_position = end_shares(lengths)
+        for row in found.ends:
+            row.data = by_position[row.position][1] if row.position < len(by_position) else None
+        end_rate = len(lengths) / (sum(lengths) + len(lengths))
+        found.from_guessing = difference(samples, drawn_lengths(implied_lengths([end_rate])))
+        if self._trained.ends:
+            found.from_network = difference(samples, drawn_lengths(implied_lengths(self._trained.ends)))
+        known = [tuple(s) for s in data.sequences]
+        found.distinct_expected = expected_distinct(known, len(samples))
+        found.repeated_in_data = sum(map(is_repetition, known)) / len(known)
+        found.copies = self._copies(data)
+
+    def _copies(self, data: TrainingData) -> float | None:
+        ended = self._sequences.ended
+        if not ended:
+            return None
+        if data.characters == self._collected.characters:
+            return sum(map(data.holds, ended)) / len(ended)
+        spelled = [self._vocabulary.characters(s) for s in (ended if data.characters else data.sequences)]
+        if any(s is None for s in spelled):
+            return None
+        whole = [tuple(s) for s in spelled if s is not None]
+        if data.characters:
+            return sum(map(data.holds, whole)) / len(ended)
+        return sum(tuple(s) in set(whole) for s in ended) / len(ended)
+
+    # -- the sampler against the network --------------------------------------------------------------------
+
+    def _ask_network(self, found: SampleSet) -> None:
+        end = self._sequences.end
+        data, network, drawn = self._data, self._network, self._collected.drawn
+        if drawn is None:
+            found.network_reason = "only drawn sequences can be held against the network"
+        elif network is None or data is None or data.rows is None or not self._comparable:
+            found.network_reason = "the training step reads no rows of contexts that could be exchanged"
+        elif not isinstance(end, int):
+            found.network_reason = "the token that ends a sequence is not known"
+        else:
+            draws = self._draws(drawn, end)
+            by_sampler = sampler_ends(self._recording, draws, end)
+            by_network = by_sampler and network_ends(network, data.rows, draws, end)
+            if not by_sampler or not by_network:
+                found.network_reason = (
+                    "the sampler or the training step could not be replayed on what was drawn"
+                )
+                return
+            found.network = compared(draws, by_sampler, by_network)
+            sampler = dict(by_position(draws, by_sampler))
+            trained = dict(by_position(draws, by_network))
+            for row in found.ends:
+                row.sampler, row.network = sampler.get(row.position), trained.get(row.position)
+
+    def _draws(self, drawn: DrawnSet, end: int) -> list[Draw]:
+        if not drawn.side_by_side:
+            pairs = zip(drawn.runs, drawn.draws, strict=True)
+            whole = [(run.tokens, ops, 0) for run, ops in pairs if end not in run.tokens[:-1]]
+            return draws_of(whole)
+        pieces = [
+            (ended.tokens, ops, row)
+            for columns, ops in zip(drawn.columns, drawn.draws, strict=True)
+            for row, ended in enumerate(columns_ended(columns, end))
+        ]
+        return draws_of(pieces)

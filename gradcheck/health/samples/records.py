@@ -2,9 +2,129 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from gradcheck.program.location import Location
+
+
+@dataclass(slots=True)
+class Lengths:
+    """How long some sequences are, without their end tokens."""
+
+    source: str  # "the 4130 sequences of `Y_train`"
+    counts: list[int] = field(default_factory=list)  # how many are 0, 1, 2, ... tokens long
+
+    @property
+    def count(self) -> int:
+        return sum(self.counts)
+
+    @property
+    def mean(self) -> float:
+        return sum(i * n for i, n in enumerate(self.counts)) / max(1, self.count)
+
+    @property
+    def longest(self) -> int:
+        return max((i for i, n in enumerate(self.counts) if n), default=0)
+
+    def share(self, length: int) -> float:
+        """Of those that are exactly this long."""
+        return self.counts[length] / self.count if length < len(self.counts) and self.count else 0.0
+
+    def quantile(self, share: float) -> int:
+        """The least length that at least this share of the sequences does not exceed."""
+        reached, wanted = 0, share * self.count
+        for length, number in enumerate(self.counts):
+            reached += number
+            if number and reached >= wanted:
+                return length
+        return self.longest
+
+
+@dataclass(slots=True)
+class EndShare:
+    """Of the sequences that are `position` tokens long at least, those that end there. `sampler` and `network` are the
+    mean probabilities that the sampler and the network as it was trained give the end on the very contexts drawn."""
+
+    position: int
+    sequences: int
+    sampled: float
+    data: float | None = None
+    sampler: float | None = None
+    network: float | None = None
+
+
+@dataclass(slots=True)
+class Difference:
+    """Between two length distributions."""
+
+    kolmogorov_smirnov: float
+    wasserstein: float  # in tokens
+    p_value: float  # conservative: of a test for continuous data
+
+
+@dataclass(slots=True)
+class NetworkEnds:
+    """The sampler held against the network as it was trained, on the contexts that the sampler drew from."""
+
+    contexts: int
+    sampler: float  # mean probability of the end
+    network: float
+    distance: float  # Kolmogorov-Smirnov, of the length distributions that the two imply
+    sampler_mean: float  # length that the sampler's probabilities imply
+    network_mean: float
+
+
+@dataclass(slots=True)
+class Training:
+    """How far the network was trained: its cross-entropy over fresh minibatches, in nats, against that of guessing the
+    next token by its frequency. `reason` says why it is not known."""
+
+    iteration: int | None = None
+    loss: float | None = None
+    standard_error: float = 0.0
+    batches: int = 0
+    guessing: float | None = None
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class SampleSet:
+    """What one line drew, or one name holds. Lengths count the tokens before the end."""
+
+    source: str  # "drawn by `torch.multinomial(...)`", "held by `made_up`"
+    location: Location | None
+    lengths: Lengths
+    training: Training
+    end_token: str = ""  # as it is shown; empty if there is none
+    ended: int = 0
+    cut: int = 0  # ended by a limit of the program, without the end token
+    endless: int = 0  # had no end when the recording left them
+    went_on: int = 0  # in which the end token was drawn, and drawing went on
+    data: Lengths | None = None
+    data_reason: str = ""  # why there are no training sequences to compare with
+    difference: Difference | None = None  # from the training data
+    from_network: Difference | None = (
+        None  # from the lengths that the trained network implies on the training data
+    )
+    from_guessing: Difference | None = None  # from the lengths of a network that ends at every token alike
+    network: NetworkEnds | None = None
+    network_reason: str = ""
+    ends: list[EndShare] = field(default_factory=list)
+    copies: float | None = None  # share that stands in the training data
+    distinct: int = 0
+    distinct_expected: float | None = None  # of as many training sequences
+    commonest: str = ""
+    commonest_share: float = 0.0
+    repeated: float = 0.0  # share of one token, three times or more
+    repeated_in_data: float | None = None
+    examples: list[str] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        return self.lengths.count
 
 
 @dataclass(slots=True)
 class SampleHealth:
     absent: str = "no step was looked at"
+    sets: list[SampleSet] = field(default_factory=list)

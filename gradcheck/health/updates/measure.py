@@ -4,8 +4,37 @@ from __future__ import annotations
 
 from gradcheck.health.context import ProgramContext
 from gradcheck.health.records import Health
+from gradcheck.health.updates.initial_loss import initial_loss, is_first
+from gradcheck.health.updates.layers import linear_layers
+from gradcheck.health.updates.parameters import measure_parameters
 from gradcheck.health.updates.records import UpdateHealth
+from gradcheck.health.updates.symmetry import hidden_layers, symmetric_layers
+from gradcheck.health.updates.written import Writings
 
 
 def measure_updates(program: ProgramContext, health: Health) -> None:
-    health.updates = UpdateHealth("not measured yet")
+    found = UpdateHealth("")
+    judgement = program.judgement
+    writings = Writings(judgement.recording, judgement.sources, judgement.places)
+    first = 0
+    for context in program.passes:
+        measured = measure_parameters(context, writings)
+        found.steps.append(measured.record)
+        ops = context.judged.plan.forward_ops
+        layers = linear_layers(ops, [parameter.value for parameter in measured.parameters])
+        found.layers = max(found.layers, len(hidden_layers(ops, layers)))
+        found.symmetric += symmetric_layers(context, layers, writings)
+        if is_first(context):
+            first += 1
+            loss = initial_loss(context, measured.record, layers, writings)
+            if loss is not None:
+                found.initial_losses.append(loss)
+    if not found.steps:
+        found.absent = "no step could be replayed"
+    elif not found.initial_losses:
+        found.no_loss = (
+            "the loss is no softmax cross-entropy"
+            if first
+            else "the first step of the training was not recorded"
+        )
+    health.updates = found

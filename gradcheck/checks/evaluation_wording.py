@@ -1,0 +1,71 @@
+"""Sentences that the rules about evaluation share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from gradcheck import numbers
+from gradcheck.checks.evidence import Evidence
+from gradcheck.checks.rule import Looked
+from gradcheck.checks.wording import code, place
+from gradcheck.health.evaluation.records import EvaluationRun, Parting
+from gradcheck.program.location import Location
+
+
+def evaluations_looked_at(evidence: Evidence) -> Looked:
+    """For a rule that needs no more than the runs themselves."""
+    health = evidence.health.evaluation
+    if health.absent:
+        return Looked(why_not=health.absent)
+    return Looked(_counted(health.complete))
+
+
+def comparisons_looked_at(evidence: Evidence) -> Looked:
+    """For a rule that needs them replayed on the training batch."""
+    health = evidence.health.evaluation
+    if health.absent:
+        return Looked(why_not=health.absent)
+    compared = [run for run in health.complete if run.compared]
+    if not compared:
+        reasons = list(dict.fromkeys(run.why_not for run in health.complete if run.why_not))
+        return Looked(why_not="; ".join(reasons))
+    return Looked(_counted(compared))
+
+
+def _counted(runs: list[EvaluationRun]) -> str:
+    times = sum(run.times for run in runs)
+    ways = numbers.count(len(runs), "way")
+    return f"{ways} of running the network after the training, {numbers.count(times, 'time')} in all"
+
+
+def grouped(
+    evidence: Evidence, where: Callable[[EvaluationRun], Location | None]
+) -> Iterator[tuple[Location, list[EvaluationRun]]]:
+    """The complete runs by the place of what is wrong with them."""
+    found: dict[Location, list[EvaluationRun]] = {}
+    for run in evidence.health.evaluation.complete:
+        at = where(run)
+        if at is not None:
+            found.setdefault(at, []).append(run)
+    yield from found.items()
+
+
+def who(run: EvaluationRun) -> str:
+    """`split_loss()`, or the line where it begins."""
+    return code(f"{run.name}()") if run.name and not run.name.startswith("<") else "this code"
+
+
+def change_of_result(parting: Parting) -> list[str]:
+    if parting.difference is None:
+        return []
+    return [
+        "on the same input, with the same parameters, the last layer gives something else: relative difference "
+        f"{numbers.error(parting.difference)}"
+    ]
+
+
+def in_training(parting: Parting) -> str:
+    """`torch.tanh(hpre)` (line 11)."""
+    if parting.training_location is None:
+        return ""
+    return f"{code(parting.training_text)} ({place(parting.training_location, parting.location)})"

@@ -1,0 +1,169 @@
+"""GC301 not-normalising: a batch normalisation whose output has not mean 0 and standard deviation 1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import median
+
+from gradcheck import numbers
+from gradcheck.checks.batch_norms import also, by_place, looked_at_measured, measured
+from gradcheck.checks.evidence import Evidence
+from gradcheck.checks.finding import Finding, Severity
+from gradcheck.checks.rule import Rule
+from gradcheck.checks.wording import code, place
+from gradcheck.health.batch_norm.records import BatchNormLayer, Fault
+from gradcheck.program.location import Location
+
+
+def check(evidence: Evidence) -> Iterator[Finding]:
+    wrong = [(_where(layer), layer) for layer in measured(evidence) if layer.fault is not Fault.NONE]
+    for location, group in by_place(wrong):
+        yield _finding(location, group)
+
+
+def _where(layer: BatchNormLayer) -> Location:
+    """The line that a person would edit: that of the wrong statistic, where it has one of its own."""
+    if layer.fault is Fault.MEAN:
+        return layer.mean_location or layer.location
+    if layer.fault in (Fault.FOREIGN, Fault.AXIS):
+        return layer.location
+    return layer.scale_location or layer.location
+
+
+def _finding(location: Location, group: list[BatchNormLayer]) -> Finding:
+    layer = group[0]
+    because, help_ = _cause(layer)
+    notes = []
+    if location.line != layer.location.line:
+        notes.append(
+            f"the value that is normalised with it is {code(layer.norm)} ({place(layer.location, location)})"
+        )
+    notes += also(group, [one.norm for one in group])
+    notes.append(
+        f"measured over {numbers.count(layer.batches, 'batch', 'batches')} of {layer.batch} rows, before scale and shift"
+    )
+    return Finding(
+        rule=RULE.code,
+        name=RULE.name,
+        severity=RULE.severity,
+        location=location,
+        message=f"the batch normalisation of {code(layer.input)} does not normalise: it {because}",
+        label=because,
+        expected="every feature of the output with mean 0 and standard deviation 1",
+        found=_found(layer),
+        notes=notes,
+        helps=[help_],
+        evidence={
+            "input": layer.input,
+            "norm": layer.norm,
+            "layer": layer.number,
+            "passes": sorted({one.pass_index for one in group}),
+            "cause": layer.fault.value,
+            "exponent": layer.exponent,
+            "correction": layer.correction,
+            "output_std_low": min(layer.stds, default=None),
+            "output_std_high": max(layer.stds, default=None),
+            "output_std_median": median(layer.stds) if layer.stds else None,
+            "output_mean_worst": layer.worst_mean,
+            "batches": layer.batches,
+        },
+    )
+
+
+def _found(layer: BatchNormLayer) -> str:
+    low, high = min(layer.stds), max(layer.stds)
+    parts = [f"standard deviations from {numbers.value(low)} to {numbers.value(high)}"]
+    if layer.worst_mean is not None and layer.worst_mean > 1e-6:
+        parts.append(f"means up to {numbers.value(layer.worst_mean)} from 0")
+    return ", ".join(parts)
+
+
+def _cause(layer: BatchNormLayer) -> tuple[str, str]:
+    """What it does, and what it should do."""
+    if layer.fault is Fault.POWER:
+        return _power(layer)
+    if layer.fault is Fault.AXIS:
+        return (
+            "takes a statistic over another axis than the rows of the batch",
+            "take both the mean and the variance over the rows: `.mean(0, keepdim=True)`, `.var(0, keepdim=True)`",
+        )
+    if layer.fault is Fault.FOREIGN:
+        of = f" of {code(layer.foreign)}" if layer.foreign else ""
+        return (
+            f"uses a statistic{of}, which is another tensor",
+            f"take the mean and the variance of {code(layer.input)} itself",
+        )
+    if layer.fault is Fault.NOT_CENTRED:
+        return (
+            "scales by the mean square instead of the variance",
+            "subtract the mean before squaring: `((x - mean)**2).mean(0)`",
+        )
+    if layer.fault is Fault.NOT_AVERAGED:
+        return (
+            "scales by a sum of squares that is not divided by the number of rows",
+            f"divide the sum by the {layer.batch} rows of the batch, or by one less",
+        )
+    if layer.fault is Fault.MEAN:
+        return (
+            "subtracts something else than the mean over the batch",
+            f"the sum must be divided by the {layer.batch} rows of the batch",
+        )
+    return (
+        "scales by something else than one over the standard deviation",
+        "multiply by `(variance + eps) ** -0.5`",
+    )
+
+
+def _power(layer: BatchNormLayer) -> tuple[str, str]:
+    exponent = round(2 * (layer.exponent or 0.0)) / 2
+    of = code(layer.scale) if layer.scale else "the scale"
+    known = {
+        0.5: "multiplies by the standard deviation instead of dividing by it",
+        1.0: "multiplies by the variance instead of dividing by the standard deviation",
+        -1.0: "divides by the variance instead of the standard deviation",
+        0.0: "is not scaled by its standard deviation at all",
+    }
+    said = known.get(exponent, f"scales by the variance to the power of {numbers.value(layer.exponent)}")
+    return said, f"{of} is to be the variance to the power of -0.5"
+
+
+RULE = Rule(
+    code="GC301",
+    name="not-normalising",
+    severity=Severity.ERROR,
+    summary="a batch normalisation does not give its output mean 0 and standard deviation 1",
+    what_it_does="""\
+Finds a layer that takes the mean and the variance of its batch, and whose output, before scale and shift, has not
+mean 0 and standard deviation 1 for every feature. The layer is recognised by what it computes from what, whatever
+its values are called: also where its scale is the wrong power of the variance, a statistic goes over the wrong axis
+or is that of another tensor, the mean is not subtracted before squaring, or the sum is not divided. The finding says
+which of these it is, at the line that computes the wrong statistic.
+
+That the variance is divided by n or by n - 1, and an epsilon that is larger than the variance (GC306), are none
+of this rule's business.""",
+    why_is_this_bad="""\
+Nothing raises: the network computes something, and its gradients may even be right for what it computes. But the
+layer makes the differences between features larger instead of removing them, activations saturate or vanish, and the
+learning rates that batch normalisation allows are out of reach.""",
+    example="""\
+centred = x - x.mean(0, keepdim=True)
+var = (centred**2).mean(0, keepdim=True)
+norm = centred * (var + 1e-5) ** 0.5     # multiplies by the standard deviation""",
+    use_instead="""\
+centred = x - x.mean(0, keepdim=True)
+var = (centred**2).mean(0, keepdim=True)
+norm = centred * (var + 1e-5) ** -0.5""",
+    how_it_is_measured="""\
+The recorded lines of the layer are replayed alone, with its scale set to 1 and its shift to 0, on random numbers of mean
+3 and standard deviation 1, multiplied until no epsilon counts, and then doubled and shifted: a right layer gives the
+same each time. How the output grows with the input tells the power of the variance, and how wide it is the number
+that the sum is divided by. The means and standard deviations shown are those of the output on the program's own
+data, over all batches of the sweep. Where a statistic is that of another tensor or axis, the output on the program's
+own data must be wrong too. Where running statistics are mixed in, nothing is said.""",
+    references=(
+        "S. Ioffe and C. Szegedy, Batch Normalization, ICML 2015, https://arxiv.org/abs/1502.03167",
+        "PyTorch, BatchNorm1d, https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm1d.html",
+    ),
+    check=check,
+    looked_at=looked_at_measured,
+)

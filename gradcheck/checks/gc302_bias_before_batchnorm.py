@@ -1,0 +1,84 @@
+"""GC302 bias-before-batchnorm: a bias that the subtraction of the mean takes away again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradcheck import numbers
+from gradcheck.checks.batch_norms import by_place, looked_at_measured, measured
+from gradcheck.checks.evidence import Evidence
+from gradcheck.checks.finding import Finding, Severity
+from gradcheck.checks.rule import Rule
+from gradcheck.checks.wording import code, place
+from gradcheck.health.batch_norm.records import BatchNormLayer, Fault
+from gradcheck.program.location import Location
+
+_CENTRES = (Fault.NONE, Fault.POWER, Fault.NOT_AVERAGED, Fault.SCALE)
+
+
+def check(evidence: Evidence) -> Iterator[Finding]:
+    useless = [
+        (layer.bias_location, layer)
+        for layer in measured(evidence)
+        if layer.bias and layer.bias_location is not None and layer.fault in _CENTRES
+    ]
+    for location, group in by_place(useless):
+        yield _finding(location, group)
+
+
+def _finding(location: Location, group: list[BatchNormLayer]) -> Finding:
+    layer = group[0]
+    kept = (
+        f"{code(layer.beta.name)} does what it was meant for"
+        if layer.beta
+        else "a shift after it would remain"
+    )
+    count = len({one.number for one in group})
+    return Finding(
+        rule=RULE.code,
+        name=RULE.name,
+        severity=RULE.severity,
+        location=location,
+        message=f"the bias {code(layer.bias)} has no effect: the batch normalisation after it subtracts it again",
+        label=f"added here, and subtracted with the mean on {place(layer.mean_location or layer.location, location)}",
+        notes=[
+            f"its true gradient is 0; {kept}",
+            *([f"the same line is run for {numbers.count(count, 'layer')}"] if count > 1 else []),
+        ],
+        evidence={
+            "bias": layer.bias,
+            "input": layer.input,
+            "layer": layer.number,
+            "passes": sorted({one.pass_index for one in group}),
+        },
+    )
+
+
+RULE = Rule(
+    code="GC302",
+    name="bias-before-batchnorm",
+    severity=Severity.NOTE,
+    summary="a bias is added to what a batch normalisation centres, and has no effect",
+    what_it_does="""\
+Finds a parameter that is added, one number per feature, to the very value whose mean over the batch is then
+subtracted. Whatever the bias is, the output is the same. A note: the program is right.""",
+    why_is_this_bad="""\
+It does no harm but to the reader: the bias costs memory and time, its gradient is nothing but rounding, and it looks
+as if it were trained. The shift of the batch normalisation takes its place.""",
+    example="""\
+z = x @ W + b
+norm = (z - z.mean(0)) / (z.var(0) + 1e-5).sqrt()
+out = gamma * norm + beta""",
+    use_instead="""\
+z = x @ W
+norm = (z - z.mean(0)) / (z.var(0) + 1e-5).sqrt()
+out = gamma * norm + beta""",
+    how_it_is_measured="""\
+The bias is found on the way from the linear layer to the value that is normalised. That a shift of all rows changes
+nothing in the output is seen by replaying the lines of the layer on shifted numbers.""",
+    references=(
+        "S. Ioffe and C. Szegedy, Batch Normalization, ICML 2015, section 3.2, https://arxiv.org/abs/1502.03167",
+    ),
+    check=check,
+    looked_at=looked_at_measured,
+)

@@ -1,0 +1,71 @@
+"""GC305 small-batch: a mean and a variance of so few numbers that they are mostly noise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradcheck import numbers
+from gradcheck.checks.batch_norms import by_place, looked_at
+from gradcheck.checks.evidence import Evidence
+from gradcheck.checks.finding import Finding, Severity
+from gradcheck.checks.rule import Rule
+from gradcheck.checks.wording import code
+from gradcheck.health.batch_norm.records import BatchNormLayer
+from gradcheck.program.location import Location
+from gradcheck.thresholds import SMALL_BATCH
+
+
+def check(evidence: Evidence) -> Iterator[Finding]:
+    limit = evidence.thresholds[SMALL_BATCH]
+    small = [(layer.location, layer) for layer in evidence.health.batch_norm.layers if layer.batch < limit]
+    for location, group in by_place(small):
+        yield _finding(location, group)
+
+
+def _finding(location: Location, group: list[BatchNormLayer]) -> Finding:
+    layer = min(group, key=lambda one: one.batch)
+    error = (2 / (layer.batch - 1)) ** 0.5
+    return Finding(
+        rule=RULE.code,
+        name=RULE.name,
+        severity=RULE.severity,
+        location=location,
+        message=f"the batch normalisation of {code(layer.input)} has only {layer.batch} numbers to take its statistics of",
+        label=f"a variance of {layer.batch} numbers is off by {numbers.value(100 * error, 2)} %, as a rule",
+        helps=["use larger batches, or a normalisation over the features of each row (layer normalisation)"],
+        evidence={
+            "input": layer.input,
+            "batch": layer.batch,
+            "passes": sorted({one.pass_index for one in group}),
+        },
+    )
+
+
+RULE = Rule(
+    code="GC305",
+    name="small-batch",
+    severity=Severity.WARNING,
+    summary="a batch normalisation takes its mean and variance of very few numbers",
+    what_it_does="""\
+Finds batch normalisations whose statistics are taken of fewer numbers per feature than the limit. In a convolution
+the pixels of all images count, in a sequence its positions, if the statistics go over them.""",
+    why_is_this_bad="""\
+The variance of n numbers has a relative standard error of sqrt(2/(n-1)): with 2 numbers every output is plus or minus 1
+whatever the input was. What the network computes for one row depends on which few others happen to be with it, and the
+statistics of the population, used in evaluation, are very different ones.""",
+    example="""\
+batch = torch.randint(0, len(X), (2,))
+z = X[batch] @ W
+norm = (z - z.mean(0)) / (z.var(0) + 1e-5).sqrt()""",
+    use_instead="""\
+batch = torch.randint(0, len(X), (32,))
+z = X[batch] @ W
+norm = (z - z.mean(0)) / (z.var(0) + 1e-5).sqrt()""",
+    how_it_is_measured="The numbers that a mean or variance of the recorded step was taken of are counted.",
+    references=(
+        "Y. Wu and K. He, Group Normalization, ECCV 2018, table 2, https://arxiv.org/abs/1803.08494",
+    ),
+    check=check,
+    looked_at=looked_at,
+    thresholds=(SMALL_BATCH,),
+)

@@ -1,0 +1,143 @@
+"""GC401 overconfident-initial-loss: the first loss is far above that of a network that knows nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradcheck import numbers
+from gradcheck.checks.evidence import Evidence
+from gradcheck.checks.finding import Finding, Severity
+from gradcheck.checks.rule import Looked, Rule
+from gradcheck.checks.wording import code, place
+from gradcheck.health.updates.records import InitialLoss
+from gradcheck.program.location import Location
+from gradcheck.thresholds import OVERCONFIDENT_FACTOR
+
+# The mean over the examples is this many standard errors surer than the limit: a few unlucky examples are no fault.
+_ERRORS = 2.0
+
+
+def check(evidence: Evidence) -> Iterator[Finding]:
+    factor = evidence.thresholds[OVERCONFIDENT_FACTOR]
+    for loss in _judged(evidence):
+        location = loss.made or loss.layer or loss.location
+        if location is not None and loss.found - _ERRORS * loss.error > factor * loss.expected:
+            yield _finding(location, loss)
+
+
+def looked_at(evidence: Evidence) -> Looked:
+    health = evidence.health.updates
+    losses = _judged(evidence)
+    if not losses:
+        no_step = "" if not health.initial_losses else "the first loss belongs to no training step"
+        return Looked(why_not=health.absent or health.no_loss or no_step)
+    return Looked(
+        ", ".join(
+            f"{_value(loss.found)} at the first step, ln({loss.classes}) = {_value(loss.expected)}"
+            for loss in losses
+        )
+    )
+
+
+def _judged(evidence: Evidence) -> list[InitialLoss]:
+    return [loss for loss in evidence.health.updates.initial_losses if loss.trains]
+
+
+def _finding(location: Location, loss: InitialLoss) -> Finding:
+    return Finding(
+        rule=RULE.code,
+        name=RULE.name,
+        severity=RULE.severity,
+        location=location,
+        message=f"the first loss is {_value(loss.found)}, {_value(loss.found / loss.expected, 2)} times that of "
+        "uniform predictions",
+        label=f"the logits are {code(loss.weights)} times the last hidden layer"
+        if loss.weights
+        else "the predictions are confident, and wrong, before anything is learned",
+        expected=f"about {_value(loss.expected)} = ln({loss.classes}), for {loss.classes} classes that are all "
+        "equally likely",
+        found=f"{_value(loss.found)} per example, over {numbers.count(loss.examples, 'example')}",
+        notes=list(_notes(location, loss)),
+        helps=list(_helps(loss)),
+        evidence={
+            "passes": [loss.pass_index],
+            "loss": loss.found,
+            "expected": loss.expected,
+            "classes": loss.classes,
+            "standard_error": loss.error,
+            "logits_std": loss.logits_std,
+            "weights": loss.weights or None,
+            "scale": loss.scale,
+            "loss_at_scale": loss.loss_at_scale,
+        },
+    )
+
+
+def _notes(location: Location, loss: InitialLoss) -> Iterator[str]:
+    if loss.logits_std is not None:
+        where = (
+            f" ({place(loss.layer, location)})" if loss.layer is not None and loss.layer != location else ""
+        )
+        yield f"the logits{where} have a standard deviation of {_value(loss.logits_std, 2)} within an example"
+
+
+def _helps(loss: InitialLoss) -> Iterator[str]:
+    smaller = loss.loss_at_scale
+    if loss.scale is not None and smaller is not None and smaller < 1.2 * loss.expected:
+        yield (
+            f"multiply {code(loss.weights)} by {_value(loss.scale, 1)} where it is made: this step's loss would be "
+            f"{_value(smaller)}"
+        )
+    else:
+        yield "make the weights and the bias of the last layer small, so that all logits begin near 0"
+
+
+def _value(number: float, digits: int = 4) -> str:
+    return numbers.value(number, digits)
+
+
+RULE = Rule(
+    code="GC401",
+    name="overconfident-initial-loss",
+    severity=Severity.WARNING,
+    summary="the first loss is far above ln(classes)",
+    what_it_does="""\
+Compares the loss of the first training step with ln(C), which is what a network that predicts one of C
+classes and holds all of them equally likely has, whatever the right answers are. It is reported where it
+is more than `GC401.factor` times that, beyond what the choice of the minibatch explains.
+
+It stands where the last layer's weights are made, if that is one line, and else where they are applied.""",
+    why_is_this_bad="""\
+Before anything is learned, no class should be much likelier than another. Large random logits are
+confident and wrong. The first hundreds of steps then do nothing but shrink them: the loss curve falls
+steeply at first and looks like a success, and the hidden layers get gradients that are dominated by it.""",
+    example="""\
+W2 = torch.randn(200, 27)           # logits with a standard deviation of about 14
+logits = h @ W2 + b2
+loss = F.cross_entropy(logits, Y)   # 27.9 at the first step, where ln(27) = 3.30""",
+    use_instead="""\
+W2 = torch.randn(200, 27) * 0.01
+logits = h @ W2 + b2
+loss = F.cross_entropy(logits, Y)   # 3.32""",
+    how_it_is_measured="""\
+That the loss is a softmax cross-entropy is told from the recorded operations and their numbers, not from
+names: from the loss, sums, means and factors are followed back to `F.cross_entropy` or `F.nll_loss`, or to
+where entries are picked (by an index, `gather`, a product with one-hot rows) of a tensor whose values, or
+their exponentials, add up to 1 along one axis. The length of this axis is the number of classes. What is
+judged is the mean over the examples of minus the log-probability of the right answer, so a sum over the
+batch or over time steps, and a penalty that is added, make no difference. Two standard errors of this mean
+are taken off before it is compared.
+
+Only the first step of a training is judged (iteration 0, and no earlier step of the program moved what it
+computes with), and only one that moves a parameter. The loss with smaller weights that the help names is
+measured, by replaying the step with them.""",
+    references=(
+        "A. Karpathy, Neural Networks: Zero to Hero, Building makemore Part 3: Activations & Gradients, BatchNorm, "
+        "https://www.youtube.com/watch?v=P6sfmUTpUmc",
+        "A. Karpathy, A Recipe for Training Neural Networks, 'verify loss @ init', "
+        "https://karpathy.github.io/2019/04/25/recipe/",
+    ),
+    check=check,
+    looked_at=looked_at,
+    thresholds=(OVERCONFIDENT_FACTOR,),
+)

@@ -1,0 +1,279 @@
+"""GC402 update-to-data-ratio: the steps are far too small for the weights they move, or so large that they overshoot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from gradcheck import numbers
+from gradcheck.checks.evidence import Evidence
+from gradcheck.checks.finding import Finding, Severity
+from gradcheck.checks.rule import Looked, Rule
+from gradcheck.checks.wording import code, place
+from gradcheck.health.updates.records import LearningRate, ParameterRecord, StepRecord
+from gradcheck.program.location import Location
+from gradcheck.thresholds import LARGEST_UPDATE, LOSS_RISE, SMALLEST_UPDATE, Thresholds
+
+# A single matrix is a linear model: how far it has to go depends on its data, and not on its own spread.
+_FEWEST_WEIGHTS = 2
+_HEALTHY = -3.0
+
+
+def check(evidence: Evidence) -> Iterator[Finding]:
+    for steps in _trainings(evidence):
+        small = _too_small(steps, evidence.thresholds)
+        large = None if small is not None else _too_large(steps, evidence.thresholds)
+        step = small or large
+        if step is None:
+            continue
+        location = _location(step)
+        if location is not None:
+            yield _finding(location, step, steps, is_small=step is small)
+
+
+def looked_at(evidence: Evidence) -> Looked:
+    health = evidence.health.updates
+    trainings = _trainings(evidence)
+    if not trainings:
+        moved = any(step.trains for step in health.steps)
+        reason = "fewer than two weight matrices are moved" if moved else "no step moves a parameter visibly"
+        if moved and all(step.iteration is None for step in health.steps):
+            reason = "the step belongs to no training loop"
+        return Looked(why_not=health.absent or reason)
+    steps = [step for training in trainings for step in training]
+    medians = ", ".join(f"{step.median_ratio:.1f}" for step in steps if step.median_ratio is not None)
+    weights = max(len(step.weights) for step in steps)
+    return Looked(
+        f"{weights} weight matrices at {numbers.count(len(steps), 'step')}, log10 of update / data {medians}"
+    )
+
+
+def _trainings(evidence: Evidence) -> list[list[StepRecord]]:
+    """The steps of each training loop, in their order."""
+    found: dict[Location | None, list[StepRecord]] = {}
+    for step in evidence.health.updates.steps:
+        if step.iteration is not None and len(step.weights) >= _FEWEST_WEIGHTS:
+            found.setdefault(step.loss_location, []).append(step)
+    return list(found.values())
+
+
+def _too_small(steps: list[StepRecord], thresholds: Thresholds) -> StepRecord | None:
+    """The step with the largest updates, if even those are far too small.
+
+    A network that has learned has small gradients, so the first step has to be among them; a learning rate that
+    grows over the first steps is small at the first of them on purpose, so that it must be a number which the source
+    never makes larger; and the larger step that is recommended must be seen to lower the loss more.
+    """
+    if steps[0].iteration != 0 or any(_median_at_most(step) is None for step in steps):
+        return None
+    largest = max(steps, key=lambda step: _median_at_most(step) or 0.0)
+    at_most = _median_at_most(largest)
+    if at_most is None or at_most >= thresholds[SMALLEST_UPDATE]:
+        return None
+    return largest if _helps_more(largest) else None
+
+
+def _median_at_most(step: StepRecord) -> float | None:
+    """The median of a step with the largest learning rate that the source holds; None if that is not known."""
+    median = step.median_ratio
+    growth = 1.0
+    for weights in step.weights:
+        rate = weights.learning_rate
+        if rate is None or rate.largest is None:
+            return None
+        growth = max(growth, rate.largest / rate.value)
+    return None if median is None else median + math.log10(growth)
+
+
+def _helps_more(step: StepRecord) -> bool:
+    losses = (step.loss_before, step.loss_after, step.loss_at_goal)
+    if None in losses or not step.minimised:
+        return False
+    _, after, at_goal = (float(loss) for loss in losses if loss is not None)
+    return math.isfinite(at_goal) and at_goal < after
+
+
+def _too_large(steps: list[StepRecord], thresholds: Thresholds) -> StepRecord | None:
+    """The first step that is large and raises the loss it was computed from, where a smaller one lowers it. A wrong
+    gradient raises it as well; then its size is not what is wrong."""
+    for step in steps:
+        median, before, after, at_goal = (
+            step.median_ratio, step.loss_before, step.loss_after, step.loss_at_goal,
+        )  # fmt: skip
+        if median is None or before is None or after is None or at_goal is None:
+            continue
+        if not step.minimised or step.wrong_gradients or median <= thresholds[LARGEST_UPDATE]:
+            continue
+        rises = not math.isfinite(after) or after > thresholds[LOSS_RISE] * abs(before)
+        if rises and at_goal < before:
+            return step
+    return None
+
+
+# -- words -----------------------------------------------------------------------------------------------------------
+
+
+def _finding(location: Location, step: StepRecord, steps: list[StepRecord], is_small: bool) -> Finding:
+    rate, median = _common_rate(step), step.median_ratio
+    assert median is not None
+    named = f"{code(rate.text)} = {rate.value:g}" if rate and rate.text else "the update"
+    if rate is not None and rate.text and _is_number(rate.text):
+        named = f"the learning rate {rate.text}"
+    far = abs(median - _HEALTHY)
+    size = "far too small" if is_small else "too large"
+    change = _times(10**far)
+    message = f"{named} is {size}: a step changes the weights by 10^{median:.1f} of their spread"
+    if not is_small:
+        message += " and raises the loss"
+    return Finding(
+        rule=RULE.code,
+        name=RULE.name,
+        severity=RULE.severity,
+        location=location,
+        message=message,
+        label=f"moves the weights {change} {'less' if is_small else 'more'} than is healthy",
+        expected="log10 of update / data about -3, in the median of the weight matrices",
+        found=f"{median:.2f} {_extent(step.weights)}",
+        notes=list(_notes(location, step, steps, rate)),
+        helps=list(_helps(step, rate, is_small)),
+        evidence=_evidence(step, steps, rate),
+    )
+
+
+def _extent(weights: list[ParameterRecord]) -> str:
+    ordered = sorted(weights, key=lambda p: p.update_ratio or 0.0)
+    low, high = ordered[0], ordered[-1]
+    return (
+        f"over {len(weights)} weight matrices, from {low.update_ratio:.2f} ({code(low.name)}) to "
+        f"{high.update_ratio:.2f} ({code(high.name)})"
+    )
+
+
+def _notes(
+    location: Location, step: StepRecord, steps: list[StepRecord], rate: LearningRate | None
+) -> Iterator[str]:
+    before, after = step.loss_before, step.loss_after
+    if before is not None and after is not None:
+        first, second = numbers.distinct(before, after, 4)
+        yield f"this step takes the loss of its own minibatch from {first} to {second}"
+    if rate is not None and rate.location is not None and rate.location.line != location.line:
+        yield f"{code(rate.text)} is set to {rate.value:g} in {place(rate.location, location)}"
+    others = [s for s in steps if s is not step and s.median_ratio is not None]
+    if others:
+        told = ", ".join(f"{s.median_ratio:.2f} at iteration {s.iteration}" for s in others)
+        yield f"iteration {step.iteration} is the one judged; {told}"
+    if step.wrong_gradients:
+        yield "some of the gradients are wrong as well: mend those first, the ratio rests on them"
+
+
+def _helps(step: StepRecord, rate: LearningRate | None, is_small: bool) -> Iterator[str]:
+    factor, at_goal = step.goal_factor, step.loss_at_goal
+    if factor is None:
+        return
+    effect = (
+        f"; this step would then take the loss to {numbers.value(at_goal, 4)}" if at_goal is not None else ""
+    )
+    if rate is None:
+        larger = f"{_times(factor)} as large" if is_small else f"{_times(1 / factor)} as small"
+        yield f"updates {larger} would bring it to -3{effect}"
+        return
+    goal = numbers.value(rate.value * factor, 2)
+    name = "a learning rate" if not rate.text or _is_number(rate.text) else f"a {code(rate.text)}"
+    change = f"{_times(factor)} as large" if is_small else f"{_times(1 / factor)} as small"
+    yield f"{name} of about {goal}, {change}, would bring it to -3{effect}"
+
+
+def _evidence(step: StepRecord, steps: list[StepRecord], rate: LearningRate | None) -> dict[str, Any]:
+    factor = step.goal_factor
+    return {
+        "passes": [s.pass_index for s in steps],
+        "iteration": step.iteration,
+        "median_log10": step.median_ratio,
+        "ratios_log10": {p.name: p.update_ratio for p in step.weights},
+        "medians_log10": {str(s.iteration): s.median_ratio for s in steps},
+        "learning_rate": rate.value if rate is not None else None,
+        "recommended_learning_rate": rate.value * factor if rate is not None and factor is not None else None,
+        "factor": factor,
+        "loss_before": step.loss_before,
+        "loss_after": step.loss_after,
+        "loss_after_recommended": step.loss_at_goal,
+    }
+
+
+def _location(step: StepRecord) -> Location | None:
+    """The update of the median weights: all of them, in most programs."""
+    ordered = sorted(step.weights, key=lambda p: p.update_ratio or 0.0)
+    return ordered[len(ordered) // 2].location
+
+
+def _common_rate(step: StepRecord) -> LearningRate | None:
+    """The learning rate of all the weights, if they have the same."""
+    rates = {weights.learning_rate for weights in step.weights}
+    return rates.pop() if len(rates) == 1 else None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _times(factor: float) -> str:
+    return f"{numbers.value(factor, 2)} times"
+
+
+RULE = Rule(
+    code="GC402",
+    name="update-to-data-ratio",
+    severity=Severity.WARNING,
+    summary="a step changes the weights far less than is healthy, or so much that it raises the loss",
+    what_it_does="""\
+Measures how much a training step changes each parameter: the standard deviation of the change over the
+standard deviation of the parameter, as log10. About -3 is healthy. The network is judged by the median of
+its weight matrices (two axes, not all one number), of which there must be at least two.
+
+- Far too small: the median is below `GC402.smallest-ratio` at the first step, and at every later one that
+  was recorded; the learning rate is a number that the source never makes larger; and the same step with
+  the learning rate that would bring the ratio to -3 is seen to lower the loss of the minibatch more.
+- Too large: the median is above `GC402.largest-ratio`, and the step raises the loss of the very minibatch
+  it was computed from to `GC402.loss-rise` times what it was, where a smaller step along the same gradient
+  lowers it.
+
+The finding stands at the update, and names the learning rate as it is written there.""",
+    why_is_this_bad="""\
+With steps of a millionth of the weights, a hundred thousand of them are needed for what a thousand could
+do: the loss moves, slowly, and the network looks as if it could not learn more. With steps that overshoot,
+the loss jumps about or diverges.""",
+    example="""\
+learning_rate = 0.0005
+for p, grad in zip(parameters, grads):
+    p -= learning_rate * grad           # log10 of update / data: -5.2""",
+    use_instead="""\
+learning_rate = 0.1
+for p, grad in zip(parameters, grads):
+    p -= learning_rate * grad           # -2.9""",
+    how_it_is_measured="""\
+The change is what the step really did to the parameter: the recorded step is replayed in float64 with all
+its updates (in place, rebound, through `.data`, momentum, Adam, clipping, lists zipped together), and what
+was there before is subtracted. Which number is the learning rate is told by doubling: the step is replayed
+once more for every number in its updates, and a parameter whose move doubles with a number has that for
+its learning rate. In steps with momentum after the first one, or with a clamp, none may.
+
+The ratio alone accuses nobody. Small problems that are fitted with all their data at once take steps of a
+tenth of the weights or more, and are right to; weights that begin very small have large ratios at first,
+and a last layer that begins small gives the others small gradients. This is why too small is far below
+what any right program was seen to have, why it is judged at the median, and why both findings ask for what
+the step does to the loss. A warm-up, or any learning rate that is computed, is not called too small. A
+step outside of a training loop is not judged.""",
+    references=(
+        "A. Karpathy, Neural Networks: Zero to Hero, Building makemore Part 3: Activations & Gradients, BatchNorm, "
+        "https://www.youtube.com/watch?v=P6sfmUTpUmc",
+        "CS231n, Neural Networks Part 3, 'Ratio of weights:updates', https://cs231n.github.io/neural-networks-3/",
+    ),
+    check=check,
+    looked_at=looked_at,
+    thresholds=(SMALLEST_UPDATE, LARGEST_UPDATE, LOSS_RISE),
+)

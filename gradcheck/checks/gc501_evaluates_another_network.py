@@ -1,0 +1,147 @@
+"""GC501 evaluates-another-network: a parameter is left out, put in another's place, or applied in another order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradcheck.checks.evaluation_wording import (
+    change_of_result,
+    evaluations_looked_at,
+    grouped,
+    in_training,
+    who,
+)
+from gradcheck.checks.evidence import Evidence
+from gradcheck.checks.finding import Finding, Severity
+from gradcheck.checks.rule import Rule
+from gradcheck.checks.wording import code, listing, place
+from gradcheck.health.evaluation.records import EvaluationRun, Parting
+from gradcheck.program.location import Location
+
+
+def concerns_parameters(run: EvaluationRun) -> bool:
+    """Whether the two part because another parameter is applied; what else they part for is GC502's."""
+    parting = run.parting
+    if parting is None or parting.why == "statistics" or not parting.other_parameter:
+        return False
+    if not parting.parameter:
+        # Something else comes first; the parameter itself may follow.
+        return not set(parting.other_parameter.split(", ")) <= set(run.parameters)
+    return parting.parameter != parting.other_parameter
+
+
+def check(evidence: Evidence) -> Iterator[Finding]:
+    for location, runs in grouped(evidence, _where):
+        yield _finding(location, runs)
+
+
+def _where(run: EvaluationRun) -> Location | None:
+    if run.parting is not None and (run.left_out or concerns_parameters(run)):
+        return run.parting.location
+    return run.location if run.left_out else None
+
+
+def _finding(location: Location, runs: list[EvaluationRun]) -> Finding:
+    run = runs[0]
+    parting = run.parting
+    left_out = [one.name for one in run.left_out]
+    certain = parting is not None and parting.certain
+    notes = [
+        f"in the training {code(one.name)} is applied in {code(one.trained_by)} "
+        f"({place(one.trained_at, location)})"
+        for one in run.left_out[:3]
+    ]
+    if parting is not None:
+        notes += change_of_result(parting)
+    if run.why_not:
+        notes.append(f"it was not replayed on the training batch: {run.why_not}")
+    return Finding(
+        rule=RULE.code,
+        name=RULE.name,
+        severity=Severity.ERROR if certain else Severity.WARNING,
+        location=location,
+        message=_message(run, parting, left_out),
+        label=_label(parting),
+        notes=notes,
+        helps=[_help(parting, left_out)],
+        evidence={
+            "left_out": left_out,
+            "parameters": run.parameters,
+            "function": run.name,
+            "times": sum(r.times for r in runs),
+            "difference": parting.difference if parting is not None else None,
+            "after": parting.after if parting is not None else "",
+            "training_line": (
+                parting.training_location.line
+                if parting is not None and parting.training_location is not None
+                else None
+            ),
+        },
+    )
+
+
+def _message(run: EvaluationRun, parting: Parting | None, left_out: list[str]) -> str:
+    subject = who(run)
+    if left_out:
+        verb = "is" if len(left_out) == 1 else "are"
+        return f"{subject} evaluates another network: {listing(left_out)}, which {verb} trained, {verb} left out"
+    assert parting is not None
+    if not parting.parameter:
+        return (
+            f"{subject} evaluates another network: it does not apply {code(parting.other_parameter)} to "
+            f"{code(parting.after)}"
+        )
+    return (
+        f"{subject} evaluates another network: it applies {code(parting.parameter)} where the training applies "
+        f"{code(parting.other_parameter)}"
+    )
+
+
+def _label(parting: Parting | None) -> str:
+    if parting is None:
+        return "it begins here"
+    there = in_training(parting)
+    return f"the training computes {there} of {code(parting.after)}" if there and parting.after else ""
+
+
+def _help(parting: Parting | None, left_out: list[str]) -> str:
+    if parting is not None and parting.training_location is not None:
+        return f"compute here what the training computes: {in_training(parting)}"
+    names = listing(left_out)
+    return f"apply {names} here as the training does, or let one function compute the forward pass of both"
+
+
+RULE = Rule(
+    code="GC501",
+    name="evaluates-another-network",
+    severity=Severity.ERROR,
+    summary="the code that evaluates or samples leaves out a trained parameter, or applies another one",
+    what_it_does="""\
+Finds every place after the training where the trained parameters are run on data, through to the last
+layer: an evaluation of a split, a step of sampling. Its parameters are held against those of the
+training step: one that the training applies between others that are read, and that is left out, or one
+that stands where the training has another. Code that only computes statistics for such a run
+(a calibration) is none, and neither is code that ends at a hidden layer or begins at one.""",
+    why_is_this_bad="""\
+The loss that is reported, and the samples, are those of a network that nobody trained. Nothing raises:
+shapes are the same without a bias, and the result is merely worse.""",
+    example="""\
+logits = h @ W2 + b2        # training
+...
+logits = h @ W2             # sampling: b2 is left out""",
+    use_instead="""\
+def forward(X): ...         # one function for training, evaluation and sampling""",
+    how_it_is_measured="""\
+A parameter is known by its tensor, across in-place updates, and across `W = W - lr * dW` by the update.
+That it is left out counts only if every way from a parameter that is read to the last layer applies it in
+the training. The evaluation is replayed on the training batch, both at the same moved parameters (an
+untrained bias of zero would hide its absence). If what the last layers give is the same, nothing is said.
+The finding is a warning instead of an error where the run could not be replayed on the training batch,
+where the training draws random numbers, or where the two part at stored statistics.""",
+    references=(
+        "A. Karpathy, Building makemore Part 3: Activations & Gradients, BatchNorm, 2022",
+        "A. Karpathy, A Recipe for Training Neural Networks, https://karpathy.github.io/2019/04/25/recipe/",
+    ),
+    check=check,
+    looked_at=evaluations_looked_at,
+)

@@ -1,0 +1,126 @@
+"""GC502 evaluation-diverges-at-layer: on the same input, evaluation and training step part at a value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradcheck.checks.evaluation_wording import (
+    change_of_result,
+    comparisons_looked_at,
+    grouped,
+    in_training,
+    who,
+)
+from gradcheck.checks.evidence import Evidence
+from gradcheck.checks.finding import Finding, Severity
+from gradcheck.checks.gc501_evaluates_another_network import concerns_parameters
+from gradcheck.checks.rule import Rule
+from gradcheck.checks.wording import code, listing
+from gradcheck.health.evaluation.records import EvaluationRun, Parting
+from gradcheck.program.location import Location
+
+
+def check(evidence: Evidence) -> Iterator[Finding]:
+    for location, runs in grouped(evidence, _where):
+        yield _finding(location, runs)
+
+
+def _where(run: EvaluationRun) -> Location | None:
+    if run.parting is None or run.left_out or concerns_parameters(run):
+        return None
+    return run.parting.location
+
+
+def _finding(location: Location, runs: list[EvaluationRun]) -> Finding:
+    run = runs[0]
+    parting = run.parting
+    assert parting is not None
+    notes = change_of_result(parting)
+    if len(parting.skipped) > 1:
+        notes.append(f"the training computes in between: {listing(parting.skipped, 5)}")
+    notes.append(f"{run.agreeing} of {run.values} values of {who(run)} are the training's own")
+    if parting.why == "statistics":
+        notes.append(
+            "stored statistics come in here: with those of the training batch in their place it is still another value"
+        )
+    return Finding(
+        rule=RULE.code,
+        name=RULE.name,
+        severity=Severity.ERROR if parting.certain else Severity.WARNING,
+        location=location,
+        message=_message(run, parting),
+        label=_label(parting),
+        notes=notes,
+        helps=_helps(parting),
+        evidence={
+            "function": run.name,
+            "times": sum(r.times for r in runs),
+            "after": parting.after,
+            "computes": parting.text,
+            "training_computes": parting.training_text,
+            "training_line": parting.training_location.line if parting.training_location else None,
+            "skipped": parting.skipped,
+            "difference": parting.difference,
+            "values": run.values,
+            "agreeing": run.agreeing,
+        },
+    )
+
+
+def _message(run: EvaluationRun, parting: Parting) -> str:
+    if parting.why == "skips" and parting.training_text:
+        return f"{who(run)} leaves out {code(parting.training_text)}, which the training computes"
+    if not parting.after:
+        return f"{who(run)} and the training step part at once, on the same input"
+    return f"{who(run)} and the training step part after {code(parting.after)}, on the same input"
+
+
+def _label(parting: Parting) -> str:
+    there = in_training(parting)
+    if parting.why == "skips" and there:
+        return f"here {there} comes first in the training"
+    return f"the training computes {there}" if there else "no value of the training step is the same from here on"
+
+
+def _helps(parting: Parting) -> list[str]:
+    if not parting.training_text:
+        return ["let one function compute the forward pass of both"]
+    return [f"compute what the training computes: {in_training(parting)}"]
+
+
+RULE = Rule(
+    code="GC502",
+    name="evaluation-diverges-at-layer",
+    severity=Severity.ERROR,
+    summary="on the same input, evaluation and training step compute different values from some layer on",
+    what_it_does="""\
+Runs the code that evaluates or samples on the batch of the training step, with the same parameters, and
+names the first value at which it parts from what the training computes: a missing activation or
+normalisation, an activation of another kind, layers in another order. What follows the last layer
+(a temperature, a softmax) is not compared: it may differ. The statistics of a batch normalisation may
+differ too: in the place of stored ones the evaluation is given those of the batch.""",
+    why_is_this_bad="""\
+The network that is evaluated or sampled from is not the one that was trained, and every conclusion from
+its loss is about something else.""",
+    example="""\
+h = torch.tanh(emb @ W1 + b1)     # training
+...
+h = emb @ W1 + b1                 # sampling: the tanh is missing
+logits = h @ W2 + b2""",
+    use_instead="""\
+h = torch.tanh(emb @ W1 + b1)
+logits = h @ W2 + b2""",
+    how_it_is_measured="""\
+Both are replayed in float64 at moved parameters, where no two values of a network agree by chance, on at
+most 16 samples of the training batch, in the shape in which the evaluation takes its input. Values are
+aligned by their numbers, to a relative difference of 1e-6, or of 0.02 where statistics of the batch were
+put in. Dropout is taken out of both. The finding is an error if nothing else can explain the difference,
+and a warning where the two part at stored statistics, at weights that were computed for the evaluation,
+or where the training draws random numbers that are not dropout.""",
+    references=(
+        "A. Karpathy, Building makemore Part 3: Activations & Gradients, BatchNorm, 2022",
+        "S. Ioffe and C. Szegedy, Batch Normalization, ICML 2015, algorithm 2, https://arxiv.org/abs/1502.03167",
+    ),
+    check=check,
+    looked_at=comparisons_looked_at,
+)

@@ -1,0 +1,115 @@
+"""GC503 evaluates-in-training-mode: dropout, or the statistics of the batch, are in use in an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradcheck import numbers
+from gradcheck.checks.evaluation_wording import evaluations_looked_at, who
+from gradcheck.checks.evidence import Evidence
+from gradcheck.checks.finding import Finding, Severity
+from gradcheck.checks.rule import Rule
+from gradcheck.checks.wording import code
+from gradcheck.health.evaluation.records import BatchStatistics, Dropout, EvaluationRun
+from gradcheck.program.location import Location
+
+
+def check(evidence: Evidence) -> Iterator[Finding]:
+    seen: set[Location] = set()
+    for run in evidence.health.evaluation.complete:
+        for dropout in run.dropouts:
+            if dropout.location not in seen:
+                seen.add(dropout.location)
+                yield _dropout(run, dropout)
+    normalised: dict[Location, tuple[EvaluationRun, BatchStatistics]] = {}
+    for run in evidence.health.evaluation.complete:
+        for found in run.batch_statistics:
+            held = normalised.get(found.location)
+            # Of several runs of one line, the one on the fewest samples is the worst.
+            if held is None or (found.rows or 0) < (held[1].rows or 0):
+                normalised[found.location] = (run, found)
+    for run, found in normalised.values():
+        yield _statistics(run, found)
+
+
+def _dropout(run: EvaluationRun, dropout: Dropout) -> Finding:
+    notes = ["what is dropped is drawn anew each time: the same input gives another result"]
+    if dropout.repeated:
+        notes.append("the same input is evaluated several times; to average over dropout, this is right")
+    return Finding(
+        rule=RULE.code,
+        name=RULE.name,
+        severity=Severity.NOTE if dropout.repeated else Severity.ERROR,
+        location=dropout.location,
+        message=f"dropout is on when {who(run)} evaluates the trained network",
+        label="drops units at random, as in the training",
+        notes=notes,
+        helps=["pass `training=False`, or call `model.eval()` before the evaluation"],
+        evidence={"what": "dropout", "function": run.name, "times": run.times, "rows": run.rows},
+    )
+
+
+def _statistics(run: EvaluationRun, found: BatchStatistics) -> Finding:
+    if found.degenerate:
+        severity = Severity.ERROR
+        message = f"{who(run)} normalises a single sample by its own statistics"
+        label = "one sample minus its own mean is zero, and its variance is not defined"
+        helps = ["use running or calibrated statistics here, not those of the batch"]
+    else:
+        severity = Severity.NOTE
+        samples = numbers.count(found.rows, "sample") if found.rows is not None else "the samples"
+        message = f"{who(run)} normalises by the statistics of the {samples} that it evaluates"
+        label = "the result for one sample depends on the others"
+        helps = [
+            "with running or calibrated statistics a sample gives the same result in any company; sampling needs them"
+        ]
+    return Finding(
+        rule=RULE.code,
+        name=RULE.name,
+        severity=severity,
+        location=found.location,
+        message=message,
+        label=label,
+        notes=[],
+        helps=helps,
+        evidence={
+            "what": "batch statistics",
+            "expression": code(found.text),
+            "function": run.name,
+            "times": run.times,
+            "rows": found.rows,
+        },
+    )
+
+
+RULE = Rule(
+    code="GC503",
+    name="evaluates-in-training-mode",
+    severity=Severity.ERROR,
+    summary="dropout or the statistics of the batch are in use when the trained network is evaluated",
+    what_it_does="""\
+Looks, in the code that runs the whole trained network after the training, for what belongs to training
+alone: a dropout that drops something (a module left in training mode, `F.dropout` without `training=False`),
+and a batch normalisation by the very samples that are evaluated. The latter is an error where that is one
+sample, and a note elsewhere: on a whole split it changes little, and many do it.""",
+    why_is_this_bad="""\
+With dropout left on, part of the network is missing at random: the loss is too high and no two runs agree.
+A single sample normalised by its own mean is zero whatever it was, and its variance is 0 or NaN.""",
+    example="""\
+h = F.dropout(torch.tanh(emb @ W1 + b1), 0.2)          # sampling, long after the training
+logits = h @ W2 + b2""",
+    use_instead="""\
+h = F.dropout(torch.tanh(emb @ W1 + b1), 0.2, training=False)
+logits = h @ W2 + b2""",
+    how_it_is_measured="""\
+From the recorded operations: a dropout that is given a probability above zero and a training flag that is
+set; a mean, sum or variance over the axis of the samples that comes back to the samples before the last
+layer, where the training normalises in the same way. If the same input is evaluated three times or more,
+dropout may be left on to average over it, and the finding is a note.""",
+    references=(
+        "N. Srivastava et al., Dropout, JMLR 15, 2014, https://jmlr.org/papers/v15/srivastava14a.html",
+        "Y. Gal and Z. Ghahramani, Dropout as a Bayesian Approximation, ICML 2016, https://arxiv.org/abs/1506.02142",
+    ),
+    check=check,
+    looked_at=evaluations_looked_at,
+)

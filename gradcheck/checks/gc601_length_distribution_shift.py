@@ -1,0 +1,208 @@
+"""GC601 length-distribution-shift: what the sampler generates is of other lengths than the training data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradcheck import numbers
+from gradcheck.checks import generated
+from gradcheck.checks.evidence import Evidence
+from gradcheck.checks.finding import Finding, Severity
+from gradcheck.checks.gc602_degenerate_samples import degeneration
+from gradcheck.checks.rule import Looked, Rule
+from gradcheck.health.samples.records import Difference, NetworkEnds, SampleSet
+from gradcheck.thresholds import (
+    LENGTH_DISTANCE,
+    LENGTH_P_VALUE,
+    SAMPLER_SHIFT,
+    SAMPLES_NEEDED,
+    UNEXPLAINED_DISTANCE,
+    UNEXPLAINED_P_VALUE,
+    Thresholds,
+)
+
+
+def why_not(found: SampleSet, thresholds: Thresholds) -> str:
+    """Why these sequences cannot be judged; empty if they can."""
+    few = generated.too_few(found, thresholds)
+    if few:
+        return few
+    if found.data is None:
+        return found.data_reason
+    if not found.ended and not found.end_token:
+        return f"the sequences {found.source} end with no token of their own"
+    return generated.hardly_trained(found.training)
+
+
+def looked_at(evidence: Evidence) -> Looked:
+    return generated.looked_at(evidence, why_not)
+
+
+def check(evidence: Evidence) -> Iterator[Finding]:
+    for found in generated.judged_sets(evidence, why_not):
+        # Empty ones, or one and the same, are another fault, and have no lengths worth comparing.
+        if _is_shifted(found, evidence.thresholds) and not degeneration(found, evidence.thresholds):
+            yield _finding(found, evidence.thresholds)
+
+
+def _is_shifted(found: SampleSet, thresholds: Thresholds) -> bool:
+    if found.difference is None or found.endless or found.went_on:
+        return False
+    if sampler_differs(found.network, thresholds):
+        limits = thresholds[LENGTH_DISTANCE], thresholds[LENGTH_P_VALUE]
+        return _is_beyond(found.difference, *limits)
+    limits = thresholds[UNEXPLAINED_DISTANCE], thresholds[UNEXPLAINED_P_VALUE]
+    # A network on the way from guessing to the data is shifted by itself, and makes sequences in between.
+    references = (found.difference, found.from_network, found.from_guessing)
+    return all(_is_beyond(one, *limits) for one in references if one is not None)
+
+
+def sampler_differs(network: NetworkEnds | None, thresholds: Thresholds) -> bool:
+    """Whether the sampler ends sequences otherwise than the network that was trained, asked the same."""
+    return network is not None and network.distance > thresholds[SAMPLER_SHIFT]
+
+
+def _is_beyond(difference: Difference, distance: float, p_value: float) -> bool:
+    return difference.kolmogorov_smirnov > distance and difference.p_value < p_value
+
+
+def _finding(found: SampleSet, thresholds: Thresholds) -> Finding:
+    data, difference = found.data, found.difference
+    assert data is not None
+    assert difference is not None
+    assert found.location is not None
+    longer = found.lengths.mean > data.mean
+    return Finding(
+        rule=RULE.code,
+        name=RULE.name,
+        severity=RULE.severity,
+        location=found.location,
+        message=(
+            f"what is generated is {'longer' if longer else 'shorter'} than the training data: "
+            f"{found.lengths.mean:.1f} tokens on average, not {data.mean:.1f}"
+        ),
+        label=(
+            f"{numbers.count(found.count, 'sequence')}; Kolmogorov-Smirnov distance "
+            f"{difference.kolmogorov_smirnov:.2f}, p = {numbers.error(difference.p_value)}"
+        ),
+        expected=f"{generated.summary(data)} ({data.source})",
+        found=generated.summary(found.lengths),
+        notes=list(_notes(found, thresholds)),
+        helps=[_help(found, thresholds)],
+        evidence=_evidence(found),
+    )
+
+
+def _notes(found: SampleSet, thresholds: Thresholds) -> Iterator[str]:
+    network, training = found.network, found.training
+    if network is None:
+        yield f"the sampler was not held against the network as it was trained: {found.network_reason}"
+    elif sampler_differs(network, thresholds):
+        yield (
+            f"after the very same {network.contexts} contexts, the sampler ends the sequence with probability "
+            f"{network.sampler:.2f} and the network as it was trained with {network.network:.2f}: they are not the "
+            f"same network"
+        )
+        yield (
+            f"these probabilities alone give lengths of {network.sampler_mean:.1f} and {network.network_mean:.1f} "
+            f"on average"
+        )
+    else:
+        yield (
+            f"after the same {network.contexts} contexts, the network as it was trained ends with about the same "
+            f"probability as the sampler ({network.network:.2f}, {network.sampler:.2f}): its layers are not to blame"
+        )
+    if training.loss is not None and training.guessing is not None:
+        yield (
+            f"the network is trained enough to tell: loss {training.loss:.2f} at iteration {training.iteration or 0}, "
+            f"guessing by frequency gives {training.guessing:.2f}"
+        )
+    yield generated.examples(found)
+
+
+def _help(found: SampleSet, thresholds: Thresholds) -> str:
+    if sampler_differs(found.network, thresholds) or found.network is None:
+        return (
+            "compare the forward pass of the sampler with that of the training step line by line: every layer, "
+            "activation and normalisation, and the statistics it normalises with"
+        )
+    return "look at the context that the sampler starts with, how it moves it on, and any temperature"
+
+
+def _evidence(found: SampleSet) -> dict[str, object]:
+    data, difference, network, training = found.data, found.difference, found.network, found.training
+    return {
+        "sequences": found.count,
+        "mean": found.lengths.mean,
+        "training_sequences": data and data.count,
+        "training_mean": data and data.mean,
+        "kolmogorov_smirnov": difference and difference.kolmogorov_smirnov,
+        "wasserstein": difference and difference.wasserstein,
+        "p_value": difference and difference.p_value,
+        "sampler_end_probability": network and network.sampler,
+        "network_end_probability": network and network.network,
+        "sampler_shift": network and network.distance,
+        "loss": training.loss,
+        "guessing_loss": training.guessing,
+        "iteration": training.iteration,
+    }
+
+
+RULE = Rule(
+    code="GC601",
+    name="length-distribution-shift",
+    severity=Severity.WARNING,
+    summary="generated sequences are of clearly other lengths than the training data",
+    what_it_does="""\
+Collects the sequences that a program generates after its training (tokens drawn by `torch.multinomial` or
+`Categorical` in a loop, up to the end token, or what `--samples NAME` holds) and holds their lengths against
+those of the sequences that the training step reads.
+
+A network that is hardly trained generates noise, and is never accused: its loss must be below that of
+guessing every token by its frequency. As a half-trained network is shifted a little by itself, the sampler is
+asked as well: where it ends sequences with another probability than the network as it was trained does after
+the very same tokens, a distance that chance does not explain is enough. Where it does not, or where that
+cannot be asked, the lengths must be far from those of the data, from those that the trained network implies
+on its training data, and from those of a network that ends at every token alike.""",
+    why_is_this_bad="""\
+The loss may be fine while the samples are not: sampling is often written a second time, apart from training,
+and a layer that is left out, statistics of another network or a context that is not moved on raise no error.
+Where sequences end is the first thing that such a fault changes, and a list of twenty odd names does not
+show it.""",
+    example="""\
+# training divides by the standard deviation; the sampler multiplies by it
+norm = (pre - calibrated_mean) * (calibrated_var + 1e-5) ** 0.5
+probs = F.softmax(torch.tanh(gamma * norm + beta) @ W2 + b2, dim=1)
+ix = torch.multinomial(probs, 1).item()""",
+    use_instead="""\
+norm = (pre - calibrated_mean) * (calibrated_var + 1e-5) ** -0.5
+probs = F.softmax(torch.tanh(gamma * norm + beta) @ W2 + b2, dim=1)
+ix = torch.multinomial(probs, 1).item()""",
+    how_it_is_measured="""\
+Lengths count the tokens before the end. The distance is that of Kolmogorov and Smirnov, the largest
+difference between the two cumulative distributions; the p-value is that of the two-sample test for
+continuous data, which is too large where lengths tie, and so never makes more of a difference than there is.
+The report also gives the Wasserstein distance, in tokens. With fewer than ten sequences nothing is said.
+
+The sampler's probabilities of the end token are replayed from the recording, at every token it drew. The
+network as it was trained is the forward pass of the recorded step, at the parameters the step left behind:
+the same contexts are put into minibatches of training data, few at a time, so that statistics over the batch
+stay those of the training data. From both, by position, follows a distribution of lengths, and what counts
+is the distance of the two. The loss is the cross-entropy over fresh minibatches, and two standard errors are
+added to it before it is compared with the entropy of the training targets.""",
+    references=(
+        "F. J. Massey, The Kolmogorov-Smirnov Test for Goodness of Fit, JASA 46, 1951",
+        "SciPy, scipy.stats.ks_2samp, "
+        "https://docs.scipy.org/doc/scipy/reference/generated/scipy.stats.ks_2samp.html",
+    ),
+    check=check,
+    looked_at=looked_at,
+    thresholds=(
+        SAMPLES_NEEDED,
+        LENGTH_DISTANCE,
+        LENGTH_P_VALUE,
+        SAMPLER_SHIFT,
+        UNEXPLAINED_DISTANCE,
+        UNEXPLAINED_P_VALUE,
+    ),
+)

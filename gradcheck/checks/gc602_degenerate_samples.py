@@ -1,0 +1,135 @@
+"""GC602 degenerate-samples: what the sampler generates is empty, all the same, or one token repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradcheck import numbers
+from gradcheck.checks import generated
+from gradcheck.checks.evidence import Evidence
+from gradcheck.checks.finding import Finding, Severity
+from gradcheck.checks.rule import Looked, Rule
+from gradcheck.health.samples.records import SampleSet
+from gradcheck.thresholds import DEGENERATE_SHARE, FEW_DISTINCT, Thresholds
+
+_HARDLY_ANY = 0.1  # of the share that is too many: what the training data may hold of it
+_VARIED = 0.5  # of training sequences that are different: fewer, and the data itself repeats
+
+
+def why_not(found: SampleSet, thresholds: Thresholds) -> str:
+    few = generated.too_few(found, thresholds)
+    if few:
+        return few
+    if found.data is None:
+        return found.data_reason
+    return generated.hardly_trained(found.training)
+
+
+def looked_at(evidence: Evidence) -> Looked:
+    return generated.looked_at(evidence, why_not)
+
+
+def degeneration(found: SampleSet, thresholds: Thresholds) -> str:
+    """In what way they are degenerate, in words; empty if they are not."""
+    if found.data is None or not found.count:
+        return ""
+    many = thresholds[DEGENERATE_SHARE]
+    empty = found.lengths.share(0)
+    if empty > many and found.data.share(0) < _HARDLY_ANY * many:
+        return f"{generated.share(empty)} of what is generated is empty"
+    if found.repeated > many and (found.repeated_in_data or 0.0) < _HARDLY_ANY * many:
+        return f"{generated.share(found.repeated)} of what is generated repeats one token"
+    few = found.distinct <= thresholds[FEW_DISTINCT] * found.count
+    if few and (found.distinct_expected or 0.0) > _VARIED * found.count:
+        if found.distinct == 1:
+            return f"all {found.count} generated sequences are the same"
+        return f"of {found.count} generated sequences only {found.distinct} are different"
+    return ""
+
+
+def check(evidence: Evidence) -> Iterator[Finding]:
+    for found in generated.judged_sets(evidence, why_not):
+        words = degeneration(found, evidence.thresholds)
+        if words:
+            yield _finding(found, words)
+
+
+def _finding(found: SampleSet, words: str) -> Finding:
+    assert found.location is not None
+    assert found.data is not None
+    expected = numbers.value(found.distinct_expected)
+    return Finding(
+        rule=RULE.code,
+        name=RULE.name,
+        severity=RULE.severity,
+        location=found.location,
+        message=words,
+        label=f"{numbers.count(found.count, 'sequence')}, {found.distinct} of them different",
+        expected=(
+            f"{generated.summary(found.data)}, {expected} of {found.count} different ({found.data.source})"
+        ),
+        found=f"{generated.summary(found.lengths)}, {found.distinct} of {found.count} different",
+        notes=[generated.examples(found)],
+        helps=[
+            "draw from the probabilities, with a generator that is made once and not seeded again for every sequence, "
+            "and feed every drawn token back into the context"
+        ],
+        evidence={
+            "sequences": found.count,
+            "distinct": found.distinct,
+            "distinct_expected": found.distinct_expected,
+            "empty_share": found.lengths.share(0),
+            "repeated_share": found.repeated,
+            "commonest": found.commonest,
+            "commonest_share": found.commonest_share,
+        },
+    )
+
+
+RULE = Rule(
+    code="GC602",
+    name="degenerate-samples",
+    severity=Severity.WARNING,
+    summary="generated sequences are empty, all the same, or one token repeated",
+    what_it_does="""\
+Finds samplers whose sequences are mostly empty, mostly one token over and over, or hardly ever different,
+while the training data is nothing like that. A network that is hardly trained is not accused: see
+GC601.""",
+    why_is_this_bad="""\
+Such samples say nothing of the network. The cause is nearly always in the sampler: a generator that is
+seeded again for every sequence, the likeliest token taken in the place of a draw, a context that is never
+moved on, or logits so large that the softmax leaves one token.""",
+    example="""\
+for _ in range(20):
+    generator = torch.Generator().manual_seed(7)
+    context, name = [0] * 3, []
+    while True:
+        probs = predict(context)
+        ix = torch.multinomial(probs, 1, generator=generator).item()
+        context = context[1:] + [ix]
+        if ix == 0:
+            break
+        name.append(itos[ix])""",
+    use_instead="""\
+generator = torch.Generator().manual_seed(7)
+for _ in range(20):
+    context, name = [0] * 3, []
+    while True:
+        probs = predict(context)
+        ix = torch.multinomial(probs, 1, generator=generator).item()
+        context = context[1:] + [ix]
+        if ix == 0:
+            break
+        name.append(itos[ix])""",
+    how_it_is_measured="""\
+Counted over the generated sequences: empty ones; those of three tokens and more that repeat one token; and
+different ones, against how many different ones as many draws from the training data would hold on average.
+With fewer than ten sequences nothing is said.""",
+    references=(
+        "A. Holtzman et al., The Curious Case of Neural Text Degeneration, ICLR 2020, "
+        "https://arxiv.org/abs/1904.09751",
+    ),
+    check=check,
+    looked_at=looked_at,
+    thresholds=(FEW_DISTINCT, DEGENERATE_SHARE),
+)

@@ -1,0 +1,141 @@
+"""GC603 unterminated-sample: a sampler that does not end its sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradcheck.checks import generated
+from gradcheck.checks.evidence import Evidence
+from gradcheck.checks.finding import Finding, Severity
+from gradcheck.checks.rule import Looked, Rule
+from gradcheck.health.samples.records import SampleSet
+from gradcheck.thresholds import TIMES_THE_LONGEST, UNFINISHED_SHARE, Thresholds
+
+_FAR_ENOUGH = 2  # times the longest training sequence: what is cut off before may well have been about to end
+
+
+def why_not(found: SampleSet, thresholds: Thresholds) -> str:
+    if found.went_on:
+        return ""  # certain, however the network was trained
+    if not found.count:
+        return "no sequence was generated"
+    if found.data is None and not found.endless:
+        return found.data_reason
+    return generated.hardly_trained(found.training)
+
+
+def looked_at(evidence: Evidence) -> Looked:
+    return generated.looked_at(evidence, why_not)
+
+
+def check(evidence: Evidence) -> Iterator[Finding]:
+    for found in generated.judged_sets(evidence, why_not):
+        words = _words(found, evidence.thresholds)
+        if words:
+            yield _finding(found, *words)
+
+
+def _words(found: SampleSet, thresholds: Thresholds) -> tuple[str, str] | None:
+    """What is wrong, and what to do about it."""
+    if found.went_on:
+        drawn = f"the end token {found.end_token} was drawn"
+        return f"{drawn}, and the sampler went on", f"leave the loop as soon as {found.end_token} is drawn"
+    if found.endless:
+        longest = found.lengths.longest
+        return (
+            f"the sampler does not end: it was left after {longest:,} tokens of one sequence",
+            "see that the loop asks for the token that ends a sequence in the training data, and that every drawn "
+            "token goes into the context; a limit on the length keeps the program from hanging",
+        )
+    if found.data is None:
+        return None
+    longest = found.data.longest
+    if longest and found.lengths.longest > thresholds[TIMES_THE_LONGEST] * longest:
+        return (
+            f"a generated sequence has {found.lengths.longest:,} tokens; the longest of the training data has {longest}",
+            "look at the probability that the sampler gives the end token at each position",
+        )
+    far = found.lengths.longest > _FAR_ENOUGH * longest
+    if far and not generated.too_few(found, thresholds):
+        cut = found.cut / found.count
+        if cut > thresholds[UNFINISHED_SHARE]:
+            return (
+                f"{generated.share(cut)} of the generated sequences are cut off at a limit and never end",
+                "look at the probability that the sampler gives the end token at each position",
+            )
+    return None
+
+
+def _finding(found: SampleSet, message: str, advice: str) -> Finding:
+    assert found.location is not None
+    notes = [generated.examples(found)]
+    if found.network is not None:
+        notes.insert(
+            0,
+            f"after the same contexts, the sampler gives the end a probability of {found.network.sampler:.3f}, and the "
+            f"network as it was trained one of {found.network.network:.3f}",
+        )
+    finished = f"{found.ended} of {found.count} ended" if found.count else ""
+    return Finding(
+        rule=RULE.code,
+        name=RULE.name,
+        severity=RULE.severity,
+        location=found.location,
+        message=message,
+        label=finished,
+        expected=f"{generated.summary(found.data)} ({found.data.source})" if found.data else "",
+        found=generated.summary(found.lengths),
+        notes=notes,
+        helps=[advice],
+        evidence={
+            "sequences": found.count,
+            "ended": found.ended,
+            "cut": found.cut,
+            "endless": found.endless,
+            "went_on": found.went_on,
+            "longest": found.lengths.longest,
+            "training_longest": found.data.longest if found.data else None,
+            "end_token": found.end_token,
+        },
+    )
+
+
+RULE = Rule(
+    code="GC603",
+    name="unterminated-sample",
+    severity=Severity.WARNING,
+    summary="the sampler does not end its sequences",
+    what_it_does="""\
+Finds sampling loops that have no end: the recording left one after thousands of tokens, the token that ends
+the training sequences was drawn and drawing went on, a sequence is many times as long as any of the training
+data, or most of them are cut off at a limit far beyond it. A network that is hardly trained is not accused,
+except of going on after the end token.""",
+    why_is_this_bad="""\
+The program hangs, or its samples are cut off at a limit that hides the fault. The loop asks for another token
+than the one that ends a sequence, the context is not moved on, or the sampler is not the network that was
+trained and gives the end no probability.""",
+    example="""\
+while True:
+    ix = torch.multinomial(predict(context), 1).item()
+    context = context[1:] + [ix]
+    if ix == stoi["#"]:          # the training data ends with "."
+        break""",
+    use_instead="""\
+while True:
+    ix = torch.multinomial(predict(context), 1).item()
+    context = context[1:] + [ix]
+    if ix == stoi["."]:
+        break""",
+    how_it_is_measured="""\
+A `while` loop that counts nothing and has drawn one token in each of 2000 iterations is left, as if its
+condition no longer held. The end token is the one after which the contexts that the training step reads begin
+anew. A loop of fixed length in which the end token comes up is one text of many sequences, and is cut into
+them.""",
+    references=(
+        "S. Welleck et al., Consistency of a Recurrent Language Model With Respect to Incomplete Decoding, EMNLP 2020, "
+        "https://arxiv.org/abs/2002.02492",
+    ),
+    check=check,
+    looked_at=looked_at,
+    thresholds=(TIMES_THE_LONGEST, UNFINISHED_SHARE),
+)

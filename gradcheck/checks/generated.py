@@ -1,0 +1,77 @@
+"""What the rules about generated sequences share: which of them may be judged, and the words for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from gradcheck import numbers
+from gradcheck.checks.evidence import Evidence
+from gradcheck.checks.rule import Looked
+from gradcheck.health.samples.records import Lengths, SampleSet, Training
+from gradcheck.thresholds import SAMPLES_NEEDED, Thresholds
+
+WhyNot = Callable[[SampleSet, Thresholds], str]  # empty if the sequences can be judged
+
+
+def looked_at(evidence: Evidence, why_not: WhyNot) -> Looked:
+    """What one rule had to look at: the sequences that it may judge."""
+    health = evidence.health.samples
+    if health.absent:
+        return Looked(why_not=health.absent)
+    reasons = {found.source: why_not(found, evidence.thresholds) for found in health.sets}
+    judged = [found for found in health.sets if not reasons[found.source]]
+    if judged:
+        total = sum(found.count for found in judged)
+        return Looked(f"{numbers.count(total, 'sequence')} {judged[0].source}")
+    return Looked(why_not=next(iter(reasons.values()), "no sequences were generated"))
+
+
+def judged_sets(evidence: Evidence, why_not: WhyNot) -> Iterator[SampleSet]:
+    for found in evidence.health.samples.sets:
+        if not why_not(found, evidence.thresholds):
+            yield found
+
+
+def too_few(found: SampleSet, thresholds: Thresholds) -> str:
+    needed = int(thresholds[SAMPLES_NEEDED])
+    if found.count >= needed:
+        return ""
+    return (
+        f"{numbers.count(found.count, 'sequence')} {found.source}: it takes {needed} to say anything of them"
+    )
+
+
+def hardly_trained(training: Training) -> str:
+    """Why the samples of this network say nothing yet; empty if it has learned more than how frequent the tokens are,
+    beyond what the choice of minibatches makes uncertain."""
+    if training.loss is None or training.guessing is None:
+        return training.reason or "it is not known how far the network was trained"
+    if training.loss + 2 * training.standard_error < training.guessing:
+        return ""
+    iteration = training.iteration or 0
+    later = f"0,{max(2000, 10 * iteration)}"
+    return (
+        f"the network is hardly trained: loss {training.loss:.2f} at iteration {iteration}, guessing by frequency "
+        f"gives {training.guessing:.2f}; record a later step: --at {later}"
+    )
+
+
+def quartiles(lengths: Lengths) -> str:
+    return "/".join(str(lengths.quantile(q)) for q in (0.25, 0.5, 0.75))
+
+
+def summary(lengths: Lengths) -> str:
+    """`mean 6.0, quartiles 5/6/7, 0.6 % of length 2 or less`."""
+    short = sum(lengths.share(i) for i in (0, 1, 2))
+    return f"mean {lengths.mean:.1f}, quartiles {quartiles(lengths)}, {share(short)} of length 2 or less"
+
+
+def share(part: float) -> str:
+    if 0 < part < 0.001:
+        return "< 0.1 %"
+    return f"{100 * part:.1f} %" if 0 < part < 0.1 else f"{100 * part:.0f} %"
+
+
+def examples(found: SampleSet) -> str:
+    shown = ", ".join(f"`{text}`" if text else "an empty one" for text in found.examples)
+    return f"the first ones: {shown}"

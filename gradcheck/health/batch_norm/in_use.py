@@ -1,0 +1,281 @@
+"""The statistics that are used after the training in the place of those of a batch, held against the layer's own.
+
+A normalisation with statistics from elsewhere stands for the layer of the training step that has the same parameters
+around it. What it is given must be the mean and the variance of that layer's input, in the trained network, over the
+training data: as far as the number of rows that they were taken of can tell.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+
+from gradcheck.health.batch_norm.explaining import Upstream
+from gradcheck.health.batch_norm.population import Population, populations, trained_tensors
+from gradcheck.health.batch_norm.records import BatchNormHealth, Source, Statistic, StatisticsInUse
+from gradcheck.health.context import PassContext, ProgramContext
+from gradcheck.health.evaluation.parameters import Trained, TrainedParameters
+from gradcheck.health.network import operations
+from gradcheck.health.network.batch_norm import BatchNorm, Node, Origin, Role, batch_norms, fixed_norms
+from gradcheck.health.network.trained import TrainedParameters as StepParameters
+from gradcheck.health.records import Health
+from gradcheck.health.stretch import Stretch
+from gradcheck.recording.tape import Value
+from gradcheck.replay.engine import Replay, ReplayError
+from gradcheck.replay.names import NameIndex
+from gradcheck.replay.slices import Slicer, roots_mutated
+
+_MOST_ELEMENTS = 50_000_000  # computed to have a statistic that the program did not keep
+_DEVIATIONS = 4.0  # of the sampling error of a mean, which are allowed
+
+
+def measure_statistics_in_use(program: ProgramContext, health: Health) -> None:
+    found = health.batch_norm
+    whole = program.judgement.whole
+    if not found.layers or not program.passes:
+        found.in_use_absent = found.absent or "no layer normalises over the batch"
+        return
+    if whole.aftermath is None:
+        found.in_use_absent = "nothing that follows the training was recorded"
+        return
+    _Comparison(program, program.passes[-1]).write(found)
+
+
+class _Comparison:
+    def __init__(self, program: ProgramContext, context: PassContext) -> None:
+        self._context = context
+        self._whole = program.judgement.whole
+        self._ops = self._whole.aftermath_ops
+        self._places = program.judgement.places
+        self._names = NameIndex(self._whole, self._places)
+        self._trained = TrainedParameters(context)
+        self._layers = batch_norms(context.forward, StepParameters(context).holds)
+        self._slicer = Slicer(self._whole.ops)
+        self._mutated = roots_mutated(self._ops)
+        self._stretch = Stretch(self._ops, self._tensor, self._names, self._places)
+
+    def write(self, found: BatchNormHealth) -> None:
+        def is_trained(value: Value) -> bool:
+            return self._trained.of(value) is not None
+
+        fixed = fixed_norms(self._stretch, is_trained)
+        uses = self._aligned(fixed)
+        if not uses:
+            found.in_use_absent = (
+                "no normalisation after the training stands for one of the training step"
+                if fixed
+                else "no normalisation with statistics from elsewhere was seen after the training"
+            )
+            return
+        replacing = trained_tensors(self._context, self._trained, self._ops)
+        known = populations(self._context, self._layers, replacing)
+        upstream = Upstream(
+            self._context, self._layers, self._trained, self._ops, [norm for norm, _ in uses], self._slicer
+        )
+        for norm, number in uses:
+            population = known[number]
+            use = self._use(found, norm, number, population, upstream)
+            if use is not None:
+                found.in_use.append(use)
+        found.in_use_absent = (
+            "" if found.in_use else "the statistics in use are still moving with the training"
+        )
+
+    # -- which layer it stands for ---------------------------------------------------------------------------------
+
+    def _aligned(self, fixed: Iterable[BatchNorm]) -> list[tuple[BatchNorm, int]]:
+        """One for each line, that of the most rows, and the index of the training layer."""
+        by_place: dict[tuple[object, int, int], tuple[BatchNorm, int]] = {}
+        for norm in fixed:
+            number = self._layer_of(norm)
+            if number is None or norm.norm.op is None:
+                continue
+            key = (norm.norm.op.code, norm.norm.op.lasti, number)
+            other = by_place.get(key)
+            if other is None or norm.entry.value.shape[0] > other[0].entry.value.shape[0]:
+                by_place[key] = (norm, number)
+        return list(by_place.values())
+
+    def _layer_of(self, norm: BatchNorm) -> int | None:
+        own = _Around(norm, self._trained)
+        fits = [n for n, layer in enumerate(self._layers) if own.fits(_Around(layer, self._trained))]
+        return fits[0] if len(fits) == 1 else None
+
+    # -- the comparison --------------------------------------------------------------------------------------------
+
+    def _use(
+        self,
+        found: BatchNormHealth,
+        norm: BatchNorm,
+        number: int,
+        population: Population | None,
+        upstream: Upstream,
+    ) -> StatisticsInUse | None:
+        assert norm.norm.op is not None
+        shifts = [use for use in norm.used if use[0] is Role.SHIFT]
+        scales = [use for use in norm.used if use[0] is Role.SCALE]
+        if len(shifts) != 1 or len(scales) != 1 or norm.call is not None:
+            return None
+        if any(origin is not Origin.FOREIGN for _, origin, _, _ in (*shifts, *scales)):
+            return None
+        row = StatisticsInUse(
+            self._context.index,
+            number + 1,
+            self._names.shown(norm.entry.value),
+            Source.CALIBRATED,
+            self._places.location(norm.norm.op),
+        )
+        if population is None:
+            row.unmeasured = "the input of the layer could not be replayed"
+            return row
+        layer = self._layers[number]
+        try:
+            mean = self._tensor(shifts[0][3]).double().flatten()
+            scale = self._tensor(scales[0][3]).double().flatten()
+            mean_of = population.mean - self._left_out_bias(layer, norm)
+        except ReplayError as error:
+            row.unmeasured = str(error)
+            return row
+        if mean.numel() != population.mean.numel() or scale.numel() != population.mean.numel():
+            row.unmeasured = "the statistics are not one number per feature"
+            return row
+        record = next(
+            r for r in found.layers if r.pass_index == self._context.index and r.number == number + 1
+        )
+        varies = population.variance > 1e-12 * population.variance.max()
+        deviation = population.variance.sqrt()
+        off = ((mean - mean_of) / deviation)[varies]
+        first, second = (
+            self._statistic(shifts[0], "mean", population),
+            self._statistic(scales[0], "variance", population),
+        )
+        if self._sign(norm, shifts[0]) < 0:
+            off = ((-mean - mean_of) / deviation)[varies]
+        first.offset, first.worst = float(off.square().mean().sqrt()), float(off.abs().max())
+        ratio = self._variance_ratio(norm, scales[0][3], scale, population, record.exponent, record.eps)[
+            varies
+        ]
+        second.ratio, second.worst = float(ratio.log().mean().exp()), float(ratio[ratio.log().abs().argmax()])
+        for statistic, (_, _, node, _) in ((first, shifts[0]), (second, scales[0])):
+            assert node is not None
+            statistic.explained_by = upstream.difference(node, number)
+        row.statistics = [first, second]
+        return row
+
+    def _sign(self, norm: BatchNorm, use: tuple[Role, Origin, Node | None, Value]) -> int:
+        """-1 if the statistic is added: then it is minus the mean."""
+        for node in norm.steps:
+            if use in node.used and node.op is not None:
+                return 1 if operations.plain_name(node.op) in ("sub", "isub", "subtract") else -1
+        return 1
+
+    def _variance_ratio(
+        self,
+        norm: BatchNorm,
+        value: Value,
+        scale: torch.Tensor,
+        population: Population,
+        exponent: float | None,
+        eps: float | None,
+    ) -> torch.Tensor:
+        """The variance that a scale was made of, as a multiple of the layer's. It may be the power of it that the training
+        uses, or the right one."""
+        divided = any(
+            node.op is not None and operations.divides(node.op) and any(u[3] is value for u in node.used)
+            for node in norm.steps
+        )
+        factor = 1 / scale if divided else scale
+        ratios = []
+        for power in {-0.5, round(2 * exponent) / 2 if exponent else -0.5}:
+            variance = factor.clamp_min(1e-300) ** (1 / power) - (eps or 0.0)
+            ratios.append(variance.clamp_min(1e-300) / population.variance.clamp_min(1e-300))
+        return min(ratios, key=lambda ratio: abs(float(ratio.log().mean())))
+
+    def _left_out_bias(self, layer: BatchNorm, norm: BatchNorm) -> torch.Tensor | float:
+        """A bias before the layer that the code after the training leaves out, in calibration and use alike."""
+        theirs = {self._trained.of(value) for value in _biases(norm)}
+        total: torch.Tensor | float = 0.0
+        for value in _biases(layer):
+            parameter = self._trained.of(value)
+            if parameter is not None and parameter not in theirs:
+                total = total + self._context.forward.tensor(value).detach().double().flatten()
+        return total
+
+    def _statistic(
+        self, use: tuple[Role, Origin, Node | None, Value], what: str, population: Population
+    ) -> Statistic:
+        _, _, node, value = use
+        assert node is not None
+        reduction = taken_by(node)
+        op = reduction.op if reduction is not None else value.producer
+        assert op is not None
+        rows = _rows(reduction) if reduction is not None else 1
+        return Statistic(
+            self._names.shown(reduction.value if reduction is not None else value),
+            self._places.location(op),
+            what,
+            self._names.shown(op.args[0]) if op.args and isinstance(op.args[0], Value) else "",
+            allowed=_DEVIATIONS * math.sqrt(1 / max(1, rows) + 1 / max(1, population.count)),
+        )
+
+    # -- tensors of the aftermath ----------------------------------------------------------------------------------
+
+    def _tensor(self, value: Value) -> torch.Tensor:
+        if value.data is not None:
+            return value.data
+        held = value.reference() if value.reference is not None else None
+        if held is not None:
+            return held.detach()
+        end = value.producer.index + 1 if value.producer is not None else 0
+        needed = self._slicer.slice([value], self._whole.aftermath or 0, end)
+        if sum(math.prod(v.shape) for op in needed for v in op.outputs) > _MOST_ELEMENTS:
+            raise ReplayError("it would take too long to compute the statistics again")
+        replay = Replay(torch.float64, mutated=roots_mutated(needed))
+        with torch.no_grad():
+            replay.run(needed)
+        return replay.tensor(value)
+
+
+class _Around:
+    """The trained parameters next to a normalisation."""
+
+    def __init__(self, layer: BatchNorm, trained: TrainedParameters) -> None:
+        def of(values: Iterable[Value]) -> set[Trained]:
+            return {found for found in map(trained.of, values) if found is not None}
+
+        self.after = of([*layer.gammas, *layer.betas])
+        producer = layer.before[0].value.producer
+        product = producer is not None and operations.is_product(producer)
+        self.before = of(v for v in producer.inputs if len(v.shape) > 1) if producer and product else set()
+
+    def fits(self, training: _Around) -> bool:
+        if self.after or training.after:
+            return bool(self.after & training.after) and (
+                not self.before or not training.before or self.before == training.before
+            )
+        return bool(self.before) and self.before == training.before
+
+
+def _biases(layer: BatchNorm) -> list[Value]:
+    found = [value for node in layer.before for value, role in node.parameters.items() if role is Role.SHIFT]
+    producer = layer.before[0].value.producer
+    if producer is not None and operations.is_product(producer):
+        found += [value for value in producer.inputs if len(value.shape) == 1]
+    return found
+
+
+def taken_by(node: Node) -> Node | None:
+    """The last op that a statistic was taken by: a mean, a sum of squares, a variance."""
+    reductions = [
+        one for one in node.ancestors() if one.op is not None and operations.reduced_axes(one.op) is not None
+    ]
+    return reductions[-1] if reductions else None
+
+
+def _rows(reduction: Node) -> int:
+    """How many numbers per feature it goes over."""
+    assert reduction.op is not None
+    shape = reduction.op.args[0].shape
+    return math.prod(shape[axis] for axis in operations.reduced_axes(reduction.op) or ())

@@ -1,0 +1,83 @@
+"""The statistics of the population at every batch normalisation: of the trained network, over the training data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+
+from gradcheck.health.context import PassContext
+from gradcheck.health.evaluation.parameters import TrainedParameters
+from gradcheck.health.network.batch_norm import BatchNorm
+from gradcheck.health.network.normalising import Normaliser, entry_tensor
+from gradcheck.health.sweep import Batch, Sweep
+from gradcheck.recording.tape import Op, Value
+from gradcheck.replay.engine import ReplayError
+from gradcheck.replay.slices import roots_mutated
+
+_BATCHES = 64
+
+
+@dataclass(frozen=True)
+class Population:
+    """Per feature; `count` numbers were looked at."""
+
+    mean: torch.Tensor
+    variance: torch.Tensor
+    count: int
+
+
+def trained_tensors(
+    context: PassContext, trained: TrainedParameters, aftermath: Iterable[Op]
+) -> dict[Value, torch.Tensor]:
+    """The parameters as the program first used them after the training, by the values that the step reads."""
+    found: dict[Value, torch.Tensor] = {}
+    readings = [
+        value
+        for value in dict.fromkeys(v for op in context.judged.plan.forward_ops for v in op.inputs)
+        if trained.of(value) is not None
+    ]
+    for value in dict.fromkeys(v for op in aftermath for v in op.inputs):
+        if value.data is None or value.earlier is None:
+            continue
+        parameter = trained.of(value)
+        for reading in readings:
+            if trained.of(reading) is parameter is not None and reading.shape == value.shape:
+                found.setdefault(reading, value.data)
+    return found
+
+
+class _Visitor:
+    def __init__(self, layers: list[BatchNorm], mutated: set[Value]) -> None:
+        self._layers = [(layer, Normaliser(layer, mutated)) for layer in layers]
+        self._mutated = mutated
+        self.sums: list[list[tuple[torch.Tensor, torch.Tensor]]] = [[] for _ in layers]
+        self.counts = [0 for _ in layers]
+
+    def batch(self, batch: Batch) -> None:
+        for number, (layer, normaliser) in enumerate(self._layers):
+            try:
+                entry = entry_tensor(layer, batch.tensor, self._mutated).detach().double()
+            except ReplayError:
+                continue
+            rows = normaliser.per_feature(entry)
+            self.sums[number].append((rows.mean(0), rows.var(0, unbiased=False)))
+            self.counts[number] += rows.shape[0]
+
+
+def populations(
+    context: PassContext, layers: list[BatchNorm], replacing: dict[Value, torch.Tensor]
+) -> list[Population | None]:
+    """One for each layer; None where its input could not be replayed."""
+    visitor = _Visitor(layers, roots_mutated(context.forward.ops))
+    Sweep(context, _BATCHES, replacing).run([visitor])
+    found: list[Population | None] = []
+    for sums, count in zip(visitor.sums, visitor.counts, strict=True):
+        if not sums:
+            found.append(None)
+            continue
+        means = torch.stack([mean for mean, _ in sums])
+        within = torch.stack([variance for _, variance in sums]).mean(0)
+        found.append(Population(means.mean(0), within + means.var(0, unbiased=False), count))
+    return found

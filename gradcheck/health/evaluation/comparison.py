@@ -1,0 +1,312 @@
+"""Runs an evaluation on the training batch and finds the first value that the training step does not compute as well.
+
+Values are aligned by their numbers: at moved parameters no two values of a network agree by chance. Where the training
+normalises by the batch and the evaluation by stored statistics, the evaluation is given the batch's own, so that the
+network is compared and not its statistics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from gradcheck.health.evaluation.feeding import CannotFeedError, Feeder, Outcome
+from gradcheck.health.evaluation.parameters import Trained, TrainedParameters
+from gradcheck.health.evaluation.training import Known, TrainingNetwork
+from gradcheck.health.network.runs import NORMALISES, NetworkRun
+from gradcheck.recording.tape import Op, Value
+
+EXACT = 1e-6  # rounding of constants that the program keeps in float32
+# Beyond the statistics put in: another epsilon, n for n - 1 in a batch of 32.
+LIKE_STATISTICS = 0.02
+_MOST_SLOTS = 12
+_MOST_TRIALS = 400
+
+
+@dataclass
+class Comparison:
+    """`agreeing` maps values of the evaluation to the training's. `last` is the last of them on the way to what the
+    last layer gives, `parting` the op after it. All empty where it could not be compared, with the reason."""
+
+    why_not: str = ""
+    agreeing: dict[Value, Known] = field(default_factory=dict)
+    same: bool = False
+    last: Op | None = None
+    parting: Op | None = None
+    difference: float | None = (
+        None  # between what the two make of the same input, relative, in the last layer
+    )
+    statistics: bool = False  # statistics were put in
+    doubtful: bool = False  # what parts may be the statistics, or weights that were made for the evaluation
+
+
+class Comparer:
+    def __init__(
+        self,
+        run: NetworkRun[Trained],
+        ops: Sequence[Op],
+        training: TrainingNetwork,
+        trained: TrainedParameters,
+        outside: dict[Value, torch.Tensor],
+    ) -> None:
+        """Raises CannotFeedError."""
+        self._run, self._training, self._trained = run, training, trained
+        self._ops = ops
+        self._feeder = Feeder(run, ops, training, trained, outside)
+        self._outside = outside
+        self._trials = 0
+        applied = [a.op for a in run.applications if a.op in set(run.per_sample)]
+        self._end = applied[-1]
+        self._way = _ancestors(self._end, run.per_sample)
+        self._order = {value: i for i, op in enumerate(self._way) for value in op.outputs}
+
+    def compare(self) -> Comparison:
+        sizes: list[int | None] = [None]
+        own = self._run.rows or 1
+        if own != self._training.count:
+            sizes += [1, own] if own > 1 else [1]
+        best: Comparison | None = None
+        reasons: list[str] = []
+        for size in dict.fromkeys(sizes):
+            try:
+                found = self._at(size)
+            except CannotFeedError as error:
+                reasons.append(str(error))
+                continue
+            if found.same:
+                return found
+            if found.why_not:
+                reasons.append(found.why_not)
+            elif best is None or len(found.agreeing) > len(best.agreeing):
+                best = found
+        return best or Comparison(why_not=reasons[0] if reasons else "it could not be replayed")
+
+    def _at(self, size: int | None) -> Comparison:
+        replaced: dict[Value, torch.Tensor] = {}
+        outcome = self._feeder.run(size, replaced)
+        agreeing = self._agreeing(outcome, EXACT)
+        slots = self._slots()
+        for slot, by in slots:
+            if self._is_same(agreeing):
+                break
+            best = self._progress(agreeing)
+            chosen: tuple[torch.Tensor, Outcome, dict[Value, Known]] | None = None
+            for candidate in self._candidates(slot, by, agreeing):
+                if self._trials >= _MOST_TRIALS:
+                    break
+                self._trials += 1
+                tried = self._feeder.run(size, {**replaced, slot: candidate})
+                now = self._agreeing(tried, LIKE_STATISTICS)
+                progress = self._progress(now)
+                if progress > best or (progress == best and chosen is None):
+                    # Without progress the first of them stays: the next slot may tell.
+                    best = max(best, progress)
+                    chosen = candidate, tried, now
+            if chosen is not None:
+                replaced[slot] = chosen[0]
+                outcome, agreeing = chosen[1], chosen[2]
+        found = Comparison(agreeing=agreeing, statistics=bool(replaced))
+        found.same = self._is_same(agreeing)
+        if not found.same:
+            self._part(found, outcome, {slot for slot, _ in slots})
+        return found
+
+    def _part(self, found: Comparison, outcome: Outcome, slots: set[Value]) -> None:
+        on_way = [i for i, op in enumerate(self._way) if any(v in found.agreeing for v in op.outputs)]
+        after = on_way[-1] + 1 if on_way else 0
+        found.last = self._way[on_way[-1]] if on_way else None
+        found.parting = self._way[after] if after < len(self._way) else None
+        here = found.parting or self._end
+        for value in here.outputs:
+            if value not in outcome.rows:
+                reason = outcome.broken.get(value, "it has no axis of the samples")
+                found.why_not = f"it does not run on the training batch: {reason}"
+        end = next((outcome.rows[v] for v in self._end.outputs if v in outcome.rows), None)
+        other = next((k.rows for k in self._training.known if k.value is self._training.logits), None)
+        if end is not None and other is not None and end.shape == other.shape:
+            found.difference = float((end - other).norm() / max(1e-30, float(other.norm())))
+        if self.reads_computed_weights or not all(self._is_plain(v) for v in here.inputs):
+            found.why_not = "it runs with weights that were computed of the trained ones"
+        found.doubtful = here in self._statistic_ops(slots) or any(
+            v in self._feeder.read and self._is_foreign(v) for v in here.inputs
+        )
+
+    def _statistic_ops(self, slots: set[Value]) -> set[Op]:
+        """Ops that read what was made of stored statistics."""
+        made = set(slots)
+        found: set[Op] = set()
+        per_sample = set(self._run.per_sample)
+        for op in self._ops:
+            if any(v in made or v.root in made for v in op.inputs):
+                if op in per_sample:
+                    found.add(op)
+                else:
+                    made.update(op.outputs)
+        return found
+
+    def _is_plain(self, value: Value) -> bool:
+        """Whether a parameter is read as it is: nothing was computed of it first."""
+        if not self._training.finder.parameters_in(value) and self._trained.of(value) is None:
+            producer = value.producer
+            made = (
+                producer is not None
+                and producer in set(self._ops)
+                and producer not in set(self._run.per_sample)
+            )
+            return not made or value.root is not value or not self._from_parameters(value)
+        return True
+
+    def _from_parameters(self, value: Value) -> bool:
+        pending, seen = [value], {value}
+        while pending:
+            producer = pending.pop().producer
+            if producer is None or producer in set(self._run.per_sample):
+                continue
+            for v in producer.inputs:
+                if self._trained.of(v) is not None:
+                    return True
+                if v not in seen:
+                    seen.add(v)
+                    pending.append(v)
+        return False
+
+    @property
+    def reads_foreign(self) -> bool:
+        return any(self._is_foreign(value) for value in self._feeder.read)
+
+    @property
+    def reads_computed_weights(self) -> bool:
+        return any(self._is_foreign(value) and self._is_computed(value) for value in self._feeder.read)
+
+    def _is_foreign(self, value: Value) -> bool:
+        """Weights that the training step does not read."""
+        data = {e.data for e in self._run.entries if isinstance(e.data, Value)}
+        return (
+            value not in data
+            and self._trained.of(value) is None
+            and (value.earlier or value) not in self._training.read
+            and len(value.shape) >= 2
+            and min(value.shape) > 1
+            and (value not in self._outside or self._outside[value].is_floating_point())
+        )
+
+    def _is_computed(self, value: Value) -> bool:
+        """Whether the training step, or what follows it, made the value: an average of weights, say."""
+        earlier = value.earlier or value
+        return earlier.producer is not None or earlier.root in self._training.changed
+
+    # -- agreement -------------------------------------------------------------------------------------------------
+
+    def _agreeing(self, outcome: Outcome, tolerance: float) -> dict[Value, Known]:
+        found = {}
+        for value, rows in outcome.rows.items():
+            if bool(torch.isfinite(rows).all()):
+                known = self._training.equal_to(rows, tolerance)
+                if known is not None:
+                    found[value] = known
+        return found
+
+    def _is_same(self, agreeing: dict[Value, Known]) -> bool:
+        ends = {v for op in self._run.per_sample for v in op.outputs}
+        logits = next(k for k in self._training.known if k.value is self._training.logits)
+        return any(
+            v in ends and known.rows.shape == logits.rows.shape and _as_far(known, logits)
+            for v, known in agreeing.items()
+        )
+
+    def _progress(self, agreeing: dict[Value, Known]) -> int:
+        return max((self._order[v] for v in agreeing if v in self._order), default=-1)
+
+    # -- statistics ------------------------------------------------------------------------------------------------
+
+    def _slots(self) -> list[tuple[Value, Op]]:
+        """The values that may be statistics, in the order in which samples meet them, and where they do."""
+        data = {e.data for e in self._run.entries if isinstance(e.data, Value)}
+        per_sample = set(self._run.per_sample)
+        met_by: dict[Value, list[Value]] = {}  # what a value was made of
+        found: dict[Value, Op] = {}
+        outside = [
+            v
+            for v in self._feeder.read
+            if v not in data
+            and self._trained.of(v) is None
+            and (v.earlier or v) not in self._training.read
+            and (v not in self._outside or self._outside[v].is_floating_point())
+        ]
+        for v in outside:
+            met_by[v] = [v]
+        joined = {v for _, v in self._run.joins}
+        for op in self._ops:
+            sources = list(dict.fromkeys(s for v in op.inputs for s in met_by.get(v, ())))
+            if op in per_sample:
+                for source in sources:
+                    found.setdefault(source, op)
+                for v in op.inputs:
+                    if v in joined and not any(op is by and v is value for value, by in found.items()):
+                        found.setdefault(v, op)
+            elif sources:
+                for v in op.outputs:
+                    met_by[v] = sources
+        return sorted(found.items(), key=lambda pair: pair[1].index)[:_MOST_SLOTS]
+
+    def _candidates(self, slot: Value, by: Op, agreeing: dict[Value, Known]) -> Iterator[torch.Tensor]:
+        """What the statistic may be for the training batch, the likeliest first."""
+        count = _count(slot.shape)
+        at = self._progress(agreeing)
+        known = next(
+            (agreeing[v] for op in self._way[at : at + 1] for v in op.outputs if v in agreeing), None
+        )
+        options: list[torch.Tensor] = []
+        if known is not None:
+            options += self._training.moments(known, count)
+        if options and not _is_centre(slot, by):
+            options = [*options[1:], options[0]]
+        options += self._training.statistics(count)
+        seen: list[torch.Tensor] = []
+        for option in options:
+            if not option.is_floating_point() or not bool(torch.isfinite(option).all()):
+                continue
+            shaped = option.detach().reshape(tuple(slot.shape))
+            if not any(torch.equal(shaped, other) for other in seen):
+                seen.append(shaped)
+                yield shaped
+
+
+def _is_centre(slot: Value, by: Op) -> bool:
+    if by.name in NORMALISES:
+        return len(by.args) > 1 and isinstance(by.args[1], Value) and _is_from(by.args[1], slot)
+    return by.name in ("sub", "__sub__", "subtract", "sub_", "__isub__", "__rsub__", "rsub")
+
+
+def _is_from(value: Value, slot: Value) -> bool:
+    """Whether a value is the slot, or was made of it alone."""
+    while value is not slot:
+        producer = value.producer
+        if producer is None or len(producer.inputs) != 1:
+            return False
+        value = producer.inputs[0]
+    return True
+
+
+def _ancestors(end: Op, ops: Sequence[Op]) -> list[Op]:
+    """Those of `ops` that `end` depends on, and itself, in order."""
+    needed = {v.root for v in (*end.inputs, *end.outputs)}
+    found = [end]
+    for op in reversed([op for op in ops if op.index < end.index]):
+        if any(v.root in needed for v in (*op.outputs, *op.mutated)):
+            needed.update(v.root for v in op.inputs)
+            found.append(op)
+    return found[::-1]
+
+
+def _as_far(known: Known, logits: Known) -> bool:
+    return known.value is logits.value or torch.equal(known.rows, logits.rows)
+
+
+def _count(shape: Iterable[int]) -> int:
+    product = 1
+    for size in shape:
+        product *= size
+    return product

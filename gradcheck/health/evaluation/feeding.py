@@ -1,0 +1,221 @@
+"""Gives an evaluation the samples of the training batch, in the shape in which it takes its own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from gradcheck.health.evaluation.parameters import Trained, TrainedParameters
+from gradcheck.health.evaluation.training import ROWS, StillReplay, TrainingNetwork, in_rows
+from gradcheck.health.network.runs import Entry, NetworkRun
+from gradcheck.recording.tape import Op, Value
+from gradcheck.replay.slices import roots_mutated
+
+_MOST_ELEMENTS = 4_000_000  # of the largest tensor that an evaluation may make when it is replayed
+
+
+class CannotFeedError(Exception):
+    """Why the evaluation cannot be run on the training batch."""
+
+
+@dataclass(frozen=True)
+class Feed:
+    """`rows` are the samples given at once, as many as `count`; without an `axis` for them there is one."""
+
+    rows: torch.Tensor  # of the samples of the batch, which of them
+    tensors: dict[Value, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the evaluation computed: for every value one row for each sample. `broken`: why there is none."""
+
+    rows: dict[Value, torch.Tensor]
+    broken: dict[Value, str]
+
+
+class Feeder:
+    """Replays the ops of `run` on the training batch."""
+
+    def __init__(
+        self,
+        run: NetworkRun[Trained],
+        ops: Sequence[Op],
+        training: TrainingNetwork,
+        trained: TrainedParameters,
+        outside: dict[Value, torch.Tensor],
+    ) -> None:
+        """`outside` are the tensors that it reads and that are no parameters. Raises CannotFeedError."""
+        self._run, self._training = run, training
+        self._literal: dict[int, Value] = {}
+        self._ops = [self._with_value(op) for op in ops]
+        self._mutated = roots_mutated(ops)
+        made = {v for op in ops for v in op.outputs if v.producer is op}
+        self.read = list(dict.fromkeys(v for op in ops for v in op.inputs if v not in made))
+        self._known: dict[Value, torch.Tensor] = {}
+        for value in self.read:
+            if trained.of(value) is not None:
+                tensor = trained.tensor(value)
+                if tensor is None:
+                    raise CannotFeedError("a view of a parameter that was made before is not followed")
+                self._known[value] = tensor
+            elif value in outside:
+                self._known[value] = outside[value]
+        self._inputs = self._aligned()
+        self._width = max(
+            (math.prod(v.shape) / max(1, run.rows or 1) for op in run.per_sample for v in op.outputs),
+            default=1.0,
+        )
+
+    def _with_value(self, op: Op) -> Op:
+        """The op itself, or one that reads a value where the program wrote the indices out as numbers."""
+        for entry in self._run.entries:
+            if entry.op is op and isinstance(entry.data, list):
+                value = Value(None, op.index, (len(entry.data),))
+                copy = Op(
+                    op.index,
+                    op.func,
+                    op.kind,
+                    (op.args[0], value, *op.args[2:]),
+                    op.kwargs,
+                    op.code,
+                    op.lasti,
+                )
+                copy.out = op.out
+                self._literal[op.index] = value
+                return copy
+        return op
+
+    def _aligned(self) -> list[tuple[Value, Entry[Trained], Entry[Trained]]]:
+        """Every value that the evaluation reads data from, with its own entry and the one of the training."""
+        found: dict[Value, tuple[Value, Entry[Trained], Entry[Trained]]] = {}
+        left = list(self._training.run.entries)
+        for entry in self._run.entries:
+            other = next((e for e in left if e.parameters & entry.parameters), None)
+            if other is None:
+                raise CannotFeedError(
+                    "it brings other parameters together with its input than the training does"
+                )
+            left.remove(other)
+            value = self._literal.get(entry.op.index, entry.data)
+            if value not in found:
+                found[value] = (value, entry, other)
+        if left:
+            raise CannotFeedError("the training step gives the network more input than it does")
+        return list(found.values())
+
+    def feeds(self, size: int | None) -> Iterator[Feed]:
+        """The first samples of the batch, `size` at a time; None: the whole batch at once."""
+        count = self._training.count
+        if size is None:
+            yield self._feed(torch.arange(count))
+            return
+        wanted = min(ROWS, count)
+        for first in range(0, wanted, size):
+            # Where the batch has fewer samples than the program's shapes ask for, some come twice.
+            yield self._feed(torch.arange(first, first + size) % count)
+
+    def _feed(self, chosen: torch.Tensor) -> Feed:
+        tensors = {}
+        for value, entry, other in self._inputs:
+            given = self._of_training(other)
+            shape = (len(entry.data),) if isinstance(entry.data, list) else tuple(value.shape)
+            given = _as_index(given) if entry.looks_up and not other.looks_up else given
+            if not entry.looks_up and other.looks_up:
+                given = torch.nn.functional.one_hot(given.long(), _classes(other)).double()
+            if other.rows is None:
+                tensors[value] = given
+                continue
+            # An input that has no axis for samples is given one of them.
+            axis = entry.axis if entry.rows is not None else None
+            rows = given.movedim(other.axis, 0)[chosen]
+            inner = tuple(rows.shape[1:])
+            if axis is not None and _without(shape, axis) == inner:
+                tensors[value] = rows.movedim(0, axis)
+            elif len(chosen) == 1 and shape == inner:
+                tensors[value] = rows[0]
+            else:
+                raise CannotFeedError(
+                    f"its input has another shape than a sample of the training, {list(inner)}"
+                )
+        return Feed(chosen, tensors)
+
+    def _of_training(self, entry: Entry[Trained]) -> torch.Tensor:
+        if isinstance(entry.data, list):
+            return torch.tensor(entry.data)
+        tensor = self._training.env.get(entry.data)
+        if tensor is None:
+            raise CannotFeedError("the training batch is not known")
+        return tensor
+
+    def run(self, size: int | None, replaced: dict[Value, torch.Tensor]) -> Outcome:
+        """Raises CannotFeedError if the training batch does not fit at all."""
+        if size is not None and size * self._width > _MOST_ELEMENTS:
+            raise CannotFeedError(
+                "its shapes are written out as numbers, for more samples than are replayed here"
+            )
+        rows: dict[Value, list[torch.Tensor]] = {}
+        broken: dict[Value, str] = {}
+        for feed in self.feeds(size):
+            replay = StillReplay(
+                torch.float64,
+                overrides={**feed.tensors, **replaced},
+                mutated=self._mutated,
+                known=self._given({**feed.tensors, **replaced}),
+            )
+            with torch.no_grad():
+                replay.run(self._ops)
+            broken.update(replay.broken)
+            count = len(feed.rows)
+            for op in self._run.per_sample:
+                for value in op.outputs:
+                    tensor = replay.env.get(value)
+                    if tensor is None or tensor.numel() > _MOST_ELEMENTS:
+                        continue
+                    mat = self._rows(tensor, count)
+                    if mat is not None:
+                        rows.setdefault(value, []).append(mat)
+        wanted = min(ROWS, self._training.count)
+        whole = {value: torch.cat(parts)[:wanted] for value, parts in rows.items()}
+        return Outcome({v: m for v, m in whole.items() if len(m) == wanted}, broken)
+
+    def _given(self, fed: dict[Value, torch.Tensor]) -> dict[Value, torch.Tensor]:
+        given = {**self._known, **{v: t for v, t in fed.items() if v.producer is None or v in self.read}}
+        return {v: _in_float64(t, v.root in self._mutated) for v, t in given.items()}
+
+    def _rows(self, tensor: torch.Tensor, count: int) -> torch.Tensor | None:
+        if tensor.is_complex():
+            return None
+        if count == 1:
+            return tensor.reshape(1, -1).to(torch.float64)
+        return in_rows(tensor, count, self._run.entries[0].axis)
+
+
+def _in_float64(tensor: torch.Tensor, copied: bool) -> torch.Tensor:
+    made = tensor.detach().to(torch.float64) if tensor.is_floating_point() else tensor
+    return made.clone() if copied else made
+
+
+def _without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    if not shape:
+        return ()
+    sizes = list(shape)
+    del sizes[axis]
+    return tuple(sizes)
+
+
+def _as_index(tensor: torch.Tensor) -> torch.Tensor:
+    """The rows that a product with rows of zeros and a single one looks up."""
+    ones = (tensor == 1).sum(-1) == 1
+    if not bool(ones.all()) or not bool(((tensor == 0) | (tensor == 1)).all()):
+        raise CannotFeedError("it looks rows up where the training multiplies")
+    return tensor.argmax(-1)
+
+
+def _classes(entry: Entry[Trained]) -> int:
+    """How many rows there are to look up."""
+    sources = [v for v in entry.op.inputs if v is not entry.data]
+    return int(sources[0].shape[0])

@@ -1,0 +1,48 @@
+"""What belongs to training alone and is in use in an evaluation: dropout, and the statistics of the batch."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from gradcheck.health.evaluation.parameters import Trained
+from gradcheck.health.evaluation.records import BatchStatistics, Dropout
+from gradcheck.health.evaluation.training import TrainingNetwork
+from gradcheck.health.network.runs import NetworkRun
+from gradcheck.recording.tape import Kind, Value
+from gradcheck.replay.names import NameIndex
+from gradcheck.replay.places import Places
+
+_AVERAGED = 3  # evaluations of one input: dropout is left on to average over it, perhaps
+
+
+def dropouts(
+    group: list[NetworkRun[Trained]], training: TrainingNetwork, names: NameIndex, places: Places
+) -> list[Dropout]:
+    """Where the first of the runs drops something at random; one for each line."""
+    run = group[0]
+    inputs = Counter(e.data for other in group for e in other.entries[:1] if isinstance(e.data, Value))
+    repeated = bool(inputs) and max(inputs.values()) >= _AVERAGED
+    found = {}
+    for op in run.per_sample:
+        if op.kind is Kind.DROPOUT:
+            found.setdefault(places.location(op), Dropout(places.location(op), names.text(op), repeated))
+    return list(found.values())
+
+
+def batch_statistics(
+    run: NetworkRun[Trained], training: TrainingNetwork, names: NameIndex, places: Places
+) -> list[BatchStatistics]:
+    """Where samples are normalised by what was computed of all samples in the evaluation, as the training does."""
+    last = max(application.op.index for application in training.run.applications)
+    if not any(op.index < last for op, _ in training.run.joins):
+        return []
+    end = max(application.op.index for application in run.applications)
+    found = {}
+    for op, _ in run.joins:
+        if op.index < end:
+            place = places.location(op)
+            found.setdefault(
+                (place.file, place.cell, place.line),
+                BatchStatistics(place, names.text(op), run.rows, run.rows == 1),
+            )
+    return list(found.values())

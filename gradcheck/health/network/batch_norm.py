@@ -1,0 +1,432 @@
+"""Batch normalisation, recognised from what is computed from what, never from names.
+
+Followed along the tape is what happens to a value with a batch of rows (`whole`: one number per row and feature) and
+to the statistics taken of it (`statistic`: one number per feature). What is shifted by a statistic and scaled by a
+statistic, at least one of them its own over the batch, is normalised, well or badly: a scale of the wrong power or
+a mean over the wrong axis is recognised all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from gradcheck.health.network import operations
+from gradcheck.health.stretch import Stretch
+from gradcheck.recording.tape import Kind, Op, Value
+
+
+class Role(Enum):
+    """How something of one number per feature is put to a batch."""
+
+    SHIFT = auto()
+    SCALE = auto()
+
+
+class Origin(Enum):
+    """What a shift or scale was made of."""
+
+    OWN = auto()  # a statistic of the same batch, over the rows
+    OTHER_AXES = auto()  # a statistic of the same batch, over something else
+    FOREIGN = auto()  # a statistic of another value
+    GIVEN = auto()  # no statistic of this stretch: calibrated, running, or any other number per feature
+
+
+@dataclass(eq=False)
+class Node:
+    """A value, as one op left it. `base` is the batch that it is a function of."""
+
+    value: Value
+    op: Op | None = None
+    base: Node = field(init=False)
+    inputs: tuple[Node, ...] = ()
+    statistic: bool = False
+    over_rows: bool = True  # of a statistic
+    straight: bool = (
+        True  # of a whole: every number is a multiple of the same number of the base, and a shift
+    )
+    mixed: bool = False  # of a statistic: numbers per feature from elsewhere (a running mean) are in it
+    parameters: dict[Value, Role] = field(default_factory=dict)  # that this op puts in
+    used: list[tuple[Role, Origin, Node | None, Value]] = field(default_factory=list)  # by this op
+
+    def __post_init__(self) -> None:
+        self.base = self.inputs[0].base if self.inputs else self
+
+    def ancestors(self) -> list[Node]:
+        """All nodes of the same base that this one was computed from, itself among them, in the order of the tape."""
+        found: dict[int, Node] = {}
+        pending = [self]
+        while pending:
+            node = pending.pop()
+            if id(node) not in found:
+                found[id(node)] = node
+                pending.extend(node.inputs)
+        return sorted(found.values(), key=lambda n: -1 if n.op is None else n.op.index)
+
+
+@dataclass(eq=False)
+class BatchNorm:
+    """`entry` is the value that is normalised, `norm` the first value that is (before scale and shift, unless these
+    are computed in the same expression), `output` what goes on to the next layer."""
+
+    entry: Node
+    norm: Node
+    output: Node
+    steps: list[Node]  # from the entry to the norm
+    before: list[Node]  # from the base to the entry
+    gammas: list[Value]
+    betas: list[Value]
+    call: operations.BatchNormCall | None = None
+
+    @property
+    def used(self) -> list[tuple[Role, Origin, Node | None, Value]]:
+        return [use for node in self.steps for use in node.used]
+
+    @property
+    def mixed(self) -> bool:
+        return any(node.mixed for node in self.steps)
+
+    def origins(self, role: Role) -> set[Origin]:
+        return {origin for use, origin, _, _ in self.used if use is role}
+
+    @property
+    def batch(self) -> int:
+        """The numbers per feature that a statistic is taken of."""
+        shape, count = self.entry.value.shape, 1
+        for axis in self.axes:
+            count *= shape[axis]
+        return count
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """The axes of the entry that the rows are on: all that the statistics go over."""
+        shape = self.entry.value.shape
+        if self.call is not None:
+            return tuple(axis for axis in range(len(shape)) if axis != 1)
+        for node in self.steps:
+            found = operations.reduced_axes(node.op) if node.op is not None else None
+            if found is None or not node.statistic or not node.over_rows:
+                continue
+            read = node.inputs[0].value.shape
+            # The statistics of a flattened batch are over all axes but the last.
+            return found if len(read) == len(shape) else tuple(range(len(shape) - 1))
+        return (0,)
+
+
+def batch_norms(stretch: Stretch, is_parameter: Callable[[Value], bool]) -> list[BatchNorm]:
+    """Those that take their statistics from the very batch, in the order of the tape."""
+    graph = Walk(stretch.ops, is_parameter)
+    return graph.layers(lambda uses: _normalises_by_batch(uses))
+
+
+def fixed_norms(stretch: Stretch, is_parameter: Callable[[Value], bool]) -> list[BatchNorm]:
+    """Those that are given statistics taken elsewhere: of a calibration, or running ones."""
+    graph = Walk(stretch.ops, is_parameter)
+    return graph.layers(_normalises_by_given)
+
+
+_Use = tuple[Role, Origin, Node | None, Value]
+
+
+def _normalises_by_batch(uses: Iterable[_Use]) -> bool:
+    seen = {(role, origin) for role, origin, _, _ in uses}
+    statistics = (Origin.OWN, Origin.OTHER_AXES, Origin.FOREIGN)
+    return (
+        any((Role.SHIFT, origin) in seen for origin in statistics)
+        and any((Role.SCALE, origin) in seen for origin in statistics)
+        and any(origin is Origin.OWN for _, origin in seen)
+    )
+
+
+def _normalises_by_given(uses: Iterable[_Use]) -> bool:
+    seen = {(role, origin) for role, origin, _, _ in uses}
+    elsewhere = (Origin.FOREIGN, Origin.GIVEN)
+    return (
+        any((Role.SHIFT, origin) in seen for origin in elsewhere)
+        and any((Role.SCALE, origin) in seen for origin in elsewhere)
+        and not any(origin is Origin.OWN for _, origin in seen)
+    )
+
+
+class Walk:
+    """Follows batches and their statistics along the ops."""
+
+    def __init__(self, ops: Iterable[Op], is_parameter: Callable[[Value], bool]) -> None:
+        self._is_parameter = is_parameter
+        self._now: dict[Value, Node] = {}
+        self._roots: dict[Value, int] = {}
+        self.wholes: list[Node] = []
+        self.readers: dict[int, list[Node]] = {}  # by the identity of what they read
+        self.calls: dict[int, operations.BatchNormCall] = {}
+        self._ops = list(ops)
+        self._leaves = _leaf_counts(self._ops)
+        for op in self._ops:
+            self._step(op)
+
+    # -- along the tape ------------------------------------------------------------------------------------------
+
+    def _step(self, op: Op) -> None:
+        made = self._made(op) if op.kind in (Kind.PURE, Kind.MUTATE) else []
+        changed = {value.root for value in op.mutated}
+        if changed:
+            for value in [v for v in self._now if v.root in changed]:
+                del self._now[value]
+        for value in op.outputs:
+            self._now.pop(value, None)
+        for node in made:
+            self._now[node.value] = node
+            if not node.statistic:
+                self.wholes.append(node)
+            for read in node.inputs:
+                self.readers.setdefault(id(read), []).append(node)
+
+    def _made(self, op: Op) -> list[Node]:
+        call = operations.batch_norm_call(op)
+        if call is not None:
+            return self._called(op, call)
+        axes = operations.reduced_axes(op)
+        if axes is not None:
+            return self._reduced(op, axes)
+        if not isinstance(op.out, Value):
+            return []
+        values = op.inputs
+        tracked = [self._now[value] for value in values if value in self._now]
+        if operations.expands(op):
+            first = self._now.get(values[0]) if values else None
+            return [self._statistic(op, [first])] if first is not None and first.statistic else []
+        whole = [node for node in tracked if not node.statistic]
+        if whole and all(node.base is whole[0].base for node in whole):
+            return self._of_whole(op, whole, values)
+        if not whole and tracked and tracked[0].statistic and not self._meets_batch(op, values):
+            if all(node.base is tracked[0].base for node in tracked):
+                return [self._statistic(op, tracked)]
+            return []
+        return self._begun(op, values)
+
+    def _called(self, op: Op, call: operations.BatchNormCall) -> list[Node]:
+        if not isinstance(op.out, Value) or len(call.input.shape) < 2:
+            return []
+        whole = self._whole(call.input)
+        node = Node(op.out, op, (whole,))
+        if call.training:
+            node.used = [(role, Origin.OWN, None, call.input) for role in Role]
+        else:
+            for role, given in ((Role.SHIFT, call.running_mean), (Role.SCALE, call.running_var)):
+                if given is not None:
+                    known = self._now.get(given)
+                    origin = Origin.FOREIGN if known is not None and known.statistic else Origin.GIVEN
+                    node.used.append((role, origin, known, given))
+        for value, role in ((call.weight, Role.SCALE), (call.bias, Role.SHIFT)):
+            if value is not None:
+                node.parameters[value] = role
+        self.calls[id(node)] = call
+        return [node]
+
+    def _reduced(self, op: Op, axes: tuple[int, ...]) -> list[Node]:
+        source = op.args[0]
+        if len(source.shape) < 2 or source.shape[0] < 2:
+            return []
+        known = self._now.get(source)
+        if known is not None and known.statistic:
+            return [self._statistic(op, [known])] if isinstance(op.out, Value) else []
+        whole = self._whole(source)
+        if _is_complete(whole):
+            whole = self._whole(source, anew=True)
+        over_rows = 0 in axes and len(axes) < len(source.shape)
+        return [Node(out, op, (whole,), statistic=True, over_rows=over_rows) for out in op.outputs]
+
+    def _begun(self, op: Op, values: list[Value]) -> list[Node]:
+        """A batch that nothing was known of meets something per feature: `z + b`."""
+        if not (operations.adds(op) or operations.multiplies(op) or operations.divides(op)):
+            return []
+        full = [value for value in values if value.shape == _shape(op) and len(value.shape) > 1]
+        if len(full) != 1 or full[0].shape[0] < 2 or full[0] in self._now:
+            return []
+        return self._of_whole(op, [self._whole(full[0])], values)
+
+    def _meets_batch(self, op: Op, values: list[Value]) -> bool:
+        return any(value not in self._now and _has_rows(value, op) for value in values)
+
+    def _whole(self, value: Value, anew: bool = False) -> Node:
+        known = self._now.get(value)
+        if known is None or anew:
+            known = self._now[value] = Node(value)
+        return known
+
+    def _of_whole(self, op: Op, whole: list[Node], values: list[Value]) -> list[Node]:
+        base = whole[0].base
+        node = Node(op.out, op, tuple(whole))
+        node.straight = all(one.straight for one in whole)
+        if operations.keeps(op):
+            same = node.value.shape[-1:] == whole[0].value.shape[-1:] and len(node.value.shape) > 1
+            return [node] if same and _numel(node.value) == _numel(whole[0].value) else []
+        if node.value.shape != whole[0].value.shape:
+            return []
+        if operations.negates(op):
+            return [node]
+        if operations.is_nonlinear(op):
+            node.straight = False
+            return [node]
+        role = Role.SHIFT if operations.adds(op) else Role.SCALE
+        if role is Role.SCALE and not (operations.multiplies(op) or operations.divides(op)):
+            return []
+        if operations.divides(op) and op.args[0] not in self._now:
+            return []  # something divided by the batch
+        if len(whole) > 1:
+            node.straight = node.straight and role is Role.SHIFT
+        for value in values:
+            known = self._now.get(value)
+            if known is not None and not known.statistic:
+                continue
+            if known is None and _numel(value) == 1:
+                continue
+            if _has_rows(value, op) and not (known is not None and known.statistic):
+                return []
+            if known is None:
+                if self._is_parameter(value):
+                    node.parameters[value] = role
+                else:
+                    node.used.append((role, Origin.GIVEN, None, value))
+            elif known.base is base:
+                origin = Origin.OWN if known.over_rows else Origin.OTHER_AXES
+                node.used.append((role, origin, known, value))
+                node.inputs = (*node.inputs, known)
+            else:
+                node.used.append((role, Origin.FOREIGN, known, value))
+        return [node]
+
+    def _statistic(self, op: Op, tracked: list[Node]) -> Node:
+        node = Node(op.out, op, tuple(tracked), statistic=True)
+        node.over_rows = all(one.over_rows for one in tracked)
+        role = Role.SHIFT if operations.adds(op) else Role.SCALE
+        for value in op.inputs:
+            if value not in self._now and _numel(value) > 1:
+                if self._is_parameter(value):
+                    node.parameters[value] = role
+                else:
+                    node.mixed = True
+        return node
+
+    # -- layers --------------------------------------------------------------------------------------------------
+
+    def layers(self, normalises: Callable[[Iterable[_Use]], bool]) -> list[BatchNorm]:
+        found = []
+        done: set[int] = set()
+        for node in self.wholes:
+            if not node.straight:
+                continue
+            through = node.ancestors()
+            if any(id(one) in done for one in through):
+                done.add(id(node))
+                continue
+            uses = [use for one in through for use in one.used]
+            if not normalises(uses) or self._leaves.get(node.base.value.root, 1) < 2:
+                continue
+            done.add(id(node))
+            layer = self._layer(node, through)
+            if layer is not None:
+                found.append(layer)
+        return found
+
+    def _layer(self, norm: Node, through: list[Node]) -> BatchNorm | None:
+        if _features_first(norm.base, self._is_parameter):
+            return None
+        before, entry = self._entry(norm.base, {id(one) for one in through})
+        steps = [one for one in through if one not in before]
+        after = self._after(norm)
+        affected = [norm, *after]
+        parameters = [item for one in [*steps, *after] for item in one.parameters.items()]
+        if any(_varies_along_rows(value, affected[-1]) for value, _ in parameters):
+            return None
+        return BatchNorm(
+            entry,
+            norm,
+            affected[-1],
+            steps,
+            before,
+            [value for value, role in parameters if role is Role.SCALE],
+            [value for value, role in parameters if role is Role.SHIFT],
+            self.calls.get(id(norm)),
+        )
+
+    def _entry(self, base: Node, through: set[int]) -> tuple[list[Node], Node]:
+        """From the base on as long as there is one way, and nothing but parameters come in."""
+        before, now = [base], base
+        while True:
+            readers = [one for one in self.readers.get(id(now), []) if id(one) in through]
+            if len(readers) != 1:
+                break
+            reader = readers[0]
+            if reader.statistic or reader.used or not reader.straight or id(reader) in self.calls:
+                break
+            now = reader
+            before.append(now)
+        return before, now
+
+    def _after(self, norm: Node) -> list[Node]:
+        """Scale and shift: what parameters are put to the normalised value, one after the other."""
+        found: list[Node] = []
+        now = norm
+        while True:
+            readers = [one for one in self.readers.get(id(now), []) if not one.statistic and one.straight]
+            if len(readers) != 1 or not readers[0].parameters or readers[0].used:
+                return found
+            now = readers[0]
+            found.append(now)
+
+
+def _is_complete(node: Node) -> bool:
+    return node.straight and _normalises_by_batch(use for one in node.ancestors() for use in one.used)
+
+
+def _features_first(base: Node, is_parameter: Callable[[Value], bool]) -> bool:
+    """Whether the first axis of the batch is that of a parameter: `W @ x` with examples as columns."""
+    op = base.value.producer
+    if (
+        op is None
+        or not operations.is_product(op)
+        or operations.plain_name(op) in ("linear", "conv1d", "conv2d")
+    ):
+        return False
+    tensors = [value for value in op.args if isinstance(value, Value)]
+    if operations.plain_name(op) == "addmm":
+        tensors = tensors[1:]
+    if operations.plain_name(op) == "rmatmul":
+        tensors.reverse()
+    return len(tensors) == 2 and is_parameter(tensors[0]) and not is_parameter(tensors[1])
+
+
+def _varies_along_rows(value: Value, at: Node) -> bool:
+    return at.op is not None and len(value.shape) >= len(at.value.shape) and value.shape[0] > 1
+
+
+def _has_rows(value: Value, op: Op) -> bool:
+    """Whether a value has a number of its own for every row of what the op computes."""
+    shape = _shape(op)
+    return len(value.shape) == len(shape) and len(shape) > 1 and value.shape[0] > 1
+
+
+def _shape(op: Op) -> tuple[int, ...]:
+    return op.out.shape if isinstance(op.out, Value) else ()
+
+
+def _numel(value: Value) -> int:
+    count = 1
+    for size in value.shape:
+        count *= size
+    return count
+
+
+def _leaf_counts(ops: Iterable[Op]) -> dict[Value, int]:
+    """Of how many tensors, 2 standing for more, each storage was computed: what is made of one alone is no batch
+    that went through a layer."""
+    leaves: dict[Value, frozenset[Value]] = {}
+    for op in ops:
+        read: set[Value] = set()
+        for value in op.inputs:
+            read |= leaves.get(value.root, frozenset((value.root,)))
+        kept = frozenset(sorted(read, key=lambda v: v.birth)[:2])
+        for value in (*op.outputs, *op.mutated):
+            leaves[value.root] = kept or frozenset((value.root,))
+    return {root: len(found) for root, found in leaves.items()}

@@ -1,0 +1,41 @@
+"""The parameters as the recorded step left them: what the program calibrates, evaluates and samples with."""
+
+from __future__ import annotations
+
+import torch
+
+from gradcheck.recording.namespace import tensors_of_namespace
+from gradcheck.recording.tape import Recording, Value
+from gradcheck.replay.passes import PassPlan
+
+
+def parameters_after(whole: Recording, plan: PassPlan) -> dict[Value, torch.Tensor] | None:
+    """By the values that the forward pass reads. None if what became of one that the step moved is not known."""
+    held = _held_afterwards(whole)
+    successors = {update.parameter.root: update for update in plan.updates}
+    found: dict[Value, torch.Tensor] = {}
+    for value in {v for op in plan.forward_ops for v in op.inputs}:
+        update = successors.get(value.root)
+        if update is None or (value.producer is not None and value.producer.index >= plan.start):
+            continue
+        after = value if update.in_place else update.op.out
+        tensor = held.get(after) if isinstance(after, Value) else None
+        if tensor is None or tensor.shape != value.shape:
+            return None
+        found[value] = tensor
+    return found
+
+
+def _held_afterwards(whole: Recording) -> dict[Value, torch.Tensor]:
+    """What the tensors of the step held when the step was over."""
+    held: dict[Value, torch.Tensor] = {}
+    for _, tensor, _ in tensors_of_namespace(whole.final_namespace):
+        value = whole.earlier_value_of(tensor)
+        if value is not None:
+            held[value] = tensor.detach()
+    # As the program first used it after the step is surer than as it was in the end.
+    for op in whole.aftermath_ops:
+        for value in op.inputs:
+            if value.earlier is not None and value.data is not None:
+                held[value.earlier] = value.data
+    return held

@@ -1,0 +1,77 @@
+"""What `--samples NAME` holds: strings, lists of tokens, or rows of a tensor."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from gradcheck.health.samples.sequences import Drawn, Token
+
+
+class NoSamplesError(Exception):
+    """The message says why, in one line."""
+
+
+def named_runs(namespace: Mapping[str, object], name: str) -> tuple[list[Drawn], bool]:
+    """The sequences, and whether their tokens are characters. Raises NoSamplesError."""
+    value = _held(namespace, name)
+    if isinstance(value, str):
+        value = value.splitlines()
+    if isinstance(value, torch.Tensor) or hasattr(value, "__array_interface__"):
+        value = value.tolist()
+    if isinstance(value, (set, frozenset)):
+        value = sorted(value, key=repr)
+    if not isinstance(value, (list, tuple)):
+        raise NoSamplesError(f"`{name}` holds {_kind(value)}, which is no list of sequences")
+    if not value:
+        raise NoSamplesError(f"`{name}` is empty")
+    if all(isinstance(item, str) for item in value):
+        return [Drawn(list(item), limited=True) for item in value], True
+    rows = [_row(item) for item in value]
+    if any(row is None for row in rows):
+        raise NoSamplesError(f"`{name}` holds {_kind(value[0])}, and must hold strings or lists of tokens")
+    runs = [Drawn(row, limited=True) for row in rows if row is not None]
+    return runs, all(isinstance(token, str) for run in runs for token in run.tokens)
+
+
+def _row(item: Any) -> list[Token] | None:
+    if isinstance(item, str):
+        return list(item)
+    if isinstance(item, torch.Tensor) or hasattr(item, "__array_interface__"):
+        item = item.reshape(-1).tolist()
+    if not isinstance(item, (list, tuple)):
+        return None
+    tokens: list[Token] = []
+    for token in item:
+        if isinstance(token, torch.Tensor) and token.numel() == 1:
+            token = token.item()
+        if not isinstance(token, (int, str)):
+            return None
+        tokens.append(token)
+    return tokens
+
+
+def _held(namespace: Mapping[str, object], name: str) -> Any:
+    first, *attributes = name.split(".")
+    if first not in namespace:
+        held = [
+            n for n, v in namespace.items() if isinstance(v, (list, tuple, torch.Tensor)) and n[:1] != "_"
+        ]
+        close = difflib.get_close_matches(first, held, 1)
+        meant = f"; did you mean `{close[0]}`?" if close else ""
+        raise NoSamplesError(f"`{first}` is no name of the program's when it ended{meant}")
+    value: Any = namespace[first]
+    for attribute in attributes:
+        try:
+            value = vars(value)[attribute]  # never runs code of the program's
+        except (KeyError, TypeError):
+            raise NoSamplesError(f"`{first}` has no attribute `{attribute}`") from None
+    return value
+
+
+def _kind(value: object) -> str:
+    name = type(value).__name__
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"

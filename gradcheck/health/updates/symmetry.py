@@ -1,0 +1,101 @@
+"""Hidden units that no step can tell apart: equal weights, equal outputs on every example, equal gradients.
+
+Equal weights alone mean little: a last layer of zeros gets another gradient at every class. So all three are asked
+for, and the outputs and gradients of everything that is computed from the units one by one (bias, normalisation,
+activation) as well: where one of them differs between the units, they part at the first step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+
+from gradcheck.health.context import PassContext
+from gradcheck.health.updates.layers import LinearLayer
+from gradcheck.health.updates.records import SymmetricLayer
+from gradcheck.health.updates.written import Writings
+from gradcheck.recording.tape import Op, Value
+from gradcheck.replay.engine import ReplayError
+
+_ROUNDING = 1e-9
+
+
+def hidden_layers(ops: Sequence[Op], layers: Sequence[LinearLayer]) -> list[LinearLayer]:
+    """Those that another one is computed from."""
+    return [layer for layer in layers if _Units(layer, ops, layers).feeds_another]
+
+
+def symmetric_layers(
+    context: PassContext, layers: Sequence[LinearLayer], writings: Writings
+) -> list[SymmetricLayer]:
+    """Of the hidden `layers` of one step, those whose units are all alike."""
+    ops = context.judged.plan.forward_ops
+    names, places = context.judgement.names, context.judgement.places
+    found: dict[Value, SymmetricLayer] = {}
+    for layer in layers:
+        units = _Units(layer, ops, layers)
+        if not units.feeds_another or layer.parameter in found:
+            continue
+        try:
+            if not units.are_alike(context.forward.tensor, context.truth):
+                continue
+            weights = context.forward.tensor(layer.weights)
+        except ReplayError:
+            continue
+        name = names.shown(layer.parameter)
+        gradient = context.truth.get(layer.parameter)
+        found[layer.parameter] = SymmetricLayer(
+            context.index,
+            context.iteration,
+            name,
+            weights.shape[layer.weights_axis],
+            not bool(weights.any()),
+            gradient is None or not bool(gradient.any()),
+            places.location(layer.op),
+            writings.made_at(name),
+        )
+    return list(found.values())
+
+
+class _Units:
+    """The outputs of one layer, and all that is computed from them unit by unit."""
+
+    def __init__(self, layer: LinearLayer, ops: Sequence[Op], layers: Sequence[LinearLayer]) -> None:
+        self._layer = layer
+        products = {other.op.index for other in layers}
+        below = {layer.out}
+        self._values = [layer.out]
+        self.feeds_another = False
+        for op in ops:
+            if op.index <= layer.op.index or not any(v in below for v in op.inputs):
+                continue
+            if op.index in products:
+                self.feeds_another = True
+                continue  # the next layer: from here on, units are mixed
+            for value in op.outputs:
+                if value not in below:
+                    below.add(value)
+                    if value.shape == layer.out.shape:
+                        self._values.append(value)
+
+    def are_alike(self, tensor: Callable[[Value], torch.Tensor], truth: Mapping[Value, torch.Tensor]) -> bool:
+        layer = self._layer
+        weights = tensor(layer.weights)
+        if weights.shape[layer.weights_axis] < 2 or not _alike(weights, layer.weights_axis):
+            return False
+        for value in self._values:
+            if not _alike(tensor(value), layer.out_axis):
+                return False
+            gradient = truth.get(value)
+            if gradient is not None and not _alike(gradient, layer.out_axis):
+                return False
+        return True
+
+
+def _alike(tensor: torch.Tensor, axis: int) -> bool:
+    """Whether every slice along `axis` is the same, to rounding."""
+    if not tensor.is_floating_point():
+        return bool((tensor == tensor.narrow(axis, 0, 1)).all())
+    largest = float(tensor.abs().max()) if tensor.numel() else 0.0
+    return float((tensor - tensor.narrow(axis, 0, 1)).abs().max()) <= _ROUNDING * largest

@@ -1,0 +1,237 @@
+"""Where a number of the program is written, and the largest that the source ever makes of it.
+
+A learning rate that grows over the first steps (a warm-up) is small at the first of them on purpose. So it matters
+whether the source holds nothing but numbers for it, or computes it; what cannot be read off is not guessed.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Iterator
+
+from gradcheck.health.updates.arguments import handed_over
+from gradcheck.health.updates.records import LearningRate
+from gradcheck.program.location import Location
+from gradcheck.program.source import SourceMap, SourceUnit
+from gradcheck.recording.tape import Op, Recording
+from gradcheck.replay.places import Places
+
+_DEEPEST = 6
+_CLOSE = 1e-9
+
+
+class Writings:
+    def __init__(self, recording: Recording, sources: SourceMap, places: Places) -> None:
+        self._recording = recording
+        self._sources = sources
+        self._places = places
+        self._trees: list[tuple[SourceUnit, ast.Module]] | None = None
+
+    def learning_rate(self, number: float, op: Op) -> LearningRate:
+        """What the source says of a number that `op` computes with."""
+        value = abs(number)
+        node = self._operand(value, op)
+        if node is None:
+            return LearningRate(value)
+        text = ast.unparse(node)
+        if isinstance(node, ast.Constant):
+            return LearningRate(value, text, self._places.location(op), value)
+        largest, places = self._largest(node, _DEEPEST), self._set_at(node, value)
+        return LearningRate(value, text, places[0] if len(places) == 1 else None, largest)
+
+    def made_at(self, name: str) -> Location | None:
+        """Where the source makes what it calls `name`, if that is one statement."""
+        found = []
+        for unit, tree in self._all_trees():
+            for node in ast.walk(tree):
+                if not isinstance(node, ast.Assign) or not any(ast.unparse(t) == name for t in node.targets):
+                    continue
+                if any(ast.unparse(n) == name for n in ast.walk(node.value) if isinstance(n, ast.expr)):
+                    continue  # its successor: `W = W - lr * dW`
+                found.append(self._place(unit, node))
+        return found[0] if len(found) == 1 else None
+
+    # -- the operand ---------------------------------------------------------------------------------------------
+
+    def _operand(self, value: float, op: Op) -> ast.expr | None:
+        """The part of the expression of `op` that is the number: a literal, or a name that held it."""
+        statement = self._places.statement(op)
+        if statement is None:
+            return None
+        span = self._places.span(op.code, op.lasti)
+        for node in ast.walk(statement):
+            if isinstance(node, (ast.expr, ast.AugAssign)) and span == (
+                node.lineno, node.end_lineno, node.col_offset, node.end_col_offset,
+            ):  # fmt: skip
+                return next((p for p in map(_unsigned, _operands(node)) if self._is(p, value)), None)
+        return None
+
+    def _is(self, node: ast.expr, value: float) -> bool:
+        number = _literal(node)
+        if number is not None:
+            return _same(number, value)
+        if not isinstance(node, (ast.Name, ast.Attribute)):
+            return False
+        text = ast.unparse(node)
+        held = [p.value for p in self._recording.plain if p.name == text]
+        if any(_is_number(h) and _same(float(h), value) for h in held):  # type: ignore[arg-type]
+            return True
+        if held or any(b.name == text for b in self._recording.bindings):
+            return False
+        assigned = list(self._assigned(node))
+        return any(_same(n, value) for n in map(_literal, assigned) if n is not None)
+
+    # -- what else it may be -------------------------------------------------------------------------------------
+
+    def _largest(self, node: ast.expr, deepest: int) -> float | None:
+        """The largest value that an expression can have, by what stands in the source; None if it cannot be told."""
+        if deepest == 0:
+            return None
+        number = _literal(node)
+        if number is not None:
+            return abs(number)
+        if isinstance(node, ast.UnaryOp):
+            return self._largest(node.operand, deepest - 1)
+        if isinstance(node, ast.IfExp):
+            return self._largest_of([node.body, node.orelse], deepest)
+        if isinstance(node, (ast.Name, ast.Attribute)):
+            assigned = list(self._assigned(node))
+            return self._largest_of(assigned, deepest) if assigned else None
+        return None
+
+    def _largest_of(self, nodes: list[ast.expr], deepest: int) -> float | None:
+        found = [self._largest(node, deepest - 1) for node in nodes]
+        known = [number for number in found if number is not None]
+        return max(known) if known and len(known) == len(found) else None
+
+    def _assigned(self, wanted: ast.expr) -> Iterator[ast.expr]:
+        """All that the source ever assigns to a name, or to an attribute of that name; where a value comes from
+        elsewhere (the variable of a loop, a tuple), what is given back is no number."""
+        for _, tree in self._all_trees():
+            for node in ast.walk(tree):
+                yield from _assigned_by(node, wanted)
+        if isinstance(wanted, ast.Name):
+            yield from handed_over([tree for _, tree in self._all_trees()], wanted)
+
+    def _set_at(self, wanted: ast.expr, value: float) -> list[Location]:
+        """The places at which the source assigns the very number to it."""
+        found = []
+        for unit, tree in self._all_trees():
+            for node in ast.walk(tree):
+                for given in _assigned_by(node, wanted):
+                    if any(_same(n, value) for n in map(_literal, ast.walk(given)) if n is not None):
+                        found.append(self._place(unit, given))
+        return list(dict.fromkeys(found))
+
+    def _place(self, unit: SourceUnit, node: ast.stmt | ast.expr) -> Location:
+        end, end_column = node.end_lineno or node.lineno, node.end_col_offset or node.col_offset
+        return self._sources.location(unit.filename, node.lineno, end, node.col_offset, end_column)
+
+    def _all_trees(self) -> list[tuple[SourceUnit, ast.Module]]:
+        if self._trees is None:
+            self._trees = []
+            for unit in list(self._sources.units.values()):
+                try:
+                    self._trees.append((unit, ast.parse(unit.code)))
+                except SyntaxError:
+                    continue
+        return self._trees
+
+
+def _operands(node: ast.expr | ast.AugAssign) -> list[ast.expr]:
+    if isinstance(node, ast.BinOp):
+        return [node.left, node.right]
+    if isinstance(node, ast.AugAssign):
+        return [node.value]
+    if isinstance(node, ast.Call):
+        return [*node.args, *(keyword.value for keyword in node.keywords)]
+    return []
+
+
+def _unsigned(node: ast.expr) -> ast.expr:
+    while isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
+        node = node.operand
+    return node
+
+
+def _literal(node: ast.AST) -> float | None:
+    """The number that is written there, of numbers alone: `0.1`, `1e-3`, `0.1 / 32`, `10**-2`."""
+    if isinstance(node, ast.Constant):
+        value = node.value
+        return float(value) if isinstance(value, (int, float)) and _is_number(value) else None
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
+        number = _literal(node.operand)
+        return -number if number is not None and isinstance(node.op, ast.USub) else number
+    if isinstance(node, ast.BinOp):
+        left, right = _literal(node.left), _literal(node.right)
+        if left is None or right is None:
+            return None
+        return _calculated(node.op, left, right)
+    return None
+
+
+def _calculated(operator: ast.operator, left: float, right: float) -> float | None:
+    try:
+        if isinstance(operator, ast.Mult):
+            return left * right
+        if isinstance(operator, ast.Div):
+            return left / right
+        if isinstance(operator, ast.Pow) and abs(right) < 100:
+            return float(left**right)
+    except (ArithmeticError, TypeError):
+        return None
+    return None
+
+
+def _assigned_by(node: ast.AST, wanted: ast.expr) -> Iterator[ast.expr]:
+    """What a piece of source gives to `wanted`."""
+    if isinstance(node, ast.Assign):
+        for target in node.targets:
+            if _is_it(target, wanted):
+                yield node.value
+            elif any(_is_it(part, wanted) for part in ast.walk(target)):
+                yield from _unpacked(target, node.value, wanted)
+    elif isinstance(node, (ast.AnnAssign, ast.NamedExpr)):
+        if node.value is not None and _is_it(node.target, wanted):
+            yield node.value
+    elif isinstance(node, ast.AugAssign):
+        if _is_it(node.target, wanted) and not _shrinks(node):
+            yield node.target  # grows by what it was: no number that could be read off
+    elif isinstance(node, (ast.For, ast.comprehension)):
+        if any(_is_it(part, wanted) for part in ast.walk(node.target)):
+            yield node.iter
+    elif isinstance(node, ast.Call):
+        name = wanted.id if isinstance(wanted, ast.Name) else getattr(wanted, "attr", "")
+        yield from (k.value for k in node.keywords if k.arg == name and not _is_it(k.value, wanted))
+
+
+def _unpacked(target: ast.expr, value: ast.expr, wanted: ast.expr) -> Iterator[ast.expr]:
+    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
+        yield from (v for t, v in zip(target.elts, value.elts, strict=True) if _is_it(t, wanted))
+    else:
+        yield value
+
+
+def _is_it(node: ast.AST, wanted: ast.expr) -> bool:
+    """The same name; or an attribute of the same name, of whatever object."""
+    if isinstance(node, ast.Name) and isinstance(wanted, ast.Name):
+        return node.id == wanted.id
+    return isinstance(node, ast.Attribute) and isinstance(wanted, ast.Attribute) and node.attr == wanted.attr
+
+
+def _shrinks(node: ast.AugAssign) -> bool:
+    number = _literal(node.value)
+    if number is None:
+        return False
+    return (isinstance(node.op, ast.Mult) and 0 <= number <= 1) or (
+        isinstance(node.op, ast.Div) and number >= 1
+    )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _same(left: float, right: float) -> bool:
+    return abs(abs(left) - abs(right)) <= _CLOSE * max(abs(left), abs(right))
