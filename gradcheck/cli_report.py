@@ -60,14 +60,14 @@ def _write(report: Report, session: SessionOptions, options: ReportOptions) -> N
         from gradcheck.report import markdown
 
         output = options.output or f"reports/{parse_target(session.target).stem}.md"
-        with _opened(output) as file:
+        with opened(output) as file:
             file.write(markdown.render(report))
         if output != "-":
             click.echo(f"wrote {output}", err=True)
         return
     from gradcheck.report import terminal
 
-    with _opened(options.output or "-") as file:
+    with opened(options.output or "-") as file:
         console = Console(file=file)
         if (color := options.common.color) is not None:
             console = Console(file=file, force_terminal=color, no_color=not color)
@@ -83,12 +83,12 @@ def _write_json(reports: list[Report], options: ReportOptions) -> None:
     else:
         objects = [report.to_dict() for report in reports]
         text = json.dumps(objects, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    with _opened(options.output or "-") as file:
+    with opened(options.output or "-") as file:
         file.write(text)
 
 
 @contextmanager
-def _opened(output: str) -> Iterator[Any]:
+def opened(output: str) -> Iterator[Any]:
     if output == "-":
         yield sys.stdout
         sys.stdout.flush()  # here, where a reader that has gone is dealt with

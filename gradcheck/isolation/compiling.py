@@ -45,11 +45,11 @@ def compile_step(
     substitutions: Iterable[Substitution] = (),
     *,
     fresh: Mapping[Value, Callable[[], torch.Tensor]] | None = None,
-    numbers: Mapping[int, Mapping[int, str]] | None = None,
+    skipped: Mapping[Value, Value] | None = None,
 ) -> CompiledStep:
-    """`fresh` gives for some values what makes them anew in every step, in place of their op. Raises
-    CannotIsolateError for what cannot be run again."""
-    return _Compiler(step, list(substitutions), dict(fresh or {})).compiled()
+    """`fresh` gives for some values what makes them anew in every step, in place of their op; `skipped` for some
+    the earlier value that takes their place. Raises CannotIsolateError for what cannot be run again."""
+    return _Compiler(step, list(substitutions), dict(fresh or {}), dict(skipped or {})).compiled()
 
 
 class _Compiler:
@@ -58,9 +58,11 @@ class _Compiler:
         step: TrainingStep,
         substitutions: list[Substitution],
         fresh: dict[Value, Callable[[], torch.Tensor]],
+        skipped: dict[Value, Value],
     ) -> None:
         self._step = step
         self._fresh = fresh
+        self._skipped = skipped
         self._names: dict[Value, str] = {}
         self._with_graph: dict[Value, str] = {}  # leaves of the forward pass, under their second name
         self._constants: list[Any] = []
@@ -136,6 +138,9 @@ class _Compiler:
             return
         if isinstance(op.out, Value) and op.out in self._fresh:
             self._define(op.out, f"{self._constant(self._fresh[op.out])}()")
+            return
+        if isinstance(op.out, Value) and op.out in self._skipped and op.out.producer is op:
+            self._define(op.out, f"{self._read(self._skipped[op.out], in_graph)}.clone()")
             return
         if kind is Kind.GRAD_READ:
             self._read_gradient(op)

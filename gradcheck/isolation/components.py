@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
-from gradcheck.checks.finding import Finding
+from gradcheck.checks.finding import Finding, Severity
+from gradcheck.health.updates.records import UpdateHealth
+from gradcheck.isolation.learning_rate import learning_rate_component
 from gradcheck.isolation.records import Component, ComponentKind, Edit, GradientKey
 from gradcheck.program.location import Location
 from gradcheck.replay.verdict import GradientResult, PassResult, Verdict
 
+_NOT_OF_GRADIENTS = ("GC104", "GC105", "GC301")
 _AT_FAULT = (Verdict.INTRODUCED, Verdict.COMPENSATED)
 
 
-def components_of(step: PassResult, findings: Iterable[Finding]) -> list[Component]:
+def components_of(
+    step: PassResult, findings: Collection[Finding], updates: UpdateHealth | None = None
+) -> list[Component]:
     """One for every fault of one recorded step, in the order of the lines. A gradient is repaired by the true one; a
-    fault of another line (of the forward pass, of an update) by the fix that replay has verified."""
+    fault of another line (of the forward pass, of an update) by the fix that replay has verified. A learning rate
+    that is far off is tried at the value that is recommended."""
+    findings = [f for f in findings if step.index in f.evidence.get("passes", (step.index,))]
     found = [f for f in findings if f.fix is not None and f.fix.verified]
     keyed = keyed_rows(step.gradients)
     faulty = {key: row for key, row in keyed.items() if row.verdict in _AT_FAULT}
@@ -34,6 +42,9 @@ def components_of(step: PassResult, findings: Iterable[Finding]) -> list[Compone
         if edit not in seen:
             seen.add(edit)
             components.append(_edit(finding))
+    rate = learning_rate_component(findings, updates, step.index) if updates is not None else None
+    if rate is not None and rate.edits not in [component.edits for component in components]:
+        components.append(rate)
     return _named_apart(sorted(components, key=_reading_order))
 
 
@@ -45,6 +56,49 @@ def keyed_rows(rows: Iterable[GradientResult]) -> dict[GradientKey, GradientResu
         number = seen[row.name] = seen.get(row.name, -1) + 1
         keyed[GradientKey(row.name, number)] = row
     return keyed
+
+
+def left_out(step: PassResult, findings: Iterable[Finding], components: Iterable[Component]) -> list[str]:
+    """The faults of the forward pass and of the updates that are no component, and so are in every variant."""
+    repaired = {(c.location.file, c.location.cell, c.location.line) for c in components}
+    told = []
+    for finding in findings:
+        place = finding.location
+        applies = step.index in finding.evidence.get("passes", (step.index,))
+        if not applies or not finding.rule.startswith(_NOT_OF_GRADIENTS) or finding.severity is not Severity.ERROR:
+            continue
+        if (place.file, place.cell, place.line) not in repaired:
+            told.append(f"{finding.rule} in line {place.line}: no fix of it is verified")
+    return list(dict.fromkeys(told))
+
+
+def grouped_by_layer(
+    components: Sequence[Component], depths: Mapping[GradientKey, int]
+) -> list[Component]:
+    """The gradients of one layer as one component; edits as they are."""
+    groups: dict[int, list[Component]] = {}
+    for component in components:
+        if component.kind is ComponentKind.GRADIENT:
+            depth = max((depths.get(key, 0) for key in component.gradients), default=0)
+            groups.setdefault(depth, []).append(component)
+    grouped = [_layer(depth, members) for depth, members in groups.items()]
+    others = [component for component in components if component.kind is not ComponentKind.GRADIENT]
+    return _named_apart(sorted([*grouped, *others], key=_reading_order))
+
+
+def _layer(depth: int, members: Sequence[Component]) -> Component:
+    names = ", ".join(f"`{member.key}`" for member in members)
+    what = f"the true gradient in place of {names}"
+    if len(members) > 1:
+        what = f"the true gradients in place of {names}"
+    return Component(
+        f"layer {depth}" if depth else "before layer 1",
+        ComponentKind.GRADIENT,
+        what,
+        members[0].location,
+        tuple(dict.fromkeys(rule for member in members for rule in member.rules)),
+        tuple(key for member in members for key in member.gradients),
+    )
 
 
 def findings_at(findings: Iterable[Finding], location: Location) -> list[Finding]:
@@ -96,18 +150,7 @@ def _named_apart(components: list[Component]) -> list[Component]:
     for component in components:
         number = counts[component.key] = counts.get(component.key, 0) + 1
         key = component.key if number == 1 else f"{component.key} ({number})"
-        apart.append(
-            Component(
-                key,
-                component.kind,
-                component.what,
-                component.location,
-                component.rules,
-                component.gradients,
-                component.edits,
-                component.verified,
-            )
-        )
+        apart.append(replace(component, key=key))
     return apart
 
 

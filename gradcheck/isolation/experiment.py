@@ -5,17 +5,26 @@ Imports no torch: the tasks are done by worker processes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
-from gradcheck.isolation.records import Component, Cost, Isolation, Variant
+from gradcheck.isolation.records import (
+    Component,
+    Cost,
+    Isolation,
+    LayerCost,
+    SwitchableLayer,
+    Variant,
+    spread_of,
+)
 from gradcheck.isolation.shares import shapley_values, subsets
-from gradcheck.isolation.tasks import Outcome, Task
+from gradcheck.isolation.tasks import CURVE_POINTS, Outcome, Task
 from gradcheck.options import SessionOptions
 
 MOST_SHARED = 6  # components: 64 variants
-Runner = Callable[[Sequence[Task]], Iterator[tuple[int, Outcome]]]
+_TINY = 1e-300
+Losses = Mapping[frozenset[str], Mapping[int, float]]  # by what is repaired, by seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,92 +41,132 @@ class ExperimentOptions:
 
 @dataclass
 class Experiment:
-    """All trainings of one isolation. `outcomes` are those that are done, by the index of their task."""
+    """All trainings of one isolation. `outcomes` are those that are done, by the index of their task; `layers` are
+    switched off one at a time."""
 
     session: SessionOptions
     pass_index: int
-    loss: str
     components: Sequence[Component]
     options: ExperimentOptions
+    layers: Sequence[SwitchableLayer] = ()
+    directory: str = ""
     outcomes: dict[int, Outcome] = field(default_factory=dict)
+    tasks: list[Task] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         keys = [component.key for component in self.components]
-        self._by_key = {component.key: component for component in self.components}
         self.repaired = wanted_variants(keys)
-        self.tasks = [self._task(chosen, seed) for chosen in self.repaired for seed in self.seeds]
+        self._places = {chosen: self._add(chosen) for chosen in self.repaired}
         # What substitution itself changes, where there is nothing to repair.
-        self._control = range(0)
-        if not keys:
-            self._control = range(len(self.tasks), len(self.tasks) + len(self.seeds))
-            self.tasks += [self._task(frozenset(), seed, all_gradients=True) for seed in self.seeds]
+        self._control = range(0) if keys else self._add(frozenset(), all_gradients=True)
+        self._networks = self._layer_tasks() if self.layers else {}
 
     @property
     def seeds(self) -> list[int]:
         return list(range(self.options.first_seed, self.options.first_seed + self.options.seeds))
 
-    def _task(self, repaired: frozenset[str], seed: int, all_gradients: bool = False) -> Task:
+    def _layer_tasks(self) -> dict[tuple[str, int | None], range]:
+        """True gradients throughout: with all layers, and without each of them, before and after the edits."""
+        networks = {"as written": frozenset[str]()}
+        edits = frozenset(component.key for component in self.components if component.edits)
+        if edits:
+            networks["repaired"] = edits
+        return {
+            (name, index): self._add(chosen, all_gradients=True, without=index)
+            for name, chosen in networks.items()
+            for index in (None, *(layer.index for layer in self.layers))
+        }
+
+    def _add(self, repaired: frozenset[str], all_gradients: bool = False, without: int | None = None) -> range:
         chosen = [component for component in self.components if component.key in repaired]
-        return Task(
-            self.session,
-            self.pass_index,
-            tuple(chain.from_iterable(component.edits for component in chosen)),
-            tuple(chain.from_iterable(component.gradients for component in chosen)),
-            seed,
-            self.options.steps,
-            self.options.smoothed_over,
-            all_gradients,
-        )
+        gradients = () if all_gradients else chain.from_iterable(component.gradients for component in chosen)
+        first = len(self.tasks)
+        self.tasks += [
+            Task(
+                self.session,
+                self.pass_index,
+                tuple(chain.from_iterable(component.edits for component in chosen)),
+                tuple(gradients),
+                seed,
+                self.options.steps,
+                self.options.smoothed_over,
+                all_gradients,
+                without,
+                self.directory,
+            )
+            for seed in self.seeds
+        ]
+        return range(first, len(self.tasks))
+
+    # -- what is known so far --------------------------------------------------------------------------------------
 
     def result(self) -> Isolation:
-        """What is known so far."""
         found = Isolation(
-            self.loss, self.options.steps, self.options.smoothed_over, self.seeds, list(self.components)
+            pass_index=self.pass_index,
+            steps=self.options.steps,
+            smoothed_over=self.options.smoothed_over,
+            seeds=self.seeds,
+            components=list(self.components),
+            done=len(self.outcomes),
+            wanted=len(self.tasks),
         )
-        for number, chosen in enumerate(self.repaired):
-            outcomes = self._outcomes(range(number * len(self.seeds), (number + 1) * len(self.seeds)))
+        for chosen, places in self._places.items():
+            outcomes = self._known(places)
             if outcomes:
                 found.variants.append(self._variant(chosen, outcomes))
-        found.finished = len(self.outcomes) == len(self.tasks)
-        known = list(self.outcomes.values())
-        found.draws = next((outcome.draws for outcome in known if outcome.draws), "")
-        found.frozen = list(dict.fromkeys(chain.from_iterable(outcome.frozen for outcome in known)))
-        found.followed = list(dict.fromkeys(chain.from_iterable(outcome.followed for outcome in known)))
-        found.substitution_difference = self._substitution_difference()
-        found.costs = costs(found)
+        found.costs = costs([c.key for c in self.components], _losses(found.variants))
+        found.layers = list(self._layer_costs())
+        if self._control:
+            found.difference, found.first_difference = self._differences()
+            found.first_steps = -(-self.options.steps // min(CURVE_POINTS, self.options.steps))
         return found
 
-    def _outcomes(self, indices: Iterable[int]) -> list[Outcome]:
-        return [self.outcomes[index] for index in indices if index in self.outcomes]
+    def _known(self, places: range) -> dict[int, Outcome]:
+        """By seed."""
+        pairs = zip(self.seeds, places, strict=True)
+        return {seed: self.outcomes[place] for seed, place in pairs if place in self.outcomes}
 
-    def _variant(self, chosen: frozenset[str], outcomes: Sequence[Outcome]) -> Variant:
+    def _variant(self, chosen: frozenset[str], outcomes: Mapping[int, Outcome]) -> Variant:
         repaired = tuple(component.key for component in self.components if component.key in chosen)
-        errors = [outcome.error for outcome in outcomes if outcome.error]
+        errors = [outcome.error for outcome in outcomes.values() if outcome.error]
         if errors:
-            return Variant(repaired, error=errors[0])
-        curves = [outcome.curve for outcome in outcomes]
+            return Variant(repaired, list(outcomes), error=errors[0])
+        curves = [outcome.curve for outcome in outcomes.values()]
         length = min(len(curve) for curve in curves)
         mean = [sum(curve[i] for curve in curves) / len(curves) for i in range(length)]
-        return Variant(
-            repaired,
-            [outcome.loss for outcome in outcomes],
-            mean,
-            [outcome.diverged_at for outcome in outcomes],
-        )
+        losses = [outcome.loss for outcome in outcomes.values()]
+        diverged = [outcome.diverged_at for outcome in outcomes.values()]
+        return Variant(repaired, list(outcomes), losses, mean, diverged)
 
-    def _substitution_difference(self) -> float | None:
-        """How far the smoothed losses move, relatively, when every gradient is replaced by the true one."""
-        pairs = [
-            (self.outcomes[i], self.outcomes[j])
-            for i, j in zip(range(len(self.seeds)), self._control, strict=False)
-            if i in self.outcomes and j in self.outcomes
-        ]
-        kept = [
-            (a.loss, b.loss)
-            for a, b in pairs
-            if not (a.error or b.error) and a.loss == a.loss and b.loss == b.loss
-        ]
-        return max((abs(a - b) / max(abs(a), abs(b), 1e-300) for a, b in kept), default=None)
+    def _layer_costs(self) -> Iterable[LayerCost]:
+        for (network, index), places in self._networks.items():
+            if index is None:
+                continue
+            layer = next(layer for layer in self.layers if layer.index == index)
+            without, with_all = self._known(places), self._known(self._networks[network, None])
+            if not without:
+                continue
+            cost = LayerCost(layer.number, layer.name, layer.location, network, list(without))
+            cost.error = next((outcome.error for outcome in without.values() if outcome.error), "")
+            if not cost.error:
+                cost.loss, cost.spread = _mean({seed: outcome.loss for seed, outcome in without.items()})
+                off, whole = _of(without), _of(with_all)
+                cost.with_all, _ = _mean(whole)
+                cost.saves, cost.saves_spread = _mean(_differences(off, whole))
+            yield cost
+
+    def _differences(self) -> tuple[float | None, float | None]:
+        """How far the loss moves, relatively, when every gradient is replaced by the true one: at the end, and over
+        the first stretch of the training."""
+        written, control = self._known(self._places[frozenset()]), self._known(self._control)
+        ends, starts = [], []
+        for seed in written.keys() & control.keys():
+            a, b = written[seed], control[seed]
+            if a.error or b.error:
+                continue
+            ends.append((a.loss, b.loss))
+            starts += zip(a.curve[:1], b.curve[:1], strict=True)
+        return _furthest(ends), _furthest(starts)
 
 
 def wanted_variants(keys: Sequence[str]) -> list[frozenset[str]]:
@@ -135,31 +184,52 @@ def wanted_variants(keys: Sequence[str]) -> list[frozenset[str]]:
     return list(dict.fromkeys(order))
 
 
-def costs(isolation: Isolation) -> list[Cost]:
+def costs(keys: Sequence[str], losses: Losses) -> list[Cost]:
     """The most costly first. A component whose variants did not all give a loss has no share."""
-    losses = {frozenset(v.repaired): v.loss for v in isolation.variants if v.loss is not None}
-    keys = [component.key for component in isolation.components]
     everything, nothing = frozenset(keys), frozenset[str]()
-    shares: Mapping[str, float] = {}
+    shares: dict[int, dict[str, float]] = {}  # by seed
     if keys and len(keys) <= MOST_SHARED and all(chosen in losses for chosen in subsets(keys)):
-        shares = shapley_values(keys, losses.__getitem__)
-    found = [
-        Cost(
-            key,
-            alone=_gain(losses, nothing, frozenset([key])),
-            last=_gain(losses, everything - {key}, everything),
-            share=shares.get(key),
-        )
-        for key in keys
-    ]
-    return sorted(found, key=lambda cost: -_worth(cost))
+        common = set.intersection(*(set(losses[chosen]) for chosen in subsets(keys)))
+        for seed in common:
+            shares[seed] = shapley_values(keys, lambda chosen, seed=seed: losses[chosen][seed])  # type: ignore[misc]
+    found = []
+    for key in keys:
+        only = frozenset([key])
+        alone = _mean(_differences(losses.get(nothing, {}), losses.get(only, {})))
+        last = _mean(_differences(losses.get(everything - only, {}), losses.get(everything, {})))
+        share = _mean({seed: values[key] for seed, values in shares.items()})
+        found.append(Cost(key, *alone, *last, *share))
+    return sorted(found, key=lambda cost: -(cost.worth or (float("-inf"), 0.0))[0])
 
 
-def _gain(
-    losses: Mapping[frozenset[str], float], before: frozenset[str], after: frozenset[str]
-) -> float | None:
-    return losses[before] - losses[after] if before in losses and after in losses else None
+def _losses(variants: Iterable[Variant]) -> Losses:
+    """Of the variants that reached the end on every seed they were trained on: a gain over those seeds alone on which
+    nothing diverged would flatter."""
+    return {
+        frozenset(variant.repaired): dict(zip(variant.seeds, variant.losses, strict=True))
+        for variant in variants
+        if variant.losses and not variant.diverged
+    }
 
 
-def _worth(cost: Cost) -> float:
-    return next((gain for gain in (cost.share, cost.last, cost.alone) if gain is not None), float("-inf"))
+def _of(outcomes: Mapping[int, Outcome]) -> dict[int, float]:
+    if any(outcome.error or outcome.diverged_at is not None for outcome in outcomes.values()):
+        return {}
+    return {seed: outcome.loss for seed, outcome in outcomes.items()}
+
+
+def _differences(before: Mapping[int, float], after: Mapping[int, float]) -> dict[int, float]:
+    return {seed: before[seed] - after[seed] for seed in before if seed in after}
+
+
+def _mean(by_seed: Mapping[int, float]) -> tuple[float | None, float | None]:
+    """And the spread."""
+    kept = [number for number in by_seed.values()]
+    if not kept or any(number != number for number in kept):
+        return None, None
+    return sum(kept) / len(kept), spread_of(kept)
+
+
+def _furthest(pairs: Iterable[tuple[float, float]]) -> float | None:
+    apart = [abs(a - b) / max(abs(a), abs(b), _TINY) for a, b in pairs if a == a and b == b]
+    return max(apart, default=None)

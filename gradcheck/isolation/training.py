@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 
 import torch
 
 from gradcheck.health.sweep import RowChoice, row_choice
 from gradcheck.isolation.compiling import CompiledStep, Substitution, compile_step
-from gradcheck.isolation.records import GradientKey
+from gradcheck.isolation.depths import Depths
+from gradcheck.isolation.layers import HiddenLayer, hidden_layers
+from gradcheck.isolation.records import GradientKey, SwitchableLayer
 from gradcheck.isolation.step import TrainingStep, training_step
 from gradcheck.recording.tape import Kind, Value
 from gradcheck.replay.report_gradients import JudgedPass, Judgement
@@ -41,7 +44,9 @@ class Trainer:
     judgement: Judgement
     judged: JudgedPass
     step: TrainingStep = field(init=False)
-    _compiled: dict[frozenset[GradientKey], CompiledStep] = field(default_factory=dict)
+    frozen: list[str] = field(default_factory=list)  # Python numbers that stay as recorded
+    followed: list[str] = field(default_factory=list)  # Python numbers that are computed anew
+    _compiled: dict[tuple[frozenset[GradientKey], int | None], CompiledStep] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.step = training_step(self.judgement, self.judged)
@@ -68,11 +73,15 @@ class Trainer:
         seed: int,
         steps: int,
         goes_on: Callable[[], bool] = lambda: True,
+        *,
+        without: int | None = None,
     ) -> Training:
-        """Raises CannotIsolateError if the step cannot be compiled, KeyError for a gradient it has not."""
-        compiled = self._compiled.get(frozenset(replaced))
+        """`without` is the number of a layer to switch off. Raises CannotIsolateError if the step cannot be
+        compiled, KeyError for a gradient it has not."""
+        key = frozenset(replaced), without
+        compiled = self._compiled.get(key)
         if compiled is None:
-            compiled = self._compiled[frozenset(replaced)] = self.compiled(replaced)
+            compiled = self._compiled[key] = self.compiled(replaced, without)
         losses: list[torch.Tensor] = []
         watched = _Watch(losses, goes_on)
         with torch.random.fork_rng(devices=[]), torch.no_grad():
@@ -82,10 +91,38 @@ class Trainer:
         bad = next((i for i, loss in enumerate(numbers) if not math.isfinite(loss)), None)
         return Training(numbers if bad is None else numbers[:bad], bad)
 
-    def compiled(self, replaced: Collection[GradientKey]) -> CompiledStep:
+    def compiled(self, replaced: Collection[GradientKey], without: int | None = None) -> CompiledStep:
         by_key = self._by_key()
         substitutions = [s for key in replaced for s in by_key[key]]
-        return compile_step(self.step, substitutions, fresh=self._fresh())
+        skipped = {} if without is None else {self._layers[without].output: self._layers[without].input}
+        return compile_step(self.step, substitutions, fresh=self._fresh(), skipped=skipped)
+
+    def depths(self) -> dict[GradientKey, int]:
+        """How many weight matrices lie between the input and what each gradient is of."""
+        depths = Depths(self.step)
+        return {key: max(depths.of(s.of) for s in found) for key, found in self._by_key().items()}
+
+    def switchable(self) -> tuple[list[SwitchableLayer], str]:
+        """The hidden layers that can be switched off, or why there are none."""
+        names, places = self.judgement.names, self.judgement.places
+        found = [
+            SwitchableLayer(i, layer.number, names.shown(layer.output), places.location(layer.op))
+            for i, layer in enumerate(self._layers)
+        ]
+        return found, self._no_layers
+
+    @cached_property
+    def _found_layers(self) -> tuple[list[HiddenLayer], str]:
+        of = {s.of for group in self._by_key().values() for s in group}
+        return hidden_layers(self.judgement, self.step, of)
+
+    @property
+    def _layers(self) -> list[HiddenLayer]:
+        return self._found_layers[0]
+
+    @property
+    def _no_layers(self) -> str:
+        return self._found_layers[1]
 
     def _by_key(self) -> dict[GradientKey, list[Substitution]]:
         found: dict[GradientKey, list[Substitution]] = {}
@@ -138,11 +175,9 @@ class _Rows:
         return make
 
 
-def stretches(losses: Iterable[float], count: int) -> list[float]:
-    """The losses as the means of at most `count` equal stretches."""
-    known = list(losses)
-    if not known:
-        return []
-    count = min(count, len(known))
-    bounds = [len(known) * i // count for i in range(count + 1)]
-    return [sum(known[a:b]) / (b - a) for a, b in pairwise(bounds)]
+def stretches(losses: Sequence[float], count: int, steps: int) -> list[float]:
+    """The losses as the means of `count` equal stretches of `steps` steps, or one for each step; those that training
+    did not reach the end of are left out."""
+    count = min(count, steps)
+    bounds = [steps * i // count for i in range(count + 1)]
+    return [sum(losses[a:b]) / (b - a) for a, b in pairwise(bounds) if b <= len(losses)]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
+from urllib.parse import quote
 
 from tabulate import tabulate
 
 from gradcheck.checks.finding import Finding, Fix
 from gradcheck.replay.verdict import PassResult
-from gradcheck.report import sentences
-from gradcheck.report.health.section import checks_table
+from gradcheck.report import isolation, sentences
+from gradcheck.report.health.section import checks_table, health_tables
 from gradcheck.report.layout import describe, printable
 from gradcheck.report.model import Report
 from gradcheck.report.snippet import render_finding
@@ -21,12 +22,12 @@ _WIDTH = 110
 _NAMES = ("name", "of")
 
 
-def render(report: Report) -> str:
-    """The whole report, in the order of the terminal's."""
-    return "\n\n".join(_blocks(report)) + "\n"
+def render(report: Report, curves: str | None = None) -> str:
+    """The whole report, in the order of the terminal's. `curves` is the path of a figure of the isolation's."""
+    return "\n\n".join(_blocks(report, curves)) + "\n"
 
 
-def _blocks(report: Report) -> Iterator[str]:
+def _blocks(report: Report, curves: str | None) -> Iterator[str]:
     yield f"# Gradient report: {_text(report.target)}"
     yield _text(sentences.headline(report)) + "."
     yield f"**{sentences.conclusion(report)}**"
@@ -34,6 +35,7 @@ def _blocks(report: Report) -> Iterator[str]:
         yield _text(fixes)
     if suppressed := sentences.suppressed(report):
         yield _text(suppressed) + "."
+    yield from _isolation(report, curves)
     for step in report.passes:
         yield from _pass(step, len(report.passes))
     if report.findings:
@@ -74,9 +76,23 @@ def _health(report: Report) -> Iterator[str]:
         return
     yield "## Health"
     yield _table(checks)
-    for table in report.tables:
+    for table in health_tables(report.health):
         yield f"### {_text(table.title)}"
         yield _table(table)
+
+
+def _isolation(report: Report, curves: str | None) -> Iterator[str]:
+    if report.isolation is None:
+        return
+    yield "## Isolation: what each fault costs"
+    first, *others = map(_text, isolation.sentences(report.isolation))
+    yield f"**{first}**"
+    for table in isolation.tables(report.isolation):
+        yield f"### {_text(table.title)}"
+        yield _table(table)
+    if curves is not None:
+        yield f"![Training loss over the steps, a line for each variant]({quote(curves)})"
+    yield "\n".join(f"- {sentence}" for sentence in others)
 
 
 def _table(table: Table) -> str:

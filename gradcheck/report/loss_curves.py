@@ -1,0 +1,69 @@
+"""The loss curves of an isolation as a picture: readable in print, and without telling red from green."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from gradcheck.isolation.records import Isolation, Variant
+from gradcheck.report.isolation import named
+
+# M. Okabe and K. Ito, Color Universal Design, 2008; without yellow, which print loses.
+_COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_STYLES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (7, 2)))
+_MOST_LINES = 7
+_POINTS = 40  # of a curve: fewer show the course, more show the noise of the minibatches
+
+
+def shown_variants(isolation: Isolation) -> list[Variant]:
+    """As written, all, and each component alone; where these are too many, those that cost most."""
+    keys = [cost.key for cost in isolation.costs]
+    wanted = [(), tuple(c.key for c in isolation.components), *((key,) for key in keys)]
+    found = [isolation.variant(repaired) for repaired in dict.fromkeys(wanted)]
+    return [variant for variant in found if variant is not None and variant.curve][:_MOST_LINES]
+
+
+def write_loss_curves(isolation: Isolation, path: Path) -> bool:
+    """Whether there was anything to draw. Takes half a second, for matplotlib."""
+    variants = shown_variants(isolation)
+    if not variants:
+        return False
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.0, 4.2), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for variant, colour, style in zip(variants, _COLOURS, _STYLES, strict=False):
+        steps, losses = _thinned(variant.curve, isolation.steps)
+        label = _label(variant, isolation)
+        axes.plot(steps, losses, color=colour, linestyle=style, linewidth=1.8, label=label)
+    axes.set_xlabel("training steps")
+    seeds = len(isolation.seeds)
+    axes.set_ylabel(f"training loss `{isolation.loss}`\n(mean over {seeds} seed{'s' * (seeds > 1)})")
+    axes.grid(color="#dddddd", linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(title="repaired", frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=3.2)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, metadata={"Software": None})
+    return True
+
+
+def _label(variant: Variant, isolation: Isolation) -> str:
+    text = named(variant, isolation)
+    return f"{text} (diverged)" if variant.diverged else text
+
+
+def _thinned(curve: list[float], steps: int) -> tuple[list[float], list[float]]:
+    """The middle of each stretch in steps, and the mean loss over it. A diverged curve covers a part of the steps."""
+    from gradcheck.isolation.tasks import CURVE_POINTS
+
+    whole = min(CURVE_POINTS, steps)
+    group = max(1, whole // _POINTS)
+    length = steps / whole
+    places, means = [], []
+    for first in range(0, len(curve), group):
+        part = curve[first : first + group]
+        places.append((first + len(part) / 2) * length)
+        means.append(sum(part) / len(part))
+    return places, means
