@@ -163,7 +163,9 @@ def fix(**options: Any) -> None:
     type=click.Choice(["gradient", "layer"]),
     help="What is repaired at a time.  [default: gradient; layer, if more than 6 gradients are wrong]",
 )
-@click.option("--layers", is_flag=True, help="Also switch off hidden layers one at a time, where shapes allow.")
+@click.option(
+    "--layers", is_flag=True, help="Also switch off hidden layers one at a time, where shapes allow."
+)
 @click.option(
     "--jobs", "-j", type=click.IntRange(1), metavar="N", help="Worker processes.  [default: one per core]"
 )

@@ -100,7 +100,9 @@ def _isolated(report: Report, session: SessionOptions, options: IsolateOptions) 
 def _output(session: SessionOptions, options: IsolateOptions) -> str:
     if options.output is not None:
         return options.output
-    return f"reports/{parse_target(session.target).stem}-isolation.md" if options.format == "markdown" else "-"
+    return (
+        f"reports/{parse_target(session.target).stem}-isolation.md" if options.format == "markdown" else "-"
+    )
 
 
 def _journal(session: SessionOptions, options: IsolateOptions) -> Path:

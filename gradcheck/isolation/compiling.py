@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from gradcheck.isolation.errors import CannotIsolateError
+from gradcheck.isolation.plain_numbers import FollowedNumbers
 from gradcheck.isolation.step import TrainingStep
 from gradcheck.recording.tape import Kind, Number, Op, Value
 
@@ -46,10 +47,13 @@ def compile_step(
     *,
     fresh: Mapping[Value, Callable[[], torch.Tensor]] | None = None,
     skipped: Mapping[Value, Value] | None = None,
+    numbers: FollowedNumbers | None = None,
 ) -> CompiledStep:
     """`fresh` gives for some values what makes them anew in every step, in place of their op; `skipped` for some
-    the earlier value that takes their place. Raises CannotIsolateError for what cannot be run again."""
-    return _Compiler(step, list(substitutions), dict(fresh or {}), dict(skipped or {})).compiled()
+    the earlier value that takes their place; `numbers` says which arguments change from step to step. Raises
+    CannotIsolateError for what cannot be run again."""
+    numbers = numbers or FollowedNumbers()
+    return _Compiler(step, list(substitutions), dict(fresh or {}), dict(skipped or {}), numbers).compiled()
 
 
 class _Compiler:
@@ -59,7 +63,9 @@ class _Compiler:
         substitutions: list[Substitution],
         fresh: dict[Value, Callable[[], torch.Tensor]],
         skipped: dict[Value, Value],
+        numbers: FollowedNumbers,
     ) -> None:
+        self._numbers = numbers
         self._step = step
         self._fresh = fresh
         self._skipped = skipped
@@ -93,7 +99,12 @@ class _Compiler:
             self._name_leaves(forward)
         graph = False
         last_forward = max((op.index for op in step.ops if op.index in forward), default=-1)
+        plain = list(self._numbers.statements)
+        for line in self._numbers.each:
+            self._emit(line)
         for op in step.ops:
+            while plain and plain[0][0] <= op.index:
+                self._lines += plain.pop(0)[1]
             in_graph = bool(self._wanted) and op.index in forward
             if in_graph != graph:
                 graph = in_graph
@@ -104,6 +115,7 @@ class _Compiler:
                 graph = False
             for substitution in self._by_op.get(op.index, ()):
                 self._substitute(substitution)
+        self._lines += [line for _, lines in plain for line in lines]
         for old, new in step.carried.items():
             self._emit(f"next_{self._name(old)} = {self._name(new)}")
         for old in step.carried:
@@ -114,6 +126,7 @@ class _Compiler:
                 "def run(count, losses, goes_on):",
                 "    start = fresh_start()",
                 *unpacked,
+                *(f"    {name} = {was!r}" for name, was in self._numbers.start.items()),
                 "    for number in range(count):",
                 *(f"        {line}" for line in self._lines),
                 "        if not goes_on():",
@@ -121,6 +134,7 @@ class _Compiler:
             ]
         )
         namespace: dict[str, Any] = {f"c{i}": constant for i, constant in enumerate(self._constants)}
+        namespace |= self._numbers.constants
         namespace |= {
             "set_grad_enabled": torch._C._set_grad_enabled,
             "gradients": torch.autograd.grad,
@@ -157,15 +171,16 @@ class _Compiler:
             and kind in (Kind.PURE, Kind.CREATE)
         ):
             return  # handed back the very tensor it was given
-        arguments = [self._encode(a, in_graph) for a in op.args or ()]
+        anew = self._numbers.arguments
+        arguments = [
+            anew.get((op.index, i)) or self._encode(argument, in_graph)
+            for i, argument in enumerate(op.args or ())
+        ]
         for name, value in (op.kwargs or {}).items():
             if kind in (Kind.RANDOM, Kind.RANDOM_MUTATE) and name in _NOT_AGAIN:
                 continue
-            arguments.append(
-                f"**{{{name!r}: {self._encode(value, in_graph)}}}"
-                if not name.isidentifier()
-                else f"{name}={self._encode(value, in_graph)}"
-            )
+            given = anew.get((op.index, name)) or self._encode(value, in_graph)
+            arguments.append(f"{name}={given}" if name.isidentifier() else f"**{{{name!r}: {given}}}")
         call = f"{self._constant(op.func)}({', '.join(arguments)})"
         if (
             kind is Kind.RANDOM

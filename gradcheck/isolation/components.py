@@ -65,16 +65,18 @@ def left_out(step: PassResult, findings: Iterable[Finding], components: Iterable
     for finding in findings:
         place = finding.location
         applies = step.index in finding.evidence.get("passes", (step.index,))
-        if not applies or not finding.rule.startswith(_NOT_OF_GRADIENTS) or finding.severity is not Severity.ERROR:
+        if (
+            not applies
+            or not finding.rule.startswith(_NOT_OF_GRADIENTS)
+            or finding.severity is not Severity.ERROR
+        ):
             continue
         if (place.file, place.cell, place.line) not in repaired:
             told.append(f"{finding.rule} in line {place.line}: no fix of it is verified")
     return list(dict.fromkeys(told))
 
 
-def grouped_by_layer(
-    components: Sequence[Component], depths: Mapping[GradientKey, int]
-) -> list[Component]:
+def grouped_by_layer(components: Sequence[Component], depths: Mapping[GradientKey, int]) -> list[Component]:
     """The gradients of one layer as one component; edits as they are."""
     groups: dict[int, list[Component]] = {}
     for component in components:

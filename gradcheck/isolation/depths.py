@@ -29,7 +29,9 @@ class Depths:
         depth = max((deep for deep, _ in given), default=0)
         met = frozenset().union(*(weights for _, weights in given))
         applied = [value.root for value in op.inputs if value.root in self._parameters]
-        weights = {value.root for value in op.inputs if value.root in self._parameters and len(value.shape) >= 2}
+        weights = {
+            value.root for value in op.inputs if value.root in self._parameters and len(value.shape) >= 2
+        }
         new = weights - met if plain_name(op) in LINEAR else set()
         depth += bool(new)
         for value in (*op.outputs, *op.mutated):

@@ -77,7 +77,9 @@ class Experiment:
             for index in (None, *(layer.index for layer in self.layers))
         }
 
-    def _add(self, repaired: frozenset[str], all_gradients: bool = False, without: int | None = None) -> range:
+    def _add(
+        self, repaired: frozenset[str], all_gradients: bool = False, without: int | None = None
+    ) -> range:
         chosen = [component for component in self.components if component.key in repaired]
         gradients = () if all_gradients else chain.from_iterable(component.gradients for component in chosen)
         first = len(self.tasks)
@@ -159,7 +161,8 @@ class Experiment:
         """How far the loss moves, relatively, when every gradient is replaced by the true one: at the end, and over
         the first stretch of the training."""
         written, control = self._known(self._places[frozenset()]), self._known(self._control)
-        ends, starts = [], []
+        ends: list[tuple[float, float]] = []
+        starts: list[tuple[float, float]] = []
         for seed in written.keys() & control.keys():
             a, b = written[seed], control[seed]
             if a.error or b.error:
@@ -224,7 +227,7 @@ def _differences(before: Mapping[int, float], after: Mapping[int, float]) -> dic
 
 def _mean(by_seed: Mapping[int, float]) -> tuple[float | None, float | None]:
     """And the spread."""
-    kept = [number for number in by_seed.values()]
+    kept = list(by_seed.values())
     if not kept or any(number != number for number in kept):
         return None, None
     return sum(kept) / len(kept), spread_of(kept)

@@ -41,7 +41,9 @@ class Journal:
         lines = list(_objects(text))
         if not lines or lines[0].get("fingerprint") != self._print:
             return f"`{self.path}` is of another program, or of other options"
-        self._kept = {line["key"]: line["outcome"] for line in lines[1:] if "key" in line and "outcome" in line}
+        self._kept = {
+            line["key"]: line["outcome"] for line in lines[1:] if "key" in line and "outcome" in line
+        }
         return ""
 
     def known(self, tasks: Sequence[Task]) -> dict[int, Outcome]:

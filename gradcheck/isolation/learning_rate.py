@@ -31,12 +31,16 @@ def learning_rate_component(
         if pass_index not in finding.evidence.get("passes", ()):
             continue
         rate = _rate(health, finding, pass_index)
-        place = rate and rate.location and _literal_at(rate.location, rate.value)
-        if rate is None or place is None:
+        if rate is None or rate.location is None:
+            continue
+        place = _literal_at(rate.location, rate.value)
+        if place is None:
             continue
         text = numbers.value(goal, 2)
         name = rate.text if rate.text.isidentifier() else "learning rate"
-        what = f"an experiment, no repair: {text} in place of {numbers.value(rate.value)}, as {_RULE} suggests"
+        what = (
+            f"an experiment, no repair: {text} in place of {numbers.value(rate.value)}, as {_RULE} suggests"
+        )
         return Component(
             name, ComponentKind.EDIT, what, place, (_RULE,), edits=(Edit(place, text),), verified=False
         )

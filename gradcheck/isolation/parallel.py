@@ -174,7 +174,14 @@ def _is_death(error: BaseException) -> bool:
     """Whether a worker process is gone; each backend has its own words for it."""
     names = {cls.__name__ for cls in type(error).__mro__}
     return bool(
-        names & {"BrokenProcessPool", "TerminatedWorkerError", "KilledWorker", "WorkerCrashedError", "CommClosedError"}
+        names
+        & {
+            "BrokenProcessPool",
+            "TerminatedWorkerError",
+            "KilledWorker",
+            "WorkerCrashedError",
+            "CommClosedError",
+        }
     )
 
 

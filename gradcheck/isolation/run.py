@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -77,7 +77,7 @@ def isolate(faults: Faults, session: SessionOptions, options: IsolationOptions, 
             if unusable:
                 told.note(f"--resume: {unusable}: all is trained anew")
             experiment.outcomes.update(journal.known(experiment.tasks))
-        with _interruptible(), journal:
+        with suppress(KeyboardInterrupt), journal:
             told.doing("training")
             told.done(len(experiment.outcomes), len(experiment.tasks))
             left = {n: task for n, task in enumerate(experiment.tasks) if n not in experiment.outcomes}
@@ -130,11 +130,3 @@ def _components(
             f"there are {len(usable)} components, and shares of the whole gain are computed for {MOST_SHARED} at most"
         )
     return usable, notes
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        pass

@@ -14,6 +14,7 @@ from gradcheck.health.sweep import RowChoice, row_choice
 from gradcheck.isolation.compiling import CompiledStep, Substitution, compile_step
 from gradcheck.isolation.depths import Depths
 from gradcheck.isolation.layers import HiddenLayer, hidden_layers
+from gradcheck.isolation.plain_numbers import follow_numbers
 from gradcheck.isolation.records import GradientKey, SwitchableLayer
 from gradcheck.isolation.step import TrainingStep, training_step
 from gradcheck.recording.tape import Kind, Value
@@ -44,12 +45,11 @@ class Trainer:
     judgement: Judgement
     judged: JudgedPass
     step: TrainingStep = field(init=False)
-    frozen: list[str] = field(default_factory=list)  # Python numbers that stay as recorded
-    followed: list[str] = field(default_factory=list)  # Python numbers that are computed anew
     _compiled: dict[tuple[frozenset[GradientKey], int | None], CompiledStep] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.step = training_step(self.judgement, self.judged)
+        self._numbers = follow_numbers(self.judgement, self.step)
         draws = [op for op in self.step.ops if op.kind is Kind.RANDOM]
         parameters = {value.root for value in self.step.carried} | self.step.changed
         self._choice: RowChoice | None = row_choice(self.step.ops, parameters) if not draws else None
@@ -61,6 +61,16 @@ class Trainer:
             self.draws = f"other rows of `{shown}` in every step"
         else:
             self.draws = "the same in every step: the program chooses none"
+
+    @property
+    def frozen(self) -> list[str]:
+        """Python numbers that stay as recorded."""
+        return self._numbers.frozen
+
+    @property
+    def followed(self) -> list[str]:
+        """Python numbers that are computed anew."""
+        return self._numbers.followed
 
     @property
     def gradients(self) -> list[GradientKey]:
@@ -95,7 +105,9 @@ class Trainer:
         by_key = self._by_key()
         substitutions = [s for key in replaced for s in by_key[key]]
         skipped = {} if without is None else {self._layers[without].output: self._layers[without].input}
-        return compile_step(self.step, substitutions, fresh=self._fresh(), skipped=skipped)
+        return compile_step(
+            self.step, substitutions, fresh=self._fresh(), skipped=skipped, numbers=self._numbers
+        )
 
     def depths(self) -> dict[GradientKey, int]:
         """How many weight matrices lie between the input and what each gradient is of."""

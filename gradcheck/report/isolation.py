@@ -124,7 +124,9 @@ def _layers(isolation: Isolation) -> Table:
         for cost in isolation.layers
     ]  # fmt: skip
     hidden = frozenset({"error"} if all(row[-1] is None for row in rows) else set())
-    return Table("isolation_layers", "Hidden layers switched off, true gradients throughout", columns, rows, hidden)
+    return Table(
+        "isolation_layers", "Hidden layers switched off, true gradients throughout", columns, rows, hidden
+    )
 
 
 def named(variant: Variant, isolation: Isolation) -> str:
@@ -189,9 +191,13 @@ def ranking(isolation: Isolation) -> str:
     parts = []
     if clear and total > 0:
         (first, gain), *others = clear
-        together = f"of the {_gain(total)} that all faults cost together ({before} as written, {after} repaired)"
+        together = (
+            f"of the {_gain(total)} that all faults cost together ({before} as written, {after} repaired)"
+        )
         if len(isolation.components) == 1:
-            parts = [f"{_component(first, isolation)} costs {_gain(gain)} ({before} as written, {after} repaired)"]
+            parts = [
+                f"{_component(first, isolation)} costs {_gain(gain)} ({before} as written, {after} repaired)"
+            ]
         elif first.share is None:
             listed = ", ".join(f"{_component(cost, isolation)} {_gain(gain)}" for cost, gain in clear)
             parts = [f"With all others repaired, {listed} still costs, {together}"]
@@ -247,8 +253,10 @@ def _diverging(isolation: Isolation, written: Variant, repaired: Variant) -> str
     ]
     if written.diverged and saved:
         listed = _listing([name_of(component) for component in saved])
-        text += f"; repairing {listed} alone is enough for it not to diverge" if saved[1:] == [] else (
-            f"; repairing any one of {listed} is enough for it not to diverge"
+        text += (
+            f"; repairing {listed} alone is enough for it not to diverge"
+            if saved[1:] == []
+            else (f"; repairing any one of {listed} is enough for it not to diverge")
         )
     return text + ". What diverges has no loss to rank by."
 
@@ -308,7 +316,13 @@ def _capital(text: str) -> str:
 
 
 def _loss(value: float | None) -> str:
-    return plain(None) if value is None else f"{value:.4f}" if 1e-2 < abs(value) < 1e4 else numbers.value(value, 4)
+    return (
+        plain(None)
+        if value is None
+        else f"{value:.4f}"
+        if 1e-2 < abs(value) < 1e4
+        else numbers.value(value, 4)
+    )
 
 
 def _gain(value: float | None) -> str:

@@ -43,7 +43,9 @@ def write_loss_curves(isolation: Isolation, path: Path) -> bool:
     axes.set_ylabel(f"training loss `{isolation.loss}`\n(mean over {seeds} seed{'s' * (seeds > 1)})")
     axes.grid(color="#dddddd", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(title="repaired", frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=3.2)
+    axes.legend(
+        title="repaired", frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=3.2
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, metadata={"Software": None})
     return True

@@ -44,4 +44,6 @@ def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) ->
 
 
 def _is_number(cell: str) -> bool:
-    return cell == "-" or cell.lstrip("-").replace(".", "", 1).replace("e", "", 1).replace("-", "", 1).isdigit()
+    return (
+        cell == "-" or cell.lstrip("-").replace(".", "", 1).replace("e", "", 1).replace("-", "", 1).isdigit()
+    )

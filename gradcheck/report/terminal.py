@@ -12,8 +12,8 @@ from gradcheck.report import isolation, sentences
 from gradcheck.report.health.section import health_lines
 from gradcheck.report.layout import printable, wrapped
 from gradcheck.report.model import Report
-from gradcheck.report.snippet import render_finding
 from gradcheck.report.plain_table import plain_table
+from gradcheck.report.snippet import render_finding
 from gradcheck.report.table import terminal_table
 
 

@@ -1,0 +1,562 @@
+"""Python numbers that a program computes anew in every step, such as a learning rate: computed anew in a replay too.
+
+A recorded op holds the number itself. Where the person's source says how it follows from the loop's variable, from
+counters and from constants, their own expression is put in its place. What is followed must give the recorded number
+at the recorded step; everything else that may change stays as it was, and is listed.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from types import FunctionType
+from typing import Any
+
+from gradcheck import numbers
+from gradcheck.isolation.plain_expressions import Rewriter, UnknownError, source_of
+from gradcheck.isolation.plain_source import (
+    Function,
+    PlainSource,
+    assignments,
+    names_read,
+    names_written,
+)
+from gradcheck.isolation.step import TrainingStep
+from gradcheck.recording.tape import Kind, Op
+from gradcheck.replay.report_gradients import Judgement
+
+Place = tuple[int, int | str]  # an op's index, and which of its arguments
+_MOST_STARTS = 64  # combinations of what the counters may have been when the step began
+_EARLIER = 3
+
+
+@dataclass
+class FollowedNumbers:
+    """Code for a compiled step, over variables of its own: `start` before the first step; `each` at the beginning of
+    every step, over its `number`; `statements` before the op of that index; `arguments` in the place of numbers."""
+
+    start: dict[str, Any] = field(default_factory=dict)
+    each: list[str] = field(default_factory=list)
+    statements: list[tuple[int, list[str]]] = field(default_factory=list)
+    arguments: dict[Place, str] = field(default_factory=dict)
+    constants: dict[str, Any] = field(default_factory=dict)
+    followed: list[str] = field(default_factory=list)
+    frozen: list[str] = field(default_factory=list)
+
+
+def follow_numbers(judgement: Judgement, step: TrainingStep) -> FollowedNumbers:
+    return _Follower(judgement, step).result()
+
+
+@dataclass(frozen=True)
+class _Argument:
+    """A number that may change: what stands for it in the source, and the same over our variables."""
+
+    op: Op
+    key: int | str
+    was: float
+    text: str
+    source: str
+
+
+class _Follower:
+    def __init__(self, judgement: Judgement, step: TrainingStep) -> None:
+        self._recording = judgement.recording
+        self._places = judgement.places
+        self._step = step
+        self._source = PlainSource(judgement.recording, judgement.sources, judgement.places)
+        self._loop = self._source.loop(step.begin, step.end)
+        self._tensors = {binding.name for binding in judgement.recording.bindings}
+        self._constants: dict[str, Any] = {}
+        self._needed: set[str] = set()  # names of the loop that change
+        self._counters = 0
+        self._shift = 0
+        self._frozen: dict[str, None] = {}
+        self._scope = self._loop_scope()
+        self._varying = self._names_that_vary()
+
+    def result(self) -> FollowedNumbers:
+        if self._loop is None:
+            return FollowedNumbers()
+        arguments: list[_Argument] = []
+        for op in self._step.ops:
+            if op.kind not in (Kind.ESCAPE, Kind.BACKWARD, Kind.RANDOM):
+                for key, was in _numbers_of(op):
+                    argument = self._argument(op, key, was)
+                    if argument is not None:
+                        arguments.append(argument)
+        found = self._assembled(arguments)
+        while found is None:  # nothing reproduces what was recorded: leave out the last that was added
+            dropped = arguments.pop()
+            self._freeze(dropped.op, dropped.text, dropped.was)
+            found = self._assembled(arguments)
+        found.followed = list(dict.fromkeys(f"`{a.text}` in line {self._line(a.op)}" for a in arguments))
+        found.frozen = list(self._frozen)
+        return found
+
+    # -- arguments -------------------------------------------------------------------------------------------------
+
+    def _argument(self, op: Op, key: int | str, was: float) -> _Argument | None:
+        """None where the number is a constant, or has to stay as it is."""
+        doubtful: ast.expr | None = None
+        for node in self._source.operands(op):
+            if isinstance(node, ast.Constant):
+                continue
+            for self._shift in (0, -1):
+                before = set(self._needed), self._counters
+                try:
+                    source = source_of(self._rewriter(op, self._source.function(op)).rewrite(node))
+                    changes = before != (set(self._needed), self._counters) or self._reads_ours(source)
+                    if not changes:
+                        if self._is_constant(source, was):
+                            return None
+                        break
+                    if self._assembled([_Argument(op, key, was, ast.unparse(node), source)]) is not None:
+                        return _Argument(op, key, was, ast.unparse(node), source)
+                except UnknownError as error:
+                    self._needed = before[0]
+                    if not error.varies:
+                        break
+                if not names_read(node) & self._tensors:
+                    doubtful = node
+                self._needed = before[0]
+        if doubtful is not None:
+            self._freeze(op, ast.unparse(doubtful), was)
+        return None
+
+    def _reads_ours(self, source: str) -> bool:
+        names = {node.id for node in ast.walk(ast.parse(source, mode="eval")) if isinstance(node, ast.Name)}
+        return bool(names - set(self._constants))
+
+    def _is_constant(self, source: str, was: float) -> bool:
+        try:
+            return bool(eval(source, dict(self._constants)) == was)
+        except Exception:
+            return False
+
+    def _freeze(self, op: Op, text: str, was: float) -> None:
+        self._frozen[f"`{text}` = {numbers.value(was, 4)} in line {self._line(op)}"] = None
+
+    def _line(self, op: Op) -> int:
+        return self._places.location(op).line
+
+    # -- names -------------------------------------------------------------------------------------------------------
+
+    def _rewriter(self, op: Op, function: Function | None) -> Rewriter:
+        scope = self._recording.scopes.get(op.scope)
+        namespace = scope.namespace if scope is not None else {}
+        return Rewriter(
+            lambda name: self._name(name, op, function),
+            lambda node: self._attribute(node, op),
+            namespace,
+            self._function_of,
+            self._constants,
+        )
+
+    def _function_of(self, thing: FunctionType) -> Function | None:
+        code = thing.__code__
+        return next(
+            (
+                node
+                for filename, node in self._source.functions
+                if (filename, node.name) == (code.co_filename, code.co_name)
+                and min([node.lineno, *(d.lineno for d in node.decorator_list)]) == code.co_firstlineno
+            ),
+            None,
+        )
+
+    def _name(self, name: str, op: Op, function: Function | None) -> ast.expr:
+        """What a name stands for where `op` was called, in `function`."""
+        assert self._loop is not None
+        if function is not None and not self._holds_loop(function):
+            return self._name_in_function(name, op, function)
+        if name in self._varying:
+            if name in self._inner_variables():
+                return self._recorded(name, op)
+            self._need(name, op)
+            return ast.Name(f"p_{name}", ast.Load())
+        return self._recorded(name, op)
+
+    def _name_in_function(self, name: str, op: Op, function: Function) -> ast.expr:
+        given = [(statement, value) for n, statement, value in assignments(function.body) if n == name]
+        parameters = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+        names = [parameter.arg for parameter in parameters]
+        if given:
+            statement, value = given[0]
+            if all(isinstance(s, (ast.For, ast.ListComp)) for s, _ in given):
+                return self._recorded(name, op)  # of a loop within the step
+            if len(given) > 1 or value is None or isinstance(statement, ast.AugAssign) or name in names:
+                raise UnknownError(varies=bool(self._varying))
+            return self._rewriter(op, function).rewrite(value)
+        if name in names:
+            return self._parameter(name, op, function)
+        loop = self._loop
+        assert loop is not None
+        if not loop.site.function and loop.site.filename == op.code.co_filename:
+            return self._name(name, op, None)  # a global name, which the loop may set
+        return self._recorded(name, op)
+
+    def _parameter(self, name: str, op: Op, function: Function) -> ast.expr:
+        """What the one call of the function hands over; the recorded number, where no call hands over one that
+        changes."""
+        calls = [
+            (owner, argument)
+            for _, owner, call in self._source.call_sites(function)
+            if (argument := _handed_over(call, function, name)) is not None
+        ]
+        if len(calls) == 1 and calls[0][0] is not function:
+            owner, argument = calls[0]
+            return self._rewriter(op, owner).rewrite(argument)
+        for owner, argument in calls:
+            here = owner is None or self._holds_loop(owner)
+            if not here or names_read(argument) & self._varying:
+                raise UnknownError(varies=bool(names_read(argument) - self._tensors))
+        return self._recorded(name, op)
+
+    def _attribute(self, node: ast.Attribute, op: Op) -> ast.expr:
+        """`self.t`: a constant, or a counter that one statement moves by the same amount in every step."""
+        text = ast.unparse(node)
+        root = text.split(".")[0]
+        if not all(part.isidentifier() for part in text.split(".")):
+            raise UnknownError(varies=False)
+        writes = self._source.attribute_writes(node.attr)
+        held = [b for b in self._recording.plain if b.name == root and b.reference is not None]
+        here = [b for b in held if b.scope == op.scope] or held
+        owner = here[-1].reference() if here and here[-1].reference is not None else None
+        if owner is None:
+            owner = self._namespace(op).get(root)
+        value: Any = owner
+        for part in text.split(".")[1:]:
+            value = getattr(value, part, None)
+        if type(value) not in (int, float, bool):
+            raise UnknownError(varies=bool(writes))
+        if not writes:
+            return ast.Constant(value)
+        moved = _moved_by(writes[0][1]) if len(writes) == 1 else None
+        if moved is None or not self._once_in_a_step(writes[0][0], owner):
+            raise UnknownError(varies=True)
+        operator, amount = moved
+        self._counters += 1
+        if isinstance(operator, ast.Mult):
+            was = value * amount**self._shift if amount else value
+            grown = ast.BinOp(ast.Constant(amount), ast.Pow(), ast.Name("number", ast.Load()))
+            return ast.BinOp(ast.Constant(was), ast.Mult(), grown)
+        was = value + self._shift * amount
+        grown = ast.BinOp(ast.Constant(amount), ast.Mult(), ast.Name("number", ast.Load()))
+        return ast.BinOp(ast.Constant(was), ast.Add(), grown)
+
+    def _once_in_a_step(self, function: Function | None, owner: object) -> bool:
+        """Whether a method ran once for an object within the recorded step."""
+        if function is None or self._holds_loop(function):
+            return True
+        scopes = {
+            binding.scope
+            for binding in self._recording.plain
+            if binding.identity == id(owner)
+            and self._step.begin <= binding.when <= self._step.end
+            and (scope := self._recording.scopes.get(binding.scope)) is not None
+            and (scope.code.co_name, scope.code.co_firstlineno) == (function.name, function.lineno)
+        }
+        return len(scopes) == 1
+
+    def _recorded(self, name: str, op: Op) -> ast.expr:
+        """The number that a name held when `op` was called."""
+        held = [b for b in self._recording.plain if b.name == name and b.when <= op.index]
+        here = [b for b in held if b.scope == op.scope] or [b for b in held if b.scope == self._scope] or held
+        value: Any = here[-1].value if here else self._namespace(op).get(name)
+        if type(value) not in (int, float, bool, str):
+            raise UnknownError(varies=name in self._varying)
+        return ast.Constant(value)
+
+    def _namespace(self, op: Op) -> dict[str, Any]:
+        scope = self._recording.scopes.get(op.scope)
+        return scope.namespace if scope is not None else {}
+
+    # -- the loop ----------------------------------------------------------------------------------------------------
+
+    def _holds_loop(self, function: Function) -> bool:
+        assert self._loop is not None
+        inside = function.lineno <= self._loop.node.lineno <= (function.end_lineno or 0)
+        return inside and self._loop.site.function.split(".")[-1] == function.name
+
+    def _loop_scope(self) -> int:
+        if self._loop is None:
+            return 0
+        site = self._loop.site
+        for op in self._step.ops:
+            name = op.code.co_name
+            if op.code.co_filename == site.filename and name == (site.function.split(".")[-1] or "<module>"):
+                return op.scope
+        return 0
+
+    def _inner_variables(self) -> set[str]:
+        """Of loops within the step: the same in every step."""
+        assert self._loop is not None
+        return {
+            name
+            for statement in self._loop.body
+            for node in ast.walk(statement)
+            if isinstance(node, (ast.For, ast.comprehension))
+            for name in names_written(node.target)
+        }
+
+    def _names_that_vary(self) -> set[str]:
+        """Names of the loop that may hold another number in the next step."""
+        if self._loop is None:
+            return set()
+        varying = set(self._loop.targets())
+        given = list(assignments(self._loop.body))
+        growing = True
+        while growing:
+            before = len(varying)
+            for name, statement, value in given:
+                read = names_read(statement.test) if isinstance(statement, ast.If) else set()
+                read |= names_read(value if value is not None else statement)
+                moves = isinstance(statement, ast.AugAssign) or name in read
+                if moves or read & (varying | self._tensors):
+                    varying.add(name)
+            for statement in self._loop.body:
+                for node in ast.walk(statement):
+                    if isinstance(node, (ast.If, ast.While)) and names_read(node.test) & (
+                        varying | self._tensors
+                    ):
+                        varying |= {
+                            name for inner in node.body + node.orelse for name in names_written(inner)
+                        }
+            growing = len(varying) > before
+        return varying - self._tensors
+
+    def _need(self, name: str, op: Op) -> None:
+        """Makes sure that every statement of the loop that sets `name` can be followed."""
+        assert self._loop is not None
+        if name in self._needed:
+            return
+        self._needed.add(name)
+        stride = self._loop.stride()
+        if name in self._loop.targets():
+            if stride is None or stride[0] != name:
+                raise UnknownError(varies=True)
+            return
+        try:
+            for statement in self._loop.body:
+                if name in names_written(statement):
+                    list(self._translated(statement, {name}, op))
+        except UnknownError:
+            raise UnknownError(varies=True) from None
+
+    def _translated(self, statement: ast.stmt, wanted: set[str], op: Op) -> Iterator[str]:
+        """The person's statement over our variables, as far as it sets `wanted`."""
+        rewrite = self._rewriter(op, self._function_with_loop()).rewrite
+        if not names_written(statement) & wanted:
+            return
+        if isinstance(statement, ast.Assign) and all(isinstance(t, ast.Name) for t in statement.targets):
+            source = source_of(rewrite(statement.value))
+            for target in statement.targets:
+                assert isinstance(target, ast.Name)
+                yield f"p_{target.id} = {source}"
+        elif (
+            isinstance(statement, ast.AnnAssign)
+            and isinstance(statement.target, ast.Name)
+            and statement.value
+        ):
+            yield f"p_{statement.target.id} = {source_of(rewrite(statement.value))}"
+        elif isinstance(statement, ast.AugAssign) and isinstance(statement.target, ast.Name):
+            name = statement.target.id
+            whole = ast.BinOp(ast.Name(name, ast.Load()), statement.op, statement.value)
+            yield f"p_{name} = {source_of(rewrite(whole))}"
+        elif isinstance(statement, ast.If):
+            yield f"if {source_of(rewrite(statement.test))}:"
+            body = [line for inner in statement.body for line in self._translated(inner, wanted, op)]
+            yield from (f"    {line}" for line in body or ["pass"])
+            other = [line for inner in statement.orelse for line in self._translated(inner, wanted, op)]
+            if other:
+                yield "else:"
+                yield from (f"    {line}" for line in other)
+        else:
+            raise UnknownError(varies=True)
+
+    def _function_with_loop(self) -> Function | None:
+        return next((node for _, node in self._source.functions if self._holds_loop(node)), None)
+
+    # -- assembling --------------------------------------------------------------------------------------------------
+
+    def _assembled(self, arguments: Sequence[_Argument]) -> FollowedNumbers | None:
+        """None if it does not reproduce the numbers of the recorded step."""
+        found = FollowedNumbers(constants=self._constants)
+        found.arguments = {(a.op.index, a.key): a.source for a in arguments}
+        if not arguments:
+            return found
+        assert self._loop is not None
+        op = arguments[0].op
+        wanted = set(self._needed)
+        stride = self._loop.stride()
+        try:
+            if stride is not None and stride[0] in wanted:
+                by = (
+                    ast.Constant(1)
+                    if stride[1] is None
+                    else self._rewriter(op, self._function_with_loop()).rewrite(stride[1])
+                )
+                at = source_of(self._recorded(stride[0], self._first_op()))
+                found.each = [f"p_{stride[0]} = {at} + number * {source_of(by)}"]
+            places = self._places_of_statements()
+            for i, statement in enumerate(self._loop.body):
+                lines = list(self._translated(statement, wanted, op))
+                if lines:
+                    found.statements.append((places[i], lines))
+        except UnknownError:
+            return None
+        carried = sorted(wanted - set(self._loop.targets()))
+        starts = [self._possible_starts(name) for name in carried]
+        for tried, chosen in enumerate(product(*starts)):
+            found.start = {f"p_{name}": value for name, value in zip(carried, chosen, strict=True)}
+            if tried >= _MOST_STARTS:
+                return None
+            if self._reproduces(found, arguments):
+                return found
+        return None
+
+    def _first_op(self) -> Op:
+        return self._step.ops[0]
+
+    def _possible_starts(self, name: str) -> list[Any]:
+        """What a name may have held when the step began, the likeliest first. What was set before the first op of the
+        step is noted at the same moment as what was set just before the step."""
+        held = [
+            b.value
+            for b in self._recording.plain
+            if b.name == name and b.when <= self._step.begin and type(b.value) in (int, float, bool)
+        ]
+        found = list(dict.fromkeys(reversed(held[-_EARLIER:])))
+        return found or [None]
+
+    def _places_of_statements(self) -> list[int]:
+        """For every statement of the loop the first op of what comes after it."""
+        assert self._loop is not None
+        body = self._loop.body
+        after = [self._step.end] * len(body)
+        current = 0
+        for op in self._recording.ops[self._step.begin : self._step.end]:
+            current = max(current, self._statement_of(op, current))
+            for i in range(current):
+                after[i] = min(after[i], op.index)
+        return after
+
+    def _statement_of(self, op: Op, current: int) -> int:
+        """The statement of the loop that an op belongs to: by its line, or by the call of the function it is in."""
+        assert self._loop is not None
+        site, body = self._loop.site, self._loop.body
+        if op.code.co_filename == site.filename and site.line <= self._line(op) <= site.end_line:
+            return self._loop.statement_at(self._line(op)) or 0
+        names = self._names_leading_to(op.code.co_name)
+        for i in range(current, len(body)):
+            called = {
+                getattr(n.func, "attr", getattr(n.func, "id", ""))
+                for n in ast.walk(body[i])
+                if isinstance(n, ast.Call)
+            }
+            if called & names:
+                return i
+        return current
+
+    def _names_leading_to(self, name: str) -> set[str]:
+        if not hasattr(self, "_leading"):
+            self._leading: dict[str, set[str]] = {}
+        if name not in self._leading:
+            names = {name}
+            for _ in range(4):
+                names |= {
+                    owner.name
+                    for _, node in self._source.functions
+                    if node.name in names
+                    for _, owner, _ in self._source.call_sites(node)
+                    if owner is not None
+                }
+            self._leading[name] = names
+        return self._leading[name]
+
+    def _reproduces(self, found: FollowedNumbers, arguments: Sequence[_Argument]) -> bool:
+        """Runs the plain statements of the recorded step, and compares with what was recorded."""
+        variables: dict[str, Any] = {**found.constants, **found.start, "number": 0}
+        try:
+            exec("\n".join(found.each), variables)
+            waiting = list(found.statements)
+            for argument in sorted(arguments, key=lambda a: a.op.index):
+                while waiting and waiting[0][0] <= argument.op.index:
+                    self._run(waiting.pop(0), variables)
+                if eval(argument.source, variables) != argument.was:
+                    return False
+            for rest in waiting:
+                self._run(rest, variables)
+        except _DiffersError:
+            return False
+        except Exception:  # the person's expression over numbers that it was never given
+            return False
+        return True
+
+    def _run(self, statement: tuple[int, list[str]], variables: dict[str, Any]) -> None:
+        place, lines = statement
+        exec("\n".join(lines), variables)
+        for name in {line.split(" = ")[0].strip().removeprefix("p_") for line in lines if " = " in line}:
+            held = [
+                b.value
+                for b in self._recording.plain
+                if b.name == name and self._step.begin <= b.when <= place and b.scope == self._scope
+            ]
+            if held and variables.get(f"p_{name}") != held[-1]:
+                raise _DiffersError
+
+
+class _DiffersError(Exception):
+    pass
+
+
+def _numbers_of(op: Op) -> Iterator[tuple[int | str, float]]:
+    for i, argument in enumerate(op.args or ()):
+        if type(argument) in (int, float):
+            yield i, argument
+    for name, argument in (op.kwargs or {}).items():
+        if type(argument) in (int, float):
+            yield name, argument
+
+
+def _handed_over(call: ast.Call, function: Function, name: str) -> ast.expr | None:
+    """What a call gives for a parameter; the default where it gives nothing."""
+    for keyword in call.keywords:
+        if keyword.arg == name:
+            return keyword.value
+    positional = [parameter.arg for parameter in (*function.args.posonlyargs, *function.args.args)]
+    if name not in positional:
+        return None
+    at = positional.index(name)
+    if positional[0] in ("self", "cls") and isinstance(call.func, ast.Attribute):
+        at -= 1
+    if at < len(call.args) and not any(isinstance(a, ast.Starred) for a in call.args[: at + 1]):
+        return call.args[at]
+    defaults = function.args.defaults
+    back = len(positional) - positional.index(name)
+    return defaults[-back] if back <= len(defaults) else None
+
+
+def _moved_by(statement: ast.stmt) -> tuple[ast.operator, float] | None:
+    """`self.t += 1`, `self.lr *= 0.99`, `self.t = self.t + 1`."""
+    if isinstance(statement, ast.AugAssign):
+        operator, amount = statement.op, statement.value
+    elif (
+        isinstance(statement, ast.Assign)
+        and isinstance(statement.value, ast.BinOp)
+        and len(statement.targets) == 1
+    ):
+        if ast.unparse(statement.targets[0]) != ast.unparse(statement.value.left):
+            return None
+        operator, amount = statement.value.op, statement.value.right
+    else:
+        return None
+    number = amount.value if isinstance(amount, ast.Constant) else None
+    if not isinstance(number, (int, float)):
+        return None
+    if isinstance(operator, ast.Sub):
+        return ast.Add(), -number
+    return (operator, number) if isinstance(operator, (ast.Add, ast.Mult)) else None
