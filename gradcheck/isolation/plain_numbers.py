@@ -11,7 +11,7 @@ import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from types import FunctionType
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
 from gradcheck import numbers
@@ -22,6 +22,7 @@ from gradcheck.isolation.plain_source import (
     assignments,
     names_read,
     names_written,
+    operands_of,
 )
 from gradcheck.isolation.step import TrainingStep
 from gradcheck.recording.tape import Kind, Op
@@ -101,7 +102,7 @@ class _Follower:
     def _argument(self, op: Op, key: int | str, was: float) -> _Argument | None:
         """None where the number is a constant, or has to stay as it is."""
         doubtful: ast.expr | None = None
-        for node in self._source.operands(op):
+        for node in operands_of(op, self._places):
             if isinstance(node, ast.Constant):
                 continue
             for self._shift in (0, -1):
@@ -308,25 +309,31 @@ class _Follower:
             return set()
         varying = set(self._loop.targets())
         given = list(assignments(self._loop.body))
+        changing = self._tensors | self._things()
         growing = True
         while growing:
             before = len(varying)
             for name, statement, value in given:
-                read = names_read(statement.test) if isinstance(statement, ast.If) else set()
-                read |= names_read(value if value is not None else statement)
+                read = names_read(value if value is not None else statement, self._tensors)
                 moves = isinstance(statement, ast.AugAssign) or name in read
-                if moves or read & (varying | self._tensors):
+                if moves or read & (varying | changing):
                     varying.add(name)
-            for statement in self._loop.body:
-                for node in ast.walk(statement):
-                    if isinstance(node, (ast.If, ast.While)) and names_read(node.test) & (
-                        varying | self._tensors
-                    ):
-                        varying |= {
-                            name for inner in node.body + node.orelse for name in names_written(inner)
-                        }
+            for node in (node for statement in self._loop.body for node in ast.walk(statement)):
+                asks = isinstance(node, (ast.If, ast.While))
+                if asks and names_read(node.test, self._tensors) & (varying | changing):  # type: ignore[attr-defined]
+                    varying |= names_written(node)
             growing = len(varying) > before
         return varying - self._tensors
+
+    def _things(self) -> set[str]:
+        """Names of what is neither a number nor a function, such as a list that grows."""
+        scope = self._recording.scopes.get(self._scope)
+        known = dict(scope.namespace) if scope is not None else {}
+        for held in self._recording.plain:
+            if held.identity and held.scope == self._scope:
+                known[held.name] = held.reference() if held.reference is not None else None
+        still = (int, float, bool, str, ModuleType, FunctionType, BuiltinFunctionType, type)
+        return {name for name, value in known.items() if not isinstance(value, still)}
 
     def _need(self, name: str, op: Op) -> None:
         """Makes sure that every statement of the loop that sets `name` can be followed."""
@@ -334,9 +341,9 @@ class _Follower:
         if name in self._needed:
             return
         self._needed.add(name)
-        stride = self._loop.stride()
+        counting = self._loop.counting()
         if name in self._loop.targets():
-            if stride is None or stride[0] != name:
+            if counting is None or counting[0] != name:
                 raise UnknownError(varies=True)
             return
         try:
@@ -391,16 +398,10 @@ class _Follower:
         assert self._loop is not None
         op = arguments[0].op
         wanted = set(self._needed)
-        stride = self._loop.stride()
+        counting = self._loop.counting()
         try:
-            if stride is not None and stride[0] in wanted:
-                by = (
-                    ast.Constant(1)
-                    if stride[1] is None
-                    else self._rewriter(op, self._function_with_loop()).rewrite(stride[1])
-                )
-                at = source_of(self._recorded(stride[0], self._first_op()))
-                found.each = [f"p_{stride[0]} = {at} + number * {source_of(by)}"]
+            if counting is not None and counting[0] in wanted:
+                found.each = [self._counted(*counting, op)]
             places = self._places_of_statements()
             for i, statement in enumerate(self._loop.body):
                 lines = list(self._translated(statement, wanted, op))
@@ -409,7 +410,7 @@ class _Follower:
         except UnknownError:
             return None
         carried = sorted(wanted - set(self._loop.targets()))
-        starts = [self._possible_starts(name) for name in carried]
+        starts = [self._possible_starts(name, arguments) for name in carried]
         for tried, chosen in enumerate(product(*starts)):
             found.start = {f"p_{name}": value for name, value in zip(carried, chosen, strict=True)}
             if tried >= _MOST_STARTS:
@@ -418,19 +419,43 @@ class _Follower:
                 return found
         return None
 
-    def _first_op(self) -> Op:
-        return self._step.ops[0]
-
-    def _possible_starts(self, name: str) -> list[Any]:
-        """What a name may have held when the step began, the likeliest first. What was set before the first op of the
-        step is noted at the same moment as what was set just before the step."""
+    def _counted(self, name: str, first: ast.expr, stride: ast.expr, op: Op) -> str:
+        """The loop's variable over the `number` of the replayed step."""
+        rewrite = self._rewriter(op, self._function_with_loop()).rewrite
+        by = source_of(rewrite(stride))
         held = [
             b.value
             for b in self._recording.plain
-            if b.name == name and b.when <= self._step.begin and type(b.value) in (int, float, bool)
+            if b.name == name and b.scope == self._scope and self._step.begin <= b.when <= self._step.end
         ]
-        found = list(dict.fromkeys(reversed(held[-_EARLIER:])))
-        return found or [None]
+        try:
+            at = eval(
+                f"{source_of(rewrite(first))} + {self._step.judged.plan.iteration} * {by}",
+                dict(self._constants),
+            )
+        except (UnknownError, NameError, TypeError):
+            at = None
+        if held and at not in held:
+            at = held[-1]  # the loop is inside of another; it is left after this iteration
+        if type(at) not in (int, float):
+            raise UnknownError(varies=True)
+        return f"p_{name} = {at!r} + number * {by}"
+
+    def _possible_starts(self, name: str, arguments: Sequence[_Argument]) -> list[Any]:
+        """What a name may have held when the step began, the likeliest first. What was set before the first op of the
+        step is noted at the same moment as what was set just before the step, and what earlier steps made of it may
+        not be noted at all."""
+        assert self._loop is not None
+        held = [b for b in self._recording.plain if b.name == name and type(b.value) in (int, float, bool)]
+        before = [b.value for b in held if b.when <= self._step.begin]
+        found = list(reversed(before[-_EARLIER:]))
+        found += [argument.was for argument in arguments if argument.source == f"p_{name}"]
+        within = [b.value for b in held if self._step.begin <= b.when <= self._step.end]
+        for given, statement, _ in assignments(self._loop.body):
+            moved = _moved_by(statement) if given == name else None
+            if moved is not None and isinstance(moved[0], ast.Add):
+                found += [value - moved[1] for value in within[-_EARLIER:]]  # type: ignore[operator]
+        return list(dict.fromkeys(found)) or [None]
 
     def _places_of_statements(self) -> list[int]:
         """For every statement of the loop the first op of what comes after it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from gradcheck.program.loops import LoopSite
@@ -46,8 +46,9 @@ class LoopSource:
             return []
         return [node.id for node in ast.walk(self.node.target) if isinstance(node, ast.Name)]
 
-    def stride(self) -> tuple[str, ast.expr | None] | None:
-        """The loop variable that counts, and by how much each time; None for the expression means 1."""
+    def counting(self) -> tuple[str, ast.expr, ast.expr] | None:
+        """The loop variable that counts, where from, and by how much each time."""
+        zero, one = ast.Constant(0), ast.Constant(1)
         if not isinstance(self.node, ast.For):
             return None
         target, over = self.node.target, self.node.iter
@@ -57,12 +58,14 @@ class LoopSource:
             return None
         name = _called(over)
         if name == "enumerate" and isinstance(target, ast.Tuple) and isinstance(target.elts[0], ast.Name):
-            return target.elts[0].id, None
+            return target.elts[0].id, over.args[1] if len(over.args) > 1 else zero, one
         if not isinstance(target, ast.Name):
             return None
-        if name in ("range", "trange", "count"):
-            at = 1 if name == "count" else 2
-            return target.id, over.args[at] if len(over.args) > at else None
+        given = over.args
+        if name == "count":
+            return target.id, given[0] if given else zero, given[1] if len(given) > 1 else one
+        if name in ("range", "trange"):
+            return target.id, given[0] if len(given) > 1 else zero, given[2] if len(given) > 2 else one
         return None
 
 
@@ -135,33 +138,32 @@ class PlainSource:
                     found.append((owner, node))
         return found
 
-    def operands(self, op: Op) -> list[ast.expr]:
-        """The parts of the expression of an op that may be its arguments."""
-        tree = self._trees.get(op.code.co_filename)
-        if tree is None:
-            return []
-        span = self._places.span(op.code, op.lasti)
-        for node in ast.walk(self._places.statement(op) or tree):
-            if not isinstance(node, (ast.expr, ast.AugAssign)):
-                continue
-            here = node.lineno, node.end_lineno, node.col_offset, node.end_col_offset
-            if here == span and (operands := _operands(node)):
-                return operands
-        return []
+
+def operands_of(op: Op, places: Places) -> list[ast.expr]:
+    """The parts of the expression of an op that may be its arguments."""
+    statement = places.statement(op)
+    span = places.span(op.code, op.lasti)
+    for node in ast.walk(statement) if statement is not None else ():
+        if not isinstance(node, (ast.expr, ast.AugAssign)):
+            continue
+        here = node.lineno, node.end_lineno, node.col_offset, node.end_col_offset
+        if here == span and (operands := _operands(node)):
+            return operands
+    return []
 
 
-def names_read(node: ast.AST) -> set[str]:
-    """Names whose numbers go into an expression; not those of tensors that only their shape is asked of."""
+def names_read(node: ast.AST, tensors: Collection[str] = ()) -> set[str]:
+    """Names whose numbers go into an expression; not those of `tensors` that only their shape is asked of."""
     asked = node.func if isinstance(node, ast.Call) else node
     if isinstance(asked, ast.Attribute) and asked.attr in _QUESTIONS:
         return set()
     if isinstance(node, ast.Call) and _called(node) == "len":
-        return set()
+        return set().union(*(names_read(argument) for argument in node.args)) - set(tensors)
     if isinstance(node, ast.Name):
         return {node.id} if isinstance(node.ctx, ast.Load) else set()
     found: set[str] = set()
     for child in ast.iter_child_nodes(node):
-        found |= names_read(child)
+        found |= names_read(child, tensors)
     return found
 
 
@@ -210,7 +212,7 @@ def _operands(node: ast.AST) -> list[ast.expr]:
     if isinstance(node, ast.BinOp):
         return [node.left, node.right]
     if isinstance(node, ast.AugAssign):
-        return [node.value]
+        return [node.target, node.value]
     if isinstance(node, ast.Compare):
         return [node.left, *node.comparators]
     if isinstance(node, ast.Call):

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import ast
 from dataclasses import dataclass, field
 
 import torch
 
 from gradcheck.isolation.errors import CannotIsolateError
+from gradcheck.isolation.plain_source import operands_of
 from gradcheck.recording.tape import Binding, Kind, Op, Value, existed_before
 from gradcheck.replay.engine import Replay, ReplayError
 from gradcheck.replay.report_gradients import JudgedPass, Judgement
 from gradcheck.replay.slices import Slicer, roots_mutated
 from gradcheck.replay.windows import recorded_steps
 
+_PLACES = (ast.Name, ast.Attribute, ast.Subscript)
+_FILLS = {"zero", "fill", "copy"}
 _SKIPPED = (Kind.ESCAPE, Kind.BACKWARD, Kind.GRAD_WRITE)
 
 
@@ -32,6 +35,19 @@ class TrainingStep:
         default_factory=dict
     )  # what it starts from, in the program's own dtype
 
+    def is_state(self, value: Value) -> bool:
+        """Whether a value goes on into the next step: a momentum can equal the gradient in the first one, and is none.
+        What every step fills anew is no state."""
+        if value in self.carried.values():
+            return True
+        if value.root not in self.changed:
+            return False
+        writes = [op for op in self.ops if any(v.root is value.root for v in op.mutated)]
+        return not any(
+            op.name.strip("_") in _FILLS and any(v.shape == value.root.shape for v in op.mutated)
+            for op in (*writes[:1], *writes[-1:])
+        )
+
     @property
     def forward(self) -> set[int]:
         """Indices of the ops that the loss depends on."""
@@ -49,7 +65,7 @@ def training_step(judgement: Judgement, judged: JudgedPass) -> TrainingStep:
         for root in roots_mutated(op for op in window if op.kind not in _SKIPPED)
         if existed_before(root, begin) and root.autograd_of is None
     }
-    carried = _rebound(judgement.recording.bindings, window, begin, end)
+    carried = _rebound(judgement, window, begin, end)
     slicer = plan.slicer
     wanted = [plan.loss, *changed, *carried.values()]
     needed = slicer.slice(wanted, begin, end)
@@ -74,27 +90,58 @@ def _window(judgement: Judgement, judged: JudgedPass) -> tuple[int, int]:
     return judged.plan.start, judged.plan.stop
 
 
-def _rebound(bindings: Iterable[Binding], window: list[Op], begin: int, end: int) -> dict[Value, Value]:
-    """Where a name held one value when the step began and another, computed from it, when it ended."""
+def _rebound(judgement: Judgement, window: list[Op], begin: int, end: int) -> dict[Value, Value]:
+    """Where a name held one value when the step began and another, computed from it, when it ended. Raises
+    CannotIsolateError where what it held cannot be told."""
     before: dict[tuple[int, str, int], Value] = {}
-    after: dict[tuple[int, str, int], Value] = {}
-    for binding in bindings:
+    after: dict[tuple[int, str, int], Binding] = {}
+    for binding in judgement.recording.bindings:
         key = binding.scope, binding.variable, binding.owner
         if binding.when <= begin:
             before[key] = binding.value
         elif binding.when <= end and not binding.alias:
-            after[key] = binding.value
+            after[key] = binding
     # A name that was given by the namespace alone has no scope of its own.
     by_name = {(name, owner): value for (_, name, owner), value in before.items()}
     made = {value for op in window for value in op.outputs}
+    outside = {v for op in window for v in op.inputs if v not in made and v.root not in made}
     found: dict[Value, Value] = {}
     descends = _Descent(window)
-    for (scope, name, owner), new in after.items():
+    read_as = _read_as(judgement, window, outside)
+    for (scope, name, owner), binding in after.items():
+        new = binding.value
+        if new not in made:
+            continue
         old = before.get((scope, name, owner)) or by_name.get((name, owner))
-        if old is None or old.root is new.root or new not in made or old.shape != new.shape:
+        if old is None or old not in outside:
+            # Earlier steps were not recorded: the name is told by what the step reads under it.
+            olds = [v for v in read_as.get(binding.name, ()) if descends.computed_from(new, v)]
+            if len(olds) > 1 and not any(v.root is new.root for v in olds):
+                raise CannotIsolateError(
+                    f"what `{binding.name}` held before the recorded step cannot be told; --at 0 records the first"
+                )
+            old = olds[0] if olds else None
+        if old is None or old.root is new.root or old.shape != new.shape:
             continue
         if descends.computed_from(new, old):
             found[old] = new
+    return found
+
+
+def _read_as(judgement: Judgement, window: list[Op], outside: set[Value]) -> dict[str, list[Value]]:
+    """The values from before the step, by what the source calls them where it computes with them."""
+    found: dict[str, list[Value]] = {}
+    for op in window:
+        given = [value for value in op.args or () if isinstance(value, Value)]
+        if not any(value in outside for value in given):
+            continue
+        nodes = [n for n in operands_of(op, judgement.places) if isinstance(n, _PLACES)]
+        if len(nodes) != len(given):
+            continue
+        for value, node in zip(given, nodes, strict=True):
+            named = found.setdefault(ast.unparse(node), [])
+            if value in outside and value not in named:
+                named.append(value)
     return found
 
 
