@@ -256,7 +256,7 @@ class _Follower:
             binding.scope
             for binding in self._recording.plain
             if binding.identity == id(owner)
-            and self._step.begin <= binding.when <= self._step.end
+            and self._step.begin < binding.when <= self._step.end
             and (scope := self._recording.scopes.get(binding.scope)) is not None
             and (scope.code.co_name, scope.code.co_firstlineno) == (function.name, function.lineno)
         }

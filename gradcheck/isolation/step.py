@@ -136,9 +136,11 @@ def _read_as(judgement: Judgement, window: list[Op], outside: set[Value]) -> dic
         if not any(value in outside for value in given):
             continue
         nodes = [n for n in operands_of(op, judgement.places) if isinstance(n, _PLACES)]
-        if len(nodes) != len(given):
+        # The other operand of `self.beta * self.m` is a number: no name of a tensor is lost if it counts as one.
+        pairs = zip(given, nodes, strict=False) if len(given) > 1 else ((given[0], node) for node in nodes)
+        if len(given) > len(nodes):
             continue
-        for value, node in zip(given, nodes, strict=True):
+        for value, node in pairs:
             named = found.setdefault(ast.unparse(node), [])
             if value in outside and value not in named:
                 named.append(value)
