@@ -81,14 +81,15 @@ class Experiment:
         self, repaired: frozenset[str], all_gradients: bool = False, without: int | None = None
     ) -> range:
         chosen = [component for component in self.components if component.key in repaired]
-        gradients = () if all_gradients else chain.from_iterable(component.gradients for component in chosen)
+        edits = tuple(chain.from_iterable(component.edits for component in chosen))
+        replaced = () if all_gradients else tuple(chain.from_iterable(c.gradients for c in chosen))
         first = len(self.tasks)
         self.tasks += [
             Task(
                 self.session,
                 self.pass_index,
-                tuple(chain.from_iterable(component.edits for component in chosen)),
-                tuple(gradients),
+                edits,
+                replaced,
                 seed,
                 self.options.steps,
                 self.options.smoothed_over,
@@ -120,7 +121,7 @@ class Experiment:
         found.layers = list(self._layer_costs())
         if self._control:
             found.difference, found.first_difference = self._differences()
-            found.first_steps = -(-self.options.steps // min(CURVE_POINTS, self.options.steps))
+            found.first_steps = self.options.smoothed_over
         return found
 
     def _known(self, places: range) -> dict[int, Outcome]:
@@ -159,7 +160,7 @@ class Experiment:
 
     def _differences(self) -> tuple[float | None, float | None]:
         """How far the loss moves, relatively, when every gradient is replaced by the true one: at the end, and over
-        the first stretch of the training."""
+        the first tenth of the training."""
         written, control = self._known(self._places[frozenset()]), self._known(self._control)
         ends: list[tuple[float, float]] = []
         starts: list[tuple[float, float]] = []
@@ -168,7 +169,8 @@ class Experiment:
             if a.error or b.error:
                 continue
             ends.append((a.loss, b.loss))
-            starts += zip(a.curve[:1], b.curve[:1], strict=True)
+            first = max(1, min(CURVE_POINTS, self.options.steps) // 10)
+            starts += zip(a.curve[:first], b.curve[:first], strict=True)
         return _furthest(ends), _furthest(starts)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from gradcheck import numbers
@@ -43,7 +43,7 @@ def encoded(isolation: Isolation | None) -> dict[str, Any] | None:
 
 def _costs(isolation: Isolation) -> Table:
     columns = (
-        Column("component", "repaired"),
+        Column("component", "repaired", quoted),
         Column("what", "how"),
         Column("file", "file"),
         Column("cell", "cell"),
@@ -68,7 +68,7 @@ def _costs(isolation: Isolation) -> Table:
                 cost.alone, cost.alone_spread, cost.last, cost.last_spread, cost.share, cost.share_spread,
             )
         )  # fmt: skip
-    title = "What each fault costs, in loss"
+    title = "Gain in loss of each repair"
     hidden = {"file"} if len({row[2] for row in rows}) <= 1 else set()
     if all(row[3] is None for row in rows):
         hidden.add("cell")
@@ -94,7 +94,7 @@ def _variants(isolation: Isolation) -> Table:
         diverged = _diverged(variant) or None
         rows.append(
             (
-                named(variant, isolation), variant.loss, variant.spread, gain, len(variant.seeds), diverged,
+                named(variant, isolation, quoted), variant.loss, variant.spread, gain, len(variant.seeds), diverged,
                 variant.error or None,
             )
         )  # fmt: skip
@@ -106,7 +106,7 @@ def _variants(isolation: Isolation) -> Table:
 def _layers(isolation: Isolation) -> Table:
     columns = (
         Column("layer", "without layer"),
-        Column("name", "its output"),
+        Column("name", "its output", quoted),
         Column("line", "line"),
         Column("network", "network"),
         Column("loss", "loss", _loss),
@@ -129,17 +129,22 @@ def _layers(isolation: Isolation) -> Table:
     )
 
 
-def named(variant: Variant, isolation: Isolation) -> str:
-    """`as written`, `all`, `all but d_W_2`, `d_A_1, line 115`."""
+def quoted(key: str) -> str:
+    """A name of the person's as code; `line 115` and `layer 2` are words."""
+    return key if " " in key else f"`{key}`"
+
+
+def named(variant: Variant, isolation: Isolation, shown: Callable[[str], str] = str) -> str:
+    """`nothing: as written`, `all`, `all but d_W_2`, `d_A_1, line 115`."""
     keys = [component.key for component in isolation.components]
     if not variant.repaired:
         return "nothing: as written"
     left = [key for key in keys if key not in variant.repaired]
     if not left:
-        return "all" if len(keys) > 1 else keys[0]
+        return "all" if len(keys) > 1 else shown(keys[0])
     if len(left) == 1 and len(keys) > 2:
-        return f"all but {left[0]}"
-    return ", ".join(variant.repaired)
+        return f"all but {shown(left[0])}"
+    return ", ".join(map(shown, variant.repaired))
 
 
 # -- sentences -------------------------------------------------------------------------------------------------------
@@ -292,8 +297,7 @@ def name_of(component: Component) -> str:
     if component.kind is ComponentKind.EDIT and component.verified:
         return component.key
     cell = "" if component.location.cell is None else f"cell {component.location.cell} "
-    quoted = component.key if component.key.startswith(("layer ", "before layer")) else f"`{component.key}`"
-    return f"{quoted} ({cell}line {component.location.line})"
+    return f"{quoted(component.key)} ({cell}line {component.location.line})"
 
 
 def _component(cost: Cost, isolation: Isolation) -> str:

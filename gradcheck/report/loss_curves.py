@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gradcheck.isolation.records import Isolation, Variant
 from gradcheck.report.isolation import named
+
+if TYPE_CHECKING:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 # M. Okabe and K. Ito, Color Universal Design, 2008; without yellow, which print loses.
 _COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _STYLES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (7, 2)))
 _MOST_LINES = 7
+_DPI = 150
 _POINTS = 40  # of a curve: fewer show the course, more show the noise of the minibatches
 
 
@@ -31,24 +35,35 @@ def write_loss_curves(isolation: Isolation, path: Path) -> bool:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.0, 4.2), dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = Figure(figsize=(7.0, 4.2), dpi=_DPI, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for variant, colour, style in zip(variants, _COLOURS, _STYLES, strict=False):
         steps, losses = _thinned(variant.curve, isolation.steps)
         label = _label(variant, isolation)
-        axes.plot(steps, losses, color=colour, linestyle=style, linewidth=1.8, label=label)
+        # What the repairs are held against lies below, and is to be seen under a line that is the same.
+        width = 1.6 if variant.repaired else 3.0
+        axes.plot(steps, losses, color=colour, linestyle=style, linewidth=width, label=label)
     axes.set_xlabel("training steps")
     seeds = len(isolation.seeds)
-    axes.set_ylabel(f"training loss `{isolation.loss}`\n(mean over {seeds} seed{'s' * (seeds > 1)})")
+    axes.set_ylabel(f"training loss, mean over {seeds} seed{'s' * (seeds > 1)}")
     axes.grid(color="#dddddd", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(
         title="repaired", frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=3.2
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, metadata={"Software": None})
+    _write(canvas, path)
     return True
+
+
+def _write(canvas: FigureCanvasAgg, path: Path) -> None:
+    """With a palette of its own: a tenth of the bytes, and no difference to be seen in a drawing of a few colours."""
+    from PIL import Image  # matplotlib brings it
+
+    canvas.draw()
+    drawn = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba(), "raw", "RGBA", 0, 1)
+    drawn.convert("RGB").quantize(128).save(path, "PNG", optimize=True, dpi=(_DPI, _DPI))
 
 
 def _label(variant: Variant, isolation: Isolation) -> str:
