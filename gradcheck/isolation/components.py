@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from gradcheck.checks.finding import Finding, Severity
+from gradcheck.checks.finding import Finding, Fix, Severity
 from gradcheck.health.updates.records import UpdateHealth
 from gradcheck.isolation.learning_rate import learning_rate_component
 from gradcheck.isolation.records import Component, ComponentKind, Edit, GradientKey
@@ -116,12 +116,11 @@ def _gradient(key: GradientKey, row: GradientResult, findings: Iterable[Finding]
 def _edit(finding: Finding) -> Component:
     fix = finding.fix
     assert fix is not None
-    shown = " ".join(fix.replacement.split())
-    what = (
-        f"`{shown}` in line {fix.location.line}"
-        if shown
-        else f"a part of line {fix.location.line} taken away"
-    )
+    shown, before = " ".join(fix.replacement.split()), _replaced(fix)
+    if shown:
+        what = f"`{shown}` in place of `{before}`" if before else f"`{shown}` in line {fix.location.line}"
+    else:
+        what = f"`{before}` taken away" if before else f"a part of line {fix.location.line} taken away"
     key = f"line {fix.location.line}"
     if fix.location.cell is not None:
         key = f"cell {fix.location.cell} {key}"
@@ -133,6 +132,13 @@ def _edit(finding: Finding) -> Component:
         (finding.rule,),
         edits=(Edit(fix.location, fix.replacement),),
     )
+
+
+def _replaced(fix: Fix) -> str:
+    """What stood in the place of the replacement, if that is a part of one line."""
+    lines = [line[2:] for line in fix.diff.split("\n") if line.startswith("- ")]
+    place = fix.location
+    return lines[0][place.column - 1 : place.end_column - 1].strip() if len(lines) == 1 else ""
 
 
 def _is_line_of(finding: Finding, row: GradientResult) -> bool:

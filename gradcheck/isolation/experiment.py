@@ -56,7 +56,7 @@ class Experiment:
     def __post_init__(self) -> None:
         keys = [component.key for component in self.components]
         self.repaired = wanted_variants(keys)
-        self._places = {chosen: self._add(chosen) for chosen in self.repaired}
+        self.places = {chosen: self._add(chosen) for chosen in self.repaired}
         # What substitution itself changes, where there is nothing to repair.
         self._control = range(0) if keys else self._add(frozenset(), all_gradients=True)
         self._networks = self._layer_tasks() if self.layers else {}
@@ -113,7 +113,7 @@ class Experiment:
             done=len(self.outcomes),
             wanted=len(self.tasks),
         )
-        for chosen, places in self._places.items():
+        for chosen, places in self.places.items():
             outcomes = self._known(places)
             if outcomes:
                 found.variants.append(self._variant(chosen, outcomes))
@@ -161,7 +161,7 @@ class Experiment:
     def _differences(self) -> tuple[float | None, float | None]:
         """How far the loss moves, relatively, when every gradient is replaced by the true one: at the end, and over
         the first tenth of the training."""
-        written, control = self._known(self._places[frozenset()]), self._known(self._control)
+        written, control = self._known(self.places[frozenset()]), self._known(self._control)
         ends: list[tuple[float, float]] = []
         starts: list[tuple[float, float]] = []
         for seed in written.keys() & control.keys():

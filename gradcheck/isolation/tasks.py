@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
@@ -122,7 +122,8 @@ def _told(error: Exception) -> str:
     return (str(error) if known else "") or f"{type(error).__name__}: {error}".strip(": ")
 
 
-_trainers: dict[tuple[str, tuple[Edit, ...], int], Trainer] = {}
+Stamps = dict[str, tuple[int, int]]
+_trainers: dict[tuple[str, tuple[Edit, ...], int], tuple[Trainer, Stamps]] = {}
 MOST_TRAINERS = 8  # a recording of a large program holds its data
 _lock = threading.Lock()
 
@@ -146,11 +147,25 @@ def _alone(task: Task) -> Iterator[None]:
 
 def _trainer(task: Task) -> Trainer:
     key = repr(task.session), task.edits, task.pass_index
-    if key not in _trainers:
+    trainer, stamps = _trainers.get(key, (None, None))
+    # The workers of a cluster outlive a run, and the person goes on editing.
+    if trainer is None or stamps != _stamps(trainer, task):
+        _trainers.pop(key, None)
         while len(_trainers) >= MOST_TRAINERS:
             del _trainers[next(iter(_trainers))]
-        _trainers[key] = _recorded(task)
-    return _trainers[key]
+        trainer = _recorded(task)
+        _trainers[key] = trainer, _stamps(trainer, task)
+    return trainer
+
+
+def _stamps(trainer: Trainer, task: Task) -> Stamps:
+    """When each of the person's files was changed last, and how long it is."""
+    found = {}
+    for unit in trainer.judgement.sources.units.values():
+        with suppress(OSError):
+            told = os.stat(Path(task.directory, unit.file))
+            found[unit.file] = told.st_mtime_ns, told.st_size
+    return found
 
 
 def _recorded(task: Task) -> Trainer:

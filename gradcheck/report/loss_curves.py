@@ -61,8 +61,9 @@ def _write(canvas: FigureCanvasAgg, path: Path) -> None:
     """With a palette of its own: a tenth of the bytes, and no difference to be seen in a drawing of a few colours."""
     from PIL import Image  # matplotlib brings it
 
-    canvas.draw()
-    drawn = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba(), "raw", "RGBA", 0, 1)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    pixels = canvas.buffer_rgba()  # type: ignore[no-untyped-call]
+    drawn = Image.frombuffer("RGBA", canvas.get_width_height(), pixels, "raw", "RGBA", 0, 1)
     drawn.convert("RGB").quantize(128).save(path, "PNG", optimize=True, dpi=(_DPI, _DPI))
 
 
