@@ -12,7 +12,6 @@ from gradcheck.program.location import Location
 class ComponentKind(StrEnum):
     GRADIENT = "gradient"  # replaced by the true gradient in the replay
     EDIT = "edit"  # of the source: the program is recorded again with it
-    LAYER = "layer"  # switched off
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,13 +170,17 @@ def test_a_step_that_cannot_be_trained_again_is_told_with_the_reason(
         still.isolated()
 
 
+BACK = """
+    dh2 = dlogits @ W2.T
+    dz2 = dh2 * (h2 > 0)
+    dV = h.T @ dz2
+    dc = dz2.sum(0)
+    dh = dz2 @ V.T
+"""
 DEEP = inline(
     forward=MINIBATCH.replace("logits = h @ W2", "h2 = torch.relu(h @ V + c)\n    logits = h2 @ W2")
     .replace("dW2 = h.T", "dW2 = h2.T")
-    .replace(
-        "dh = dlogits @ W2.T",
-        "dh2 = dlogits @ W2.T\n    dz2 = dh2 * (h2 > 0)\n    dV = h.T @ dz2\n    dc = dz2.sum(0)\n    dh = dz2 @ V.T",
-    ),
+    .replace("    dh = dlogits @ W2.T", BACK.strip("\n")),
     update="\n    for p, g in zip([W1, b1, W2, b2, V, c], [dW1, db1, dW2, db2, dV, dc]):\n        p -= 0.5 * g\n",
     before="V = torch.randn(6, 6) * 0.5\nc = torch.zeros(6)",
 )
