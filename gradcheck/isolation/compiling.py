@@ -15,21 +15,13 @@ from typing import Any
 import torch
 
 from gradcheck.isolation.errors import CannotIsolateError
+from gradcheck.isolation.liveness import needed
 from gradcheck.isolation.plain_numbers import FollowedNumbers
 from gradcheck.isolation.step import TrainingStep
+from gradcheck.isolation.substitution import Substitution
 from gradcheck.recording.tape import Kind, Number, Op, Value
 
 _NOT_AGAIN = ("generator", "device", "out")  # of a draw: it comes from the one seeded stream
-
-
-@dataclass(frozen=True)
-class Substitution:
-    """The gradient in `value`, finished by op `after`, is replaced by `scale` times the true one of `of`."""
-
-    value: Value
-    after: int
-    of: Value
-    scale: float = 1.0
 
 
 @dataclass
@@ -76,15 +68,16 @@ class _Compiler:
         self._lines: list[str] = []
         self._defined: set[Value] = set(step.start)
         self._truths: dict[Value, str] = {}
-        self._by_op: dict[int, list[Substitution]] = defaultdict(list)
-        emitted = {op.index for op in step.ops}
+        by_op: dict[int, list[Substitution]] = defaultdict(list)
         for substitution in substitutions:
-            if substitution.after in emitted:
-                self._by_op[substitution.after].append(substitution)
+            by_op[substitution.after].append(substitution)
+        remade = {**dict.fromkeys(self._fresh, ()), **{v: (given,) for v, given in skipped.items()}}
+        self._needed = needed(step, by_op, remade)
+        self._by_op = self._needed.substitutions
         autograd = [
             v.autograd_of
             for op in step.ops
-            if op.kind is Kind.GRAD_READ
+            if op.kind is Kind.GRAD_READ and op.index in self._needed.ops
             for v in op.outputs
             if v.autograd_of is not None
         ]
@@ -109,7 +102,8 @@ class _Compiler:
             if in_graph != graph:
                 graph = in_graph
                 self._emit(f"set_grad_enabled({graph})")
-            self._op(op, in_graph)
+            if op.index in self._needed.ops:
+                self._op(op, in_graph)
             if op.index == last_forward:
                 self._after_forward()
                 graph = False
@@ -256,7 +250,12 @@ class _Compiler:
             raise CannotIsolateError("a gradient was finished before its loss was computed")
         scale = "" if substitution.scale == 1.0 else f" * {substitution.scale!r}"
         shape = tuple(substitution.value.shape)
-        self._emit(f"{self._name(substitution.value)} = {truth}.reshape({shape!r}){scale}")
+        name = self._name(substitution.value)
+        if substitution in self._needed.in_place:
+            self._emit(f"{name}.copy_({truth}{scale})")
+            return
+        self._defined.add(substitution.value)
+        self._emit(f"{name} = {truth}.reshape({shape!r}){scale}")
 
     # -- source ----------------------------------------------------------------------------------------------------
 

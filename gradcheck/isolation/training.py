@@ -11,12 +11,13 @@ from itertools import pairwise
 import torch
 
 from gradcheck.health.sweep import RowChoice, row_choice
-from gradcheck.isolation.compiling import CompiledStep, Substitution, compile_step
+from gradcheck.isolation.compiling import CompiledStep, compile_step
 from gradcheck.isolation.depths import Depths
 from gradcheck.isolation.layers import HiddenLayer, hidden_layers
 from gradcheck.isolation.plain_numbers import follow_numbers
 from gradcheck.isolation.records import GradientKey, SwitchableLayer
 from gradcheck.isolation.step import TrainingStep, training_step
+from gradcheck.isolation.substitution import Substitution
 from gradcheck.recording.tape import Kind, Value
 from gradcheck.replay.report_gradients import JudgedPass, Judgement
 

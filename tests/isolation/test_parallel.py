@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,24 +28,13 @@ def tasks(tmp_path: Path) -> dict[int, Task]:
     }
 
 
-def descendants(process: int) -> Iterator[tuple[int, str]]:
-    listed = subprocess.run(
-        ["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True
-    ).stdout
-    rows = [line.split(None, 2) for line in listed.splitlines()]
-    family = {process}
-    for pid, parent, command in rows:  # a parent has the smaller number here
-        if int(parent) in family:
-            family.add(int(pid))
-            yield int(pid), command
-
-
 def kill_a_worker(of: str) -> None:
+    psutil = pytest.importorskip("psutil")  # comes with distributed
     workers = [
-        pid for pid, command in descendants(os.getpid()) if of in command and "tracker import" not in command
+        child for child in psutil.Process().children(recursive=True) if of in " ".join(child.cmdline())
     ]
     assert len(workers) >= 2, "several workers were asked for"
-    os.kill(workers[-1], signal.SIGKILL)
+    workers[-1].kill()
 
 
 def outcomes(

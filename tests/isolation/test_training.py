@@ -6,8 +6,6 @@ import pytest
 
 from tests.isolation.programs import (
     FORWARD,
-    LOOP,
-    UPDATE,
     inline,
     own_losses,
     replayed_losses,
@@ -218,4 +216,24 @@ def test_a_step_that_moves_nothing_is_refused() -> None:
         trainer_of(inline("\n    pass\n"))
 
 
-assert LOOP in inline(UPDATE)
+ALIAS = FORWARD.replace(
+    "db1 = dz.sum(0)",
+    "db1 = torch.zeros(6)\n    flat = db1.view(2, 3)\n    db1 += 2 * dz.sum(0)\n    b1 -= 0.5 * flat.view(6)",
+)
+TWO = """
+    for p, g in zip([W1, W2, b2], [dW1, dW2, db2]):
+        p -= 0.5 * g
+"""
+
+
+def test_a_gradient_that_is_read_through_a_view_is_replaced_in_place() -> None:
+    trainer = trainer_of(inline(TWO, forward=ALIAS))
+    (key,) = [key for key in trainer.gradients if key.name == "db1"]
+    assert same(replayed_losses(trainer), own_losses(inline(TWO, forward=ALIAS)))
+    assert same(replayed_losses(trainer, [key]), own_losses(inline()), 1e-5)
+
+
+def test_what_only_replaced_gradients_were_made_of_is_not_computed() -> None:
+    trainer = trainer_of(inline())
+    written, replaced = trainer.compiled(()).source, trainer.compiled(trainer.gradients).source
+    assert len(replaced.splitlines()) < len(written.splitlines())
