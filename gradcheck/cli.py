@@ -11,12 +11,13 @@ import click
 from rich.console import Console
 
 import gradcheck
-from gradcheck import cli_fix, cli_report, cli_run
+from gradcheck import cli_fix, cli_isolate, cli_report, cli_run
 from gradcheck.checks.page import rule_page
 from gradcheck.checks.registry import all_rules, find_rule, similar_rules
 from gradcheck.checks.threshold_table import thresholds_table
 from gradcheck.cli_options import program_options, rule_options
 from gradcheck.exchange import InternalError
+from gradcheck.isolation.parallel import BACKENDS
 from gradcheck.program.errors import ProgramError
 
 UNUSABLE = 2
@@ -137,6 +138,94 @@ def fix(**options: Any) -> None:
       gradcheck fix --write --select GC101
     """
     sys.exit(cli_fix.run(cli_fix.parse_options(**options)))
+
+
+@cli.command(short_help="Train with and without each fault: what does it cost?")
+@program_options
+@click.option(
+    "--seeds",
+    type=click.IntRange(1, 1000),
+    default=3,
+    metavar="N",
+    show_default=True,
+    help="How often each variant is trained.",
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(1),
+    default=1000,
+    metavar="N",
+    show_default=True,
+    help="Training steps of each variant. The mean loss of the last tenth is compared.",
+)
+@click.option(
+    "--by",
+    type=click.Choice(["gradient", "layer"]),
+    help="What is repaired at a time.  [default: gradient; layer, if more than 6 gradients are wrong]",
+)
+@click.option(
+    "--layers", is_flag=True, help="Also switch off hidden layers one at a time, where shapes allow."
+)
+@click.option(
+    "--jobs", "-j", type=click.IntRange(1), metavar="N", help="Worker processes.  [default: one per core]"
+)
+@click.option(
+    "--backend",
+    type=click.Choice(BACKENDS),
+    default="local",
+    show_default=True,
+    help="Where the workers are: local processes, or a cluster (pip install 'gradcheck[dask]').",
+)
+@click.option(
+    "--scheduler", metavar="ADDRESS", help="Of a running cluster. Without it one is started on this machine."
+)
+@click.option("--resume", is_flag=True, help="Go on with the trainings of an interrupted run.")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["terminal", "markdown", "json"]),
+    default="terminal",
+    show_default=True,
+    help="How the report is written; markdown with a figure of the loss curves beside it.",
+)
+@click.option(
+    "--output",
+    "-o",
+    metavar="PATH",
+    help="Where to; - is standard output. The default is standard output, "
+    "and reports/<target>-isolation.md for markdown.",
+)
+@rule_options
+def isolate(**options: Any) -> None:
+    """Train with and without each fault: what does it cost?
+
+    The program is run and reported on as by `gradcheck report`. The recorded training step is then replayed in
+    a loop, with fresh minibatches and the program's own update, once for every variant: as written, each fault
+    alone repaired, all but one, all. A wrong gradient is repaired by putting the true one in its place; a fault
+    of the forward pass by the fix that was verified. All variants have the same seeds and the same draws.
+
+    The report ranks the faults by what they cost in loss. With up to 6 of them it gives each its share of the
+    whole (Shapley values: they add up). On a right program it shows that true gradients change nothing.
+
+    Finished trainings are kept in a .jsonl file beside the output. Ctrl-C leaves them in the report; --resume
+    does the rest.
+
+    TARGETS are those of `gradcheck report`; without any, those of pyproject.toml.
+
+    \b
+    EXIT STATUS
+      0    the experiment was done
+      2    the program or the arguments could not be used
+      130  interrupted; what was finished is in the report
+
+    \b
+    EXAMPLES
+      gradcheck isolate train.py
+      gradcheck isolate train.ipynb --steps 5000 --seeds 5 --format markdown
+      gradcheck isolate train.ipynb --layers
+      gradcheck isolate train.py --backend dask --scheduler tcp://10.0.0.1:8786
+    """
+    sys.exit(cli_isolate.run(cli_isolate.parse_options(**options)))
 
 
 @cli.command(short_help="Explain one rule.")

@@ -8,7 +8,7 @@ the sweep is the recorded batch alone, and the record says why.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -52,7 +52,9 @@ class Sweep:
         self._mutated = roots_mutated(self._ops)
         self._start = {**context.judge.run.start_tensors(), **(replacing or {})}
         self._draws = self._fresh_draws_possible()
-        self._choice = _row_choice(self._ops, self._mutated) if not self._draws else None
+        self._choice = (
+            row_choice(self._ops, self._mutated | _with_gradients(context)) if not self._draws else None
+        )
         self.record = SweepRecord(context.index)
         if self._draws:
             made = sorted({op.name for op in self._draws})
@@ -150,7 +152,7 @@ class Sweep:
 
 
 @dataclass(frozen=True)
-class _RowChoice:
+class RowChoice:
     """Ops that choose the same `count` of `rows` rows."""
 
     selects: list[Op]
@@ -158,19 +160,23 @@ class _RowChoice:
     count: int
 
     def other_rows(self, number: int) -> dict[Value, torch.Tensor]:
-        generator = torch.Generator().manual_seed(number)
-        chosen = torch.randperm(self.rows, generator=generator)[: self.count]
+        chosen = self.draw(torch.Generator().manual_seed(number))
         return {op.out: op.args[0].data[chosen] for op in self.selects}
 
+    def draw(self, generator: torch.Generator | None = None) -> torch.Tensor:
+        """Indices of `count` rows, none twice; from the global random stream if no generator is given."""
+        return torch.randperm(self.rows, generator=generator)[: self.count]
 
-def _row_choice(ops: Sequence[Op], mutated: set[Value]) -> _RowChoice | None:
-    """The one choice of rows from data sets that the forward pass makes."""
+
+def row_choice(ops: Sequence[Op], excluded: Collection[Value]) -> RowChoice | None:
+    """The one choice of rows from data sets that `ops` make. `excluded` are storages that hold no data: parameters,
+    and whatever is changed in place."""
     found: dict[tuple[Any, int], list[Op]] = {}
     for op in ops:
         if op.name not in _SELECTS or len(op.args) != 2 or op.kwargs or not isinstance(op.out, Value):
             continue
         source, index = op.args
-        if not _is_data(source) or source.root in mutated:
+        if not _is_data(source) or source.root in excluded:
             continue
         rows, count = source.shape[0], op.out.shape[0] if op.out.shape else 0
         key = _index_key(index)
@@ -181,14 +187,18 @@ def _row_choice(ops: Sequence[Op], mutated: set[Value]) -> _RowChoice | None:
         return None
     (_, rows), selects = next(iter(found.items()))
     counts = {op.out.shape[0] for op in selects}
-    return _RowChoice(selects, rows, counts.pop()) if len(counts) == 1 else None
+    return RowChoice(selects, rows, counts.pop()) if len(counts) == 1 else None
+
+
+def _with_gradients(context: PassContext) -> set[Value]:
+    return {judged.of.root for judged in context.judge.judged if judged.of is not None}
 
 
 def _is_data(value: object) -> bool:
     return (
         isinstance(value, Value)
         and value.data is not None
-        and value.producer is None
+        and (value.producer is None or value.producer.kind is Kind.RANDOM)
         and not value.requires_grad
         and bool(value.shape)
     )

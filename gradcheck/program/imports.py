@@ -15,6 +15,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from gradcheck.program.loops import LoopTable, compile_watched
+from gradcheck.program.overlay import bytes_instead
 from gradcheck.program.script import decode_source, parse_module
 from gradcheck.program.source import SourceMap, SourceUnit, is_library, shown_path
 
@@ -28,7 +29,8 @@ class _WatchedLoader(SourceFileLoader):
     def get_code(self, fullname: str) -> CodeType:
         # Never through __pycache__: a cached file holds unwatched loops, and ours must not be left behind.
         path = self.get_filename(fullname)
-        return self.source_to_code(self.get_data(path), path)
+        edited = bytes_instead(path)
+        return self.source_to_code(self.get_data(path) if edited is None else edited, path)
 
     def source_to_code(  # type: ignore[override]  # as in SourceFileLoader itself
         self, data: Any, path: Any, *, _optimize: int = -1

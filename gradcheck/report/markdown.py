@@ -10,8 +10,8 @@ from tabulate import tabulate
 
 from gradcheck.checks.finding import Finding, Fix
 from gradcheck.replay.verdict import PassResult
-from gradcheck.report import sentences
-from gradcheck.report.health.section import checks_table
+from gradcheck.report import isolation, sentences
+from gradcheck.report.health.section import checks_table, health_tables
 from gradcheck.report.layout import describe, printable
 from gradcheck.report.model import Report
 from gradcheck.report.snippet import render_finding
@@ -43,6 +43,7 @@ def _blocks(report: Report, images: Mapping[str, Sequence[Image]]) -> Iterator[s
         yield _text(fixes)
     if suppressed := sentences.suppressed(report):
         yield _text(suppressed) + "."
+    yield from _isolation(report, images)
     for step in report.passes:
         yield from _pass(step, len(report.passes))
     if report.findings:
@@ -83,11 +84,25 @@ def _health(report: Report, images: Mapping[str, Sequence[Image]]) -> Iterator[s
         return
     yield "## Health"
     yield _table(checks)
-    for table in report.tables:
+    for table in health_tables(report.health):
         yield f"### {_text(table.title)}"
         yield _table(table)
         for image in images.get(table.name, ()):
             yield f"![{_text(image.alt)}](<{image.path}>)"
+
+
+def _isolation(report: Report, images: Mapping[str, Sequence[Image]]) -> Iterator[str]:
+    if report.isolation is None:
+        return
+    yield "## Isolation: what each fault costs"
+    first, *others = map(_text, isolation.sentences(report.isolation))
+    yield f"**{first}**"
+    for table in isolation.tables(report.isolation):
+        yield f"### {_text(table.title)}"
+        yield _table(table)
+    for image in images.get("isolation", ()):
+        yield f"![{_text(image.alt)}](<{image.path}>)"
+    yield "\n".join(f"- {sentence}" for sentence in others)
 
 
 def _table(table: Table) -> str:

@@ -17,10 +17,12 @@ from gradcheck.checks.finding import Finding, Severity, SuppressedFinding
 from gradcheck.checks.states import CheckState
 from gradcheck.errors import GradientError
 from gradcheck.health.records import Health
+from gradcheck.isolation.records import Isolation
 from gradcheck.program.location import Location
 from gradcheck.program.magics import SkippedLine
 from gradcheck.replay.verdict import GradientResult, PassResult, Verdict
 from gradcheck.report import dataclass_codec, encoding
+from gradcheck.report import isolation as isolation_section
 from gradcheck.report.excerpts import Excerpt, find_excerpt
 from gradcheck.report.health.section import checks_table, health_tables
 from gradcheck.report.program_section import CellError, ProgramSection
@@ -47,6 +49,7 @@ class Report:
     checks: list[CheckState] = field(default_factory=list)
     suppressed: list[SuppressedFinding] = field(default_factory=list)  # by comments; they count for nothing
     watched: bool = False  # a part of a program that was running, so that no command can run it again
+    isolation: Isolation | None = None  # what each fault costs, where that was asked for
 
     @classmethod
     def build(
@@ -141,6 +144,7 @@ class Report:
             "suppressed": [encoding.encode_suppressed(each) for each in self.suppressed],
             "health": encoding.encode(self.health),
             "checks": encoding.encode(self.checks),
+            "isolation": isolation_section.encoded(self.isolation),
             "excerpts": [encoding.encode(excerpt) for excerpt in self.excerpts],
         }
 
@@ -172,12 +176,13 @@ class Report:
             health=dataclass_codec.decode(Health, data.get("health", {})),
             checks=[dataclass_codec.decode(CheckState, row) for row in data.get("checks", [])],
             watched=data.get("watched", False),
+            isolation=data.get("isolation") and dataclass_codec.decode(Isolation, data["isolation"]),
         )
 
     @property
     def tables(self) -> list[Table]:
-        """Every table of the health section that has rows; `to_dataframe` takes their names."""
-        return health_tables(self.health)
+        """Every table of the health section, and of the isolation, that has rows; `to_dataframe` takes their names."""
+        return [*health_tables(self.health), *isolation_section.tables(self.isolation)]
 
     def to_dataframe(self, table: str = "gradients") -> pandas.DataFrame:
         """One of the report's tables. "gradients": one row per gradient; the loss and the iteration of its pass stand

@@ -8,10 +8,11 @@ from rich.console import Console
 from rich.text import Text
 
 from gradcheck.checks.finding import Fix
-from gradcheck.report import sentences
+from gradcheck.report import isolation, sentences
 from gradcheck.report.health.section import health_lines
 from gradcheck.report.layout import printable, wrapped
 from gradcheck.report.model import Report
+from gradcheck.report.plain_table import plain_table
 from gradcheck.report.snippet import render_finding
 from gradcheck.report.table import terminal_table
 
@@ -45,6 +46,25 @@ def _blocks(report: Report, width: int) -> Iterator[Text]:
     yield _paragraph(sentences.conclusion(report), width, "bold" if report.exit_status else "bold green")
     if fixes_line := sentences.fixes(report):
         yield _paragraph(fixes_line, width, "bold green")
+
+
+def render_isolation(report: Report, console: Console) -> None:
+    """The headline of the report, and the isolation alone: what else it found, `gradcheck report` shows."""
+    for block in _isolation_blocks(report, console.width):
+        console.print(block, soft_wrap=True)
+
+
+def _isolation_blocks(report: Report, width: int) -> Iterator[Text]:
+    assert report.isolation is not None
+    yield _paragraph(sentences.headline(report), width, "bold")
+    first, *others = isolation.sentences(report.isolation)
+    yield _paragraph(first, width, "bold")
+    for table in isolation.tables(report.isolation, brief=True):
+        yield Text()
+        yield Text(table.title, "bold")
+        yield plain_table(table, width, isolation.SPARE)
+    yield Text()
+    yield from (_paragraph(sentence, width, "dim") for sentence in others)
 
 
 def _paragraph(text: str, width: int, style: str = "") -> Text:

@@ -1,0 +1,200 @@
+"""A recorded step as something that can be run again and again: what it starts from, and what it leaves to the next."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, field
+
+import torch
+
+from gradcheck.isolation.errors import CannotIsolateError
+from gradcheck.isolation.plain_source import operands_of
+from gradcheck.recording.tape import Binding, Kind, Op, Value, existed_before
+from gradcheck.replay.engine import Replay, ReplayError
+from gradcheck.replay.report_gradients import JudgedPass, Judgement
+from gradcheck.replay.slices import Slicer, roots_mutated
+from gradcheck.replay.windows import recorded_steps
+
+_PLACES = (ast.Name, ast.Attribute, ast.Subscript)
+_FILLS = {"zero", "fill", "copy"}
+_SKIPPED = (Kind.ESCAPE, Kind.BACKWARD, Kind.GRAD_WRITE)
+
+
+@dataclass
+class TrainingStep:
+    """`ops` are all that the loss and the next step's values need, in order. `carried` maps a value that the step
+    starts from to the one that takes its place in the next step; what is changed in place is the same value."""
+
+    judged: JudgedPass
+    begin: int
+    end: int
+    ops: list[Op]
+    carried: dict[Value, Value]
+    changed: set[Value]  # storages that existed before and are changed in place
+    start: dict[Value, torch.Tensor] = field(
+        default_factory=dict
+    )  # what it starts from, in the program's own dtype
+
+    def is_state(self, value: Value) -> bool:
+        """Whether a value goes on into the next step: a momentum can equal the gradient in the first one, and is none.
+        What every step fills anew is no state."""
+        if value in self.carried.values():
+            return True
+        if value.root not in self.changed:
+            return False
+        writes = [op for op in self.ops if any(v.root is value.root for v in op.mutated)]
+        return not any(
+            op.name.strip("_") in _FILLS and any(v.shape == value.root.shape for v in op.mutated)
+            for op in (*writes[:1], *writes[-1:])
+        )
+
+    @property
+    def forward(self) -> set[int]:
+        """Indices of the ops that the loss depends on."""
+        return {op.index for op in self.judged.plan.forward_ops}
+
+
+def training_step(judgement: Judgement, judged: JudgedPass) -> TrainingStep:
+    """Raises CannotIsolateError if the step moves nothing, or begins with something that was not recorded."""
+    begin, end = _window(judgement, judged)
+    ops = judgement.recording.ops
+    plan = judged.plan
+    window = ops[begin:end]
+    changed = {
+        root
+        for root in roots_mutated(op for op in window if op.kind not in _SKIPPED)
+        if existed_before(root, begin) and root.autograd_of is None
+    }
+    carried = _rebound(judgement, window, begin, end)
+    slicer = plan.slicer
+    wanted = [plan.loss, *changed, *carried.values()]
+    needed = slicer.slice(wanted, begin, end)
+    read = {value for op in needed for value in op.inputs}
+    # Only what a later step reads is worth carrying on; a counter that is printed is not.
+    carried = {old: new for old, new in carried.items() if old in read or old.root in {v.root for v in read}}
+    changed = {root for root in changed if any(value.root is root for value in read)}
+    if not changed and not carried:
+        raise CannotIsolateError("the recorded step moves no parameter: there is no training to repeat")
+    wanted = [plan.loss, *changed, *carried.values()]
+    needed = slicer.slice(wanted, begin, end)
+    step = TrainingStep(judged, begin, end, needed, carried, changed)
+    step.start = _start(slicer, step)
+    return step
+
+
+def _window(judgement: Judgement, judged: JudgedPass) -> tuple[int, int]:
+    loss = judged.plan.loss_op.index
+    for step in recorded_steps(judgement.recording):
+        if step.begin <= loss < step.end:
+            return step.begin, step.end
+    return judged.plan.start, judged.plan.stop
+
+
+def _rebound(judgement: Judgement, window: list[Op], begin: int, end: int) -> dict[Value, Value]:
+    """Where a name held one value when the step began and another, computed from it, when it ended. Raises
+    CannotIsolateError where what it held cannot be told."""
+    before: dict[tuple[int, str, int], Value] = {}
+    after: dict[tuple[int, str, int], Binding] = {}
+    for binding in judgement.recording.bindings:
+        key = binding.scope, binding.variable, binding.owner
+        if binding.when <= begin:
+            before[key] = binding.value
+        elif binding.when <= end and not binding.alias:
+            after[key] = binding
+    # A name that was given by the namespace alone has no scope of its own.
+    by_name = {(name, owner): value for (_, name, owner), value in before.items()}
+    made = {value for op in window for value in op.outputs}
+    outside = {v for op in window for v in op.inputs if v not in made and v.root not in made}
+    found: dict[Value, Value] = {}
+    descends = _Descent(window)
+    read_as = _read_as(judgement, window, outside)
+    for (scope, name, owner), binding in after.items():
+        new = binding.value
+        if new not in made:
+            continue
+        old = before.get((scope, name, owner)) or by_name.get((name, owner))
+        if old is None or old not in outside:
+            # Earlier steps were not recorded: the name is told by what the step reads under it.
+            olds = [v for v in read_as.get(binding.name, ()) if descends.computed_from(new, v)]
+            if len(olds) > 1 and not any(v.root is new.root for v in olds):
+                raise CannotIsolateError(
+                    f"what `{binding.name}` held before the recorded step cannot be told; --at 0 records the first"
+                )
+            old = olds[0] if olds else None
+        if old is None or old.root is new.root or old.shape != new.shape:
+            continue
+        if descends.computed_from(new, old):
+            found[old] = new
+    return found
+
+
+def _read_as(judgement: Judgement, window: list[Op], outside: set[Value]) -> dict[str, list[Value]]:
+    """The values from before the step, by what the source calls them where it computes with them."""
+    found: dict[str, list[Value]] = {}
+    for op in window:
+        given = [value for value in op.args or () if isinstance(value, Value)]
+        if not any(value in outside for value in given):
+            continue
+        nodes = [n for n in operands_of(op, judgement.places) if isinstance(n, _PLACES)]
+        # The other operand of `self.beta * self.m` is a number: no name of a tensor is lost if it counts as one.
+        pairs = zip(given, nodes, strict=False) if len(given) > 1 else ((given[0], node) for node in nodes)
+        if len(given) > len(nodes):
+            continue
+        for value, node in pairs:
+            named = found.setdefault(ast.unparse(node), [])
+            if value in outside and value not in named:
+                named.append(value)
+    return found
+
+
+class _Descent:
+    """Which of the values that a stretch of ops makes are computed from which."""
+
+    def __init__(self, ops: list[Op]) -> None:
+        self._ops = ops
+        self._below: dict[Value, set[Value]] = {}
+
+    def computed_from(self, new: Value, old: Value) -> bool:
+        below = self._below.get(old)
+        if below is None:
+            below = self._below[old] = {old.root}
+            for op in self._ops:
+                if op.kind is not Kind.ESCAPE and any(value.root in below for value in op.inputs):
+                    below.update(value.root for value in (*op.outputs, *op.mutated))
+        return new.root in below
+
+
+def _start(slicer: Slicer, step: TrainingStep) -> dict[Value, torch.Tensor]:
+    """Every value that the ops read and none of them makes, as it was when the step began."""
+    made: set[Value] = set()
+    needed: dict[Value, None] = {}
+    for op in step.ops:
+        for value in (*op.inputs, *(v for v in op.outputs if v.producer is not op)):
+            if value not in made:
+                needed.setdefault(value)
+        made.update(value for value in op.outputs if value.producer is op)
+    outside = [value for value in needed if value.autograd_of is None]
+    replay = _Unchanged(slicer.slice(outside, 0, step.begin))
+    found = {}
+    for value in outside:
+        try:
+            found[value] = replay.tensor(value).detach()
+        except ReplayError as error:
+            name = step.judged.plan.loss_name
+            raise CannotIsolateError(
+                f"the step of `{name}` begins with something that was not recorded: {error}"
+            ) from None
+    return found
+
+
+class _Unchanged(Replay):
+    """A replay in the program's own precision."""
+
+    def __init__(self, ops: list[Op]) -> None:
+        super().__init__(torch.get_default_dtype(), mutated=roots_mutated(ops))
+        with torch.no_grad():
+            self.run(ops)
+
+    def _convert(self, tensor: torch.Tensor) -> torch.Tensor:
+        tensor = tensor.cpu() if tensor.device.type != "cpu" else tensor
+        return tensor.to_dense() if tensor.is_sparse else tensor

@@ -1,0 +1,196 @@
+"""Trains a recorded step again, with any of its gradients replaced by the true ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+
+import torch
+
+from gradcheck.health.sweep import RowChoice, row_choice
+from gradcheck.isolation.compiling import CompiledStep, compile_step
+from gradcheck.isolation.depths import Depths
+from gradcheck.isolation.layers import HiddenLayer, hidden_layers
+from gradcheck.isolation.plain_numbers import follow_numbers
+from gradcheck.isolation.records import GradientKey, SwitchableLayer
+from gradcheck.isolation.step import TrainingStep, training_step
+from gradcheck.isolation.substitution import Substitution
+from gradcheck.recording.tape import Kind, Value
+from gradcheck.replay.report_gradients import JudgedPass, Judgement
+
+_ASKED_EVERY = 64  # steps between two looks at whether the loss is still a number
+
+
+@dataclass(slots=True)
+class Training:
+    """`losses` of every step until the end, or until the first that is not finite."""
+
+    losses: list[float]
+    diverged_at: int | None = None
+
+    def smoothed(self, over: int) -> float:
+        """The mean loss of the last `over` steps; NaN if training diverged."""
+        if self.diverged_at is not None or not self.losses:
+            return math.nan
+        last = self.losses[-over:]
+        return sum(last) / len(last)
+
+
+@dataclass
+class Trainer:
+    """One recorded step. Every training begins with the parameters it was recorded with."""
+
+    judgement: Judgement
+    judged: JudgedPass
+    step: TrainingStep = field(init=False)
+    _compiled: dict[tuple[frozenset[GradientKey], int | None], CompiledStep] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.step = training_step(self.judgement, self.judged)
+        self._numbers = follow_numbers(self.judgement, self.step)
+        draws = [op for op in self.step.ops if op.kind is Kind.RANDOM]
+        parameters = {value.root for value in self.step.carried} | self.step.changed
+        self._choice: RowChoice | None = row_choice(self.step.ops, parameters) if not draws else None
+        if draws:
+            names = sorted({f"`{op.name}`" for op in draws})
+            self.draws = f"drawn anew by {' and '.join(names)} in every step"
+        elif self._choice is not None:
+            shown = self.judgement.names.shown(self._choice.selects[0].args[0])
+            self.draws = f"other rows of `{shown}` in every step"
+        else:
+            self.draws = "the same in every step: the program chooses none"
+
+    @property
+    def frozen(self) -> list[str]:
+        """Python numbers that stay as recorded."""
+        return self._numbers.frozen
+
+    @property
+    def followed(self) -> list[str]:
+        """Python numbers that are computed anew."""
+        return self._numbers.followed
+
+    @property
+    def gradients(self) -> list[GradientKey]:
+        """Every gradient of the step that can be replaced, in program order."""
+        return list(self._by_key())
+
+    def train(
+        self,
+        replaced: Collection[GradientKey],
+        seed: int,
+        steps: int,
+        goes_on: Callable[[], bool] = lambda: True,
+        *,
+        without: int | None = None,
+    ) -> Training:
+        """`without` is the number of a layer to switch off. Raises CannotIsolateError if the step cannot be
+        compiled, KeyError for a gradient it has not."""
+        key = frozenset(replaced), without
+        compiled = self._compiled.get(key)
+        if compiled is None:
+            compiled = self._compiled[key] = self.compiled(replaced, without)
+        losses: list[torch.Tensor] = []
+        watched = _Watch(losses, goes_on)
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            torch.manual_seed(seed)
+            compiled.run(steps, losses, watched)
+        numbers = torch.stack([loss.double().sum() for loss in losses]).tolist()
+        bad = next((i for i, loss in enumerate(numbers) if not math.isfinite(loss)), None)
+        return Training(numbers if bad is None else numbers[:bad], bad)
+
+    def compiled(self, replaced: Collection[GradientKey], without: int | None = None) -> CompiledStep:
+        by_key = self._by_key()
+        substitutions = [s for key in replaced for s in by_key[key]]
+        skipped = {} if without is None else {self._layers[without].output: self._layers[without].input}
+        return compile_step(
+            self.step, substitutions, fresh=self._fresh(), skipped=skipped, numbers=self._numbers
+        )
+
+    def depths(self) -> dict[GradientKey, int]:
+        """How many weight matrices lie between the input and what each gradient is of."""
+        depths = Depths(self.step)
+        return {key: max(depths.of(s.of) for s in found) for key, found in self._by_key().items()}
+
+    def switchable(self) -> tuple[list[SwitchableLayer], str]:
+        """The hidden layers that can be switched off, or why there are none."""
+        names, places = self.judgement.names, self.judgement.places
+        found = [
+            SwitchableLayer(i, layer.number, names.shown(layer.output), places.location(layer.op))
+            for i, layer in enumerate(self._layers)
+        ]
+        return found, self._no_layers
+
+    @cached_property
+    def _found_layers(self) -> tuple[list[HiddenLayer], str]:
+        of = {s.of for group in self._by_key().values() for s in group}
+        return hidden_layers(self.judgement, self.step, of)
+
+    @property
+    def _layers(self) -> list[HiddenLayer]:
+        return self._found_layers[0]
+
+    @property
+    def _no_layers(self) -> str:
+        return self._found_layers[1]
+
+    def _by_key(self) -> dict[GradientKey, list[Substitution]]:
+        found: dict[GradientKey, list[Substitution]] = {}
+        seen: dict[str, int] = {}
+        for row in self.judged.result.gradients:
+            number = seen[row.name] = seen.get(row.name, -1) + 1
+            substitutions = [
+                Substitution(j.candidate.value, j.version.after, j.of, j.scale or 1.0)
+                for j in self.judged.judged_of.get(id(row), ())
+                if j.of is not None and not self.step.is_state(j.candidate.value)
+            ]
+            if substitutions:
+                found[GradientKey(row.name, number)] = substitutions
+        return found
+
+    def _fresh(self) -> dict[Value, Callable[[], torch.Tensor]]:
+        if self._choice is None:
+            return {}
+        rows = _Rows(self._choice)
+        return {op.out: rows.maker(op.out, op.args[0].data) for op in self._choice.selects}
+
+
+class _Watch:
+    """Ends a training that has diverged: asks only now and then, for asking waits for the result."""
+
+    def __init__(self, losses: list[torch.Tensor], goes_on: Callable[[], bool]) -> None:
+        self._losses = losses
+        self._goes_on = goes_on
+
+    def __call__(self) -> bool:
+        if len(self._losses) % _ASKED_EVERY:
+            return True
+        return self._goes_on() and bool(torch.isfinite(self._losses[-1]).all())
+
+
+class _Rows:
+    """The same rows for every tensor that the program chose the same rows of; new ones when the first is made."""
+
+    def __init__(self, choice: RowChoice) -> None:
+        self._choice = choice
+        self._first = choice.selects[0].out
+        self._rows: torch.Tensor | None = None
+
+    def maker(self, value: Value, source: torch.Tensor) -> Callable[[], torch.Tensor]:
+        def make() -> torch.Tensor:
+            if value is self._first or self._rows is None:
+                self._rows = self._choice.draw()
+            return source[self._rows]
+
+        return make
+
+
+def stretches(losses: Sequence[float], count: int, steps: int) -> list[float]:
+    """The losses as the means of `count` equal stretches of `steps` steps, or one for each step; those that training
+    did not reach the end of are left out."""
+    count = min(count, steps)
+    bounds = [steps * i // count for i in range(count + 1)]
+    return [sum(losses[a:b]) / (b - a) for a, b in pairwise(bounds) if b <= len(losses)]

@@ -1,0 +1,105 @@
+"""Real workers: on local processes and on a Dask cluster, some of which are killed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gradcheck.isolation.parallel import WorkerPool, Workers
+from gradcheck.isolation.tasks import Outcome, Task, perform
+from gradcheck.options import SessionOptions
+from gradcheck.program.errors import ProgramError
+from tests.isolation.test_isolate import WRONG
+
+pytestmark = pytest.mark.slow
+STEPS = 60
+
+
+@pytest.fixture
+def tasks(tmp_path: Path) -> dict[int, Task]:
+    path = tmp_path / "program.py"
+    path.write_text(WRONG.replace("STEPS", "1000"))
+    session = SessionOptions(str(path))
+    return {
+        seed: Task(session, 0, (), (), seed, STEPS, 10, all_gradients=bool(seed % 2), directory=str(tmp_path))
+        for seed in range(8)
+    }
+
+
+def kill_a_worker(of: str) -> None:
+    psutil = pytest.importorskip("psutil")  # comes with distributed
+    workers = [
+        child for child in psutil.Process().children(recursive=True) if of in " ".join(child.cmdline())
+    ]
+    assert len(workers) >= 2, "several workers were asked for"
+    workers[-1].kill()
+
+
+def outcomes(
+    tasks: dict[int, Task], workers: Workers, after_first: Callable[[], None] = lambda: None
+) -> dict[int, Outcome]:
+    found: dict[int, Outcome] = {}
+    with WorkerPool(workers) as pool:
+        assert len(pool.survey(tasks[0]).gradients) >= 6
+        for number, outcome in pool.perform(tasks):
+            if not found:
+                after_first()
+            found[number] = outcome
+    return found
+
+
+def test_two_workers_find_what_one_finds_and_what_this_process_finds(tasks: dict[int, Task]) -> None:
+    one = outcomes(tasks, Workers(1))
+    assert outcomes(tasks, Workers(2)) == one
+    assert one == {number: perform(task) for number, task in tasks.items()}
+    assert all(outcome.loss == outcome.loss and not outcome.error for outcome in one.values())
+
+
+@pytest.mark.parametrize(("backend", "command"), [("local", "popen_loky"), ("dask", "spawn_main")])
+def test_a_killed_worker_takes_nobody_elses_results_with_it(
+    tasks: dict[int, Task], backend: str, command: str
+) -> None:
+    pytest.importorskip("distributed")
+    found = outcomes(tasks, Workers(3, backend), lambda: kill_a_worker(command))
+    assert set(found) == set(tasks)
+    assert not any(outcome.error for outcome in found.values())
+    assert found[3] == perform(tasks[3])
+
+
+def test_a_program_that_kills_its_process_is_told_and_the_others_are_trained(
+    tasks: dict[int, Task], tmp_path: Path
+) -> None:
+    deadly = tmp_path / "deadly.py"
+    deadly.write_text("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
+    tasks[2] = Task(SessionOptions(str(deadly)), 0, (), (), 2, STEPS, 10, directory=str(tmp_path))
+    found = outcomes(tasks, Workers(2))
+    assert [number for number, outcome in found.items() if outcome.error] == [2]
+    assert "killed" in found[2].error
+
+
+def test_the_survey_of_a_program_that_kills_its_process_says_so(tmp_path: Path) -> None:
+    deadly = tmp_path / "deadly.py"
+    deadly.write_text("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
+    task = Task(SessionOptions(str(deadly)), 0, (), (), 2, STEPS, 10, directory=str(tmp_path))
+    with WorkerPool(Workers(1)) as pool:
+        assert "killed" in pool.survey(task).error
+
+
+def test_a_backend_that_is_not_installed_is_told_with_the_way_to_get_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    with pytest.raises(ProgramError) as told, WorkerPool(Workers(2, "ray")):
+        pass
+    assert told.value.hint == "pip install 'gradcheck[ray]'"
+
+
+def test_a_scheduler_that_is_not_there_is_told() -> None:
+    pytest.importorskip("distributed")
+    with (
+        pytest.raises(ProgramError, match="no Dask scheduler"),
+        WorkerPool(Workers(2, "dask", "nonsense://1")),
+    ):
+        pass
