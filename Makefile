@@ -27,6 +27,7 @@ format: $(READY)
 docs: $(READY)
 	$(BIN)/python docs/make_rules.py
 	$(BIN)/python docs/make_readme.py
+	$(BIN)/python docs/make_pytest.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .benchmarks

@@ -4,3 +4,58 @@ One real training step is recorded undisturbed; every question is answered by re
 """
 
 __version__ = "0.1.0"
+
+TYPE_CHECKING = (
+    False  # as type checkers know it; importing it from `typing` would cost more than all the rest
+)
+
+if TYPE_CHECKING:
+    from gradcheck.assertions import assert_gradients
+    from gradcheck.checking import check
+    from gradcheck.errors import GradcheckError, GradientError, NothingToCheckError, WatchError
+    from gradcheck.pairing import pair
+    from gradcheck.report.model import Report
+    from gradcheck.watching import Watched, watch
+
+__all__ = [
+    "GradcheckError",
+    "GradientError",
+    "NothingToCheckError",
+    "Report",
+    "WatchError",
+    "Watched",
+    "__version__",
+    "assert_gradients",
+    "check",
+    "pair",
+    "watch",
+]
+
+# Imported when they are first used: `import gradcheck`, and with it every start of pytest, must not import torch.
+_HOMES = {
+    "GradcheckError": "errors",
+    "GradientError": "errors",
+    "NothingToCheckError": "errors",
+    "Report": "report.model",
+    "WatchError": "errors",
+    "Watched": "watching",
+    "assert_gradients": "assertions",
+    "check": "checking",
+    "pair": "pairing",
+    "watch": "watching",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found: object = getattr(import_module(f"gradcheck.{home}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -118,9 +118,11 @@ def _write(report: Report, session: SessionOptions, options: IsolateOptions) -> 
     if options.format == "markdown":
         from gradcheck.report import markdown
 
-        curves = _write_curves(report, output)
+        name = _write_curves(report, output)
+        shown = "Training loss over the steps, a line for each variant"
+        images = {"isolation": [markdown.Image(name, shown)]} if name else {}
         with opened(output) as file:
-            file.write(markdown.render(report, curves))
+            file.write(markdown.render(report, images))
         if output != "-":
             click.echo(f"wrote {output}", err=True)
         return

@@ -57,11 +57,8 @@ def run(options: ReportOptions) -> int:
 
 def _write(report: Report, session: SessionOptions, options: ReportOptions) -> None:
     if options.format == "markdown":
-        from gradcheck.report import markdown
-
         output = options.output or f"reports/{parse_target(session.target).stem}.md"
-        with opened(output) as file:
-            file.write(markdown.render(report))
+        _write_markdown(report, output)
         if output != "-":
             click.echo(f"wrote {output}", err=True)
         return
@@ -72,6 +69,33 @@ def _write(report: Report, session: SessionOptions, options: ReportOptions) -> N
         if (color := options.common.color) is not None:
             console = Console(file=file, force_terminal=color, no_color=not color)
         terminal.render(report, console)
+
+
+def _write_markdown(report: Report, output: str) -> None:
+    """With its figures in a folder beside it; on standard output there is no place for them."""
+    from gradcheck.report import markdown
+
+    images: dict[str, list[markdown.Image]] = {}
+    if output != "-":
+        from gradcheck.report.figures.all import health_pictures  # imports matplotlib
+
+        folder = Path(output).with_suffix("").name + "-figures"
+        for picture in health_pictures(report.health):
+            path = Path(output).parent / folder / f"{picture.name}.png"
+            _write_bytes(path, picture.png)
+            images.setdefault(picture.table, []).append(
+                markdown.Image(f"{folder}/{picture.name}.png", picture.alt)
+            )
+    with opened(output) as file:
+        file.write(markdown.render(report, images))
+
+
+def _write_bytes(path: Path, data: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    except OSError as error:
+        raise ProgramError(f"--output: `{path}` cannot be written: {error.strerror}") from None
 
 
 def _write_json(reports: list[Report], options: ReportOptions) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 
 from gradcheck import progress
@@ -37,16 +38,46 @@ def run_report(options: SessionOptions) -> Report:
     Raises ProgramError if there is nothing to report on: the target cannot be run, or holds no training step
     with manual gradients.
     """
-    thresholds = Thresholds(options.thresholds)
+    Thresholds(options.thresholds)  # what cannot be set so is told before the program runs
     program = load(parse_target(options.target), options.cwd)
     recorder = Recorder(program.sources, options.at)
     with kept_torch_settings():
         outcome = run(program, recorder, timeout_s=options.timeout_s, data=options.data)
-    judgement = judge_recording(recorder.recording, program.sources, loss=options.loss, pairs=options.pairs)
+    return analyse(recorder.recording, program.sources, outcome, options)
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How the person says what only they know: in the words of the way they came."""
+
+    loss: str = "name the loss with --loss NAME"
+    pair: str = "a pair with --pair dX=X"
+    more_time: str = "give it more time with --timeout, or point at a smaller step with `file.py::function`"
+
+
+def analyse(
+    recording: Recording,
+    sources: SourceMap,
+    outcome: RunOutcome,
+    options: SessionOptions,
+    *,
+    words: Words | None = None,
+    most_repeats: int | None = None,
+    watched: bool = False,
+) -> Report:
+    """The report on what was recorded. `most_repeats`: how many passes of one and the same loss line are judged.
+    `watched`: it was a part of a program that was running.
+
+    Raises ProgramError if no manual gradient is on the tape.
+    """
+    thresholds = Thresholds(options.thresholds)
+    judgement = judge_recording(
+        recording, sources, loss=options.loss, pairs=options.pairs, most_repeats=most_repeats
+    )
     evidence = Evidence(judgement.results, thresholds=thresholds)
-    _excuse_interrupted(evidence, outcome, program.sources)
+    _excuse_interrupted(evidence, outcome, sources)
     if not evidence.gradients:
-        raise _nothing_found(outcome, recorder.recording, options)
+        raise _nothing_found(outcome, recording, options, words or Words())
     if any_selected(HEALTH_FAMILIES, options.select, options.ignore):
         wanted = HealthOptions(options.sweep, options.samples)
         evidence.health = measure_health(
@@ -55,20 +86,21 @@ def run_report(options: SessionOptions) -> Report:
     found = run_checks(evidence, options.select, options.ignore)
     said = partial(progress.say, progress.Stage.DIAGNOSING)
     findings = diagnose(judgement, found, options.fix_budget_s, said)
-    lines = recorded_lines(recorder.recording, judgement.places)
-    sorted_out = suppress(findings, program.sources, lines, options.select, options.ignore)
+    lines = recorded_lines(recording, judgement.places)
+    sorted_out = suppress(findings, sources, lines, options.select, options.ignore)
     evidence.ignore_comments = sorted_out.comments
     checks = states_of(evidence, [*found, *sorted_out.own], options.select, options.ignore)
     section = ProgramSection.from_outcome(outcome)
-    section.notes.extend(recorder.recording.notes)
+    section.notes.extend(recording.notes)
     return Report.build(
         options.target,
         evidence,
         sorted_out.left,
         section,
-        collect_excerpts(sorted_out.left, program.sources),
+        collect_excerpts(sorted_out.left, sources),
         checks,
         sorted_out.silenced,
+        watched,
     )
 
 
@@ -86,7 +118,9 @@ def _excuse_interrupted(evidence: Evidence, outcome: RunOutcome, sources: Source
                 row.reason = f"line {fault.location.line} raised {fault.type} before it was finished"
 
 
-def _nothing_found(outcome: RunOutcome, recording: Recording, options: SessionOptions) -> ProgramError:
+def _nothing_found(
+    outcome: RunOutcome, recording: Recording, options: SessionOptions, words: Words
+) -> ProgramError:
     """Why there is nothing to report on, the likeliest cause first."""
     if outcome.missing:
         missing = outcome.missing[0]
@@ -95,7 +129,7 @@ def _nothing_found(outcome: RunOutcome, recording: Recording, options: SessionOp
     if outcome.ended is Ending.TIMEOUT:
         return ProgramError(
             f"no training step was finished: {outcome.explanation}",
-            "give it more time with --timeout, or point at a smaller step with `file.py::function`",
+            words.more_time,
         )
     if outcome.faults:
         fault = outcome.faults[0]
@@ -109,10 +143,10 @@ def _nothing_found(outcome: RunOutcome, recording: Recording, options: SessionOp
     if options.loss is not None:
         return ProgramError(
             f"no scalar named `{options.loss}` with manual gradients after it was found",
-            "--loss takes the name the program gives its loss",
+            f"{words.loss}: the name that the program gives it",
         )
     return ProgramError(
         "no manual gradient was found",
         "a backward pass is recognised by gradients (dW, grad_W, W.grad, ...) computed from a scalar loss; "
-        "name the loss with --loss NAME or a pair with --pair dX=X",
+        f"{words.loss} or {words.pair}",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from gradcheck import numbers
@@ -19,6 +20,7 @@ _GAINS = {
 }
 # A weight that is larger than this many times what suits its layer is what one would change first.
 _MUCH = 1.5
+_MOST_LAYERS = 4
 Layer = list[ActivationRecord]
 
 
@@ -31,6 +33,14 @@ def layers_of(evidence: Evidence) -> list[Layer]:
     return list(grouped.values())
 
 
+def at_one_line(worst: Iterable[ActivationRecord]) -> list[Layer]:
+    """The records gathered by line, in program order: a loop applies all its layers in one, and is one finding."""
+    grouped: dict[Location, Layer] = {}
+    for record in worst:
+        grouped.setdefault(record.location, []).append(record)
+    return list(grouped.values())
+
+
 def layers_looked_at(
     evidence: Evidence, judged: Callable[[ActivationRecord], bool], why_none: Callable[[Layer], str]
 ) -> Looked:
@@ -39,6 +49,10 @@ def layers_looked_at(
     if health.absent:
         return Looked(why_not=health.absent)
     layers = layers_of(evidence)
+    if not any(
+        record.mean is not None and math.isfinite(record.mean) for layer in layers for record in layer
+    ):
+        return Looked(why_not="the activations are not finite")
     usable = [layer for layer in layers if any(map(judged, layer))]
     if not usable:
         return Looked(why_not=why_none([record for layer in layers for record in layer]))
@@ -124,6 +138,13 @@ def scale_helps(record: ActivationRecord) -> list[str]:
         return [f"make what goes into it smaller{spread}"]
     if weight.normalised:
         return [f"it is normalised before: look at the scale and shift that follow the normalisation{spread}"]
+    if not math.isfinite(weight.std):
+        return [f"{weight_named(weight, record.location)} holds numbers that are not finite"]
+    if weight.std == 0:
+        return [
+            f"draw {weight_named(weight, record.location)} at random: it is the same everywhere, and "
+            f"{record.function} with {weight.fan_in} inputs wants the standard deviation {wanted_scale(record)}"
+        ]
     if weight.std > _MUCH * weight.wanted_std:
         factor = numbers.value(weight.wanted_std / weight.std, 2)
         return [
@@ -153,14 +174,29 @@ def _spread(record: ActivationRecord) -> str:
     return f": {code(record.argument)} has mean {mean} and standard deviation {std}"
 
 
+def other_layers(evidence: Evidence, others: Layer, figure: Callable[[ActivationRecord], str]) -> list[str]:
+    """The further layers that the same line computes and that are at fault too."""
+    if not others:
+        return []
+    names = [
+        f"{called(record, evidence.health.activations.layers)}, {figure(record)}"
+        for record in sorted(others, key=lambda record: record.layer)
+    ]
+    if len(names) > _MOST_LAYERS:
+        names = [*names[: _MOST_LAYERS - 1], f"{len(names) - _MOST_LAYERS + 1} more layers"]
+    return [f"so it is in {'; '.join(names)}"]
+
+
 def other_iterations(
-    layer: Layer, worst: ActivationRecord, figure: Callable[[ActivationRecord], str]
+    evidence: Evidence, worst: ActivationRecord, figure: Callable[[ActivationRecord], str]
 ) -> list[str]:
     """How it was at the other recorded iterations."""
     others = [
         f"{figure(record)} at iteration {record.iteration}"
-        for record in layer
-        if record is not worst and record.iteration is not None
+        for record in evidence.health.activations.layers
+        if (record.location, record.layer) == (worst.location, worst.layer)
+        and record is not worst
+        and record.iteration is not None
     ]
     return [f"{', '.join(others)}; shown as at iteration {worst.iteration}"] if others else []
 

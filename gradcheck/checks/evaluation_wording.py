@@ -52,7 +52,7 @@ def grouped(
 
 def who(run: EvaluationRun) -> str:
     """`split_loss()`, or the line where it begins."""
-    return code(f"{run.name}()") if run.name and not run.name.startswith("<") else "this code"
+    return code(f"{run.name}()") if run.name and not run.name.startswith(("<", "__")) else "this code"
 
 
 def change_of_result(parting: Parting) -> list[str]:

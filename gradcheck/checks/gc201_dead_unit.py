@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from gradcheck import numbers
 from gradcheck.checks.activation_wording import (
     Layer,
+    at_one_line,
     called,
     layers_looked_at,
     layers_of,
     looked_on,
     other_iterations,
+    other_layers,
     scale_helps,
     share,
     too_few_samples,
@@ -23,17 +26,20 @@ from gradcheck.checks.rule import Looked, Rule
 from gradcheck.health.activations.records import ActivationRecord
 from gradcheck.thresholds import DEAD_DISTANCE, DEAD_SAMPLES, DEAD_SHARE, DEAD_SLOPE, Thresholds
 
-# What is expected where the arguments were overwritten in place: deep right networks of relus come near it.
+# What is expected where it is not known what the layer is given: deep right networks of relus come near it.
 _EXPECTED_AT_MOST = 0.3
+_RARE = 1e-4
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
+    found = []
     for layer in layers_of(evidence):
         judged = [record for record in layer if _can_judge(record, evidence.thresholds)]
         unusual = [record for record in judged if _is_unusual(record, evidence.thresholds)]
-        worst = max(unusual, key=lambda record: len(record.dead), default=None)
-        if worst is not None:
-            yield _finding(worst, judged, evidence)
+        if unusual:
+            found.append(max(unusual, key=lambda record: len(record.dead)))
+    for records in at_one_line(found):
+        yield _finding(records, evidence)
 
 
 def looked_at(evidence: Evidence) -> Looked:
@@ -59,42 +65,54 @@ def _is_unusual(record: ActivationRecord, thresholds: Thresholds) -> bool:
     if record.saturated is not None or record.stranded:
         return bool(record.dead)
     expected = _EXPECTED_AT_MOST if record.expected_dead is None else record.expected_dead
-    return len(record.dead) / max(1, record.units) > expected + thresholds[DEAD_SHARE]
+    dead, units = len(record.dead), max(1, record.units)
+    return dead / units > expected + thresholds[DEAD_SHARE] and _by_chance(dead, units, expected) < _RARE
+
+
+def _by_chance(dead: int, units: int, expected: float) -> float:
+    """The probability of as many dead units or more if each is dead with the probability `expected`."""
+    if expected <= 0:
+        return 0.0
+    logs = (
+        math.lgamma(units + 1)
+        - math.lgamma(k + 1)
+        - math.lgamma(units - k + 1)
+        + k * math.log(expected)
+        + (units - k) * math.log1p(-min(expected, 1 - 1e-12))
+        for k in range(dead, units + 1)
+    )
+    return sum(map(math.exp, logs))
 
 
 def _gentle(record: ActivationRecord, thresholds: Thresholds) -> bool:
     return record.slope is not None and record.slope > thresholds[DEAD_SLOPE]
 
 
-def _finding(record: ActivationRecord, layer: Layer, evidence: Evidence) -> Finding:
-    dead, units = len(record.dead), record.units
-    how_many = f"all {units} units are" if dead == units else f"{dead} of {numbers.count(units, 'unit')} "
-    how_many = how_many if dead == units else how_many + ("is" if dead == 1 else "are")
+def _finding(records: Layer, evidence: Evidence) -> Finding:
+    record = max(records, key=lambda one: len(one.dead) / max(1, one.units))
+    others = [other for other in records if other is not record]
     name = called(record, evidence.health.activations.layers)
-    notes = [f"they are {share(dead / units)} of the layer"] if dead > 1 and dead < units else []
-    if record.stranded_mean is not None and len(record.stranded) < units:
-        notes.append(
-            f"what goes into {unit_numbers(record.stranded)} averages {numbers.value(record.stranded_mean, 2)}"
-            f"{' or more' if len(record.stranded) > 1 else ''}, the middle of the layer is "
-            f"{numbers.value(record.middle, 2)}"
-        )
-    notes += other_iterations(layer, record, lambda other: f"{len(other.dead)} dead")
+    notes = _arguments(record)
+    notes += other_layers(evidence, others, lambda other: f"{len(other.dead)} of {other.units} units")
+    notes += other_iterations(evidence, record, lambda other: f"{len(other.dead)} dead")
     return Finding(
         rule=RULE.code,
         name=RULE.name,
         severity=RULE.severity,
         location=record.location,
-        message=f"{how_many} dead in {name}: {_consequence(record)}",
+        message=f"{_how_many(record)} dead in {name}: {_consequence(record)}",
         label=f"{_where(record)} on all of {looked_on(record)}: {unit_numbers(record.dead)}",
         notes=notes,
         helps=_helps(record),
         evidence={
             "value": record.name,
             "layer": record.layer,
+            "layers": sorted(one.layer for one in records),
             "function": record.function,
             "units": record.units,
             "dead": list(record.dead),
-            "share": dead / units,
+            "share": len(record.dead) / max(1, record.units),
+            "expected_share": record.expected_dead,
             "samples": record.samples,
             "batches": record.batches,
             "iteration": record.iteration,
@@ -102,10 +120,30 @@ def _finding(record: ActivationRecord, layer: Layer, evidence: Evidence) -> Find
     )
 
 
+def _how_many(record: ActivationRecord) -> str:
+    dead, units = len(record.dead), record.units
+    if dead == units:
+        return f"all {units} units are" if units > 1 else "the only unit is"
+    return f"{dead} of {units} units ({share(dead / units)}) {'is' if dead == 1 else 'are'}"
+
+
+def _arguments(record: ActivationRecord) -> list[str]:
+    """What goes into the dead units, beside what goes into all."""
+    units = record.stranded or record.dead
+    if record.dead_argument is None or record.middle is None or len(units) == record.units:
+        return []
+    most = "" if len(units) == 1 else " at the most extreme"
+    return [
+        f"what goes into {unit_numbers(units)} averages {numbers.value(record.dead_argument, 2)}{most}; the middle of "
+        f"all units is {numbers.value(record.middle, 2)}"
+    ]
+
+
 def _consequence(record: ActivationRecord) -> str:
+    them, their = ("it", "its") if len(record.dead) == 1 else ("them", "their")
     if record.slope is not None:
-        return f"no sample gives them more than {numbers.value(record.slope, 2)} of their gradient"
-    return "no sample gives them a gradient"
+        return f"no sample gives {them} more than {numbers.value(record.slope, 2)} of {their} gradient"
+    return f"no sample gives {them} a gradient"
 
 
 def _where(record: ActivationRecord) -> str:
@@ -117,8 +155,11 @@ def _where(record: ActivationRecord) -> str:
 def _helps(record: ActivationRecord) -> list[str]:
     if record.function in ("tanh", "sigmoid"):
         return scale_helps(record)
-    helps = ["start the bias at 0 or a little above, and lower the learning rate if they died in training"]
     weight = record.weight
+    known = weight is not None and weight.wanted_std is not None and not weight.normalised
+    if weight is not None and known and weight.std == 0:
+        return scale_helps(record)
+    helps = ["start the bias at 0 or a little above, and lower the learning rate if they died in training"]
     if weight is not None and weight.wanted_std is not None and weight.std > 1.5 * weight.wanted_std:
         helps += scale_helps(record)
     return helps
@@ -156,7 +197,7 @@ The forward pass of the recorded step is replayed on a sweep of minibatches (64,
 says), drawn anew in the way the program draws its own. The parameters stay those of the recorded step. On
 how many samples a unit was seen stands in the finding. With fewer than a minimum nothing is said: a unit
 that is off on one small batch may well be on for the next. How many units random weights leave dead by
-themselves is reckoned from the means and standard deviations of what goes into the units of the layer.""",
+themselves is found by applying some, without a bias, to what the layer is given in the sweep.""",
     references=(
         "A. Karpathy, Building makemore Part 3: Activations & Gradients, BatchNorm, 2022, "
         "https://github.com/karpathy/nn-zero-to-hero",

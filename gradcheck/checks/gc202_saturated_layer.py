@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from gradcheck import numbers
 from gradcheck.checks.activation_wording import (
     Layer,
+    at_one_line,
     called,
     layers_looked_at,
     layers_of,
     looked_on,
     other_iterations,
+    other_layers,
     scale_helps,
     share,
     too_few_samples,
@@ -30,11 +32,14 @@ from gradcheck.thresholds import (
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
+    found = []
     for layer in layers_of(evidence):
         judged = [record for record in layer if _can_judge(record, evidence.thresholds)]
         worst = max(judged, key=_share, default=None)
         if worst is not None and _share(worst) > evidence.thresholds[SATURATED_SHARE]:
-            yield _finding(worst, judged, evidence)
+            found.append(worst)
+    for records in at_one_line(found):
+        yield _finding(records, evidence)
 
 
 def looked_at(evidence: Evidence) -> Looked:
@@ -55,7 +60,9 @@ def _share(record: ActivationRecord) -> float:
     return record.saturated or 0.0
 
 
-def _finding(record: ActivationRecord, layer: Layer, evidence: Evidence) -> Finding:
+def _finding(records: Layer, evidence: Evidence) -> Finding:
+    record = max(records, key=_share)
+    others = [other for other in records if other is not record]
     health = evidence.health.activations
     name = called(record, health.layers)
     whole = sum(s > evidence.thresholds[SATURATED_SHARE] for s in record.unit_saturated)
@@ -64,7 +71,8 @@ def _finding(record: ActivationRecord, layer: Layer, evidence: Evidence) -> Find
         notes.append(
             f"{whole} of {numbers.count(record.units, 'unit')} are so on more than half of the samples"
         )
-    notes += other_iterations(layer, record, lambda other: share(_share(other)))
+    notes += other_layers(evidence, others, lambda other: share(_share(other)))
+    notes += other_iterations(evidence, record, lambda other: share(_share(other)))
     return Finding(
         rule=RULE.code,
         name=RULE.name,
@@ -73,10 +81,11 @@ def _finding(record: ActivationRecord, layer: Layer, evidence: Evidence) -> Find
         message=f"{share(_share(record))} of {name} is saturated: {_limits(record, health.saturated_limit)}",
         label=f"{_slope(record, health.saturated_limit)} (seen on {looked_on(record)})",
         notes=notes,
-        helps=scale_helps(record),
+        helps=[help_ for one in [record, *others][:3] for help_ in scale_helps(one)],
         evidence={
             "value": record.name,
             "layer": record.layer,
+            "layers": sorted(one.layer for one in records),
             "function": record.function,
             "saturated": record.saturated,
             "beyond": record.beyond,

@@ -42,9 +42,9 @@ for W in Ws:
     h = torch.tanh(h @ W)""",
     how_it_is_measured="""\
 The true gradient of every layer's output on the recorded minibatch, by a replay in float64. The factor per
-layer is the slope of a straight line through the logarithms of their norms. The norm is used, not the standard
-deviation: at a good scale of the weights it stays about the same when the width changes, and the standard
-deviation does not.""",
+layer is the slope of a straight line through the logarithms of their norms. The norm is used, not the
+standard deviation: at a good scale of the weights it stays about the same when the width changes, and the
+standard deviation does not.""",
     references=(
         "X. Glorot and Y. Bengio, Understanding the difficulty of training deep feedforward neural networks, "
         "AISTATS 2010, https://proceedings.mlr.press/v9/glorot10a.html",

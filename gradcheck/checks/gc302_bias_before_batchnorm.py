@@ -63,8 +63,8 @@ RULE = Rule(
 Finds a parameter that is added, one number per feature, to the very value whose mean over the batch is then
 subtracted. Whatever the bias is, the output is the same. A note: the program is right.""",
     why_is_this_bad="""\
-It does no harm but to the reader: the bias costs memory and time, its gradient is nothing but rounding, and it looks
-as if it were trained. The shift of the batch normalisation takes its place.""",
+It does no harm but to the reader: the bias costs memory and time, its gradient is nothing but rounding, and
+it looks as if it were trained. The shift of the batch normalisation takes its place.""",
     example="""\
 z = x @ W + b
 norm = (z - z.mean(0)) / (z.var(0) + 1e-5).sqrt()
@@ -74,8 +74,8 @@ z = x @ W
 norm = (z - z.mean(0)) / (z.var(0) + 1e-5).sqrt()
 out = gamma * norm + beta""",
     how_it_is_measured="""\
-The bias is found on the way from the linear layer to the value that is normalised. That a shift of all rows changes
-nothing in the output is seen by replaying the lines of the layer on shifted numbers.""",
+The bias is found on the way from the linear layer to the value that is normalised. That a shift of all rows
+changes nothing in the output is seen by replaying the lines of the layer on shifted numbers.""",
     references=(
         "S. Ioffe and C. Szegedy, Batch Normalization, ICML 2015, section 3.2, https://arxiv.org/abs/1502.03167",
     ),

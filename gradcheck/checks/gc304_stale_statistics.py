@@ -15,25 +15,28 @@ from gradcheck.program.location import Location
 from gradcheck.thresholds import STALE_MEAN, STALE_VARIANCE
 
 Case = tuple[StatisticsInUse, Statistic]
+_WEIGHTS_OFF = 0.01  # from 1
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
     grouped: dict[Location, list[Case]] = {}
     for use in evidence.health.batch_norm.in_use:
         for statistic in use.statistics:
-            if _is_off(statistic, evidence):
+            if _is_off(use, statistic, evidence):
                 grouped.setdefault(statistic.location, []).append((use, statistic))
     for location, cases in grouped.items():
-        yield _finding(location, cases)
+        yield _running(location, cases) if cases[0][1].weights is not None else _finding(location, cases)
 
 
-def _is_off(statistic: Statistic, evidence: Evidence) -> bool:
+def _is_off(use: StatisticsInUse, statistic: Statistic, evidence: Evidence) -> bool:
+    if statistic.weights is not None:
+        return abs(statistic.weights - 1) > _WEIGHTS_OFF or statistic.of_layer != use.layer
     if statistic.offset is not None:
         return statistic.offset > max(evidence.thresholds[STALE_MEAN], statistic.allowed)
-    if statistic.ratio is None or statistic.ratio <= 0:
+    if statistic.factor is None:
         return False
     limit = max(math.log(evidence.thresholds[STALE_VARIANCE]), statistic.allowed)
-    return abs(math.log(statistic.ratio)) > limit
+    return math.log(statistic.factor) > limit
 
 
 def _looked(evidence: Evidence) -> Looked:
@@ -41,7 +44,7 @@ def _looked(evidence: Evidence) -> Looked:
     measured = [use for use in health.in_use if use.statistics]
     if measured:
         count = sum(len(use.statistics) for use in measured)
-        return Looked(f"{numbers.count(count, 'statistic')} used in {numbers.count(len(measured), 'place')}")
+        return Looked(f"{numbers.count(count, 'statistic')} of {numbers.count(len(measured), 'layer')}")
     if health.in_use:
         return Looked(why_not=health.in_use[0].unmeasured)
     return Looked(why_not=health.in_use_absent)
@@ -49,10 +52,7 @@ def _looked(evidence: Evidence) -> Looked:
 
 def _finding(location: Location, cases: list[Case]) -> Finding:
     use, statistic = cases[0]
-    used_at = list(dict.fromkeys(place(one.location, location) for one, _ in cases))
-    notes = [f"it normalises {code(use.input)} on {' and '.join(used_at)}"]
-    if statistic.explained_by:
-        notes.insert(0, f"{code(statistic.computed_from)} is computed here by {statistic.explained_by}")
+    notes = _used(location, cases)
     how = f": it is computed from {statistic.explained_by}" if statistic.explained_by else ""
     return Finding(
         rule=RULE.code,
@@ -76,6 +76,7 @@ def _finding(location: Location, cases: list[Case]) -> Finding:
             "difference": statistic.explained_by,
             "offset": statistic.offset,
             "ratio": statistic.ratio,
+            "factor": statistic.factor,
             "worst": statistic.worst,
             "allowed": statistic.allowed,
             "source": use.source.value,
@@ -83,10 +84,57 @@ def _finding(location: Location, cases: list[Case]) -> Finding:
     )
 
 
+def _running(location: Location, cases: list[Case]) -> Finding:
+    use, statistic = cases[0]
+    name = code(statistic.name)
+    weights = statistic.weights or 0.0
+    evidence = {
+        "statistic": statistic.name,
+        "what": statistic.what,
+        "layer": use.layer,
+        "input": use.input,
+        "weights": weights,
+        "of_layer": statistic.of_layer,
+        "source": use.source.value,
+    }
+    if statistic.of_layer != use.layer:
+        return Finding(
+            rule=RULE.code,
+            name=RULE.name,
+            severity=RULE.severity,
+            location=location,
+            message=f"{name} follows the {statistic.what} of another layer than the one it is used at",
+            label=f"the {statistic.what} of {code(statistic.of_input)}, batch normalisation {statistic.of_layer}",
+            expected=f"the {statistic.what} of batch normalisation {use.layer}, which it normalises",
+            found=f"the {statistic.what} of batch normalisation {statistic.of_layer}",
+            notes=_used(location, cases),
+            evidence=evidence,
+        )
+    return Finding(
+        rule=RULE.code,
+        name=RULE.name,
+        severity=RULE.severity,
+        location=location,
+        message=f"the running {statistic.what} {name} does not go to the {statistic.what} of {code(use.input)}",
+        label=f"the weights of the old value and of the batch's add up to {numbers.value(weights)}",
+        expected="weights that add up to 1: `0.9 * running + 0.1 * batch`",
+        found=f"weights that add up to {numbers.value(weights)}",
+        notes=_used(location, cases),
+        evidence=evidence,
+    )
+
+
+def _used(location: Location, cases: list[Case]) -> list[str]:
+    used_at = list(
+        dict.fromkeys(place(use.location, location) for use, _ in cases if use.location is not None)
+    )
+    return [f"it normalises {code(cases[0][0].input)} on {' and '.join(used_at)}"] if used_at else []
+
+
 def _label(statistic: Statistic) -> str:
     if statistic.offset is not None:
         return f"off by {numbers.value(statistic.offset, 2)} standard deviations of the layer"
-    return f"{numbers.value(statistic.ratio, 2)} times the variance of the layer"
+    return f"off by a factor of {numbers.value(statistic.factor, 2)}, as a rule"
 
 
 def _found(statistic: Statistic) -> str:
@@ -97,7 +145,7 @@ def _found(statistic: Statistic) -> str:
         )
     return (
         f"{numbers.value(statistic.ratio)} times as large (geometric mean over the features; "
-        f"{numbers.value(statistic.worst)} in the worst)"
+        f"{numbers.value(statistic.worst)} times in the worst)"
     )
 
 
@@ -107,17 +155,18 @@ RULE = Rule(
     severity=Severity.ERROR,
     summary="evaluation normalises with a mean or a variance that is not the layer's",
     what_it_does="""\
-Finds a mean or a variance that is computed after the training, or moved along in it, and used in the place of that of a
-batch, and that is not the statistic of that layer in the trained network. The layer it is used for is told by the
-parameters around it. Usually the calibration computes the value in another way than the training does: without a
-normalisation or an activation in front of it. The finding stands at the line that computes the statistic.
+Finds a mean or a variance that is computed after the training, or moved along in it, and used in the place
+of that of a batch, and that is not the statistic of that layer in the trained network. The layer it is used
+for is told by the parameters around it. Usually the calibration computes the value in another way than the
+training does: without a normalisation or an activation in front of it. The finding stands at the line that
+computes the statistic.
 
-Running statistics of which only some steps were recorded are not expected to have arrived. What is looked at is where
-they go: the weights of the old value and of the batch's must add up to 1, and the statistic must be that of one of the
-layers.""",
+Running statistics of which only some steps were recorded are not expected to have arrived. What is looked
+at is where they go: the weights of the old value and of the batch's must add up to 1, and the statistic
+must be that of one of the layers.""",
     why_is_this_bad="""\
-The training is right, the loss falls, and what is evaluated and sampled from is another network: its layers see values
-that are shifted and scaled by wrong numbers. The training loss tells nothing of it.""",
+The training is right, the loss falls, and what is evaluated and sampled from is another network: its layers
+see values that are shifted and scaled by wrong numbers. The training loss tells nothing of it.""",
     example="""\
 z1 = x @ W1
 mean1, var1 = z1.mean(0), z1.var(0)
@@ -130,11 +179,11 @@ norm1 = (z1 - mean1) / (var1 + 1e-5).sqrt()
 z2 = torch.tanh(gamma1 * norm1 + beta1) @ W2
 mean2, var2 = z2.mean(0), z2.var(0)""",
     how_it_is_measured="""\
-The forward pass of the recorded step is replayed, with the parameters as the training left them, on the minibatches of the
-sweep; the mean and variance of the layer's input over all of them are what the statistics are held against. A mean
-is compared in standard deviations of the layer (root mean square over the features), a variance as a ratio
-(geometric mean). Four standard errors of a mean of as many rows as the statistic was taken of are always allowed:
-a calibration on a part of the data is fine.""",
+The forward pass of the recorded step is replayed, with the parameters as the training left them, on the
+minibatches of the sweep; the mean and variance of the layer's input over all of them are what the
+statistics are held against. A mean is compared in standard deviations of the layer (root mean square over
+the features), a variance by the factor it is off (likewise, of the logarithms). Four standard errors for as
+many rows as the statistic was taken of are allowed: a calibration on a part of the data is fine.""",
     references=(
         "S. Ioffe and C. Szegedy, Batch Normalization, ICML 2015, section 3.1, https://arxiv.org/abs/1502.03167",
     ),

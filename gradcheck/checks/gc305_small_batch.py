@@ -47,12 +47,12 @@ RULE = Rule(
     severity=Severity.WARNING,
     summary="a batch normalisation takes its mean and variance of very few numbers",
     what_it_does="""\
-Finds batch normalisations whose statistics are taken of fewer numbers per feature than the limit. In a convolution
-the pixels of all images count, in a sequence its positions, if the statistics go over them.""",
+Finds batch normalisations whose statistics are taken of fewer numbers per feature than the limit. In a
+convolution the pixels of all images count, in a sequence its positions, if the statistics go over them.""",
     why_is_this_bad="""\
-The variance of n numbers has a relative standard error of sqrt(2/(n-1)): with 2 numbers every output is plus or minus 1
-whatever the input was. What the network computes for one row depends on which few others happen to be with it, and the
-statistics of the population, used in evaluation, are very different ones.""",
+The variance of n numbers has a relative standard error of sqrt(2/(n-1)): with 2 numbers every output is
+plus or minus 1 whatever the input was. What the network computes for one row depends on which few others
+happen to be with it, and the statistics of the population, used in evaluation, are very different ones.""",
     example="""\
 batch = torch.randint(0, len(X), (2,))
 z = X[batch] @ W

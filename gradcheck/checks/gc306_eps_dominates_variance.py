@@ -70,11 +70,11 @@ RULE = Rule(
     severity=Severity.WARNING,
     summary="the epsilon of a batch normalisation is larger than the variances it is added to",
     what_it_does="""\
-Finds batch normalisations where, in most of the features that vary at all, the variance over the batch is smaller than
-the epsilon that is added to it (the standard deviation, where it is added to that).""",
+Finds batch normalisations where, in most of the features that vary at all, the variance over the batch is
+smaller than the epsilon that is added to it (the standard deviation, where it is added to that).""",
     why_is_this_bad="""\
-The epsilon is there to keep a constant feature from a division by zero. Where it is larger than the variance, it decides
-the scale: the output is not normalised, but divided by a constant.""",
+The epsilon is there to keep a constant feature from a division by zero. Where it is larger than the
+variance, it decides the scale: the output is not normalised, but divided by a constant.""",
     example="""\
 W = torch.randn(30, 100) * 0.0001
 z = x @ W                                  # variances of about 3e-7
@@ -85,8 +85,8 @@ z = x @ W                                  # variances of about 1
 norm = (z - z.mean(0)) / (z.var(0) + 1e-5).sqrt()""",
     how_it_is_measured="""\
 The epsilon is found by replaying the lines of the layer on smaller and smaller numbers, until the output is
-proportional to them. It is compared with the median over the sweep of every feature's variance. Features that are
-the same in every row of every batch are left out: a dead unit is another matter.""",
+proportional to them. It is compared with the median over the sweep of every feature's variance. Features
+that are the same in every row of every batch are left out: a dead unit is another matter.""",
     references=(
         "S. Ioffe and C. Szegedy, Batch Normalization, ICML 2015, https://arxiv.org/abs/1502.03167",
         "PyTorch, BatchNorm1d, https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm1d.html",

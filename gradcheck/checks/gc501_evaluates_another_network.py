@@ -22,12 +22,7 @@ from gradcheck.program.location import Location
 def concerns_parameters(run: EvaluationRun) -> bool:
     """Whether the two part because another parameter is applied; what else they part for is GC502's."""
     parting = run.parting
-    if parting is None or parting.why == "statistics" or not parting.other_parameter:
-        return False
-    if not parting.parameter:
-        # Something else comes first; the parameter itself may follow.
-        return not set(parting.other_parameter.split(", ")) <= set(run.parameters)
-    return parting.parameter != parting.other_parameter
+    return parting is not None and parting.parameters_differ and parting.why != "statistics"
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
@@ -52,6 +47,11 @@ def _finding(location: Location, runs: list[EvaluationRun]) -> Finding:
         for one in run.left_out[:3]
     ]
     if parting is not None:
+        if parting.belongs_location is not None:
+            notes.append(
+                f"{code(parting.parameter)} belongs elsewhere: in the training it is applied in "
+                f"{code(parting.belongs_text)} ({place(parting.belongs_location, location)})"
+            )
         notes += change_of_result(parting)
     if run.why_not:
         notes.append(f"it was not replayed on the training batch: {run.why_not}")
@@ -82,9 +82,11 @@ def _finding(location: Location, runs: list[EvaluationRun]) -> Finding:
 
 def _message(run: EvaluationRun, parting: Parting | None, left_out: list[str]) -> str:
     subject = who(run)
-    if left_out:
+    if left_out and not (parting is not None and parting.why == "order"):
         verb = "is" if len(left_out) == 1 else "are"
-        return f"{subject} evaluates another network: {listing(left_out)}, which {verb} trained, {verb} left out"
+        return (
+            f"{subject} evaluates another network: {listing(left_out)}, which {verb} trained, {verb} left out"
+        )
     assert parting is not None
     if not parting.parameter:
         return (

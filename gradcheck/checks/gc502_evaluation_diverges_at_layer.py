@@ -70,6 +70,8 @@ def _finding(location: Location, runs: list[EvaluationRun]) -> Finding:
 def _message(run: EvaluationRun, parting: Parting) -> str:
     if parting.why == "skips" and parting.training_text:
         return f"{who(run)} leaves out {code(parting.training_text)}, which the training computes"
+    if parting.why == "extra":
+        return f"{who(run)} computes {code(parting.text)}, which the training does not"
     if not parting.after:
         return f"{who(run)} and the training step part at once, on the same input"
     return f"{who(run)} and the training step part after {code(parting.after)}, on the same input"
@@ -79,12 +81,20 @@ def _label(parting: Parting) -> str:
     there = in_training(parting)
     if parting.why == "skips" and there:
         return f"here {there} comes first in the training"
-    return f"the training computes {there}" if there else "no value of the training step is the same from here on"
+    if parting.why == "extra" and there:
+        return f"the training goes on with {there} at once"
+    return (
+        f"the training computes {there}"
+        if there
+        else "no value of the training step is the same from here on"
+    )
 
 
 def _helps(parting: Parting) -> list[str]:
     if not parting.training_text:
         return ["let one function compute the forward pass of both"]
+    if parting.why == "extra":
+        return [f"leave it out: the training goes on from {code(parting.after)} with {in_training(parting)}"]
     return [f"compute what the training computes: {in_training(parting)}"]
 
 
@@ -112,7 +122,7 @@ h = torch.tanh(emb @ W1 + b1)
 logits = h @ W2 + b2""",
     how_it_is_measured="""\
 Both are replayed in float64 at moved parameters, where no two values of a network agree by chance, on at
-most 16 samples of the training batch, in the shape in which the evaluation takes its input. Values are
+most 8 samples of the training batch, in the shape in which the evaluation takes its input. Values are
 aligned by their numbers, to a relative difference of 1e-6, or of 0.02 where statistics of the batch were
 put in. Dropout is taken out of both. The finding is an error if nothing else can explain the difference,
 and a warning where the two part at stored statistics, at weights that were computed for the evaluation,

@@ -9,12 +9,15 @@ from gradcheck.checks import generated
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.gc602_degenerate_samples import degeneration
+from gradcheck.checks.gc603_unterminated_sample import unterminated
 from gradcheck.checks.rule import Looked, Rule
 from gradcheck.health.samples.records import Difference, NetworkEnds, SampleSet
 from gradcheck.thresholds import (
+    LEARNED,
     LENGTH_DISTANCE,
     LENGTH_P_VALUE,
     SAMPLER_SHIFT,
+    SAMPLER_VARIATION,
     SAMPLES_NEEDED,
     UNEXPLAINED_DISTANCE,
     UNEXPLAINED_P_VALUE,
@@ -31,7 +34,9 @@ def why_not(found: SampleSet, thresholds: Thresholds) -> str:
         return found.data_reason
     if not found.ended and not found.end_token:
         return f"the sequences {found.source} end with no token of their own"
-    return generated.hardly_trained(found.training)
+    # Asked the same as the network that was trained, the sampler is judged however far the training got.
+    differs = sampler_differs(found.network, thresholds)
+    return generated.hardly_trained(found.training, 1.0 if differs else thresholds[LEARNED])
 
 
 def looked_at(evidence: Evidence) -> Looked:
@@ -40,13 +45,16 @@ def looked_at(evidence: Evidence) -> Looked:
 
 def check(evidence: Evidence) -> Iterator[Finding]:
     for found in generated.judged_sets(evidence, why_not):
-        # Empty ones, or one and the same, are another fault, and have no lengths worth comparing.
-        if _is_shifted(found, evidence.thresholds) and not degeneration(found, evidence.thresholds):
-            yield _finding(found, evidence.thresholds)
+        limits = evidence.thresholds
+        # Empty ones, or ones that do not end, are another fault, and have no lengths worth comparing.
+        if degeneration(found, limits) or unterminated(found, limits):
+            continue
+        if _is_shifted(found, limits):
+            yield _finding(found, limits)
 
 
 def _is_shifted(found: SampleSet, thresholds: Thresholds) -> bool:
-    if found.difference is None or found.endless or found.went_on:
+    if found.difference is None:
         return False
     if sampler_differs(found.network, thresholds):
         limits = thresholds[LENGTH_DISTANCE], thresholds[LENGTH_P_VALUE]
@@ -59,7 +67,10 @@ def _is_shifted(found: SampleSet, thresholds: Thresholds) -> bool:
 
 def sampler_differs(network: NetworkEnds | None, thresholds: Thresholds) -> bool:
     """Whether the sampler ends sequences otherwise than the network that was trained, asked the same."""
-    return network is not None and network.distance > thresholds[SAMPLER_SHIFT]
+    return network is not None and (
+        network.distance > thresholds[SAMPLER_SHIFT]
+        or network.total_variation > thresholds[SAMPLER_VARIATION]
+    )
 
 
 def _is_beyond(difference: Difference, distance: float, p_value: float) -> bool:
@@ -70,7 +81,6 @@ def _finding(found: SampleSet, thresholds: Thresholds) -> Finding:
     data, difference = found.data, found.difference
     assert data is not None
     assert difference is not None
-    assert found.location is not None
     longer = found.lengths.mean > data.mean
     return Finding(
         rule=RULE.code,
@@ -97,20 +107,17 @@ def _notes(found: SampleSet, thresholds: Thresholds) -> Iterator[str]:
     network, training = found.network, found.training
     if network is None:
         yield f"the sampler was not held against the network as it was trained: {found.network_reason}"
-    elif sampler_differs(network, thresholds):
+    else:
+        differs = sampler_differs(network, thresholds)
         yield (
             f"after the very same {network.contexts} contexts, the sampler ends the sequence with probability "
-            f"{network.sampler:.2f} and the network as it was trained with {network.network:.2f}: they are not the "
-            f"same network"
+            f"{network.sampler:.2f} and the network as it was trained with {network.network:.2f}, and all they give "
+            f"the next token differs by {generated.share(network.total_variation)}"
+            f"{': they are not the same network' if differs else ''}"
         )
         yield (
             f"these probabilities alone give lengths of {network.sampler_mean:.1f} and {network.network_mean:.1f} "
             f"on average"
-        )
-    else:
-        yield (
-            f"after the same {network.contexts} contexts, the network as it was trained ends with about the same "
-            f"probability as the sampler ({network.network:.2f}, {network.sampler:.2f}): its layers are not to blame"
         )
     if training.loss is not None and training.guessing is not None:
         yield (
@@ -126,7 +133,10 @@ def _help(found: SampleSet, thresholds: Thresholds) -> str:
             "compare the forward pass of the sampler with that of the training step line by line: every layer, "
             "activation and normalisation, and the statistics it normalises with"
         )
-    return "look at the context that the sampler starts with, how it moves it on, and any temperature"
+    return (
+        "compare the sampler with the training step: the context it starts with and how it moves it on, a temperature, "
+        "and its layers"
+    )
 
 
 def _evidence(found: SampleSet) -> dict[str, object]:
@@ -142,6 +152,7 @@ def _evidence(found: SampleSet) -> dict[str, object]:
         "sampler_end_probability": network and network.sampler,
         "network_end_probability": network and network.network,
         "sampler_shift": network and network.distance,
+        "sampler_variation": network and network.total_variation,
         "loss": training.loss,
         "guessing_loss": training.guessing,
         "iteration": training.iteration,
@@ -159,11 +170,12 @@ Collects the sequences that a program generates after its training (tokens drawn
 those of the sequences that the training step reads.
 
 A network that is hardly trained generates noise, and is never accused: its loss must be below that of
-guessing every token by its frequency. As a half-trained network is shifted a little by itself, the sampler is
-asked as well: where it ends sequences with another probability than the network as it was trained does after
-the very same tokens, a distance that chance does not explain is enough. Where it does not, or where that
-cannot be asked, the lengths must be far from those of the data, from those that the trained network implies
-on its training data, and from those of a network that ends at every token alike.""",
+guessing every token by its frequency. As a half-trained network is shifted a little by itself, the sampler
+is asked as well: where it gives the next token, and the end above all, other probabilities than the network
+as it was trained does after the very same tokens, a distance that chance does not explain is enough. Where
+it does not, or where that cannot be asked, the loss must be clearly lower, and the lengths must be far from
+those of the data, from those that the trained network implies on its training data, and from those of a
+network that ends at every token alike.""",
     why_is_this_bad="""\
 The loss may be fine while the samples are not: sampling is often written a second time, apart from training,
 and a layer that is left out, statistics of another network or a context that is not moved on raise no error.
@@ -184,12 +196,13 @@ difference between the two cumulative distributions; the p-value is that of the 
 continuous data, which is too large where lengths tie, and so never makes more of a difference than there is.
 The report also gives the Wasserstein distance, in tokens. With fewer than ten sequences nothing is said.
 
-The sampler's probabilities of the end token are replayed from the recording, at every token it drew. The
-network as it was trained is the forward pass of the recorded step, at the parameters the step left behind:
-the same contexts are put into minibatches of training data, few at a time, so that statistics over the batch
-stay those of the training data. From both, by position, follows a distribution of lengths, and what counts
-is the distance of the two. The loss is the cross-entropy over fresh minibatches, and two standard errors are
-added to it before it is compared with the entropy of the training targets.""",
+The sampler's probabilities are replayed from the recording, at every token it drew. The network as it was
+trained is the forward pass of the recorded step, at the parameters the step left behind: the same contexts
+are put into minibatches of training data, few at a time, so that statistics over the batch stay those of
+the training data. From the probabilities of the end, by position, follows a distribution of lengths; what
+counts is the distance of the two, and the total variation distance of all they give the next token. The
+loss is the cross-entropy over fresh minibatches, and two standard errors are added to it before it is
+compared with the entropy of the training targets.""",
     references=(
         "F. J. Massey, The Kolmogorov-Smirnov Test for Goodness of Fit, JASA 46, 1951",
         "SciPy, scipy.stats.ks_2samp, "
@@ -204,5 +217,7 @@ added to it before it is compared with the entropy of the training targets.""",
         SAMPLER_SHIFT,
         UNEXPLAINED_DISTANCE,
         UNEXPLAINED_P_VALUE,
+        SAMPLER_VARIATION,
+        LEARNED,
     ),
 )

@@ -10,7 +10,7 @@ from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.rule import Looked, Rule
 from gradcheck.health.samples.records import SampleSet
-from gradcheck.thresholds import DEGENERATE_SHARE, FEW_DISTINCT, Thresholds
+from gradcheck.thresholds import DEGENERATE_SHARE, FEW_DISTINCT, LEARNED, Thresholds
 
 _HARDLY_ANY = 0.1  # of the share that is too many: what the training data may hold of it
 _VARIED = 0.5  # of training sequences that are different: fewer, and the data itself repeats
@@ -22,7 +22,7 @@ def why_not(found: SampleSet, thresholds: Thresholds) -> str:
         return few
     if found.data is None:
         return found.data_reason
-    return generated.hardly_trained(found.training)
+    return generated.hardly_trained(found.training, thresholds[LEARNED])
 
 
 def looked_at(evidence: Evidence) -> Looked:
@@ -55,7 +55,6 @@ def check(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _finding(found: SampleSet, words: str) -> Finding:
-    assert found.location is not None
     assert found.data is not None
     expected = numbers.value(found.distinct_expected)
     return Finding(

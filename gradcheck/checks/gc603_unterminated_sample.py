@@ -9,7 +9,7 @@ from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.rule import Looked, Rule
 from gradcheck.health.samples.records import SampleSet
-from gradcheck.thresholds import TIMES_THE_LONGEST, UNFINISHED_SHARE, Thresholds
+from gradcheck.thresholds import LEARNED, TIMES_THE_LONGEST, UNFINISHED_SHARE, Thresholds
 
 _FAR_ENOUGH = 2  # times the longest training sequence: what is cut off before may well have been about to end
 
@@ -17,11 +17,11 @@ _FAR_ENOUGH = 2  # times the longest training sequence: what is cut off before m
 def why_not(found: SampleSet, thresholds: Thresholds) -> str:
     if found.went_on:
         return ""  # certain, however the network was trained
-    if not found.count:
+    if not found.count and not found.endless:
         return "no sequence was generated"
     if found.data is None and not found.endless:
         return found.data_reason
-    return generated.hardly_trained(found.training)
+    return generated.hardly_trained(found.training, thresholds[LEARNED])
 
 
 def looked_at(evidence: Evidence) -> Looked:
@@ -30,20 +30,19 @@ def looked_at(evidence: Evidence) -> Looked:
 
 def check(evidence: Evidence) -> Iterator[Finding]:
     for found in generated.judged_sets(evidence, why_not):
-        words = _words(found, evidence.thresholds)
+        words = unterminated(found, evidence.thresholds)
         if words:
             yield _finding(found, *words)
 
 
-def _words(found: SampleSet, thresholds: Thresholds) -> tuple[str, str] | None:
-    """What is wrong, and what to do about it."""
+def unterminated(found: SampleSet, thresholds: Thresholds) -> tuple[str, str] | None:
+    """What is wrong, and what to do about it; None if they end as they should."""
     if found.went_on:
         drawn = f"the end token {found.end_token} was drawn"
         return f"{drawn}, and the sampler went on", f"leave the loop as soon as {found.end_token} is drawn"
     if found.endless:
-        longest = found.lengths.longest
         return (
-            f"the sampler does not end: it was left after {longest:,} tokens of one sequence",
+            f"the sampler does not end: it was left after {found.left_after:,} tokens of one sequence",
             "see that the loop asks for the token that ends a sequence in the training data, and that every drawn "
             "token goes into the context; a limit on the length keeps the program from hanging",
         )
@@ -67,7 +66,6 @@ def _words(found: SampleSet, thresholds: Thresholds) -> tuple[str, str] | None:
 
 
 def _finding(found: SampleSet, message: str, advice: str) -> Finding:
-    assert found.location is not None
     notes = [generated.examples(found)]
     if found.network is not None:
         notes.insert(

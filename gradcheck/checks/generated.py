@@ -10,6 +10,8 @@ from gradcheck.checks.rule import Looked
 from gradcheck.health.samples.records import Lengths, SampleSet, Training
 from gradcheck.thresholds import SAMPLES_NEEDED, Thresholds
 
+_LATER, _TIMES_LATER = 5000, 4  # iterations that a person is told to try
+
 WhyNot = Callable[[SampleSet, Thresholds], str]  # empty if the sequences can be judged
 
 
@@ -41,18 +43,18 @@ def too_few(found: SampleSet, thresholds: Thresholds) -> str:
     )
 
 
-def hardly_trained(training: Training) -> str:
-    """Why the samples of this network say nothing yet; empty if it has learned more than how frequent the tokens are,
-    beyond what the choice of minibatches makes uncertain."""
+def hardly_trained(training: Training, share: float = 1.0) -> str:
+    """Why the samples of this network say nothing yet. Empty if it has learned more than how frequent the tokens are,
+    beyond what the choice of minibatches makes uncertain: its loss is below that `share` of the loss of guessing."""
     if training.loss is None or training.guessing is None:
         return training.reason or "it is not known how far the network was trained"
-    if training.loss + 2 * training.standard_error < training.guessing:
+    if training.loss + 2 * training.standard_error < share * training.guessing:
         return ""
     iteration = training.iteration or 0
-    later = f"0,{max(2000, 10 * iteration)}"
+    loss, guessing = numbers.distinct(training.loss, training.guessing)
     return (
-        f"the network is hardly trained: loss {training.loss:.2f} at iteration {iteration}, guessing by frequency "
-        f"gives {training.guessing:.2f}; record a later step: --at {later}"
+        f"the network is hardly trained: loss {loss} at iteration {iteration}, guessing by frequency gives {guessing}; "
+        f"record a later step: --at 0,{max(_LATER, _TIMES_LATER * iteration)}"
     )
 
 

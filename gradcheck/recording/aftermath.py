@@ -16,7 +16,7 @@ from gradcheck.recording.loop_runs import LoopRuns
 from gradcheck.recording.reach import Reach
 from gradcheck.recording.tape import LoopRun, Mark, Recording
 
-_IDLE_ITERATIONS = 1_000  # without a draw, while nothing is recorded: loops need not be followed
+_IDLE_ITERATIONS = 1_000  # without an op or, while nothing is recorded, a draw: loops need not be followed
 
 
 class Tape(Protocol):
@@ -26,6 +26,7 @@ class Tape(Protocol):
 
     def rest(self, attention: bool) -> None: ...
     def listen(self) -> None: ...
+    def doze(self) -> None: ...
     def stand_apart(self, frame: FrameType) -> None: ...
 
 
@@ -41,6 +42,11 @@ class Aftermath:
     @property
     def on(self) -> bool:
         return self.runs.on
+
+    @property
+    def must_listen(self) -> bool:
+        """Whether a loop around the training is still to be left: unheard, it would train once more."""
+        return self.apart and self._around
 
     def begin(self, frame: FrameType) -> None:
         """All that was wanted is on the tape; the loop at whose header `frame` stands is left."""
@@ -77,8 +83,11 @@ class Aftermath:
     def finished(self, loop: int, activation: int, index: int) -> bool:
         """Whether the loop has no end, and is to be left."""
         endless = self.runs.finished(loop, activation, index)
-        if self._tape.paused and not self._around and self.runs.idle > _IDLE_ITERATIONS:
-            self._rest(False)
+        if self.runs.idle > _IDLE_ITERATIONS and self.apart and not self._around:
+            if self._tape.paused:
+                self._rest(False)
+            else:
+                self._tape.doze()
         return endless
 
     def ended(self, activation: int, how: LoopEnd) -> None:

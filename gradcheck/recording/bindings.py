@@ -44,6 +44,11 @@ class Bindings:
                 when = len(self._recording.ops)
                 bindings.append(Binding(name, value, when, 0, None, 0, True, owner))
 
+    def name_leaves(self, namespace: dict[str, object]) -> None:
+        """Give names to the tensors that a step begins with: a parameter that is rebound in every step (`W = W - lr *
+        dW`) has its name from an earlier one. What speaks of a gradient is one of an earlier step, and is left out."""
+        self.name_namespace({n: thing for n, thing in namespace.items() if parse(n).form is Form.NONE})
+
     def bound(
         self,
         name: str,

@@ -24,10 +24,21 @@ _MOST_EVENTS = 200_000
 class _Running:
     """A run that has not ended, as far as is known."""
 
-    __slots__ = ("draws", "drew", "endless", "endless_inside", "run", "seen", "steady", "steady_turns")
+    __slots__ = (
+        "draws",
+        "drew",
+        "endless",
+        "endless_inside",
+        "heard",
+        "run",
+        "seen",
+        "steady",
+        "steady_turns",
+    )
 
     def __init__(self, run: LoopRun) -> None:
         self.run = run
+        self.heard = 0  # ops on the tape when attention was lost
         self.seen = False  # whether the current iteration was followed from its beginning
         self.draws = 0  # in the current iteration, and in no loop inside it
         self.drew = False  # ever
@@ -52,7 +63,8 @@ class LoopRuns:
         self._orphans: list[_Running] = []  # runs met since then that stand in none that is known
         self._endless_at: dict[int, int] = {}  # runs of each loop in a row
         self._events = 0
-        self.idle = 0  # iterations since the last draw
+        self._then = 0  # ops on the tape at the end of the last iteration
+        self.idle = 0  # iterations since the last op, or the last draw
 
     def start(self) -> None:
         self.clear()
@@ -68,12 +80,16 @@ class LoopRuns:
         """No loop is running."""
         for running in self._stack:
             self._close(running.run, None)
+        for running in self._unheard.values():
+            running.run.end = running.heard
         self._stack.clear()
         self._unheard.clear()
         self._orphans.clear()
 
     def lost_attention(self) -> None:
-        self._unheard.update((running.run.activation, running) for running in self._stack)
+        for running in self._stack:
+            running.heard = self._now
+            self._unheard[running.run.activation] = running
         self._stack.clear()
         self._orphans.clear()
 
@@ -115,7 +131,8 @@ class LoopRuns:
 
     def finished(self, loop: int, activation: int, index: int) -> bool:
         """Whether the loop is to be left."""
-        self.idle += 1
+        self.idle = self.idle + 1 if self._now == self._then else 0
+        self._then = self._now
         running = self._reached(activation) or self._met_late(loop, activation)
         run = running.run
         run.turns = max(run.turns, index + 1)
@@ -181,6 +198,10 @@ class LoopRuns:
                 orphan.run.parent = parent.run
             if orphan.run.parent is parent.run:
                 _count(parent, orphan)
+        for activation, other in list(self._unheard.items()):
+            if other.run.stands_in(parent.run):  # it would have been heard of first
+                other.run.end = other.heard
+                del self._unheard[activation]
         self._orphans = [parent]
         self._stack = [parent]
 

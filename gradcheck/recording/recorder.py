@@ -6,9 +6,11 @@ The person's call is made exactly once, with the person's own arguments, and its
 from __future__ import annotations
 
 import gc
+import re
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import CodeType, FrameType
 from typing import Any
 
@@ -17,17 +19,22 @@ from torch.overrides import TorchFunctionMode
 
 from gradcheck.program.observer import LoopEnd
 from gradcheck.program.source import SourceMap, SourceUnit
+from gradcheck.recording import active, live_steps
 from gradcheck.recording.bindings import Bindings
 from gradcheck.recording.kinds import kind_of, known_kinds
+from gradcheck.recording.mode_stack import put_back, take_out
 from gradcheck.recording.names import NameTracer
 from gradcheck.recording.namespace import tensors_of_namespace
 from gradcheck.recording.quiet import Quiet
+from gradcheck.recording.repeats import Repeats
+from gradcheck.recording.sequences import CATEGORICAL_DRAWS
 from gradcheck.recording.steps import StepWatcher
 from gradcheck.recording.tape import (
     CHANGE_BUFFERS,
     Kind,
     Mark,
     Op,
+    Pairing,
     Recording,
     Value,
 )
@@ -36,7 +43,7 @@ from gradcheck.recording.values import Values, pairs
 from gradcheck.recording.warning_places import WarningPlaces
 
 _MAX_OPS = 400_000
-_AFTERMATH_OPS = 20_000  # recorded after the last wanted step: hundreds of names, letter by letter
+_AFTERMATH_OPS = 12_000  # recorded after the last wanted step: about a hundred names, letter by letter
 _AFTERMATH_BYTES = 128 << 20  # that only the tape holds
 _FEW_NUMBERS = 64
 
@@ -44,8 +51,11 @@ _FEW_NUMBERS = 64
 class Recorder(TorchFunctionMode):
     """Implements `gradcheck.program.observer.Observer`; the result is `recording`."""
 
-    def __init__(self, sources: SourceMap, at: tuple[int, ...] = (0,)) -> None:
+    def __init__(self, sources: SourceMap, at: tuple[int, ...] = (0,), *, live: bool = False) -> None:
+        """`live`: what is recorded is a part of a program that goes on afterwards."""
         super().__init__()
+        self.live = live
+        self._borrowed: list[tuple[FrameType, Any]] = []  # frames that ran already, and what traced them
         self.recording = Recording()
         self._values = Values(self.recording.ops)
         self.recording.value_of = self._values.known_value
@@ -59,27 +69,33 @@ class Recorder(TorchFunctionMode):
             self._bindings.bound,
             self._bindings.bound_plain,
             self._bindings.entered_scope,
-            self._slept,
+            self.doze,
             self._failed,
         )
         self._ufuncs = UfuncBridge(self._ufunc_called)
         self._warnings = WarningPlaces(self._user_frame, globals())
         self._steps = StepWatcher(self, at, sources)
+        self._repeats = Repeats()
         self._most_ops = _MAX_OPS
         self._most_bytes = _AFTERMATH_BYTES
         self._namespace: dict[str, object] = {}
-        self._is_user_code: dict[CodeType, bool] = {}
+        self._is_user_code: dict[
+            int, tuple[CodeType, bool]
+        ] = {}  # by identity: a code's hash reads all of it
         self._forgotten = False
         self.attention = False
         self.awake_since = 0  # ops on the tape when loops were last told to report their iterations
         self._on = False
         self._entered = False
+        self._look_at = live_steps.LOOK_EVERY  # ops on the tape when it is looked at next
+        self._place: int | None = None  # in torch's stack of modes, while it is out of it
         self.paused = False
         self.ended_early = False
 
     # -- Observer ------------------------------------------------------------------------------------------
 
     def start(self) -> None:
+        active.begin(self)
         self._ufuncs.install()
         self._warnings.install()
         gc.freeze()  # the tape grows: without this, each full collection walks all of torch's modules as well
@@ -90,17 +106,30 @@ class Recorder(TorchFunctionMode):
     def stop(self) -> None:
         self._on = self._bindings.on = False
         self._tracer.sleep()
+        while self._borrowed:
+            borrowed, trace = self._borrowed.pop()
+            borrowed.f_trace = trace
         self._ufuncs.remove()
         self._warnings.remove()
         gc.unfreeze()
-        self.recording.final_namespace = {
-            name: held
-            for name, held in list(self._namespace.items())
-            if isinstance(held, _READABLE) and not name.startswith("__")
-        }
+        if not self.live:  # there, it goes on changing
+            self.recording.final_namespace = {
+                name: held
+                for name, held in list(self._namespace.items())
+                if isinstance(held, _READABLE) and not name.startswith("__")
+            }
+        self._namespace = {}
+        self._come_back()
         if self._entered:
             self._entered = False
             self.__exit__(None, None, None)  # type: ignore[no-untyped-call]
+            active.end(self)
+            if self.live:
+                self._keep_for_good()
+                try:
+                    live_steps.mark_first_step(self.recording)
+                except Exception as error:
+                    self._failed(error)
 
     def unit_started(self, unit: SourceUnit) -> None:
         self._steps.unit_started(unit)
@@ -116,6 +145,8 @@ class Recorder(TorchFunctionMode):
             self._failed(error)
 
     def iteration_started(self, loop: int, activation: int, index: int, frame: FrameType) -> None:
+        if self._place is not None and loop != self._steps.paused_by:
+            return  # between two recorded steps only the loop that they are iterations of counts
         self._tracer.hold()
         try:
             with self._quiet:
@@ -128,6 +159,8 @@ class Recorder(TorchFunctionMode):
             self._tracer.go_on()
 
     def iteration_finished(self, loop: int, activation: int, index: int, frame: FrameType) -> bool:
+        if self._place is not None:
+            return False
         self._tracer.hold()
         try:
             with self._quiet:
@@ -150,26 +183,95 @@ class Recorder(TorchFunctionMode):
         finally:
             self._tracer.go_on()
 
+    # -- for code that is running already -----------------------------------------------------------------------
+
+    def begin_in(self, frame: FrameType, more: dict[str, object] | None = None) -> None:
+        """Recording begins in the midst of `frame`: whatever it can name, or `more` names, is there before the step."""
+        try:
+            with self._quiet:
+                names = _first(more or {}, visible_names(frame))
+                for _, tensor, _ in tensors_of_namespace(names):
+                    if self._values.known_value(tensor) is None:
+                        self._values.new_value(tensor, None)
+                self._bindings.name_namespace(names)
+                self._bindings.forget()  # at the end, the same names may hold something else
+            running: FrameType | None = frame
+            while running is not None:  # a debugger may trace them
+                self._borrowed.append((running, running.f_trace))
+                running = running.f_back
+            self._wake(frame)
+        except Exception as error:
+            self._failed(error)
+
+    def bind(self, name: str, tensor: torch.Tensor, code: CodeType, line: int, *, alias: bool) -> None:
+        """Give a tensor a name, as if a statement at that line had."""
+        with self._quiet:
+            self._bindings.bound(name, tensor, 0, code, line, alias, 0)
+
+    def knows(self, tensor: object) -> bool:
+        return isinstance(tensor, torch.Tensor) and self._values.known_value(tensor) is not None
+
+    def pair(self, forward: object, gradient: object) -> None:
+        """The person says that `gradient` is the gradient of `forward`."""
+        if self.paused:
+            return
+        with self._quiet:
+            values = [
+                self._values.known_value(t) if isinstance(t, torch.Tensor) else None
+                for t in (forward, gradient)
+            ]
+        for value, what in zip(values, ("forward tensor", "gradient"), strict=True):
+            if value is None:
+                note = f"gradcheck.pair: the {what} took no part in what was recorded"
+                if note not in self.recording.notes:
+                    self.recording.notes.append(note)
+                return
+        of, found = values
+        assert of is not None
+        assert found is not None
+        self.recording.pairings.append(Pairing(found, of))
+
     # -- for the step watcher --------------------------------------------------------------------------------
 
     def pause(self) -> None:
-        """Record nothing until `resume`; the program runs on."""
+        """Record nothing until `resume`; the program runs on, at its own speed."""
+        self._sleep()
+        if self._place is None:
+            self._values.secure()
+            self._place = take_out(self)
+
+    def _sleep(self) -> None:
         self.paused = True
         self._bindings.on = False
         self._tracer.sleep()
 
     def rest(self, attention: bool) -> None:
         """Record nothing any more. `attention`: loops around are still to be told, so that they are left."""
-        self.pause()
+        self._sleep()
         self.attention = attention
 
     def resume(self) -> None:
         """Record again, as if the program began here: whatever exists now is a leaf of what follows."""
         self.paused = False
+        self._come_back()
         self._bindings.on = self._on
         self._most_ops = _MAX_OPS
+        self._repeats.on = False
         self._values.count_no_more()
         self.forget()
+
+    def _come_back(self) -> None:
+        """Into torch's stack of modes."""
+        if self._place is None:
+            return
+        put_back(self, self._place)
+        self._place = None
+        changed = self._values.drop_changed()
+        if changed:
+            self.recording.notes.append(
+                f"{changed} large tensor{'s' * (changed > 1)} that a recorded step reads changed between the recorded "
+                "iterations: what was computed from them is not checked"
+            )
 
     def forget(self) -> None:
         self._forgotten = True
@@ -185,6 +287,7 @@ class Recorder(TorchFunctionMode):
     def stand_apart(self, frame: FrameType) -> None:
         """What follows is recorded, as far as it goes, as if the program began here."""
         self._most_ops = min(_MAX_OPS, len(self.recording.ops) + _AFTERMATH_OPS)
+        self._repeats.on = True
         self._values.begin_anew()
         self._bindings.forget()
         self._meet(frame)
@@ -193,9 +296,11 @@ class Recorder(TorchFunctionMode):
     def _meet(self, frame: FrameType) -> None:
         """What exists when recording begins again was there before the step, wherever in it it is first used."""
         self._forgotten = False
-        for _, tensor, _ in tensors_of_namespace({**frame.f_globals, **frame.f_locals}):
+        namespace = {**frame.f_globals, **frame.f_locals}
+        for _, tensor, _ in tensors_of_namespace(namespace):
             if self._values.known_value(tensor) is None:
                 self._values.new_value(tensor, None)
+        self._bindings.name_leaves(namespace)
 
     def loop_began(self) -> None:
         """A loop begins that is in no other."""
@@ -249,6 +354,10 @@ class Recorder(TorchFunctionMode):
                     self._after(op, result)
                     if self.attention and tracer.awake:
                         tracer.idle = 0
+                        if self._repeats.on and self._repeats.weary(op):
+                            tracer.sleep()
+                    elif self._repeats.on and self._repeats.is_old(op):
+                        self._listen_again()
                     else:
                         self._wake(frame)
                     watched = tracer.frames.get(id(frame))
@@ -292,15 +401,21 @@ class Recorder(TorchFunctionMode):
         self.attention = True
         self._tracer.sleep()
         self.recording.notes.append(note)
+        self._keep_for_good()
+
+    def _keep_for_good(self) -> None:
+        """From now on nobody tells what the program changes in place."""
+        with suppress(Exception), self._quiet, torch.no_grad():
+            self._values.keep_for_good()
 
     def _user_frame(self, frame: FrameType | None) -> FrameType | None:
         is_user = self._is_user_code
         while frame is not None:
             code = frame.f_code
-            known = is_user.get(code)
+            known = is_user.get(id(code))
             if known is None:
-                known = is_user[code] = self._sources.is_user(code.co_filename)
-            if known:
+                known = is_user[id(code)] = code, self._sources.is_user(code.co_filename)
+            if known[1]:
                 return frame
             frame = frame.f_back
         return None
@@ -391,6 +506,11 @@ class Recorder(TorchFunctionMode):
         ops.append(op)
         if len(ops) >= self._most_ops or self._values.holds_more_than(self._most_bytes):
             self._enough()
+        elif self.live and len(ops) >= self._look_at:
+            self._look_at += live_steps.LOOK_EVERY
+            steps = live_steps.steps_so_far(self.recording)
+            if steps >= live_steps.ENOUGH:
+                self._end_early(f"recording ended after {steps} training steps: one is enough for a report")
 
     def _enough(self) -> None:
         if not self._steps.aftermath.apart:
@@ -399,6 +519,7 @@ class Recorder(TorchFunctionMode):
         frame = self._user_frame(sys._getframe(1))
         if frame is not None:
             self.name_namespace({**frame.f_globals, **frame.f_locals})
+        self.recording.cut_short = True
         self._steps.aftermath.spent()
 
     def _ufunc_called(self, function: Callable[..., Any], inputs: tuple[Any, ...], result: Any) -> None:
@@ -423,21 +544,45 @@ class Recorder(TorchFunctionMode):
     def _wake(self, frame: FrameType) -> None:
         if self.paused:
             return  # since a moment ago
-        if not self.attention:
-            self.awake_since = max(0, len(self.recording.ops) - 1)
-            self._steps.aftermath.runs.gained_attention(self.awake_since)
-            self.attention = self._on or self.ended_early
+        self._listen_again()
         if self._on:
             self._tracer.wake(frame)
 
-    def _slept(self) -> None:
-        """Many lines without an op: loops may run at their own speed again."""
-        self.attention = False
-        self._steps.aftermath.runs.lost_attention()
+    def _listen_again(self) -> None:
+        if not self.attention and not self.paused:
+            self.awake_since = max(0, len(self.recording.ops) - 1)
+            self._steps.aftermath.runs.gained_attention(self.awake_since)
+            self.attention = self._on or self.ended_early
+
+    def doze(self) -> None:
+        """Long without an op: loops may run at their own speed again, unless one of them is to be left."""
+        self.attention = self._steps.aftermath.must_listen
+        if not self.attention:
+            self._steps.aftermath.runs.lost_attention()
 
 
 _READABLE = (list, tuple, dict, str, torch.Tensor)
-CATEGORICAL_DRAWS = frozenset({torch.multinomial, torch.Tensor.multinomial})
+
+
+def visible_names(frame: FrameType) -> dict[str, object]:
+    """What a statement in `frame` can name: its locals first, then the globals they do not hide."""
+    hidden = _of_the_shell(frame.f_globals)
+    return _first(frame.f_locals, {n: v for n, v in frame.f_globals.items() if n not in hidden})
+
+
+def _first(names: Mapping[str, object], others: Mapping[str, object]) -> dict[str, object]:
+    return {**names, **{name: held for name, held in others.items() if name not in names}}
+
+
+def _of_the_shell(names: dict[str, object]) -> set[str]:
+    """The names a notebook keeps its history under: nobody calls a tensor `_12`."""
+    if "Out" not in names or "In" not in names:
+        return set()
+    return {
+        n for n in names if n in ("Out", "In", "exit", "quit") or re.fullmatch(r"_+(?:[io]?h|i+|i?\d+)?", n)
+    }
+
+
 CHANGES = frozenset({Kind.MUTATE, Kind.RANDOM_MUTATE, Kind.DATA_WRITE})
 
 

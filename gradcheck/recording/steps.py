@@ -38,6 +38,7 @@ class Tape(Protocol):
     def pause(self) -> None: ...
     def rest(self, attention: bool) -> None: ...
     def listen(self) -> None: ...
+    def doze(self) -> None: ...
     def stand_apart(self, frame: FrameType) -> None: ...
     def resume(self) -> None: ...
     def forget(self) -> None: ...
@@ -77,7 +78,8 @@ class StepWatcher:
         self._completed: dict[int, int] = {}
         self._steps = 0  # recorded steps so far
         self._step_ends: list[int] = []  # their places on the tape
-        self._paused_by: int | None = None
+        self.paused_by: int | None = None
+        self._known_step_of: int | None = None  # the loop known to train whose wanted iteration is running
         self._unseen = _UnseenLoops(reach)
 
     def unit_started(self, unit: SourceUnit) -> None:
@@ -96,12 +98,12 @@ class StepWatcher:
         if self.aftermath.on:
             self.aftermath.runs.started(loop, activation, index)
         if self.aftermath.apart:
-            record = self._activations.setdefault(activation, _Activation(loop, 0, 0))
-            record.steps_before = self._steps
+            self._activations.setdefault(activation, _Activation(loop, 0, 0)).steps_before = self._steps
             return
         number = self._iterations[loop] = self._iterations.get(loop, -1) + 1
-        if self._tape.paused and self._paused_by == loop and number in self._outstanding[loop]:
+        if self._tape.paused and self.paused_by == loop and number in self._outstanding[loop]:
             self._tape.resume()
+            self._known_step_of = loop
         recording = self._tape.recording
         record = self._activations.get(activation)
         if record is None:
@@ -153,6 +155,10 @@ class StepWatcher:
 
     def _looked_at(self, loop: int, activation: int, index: int, frame: FrameType) -> bool:
         """Whether the loop is to be left, now that an iteration of it is on the tape."""
+        if self._known_step_of is not None:
+            if loop != self._known_step_of:
+                return False  # a loop inside the step: over its parameters, say
+            self._known_step_of = None
         record = self._activation(loop, activation, index)
         ops = self._tape.recording.ops
         if self._steps > record.steps_before:
@@ -172,6 +178,7 @@ class StepWatcher:
     def unit_finished(self) -> None:
         """What was still to be recorded did not come; what follows is recorded again."""
         self._activations.clear()
+        self._known_step_of = None
         self.aftermath.runs.clear()
         if self._tape.paused and not self.aftermath.apart:
             self._tape.resume()
@@ -209,7 +216,7 @@ class StepWatcher:
         else:
             self._drop(record.start, record.start_binding)
         if outstanding and outstanding[0] > number + 1:
-            self._paused_by = loop
+            self.paused_by = loop
             self._tape.pause()
         elif outstanding:
             self._tape.resume()

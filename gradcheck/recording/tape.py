@@ -209,6 +209,14 @@ class PlainBinding:
     attributes: dict[str, Value] = field(default_factory=dict)  # the tensors it held when the name was bound
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairing:
+    """The person's word, by `gradcheck.pair`, that one value is the gradient of another."""
+
+    gradient: Value
+    of: Value
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """One activation of one of the person's frames: its code, and the global names it sees."""
@@ -250,6 +258,9 @@ class LoopRun:
     def depth(self) -> int:
         return 0 if self.parent is None else self.parent.depth + 1
 
+    def stands_in(self, other: LoopRun) -> bool:
+        return self.parent is not None and (self.parent is other or self.parent.stands_in(other))
+
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
@@ -280,10 +291,12 @@ class Recording:
     plain: list[PlainBinding] = field(default_factory=list)
     scopes: dict[int, Scope] = field(default_factory=dict)
     value_of: Callable[[torch.Tensor], Value | None] = lambda tensor: None  # of a tensor that is still alive
+    pairings: list[Pairing] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     loop_runs: list[LoopRun] = field(default_factory=list)  # of the aftermath, as they were first met
     aftermath_cut: Lengths | None = None  # set if the aftermath stands apart: how far all went before it
     earlier_value_of: Callable[[torch.Tensor], Value | None] = lambda tensor: None  # what it was before that
+    cut_short: bool = False  # whether the end of the aftermath was not recorded
     final_namespace: dict[str, object] = field(
         default_factory=dict
     )  # what the module's names held in the end
@@ -312,6 +325,7 @@ class Recording:
             scopes=self.scopes,
             value_of=self.earlier_value_of,
             notes=self.notes,
+            pairings=self.pairings,
         )
 
     def cut_to(self, cut: Lengths) -> None:

@@ -38,6 +38,21 @@ _SPECIAL: dict[str, Callable[..., Any]] = {
 }
 
 
+# NumPy takes a number on either side, these torch functions on neither: `np.maximum(0, t)`.
+_REFUSE_NUMBERS = ("maximum", "minimum", "fmax", "fmin", "logaddexp", "logaddexp2", "arctan2", "hypot")
+
+
+def _taking_numbers(function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*arguments: Any) -> Any:
+        return function(*(a if isinstance(a, torch.Tensor) else torch.tensor(a) for a in arguments))
+
+    call.__name__ = call.__qualname__ = function.__name__
+    return call
+
+
+_TAKING_NUMBERS = {name: _taking_numbers(getattr(torch, name)) for name in _REFUSE_NUMBERS}
+
+
 def torch_equivalent(ufunc: np.ufunc) -> Callable[..., Any] | None:
     """The torch function that computes what `ufunc` does, elementwise and with broadcasting."""
     found = _SPECIAL.get(ufunc.__name__) or getattr(torch, ufunc.__name__, None)
@@ -80,6 +95,8 @@ class UfuncBridge:
         ufunc, arguments, _ = context
         if ufunc.nout == 1 and len(arguments) == ufunc.nin and isinstance(result, torch.Tensor):
             function = torch_equivalent(ufunc)
+            if any(isinstance(argument, (int, float)) for argument in arguments):
+                function = _TAKING_NUMBERS.get(ufunc.__name__, function)
             if function is not None:
                 self._on_call(function, arguments, result)
 

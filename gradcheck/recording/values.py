@@ -12,6 +12,10 @@ from gradcheck.recording.entries import EntryStates
 from gradcheck.recording.kinds import shares_storage
 from gradcheck.recording.tape import Kind, Number, Op, Value
 
+# Numbers in a tensor that is copied when recording pauses: 16 MB in float32, more than most parameters hold. Data sets
+# are larger, and no program changes them in place as a rule; whether it did is seen from their version.
+_MOST_COPIED = 2**22
+
 
 class Values:
     """Tensors are told apart by identity, for as long as they live; nothing here keeps one alive but the leaves."""
@@ -23,9 +27,10 @@ class Values:
         self.of_autograd: list[tuple[weakref.ref[torch.Tensor], Value]] = []
         self.escaped: dict[float, Value] = {}
         self.entries = EntryStates(ops)
+        self._unwatched: list[tuple[Value, int]] = []
         self._earlier: dict[int, tuple[weakref.ref[torch.Tensor], Value]] = {}
         self._counted: list[Value] | None = None  # leaves met since it began anew
-        self._bytes = 0  # at most what they hold
+        self._bytes = 0  # of those met since it was last looked at what they hold
 
     def forget(self) -> None:
         """Whatever exists now is a leaf of what follows."""
@@ -40,6 +45,32 @@ class Values:
         self.entries.no_more()
         self._counted, self._bytes = [], 0
 
+    def secure(self) -> None:
+        """Calls are no longer seen: whatever the program may change is copied now. Of what is too large for that, it is
+        kept which version it is."""
+        for leaves in self._leaves.values():
+            for leaf in leaves:
+                data = leaf.data
+                if data is None:
+                    continue
+                if data.numel() <= _MOST_COPIED:
+                    leaf.data = data.clone()
+                else:
+                    self._unwatched.append((leaf, data._version))
+        self._leaves.clear()
+
+    def drop_changed(self) -> int:
+        """Calls are seen again. What was changed in the meantime is not known as it was; how many leaves that is."""
+        changed = [
+            leaf
+            for leaf, version in self._unwatched
+            if leaf.data is not None and leaf.data._version != version
+        ]
+        for leaf in changed:
+            leaf.data = None
+        self._unwatched.clear()
+        return len(changed)
+
     def count_no_more(self) -> None:
         self._counted, self._bytes = None, 0
 
@@ -49,12 +80,11 @@ class Values:
 
     def holds_more_than(self, most_bytes: int) -> bool:
         """Whether the leaves met since it began anew hold more that nobody but the tape has kept."""
-        if self._counted is None or self._bytes <= most_bytes:
+        if self._counted is None or self._bytes <= most_bytes // 4:
             return False
-        alone = [v for v in self._counted if v.reference is None or v.reference() is None]
-        self._counted = alone  # what the program holds by now it will mostly hold on to
-        self._bytes = sum(v.data.nbytes for v in alone if v.data is not None)
-        return self._bytes > most_bytes
+        self._bytes = 0  # counts up to the next time it is worth looking
+        alone = (v.data for v in self._counted if v.reference is None or v.reference() is None)
+        return sum(data.nbytes for data in alone if data is not None) > most_bytes
 
     def encode(self, thing: Any) -> Any:
         kind = type(thing)
@@ -130,6 +160,14 @@ class Values:
         if value.producer is None:
             value.root = kept[0].root
         kept.append(value)
+
+    def keep_for_good(self) -> None:
+        """Copy every leaf: from now on nobody sees what the program changes in place."""
+        for leaves in self._leaves.values():
+            for leaf in leaves:
+                if leaf.data is not None:
+                    leaf.data = leaf.data.clone()
+        self._leaves.clear()
 
     def keep_before_change(self, kind: Kind, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Before tensors are changed in place, copy the leaves that share their storage."""

@@ -60,6 +60,7 @@ class CandidateCollector:
         for update in updates:
             if update.step is not None:
                 self._uses_in_updates[self._behind_scaling(update.step).root].append(update.op.index)
+        self._paired = {pairing.gradient for pairing in recording.pairings}
         self._near_gradients = self._computed_with_gradients()
 
     def collect(self) -> None:
@@ -70,7 +71,7 @@ class CandidateCollector:
             if value in self._plan_of:
                 continue
             plan = self._chooser.choose(when)
-            if plan is None or value.producer is None or self._made_from_named(value, parameter):
+            if plan is None or value.producer is None or self._was_made_of_it(value, parameter):
                 continue
             name = self._names.text(value.producer)
             self._add(plan, Candidate(value, name, None, [], parameter, evidence))
@@ -105,9 +106,7 @@ class CandidateCollector:
         made = value.producer.index if value.producer is not None else value.birth
         if value.producer is not None and value.producer.kind in (Kind.RANDOM, Kind.GRAD_READ):
             return
-        if value.producer is None and (
-            binding.code is None or value.birth == 0 or value.autograd_of is not None
-        ):
+        if value.producer is None and (value.autograd_of is not None or not self._is_filled(value, binding)):
             return
         plan = self._choose_plan(value, max(binding.when, made + 1))
         if plan is None or value is plan.loss:
@@ -145,7 +144,7 @@ class CandidateCollector:
             candidate = self._second_owner(plan, value, binding)
         if candidate is None:
             parameter, evidence, _ = attached.get(value, (None, "", 0))
-            if parameter is not None and self._made_from_named(value, parameter):
+            if parameter is not None and self._was_made_of_it(value, parameter):
                 # The step an optimiser takes, however it is named; a gradient is named after its parameter.
                 stem = parse(binding.name).stem
                 names = self._names.forward_names(parameter)
@@ -170,6 +169,13 @@ class CandidateCollector:
             candidate.of = binding.of
             candidate.of_evidence = f"being set as its attribute (`{binding.name}`)"
         candidate.bindings.append(binding)
+
+    def _is_filled(self, value: Value, binding: Binding) -> bool:
+        """Of what no recorded op made: whether it may be a gradient all the same. What was there before all else is
+        none, unless it is a buffer named for one that is filled now."""
+        if value.birth > 0:
+            return binding.code is not None
+        return bool(self._mutations[value.root]) and parse(binding.name).form >= Form.BARE_D
 
     def _named_apart(self, plan: PassPlan, value: Value, binding: Binding) -> Candidate:
         for known in plan.candidates:
@@ -246,6 +252,10 @@ class CandidateCollector:
         others = [a for a in producer.args if isinstance(a, Value) and a.shape == value.shape]
         return len(others) == 1 and bool(self._names.bindings(others[0]))
 
+    def _was_made_of_it(self, value: Value, parameter: Value) -> bool:
+        """Unless the person has said themselves that it is the gradient."""
+        return value not in self._paired and self._made_from_named(value, parameter)
+
     def _made_from_named(self, value: Value, parameter: Value) -> bool:
         """Whether a gradient of the parameter's shape has a name already: then this is what an optimiser made
         of it (momentum, a running mean of squares), not a gradient."""
@@ -319,6 +329,10 @@ class CandidateCollector:
         for op in self._recording.ops:
             if op.kind is Kind.GRAD_WRITE and len(op.args) > 1 and isinstance(op.args[1], Value):
                 found[op.args[1]] = (op.args[0], "being assigned to its `.grad`", op.index)
+        for pairing in self._recording.pairings:
+            made = pairing.gradient.producer
+            if made is not None:
+                found[pairing.gradient] = (pairing.of, "`gradcheck.pair`", made.index + 1)
         return found
 
     def _versions(self, plan: PassPlan, candidate: Candidate) -> list[Version]:

@@ -69,6 +69,10 @@ class Partners:
             or bool(self._told_value(candidate))
         )
 
+    def told(self, candidate: Candidate, value: Value) -> bool:
+        """Whether the person has said themselves that it is the gradient of this value."""
+        return value in self._told_value(candidate)
+
     def score(self, candidate: Candidate, value: Value) -> float:
         told = self._told_value(candidate)
         if told and value in told:
@@ -111,7 +115,7 @@ class Partners:
         told = [v for v in self._told_value(candidate) if v in truth]
         if told:
             value = self._closest(told, found, truth, paired)
-            return Proposal(value, f"{self._word(candidate)}, by name", certain=True)
+            return Proposal(value, self._word(candidate), certain=True)
         if candidate.of is not None:
             same_storage = [v for v in self._forward if v.root is candidate.of.root and v in truth]
             fitting = [v for v in same_storage if tuple(truth[v].shape) == tuple(found.shape)] or same_storage
@@ -227,6 +231,9 @@ class Partners:
         return best
 
     def _told_value(self, candidate: Candidate) -> list[Value]:
+        paired = self._told.paired(candidate.value)
+        if paired:
+            return [value for value in paired if value in self._order]
         wanted = {told[0] for b in candidate.bindings if (told := self._told.value_of(b))}
         if not wanted:
             return []
@@ -234,7 +241,10 @@ class Partners:
 
     def _word(self, candidate: Candidate) -> str:
         """By what the person told it."""
-        return next(told[1] for b in candidate.bindings if (told := self._told.value_of(b)))
+        if self._told.paired(candidate.value):
+            return "`gradcheck.pair`"
+        word = next(told[1] for b in candidate.bindings if (told := self._told.value_of(b)))
+        return f"{word}, by name"
 
     def _closest(
         self,

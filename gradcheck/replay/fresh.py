@@ -23,7 +23,8 @@ def fresh_draws(ops: Iterable[Op], seed: int) -> dict[Value, torch.Tensor]:
             kwargs = {k: v for k, v in (op.kwargs or {}).items() if k not in ("generator", "out", "device")}
             if any(True for _ in values_in((op.args, kwargs))):
                 continue
-            torch.manual_seed(seed * 1_000_003 + op.index)
+            # Not torch.manual_seed, which writes a traceback each time, for CUDA.
+            torch.default_generator.manual_seed(seed * 1_000_003 + op.index)
             try:
                 drawn = op.func(*op.args, **kwargs)
             except (RuntimeError, TypeError, ValueError):

@@ -38,6 +38,8 @@ def _differentiated(recording: Recording, losses: list[Loss], steps: list[Step])
     moments = [b.when for b in recording.bindings if parse(b.name).form is not Form.NONE]
     moments += [op.index for op in recording.ops if op.kind is Kind.GRAD_WRITE]
     moments += [step.begin + 1 for step in steps]
+    paired = [pairing.gradient.producer for pairing in recording.pairings]
+    moments += [op.index + 1 for op in paired if op is not None]
     for when in moments:
         position = bisect_left(places, when)
         kept.update(i for i in (position - 1, position) if 0 <= i < len(losses))

@@ -68,7 +68,10 @@ def _match_expected(
         inherits = bool(real) and off > judge.tolerance(version, size, max(noise, judge.noise_of(partner)))
         verdict = Verdict.INHERITED if inherits else Verdict.CORRECT
         judged = Judged(version, partner, verdict, evidence, faults=real if inherits else frozenset())
-        judged.alternatives = [value for value in equal if value is not partner]
+        if not judge.partners.told(
+            version.candidate, partner
+        ):  # else it is meant, whatever else it equals here
+            judged.alternatives = [value for value in equal if value is not partner]
         judged.rests_on_data = rounded
         if reshaped:
             judged.problem = Problem.SHAPE_NOTE

@@ -62,19 +62,37 @@ def judge_recording(
     *,
     loss: str | None = None,
     pairs: Mapping[str, str] | None = None,
+    most_repeats: int | None = None,
 ) -> Judgement:
-    """Judges every manual gradient of every backward pass on the tape."""
+    """Judges every manual gradient of every backward pass on the tape; of passes whose losses come from one and the
+    same place, a loop that nobody could leave, the first `most_repeats`."""
     whole, recording = recording, recording.before_aftermath()
     places = Places(sources)
     names = NameIndex(recording, places)
-    told = Told(pairs or {}, sources)
+    told = Told(pairs or {}, sources, recording.pairings)
     judgement = Judgement(recording, sources, places, names, whole)
-    for plan in find_passes(recording, names, loss):
+    plans = find_passes(recording, names, loss)
+    for plan in _without_repeats(plans, recording, most_repeats):
         found = _judge_under_likeliest_loss(recording, plan, names, places, told, len(judgement.passes))
         if found.result.gradients:
             judgement.passes.append(found)
     _list_placeholders_once(judgement.passes)
     return judgement
+
+
+def _without_repeats(plans: list[PassPlan], recording: Recording, most: int | None) -> list[PassPlan]:
+    """They are left out only here, when it is known which gradients are theirs."""
+    if most is None:
+        return plans
+    places = [(plan.loss_op.code, plan.loss_op.lasti) for plan in plans]
+    kept = [plan for i, plan in enumerate(plans) if places[:i].count(places[i]) < most]
+    if len(kept) < len(plans):
+        times = max(places.count(place) for place in places)
+        recording.notes.append(
+            f"the loss was computed {times} times by the same line; what is reported is the first"
+            + (f" {most} of them" if most > 1 else " of them")
+        )
+    return kept
 
 
 def _list_placeholders_once(passes: list[JudgedPass]) -> None:

@@ -1,23 +1,33 @@
-"""What the person has told about their gradients: `--pair d_A=A_1`, or `# gradcheck: of A_1` on the line."""
+"""What the person has told about their gradients: `--pair d_A=A_1`, `# gradcheck: of A_1` on the line,
+or `gradcheck.pair(A_1, d_A)` of the tensors themselves."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from gradcheck.program.comments import directives
 from gradcheck.program.source import SourceMap
 from gradcheck.program.statements import StatementLines
-from gradcheck.recording.tape import Binding
+from gradcheck.recording.tape import Binding, Pairing, Value
 from gradcheck.recording.targets import targets_by_line
 
 
 class Told:
     """The names of the forward values that gradients were said to belong to; the command line overrules a comment."""
 
-    def __init__(self, pairs: Mapping[str, str], sources: SourceMap) -> None:
+    def __init__(
+        self, pairs: Mapping[str, str], sources: SourceMap, pairings: Iterable[Pairing] = ()
+    ) -> None:
         self._pairs = pairs
         self._sources = sources
+        self._paired: dict[Value, list[Value]] = {}
+        for pairing in pairings:
+            self._paired.setdefault(pairing.gradient, []).append(pairing.of)
         self._comments: dict[str, dict[tuple[int, str], str]] = {}  # by file: line and gradient -> value
+
+    def paired(self, gradient: Value) -> list[Value]:
+        """The values themselves that `gradcheck.pair` has named for a gradient, which nothing overrules."""
+        return self._paired.get(gradient, [])
 
     def value_of(self, binding: Binding) -> tuple[str, str] | None:
         """The name of the value, and who said so."""

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradcheck.isolation.records import Isolation, Variant
+from gradcheck.report.figures.drawing import COLOURS
 from gradcheck.report.isolation import named
 
 if TYPE_CHECKING:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-# M. Okabe and K. Ito, Color Universal Design, 2008; without yellow, which print loses.
-_COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_COLOURS = ("#000000", *(colour for colour in COLOURS if colour != "#000000"))
 _STYLES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (7, 2)))
 _MOST_LINES = 7
 _DPI = 150

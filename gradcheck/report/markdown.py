@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
-from urllib.parse import quote
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from tabulate import tabulate
 
@@ -22,12 +22,20 @@ _WIDTH = 110
 _NAMES = ("name", "of")
 
 
-def render(report: Report, curves: str | None = None) -> str:
-    """The whole report, in the order of the terminal's. `curves` is the path of a figure of the isolation's."""
-    return "\n\n".join(_blocks(report, curves)) + "\n"
+def render(report: Report, images: Mapping[str, Sequence[Image]] | None = None) -> str:
+    """The whole report, in the order of the terminal's. `images` are shown under the table they belong to."""
+    return "\n\n".join(_blocks(report, images or {})) + "\n"
 
 
-def _blocks(report: Report, curves: str | None) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class Image:
+    """`path` is relative to the Markdown file."""
+
+    path: str
+    alt: str
+
+
+def _blocks(report: Report, images: Mapping[str, Sequence[Image]]) -> Iterator[str]:
     yield f"# Gradient report: {_text(report.target)}"
     yield _text(sentences.headline(report)) + "."
     yield f"**{sentences.conclusion(report)}**"
@@ -35,7 +43,7 @@ def _blocks(report: Report, curves: str | None) -> Iterator[str]:
         yield _text(fixes)
     if suppressed := sentences.suppressed(report):
         yield _text(suppressed) + "."
-    yield from _isolation(report, curves)
+    yield from _isolation(report, images)
     for step in report.passes:
         yield from _pass(step, len(report.passes))
     if report.findings:
@@ -44,7 +52,7 @@ def _blocks(report: Report, curves: str | None) -> Iterator[str]:
         for finding in report.findings:
             yield from _finding(finding, report, shown)
             shown += [finding.fix] if finding.fix else []
-    yield from _health(report)
+    yield from _health(report, images)
     remarks = [_bullet(remark) for remark in sentences.program_remarks(report.program)]
     if remarks:
         yield "## The program"
@@ -70,7 +78,7 @@ def _pass(step: PassResult, of: int) -> Iterator[str]:
         yield "\n".join(remarks)
 
 
-def _health(report: Report) -> Iterator[str]:
+def _health(report: Report, images: Mapping[str, Sequence[Image]]) -> Iterator[str]:
     checks = checks_table(report.checks)
     if not checks.rows:
         return
@@ -79,9 +87,11 @@ def _health(report: Report) -> Iterator[str]:
     for table in health_tables(report.health):
         yield f"### {_text(table.title)}"
         yield _table(table)
+        for image in images.get(table.name, ()):
+            yield f"![{_text(image.alt)}](<{image.path}>)"
 
 
-def _isolation(report: Report, curves: str | None) -> Iterator[str]:
+def _isolation(report: Report, images: Mapping[str, Sequence[Image]]) -> Iterator[str]:
     if report.isolation is None:
         return
     yield "## Isolation: what each fault costs"
@@ -90,8 +100,8 @@ def _isolation(report: Report, curves: str | None) -> Iterator[str]:
     for table in isolation.tables(report.isolation):
         yield f"### {_text(table.title)}"
         yield _table(table)
-    if curves is not None:
-        yield f"![Training loss over the steps, a line for each variant]({quote(curves)})"
+    for image in images.get("isolation", ()):
+        yield f"![{_text(image.alt)}](<{image.path}>)"
     yield "\n".join(f"- {sentence}" for sentence in others)
 
 

@@ -15,6 +15,7 @@ import gradcheck
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity, SuppressedFinding
 from gradcheck.checks.states import CheckState
+from gradcheck.errors import GradientError
 from gradcheck.health.records import Health
 from gradcheck.isolation.records import Isolation
 from gradcheck.program.location import Location
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Report:
+    """What gradcheck found. `findings` are the causes, each at the line to edit; `rows` are all gradients with their
+    verdicts, `gradients` the same as a DataFrame. In a notebook it shows itself."""
+
     schema: ClassVar[int] = 1
 
     target: str
@@ -44,6 +48,7 @@ class Report:
     health: Health = field(default_factory=Health)
     checks: list[CheckState] = field(default_factory=list)
     suppressed: list[SuppressedFinding] = field(default_factory=list)  # by comments; they count for nothing
+    watched: bool = False  # a part of a program that was running, so that no command can run it again
     isolation: Isolation | None = None  # what each fault costs, where that was asked for
 
     @classmethod
@@ -56,6 +61,7 @@ class Report:
         excerpts: Iterable[Excerpt] = (),
         checks: Iterable[CheckState] = (),
         suppressed: Iterable[SuppressedFinding] = (),
+        watched: bool = False,
     ) -> Report:
         return cls(
             target,
@@ -66,16 +72,18 @@ class Report:
             health=evidence.health,
             checks=list(checks),
             suppressed=list(suppressed),
+            watched=watched,
         )
 
     @property
-    def gradients(self) -> list[GradientResult]:
+    def rows(self) -> list[GradientResult]:
+        """Every gradient of every pass."""
         return [row for step in self.passes for row in step.gradients]
 
     @property
     def summary(self) -> dict[str, int]:
         """How many rows had which verdict; `checked` counts all that have one, so all but `unchecked`."""
-        counts = Counter(row.verdict for row in self.gradients)
+        counts = Counter(row.verdict for row in self.rows)
         return {
             "checked": counts.total() - counts[Verdict.UNCHECKED],
             **{verdict.value: counts[verdict] for verdict in Verdict},
@@ -95,16 +103,43 @@ class Report:
         """The person's lines at `location`, if they were kept."""
         return find_excerpt(self.excerpts, location)
 
+    @property
+    def gradients(self) -> pandas.DataFrame:
+        """One row per gradient, as a DataFrame: see `to_dataframe`."""
+        return self.to_dataframe()
+
+    def raise_for_errors(self) -> None:
+        """Raises GradientError if a finding is at error level; its text is those findings, each with the person's line
+        and a caret under what is wrong."""
+        __tracebackhide__ = True
+        if self.exit_status:
+            from gradcheck.report.plain import error_text  # the renderers stand on this model
+
+            raise GradientError(error_text(self))
+
+    def to_markdown(self) -> str:
+        """The whole report as Markdown."""
+        from gradcheck.report import markdown
+
+        return markdown.render(self)
+
+    def _repr_html_(self) -> str:
+        from gradcheck.report import html
+
+        return html.render(self)
+
     def to_dict(self) -> dict[str, Any]:
+        """The whole report as plain data: the JSON of `gradcheck report --format json`."""
         return {
             "schema": self.schema,
             "version": self.version,
             "target": self.target,
+            "watched": self.watched,
             "exit_status": self.exit_status,
             "summary": self.summary,
             "program": encoding.encode(self.program),
             "passes": [encoding.encode_pass(step) for step in self.passes],
-            "gradients": [encoding.encode(row) for row in self.gradients],
+            "gradients": [encoding.encode(row) for row in self.rows],
             "findings": [encoding.encode(finding) for finding in self.findings],
             "suppressed": [encoding.encode_suppressed(each) for each in self.suppressed],
             "health": encoding.encode(self.health),
@@ -140,6 +175,7 @@ class Report:
             version=data["version"],
             health=dataclass_codec.decode(Health, data.get("health", {})),
             checks=[dataclass_codec.decode(CheckState, row) for row in data.get("checks", [])],
+            watched=data.get("watched", False),
             isolation=data.get("isolation") and dataclass_codec.decode(Isolation, data["isolation"]),
         )
 

@@ -27,7 +27,7 @@ _INVARIANT = "the true gradient is zero by invariance, so nothing can be told fr
 
 def headline(report: Report) -> str:
     """`day70.ipynb: 19 gradients: 4 introduced, 9 inherited, 6 correct`."""
-    rows = report.gradients
+    rows = report.rows
     if not rows:
         return f"{report.target}: no manual gradient was found"
     summary = report.summary
@@ -70,7 +70,7 @@ def conclusion(report: Report) -> str:
         one = len(codes) == 1
         page = f"`gradcheck rule {codes[0]}` explains it" if one else "`gradcheck rule CODE` explains each"
         return f"Found {counts}; {page}."
-    wrong = [r for r in report.gradients if r.verdict in (Verdict.INTRODUCED, Verdict.INHERITED)]
+    wrong = [r for r in report.rows if r.verdict in (Verdict.INTRODUCED, Verdict.INHERITED)]
     if wrong:
         silent = (
             "; what the rules say is silenced by comments"
@@ -99,6 +99,8 @@ def fixes(report: Report) -> str:
     if not proved:
         return ""
     count = numbers.count(len(proved), "verified fix", "verified fixes")
+    if report.watched:
+        return f"{count}, shown with what {'it mends' if len(proved) == 1 else 'they mend'}."
     return f"{count}; `gradcheck fix {shlex.quote(report.target)}` shows the patch."
 
 

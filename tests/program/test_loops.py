@@ -8,6 +8,7 @@ import builtins
 import pytest
 
 from gradcheck.program.loops import LoopTable, compile_watched
+from gradcheck.program.observer import LoopEnd
 
 
 def test_for_loop_tells_each_iteration_once(run_program):
@@ -45,6 +46,52 @@ def test_observer_ends_a_loop_as_if_it_were_exhausted(run_program, watcher_class
     assert ran.names["seen"] == 3
     assert ran.names["exhausted"]
     assert ran.watcher.told(max(line, 1))[-2:] == [("begin", 3), ("end", 3)]
+
+
+ENDS = {
+    "for x in 'ab': pass": LoopEnd.EXHAUSTED,
+    "for x in 'ab': break": LoopEnd.BROKEN,
+    "n = 2\nwhile n: n -= 1": LoopEnd.CONDITION,
+    "n = 2\nwhile n > 0 and n < 5 or n == 7: n -= 1\nelse: n = 'else'": LoopEnd.CONDITION,
+    "while True: break": LoopEnd.BROKEN,
+    "def f():\n while True: return\nf()": LoopEnd.BROKEN,
+    "try:\n while True: 1 / 0\nexcept ZeroDivisionError: pass": LoopEnd.RAISED,
+    "while False: pass": LoopEnd.CONDITION,
+}
+
+
+@pytest.mark.parametrize("text", ENDS)
+def test_how_a_loop_ended_is_told_once(run_program, text):
+    ran = run_program(text + "\n")
+    assert [how for _, how in ran.watcher.ends] == [ENDS[text]]
+
+
+@pytest.mark.parametrize("header", ["for i in range(10):", "while True:"])
+def test_a_loop_that_the_observer_ended_was_left(run_program, watcher_class, header):
+    ran = run_program(f"{header} pass\n", watcher=watcher_class(end_after={(1, 3)}))
+    assert ran.watcher.ends == [(1, LoopEnd.LEFT)]
+
+
+BOUNDED = {
+    "while True:\n    if x == 0: break": False,
+    "while x != 0: pass": False,
+    "while True:\n    for y in z:\n        if y > 3: break\n    if x == 0: break": False,
+    "while True:\n    def f():\n        if y > 3: return": False,
+    "while len(x) < 9: pass": True,
+    "while x != 0 and n <= 9: pass": True,
+    "while True:\n    if x == 0 or n > 9: break": True,
+    "while True:\n    for y in z:\n        if y > 3: return": True,
+    "for x in y: pass": True,
+}
+
+
+@pytest.mark.parametrize("text", BOUNDED)
+def test_which_loops_have_a_bound_of_their_own(text):
+    table = LoopTable()
+    source = "def g():\n" + "".join(f"    {line}\n" for line in text.splitlines())
+    compile_watched(ast.parse(source), "p.py", table)
+    outermost = next(site for site in table.sites.values() if site.parent is None)
+    assert outermost.is_bounded is BOUNDED[text]
 
 
 def test_iterator_survives_break_and_is_not_closed(run_program):

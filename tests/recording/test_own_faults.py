@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gradcheck.program.outcome import Ending
-from gradcheck.recording import bindings, entries, kinds, names, reach, recorder, steps, values
+from gradcheck.recording import bindings, entries, kinds, loop_runs, names, reach, recorder, steps, values
 from tests.support import record_source
 
 PROGRAM = """
@@ -64,6 +64,32 @@ def test_the_program_runs_on(monkeypatch, owner, name):
     (note,) = run.recording.notes
     assert "by an error inside gradcheck: KeyError: 'a fault of ours'" in note
     assert sys.gettrace() is None or "gradcheck" not in repr(sys.gettrace())
+
+
+SAMPLES = """
+import torch
+torch.manual_seed(0)
+X, W = torch.randn(8, 3), torch.randn(3, 3)
+for step in range(10):
+    dW = X.T @ (X @ W)
+    W -= 0.01 * dW
+total = 0
+for i in range(5):
+    while True:
+        index = torch.multinomial(torch.softmax(X[i] @ W, 0), 1).item()
+        total = 3 * total + index
+        if index == 0: break
+"""
+
+
+@pytest.mark.parametrize("name", ["started", "finished", "ended", "drew"])
+def test_the_program_samples_on(monkeypatch, name):
+    expected = record_source(SAMPLES).names["total"]
+    monkeypatch.setattr(loop_runs.LoopRuns, name, broken)
+    run = record_source(SAMPLES)
+    assert run.outcome.ended is Ending.COMPLETED
+    assert run.names["total"] == expected
+    assert "by an error inside gradcheck: KeyError: 'a fault of ours'" in run.recording.notes[0]
 
 
 def test_errors_of_the_person_stay_theirs():

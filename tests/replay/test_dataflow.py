@@ -139,7 +139,7 @@ def test_updates_are_followed_to_another_parameters_gradient() -> None:
     moved = {u.parameter: (u.movement, u.moved_by) for u in report.passes[0].flow.updates}
     assert moved["W1"] == (Movement.ANOTHERS, ("dW2",))
     assert moved["b1"][0] is Movement.DESCENDS
-    assert [g.verdict.value for g in report.gradients] == ["correct"] * len(report.gradients)
+    assert [g.verdict.value for g in report.rows] == ["correct"] * len(report.rows)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_updates_are_followed_to_another_parameters_gradient() -> None:
 )
 def test_the_gradient_is_right_and_only_its_use_is_wrong(update: str) -> None:
     report = network(f"{update}\n    break")
-    assert {g.verdict.value for g in report.gradients} == {"correct"}
+    assert {g.verdict.value for g in report.rows} == {"correct"}
     moved = {u.parameter: (u.movement, u.moved_by) for u in report.passes[0].flow.updates}
     assert moved["W1"] == (Movement.ANOTHERS, ("dW2",))
     assert {f.rule for f in report.findings if f.severity == "error"} == {"GC104"}
@@ -177,7 +177,7 @@ def test_a_gradient_of_the_turn_before() -> None:
         for i in range(3):
             W[i] -= 0.1 * dW[i]
     """)
-    (row,) = [g for g in report.gradients if g.verdict == "introduced"]
+    (row,) = [g for g in report.rows if g.verdict == "introduced"]
     assert (row.name, row.occurrences) == ("dW[i]", 2)
     assert row.of in ("W[0]", "W[1]")
     (note,) = row.notes
@@ -193,7 +193,7 @@ def test_only_a_parameter_decays(wrong: str) -> None:
         before="", loss=ENTROPY[0], dlogits=ENTROPY[1], update="for p, g in zip(params, grads): p -= 0.1 * g"
     )
     report = report_on_source(text.replace("dz = dh * (1 - h**2)", wrong), fix_budget_s=0.0)
-    assert [g.name for g in report.gradients if g.verdict == "introduced"] == ["dz"]
+    assert [g.name for g in report.rows if g.verdict == "introduced"] == ["dz"]
 
 
 LOSSES = {
@@ -259,7 +259,7 @@ dW = x.T @ dz
 )
 def test_a_gradient_read_before_it_is_complete(lines: list[str], told: str) -> None:
     report = report_on_source(BRANCHES.format(lines="\n".join(lines)))
-    (row,) = [g for g in report.gradients if g.verdict == "introduced"]
+    (row,) = [g for g in report.rows if g.verdict == "introduced"]
     assert (row.name, row.notes) == ("dz", [told])
     (finding,) = report.findings
     assert told in finding.notes
@@ -267,7 +267,7 @@ def test_a_gradient_read_before_it_is_complete(lines: list[str], told: str) -> N
 
 def test_a_line_that_is_simply_wrong_is_told_nothing() -> None:
     report = report_on_source(BRANCHES.format(lines="dh += dright @ U.T\ndz = dh * (1 - h)"))
-    (row,) = [g for g in report.gradients if g.verdict == "introduced"]
+    (row,) = [g for g in report.rows if g.verdict == "introduced"]
     assert row.notes == []
     assert [f.rule for f in report.findings] == ["GC101"]
 

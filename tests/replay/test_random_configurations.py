@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from gradcheck.checks.finding import Severity
 from gradcheck.replay.verdict import Verdict
 from gradcheck.report.model import Report
 from tests.support import report_on_source
@@ -229,7 +230,7 @@ def told(report: Report, text: str) -> str:
     rows = [
         f"{g.name} of {g.of} line {g.location.line}: {g.verdict} total {g.total_error} local {g.local_error} "
         f"hidden {g.hidden_error} noise {g.noise} {g.problem} {g.reason}"
-        for g in report.gradients
+        for g in report.rows
     ]
     return "\n".join([text, *rows])
 
@@ -246,8 +247,10 @@ def told(report: Report, text: str) -> str:
 def test_right_code_is_never_accused(net: Network) -> None:
     text, _ = source(net)
     report = report_on_source(text)
-    assert not [g for g in report.gradients if g.verdict in ACCUSED], told(report, text)
-    assert not report.findings, told(report, text)
+    assert not [g for g in report.rows if g.verdict in ACCUSED], told(report, text)
+    # What is drawn at random need not be healthy (weights too small, batches of three), but it is never an error.
+    wrong = [f for f in report.findings if f.rule.startswith("GC1") or f.severity is Severity.ERROR]
+    assert not wrong, told(report, text)
     assert report.summary["checked"] > 4, told(report, text)
 
 
@@ -266,7 +269,7 @@ def test_a_missing_correction_at_128_is_found(seed: int) -> None:
     text, line = source(planted(seed, 128), missing_correction=True)
     assert line
     report = report_on_source(text)
-    assert {g.location.line for g in report.gradients if g.verdict in ACCUSED} == {line}, told(report, text)
+    assert {g.location.line for g in report.rows if g.verdict in ACCUSED} == {line}, told(report, text)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -274,4 +277,4 @@ def test_a_misplaced_epsilon_is_found(seed: int) -> None:
     text, line = source(planted(seed, 32), misplaced_eps=True)
     assert line
     report = report_on_source(text)
-    assert {g.location.line for g in report.gradients if g.verdict in ACCUSED} == {line}, told(report, text)
+    assert {g.location.line for g in report.rows if g.verdict in ACCUSED} == {line}, told(report, text)

@@ -121,9 +121,9 @@ def test_tables_come_as_data(usual: Isolation) -> None:
 
 def test_markdown_and_terminal_say_the_same(usual: Isolation) -> None:
     report = Report("a.py", isolation=usual)
-    text = markdown.render(report, "a b.png")
+    text = markdown.render(report, {"isolation": [markdown.Image("a b.png", "curves")]})
     assert "## Isolation" in text
-    assert "](a%20b.png)" in text
+    assert "![curves](<a b.png>)" in text
     assert "| `d_A` " in text
     console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     terminal.render_isolation(report, console)

@@ -6,8 +6,8 @@ import math
 
 import torch
 
-from gradcheck.health.activations.dead import distances, expected_dead
-from gradcheck.health.activations.derivatives import ONE_SIDED, Limits, gain, off, saturated, saturates
+from gradcheck.health.activations.dead import MOST_INPUTS, dead_by_chance, distances
+from gradcheck.health.activations.derivatives import ONE_SIDED, Limits, gain, off, saturated
 from gradcheck.health.activations.records import ActivationHealth, ActivationRecord, WeightRecord
 from gradcheck.health.activations.statistics import LayerStatistics, by_unit, histogram_of, together
 from gradcheck.health.activations.trend import trend_of
@@ -39,6 +39,7 @@ class ActivationMeasure:
         ]
         self._batches = [0] * len(self._layers)
         self._rows = [0] * len(self._layers)
+        self._inputs: list[list[torch.Tensor]] = [[] for _ in self._layers]
         self._maps: list[list[str]] = [[] for _ in self._layers]
 
     def batch(self, batch: Batch) -> None:
@@ -55,8 +56,26 @@ class ActivationMeasure:
                     self._statistics[number].add(output, argument)
             self._batches[number] += 1
             self._rows[number] += _rows(tuple(pairs[0][0].shape), layer.axis)
+            self._keep_inputs(number, batch)
             if batch.number == 0:
                 self._maps[number] = self._map(layer, *pairs[0])
+
+    def _keep_inputs(self, number: int, batch: Batch) -> None:
+        """What a layer of relus is given, as rows: what random weights would make of it is asked in the end."""
+        layer, kept = self._layers[number], self._inputs[number]
+        linear = layer.linear
+        if layer.first.function not in ONE_SIDED or linear is None or linear.data is None:
+            return
+        if not linear.is_product or linear.normalised or len(layer.applied) > 1:
+            return
+        if sum(rows.numel() for rows in kept) > MOST_INPUTS:
+            return
+        try:
+            data = batch.tensor(linear.data)
+        except ReplayError:
+            return
+        if data.ndim > 1 and data.is_floating_point():
+            kept.append(by_unit(data, -1 if linear.axis == -1 else -2))
 
     def finish(self, health: Health) -> None:
         found = health.activations
@@ -117,6 +136,9 @@ class ActivationMeasure:
             weight=self._weight(layer),
         )
         record.mean, record.std = statistics.mean_and_std()
+        self._gradient(layer, record)
+        if not math.isfinite(record.mean):
+            return record  # a comparison with NaN is False, and would read as health
         argument = statistics.unit_argument()
         if argument is not None:
             record.argument_mean, record.argument_std = together(*argument)
@@ -127,8 +149,8 @@ class ActivationMeasure:
         if statistics.off is not None:
             record.off = float(statistics.off.sum()) / statistics.total
             record.dead = (statistics.off == statistics.count).nonzero().flatten().tolist()
-            if argument is not None and not saturates(first.function):
-                self._weigh_dead(record, *argument)
+            if argument is not None:
+                self._weigh_dead(number, record, *argument)
             if first.function in ONE_SIDED:
                 record.always_on = (statistics.off == 0).nonzero().flatten().tolist()
         if units <= _MOST_UNITS:
@@ -138,17 +160,24 @@ class ActivationMeasure:
                 record.unit_saturated = _short(statistics.saturated / statistics.count)
             if statistics.off is not None:
                 record.unit_off = _short(statistics.off / statistics.count)
-        self._gradient(layer, record)
         return record
 
-    def _weigh_dead(self, record: ActivationRecord, means: torch.Tensor, stds: torch.Tensor) -> None:
-        record.expected_dead = expected_dead(means, stds)
+    def _weigh_dead(
+        self, number: int, record: ActivationRecord, means: torch.Tensor, stds: torch.Tensor
+    ) -> None:
         record.middle = float(means.median())
-        far = distances(means, stds)
-        limit = self._context.thresholds[DEAD_DISTANCE]
-        record.stranded = [unit for unit in record.dead if far[unit] > limit]
-        if record.stranded:
-            record.stranded_mean = float(means[record.stranded].min())
+        if record.saturated is None:
+            far = distances(means, stds)
+            limit = self._context.thresholds[DEAD_DISTANCE]
+            record.stranded = [unit for unit in record.dead if far[unit] > limit]
+        linear = self._layers[number].linear
+        if record.dead and linear is not None and linear.normalised:
+            record.expected_dead = 0.0
+        elif record.dead and self._inputs[number]:
+            record.expected_dead = dead_by_chance(self._inputs[number])
+        if record.dead:
+            of_dead = means[record.stranded or record.dead]
+            record.dead_argument = float(of_dead[(of_dead - record.middle).abs().argmax()])
 
     def _gradient(self, layer: ActivationLayer, record: ActivationRecord) -> None:
         truth = self._context.truth

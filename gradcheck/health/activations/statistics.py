@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from gradcheck.health.activations.derivatives import Limits, beyond, off, saturated
@@ -53,9 +55,8 @@ class LayerStatistics:
         self._outputs, self._kept = [], 0
         self._arguments = [] if self.has_arguments else None
         self.count += output.shape[0]
-        wide = output.double()
-        self.sum = _plus(self.sum, wide.sum(0))
-        self.squares = _plus(self.squares, (wide * wide).sum(0))
+        total, squares = _sums(output)
+        self.sum, self.squares = _plus(self.sum, total), _plus(self.squares, squares)
         flat = saturated(self._function, output, self._limits)
         if flat is not None:
             self.saturated = _plus(self.saturated, flat.sum(0))
@@ -66,16 +67,18 @@ class LayerStatistics:
         if far is not None:
             self.beyond = (self.beyond or 0) + int(far.sum())
         if argument is not None:
-            wide_argument = argument.double()
-            self.argument_sum = _plus(self.argument_sum, wide_argument.sum(0))
-            self.argument_squares = _plus(self.argument_squares, (wide_argument * wide_argument).sum(0))
-        self._count_bins(wide)
+            total, squares = _sums(argument)
+            self.argument_sum = _plus(self.argument_sum, total)
+            self.argument_squares = _plus(self.argument_squares, squares)
+        self._count_bins(output)
 
     def _count_bins(self, values: torch.Tensor) -> None:
         if self._counts is None:
             self._low, self._high = _RANGES.get(self._function) or span(values)
-        counts = torch.histc(values.clamp(self._low, self._high), BINS, self._low, self._high)
-        self._counts = _plus(self._counts, counts)
+            self._counts = torch.histc(values, BINS, self._low, self._high)
+        else:  # only the first ones are known to lie within
+            inside = values.clamp(self._low, self._high)
+            self._counts = self._counts + torch.histc(inside, BINS, self._low, self._high)
 
     # -- what came out -------------------------------------------------------------------------------------------
 
@@ -116,10 +119,10 @@ def by_unit(tensor: torch.Tensor, axis: int) -> torch.Tensor:
 
 
 def span(values: torch.Tensor) -> tuple[float, float]:
-    finite = values[torch.isfinite(values)]
-    if not finite.numel():
-        return 0.0, 1.0
-    low, high = float(finite.amin()), float(finite.amax())
+    low, high = (float(bound) for bound in torch.aminmax(values))
+    if not (math.isfinite(low) and math.isfinite(high)):
+        finite = values[torch.isfinite(values)]
+        return span(finite) if finite.numel() else (0.0, 1.0)
     if high - low > 1e-12 * max(abs(low), abs(high)):
         return low, high
     margin = abs(low) / 2 or 0.5  # all the same
@@ -134,6 +137,16 @@ def _histogram(counts: torch.Tensor, low: float, high: float) -> Histogram:
 def together(means: torch.Tensor, stds: torch.Tensor) -> tuple[float, float]:
     """Mean and standard deviation of all units together."""
     return float(means.mean()), float(((stds**2).mean() + means.var(correction=0)).sqrt())
+
+
+def _sums(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The sum of each unit and that of its squares, in float64. The squares are taken of what is left without the
+    mean, so that the dtype of the program is enough for them."""
+    total = values.sum(0, dtype=torch.float64)
+    mean = total / values.shape[0]
+    centred = values - mean.to(values.dtype)
+    squares = (centred * centred).sum(0, dtype=torch.float64)
+    return total, squares + mean * mean * values.shape[0]
 
 
 def _plus(known: torch.Tensor | None, more: torch.Tensor) -> torch.Tensor:

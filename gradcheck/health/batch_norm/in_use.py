@@ -15,6 +15,7 @@ import torch
 from gradcheck.health.batch_norm.explaining import Upstream
 from gradcheck.health.batch_norm.population import Population, populations, trained_tensors
 from gradcheck.health.batch_norm.records import BatchNormHealth, Source, Statistic, StatisticsInUse
+from gradcheck.health.batch_norm.running import Running, running_statistics
 from gradcheck.health.context import PassContext, ProgramContext
 from gradcheck.health.evaluation.parameters import Trained, TrainedParameters
 from gradcheck.health.network import operations
@@ -22,7 +23,8 @@ from gradcheck.health.network.batch_norm import BatchNorm, Node, Origin, Role, b
 from gradcheck.health.network.trained import TrainedParameters as StepParameters
 from gradcheck.health.records import Health
 from gradcheck.health.stretch import Stretch
-from gradcheck.recording.tape import Value
+from gradcheck.program.location import Location
+from gradcheck.recording.tape import Op, Value
 from gradcheck.replay.engine import Replay, ReplayError
 from gradcheck.replay.names import NameIndex
 from gradcheck.replay.slices import Slicer, roots_mutated
@@ -33,12 +35,8 @@ _DEVIATIONS = 4.0  # of the sampling error of a mean, which are allowed
 
 def measure_statistics_in_use(program: ProgramContext, health: Health) -> None:
     found = health.batch_norm
-    whole = program.judgement.whole
     if not found.layers or not program.passes:
         found.in_use_absent = found.absent or "no layer normalises over the batch"
-        return
-    if whole.aftermath is None:
-        found.in_use_absent = "nothing that follows the training was recorded"
         return
     _Comparison(program, program.passes[-1]).write(found)
 
@@ -60,28 +58,86 @@ class _Comparison:
         def is_trained(value: Value) -> bool:
             return self._trained.of(value) is not None
 
+        running = running_statistics(self._context, self._layers)
         fixed = fixed_norms(self._stretch, is_trained)
         uses = self._aligned(fixed)
-        if not uses:
-            found.in_use_absent = (
-                "no normalisation after the training stands for one of the training step"
-                if fixed
-                else "no normalisation with statistics from elsewhere was seen after the training"
+        found.in_use = self._running_in_use(uses, running)
+        if uses:
+            replacing = trained_tensors(self._context, self._trained, self._ops)
+            known = populations(self._context, self._layers, replacing)
+            upstream = Upstream(
+                self._context,
+                self._layers,
+                self._trained,
+                self._ops,
+                [norm for norm, _ in uses],
+                self._slicer,
             )
-            return
-        replacing = trained_tensors(self._context, self._trained, self._ops)
-        known = populations(self._context, self._layers, replacing)
-        upstream = Upstream(
-            self._context, self._layers, self._trained, self._ops, [norm for norm, _ in uses], self._slicer
-        )
+            for norm, number in uses:
+                use = self._use(found, norm, number, known[number], upstream)
+                if use is not None:
+                    found.in_use.append(use)
+        found.in_use_absent = "" if found.in_use else self._why_not(fixed, uses)
+
+    def _why_not(self, fixed: list[BatchNorm], uses: list[tuple[BatchNorm, int]]) -> str:
+        if self._whole.aftermath is None:
+            return "nothing that follows the training was recorded"
+        if uses:
+            return "where the statistics in use come from could not be told"
+        if fixed:
+            return "no normalisation after the training stands for one of the training step"
+        return "no normalisation with statistics from elsewhere was seen after the training"
+
+    # -- running statistics ----------------------------------------------------------------------------------------
+
+    def _running_in_use(
+        self, uses: list[tuple[BatchNorm, int]], running: list[Running]
+    ) -> list[StatisticsInUse]:
+        """One for every layer that they are used at, or, where no use was seen, that they go to."""
+        by_value = {value: one for one in running for value in (one.before, one.after)}
+        rows: list[StatisticsInUse] = []
+        seen: set[int] = set()
         for norm, number in uses:
-            population = known[number]
-            use = self._use(found, norm, number, population, upstream)
-            if use is not None:
-                found.in_use.append(use)
-        found.in_use_absent = (
-            "" if found.in_use else "the statistics in use are still moving with the training"
-        )
+            given = [by_value.get(self._earlier(value)) for _, _, _, value in norm.used]
+            own = [one for one in given if one is not None]
+            if own and norm.norm.op is not None:
+                place = self._places.location(norm.norm.op)
+                rows.append(self._running_row(number, self._names.shown(norm.entry.value), place, own))
+                seen.update(id(one) for one in own)
+        for number, layer in enumerate(self._layers):
+            own = [one for one in running if one.layer == number and id(one) not in seen]
+            if own:
+                shown = self._context.judgement.names.shown(layer.entry.value)
+                rows.append(self._running_row(number, shown, None, own))
+        return rows
+
+    def _running_row(
+        self, number: int, shown: str, place: Location | None, own: list[Running]
+    ) -> StatisticsInUse:
+        names = self._context.judgement.names
+        row = StatisticsInUse(self._context.index, number + 1, shown, Source.RUNNING, place)
+        for one in own:
+            entry = self._layers[one.layer].entry.value
+            row.statistics.append(
+                Statistic(
+                    names.shown(one.after),
+                    self._places.location(one.op),
+                    one.what,
+                    names.shown(entry),
+                    weights=one.weights,
+                    correction=one.correction,
+                    of_layer=one.layer + 1,
+                    of_input=names.shown(entry),
+                )
+            )
+        return row
+
+    def _earlier(self, value: Value, depth: int = 8) -> Value:
+        """What a number per feature was in the training step, behind what is computed of it: `(var + eps) ** -0.5`."""
+        if value.earlier is not None or value.producer is None or depth == 0:
+            return value.earlier or value
+        read = [v for v in value.producer.inputs if v.shape == value.shape or math.prod(v.shape) > 1]
+        return self._earlier(read[0], depth - 1) if len(read) == 1 else value
 
     # -- which layer it stands for ---------------------------------------------------------------------------------
 
@@ -158,6 +214,10 @@ class _Comparison:
             varies
         ]
         second.ratio, second.worst = float(ratio.log().mean().exp()), float(ratio[ratio.log().abs().argmax()])
+        second.factor = float(ratio.log().square().mean().sqrt().exp())
+        second.allowed *= math.sqrt(
+            2
+        )  # a variance of n normal numbers has a relative standard error of sqrt(2/n)
         for statistic, (_, _, node, _) in ((first, shifts[0]), (second, scales[0])):
             assert node is not None
             statistic.explained_by = upstream.difference(node, number)
@@ -223,11 +283,12 @@ class _Comparison:
     # -- tensors of the aftermath ----------------------------------------------------------------------------------
 
     def _tensor(self, value: Value) -> torch.Tensor:
-        if value.data is not None:
-            return value.data
-        held = value.reference() if value.reference is not None else None
+        held = self._held(value)
         if held is not None:
-            return held.detach()
+            return held
+        near = self._from_what_is_held(value)
+        if near is not None:
+            return near
         end = value.producer.index + 1 if value.producer is not None else 0
         needed = self._slicer.slice([value], self._whole.aftermath or 0, end)
         if sum(math.prod(v.shape) for op in needed for v in op.outputs) > _MOST_ELEMENTS:
@@ -235,6 +296,35 @@ class _Comparison:
         replay = Replay(torch.float64, mutated=roots_mutated(needed))
         with torch.no_grad():
             replay.run(needed)
+        return replay.tensor(value)
+
+    def _held(self, value: Value) -> torch.Tensor | None:
+        """What the tape or the program still has of it."""
+        if value.data is not None:
+            return value.data
+        held = value.reference() if value.reference is not None else None
+        return held.detach() if held is not None else None
+
+    def _from_what_is_held(self, value: Value, most: int = 8) -> torch.Tensor | None:
+        """Computed by the last few ops from tensors that there still are: `(var + eps) ** -0.5` from `var`."""
+        ops: dict[int, Op] = {}
+        known: dict[Value, torch.Tensor] = {}
+        pending = [value]
+        while pending:
+            wanted = pending.pop()
+            held = self._held(wanted)
+            if held is not None:
+                known[wanted] = held.double() if held.is_floating_point() else held
+                continue
+            op = wanted.producer
+            if op is None or wanted.root in self._mutated or len(ops) == most:
+                return None
+            if op.index not in ops:
+                ops[op.index] = op
+                pending.extend(op.inputs)
+        replay = Replay(torch.float64, known=known)
+        with torch.no_grad():
+            replay.run(ops[index] for index in sorted(ops))
         return replay.tensor(value)
 
 

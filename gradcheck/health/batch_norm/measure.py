@@ -25,6 +25,7 @@ from gradcheck.replay.slices import roots_mutated
 _POWER_OFF = 0.05
 _MEAN_OFF = 0.05  # standard deviations
 _STD_OFF = 1.5  # a factor
+_ALIKE = 1.1  # a factor, between features
 
 
 class BatchNormMeasure:
@@ -172,8 +173,7 @@ class _Watched:
             return Fault.NONE
         if Origin.FOREIGN in origins or Origin.OTHER_AXES in origins:
             # A statistic may reach here by a way that is not followed: then the numbers on the data are right.
-            mean, std = means[:, varies].abs().median(), stds[:, varies].median()
-            if float(mean) <= 2 * _MEAN_OFF and 1 / 3 <= float(std) <= 3:
+            if _normalised(means[:, varies], stds[:, varies]):
                 return Fault.NONE
             return Fault.FOREIGN if Origin.FOREIGN in origins else Fault.AXIS
         if found.exponent is None or abs(found.exponent + 0.5) > _POWER_OFF:
@@ -188,6 +188,15 @@ class _Watched:
         if found.correction is not None and abs(found.correction - (count - 1)) < 0.01:
             return Fault.NOT_AVERAGED
         return Fault.SCALE
+
+
+def _normalised(means: torch.Tensor, stds: torch.Tensor) -> bool:
+    """Whether every feature has mean 0, and all the same standard deviation of about 1."""
+    low, middle, high = torch.quantile(
+        stds.flatten(), torch.tensor([0.1, 0.5, 0.9], dtype=stds.dtype)
+    ).tolist()
+    even = high <= _ALIKE * max(low, 1e-300) and 1 / _STD_OFF <= middle <= _STD_OFF
+    return even and float(means.abs().median()) <= _MEAN_OFF
 
 
 def _product(shape: tuple[int, ...]) -> int:

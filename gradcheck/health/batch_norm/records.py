@@ -94,9 +94,18 @@ class Statistic:
         None  # of a mean: root mean square over the features, in standard deviations of the layer
     )
     ratio: float | None = None  # of a variance: geometric mean over the features
+    factor: float | None = (
+        None  # of a variance: by which it is off either way, root mean square of the logarithms
+    )
     worst: float | None = None  # feature: in standard deviations, or as a ratio
-    allowed: float = 0.0  # the same number for statistics of a single batch of the layer
+    allowed: float = 0.0  # what so few rows explain of the offset, or of the logarithm of the factor
     explained_by: str = ""
+    weights: float | None = (
+        None  # of a running one: what the weights of the old value and the batch's add up to
+    )
+    correction: int | None = None  # of a running variance: it goes to the batch's over n minus this
+    of_layer: int | None = None  # of a running one: the layer whose statistic it goes to
+    of_input: str = ""
 
 
 @dataclass(slots=True)
@@ -107,7 +116,7 @@ class StatisticsInUse:
     layer: int  # number of the training layer that it stands for
     input: str
     source: Source
-    location: Location  # of the line that normalises with them
+    location: Location | None  # of the line that normalises with them, if one was seen
     statistics: list[Statistic] = field(default_factory=list)
     unmeasured: str = ""
 

@@ -14,8 +14,8 @@ import torch
 
 from gradcheck.health.evaluation.feeding import CannotFeedError, Feeder, Outcome
 from gradcheck.health.evaluation.parameters import Trained, TrainedParameters
-from gradcheck.health.evaluation.training import Known, TrainingNetwork
-from gradcheck.health.network.runs import NORMALISES, NetworkRun
+from gradcheck.health.evaluation.training import Known, Masked, TrainingNetwork
+from gradcheck.health.network.runs import MULTIPLIES, NORMALISES, NetworkRun
 from gradcheck.recording.tape import Op, Value
 
 EXACT = 1e-6  # rounding of constants that the program keeps in float32
@@ -50,14 +50,16 @@ class Comparer:
         training: TrainingNetwork,
         trained: TrainedParameters,
         outside: dict[Value, torch.Tensor],
+        masked: Masked,
     ) -> None:
         """Raises CannotFeedError."""
         self._run, self._training, self._trained = run, training, trained
         self._ops = ops
-        self._feeder = Feeder(run, ops, training, trained, outside)
+        self._own, self._samples = set(ops), set(run.per_sample)
+        self._feeder = Feeder(run, ops, training, trained, outside, masked)
         self._outside = outside
         self._trials = 0
-        applied = [a.op for a in run.applications if a.op in set(run.per_sample)]
+        applied = [a.op for a in run.applications if a.op in self._samples]
         self._end = applied[-1]
         self._way = _ancestors(self._end, run.per_sample)
         self._order = {value: i for i, op in enumerate(self._way) for value in op.outputs}
@@ -88,10 +90,13 @@ class Comparer:
         outcome = self._feeder.run(size, replaced)
         agreeing = self._agreeing(outcome, EXACT)
         slots = self._slots()
+        known = all(slot in self._outside or slot.producer in self._own for slot, _ in slots)
+        if known and any(v in outcome.broken for v in self._end.outputs):
+            return self._parted(agreeing, outcome, slots, False)  # no statistic can mend it
         for slot, by in slots:
             if self._is_same(agreeing):
                 break
-            best = self._progress(agreeing)
+            best = before = self._progress(agreeing)
             chosen: tuple[torch.Tensor, Outcome, dict[Value, Known]] | None = None
             for candidate in self._candidates(slot, by, agreeing):
                 if self._trials >= _MOST_TRIALS:
@@ -104,20 +109,28 @@ class Comparer:
                     # Without progress the first of them stays: the next slot may tell.
                     best = max(best, progress)
                     chosen = candidate, tried, now
+                if progress > before and self._exactly(tried, by):
+                    chosen = candidate, tried, now
+                    break
             if chosen is not None:
                 replaced[slot] = chosen[0]
                 outcome, agreeing = chosen[1], chosen[2]
-        found = Comparison(agreeing=agreeing, statistics=bool(replaced))
+        return self._parted(agreeing, outcome, slots, bool(replaced))
+
+    def _parted(
+        self, agreeing: dict[Value, Known], outcome: Outcome, slots: list[tuple[Value, Op]], statistics: bool
+    ) -> Comparison:
+        found = Comparison(agreeing=agreeing, statistics=statistics)
         found.same = self._is_same(agreeing)
         if not found.same:
             self._part(found, outcome, {slot for slot, _ in slots})
         return found
 
     def _part(self, found: Comparison, outcome: Outcome, slots: set[Value]) -> None:
-        on_way = [i for i, op in enumerate(self._way) if any(v in found.agreeing for v in op.outputs)]
-        after = on_way[-1] + 1 if on_way else 0
-        found.last = self._way[on_way[-1]] if on_way else None
+        shared = self._leading_to_agreement(found.agreeing)
+        after = next((i for i, op in enumerate(self._way) if op not in shared), len(self._way))
         found.parting = self._way[after] if after < len(self._way) else None
+        found.last = self._shared_before(found, shared)
         here = found.parting or self._end
         for value in here.outputs:
             if value not in outcome.rows:
@@ -129,15 +142,42 @@ class Comparer:
             found.difference = float((end - other).norm() / max(1e-30, float(other.norm())))
         if self.reads_computed_weights or not all(self._is_plain(v) for v in here.inputs):
             found.why_not = "it runs with weights that were computed of the trained ones"
-        found.doubtful = here in self._statistic_ops(slots) or any(
+        layer = [here]
+        for op in self._way[after + 1 :]:
+            if op.name in MULTIPLIES or here.name in MULTIPLIES:
+                break  # the next layer begins
+            layer.append(op)
+        found.doubtful = not self._statistic_ops(slots).isdisjoint(layer) or any(
             v in self._feeder.read and self._is_foreign(v) for v in here.inputs
         )
+
+    def _leading_to_agreement(self, agreeing: dict[Value, Known]) -> set[Op]:
+        """The ops that compute a shared value, or something that one is computed from."""
+        found: set[Op] = set()
+        needed: set[Value] = set()
+        for op in reversed(self._way):
+            if any(v in agreeing for v in op.outputs) or any(
+                v.root in needed for v in (*op.outputs, *op.mutated)
+            ):
+                found.add(op)
+                needed.update(v.root for v in op.inputs)
+        return found
+
+    def _shared_before(self, found: Comparison, shared: set[Op]) -> Op | None:
+        """The op that computes the last shared value before the two part: one that is read there, if any is."""
+        read = set(found.parting.inputs) if found.parting is not None else set()
+        for wanted in (read, None):
+            for op in reversed(self._way):
+                values = [v for v in op.outputs if v in found.agreeing]
+                if op in shared and values and (wanted is None or not wanted.isdisjoint(values)):
+                    return op
+        return None
 
     def _statistic_ops(self, slots: set[Value]) -> set[Op]:
         """Ops that read what was made of stored statistics."""
         made = set(slots)
         found: set[Op] = set()
-        per_sample = set(self._run.per_sample)
+        per_sample = self._samples
         for op in self._ops:
             if any(v in made or v.root in made for v in op.inputs):
                 if op in per_sample:
@@ -147,22 +187,16 @@ class Comparer:
         return found
 
     def _is_plain(self, value: Value) -> bool:
-        """Whether a parameter is read as it is: nothing was computed of it first."""
-        if not self._training.finder.parameters_in(value) and self._trained.of(value) is None:
-            producer = value.producer
-            made = (
-                producer is not None
-                and producer in set(self._ops)
-                and producer not in set(self._run.per_sample)
-            )
-            return not made or value.root is not value or not self._from_parameters(value)
-        return True
+        """Whether it is no parameter that something was computed of first, in the evaluation itself."""
+        if value.root is not value or self._trained.of(value) is not None:
+            return True
+        return not self._from_parameters(value)
 
     def _from_parameters(self, value: Value) -> bool:
         pending, seen = [value], {value}
         while pending:
             producer = pending.pop().producer
-            if producer is None or producer in set(self._run.per_sample):
+            if producer is None or producer not in self._own or producer in self._samples:
                 continue
             for v in producer.inputs:
                 if self._trained.of(v) is not None:
@@ -208,6 +242,11 @@ class Comparer:
                     found[value] = known
         return found
 
+    def _exactly(self, outcome: Outcome, op: Op) -> bool:
+        """Whether what `op` computes is the training's to the last digits: no other statistic can do better."""
+        there = [outcome.rows[v] for v in op.outputs if v in outcome.rows]
+        return any(self._training.equal_to(rows, EXACT) is not None for rows in there)
+
     def _is_same(self, agreeing: dict[Value, Known]) -> bool:
         ends = {v for op in self._run.per_sample for v in op.outputs}
         logits = next(k for k in self._training.known if k.value is self._training.logits)
@@ -224,7 +263,7 @@ class Comparer:
     def _slots(self) -> list[tuple[Value, Op]]:
         """The values that may be statistics, in the order in which samples meet them, and where they do."""
         data = {e.data for e in self._run.entries if isinstance(e.data, Value)}
-        per_sample = set(self._run.per_sample)
+        per_sample = self._samples
         met_by: dict[Value, list[Value]] = {}  # what a value was made of
         found: dict[Value, Op] = {}
         outside = [

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from gradcheck.health.evaluation.parameters import Trained, TrainedParameters
-from gradcheck.health.evaluation.training import ROWS, StillReplay, TrainingNetwork, in_rows
+from gradcheck.health.evaluation.training import (
+    ROWS,
+    Masked,
+    StillReplay,
+    TrainingNetwork,
+    in_rows,
+    unmask,
+)
 from gradcheck.health.network.runs import Entry, NetworkRun
 from gradcheck.recording.tape import Op, Value
 from gradcheck.replay.slices import roots_mutated
@@ -47,8 +55,10 @@ class Feeder:
         training: TrainingNetwork,
         trained: TrainedParameters,
         outside: dict[Value, torch.Tensor],
+        masked: Masked,
     ) -> None:
         """`outside` are the tensors that it reads and that are no parameters. Raises CannotFeedError."""
+        self._masked = {op.index: parts for op, parts in masked.items()}
         self._run, self._training = run, training
         self._literal: dict[int, Value] = {}
         self._ops = [self._with_value(op) for op in ops]
@@ -103,7 +113,7 @@ class Feeder:
             value = self._literal.get(entry.op.index, entry.data)
             if value not in found:
                 found[value] = (value, entry, other)
-        if left:
+        if any(entry.rows == self._training.count for entry in left):
             raise CannotFeedError("the training step gives the network more input than it does")
         return list(found.values())
 
@@ -126,8 +136,8 @@ class Feeder:
             given = _as_index(given) if entry.looks_up and not other.looks_up else given
             if not entry.looks_up and other.looks_up:
                 given = torch.nn.functional.one_hot(given.long(), _classes(other)).double()
-            if other.rows is None:
-                tensors[value] = given
+            if other.rows != self._training.count:
+                tensors[value] = given  # the same for all samples: positions, say
                 continue
             # An input that has no axis for samples is given one of them.
             axis = entry.axis if entry.rows is not None else None
@@ -166,8 +176,12 @@ class Feeder:
                 mutated=self._mutated,
                 known=self._given({**feed.tensors, **replaced}),
             )
-            with torch.no_grad():
-                replay.run(self._ops)
+            with torch.no_grad(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the program has had its own
+                for op in self._ops:
+                    replay.step(op)
+                    if op.index in self._masked:
+                        unmask(replay, op, self._masked[op.index], self._training.scales)
             broken.update(replay.broken)
             count = len(feed.rows)
             for op in self._run.per_sample:

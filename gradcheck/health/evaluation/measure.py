@@ -13,7 +13,7 @@ from gradcheck.health.evaluation.modes import batch_statistics, dropouts
 from gradcheck.health.evaluation.parameters import Trained, TrainedParameters
 from gradcheck.health.evaluation.parting import Explainer
 from gradcheck.health.evaluation.records import EvaluationHealth, EvaluationRun
-from gradcheck.health.evaluation.training import TrainingNetwork, training_network
+from gradcheck.health.evaluation.training import Masked, TrainingNetwork, noise_in, training_network
 from gradcheck.health.network.runs import NetworkRun, RunFinder, slice_of
 from gradcheck.health.records import Health
 from gradcheck.recording.tape import Op, Recording, Value
@@ -44,11 +44,12 @@ def _measured(program: ProgramContext) -> EvaluationHealth:
     if not networks:
         return EvaluationHealth("the network of the training step was not recognised")
     ops = whole.aftermath_ops
-    runs = _whole([run for run in RunFinder(trained.of).find(ops) if not run.feeds], ops)
+    finder = RunFinder(trained.of)
+    runs = _whole([run for run in finder.find(ops) if not run.feeds], ops, whole.cut_short)
     found = EvaluationHealth("", sorted(p.name for p in networks[0].run.parameters))
     names = NameIndex(whole, program.judgement.places)
-    judge = _RunJudge(context, trained, networks, ops, whole, names)
-    for group in _alike(runs)[:_MOST_RUNS]:
+    judge = _RunJudge(context, trained, networks, ops, whole, names, finder)
+    for group in _alike(runs, networks[0])[:_MOST_RUNS]:
         if len(group[0].per_sample) <= _MOST_OPS:
             found.runs.append(judge.judge(group))
     found.runs.sort(key=lambda run: (run.location.file, run.location.cell or 0, run.location.line))
@@ -57,9 +58,9 @@ def _measured(program: ProgramContext) -> EvaluationHealth:
     return found
 
 
-def _whole(runs: list[NetworkRun[Trained]], ops: Sequence[Op]) -> list[NetworkRun[Trained]]:
+def _whole(runs: list[NetworkRun[Trained]], ops: Sequence[Op], cut_short: bool) -> list[NetworkRun[Trained]]:
     """Those that the end of the recording has not cut off."""
-    if not runs:
+    if not runs or not cut_short:
         return runs
     last = max(runs, key=lambda run: run.end)
     if last.per_sample[-1] is not ops[-1]:
@@ -68,14 +69,29 @@ def _whole(runs: list[NetworkRun[Trained]], ops: Sequence[Op]) -> list[NetworkRu
     return runs if last.signature in known else [run for run in runs if run is not last]
 
 
-def _alike(runs: Sequence[NetworkRun[Trained]]) -> list[list[NetworkRun[Trained]]]:
-    """The runs of the same lines together, those with the fewest samples first; what reads most parameters first."""
+def _alike(runs: Sequence[NetworkRun[Trained]], training: TrainingNetwork) -> list[list[NetworkRun[Trained]]]:
+    """The runs of the same lines together, those first whose samples have the shape of the training's, and of them
+    those with the fewest; what reads most parameters first."""
+
+    def key(run: NetworkRun[Trained]) -> tuple[bool, int]:
+        return _shape_of_sample(run) != _shape_of_sample(training.run), run.rows or 0
+
     groups: dict[object, list[NetworkRun[Trained]]] = {}
     for run in runs:
         groups.setdefault(run.signature, []).append(run)
     for group in groups.values():
-        group.sort(key=lambda run: run.rows or 0)
+        group.sort(key=key)
     return sorted(groups.values(), key=lambda group: -len(group[0].parameters))
+
+
+def _shape_of_sample(run: NetworkRun[Trained]) -> tuple[int, ...]:
+    entry = run.entries[0]
+    if not isinstance(entry.data, Value):
+        return ()
+    shape = list(entry.data.shape)
+    if entry.rows is not None:
+        del shape[entry.axis]
+    return tuple(shape)
 
 
 class _RunJudge:
@@ -87,9 +103,12 @@ class _RunJudge:
         ops: list[Op],
         whole: Recording,
         names: NameIndex,
+        finder: RunFinder[Trained],
     ) -> None:
+        self._finder = finder
         self._context, self._trained, self._networks = context, trained, networks
         self._ops, self._whole, self._names = ops, whole, names
+        self._mutated = roots_mutated(ops)
         self._slicer: Slicer | None = None
         self._explainer = Explainer(networks[0], context.judgement.names, names, context.judgement.places)
 
@@ -107,23 +126,31 @@ class _RunJudge:
         if not record.complete:
             return record
         ops = slice_of(run, self._ops)
-        record.dropouts = dropouts(group, training, self._names, self._context.judgement.places)
+        masked = noise_in(ops, run, self._finder).masked if training.masked else {}
+        record.dropouts = dropouts(group, masked, self._names, self._context.judgement.places)
         record.batch_statistics = batch_statistics(run, training, self._names, self._context.judgement.places)
-        self._compare(record, run, ops)
+        self._compare(record, run, ops, masked)
         return record
 
-    def _compare(self, record: EvaluationRun, run: NetworkRun[Trained], ops: list[Op]) -> None:
+    def _compare(
+        self, record: EvaluationRun, run: NetworkRun[Trained], ops: list[Op], masked: Masked
+    ) -> None:
         outside = self._outside(ops)
-        foreign = True
+        foreign = computed = False
         for training in self._networks:
             try:
-                comparer = Comparer(run, ops, training, self._trained, outside)
+                comparer = Comparer(run, ops, training, self._trained, outside, masked)
             except CannotFeedError as error:
                 record.why_not = str(error)
-                foreign = False
                 continue
-            foreign = comparer.reads_foreign
-            found = comparer.compare()
+            foreign, computed = comparer.reads_foreign, comparer.reads_computed_weights
+            try:
+                found = comparer.compare()
+            except (RuntimeError, IndexError, ValueError) as error:
+                # Shapes that nobody has thought of: nothing is known then, and nothing said.
+                record.why_not = f"it does not run on the training batch: {str(error).splitlines()[0]}"
+                record.parting = None
+                continue
             record.why_not = found.why_not
             if found.why_not:
                 record.parting = None
@@ -135,7 +162,7 @@ class _RunJudge:
                 break
         if foreign and record.parting is not None:
             record.parting.certain = False
-        if not foreign and (record.parting is not None or not record.compared):
+        if not computed and (record.parting is not None or not record.compared):
             record.left_out = self._explainer.left_out(run)
 
     # -- what a run reads ------------------------------------------------------------------------------------------
@@ -155,7 +182,7 @@ class _RunJudge:
         if value.data is not None:
             return value.data
         held = value.reference() if value.reference is not None else None
-        if held is not None:
+        if held is not None and value.root not in self._mutated:
             return held.detach()
         if self._slicer is None:
             self._slicer = Slicer(self._whole.ops)

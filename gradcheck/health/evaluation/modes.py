@@ -6,8 +6,9 @@ from collections import Counter
 
 from gradcheck.health.evaluation.parameters import Trained
 from gradcheck.health.evaluation.records import BatchStatistics, Dropout
-from gradcheck.health.evaluation.training import TrainingNetwork
+from gradcheck.health.evaluation.training import Masked, TrainingNetwork
 from gradcheck.health.network.runs import NetworkRun
+from gradcheck.program.location import Location
 from gradcheck.recording.tape import Kind, Value
 from gradcheck.replay.names import NameIndex
 from gradcheck.replay.places import Places
@@ -16,15 +17,16 @@ _AVERAGED = 3  # evaluations of one input: dropout is left on to average over it
 
 
 def dropouts(
-    group: list[NetworkRun[Trained]], training: TrainingNetwork, names: NameIndex, places: Places
+    group: list[NetworkRun[Trained]], masked: Masked, names: NameIndex, places: Places
 ) -> list[Dropout]:
-    """Where the first of the runs drops something at random; one for each line."""
+    """Where the first of the runs drops something at random; one for each line. `masked` are its ops that multiply
+    with random numbers, if the training does so as well."""
     run = group[0]
     inputs = Counter(e.data for other in group for e in other.entries[:1] if isinstance(e.data, Value))
     repeated = bool(inputs) and max(inputs.values()) >= _AVERAGED
-    found = {}
+    found: dict[Location, Dropout] = {}
     for op in run.per_sample:
-        if op.kind is Kind.DROPOUT:
+        if op.kind is Kind.DROPOUT or op in masked:
             found.setdefault(places.location(op), Dropout(places.location(op), names.text(op), repeated))
     return list(found.values())
 
@@ -37,7 +39,7 @@ def batch_statistics(
     if not any(op.index < last for op, _ in training.run.joins):
         return []
     end = max(application.op.index for application in run.applications)
-    found = {}
+    found: dict[tuple[str, int | None, int], BatchStatistics] = {}
     for op, _ in run.joins:
         if op.index < end:
             place = places.location(op)

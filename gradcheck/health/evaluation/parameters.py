@@ -6,6 +6,8 @@ which is the same parameter; so are a copy of it and a view.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -14,6 +16,7 @@ from gradcheck.health.context import PassContext
 from gradcheck.recording.tape import Kind, Value
 from gradcheck.replay.engine import Replay, ReplayError
 from gradcheck.replay.flow import Flow
+from gradcheck.replay.names import NameIndex
 from gradcheck.replay.parameters import find_parameters
 
 _SAME = {"clone", "detach", "data", "contiguous", "requires_grad_", "float", "double", "to", "cpu", "type"}
@@ -49,12 +52,14 @@ class TrainedParameters:
         start = context.judge.run.start_tensors()
         recorded = Replay(torch.float64, start_from=start)
         self._tensors: dict[Value, torch.Tensor] = {}
-        for parameter in find_parameters(context.judge, Flow(context.judge), names):
+        found = find_parameters(context.judge, Flow(context.judge), names)
+        shown = _distinct_names([p.value for p in found], names)
+        for parameter in found:
             value = parameter.value
             if not parameter.moves or value in made:
                 continue
             readings = [v for v in read if v.root is value.root] or [value]
-            trained = Trained(value.root, names.shown(value), readings)
+            trained = Trained(value.root, shown[value], readings)
             self.all.append(trained)
             for reading in readings:
                 self._by_value[reading] = (trained, reading)
@@ -124,3 +129,12 @@ class TrainedParameters:
             if found is not None and not binding.alias and tuple(found[1].shape) == tuple(value.shape):
                 return found
         return None
+
+
+def _distinct_names(values: Sequence[Value], names: NameIndex) -> dict[Value, str]:
+    """What to call each: `layers[2].gamma`, where `self.gamma` is the name of several."""
+    counts = Counter(name for value in values for name in set(names.forward_names(value)))
+    return {
+        value: next((n for n in names.forward_names(value) if counts[n] == 1), names.shown(value))
+        for value in values
+    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from gradcheck.health.evaluation.comparison import Comparison
 from gradcheck.health.evaluation.parameters import Trained
@@ -28,6 +28,7 @@ class Explainer:
         self._training = training
         self._names, self._names_after, self._places = names, names_after, places
         self._next = _successors(training.run.per_sample)
+        self._there: set[Trained] = set()  # the parameters that the training applies where the two part
 
     # -- left out --------------------------------------------------------------------------------------------------
 
@@ -54,13 +55,26 @@ class Explainer:
     def _forces(self, read: Trained, parameter: Trained, end: Op) -> bool:
         """Whether every way from where `read` is applied to the end applies `parameter`."""
         first, second = self._training.application_of(read), self._training.application_of(parameter)
-        if first is None or second is None or first.op.index > second.op.index:
+        if first is None or second is None:
             return False
         if first.op is second.op:
             return True
-        return second.op in self._reached(first.op, None) and (
-            second.op is end or end not in self._reached(first.op, second.op)
-        )
+        if first.op in self._reached(second.op, None):
+            return False  # who begins further on needs nothing of what comes before
+        after = self._reached(first.op, None)
+        # What does not come after it (a table of positions) may yet be added to what does.
+        met = next((op for op in self._line(second.op) if op in after), None)
+        return met is not None and (met is end or end not in self._reached(first.op, met))
+
+    def _line(self, op: Op) -> Iterator[Op]:
+        """The op, and those after it as long as only one op reads what each computes."""
+        seen: set[Op] = set()
+        while op not in seen:
+            seen.add(op)
+            yield op
+            following = self._next.get(op, [])
+            if len(following) == 1:
+                op = following[0]
 
     def _reached(self, start: Op, without: Op | None) -> set[Op]:
         found, pending = {start}, [start]
@@ -80,9 +94,12 @@ class Explainer:
         place = Parting(
             self._places.location(here), self._names_after.text(here), self._after(found), "differs"
         )
+        self._there = set()
         place.difference = found.difference
         place.certain = not (found.doubtful or self._training.noisy)
-        applied = next((a.parameters for a in run.applications if a.op is here), frozenset())
+        applied: frozenset[Trained] = next(
+            (a.parameters for a in run.applications if a.op is here), frozenset()
+        )
         place.parameter = ", ".join(sorted(p.name for p in applied))
         shared = self._shared(found)
         if found.parting is None:
@@ -90,9 +107,16 @@ class Explainer:
         elif applied:
             self._applies(place, shared, applied)
         else:
-            self._computes(place, shared)
+            self._say(place, self._followers(shared))
+            if self._there and self._there <= run.parameters:
+                place.why = "extra"
         if found.doubtful:
             place.why = "statistics"
+        there = self._there
+        # What the training applies there may merely follow.
+        place.parameters_differ = bool(there) and (
+            there != applied if applied else not there <= run.parameters
+        )
         return place
 
     def _after(self, found: Comparison) -> str:
@@ -131,12 +155,9 @@ class Explainer:
                 self._say(place, [there])
         else:
             place.why = "order"
-            place.training_text = self._names.text(there)
-            place.training_location = self._places.location(there)
-            place.other_parameter = self._parameters(following)
-
-    def _computes(self, place: Parting, shared: Op | None) -> None:
-        self._say(place, self._followers(shared))
+            self._say(place, following)
+            place.belongs_text = self._names.text(there)
+            place.belongs_location = self._places.location(there)
 
     def _followers(self, shared: Op | None) -> list[Op]:
         """What the training does with the shared value, views of it left out."""
@@ -154,11 +175,11 @@ class Explainer:
         if ops:
             place.training_text = self._names.text(ops[0])
             place.training_location = self._places.location(ops[0])
-            place.other_parameter = self._parameters(ops[:1])
+            self._name_parameters(place, ops[:1])
 
-    def _parameters(self, ops: list[Op]) -> str:
-        applied = [p.name for a in self._training.run.applications if a.op in ops for p in a.parameters]
-        return ", ".join(sorted(set(applied)))
+    def _name_parameters(self, place: Parting, ops: list[Op]) -> None:
+        self._there = {p for a in self._training.run.applications if a.op in ops for p in a.parameters}
+        place.other_parameter = ", ".join(sorted(p.name for p in self._there))
 
     def _between(self, place: Parting, ops: list[Op]) -> None:
         telling = [op for op in ops if op.name not in _VIEWS] or ops

@@ -20,7 +20,8 @@ class LeftOut:
 class Parting:
     """Where an evaluation and the training step part on the same input.
 
-    `why`: "skips" (the training computes `training_text` in between), "order" (it applies the parameter elsewhere),
+    `why`: "skips" (the training computes `training_text` in between), "order" (it applies the parameter
+    elsewhere, in `belongs_text`), "extra" (it does not compute that),
     "statistics" (it may be how the batch is normalised), "differs".
     """
 
@@ -33,6 +34,9 @@ class Parting:
     skipped: list[str] = field(default_factory=list)  # all that it computes in between, in order
     parameter: str = ""  # that the evaluation applies there
     other_parameter: str = ""  # that the training applies there
+    belongs_text: str = ""
+    belongs_location: Location | None = None
+    parameters_differ: bool = False  # these two: names may be alike
     difference: float | None = None  # of what the last layer gives, relative
     certain: bool = False
 

@@ -16,10 +16,13 @@ from gradcheck.health.context import PassContext
 from gradcheck.health.evaluation.parameters import Trained, TrainedParameters
 from gradcheck.health.network.runs import MULTIPLIES, Application, NetworkRun, RunFinder
 from gradcheck.recording.tape import Kind, Op, Value
-from gradcheck.replay.engine import Replay, ReplayError
+from gradcheck.replay.engine import Replay
 from gradcheck.replay.slices import roots_mutated
 
-ROWS = 16  # that are compared at most
+ROWS = 8  # that are compared at most
+_ABOVE = {"gt", "ge", "__gt__", "__ge__"}
+_BELOW = {"lt", "le", "__lt__", "__le__"}
+_STEPS_TO_DRAW = 6  # from a mask to the random numbers that it was made of
 _CHOOSES_ROWS = {"randint", "randperm", "multinomial", "randint_like"}
 _SCALES = {"mul", "__mul__", "__rmul__", "multiply", "mul_", "__imul__"}
 
@@ -38,6 +41,10 @@ class Known:
     value: Value
     op: Op
     rows: torch.Tensor
+    size: float = field(init=False)  # the norm of its rows
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", float(self.rows.norm()))
 
 
 @dataclass
@@ -54,6 +61,8 @@ class TrainingNetwork:
     env: dict[Value, torch.Tensor]
     known: list[Known] = field(default_factory=list)
     noisy: bool = False
+    masked: bool = False  # it multiplies with masks that are drawn by hand
+    scales: bool = False  # what those keep is scaled here as they do on average
 
     @property
     def last_weights(self) -> set[Trained]:
@@ -70,8 +79,13 @@ class TrainingNetwork:
 
     def equal_to(self, rows: torch.Tensor, tolerance: float) -> Known | None:
         """The last of its values that has these numbers."""
+        size = float(rows.norm())
         for known in reversed(self.known):
-            if known.rows.shape == rows.shape and close(known.rows, rows, tolerance):
+            if known.rows.shape != rows.shape:
+                continue
+            # Norms differ by at most the norm of the difference: most values are told apart by their norms alone.
+            allowed = tolerance * max(known.size, size)
+            if abs(known.size - size) <= allowed and float((known.rows - rows).norm()) <= allowed:
                 return known
         return None
 
@@ -158,11 +172,12 @@ def training_network(context: PassContext, trained: TrainedParameters) -> list[T
             for op in ops:
                 replay.step(op)
                 if op in noise.masked:
-                    _unmask(replay, op, noise.masked[op], scales)
+                    unmask(replay, op, noise.masked[op], scales)
         network = TrainingNetwork(
             run, finder, rows, run.entries[0].axis, applied[-1].out, read, changed, replay.env
         )
-        network.noisy = noise.other or bool(noise.masked)
+        network.masked, network.scales = bool(noise.masked), scales
+        network.noisy = noise.other or network.masked
         for op in run.per_sample:
             for value in op.outputs:
                 tensor = replay.env.get(value)
@@ -174,11 +189,12 @@ def training_network(context: PassContext, trained: TrainedParameters) -> list[T
     return found
 
 
+Masked = dict[Op, tuple[Value, Value]]  # by the op that multiplies them: a value, and a mask that is drawn
+
+
 @dataclass
 class Noise:
-    masked: dict[Op, tuple[Value, Value]] = field(
-        default_factory=dict
-    )  # value, and the mask it is multiplied with
+    masked: Masked = field(default_factory=dict)
     other: bool = False
 
 
@@ -211,15 +227,30 @@ def noise_in(ops: Iterable[Op], run: NetworkRun[Trained], finder: RunFinder[Trai
     return noise
 
 
-def _unmask(replay: Replay, op: Op, parts: tuple[Value, Value], scales: bool) -> None:
+def unmask(replay: Replay, op: Op, parts: tuple[Value, Value], scales: bool) -> None:
     """Nothing is dropped; with `scales`, what is kept is scaled as if some were."""
-    try:
-        source, mask = (replay.tensor(part) for part in parts)
-    except ReplayError:
+    source = replay.env.get(parts[0])
+    if source is None or not isinstance(op.out, Value):
         return
-    if isinstance(op.out, Value):
-        share = float((mask != 0).double().mean()) if scales else 1.0
-        replay.put(op.out, source * share if tuple(source.shape) == tuple(op.out.shape) else source)
+    replay.put(op.out, source * (_kept_share(parts[1]) or 1.0 if scales else 1.0))
+
+
+def _kept_share(mask: Value) -> float | None:
+    """How much a mask keeps on average, where it was drawn by comparing with a number."""
+    value = mask
+    for _ in range(_STEPS_TO_DRAW):
+        op = value.producer
+        if op is None:
+            return None
+        limits = [a for a in op.args[1:] if isinstance(a, float)]
+        if op.name in _ABOVE | _BELOW and limits:
+            return 1 - limits[0] if op.name in _ABOVE else limits[0]
+        if op.name in ("bernoulli", "bernoulli_") and limits:
+            return limits[0]
+        if not op.inputs:
+            return None
+        value = op.inputs[0]
+    return None
 
 
 def _product(sizes: Iterable[int]) -> int:

@@ -237,10 +237,13 @@ class Walk:
         return [Node(out, op, (whole,), statistic=True, over_rows=over_rows) for out in op.outputs]
 
     def _begun(self, op: Op, values: list[Value]) -> list[Node]:
-        """A batch that nothing was known of meets something per feature: `z + b`."""
-        if not (operations.adds(op) or operations.multiplies(op) or operations.divides(op)):
+        """A batch that nothing was known of meets something per feature (`z + b`), is squared, or copied."""
+        if operations.keeps(op) and values and len(values[0].shape) > 1 and values[0].shape[0] > 1:
+            return self._of_whole(op, [self._whole(values[0])], values)
+        combined = operations.adds(op) or operations.multiplies(op) or operations.divides(op)
+        if not combined and not operations.is_nonlinear(op):
             return []
-        full = [value for value in values if value.shape == _shape(op) and len(value.shape) > 1]
+        full = list({v for v in values if v.shape == _shape(op) and len(v.shape) > 1})
         if len(full) != 1 or full[0].shape[0] < 2 or full[0] in self._now:
             return []
         return self._of_whole(op, [self._whole(full[0])], values)
@@ -383,6 +386,9 @@ def _is_complete(node: Node) -> bool:
 def _features_first(base: Node, is_parameter: Callable[[Value], bool]) -> bool:
     """Whether the first axis of the batch is that of a parameter: `W @ x` with examples as columns."""
     op = base.value.producer
+    if op is not None and operations.adds(op):
+        # A bias with one number for each row is one of a layer with examples as columns: `W @ x + b`.
+        return any(len(v.shape) > 1 and v.shape[0] > 1 and _numel(v) == v.shape[0] for v in op.inputs)
     if (
         op is None
         or not operations.is_product(op)

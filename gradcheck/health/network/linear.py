@@ -34,6 +34,11 @@ class Linear:
     fan_in: int | None
     normalised: bool = False
 
+    @property
+    def is_product(self) -> bool:
+        """Whether it is one matrix times `data`."""
+        return plain_name(self.op) in _PRODUCTS | _ADDED_PRODUCTS | {"linear"}
+
 
 class Ancestry:
     """Answers what a value of a stretch was computed from. `parameters` are storages; if none are known, any leaf

@@ -7,6 +7,7 @@ import torch
 from gradcheck.recording.namespace import tensors_of_namespace
 from gradcheck.recording.tape import Recording, Value
 from gradcheck.replay.passes import PassPlan
+from gradcheck.replay.slices import roots_mutated
 
 
 def parameters_after(whole: Recording, plan: PassPlan) -> dict[Value, torch.Tensor] | None:
@@ -28,10 +29,13 @@ def parameters_after(whole: Recording, plan: PassPlan) -> dict[Value, torch.Tens
 
 def _held_afterwards(whole: Recording) -> dict[Value, torch.Tensor]:
     """What the tensors of the step held when the step was over."""
+    apart = whole.aftermath_cut is not None
+    value_of = whole.earlier_value_of if apart else whole.value_of
+    changed = roots_mutated(whole.aftermath_ops)
     held: dict[Value, torch.Tensor] = {}
     for _, tensor, _ in tensors_of_namespace(whole.final_namespace):
-        value = whole.earlier_value_of(tensor)
-        if value is not None:
+        value = value_of(tensor)
+        if value is not None and (apart or value.root not in changed):
             held[value] = tensor.detach()
     # As the program first used it after the step is surer than as it was in the end.
     for op in whole.aftermath_ops:

@@ -1,4 +1,4 @@
-"""Where the sampler ends sequences, and where the network as it was trained ends them, on the very same contexts.
+"""What the sampler gives for the next token, and what the network as it was trained gives, on the very same contexts.
 
 This needs no large sample and no network that is well trained: both are asked the same, so what differs is the sampler.
 """
@@ -21,6 +21,7 @@ from gradcheck.replay.slices import Slicer, roots_mutated
 
 _MOST_CONTEXTS = 400
 _SHARE_REPLACED = 0.05  # of a minibatch: its statistics stay those of the training data
+_MINIBATCHES = 3  # around each context, whose mean is taken: what they normalise with is not quite the same
 _ENOUGH_AT_A_POSITION = 5
 
 
@@ -46,60 +47,61 @@ def draws_of(sequences: Sequence[tuple[Sequence[Token], Sequence[Op], int]]) -> 
     return found
 
 
-def sampler_ends(recording: Recording, draws: Sequence[Draw], end: int) -> list[float] | None:
-    """The probability that the sampler gave the end at every draw, replayed from the tape."""
+def sampler_gives(recording: Recording, draws: Sequence[Draw]) -> torch.Tensor | None:
+    """The probabilities that the sampler drew every token by, replayed from the tape."""
     weights = [draw.op.args[0] for draw in draws]
-    first, last = recording.aftermath, max((draw.op.index for draw in draws), default=-1)
-    if first is None or last < 0 or not all(isinstance(w, Value) for w in weights):
+    if not draws or not all(isinstance(w, Value) for w in weights):
         return None
-    needed = Slicer(recording.ops).slice(weights, first, last + 1)
+    needed = Slicer(recording.ops).slice(weights, 0, max(draw.op.index for draw in draws) + 1)
     replay = Replay(torch.float64, mutated=roots_mutated(needed))
-    found = []
+    rows = []
     with torch.no_grad():
         replay.run(needed)
         for draw, weight in zip(draws, weights, strict=True):
             try:
-                row = replay.tensor(weight).reshape(-1, weight.shape[-1])[draw.row]
+                rows.append(replay.tensor(weight).reshape(-1, weight.shape[-1])[draw.row])
             except ReplayError:
                 return None
-            found.append(float(row[end] / row.sum()))
-    return found
+    found = torch.stack(rows)
+    return found / found.sum(1, keepdim=True)
 
 
-def network_ends(network: TrainedNetwork, rows: Rows, draws: Sequence[Draw], end: int) -> list[float] | None:
-    """The probability that the network as it was trained gives the end there: few of the contexts at a time, each in
-    the place of a row of a minibatch of training data."""
-    generator = torch.Generator().manual_seed(1)
+def network_gives(network: TrainedNetwork, rows: Rows, draws: Sequence[Draw]) -> torch.Tensor | None:
+    """The probabilities that the network as it was trained gives there: few of the contexts at a time, each in the
+    place of a row of a minibatch of training data."""
     size = rows.contexts.reshape(len(rows.contexts), -1).shape[1]
     start = rows.start
-    wanted = [(*start, *draw.before)[-size:] for draw in draws]
+    wanted = torch.tensor([(*start, *draw.before)[-size:] for draw in draws], dtype=rows.contexts.dtype)
+    generator = torch.Generator().manual_seed(1)
     at_once = max(1, int(network.rows * _SHARE_REPLACED))
-    found: list[float] = []
+    found = []
     for begin in range(0, len(wanted), at_once):
-        part = torch.tensor(wanted[begin : begin + at_once], dtype=rows.contexts.dtype)
-        chosen = torch.randint(0, len(rows.targets), (network.rows,), generator=generator)
-        contexts = rows.contexts[chosen].reshape(network.rows, -1)
-        contexts[: len(part)] = part
-        log_probabilities = network.log_probabilities(
-            contexts.reshape(-1, *rows.contexts.shape[1:]), rows.targets[chosen]
-        )
-        if log_probabilities is None:
-            return None
-        found += log_probabilities[: len(part), end].exp().tolist()
-    return found
+        part = wanted[begin : begin + at_once]
+        total = torch.zeros(len(part), 1, dtype=torch.float64)
+        for _ in range(_MINIBATCHES):
+            chosen = torch.randint(0, len(rows.targets), (network.rows,), generator=generator)
+            contexts = rows.contexts[chosen].reshape(network.rows, -1)
+            contexts[: len(part)] = part
+            given = network.log_probabilities(contexts, rows.targets[chosen])
+            if given is None:
+                return None
+            total = total + given[: len(part)].exp().double()
+        found.append(total / _MINIBATCHES)
+    return torch.cat(found)
 
 
-def compared(draws: Sequence[Draw], sampler: Sequence[float], network: Sequence[float]) -> NetworkEnds:
-    by_sampler = [mean for _, mean in by_position(draws, sampler)]
-    by_network = [mean for _, mean in by_position(draws, network)]
+def compared(draws: Sequence[Draw], sampler: torch.Tensor, network: torch.Tensor, end: int) -> NetworkEnds:
+    ends = sampler[:, end].tolist(), network[:, end].tolist()
+    by_sampler, by_network = ([mean for _, mean in by_position(draws, one)] for one in ends)
     implied = implied_lengths(by_sampler), implied_lengths(by_network)
     return NetworkEnds(
         len(draws),
-        sum(sampler) / len(sampler),
-        sum(network) / len(network),
+        sum(ends[0]) / len(draws),
+        sum(ends[1]) / len(draws),
         distance(*implied),
         mean_length(implied[0]),
         mean_length(implied[1]),
+        float((sampler - network).abs().sum(1).mean() / 2),
     )
 
 

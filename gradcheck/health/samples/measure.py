@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gradcheck.health.context import PassContext, ProgramContext
+from gradcheck.health.context import ProgramContext
 from gradcheck.health.records import Health
-from gradcheck.health.samples.after_step import parameters_after
 from gradcheck.health.samples.draws import DrawnSet, drawn_sets
-from gradcheck.health.samples.ends import (
-    Draw,
-    by_position,
-    compared,
-    draws_of,
-    network_ends,
-    sampler_ends,
-)
+from gradcheck.health.samples.ends import Draw, by_position, compared, draws_of, network_gives, sampler_gives
+from gradcheck.health.samples.learned import Learned
 from gradcheck.health.samples.named import NoSamplesError, named_runs
-from gradcheck.health.samples.network import (
-    TrainedNetwork,
-    find_predictions,
-    source_of,
-)
-from gradcheck.health.samples.records import EndShare, Lengths, SampleHealth, SampleSet, Training
+from gradcheck.health.samples.records import EndShare, Lengths, SampleHealth, SampleSet
 from gradcheck.health.samples.sequences import (
     Drawn,
     Sequences,
@@ -42,11 +30,9 @@ from gradcheck.health.samples.statistics import (
     implied_lengths,
     is_repetition,
 )
-from gradcheck.health.samples.trained import Trained, trained_on_rows, trained_on_sweep
-from gradcheck.health.samples.training_data import TrainingData, from_padded, from_rows, from_strings
-from gradcheck.health.samples.vocabulary import Vocabulary, find_vocabulary
+from gradcheck.health.samples.training_data import TrainingData
 from gradcheck.program.location import Location
-from gradcheck.recording.tape import Value
+from gradcheck.replay.report_gradients import Judgement
 
 _EXAMPLES = 5
 _NO_DRAWS = (
@@ -66,14 +52,14 @@ def measure_samples(program: ProgramContext, health: Health) -> None:
         health.samples.absent = _NO_DRAWS
         return
     context = program.passes[-1] if program.passes else None
-    learned = _Learned(context, program.judgement.whole.final_namespace)
+    learned = Learned(context, program.judgement.whole.final_namespace)
     health.samples.sets = [_Measurement(program, learned, collected).record() for collected in found]
 
 
 @dataclass
 class _Collected:
     source: str
-    location: Location | None
+    location: Location
     runs: list[Drawn]  # one by one, or none if they are in `drawn` side by side
     characters: bool = False
     drawn: DrawnSet | None = None
@@ -83,7 +69,8 @@ def _collected(program: ProgramContext) -> list[_Collected]:
     recording, judgement = program.judgement.whole, program.judgement
     if program.samples is not None:
         runs, characters = named_runs(recording.final_namespace, program.samples)
-        return [_Collected(f"held by `{program.samples}`", None, runs, characters)]
+        location = _assignment(judgement, program.samples)
+        return [_Collected(f"held by `{program.samples}`", location, runs, characters)]
     return [
         _Collected(
             f"drawn by `{judgement.names.text(drawn.op)}`",
@@ -95,73 +82,24 @@ def _collected(program: ProgramContext) -> list[_Collected]:
     ]
 
 
-class _Learned:
-    """What the last recorded step tells of the network and its data."""
-
-    def __init__(self, context: PassContext | None, namespace: Mapping[str, object]) -> None:
-        self._context = context
-        self.namespace = namespace
-        self.iteration = None if context is None else context.iteration
-        self.predictions = None if context is None else find_predictions(context)
-
-    def vocabulary(self, classes: int) -> Vocabulary:
-        return find_vocabulary(self.namespace, classes)
-
-    @property
-    def no_predictions(self) -> str:
-        if self._context is None:
-            return "no training step could be replayed"
-        return "the loss of the training step is no cross-entropy of integer targets"
-
-    def data(self, hint: Token | None) -> tuple[TrainingData | None, Value | None]:
-        """The training sequences, and the value of the step that holds the contexts, if they are rows."""
-        predictions, context = self.predictions, self._context
-        if predictions is None or context is None:
-            return None, None
-        ops = context.forward.ops
-        targets = source_of(ops, predictions.targets)
-        if targets is None:
-            return None, None
-        shown = context.judgement.names.shown
-        for value in _integers(ops, predictions.targets):
-            contexts = source_of(ops, value)
-            if contexts is None or contexts.tensor.shape[:1] != targets.tensor.shape[:1]:
-                continue
-            made = from_padded(contexts.tensor, targets.tensor)
-            if made is None and targets.tensor.ndim == 1:
-                made = from_rows(contexts.tensor, targets.tensor, hint)
-            if made is not None:
-                names = f"`{shown(contexts.value)}` and `{shown(targets.value)}`"
-                made.source = f"the {len(made.sequences):,} sequences that the rows of {names} spell"
-                return made, value
-        rows = int((targets.tensor >= 0).sum())
-        return from_strings(self.namespace, rows), None
-
-    def trained(
-        self, data: TrainingData | None, contexts: Value | None
-    ) -> tuple[Trained, TrainedNetwork | None]:
-        predictions, context = self.predictions, self._context
-        if predictions is None or context is None:
-            return Trained(Training(self.iteration, reason=self.no_predictions)), None
-        if data is not None and data.rows is not None and contexts is not None:
-            after = parameters_after(context.judgement.whole, context.judged.plan)
-            network = TrainedNetwork(context, predictions, contexts, after or {})
-            end = data.end if isinstance(data.end, int) else None
-            trained = trained_on_rows(network, data.rows, end, context.iteration)
-            if trained is not None:
-                return trained, None if after is None else network
-        targets = source_of(context.forward.ops, predictions.targets)
-        all_targets = None if targets is None else targets.tensor
-        return Trained(trained_on_sweep(context, predictions, all_targets)), None
-
-
-def _integers(ops: Sequence, targets: Value) -> list[Value]:  # type: ignore[type-arg]
-    found = dict.fromkeys(v for op in ops for v in (*op.inputs, *op.outputs))
-    return [v for v in found if v is not targets and v.shape and v.shape[0] == targets.shape[0]]
+def _assignment(judgement: Judgement, name: str) -> Location:
+    """The last statement that assigns to the name; where there is none to be seen, the loss of the training step."""
+    first = name.partition(".")[0]
+    found = [
+        judgement.sources.location(
+            filename, node.lineno, node.end_lineno or node.lineno, node.col_offset, node.end_col_offset or 0
+        )
+        for filename in judgement.sources.units
+        for node in judgement.places.statements(filename)
+        if isinstance(node, (ast.Assign, ast.AnnAssign))
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Name) and target.id == first
+    ]
+    return max(found) if found else judgement.passes[-1].result.loss_location
 
 
 class _Measurement:
-    def __init__(self, program: ProgramContext, learned: _Learned, collected: _Collected) -> None:
+    def __init__(self, program: ProgramContext, learned: Learned, collected: _Collected) -> None:
         self._recording = program.judgement.whole
         self._learned = learned
         self._collected = collected
@@ -206,7 +144,7 @@ class _Measurement:
     # -- the record ------------------------------------------------------------------------------------------
 
     def record(self) -> SampleSet:
-        sequences, data = self._sequences, self._data
+        sequences, data, drawn = self._sequences, self._data, self._collected.drawn
         found = SampleSet(
             self._collected.source,
             self._collected.location,
@@ -216,6 +154,7 @@ class _Measurement:
             ended=len(sequences.ended),
             cut=len(sequences.cut),
             endless=len(sequences.endless),
+            left_after=drawn.left_after if drawn else 0,
             went_on=sequences.went_on,
         )
         self._describe(found)
@@ -228,7 +167,10 @@ class _Measurement:
         elif sequences.all:
             found.data = Lengths(data.source, counts_of(data.lengths))
             self._compare(found, data)
-        self._ask_network(found)
+        if found.training.beats_guessing:
+            self._ask_network(found)
+        else:
+            found.network_reason = "the network is hardly trained: what it draws is noise"
         return found
 
     def _describe(self, found: SampleSet) -> None:
@@ -250,18 +192,20 @@ class _Measurement:
     def _compare(self, found: SampleSet, data: TrainingData) -> None:
         samples = [len(s) for s in self._sequences.all]
         lengths = data.lengths
-        found.difference = difference(samples, lengths)
         by_position = end_shares(lengths)
         for row in found.ends:
             row.data = by_position[row.position][1] if row.position < len(by_position) else None
-        end_rate = len(lengths) / (sum(lengths) + len(lengths))
-        found.from_guessing = difference(samples, drawn_lengths(implied_lengths([end_rate])))
-        if self._trained.ends:
-            found.from_network = difference(samples, drawn_lengths(implied_lengths(self._trained.ends)))
         known = [tuple(s) for s in data.sequences]
         found.distinct_expected = expected_distinct(known, len(samples))
         found.repeated_in_data = sum(map(is_repetition, known)) / len(known)
         found.copies = self._copies(data)
+        if not found.training.beats_guessing:
+            return
+        found.difference = difference(samples, lengths)
+        end_rate = len(lengths) / (sum(lengths) + len(lengths))
+        found.from_guessing = difference(samples, drawn_lengths(implied_lengths([end_rate])))
+        if self._trained.ends:
+            found.from_network = difference(samples, drawn_lengths(implied_lengths(self._trained.ends)))
 
     def _copies(self, data: TrainingData) -> float | None:
         ended = self._sequences.ended
@@ -290,16 +234,16 @@ class _Measurement:
             found.network_reason = "the token that ends a sequence is not known"
         else:
             draws = self._draws(drawn, end)
-            by_sampler = sampler_ends(self._recording, draws, end)
-            by_network = by_sampler and network_ends(network, data.rows, draws, end)
-            if not by_sampler or not by_network:
+            by_sampler = sampler_gives(self._recording, draws)
+            by_network = None if by_sampler is None else network_gives(network, data.rows, draws)
+            if by_sampler is None or by_network is None:
                 found.network_reason = (
                     "the sampler or the training step could not be replayed on what was drawn"
                 )
                 return
-            found.network = compared(draws, by_sampler, by_network)
-            sampler = dict(by_position(draws, by_sampler))
-            trained = dict(by_position(draws, by_network))
+            found.network = compared(draws, by_sampler, by_network, end)
+            sampler = dict(by_position(draws, by_sampler[:, end].tolist()))
+            trained = dict(by_position(draws, by_network[:, end].tolist()))
             for row in found.ends:
                 row.sampler, row.network = sampler.get(row.position), trained.get(row.position)
 

@@ -45,7 +45,7 @@ def find_predictions(context: PassContext) -> Predictions | None:
     stretch = context.forward
     values = list(dict.fromkeys(v for op in stretch.ops for v in (*op.outputs, *op.inputs)))
     tensors = dict(_replayed(stretch.tensor, values))
-    losses = {abs(float(t)) for t in tensors.values() if t.numel() == 1 and t.is_floating_point()}
+    losses = {abs(float(t.detach())) for t in tensors.values() if t.numel() == 1 and t.is_floating_point()}
     integers = [v for v, t in tensors.items() if _is_integer(t) and t.numel() > 1]
     scores = [v for v, t in tensors.items() if t.is_floating_point() and t.ndim >= 2 and t.shape[-1] > 1]
     for output in reversed(scores):
@@ -130,7 +130,13 @@ class TrainedNetwork:
 
     def log_probabilities(self, contexts: torch.Tensor, targets: torch.Tensor) -> torch.Tensor | None:
         """Of the next token after each of `rows` contexts; None where the step cannot be replayed on them."""
-        made = {**self._after, self._contexts: contexts, self._predictions.targets: targets}
+        made = {
+            **self._after,
+            self._contexts: contexts.reshape(
+                self._contexts.shape
+            ),  # contexts of one token may be a plain row
+            self._predictions.targets: targets.reshape(self._predictions.targets.shape),
+        }
         replay = Replay(
             self._context.dtype,
             overrides=made,

@@ -72,6 +72,9 @@ class NetworkEnds:
     distance: float  # Kolmogorov-Smirnov, of the length distributions that the two imply
     sampler_mean: float  # length that the sampler's probabilities imply
     network_mean: float
+    total_variation: (
+        float  # of the next token, on average: 0 for the same probabilities, 1 for no token in common
+    )
 
 
 @dataclass(slots=True)
@@ -86,19 +89,28 @@ class Training:
     guessing: float | None = None
     reason: str = ""
 
+    @property
+    def beats_guessing(self) -> bool:
+        """Whether the loss is below that of guessing by more than two standard errors: otherwise what is drawn is
+        noise."""
+        if self.reason or self.loss is None or self.guessing is None:
+            return False
+        return self.loss + 2 * self.standard_error < self.guessing
+
 
 @dataclass(slots=True)
 class SampleSet:
     """What one line drew, or one name holds. Lengths count the tokens before the end."""
 
     source: str  # "drawn by `torch.multinomial(...)`", "held by `made_up`"
-    location: Location | None
+    location: Location
     lengths: Lengths
     training: Training
     end_token: str = ""  # as it is shown; empty if there is none
     ended: int = 0
     cut: int = 0  # ended by a limit of the program, without the end token
     endless: int = 0  # had no end when the recording left them
+    left_after: int = 0  # tokens: the longest of those, of which the tape may hold the beginning only
     went_on: int = 0  # in which the end token was drawn, and drawing went on
     data: Lengths | None = None
     data_reason: str = ""  # why there are no training sequences to compare with

@@ -66,7 +66,7 @@ class _Step:
             ops = ops_that_move(self._judge, moved)
             self._moves = moves(self._judge, ops, moved)
             factors = factors_of_moves(self._judge, ops, moved, self._moves)
-        kept = [p for p in self._parameters if self._is_parameter(p)]
+        kept = sorted(filter(self._is_parameter, self._parameters), key=self._first_read)
         for parameter in kept:
             made = self._record(parameter)
             if made is None:
@@ -84,6 +84,12 @@ class _Step:
             return True
         siblings = [p.value for p in self._parameters if p is not parameter]
         return may_be_still(parameter.value, siblings, self._context.judged.plan, self._names, self._places)
+
+    def _first_read(self, parameter: Parameter) -> int:
+        """By the forward pass: the order is the same at every iteration."""
+        root = parameter.value.root
+        ops = self._context.judged.plan.forward_ops
+        return next((op.index for op in ops if any(v.root is root for v in op.inputs)), ops[-1].index)
 
     def _record(self, parameter: Parameter) -> ParameterRecord | None:
         value = parameter.value

@@ -20,7 +20,8 @@ from gradcheck.replay.update_effects import Span, moves
 
 _MOST_NUMBERS = 12
 _FACTOR = 2.0
-_ROUNDING = 1e-9
+# A move is a small difference of large numbers: of one in 1e9, seven digits are left.
+_ROUNDING = 1e-4
 _TELLS_NOTHING = (0.0, 1.0)
 
 
@@ -67,49 +68,69 @@ class Factor:
 def factors_of_moves(
     judge: Judge, ops: Sequence[Op], spans: Mapping[Value, Span], found: Mapping[Value, torch.Tensor]
 ) -> dict[Value, Factor]:
-    """For each parameter in `spans`, whose moves are `found`, the number that its move is proportional to."""
+    """For each parameter in `spans`, whose moves are `found`, the number that its move is proportional to: the one
+    nearest to the move, if there are several. (Adam's first step is also proportional to 1 - beta1.)"""
+    moved = {p: move for p, move in found.items() if _size_of(move) > 0}
     holders = _holders(judge, ops)
+    on_way = {p: _on_way(holders, spans[p], ops) for p in moved}
     result: dict[Value, Factor] = {}
-    for size in sorted(holders, key=lambda s: -holders[s][-1].index)[:_MOST_NUMBERS]:
-        waiting = [p for p in found if p not in result]
-        if not waiting:
+
+    def try_changed(changed_for: Mapping[Value, _Multiplied], patches: Mapping[int, Patch]) -> None:
+        moves_then = moves(judge, list(ops), spans, patches)
+        for parameter, tried in changed_for.items():
+            if parameter in moves_then and _is_multiple(moves_then[parameter], moved[parameter]):
+                result[parameter] = Factor(_numbers(tried.op, tried.size)[0], tried.op)
+
+    # One number for every parameter at a time: in most programs the same instruction moves all of them.
+    for number in range(_MOST_NUMBERS):
+        trying = {p: way[number] for p, way in on_way.items() if len(way) > number and p not in result}
+        if not trying:
             break
-        patches: dict[int, Patch] = {op.index: _Multiplied(op, size) for op in holders[size]}
-        changed = moves(judge, list(ops), spans, patches)
-        for parameter in waiting:
-            if parameter in changed and _is_multiple(changed[parameter], found[parameter]):
-                op = _nearest(holders[size], spans[parameter], ops)
-                if op is not None:
-                    result[parameter] = Factor(_numbers(op, size)[0], op)
+        try_changed(trying, {tried.op.index: tried for tried in trying.values()})
+    # A learning rate that comes in twice (`p -= lr * g + lr * decay * p`) doubles the move only as a whole.
+    left = {p: way for p, way in on_way.items() if p not in result}
+    for size in list(dict.fromkeys(tried.size for way in left.values() for tried in way))[:_MOST_NUMBERS]:
+        trying = {
+            p: next(tried for tried in way if tried.size == size)
+            for p, way in left.items()
+            if p not in result and sum(tried.size == size for tried in way) > 1
+        }
+        if trying:
+            try_changed(
+                trying, {i: _Multiplied(op, size) for i, (op, sizes) in holders.items() if size in sizes}
+            )
     return result
 
 
-def _holders(judge: Judge, ops: Sequence[Op]) -> dict[float, list[Op]]:
-    """The ops after the loss that compute with a number and build no gradient, by the size of the number."""
+def _holders(judge: Judge, ops: Sequence[Op]) -> dict[int, tuple[Op, list[float]]]:
+    """The ops after the loss that compute with numbers and build no gradient, with the sizes of the numbers."""
     writes = {op.index for c in judge.plan.candidates for v in c.versions for op in v.writes}
     own_updates = {update.op.index for update in judge.plan.updates}
-    found: dict[float, list[Op]] = {}
+    found = {}
     for op in ops:
         if op.index <= judge.plan.loss_op.index or op.kind not in (Kind.PURE, Kind.MUTATE):
             continue
         if op.index in writes and op.index not in own_updates:
             continue
-        for size in {s for s in map(_size, _arguments(op)) if s is not None and s not in _TELLS_NOTHING}:
-            found.setdefault(size, []).append(op)
+        sizes = {s for s in map(_size, _arguments(op)) if s is not None and s not in _TELLS_NOTHING}
+        if sizes:
+            found[op.index] = op, sorted(sizes)
     return found
 
 
-def _nearest(holders: Sequence[Op], span: Span, ops: Sequence[Op]) -> Op | None:
-    """The last of `holders` that what the parameter is moved by was computed with."""
-    wanted = {op.index for op in holders}
+def _on_way(
+    holders: Mapping[int, tuple[Op, list[float]]], span: Span, ops: Sequence[Op]
+) -> list[_Multiplied]:
+    """Every number that goes into what the parameter is moved by, the nearest to its move first."""
     reached: set[Value] = {span.before.root, span.after.root}
+    found = []
     for op in reversed(ops):
         if op.index > span.last or not any(v.root in reached for v in (*op.outputs, *op.mutated)):
             continue
-        if op.index in wanted and op.index >= 0:
-            return op
+        if op.index in holders:
+            found += [_Multiplied(op, size) for size in holders[op.index][1]]
         reached.update(v.root for v in op.inputs)
-    return None
+    return found
 
 
 def _arguments(op: Op) -> Iterable[Any]:
@@ -127,5 +148,8 @@ def _size(argument: Any) -> float | None:
 
 
 def _is_multiple(changed: torch.Tensor, move: torch.Tensor) -> bool:
-    size = float(move.abs().max()) if move.numel() else 0.0
-    return size > 0 and float((changed - _FACTOR * move).abs().max()) <= _ROUNDING * size
+    return _size_of(changed - _FACTOR * move) <= _ROUNDING * _size_of(move)
+
+
+def _size_of(tensor: torch.Tensor) -> float:
+    return float(tensor.abs().max()) if tensor.numel() else 0.0

@@ -16,7 +16,7 @@ class LearningRate:
     schedule, a setting from elsewhere)."""
 
     value: float
-    text: str = ""  # as written in the update: `learning_rate`; empty if it has no text of its own
+    text: str  # as written in the update: `learning_rate`, `0.1`
     location: Location | None = None  # where the number is written, if that is one place
     largest: float | None = None
 

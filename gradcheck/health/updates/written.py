@@ -28,12 +28,13 @@ class Writings:
         self._places = places
         self._trees: list[tuple[SourceUnit, ast.Module]] | None = None
 
-    def learning_rate(self, number: float, op: Op) -> LearningRate:
-        """What the source says of a number that `op` computes with."""
+    def learning_rate(self, number: float, op: Op) -> LearningRate | None:
+        """What the source says of a number that `op` computes with; None if it has no text of its own there: inside
+        an optimiser of torch's, or as a part of `lr / (1 - beta**t)`, it is not what the person knows it as."""
         value = abs(number)
         node = self._operand(value, op)
         if node is None:
-            return LearningRate(value)
+            return None
         text = ast.unparse(node)
         if isinstance(node, ast.Constant):
             return LearningRate(value, text, self._places.location(op), value)
@@ -71,16 +72,14 @@ class Writings:
         number = _literal(node)
         if number is not None:
             return _same(number, value)
-        if not isinstance(node, (ast.Name, ast.Attribute)):
+        if not isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)):
             return False
         text = ast.unparse(node)
         held = [p.value for p in self._recording.plain if p.name == text]
         if any(_is_number(h) and _same(float(h), value) for h in held):  # type: ignore[arg-type]
             return True
-        if held or any(b.name == text for b in self._recording.bindings):
-            return False
-        assigned = list(self._assigned(node))
-        return any(_same(n, value) for n in map(_literal, assigned) if n is not None)
+        # What was seen to hold something else is not it: the gradient, say. Of `config.lr` nothing may be known.
+        return not held and not any(text in (b.name, b.variable) for b in self._recording.bindings)
 
     # -- what else it may be -------------------------------------------------------------------------------------
 

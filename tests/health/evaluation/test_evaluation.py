@@ -51,9 +51,7 @@ RIGHT = {
         ("dim=1", "dim=0"),
     ),
     "fused calls": PLAIN
-    + replaced(
-        PLAIN_SPLIT, ("flat @ W1 + b1", "F.linear(flat, W1.T, b1)"), ("C[x]", "F.embedding(x, C)")
-    ),
+    + replaced(PLAIN_SPLIT, ("flat @ W1 + b1", "F.linear(flat, W1.T, b1)"), ("C[x]", "F.embedding(x, C)")),
     "other form of tanh": PLAIN
     + replaced(PLAIN_SPLIT, ("torch.tanh(flat @ W1 + b1)", "2 * torch.sigmoid(2 * (flat @ W1 + b1)) - 1")),
     "calibrated": NORMALISED + CALIBRATION + CALIBRATED_SAMPLING,
@@ -117,7 +115,8 @@ PLANTED = {
         ("GC502", "error", "h2 = torch.relu(h1 @ W2 + b2)"),
     ),
     "activation applied twice": (
-        PLAIN + replaced(PLAIN_SPLIT, ("h2 = torch.tanh(", "h2 = torch.tanh(torch.tanh(")).replace(
+        PLAIN
+        + replaced(PLAIN_SPLIT, ("h2 = torch.tanh(", "h2 = torch.tanh(torch.tanh(")).replace(
             "h1 @ W2 + b2)", "h1 @ W2 + b2))"
         ),
         ("GC502", "error", "h2 = torch.tanh(torch.tanh(h1 @ W2 + b2))"),

@@ -1,0 +1,23 @@
+"""What the Python API raises. Imports no torch."""
+
+from __future__ import annotations
+
+
+class GradcheckError(Exception):
+    """Whatever gradcheck itself raises through its Python API."""
+
+
+class WatchError(GradcheckError, RuntimeError):
+    """A watch that cannot begin, or is asked for its report too early."""
+
+
+class NothingToCheckError(GradcheckError):
+    """No manual gradient was found in what was watched; the message says why, as far as that is known."""
+
+
+class GradientError(GradcheckError, AssertionError):
+    """Gradients are wrong: the message is the report's findings, with excerpt and caret."""
+
+
+for _error in (GradcheckError, WatchError, NothingToCheckError, GradientError):
+    _error.__module__ = "gradcheck"  # the name a person imports them by, and reads above a traceback

@@ -1,0 +1,17 @@
+"""Every figure of a report."""
+
+from __future__ import annotations
+
+from gradcheck.health.records import Health
+from gradcheck.report.figures import activations, batch_norm, samples, updates
+from gradcheck.report.figures.drawing import Picture
+
+
+def health_pictures(health: Health) -> list[Picture]:
+    """In the order in which a report shows them."""
+    return [
+        *activations.pictures(health.activations),
+        *batch_norm.pictures(health.batch_norm),
+        *updates.pictures(health.updates),
+        *samples.pictures(health.samples),
+    ]

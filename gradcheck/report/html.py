@@ -1,0 +1,139 @@
+"""The report as HTML, for a notebook: one element that holds its own style and fetches nothing.
+
+Colours are those of Okabe and Ito, which the colour-blind can tell apart, and stand beside a sign and a word: nothing
+is said by colour alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from html import escape
+
+from rich.console import Console
+from rich.style import Style
+from rich.text import Text
+
+from gradcheck.checks.finding import Fix
+from gradcheck.replay.verdict import PassResult, Verdict
+from gradcheck.report import sentences
+from gradcheck.report.health.section import checks_table
+from gradcheck.report.html_style import STYLE
+from gradcheck.report.layout import printable
+from gradcheck.report.model import Report
+from gradcheck.report.snippet import render_finding
+from gradcheck.report.table import gradient_table
+from gradcheck.report.tables import Table
+
+_WIDTH = 100
+_SIGNS = {
+    Verdict.CORRECT: "✓",
+    Verdict.INTRODUCED: "✗",
+    Verdict.INHERITED: "↓",
+    Verdict.COMPENSATED: "⇄",
+    Verdict.UNOBSERVABLE: "○",
+    Verdict.UNCHECKED: "?",
+}
+_LEFT = {"name", "of", "worst element", "verdict"}
+_CODE = {"name", "of"}
+
+
+def render(report: Report) -> str:
+    """The whole report, in the order of the terminal's."""
+    return f'<div class="gradcheck-report">\n<style>{STYLE}</style>\n{"".join(_blocks(report))}</div>\n'
+
+
+def _blocks(report: Report) -> Iterator[str]:
+    state = "bad" if report.exit_status else "good"
+    sign = "✗" if report.exit_status else "✓"
+    if not report.summary["checked"]:
+        state, sign = "unknown", "?"
+    yield f'<p class="headline">{_prose(sentences.headline(report))}</p>\n'
+    yield f'<p class="conclusion {state}"><span aria-hidden="true">{sign}</span> '
+    yield f"{_prose(sentences.conclusion(report))} {_prose(sentences.fixes(report))}</p>\n"
+    for step in report.passes:
+        yield from _pass(step, len(report.passes))
+    shown: list[Fix] = []
+    for finding in report.findings:
+        text = render_finding(finding, report.excerpt(finding.location), _WIDTH, shown)
+        yield f'<pre class="{finding.severity.value}">{_coloured(text)}</pre>\n'
+        shown += [finding.fix] if finding.fix else []
+    yield from _folded("Health", [checks_table(report.checks), *report.tables])
+    yield _list(sentences.program_remarks(report.program))
+
+
+def _pass(step: PassResult, of: int) -> Iterator[str]:
+    yield f"<p>{_prose(sentences.pass_line(step, of))}</p>\n"
+    if step.gradients:
+        table = gradient_table(step.gradients)
+        kinds = ["left" if heading in _LEFT else "right" for heading in table.headings]
+        yield '<div class="scroll"><table>\n<thead><tr>'
+        yield "".join(
+            f'<th scope="col" class="{kind}">{escape(heading)}</th>'
+            for heading, kind in zip(table.headings, kinds, strict=True)
+        )
+        yield "</tr></thead>\n<tbody>\n"
+        for row, cells in zip(step.gradients, table.rows, strict=True):
+            yield f'<tr class="{row.verdict.value}">'
+            for heading, kind, cell in zip(table.headings, kinds, cells, strict=True):
+                yield f'<td class="{kind}">{_cell(heading, cell, row.verdict)}</td>'
+            yield "</tr>\n"
+        yield "</tbody></table></div>\n"
+    yield _list(sentences.row_remarks(step))
+
+
+def _cell(heading: str, cell: str, verdict: Verdict) -> str:
+    if heading == "verdict":
+        return (
+            f'<span class="verdict"><span aria-hidden="true">{_SIGNS[verdict]}</span> {escape(cell)}</span>'
+        )
+    return f"<code>{escape(cell)}</code>" if heading in _CODE else escape(cell)
+
+
+def _folded(title: str, tables: list[Table]) -> Iterator[str]:
+    filled = [table for table in tables if table.rows]
+    if not filled:
+        return
+    yield f"<details><summary>{escape(title)}</summary>\n"
+    for table in filled:
+        headings, rows = table.shown()
+        yield f'<p>{_prose(table.title)}</p><div class="scroll"><table><thead><tr>'
+        yield "".join(f'<th scope="col" class="left">{escape(heading)}</th>' for heading in headings)
+        yield "</tr></thead><tbody>"
+        for row in rows:
+            yield "<tr>" + "".join(f'<td class="left">{_prose(cell)}</td>' for cell in row) + "</tr>"
+        yield "</tbody></table></div>\n"
+    yield "</details>\n"
+
+
+def _list(remarks: Iterable[str]) -> str:
+    items = "".join(f"<li>{_prose(remark)}</li>" for remark in remarks)
+    return f"<ul>{items}</ul>\n" if items else ""
+
+
+def _prose(text: str) -> str:
+    """A sentence, with what stands between backticks as code."""
+    pieces = printable(text).split("`")
+    if len(pieces) % 2 == 0:  # one is not closed
+        return escape(printable(text))
+    return "".join(f"<code>{escape(p)}</code>" if i % 2 else escape(p) for i, p in enumerate(pieces))
+
+
+def _coloured(text: Text) -> str:
+    console = Console(width=1000, color_system="standard", legacy_windows=False)
+    out = []
+    for segment in text.render(console):
+        classes = _classes(segment.style)
+        shown = escape(segment.text)
+        out.append(f'<span class="{classes}">{shown}</span>' if classes and shown.strip() else shown)
+    return "".join(out)
+
+
+def _classes(style: Style | None) -> str:
+    if style is None:
+        return ""
+    names = ["strong"] if style.bold else []
+    if style.underline:
+        names.append("changed")
+    if style.color is not None:
+        names.append(style.color.name)
+    return " ".join(names)

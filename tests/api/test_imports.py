@@ -1,0 +1,62 @@
+"""What a start costs: `import gradcheck`, and pytest with the plugin, import no torch."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import os
+import subprocess
+import sys
+
+import pytest
+
+import gradcheck
+from tests.support import ROOT
+
+PUBLIC = ("gradcheck.watching", "gradcheck.checking", "gradcheck.pairing", "gradcheck.assertions")
+MOST_MS = 50
+
+
+def run(code: str) -> str:
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import gradcheck",
+        "import gradcheck.pytest_plugin",
+        "import gradcheck.settings",
+        "import gradcheck.cli, click.testing; click.testing.CliRunner().invoke(gradcheck.cli.cli, ['--help'])",
+    ],
+)
+def test_torch_is_not_imported(code):
+    assert run(f"{code}; import sys; print('torch' in sys.modules, 'numpy' in sys.modules)") == "False False"
+
+
+def test_the_import_is_quick():
+    code = "import torch, time; t = time.perf_counter(); import gradcheck; print(time.perf_counter() - t)"
+    assert min(float(run(code)) for _ in range(3)) * 1000 < MOST_MS
+
+
+def test_every_public_name_is_there():
+    for name in gradcheck.__all__:
+        assert getattr(gradcheck, name) is not None
+        assert name in dir(gradcheck)
+    with pytest.raises(AttributeError, match="has no attribute 'wach'"):
+        gradcheck.wach  # noqa: B018
+
+
+def test_it_is_typed():
+    assert (ROOT / "gradcheck/py.typed").exists()
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_the_examples_in_docstrings_run(module):
+    outcome = doctest.testmod(importlib.import_module(module))
+    assert outcome.attempted > 3
+    assert outcome.failed == 0
