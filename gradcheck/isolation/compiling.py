@@ -95,7 +95,7 @@ class _Compiler:
         plain = list(self._numbers.statements)
         for line in self._numbers.each:
             self._emit(line)
-        for op in step.ops:
+        for op in self._ordered(forward, last_forward):
             while plain and plain[0][0] <= op.index:
                 self._lines += plain.pop(0)[1]
             in_graph = bool(self._wanted) and op.index in forward
@@ -115,8 +115,11 @@ class _Compiler:
         for old in step.carried:
             self._emit(f"{self._name(old)} = next_{self._name(old)}")
         unpacked = [f"    {self._name(value)} = start[{i}]" for i, value in enumerate(start)]
+        # Autograd refuses what the forward pass overwrites in place, unless it keeps copies.
+        overwrites = bool(self._wanted) and any(op.mutated for op in step.ops if op.index in forward)
         source = "\n".join(
             [
+                *(["@mutable()"] if overwrites else []),
                 "def run(count, losses, goes_on):",
                 "    start = fresh_start()",
                 *unpacked,
@@ -131,12 +134,27 @@ class _Compiler:
         namespace |= self._numbers.constants
         namespace |= {
             "set_grad_enabled": torch._C._set_grad_enabled,
+            "mutable": torch.autograd.graph.allow_mutation_on_saved_tensors,
             "gradients": torch.autograd.grad,
             "zeros_like": torch.zeros_like,
             "fresh_start": lambda: copy.deepcopy([step.start[value] for value in start]),
         }
         exec(compile(source, "<compiled step>", "exec"), namespace)
         return CompiledStep(namespace["run"], source)
+
+    def _ordered(self, forward: set[int], last_forward: int) -> list[Op]:
+        """In the person's order; or the forward pass first, where a gradient is finished before all of the loss is
+        computed, as with micro-batches: its true one can only be known then."""
+        ops = self._step.ops
+        early = [op for op in ops if op.index < last_forward and op.index not in forward]
+        if not any(op.index < last_forward for op in ops if self._by_op.get(op.index)):
+            return ops
+        late = [op for op in ops if op.index in forward]
+        moved = {v.root for op in early for v in op.mutated} & {v.root for op in late for v in op.inputs}
+        moved |= {v.root for op in late for v in op.mutated} & {v.root for op in early for v in op.inputs}
+        if moved or self._numbers.statements:
+            raise CannotIsolateError("a gradient is finished, and used, before its loss is computed")
+        return late + [op for op in ops if op.index not in forward]
 
     # -- ops -----------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
+import torch
+
 from gradcheck.isolation.plain_expressions import Rewriter, UnknownError, source_of
 from gradcheck.isolation.plain_source import Function, PlainSource, assignments, names_read, names_written
 from gradcheck.isolation.step import TrainingStep
@@ -125,7 +127,7 @@ class PlainNames:
         for part in text.split(".")[1:]:
             value = getattr(value, part, None)
         if type(value) not in (int, float, bool):
-            raise UnknownError(varies=bool(writes))
+            raise UnknownError(varies=bool(writes) and not isinstance(value, torch.Tensor))
         if not writes:
             return ast.Constant(value)
         moved = moved_by(writes[0][1]) if len(writes) == 1 else None

@@ -95,9 +95,10 @@ class _Follower(PlainNames):
     def _argument(self, op: Op, key: int | str, was: float) -> _Argument | None:
         """None where the number is a constant, or has to stay as it is."""
         doubtful: ast.expr | None = None
-        for node in operands_of(op, self._places):
-            if isinstance(node, ast.Constant):
-                continue
+        nodes = operands_of(op, self._places)
+        if any(isinstance(node, ast.Constant) and node.value == was for node in nodes):
+            return None
+        for node in nodes:
             for self._shift in (0, -1):
                 before = set(self._needed), self._counters
                 try:
@@ -113,7 +114,7 @@ class _Follower(PlainNames):
                     self._needed = before[0]
                     if not error.varies:
                         break
-                if not names_read(node) & self._tensors:
+                if not (names_read(node) | _attributes(node)) & self._tensors:
                     doubtful = node
                 self._needed = before[0]
         if doubtful is not None:
@@ -262,6 +263,11 @@ class _Follower(PlainNames):
 
 class _DiffersError(Exception):
     pass
+
+
+def _attributes(node: ast.expr) -> set[str]:
+    """`self.out`, `grads['W']`."""
+    return {ast.unparse(n) for n in ast.walk(node) if isinstance(n, (ast.Attribute, ast.Subscript))}
 
 
 def _numbers_of(op: Op) -> Iterator[tuple[int | str, float]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 
@@ -35,23 +36,37 @@ class TrainingStep:
         default_factory=dict
     )  # what it starts from, in the program's own dtype
 
-    def is_state(self, value: Value) -> bool:
-        """Whether a value goes on into the next step: a momentum can equal the gradient in the first one, and is none.
-        What every step fills anew is no state."""
-        if value in self.carried.values():
-            return True
-        if value.root not in self.changed:
-            return False
-        writes = [op for op in self.ops if any(v.root is value.root for v in op.mutated)]
-        return not any(
-            op.name.strip("_") in _FILLS and any(v.shape == value.root.shape for v in op.mutated)
-            for op in (*writes[:1], *writes[-1:])
-        )
+    def is_of_state(self, value: Value, after: int) -> bool:
+        """Whether a value was computed, by op `after`, from what goes on from step to step besides the parameters: a
+        momentum can equal the gradient in the first step, and is none."""
+        return self._tainted.get(value.root, after + 1) <= after
+
+    @cached_property
+    def _tainted(self) -> dict[Value, int]:
+        """The storages that hold something of such a state, and the op that put it there. What every step fills anew
+        is no state."""
+        moved = {value.root for value in self.carried} | self.changed
+        state = moved - {v.root for op in self.judged.plan.forward_ops for v in (*op.inputs, *op.mutated)}
+        writes: dict[Value, list[Op]] = {}
+        for op in self.ops:
+            for value in op.mutated:
+                writes.setdefault(value.root, []).append(op)
+        filled = {root for root, ops in writes.items() if _fills(ops[0], root) or _fills(ops[-1], root)}
+        tainted = dict.fromkeys(state - filled, self.begin)
+        for op in self.ops:
+            if any(value.root in tainted for value in op.inputs):
+                for value in (*op.outputs, *op.mutated):
+                    tainted.setdefault(value.root, op.index)
+        return tainted
 
     @property
     def forward(self) -> set[int]:
         """Indices of the ops that the loss depends on."""
         return {op.index for op in self.judged.plan.forward_ops}
+
+
+def _fills(op: Op, root: Value) -> bool:
+    return op.name.strip("_") in _FILLS and any(value.shape == root.shape for value in op.mutated)
 
 
 def training_step(judgement: Judgement, judged: JudgedPass) -> TrainingStep:

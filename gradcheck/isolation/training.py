@@ -145,7 +145,7 @@ class Trainer:
             substitutions = [
                 Substitution(j.candidate.value, j.version.after, j.of, j.scale or 1.0)
                 for j in self.judged.judged_of.get(id(row), ())
-                if j.of is not None and not self.step.is_state(j.candidate.value)
+                if j.of is not None and not self.step.is_of_state(j.candidate.value, j.version.after)
             ]
             if substitutions:
                 found[GradientKey(row.name, number)] = substitutions

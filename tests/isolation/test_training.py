@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.isolation.programs import (
@@ -237,3 +239,71 @@ def test_what_only_replaced_gradients_were_made_of_is_not_computed() -> None:
     trainer = trainer_of(inline())
     written, replaced = trainer.compiled(()).source, trainer.compiled(trainer.gradients).source
     assert len(replaced.splitlines()) < len(written.splitlines())
+
+
+ADAM = """
+    for i, (p, g) in enumerate(zip([W1, b1, W2, b2], [dW1, db1, dW2, db2])):
+        m[i].mul_(0.9).add_(g, alpha=0.1)
+        m_hat = m[i] / (1 - 0.9 ** (step + 1))
+        p -= 0.3 * m_hat
+"""
+MOMENTS = "m = [torch.zeros_like(p) for p in [W1, b1, W2, b2]]"
+
+
+def test_what_is_computed_from_a_momentum_is_no_gradient() -> None:
+    """In the first step it equals one."""
+    trainer = trainer_of(inline(ADAM, MOMENTS))
+    assert {key.name for key in trainer.gradients} == {"dlogits", "dW2", "db2", "dh", "dz", "dW1", "db1"}
+    assert same(replayed_losses(trainer, trainer.gradients), own_losses(inline(ADAM, MOMENTS)), 1e-4)
+
+
+MICRO = """
+    dW1 = torch.zeros_like(W1)
+    dW2 = torch.zeros_like(W2)
+    loss = 0
+    for x, y in zip(X.chunk(2), Y.chunk(2)):
+        z = x @ W1
+        h = torch.tanh(z)
+        logits = h @ W2
+        loss = loss + torch.nn.functional.cross_entropy(logits, y) / 2
+        dlogits = torch.softmax(logits, 1)
+        dlogits[range(12), y] -= 1
+        dlogits /= 24
+        dh = dlogits @ W2.T
+        dz = dh * (1 - h ** 2)
+        dW2 += h.T @ dlogits
+        dW1 += x.T @ dz
+    losses.append(loss.item())
+    W1 -= 0.5 * dW1
+    W2 -= 0.5 * dW2
+"""
+
+
+def test_a_gradient_may_be_finished_before_all_of_the_loss_is_computed() -> None:
+    right = inline("", forward=MICRO)
+    wrong = inline("", forward=MICRO.replace("dh * (1 - h ** 2)", "dh * (1 - h)"))
+    trainer = trainer_of(wrong)
+    (key,) = [key for key in trainer.gradients if key.name == "dz"]
+    assert same(replayed_losses(trainer), own_losses(wrong))
+    assert same(replayed_losses(trainer, [key]), own_losses(right), 1e-5)
+
+
+def test_a_buffer_that_every_step_fills_anew_holds_a_gradient() -> None:
+    program = Path(__file__).parent.parent / "programs" / "classes_filled_in_place.py"
+    trainer = trainer_of(program.read_text())
+    assert {"self.grad_weight", "self.grad_bias"} <= {key.name for key in trainer.gradients}
+
+
+OVERWRITTEN = (
+    FORWARD.replace(
+        "logits = h @ W2", "g = torch.sigmoid(h)\n    kept = g * 1\n    g *= h\n    logits = g @ W2"
+    )
+    .replace("dW2 = h.T", "dW2 = g.T")
+    .replace("dz = dh * (1", "dh = dh * (kept + h * kept * (1 - kept))\n    dz = dh * (1")
+)
+
+
+def test_a_forward_pass_may_overwrite_what_its_derivative_needs() -> None:
+    program = inline(forward=OVERWRITTEN)
+    trainer = trainer_of(program)
+    assert same(replayed_losses(trainer, trainer.gradients), own_losses(program), 1e-4)
