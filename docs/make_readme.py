@@ -1,6 +1,6 @@
-"""Puts the real output of a report into the README: `python docs/make_readme.py`.
+"""Puts the real output of some commands into the README: `python docs/make_readme.py`.
 
-Between `<!-- NAME -->` and `<!-- end NAME -->` stands what `gradcheck report models/NAME.ipynb` prints.
+Between `<!-- NAME -->` and `<!-- end NAME -->` stands what the command of that name prints.
 """
 
 from __future__ import annotations
@@ -13,12 +13,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 WIDTH = 100
+COMMANDS = {
+    "day70": ("report", "models/day70.ipynb", "--select", "GC1"),
+    "health": ("report", "models/day70.ipynb", "--select", "GC301,GC304,GC402,GC601", "--at", "3000"),
+    "isolate": ("isolate", "models/day70.ipynb", "--jobs", "1"),
+}
 _PLACE = re.compile(r"(<!-- (?P<name>\w+) -->\n).*?(<!-- end (?P=name) -->)", re.DOTALL)
 
 
 def output(name: str) -> str:
     """What the command prints where it is no terminal, 100 columns wide."""
-    command = [sys.executable, "-m", "gradcheck", "report", f"models/{name}.ipynb"]
+    command = [sys.executable, "-m", "gradcheck", *COMMANDS[name]]
     done = subprocess.run(
         command,
         cwd=ROOT,
@@ -28,7 +33,17 @@ def output(name: str) -> str:
     )
     if done.returncode not in (0, 1):  # 1: there are findings
         sys.exit(f"`{' '.join(command)}` ended with status {done.returncode}")
-    return "\n".join(line.rstrip() for line in done.stdout.strip().splitlines())
+    text = "\n".join(line.rstrip() for line in done.stdout.strip().splitlines())
+    return text if name != "health" else _findings(text)
+
+
+def _findings(text: str) -> str:
+    """The excerpts alone: the table of gradients has been shown."""
+    first = re.search(r"^(error|warning|note)\[", text, re.MULTILINE)
+    last = re.search(r"^(health|not triggered|Found|left the|recording):? ", text[first.start() :] if first else "", re.M)
+    if first is None or last is None:
+        sys.exit("the report on the health of day70 has no findings")
+    return text[first.start() : first.start() + last.start()].rstrip()
 
 
 def filled(text: str) -> str:
