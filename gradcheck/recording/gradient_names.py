@@ -61,7 +61,7 @@ _WORDS_WITH_D = {
     "degree", "delay", "dense", "depth", "desc", "dest", "dev", "device", "df", "dict", "diff", "digit", "digits", "dim",
     "dims", "dir", "directory", "discount", "display", "dist", "distance", "distances", "div", "dl", "do", "doc", "docs",
     "dog", "domain", "done", "dot", "down", "draw", "draws", "drop", "dropout", "dropped", "ds", "dtype", "dummy", "dump",
-    "duration",
+    "duration", "decode", "decoded", "decoding", "deviation", "dialog", "dictionary", "drawing", "drawn",
 }  # fmt: skip
 _PATH_END = re.compile(r"^(?P<base>.*?)(?:\.(?P<attribute>\w+)|\[(?P<key>'[^']*'|\"[^\"]*\"|[^\]]*)\])$")
 
