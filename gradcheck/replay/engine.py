@@ -132,18 +132,22 @@ class Replay:
         return tensor
 
     def run(self, ops: Iterable[Op]) -> None:
-        for op in ops:
-            self.step(op)
+        with default_dtype(self.dtype):
+            for op in ops:
+                self._step_or_break(op)
 
     def step(self, op: Op) -> None:
         """Replay one op; a failure marks its results as broken, with the reason."""
+        with default_dtype(self.dtype):
+            self._step_or_break(op)
+
+    def _step_or_break(self, op: Op) -> None:
         try:
-            with default_dtype(self.dtype):
-                if op.index not in self._skipped:
-                    self._step(op)
-                patch = self._patches.get(op.index)
-                if patch is not None:
-                    patch.apply(self)
+            if op.index not in self._skipped:
+                self._step(op)
+            patch = self._patches.get(op.index)
+            if patch is not None:
+                patch.apply(self)
         except ReplayError as error:
             self._break(op, str(error))
         except Exception as error:
