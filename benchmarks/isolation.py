@@ -169,7 +169,7 @@ def main(steps: int, seeds: int, turns: int, jobs: int | None, only: str | None)
         click.echo(markdown(step_table(few, turns)) + "\n")
     if only in (None, "workers"):
         click.echo("Two workers against one, start included, on the wall:\n")
-        click.echo(markdown(workers_table(steps, 4 * seeds)) + "\n")
+        click.echo(markdown(workers_table(steps, 8 * seeds)) + "\n")
     if only in (None, "day70"):
         day70(steps, seeds, jobs)
 

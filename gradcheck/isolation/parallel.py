@@ -20,6 +20,7 @@ from gradcheck.program.errors import ProgramError
 
 BACKENDS = ("local", "dask", "ray")
 _DEATHS_BEFORE_CAUTION = 2  # of workers; then the tasks that are left are done one by one
+_CHUNKS_OF_A_WORKER = 4
 _WORKER_DIED = "the process that trained it was killed, or memory ran out"
 T = TypeVar("T")
 
@@ -65,7 +66,8 @@ class WorkerPool:
     def survey(self, task: Task) -> Survey:
         """Raises ProgramError if the worker dies of it."""
         try:
-            return self._alone(_survey_apart, task)
+            # Every worker has to import torch and to record the program: they do it side by side.
+            return self._alone(_survey_apart, task, self.workers.count)
         except Exception as error:
             if not _is_death(error):
                 raise
@@ -100,7 +102,7 @@ class WorkerPool:
         return outcome
 
     def _side_by_side(self, tasks: Mapping[int, Task]) -> Iterator[tuple[int, Outcome]]:
-        chunks = _chunks(tasks)
+        chunks = _chunks(tasks, self.workers.count)
         if self._single:
             for chunk in chunks:
                 yield from self._alone(_perform_chunk, chunk)
@@ -121,8 +123,9 @@ class WorkerPool:
                 warnings.simplefilter("ignore")  # that not all results were taken
                 done.close()
 
-    def _alone(self, function: Callable[[Any], T], argument: Any) -> T:
-        """One call in one worker process. joblib itself would make a single one in this process."""
+    def _alone(self, function: Callable[[Any], T], argument: Any, copies: int = 1) -> T:
+        """One call in one worker process, or the same in several. joblib itself would make a single one in this
+        process."""
         if self._single:
             from joblib.externals.loky import get_reusable_executor
 
@@ -132,7 +135,7 @@ class WorkerPool:
         from joblib import Parallel, delayed, parallel_config
 
         with parallel_config(**self._config):
-            results = Parallel(n_jobs=max(2, self.workers.count))([delayed(function)(argument)])
+            results = Parallel(n_jobs=max(2, self.workers.count))([delayed(function)(argument)] * copies)
         first: T = results[0]
         return first
 
@@ -156,14 +159,16 @@ def _survey_apart(task: Task) -> Survey:
     return survey(task)
 
 
-def _chunks(tasks: Mapping[int, Task]) -> list[list[tuple[int, Task]]]:
-    """The seeds of one variant together: a worker compiles it once. The variants keep their order, for the most
-    telling come first; where there are more edited programs than a worker keeps, those of one program stand together."""
+def _chunks(tasks: Mapping[int, Task], workers: int) -> list[list[tuple[int, Task]]]:
+    """The seeds of one variant together, for a worker compiles it once, but not so many that a worker is left idle at
+    the end. The variants keep their order, for the most telling come first; where there are more edited programs than
+    a worker keeps, those of one program stand together."""
+    most = max(1, len(tasks) // (_CHUNKS_OF_A_WORKER * workers))
     by_variant: dict[object, list[tuple[int, Task]]] = {}
     for number, task in tasks.items():
         variant = task.edits, task.gradients, task.all_gradients, task.without
         by_variant.setdefault(variant, []).append((number, task))
-    chunks = list(by_variant.values())
+    chunks = [group[i : i + most] for group in by_variant.values() for i in range(0, len(group), most)]
     programs = list(dict.fromkeys(chunk[0][1].edits for chunk in chunks))
     if len(programs) > MOST_TRAINERS:
         chunks.sort(key=lambda chunk: programs.index(chunk[0][1].edits))

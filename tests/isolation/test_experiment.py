@@ -7,6 +7,7 @@ import math
 import pytest
 
 from gradcheck.isolation.experiment import Experiment, ExperimentOptions, wanted_variants
+from gradcheck.isolation.parallel import _chunks
 from gradcheck.isolation.records import SwitchableLayer
 from gradcheck.isolation.shares import shapley_values, subsets
 from gradcheck.isolation.tasks import Outcome
@@ -109,3 +110,12 @@ def test_layers_are_held_against_the_network_with_all_of_them() -> None:
         1.0,
         -0.25,
     )
+
+
+def test_no_worker_is_left_idle_by_a_variant_of_many_seeds() -> None:
+    experiment = Experiment(SessionOptions("a.py"), 0, [], ExperimentOptions(24, 10))
+    tasks = dict(enumerate(experiment.tasks))
+    chunks = _chunks(tasks, 2)
+    assert [number for chunk in chunks for number, _ in chunk] == list(tasks)
+    assert len(chunks) >= 8
+    assert all(len({(task.gradients, task.all_gradients) for _, task in chunk}) == 1 for chunk in chunks)
