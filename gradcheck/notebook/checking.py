@@ -3,6 +3,7 @@
 from __future__ import annotations
 import __future__
 
+import linecache
 import sys
 import traceback
 from collections.abc import Mapping
@@ -26,6 +27,7 @@ from gradcheck.program.live_cell import (
     run_cell,
 )
 from gradcheck.program.loops import LoopSite, LoopTable
+from gradcheck.program.observer import LoopEnd
 from gradcheck.program.outcome import RunOutcome
 from gradcheck.program.source import SourceUnit
 from gradcheck.program.torch_settings import kept_torch_settings
@@ -55,17 +57,23 @@ class Checked:
 
 
 class CellRecorder(Recorder):
-    """Keeps which loops were left, and after which of their iterations."""
+    """Keeps which loops were left before their end."""
 
     def __init__(self, sources: LiveSources, at: tuple[int, ...]) -> None:
         super().__init__(sources, at, live=True)
+        self._loops = sources.loops
         self.left: set[int] = set()
 
     def iteration_finished(self, loop: int, activation: int, index: int, frame: FrameType) -> bool:
         is_left = super().iteration_finished(loop, activation, index, frame)
-        if is_left:
+        if is_left and self._loops.sites[loop].is_while:  # whose end is not always told
             self.left.add(loop)
         return is_left
+
+    def loop_ended(self, loop: int, activation: int, how: LoopEnd) -> None:
+        super().loop_ended(loop, activation, how)
+        if how is LoopEnd.LEFT:
+            self.left.add(loop)
 
 
 def check_cell(shell: Any, text: CellText, options: SessionOptions, loops: LoopTable) -> Checked:
@@ -133,7 +141,9 @@ def _compiled(shell: Any, text: CellText, loops: LoopTable) -> LiveCell:
     )
     unit, skipped = plain_cell(text, "", manners)
     # The name that IPython has given to the cell already, so that tracebacks, breakpoints and `inspect` know it.
-    filename = shell.compile.cache(unit.code, text.number, raw_code=text.text)
+    filename = text.filename or shell.compile.cache(unit.code, text.number, raw_code=text.text)
+    lines = [line + "\n" for line in unit.code.split("\n")]
+    linecache.cache[filename] = (len(unit.code), None, lines, filename)
     unit = replace(unit, filename=filename)
     try:
         return compile_cell(unit, skipped, manners, loops)

@@ -82,17 +82,22 @@ def typed_cell(shell: Any, line: str, body: str) -> CellText:
     if not typed.endswith("\n" + body):  # it was not typed as a cell, or is not kept
         typed = f"%%gradcheck {line}".rstrip() + "\n" + body
     above = typed[: len(typed) - len(body)]
-    number = _running_cell()
-    return CellText(typed, above.count("\n") + 1, shell.execution_count if number is None else number)
+    first_line = above.count("\n") + 1
+    running = _running_cell()
+    if running is None:
+        return CellText(typed, first_line, shell.execution_count)
+    filename, number = running
+    return CellText(typed, first_line, number, filename)
 
 
-def _running_cell() -> int | None:
-    """The number that stands beside the cell that runs. The shell's own count is one further in some versions."""
+def _running_cell() -> tuple[str, int] | None:
+    """The name of the code that runs, and the number beside it: the shell's own count is one further in some versions."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        number = cell_number(frame.f_code.co_filename)
+        filename = frame.f_code.co_filename
+        number = cell_number(filename)
         if number is not None:
-            return number
+            return filename, number
         frame = frame.f_back
     return None
 

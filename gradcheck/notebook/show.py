@@ -51,7 +51,7 @@ def _report(shell: Any, report: Report) -> None:
 
     pictures = health_pictures(report.health)
     file = io.StringIO()
-    terminal.render(report, Console(file=file, width=_WIDTH, force_jupyter=False))
+    terminal.render(report, Console(file=file, width=_WIDTH, force_terminal=False, force_jupyter=False))
     page = html.render(report, pictures, [hint] if hint else [])
     _publish(shell, page, file.getvalue())
 

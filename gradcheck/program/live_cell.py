@@ -23,11 +23,12 @@ from gradcheck.program.source import SourceMap, SourceUnit
 @dataclass(frozen=True, slots=True)
 class CellText:
     """A cell as it was typed. The magic that runs it stands above line `first_line`, from 1, of the code that is to be
-    run; `number` is what stands beside the cell once it has run."""
+    run; `number` is what stands beside the cell once it has run. `filename` is what its code is known by, if it is."""
 
     text: str
     first_line: int
     number: int
+    filename: str | None = None
 
     @property
     def body(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import itertools
+import operator
 import os
 import sys
 import threading
@@ -87,7 +88,9 @@ class LoopWatch:
                     and self.on
                     and observer.iteration_finished(loop, activation, index, _get_frame(1))
                 ):
-                    observer.loop_ended(loop, activation, LoopEnd.LEFT)
+                    observer.loop_ended(
+                        loop, activation, LoopEnd.EXHAUSTED if _has_run_out(iterator) else LoopEnd.LEFT
+                    )
                     return
         except StopIteration:
             if observer.attention and self.on:
@@ -100,6 +103,14 @@ class LoopWatch:
                 observer.iteration_finished(loop, activation, index, frame)
                 observer.loop_ended(loop, activation, LoopEnd.BROKEN)
             raise
+
+
+_COUNTED: tuple[type, ...] = (type(iter(range(0))), type(iter(())), type(iter([])))
+
+
+def _has_run_out(iterator: Iterator[Any]) -> bool:
+    """Whether the loop would have ended anyway, where that can be told without asking the person's code."""
+    return isinstance(iterator, _COUNTED) and operator.length_hint(iterator) == 0
 
 
 def _turning_off(watch: LoopWatch) -> Callable[[], None]:

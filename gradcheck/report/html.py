@@ -27,6 +27,7 @@ from gradcheck.report.table import gradient_table
 from gradcheck.report.tables import Table
 
 _WIDTH = 100
+_LONG = 40  # characters: a sentence, which may take several lines
 _SIGNS = {
     Verdict.CORRECT: "✓",
     Verdict.INTRODUCED: "✗",
@@ -119,20 +120,27 @@ def _folded(title: str, tables: list[Table], pictures: list[Picture]) -> Iterato
     yield f"<details><summary>{escape(title)}</summary>\n"
     for table in filled:
         headings, rows = table.shown()
-        yield f'<p>{_prose(table.title)}</p><div class="scroll"><table><thead><tr>'
+        if table.title != title:
+            yield f"<p>{_prose(table.title)}</p>"
+        yield '<div class="scroll"><table><thead><tr>'
         yield "".join(f'<th scope="col" class="left">{escape(heading)}</th>' for heading in headings)
         yield "</tr></thead><tbody>"
         for row in rows:
-            yield "<tr>" + "".join(f'<td class="left">{_prose(cell)}</td>' for cell in row) + "</tr>"
+            yield "<tr>" + "".join(f'<td class="{_kind(cell)}">{_prose(cell)}</td>' for cell in row) + "</tr>"
         yield "</tbody></table></div>\n"
         yield from (_image(picture) for picture in pictures if picture.table == table.name)
     yield "</details>\n"
 
 
+def _kind(cell: str) -> str:
+    return "left long" if len(cell) > _LONG else "left"
+
+
 def _image(picture: Picture) -> str:
     """In the page itself: a notebook is one file, and an output of it fetches nothing."""
     data = base64.b64encode(picture.png).decode("ascii")
-    return f'<img src="data:image/png;base64,{data}" alt="{escape(picture.alt)}">\n'
+    kept = "" if picture.reversible else ' class="as-drawn"'
+    return f'<img{kept} src="data:image/png;base64,{data}" alt="{escape(picture.alt)}">\n'
 
 
 def _list(remarks: Iterable[str]) -> str:

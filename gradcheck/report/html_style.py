@@ -62,7 +62,9 @@ ROOT .blue {color: var(--gc-faint)}
 ROOT .magenta {color: var(--gc-pair)}
 ROOT ul {margin: .4em 0; padding-left: 1.4em; color: var(--gc-faint)}
 ROOT summary {cursor: pointer}
-ROOT img {display: block; max-width: 100%; margin: .4em 0; filter: var(--gc-figures)}
+ROOT .long {white-space: normal; min-width: 24em}
+ROOT img {display: block; width: 46em; max-width: 100%; height: auto; margin: .4em 0; filter: var(--gc-figures)}
+ROOT img.as-drawn {filter: none}
 """
 
 
@@ -72,7 +74,8 @@ _FIGURES = {"light": "none", "dark": "invert(.92) hue-rotate(180deg)"}
 
 def _colours(selector: str, theme: str) -> str:
     colours = {**COLOURS[theme], "figures": _FIGURES[theme]}
-    return f"{selector} {{{'; '.join(f'--gc-{name}: {colour}' for name, colour in colours.items())}}}"
+    named = "; ".join(f"--gc-{name}: {colour}" for name, colour in colours.items())
+    return f"{selector} {{color-scheme: {theme}; {named}}}"
 
 
 # A notebook says which theme it has; only where nothing does, the system is asked.
