@@ -67,7 +67,7 @@ def test_a_cell_that_raises_ends_the_run_of_all_cells() -> None:
     with pytest.raises(CellExecutionError, match="mat1 and mat2 shapes cannot be multiplied"):
         NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
     shown, error = notebook.cells[2].outputs
-    assert "cell 3 line 8 raised RuntimeError" in shown["data"]["text/plain"]
+    assert "cell 3 line 9 raised RuntimeError" in shown["data"]["text/plain"]
     assert "\x1b" not in shown["data"]["text/plain"]
     assert "1 introduced" in shown["data"]["text/plain"]
     trace = "\n".join(error["traceback"])
