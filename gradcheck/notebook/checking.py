@@ -54,6 +54,7 @@ class Checked:
     notice: str = ""
     internal: InternalError | None = None
     raised: BaseException | None = None
+    was_left: bool = False  # its training loop, before its end
 
 
 class CellRecorder(Recorder):
@@ -100,7 +101,9 @@ def check_cell(shell: Any, text: CellText, options: SessionOptions, loops: LoopT
         return checked  # who stops a cell does not wait for a report
     recording = recorder.recording
     recording.final_namespace = readable(names_of_person(namespace))
-    outcome.notes += _loops_left(recording, recorder.left, loops, sources)
+    left = _loops_left(recording, recorder.left, loops, sources)
+    outcome.notes += left
+    checked.was_left = bool(left)
     options = replace(options, target=f"cell {text.number}")
     try:
         with kept_torch_settings(), neutral_torch():

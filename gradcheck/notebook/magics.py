@@ -43,17 +43,20 @@ class GradcheckMagics(Magics):
         options = cell_options(line)
         if options is None:
             return
-        text = typed_cell(self.shell, line, cell)
+        shell: Any = self.shell
+        text = typed_cell(shell, line, cell)
         try:
-            checked = check_cell(self.shell, text, options.session, self._loops)
+            checked = check_cell(shell, text, options.session, self._loops)
         except SyntaxError as error:
-            raise CellSyntaxError(self.shell, error) from None
+            raise CellSyntaxError(shell, error) from None
         if checked.report is not None:
             self._last = checked
-        show.checked(self.shell, checked, options.show_traceback)
+            if options.into is not None:
+                shell.user_ns[options.into] = checked.report
+        show.checked(shell, checked, options.show_traceback)
         if checked.raised is not None:
             raised, checked.raised = checked.raised, None
-            _show_as_without_us(self.shell, raised)
+            _show_as_without_us(shell, raised)
             raise raised
 
     @line_magic

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +38,7 @@ _FIX_HELP = "Shows the verified fixes of the cell that was checked last. No file
 class CellOptions:
     session: SessionOptions
     show_traceback: bool = False
+    into: str | None = None  # the name that the report is kept under
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +53,16 @@ def cell_options(line: str) -> CellOptions | None:
     if given is None:
         return None
     show_traceback, no_health = given.pop("show_traceback"), given.pop("no_health")
+    into = given.pop("into")
+    if into is not None and (not into.isidentifier() or keyword.iskeyword(into)):
+        _refuse("%%gradcheck", f"--into: `{into}` is not a name", "as in --into report")
     try:
         session = session_options(_config(), cwd=None, data=(), timeout=None, **given)
     except ProgramError as error:
         _refuse("%%gradcheck", error.message, error.hint)
     if no_health:
         session = replace(session, ignore=(*session.ignore, *HEALTH_FAMILIES))
-    return CellOptions(session, show_traceback)
+    return CellOptions(session, show_traceback, into)
 
 
 def fix_options(line: str) -> FixOptions | None:
@@ -87,11 +92,14 @@ def _cell_command() -> click.Command:
     @click.command(help=_CELL_HELP)
     @program_options
     @click.option("--no-health", is_flag=True, help="Check the gradients alone.")
+    @click.option(
+        "--into", metavar="NAME", help="Keep the report under this name: NAME.gradients is a table."
+    )
     @rule_options
     def everything() -> None:
         pass
 
-    everything.params = [p for p in everything.params if p.name in (*_SHARED, "no_health")]
+    everything.params = [p for p in everything.params if p.name in (*_SHARED, "no_health", "into")]
     return everything
 
 

@@ -24,7 +24,7 @@ _CONTEXT = 2
 
 def checked(shell: Any, done: Checked, show_traceback: bool) -> None:
     if done.report is not None:
-        _report(shell, done.report)
+        _report(shell, done.report, _hints(done))
     elif done.internal is not None:
         text = f"Internal error of gradcheck, please report it: {done.internal.summary}"
         text += f"\n{done.internal.traceback}" if show_traceback else " (`--traceback` shows the details)"
@@ -40,26 +40,32 @@ def mended(shell: Any, found: Mended, applied: MendedCell | None) -> None:
     _shown(shell, html.listings([Text("\n").join(block) for block in blocks], remarks), plain)
 
 
-def _report(shell: Any, report: Report) -> None:
-    hint = _hint(report)
+def _report(shell: Any, report: Report, hints: list[str]) -> None:
     if not _is_notebook(shell):
         console = Console(force_jupyter=False)
         terminal.render(report, console)
-        console.print(hint, markup=False, soft_wrap=True, end="\n" if hint else "")
+        for hint in hints:
+            console.print(hint, markup=False, highlight=False, soft_wrap=True)
         return
     from gradcheck.report.figures.all import health_pictures  # imports matplotlib
 
     pictures = health_pictures(report.health)
     file = io.StringIO()
     terminal.render(report, Console(file=file, width=_WIDTH, force_terminal=False, force_jupyter=False))
-    page = html.render(report, pictures, [hint] if hint else [])
+    page = html.render(report, pictures, hints)
     _publish(shell, page, file.getvalue())
 
 
-def _hint(report: Report) -> str:
-    if not any(finding.fix and finding.fix.verified for finding in report.findings):
-        return ""
-    return "`%gradcheck_fix` shows the cell with its verified fixes, `%gradcheck_fix --apply` puts it below."
+def _hints(done: Checked) -> list[str]:
+    """What to know, and what to do next."""
+    hints = []
+    if done.was_left:
+        hints.append("One step was checked: the training loop was left after it, and has not run to its end.")
+    if done.report is not None and any(f.fix and f.fix.verified for f in done.report.findings):
+        hints.append(
+            "`%gradcheck_fix` shows the verified fixes, `%gradcheck_fix --apply` puts the mended cell below."
+        )
+    return hints
 
 
 def _shown(shell: Any, page: str, plain: Text) -> None:

@@ -48,6 +48,7 @@ def test_one_step_of_a_loop_is_run(trained):
     assert "the training loop in cell 3 line 2 was left after its iteration 0" in note
     assert "moved by 1 step," in note
     assert "was left after its iteration 0" in trained.page
+    assert "One step was checked: the training loop was left after it" in trained.page
 
 
 @pytest.mark.parametrize("header", ["while True:", "for epoch in range(3):\n  for i in range(500):"])
@@ -77,6 +78,7 @@ def test_the_cell_runs_as_it_would_without(trained):
     assert checked.success
     assert all(torch.equal(trained.names[name], held) for name, held in names.items())
     assert "the training loop" not in "".join(trained.report.program.notes)  # it ended by itself
+    assert "One step was checked" not in trained.page
 
 
 def test_lines_are_counted_as_the_notebook_counts_them(trained):
@@ -193,6 +195,14 @@ def test_nothing_of_a_run_is_kept_alive(trained):
     trained.run("%%gradcheck\n1")
     gc.collect()
     assert held() is None
+
+
+def test_what_follows_the_training_stands_apart(trained):
+    after = "accuracy = ((x @ W).argmax(1) == target.argmax(1)).float().mean()"
+    report = trained.check(f"%%gradcheck --fix-budget 0 --sweep 2\n{LOOP}\n{after}\nlosses = steps")
+    states = {check.rule: check.state.value for check in report.checks}
+    assert states["GC501"] == "passed"
+    assert trained.names["accuracy"].ndim == 0
 
 
 def test_a_watch_inside_is_refused(trained):

@@ -22,6 +22,7 @@ from tests.support import ROOT
         ("--fix-budget -1", "--fix-budget: -1 is not a number of seconds from 0 up"),
         ("--loss 'y", "No closing quotation"),
         ("train.ipynb", "unexpected extra argument"),
+        ("--into a-b", "--into: `a-b` is not a name; as in --into report"),
         ("--data a=b", "No such option"),
     ],
 )
@@ -67,6 +68,13 @@ def test_rules_and_pairs(notebook):
     renamed = LOOP.replace("dW", "u")
     report = notebook.check(f"%%gradcheck --pair u=W --no-health --fix-budget 0\n{renamed}")
     assert {row.name: row.of for row in report.rows}["u"] == "W"
+
+
+def test_the_report_can_be_kept(notebook):
+    notebook.run(SET_UP + "\nsteps = []")
+    report = notebook.check(f"%%gradcheck --into report --no-health --fix-budget 0\n{WRONG}")
+    assert notebook.names["report"] is report
+    assert list(report.gradients["verdict"]) == ["introduced", "inherited"]
 
 
 def test_health_and_figures_are_in_the_page(notebook):
