@@ -126,6 +126,19 @@ def parse_common(
 ) -> CommonOptions:  # fmt: skip
     """Checks everything that can be checked before a program is run."""
     config = read_config(_current_directory())
+    common = session_options(
+        config, at, loss, pairs, cwd, data, timeout, sweep, samples, fix_budget, select, ignore, thresholds
+    )
+    sessions = tuple(_given(common, text) for text in targets) or _configured(common, config)
+    return CommonOptions(sessions, show_output, show_traceback, color)
+
+
+def session_options(
+    config: Config, at: str, loss: str | None, pairs: Sequence[str], cwd: str | None, data: Sequence[str],
+    timeout: float | None, sweep: int, samples: str | None, fix_budget: float | None, select: Sequence[str],
+    ignore: Sequence[str], thresholds: Sequence[str],
+) -> SessionOptions:  # fmt: skip
+    """What is common to all targets. Raises ProgramError for what cannot be meant."""
     if timeout is not None and not (timeout > 0 and math.isfinite(timeout)):
         raise ProgramError(f"--timeout: {timeout:g} is not a number of seconds above 0")
     if fix_budget is not None and not (fix_budget >= 0 and math.isfinite(fix_budget)):
@@ -151,8 +164,7 @@ def parse_common(
     )
     for unknown in unknown_selectors((*common.select, *common.ignore)):
         raise ProgramError(f"there is no rule `{unknown}`", "`gradcheck rules` lists them")
-    sessions = tuple(_given(common, text) for text in targets) or _configured(common, config)
-    return CommonOptions(sessions, show_output, show_traceback, color)
+    return common
 
 
 def _configured(common: SessionOptions, config: Config) -> tuple[SessionOptions, ...]:

@@ -85,6 +85,37 @@ def person_traceback(error: BaseException) -> str:
     return "".join(told.format())
 
 
+def strip_own_frames(error: BaseException) -> None:
+    """`error` and what it came from, as if nobody had watched."""
+    pending: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while pending:
+        each = pending.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        each.__traceback__ = _bare(each.__traceback__)
+        pending += [each.__cause__, each.__context__, *(getattr(each, "exceptions", None) or ())]
+
+
+def _bare(entry: TracebackType | None) -> TracebackType | None:
+    kept: list[TracebackType] = []
+    while entry is not None:
+        code = entry.tb_frame.f_code
+        if not _is_ours(code.co_filename):
+            kept.append(entry)
+        elif kept and kept[-1].tb_frame.f_code.co_name == "handle_torch_function":
+            # A torch function written in Python is called a second time by whoever watches it: two frames more.
+            kept.pop()
+            if kept and is_library(kept[-1].tb_frame.f_code.co_filename):
+                kept.pop()
+        entry = entry.tb_next
+    bare: TracebackType | None = None
+    for one in reversed(kept):
+        bare = TracebackType(bare, one.tb_frame, one.tb_lasti, one.tb_lineno)
+    return bare
+
+
 def _strip(told: traceback_module.TracebackException, seen: set[int]) -> None:
     if id(told) in seen:
         return

@@ -43,7 +43,7 @@ class LiveSources(SourceMap):
         lines = linecache.getlines(filename)
         if not lines:
             return None
-        cell = _cell_number(filename)
+        cell = cell_number(filename)
         shown = "notebook" if cell is not None else filename
         unit = self.units[filename] = SourceUnit(filename, shown, "".join(lines), cell)
         return unit
@@ -70,13 +70,13 @@ def file_of(thing: Any) -> str | None:
 def place_of(frame: FrameType) -> str:
     """`train.py:12`: what a report on the code at this line is about."""
     filename = frame.f_code.co_filename
-    cell = _cell_number(filename)
+    cell = cell_number(filename)
     if cell is not None:
         return f"cell {cell}"
     return f"{filename if filename.startswith('<') else shown_path(Path(filename))}:{frame.f_lineno}"
 
 
-def _cell_number(filename: str) -> int | None:
+def cell_number(filename: str) -> int | None:
     """The number of a notebook's cell as it stands beside it: `In [3]`."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None and hasattr(ipython, "get_ipython") else None

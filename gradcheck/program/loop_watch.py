@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import builtins
 import itertools
+import operator
 import os
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from types import CodeType, FrameType, TracebackType
 from typing import Any
 
@@ -34,11 +37,16 @@ class LoopWatch:
         setattr(builtins, WHILE, lambda loop: _While(self, loop))
         setattr(builtins, TURN, _turn_function(self))
         setattr(builtins, DONE, self._done)
-        os.register_at_fork(after_in_child=self.turn_off)
+        os.register_at_fork(after_in_child=_turning_off(self))
 
     def turn_off(self) -> None:
-        """From here on nothing is told. The names stay: functions of the program may still be called."""
+        """From here on nothing is told. The names stay: functions of the program may still be called. They hold
+        nothing of this run, which in a notebook is one of many."""
         self.on = False
+        setattr(builtins, FOR, lambda loop, iterable: iterable)
+        setattr(builtins, WHILE, lambda loop: nullcontext())
+        setattr(builtins, TURN, lambda loop: True)
+        setattr(builtins, DONE, lambda loop: False)
 
     def listens(self) -> bool:
         return self.on and threading.get_ident() == self._thread
@@ -80,7 +88,9 @@ class LoopWatch:
                     and self.on
                     and observer.iteration_finished(loop, activation, index, _get_frame(1))
                 ):
-                    observer.loop_ended(loop, activation, LoopEnd.LEFT)
+                    observer.loop_ended(
+                        loop, activation, LoopEnd.EXHAUSTED if _has_run_out(iterator) else LoopEnd.LEFT
+                    )
                     return
         except StopIteration:
             if observer.attention and self.on:
@@ -93,6 +103,25 @@ class LoopWatch:
                 observer.iteration_finished(loop, activation, index, frame)
                 observer.loop_ended(loop, activation, LoopEnd.BROKEN)
             raise
+
+
+_COUNTED: tuple[type, ...] = (type(iter(range(0))), type(iter(())), type(iter([])))
+
+
+def _has_run_out(iterator: Iterator[Any]) -> bool:
+    """Whether the loop would have ended anyway, where that can be told without asking the person's code."""
+    return isinstance(iterator, _COUNTED) and operator.length_hint(iterator) == 0
+
+
+def _turning_off(watch: LoopWatch) -> Callable[[], None]:
+    """What a forked child does. It cannot be registered off again, so it must not keep the watch alive."""
+    kept = weakref.ref(watch)
+
+    def turn_off() -> None:
+        if (found := kept()) is not None and found.on:
+            found.turn_off()
+
+    return turn_off
 
 
 def _turn_function(watch: LoopWatch) -> Callable[[int], bool]:

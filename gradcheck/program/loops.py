@@ -61,10 +61,13 @@ class LoopTable:
         return loop
 
 
-def compile_watched(tree: ast.Module, filename: str, table: LoopTable, *, optimize: int = -1) -> CodeType:
-    """Compiles a module with its loop headers rewritten. `tree` is changed."""
+def compile_watched(
+    tree: ast.Module, filename: str, table: LoopTable, *, optimize: int = -1, flags: int = 0
+) -> CodeType:
+    """Compiles a module with its loop headers rewritten. `tree` is changed. `flags` are those of `compile`."""
     _HeaderRewriter(filename, table).visit(tree)
-    return compile(tree, filename, "exec", dont_inherit=True, optimize=optimize)
+    code: CodeType = compile(tree, filename, "exec", flags, dont_inherit=True, optimize=optimize)
+    return code
 
 
 class _HeaderRewriter(ast.NodeTransformer):

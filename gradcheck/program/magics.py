@@ -9,12 +9,14 @@ from __future__ import annotations
 import ast
 import re
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from gradcheck.program.scanner import logical_line_starts
 
 # Cell magics that only measure or redirect: their body is ordinary code of the notebook.
-_TRANSPARENT = {"time", "timeit", "capture", "prun", "memit", "mprun", "heat"}
+_TRANSPARENT = {"time", "timeit", "capture", "prun", "memit", "mprun", "heat", "gradcheck"}
+_UNTIMED = "runs once, untimed"
 _CELL_MAGIC = re.compile(r"\s*%%([\w.]*)")
 _LINE = re.compile(r"(?P<indent>\s*)(?P<mark>[%!?])")
 _TIMED = re.compile(
@@ -35,8 +37,12 @@ class SkippedLine:
     reason: str
 
 
-def strip_magics(text: str, cell: int) -> tuple[str, list[SkippedLine]]:
-    """`text` as plain Python with the same lines and columns, and what was left out of it."""
+def strip_magics(
+    text: str, cell: int, run: Callable[[str], str] | None = None
+) -> tuple[str, list[SkippedLine]]:
+    """`text` as plain Python with the same lines and columns, and what was left out of it. `run`, where there is
+    somebody to run magics, makes the Python that runs one: it stands in its place, and only what would run code of
+    the cell unseen (`%time`) is left out."""
     if _parses(text):
         return text, []
     lines = text.split("\n")
@@ -49,11 +55,13 @@ def strip_magics(text: str, cell: int) -> tuple[str, list[SkippedLine]]:
             return "\n".join([""] * len(lines)), skipped
         lines[first] = ""
         first = _first_code_line(lines)
-    _strip_lines(lines, cell, skipped)
+    _strip_lines(lines, cell, skipped, run)
     return "\n".join(lines), skipped
 
 
-def _strip_lines(lines: list[str], cell: int, skipped: list[SkippedLine]) -> None:
+def _strip_lines(
+    lines: list[str], cell: int, skipped: list[SkippedLine], run: Callable[[str], str] | None
+) -> None:
     """Replaces magic lines in place. Only the first line of a statement can hold one: a `%` that opens the
     second line of an expression is an operator."""
     starts = logical_line_starts("\n".join(lines))
@@ -64,15 +72,24 @@ def _strip_lines(lines: list[str], cell: int, skipped: list[SkippedLine]) -> Non
             number += 1
             continue
         replacement, reason = plain
-        skipped.append(SkippedLine(cell, number + 1, lines[number].strip(), reason))
-        continued = lines[number].rstrip().endswith("\\")
-        lines[number] = replacement
+        first, statement = number, [lines[number]]
         number += 1
-        while continued and number < len(lines):
-            continued = lines[number].rstrip().endswith("\\")
+        while statement[-1].rstrip().endswith("\\") and number < len(lines):
+            statement.append(lines[number])
             lines[number] = ""
             number += 1
+        ran = _running("\n".join(statement), run) if run and reason != _UNTIMED else None
+        if ran is None:
+            skipped.append(SkippedLine(cell, first + 1, statement[0].strip(), reason))
+        lines[first] = ran or replacement
         starts = logical_line_starts("\n".join(lines))  # a quote in a shell line no longer counts
+
+
+def _running(statement: str, run: Callable[[str], str]) -> str | None:
+    """The line that runs a magic, None if it takes several."""
+    indent = statement[: len(statement) - len(statement.lstrip())]
+    code = run(statement.strip()).strip()
+    return indent + code if "\n" not in code and _parses(code) else None
 
 
 def _without_magic(line: str) -> tuple[str, str] | None:
@@ -81,7 +98,7 @@ def _without_magic(line: str) -> tuple[str, str] | None:
         # `if 1:` takes the place of `%time `, so that the timed code keeps its columns.
         plain = "if 1:".ljust(len(timed["magic"])) + timed["code"]
         if _parses(plain):
-            return timed["indent"] + plain, "runs once, untimed"
+            return timed["indent"] + plain, _UNTIMED
     if magic := _LINE.match(line):
         reasons = {"%": "magics are not run", "!": "shell commands are not run", "?": "help is not shown"}
         return magic["indent"] + "pass", reasons[magic["mark"]]

@@ -11,7 +11,7 @@ import ast
 from collections.abc import Iterable, Iterator, Sequence
 from types import CodeType, FrameType
 
-from gradcheck.program import runner
+from gradcheck.program import live_cell, runner
 from gradcheck.program.source import SourceMap
 from gradcheck.recording.gradient_code import (
     DEFINITIONS,
@@ -23,7 +23,7 @@ from gradcheck.recording.gradient_code import (
     without_called,
 )
 
-_RUNNER = runner.__file__  # what called it is no part of the program
+_RUNNERS = {runner.__file__, live_cell.__file__}  # what called them is no part of the program
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 
 
@@ -41,7 +41,7 @@ class Reach:
         rest: list[ast.AST] = []
         caller: FrameType | None = frame
         outermost = frame
-        while caller is not None and caller.f_code.co_filename != _RUNNER:
+        while caller is not None and caller.f_code.co_filename not in _RUNNERS:
             if self._sources.is_user(caller.f_code.co_filename):
                 body = self._body(caller)
                 if body is None:
@@ -64,7 +64,7 @@ class Reach:
 
     def inside_loop(self, frame: FrameType | None) -> bool:
         """Whether `frame` stands in the body of a loop, or was called from one."""
-        while frame is not None and frame.f_code.co_filename != _RUNNER:
+        while frame is not None and frame.f_code.co_filename not in _RUNNERS:
             code = frame.f_code
             if self._sources.is_user(code.co_filename):
                 key = code, frame.f_lineno

@@ -113,11 +113,7 @@ class Recorder(TorchFunctionMode):
         self._warnings.remove()
         gc.unfreeze()
         if not self.live:  # there, it goes on changing
-            self.recording.final_namespace = {
-                name: held
-                for name, held in list(self._namespace.items())
-                if isinstance(held, _READABLE) and not name.startswith("__")
-            }
+            self.recording.final_namespace = readable(self._namespace)
         self._namespace = {}
         self._come_back()
         if self._entered:
@@ -187,9 +183,16 @@ class Recorder(TorchFunctionMode):
 
     def begin_in(self, frame: FrameType, more: dict[str, object] | None = None) -> None:
         """Recording begins in the midst of `frame`: whatever it can name, or `more` names, is there before the step."""
+        self.begin_with(_first(more or {}, visible_names(frame)), frame)
+        try:
+            self._wake(frame)
+        except Exception as error:
+            self._failed(error)
+
+    def begin_with(self, names: dict[str, object], frame: FrameType) -> None:
+        """Recording begins in something that `frame` calls; what `names` hold is there before the step."""
         try:
             with self._quiet:
-                names = _first(more or {}, visible_names(frame))
                 for _, tensor, _ in tensors_of_namespace(names):
                     if self._values.known_value(tensor) is None:
                         self._values.new_value(tensor, None)
@@ -199,7 +202,6 @@ class Recorder(TorchFunctionMode):
             while running is not None:  # a debugger may trace them
                 self._borrowed.append((running, running.f_trace))
                 running = running.f_back
-            self._wake(frame)
         except Exception as error:
             self._failed(error)
 
@@ -564,10 +566,24 @@ class Recorder(TorchFunctionMode):
 _READABLE = (list, tuple, dict, str, torch.Tensor)
 
 
+def readable(namespace: Mapping[str, object]) -> dict[str, object]:
+    """What of a namespace is looked at after the run."""
+    return {
+        name: held
+        for name, held in list(namespace.items())
+        if isinstance(held, _READABLE) and not name.startswith("__")
+    }
+
+
 def visible_names(frame: FrameType) -> dict[str, object]:
     """What a statement in `frame` can name: its locals first, then the globals they do not hide."""
-    hidden = _of_the_shell(frame.f_globals)
-    return _first(frame.f_locals, {n: v for n, v in frame.f_globals.items() if n not in hidden})
+    return _first(frame.f_locals, names_of_person(frame.f_globals))
+
+
+def names_of_person(names: dict[str, object]) -> dict[str, object]:
+    """Those of a module, or of a notebook."""
+    hidden = _of_the_shell(names)
+    return {name: held for name, held in names.items() if name not in hidden}
 
 
 def _first(names: Mapping[str, object], others: Mapping[str, object]) -> dict[str, object]:

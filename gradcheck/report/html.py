@@ -6,6 +6,7 @@ is said by colour alone.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Iterator
 from html import escape
 
@@ -16,6 +17,7 @@ from rich.text import Text
 from gradcheck.checks.finding import Fix
 from gradcheck.replay.verdict import PassResult, Verdict
 from gradcheck.report import sentences
+from gradcheck.report.figures.drawing import Picture
 from gradcheck.report.health.section import checks_table
 from gradcheck.report.html_style import STYLE
 from gradcheck.report.layout import printable
@@ -25,6 +27,7 @@ from gradcheck.report.table import gradient_table
 from gradcheck.report.tables import Table
 
 _WIDTH = 100
+_LONG = 40  # characters: a sentence, which may take several lines
 _SIGNS = {
     Verdict.CORRECT: "✓",
     Verdict.INTRODUCED: "✗",
@@ -37,12 +40,32 @@ _LEFT = {"name", "of", "worst element", "verdict"}
 _CODE = {"name", "of"}
 
 
-def render(report: Report) -> str:
-    """The whole report, in the order of the terminal's."""
-    return f'<div class="gradcheck-report">\n<style>{STYLE}</style>\n{"".join(_blocks(report))}</div>\n'
+def render(report: Report, pictures: Iterable[Picture] = (), hints: Iterable[str] = ()) -> str:
+    """The whole report, in the order of the terminal's. `pictures` stand below the table they belong to, `hints` on
+    what to do next below the conclusion."""
+    return _element(_blocks(report, list(pictures), hints))
 
 
-def _blocks(report: Report) -> Iterator[str]:
+def notice(text: str) -> str:
+    """Why there is no report."""
+    first, *more = text.split("\n")
+    sign = '<span aria-hidden="true">?</span>'
+    blocks = [f'<p class="conclusion unknown">{sign} {_prose(first)}</p>\n']
+    if more:
+        blocks.append("<pre>" + "\n".join(map(escape, more)) + "</pre>\n")
+    return _element(blocks)
+
+
+def listings(texts: Iterable[Text], remarks: Iterable[str]) -> str:
+    """Coloured pieces of source, and what is to be said about them."""
+    return _element([*(f"<pre>{_coloured(text)}</pre>\n" for text in texts), _list(remarks)])
+
+
+def _element(blocks: Iterable[str]) -> str:
+    return f'<div class="gradcheck-report">\n<style>{STYLE}</style>\n{"".join(blocks)}</div>\n'
+
+
+def _blocks(report: Report, pictures: list[Picture], hints: Iterable[str]) -> Iterator[str]:
     state = "bad" if report.exit_status else "good"
     sign = "✗" if report.exit_status else "✓"
     if not report.summary["checked"]:
@@ -50,6 +73,7 @@ def _blocks(report: Report) -> Iterator[str]:
     yield f'<p class="headline">{_prose(sentences.headline(report))}</p>\n'
     yield f'<p class="conclusion {state}"><span aria-hidden="true">{sign}</span> '
     yield f"{_prose(sentences.conclusion(report))} {_prose(sentences.fixes(report))}</p>\n"
+    yield from (f"<p>{_prose(hint)}</p>\n" for hint in hints)
     for step in report.passes:
         yield from _pass(step, len(report.passes))
     shown: list[Fix] = []
@@ -57,7 +81,7 @@ def _blocks(report: Report) -> Iterator[str]:
         text = render_finding(finding, report.excerpt(finding.location), _WIDTH, shown)
         yield f'<pre class="{finding.severity.value}">{_coloured(text)}</pre>\n'
         shown += [finding.fix] if finding.fix else []
-    yield from _folded("Health", [checks_table(report.checks), *report.tables])
+    yield from _folded("Health", [checks_table(report.checks), *report.tables], pictures)
     yield _list(sentences.program_remarks(report.program))
 
 
@@ -89,20 +113,34 @@ def _cell(heading: str, cell: str, verdict: Verdict) -> str:
     return f"<code>{escape(cell)}</code>" if heading in _CODE else escape(cell)
 
 
-def _folded(title: str, tables: list[Table]) -> Iterator[str]:
+def _folded(title: str, tables: list[Table], pictures: list[Picture]) -> Iterator[str]:
     filled = [table for table in tables if table.rows]
     if not filled:
         return
     yield f"<details><summary>{escape(title)}</summary>\n"
     for table in filled:
         headings, rows = table.shown()
-        yield f'<p>{_prose(table.title)}</p><div class="scroll"><table><thead><tr>'
+        if table.title != title:
+            yield f"<p>{_prose(table.title)}</p>"
+        yield '<div class="scroll"><table><thead><tr>'
         yield "".join(f'<th scope="col" class="left">{escape(heading)}</th>' for heading in headings)
         yield "</tr></thead><tbody>"
         for row in rows:
-            yield "<tr>" + "".join(f'<td class="left">{_prose(cell)}</td>' for cell in row) + "</tr>"
+            yield "<tr>" + "".join(f'<td class="{_kind(cell)}">{_prose(cell)}</td>' for cell in row) + "</tr>"
         yield "</tbody></table></div>\n"
+        yield from (_image(picture) for picture in pictures if picture.table == table.name)
     yield "</details>\n"
+
+
+def _kind(cell: str) -> str:
+    return "left long" if len(cell) > _LONG else "left"
+
+
+def _image(picture: Picture) -> str:
+    """In the page itself: a notebook is one file, and an output of it fetches nothing."""
+    data = base64.b64encode(picture.png).decode("ascii")
+    kept = "" if picture.reversible else ' class="as-drawn"'
+    return f'<img{kept} src="data:image/png;base64,{data}" alt="{escape(picture.alt)}">\n'
 
 
 def _list(remarks: Iterable[str]) -> str:

@@ -62,20 +62,29 @@ ROOT .blue {color: var(--gc-faint)}
 ROOT .magenta {color: var(--gc-pair)}
 ROOT ul {margin: .4em 0; padding-left: 1.4em; color: var(--gc-faint)}
 ROOT summary {cursor: pointer}
+ROOT .long {white-space: normal; min-width: 24em}
+ROOT img {display: block; width: 46em; max-width: 100%; height: auto; margin: .4em 0; filter: var(--gc-figures)}
+ROOT img.as-drawn {filter: none}
 """
 
 
-def _colours(selector: str, colours: dict[str, str]) -> str:
-    return f"{selector} {{{'; '.join(f'--gc-{name}: {colour}' for name, colour in colours.items())}}}"
+# Figures are drawn on white. Turned over, and the hues turned back: blue stays blue, on the dark ground of the report.
+_FIGURES = {"light": "none", "dark": "invert(.92) hue-rotate(180deg)"}
+
+
+def _colours(selector: str, theme: str) -> str:
+    colours = {**COLOURS[theme], "figures": _FIGURES[theme]}
+    named = "; ".join(f"--gc-{name}: {colour}" for name, colour in colours.items())
+    return f"{selector} {{color-scheme: {theme}; {named}}}"
 
 
 # A notebook says which theme it has; only where nothing does, the system is asked.
 STYLE = "\n".join(
     (
-        _colours(_ROOT, _LIGHT),
-        f"@media (prefers-color-scheme: dark) {{{_colours(_ROOT, _DARK)}}}",
-        _colours(f'[data-jp-theme-light="true"] {_ROOT}, body.vscode-light {_ROOT}', _LIGHT),
-        _colours(f'[data-jp-theme-light="false"] {_ROOT}, body.vscode-dark {_ROOT}', _DARK),
+        _colours(_ROOT, "light"),
+        f"@media (prefers-color-scheme: dark) {{{_colours(_ROOT, 'dark')}}}",
+        _colours(f'[data-jp-theme-light="true"] {_ROOT}, body.vscode-light {_ROOT}', "light"),
+        _colours(f'[data-jp-theme-light="false"] {_ROOT}, body.vscode-dark {_ROOT}', "dark"),
         _RULES.strip().replace("ROOT", _ROOT),
     )
 )

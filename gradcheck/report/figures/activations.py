@@ -64,6 +64,7 @@ def _saturation(layers: Sequence[ActivationRecord], health: ActivationHealth) ->
         f"Saturation per unit on the recorded batch: {names}. A column that is black all the way down is a unit "
         "that the whole batch leaves on its flat side.",
         png_of(figure),
+        reversible=False,
     )
 
 

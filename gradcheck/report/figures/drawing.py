@@ -22,12 +22,14 @@ _WIDTH = 7.5  # inches: a column of an A4 page
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """`table` names the table of the report that it is shown under, `alt` says what is to be seen."""
+    """`table` names the table of the report that it is shown under, `alt` says what is to be seen. `reversible`: it says
+    the same with black and white exchanged, as on a dark page."""
 
     name: str
     table: str
     alt: str
     png: bytes
+    reversible: bool = True
 
 
 def new_figure(height: float, width: float = _WIDTH) -> Figure:

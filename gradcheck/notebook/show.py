@@ -1,0 +1,122 @@
+"""What is shown under a cell: HTML in a notebook, text in a terminal and wherever HTML cannot be shown."""
+
+from __future__ import annotations
+
+import difflib
+import io
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from gradcheck import numbers
+from gradcheck.notebook.checking import Checked
+from gradcheck.notebook.fixing import Mended, MendedCell
+from gradcheck.patch.show import finding_line
+from gradcheck.report import html, terminal
+from gradcheck.report.layout import describe, diff_style, printable
+from gradcheck.report.model import Report
+
+_WIDTH = 100
+_CONTEXT = 2
+
+
+def checked(shell: Any, done: Checked, show_traceback: bool) -> None:
+    if done.report is not None:
+        _report(shell, done.report, _hints(done))
+    elif done.internal is not None:
+        text = f"Internal error of gradcheck, please report it: {done.internal.summary}"
+        text += f"\n{done.internal.traceback}" if show_traceback else " (`--traceback` shows the details)"
+        _shown(shell, html.notice(text), Text(text))
+    elif done.notice:
+        _shown(shell, html.notice(done.notice), Text(done.notice))
+
+
+def mended(shell: Any, found: Mended, applied: MendedCell | None) -> None:
+    blocks = list(_mended(found))
+    remarks = list(_remarks(found, applied))
+    plain = Text("\n").join([*(line for block in blocks for line in block), *map(Text, remarks)])
+    _shown(shell, html.listings([Text("\n").join(block) for block in blocks], remarks), plain)
+
+
+def _report(shell: Any, report: Report, hints: list[str]) -> None:
+    if not _is_notebook(shell):
+        console = Console(force_jupyter=False)
+        terminal.render(report, console)
+        for hint in hints:
+            console.print(hint, markup=False, highlight=False, soft_wrap=True)
+        return
+    from gradcheck.report.figures.all import health_pictures  # imports matplotlib
+
+    pictures = health_pictures(report.health)
+    file = io.StringIO()
+    terminal.render(report, Console(file=file, width=_WIDTH, force_terminal=False, force_jupyter=False))
+    page = html.render(report, pictures, hints)
+    _publish(shell, page, file.getvalue())
+
+
+def _hints(done: Checked) -> list[str]:
+    """What to know, and what to do next."""
+    hints = []
+    if done.was_left:
+        hints.append("One step was checked: the training loop was left after it, and has not run to its end.")
+    if done.report is not None and any(f.fix and f.fix.verified for f in done.report.findings):
+        hints.append(
+            "`%gradcheck_fix` shows the verified fixes, `%gradcheck_fix --apply` puts the mended cell below."
+        )
+    return hints
+
+
+def _shown(shell: Any, page: str, plain: Text) -> None:
+    if _is_notebook(shell):
+        _publish(shell, page, plain.plain)
+    else:
+        Console(force_jupyter=False).print(plain, soft_wrap=True)
+
+
+def _publish(shell: Any, page: str, plain: str) -> None:
+    shell.display_pub.publish({"text/html": page, "text/plain": plain})
+
+
+def _is_notebook(shell: Any) -> bool:
+    """Whether its outputs go to a front end, and not to a terminal."""
+    return hasattr(shell, "kernel")
+
+
+def _mended(found: Mended) -> Iterator[list[Text]]:
+    for cell in found.cells:
+        lines = list(
+            difflib.unified_diff(cell.before.split("\n"), cell.after.split("\n"), n=_CONTEXT, lineterm="")
+        )
+        yield [Text(f"cell {cell.number}", "bold"), *map(_coloured, lines[2:])]
+    for planned in found.elsewhere:
+        diff = planned.fix.diff.splitlines()
+        yield [Text(describe(planned.location), "bold"), *map(_coloured, diff)]
+
+
+def _remarks(found: Mended, applied: MendedCell | None) -> Iterator[str]:
+    for waiting, blocker in found.postponed:
+        yield (
+            f"the fix at {describe(waiting.location)} is left out: it overlaps with the one at "
+            f"{describe(blocker.location)}; apply that, and run the cell again"
+        )
+    for finding in found.unfixed:
+        yield f"no verified fix: {finding_line(finding).plain}"
+    count = sum(len(cell.fixes) for cell in found.cells)
+    if applied is not None:
+        yield f"cell {applied.number} with its fixes stands in the cell below; run it to check them"
+        others = [str(cell.number) for cell in found.cells if cell is not applied]
+        if others:
+            yield f"other cells are to be mended too: `%gradcheck_fix --apply --cell {others[0]}`"
+    elif count:
+        fixes = numbers.count(count, "verified fix", "verified fixes")
+        yield f"{fixes}; `%gradcheck_fix --apply` puts the mended cell below, and no file is touched"
+    elif not found.unfixed and not found.elsewhere:
+        yield "nothing to fix: the report has no finding"
+    if found.elsewhere:
+        yield "what stands in no cell of this notebook is to be mended by hand"
+
+
+def _coloured(line: str) -> Text:
+    return Text(printable(line), "cyan" if line.startswith("@@") else diff_style(line))

@@ -1,0 +1,129 @@
+"""One cell of a notebook that is open: run in the person's namespace, with loops that can be left after the wanted step.
+
+Nothing else is as in a run of a whole program: files, random numbers, settings and names are those of the session, and
+what the cell changes stays changed.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import CodeType
+
+from gradcheck.program.faults import describe, strip_own_frames
+from gradcheck.program.loop_watch import LoopWatch
+from gradcheck.program.loops import LoopTable, compile_watched
+from gradcheck.program.magics import SkippedLine, strip_magics
+from gradcheck.program.observer import Observer
+from gradcheck.program.outcome import Ending, RunOutcome
+from gradcheck.program.source import SourceMap, SourceUnit
+
+
+@dataclass(frozen=True, slots=True)
+class CellText:
+    """A cell as it was typed. The magic that runs it stands above line `first_line`, from 1, of the code that is to be
+    run; `number` is what stands beside the cell once it has run. `filename` is what its code is known by, if it is."""
+
+    text: str
+    first_line: int
+    number: int
+    filename: str | None = None
+
+    @property
+    def body(self) -> str:
+        """The code with empty lines in place of what stands above it."""
+        lines = self.text.split("\n")
+        above = self.first_line - 1
+        return "\n".join([""] * above + lines[above:])
+
+
+@dataclass(slots=True)
+class LiveCell:
+    """`codes` are run one after the other."""
+
+    unit: SourceUnit
+    codes: list[CodeType]
+    skipped: list[SkippedLine] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.codes
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How the shell treats a cell. `run` makes the Python that runs a magic; `displays`: the value of an expression at
+    the end is shown, unless a semicolon follows; `flags` are those of `compile`."""
+
+    run: Callable[[str], str]
+    transform: Callable[[ast.Module], ast.Module] = lambda tree: tree
+    displays: bool = True
+    flags: int = 0
+
+
+def plain_cell(cell: CellText, filename: str, manners: Manners) -> tuple[SourceUnit, list[SkippedLine]]:
+    """The cell as a source unit: its magics are calls that run them."""
+    plain, skipped = strip_magics(cell.body, cell.number, manners.run)
+    return SourceUnit(filename, "notebook", cell.text, cell.number, plain), skipped
+
+
+def compile_cell(
+    unit: SourceUnit, skipped: list[SkippedLine], manners: Manners, loops: LoopTable
+) -> LiveCell:
+    """Raises SyntaxError if it is no Python."""
+    tree = ast.parse(unit.code, unit.filename)
+    tree = manners.transform(tree)
+    last = tree.body[-1] if tree.body else None
+    shown = None
+    if isinstance(last, ast.Expr) and manners.displays and not _is_silenced(unit.code, last):
+        shown = tree.body.pop()
+    cell = LiveCell(unit, [], skipped)
+    if tree.body:
+        cell.codes.append(compile_watched(tree, unit.filename, loops, flags=manners.flags))
+    if shown is not None:
+        displayed = ast.Interactive([shown])
+        cell.codes.append(compile(displayed, unit.filename, "single", manners.flags, dont_inherit=True))
+    return cell
+
+
+def run_cell(
+    cell: LiveCell, observer: Observer, sources: SourceMap, namespace: dict[str, object]
+) -> tuple[RunOutcome, BaseException | None]:
+    """Runs the cell once. What it raises is handed back, with the traceback that it would have without us."""
+    outcome = RunOutcome(skipped=list(cell.skipped))
+    watch = LoopWatch(observer)
+    raised: BaseException | None = None
+    try:
+        watch.install()
+        observer.start()
+        observer.unit_started(cell.unit)
+        try:
+            for code in cell.codes:
+                exec(code, namespace)
+        except BaseException as error:
+            raised = error
+        finally:
+            observer.unit_finished(cell.unit, namespace)
+    finally:
+        observer.stop()
+        watch.turn_off()
+    if raised is not None:
+        _tell(raised, cell.unit, sources, outcome)
+        strip_own_frames(raised)
+    return outcome, raised
+
+
+def _tell(error: BaseException, unit: SourceUnit, sources: SourceMap, outcome: RunOutcome) -> None:
+    fault = describe(error, unit, sources)
+    if isinstance(error, SystemExit):
+        outcome.ended, outcome.ended_at = Ending.EXIT, fault.location
+        outcome.explanation = f"the cell called exit({'' if error.code is None else repr(error.code)})"
+        return
+    outcome.faults.append(fault)
+
+
+def _is_silenced(code: str, last: ast.Expr) -> bool:
+    """Whether a semicolon stands behind it."""
+    line = code.split("\n")[(last.end_lineno or last.lineno) - 1].encode()
+    return line[last.end_col_offset or 0 :].lstrip().startswith(b";")
