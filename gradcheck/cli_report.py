@@ -64,7 +64,7 @@ def _write(report: Report, session: SessionOptions, options: ReportOptions) -> N
         return
     from gradcheck.report import terminal
 
-    with _opened(options.output or "-") as file:
+    with opened(options.output or "-") as file:
         console = Console(file=file)
         if (color := options.common.color) is not None:
             console = Console(file=file, force_terminal=color, no_color=not color)
@@ -86,7 +86,7 @@ def _write_markdown(report: Report, output: str) -> None:
             images.setdefault(picture.table, []).append(
                 markdown.Image(f"{folder}/{picture.name}.png", picture.alt)
             )
-    with _opened(output) as file:
+    with opened(output) as file:
         file.write(markdown.render(report, images))
 
 
@@ -107,12 +107,12 @@ def _write_json(reports: list[Report], options: ReportOptions) -> None:
     else:
         objects = [report.to_dict() for report in reports]
         text = json.dumps(objects, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    with _opened(options.output or "-") as file:
+    with opened(options.output or "-") as file:
         file.write(text)
 
 
 @contextmanager
-def _opened(output: str) -> Iterator[Any]:
+def opened(output: str) -> Iterator[Any]:
     if output == "-":
         yield sys.stdout
         sys.stdout.flush()  # here, where a reader that has gone is dealt with

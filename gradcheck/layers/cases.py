@@ -7,17 +7,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from gradcheck.layers.records import AS_CONSTRUCTED, EVALUATION, LARGE, REPEATED, SEVERAL
 from gradcheck.layers.sizes import Size
 from gradcheck.layers.subject import Subject
 from gradcheck.layers.trial import Plan, Trial, build, own_random_numbers, set_mode, takes_mode
 from gradcheck.layers.wanted import constructor_options
-
-SEVERAL = "several rows"
-AS_CONSTRUCTED = "as constructed"
-LARGE = "large values"
-REPEATED = "repeated indices"
-EVALUATION = "eval mode"
-STATES = (SEVERAL, AS_CONSTRUCTED, LARGE, REPEATED, EVALUATION)  # those that a shape does not tell
 
 _LARGE = 10.0  # standard deviations: exp() of it is far from overflowing, and tanh() of it is 1
 _SQUARE = 4
@@ -33,17 +27,15 @@ class Case:
 
 
 def in_state(trial: Trial, state: str) -> Trial:
-    match state:
-        case "as constructed":
-            return replace(trial, jitter=False)
-        case "large values":
-            return replace(trial, scale=_LARGE)
-        case "repeated indices":
-            return replace(trial, repeated=True)
-        case "eval mode":
-            return replace(trial, training=False)
-        case _:
-            return trial
+    if state == AS_CONSTRUCTED:
+        return replace(trial, jitter=False)
+    if state == LARGE:
+        return replace(trial, scale=_LARGE)
+    if state == REPEATED:
+        return replace(trial, repeated=True)
+    if state == EVALUATION:
+        return replace(trial, training=False)
+    return trial
 
 
 def cases_of(subject: Subject, plan: Plan, seed: int) -> Iterator[Case]:
@@ -112,5 +104,3 @@ def _other_arguments(subject: Subject, plan: Plan) -> Iterator[tuple[str, object
         if isinstance(now, Size) or (now is not None and not isinstance(now, int)):
             continue
         yield name, 1 if now == known else known
-
-

@@ -10,14 +10,25 @@ import torch
 
 from gradcheck import progress
 from gradcheck.errors import NothingToCheckError
-from gradcheck.layers.cases import EVALUATION, SEVERAL, STATES, Case, cases_of, in_state
+from gradcheck.layers.cases import Case, cases_of, in_state
 from gradcheck.layers.discover import CannotCallError, Found, Given, discover
 from gradcheck.layers.outcome import Key, Outcome, run_trial
-from gradcheck.layers.records import CaseResult, Failure, LayerReport, Smallest, Status, command
+from gradcheck.layers.records import (
+    EVALUATION,
+    SEVERAL,
+    STATES,
+    CaseResult,
+    Failure,
+    LayerReport,
+    Smallest,
+    Status,
+    command,
+)
 from gradcheck.layers.shrink import shrink
 from gradcheck.layers.subject import Subject, subject_of
 from gradcheck.layers.trial import Plan, Trial
 from gradcheck.layers.wanted import TensorTerm
+from gradcheck.replay.verdict import Problem
 from gradcheck.report.model import Report
 from gradcheck.settings import in_force
 
@@ -88,7 +99,8 @@ class _Fault:
     case: Case
     trial: Trial
     outcome: Outcome
-    cases: list[str]
+    cases: list[CaseResult]
+    raises: _Fault | None = None  # the same line, where it raises
 
 
 class _Check:
@@ -99,100 +111,124 @@ class _Check:
         self._unjudged: dict[str, str] = {}
         self._judged: set[str] = set()
         self._done = 0
+        self._ran = False  # whether `backward` ran on anything
 
     def run(self, found: Found, only: str | None) -> LayerReport:
+        report = self._report
         for plan in found.plans:
             plain = Trial(plan, seed=self._seed)
-            cases = (
-                list(cases_of(self._subject, plan, self._seed))
-                if only is None
-                else [Case(only, in_state(plain, only))]
-            )
-            self._run_plan(plan, cases, first=plan is found.plans[0])
+            if only is not None:
+                self._run_plan(plan, [Case(only, in_state(plain, only))])
+                continue
+            cases = list(cases_of(self._subject, plan, self._seed))
+            if plan is not found.plans[0]:  # what cannot be tried with one rank cannot with another
+                cases = [case for case in cases if case.trial is not None]
+            self._run_plan(plan, cases)
         for rank, why in found.refused.items():
-            shape = [why.partition(":")[0]]
-            self._report.cases.append(
-                CaseResult(f"{rank}-D input", rank, shape, Status.NOT_RUN, why.partition(": ")[2])
-            )
-        report = self._report
+            shown, _, reason = why.partition(": ")
+            report.cases.append(CaseResult(f"{rank}-D input", rank, [shown], Status.NOT_RUN, reason))
         report.never_judged = {n: why for n, why in self._unjudged.items() if n not in self._judged}
-        self._drop_unsupported()
+        self._join()
         for key, fault in self._faults.items():
-            report.failures.append(self._failure(key, fault, smallest=only is None))
+            progress.say(
+                progress.Stage.RUNNING, f"looking for the smallest input, fault {len(report.failures) + 1}"
+            )
+            report.failures.append(self._failure(key, fault, exact=only is not None))
         return report
 
-    def _run_plan(self, plan: Plan, cases: list[Case], first: bool) -> None:
+    def _run_plan(self, plan: Plan, cases: list[Case]) -> None:
         unsupported = ""
         for case in cases:
-            label = f"{case.name}, {plan.rank}-D"
+            result = CaseResult(case.name, plan.rank, [], Status.NOT_TRIED, unsupported or case.reason)
+            self._report.cases.append(result)
             if case.trial is None or unsupported:
-                reason = unsupported or case.reason
-                self._report.cases.append(CaseResult(case.name, plan.rank, [], Status.NOT_TRIED, reason))
                 continue
             self._done += 1
-            progress.say(progress.Stage.RUNNING, f"case {self._done}: {label}")
+            progress.say(progress.Stage.RUNNING, f"case {self._done}: {case.name}, {plan.rank}-D")
             outcome = run_trial(self._subject, case.trial)
-            gradients = {**outcome.judged, **dict.fromkeys(outcome.unjudged, "unchecked")}
-            self._report.cases.append(
-                CaseResult(
-                    case.name, plan.rank, case.trial.shapes(), outcome.status, outcome.reason, gradients
+            result.shapes, result.status, result.reason = case.trial.shapes(), outcome.status, outcome.reason
+            result.gradients = {**outcome.judged, **dict.fromkeys(outcome.unjudged, "unchecked")}
+            if case.name == SEVERAL and self._ran and self._is_unsupported(outcome):
+                unsupported = (
+                    f"`backward` is not for {plan.rank}-D inputs; --rank {plan.rank} judges it all the same"
                 )
-            )
+                result.status = Status.UNSUPPORTED
+                result.reason = outcome.reason
+                result.gradients = {}
+                continue
             self._judged |= outcome.judged.keys()
             self._unjudged |= outcome.unjudged
             for key in outcome.faults:
                 known = self._faults.setdefault(key, _Fault(case, case.trial, outcome, []))
-                known.cases.append(label)
-            if case.name == SEVERAL and outcome.status is Status.BACKWARD_RAISED and not first:
-                unsupported = f"`backward` does not take {plan.rank}-D inputs: see {SEVERAL}"
+                known.cases.append(result)
+            self._ran = self._ran or outcome.report is not None
 
-    def _drop_unsupported(self) -> None:
-        """A backward pass that raises for every input of some rank was not written for it: that is told in the table,
-        and is no fault, if it runs for another rank."""
-        ranks = {case.rank for case in self._report.cases}
-        running = {c.rank for c in self._report.cases if c.status in (Status.PASSED, Status.FAILED, Status.NOT_JUDGED)}
-        if not running:
-            return
+    def _is_unsupported(self, outcome: Outcome) -> bool:
+        """Whether `backward`, which runs for inputs of fewer dimensions, was not written for these: it raises; or no
+        parameter's gradient has the shape of its parameter, where with fewer dimensions none is amiss. If that of one
+        parameter is right here, its author has thought of such inputs, and what is wrong is a fault."""
+        if outcome.raised is not None:
+            return True
+        before = [
+            c for c in self._report.cases if c.name == SEVERAL and c.status in (Status.PASSED, Status.FAILED)
+        ]
+        names = (
+            {name for name, verdict in before[0].gradients.items() if verdict == "correct"}
+            if before
+            else set()
+        )
+        if outcome.report is None or not outcome.shapes_wrong:
+            return False
+        return all(row.name in names for row in outcome.report.rows if row.problem is Problem.SHAPE)
+
+    def _join(self) -> None:
+        """A line that is wrong on some inputs and raises on others is one fault."""
         for key, fault in list(self._faults.items()):
-            labels = {int(label.rpartition(", ")[2][:-2]) for label in fault.cases}
-            if fault.outcome.raised is not None and labels <= ranks - running:
+            if key[0] != "raised":
+                continue
+            judged = next((k for k in self._faults if k[0] != "raised" and k[:2] == key[1:]), None)
+            if judged is not None:
+                assert fault.outcome.raised is not None
+                self._faults[judged].raises = fault
                 del self._faults[key]
 
-    def _failure(self, key: Key, fault: _Fault, smallest: bool) -> Failure:
+    def _failure(self, key: Key, fault: _Fault, exact: bool) -> Failure:
         subject, trial, outcome = self._subject, fault.trial, fault.outcome
         count = 0
-        if smallest:
+        small = outcome
+        if not exact:
             shrunk = shrink(subject, trial, outcome, key)
-            trial, count = shrunk.trial, shrunk.trials
-            small = shrunk.outcome.faults[key]
-        else:
-            small = outcome.faults[key]
+            trial, count, small = shrunk.trial, shrunk.trials, shrunk.outcome
         state = fault.case.name if fault.case.name in STATES else SEVERAL
-        described = Smallest(
-            trial.shapes(),
-            _arguments_text(trial),
-            self._command(trial, state),
-            trial.seed,
-            state,
-            count,
-        )
-        failure = Failure(described, fault.cases, raised=outcome.raised)
+        again = self._command(trial, state)
+        smallest = Smallest(trial.shapes(), _arguments_text(trial), again, trial.seed, state, count)
+        failure = Failure(smallest, _listed(fault.cases, self._report.cases), raised=small.raised)
         if outcome.report is not None:
-            # A fix is looked for on an input that is like any other: on a batch of one a sum is a mean.
-            if self._budget > 0 and fault.case.name in (SEVERAL, EVALUATION) and trial is not fault.trial:
-                again = run_trial(subject, fault.trial, self._budget)
-                outcome = again if key in again.faults else outcome
+            if self._budget > 0 and not exact and self._is_ordinary(fault):
+                fixed = run_trial(subject, fault.trial, self._budget)
+                outcome = fixed if key in fixed.faults else outcome
             failure.report = _alone(outcome, key)
-            if small is not None and small.expected:
-                failure.notes = [f"there, expected {small.expected}", f"and found {small.found}"]
+            finding = small.faults[key]
+            if finding is not None and finding.expected and trial is not fault.trial:
+                failure.notes = [f"there, expected {finding.expected}", f"and found {finding.found}"]
+        if fault.raises is not None and fault.raises.outcome.raised is not None:
+            on = " and ".join(f"({shape})" for shape in fault.raises.trial.shapes())
+            failure.notes.append(f"on {on} this line raises {fault.raises.outcome.raised.text}")
         failure.notes += self._only_there(fault)
         return failure
 
+    def _is_ordinary(self, fault: _Fault) -> bool:
+        """Whether a fix that is proved on its input can be trusted to be right on others: not on a batch of one, where
+        a sum is a mean, and not if with another rank the line is right as it is."""
+        right = {case.rank for case in self._report.cases if case.status is Status.PASSED}
+        wrong = {case.rank for case in fault.cases}
+        return fault.case.name in (SEVERAL, EVALUATION) and not right - wrong
+
     def _only_there(self, fault: _Fault) -> list[str]:
         """Advice, where only inputs of some ranks show it."""
-        ranks = {int(label.rpartition(", ")[2][:-2]) for label in fault.cases}
-        passed = {case.rank for case in self._report.cases if case.status is Status.PASSED}
-        if ranks & passed or not passed:
+        ranks = {case.rank for case in fault.cases}
+        passed = {case.rank for case in self._report.cases if case.status is Status.PASSED} - ranks
+        if not passed:
             return []
         shown, right = (", ".join(f"{rank}-D" for rank in sorted(each)) for each in (ranks, passed))
         option = ",".join(map(str, sorted(passed)))
@@ -228,8 +264,21 @@ def _alone(outcome: Outcome, key: Key) -> Report | None:
     report, finding = outcome.report, outcome.faults[key]
     if report is None or finding is None:
         return None
+    # Here is nobody to say `--pair` to, and an input's gradient is told by its position.
+    finding = replace(finding, helps=[advice for advice in finding.helps if "--pair" not in advice])
     kept = [excerpt for excerpt in report.excerpts if excerpt is report.excerpt(finding.location)]
     return replace(report, findings=[finding], excerpts=kept or report.excerpts)
+
+
+def _listed(cases: list[CaseResult], all_cases: list[CaseResult]) -> list[str]:
+    """By rank, as `several rows, square (2-D)` or `6 of 7 cases (3-D)`."""
+    found = []
+    for rank in sorted({case.rank for case in cases}):
+        names = [case.name for case in cases if case.rank == rank]
+        run = [c for c in all_cases if c.rank == rank and c.status not in (Status.NOT_TRIED, Status.NOT_RUN)]
+        shown = ", ".join(names) if len(names) <= 3 else f"{len(names)} of {len(run)} cases"
+        found.append(f"{shown} ({rank}-D)")
+    return found
 
 
 def _arguments_text(trial: Trial) -> str:
@@ -263,5 +312,3 @@ def _checked(term: TensorTerm) -> TensorTerm:
     if not term.dims or any(size < 1 for size in term.dims) or (term.kind == "int" and term.high < 1):
         raise ValueError
     return term
-
-

@@ -19,8 +19,8 @@ from gradcheck.layers.wanted import (
     D,
     TensorTerm,
     constructor_options,
-    input_options,
     indices_of_rank_1_and_2,
+    input_options,
     is_a_size,
     is_index,
     mains,
@@ -261,7 +261,11 @@ def inputs_of(forward: Callable[..., Any]) -> list[inspect.Parameter]:
         parameters = list(inspect.signature(forward).parameters.values())
     except (TypeError, ValueError):
         parameters = []
-    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    variable = (
+        inspect.Parameter.VAR_POSITIONAL,
+        inspect.Parameter.VAR_KEYWORD,
+        inspect.Parameter.KEYWORD_ONLY,
+    )
     needed = [p for p in parameters if p.default is p.empty and p.kind not in variable]
     if not needed and parameters:
         needed = [inspect.Parameter("x", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
@@ -304,7 +308,10 @@ def _unified(plan: Plan, inputs: tuple[TensorTerm, ...]) -> dict[str, int] | Non
         if term.kind == "int":
             pairs.append((term.high, wanted.high))
         for size, number in pairs:
-            if number % size.times or bound.setdefault(size.name, number // size.times) * size.times != number:
+            if (
+                number % size.times
+                or bound.setdefault(size.name, number // size.times) * size.times != number
+            ):
                 return None
     return dict(plan.sizes) | bound
 
@@ -378,7 +385,9 @@ def _told(error: Exception) -> str:
 
 def _call_text(subject: Subject, plan: Plan) -> str:
     arguments = Trial(plan).arguments
-    return f"{subject.name}({', '.join([*map(repr, plan.more), *(f'{n}={v!r}' for n, v in arguments.items())])})"
+    return (
+        f"{subject.name}({', '.join([*map(repr, plan.more), *(f'{n}={v!r}' for n, v in arguments.items())])})"
+    )
 
 
 def _shape_text(plan: Plan) -> str:

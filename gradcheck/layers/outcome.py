@@ -11,7 +11,7 @@ from types import FrameType
 
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.errors import NothingToCheckError
-from gradcheck.layer_gradients import stored_but_not_judged
+from gradcheck.layer_gradients import parameters_of, stored_but_not_judged
 from gradcheck.layer_watch import watch_layer
 from gradcheck.layers.discover import runs
 from gradcheck.layers.records import Raised, Status
@@ -20,7 +20,7 @@ from gradcheck.layers.trial import Trial, build, own_random_numbers
 from gradcheck.program.faults import describe
 from gradcheck.program.live import LiveSources
 from gradcheck.program.source import SourceUnit
-from gradcheck.replay.verdict import Verdict
+from gradcheck.replay.verdict import Problem, Verdict
 from gradcheck.report.model import Report
 
 RULES = ("GC1",)  # what a layer's units are like on random inputs is no matter of its gradients
@@ -40,6 +40,9 @@ class Outcome:
     report: Report | None = None
     raised: Raised | None = None
     faults: dict[Key, Finding | None] = field(default_factory=dict)  # None: `backward` raised
+    shapes_wrong: bool = (
+        False  # all that is wrong are shapes of gradients of parameters, and no parameter's is right
+    )
     judged: dict[str, str] = field(default_factory=dict)  # gradient -> verdict
     unjudged: dict[str, str] = field(default_factory=dict)  # gradient -> why
 
@@ -50,6 +53,7 @@ def run_trial(subject: Subject, trial: Trial, fix_budget_s: float = 0.0) -> Outc
         return Outcome(Status.NOT_RUN, why)
     with own_random_numbers(trial.seed):
         built = build(subject, trial)
+        parameters = {name for name, _ in parameters_of(built.layer)}
         try:
             report = _on_a_frame(
                 lambda frame: watch_layer(
@@ -65,7 +69,13 @@ def run_trial(subject: Subject, trial: Trial, fix_budget_s: float = 0.0) -> Outc
             return Outcome(Status.NOT_JUDGED, " ".join(str(error).split()))
         except Exception as error:
             return _raised(error, subject)
-    return _judged(report, built.layer)
+    outcome = _judged(report, built.layer)
+    outcome.right = {
+        row.of
+        for row in report.rows
+        if row.of in parameters and row.verdict is Verdict.CORRECT and row.problem is not Problem.SHAPE
+    }
+    return outcome
 
 
 def _on_a_frame(action: Callable[[FrameType], Report]) -> Report:
@@ -91,7 +101,9 @@ def _judged(report: Report, layer: object) -> Outcome:
             outcome.faults[(place.file, str(place.line), str(place.column))] = finding
     if outcome.faults:
         outcome.status = Status.FAILED
-        outcome.reason = "; ".join(dict.fromkeys(f.message for f in report.findings if f.severity is Severity.ERROR))
+        outcome.reason = "; ".join(
+            dict.fromkeys(f.message for f in report.findings if f.severity is Severity.ERROR)
+        )
     elif wrong := [row.name for row in report.rows if row.verdict in (Verdict.INTRODUCED, Verdict.INHERITED)]:
         outcome.status = Status.NOT_JUDGED
         outcome.unjudged |= dict.fromkeys(wrong, "it is wrong, which a comment silences")

@@ -13,12 +13,21 @@ from gradcheck.errors import GradientError
 from gradcheck.program.location import Location
 from gradcheck.report.model import Report
 
+# Cases by name; those that a shape does not tell.
+SEVERAL = "several rows"
+AS_CONSTRUCTED = "as constructed"
+LARGE = "large values"
+REPEATED = "repeated indices"
+EVALUATION = "eval mode"
+STATES = (SEVERAL, AS_CONSTRUCTED, LARGE, REPEATED, EVALUATION)  # those that a shape does not tell
+
 
 class Status(StrEnum):
     PASSED = "passed"  # every gradient was judged, and none is wrong
     FAILED = "failed"
     BACKWARD_RAISED = "backward raised"  # where forward runs
     NOT_JUDGED = "not judged"  # it ran, but a gradient could not be checked
+    UNSUPPORTED = "unsupported"  # `backward` is for inputs of other ranks
     NOT_RUN = "not run"  # forward, or the constructor, raised
     NOT_TRIED = "not tried"
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from gradcheck import numbers
-from gradcheck.layers.records import Failure, LayerReport, Raised, Status
+from gradcheck.layers.records import SEVERAL, CaseResult, Failure, LayerReport, Raised, Status
 from gradcheck.report.layout import describe, printable, wrapped
 from gradcheck.report.snippet import render_finding
 
@@ -17,10 +17,12 @@ _STYLES = {
     Status.FAILED: "bold red",
     Status.BACKWARD_RAISED: "red",
     Status.NOT_JUDGED: "yellow",
+    Status.UNSUPPORTED: "yellow",
     Status.NOT_RUN: "yellow",
     Status.NOT_TRIED: "dim",
 }
 _WIDTH = 100
+_NAMES = 24  # characters of a case's name
 
 
 def text(report: LayerReport) -> str:
@@ -49,12 +51,14 @@ def conclusion(report: LayerReport) -> str:
     if report.never_judged:
         listed = "; ".join(f"`{name}`: {why}" for name, why in report.never_judged.items())
         return f"Not checked in any case: {listed}."
-    judged = {name for case in report.cases for name, verdict in case.gradients.items() if verdict != "unchecked"}
+    judged = {
+        name for case in report.cases for name, verdict in case.gradients.items() if verdict != "unchecked"
+    }
     right = "The one gradient is" if len(judged) == 1 else f"All {len(judged)} gradients are"
     ran = report.summary[Status.PASSED.value]
     rest = [
         f"{numbers.count(n, 'case')} {status.value}"
-        for status in (Status.NOT_JUDGED, Status.NOT_RUN, Status.NOT_TRIED)
+        for status in (Status.NOT_JUDGED, Status.UNSUPPORTED, Status.NOT_RUN, Status.NOT_TRIED)
         if (n := report.summary[status.value])
     ]
     return f"{right} right in {numbers.count(ran, 'case')}" + (f"; {', '.join(rest)}." if rest else ".")
@@ -73,11 +77,18 @@ def _blocks(report: LayerReport, width: int) -> Iterator[Text]:
 
 
 def _table(report: LayerReport, width: int) -> Iterator[Text]:
-    """One line per case, what has the same reason together: `not tried` would fill the table otherwise."""
-    rows = [(case.name, " ".join(case.shapes) or "-", case) for case in report.cases]
+    """One line per case; those that were not tried for the same reason share one."""
+    rows: list[tuple[str, str, CaseResult]] = []
+    for case in report.cases:
+        same = rows and rows[-1][2].status is case.status is Status.NOT_TRIED
+        if same and rows[-1][2].reason == case.reason:
+            rows[-1] = (f"{rows[-1][0]}, {case.name}", "-", case)
+        else:
+            rows.append((case.name, " ".join(case.shapes) or "-", case))
+    rows = [(_short(name, _NAMES), shape, case) for name, shape, case in rows]
     names = max((len(name) for name, _, _ in rows), default=0)
     shapes = max((len(shape) for _, shape, _ in rows), default=0)
-    states = max(len(status.value) for status in Status)
+    states = max((len(case.status.value) for _, _, case in rows), default=0)
     for name, shape, case in rows:
         lead = f"  {name:<{names}}  {shape:<{shapes}}  "
         room = width - len(lead) - states - 2
@@ -112,9 +123,10 @@ def _failure(failure: Failure, width: int) -> Text:
 
 def remarks(failure: Failure) -> Iterator[tuple[str, str]]:
     small = failure.smallest
-    state = "" if small.case == "several rows" else f", {small.case}"
+    state = "" if small.case == SEVERAL else f", {small.case}"
     made = f", made with {small.arguments}" if small.arguments else ""
-    yield "smallest input: ", f"{' and '.join(f'({shape})' for shape in small.shapes)}{made}{state}"
+    told = "smallest input: " if small.trials else "input: "
+    yield told, f"{' and '.join(f'({shape})' for shape in small.shapes)}{made}{state}"
     for note in failure.notes:
         yield "note: ", note
     yield "shows in: ", "; ".join(failure.cases)

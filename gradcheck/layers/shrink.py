@@ -47,6 +47,16 @@ def shrink(subject: Subject, trial: Trial, outcome: Outcome, key: Key) -> Shrunk
 
 def _smaller(trial: Trial) -> Iterator[Trial]:
     names = sorted(trial.plan.names, key=lambda name: (_ORDER.find(name) % 99, name))
+    sizes = trial.sizes
     for name in names:
-        for value in range(1, trial.sizes[name]):
+        for value in range(1, sizes[name]):
             yield trial.with_sizes(**{name: value})
+    # What shows where sizes are equal alone: those are made smaller together.
+    for size in sorted({sizes[name] for name in names}, reverse=True):
+        equal = [name for name in names if sizes[name] == size]
+        for value in range(1, size) if len(equal) > 1 else ():
+            yield trial.with_sizes(**dict.fromkeys(equal, value))
+    pairs = [(a, b) for a in names for b in names if a < b and sizes[a] == sizes[b]]
+    for pair in pairs:
+        for value in range(1, sizes[pair[0]]):
+            yield trial.with_sizes(**dict.fromkeys(pair, value))

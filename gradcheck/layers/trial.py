@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import random
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -108,7 +109,8 @@ def own_random_numbers(seed: int) -> Iterator[None]:
     """Whatever a trial draws, and whatever it sets of torch, is forgotten afterwards."""
     numpy_state, python_state = np.random.get_state(), random.getstate()
     try:
-        with torch.random.fork_rng(devices=[]), kept_torch_settings():
+        with torch.random.fork_rng(devices=[]), kept_torch_settings(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what it warns of, it would warn of once per trial
             torch.manual_seed(seed)
             np.random.seed(seed)
             random.seed(seed)
@@ -146,7 +148,9 @@ def set_mode(layer: Any, training: bool) -> bool:
     if callable(switch) and not _required(switch):
         switch()
         return True
-    names = [name for name, value in _attributes(layer) if isinstance(value, bool) and MODE_NAMES.fullmatch(name)]
+    names = [
+        name for name, value in _attributes(layer) if isinstance(value, bool) and MODE_NAMES.fullmatch(name)
+    ]
     for name in names:
         setattr(layer, name, training)
     if isinstance(getattr(layer, "mode", None), str):
@@ -195,9 +199,7 @@ def _drawn(term: Term, trial: Trial, generator: torch.Generator) -> Any:
     return torch.randn(shape, generator=generator) * trial.scale
 
 
-def _indices(
-    shape: tuple[int, ...], high: int, repeated: bool, generator: torch.Generator
-) -> torch.Tensor:
+def _indices(shape: tuple[int, ...], high: int, repeated: bool, generator: torch.Generator) -> torch.Tensor:
     """With the highest among them, so that a table that is too small shows; all different as far as there are enough,
     unless they are to repeat."""
     count = int(np.prod(shape))

@@ -35,7 +35,10 @@ _SIZES: tuple[tuple[str, tuple[Term, ...]], ...] = (
     (r"(n_?|num_?)?(vocab|tokens|words|embeddings)(_?(size|dim|len))?|dict_size", (V,)),
     (r"(n_?|num_?)?(heads?|groups?)|nhead", (G,)),
     (r"(kernel|window|pool|filter)(_?(size|width|height|h|w))?|ksize|k|f|[hw]{2}|pool_[hw]", (K,)),
-    (r"seq(_?len(gth)?)?|block_size|context(_?(len|size|length))?|max_?len|n_?steps|length|time_?steps", (T,)),
+    (
+        r"seq(_?len(gth)?)?|block_size|context(_?(len|size|length))?|max_?len|n_?steps|length|time_?steps",
+        (T,),
+    ),
     (r".*(fan_?in|n_?in|in(put)?s?_?(features?|dims?|size|channels?|units|planes|ch|c)?)", (D,)),
     (r".*(fan_?out|n_?out|out(put)?s?_?(features?|dims?|size|channels?|units|planes|ch|c)?)", (M, D)),
     (r".*(hidden|units|filters|classes|labels|h)(_?(size|dim|features|units))?|n_?h(id)?", (M, D)),
