@@ -28,10 +28,10 @@ from gradcheck.layers.shrink import shrink
 from gradcheck.layers.subject import Subject, subject_of
 from gradcheck.layers.trial import Plan, Trial
 from gradcheck.layers.wanted import TensorTerm
-from gradcheck.replay.verdict import Problem
 from gradcheck.report.model import Report
 from gradcheck.settings import in_force
 
+_SHAPE_RULE = "GC106"
 InputLike = str | Sequence[int] | torch.Tensor
 
 
@@ -165,21 +165,12 @@ class _Check:
 
     def _is_unsupported(self, outcome: Outcome) -> bool:
         """Whether `backward`, which runs for inputs of fewer dimensions, was not written for these: it raises; or no
-        parameter's gradient has the shape of its parameter, where with fewer dimensions none is amiss. If that of one
-        parameter is right here, its author has thought of such inputs, and what is wrong is a fault."""
+        parameter's gradient has the shape of its parameter, which with fewer dimensions they had. If that of one is
+        right here, its author has thought of such inputs, and what is wrong is a fault."""
         if outcome.raised is not None:
             return True
-        before = [
-            c for c in self._report.cases if c.name == SEVERAL and c.status in (Status.PASSED, Status.FAILED)
-        ]
-        names = (
-            {name for name, verdict in before[0].gradients.items() if verdict == "correct"}
-            if before
-            else set()
-        )
-        if outcome.report is None or not outcome.shapes_wrong:
-            return False
-        return all(row.name in names for row in outcome.report.rows if row.problem is Problem.SHAPE)
+        new = [finding for key, finding in outcome.faults.items() if key not in self._faults]
+        return bool(new) and not outcome.right and all(f is not None and f.rule == _SHAPE_RULE for f in new)
 
     def _join(self) -> None:
         """A line that is wrong on some inputs and raises on others is one fault."""

@@ -358,8 +358,8 @@ def runs(subject: Subject, trial: Trial) -> str | None:
             result = built.forward(*built.inputs.values())
         except Exception as error:
             return f"`forward` raised {_told(error)}"
-        outputs = [item for item in (result if isinstance(result, (tuple, list)) else [result])]
-        floats = [t for t in outputs[:1] if isinstance(t, torch.Tensor) and t.is_floating_point()]
+        first = result[0] if isinstance(result, (tuple, list)) and result else result
+        floats = [first] if isinstance(first, torch.Tensor) and first.is_floating_point() else []
         if not floats:
             return "`forward` returned no tensor of floats"
         if not all(bool(t.isfinite().all()) for t in floats):

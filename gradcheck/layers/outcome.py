@@ -40,9 +40,7 @@ class Outcome:
     report: Report | None = None
     raised: Raised | None = None
     faults: dict[Key, Finding | None] = field(default_factory=dict)  # None: `backward` raised
-    shapes_wrong: bool = (
-        False  # all that is wrong are shapes of gradients of parameters, and no parameter's is right
-    )
+    right: set[str] = field(default_factory=set)  # parameters whose gradient is right, its shape too
     judged: dict[str, str] = field(default_factory=dict)  # gradient -> verdict
     unjudged: dict[str, str] = field(default_factory=dict)  # gradient -> why
 

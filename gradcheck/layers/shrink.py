@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from gradcheck.layers.outcome import Key, Outcome, run_trial
@@ -25,38 +24,50 @@ class Shrunk:
 
 def shrink(subject: Subject, trial: Trial, outcome: Outcome, key: Key) -> Shrunk:
     """Greedy: each size as small as it goes, one after the other, until none gets smaller."""
-    until = time.monotonic() + _TIME_S
-    best, shown, count = trial, outcome, 0
-    smaller = True
-    while smaller:
-        smaller = False
-        for candidate in _smaller(best):
-            for seed in range(trial.seed, trial.seed + _SEEDS):
-                if count >= _MOST_TRIALS or time.monotonic() > until:
-                    return Shrunk(best, shown, count)
-                count += 1
-                attempt = replace(candidate, seed=seed)
-                result = run_trial(subject, attempt)
-                if key in result.faults:
-                    best, shown, smaller = attempt, result, True
-                    break
-            if smaller:
-                break
-    return Shrunk(best, shown, count)
-
-
-def _smaller(trial: Trial) -> Iterator[Trial]:
+    search = _Search(subject, key, trial, outcome)
     names = sorted(trial.plan.names, key=lambda name: (_ORDER.find(name) % 99, name))
-    sizes = trial.sizes
-    for name in names:
-        for value in range(1, sizes[name]):
-            yield trial.with_sizes(**{name: value})
-    # What shows where sizes are equal alone: those are made smaller together.
-    for size in sorted({sizes[name] for name in names}, reverse=True):
-        equal = [name for name in names if sizes[name] == size]
-        for value in range(1, size) if len(equal) > 1 else ():
-            yield trial.with_sizes(**dict.fromkeys(equal, value))
-    pairs = [(a, b) for a in names for b in names if a < b and sizes[a] == sizes[b]]
-    for pair in pairs:
-        for value in range(1, sizes[pair[0]]):
-            yield trial.with_sizes(**dict.fromkeys(pair, value))
+    before = None
+    while before != search.best:
+        before = search.best
+        for name in names:
+            search.lower([name])
+        # What shows where sizes are equal alone: those are made smaller together.
+        sizes = search.best.sizes
+        for size in sorted({sizes[name] for name in names}, reverse=True):
+            search.lower([name for name in names if sizes[name] == size])
+        for one in names:
+            for other in names:
+                if one < other and search.best.sizes[one] == search.best.sizes[other]:
+                    search.lower([one, other])
+    return Shrunk(search.best, search.outcome, search.trials)
+
+
+class _Search:
+    def __init__(self, subject: Subject, key: Key, best: Trial, outcome: Outcome) -> None:
+        self._subject, self._key, self._seed = subject, key, best.seed
+        self._until = time.monotonic() + _TIME_S
+        self._known: set[tuple[tuple[str, int], ...]] = set()
+        self.best, self.outcome, self.trials = best, outcome, 0
+
+    def lower(self, names: list[str]) -> None:
+        """The smallest value of these sizes, one for all of them, that still shows the fault."""
+        for value in range(1, max((self.best.sizes[name] for name in names), default=1)):
+            candidate = self.best.with_sizes(**dict.fromkeys(names, value))
+            tried = tuple(sorted(candidate.sizes.items()))
+            if tried not in self._known and self._shows(candidate):
+                return
+            self._known.add(tried)
+
+    def _shows(self, candidate: Trial) -> bool:
+        for seed in range(self._seed, self._seed + _SEEDS):
+            if self.trials >= _MOST_TRIALS or time.monotonic() > self._until:
+                return False
+            self.trials += 1
+            attempt = replace(candidate, seed=seed)
+            outcome = run_trial(self._subject, attempt)
+            if self._key in outcome.faults:
+                self.best, self.outcome = attempt, outcome
+                return True
+            if outcome.report is None:
+                return False  # it does not run on such a shape, whatever the numbers
+        return False

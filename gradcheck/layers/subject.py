@@ -66,9 +66,13 @@ def _class(kind: type, name: str) -> Subject:
     if missing:
         raise NotALayer(f"`{kind.__qualname__}` has no `{missing[0]}`: {_WHAT}")
     # A constructor that is `object`'s own takes nothing, whatever its signature says.
-    takes_nothing = kind.__init__ is object.__init__
+    takes_nothing = _inherited(kind, "__init__") is object.__init__
     files = tuple(file_of(each) for each in kind.__mro__[:-1])
     return Subject(name or _name(kind), kind, None if takes_nothing else kind, files)
+
+
+def _inherited(kind: type, name: str) -> Any:
+    return next(vars(each)[name] for each in kind.__mro__ if name in vars(each))
 
 
 class FunctionLayer:
