@@ -19,6 +19,7 @@ from gradcheck.layers.wanted import (
     D,
     TensorTerm,
     constructor_options,
+    has_state,
     indices_of_rank_1_and_2,
     input_options,
     is_a_size,
@@ -27,7 +28,8 @@ from gradcheck.layers.wanted import (
 )
 
 _MOST_ARGUMENTS = 40  # ways to give the constructor its arguments
-_MOST_INPUTS = 400  # ways to give `forward` its inputs, per way of giving the first one
+_MOST_INPUTS = 400  # ways to give `forward` its inputs, per shape of the activations
+_MOST_OTHERS = 60  # once inputs of one rank are found, for each other shape
 _TIME_S = 20.0
 _MOST_TOLD = 8
 
@@ -221,13 +223,15 @@ def _with_inputs(
         for main in group:
             if any(plan.rank == len(main.dims) for plan in found.plans):
                 continue
-            for plan in itertools.islice(_called(made, parameters, main, function), _MOST_INPUTS):
+            most = _MOST_OTHERS if found.plans else None
+            for plan in itertools.islice(_called(made, parameters, main, function), most):
                 why = runs(subject, Trial(plan, seed=seed))
                 if why is None:
                     found.plans.append(plan)
                     break
                 text = _shape_text(plan)
-                tried.setdefault(text, why)
+                if all(term.kind != "unit" for _, term in plan.inputs if isinstance(term, TensorTerm)):
+                    tried.setdefault(f"{_call_text(subject, plan)} on {text}", why)
                 found.refused.setdefault(len(main.dims), f"{text}: {why}")
                 if time.monotonic() > until:
                     break
@@ -275,14 +279,16 @@ def inputs_of(forward: Callable[..., Any]) -> list[inspect.Parameter]:
 def _called(
     made: Plan, parameters: list[inspect.Parameter], main: TensorTerm, function: Callable[..., Any]
 ) -> Iterator[Plan]:
-    options = [input_options(p, main, function, len(parameters) == 1) for p in parameters]
-    floats = main.kind == "float"
-    for terms in _likeliest_first(options):
-        plan = replace(made, inputs=tuple((p.name, t) for p, t in zip(parameters, terms, strict=True)))
-        yield plan
-        if floats and main in terms:  # a logarithm of the input needs it to be positive
-            unit = replace(main, kind="unit")
-            yield replace(plan, inputs=tuple((n, unit if t is main else t) for n, t in plan.inputs))
+    units = replace(main, kind="unit")
+    for kind in (
+        (main, units) if main.kind == "float" else (main,)
+    ):  # a logarithm needs its argument to be positive
+        for gates in (1, 4, 3) if has_state(parameters) else (1,):
+            options = [input_options(p, kind, function, len(parameters) == 1, gates) for p in parameters]
+            for terms in itertools.islice(_likeliest_first(options), _MOST_INPUTS):
+                if kind is main or units in terms:
+                    named = zip((p.name for p in parameters), terms, strict=True)
+                    yield replace(made, inputs=tuple(named))
 
 
 def _as_given(
@@ -291,7 +297,7 @@ def _as_given(
     """The shapes that the person gave, in sizes by name: as in what would have been tried, so that the constructor's
     arguments stay tied to them; and else as numbers of their own."""
     for main in [*mains(), *indices_of_rank_1_and_2(), TensorTerm((D,))]:
-        for plan in itertools.islice(_called(made, parameters, main, function), _MOST_INPUTS):
+        for plan in _called(made, parameters, main, function):
             sizes = _unified(plan, given.inputs)
             if sizes is not None:
                 yield replace(plan, sizes=tuple(sizes.items()), pinned=frozenset(sizes) - {"N"})

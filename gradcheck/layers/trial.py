@@ -111,7 +111,9 @@ def own_random_numbers(seed: int) -> Iterator[None]:
     try:
         with torch.random.fork_rng(devices=[]), kept_torch_settings(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what it warns of, it would warn of once per trial
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(
+                seed
+            )  # torch.manual_seed looks for accelerators, at each call
             np.random.seed(seed)
             random.seed(seed)
             yield
@@ -129,11 +131,11 @@ def build(subject: Subject, trial: Trial) -> Built:
     if not trial.training:
         inputs = {name: _evaluating(name, value) for name, value in inputs.items()}
     if trial.jitter:
-        before = parameters_of(layer)
-        if not before:  # perhaps they are created by the first call
-            _call_apart(layer, trial)
-        held = parameters_of(layer)
-        _jitter([tensor for _, tensor in held], generator)
+        held = [tensor for _, tensor in parameters_of(layer)]
+        if not held:
+            called, held = _created_when_called(subject, trial)
+            layer = called if held else layer
+        _jitter(held, generator)
     return Built(layer, inputs)
 
 
@@ -212,10 +214,22 @@ def _indices(shape: tuple[int, ...], high: int, repeated: bool, generator: torch
     return drawn.reshape(shape)
 
 
-def _call_apart(layer: Any, trial: Trial) -> None:
-    """Call `forward` once, on inputs of its own: what a layer creates at its first call can then be moved."""
-    generator = torch.Generator().manual_seed(trial.seed + 1)
-    forward_of(layer)(*(_drawn(term, trial, generator) for _, term in trial.plan.inputs))
+def _created_when_called(subject: Subject, trial: Trial) -> tuple[Any, list[torch.Tensor]]:
+    """Another such layer, which was called before, and the parameters that its first call created: unlike what it
+    keeps for its backward pass, those are still there after a second call."""
+    layer = subject.make(*trial.plan.more, **trial.arguments)
+    set_mode(layer, trial.training)
+    kept: list[list[torch.Tensor]] = []
+    for turn in (1, 2):
+        generator = torch.Generator().manual_seed(trial.seed + turn)
+        inputs = [_drawn(term, trial, generator) for _, term in trial.plan.inputs]
+        try:
+            forward_of(layer)(*inputs)
+        except Exception:  # it will raise again where that is told
+            return layer, []
+        kept.append([t for _, t in parameters_of(layer) if not any(t is given for given in inputs)])
+    first, second = kept
+    return layer, [tensor for tensor in second if any(tensor is other for other in first)]
 
 
 def _jitter(tensors: list[torch.Tensor], generator: torch.Generator) -> None:

@@ -102,9 +102,14 @@ def is_a_size(parameter: inspect.Parameter) -> bool:
 
 
 def input_options(
-    parameter: inspect.Parameter, main: TensorTerm, function: Callable[..., Any], alone: bool
+    parameter: inspect.Parameter,
+    main: TensorTerm,
+    function: Callable[..., Any],
+    alone: bool,
+    gates: int = 1,
 ) -> list[Term]:
-    """What may be handed to a parameter of `forward` when the activations look like `main`."""
+    """What may be handed to a parameter of `forward` when the activations look like `main`. `gates`: how many weights
+    stand side by side in one, as in an LSTM."""
     name = parameter.name.lower()
     kind = _annotation(parameter)
     if kind == "bool" or MODE_NAMES.fullmatch(name):
@@ -113,7 +118,7 @@ def input_options(
         return [_dictionary(parameter.name, function)]
     if alone:
         return [main]
-    role = next((role for pattern, role in _ROLES if re.fullmatch(pattern, name)), "")
+    role = _role(name)
     if not role:
         for pattern, value in _VALUES:
             if re.fullmatch(pattern, name):
@@ -121,10 +126,18 @@ def input_options(
         for pattern, sizes in _SIZES[:4]:
             if re.fullmatch(pattern, name) and kind == "int":
                 return list(sizes)
-    return _of_role(role, main)
+    return _of_role(role, main, Size("M", gates))
 
 
-def _of_role(role: str, main: TensorTerm) -> list[Term]:
+def has_state(parameters: list[inspect.Parameter]) -> bool:
+    return any(_role(parameter.name) == "state" for parameter in parameters)
+
+
+def _role(name: str) -> str:
+    return next((role for pattern, role in _ROLES if re.fullmatch(pattern, name.lower())), "")
+
+
+def _of_role(role: str, main: TensorTerm, out: Size) -> list[Term]:
     rows, last = main.dims[:-1], main.dims[-1]
     floats = TensorTerm(main.dims)
     match role:
@@ -133,12 +146,12 @@ def _of_role(role: str, main: TensorTerm) -> list[Term]:
         case "target":
             return [TensorTerm(rows, "int", last), floats, TensorTerm(main.dims, "unit"), TensorTerm(rows)]
         case "weight":
-            flat = [(D, M), (M, D), (M, M), (D, Size("M", 4)), (M, Size("M", 4))]
+            flat = [(D, out), (M, out), (out, D), (out, M)]
             windows = [(M, D, K, K), (M, D, K), (K, K, D, M)]
             shapes = [*windows, *flat[:2]] if len(main.dims) == 4 else [*flat, windows[1]]
             return [*(TensorTerm(shape) for shape in shapes), TensorTerm((last,))]
         case "bias":
-            return [TensorTerm(s) for s in ((M,), (D,), (Size("M", 4),), (1, M), (M, 1))]
+            return [TensorTerm(s) for s in ((out,), (D,), (1, out), (out, 1))]
         case "scale":
             return [TensorTerm(s) for s in ((D,), (last,), (1, D), (D, 1), (1, D, 1, 1))]
         case "mask":
@@ -159,7 +172,7 @@ def mains() -> list[TensorTerm]:
 
 
 def is_index(name: str) -> bool:
-    return next((r for pattern, r in _ROLES if re.fullmatch(pattern, name.lower())), "") == "index"
+    return _role(name) == "index"
 
 
 def indices_of_rank_1_and_2() -> list[TensorTerm]:
