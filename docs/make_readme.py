@@ -40,7 +40,9 @@ def output(name: str) -> str:
 def _findings(text: str) -> str:
     """The excerpts alone: the table of gradients has been shown."""
     first = re.search(r"^(error|warning|note)\[", text, re.MULTILINE)
-    last = re.search(r"^(health|not triggered|Found|left the|recording):? ", text[first.start() :] if first else "", re.M)
+    last = re.search(
+        r"^(health|not triggered|Found|left the|recording):? ", text[first.start() :] if first else "", re.M
+    )
     if first is None or last is None:
         sys.exit("the report on the health of day70 has no findings")
     return text[first.start() : first.start() + last.start()].rstrip()

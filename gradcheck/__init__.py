@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from gradcheck.assertions import assert_gradients
     from gradcheck.checking import check
     from gradcheck.errors import GradcheckError, GradientError, NothingToCheckError, WatchError
+    from gradcheck.layers.check import check_layer
+    from gradcheck.layers.records import LayerReport
     from gradcheck.pairing import pair
     from gradcheck.report.model import Report
     from gradcheck.watching import Watched, watch
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "GradcheckError",
     "GradientError",
+    "LayerReport",
     "NothingToCheckError",
     "Report",
     "WatchError",
@@ -27,6 +30,7 @@ __all__ = [
     "__version__",
     "assert_gradients",
     "check",
+    "check_layer",
     "pair",
     "watch",
 ]
@@ -35,12 +39,14 @@ __all__ = [
 _HOMES = {
     "GradcheckError": "errors",
     "GradientError": "errors",
+    "LayerReport": "layers.records",
     "NothingToCheckError": "errors",
     "Report": "report.model",
     "WatchError": "errors",
     "Watched": "watching",
     "assert_gradients": "assertions",
     "check": "checking",
+    "check_layer": "layers.check",
     "pair": "pairing",
     "watch": "watching",
 }

@@ -6,12 +6,11 @@ import sys
 from types import FrameType
 from typing import Any
 
-import torch
-
 from gradcheck import layer_driver
 from gradcheck.checking import call_watched, name_of
 from gradcheck.errors import GradientError, NothingToCheckError
-from gradcheck.layer_gradients import name_returned, parameters_of, stored_but_not_judged
+from gradcheck.layer_gradients import stored_but_not_judged
+from gradcheck.layer_watch import watch_layer
 from gradcheck.program.live import file_of
 from gradcheck.replay.verdict import Verdict
 from gradcheck.report import sentences
@@ -85,23 +84,5 @@ def _watched(frame: FrameType, target: Any, inputs: tuple[Any, ...], kwargs: dic
                 f"{type(target).__qualname__} is neither"
             )
         return call_watched(frame, target, inputs, kwargs)
-    watched = Watched()
     files = [file_of(target), *(file_of(kind) for kind in type(target).__mro__[1:-1])]
-    start = {"self": target, **{f"input_{number}": value for number, value in enumerate(inputs, 1)}}
-    watched.begin(frame, target=name_of(target), files=files, names=start)
-    error: BaseException | None = None
-    try:
-        recorder = watched.recorder
-        parameters = parameters_of(target)
-
-        def named(name: str, tensor: torch.Tensor) -> None:
-            recorder.bind(name, tensor, frame.f_code, frame.f_lineno, alias=False)
-
-        step = layer_driver.drive(target, inputs, kwargs, named)
-        name_returned(recorder, step, parameters, target.backward, frame)
-    except BaseException as raised:
-        error = raised
-        raise
-    finally:
-        watched.end(error)
-    return watched
+    return watch_layer(frame, target, inputs, kwargs, files=files)

@@ -21,6 +21,8 @@ from typing import Any
 
 from gradcheck import progress
 from gradcheck.exchange import OPTIONS, PROGRESS, RESULT, STDERR, STDOUT, InternalError
+from gradcheck.layers.options import LayerOptions
+from gradcheck.layers.records import LayerReport
 from gradcheck.options import SessionOptions
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.source import shown_path
@@ -40,6 +42,9 @@ _START = (
 )
 
 
+Options = SessionOptions | LayerOptions
+
+
 @dataclass(frozen=True, slots=True)
 class ChildResult:
     report: Report
@@ -55,13 +60,27 @@ def run_in_child(
     try:
         (folder / OPTIONS).write_text(json.dumps(options.to_dict()), encoding="utf-8")
         status = _run(folder, options, on_progress or (lambda now: None))
-        report = _read_result(folder, status, options)
+        report = Report.from_dict(_read_result(folder, status, options)["report"])
         return ChildResult(report, _read_output(folder / STDOUT), _read_output(folder / STDERR))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _run(folder: Path, options: SessionOptions, on_progress: Callable[[Progress], None]) -> int:
+def run_layer_in_child(
+    options: LayerOptions, on_progress: Callable[[Progress], None] | None = None
+) -> tuple[LayerReport, str]:
+    """The check of a layer, and what the layer printed. Raises as `run_in_child` does."""
+    folder = Path(tempfile.mkdtemp(prefix="gradcheck-"))
+    try:
+        (folder / OPTIONS).write_text(json.dumps(options.to_dict()), encoding="utf-8")
+        status = _run(folder, options, on_progress or (lambda now: None))
+        report = LayerReport.from_dict(_read_result(folder, status, options)["layer"])
+        return report, _read_output(folder / STDOUT) + _read_output(folder / STDERR)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(folder: Path, options: Options, on_progress: Callable[[Progress], None]) -> int:
     package_root = str(Path(__file__).resolve().parent.parent)
     command = [sys.executable, "-P", "-c", _START, package_root, str(folder)]
     append = os.O_WRONLY | os.O_CREAT | os.O_APPEND  # so that the file can be cut while it is written
@@ -83,7 +102,7 @@ def _run(folder: Path, options: SessionOptions, on_progress: Callable[[Progress]
 def _wait(
     process: subprocess.Popen[bytes],
     folder: Path,
-    options: SessionOptions,
+    options: Options,
     on_progress: Callable[[Progress], None],
 ) -> int:
     last: Progress | None = None
@@ -110,13 +129,13 @@ def _wait(
             raise InternalError(f"no result after {limit:g} s", _read_output(folder / STDERR))
 
 
-def _time_limit(stage: Stage, options: SessionOptions) -> float:
+def _time_limit(stage: Stage, options: Options) -> float:
     if stage is Stage.RUNNING:
         return options.timeout_s + GRACE_S
     return ANALYSIS_S + (options.fix_budget_s if stage is Stage.DIAGNOSING else 0.0)
 
 
-def _read_result(folder: Path, status: int, options: SessionOptions) -> Report:
+def _read_result(folder: Path, status: int, options: Options) -> dict[str, Any]:
     try:
         result: dict[str, Any] = json.loads(
             (folder / RESULT).read_text(encoding="utf-8", errors="surrogatepass")
@@ -127,10 +146,10 @@ def _read_result(folder: Path, status: int, options: SessionOptions) -> Report:
         raise ProgramError.from_dict(result["error"])
     if "internal" in result:
         raise InternalError(result["internal"]["summary"], result["internal"]["traceback"])
-    return Report.from_dict(result["report"])
+    return result
 
 
-def _died(folder: Path, status: int, options: SessionOptions) -> Exception:
+def _died(folder: Path, status: int, options: Options) -> Exception:
     """The child ended without a result: the program ended it, if it was the program's turn."""
     name = shown_path(Path(options.target))
     stderr = _read_output(folder / STDERR)

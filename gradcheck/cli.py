@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 
 import gradcheck
-from gradcheck import cli_fix, cli_isolate, cli_report, cli_run
+from gradcheck import cli_fix, cli_isolate, cli_layer, cli_report, cli_run
 from gradcheck.checks.page import rule_page
 from gradcheck.checks.registry import all_rules, find_rule, similar_rules
 from gradcheck.checks.threshold_table import thresholds_table
@@ -226,6 +226,84 @@ def isolate(**options: Any) -> None:
       gradcheck isolate train.py --backend dask --scheduler tcp://10.0.0.1:8786
     """
     sys.exit(cli_isolate.run(cli_isolate.parse_options(**options)))
+
+
+@cli.command(short_help="Check one layer on inputs that expose what its author's own hide.")
+@click.argument("targets", nargs=-1, required=True, metavar="LAYER...")
+@click.option("--args", default="", metavar="VALUES", help="The constructor's arguments by position: 3,5.")
+@click.option("--kwargs", default="", metavar="NAME=VALUE,...", help="... and by name: size=3,bias=False.")
+@click.option(
+    "--input",
+    "--int-input",
+    "inputs",
+    multiple=True,
+    metavar="SHAPE",
+    help="What forward takes, once for each input in order: 4,3 is a tensor of floats, 4,3:10 of integers "
+    "below 10, 4,3:unit of numbers from 0 to 1, 4,3:bool of booleans.",
+)
+@click.option(
+    "--shape",
+    "shapes",
+    multiple=True,
+    metavar="SHAPE",
+    help="Run this one shape alone, to see a failure again.",
+)
+@click.option("--case", metavar="NAME", help="With --shape: in this case, such as `eval mode`.")
+@click.option("--rank", default="", metavar="N,N,...", help="Only inputs of so many dimensions: 2,3.")
+@click.option("--seed", default=0, show_default=True, help="What is drawn is drawn by it.")
+@click.option("--cwd", metavar="DIR", help="Import the layer in DIR instead of its own directory.")
+@click.option("--timeout", default=120.0, show_default=True, metavar="SECONDS", help="Time limit per case.")
+@click.option(
+    "--fix-budget",
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time for the search for a fix, per fault.",
+)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["terminal", "markdown", "json"]),
+    default="terminal",
+    show_default=True,
+    help="How the report is written.",
+)
+@click.option("--output", "-o", metavar="PATH", help="Where to; the default is standard output.")
+@click.option("--show-output", is_flag=True, help="Show on standard error what the layer printed.")
+@click.option("--traceback", "show_traceback", is_flag=True, help="Show the traceback of an internal error.")
+@click.option(
+    "--color/--no-color", default=None, help="Colours, or none. The default is to ask the terminal."
+)
+def layer(**options: Any) -> None:
+    """Check one layer on inputs that expose what its author's own hide.
+
+    What the constructor and forward take is found out from names, annotations and trials. The layer is then
+    run with all parameters moved away from their initial values, as constructed, with a batch of one, square,
+    with one feature, odd sizes, large values, repeated indices, in training and evaluation, on inputs of 2 to
+    4 dimensions; and every gradient is judged as by `gradcheck report`. What fails is made as small as it
+    goes. A case that could not be run is listed as such, and has passed nothing.
+
+    \b
+    LAYERS
+      file.py::Class            a class with forward(*inputs) and backward(upstream), or a
+                                torch.autograd.Function; or a function that makes such an object
+      module:Class              the same, in an importable module
+      file.py::forward,backward a pair of functions: out, cache = forward(...), backward(dout, cache)
+
+    \b
+    EXIT STATUS
+      0  every gradient is right in every case that could be run
+      1  a gradient is wrong, or could be judged in no case
+      2  no way to make or call the layer was found, or no case could be judged
+
+    \b
+    EXAMPLES
+      gradcheck layer layers.py::BatchNorm
+      gradcheck layer layers.py::Linear --args 3,5 --input 4,3
+      gradcheck layer layers.py::affine_forward,affine_backward
+      gradcheck layer mypackage.layers:Embedding --int-input 4,6:20 --kwargs vocab=20,dim=8
+    """
+    sys.exit(cli_layer.run(cli_layer.parse_options(**options)))
 
 
 @cli.command(short_help="Explain one rule.")

@@ -16,6 +16,7 @@ from typing import Any
 
 from gradcheck import progress
 from gradcheck.exchange import OPTIONS, PROGRESS, RESULT, internal_error
+from gradcheck.layers.options import LayerOptions
 from gradcheck.options import SessionOptions
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.program import load
@@ -38,9 +39,14 @@ def main(directory: str) -> None:
 
 def _result(directory: str) -> dict[str, Any]:
     try:
-        options = SessionOptions.from_dict(loads(Path(directory, OPTIONS).read_text(encoding="utf-8")))
+        asked = loads(Path(directory, OPTIONS).read_text(encoding="utf-8"))
         progress.write_to(os.path.join(directory, PROGRESS))
         progress.say(progress.Stage.LOADING)
+        if "layer" in asked:
+            from gradcheck.layers.run import run_layer
+
+            return {"layer": run_layer(LayerOptions.from_dict(asked["layer"])).to_dict()}
+        options = SessionOptions.from_dict(asked)
         load(parse_target(options.target), options.cwd)  # a bad target is told before torch is imported
         from gradcheck.session import run_report
 

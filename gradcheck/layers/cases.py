@@ -1,0 +1,106 @@
+"""The cases: what is varied, because a fault may show under it alone."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from gradcheck.layers.records import AS_CONSTRUCTED, EVALUATION, LARGE, REPEATED, SEVERAL
+from gradcheck.layers.sizes import Size
+from gradcheck.layers.subject import Subject
+from gradcheck.layers.trial import Plan, Trial, build, own_random_numbers, set_mode, takes_mode
+from gradcheck.layers.wanted import constructor_options
+
+_LARGE = 10.0  # standard deviations: exp() of it is far from overflowing, and tanh() of it is 1
+_SQUARE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """`trial` is None where there is nothing to try, for which `reason` is told."""
+
+    name: str
+    trial: Trial | None
+    reason: str = ""
+
+
+def in_state(trial: Trial, state: str) -> Trial:
+    if state == AS_CONSTRUCTED:
+        return replace(trial, jitter=False)
+    if state == LARGE:
+        return replace(trial, scale=_LARGE)
+    if state == REPEATED:
+        return replace(trial, repeated=True)
+    if state == EVALUATION:
+        return replace(trial, training=False)
+    return trial
+
+
+def cases_of(subject: Subject, plan: Plan, seed: int) -> Iterator[Case]:
+    """Every case of one plan, the plainest first."""
+    plain = Trial(plan, seed=seed)
+    names = plan.names
+    floats = not plan.has_indices
+    yield Case(SEVERAL, plain)
+    yield Case(AS_CONSTRUCTED, in_state(plain, AS_CONSTRUCTED))
+    yield _sized(plain, "batch of 1", {"N": 1})
+    yield _sized(plain, "square", dict.fromkeys("NDMTHW", _SQUARE))
+    yield _sized(plain, "one feature", {"D": 1, "G": 1})
+    yield _sized(plain, "odd sizes", {"T": 5, "H": 5, "W": 7} if names & set("THW") else {"D": 7, "M": 3})
+    if "K" in names:
+        yield _sized(plain, "window of 3", {"K": 3})
+    for name, value in _other_arguments(subject, plan):
+        if (name, value) not in plan.arguments:
+            yield Case(f"{name}={value}", replace(plain, other=((name, value),)))
+    if floats:
+        yield Case(LARGE, in_state(plain, LARGE))
+    else:
+        yield Case(REPEATED, in_state(plain, REPEATED))
+    if has_mode(subject, plain):
+        yield Case(EVALUATION, in_state(plain, EVALUATION))
+    else:
+        yield Case(EVALUATION, None, "the layer has no switch for it")
+
+
+def _sized(plain: Trial, name: str, sizes: dict[str, int]) -> Case:
+    matter = plain.plan.names
+    wanted = {size: number for size, number in sizes.items() if size in matter}
+    fixed = sorted(wanted.keys() & plain.plan.pinned)
+    if fixed:
+        wanted = {size: number for size, number in wanted.items() if size not in fixed}
+        if name == "square":  # the rows alone can be made as many as the features
+            wanted = {"N": plain.sizes["D"]} if "N" in wanted and "D" in matter else {}
+    if name == "one feature" and "D" not in wanted:
+        wanted = {}
+    changed = {size: number for size, number in wanted.items() if plain.sizes[size] != number}
+    if not changed:
+        return Case(name, None, "its sizes were given" if fixed else "it has no such size")
+    return Case(name, plain.with_sizes(**changed))
+
+
+def has_mode(subject: Subject, trial: Trial) -> bool:
+    if takes_mode(trial.plan):
+        return True
+    with own_random_numbers(trial.seed):
+        return set_mode(build(subject, trial).layer, False)
+
+
+def _other_arguments(subject: Subject, plan: Plan) -> Iterator[tuple[str, object]]:
+    """Other values for what says how windows lie."""
+    if subject.constructor is None or plan.more:
+        return
+    try:
+        parameters = inspect.signature(subject.constructor).parameters
+    except (TypeError, ValueError):
+        return
+    given = dict(plan.arguments)
+    for name, parameter in parameters.items():
+        if not re.fullmatch(r".*stride.*|(.*_)?pad(ding)?", name.lower()):
+            continue
+        now = given.get(name, parameter.default)
+        known = constructor_options(parameter, 0)[0]
+        if isinstance(now, Size) or (now is not None and not isinstance(now, int)):
+            continue
+        yield name, 1 if now == known else known

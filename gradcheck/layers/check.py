@@ -1,0 +1,305 @@
+"""`gradcheck.check_layer`: finds out how a layer is called, runs it in every case, and shrinks what fails."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from gradcheck import progress
+from gradcheck.errors import NothingToCheckError
+from gradcheck.layers.cases import Case, cases_of, in_state
+from gradcheck.layers.discover import CannotCallError, Found, Given, discover
+from gradcheck.layers.outcome import Key, Outcome, run_trial
+from gradcheck.layers.records import (
+    EVALUATION,
+    SEVERAL,
+    STATES,
+    CaseResult,
+    Failure,
+    LayerReport,
+    Smallest,
+    Status,
+    command,
+)
+from gradcheck.layers.shrink import shrink
+from gradcheck.layers.subject import Subject, subject_of
+from gradcheck.layers.trial import Plan, Trial
+from gradcheck.layers.wanted import TensorTerm
+from gradcheck.report.model import Report
+from gradcheck.settings import in_force
+
+_SHAPE_RULE = "GC106"
+InputLike = str | Sequence[int] | torch.Tensor
+
+
+def check_layer(
+    layer: Any,
+    /,
+    *,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    inputs: Sequence[InputLike] = (),
+    ranks: Sequence[int] = (),
+    seed: int = 0,
+    fix_budget_s: float | None = None,
+) -> LayerReport:
+    """Runs a layer on inputs that expose what its author's own inputs hide, and judges every gradient.
+
+    `layer` is a class with `forward(*inputs)` and `backward(upstream)`, a function that makes such an object, an object,
+    a `torch.autograd.Function`, or a pair of functions `(forward, backward)`. What its constructor and `forward` take
+    is found out from names, annotations and trials; `args`, `kwargs` and `inputs` say it. An input is a shape, `(4, 3)`
+    or `"4,3"`; `"4,3:10"` are integers below 10, `"4,3:unit"` numbers from 0 to 1; a tensor says it by example.
+    `ranks` are the numbers of dimensions of the first input to try.
+
+    >>> import torch, gradcheck
+    >>> class Linear:
+    ...     def __init__(self, fan_in, fan_out):
+    ...         self.W = torch.randn(fan_in, fan_out)
+    ...     def forward(self, x):
+    ...         self.x = x
+    ...         return x @ self.W
+    ...     def backward(self, dout):
+    ...         self.dW = self.x.T @ dout
+    ...         return dout @ self.W  # right shape in a square layer alone
+    >>> report = gradcheck.check_layer(Linear)
+    >>> report.exit_status, [failure.smallest.shapes for failure in report.failures][-1]
+    (1, ['1,2'])
+
+    Raises NothingToCheckError if no way to call it was found. The random numbers of the program stay its own.
+    """
+    given = Given(
+        tuple(args), tuple((kwargs or {}).items()), tuple(input_term(i) for i in inputs), tuple(ranks)
+    )
+    try:
+        return check(subject_of(layer), given, seed=seed, fix_budget_s=fix_budget_s)
+    except CannotCallError as error:
+        raise NothingToCheckError(f"{error.message}\n{error.hint}") from None
+
+
+def check(
+    subject: Subject,
+    given: Given,
+    *,
+    target: str = "",
+    seed: int = 0,
+    only: str | None = None,
+    fix_budget_s: float | None = None,
+) -> LayerReport:
+    """`only` runs a single case, on exactly the shapes that are given. Raises CannotCallError."""
+    found = discover(subject, given, seed)
+    budget = in_force().fix_budget_s if fix_budget_s is None else fix_budget_s
+    return _Check(subject, given, target or subject.name, seed, budget).run(found, only)
+
+
+@dataclass(slots=True)
+class _Fault:
+    case: Case
+    trial: Trial
+    outcome: Outcome
+    cases: list[CaseResult]
+    raises: _Fault | None = None  # the same line, where it raises
+
+
+class _Check:
+    def __init__(self, subject: Subject, given: Given, target: str, seed: int, budget: float) -> None:
+        self._subject, self._given, self._seed, self._budget = subject, given, seed, budget
+        self._report = LayerReport(target, seed)
+        self._faults: dict[Key, _Fault] = {}
+        self._unjudged: dict[str, str] = {}
+        self._judged: set[str] = set()
+        self._done = 0
+        self._ran = False  # whether `backward` ran on anything
+
+    def run(self, found: Found, only: str | None) -> LayerReport:
+        report = self._report
+        for plan in found.plans:
+            plain = Trial(plan, seed=self._seed)
+            if only is not None:
+                self._run_plan(plan, [Case(only, in_state(plain, only))])
+                continue
+            cases = list(cases_of(self._subject, plan, self._seed))
+            if plan is not found.plans[0]:  # what cannot be tried with one rank cannot with another
+                cases = [case for case in cases if case.trial is not None]
+            self._run_plan(plan, cases)
+        for rank, why in found.refused.items():
+            shown, _, reason = why.partition(": ")
+            report.cases.append(CaseResult(f"{rank}-D input", rank, [shown], Status.NOT_RUN, reason))
+        report.never_judged = {n: why for n, why in self._unjudged.items() if n not in self._judged}
+        self._join()
+        for key, fault in self._faults.items():
+            progress.say(
+                progress.Stage.RUNNING, f"looking for the smallest input, fault {len(report.failures) + 1}"
+            )
+            report.failures.append(self._failure(key, fault, exact=only is not None))
+        return report
+
+    def _run_plan(self, plan: Plan, cases: list[Case]) -> None:
+        unsupported = ""
+        for case in cases:
+            result = CaseResult(case.name, plan.rank, [], Status.NOT_TRIED, unsupported or case.reason)
+            self._report.cases.append(result)
+            if case.trial is None or unsupported:
+                continue
+            self._done += 1
+            progress.say(progress.Stage.RUNNING, f"case {self._done}: {case.name}, {plan.rank}-D")
+            outcome = run_trial(self._subject, case.trial)
+            result.shapes, result.status, result.reason = case.trial.shapes(), outcome.status, outcome.reason
+            result.gradients = {**outcome.judged, **dict.fromkeys(outcome.unjudged, "unchecked")}
+            if case.name == SEVERAL and self._ran and self._is_unsupported(outcome):
+                unsupported = (
+                    f"`backward` is not for {plan.rank}-D inputs; --rank {plan.rank} judges it all the same"
+                )
+                result.status = Status.UNSUPPORTED
+                result.reason = outcome.reason
+                result.gradients = {}
+                continue
+            self._judged |= outcome.judged.keys()
+            self._unjudged |= outcome.unjudged
+            for key in outcome.faults:
+                known = self._faults.setdefault(key, _Fault(case, case.trial, outcome, []))
+                known.cases.append(result)
+            self._ran = self._ran or outcome.report is not None
+
+    def _is_unsupported(self, outcome: Outcome) -> bool:
+        """Whether `backward`, which runs for inputs of fewer dimensions, was not written for these: it raises; or no
+        parameter's gradient has the shape of its parameter, which with fewer dimensions they had. If that of one is
+        right here, its author has thought of such inputs, and what is wrong is a fault."""
+        if outcome.raised is not None:
+            return True
+        new = [finding for key, finding in outcome.faults.items() if key not in self._faults]
+        return bool(new) and not outcome.right and all(f is not None and f.rule == _SHAPE_RULE for f in new)
+
+    def _join(self) -> None:
+        """A line that is wrong on some inputs and raises on others is one fault."""
+        for key, fault in list(self._faults.items()):
+            if key[0] != "raised":
+                continue
+            judged = next((k for k in self._faults if k[0] != "raised" and k[:2] == key[1:]), None)
+            if judged is not None:
+                assert fault.outcome.raised is not None
+                self._faults[judged].raises = fault
+                del self._faults[key]
+
+    def _failure(self, key: Key, fault: _Fault, exact: bool) -> Failure:
+        subject, trial, outcome = self._subject, fault.trial, fault.outcome
+        count = 0
+        small = outcome
+        if not exact:
+            shrunk = shrink(subject, trial, outcome, key)
+            trial, count, small = shrunk.trial, shrunk.trials, shrunk.outcome
+        state = fault.case.name if fault.case.name in STATES else SEVERAL
+        again = self._command(trial, state)
+        smallest = Smallest(trial.shapes(), _arguments_text(trial), again, trial.seed, state, count)
+        failure = Failure(smallest, _listed(fault.cases, self._report.cases), raised=small.raised)
+        if outcome.report is not None:
+            if self._budget > 0 and not exact and self._is_ordinary(fault):
+                fixed = run_trial(subject, fault.trial, self._budget)
+                outcome = fixed if key in fixed.faults else outcome
+            failure.report = _alone(outcome, key)
+            finding = small.faults[key]
+            if finding is not None and finding.expected and trial is not fault.trial:
+                failure.notes = [f"there, expected {finding.expected}", f"and found {finding.found}"]
+        if fault.raises is not None and fault.raises.outcome.raised is not None:
+            on = " and ".join(f"({shape})" for shape in fault.raises.trial.shapes())
+            failure.notes.append(f"on {on} this line raises {fault.raises.outcome.raised.text}")
+        failure.notes += self._only_there(fault)
+        return failure
+
+    def _is_ordinary(self, fault: _Fault) -> bool:
+        """Whether a fix that is proved on its input can be trusted to be right on others: not on a batch of one, where
+        a sum is a mean, and not if with another rank the line is right as it is."""
+        right = {case.rank for case in self._report.cases if case.status is Status.PASSED}
+        wrong = {case.rank for case in fault.cases}
+        return fault.case.name in (SEVERAL, EVALUATION) and not right - wrong
+
+    def _only_there(self, fault: _Fault) -> list[str]:
+        """Advice, where only inputs of some ranks show it."""
+        ranks = {case.rank for case in fault.cases}
+        passed = {case.rank for case in self._report.cases if case.status is Status.PASSED} - ranks
+        if not passed:
+            return []
+        shown, right = (", ".join(f"{rank}-D" for rank in sorted(each)) for each in (ranks, passed))
+        option = ",".join(map(str, sorted(passed)))
+        return [
+            f"only {shown} inputs show it, which `forward` takes; if the layer is for {right} inputs alone, say so with "
+            f"--rank {option}"
+        ]
+
+    def _command(self, trial: Trial, state: str) -> str:
+        options = ["--seed", str(trial.seed)]
+        if state != SEVERAL:
+            options += ["--case", state]
+        arguments = trial.arguments
+        if arguments and not self._is_found_again(trial):
+            options = ["--kwargs", ",".join(f"{n}={v!r}" for n, v in arguments.items()), *options]
+        if trial.plan.more:
+            options = ["--args", ",".join(map(repr, trial.plan.more)), *options]
+        return command(self._report.target, trial.shapes(), options)
+
+    def _is_found_again(self, trial: Trial) -> bool:
+        """Whether the shapes alone lead to the same layer."""
+        given = Given(inputs=tuple(input_term(shape) for shape in trial.shapes()))
+        try:
+            plan = discover(self._subject, given, trial.seed).plans[0]
+        except CannotCallError:
+            return False
+        again = Trial(plan, seed=trial.seed)
+        return again.arguments == trial.arguments and again.shapes() == trial.shapes()
+
+
+def _alone(outcome: Outcome, key: Key) -> Report | None:
+    """The report with nothing but this finding."""
+    report, finding = outcome.report, outcome.faults[key]
+    if report is None or finding is None:
+        return None
+    # Here is nobody to say `--pair` to, and an input's gradient is told by its position.
+    finding = replace(finding, helps=[advice for advice in finding.helps if "--pair" not in advice])
+    kept = [excerpt for excerpt in report.excerpts if excerpt is report.excerpt(finding.location)]
+    return replace(report, findings=[finding], excerpts=kept or report.excerpts)
+
+
+def _listed(cases: list[CaseResult], all_cases: list[CaseResult]) -> list[str]:
+    """By rank, as `several rows, square (2-D)` or `6 of 7 cases (3-D)`."""
+    found = []
+    for rank in sorted({case.rank for case in cases}):
+        names = [case.name for case in cases if case.rank == rank]
+        run = [c for c in all_cases if c.rank == rank and c.status not in (Status.NOT_TRIED, Status.NOT_RUN)]
+        shown = ", ".join(names) if len(names) <= 3 else f"{len(names)} of {len(run)} cases"
+        found.append(f"{shown} ({rank}-D)")
+    return found
+
+
+def _arguments_text(trial: Trial) -> str:
+    named = [f"{name}={value!r}" for name, value in trial.arguments.items()]
+    return ", ".join([*map(repr, trial.plan.more), *named])
+
+
+def input_term(given: InputLike) -> TensorTerm:
+    """Raises ValueError."""
+    if isinstance(given, torch.Tensor):
+        if given.dtype is torch.bool:
+            return TensorTerm(tuple(given.shape), "bool")
+        if given.is_floating_point():
+            return TensorTerm(tuple(given.shape))
+        return TensorTerm(tuple(given.shape), "int", int(given.max()) + 1 if given.numel() else 1)
+    if not isinstance(given, str):
+        given = ",".join(map(str, given))
+    shape, _, kind = given.partition(":")
+    try:
+        dims = tuple(int(part) for part in shape.split(",") if part.strip())
+        if kind in ("", "bool", "unit"):
+            return _checked(TensorTerm(dims, kind or "float"))
+        return _checked(TensorTerm(dims, "int", int(kind)))
+    except ValueError:
+        raise ValueError(
+            f"`{given}` is not a shape: 4,3 is a tensor of 4 by 3, 4,3:10 integers below 10, 4,3:unit numbers from 0 to 1"
+        ) from None
+
+
+def _checked(term: TensorTerm) -> TensorTerm:
+    if not term.dims or any(size < 1 for size in term.dims) or (term.kind == "int" and term.high < 1):
+        raise ValueError
+    return term

@@ -1,0 +1,84 @@
+"""What one layer check is asked to do, as it travels from the command line to the child process. Imports no torch."""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from gradcheck.program.errors import ProgramError
+from gradcheck.program.target import Target, TargetKind, parse_target
+
+HOW_LAYERS_ARE_WRITTEN = (
+    "a layer is file.py::Class, module:Class, or a pair of functions: file.py::forward,backward"
+)
+_SHAPE = re.compile(r"\d+(,\d+)*,?(:(\d+|unit|bool))?")
+
+
+@dataclass(frozen=True, slots=True)
+class LayerOptions:
+    target: str
+    args: str = ""  # as they are written in a call: `3, 5`
+    kwargs: str = ""
+    inputs: tuple[str, ...] = ()
+    exact: bool = False  # these shapes alone, in the one case
+    case: str | None = None
+    ranks: tuple[int, ...] = ()
+    seed: int = 0
+    cwd: str | None = None
+    timeout_s: float = 120.0
+    fix_budget_s: float = 5.0
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"layer": asdict(self)}
+
+    @staticmethod
+    def from_dict(data: dict[str, Any]) -> LayerOptions:
+        return LayerOptions(**data | {name: tuple(data[name]) for name in ("inputs", "ranks")})
+
+
+def layer_target(text: str) -> tuple[Target, tuple[str, ...]]:
+    """The target, and the names in it: of one thing, or of two functions. Raises ProgramError."""
+    place, separator, names = text.rpartition("::")
+    if not separator:
+        place, separator, names = text.rpartition(":")
+    parts = tuple(part.strip() for part in names.split(","))
+    if not place or not all(parts) or len(parts) > 2:
+        raise ProgramError(f"`{text}` names no layer", HOW_LAYERS_ARE_WRITTEN)
+    target = parse_target(f"{place}{separator}{parts[0]}")
+    if target.kind not in (TargetKind.FUNCTION, TargetKind.CALLABLE):
+        raise ProgramError(f"`{text}` names no layer", HOW_LAYERS_ARE_WRITTEN)
+    return target, parts
+
+
+def arguments_of(text: str) -> tuple[Any, ...]:
+    try:
+        return tuple(ast.literal_eval(f"({text},)")) if text.strip() else ()
+    except (ValueError, SyntaxError):
+        raise ProgramError(f"--args: `{text}` is no list of values", "as in a call: --args 3,5") from None
+
+
+def keywords_of(text: str) -> tuple[tuple[str, Any], ...]:
+    try:
+        call = ast.parse(f"f({text})", mode="eval").body
+        if not isinstance(call, ast.Call) or call.args:
+            raise ValueError
+        return tuple((str(k.arg), ast.literal_eval(k.value)) for k in call.keywords if k.arg or _raise())
+    except (ValueError, SyntaxError):
+        raise ProgramError(
+            f"--kwargs: `{text}` is no list of named values", "as in a call: --kwargs size=3,bias=False"
+        ) from None
+
+
+def _raise() -> bool:
+    raise ValueError
+
+
+def check_shape(option: str, text: str) -> str:
+    if not _SHAPE.fullmatch(text.replace(" ", "")):
+        raise ProgramError(
+            f"{option}: `{text}` is not a shape",
+            "4,3 is a tensor of 4 by 3; 4,3:10 integers below 10, 4,3:unit numbers from 0 to 1, 4,3:bool booleans",
+        )
+    return text.replace(" ", "")

@@ -1,0 +1,132 @@
+"""One trial run: judged by the engine, as `assert_gradients` would, or why it was not."""
+
+from __future__ import annotations
+
+import linecache
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from gradcheck.checks.finding import Finding, Severity
+from gradcheck.errors import NothingToCheckError
+from gradcheck.layer_gradients import parameters_of, stored_but_not_judged
+from gradcheck.layer_watch import watch_layer
+from gradcheck.layers.discover import runs
+from gradcheck.layers.records import Raised, Status
+from gradcheck.layers.subject import Subject
+from gradcheck.layers.trial import Trial, build, own_random_numbers
+from gradcheck.program.faults import describe
+from gradcheck.program.live import LiveSources
+from gradcheck.program.source import SourceUnit
+from gradcheck.replay.verdict import Problem, Verdict
+from gradcheck.report.model import Report
+
+RULES = ("GC1",)  # what a layer's units are like on random inputs is no matter of its gradients
+
+# What the loss is computed in, so that no frame of ours is taken for the person's, nor a frame of theirs for this.
+_PLACE = "<layer>"
+_TEXT = "loss = (layer.forward(...) * upstream).sum()\n"
+_STEP = compile("step(frame())", _PLACE, "exec")
+
+Key = tuple[str, ...]  # which fault it is, in whatever trial
+
+
+@dataclass(slots=True)
+class Outcome:
+    status: Status
+    reason: str = ""
+    report: Report | None = None
+    raised: Raised | None = None
+    faults: dict[Key, Finding | None] = field(default_factory=dict)  # None: `backward` raised
+    right: set[str] = field(default_factory=set)  # parameters whose gradient is right, its shape too
+    judged: dict[str, str] = field(default_factory=dict)  # gradient -> verdict
+    unjudged: dict[str, str] = field(default_factory=dict)  # gradient -> why
+
+
+def run_trial(subject: Subject, trial: Trial, fix_budget_s: float = 0.0) -> Outcome:
+    why = runs(subject, trial)
+    if why is not None:
+        return Outcome(Status.NOT_RUN, why)
+    with own_random_numbers(trial.seed):
+        built = build(subject, trial)
+        parameters = {name for name, _ in parameters_of(built.layer)}
+        try:
+            report = _on_a_frame(
+                lambda frame: watch_layer(
+                    frame,
+                    built.layer,
+                    tuple(built.inputs.values()),
+                    {},
+                    files=subject.files,
+                    target=subject.name,
+                ).report(select=RULES, fix_budget_s=fix_budget_s)
+            )
+        except NothingToCheckError as error:
+            return Outcome(Status.NOT_JUDGED, " ".join(str(error).split()))
+        except Exception as error:
+            return _raised(error, subject)
+    outcome = _judged(report, built.layer)
+    outcome.right = {
+        row.of
+        for row in report.rows
+        if row.of in parameters and row.verdict is Verdict.CORRECT and row.problem is not Problem.SHAPE
+    }
+    return outcome
+
+
+def _on_a_frame(action: Callable[[FrameType], Report]) -> Report:
+    linecache.cache[_PLACE] = (len(_TEXT), None, [_TEXT], _PLACE)
+    kept: list[Report] = []
+    exec(_STEP, {"step": lambda frame: kept.append(action(frame)), "frame": lambda: sys._getframe(1)})
+    return kept[0]
+
+
+def _judged(report: Report, layer: object) -> Outcome:
+    outcome = Outcome(Status.PASSED, report=report)
+    for row in report.rows:
+        name = row.name
+        if row.verdict is Verdict.UNCHECKED:
+            outcome.unjudged[name] = row.reason or "no reason was recorded"
+        else:
+            outcome.judged[name] = row.verdict.value
+    for name in stored_but_not_judged(layer, report.rows):
+        outcome.unjudged[name] = "`backward` did not compute it"
+    for finding in report.findings:
+        if finding.severity is Severity.ERROR:
+            place = finding.location
+            outcome.faults[(place.file, str(place.line), str(place.column))] = finding
+    if outcome.faults:
+        outcome.status = Status.FAILED
+        outcome.reason = "; ".join(
+            dict.fromkeys(f.message for f in report.findings if f.severity is Severity.ERROR)
+        )
+    elif wrong := [row.name for row in report.rows if row.verdict in (Verdict.INTRODUCED, Verdict.INHERITED)]:
+        outcome.status = Status.NOT_JUDGED
+        outcome.unjudged |= dict.fromkeys(wrong, "it is wrong, which a comment silences")
+        outcome.reason = f"{', '.join(f'`{name}`' for name in wrong)}: wrong, which a comment silences"
+    elif not any(verdict in ("correct", "compensated") for verdict in outcome.judged.values()):
+        outcome.status = Status.NOT_JUDGED
+        reasons = [f"`{name}`: {why}" for name, why in outcome.unjudged.items()]
+        outcome.reason = "; ".join(reasons) or "every gradient is zero by invariance"
+    elif outcome.unjudged:
+        outcome.status = Status.NOT_JUDGED
+        outcome.reason = "; ".join(f"`{name}`: {why}" for name, why in outcome.unjudged.items())
+    return outcome
+
+
+def _raised(error: Exception, subject: Subject) -> Outcome:
+    sources = LiveSources()
+    for file in subject.files:
+        if file is not None:
+            sources.include(file)
+    first = next((file for file in subject.files if file is not None), _PLACE)
+    unit = sources.unit(first) or SourceUnit(first, Path(first).name, "")
+    fault = describe(error, unit, sources)
+    raised = Raised(fault.type, fault.message, fault.location, fault.text)
+    place = fault.location
+    key = ("raised", place.file, str(place.line)) if place is not None else ("raised", fault.type)
+    return Outcome(
+        Status.BACKWARD_RAISED, f"`backward` raised {raised.text}", raised=raised, faults={key: None}
+    )

@@ -1,0 +1,159 @@
+"""A layer report in a terminal and as Markdown: the case table, then each fault with its line and its smallest input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.text import Text
+
+from gradcheck import numbers
+from gradcheck.layers.records import SEVERAL, CaseResult, Failure, LayerReport, Raised, Status
+from gradcheck.report.layout import describe, printable, wrapped
+from gradcheck.report.snippet import render_finding
+
+_STYLES = {
+    Status.PASSED: "green",
+    Status.FAILED: "bold red",
+    Status.BACKWARD_RAISED: "red",
+    Status.NOT_JUDGED: "yellow",
+    Status.UNSUPPORTED: "yellow",
+    Status.NOT_RUN: "yellow",
+    Status.NOT_TRIED: "dim",
+}
+_WIDTH = 100
+_NAMES = 24  # characters of a case's name
+
+
+def text(report: LayerReport) -> str:
+    """Without colours, for an exception or a `print`."""
+    blocks = (block.plain for block in _blocks(report, _WIDTH))
+    return "\n".join(line.rstrip() for block in blocks for line in block.split("\n"))
+
+
+def render(report: LayerReport, console: Console) -> None:
+    for block in _blocks(report, console.width):
+        console.print(block, soft_wrap=True)
+
+
+def headline(report: LayerReport) -> str:
+    """`layers.py::BatchNorm: 10 cases: 7 passed, 2 failed, 1 not run`."""
+    summary = report.summary
+    parts = [f"{count} {status}" for status, count in summary.items() if count]
+    return f"{report.target}: {numbers.count(len(report.cases), 'case')}: {', '.join(parts)}"
+
+
+def conclusion(report: LayerReport) -> str:
+    if report.failures:
+        return f"Found {numbers.count(len(report.failures), 'fault')}."
+    if report.exit_status == 2:
+        return "No case could be judged: this says nothing about the layer."
+    if report.never_judged:
+        listed = "; ".join(f"`{name}`: {why}" for name, why in report.never_judged.items())
+        return f"Not checked in any case: {listed}."
+    judged = {
+        name for case in report.cases for name, verdict in case.gradients.items() if verdict != "unchecked"
+    }
+    right = "The one gradient is" if len(judged) == 1 else f"All {len(judged)} gradients are"
+    ran = report.summary[Status.PASSED.value]
+    rest = [
+        f"{numbers.count(n, 'case')} {status.value}"
+        for status in (Status.NOT_JUDGED, Status.UNSUPPORTED, Status.NOT_RUN, Status.NOT_TRIED)
+        if (n := report.summary[status.value])
+    ]
+    return f"{right} right in {numbers.count(ran, 'case')}" + (f"; {', '.join(rest)}." if rest else ".")
+
+
+def _blocks(report: LayerReport, width: int) -> Iterator[Text]:
+    yield _paragraph(headline(report), width, "bold")
+    yield Text()
+    yield from _table(report, width)
+    yield Text()
+    for failure in report.failures:
+        yield _failure(failure, width)
+        yield Text()
+    style = "bold" if report.exit_status else "bold green"
+    yield _paragraph(conclusion(report), width, style)
+
+
+def _table(report: LayerReport, width: int) -> Iterator[Text]:
+    """One line per case; those that were not tried for the same reason share one."""
+    rows: list[tuple[str, str, CaseResult]] = []
+    for case in report.cases:
+        same = rows and rows[-1][2].status is case.status is Status.NOT_TRIED
+        if same and rows[-1][2].reason == case.reason:
+            rows[-1] = (f"{rows[-1][0]}, {case.name}", "-", case)
+        else:
+            rows.append((case.name, " ".join(case.shapes) or "-", case))
+    rows = [(_short(name, _NAMES), shape, case) for name, shape, case in rows]
+    names = max((len(name) for name, _, _ in rows), default=0)
+    shapes = max((len(shape) for _, shape, _ in rows), default=0)
+    states = max((len(case.status.value) for _, _, case in rows), default=0)
+    for name, shape, case in rows:
+        lead = f"  {name:<{names}}  {shape:<{shapes}}  "
+        room = width - len(lead) - states - 2
+        reason = _short(case.reason, room) if case.status is not Status.PASSED else ""
+        yield Text.assemble(lead, (f"{case.status.value:<{states}}", _STYLES[case.status]), f"  {reason}")
+
+
+def _short(reason: str, room: int) -> str:
+    reason = " ".join(printable(reason).split())
+    return reason if len(reason) <= max(room, 20) else reason[: max(room, 20) - 3] + "..."
+
+
+def _failure(failure: Failure, width: int) -> Text:
+    out = Text()
+    if failure.report is not None and failure.report.findings:
+        finding = failure.report.findings[0]
+        out = render_finding(finding, failure.report.excerpt(finding.location), width)
+        margin = len(str(finding.location.end_line)) + 2
+    else:
+        assert failure.raised is not None
+        out, margin = _raised(failure.raised, width)
+    for lead, remark in remarks(failure):
+        indent = " " * (margin + 2 + len(lead))
+        lines = wrapped(indent + printable(remark), width, indent)
+        out.append(f"\n{' ' * margin}= ", "bold blue")
+        out.append(lead, "bold")
+        out.append("\n".join(lines)[len(indent) :])
+    # A command is there to be copied: it is not wrapped.
+    out.append(f"\n{' ' * margin}= ", "bold blue").append("again: ", "bold").append(failure.smallest.command)
+    return out
+
+
+def remarks(failure: Failure) -> Iterator[tuple[str, str]]:
+    small = failure.smallest
+    state = "" if small.case == SEVERAL else f", {small.case}"
+    made = f", made with {small.arguments}" if small.arguments else ""
+    told = "smallest input: " if small.trials else "input: "
+    yield told, f"{' and '.join(f'({shape})' for shape in small.shapes)}{made}{state}"
+    for note in failure.notes:
+        yield "note: ", note
+    yield "shows in: ", "; ".join(failure.cases)
+
+
+def _raised(raised: Raised, width: int) -> tuple[Text, int]:
+    head = f"error: `backward` raises on an input that `forward` takes: {raised.text}"
+    out = Text("\n".join(wrapped(printable(head), width, "  ")), "bold")
+    place = raised.location
+    margin = len(str(place.end_line)) + 2 if place else 3
+    if place is not None:
+        out.append(f"\n{' ' * margin}--> {describe(place)}")
+        if raised.line:
+            out.append(f"\n{' ' * margin}|\n {place.line} |     {printable(raised.line)}\n{' ' * margin}|")
+    return out, margin
+
+
+def _paragraph(words: str, width: int, style: str = "") -> Text:
+    return Text("\n".join(wrapped(printable(words), width, "  ")), style)
+
+
+def markdown(report: LayerReport) -> str:
+    lines = [f"# {headline(report)}", "", "| case | input | result | |", "|---|---|---|---|"]
+    for case in report.cases:
+        reason = "" if case.status is Status.PASSED else case.reason.replace("|", "\\|").replace("\n", " ")
+        lines.append(f"| {case.name} | {' '.join(case.shapes) or '-'} | {case.status.value} | {reason} |")
+    for failure in report.failures:
+        plain = "\n".join(line.rstrip() for line in _failure(failure, _WIDTH).plain.split("\n"))
+        lines += ["", "```text", plain, "```"]
+    return "\n".join([*lines, "", conclusion(report), ""])

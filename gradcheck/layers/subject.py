@@ -1,0 +1,144 @@
+"""What is checked: a class, a factory, an object, an autograd Function, or a pair of functions; all as something that
+makes a fresh object with `forward` and `backward`."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import MethodType
+from typing import Any
+
+import torch
+
+from gradcheck.layers.function_context import FunctionContext
+from gradcheck.program.live import file_of
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """`make(**arguments)` makes the layer. `constructor` is what the arguments are the parameters of, None if there are
+    none; `forward` is what an input's name is looked up in, None if only a layer that was made can tell."""
+
+    name: str
+    make: Callable[..., Any]
+    constructor: Callable[..., Any] | None
+    files: tuple[str | None, ...]
+    forward: Callable[..., Any] | None = None
+
+
+class NotALayer(TypeError):  # noqa: N818 - it is told to the person as what it says
+    """What was given has no forward pass and backward pass; the message says what would."""
+
+
+def subject_of(target: Any, name: str = "") -> Subject:
+    """Raises NotALayer."""
+    if isinstance(target, tuple) and len(target) == 2 and all(callable(part) for part in target):
+        return _pair(target, name)
+    if isinstance(target, type):
+        if issubclass(target, torch.autograd.Function):
+            return _function(target, name)
+        return _class(target, name)
+    backward = getattr(target, "backward", None)
+    if callable(backward):
+        return Subject(
+            name or type(target).__qualname__,
+            lambda: copy.deepcopy(target),
+            None,
+            (file_of(target), *(file_of(kind) for kind in type(target).__mro__[1:-1])),
+        )
+    if inspect.isroutine(target) or callable(target):
+        return Subject(name or _name(target), target, target, (file_of(target),))
+    raise NotALayer(f"{type(target).__qualname__} has no `backward`: {_WHAT}")
+
+
+_WHAT = (
+    "a layer is a class (or an object) with `forward(*inputs)` and `backward(upstream)`, a function that makes one, a "
+    "torch.autograd.Function, or a pair of functions, forward and backward"
+)
+
+
+def _class(kind: type, name: str) -> Subject:
+    missing = [m for m in ("forward", "backward") if not callable(getattr(kind, m, None))]
+    if "forward" in missing and "__call__" in vars(kind):
+        missing.remove("forward")
+    if missing:
+        raise NotALayer(f"`{kind.__qualname__}` has no `{missing[0]}`: {_WHAT}")
+    # A constructor that is `object`'s own takes nothing, whatever its signature says.
+    takes_nothing = _inherited(kind, "__init__") is object.__init__
+    files = tuple(file_of(each) for each in kind.__mro__[:-1])
+    return Subject(name or _name(kind), kind, None if takes_nothing else kind, files)
+
+
+def _inherited(kind: type, name: str) -> Any:
+    return next(vars(each)[name] for each in kind.__mro__ if name in vars(each))
+
+
+class FunctionLayer:
+    """An autograd Function, called as autograd would, where the recorder sees inside of its backward pass."""
+
+    def __init__(self, function: Any) -> None:
+        self._function = function
+        self._context = FunctionContext()
+        # The person's own function, with their signature and their lines: past what decorates it.
+        self.backward = MethodType(inspect.unwrap(_backward_of(function)), self._context)
+
+    def forward(self, *inputs: Any) -> Any:
+        function, context = self._function, self._context
+        context.called_with(inputs)
+        if not _sets_up(function):
+            return function.forward(context, *inputs)
+        output = function.forward(*inputs)
+        function.setup_context(context, inputs, output)
+        return output
+
+
+def _sets_up(function: Any) -> bool:
+    return function.setup_context is not torch.autograd.Function.setup_context
+
+
+def _backward_of(function: Any) -> Callable[..., Any]:
+    found: Callable[..., Any] = function.vjp if "vjp" in vars(function) else function.backward
+    return found
+
+
+def _function(function: Any, name: str) -> Subject:
+    if function.backward is torch.autograd.Function.backward and "vjp" not in vars(function):
+        raise NotALayer(f"`{function.__qualname__}` has no `backward`")
+    forward = function.forward if _sets_up(function) else _without_context(function.forward)
+    files = tuple(file_of(part) for part in (function, function.forward, _backward_of(function)))
+    return Subject(name or _name(function), lambda: FunctionLayer(function), None, files, forward)
+
+
+def _without_context(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """Something with the signature of `forward(ctx, ...)` less its first parameter."""
+
+    def shown(*inputs: Any) -> Any:
+        raise NotImplementedError
+
+    signature = inspect.signature(forward)
+    first, *others = signature.parameters.values()
+    keep = [first, *others] if first.kind is first.VAR_POSITIONAL else others
+    shown.__signature__ = signature.replace(parameters=keep)  # type: ignore[attr-defined]
+    shown.__wrapped__ = forward  # type: ignore[attr-defined]
+    return shown
+
+
+class PairLayer:
+    """`forward(...)` and `backward(...)` that are functions of a module."""
+
+    def __init__(self, forward: Callable[..., Any], backward: Callable[..., Any]) -> None:
+        self.forward = forward
+        self.backward = backward
+
+
+def _pair(pair: Sequence[Callable[..., Any]], name: str) -> Subject:
+    forward, backward = pair
+    shown = name or f"{_name(forward)},{_name(backward)}"
+    files = (file_of(forward), file_of(backward))
+    return Subject(shown, lambda: PairLayer(forward, backward), None, files, forward)
+
+
+def _name(thing: Any) -> str:
+    return str(getattr(thing, "__qualname__", type(thing).__qualname__)).replace("<locals>.", "")

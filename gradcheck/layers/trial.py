@@ -1,0 +1,254 @@
+"""One trial: a layer made with certain arguments, inputs of certain shapes, drawn by a seed; in a certain state."""
+
+from __future__ import annotations
+
+import inspect
+import random
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from gradcheck.layer_gradients import parameters_of
+from gradcheck.layers.sizes import BASE, Term, names_in, value_of
+from gradcheck.layers.subject import Subject
+from gradcheck.layers.wanted import MODE_NAMES, TensorTerm
+from gradcheck.program.torch_settings import kept_torch_settings
+
+_SPREAD = 0.4  # of what parameters are moved by, as a share of their own spread
+_MOST_FACTOR = 0.3  # of the logarithm of the factor that positive ones are multiplied by
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How the layer is made and called, in sizes by name: arguments by their parameters' names, those after them by
+    position; and inputs by the names of the parameters of `forward`."""
+
+    arguments: tuple[tuple[str, Term], ...] = ()
+    more: tuple[Any, ...] = ()
+    inputs: tuple[tuple[str, Term], ...] = ()
+    sizes: tuple[tuple[str, int], ...] = tuple(BASE.items())
+    pinned: frozenset[str] = frozenset()  # sizes that the person gave: no case changes them
+
+    @property
+    def names(self) -> set[str]:
+        """The sizes that matter."""
+        found = {*names_in([term for _, term in self.arguments])}
+        for _, term in self.inputs:
+            found |= term.names if isinstance(term, TensorTerm) else {*names_in(term)}
+        return found
+
+    @property
+    def rank(self) -> int:
+        """That of the first tensor."""
+        return next((len(term.dims) for _, term in self.inputs if isinstance(term, TensorTerm)), 0)
+
+    @property
+    def has_indices(self) -> bool:
+        return any(isinstance(term, TensorTerm) and term.kind == "int" for _, term in self.inputs)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    plan: Plan
+    changed: tuple[tuple[str, int], ...] = ()  # sizes in the place of the plan's
+    other: tuple[tuple[str, Any], ...] = ()  # arguments in the place of the plan's, or beside them
+    jitter: bool = True  # every parameter is moved away from its initial value
+    scale: float = 1.0  # of the inputs
+    training: bool = True
+    repeated: bool = False  # all indices are the same
+    seed: int = 0
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        return dict(self.plan.sizes) | dict(self.changed)
+
+    def with_sizes(self, **changed: int) -> Trial:
+        return replace(self, changed=tuple((dict(self.changed) | changed).items()))
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        terms = dict(self.plan.arguments) | dict(self.other)
+        return {name: value_of(term, self.sizes) for name, term in terms.items()}
+
+    def shapes(self) -> list[str]:
+        """As `--shape` takes them: `3,4`, and `3,6:7` for integers below 7."""
+        found = []
+        for _, term in self.plan.inputs:
+            if isinstance(term, TensorTerm):
+                shape = ",".join(str(size) for size in value_of(term.dims, self.sizes))
+                found.append(f"{shape}:{value_of(term.high, self.sizes)}" if term.kind == "int" else shape)
+        return found
+
+    @property
+    def volume(self) -> int:
+        """How many numbers the inputs hold."""
+        total = 0
+        for _, term in self.plan.inputs:
+            if isinstance(term, TensorTerm):
+                total += int(np.prod(value_of(term.dims, self.sizes)))
+        return total
+
+
+@dataclass(slots=True)
+class Built:
+    layer: Any
+    inputs: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def forward(self) -> Callable[..., Any]:
+        return forward_of(self.layer)
+
+
+@contextmanager
+def own_random_numbers(seed: int) -> Iterator[None]:
+    """Whatever a trial draws, and whatever it sets of torch, is forgotten afterwards."""
+    numpy_state, python_state = np.random.get_state(), random.getstate()
+    try:
+        with torch.random.fork_rng(devices=[]), kept_torch_settings(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what it warns of, it would warn of once per trial
+            torch.default_generator.manual_seed(
+                seed
+            )  # torch.manual_seed looks for accelerators, at each call
+            np.random.seed(seed)
+            random.seed(seed)
+            yield
+    finally:
+        np.random.set_state(numpy_state)
+        random.setstate(python_state)
+
+
+def build(subject: Subject, trial: Trial) -> Built:
+    """A fresh layer and its inputs. Draws random numbers: to be called within `own_random_numbers`."""
+    layer = subject.make(*trial.plan.more, **trial.arguments)
+    set_mode(layer, trial.training)
+    generator = torch.Generator().manual_seed(trial.seed)
+    inputs = {name: _drawn(term, trial, generator) for name, term in trial.plan.inputs}
+    if not trial.training:
+        inputs = {name: _evaluating(name, value) for name, value in inputs.items()}
+    if trial.jitter:
+        held = [tensor for _, tensor in parameters_of(layer)]
+        if not held:
+            called, held = _created_when_called(subject, trial)
+            layer = called if held else layer
+        _jitter(held, generator)
+    return Built(layer, inputs)
+
+
+def forward_of(layer: Any) -> Callable[..., Any]:
+    forward: Callable[..., Any] = getattr(layer, "forward", None) or layer.__call__
+    return forward
+
+
+def set_mode(layer: Any, training: bool) -> bool:
+    """Whether the layer has a switch between training and evaluation; it is set then."""
+    switch = getattr(layer, "train" if training else "eval", None)
+    if callable(switch) and not _required(switch):
+        switch()
+        return True
+    names = [
+        name for name, value in _attributes(layer) if isinstance(value, bool) and MODE_NAMES.fullmatch(name)
+    ]
+    for name in names:
+        setattr(layer, name, training)
+    if isinstance(getattr(layer, "mode", None), str):
+        layer.mode = "train" if training else "test"
+        return True
+    return bool(names)
+
+
+def takes_mode(plan: Plan) -> bool:
+    """Whether `forward` is told the mode by an argument."""
+    return any(_evaluating(name, term) is not term for name, term in plan.inputs)
+
+
+def _evaluating(name: str, value: Any) -> Any:
+    """The argument that says "train", saying "evaluate"."""
+    if value is True and MODE_NAMES.fullmatch(name.lower()):
+        return False
+    if isinstance(value, dict) and value.get("mode") == "train":
+        return {**value, "mode": "test"}
+    return "test" if name.lower() == "mode" and value == "train" else value
+
+
+def _attributes(layer: Any) -> list[tuple[str, Any]]:
+    return list(getattr(layer, "__dict__", {}).items())
+
+
+def _required(function: Callable[..., Any]) -> bool:
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return True
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return any(p.default is p.empty and p.kind not in variable for p in parameters)
+
+
+def _drawn(term: Term, trial: Trial, generator: torch.Generator) -> Any:
+    if not isinstance(term, TensorTerm):
+        return value_of(term, trial.sizes)
+    shape = value_of(term.dims, trial.sizes)
+    if term.kind == "int":
+        return _indices(shape, value_of(term.high, trial.sizes), trial.repeated, generator)
+    if term.kind == "bool":
+        return torch.rand(shape, generator=generator) < 0.7
+    if term.kind == "unit":
+        return 0.1 + 0.8 * torch.rand(shape, generator=generator)
+    return torch.randn(shape, generator=generator) * trial.scale
+
+
+def _indices(shape: tuple[int, ...], high: int, repeated: bool, generator: torch.Generator) -> torch.Tensor:
+    """With the highest among them, so that a table that is too small shows; all different as far as there are enough,
+    unless they are to repeat."""
+    count = int(np.prod(shape))
+    if repeated:
+        return torch.full(shape, high - 1)
+    turns = [torch.randperm(high, generator=generator) for _ in range(-(-count // high))]
+    drawn = torch.cat(turns)[:count] if turns else torch.empty(0, dtype=torch.int64)
+    if count and int(drawn.max()) != high - 1:
+        drawn[0] = high - 1
+    return drawn.reshape(shape)
+
+
+def _created_when_called(subject: Subject, trial: Trial) -> tuple[Any, list[torch.Tensor]]:
+    """Another such layer, which was called before, and the parameters that its first call created: unlike what it
+    keeps for its backward pass, those are still there after a second call."""
+    layer = subject.make(*trial.plan.more, **trial.arguments)
+    set_mode(layer, trial.training)
+    kept: list[list[torch.Tensor]] = []
+    for turn in (1, 2):
+        generator = torch.Generator().manual_seed(trial.seed + turn)
+        inputs = [_drawn(term, trial, generator) for _, term in trial.plan.inputs]
+        try:
+            forward_of(layer)(*inputs)
+        except Exception:  # it will raise again where that is told
+            return layer, []
+        kept.append([t for _, t in parameters_of(layer) if not any(t is given for given in inputs)])
+    first, second = kept
+    return layer, [tensor for tensor in second if any(tensor is other for other in first)]
+
+
+def _jitter(tensors: list[torch.Tensor], generator: torch.Generator) -> None:
+    """In place. What is positive throughout stays so: a scale, a running variance; what masks by 0 goes on masking."""
+    moved: set[int] = set()
+    with torch.no_grad():
+        for tensor in tensors:
+            place = tensor.untyped_storage().data_ptr()
+            if place in moved or not tensor.numel():
+                continue
+            moved.add(place)
+            noise = torch.randn(tensor.shape, generator=generator).to(tensor)
+            one_sign = bool((tensor >= 0).all()) or bool((tensor <= 0).all())
+            if one_sign and bool((tensor != 0).any()):
+                changed = tensor * (noise.clamp(-1.5, 1.5) * _MOST_FACTOR).exp()
+            else:
+                spread = float(tensor.std()) if tensor.numel() > 1 else 0.0
+                changed = tensor + _SPREAD * (spread or 1.0) * noise
+            try:
+                tensor.copy_(changed)
+            except RuntimeError:  # one element seen many times over: it cannot be written through
+                continue

@@ -1,0 +1,206 @@
+"""What a parameter's name and annotation ask for: a size, a rate, a switch; an activation, a weight, indices.
+
+A name is a guess that is tried first, never more: what runs decides. Imports no torch.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from gradcheck.layers.sizes import Size, Term, names_in
+
+N, D, M, T, H, W, K, V, G = (Size(name) for name in "NDMTHWKVG")
+
+
+@dataclass(frozen=True, slots=True)
+class TensorTerm:
+    """A tensor to draw. `kind`: "float", "unit" (between 0 and 1), "bool", or "int", below `high`."""
+
+    dims: tuple[Term, ...]
+    kind: str = "float"
+    high: Term = 0
+
+    @property
+    def names(self) -> set[str]:
+        return {*names_in(self.dims), *names_in(self.high)}
+
+
+_SIZES: tuple[tuple[str, tuple[Term, ...]], ...] = (
+    (r"(n_?|num_?)?(vocab|tokens|words|embeddings)(_?(size|dim|len))?|dict_size", (V,)),
+    (r"(n_?|num_?)?(heads?|groups?)|nhead", (G,)),
+    (r"(kernel|window|pool|filter)(_?(size|width|height|h|w))?|ksize|k|f|[hw]{2}|pool_[hw]", (K,)),
+    (
+        r"seq(_?len(gth)?)?|block_size|context(_?(len|size|length))?|max_?len|n_?steps|length|time_?steps",
+        (T,),
+    ),
+    (r".*(fan_?in|n_?in|in(put)?s?_?(features?|dims?|size|channels?|units|planes|ch|c)?)", (D,)),
+    (r".*(fan_?out|n_?out|out(put)?s?_?(features?|dims?|size|channels?|units|planes|ch|c)?)", (M, D)),
+    (r".*(hidden|units|filters|classes|labels|h)(_?(size|dim|features|units))?|n_?h(id)?", (M, D)),
+    (r".*(features?|channels?|dims?|size|embd?|embed|d_model|shape|width|planes)|[cdn]", (D, M)),
+)
+_VALUES: tuple[tuple[str, Any], ...] = (
+    (r"eps(ilon)?", 1e-5),
+    (r"momentum|decay|rho", 0.1),
+    (r"(p|prob|rate|keep.*|drop.*)", 0.5),
+    (r".*(alpha|slope|leak)", 0.1),
+    (r".*(lambda|lamb|reg|temperature|tau|scale|lr|learning_rate)", 0.7),
+    (r".*stride.*", 2),
+    (r"(.*_)?pad(ding)?", 1),
+    (r"dilation", 1),
+    (r"(is_?)?train(ing|able)?(_mode)?|affine|bias|use_.*|is_.*|track_.*|requires_.*", True),
+    (r"mode", "train"),
+    (r"dim|axis", -1),
+)
+_OTHER_SIZES = (D, M, T)
+MODE_NAMES = re.compile(r"(is_?)?train(ing)?(_mode)?")
+
+_ROLES: tuple[tuple[str, str], ...] = (
+    (r"(y_?|gt_?)?(true|targets?|labels?|gt|classes)|y|yb|t", "target"),
+    (r"w(eights?)?(_?\w{1,3})?|kernel|filters?|theta", "weight"),
+    (r"b(ias(es)?)?(_?\w{1,2})?", "bias"),
+    (r"gamma|beta|gain|shift|scale", "scale"),
+    (r".*mask.*", "mask"),
+    (r"(prev_?)?(h|c|hidden|state|cell)(_?(prev|t|0|in|state))?|[hc]x", "state"),
+    (r"id(x|s)|ix|ind(ex|ices)|token(s|_ids)?|input_ids|words?", "index"),
+    (r"x|xb?|inp(uts?)?|inputs?|data|features|logits|scores|z|a|q|k|v|query|key|value|pred.*|y_?(hat|pred)", "main"),
+)  # fmt: skip
+
+
+def constructor_options(parameter: inspect.Parameter, position: int) -> list[Term]:
+    """What may be given for it, the likeliest first; empty where nobody could know."""
+    name = parameter.name.lower()
+    kind = _annotation(parameter)
+    if kind not in ("float", "bool"):
+        for pattern, sizes in _SIZES:
+            if re.fullmatch(pattern, name):
+                wrap = kind.startswith(("tuple", "list", "torch.size"))
+                return [(size,) if wrap else size for size in sizes]
+    for pattern, value in _VALUES:
+        if re.fullmatch(pattern, name):
+            return [value]
+    if kind == "float":
+        return [0.1]
+    if kind == "bool":
+        return [True]
+    if kind in ("", "int", "any"):
+        return [*_OTHER_SIZES] if position == 0 else [M, D, T]
+    return []
+
+
+def is_a_size(parameter: inspect.Parameter) -> bool:
+    """Whether its default is a size that somebody chose, and not how a layer works."""
+    default, name = parameter.default, parameter.name.lower()
+    if isinstance(default, bool) or not isinstance(default, int) or default < 1:
+        return False
+    return any(re.fullmatch(pattern, name) for pattern, _ in _SIZES)
+
+
+def input_options(
+    parameter: inspect.Parameter,
+    main: TensorTerm,
+    function: Callable[..., Any],
+    alone: bool,
+    gates: int = 1,
+) -> list[Term]:
+    """What may be handed to a parameter of `forward` when the activations look like `main`. `gates`: how many weights
+    stand side by side in one, as in an LSTM."""
+    name = parameter.name.lower()
+    kind = _annotation(parameter)
+    if kind == "bool" or MODE_NAMES.fullmatch(name):
+        return [True]
+    if kind in ("dict",) or re.fullmatch(r".*_?(params?|config|cfg|opts?)", name):
+        return [_dictionary(parameter.name, function)]
+    if alone:
+        return [main]
+    role = _role(name)
+    if not role:
+        for pattern, value in _VALUES:
+            if re.fullmatch(pattern, name):
+                return [value]
+        for pattern, sizes in _SIZES[:4]:
+            if re.fullmatch(pattern, name) and kind == "int":
+                return list(sizes)
+    return _of_role(role, main, Size("M", gates))
+
+
+def has_state(parameters: list[inspect.Parameter]) -> bool:
+    return any(_role(parameter.name) == "state" for parameter in parameters)
+
+
+def _role(name: str) -> str:
+    return next((role for pattern, role in _ROLES if re.fullmatch(pattern, name.lower())), "")
+
+
+def _of_role(role: str, main: TensorTerm, out: Size) -> list[Term]:
+    rows, last = main.dims[:-1], main.dims[-1]
+    floats = TensorTerm(main.dims)
+    match role:
+        case "main":
+            return [main]
+        case "target":
+            return [TensorTerm(rows, "int", last), floats, TensorTerm(main.dims, "unit"), TensorTerm(rows)]
+        case "weight":
+            flat = [(D, out), (M, out), (out, D), (out, M)]
+            windows = [(M, D, K, K), (M, D, K), (K, K, D, M)]
+            shapes = [*windows, *flat[:2]] if len(main.dims) == 4 else [*flat, windows[1]]
+            return [*(TensorTerm(shape) for shape in shapes), TensorTerm((last,))]
+        case "bias":
+            return [TensorTerm(s) for s in ((out,), (D,), (1, out), (out, 1))]
+        case "scale":
+            return [TensorTerm(s) for s in ((D,), (last,), (1, D), (D, 1), (1, D, 1, 1))]
+        case "mask":
+            return [TensorTerm(main.dims, "bool"), TensorTerm(rows, "bool"), floats]
+        case "state":
+            return [TensorTerm((N, M)), TensorTerm((N, D))]
+        case "index":
+            return indices_of_rank_1_and_2()
+        case _:
+            shapes = [(D, M), (M,), (D,), (N, M)]
+            return [main, *(TensorTerm(s) for s in shapes), TensorTerm((N,), "int", D)]
+
+
+def mains() -> list[TensorTerm]:
+    """What the activations may look like, by rank: features last, or channels second; a batch first, or last."""
+    shapes = [(N, D), (D, N), (N, T, D), (N, D, T), (N, D, H, W), (N, H, W, D)]
+    return [TensorTerm(shape) for shape in shapes]
+
+
+def is_index(name: str) -> bool:
+    return _role(name) == "index"
+
+
+def indices_of_rank_1_and_2() -> list[TensorTerm]:
+    return [TensorTerm(dims, "int", high) for high in (V, D, M) for dims in ((N,), (N, T))]
+
+
+def _annotation(parameter: inspect.Parameter) -> str:
+    annotation = parameter.annotation
+    if annotation is parameter.empty:
+        return ""
+    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
+    return text.lower()
+
+
+def _dictionary(name: str, function: Callable[..., Any]) -> dict[str, Term]:
+    """The keys that `function` reads of its parameter `name`, each with what its own name asks for."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(function))))
+    except (OSError, TypeError, SyntaxError):
+        return {}
+    found: dict[str, Term] = {}
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name)):
+            continue
+        key = node.slice.value if isinstance(node.slice, ast.Constant) else None
+        if node.value.id == name and isinstance(key, str) and isinstance(node.ctx, ast.Load):
+            asked = inspect.Parameter(key, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+            options = constructor_options(asked, len(found))
+            if options:
+                found[key] = options[0]
+    return found

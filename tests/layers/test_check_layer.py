@@ -1,0 +1,266 @@
+"""Every layer of right.py passes, and every one of wrong.py is found at its own line, on the smallest input."""
+
+from __future__ import annotations
+
+import inspect
+import random
+
+import numpy as np
+import pytest
+import torch
+
+import gradcheck
+from gradcheck.layers.records import LayerReport, Status
+from tests.layers import right, wrong
+
+PAIRS = {
+    "affine": (right.affine_forward, right.affine_backward),
+    "pool": (right.pool_forward, right.pool_backward),
+}
+RIGHT = [thing for thing in vars(right).values() if isinstance(thing, type)] + list(PAIRS.values())
+
+# What shows each mistake, at its smallest.
+SMALLEST = {
+    wrong.Untransposed: ["1,2"],
+    wrong.BiasOverFirstAxis: ["2,2,1"],
+    wrong.BiasMean: ["2,1"],
+    wrong.LazyBias: ["2,1"],
+    wrong.ReluPassedOn: ["1,2"],
+    wrong.SoftmaxDiagonal: ["1,2"],
+    wrong.LayerNormWithoutGamma: ["1,2"],
+    wrong.BatchNormWithoutGamma: ["2,1"],
+    wrong.BatchNormOneMode: ["1,1"],
+    wrong.EmbeddingAssigned: ["2:1"],
+    wrong.ConvSquare: ["2,1,1,1"],
+    wrong.MaxPoolStretched: ["1,1,2,3"],
+    wrong.CrossEntropySummed: ["2,2", "2:2"],
+    wrong.MeanOverRows: ["1,2", "1,2"],
+    wrong.RnnCellSwapped: ["1,1", "1,2"],
+    wrong.DropoutUnscaled: ["1,1"],
+    wrong.ScaledUnsummed: ["2,1", "1,1", "1"],
+    wrong.CubeSquared: ["1,1"],
+    wrong.ModuleOnes: ["1,1"],
+    (right.affine_forward, wrong.affine_backward): ["2,1", "1,1", "1"],
+}
+
+
+def name_of(layer):
+    return "-".join(part.__name__ for part in layer) if isinstance(layer, tuple) else layer.__name__
+
+
+def check(layer, **options) -> LayerReport:
+    return gradcheck.check_layer(layer, fix_budget_s=0.0, **options)
+
+
+def by_name(report, rank=None):
+    return {case.name: case for case in report.cases if rank is None or case.rank == rank}
+
+
+@pytest.mark.parametrize("layer", RIGHT, ids=name_of)
+def test_right_layers_are_not_accused(layer):
+    report = check(layer)
+    assert report.exit_status == 0, str(report)
+    assert not report.failures
+    assert not report.never_judged
+    assert report.summary["passed"] >= 6
+    report.raise_for_errors()
+
+
+@pytest.mark.parametrize("layer", SMALLEST, ids=name_of)
+def test_wrong_layers_are_found_at_their_line_and_shrunk(layer):
+    report = check(layer)
+    assert report.exit_status == 1
+    lines = inspect.getsource(wrong).splitlines()
+    places = [failure.report.findings[0].location for failure in report.failures]
+    assert all(place.file.endswith("tests/layers/wrong.py") for place in places)
+    told = [lines[place.line - 1] for place in places]
+    if layer is wrong.CrossEntropySummed:  # the edit is at the line that computes it, or hands it on
+        assert "dlogits" in told[0]
+    else:
+        assert "# wrong" in told[0]
+    if layer is not wrong.MeanOverRows:  # whose second gradient is the first one turned round
+        assert len(report.failures) == 1
+    assert report.failures[0].smallest.shapes == SMALLEST[layer]
+    assert "^^" in str(report)
+    with pytest.raises(gradcheck.GradientError, match="smallest input"):
+        report.raise_for_errors()
+
+
+def test_what_a_shape_hides_passes_where_it_is_hidden():
+    cases = by_name(check(wrong.BiasOverFirstAxis), rank=2)
+    assert cases["several rows"].status is Status.PASSED
+    assert by_name(check(wrong.BiasMean))["batch of 1"].status is Status.PASSED
+    pool = by_name(check(wrong.MaxPoolStretched))
+    assert [pool["several rows"].status, pool["odd sizes"].status] == [Status.PASSED, Status.FAILED]
+    norm = by_name(check(wrong.BatchNormOneMode), rank=2)
+    assert [norm["several rows"].status, norm["eval mode"].status] == [Status.PASSED, Status.FAILED]
+    words = by_name(check(wrong.EmbeddingAssigned), rank=1)
+    assert [words["several rows"].status, words["repeated indices"].status] == [Status.PASSED, Status.FAILED]
+
+
+def test_a_backward_pass_that_raises_where_forward_runs_is_a_fault():
+    class Reshaped:
+        def forward(self, x):
+            self.x = x
+            return x * 2
+
+        def backward(self, dout):
+            return dout.reshape(3, 4) * 2
+
+    report = check(Reshaped, ranks=[2])
+    assert report.exit_status == 1
+    cases = by_name(report)
+    assert cases["several rows"].status is Status.PASSED
+    assert cases["batch of 1"].status is Status.BACKWARD_RAISED
+    assert "`backward` raises on an input that `forward` takes: RuntimeError" in str(report)
+    assert "dout.reshape(3, 4)" in str(report)
+
+
+def test_inputs_of_a_rank_that_backward_is_not_for_are_no_fault_and_no_pass():
+    report = check(right.BatchNorm)
+    flat, deep = by_name(report, rank=2), by_name(report, rank=3)
+    assert flat["several rows"].status is Status.PASSED
+    assert deep["several rows"].status is Status.UNSUPPORTED
+    assert deep["large values"].status is Status.NOT_TRIED
+    assert check(right.BatchNorm, ranks=[3]).exit_status == 1  # asked for
+
+
+def test_a_case_that_does_not_run_has_not_passed():
+    class Halves:
+        def __init__(self, dim):
+            self.dim = dim
+
+        def forward(self, x):
+            if len(x) == 1:
+                raise ValueError("one row is too few")
+            return x / 2
+
+        def backward(self, dout):
+            return dout / 2
+
+    report = check(Halves)
+    case = by_name(report, rank=2)["batch of 1"]
+    assert case.status is Status.NOT_RUN
+    assert case.reason == "`forward` raised ValueError: one row is too few"
+    assert not case.gradients
+    assert report.exit_status == 0
+
+
+def test_overflow_in_forward_is_no_fault_of_backward():
+    class Exponential:
+        def forward(self, x):
+            self.y = torch.exp(x * 30)
+            return self.y
+
+        def backward(self, dout):
+            return dout * self.y * 30
+
+    report = check(Exponential, ranks=[2])
+    assert by_name(report)["large values"].status is Status.NOT_RUN
+    assert report.exit_status == 0
+
+
+def test_a_gradient_that_is_never_computed_fails():
+    class Forgotten(right.FlatLinear):
+        def __init__(self, n_in, n_out):
+            super().__init__(n_in, n_out)
+            self.grads = {"W": torch.zeros(n_in, n_out), "b": torch.zeros(n_out)}
+
+        def backward(self, dout):
+            self.grads["W"] = self.x.T @ dout
+            return dout @ self.params["W"].T
+
+    report = check(Forgotten)
+    assert report.exit_status == 1
+    assert not report.failures
+    assert list(report.never_judged) == ["self.grads['b']"]
+
+
+def test_arguments_and_inputs_can_be_said():
+    class Strange:
+        def __init__(self, first: str, second):
+            self.first = first
+            self.W = torch.randn(second, 2)
+
+        def forward(self, x):
+            self.x = x
+            return x @ self.W
+
+        def backward(self, dout):
+            self.dW = self.x.T @ dout
+            return dout @ self.W.T
+
+    with pytest.raises(gradcheck.NothingToCheckError, match=r"for `first` \(str\) cannot be told"):
+        check(Strange)
+    report = check(Strange, args=["name", 5], inputs=["4,5"])
+    assert report.exit_status == 0
+    assert by_name(report)["several rows"].shapes == ["4,5"]
+    assert by_name(report)["batch of 1"].shapes == ["1,5"]
+    by_example = check(Strange, args=["name", 5], inputs=[torch.randn(4, 5)])
+    assert by_example.to_dict()["cases"] == report.to_dict()["cases"]
+
+
+def test_what_was_tried_is_told():
+    class Picky:
+        def forward(self, x):
+            raise ValueError("never")
+
+        def backward(self, dout):
+            return dout
+
+    with pytest.raises(gradcheck.NothingToCheckError) as raised:
+        check(Picky)
+    told = str(raised.value)
+    assert "no inputs were found that it runs on" in told
+    assert "x (3, 4): `forward` raised ValueError: never" in told
+    assert "--input 4,3" in told
+
+
+def test_a_class_without_backward_is_told():
+    class Half:
+        def forward(self, x):
+            return x
+
+    with pytest.raises(TypeError, match="has no `backward`: a layer is a class"):
+        check(Half)
+
+
+def test_objects_and_factories():
+    made = right.FlatLinear(4, 2)
+    before = made.params["W"].clone()
+    assert check(made).exit_status == 0
+    assert torch.equal(made.params["W"], before)  # a copy of it was checked
+    assert not hasattr(made, "x")
+    assert check(lambda size: wrong.BiasMean(size, 3)).exit_status == 1
+
+
+def test_the_random_numbers_of_the_program_are_its_own():
+    def drawn():
+        return torch.rand(2).tolist(), random.random(), float(np.random.rand())
+
+    torch.manual_seed(3)
+    random.seed(3)
+    np.random.seed(3)
+    expected = drawn()
+    torch.manual_seed(3)
+    random.seed(3)
+    np.random.seed(3)
+    check(right.Dropout, ranks=[2])
+    assert drawn() == expected
+
+
+def test_the_seed_decides_and_the_report_travels():
+    first, second = check(wrong.BiasMean, seed=4), check(wrong.BiasMean, seed=4)
+    assert first.to_dict() == second.to_dict()
+    assert LayerReport.from_dict(first.to_dict()).to_dict() == first.to_dict()
+    assert first.to_dict() != check(wrong.BiasMean, seed=5).to_dict()
+
+
+def test_a_fix_is_proved_on_an_ordinary_input_alone():
+    report = gradcheck.check_layer(wrong.BiasMean, fix_budget_s=5.0)
+    fix = report.failures[0].report.findings[0].fix
+    assert fix is not None
+    assert fix.verified
+    assert "sum" in fix.diff
+    # For matrices the line is right: a fix that is right for 3-D inputs alone would break it.
+    assert gradcheck.check_layer(wrong.BiasOverFirstAxis).failures[0].report.findings[0].fix is None
