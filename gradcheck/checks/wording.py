@@ -107,7 +107,7 @@ def common_notes(case: Case) -> list[str]:
 
 def pairing_help(row: GradientResult) -> list[str]:
     """How to overrule a pairing that does not rest on the name; a name speaks for itself."""
-    if not row.evidence or "name" in row.evidence:
+    if not row.evidence or "name" in row.evidence or row.evidence.startswith("being returned"):
         return []
     return [
         f"{code(row.name)} was taken for the gradient of {code(row.of)} by {row.evidence}; if it is that of "

@@ -15,7 +15,7 @@ from gradcheck.diagnosis.evaluation import CannotEvaluateError, Tree
 from gradcheck.diagnosis.sites import Site
 from gradcheck.diagnosis.syntax import Path, expressions
 from gradcheck.diagnosis.trial import Trial
-from gradcheck.replay.compare import distance, norm
+from gradcheck.replay.compare import distance, inner, norm
 
 _SMALLEST_COEFFICIENT = 1e-9  # a term to be left out is another edit
 _NO_CHANGE = 1e-9  # a coefficient this close to 1 is there already
@@ -56,7 +56,7 @@ class Attempt:
             return Outcome(wanted > tolerance or size > 0, None, 0.0)
         if size == 0 or wanted <= tolerance:
             return Outcome(False, None, 1.0)
-        factor = float((found * expected).sum()) / size**2
+        factor = inner(found, expected) / size**2
         left = distance(factor * found, expected)
         if left <= tolerance and factor != 0:
             return Outcome(False, factor, 0.0)
@@ -94,7 +94,7 @@ class Attempt:
         size = norm(share)
         if not 0 < size < float("inf") or not bool(torch.isfinite(wanted).all()):
             return None
-        factor = float((share * wanted).sum()) / size**2
+        factor = inner(share, wanted) / size**2
         if abs(factor) <= _SMALLEST_COEFFICIENT or abs(factor - 1) <= _NO_CHANGE:
             return None
         return factor if distance(factor * share, wanted) <= self.trial.tolerance(expected) else None

@@ -72,10 +72,12 @@ class Bindings:
         key = (scope, name)
         if self._last_bound.get(key) is not value:
             self._last_bound[key] = value
-            if not alias and parse(name).form is not Form.NONE:
-                recording.gradient_named.add(value)
             entry = values.known.get(owner)
             of = entry[1] if entry is not None and entry[0]() is not None else None
+            # `w.g` is the gradient of a tensor; of a layer, `layer.g` is its gain or its gate.
+            a_gain = of is None and name.endswith(".g")
+            if not alias and not a_gain and parse(name).form is not Form.NONE:
+                recording.gradient_named.add(value)
             recording.bindings.append(
                 Binding(name, value, len(recording.ops), scope, code, line, alias, owner, of, evaluated)
             )

@@ -81,6 +81,8 @@ def parse(name: str) -> GradientName:
     base, last, is_item = split_path(name)
     if last == "data" and base and not is_item:
         return parse(base)
+    if last == "g" and base == "self":  # the gain or the gate of a layer: `w.g` is set on tensors
+        return GradientName(Form.NONE, None, base)
     if last in ("grad", "g", "gradient") and base and not is_item:
         return GradientName(Form.EXPLICIT, base, split_path(base)[0])
     if is_item:

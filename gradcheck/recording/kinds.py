@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
+
 from gradcheck.recording.tape import Kind, function_name
 
 _PROPERTIES_RECORDED = {"T", "mT", "H", "mH", "data", "real", "imag"}
@@ -73,7 +75,7 @@ def _classify(func: Callable[..., Any]) -> Kind:
         return Kind.PURE if name in _PROPERTIES_RECORDED else Kind.IGNORE
     if raw == "__set__":
         return {"grad": Kind.GRAD_WRITE, "data": Kind.DATA_WRITE}.get(name, Kind.IGNORE)
-    if name in _BACKWARD:
+    if name in _BACKWARD or func is torch.autograd.grad:
         return Kind.BACKWARD
     if name in _CREATE:
         return Kind.CREATE

@@ -69,6 +69,9 @@ class NameTracer:
         self._previous: Any = None
         self._hook = self._global  # one object, made once
         self.awake = False
+        self.last_return: tuple[CodeType, int, int] | None = (
+            None  # of a frame that was watched, and its scope
+        )
 
     def wake(self, frame: FrameType) -> None:
         """Start watching `frame` and the person's frames that called it; or, if awake, stay so."""
@@ -170,6 +173,7 @@ class NameTracer:
                     self._on_error(error)
                     return None
             if event == "return":
+                self.last_return = watched.code, frame.f_lasti, watched.scope
                 if not _is_generator(watched.code):
                     self.frames.pop(id(frame), None)
                 return None

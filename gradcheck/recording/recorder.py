@@ -21,6 +21,7 @@ from gradcheck.program.observer import LoopEnd
 from gradcheck.program.source import SourceMap, SourceUnit
 from gradcheck.recording import active, live_steps
 from gradcheck.recording.bindings import Bindings
+from gradcheck.recording.functions import FunctionBridge, view_as
 from gradcheck.recording.kinds import kind_of, known_kinds
 from gradcheck.recording.mode_stack import put_back, take_out
 from gradcheck.recording.names import NameTracer
@@ -73,6 +74,7 @@ class Recorder(TorchFunctionMode):
             self._failed,
         )
         self._ufuncs = UfuncBridge(self._ufunc_called)
+        self._functions = FunctionBridge(self, self._values)
         self._warnings = WarningPlaces(self._user_frame, globals())
         self._steps = StepWatcher(self, at, sources)
         self._repeats = Repeats()
@@ -97,6 +99,7 @@ class Recorder(TorchFunctionMode):
     def start(self) -> None:
         active.begin(self)
         self._ufuncs.install()
+        self._functions.install()
         self._warnings.install()
         gc.freeze()  # the tape grows: without this, each full collection walks all of torch's modules as well
         self._on = self._bindings.on = True
@@ -110,6 +113,7 @@ class Recorder(TorchFunctionMode):
             borrowed, trace = self._borrowed.pop()
             borrowed.f_trace = trace
         self._ufuncs.remove()
+        self._functions.remove()
         self._warnings.remove()
         gc.unfreeze()
         if not self.live:  # there, it goes on changing
@@ -335,6 +339,8 @@ class Recorder(TorchFunctionMode):
             return func(*args, **kwargs)
         if self.paused:
             return self._unrecorded(func, args, kwargs)
+        if _in_transform():
+            return func(*args, **kwargs)  # its tensors are wrappers that are gone when the transform is over
         op = frame = None
         tracer = self._tracer
         tracer.hold()
@@ -349,6 +355,7 @@ class Recorder(TorchFunctionMode):
                 op = None
                 self._failed(error)
             if op is not None and op.kind is Kind.BACKWARD:
+                self._begins_backward(op, args, kwargs)
                 tracer.go_on()  # it calls functions of the person's
             result = func(*args, **kwargs)  # the person's call: its errors are the person's
             if op is not None and frame is not None:
@@ -441,6 +448,10 @@ class Recorder(TorchFunctionMode):
             if not (args and isinstance(args[0], torch.Tensor) and args[0].is_floating_point()):
                 return None
             args, kwargs = args[:1], {}
+        if kind in CHANGES and not args and kwargs:
+            # `init.kaiming_uniform_(tensor=w)`: what is changed comes first, however it is handed over.
+            first, *others = kwargs
+            args, kwargs = (kwargs[first],), {name: kwargs[name] for name in others}
         op = Op(len(self.recording.ops), func, kind, None, None, frame.f_code, frame.f_lasti)
         if kind is Kind.CREATE and args and _holds_data(args[0]):
             return op  # without args: its result is a leaf
@@ -456,6 +467,10 @@ class Recorder(TorchFunctionMode):
         op.args = tuple(encoded)
         if kwargs:
             op.kwargs = {name: encode(a) for name, a in kwargs.items()}
+        if self._functions.inside_forward and op.name in ("detach", "data") and kind is Kind.PURE:
+            op.func = view_as  # autograd does not look into a Function's forward: nothing is cut off there
+        if kind is Kind.BACKWARD and kwargs.get("create_graph") and func is torch.autograd.grad:
+            kind = op.kind = Kind.PURE  # a part of the forward pass
         if kind is not Kind.PURE:
             if kind in CHANGES:
                 self._values.keep_before_change(kind, args, kwargs)
@@ -470,7 +485,10 @@ class Recorder(TorchFunctionMode):
 
     def _after(self, op: Op, result: Any) -> None:
         kind = op.kind
-        if op.args is None:
+        if kind is Kind.BACKWARD:
+            if op.func is torch.autograd.grad:
+                self._gradients_of_autograd(op, result)
+        elif op.args is None:
             if isinstance(result, torch.Tensor):
                 self._values.keep_leaf(self._values.new_value(result, None), result)
         elif kind is Kind.ESCAPE:
@@ -479,6 +497,33 @@ class Recorder(TorchFunctionMode):
                 self._values.escaped[result] = op.args[0]
         else:
             self._write(op, result)
+
+    def _gradients_of_autograd(self, op: Op, result: Any) -> None:
+        """What `torch.autograd.grad` hands over is noted as if it were read from `.grad`; or, where it was given
+        gradients to begin with, as what follows from those. It may be the very tensor that a Function of the person's
+        has returned, so it gets a value of its own."""
+        seeds = _seeds(op)
+        frame = self._user_frame(sys._getframe(1)) if seeds else None
+        inputs = op.args[1] if len(op.args) > 1 else (op.kwargs or {}).get("inputs")
+        inputs = inputs if isinstance(inputs, (tuple, list)) else (inputs,)
+        for of, gradient in zip(inputs, result if isinstance(result, (tuple, list)) else (), strict=False):
+            if isinstance(gradient, torch.Tensor) and isinstance(of, Value):
+                if frame is not None:
+                    self._functions.vector_jacobian(of, gradient, seeds, frame)
+                    continue
+                read = Op(
+                    len(self.recording.ops),
+                    _READ_GRAD,
+                    Kind.GRAD_READ,
+                    (of,),
+                    None,
+                    op.code,
+                    op.lasti,
+                )
+                value = read.out = self._values.new_value(gradient, read)
+                value.autograd_of = of
+                self._values.keep_leaf(value, gradient)
+                self.recording.ops.append(read)
 
     def _write(self, op: Op, result: Any) -> None:
         out = op.out = self._values.encode_result(op, result)
@@ -543,6 +588,52 @@ class Recorder(TorchFunctionMode):
         except Exception as error:
             self._failed(error)
 
+    # -- for the functions of the person's that autograd calls --------------------------------------------------
+
+    def listens(self) -> bool:
+        return self._on and not self.paused and not self._quiet.level and not _in_transform()
+
+    def caller(self) -> FrameType | None:
+        return self._user_frame(sys._getframe(1))
+
+    def is_user(self, code: CodeType) -> bool:
+        return self._sources.is_user(code.co_filename)
+
+    def failed(self, error: Exception) -> None:
+        self._failed(error)
+
+    def put(self, op: Op, frame: FrameType | None) -> None:
+        """Write an op that is no call of the person's."""
+        self.recording.ops.append(op)
+        if frame is not None:
+            self._wake(frame)
+            op.scope = self._tracer.scope_of(frame)
+
+    def within_backward(self, call: Callable[[], Any], frame: FrameType) -> Any:
+        """Make a call of the person's that autograd makes while this mode is off."""
+        self._tracer.last_return = None
+        self._tracer.go_on()
+        if self in torch.overrides._get_current_function_mode_stack():  # type: ignore[no-untyped-call]
+            return call()
+        with self:
+            return call()
+
+    def last_return(self) -> tuple[CodeType, int, int] | None:
+        return self._tracer.last_return
+
+    def _begins_backward(self, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """A backward pass of autograd's stands on the tape before what it calls, with the gradients it begins with."""
+        try:
+            self.recording.ops.append(op)
+            position = 2 if op.func is torch.autograd.grad else 1
+            given = args[position] if len(args) > position else None
+            names = ("gradient", "grad_tensors", "grad_outputs")
+            gradients = next((kwargs[name] for name in names if name in kwargs), given)
+            if args and gradients is not None:
+                self._functions.seeded(args[0], gradients)
+        except Exception as error:
+            self._failed(error)
+
     def _wake(self, frame: FrameType) -> None:
         if self.paused:
             return  # since a moment ago
@@ -563,6 +654,8 @@ class Recorder(TorchFunctionMode):
             self._steps.aftermath.runs.lost_attention()
 
 
+_in_transform = torch._C._are_functorch_transforms_active
+_READ_GRAD: Callable[..., Any] = vars(torch._C.TensorBase)["grad"].__get__
 _READABLE = (list, tuple, dict, str, torch.Tensor)
 
 
@@ -600,6 +693,15 @@ def _of_the_shell(names: dict[str, object]) -> set[str]:
 
 
 CHANGES = frozenset({Kind.MUTATE, Kind.RANDOM_MUTATE, Kind.DATA_WRITE})
+
+
+def _seeds(op: Op) -> list[tuple[Value, Value]]:
+    """The gradients that `torch.autograd.grad` was given for its outputs."""
+    given = op.args[2] if len(op.args) > 2 else (op.kwargs or {}).get("grad_outputs")
+    outputs = op.args[0] if isinstance(op.args[0], (tuple, list)) else (op.args[0],)
+    given = given if isinstance(given, (tuple, list)) else (given,)
+    pairs = zip(outputs, given, strict=False)
+    return [(o, g) for o, g in pairs if isinstance(o, Value) and isinstance(g, Value)]
 
 
 def _dropout_draws(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

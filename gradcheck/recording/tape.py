@@ -39,6 +39,8 @@ class Kind(Enum):
     GRAD_READ = auto()  # p.grad
     GRAD_WRITE = auto()  # p.grad = g
     DATA_WRITE = auto()  # p.data = t
+    UPSTREAM = auto()  # the gradient that autograd hands to the `backward` of a Function of the person's
+    RETURNED = auto()  # what such a `backward` returns for one of the arguments
 
 
 class Value:

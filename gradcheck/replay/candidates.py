@@ -65,6 +65,7 @@ class CandidateCollector:
 
     def collect(self) -> None:
         attached = self._attached()
+        self._returned = self._returned_for()
         for binding in self._recording.bindings:
             self._consider(binding, attached)
         for value, (parameter, evidence, when) in attached.items():
@@ -75,6 +76,11 @@ class CandidateCollector:
                 continue
             name = self._names.text(value.producer)
             self._add(plan, Candidate(value, name, None, [], parameter, evidence))
+        for value, (of, evidence, by) in self._returned.items():
+            plan = self._plan_with(of, by.index)
+            if value not in self._plan_of and plan is not None and value.producer is not None:
+                name = self._names.returned_text(value.producer) or self._names.text(value.producer)
+                self._add(plan, Candidate(value, name, None, [], of, evidence, returned=by))
         for plan in self._plans:
             for candidate in plan.candidates:
                 candidate.versions = self._versions(plan, candidate)
@@ -87,6 +93,7 @@ class CandidateCollector:
         ops = self._recording.ops
         forward_roots = {value.root for value in self._all_forward}
         after = {v for v in self._recording.gradient_named if v not in self._all_forward}
+        after.update(op.out for op in ops if op.kind is Kind.UPSTREAM)
         near = {v.root for v in after}
         for op in ops:
             if op.kind in (Kind.ESCAPE, Kind.BACKWARD):
@@ -109,12 +116,20 @@ class CandidateCollector:
         if value.producer is None and (value.autograd_of is not None or not self._is_filled(value, binding)):
             return
         plan = self._choose_plan(value, max(binding.when, made + 1))
+        if value in self._returned:
+            plan = self._plan_with(self._returned[value][0], binding.when)
         if plan is None or value is plan.loss:
             return
         if binding.when <= plan.start or (plan.iteration is None and binding.when > plan.stop):
             return
         form = parse(binding.name).form
-        if form is Form.NONE and value not in attached and value.root not in self._near_gradients:
+        told = value in attached or value in self._returned
+        if form is Form.NONE and not told and value.root not in self._near_gradients:
+            return
+        if value.producer is not None and value.producer.kind is Kind.UPSTREAM:
+            # `dxhat = dy`: what autograd has handed over, under the name of another gradient.
+            if self._says_another(plan, binding, value.autograd_of):
+                self._second_name(plan, value, binding).bindings.append(binding)
             return
         if value in self._forward[id(plan)]:
             # `dlogits = probs` and changes in place afterwards: a forward value turned into a gradient.
@@ -152,9 +167,12 @@ class CandidateCollector:
                     if self._is_scaled(value):
                         return
                     parameter, evidence = None, ""
-            if binding.of is not None and form is Form.EXPLICIT and binding.of is not value:
+            if value in self._returned:
+                parameter, evidence, _ = self._returned[value]
+            elif binding.of is not None and form is Form.EXPLICIT and binding.of is not value:
                 parameter, evidence = binding.of, f"being set as its attribute (`{binding.name}`)"
             candidate = Candidate(value, binding.name, binding, [], parameter, evidence)
+            candidate.returned = self._returned[value][2] if value in self._returned else None
             self._add(plan, candidate)
         elif _better_name(binding, candidate.binding):
             candidate.name, candidate.binding = binding.name, binding
@@ -221,8 +239,9 @@ class CandidateCollector:
         plan.candidates.append(candidate)
         return candidate
 
-    def _says_another(self, plan: PassPlan, binding: Binding) -> bool:
-        """Whether a statement after the loss gives a forward value the name of the gradient of another one."""
+    def _says_another(self, plan: PassPlan, binding: Binding, own: Value | None = None) -> bool:
+        """Whether a statement after the loss gives a forward value (or the gradient of one, `own`) the name of the
+        gradient of another one."""
         parsed = parse(binding.name)
         if parsed.form < Form.BARE_D or parsed.stem is None or binding.alias or binding.code is None:
             return False
@@ -231,7 +250,7 @@ class CandidateCollector:
         return any(
             name_affinity(parsed.stem, name) >= 0.99
             for value in self._forward[id(plan)]
-            if value.root is not binding.value.root
+            if value.root is not (own or binding.value).root
             for name in self._names.forward_names(value)
         )
 
@@ -259,13 +278,16 @@ class CandidateCollector:
     def _made_from_named(self, value: Value, parameter: Value) -> bool:
         """Whether a gradient of the parameter's shape has a name already: then this is what an optimiser made
         of it (momentum, a running mean of squares), not a gradient."""
+        writes = [value.producer, *self._mutations[value.root][:4]]
+        done = max((op.index for op in writes if op is not None), default=0)
         pending, seen = [value], 0
         while pending and seen < 40:
             current = pending.pop()
             seen += 1
             makers = [current.producer, *self._mutations[current.root][:4]]
-            for read in [v for maker in makers if maker is not None for v in maker.inputs]:
-                if read is current:
+            # What is done to a parameter afterwards (the update that reads the gradient) made nothing of it.
+            for read in [v for op in makers if op is not None and op.index <= done for v in op.inputs]:
+                if read is current or read.root is value.root:
                     continue
                 of_its_shape = read.shape == parameter.shape and read.root is not parameter.root
                 if of_its_shape and self._names.bindings(read) and read not in self._all_forward:
@@ -333,6 +355,24 @@ class CandidateCollector:
             made = pairing.gradient.producer
             if made is not None:
                 found[pairing.gradient] = (pairing.of, "`gradcheck.pair`", made.index + 1)
+        return found
+
+    def _plan_with(self, of: Value, when: int) -> PassPlan | None:
+        """The pass whose forward pass holds `of`: a Function may be called outside of any (by autograd's own checker)."""
+        nearest = self._chooser.choose(when)
+        holding = [plan for plan in self._plans if of in self._forward[id(plan)]]
+        if nearest is None or nearest in holding:
+            return nearest
+        return next((plan for plan in reversed(holding) if plan.loss_op.index < when), None)
+
+    def _returned_for(self) -> dict[Value, tuple[Value, str, Op]]:
+        """What the `backward` of a Function returns, by the argument that it is returned for."""
+        found: dict[Value, tuple[Value, str, Op]] = {}
+        for op in self._recording.ops:
+            if op.kind is Kind.RETURNED:
+                of, gradient = op.args
+                function, argument = op.extra
+                found[gradient] = of, f"being returned by `{function}` for `{argument}`", op
         return found
 
     def _versions(self, plan: PassPlan, candidate: Candidate) -> list[Version]:

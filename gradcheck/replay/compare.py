@@ -27,8 +27,24 @@ ROUNDING_FLOOR = 1e-14
 FLOAT32_TOLERANCE = 2e-5
 
 
+def differentiable(tensor: torch.Tensor) -> bool:
+    return tensor.is_floating_point() or tensor.is_complex()
+
+
 def norm(tensor: torch.Tensor) -> float:
-    return float(torch.linalg.vector_norm(tensor.detach().double().reshape(-1))) if tensor.numel() else 0.0
+    return float(torch.linalg.vector_norm(_exact(tensor).reshape(-1))) if tensor.numel() else 0.0
+
+
+def inner(left: torch.Tensor, right: torch.Tensor) -> float:
+    """The inner product; of complex numbers, that of their real and imaginary parts."""
+    a, b = _exact(left).reshape(-1), _exact(right).reshape(-1)
+    if a.is_complex() or b.is_complex():
+        return float((a * b.conj()).real.sum())
+    return float(torch.dot(a, b))
+
+
+def _exact(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.detach().to(torch.complex128 if tensor.is_complex() else torch.float64)
 
 
 def distance(left: torch.Tensor, right: torch.Tensor) -> float:
@@ -59,9 +75,8 @@ def never_summed(found: tuple[int, ...], shape: tuple[int, ...]) -> bool:
 
 
 def cosine(left: torch.Tensor, right: torch.Tensor) -> float | None:
-    a, b = left.detach().double().reshape(-1), right.detach().double().reshape(-1)
-    scale = norm(a) * norm(b)
-    return float(torch.dot(a, b)) / scale if scale > 0 and math.isfinite(scale) else None
+    scale = norm(left) * norm(right)
+    return inner(left, right) / scale if scale > 0 and math.isfinite(scale) else None
 
 
 def worst_element(found: torch.Tensor, expected: torch.Tensor) -> WorstElement | None:
@@ -70,7 +85,11 @@ def worst_element(found: torch.Tensor, expected: torch.Tensor) -> WorstElement |
     expected = expected.detach().reshape(found.shape)
     position = int(torch.argmax((found.detach() - expected).abs().reshape(-1)))
     index = tuple(int(i) for i in np.unravel_index(position, tuple(found.shape)))
-    return WorstElement(index, float(expected.reshape(-1)[position]), float(found.reshape(-1)[position]))
+    pair = torch.stack([_exact(expected).reshape(-1)[position], _exact(found).reshape(-1)[position]])
+    if pair.is_complex():  # the part that differs more
+        parts = torch.view_as_real(pair)
+        pair = parts[:, int((parts[1] - parts[0]).abs().argmax())]
+    return WorstElement(index, float(pair[0]), float(pair[1]))
 
 
 def mismatched_elements(found: torch.Tensor, expected: torch.Tensor, share: float = 1e-6) -> int:
@@ -110,7 +129,7 @@ _probe: dict[int, torch.Tensor] = {}
 
 
 def _product(gradient: torch.Tensor) -> float:
-    flat = gradient.detach().double().reshape(-1)
+    flat = _exact(gradient).reshape(-1)
     vector = _probe.get(flat.numel())
     if vector is None:
         generator = torch.Generator().manual_seed(0x9E3779B9 + flat.numel())
@@ -118,4 +137,6 @@ def _product(gradient: torch.Tensor) -> float:
         if len(_probe) > 256:
             _probe.clear()
         _probe[flat.numel()] = vector
+    if flat.is_complex():
+        return float(torch.dot(flat.real, vector) + torch.dot(flat.imag, vector.flip(0)))
     return float(torch.dot(flat, vector))

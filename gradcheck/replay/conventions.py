@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from gradcheck.recording.tape import Op, Value
-from gradcheck.replay.compare import distance, norm, same_but_for_ones
+from gradcheck.replay.compare import distance, inner, norm, same_but_for_ones
 from gradcheck.replay.judged import Faults, Judged
 from gradcheck.replay.passes import PassPlan, Version
 from gradcheck.replay.verdict import Verdict
@@ -35,7 +35,7 @@ def scaled(judge: Judge, version: Version, found: torch.Tensor, faults: Faults, 
         expected_size = norm(expected)
         if expected_size == 0:
             continue
-        factor = float((found * expected).sum()) / expected_size**2
+        factor = inner(found, expected) / expected_size**2
         if judge.ascends:
             factor = -factor  # `error = target - output` and `W += lr * ...`
         if not (_is_count(factor) or (judge.ascends and abs(factor - 1) < 1e-9) or (unnamed and factor > 0)):
@@ -119,7 +119,7 @@ def factor_made_good(
         tolerance = judge.tolerance(consumer, size, judge.noise(consumer))
         if size <= tolerance:
             continue
-        factor = float((follows.reshape(-1) * tensor.reshape(-1)).sum()) / size**2
+        factor = inner(follows, tensor) / size**2
         in_proportion = distance(follows, factor * tensor) <= tolerance * max(1.0, abs(factor))
         factors.append(factor if in_proportion else math.nan)
     likeliest = max(

@@ -13,10 +13,20 @@ from typing import Any, Protocol
 
 import torch
 
+from gradcheck.recording.functions import ONLY_THROUGH_THESE
 from gradcheck.recording.tape import Kind, Number, Op, Value, function_name
+from gradcheck.replay.compare import differentiable
 
 _FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 _COMPLEX_OF = {torch.float32: torch.complex64, torch.float64: torch.complex128}
+_NOT_REPLAYED = (
+    Kind.ESCAPE,
+    Kind.BACKWARD,
+    Kind.GRAD_WRITE,
+    Kind.GRAD_READ,
+    Kind.RANDOM,
+    Kind.RETURNED,
+)
 _CASTS = {"float", "half", "double", "bfloat16"}
 _SELECTS = {"__getitem__", "getitem", "index_select", "select", "narrow"}
 # Above this many elements a leaf that is only selected from is not converted whole.
@@ -56,10 +66,15 @@ class Patch(Protocol):
     def apply(self, replay: Replay) -> None: ...
 
 
+# (a forward value, the gradients that were returned further down and for which values, whether only those lead
+# there) -> what arrives there
+Upstream = Callable[[Value, Mapping[Value, torch.Tensor], bool], torch.Tensor | None]
+
+
 class Replay:
     """`dtype` replaces every floating dtype. `overrides` replaces the value of some `Value`s as soon as they are
     made. `differentiable` leaves are given `requires_grad`. `known` tensors are there from the start. `patches` maps
-    the index of an op to what is to be done after it."""
+    the index of an op to what is to be done after it. `upstream` tells what autograd hands to a Function's `backward`."""
 
     def __init__(
         self,
@@ -72,6 +87,7 @@ class Replay:
         start_from: dict[Value, torch.Tensor] | None = None,
         known: dict[Value, torch.Tensor] | None = None,
         patches: Mapping[int, Patch] | None = None,
+        upstream: Upstream | None = None,
     ) -> None:
         self.dtype = dtype
         self.env: dict[Value, torch.Tensor] = dict(known or {})
@@ -83,6 +99,7 @@ class Replay:
         self._differentiate = differentiate
         self._autograd_truth = autograd_truth or {}
         self._start_from = start_from or {}
+        self._upstream = upstream
 
     def tensor(self, value: Value) -> torch.Tensor:
         """The replayed tensor of `value`, made from the recorded leaf at first use."""
@@ -109,7 +126,7 @@ class Replay:
             )
         if value in self._overrides and value not in self._start_from:
             made = self._overriding(value)
-        if self._differentiate and made.is_floating_point():
+        if self._differentiate and differentiable(made):
             made = made.detach().requires_grad_()
             if value.root in self._mutated:
                 made = made.clone()  # autograd refuses to change a leaf in place
@@ -118,7 +135,7 @@ class Replay:
 
     def _overriding(self, value: Value) -> torch.Tensor:
         tensor = self._overrides[value].detach()
-        return tensor.to(self.dtype, copy=True) if tensor.is_floating_point() else tensor.clone()
+        return self._convert(tensor).clone()
 
     def _convert(self, tensor: torch.Tensor) -> torch.Tensor:
         if tensor.device.type != "cpu":
@@ -173,7 +190,10 @@ class Replay:
 
     def _step(self, op: Op) -> None:
         kind = op.kind
-        if kind in (Kind.ESCAPE, Kind.BACKWARD, Kind.GRAD_WRITE, Kind.GRAD_READ, Kind.RANDOM):
+        if kind is Kind.UPSTREAM:
+            self._arrive(op)
+            return
+        if kind in _NOT_REPLAYED:
             if kind is Kind.RANDOM:
                 for value in op.outputs:
                     self.tensor(value)
@@ -204,6 +224,19 @@ class Replay:
         else:
             result = self._call(op, args, kwargs)
         self._set(op.out, result)
+
+    def _arrive(self, op: Op) -> None:
+        """The gradient that autograd hands on here: that of the replayed forward pass, where what was returned further
+        down takes the place of the true ones."""
+        of, handed = op.args[0], op.args[1:]
+        if self._upstream is not None:
+            only = op.extra == ONLY_THROUGH_THESE
+            arriving = self._upstream(of, {value: self.tensor(gradient) for value, gradient in handed}, only)
+            # A result that the loss does not depend on has a gradient of zeros.
+            found = torch.zeros_like(self._convert(op.out.data)) if arriving is None else arriving.clone()
+            self._set(op.out, found)
+        else:
+            self.tensor(op.out)
 
     def _call(self, op: Op, args: Any, kwargs: dict[str, Any]) -> Any:
         return call_in_precision(op.func, args, kwargs, self.dtype)
@@ -236,10 +269,12 @@ class Replay:
             plain = {k: v for k, v in kwargs.items() if k not in ("inplace", "input")}
             with torch.no_grad():
                 ones = torch.ones(source.shape, dtype=torch.float32)
-                mask = op.func(ones, *rest[:2], **plain)
+                kept = op.func(ones, *rest[:2], **plain) != 0
         finally:
             torch.set_rng_state(now)
-        return source * mask.to(source.dtype)
+        # The factor is rounded as a program in this precision rounds it.
+        probability = kwargs.get("p", rest[0] if rest else 0.5)
+        return source * (kept.to(source.dtype) / (1 - probability))
 
     def _decode(self, thing: Any) -> Any:
         if isinstance(thing, Value):
@@ -262,11 +297,11 @@ class Replay:
             if isinstance(result, torch.Tensor):
                 if out in self._overrides and out not in self.env:
                     result = self._overriding(out)
-                    if self._differentiate and result.is_floating_point():
+                    if self._differentiate and differentiable(result):
                         result = result.requires_grad_()
                         if out.root in self._mutated:
                             result = result.clone()
-                elif self._differentiate and result.is_floating_point() and not result.requires_grad:
+                elif self._differentiate and differentiable(result) and not result.requires_grad:
                     # Made of numbers alone (`torch.zeros(5)`): a leaf of the graph.
                     result = result.detach().requires_grad_()
                     if out.root in self._mutated:

@@ -96,6 +96,8 @@ class Partners:
 
         chosen = max(equal, key=rank)
         evidence = "its numbers"
+        if candidate.returned and chosen is candidate.of:
+            return chosen, f"{candidate.of_evidence} and its numbers"
         if self.score(candidate, chosen) >= _GOOD_AFFINITY:
             evidence = (
                 "its name and its numbers"
@@ -116,6 +118,8 @@ class Partners:
         if told:
             value = self._closest(told, found, truth, paired)
             return Proposal(value, self._word(candidate), certain=True)
+        if candidate.returned and candidate.of is not None:
+            return Proposal(candidate.of, candidate.of_evidence, certain=True)
         if candidate.of is not None:
             same_storage = [v for v in self._forward if v.root is candidate.of.root and v in truth]
             fitting = [v for v in same_storage if tuple(truth[v].shape) == tuple(found.shape)] or same_storage

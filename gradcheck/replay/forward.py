@@ -89,10 +89,31 @@ class ForwardGraph:
             tensors = [self.tensor(value) for value in self.values]
             loss = self.loss_tensor if self.loss_tensor.ndim == 0 else self.loss_tensor.sum()
             found = torch.autograd.grad(loss, tensors, retain_graph=True, allow_unused=True)
+            # Where nothing arrives (a step function is in between), what is given is where it begins.
+            arrived = {
+                value for value, gradient in zip(self.values, found, strict=True) if gradient is not None
+            }
+            begun = [value for value in replaced if value not in arrived and self.tensor(value).requires_grad]
+            if begun:
+                outputs = [loss, *(self.tensor(value) for value in begun)]
+                seeds = [
+                    torch.ones_like(loss),
+                    *(_like(replaced[value], self.tensor(value)) for value in begun),
+                ]
+                found = torch.autograd.grad(outputs, tensors, seeds, retain_graph=True, allow_unused=True)
         finally:
             for hook in hooks:
                 hook.remove()
         return {v: g.detach() for v, g in zip(self.values, found, strict=True) if g is not None}
+
+    def vector_jacobian(self, of: Value, given: Mapping[Value, torch.Tensor]) -> torch.Tensor | None:
+        """The gradient of `of` that follows from the gradients given of other values, and from nothing else."""
+        outputs = [self.tensor(value) for value in given]
+        seeds = [_like(gradient, output) for output, gradient in zip(outputs, given.values(), strict=True)]
+        (found,) = torch.autograd.grad(
+            outputs, [self.tensor(of)], seeds, retain_graph=True, allow_unused=True
+        )
+        return None if found is None else found.detach()
 
     def ways_back(self, value: Value, replaced: Mapping[Value, torch.Tensor]) -> list[torch.Tensor]:
         """The terms whose sum is the gradient of `value`: one from each operation that reads it."""
@@ -143,9 +164,17 @@ def _kept_as_saved() -> AbstractContextManager[object]:
     return torch.autograd.graph.saved_tensors_hooks(lambda kept: kept.detach().clone(), lambda kept: kept)
 
 
+def _like(gradient: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
+    """A gradient in the shape and type that it has to have."""
+    given = gradient.detach().reshape(tensor.shape)
+    if given.is_complex() and not tensor.is_complex():
+        given = given.real  # as autograd takes it
+    return given.to(tensor.dtype)
+
+
 def _replace_gradient(tensor: torch.Tensor, gradient: torch.Tensor) -> torch.utils.hooks.RemovableHandle:
     def replace(arriving: torch.Tensor) -> torch.Tensor:
-        return gradient.reshape(arriving.shape)
+        return _like(gradient, arriving)
 
     handle: torch.utils.hooks.RemovableHandle = tensor.register_hook(replace)  # type: ignore[no-untyped-call]
     return handle

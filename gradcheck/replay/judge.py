@@ -16,7 +16,7 @@ import torch
 from gradcheck.recording.gradient_names import Form, parse
 from gradcheck.recording.tape import Op, Value
 from gradcheck.replay import conventions, matches, mismatches, unchecked
-from gradcheck.replay.compare import Fingerprints, same_but_for_ones
+from gradcheck.replay.compare import Fingerprints, differentiable, same_but_for_ones
 from gradcheck.replay.data_rounding import DataRounding
 from gradcheck.replay.engine import Patch
 from gradcheck.replay.evidence import Partners
@@ -146,7 +146,7 @@ class Judge:
     def captured(self, version: Version) -> torch.Tensor | None:
         """What the program computed there, replayed in float64; None if that is no tensor of floats."""
         found = self.run.captured.get(id(version))
-        return found if found is not None and found.is_floating_point() else None
+        return found if found is not None and differentiable(found) else None
 
     # -- faults and what is to be expected after them ------------------------------------------------------------
 
@@ -163,8 +163,9 @@ class Judge:
         return self.influences.of(root)
 
     def without_rounding(self, faults: Faults) -> Faults:
-        """The faults that are some: not those that are only the rounding of the data."""
-        return frozenset(i for i in faults if not self.faults[i].judged.rests_on_data)
+        """The faults that are some: not those that are only the rounding of the data, or meant as they are."""
+        judged = {i: self.faults[i].judged for i in faults}
+        return frozenset(i for i in faults if not (judged[i].rests_on_data or judged[i].surrogate))
 
     def poisoned(self, faults: Faults) -> bool:
         return any(self.faults[i].gradient is None for i in faults)
@@ -211,7 +212,7 @@ class Judge:
                     replaced[id(judged.version)] = _in_shape_of(judged.found, judged.truth)
             known = self._mended[faults] = self.run.mended(replaced)
         found = known.get(id(version))
-        return found if found is not None and found.is_floating_point() else None
+        return found if found is not None and differentiable(found) else None
 
     # -- rounding ------------------------------------------------------------------------------------------------
 

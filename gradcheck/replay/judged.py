@@ -29,6 +29,8 @@ class Judged:
     found: torch.Tensor | None = None
     noise: float = 0.0
     scale: float | None = None
+    at_return: bool = False  # right for another value: wrong is that it is returned for this one
+    surrogate: bool = False  # of a step function, which has no gradient: on purpose
     rests_on_data: bool = False  # right but for the rounding the data came with
     alternatives: list[Value] = field(default_factory=list)  # other values with the same gradient here
     notes: list[str] = field(default_factory=list)  # for the reader of the report

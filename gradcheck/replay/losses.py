@@ -52,7 +52,7 @@ def _select_losses(recording: Recording, names: NameIndex, wanted: str | None) -
     backward_called = {v for op in recording.ops if op.kind is Kind.BACKWARD for v in op.inputs[:1]}
     ranked: dict[Value, tuple[int, Loss]] = {}
     for op in recording.ops:
-        if op.kind in (Kind.ESCAPE, Kind.BACKWARD, Kind.RANDOM, Kind.GRAD_READ):
+        if op.kind in (Kind.ESCAPE, Kind.BACKWARD, Kind.RANDOM, Kind.GRAD_READ, Kind.UPSTREAM):
             continue
         for value in op.outputs:
             scalar = all(size == 1 for size in value.shape)

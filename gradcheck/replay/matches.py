@@ -52,6 +52,7 @@ def _match_expected(
         if rounded:
             explains = judge.data_rounding.explains
             equal = [v for v in equal if explains(version, v, found, gradients[v], faults)]
+        equal = _admitted(version, equal)
         if not equal:
             continue
         partner, evidence = judge.partners.choose(version.candidate, equal, judge.paired)
@@ -68,9 +69,9 @@ def _match_expected(
         inherits = bool(real) and off > judge.tolerance(version, size, max(noise, judge.noise_of(partner)))
         verdict = Verdict.INHERITED if inherits else Verdict.CORRECT
         judged = Judged(version, partner, verdict, evidence, faults=real if inherits else frozenset())
-        if not judge.partners.told(
-            version.candidate, partner
-        ):  # else it is meant, whatever else it equals here
+        # What the person said, or what a second name is there for, is meant, whatever else it equals here.
+        meant = version.candidate.second_name or judge.partners.told(version.candidate, partner)
+        if not meant:
             judged.alternatives = [value for value in equal if value is not partner]
         judged.rests_on_data = rounded
         if reshaped:
@@ -87,11 +88,19 @@ def _match_expected(
     return False
 
 
+def _admitted(version: Version, equal: list[Value]) -> list[Value]:
+    """What a gradient may be the gradient of: what a Function returns for an argument is that argument's."""
+    candidate = version.candidate
+    if not candidate.returned or not version.final:
+        return equal
+    return [value for value in equal if value is candidate.of]
+
+
 def _match_truth(
     judge: Judge, version: Version, found: torch.Tensor, faults: Faults, noise: float, tolerance: float
 ) -> bool:
     """Whether it is the true gradient although what it was computed from is not: faults cancel."""
-    equal = judge.expectation(frozenset())[1].equals(found, tolerance)
+    equal = _admitted(version, judge.expectation(frozenset())[1].equals(found, tolerance))
     if not equal:
         return False
     partner, evidence = judge.partners.choose(version.candidate, equal, judge.paired)
@@ -117,7 +126,9 @@ def match_once_mended(
     if judge.ascends:
         right = -right
     for reshaped in (False, True):
-        equal = judge.expectation(frozenset())[1].equals(right, tolerance, reshaped=reshaped)
+        equal = _admitted(
+            version, judge.expectation(frozenset())[1].equals(right, tolerance, reshaped=reshaped)
+        )
         if not equal:
             continue
         partner, evidence = judge.partners.choose(version.candidate, equal, judge.paired)

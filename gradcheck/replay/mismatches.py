@@ -10,8 +10,8 @@ import torch
 
 from gradcheck.recording.gradient_names import Form, parse
 from gradcheck.recording.tape import Value
-from gradcheck.replay import conventions, rescaled, unchecked
-from gradcheck.replay.compare import Fingerprints, distance, norm, same_but_for_ones
+from gradcheck.replay import conventions, rescaled, steps, unchecked
+from gradcheck.replay.compare import Fingerprints, distance, inner, norm, same_but_for_ones
 from gradcheck.replay.decay import is_decayed
 from gradcheck.replay.evidence import BY_NAME, Proposal
 from gradcheck.replay.judged import Faults, Judged
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gradcheck.replay.judge import Judge
 
 _MOST_WAYS = 6
+_NAMED_FOR = 0.6
 
 
 def mismatch(judge: Judge, version: Version, found: torch.Tensor, faults: Faults, noise: float) -> None:
@@ -39,7 +40,7 @@ def mismatch(judge: Judge, version: Version, found: torch.Tensor, faults: Faults
         return
     if candidate.value.root not in judge.influences.derived and candidate.of is None:
         return
-    if version.final and conventions.scaled(judge, version, found, faults, noise):
+    if version.final and not candidate.returned and conventions.scaled(judge, version, found, faults, noise):
         return
     proposal = judge.partners.propose(candidate, found, judge.paired, judge.run.graph.truth)
     if proposal is None or not proposal.certain:
@@ -68,6 +69,10 @@ def _introduce(
     judge: Judge, version: Version, found: torch.Tensor, proposal: Proposal, faults: Faults, noise: float
 ) -> None:
     expected = judge.expectation(faults)[0].get(proposal.value)
+    flat = expected is None or not bool(expected.any())
+    if version.candidate.returned and flat and steps.leads_through_steps(judge.plan, proposal.value):
+        unchecked.surrogate(judge, version, found, proposal, expected, faults, noise)
+        return
     if expected is None:
         judged = Judged(version, proposal.value, Verdict.UNCHECKED, proposal.evidence, Problem.UNREACHED)
         judged.reason = "the loss does not reach this value, so there is nothing to compare with"
@@ -86,7 +91,12 @@ def _introduce(
                 f"{tuple(expected.shape)}"
             )
             seed = _reduced(found, expected)
-    factor = conventions.factor_made_good(judge, version, found, proposal.value, faults)
+    # Autograd takes what a Function returns as it is.
+    returned = version.candidate.returned is not None
+    judged.at_return = returned and _is_of_another(judge, version, found, faults, noise)
+    factor = None
+    if not returned:
+        factor = conventions.factor_made_good(judge, version, found, proposal.value, faults)
     if factor is not None:
         judged.scale, expected = factor, factor * expected
         seed = None if seed is None else seed / factor
@@ -94,6 +104,13 @@ def _introduce(
     if factor is not None and judged.truth is not None:
         judged.truth = factor * judged.truth
     judge.add_fault(judged, proposal.value, seed)
+
+
+def _is_of_another(judge: Judge, version: Version, found: torch.Tensor, faults: Faults, noise: float) -> bool:
+    """Whether what a Function returns for one argument is the gradient of another value, and is called so."""
+    tolerance = judge.tolerance(version, norm(found), noise)
+    equal = judge.expectation(faults)[1].equals(found, tolerance)
+    return any(judge.partners.score(version.candidate, value) >= _NAMED_FOR for value in equal)
 
 
 def _reduced(found: torch.Tensor, expected: torch.Tensor) -> torch.Tensor | None:
@@ -283,7 +300,7 @@ def _fits(consumer: _Consumer, gradients: _Gradients, *, reshaped: bool = False)
     of = version.candidate.of
     step = gradients[0].get(of) if of is not None and version.candidate.binding is None else None
     if step is not None and step.shape == tensor.shape:
-        factor = float((tensor * step).sum()) / max(norm(step) ** 2, 1e-300)
+        factor = inner(tensor, step) / max(norm(step) ** 2, 1e-300)
         return factor != 0 and distance(tensor, factor * step) <= tolerance
     return bool(gradients[1].equals(tensor, tolerance, reshaped=reshaped))
 

@@ -16,7 +16,7 @@ import torch
 
 from gradcheck.recording.gradient_names import split_path
 from gradcheck.recording.tape import Value
-from gradcheck.replay.compare import distance, norm, same_but_for_ones
+from gradcheck.replay.compare import differentiable, distance, norm, same_but_for_ones
 from gradcheck.replay.engine import ReplayError
 from gradcheck.replay.flow import Flow
 from gradcheck.replay.judge import Judge, Judged
@@ -103,7 +103,7 @@ class _Search:
         found = self._judge.run.captured.get(id(read))
         assert meant.of is not None
         truth = self._judge.run.graph.truth.get(meant.of)
-        if found is None or truth is None or not found.is_floating_point():
+        if found is None or truth is None or not differentiable(found):
             return False
         return same_but_for_ones(found.shape, truth.shape) and bool(torch.isfinite(found).all())
 

@@ -68,6 +68,17 @@ class NameIndex:
         span = self._places.span(op.code, op.lasti)
         return span in [(n.lineno, n.end_lineno, n.col_offset, n.end_col_offset) for n in returned]
 
+    def returned_text(self, op: Op) -> str | None:
+        """The source of what is returned at a position, for an op that stands for it."""
+        statement = self.statement(op)
+        if not isinstance(statement, ast.Return) or not isinstance(op.extra, int):
+            return None
+        value = statement.value
+        items = value.elts if isinstance(value, ast.Tuple) else [] if value is None else [value]
+        if op.extra >= len(items) or any(isinstance(item, ast.Starred) for item in items):
+            return None
+        return ast.unparse(items[op.extra])
+
     def shown_for(self, value: Value, gradient_name: str) -> str:
         """Of several names for one value (a parameter of a function, its argument), the one that fits the gradient's."""
         stem = parse(gradient_name).stem

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 
 from gradcheck.recording.tape import Value
-from gradcheck.replay.compare import distance, norm
+from gradcheck.replay.compare import differentiable, distance, norm
 from gradcheck.replay.data_rounding import LARGEST
 from gradcheck.replay.engine import Patch, ReplayError
 from gradcheck.replay.judge import Judge, Judged
@@ -81,7 +81,7 @@ class Point:
             return
         version = judged.version
         found = self.run.captured.get(id(version))
-        if found is None or not found.is_floating_point() or not bool(torch.isfinite(found).all()):
+        if found is None or not differentiable(found) or not bool(torch.isfinite(found).all()):
             return
         faults = self.judging.influence(version)
         gradients = self.judging.expectation(faults)[0]

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 
+from gradcheck.recording.functions import seen_from_outside
 from gradcheck.recording.gradient_names import Form, parse
 from gradcheck.recording.tape import Kind, Op, Value
 from gradcheck.replay.compare import norm
@@ -34,17 +35,18 @@ def probe_roots(plan: PassPlan, judged: Iterable[Judged], truth: Mapping[Value, 
         if any(v in truth for v in op.inputs):
             upstream.update(v for v in op.outputs if v.producer is op)
     paired = {
-        j.of
+        seen_from_outside(j.of)
         for j in judged
         if j.of is not None
         and (j.candidate.of is not None or parse(j.candidate.name).form is not Form.NONE)
         # A batch selected from the data may be selected a second time for the backward pass: it stays as it is.
         and not (j.of.producer is not None and j.of.producer.name in _SELECTS)
     }
+    paired = {v for v in paired if v is v.root or v.root not in paired}
     made_from_parameters: set[Value] = set()
     for op in plan.forward_ops:
-        if any(v in paired or v.root in made_from_parameters for v in op.inputs):
-            # A view of a parameter (`W.T`) is the parameter.
+        # A view of a parameter (`W.T`) is the parameter.
+        if any(v in paired or v.root in paired or v.root in made_from_parameters for v in op.inputs):
             given = {v.root for v in op.inputs}
             made_from_parameters.update(
                 v.root for v in op.outputs if v.producer is op and v.root not in given
@@ -60,11 +62,12 @@ def jittered(run: PassRun, roots: Iterable[Value], seed: int) -> dict[Value, tor
     for value in roots:
         tensor = run.graph.tensor(value).detach()
         count = max(1, tensor.numel())
-        mean = float(tensor.mean()) if tensor.numel() else 0.0
+        mean = tensor.mean().item() if tensor.numel() else 0.0
         spread = norm(tensor - mean) / count**0.5
         constant = spread <= 1e-12 + 1e-6 * abs(mean)
         size = (_OF_CONSTANT * (abs(mean) or 0.3)) if constant else _SPREAD_SHARE * spread
-        noise = torch.randn(tensor.shape, generator=generator, dtype=torch.float64).to(tensor.dtype)
+        exact = torch.complex128 if tensor.is_complex() else torch.float64
+        noise = torch.randn(tensor.shape, generator=generator, dtype=exact).to(tensor.dtype)
         found[value] = tensor + size * noise
     return found
 

@@ -57,6 +57,8 @@ def _row(judged: Judged, judge: Judge, names: NameIndex, places: Places) -> Grad
         assert candidate.binding is not None
         binding = candidate.binding
         lines = [places.line_location(binding.code, binding.line)] if binding.code else []
+    if judged.at_return and candidate.returned is not None:
+        lines = [places.location(candidate.returned)]
     row = GradientResult(
         name=candidate.name,
         of=names.shown_for(judged.of, candidate.name) if judged.of is not None else None,

@@ -11,6 +11,7 @@ from gradcheck.replay.compare import (
     NOISE_SHARE,
     RELATIVE_TOLERANCE,
     ROUNDING_FLOOR,
+    differentiable,
     distance,
     norm,
 )
@@ -34,7 +35,7 @@ class Rounding:
         if known is None:
             known = 0.0
             if self._coarse is not None and value in self._coarse.graph.truth:
-                known = distance(self._coarse.graph.truth[value].double(), self._run.graph.truth[value])
+                known = distance(self._coarse.graph.truth[value], self._run.graph.truth[value])
             self._truth_noise[value] = known if math.isfinite(known) else 0.0
         return self._truth_noise[value]
 
@@ -49,9 +50,9 @@ class Rounding:
         if self._coarse is None or id(version) not in self._coarse.captured:
             return 0.0
         found, coarse = self._run.captured[id(version)], self._coarse.captured[id(version)]
-        if found.shape != coarse.shape or not found.is_floating_point():
+        if found.shape != coarse.shape or not differentiable(found):
             return 0.0
-        noise = distance(coarse.double(), found)
+        noise = distance(coarse, found)
         return noise if math.isfinite(noise) else 0.0
 
     def tolerance(self, version: Version, size: float, noise: float) -> float:

@@ -12,7 +12,7 @@ from itertools import count
 
 from gradcheck.recording.tape import Kind, Op, Value
 
-_SKIPPED = (Kind.ESCAPE, Kind.BACKWARD, Kind.GRAD_WRITE)
+_SKIPPED = (Kind.ESCAPE, Kind.BACKWARD, Kind.GRAD_WRITE, Kind.RETURNED)
 
 
 class Slicer:

@@ -57,6 +57,27 @@ def after_poison(
     judge.accept(judged, found, None, 0.0)
 
 
+def surrogate(
+    judge: Judge,
+    version: Version,
+    found: torch.Tensor,
+    proposal: Proposal,
+    expected: torch.Tensor | None,
+    faults: Faults,
+    noise: float,
+) -> None:
+    """What a Function returns for a step function (rounding, a sign, a comparison), whose derivative is zero."""
+    judged = Judged(version, proposal.value, Verdict.UNCHECKED, proposal.evidence, Problem.UNREACHED)
+    judged.surrogate = True
+    judged.reason = (
+        "the forward pass is a step function here, whose derivative is zero: what is returned stands in for a "
+        "gradient, and what follows from it is held against it"
+    )
+    judged.faults = faults
+    judge.accept(judged, found, expected, noise)
+    judge.add_fault(judged, proposal.value, found)
+
+
 def unpaired(judge: Judge, version: Version, found: torch.Tensor) -> None:
     candidate = version.candidate
     form = parse(candidate.name).form
@@ -71,9 +92,11 @@ def unpaired(judge: Judge, version: Version, found: torch.Tensor) -> None:
 
 def unreplayable(judge: Judge, version: Version, reason: str) -> None:
     candidate = version.candidate
-    if not version.final or parse(candidate.name).form < Form.BARE_D:
+    if not version.final or (parse(candidate.name).form < Form.BARE_D and not candidate.returned):
         return
     proposal = judge.partners.propose_by_name(candidate)
+    if candidate.returned and candidate.of is not None:
+        proposal = Proposal(candidate.of, candidate.of_evidence)
     if proposal is None:
         return
     judged = Judged(version, proposal.value, Verdict.UNCHECKED, proposal.evidence, Problem.UNREACHED)

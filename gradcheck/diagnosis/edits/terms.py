@@ -12,7 +12,7 @@ import torch
 from gradcheck.diagnosis.edits.context import Context, Edit, binary, broadcasts, parsed
 from gradcheck.diagnosis.edits.scaling import scaled_expressions
 from gradcheck.recording.tape import Value
-from gradcheck.replay.compare import distance, norm
+from gradcheck.replay.compare import distance, inner, norm
 
 _MOST_NAMES = 45
 _MOST_ELEMENTS = 200_000
@@ -42,7 +42,7 @@ def missing_terms(
         length = norm(product.tensor)
         if not 0 < length < float("inf"):
             continue
-        factor = float((lacking * product.tensor).sum()) / length**2
+        factor = inner(lacking, product.tensor) / length**2
         if distance(lacking, factor * product.tensor) > tolerance:
             continue
         term = parsed(product.text)

@@ -12,7 +12,7 @@ from gradcheck.diagnosis.explanations.case import Case
 from gradcheck.diagnosis.explanations.scene import Scene
 from gradcheck.diagnosis.explanations.wording import line, name
 from gradcheck.recording.tape import Number, Op, Value
-from gradcheck.replay.compare import distance, norm
+from gradcheck.replay.compare import distance, inner, norm
 
 _MEANS = {"mean", "cross_entropy", "mse_loss", "nll_loss", "binary_cross_entropy", "l1_loss", "var", "std"} | {
     "binary_cross_entropy_with_logits", "smooth_l1_loss", "huber_loss", "soft_margin_loss", "kl_div",
@@ -47,7 +47,7 @@ def fitted(found: torch.Tensor, part: torch.Tensor, scene: Scene) -> float | Non
     size = norm(part)
     if size == 0 or found.shape != part.shape:
         return None
-    factor = float((found * part).sum()) / size**2
+    factor = inner(found, part) / size**2
     limit = max(scene.tolerance, 1e-9 * norm(found))
     return factor if distance(found, factor * part) <= limit else None
 
