@@ -28,6 +28,7 @@ docs: $(READY)
 	$(BIN)/python docs/make_rules.py
 	$(BIN)/python docs/make_readme.py
 	$(BIN)/python docs/make_pytest.py
+	$(BIN)/python docs/make_layer.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .benchmarks

@@ -62,11 +62,9 @@ def test_help_does_not_import_torch():
     "name",
     [
         "Untransposed",
-        "BiasOverFirstAxis",
         "LazyBias",
         "BatchNormOneMode",
         "EmbeddingAssigned",
-        "MaxPoolStretched",
         "CrossEntropySummed",
         "RnnCellSwapped",
         "ScaledUnsummed",
