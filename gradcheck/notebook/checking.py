@@ -32,7 +32,8 @@ from gradcheck.program.outcome import RunOutcome
 from gradcheck.program.source import SourceUnit
 from gradcheck.program.torch_settings import kept_torch_settings
 from gradcheck.recording import active
-from gradcheck.recording.recorder import Recorder, names_of_person, readable
+from gradcheck.recording.namespace import names_of_person, readable
+from gradcheck.recording.recorder import Recorder
 from gradcheck.recording.tape import Recording
 from gradcheck.replay.neutral import neutral_torch
 from gradcheck.report.model import Report

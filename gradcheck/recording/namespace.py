@@ -1,15 +1,17 @@
-"""Names for tensors found by walking a namespace: what a person would type to reach each of them."""
+"""What a namespace holds: which names are the person's, and what a person would type to reach each tensor."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from types import FunctionType, ModuleType
+import re
+from collections.abc import Iterator, Mapping
+from types import FrameType, FunctionType, ModuleType
 from typing import Any
 
 import torch
 
 _MAX_ITEMS = 400
 _MAX_DEPTH = 5
+_READABLE = (list, tuple, dict, str, torch.Tensor)
 
 
 def tensors_of_namespace(namespace: dict[str, object]) -> Iterator[tuple[str, torch.Tensor, int]]:
@@ -51,3 +53,37 @@ def _inside(name: str, value: Any) -> Iterator[tuple[str, Any, int]]:
                         yield f"{name}.{inner}", thing, id(value)
                 elif not key.startswith("__"):
                     yield f"{name}.{key}", item, id(value)
+
+
+def readable(namespace: Mapping[str, object]) -> dict[str, object]:
+    """What of a namespace is looked at after the run."""
+    return {
+        name: held
+        for name, held in list(namespace.items())
+        if isinstance(held, _READABLE) and not name.startswith("__")
+    }
+
+
+def visible_names(frame: FrameType) -> dict[str, object]:
+    """What a statement in `frame` can name: its locals first, then the globals they do not hide."""
+    return names_over(frame.f_locals, names_of_person(frame.f_globals))
+
+
+def names_of_person(names: dict[str, object]) -> dict[str, object]:
+    """Those of a module, or of a notebook."""
+    hidden = _of_the_shell(names)
+    return {name: held for name, held in names.items() if name not in hidden}
+
+
+def names_over(names: Mapping[str, object], others: Mapping[str, object]) -> dict[str, object]:
+    """All of `names`, and what they do not hide of `others`."""
+    return {**names, **{name: held for name, held in others.items() if name not in names}}
+
+
+def _of_the_shell(names: dict[str, object]) -> set[str]:
+    """The names a notebook keeps its history under: nobody calls a tensor `_12`."""
+    if "Out" not in names or "In" not in names:
+        return set()
+    return {
+        n for n in names if n in ("Out", "In", "exit", "quit") or re.fullmatch(r"_+(?:[io]?h|i+|i?\d+)?", n)
+    }

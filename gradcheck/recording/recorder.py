@@ -6,10 +6,9 @@ The person's call is made exactly once, with the person's own arguments, and its
 from __future__ import annotations
 
 import gc
-import re
 import sys
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from types import CodeType, FrameType
 from typing import Any
@@ -21,17 +20,17 @@ from gradcheck.program.observer import LoopEnd
 from gradcheck.program.source import SourceMap, SourceUnit
 from gradcheck.recording import active, live_steps
 from gradcheck.recording.bindings import Bindings
-from gradcheck.recording.functions import FunctionBridge, view_as
+from gradcheck.recording.calls import CHANGES, Calls
+from gradcheck.recording.functions import FunctionBridge
 from gradcheck.recording.kinds import kind_of, known_kinds
 from gradcheck.recording.mode_stack import put_back, take_out
 from gradcheck.recording.names import NameTracer
-from gradcheck.recording.namespace import tensors_of_namespace
+from gradcheck.recording.namespace import names_over, readable, tensors_of_namespace, visible_names
 from gradcheck.recording.quiet import Quiet
 from gradcheck.recording.repeats import Repeats
 from gradcheck.recording.sequences import CATEGORICAL_DRAWS
 from gradcheck.recording.steps import StepWatcher
 from gradcheck.recording.tape import (
-    CHANGE_BUFFERS,
     Kind,
     Mark,
     Op,
@@ -46,7 +45,6 @@ from gradcheck.recording.warning_places import WarningPlaces
 _MAX_OPS = 400_000
 _AFTERMATH_OPS = 12_000  # recorded after the last wanted step: about a hundred names, letter by letter
 _AFTERMATH_BYTES = 128 << 20  # that only the tape holds
-_FEW_NUMBERS = 64
 
 
 class Recorder(TorchFunctionMode):
@@ -75,6 +73,7 @@ class Recorder(TorchFunctionMode):
         )
         self._ufuncs = UfuncBridge(self._ufunc_called)
         self._functions = FunctionBridge(self, self._values)
+        self._calls = Calls(self.recording.ops, self._values, self._functions)
         self._warnings = WarningPlaces(self._user_frame, globals())
         self._steps = StepWatcher(self, at, sources)
         self._repeats = Repeats()
@@ -187,7 +186,7 @@ class Recorder(TorchFunctionMode):
 
     def begin_in(self, frame: FrameType, more: dict[str, object] | None = None) -> None:
         """Recording begins in the midst of `frame`: whatever it can name, or `more` names, is there before the step."""
-        self.begin_with(_first(more or {}, visible_names(frame)), frame)
+        self.begin_with(names_over(more or {}, visible_names(frame)), frame)
         try:
             self._wake(frame)
         except Exception as error:
@@ -350,7 +349,7 @@ class Recorder(TorchFunctionMode):
                 if kind is not Kind.IGNORE:
                     frame = self._user_frame(sys._getframe(1))
                     if frame is not None:
-                        op = self._before(func, kind, args, kwargs, frame)
+                        op = self._calls.prepared(func, kind, args, kwargs, frame)
             except Exception as error:
                 op = None
                 self._failed(error)
@@ -428,60 +427,6 @@ class Recorder(TorchFunctionMode):
                 return frame
             frame = frame.f_back
         return None
-
-    def _before(
-        self,
-        func: Callable[..., Any],
-        kind: Kind,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        frame: FrameType,
-    ) -> Op | None:
-        """The op as far as it is known before the call: what the call changes must be looked at now."""
-        if kind is Kind.PURE:
-            if kwargs and (kwargs.get("out") is not None or kwargs.get("inplace")):
-                kind = Kind.MUTATE
-        elif kind is Kind.DROPOUT:
-            if not _dropout_draws(args, kwargs):
-                kind = Kind.PURE
-        elif kind is Kind.ESCAPE:
-            if not (args and isinstance(args[0], torch.Tensor) and args[0].is_floating_point()):
-                return None
-            args, kwargs = args[:1], {}
-        if kind in CHANGES and not args and kwargs:
-            # `init.kaiming_uniform_(tensor=w)`: what is changed comes first, however it is handed over.
-            first, *others = kwargs
-            args, kwargs = (kwargs[first],), {name: kwargs[name] for name in others}
-        op = Op(len(self.recording.ops), func, kind, None, None, frame.f_code, frame.f_lasti)
-        if kind is Kind.CREATE and args and _holds_data(args[0]):
-            return op  # without args: its result is a leaf
-        encode, known = self._values.encode, self._values.known
-        encoded = []
-        for argument in args:
-            entry = known.get(id(argument))
-            # The usual case of `_encode`, in place: a tensor made by a recorded op.
-            if entry is not None and entry[0]() is argument and entry[1].producer is not None:
-                encoded.append(entry[1])
-            else:
-                encoded.append(encode(argument))
-        op.args = tuple(encoded)
-        if kwargs:
-            op.kwargs = {name: encode(a) for name, a in kwargs.items()}
-        if self._functions.inside_forward and op.name in ("detach", "data") and kind is Kind.PURE:
-            op.func = view_as  # autograd does not look into a Function's forward: nothing is cut off there
-        if kind is Kind.BACKWARD and kwargs.get("create_graph") and func is torch.autograd.grad:
-            kind = op.kind = Kind.PURE  # a part of the forward pass
-        if kind is not Kind.PURE:
-            if kind in CHANGES:
-                self._values.keep_before_change(kind, args, kwargs)
-            elif kind is Kind.DROPOUT:
-                op.extra = torch.get_rng_state()
-            elif kind is Kind.BACKWARD:
-                self._values.keep_before_backward()
-        elif func in CHANGE_BUFFERS:
-            self._values.keep_before_change(kind, args[1:3], kwargs)
-        op.grad_enabled = torch.is_grad_enabled()
-        return op
 
     def _after(self, op: Op, result: Any) -> None:
         kind = op.kind
@@ -656,43 +601,6 @@ class Recorder(TorchFunctionMode):
 
 _in_transform = torch._C._are_functorch_transforms_active
 _READ_GRAD: Callable[..., Any] = vars(torch._C.TensorBase)["grad"].__get__
-_READABLE = (list, tuple, dict, str, torch.Tensor)
-
-
-def readable(namespace: Mapping[str, object]) -> dict[str, object]:
-    """What of a namespace is looked at after the run."""
-    return {
-        name: held
-        for name, held in list(namespace.items())
-        if isinstance(held, _READABLE) and not name.startswith("__")
-    }
-
-
-def visible_names(frame: FrameType) -> dict[str, object]:
-    """What a statement in `frame` can name: its locals first, then the globals they do not hide."""
-    return _first(frame.f_locals, names_of_person(frame.f_globals))
-
-
-def names_of_person(names: dict[str, object]) -> dict[str, object]:
-    """Those of a module, or of a notebook."""
-    hidden = _of_the_shell(names)
-    return {name: held for name, held in names.items() if name not in hidden}
-
-
-def _first(names: Mapping[str, object], others: Mapping[str, object]) -> dict[str, object]:
-    return {**names, **{name: held for name, held in others.items() if name not in names}}
-
-
-def _of_the_shell(names: dict[str, object]) -> set[str]:
-    """The names a notebook keeps its history under: nobody calls a tensor `_12`."""
-    if "Out" not in names or "In" not in names:
-        return set()
-    return {
-        n for n in names if n in ("Out", "In", "exit", "quit") or re.fullmatch(r"_+(?:[io]?h|i+|i?\d+)?", n)
-    }
-
-
-CHANGES = frozenset({Kind.MUTATE, Kind.RANDOM_MUTATE, Kind.DATA_WRITE})
 
 
 def _seeds(op: Op) -> list[tuple[Value, Value]]:
@@ -702,27 +610,3 @@ def _seeds(op: Op) -> list[tuple[Value, Value]]:
     given = given if isinstance(given, (tuple, list)) else (given,)
     pairs = zip(outputs, given, strict=False)
     return [(o, g) for o, g in pairs if isinstance(o, Value) and isinstance(g, Value)]
-
-
-def _dropout_draws(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    probability = kwargs.get("p", args[1] if len(args) > 1 else 0.5)
-    training = kwargs.get("training", kwargs.get("train", args[2] if len(args) > 2 else True))
-    return bool(training) and probability != 0
-
-
-def _holds_data(thing: Any) -> bool:
-    """Whether a tensor is made from more than a handful of Python numbers: data, which is kept as it is."""
-    if isinstance(thing, torch.Tensor):
-        return False
-    if not isinstance(thing, (list, tuple)):
-        return hasattr(thing, "__array_interface__") or hasattr(thing, "__len__")
-    count = 0
-    for item in thing:
-        if isinstance(item, torch.Tensor):
-            return False
-        count += len(item) if isinstance(item, (list, tuple)) else 1
-        if count > _FEW_NUMBERS:
-            return True
-        if isinstance(item, (list, tuple)) and any(isinstance(x, torch.Tensor) for x in item):
-            return False
-    return False

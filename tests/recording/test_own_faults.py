@@ -8,7 +8,18 @@ import pytest
 import torch
 
 from gradcheck.program.outcome import Ending
-from gradcheck.recording import bindings, entries, kinds, loop_runs, names, reach, recorder, steps, values
+from gradcheck.recording import (
+    bindings,
+    calls,
+    entries,
+    kinds,
+    loop_runs,
+    names,
+    reach,
+    recorder,
+    steps,
+    values,
+)
 from tests.support import record_source
 
 PROGRAM = """
@@ -33,7 +44,7 @@ def broken(*args, **kwargs):
 @pytest.mark.parametrize(
     ("owner", "name"),
     [
-        (recorder.Recorder, "_before"),
+        (calls.Calls, "prepared"),
         (recorder.Recorder, "_after"),
         (values.Values, "encode"),
         (values.Values, "keep_before_change"),

@@ -100,5 +100,5 @@ def _alike(tensor: torch.Tensor, axis: int, least: float = 0.0) -> bool:
     """Whether every slice along `axis` is the same, to rounding; differences up to `least` are none."""
     if not tensor.is_floating_point():
         return bool((tensor == tensor.narrow(axis, 0, 1)).all())
-    largest = float(tensor.abs().max()) if tensor.numel() else 0.0
-    return float((tensor - tensor.narrow(axis, 0, 1)).abs().max()) <= max(_ROUNDING * largest, least)
+    largest = float(tensor.detach().abs().max()) if tensor.numel() else 0.0
+    return float((tensor - tensor.narrow(axis, 0, 1)).detach().abs().max()) <= max(_ROUNDING * largest, least)
