@@ -29,6 +29,7 @@ docs: $(READY)
 	$(BIN)/python docs/make_readme.py
 	$(BIN)/python docs/make_pytest.py
 	$(BIN)/python docs/make_layer.py
+	$(BIN)/python docs/make_notebook.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .benchmarks

@@ -72,6 +72,9 @@ class CellRecorder(Recorder):
             self.left.add(loop)
         return is_left
 
+    def unit_finished(self, unit: SourceUnit, namespace: dict[str, object]) -> None:
+        super().unit_finished(unit, names_of_person(namespace))
+
     def loop_ended(self, loop: int, activation: int, how: LoopEnd) -> None:
         super().loop_ended(loop, activation, how)
         if how is LoopEnd.LEFT:

@@ -56,6 +56,7 @@ class GradcheckMagics(Magics):
         show.checked(shell, checked, options.show_traceback)
         if checked.raised is not None:
             raised, checked.raised = checked.raised, None
+            _let_go(raised)
             _show_as_without_us(shell, raised)
             raise raised
 
@@ -79,9 +80,9 @@ class GradcheckMagics(Magics):
 
 def typed_cell(shell: Any, line: str, body: str) -> CellText:
     """The whole cell with the magic above it, so that its lines are counted as the notebook counts them."""
-    body = body.removesuffix("\n")
+    body = body.rstrip("\n")  # the history keeps no empty lines at the end
     typed = shell.history_manager.input_hist_raw[-1] if shell.history_manager is not None else ""
-    typed = typed.removesuffix("\n")
+    typed = typed.rstrip("\n")
     if not typed.endswith("\n" + body):  # it was not typed as a cell, or is not kept
         typed = f"%%gradcheck {line}".rstrip() + "\n" + body
     above = typed[: len(typed) - len(body)]
@@ -103,6 +104,20 @@ def _running_cell() -> tuple[str, int] | None:
             return filename, number
         frame = frame.f_back
     return None
+
+
+def _let_go(error: BaseException) -> None:
+    """A traceback is kept until the next one, and with its frames all that they can reach. Nothing of the recording is
+    to be kept with them: neither by our frames, which have ended, nor by how those of the cell were watched."""
+    entry = error.__traceback__
+    frame = entry.tb_frame.f_back if entry is not None else None
+    while frame is not None and frame.f_code is not GradcheckMagics.gradcheck.__code__:
+        with suppress(RuntimeError):  # it is running: it is none of ours
+            frame.clear()
+        frame = frame.f_back
+    while entry is not None:
+        entry.tb_frame.f_trace = None
+        entry = entry.tb_next
 
 
 def _show_as_without_us(shell: Any, error: BaseException) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+import sys
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -52,6 +54,8 @@ class Notebook:
 
 @pytest.fixture
 def notebook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Notebook]:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    builtin_names = set(vars(builtins))
     config = Config()
     config.HistoryManager.enabled = False  # no file; what was typed is kept all the same
     config.InteractiveShell.colors = "nocolor"
@@ -73,3 +77,6 @@ def notebook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Notebook]:
         finally:
             shell.restore_sys_module_state()
             InteractiveShell.clear_instance()
+            for name in set(vars(builtins)) - builtin_names:  # `display` among them
+                if not name.startswith("__gradcheck_"):
+                    delattr(builtins, name)

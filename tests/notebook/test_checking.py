@@ -92,6 +92,11 @@ def test_lines_are_counted_as_the_notebook_counts_them(trained):
     assert report.target == "cell 3"
 
 
+def test_empty_lines_at_both_ends(trained):
+    report = trained.check(f"\n%%gradcheck {OPTIONS}\n{WRONG}\n\n\n")
+    assert [f.location.line for f in report.findings] == [6]
+
+
 def test_a_fault_in_a_function_of_another_cell(trained):
     trained.run("def backward(y):\n    return 3 * (y - target)")
     report = trained.check(f"%%gradcheck {OPTIONS}\n{LOOP.replace('2 * (y - target)', 'backward(y)')}")
@@ -191,10 +196,17 @@ def test_cells_without_a_step(trained, cell, sentence):
     assert trained.plain[-1].count("\n") == 0
 
 
-def test_nothing_of_a_run_is_kept_alive(trained):
-    trained.run(f"%%gradcheck {OPTIONS}\n{LOOP}\nwhile True:\n{STEP}")
+def recorders():
     gc.collect()
-    assert not [thing for thing in gc.get_objects() if isinstance(thing, CellRecorder)]
+    return [id(thing) for thing in gc.get_objects() if type(thing) is CellRecorder]
+
+
+@pytest.mark.parametrize("end", ["", "\nx @ x"])
+def test_nothing_of_a_run_is_kept_alive(trained, end):
+    before = recorders()
+    result = trained.run(f"%%gradcheck {OPTIONS}\n{LOOP}\nwhile True:\n{STEP}{end}")
+    assert result.success is not bool(end)
+    assert recorders() == before
 
 
 def test_parameters_that_are_bound_anew(trained):

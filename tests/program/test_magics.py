@@ -65,3 +65,29 @@ def test_other_cell_magic_skips_the_cell(magic):
     assert not stripped.strip()
     assert stripped.count("\n") == magic.count("\n") + 2
     assert skipped[-1].reason == "the whole cell is not run"
+
+
+def test_a_cell_that_is_to_be_checked_runs_like_any_other():
+    plain, skipped = strip_magics("%%gradcheck --at 3\nx = 1\n", 2)
+    assert plain == "\nx = 1\n"
+    assert [(s.line, s.reason) for s in skipped] == [(1, "the cell runs once, without it")]
+
+
+def test_magics_that_are_run_stand_on_their_own_lines():
+    text = "if a:\n    !ls \\\n      -l\n%time x = 1\nfiles = !ls\ny = 2"
+    plain, skipped = strip_magics(text, 1, lambda statement: f"run({statement!r})\n")
+    assert plain.split("\n") == [
+        "if a:",
+        "    run('!ls \\\\\\n      -l')",
+        "",
+        "if 1: x = 1",
+        "run('files = !ls')",
+        "y = 2",
+    ]
+    assert [(s.line, s.reason) for s in skipped] == [(4, "runs once, untimed")]
+
+
+def test_a_magic_that_would_take_several_lines_is_left_out():
+    plain, skipped = strip_magics("%a\nx = 1", 1, lambda statement: "one\ntwo\n")
+    assert plain == "pass\nx = 1"
+    assert skipped[0].line == 1
