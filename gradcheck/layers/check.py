@@ -44,6 +44,7 @@ def check_layer(
     inputs: Sequence[InputLike] = (),
     ranks: Sequence[int] = (),
     seed: int = 0,
+    case: str | None = None,
     fix_budget_s: float | None = None,
 ) -> LayerReport:
     """Runs a layer on inputs that expose what its author's own inputs hide, and judges every gradient.
@@ -52,7 +53,8 @@ def check_layer(
     a `torch.autograd.Function`, or a pair of functions `(forward, backward)`. What its constructor and `forward` take
     is found out from names, annotations and trials; `args`, `kwargs` and `inputs` say it. An input is a shape, `(4, 3)`
     or `"4,3"`; `"4,3:10"` are integers below 10, `"4,3:unit"` numbers from 0 to 1; a tensor says it by example.
-    `ranks` are the numbers of dimensions of the first input to try.
+    `ranks` are the numbers of dimensions of the first input to try. With a `case`, such as "several rows" or
+    "eval mode", exactly these inputs are run, once.
 
     >>> import torch, gradcheck
     >>> class Linear:
@@ -73,8 +75,10 @@ def check_layer(
     given = Given(
         tuple(args), tuple((kwargs or {}).items()), tuple(input_term(i) for i in inputs), tuple(ranks)
     )
+    if case is not None and (case not in STATES or not inputs):
+        raise ValueError(f"case goes with inputs, and is one of {', '.join(STATES)}, not {case!r}")
     try:
-        return check(subject_of(layer), given, seed=seed, fix_budget_s=fix_budget_s)
+        return check(subject_of(layer), given, seed=seed, only=case, fix_budget_s=fix_budget_s)
     except CannotCallError as error:
         raise NothingToCheckError(f"{error.message}\n{error.hint}") from None
 
@@ -91,7 +95,7 @@ def check(
     """`only` runs a single case, on exactly the shapes that are given. Raises CannotCallError."""
     found = discover(subject, given, seed)
     budget = in_force().fix_budget_s if fix_budget_s is None else fix_budget_s
-    return _Check(subject, given, target or subject.name, seed, budget).run(found, only)
+    return _Check(subject, given, target, seed, budget).run(found, only)
 
 
 @dataclass(slots=True)
@@ -106,7 +110,8 @@ class _Fault:
 class _Check:
     def __init__(self, subject: Subject, given: Given, target: str, seed: int, budget: float) -> None:
         self._subject, self._given, self._seed, self._budget = subject, given, seed, budget
-        self._report = LayerReport(target, seed)
+        self._target = target  # of the command line; empty for a call of the Python API
+        self._report = LayerReport(target or subject.name, seed)
         self._faults: dict[Key, _Fault] = {}
         self._unjudged: dict[str, str] = {}
         self._judged: set[str] = set()
@@ -124,8 +129,7 @@ class _Check:
             if plan is not found.plans[0]:  # what cannot be tried with one rank cannot with another
                 cases = [case for case in cases if case.trial is not None]
             self._run_plan(plan, cases)
-        for rank, why in found.refused.items():
-            shown, _, reason = why.partition(": ")
+        for rank, (shown, reason) in found.refused.items():
             report.cases.append(CaseResult(f"{rank}-D input", rank, [shown], Status.NOT_RUN, reason))
         report.never_judged = {n: why for n, why in self._unjudged.items() if n not in self._judged}
         self._join()
@@ -229,15 +233,24 @@ class _Check:
         ]
 
     def _command(self, trial: Trial, state: str) -> str:
-        options = ["--seed", str(trial.seed)]
+        """What runs this one trial again."""
+        more, named = trial.plan.more, trial.arguments
+        if named and self._is_found_again(trial):
+            named = {}
+        if not self._target:
+            said = {"args": list(more), "kwargs": named}
+            options = [f"{name}={value!r}" for name, value in said.items() if value]
+            options += [f"inputs={trial.shapes()!r}", f"case={state!r}", f"seed={trial.seed}"]
+            name = self._subject.name
+            first = f"({name.replace(',', ', ')})" if "," in name else name
+            return f"gradcheck.check_layer({first}, {', '.join(options)})"
+        options = ["--args", ",".join(map(repr, more))] if more else []
+        if named:
+            options += ["--kwargs", ",".join(f"{n}={v!r}" for n, v in named.items())]
+        options += ["--seed", str(trial.seed)]
         if state != SEVERAL:
             options += ["--case", state]
-        arguments = trial.arguments
-        if arguments and not self._is_found_again(trial):
-            options = ["--kwargs", ",".join(f"{n}={v!r}" for n, v in arguments.items()), *options]
-        if trial.plan.more:
-            options = ["--args", ",".join(map(repr, trial.plan.more)), *options]
-        return command(self._report.target, trial.shapes(), options)
+        return command(self._target, trial.shapes(), options)
 
     def _is_found_again(self, trial: Trial) -> bool:
         """Whether the shapes alone lead to the same layer."""

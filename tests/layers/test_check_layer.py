@@ -252,9 +252,9 @@ def test_the_random_numbers_of_the_program_are_its_own():
 
 def test_the_seed_decides_and_the_report_travels():
     first, second = check(wrong.BiasMean, seed=4, ranks=[2]), check(wrong.BiasMean, seed=4, ranks=[2])
-    assert first.to_dict() == second.to_dict()
+    assert str(first) == str(second)
     assert LayerReport.from_dict(first.to_dict()).to_dict() == first.to_dict()
-    assert first.to_dict() != check(wrong.BiasMean, seed=5, ranks=[2]).to_dict()
+    assert str(first) != str(check(wrong.BiasMean, seed=5, ranks=[2]))
 
 
 def test_a_fix_is_proved_on_an_ordinary_input_alone():
@@ -265,3 +265,14 @@ def test_a_fix_is_proved_on_an_ordinary_input_alone():
     assert "sum" in fix.diff
     # For matrices the line is right: a fix that is right for 3-D inputs alone would break it.
     assert gradcheck.check_layer(wrong.BiasOverFirstAxis).failures[0].report.findings[0].fix is None
+
+
+def test_the_call_that_is_told_shows_the_failure_again():
+    report = check(wrong.BatchNormOneMode, ranks=[2])
+    call = report.failures[0].smallest.command
+    expected = "gradcheck.check_layer(BatchNormOneMode, inputs=['1,1'], case='eval mode', seed=0)"
+    assert call == expected
+    again = eval(call, {"gradcheck": gradcheck, "BatchNormOneMode": wrong.BatchNormOneMode})
+    assert [case.status for case in again.cases] == [Status.FAILED]
+    with pytest.raises(ValueError, match="case goes with inputs"):
+        check(wrong.BatchNormOneMode, case="eval mode")
