@@ -126,6 +126,46 @@ def test_inputs_of_a_rank_that_backward_is_not_for_are_no_fault_and_no_pass():
     assert check(right.BatchNorm, ranks=[3]).exit_status == 1  # asked for
 
 
+class ImageScale:
+    """For images alone; `forward` runs on other inputs by broadcasting."""
+
+    def __init__(self, channels):
+        self.gamma = torch.ones(channels, 1, 1)
+
+    def forward(self, x):
+        self.x = x
+        return x * self.gamma
+
+    def backward(self, dout):
+        self.dgamma = (dout * self.x).sum((0, 2, 3)).reshape(self.gamma.shape)
+        return dout * self.gamma
+
+
+class SequenceScale:
+    """For sequences alone: of matrices it would sum over the features too."""
+
+    def __init__(self, dim):
+        self.gamma = torch.ones(dim)
+
+    def forward(self, x):
+        self.x = x
+        return x * self.gamma
+
+    def backward(self, dout):
+        self.dgamma = (dout * self.x).sum((0, 1))
+        return dout * self.gamma
+
+
+@pytest.mark.parametrize(
+    ("layer", "rank"), [(ImageScale, 4), (SequenceScale, 3)], ids=["images", "sequences"]
+)
+def test_a_layer_for_inputs_of_more_dimensions_is_not_accused_of_those_of_fewer(layer, rank):
+    report = check(layer)
+    assert report.exit_status == 0, str(report)
+    assert by_name(report, rank)["several rows"].status is Status.PASSED
+    assert by_name(report, 2)["several rows"].status is Status.UNSUPPORTED
+
+
 def test_a_case_that_does_not_run_has_not_passed():
     class Halves:
         def __init__(self, dim):
