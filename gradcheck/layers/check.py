@@ -44,6 +44,7 @@ def check_layer(
     inputs: Sequence[InputLike] = (),
     ranks: Sequence[int] = (),
     seed: int = 0,
+    case: str | None = None,
     fix_budget_s: float | None = None,
 ) -> LayerReport:
     """Runs a layer on inputs that expose what its author's own inputs hide, and judges every gradient.
@@ -52,7 +53,8 @@ def check_layer(
     a `torch.autograd.Function`, or a pair of functions `(forward, backward)`. What its constructor and `forward` take
     is found out from names, annotations and trials; `args`, `kwargs` and `inputs` say it. An input is a shape, `(4, 3)`
     or `"4,3"`; `"4,3:10"` are integers below 10, `"4,3:unit"` numbers from 0 to 1; a tensor says it by example.
-    `ranks` are the numbers of dimensions of the first input to try.
+    `ranks` are the numbers of dimensions of the first input to try. With a `case`, such as "several rows" or
+    "eval mode", exactly these inputs are run, once.
 
     >>> import torch, gradcheck
     >>> class Linear:
@@ -73,8 +75,10 @@ def check_layer(
     given = Given(
         tuple(args), tuple((kwargs or {}).items()), tuple(input_term(i) for i in inputs), tuple(ranks)
     )
+    if case is not None and (case not in STATES or not inputs):
+        raise ValueError(f"case goes with inputs, and is one of {', '.join(STATES)}, not {case!r}")
     try:
-        return check(subject_of(layer), given, seed=seed, fix_budget_s=fix_budget_s)
+        return check(subject_of(layer), given, seed=seed, only=case, fix_budget_s=fix_budget_s)
     except CannotCallError as error:
         raise NothingToCheckError(f"{error.message}\n{error.hint}") from None
 
@@ -91,7 +95,7 @@ def check(
     """`only` runs a single case, on exactly the shapes that are given. Raises CannotCallError."""
     found = discover(subject, given, seed)
     budget = in_force().fix_budget_s if fix_budget_s is None else fix_budget_s
-    return _Check(subject, given, target or subject.name, seed, budget).run(found, only)
+    return _Check(subject, given, target, seed, budget).run(found, only)
 
 
 @dataclass(slots=True)
@@ -106,26 +110,26 @@ class _Fault:
 class _Check:
     def __init__(self, subject: Subject, given: Given, target: str, seed: int, budget: float) -> None:
         self._subject, self._given, self._seed, self._budget = subject, given, seed, budget
-        self._report = LayerReport(target, seed)
+        self._target = target  # of the command line; empty for a call of the Python API
+        self._report = LayerReport(target or subject.name, seed)
         self._faults: dict[Key, _Fault] = {}
         self._unjudged: dict[str, str] = {}
         self._judged: set[str] = set()
-        self._done = 0
-        self._ran = False  # whether `backward` ran on anything
+        self._count = 0
+        self._several: dict[Plan, Outcome] = {}
 
     def run(self, found: Found, only: str | None) -> LayerReport:
         report = self._report
+        unsupported = [] if only is not None else self._unsupported(found.plans)
         for plan in found.plans:
-            plain = Trial(plan, seed=self._seed)
             if only is not None:
-                self._run_plan(plan, [Case(only, in_state(plain, only))])
-                continue
-            cases = list(cases_of(self._subject, plan, self._seed))
+                cases = [Case(only, in_state(Trial(plan, seed=self._seed), only))]
+            else:
+                cases = list(cases_of(self._subject, plan, self._seed))
             if plan is not found.plans[0]:  # what cannot be tried with one rank cannot with another
                 cases = [case for case in cases if case.trial is not None]
-            self._run_plan(plan, cases)
-        for rank, why in found.refused.items():
-            shown, _, reason = why.partition(": ")
+            self._run_plan(plan, cases, plan in unsupported)
+        for rank, (shown, reason) in found.refused.items():
             report.cases.append(CaseResult(f"{rank}-D input", rank, [shown], Status.NOT_RUN, reason))
         report.never_judged = {n: why for n, why in self._unjudged.items() if n not in self._judged}
         self._join()
@@ -136,41 +140,55 @@ class _Check:
             report.failures.append(self._failure(key, fault, exact=only is not None))
         return report
 
-    def _run_plan(self, plan: Plan, cases: list[Case]) -> None:
-        unsupported = ""
+    def _run_plan(self, plan: Plan, cases: list[Case], unsupported: bool) -> None:
         for case in cases:
-            result = CaseResult(case.name, plan.rank, [], Status.NOT_TRIED, unsupported or case.reason)
+            result = CaseResult(case.name, plan.rank, [], Status.NOT_TRIED, case.reason)
             self._report.cases.append(result)
-            if case.trial is None or unsupported:
-                continue
-            self._done += 1
-            progress.say(progress.Stage.RUNNING, f"case {self._done}: {case.name}, {plan.rank}-D")
-            outcome = run_trial(self._subject, case.trial)
-            result.shapes, result.status, result.reason = case.trial.shapes(), outcome.status, outcome.reason
-            result.gradients = {**outcome.judged, **dict.fromkeys(outcome.unjudged, "unchecked")}
-            if case.name == SEVERAL and self._ran and self._is_unsupported(outcome):
-                unsupported = (
+            if unsupported and case.name != SEVERAL:
+                result.reason = (
                     f"`backward` is not for {plan.rank}-D inputs; --rank {plan.rank} judges it all the same"
                 )
-                result.status = Status.UNSUPPORTED
-                result.reason = outcome.reason
-                result.gradients = {}
                 continue
+            if case.trial is None:
+                continue
+            outcome = self._outcome(case, case.trial)
+            result.shapes, result.status, result.reason = case.trial.shapes(), outcome.status, outcome.reason
+            if unsupported:
+                result.status = Status.UNSUPPORTED
+                continue
+            result.gradients = {**outcome.judged, **dict.fromkeys(outcome.unjudged, "unchecked")}
             self._judged |= outcome.judged.keys()
             self._unjudged |= outcome.unjudged
             for key in outcome.faults:
                 known = self._faults.setdefault(key, _Fault(case, case.trial, outcome, []))
                 known.cases.append(result)
-            self._ran = self._ran or outcome.report is not None
 
-    def _is_unsupported(self, outcome: Outcome) -> bool:
-        """Whether `backward`, which runs for inputs of fewer dimensions, was not written for these: it raises; or no
-        parameter's gradient has the shape of its parameter, which with fewer dimensions they had. If that of one is
-        right here, its author has thought of such inputs, and what is wrong is a fault."""
-        if outcome.raised is not None:
-            return True
-        new = [finding for key, finding in outcome.faults.items() if key not in self._faults]
-        return bool(new) and not outcome.right and all(f is not None and f.rule == _SHAPE_RULE for f in new)
+    def _outcome(self, case: Case, trial: Trial) -> Outcome:
+        plan = trial.plan
+        if case.name == SEVERAL and plan in self._several:
+            return self._several[plan]
+        self._count += 1
+        progress.say(progress.Stage.RUNNING, f"case {self._count}: {case.name}, {plan.rank}-D")
+        return run_trial(self._subject, trial)
+
+    def _unsupported(self, plans: list[Plan]) -> list[Plan]:
+        """Those of a rank that `backward`, which runs for inputs of another one, was not written for: it raises; or no
+        parameter's gradient has the shape of its parameter, and what else is wrong is wrong there too. If the gradient
+        of one parameter is right, its author has thought of such inputs, and what is wrong is a fault."""
+        for plan in plans:
+            trial = Trial(plan, seed=self._seed)
+            self._several[plan] = self._outcome(Case(SEVERAL, trial), trial)
+        outcomes = self._several
+        meant = [o for o in outcomes.values() if o.report is not None and not _is_out_of_shape(o)]
+        known = {key for outcome in meant for key in outcome.faults}
+        if not meant:
+            return []
+        return [
+            plan
+            for plan, outcome in outcomes.items()
+            if outcome.raised is not None
+            or (_is_out_of_shape(outcome) and outcome.faults.keys() - _of_shape(outcome) <= known)
+        ]
 
     def _join(self) -> None:
         """A line that is wrong on some inputs and raises on others is one fault."""
@@ -229,15 +247,24 @@ class _Check:
         ]
 
     def _command(self, trial: Trial, state: str) -> str:
-        options = ["--seed", str(trial.seed)]
+        """What runs this one trial again."""
+        more, named = trial.plan.more, trial.arguments
+        if named and self._is_found_again(trial):
+            named = {}
+        if not self._target:
+            said = {"args": list(more), "kwargs": named}
+            options = [f"{name}={value!r}" for name, value in said.items() if value]
+            options += [f"inputs={trial.shapes()!r}", f"case={state!r}", f"seed={trial.seed}"]
+            name = self._subject.name
+            first = f"({name.replace(',', ', ')})" if "," in name else name
+            return f"gradcheck.check_layer({first}, {', '.join(options)})"
+        options = ["--args", ",".join(map(repr, more))] if more else []
+        if named:
+            options += ["--kwargs", ",".join(f"{n}={v!r}" for n, v in named.items())]
+        options += ["--seed", str(trial.seed)]
         if state != SEVERAL:
             options += ["--case", state]
-        arguments = trial.arguments
-        if arguments and not self._is_found_again(trial):
-            options = ["--kwargs", ",".join(f"{n}={v!r}" for n, v in arguments.items()), *options]
-        if trial.plan.more:
-            options = ["--args", ",".join(map(repr, trial.plan.more)), *options]
-        return command(self._report.target, trial.shapes(), options)
+        return command(self._target, trial.shapes(), options)
 
     def _is_found_again(self, trial: Trial) -> bool:
         """Whether the shapes alone lead to the same layer."""
@@ -248,6 +275,14 @@ class _Check:
             return False
         again = Trial(plan, seed=trial.seed)
         return again.arguments == trial.arguments and again.shapes() == trial.shapes()
+
+
+def _of_shape(outcome: Outcome) -> set[Key]:
+    return {key for key, finding in outcome.faults.items() if finding and finding.rule == _SHAPE_RULE}
+
+
+def _is_out_of_shape(outcome: Outcome) -> bool:
+    return bool(_of_shape(outcome)) and not outcome.right
 
 
 def _alone(outcome: Outcome, key: Key) -> Report | None:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from gradcheck.layer_gradients import parameters_of
-from gradcheck.layers.sizes import BASE, Size, Term
+from gradcheck.layers.sizes import BASE, Size, Term, value_of
 from gradcheck.layers.subject import NotALayer, Subject
 from gradcheck.layers.trial import Built, Plan, Trial, build, forward_of, own_random_numbers
 from gradcheck.layers.wanted import (
@@ -61,7 +61,7 @@ class Found:
     """`plans`: one per rank of the input, each of which runs forward. `refused`: what was tried of the other ranks."""
 
     plans: list[Plan] = field(default_factory=list)
-    refused: dict[int, str] = field(default_factory=dict)
+    refused: dict[int, tuple[str, str]] = field(default_factory=dict)  # by rank: the inputs, and why
 
 
 def discover(subject: Subject, given: Given, seed: int) -> Found:
@@ -232,7 +232,7 @@ def _with_inputs(
                 text = _shape_text(plan)
                 if all(term.kind != "unit" for _, term in plan.inputs if isinstance(term, TensorTerm)):
                     tried.setdefault(f"{_call_text(subject, plan)} on {text}", why)
-                found.refused.setdefault(len(main.dims), f"{text}: {why}")
+                found.refused.setdefault(len(main.dims), (text, why))
                 if time.monotonic() > until:
                     break
         if found.plans:
@@ -405,7 +405,7 @@ def _shape_text(plan: Plan) -> str:
             kind = {"int": "integers ", "bool": "booleans ", "unit": "0 to 1 "}.get(term.kind, "")
             parts.append(f"{name} {kind}{shape}")
         else:
-            parts.append(f"{name}={term!r}")
+            parts.append(f"{name}={value_of(term, trial.sizes)!r}")
     return ", ".join(parts) or "no inputs"
 
 

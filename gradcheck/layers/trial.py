@@ -23,7 +23,9 @@ _SPREAD = 0.4  # of what parameters are moved by, as a share of their own spread
 _MOST_FACTOR = 0.3  # of the logarithm of the factor that positive ones are multiplied by
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    frozen=True, slots=True, eq=False
+)  # equal is what is the same: terms may be dicts, which have no hash
 class Plan:
     """How the layer is made and called, in sizes by name: arguments by their parameters' names, those after them by
     position; and inputs by the names of the parameters of `forward`."""

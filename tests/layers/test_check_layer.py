@@ -126,6 +126,46 @@ def test_inputs_of_a_rank_that_backward_is_not_for_are_no_fault_and_no_pass():
     assert check(right.BatchNorm, ranks=[3]).exit_status == 1  # asked for
 
 
+class ImageScale:
+    """For images alone; `forward` runs on other inputs by broadcasting."""
+
+    def __init__(self, channels):
+        self.gamma = torch.ones(channels, 1, 1)
+
+    def forward(self, x):
+        self.x = x
+        return x * self.gamma
+
+    def backward(self, dout):
+        self.dgamma = (dout * self.x).sum((0, 2, 3)).reshape(self.gamma.shape)
+        return dout * self.gamma
+
+
+class SequenceScale:
+    """For sequences alone: of matrices it would sum over the features too."""
+
+    def __init__(self, dim):
+        self.gamma = torch.ones(dim)
+
+    def forward(self, x):
+        self.x = x
+        return x * self.gamma
+
+    def backward(self, dout):
+        self.dgamma = (dout * self.x).sum((0, 1))
+        return dout * self.gamma
+
+
+@pytest.mark.parametrize(
+    ("layer", "rank"), [(ImageScale, 4), (SequenceScale, 3)], ids=["images", "sequences"]
+)
+def test_a_layer_for_inputs_of_more_dimensions_is_not_accused_of_those_of_fewer(layer, rank):
+    report = check(layer)
+    assert report.exit_status == 0, str(report)
+    assert by_name(report, rank)["several rows"].status is Status.PASSED
+    assert by_name(report, 2)["several rows"].status is Status.UNSUPPORTED
+
+
 def test_a_case_that_does_not_run_has_not_passed():
     class Halves:
         def __init__(self, dim):
@@ -252,9 +292,9 @@ def test_the_random_numbers_of_the_program_are_its_own():
 
 def test_the_seed_decides_and_the_report_travels():
     first, second = check(wrong.BiasMean, seed=4, ranks=[2]), check(wrong.BiasMean, seed=4, ranks=[2])
-    assert first.to_dict() == second.to_dict()
+    assert str(first) == str(second)
     assert LayerReport.from_dict(first.to_dict()).to_dict() == first.to_dict()
-    assert first.to_dict() != check(wrong.BiasMean, seed=5, ranks=[2]).to_dict()
+    assert str(first) != str(check(wrong.BiasMean, seed=5, ranks=[2]))
 
 
 def test_a_fix_is_proved_on_an_ordinary_input_alone():
@@ -265,3 +305,14 @@ def test_a_fix_is_proved_on_an_ordinary_input_alone():
     assert "sum" in fix.diff
     # For matrices the line is right: a fix that is right for 3-D inputs alone would break it.
     assert gradcheck.check_layer(wrong.BiasOverFirstAxis).failures[0].report.findings[0].fix is None
+
+
+def test_the_call_that_is_told_shows_the_failure_again():
+    report = check(wrong.BatchNormOneMode, ranks=[2])
+    call = report.failures[0].smallest.command
+    expected = "gradcheck.check_layer(BatchNormOneMode, inputs=['1,1'], case='eval mode', seed=0)"
+    assert call == expected
+    again = eval(call, {"gradcheck": gradcheck, "BatchNormOneMode": wrong.BatchNormOneMode})
+    assert [case.status for case in again.cases] == [Status.FAILED]
+    with pytest.raises(ValueError, match="case goes with inputs"):
+        check(wrong.BatchNormOneMode, case="eval mode")
