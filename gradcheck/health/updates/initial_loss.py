@@ -68,7 +68,7 @@ def _try_smaller(context: PassContext, last: LinearLayer, record: InitialLoss) -
     scale = float(f"{_SPREAD_OF_LOGITS / record.logits_std:.1g}")
     entropy = _with_scaled(context, last.parameter, scale)
     if entropy is not None and entropy.classes == record.classes:
-        record.scale, record.loss_at_scale = scale, float(entropy.losses.mean())
+        record.scale, record.loss_at_scale = scale, float(entropy.losses.detach().mean())
 
 
 def _with_scaled(context: PassContext, weights: Value, scale: float) -> CrossEntropy | None:
