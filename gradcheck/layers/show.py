@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from gradcheck import numbers
+from gradcheck.checks.wording import listing
 from gradcheck.layers.records import SEVERAL, CaseResult, Failure, LayerReport, Raised, Status
 from gradcheck.report.layout import describe, printable, wrapped
 from gradcheck.report.snippet import render_finding
@@ -51,17 +52,23 @@ def conclusion(report: LayerReport) -> str:
     if report.never_judged:
         listed = "; ".join(f"`{name}`: {why}" for name, why in report.never_judged.items())
         return f"Not checked in any case: {listed}."
-    judged = {
-        name for case in report.cases for name, verdict in case.gradients.items() if verdict != "unchecked"
-    }
-    right = "The one gradient is" if len(judged) == 1 else f"All {len(judged)} gradients are"
+    verdicts: dict[str, set[str]] = {}
+    for case in report.cases:
+        for name, verdict in case.gradients.items():
+            verdicts.setdefault(name, set()).add(verdict)
+    silent = [name for name, given in verdicts.items() if not given & {"correct", "compensated"}]
+    seen = len(verdicts) - len(silent)
+    right = "The one gradient is" if seen == 1 else f"All {seen} gradients are"
     ran = report.summary[Status.PASSED.value]
     rest = [
         f"{numbers.count(n, 'case')} {status.value}"
         for status in (Status.NOT_JUDGED, Status.UNSUPPORTED, Status.NOT_RUN, Status.NOT_TRIED)
         if (n := report.summary[status.value])
     ]
-    return f"{right} right in {numbers.count(ran, 'case')}" + (f"; {', '.join(rest)}." if rest else ".")
+    told = f"{right} right in {numbers.count(ran, 'case')}" + (f"; {', '.join(rest)}." if rest else ".")
+    if silent:
+        told += f" Nothing can be told of {listing(silent)}: zero by invariance in every case."
+    return told
 
 
 def _blocks(report: LayerReport, width: int) -> Iterator[Text]:

@@ -45,9 +45,13 @@ class Plan:
         return found
 
     @property
+    def first(self) -> TensorTerm:
+        """The first tensor: the activations."""
+        return next((term for _, term in self.inputs if isinstance(term, TensorTerm)), TensorTerm(()))
+
+    @property
     def rank(self) -> int:
-        """That of the first tensor."""
-        return next((len(term.dims) for _, term in self.inputs if isinstance(term, TensorTerm)), 0)
+        return len(self.first.dims)
 
     @property
     def has_indices(self) -> bool:
@@ -200,7 +204,9 @@ def _drawn(term: Term, trial: Trial, generator: torch.Generator) -> Any:
         return torch.rand(shape, generator=generator) < 0.7
     if term.kind == "unit":
         return 0.1 + 0.8 * torch.rand(shape, generator=generator)
-    return torch.randn(shape, generator=generator) * trial.scale
+    drawn = torch.randn(shape, generator=generator)
+    # The activations alone: with weights as large, nothing would be left of any gradient.
+    return drawn * trial.scale if term.dims == trial.plan.first.dims else drawn
 
 
 def _indices(shape: tuple[int, ...], high: int, repeated: bool, generator: torch.Generator) -> torch.Tensor:

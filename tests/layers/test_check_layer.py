@@ -316,3 +316,40 @@ def test_the_call_that_is_told_shows_the_failure_again():
     assert [case.status for case in again.cases] == [Status.FAILED]
     with pytest.raises(ValueError, match="case goes with inputs"):
         check(wrong.BatchNormOneMode, case="eval mode")
+
+
+def test_a_gradient_that_is_zero_by_invariance_is_not_called_right():
+    class Centred:
+        """The bias is taken off again with the mean."""
+
+        def __init__(self, dim):
+            self.w, self.b = torch.ones(dim), torch.zeros(dim)
+
+        def forward(self, x):
+            self.x = x
+            y = x * self.w + self.b
+            return y - y.mean(0)
+
+        def backward(self, dout):
+            dy = dout - dout.mean(0)
+            self.dw = (dy * self.x).sum(0)
+            self.db = dy.sum(0)
+            return dy * self.w
+
+    report = check(Centred, ranks=[2])
+    assert report.exit_status == 0, str(report)
+    told = " ".join(str(report).split())
+    assert "Nothing can be told of `self.db`: zero by invariance in every case." in told
+
+
+def test_large_values_leave_something_to_judge_of_a_function_that_is_given_its_weights():
+    def forward(x, w, b):
+        out = torch.tanh(x @ w + b)
+        return out, (x, w, out)
+
+    def backward(dout, cache):
+        x, w, out = cache
+        da = dout * (1 - out**2)
+        return da @ w.T, x.T @ da, da.sum(0)
+
+    assert by_name(check((forward, backward)))["large values"].status is Status.PASSED
