@@ -342,8 +342,11 @@ def test_a_gradient_that_is_zero_by_invariance_is_not_called_right():
     assert "Nothing can be told of `self.db`: zero by invariance in every case." in told
 
 
-def test_large_values_leave_something_to_judge_of_a_function_that_is_given_its_weights():
+def test_large_values_are_activations_and_not_weights():
+    seen = []
+
     def forward(x, w, b):
+        seen.append((float(x.abs().max()), float(w.abs().max())))
         out = torch.tanh(x @ w + b)
         return out, (x, w, out)
 
@@ -352,4 +355,7 @@ def test_large_values_leave_something_to_judge_of_a_function_that_is_given_its_w
         da = dout * (1 - out**2)
         return da @ w.T, x.T @ da, da.sum(0)
 
-    assert by_name(check((forward, backward)))["large values"].status is Status.PASSED
+    report = check((forward, backward), ranks=[2])
+    assert by_name(report)["large values"].status is Status.PASSED
+    assert max(x for x, _ in seen) > 5
+    assert max(w for _, w in seen) < 5
