@@ -78,8 +78,9 @@ def place_of(frame: FrameType) -> str:
 
 def cell_number(filename: str) -> int | None:
     """The number of a notebook's cell as it stands beside it: `In [3]`."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None and hasattr(ipython, "get_ipython") else None
+    # Where it is defined: `IPython.get_ipython` may be a stand-in of a program that ran in this process.
+    ipython = sys.modules.get("IPython.core.getipython")
+    shell = ipython.get_ipython() if ipython is not None else None
     names = getattr(getattr(shell, "compile", None), "_filename_map", None)
     number = names.get(filename) if isinstance(names, dict) else None
     return number if isinstance(number, int) else None

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
+import IPython
 import pytest
 import torch
 from IPython.core.interactiveshell import InteractiveShell
@@ -54,6 +55,7 @@ class Notebook:
 
 @pytest.fixture
 def notebook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Notebook]:
+    monkeypatch.setattr(IPython, "get_ipython", lambda: None)  # as a program that ran before may leave it
     monkeypatch.setattr(sys, "path", list(sys.path))
     builtin_names = set(vars(builtins))
     config = Config()
