@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,14 @@ from tests.isolation.test_isolate import WRONG
 
 pytestmark = pytest.mark.slow
 STEPS = 60
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left() -> Iterator[None]:
+    """A Dask client that found no scheduler waits for its thread when it is collected; in a child that a later test
+    forks off, there is no such thread."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture
