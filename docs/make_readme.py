@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 WIDTH = 100
 COMMANDS = {
     "day70": ("report", "models/day70.ipynb", "--select", "GC1"),
-    "health": ("report", "models/day70.ipynb", "--select", "GC301,GC304,GC402,GC601", "--at", "3000"),
+    "health": ("report", "models/day70.ipynb", "--select", "GC301,GC304,GC402,GC601", "--at", "0,3000"),
     "isolate": ("isolate", "models/day70.ipynb"),
 }
 _PLACE = re.compile(r"(<!-- (?P<name>\w+) -->\n).*?(<!-- end (?P=name) -->)", re.DOTALL)

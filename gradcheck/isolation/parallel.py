@@ -210,13 +210,16 @@ def _backend(workers: Workers) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def _local_workers() -> Iterator[None]:
-    try:
-        yield
-    finally:
-        from joblib.externals.loky import get_reusable_executor
+    with warnings.catch_warnings():
+        # loky replaces a worker that has become large; whoever waits for a result need not be told.
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
+        try:
+            yield
+        finally:
+            from joblib.externals.loky import get_reusable_executor
 
-        with suppress(Exception):
-            get_reusable_executor(max_workers=1, reuse=True).shutdown(wait=False, kill_workers=True)
+            with suppress(Exception):
+                get_reusable_executor(max_workers=1, reuse=True).shutdown(wait=False, kill_workers=True)
 
 
 @contextmanager
