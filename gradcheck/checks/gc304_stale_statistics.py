@@ -134,7 +134,7 @@ def _used(location: Location, cases: list[Case]) -> list[str]:
 def _label(statistic: Statistic) -> str:
     if statistic.offset is not None:
         return f"off by {numbers.value(statistic.offset, 2)} standard deviations of the layer"
-    return f"off by a factor of {numbers.value(statistic.factor, 2)}, as a rule"
+    return f"off by a factor of {numbers.value(statistic.factor, 2)}, up or down, in the usual feature"
 
 
 def _found(statistic: Statistic) -> str:

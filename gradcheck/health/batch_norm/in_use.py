@@ -20,7 +20,7 @@ from gradcheck.health.context import PassContext, ProgramContext
 from gradcheck.health.evaluation.parameters import Trained, TrainedParameters
 from gradcheck.health.network import operations
 from gradcheck.health.network.batch_norm import BatchNorm, Node, Origin, Role, batch_norms, fixed_norms
-from gradcheck.health.network.trained import TrainedParameters as StepParameters
+from gradcheck.health.network.trained import StepParameters
 from gradcheck.health.records import Health
 from gradcheck.health.stretch import Stretch
 from gradcheck.program.location import Location

@@ -15,7 +15,7 @@ from gradcheck.health.network.normalising import (
     depends_on_batch_alone,
     entry_tensor,
 )
-from gradcheck.health.network.trained import TrainedParameters
+from gradcheck.health.network.trained import StepParameters
 from gradcheck.health.records import Health
 from gradcheck.health.sweep import Batch
 from gradcheck.recording.tape import Value
@@ -31,7 +31,7 @@ _ALIKE = 1.1  # a factor, between features
 class BatchNormMeasure:
     def __init__(self, context: PassContext) -> None:
         self._context = context
-        self._trained = TrainedParameters(context)
+        self._trained = StepParameters(context)
         self._mutated = roots_mutated(context.forward.ops)
         found = batch_norms(context.forward, self._trained.holds)
         self._layers = [_Watched(layer, self._mutated) for layer in found]

@@ -9,7 +9,7 @@ from gradcheck.recording.gradient_names import Form, parse
 from gradcheck.recording.tape import Op, Value
 
 
-class TrainedParameters:
+class StepParameters:
     """What autograd watches, an update moves, or has a manual gradient, and is not computed from another such."""
 
     def __init__(self, context: PassContext) -> None:
