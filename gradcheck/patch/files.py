@@ -10,9 +10,8 @@ from itertools import groupby
 from pathlib import Path
 
 from gradcheck.exchange import InternalError
-from gradcheck.patch.notebook import notebook_splices
+from gradcheck.patch.edits import splices
 from gradcheck.patch.plan import PlannedFix
-from gradcheck.patch.script import script_splices
 from gradcheck.patch.splices import NoSuchPlaceError, Splice, spliced
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.location import Location
@@ -44,11 +43,6 @@ class PatchedFile:
         return {None: decode_source(raw, self.path)}
 
 
-def edited(raw: bytes, edits: Sequence[tuple[Location, str]], path: Path = Path("the file")) -> bytes:
-    """`raw` with each span replaced; everything else stays as it is, byte for byte."""
-    return spliced(raw, _splices(raw, edits, path))
-
-
 def patched_files(fixes: Sequence[PlannedFix]) -> list[PatchedFile]:
     """Raises ProgramError if a file is not what the report was made from."""
     return [_patched(file, tuple(group)) for file, group in groupby(fixes, lambda f: f.location.file)]
@@ -63,17 +57,12 @@ def _patched(file: str, fixes: tuple[PlannedFix, ...]) -> PatchedFile:
         if not _unchanged(planned, texts.get(planned.location.cell)):
             raise _changed(file, planned.location)
     try:
-        splices = _splices(raw, [(f.location, f.fix.replacement) for f in fixes], path)
+        found = splices(raw, [(f.location, f.fix.replacement) for f in fixes], path)
     except NoSuchPlaceError:
         raise _changed(file, fixes[0].location) from None
-    patched = PatchedFile(file, path, raw, tuple(sorted(splices)), fixes)
+    patched = PatchedFile(file, path, raw, tuple(sorted(found)), fixes)
     _check_syntax(patched, texts)
     return patched
-
-
-def _splices(raw: bytes, edits: Sequence[tuple[Location, str]], path: Path) -> list[Splice[bytes]]:
-    in_cells = any(location.cell is not None for location, _ in edits)
-    return notebook_splices(raw, edits, path) if in_cells else script_splices(raw, edits, path)
 
 
 def _unchanged(planned: PlannedFix, text: str | None) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradcheck.patch.files import edited
+from gradcheck.patch.edits import edited
 from gradcheck.patch.notebook import notebook_splices
 from gradcheck.patch.splices import NoSuchPlaceError
 from gradcheck.program.errors import ProgramError
