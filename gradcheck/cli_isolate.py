@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ import click
 from rich.console import Console
 
 from gradcheck.cli_options import CommonOptions, parse_common
-from gradcheck.cli_report import opened
+from gradcheck.cli_output import check_one_file, console_on, opened, write_json, write_markdown
 from gradcheck.cli_run import print_error, run_targets
 from gradcheck.isolation.experiment import ExperimentOptions
 from gradcheck.isolation.parallel import Workers
@@ -55,9 +54,7 @@ def parse_options(
         format_,
         output,
     )
-    count = len(options.common.sessions)
-    if output not in (None, "-") and count > 1:
-        raise ProgramError(f"--output names one file, but there are {count} targets")
+    check_one_file(output, len(options.common.sessions))
     return options
 
 
@@ -83,7 +80,7 @@ def run(options: IsolateOptions) -> int:
             status = _INTERRUPTED
             break
     if reports:
-        _write_json(reports, options)
+        write_json(reports, len(options.common.sessions), options.output)
     return status
 
 
@@ -116,49 +113,12 @@ def _journal(session: SessionOptions, options: IsolateOptions) -> Path:
 def _write(report: Report, session: SessionOptions, options: IsolateOptions) -> None:
     output = _output(session, options)
     if options.format == "markdown":
-        from gradcheck.report import markdown
-
-        name = _write_curves(report, output)
-        shown = "Training loss over the steps, a line for each variant"
-        images = {"isolation": [markdown.Image(name, shown)]} if name else {}
-        with opened(output) as file:
-            file.write(markdown.render(report, images))
-        if output != "-":
-            click.echo(f"wrote {output}", err=True)
+        write_markdown(report, output)
         return
     from gradcheck.report import terminal
 
     with opened(output) as file:
-        console = Console(file=file)
-        if (color := options.common.color) is not None:
-            console = Console(file=file, force_terminal=color, no_color=not color)
-        terminal.render_isolation(report, console)
-
-
-def _write_curves(report: Report, output: str) -> str | None:
-    """The name of the figure beside a Markdown file, as the file calls it; None if there is none."""
-    if output == "-" or report.isolation is None:
-        return None
-    from gradcheck.report.loss_curves import write_loss_curves
-
-    path = Path(output).with_suffix(".png")
-    try:
-        return path.name if write_loss_curves(report.isolation, path) else None
-    except OSError as error:
-        raise ProgramError(f"`{path}` cannot be written: {error.strerror}") from None
-
-
-def _write_json(reports: list[Report], options: IsolateOptions) -> None:
-    """One object for one target, a list for several."""
-    from gradcheck.report import json_format
-
-    if len(options.common.sessions) == 1:
-        text = json_format.render(reports[0])
-    else:
-        objects = [report.to_dict() for report in reports]
-        text = json.dumps(objects, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    with opened(options.output or "-") as file:
-        file.write(text)
+        terminal.render_isolation(report, console_on(file, options.common.color))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 
 from gradcheck.child import run_layer_in_child
-from gradcheck.cli_report import opened
+from gradcheck.cli_output import opened
 from gradcheck.cli_run import print_error, print_internal_error, shown_progress
 from gradcheck.exchange import InternalError
 from gradcheck.layers.options import LayerOptions, arguments_of, check_shape, keywords_of, layer_target

@@ -68,8 +68,8 @@ def test_the_options_reach_the_experiment(experiments: Experiments, invoke: Invo
 def test_markdown_has_its_figure_and_its_journal_beside_it(experiments: Experiments, invoke: Invoke) -> None:
     assert invoke("isolate", "a.py", "--format", "markdown").status == 0
     text = Path("reports/a-isolation.md").read_text()
-    assert "](<a-isolation.png>)" in text
-    assert Path("reports/a-isolation.png").stat().st_size > 1000
+    assert "](<a-isolation-figures/loss-curves.png>)" in text
+    assert Path("reports/a-isolation-figures/loss-curves.png").stat().st_size > 1000
     assert experiments.asked[0].journal == Path("reports/a-isolation.jsonl")
 
 

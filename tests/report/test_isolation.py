@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +14,8 @@ from rich.console import Console
 
 from gradcheck.isolation.records import Isolation, LayerCost
 from gradcheck.report import json_format, markdown, terminal
+from gradcheck.report.figures.isolation import pictures
 from gradcheck.report.isolation import ranking, sentences
-from gradcheck.report.loss_curves import write_loss_curves
 from gradcheck.report.model import Report
 from tests.isolation.made import gradient, isolation, place
 
@@ -134,15 +135,14 @@ def test_markdown_and_terminal_say_the_same(usual: Isolation) -> None:
     assert ranking(usual).replace("_", "\\_").split("`")[-1].replace("\\_", "_") in text
 
 
-def test_the_picture_is_small_and_shows_each_variant(usual: Isolation, tmp_path: Path) -> None:
-    path = tmp_path / "curves.png"
-    assert write_loss_curves(usual, path)
-    assert path.stat().st_size < 100_000
-    with Image.open(path) as picture:
+def test_the_picture_is_small_and_shows_each_variant(usual: Isolation) -> None:
+    (curves,) = pictures(usual)
+    assert len(curves.png) < 100_000
+    with Image.open(io.BytesIO(curves.png)) as picture:
         colours = {pixel for _, pixel in picture.convert("RGB").getcolors(1 << 20)}
     for wanted in ((0, 0, 0), (0, 0x72, 0xB2), (0xD5, 0x5E, 0), (0, 0x9E, 0x73)):
         assert min(sum(abs(a - b) for a, b in zip(wanted, colour, strict=True)) for colour in colours) < 30
 
 
-def test_without_curves_there_is_no_picture(tmp_path: Path) -> None:
-    assert not write_loss_curves(Isolation(), tmp_path / "curves.png")
+def test_without_curves_there_is_no_picture() -> None:
+    assert not list(pictures(Isolation()))

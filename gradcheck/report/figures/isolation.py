@@ -1,0 +1,68 @@
+"""The loss curves of an isolation, a line for each variant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradcheck.isolation.records import Isolation, Variant
+from gradcheck.report.figures.drawing import COLOURS, LINES, Picture, new_figure, png_of
+from gradcheck.report.isolation import named
+
+_COLOURS = (COLOURS[-1], *COLOURS[:-1])  # black is as written
+_MOST_LINES = len(_COLOURS)
+_POINTS = 40  # of a curve: fewer show the course, more show the noise of the minibatches
+
+
+def shown_variants(isolation: Isolation) -> list[Variant]:
+    """As written, all, and each component alone; where these are too many, those that cost most."""
+    keys = [cost.key for cost in isolation.costs]
+    wanted = [(), tuple(c.key for c in isolation.components), *((key,) for key in keys)]
+    found = [isolation.variant(repaired) for repaired in dict.fromkeys(wanted)]
+    return [variant for variant in found if variant is not None and variant.curve][:_MOST_LINES]
+
+
+def pictures(isolation: Isolation) -> Iterator[Picture]:
+    """None if no variant was trained."""
+    variants = shown_variants(isolation)
+    if not variants:
+        return
+    figure = new_figure(4.2)
+    axes = figure.add_subplot()
+    for number, variant in enumerate(variants):
+        steps, losses = _thinned(variant.curve, isolation.steps)
+        axes.plot(
+            steps,
+            losses,
+            color=_COLOURS[number % len(_COLOURS)],
+            linestyle=LINES[number % len(LINES)],
+            # What the repairs are held against lies below, and is to be seen under a line that is the same.
+            linewidth=1.6 if variant.repaired else 3.0,
+            label=_label(variant, isolation),
+        )
+    axes.set_xlabel("training steps")
+    seeds = len(isolation.seeds)
+    axes.set_ylabel(f"training loss, mean over {seeds} seed{'s' * (seeds > 1)}")
+    figure.legend(*axes.get_legend_handles_labels(), title="repaired", fontsize=7, loc="outside right upper")
+    yield Picture(
+        "loss-curves", "isolation", "Training loss over the steps, a line for each variant.", png_of(figure)
+    )
+
+
+def _label(variant: Variant, isolation: Isolation) -> str:
+    text = named(variant, isolation)
+    return f"{text} (diverged)" if variant.diverged else text
+
+
+def _thinned(curve: list[float], steps: int) -> tuple[list[float], list[float]]:
+    """The middle of each stretch in steps, and the mean loss over it. A diverged curve covers a part of the steps."""
+    from gradcheck.isolation.tasks import CURVE_POINTS
+
+    whole = min(CURVE_POINTS, steps)
+    group = max(1, whole // _POINTS)
+    length = steps / whole
+    places, means = [], []
+    for first in range(0, len(curve), group):
+        part = curve[first : first + group]
+        places.append((first + len(part) / 2) * length)
+        means.append(sum(part) / len(part))
+    return places, means
