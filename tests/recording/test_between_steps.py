@@ -104,3 +104,22 @@ def test_a_large_tensor_that_changes_in_between_is_not_checked_with_other_number
     assert any("changed between the recorded iterations" in note for note in report.program.notes)
     first = [g for g in report.rows if g.pass_index == 0 and g.name == "dW"]
     assert not [g for g in first if g.verdict in ("introduced", "inherited")]
+
+
+def test_what_changes_only_in_between_is_kept_as_the_recorded_step_read_it():
+    text = """
+        import torch
+        torch.manual_seed(0)
+        x, y, W = torch.randn(8, 3), torch.randn(8, 1), torch.randn(3, 1)
+        scale = torch.ones(1)
+        for step in range(12):
+            e = (x @ W) * scale - y
+            loss = (e ** 2).mean()
+            de = 2 * e / e.numel()
+            dW = x.T @ (de * scale)
+            W -= 0.01 * dW
+            if step == 5:
+                scale.mul_(3.0)
+    """
+    alone, beside_a_later_one = (report_on_source(text, at=at, fix_budget_s=0.0) for at in ((0,), (0, 10)))
+    assert beside_a_later_one.passes[0].loss_value == alone.passes[0].loss_value

@@ -33,7 +33,7 @@ def pictures(health: BatchNormHealth) -> Iterator[Picture]:
             )
         axes.axhline(wanted, color="black", linewidth=0.8, linestyle="dotted")
         axes.set_xlabel("feature, sorted (share of all features)")
-        axes.set_ylabel(f"{what} of the output (no unit)")
+        axes.set_ylabel(f"{what} (no unit)")
         spread = max(
             (abs(value - wanted) for line in axes.get_lines() for value in _heights(line)), default=0.0
         )
