@@ -20,13 +20,13 @@ import torch
 
 from benchmarks.measuring import MODELS, environment, in_turns, markdown, training_part
 from benchmarks.recordings import record
+from gradcheck.base.thresholds import Thresholds
+from gradcheck.fronts.torch.recorder import Recorder
 from gradcheck.health.measure import SWEEP_BATCHES, HealthOptions, measure_health
 from gradcheck.program.program import load
 from gradcheck.program.runner import run
 from gradcheck.program.target import parse_target
-from gradcheck.recording.recorder import Recorder
 from gradcheck.replay.report_gradients import judge_recording
-from gradcheck.thresholds import Thresholds
 
 PROGRAM = MODELS / "three_layer.py"
 EVERY = 100

@@ -18,12 +18,12 @@ import pandas as pd
 import torch
 
 from benchmarks.measuring import MODELS, environment, in_turns, markdown, training_part
-from gradcheck.child import run_in_child
+from gradcheck.base.options import SessionOptions
 from gradcheck.isolation.experiment import Experiment, ExperimentOptions
 from gradcheck.isolation.parallel import WorkerPool, Workers
 from gradcheck.isolation.run import Faults, IsolationOptions, Told, isolate
 from gradcheck.isolation.tasks import Task, perform
-from gradcheck.options import SessionOptions
+from gradcheck.process.child import run_in_child
 from gradcheck.report.isolation import ranking, tables
 
 AIM_OF_A_STEP = 2.0

@@ -20,8 +20,8 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from benchmarks.measuring import MODELS, environment, markdown, training_part
+from gradcheck.fronts.torch.recorder import Recorder
 from gradcheck.program.source import SourceMap, SourceUnit
-from gradcheck.recording.recorder import Recorder
 
 STEPS = 20  # of a program, in one turn
 _TINY = """

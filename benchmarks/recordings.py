@@ -10,12 +10,12 @@ from pathlib import Path
 
 import torch
 
+from gradcheck.fronts.tape import Recording, Value
+from gradcheck.fronts.torch.recorder import Recorder
 from gradcheck.program.program import load
 from gradcheck.program.runner import run
 from gradcheck.program.source import SourceMap
 from gradcheck.program.target import parse_target
-from gradcheck.recording.recorder import Recorder
-from gradcheck.recording.tape import Recording, Value
 from gradcheck.replay.find_passes import find_passes
 from gradcheck.replay.names import NameIndex
 from gradcheck.replay.places import Places

@@ -10,14 +10,14 @@ TYPE_CHECKING = (
 )
 
 if TYPE_CHECKING:
-    from gradcheck.assertions import assert_gradients
-    from gradcheck.checking import check
-    from gradcheck.errors import GradcheckError, GradientError, NothingToCheckError, WatchError
+    from gradcheck.analysis.watching import Watched, watch
+    from gradcheck.api.assertions import assert_gradients
+    from gradcheck.api.checking import check
+    from gradcheck.api.pairing import pair
+    from gradcheck.base.errors import GradcheckError, GradientError, NothingToCheckError, WatchError
     from gradcheck.layers.check import check_layer
     from gradcheck.layers.records import LayerReport
-    from gradcheck.pairing import pair
     from gradcheck.report.model import Report
-    from gradcheck.watching import Watched, watch
 
 __all__ = [
     "GradcheckError",
@@ -37,18 +37,18 @@ __all__ = [
 
 # Imported when they are first used: `import gradcheck`, and with it every start of pytest, must not import torch.
 _HOMES = {
-    "GradcheckError": "errors",
-    "GradientError": "errors",
+    "GradcheckError": "base.errors",
+    "GradientError": "base.errors",
     "LayerReport": "layers.records",
-    "NothingToCheckError": "errors",
+    "NothingToCheckError": "base.errors",
     "Report": "report.model",
-    "WatchError": "errors",
-    "Watched": "watching",
-    "assert_gradients": "assertions",
-    "check": "checking",
+    "WatchError": "base.errors",
+    "Watched": "analysis.watching",
+    "assert_gradients": "api.assertions",
+    "check": "api.checking",
     "check_layer": "layers.check",
-    "pair": "pairing",
-    "watch": "watching",
+    "pair": "api.pairing",
+    "watch": "analysis.watching",
 }
 
 

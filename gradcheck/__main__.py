@@ -1,5 +1,5 @@
 """`python -m gradcheck`."""
 
-from gradcheck.cli import main
+from gradcheck.cli.commands import main
 
 main()

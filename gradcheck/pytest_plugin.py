@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from gradcheck.analysis.settings import Settings
+    from gradcheck.analysis.watching import Watched
     from gradcheck.report.model import Report
-    from gradcheck.settings import Settings
-    from gradcheck.watching import Watched
 
 _MARKER = (
     "gradcheck(select=..., ignore=..., thresholds={...}, fix_budget=SECONDS): how gradcheck judges in this test: "
@@ -51,28 +51,28 @@ class Gradcheck:
 
     def watch(self) -> Watched:
         """As `gradcheck.watch()`."""
-        from gradcheck.watching import watch
+        from gradcheck.analysis.watching import watch
 
         return watch()
 
     @property
     def check(self) -> Callable[..., Report]:
         """As `gradcheck.check`."""
-        from gradcheck.checking import check
+        from gradcheck.api.checking import check
 
         return check
 
     @property
     def pair(self) -> Callable[[object, object], None]:
         """As `gradcheck.pair`."""
-        from gradcheck.pairing import pair
+        from gradcheck.api.pairing import pair
 
         return pair
 
     @property
     def assert_gradients(self) -> Callable[..., Report]:
         """As `gradcheck.assert_gradients`."""
-        from gradcheck.assertions import assert_gradients
+        from gradcheck.api.assertions import assert_gradients
 
         return assert_gradients
 
@@ -81,7 +81,7 @@ class Gradcheck:
 def gradcheck() -> Gradcheck:
     """Checks hand-written gradients: `gradcheck.assert_gradients(layer, x)`, `gradcheck.check(step)`,
     `with gradcheck.watch() as watched:`; by the settings of `@pytest.mark.gradcheck(...)`."""
-    from gradcheck.settings import in_force
+    from gradcheck.analysis.settings import in_force
 
     return Gradcheck(in_force())
 
@@ -91,7 +91,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """The settings hold for the whole test, its fixtures included."""
     if item.get_closest_marker("gradcheck") is None and item.config.getoption("--gradcheck-report") is None:
         return (yield)
-    from gradcheck import settings
+    from gradcheck.analysis import settings
 
     reports: list[Report] = []
     item.stash[_reports] = reports

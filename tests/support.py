@@ -22,15 +22,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from gradcheck.options import SessionOptions
+from gradcheck.analysis.session import run_report
+from gradcheck.base.options import SessionOptions
+from gradcheck.fronts.tape import Binding, Op, Recording, Value
+from gradcheck.fronts.torch.recorder import Recorder
 from gradcheck.program.outcome import RunOutcome
 from gradcheck.program.program import Program, load
 from gradcheck.program.runner import run
 from gradcheck.program.target import parse_target
-from gradcheck.recording.recorder import Recorder
-from gradcheck.recording.tape import Binding, Op, Recording, Value
 from gradcheck.report.model import Report
-from gradcheck.session import run_report
 
 torch.set_num_threads(1)  # small tensors, and several tests at a time
 ROOT = Path(__file__).resolve().parent.parent

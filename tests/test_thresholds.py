@@ -9,10 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gradcheck.checks.page import rule_page
-from gradcheck.checks.registry import all_rules, find_rule
-from gradcheck.checks.threshold_table import thresholds_page, thresholds_table
-from gradcheck.thresholds import (
+from gradcheck.base.thresholds import (
     SATURATED_PRE_ACTIVATION,
     SATURATED_TANH,
     TABLE,
@@ -21,6 +18,9 @@ from gradcheck.thresholds import (
     Thresholds,
     checked,
 )
+from gradcheck.checks.page import rule_page
+from gradcheck.checks.registry import all_rules, find_rule
+from gradcheck.checks.threshold_table import thresholds_page, thresholds_table
 
 each_threshold = pytest.mark.parametrize("threshold", TABLE, ids=lambda threshold: threshold.key)
 
@@ -108,11 +108,11 @@ def test_the_saturation_limits_are_what_their_sources_say() -> None:
 
 def test_the_module_stands_on_nothing_of_gradcheck() -> None:
     program = (
-        "import sys; import gradcheck.thresholds;"
+        "import sys; import gradcheck.base.thresholds;"
         "print([n for n in sys.modules if n == 'torch' or n.startswith('gradcheck.')])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['gradcheck.thresholds']"
+    assert done.stdout.strip() == "['gradcheck.base.thresholds']"
 
 
 def test_the_table_shows_every_threshold() -> None:

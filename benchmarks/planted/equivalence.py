@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 import torch
 
-from gradcheck.recording.tape import Op, Recording, Value
+from gradcheck.fronts.tape import Op, Recording, Value
 from gradcheck.replay.engine import Replay
 from gradcheck.replay.slices import roots_mutated
 

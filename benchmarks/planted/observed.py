@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from gradcheck import session
-from gradcheck.options import SessionOptions
+from gradcheck.analysis import session
+from gradcheck.base.options import SessionOptions
+from gradcheck.fronts.tape import Recording
 from gradcheck.program.source import SourceMap
-from gradcheck.recording.tape import Recording
 from gradcheck.replay.judge import Judge
 from gradcheck.replay.places import Places
 

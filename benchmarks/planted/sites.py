@@ -16,8 +16,8 @@ from libcst.metadata import MetadataWrapper, PositionProvider
 
 from benchmarks.planted.observed import Observed
 from benchmarks.planted.scenes import Mutation, Scene, mutations, plain, text
+from gradcheck.fronts.tape import Binding, Kind, Op, Value
 from gradcheck.program.source import SourceUnit
-from gradcheck.recording.tape import Binding, Kind, Op, Value
 from gradcheck.replay.judge import Judge, Judged
 from gradcheck.replay.verdict import Verdict
 

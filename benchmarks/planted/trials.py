@@ -21,7 +21,7 @@ from benchmarks.planted.observed import Observed, observe
 from benchmarks.planted.scenes import text
 from benchmarks.planted.sites import Site, find_sites, mutations_of, parameters_of
 from benchmarks.planted.subjects import Subject, plant
-from gradcheck.options import SessionOptions
+from gradcheck.base.options import SessionOptions
 from gradcheck.program.errors import ProgramError
 from tests.support import ChildFailedError, in_child
 

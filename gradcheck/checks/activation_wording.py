@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from gradcheck import numbers
+from gradcheck.base import numbers
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.rule import Looked
 from gradcheck.checks.wording import code, place

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from gradcheck import numbers
+from gradcheck.base import numbers
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.rule import Looked
 from gradcheck.health.batch_norm.records import BatchNormLayer

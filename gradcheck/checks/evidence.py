@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from gradcheck.base.thresholds import Thresholds
 from gradcheck.health.records import Health
 from gradcheck.replay.verdict import GradientResult, PassResult
-from gradcheck.thresholds import Thresholds
 
 
 @dataclass(slots=True)

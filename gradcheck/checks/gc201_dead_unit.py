@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from gradcheck import numbers
+from gradcheck.base import numbers
+from gradcheck.base.thresholds import DEAD_DISTANCE, DEAD_SAMPLES, DEAD_SHARE, DEAD_SLOPE, Thresholds
 from gradcheck.checks.activation_wording import (
     Layer,
     at_one_line,
@@ -24,7 +25,6 @@ from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.rule import Looked, Rule
 from gradcheck.health.activations.records import ActivationRecord
-from gradcheck.thresholds import DEAD_DISTANCE, DEAD_SAMPLES, DEAD_SHARE, DEAD_SLOPE, Thresholds
 
 # What is expected where it is not known what the layer is given: deep right networks of relus come near it.
 _EXPECTED_AT_MOST = 0.3

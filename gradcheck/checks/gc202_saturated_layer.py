@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gradcheck import numbers
+from gradcheck.base import numbers
+from gradcheck.base.thresholds import (
+    SATURATED_PRE_ACTIVATION,
+    SATURATED_SAMPLES,
+    SATURATED_SHARE,
+    SATURATED_TANH,
+    Thresholds,
+)
 from gradcheck.checks.activation_wording import (
     Layer,
     at_one_line,
@@ -22,13 +29,6 @@ from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.rule import Looked, Rule
 from gradcheck.health.activations.records import ActivationRecord
-from gradcheck.thresholds import (
-    SATURATED_PRE_ACTIVATION,
-    SATURATED_SAMPLES,
-    SATURATED_SHARE,
-    SATURATED_TANH,
-    Thresholds,
-)
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gradcheck.base.thresholds import EXPLODING_FACTOR, EXPLODING_TOTAL
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.rule import Rule
 from gradcheck.checks.trend_wording import trend_findings, trends_looked_at
-from gradcheck.thresholds import EXPLODING_FACTOR, EXPLODING_TOTAL
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:

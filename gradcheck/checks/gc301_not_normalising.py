@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import median
 
-from gradcheck import numbers
+from gradcheck.base import numbers
 from gradcheck.checks.batch_norms import also, by_place, looked_at_measured, measured
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gradcheck import numbers
+from gradcheck.base import numbers
 from gradcheck.checks.batch_norms import by_place, looked_at_measured, measured
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity

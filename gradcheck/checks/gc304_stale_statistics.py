@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from gradcheck import numbers
+from gradcheck.base import numbers
+from gradcheck.base.thresholds import STALE_MEAN, STALE_VARIANCE
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.rule import Looked, Rule
 from gradcheck.checks.wording import code, place
 from gradcheck.health.batch_norm.records import Statistic, StatisticsInUse
 from gradcheck.program.location import Location
-from gradcheck.thresholds import STALE_MEAN, STALE_VARIANCE
 
 Case = tuple[StatisticsInUse, Statistic]
 _WEIGHTS_OFF = 0.01  # from 1

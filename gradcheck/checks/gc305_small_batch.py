@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gradcheck import numbers
+from gradcheck.base import numbers
+from gradcheck.base.thresholds import SMALL_BATCH
 from gradcheck.checks.batch_norms import by_place, looked_at
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
@@ -12,7 +13,6 @@ from gradcheck.checks.rule import Rule
 from gradcheck.checks.wording import code
 from gradcheck.health.batch_norm.records import BatchNormLayer
 from gradcheck.program.location import Location
-from gradcheck.thresholds import SMALL_BATCH
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import median
 
-from gradcheck import numbers
+from gradcheck.base import numbers
+from gradcheck.base.thresholds import EPS_SHARE
 from gradcheck.checks.batch_norms import by_place, looked_at_layers, measured
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
@@ -13,7 +14,6 @@ from gradcheck.checks.rule import Looked, Rule
 from gradcheck.checks.wording import code
 from gradcheck.health.batch_norm.records import BatchNormLayer
 from gradcheck.program.location import Location
-from gradcheck.thresholds import EPS_SHARE
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gradcheck import numbers
+from gradcheck.base import numbers
+from gradcheck.base.thresholds import OVERCONFIDENT_FACTOR
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.rule import Looked, Rule
 from gradcheck.checks.wording import code, place
 from gradcheck.health.updates.records import InitialLoss
 from gradcheck.program.location import Location
-from gradcheck.thresholds import OVERCONFIDENT_FACTOR
 
 # The mean over the examples is this many standard errors surer than the limit: a few unlucky examples are no fault.
 _ERRORS = 2.0

@@ -6,14 +6,14 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from gradcheck import numbers
+from gradcheck.base import numbers
+from gradcheck.base.thresholds import LARGEST_UPDATE, LOSS_RISE, SMALLEST_UPDATE, Thresholds
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.rule import Looked, Rule
 from gradcheck.checks.wording import code, place
 from gradcheck.health.updates.records import LearningRate, ParameterRecord, StepRecord
 from gradcheck.program.location import Location
-from gradcheck.thresholds import LARGEST_UPDATE, LOSS_RISE, SMALLEST_UPDATE, Thresholds
 
 # A single matrix is a linear model: how far it has to go depends on its data, and not on its own spread.
 _FEWEST_WEIGHTS = 2

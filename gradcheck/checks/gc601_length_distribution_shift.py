@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gradcheck import numbers
-from gradcheck.checks import generated
-from gradcheck.checks.evidence import Evidence
-from gradcheck.checks.finding import Finding, Severity
-from gradcheck.checks.gc602_degenerate_samples import degeneration
-from gradcheck.checks.gc603_unterminated_sample import unterminated
-from gradcheck.checks.rule import Looked, Rule
-from gradcheck.health.samples.records import Difference, NetworkEnds, SampleSet
-from gradcheck.thresholds import (
+from gradcheck.base import numbers
+from gradcheck.base.thresholds import (
     LEARNED,
     LENGTH_DISTANCE,
     LENGTH_P_VALUE,
@@ -23,6 +16,13 @@ from gradcheck.thresholds import (
     UNEXPLAINED_P_VALUE,
     Thresholds,
 )
+from gradcheck.checks import generated
+from gradcheck.checks.evidence import Evidence
+from gradcheck.checks.finding import Finding, Severity
+from gradcheck.checks.gc602_degenerate_samples import degeneration
+from gradcheck.checks.gc603_unterminated_sample import unterminated
+from gradcheck.checks.rule import Looked, Rule
+from gradcheck.health.samples.records import Difference, NetworkEnds, SampleSet
 
 
 def why_not(found: SampleSet, thresholds: Thresholds) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gradcheck import numbers
+from gradcheck.base import numbers
+from gradcheck.base.thresholds import DEGENERATE_SHARE, FEW_DISTINCT, LEARNED, Thresholds
 from gradcheck.checks import generated
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.rule import Looked, Rule
 from gradcheck.health.samples.records import SampleSet
-from gradcheck.thresholds import DEGENERATE_SHARE, FEW_DISTINCT, LEARNED, Thresholds
 
 _HARDLY_ANY = 0.1  # of the share that is too many: what the training data may hold of it
 _VARIED = 0.5  # of training sequences that are different: fewer, and the data itself repeats

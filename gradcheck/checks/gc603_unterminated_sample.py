@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gradcheck.base.thresholds import LEARNED, TIMES_THE_LONGEST, UNFINISHED_SHARE, Thresholds
 from gradcheck.checks import generated
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.rule import Looked, Rule
 from gradcheck.health.samples.records import SampleSet
-from gradcheck.thresholds import LEARNED, TIMES_THE_LONGEST, UNFINISHED_SHARE, Thresholds
 
 _FAR_ENOUGH = 2  # times the longest training sequence: what is cut off before may well have been about to end
 

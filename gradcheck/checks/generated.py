@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from gradcheck import numbers
+from gradcheck.base import numbers
+from gradcheck.base.thresholds import SAMPLES_NEEDED, Thresholds
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.rule import Looked
 from gradcheck.health.samples.records import Lengths, SampleSet, Training
-from gradcheck.thresholds import SAMPLES_NEEDED, Thresholds
 
 _LATER, _TIMES_LATER = 5000, 4  # iterations that a person is told to try
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from gradcheck.base.thresholds import Threshold
 from gradcheck.checks.finding import Finding, Severity
-from gradcheck.thresholds import Threshold
 
 if TYPE_CHECKING:
     from gradcheck.checks.evidence import Evidence
@@ -40,4 +40,4 @@ class Rule:
     references: tuple[str, ...]
     check: Callable[[Evidence], Iterable[Finding]]
     looked_at: Callable[[Evidence], Looked] = gradients_looked_at
-    thresholds: tuple[Threshold, ...] = field(default=())  # its entries of gradcheck.thresholds.TABLE
+    thresholds: tuple[Threshold, ...] = field(default=())  # its entries of gradcheck.base.thresholds.TABLE

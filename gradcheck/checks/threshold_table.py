@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradcheck.thresholds import TABLE, Threshold
+from gradcheck.base.thresholds import TABLE, Threshold
 
 _HEADINGS = ("threshold", "default", "of what", "may be", "where the number comes from")
 _INTRODUCTION = """\

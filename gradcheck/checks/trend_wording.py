@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from gradcheck import numbers
+from gradcheck.base import numbers
 from gradcheck.checks.activation_wording import called, wanted_scale, weight_named
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from gradcheck import numbers
+from gradcheck.base import numbers
 from gradcheck.checks.evidence import Evidence
 from gradcheck.program.location import Location
 from gradcheck.replay.verdict import GradientResult, PassResult, Problem, Verdict

@@ -17,9 +17,9 @@ from torch.overrides import TorchFunctionMode
 
 from gradcheck.diagnosis.namespace import Ghost, Namespace, UnknownNameError
 from gradcheck.diagnosis.sandbox import EDITED, computing_only, refuse_huge
+from gradcheck.fronts.tape import Value
+from gradcheck.fronts.torch.ufuncs import as_tensor, torch_equivalent
 from gradcheck.program.loops import DONE, FOR, TURN, WHILE
-from gradcheck.recording.tape import Value
-from gradcheck.recording.ufuncs import as_tensor, torch_equivalent
 from gradcheck.replay.engine import call_in_precision, default_dtype, in_precision
 
 Tree = ast.expr | ast.stmt | ast.Module  # a module: statements in the place of one

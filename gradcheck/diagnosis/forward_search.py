@@ -15,7 +15,7 @@ from gradcheck.diagnosis.patching import SitePatch, patches_for
 from gradcheck.diagnosis.proving import Prover
 from gradcheck.diagnosis.surroundings import Surroundings
 from gradcheck.diagnosis.trial import Setting
-from gradcheck.recording.tape import Op, Value
+from gradcheck.fronts.tape import Op, Value
 from gradcheck.replay.engine import Replay
 from gradcheck.replay.judge import Judged
 from gradcheck.replay.points import Point

@@ -23,7 +23,7 @@ from gradcheck.diagnosis.evaluation import (
     with_values,
 )
 from gradcheck.diagnosis.namespace import Ghost, Namespace, UnknownNameError
-from gradcheck.recording.tape import Value
+from gradcheck.fronts.tape import Value
 
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,

@@ -16,8 +16,8 @@ from gradcheck.diagnosis.proving import Prover
 from gradcheck.diagnosis.sites import Execution, Site
 from gradcheck.diagnosis.surroundings import Surroundings
 from gradcheck.diagnosis.syntax import TextChange
+from gradcheck.fronts.tape import Op, Value
 from gradcheck.program.source import SourceUnit
-from gradcheck.recording.tape import Op, Value
 from gradcheck.replay.engine import Patch, Replay
 from gradcheck.replay.judge import Judged
 

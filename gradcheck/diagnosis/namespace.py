@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
-from gradcheck.recording.gradient_names import split_path
-from gradcheck.recording.tape import Op, Recording, Value
-from gradcheck.recording.targets import MISSING, read_attribute
+from gradcheck.fronts.gradient_names import split_path
+from gradcheck.fronts.tape import Op, Recording, Value
+from gradcheck.fronts.targets import MISSING, read_attribute
 
 
 class UnknownNameError(Exception):

@@ -10,7 +10,7 @@ import torch
 from gradcheck.diagnosis.evaluation import CannotEvaluateError, Evaluable, Tree
 from gradcheck.diagnosis.namespace import BindingIndex
 from gradcheck.diagnosis.sites import Execution, Site
-from gradcheck.recording.tape import Value
+from gradcheck.fronts.tape import Value
 from gradcheck.replay.engine import Replay
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 
 from gradcheck.diagnosis.trial import Setting
-from gradcheck.recording.tape import Value
+from gradcheck.fronts.tape import Value
 from gradcheck.replay.compare import norm
 from gradcheck.replay.engine import Patch
 from gradcheck.replay.fresh import fresh_draws

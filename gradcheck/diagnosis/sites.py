@@ -14,8 +14,8 @@ from typing import Any
 from gradcheck.diagnosis.evaluation import CannotEvaluateError, Evaluable, Tree, prepare
 from gradcheck.diagnosis.namespace import BindingIndex, Namespace, UnknownNameError
 from gradcheck.diagnosis.syntax import Rewriter, Span, contains, expression_at, span_of
+from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.program.source import SourceUnit
-from gradcheck.recording.tape import Kind, Op, Value
 from gradcheck.replay.judge import Judged
 from gradcheck.replay.passes import PassPlan
 from gradcheck.replay.places import Places

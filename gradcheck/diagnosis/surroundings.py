@@ -12,7 +12,7 @@ from gradcheck.diagnosis.edits.formulas import Step
 from gradcheck.diagnosis.namespace import BindingIndex, UnknownNameError
 from gradcheck.diagnosis.sites import Site, SiteFinder
 from gradcheck.diagnosis.trial import Setting
-from gradcheck.recording.tape import Op, Value
+from gradcheck.fronts.tape import Op, Value
 from gradcheck.replay.judge import Judge, Judged
 from gradcheck.replay.report_gradients import JudgedPass, Judgement
 from gradcheck.replay.run import PassOps, PassRun

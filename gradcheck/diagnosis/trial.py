@@ -13,7 +13,7 @@ from gradcheck.diagnosis.interpreter import Interpreter, NotInterpretedError, ca
 from gradcheck.diagnosis.namespace import BindingIndex
 from gradcheck.diagnosis.patching import SitePatch, patches_for
 from gradcheck.diagnosis.sites import Site
-from gradcheck.recording.tape import Op, Value
+from gradcheck.fronts.tape import Op, Value
 from gradcheck.replay.compare import NOISE_SHARE, RELATIVE_TOLERANCE, distance, norm
 from gradcheck.replay.engine import Replay
 from gradcheck.replay.judge import Judge, Judged

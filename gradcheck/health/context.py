@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from gradcheck.fronts.tape import Recording, Value
 from gradcheck.health.stretch import Stretch
-from gradcheck.recording.tape import Recording, Value
 from gradcheck.replay.judge import Judge
 from gradcheck.replay.report_gradients import JudgedPass, Judgement
 
 if TYPE_CHECKING:
-    from gradcheck.thresholds import Thresholds
+    from gradcheck.base.thresholds import Thresholds
 
 
 @dataclass(frozen=True)

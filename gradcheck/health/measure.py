@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from gradcheck.base.thresholds import Thresholds
 from gradcheck.health.activations.measure import ActivationMeasure
 from gradcheck.health.batch_norm.in_use import measure_statistics_in_use
 from gradcheck.health.batch_norm.measure import BatchNormMeasure
@@ -16,7 +17,6 @@ from gradcheck.health.samples.measure import measure_samples
 from gradcheck.health.sweep import Sweep, Visitor
 from gradcheck.health.updates.measure import measure_updates
 from gradcheck.replay.report_gradients import JudgedPass, Judgement
-from gradcheck.thresholds import Thresholds
 
 SWEEP_BATCHES = 64
 

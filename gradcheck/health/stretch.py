@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from gradcheck.recording.tape import Op, Value
+from gradcheck.fronts.tape import Op, Value
 from gradcheck.replay.names import NameIndex
 from gradcheck.replay.places import Places
 

@@ -14,9 +14,9 @@ from typing import Any, Protocol
 
 import torch
 
+from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.health.context import PassContext
 from gradcheck.health.records import SweepRecord
-from gradcheck.recording.tape import Kind, Op, Value
 from gradcheck.replay.engine import Replay, ReplayError
 from gradcheck.replay.fresh import fresh_draws
 from gradcheck.replay.slices import roots_mutated

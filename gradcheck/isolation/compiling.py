@@ -14,12 +14,12 @@ from typing import Any
 
 import torch
 
+from gradcheck.fronts.tape import Kind, Number, Op, Value
 from gradcheck.isolation.errors import CannotIsolateError
 from gradcheck.isolation.liveness import needed
 from gradcheck.isolation.plain_numbers import FollowedNumbers
 from gradcheck.isolation.step import TrainingStep
 from gradcheck.isolation.substitution import Substitution
-from gradcheck.recording.tape import Kind, Number, Op, Value
 
 _NOT_AGAIN = ("generator", "device", "out")  # of a draw: it comes from the one seeded stream
 

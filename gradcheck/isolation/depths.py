@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from gradcheck.fronts.tape import Op, Value
 from gradcheck.health.network.elementwise import plain_name
 from gradcheck.health.network.linear import LINEAR
 from gradcheck.isolation.step import TrainingStep
-from gradcheck.recording.tape import Op, Value
 
 
 class Depths:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
+from gradcheck.base.options import SessionOptions
 from gradcheck.isolation.records import (
     Component,
     Cost,
@@ -20,7 +21,6 @@ from gradcheck.isolation.records import (
 )
 from gradcheck.isolation.shares import shapley_values, subsets
 from gradcheck.isolation.tasks import CURVE_POINTS, Outcome, Task
-from gradcheck.options import SessionOptions
 
 MOST_SHARED = 6  # components: 64 variants
 _TINY = 1e-300

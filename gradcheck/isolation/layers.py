@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from gradcheck.fronts.tape import CHANGE_BUFFERS, Op, Value
 from gradcheck.health.network.activations import find_layers
 from gradcheck.health.stretch import Stretch
 from gradcheck.isolation.step import TrainingStep
-from gradcheck.recording.tape import CHANGE_BUFFERS, Op, Value
 from gradcheck.replay.report_gradients import Judgement
 
 

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from gradcheck import numbers
+from gradcheck.base import numbers
 from gradcheck.checks.finding import Finding
 from gradcheck.health.updates.records import LearningRate, UpdateHealth
 from gradcheck.isolation.records import Component, ComponentKind, Edit

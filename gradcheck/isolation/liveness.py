@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from gradcheck.fronts.tape import Kind, Value
 from gradcheck.isolation.step import TrainingStep
 from gradcheck.isolation.substitution import Substitution
-from gradcheck.recording.tape import Kind, Value
 
 _MANY_IN_ONE = {
     "expand",

@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
+from gradcheck.fronts.tape import Op, PlainBinding
 from gradcheck.isolation.plain_expressions import Rewriter, UnknownError, source_of
 from gradcheck.isolation.plain_source import Function, PlainSource, assignments, names_read, names_written
 from gradcheck.isolation.step import TrainingStep
-from gradcheck.recording.tape import Op, PlainBinding
 from gradcheck.replay.report_gradients import Judgement
 
 

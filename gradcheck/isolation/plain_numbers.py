@@ -14,12 +14,12 @@ from functools import cached_property
 from itertools import product
 from typing import Any
 
-from gradcheck import numbers
+from gradcheck.base import numbers
+from gradcheck.fronts.tape import Kind, Op
 from gradcheck.isolation.plain_expressions import UnknownError, source_of
 from gradcheck.isolation.plain_names import PlainNames, moved_by
 from gradcheck.isolation.plain_source import assignments, names_read, operands_of
 from gradcheck.isolation.step import TrainingStep
-from gradcheck.recording.tape import Kind, Op
 from gradcheck.replay.report_gradients import Judgement
 
 Place = tuple[int, int | str]  # an op's index, and which of its arguments

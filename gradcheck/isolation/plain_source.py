@@ -6,9 +6,9 @@ import ast
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
+from gradcheck.fronts.tape import Op, Recording
 from gradcheck.program.loops import LoopSite
 from gradcheck.program.source import SourceMap
-from gradcheck.recording.tape import Op, Recording
 from gradcheck.replay.places import Places
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -8,7 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from gradcheck import numbers
+from gradcheck.base import numbers
+from gradcheck.base.options import SessionOptions
 from gradcheck.checks.finding import Finding
 from gradcheck.health.updates.records import UpdateHealth
 from gradcheck.isolation.components import components_of, grouped_by_layer, left_out
@@ -17,7 +18,6 @@ from gradcheck.isolation.journal import Journal, fingerprint
 from gradcheck.isolation.parallel import WorkerPool, Workers
 from gradcheck.isolation.records import Component, ComponentKind, Isolation
 from gradcheck.isolation.tasks import Survey, Task
-from gradcheck.options import SessionOptions
 from gradcheck.program.errors import ProgramError
 from gradcheck.replay.verdict import PassResult
 

@@ -8,9 +8,9 @@ from functools import cached_property
 
 import torch
 
+from gradcheck.fronts.tape import Binding, Kind, Op, Value, existed_before
 from gradcheck.isolation.errors import CannotIsolateError
 from gradcheck.isolation.plain_source import operands_of
-from gradcheck.recording.tape import Binding, Kind, Op, Value, existed_before
 from gradcheck.replay.engine import Replay, ReplayError
 from gradcheck.replay.report_gradients import JudgedPass, Judgement
 from gradcheck.replay.slices import Slicer, roots_mutated

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gradcheck.recording.tape import Value
+from gradcheck.fronts.tape import Value
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gradcheck.base.options import SessionOptions
 from gradcheck.isolation.records import Edit, GradientKey, SwitchableLayer
-from gradcheck.options import SessionOptions
 
 if TYPE_CHECKING:
     from gradcheck.isolation.training import Trainer
@@ -169,6 +169,7 @@ def _stamps(trainer: Trainer, task: Task) -> Stamps:
 
 
 def _recorded(task: Task) -> Trainer:
+    from gradcheck.fronts.torch.recorder import Recorder
     from gradcheck.isolation.errors import CannotIsolateError
     from gradcheck.isolation.training import Trainer
     from gradcheck.program.overlay import reading_instead
@@ -176,7 +177,6 @@ def _recorded(task: Task) -> Trainer:
     from gradcheck.program.runner import run
     from gradcheck.program.target import parse_target
     from gradcheck.program.torch_settings import kept_torch_settings
-    from gradcheck.recording.recorder import Recorder
     from gradcheck.replay.report_gradients import judge_recording
 
     session = task.session

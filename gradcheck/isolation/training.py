@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import torch
 
+from gradcheck.fronts.tape import Kind, Value
 from gradcheck.health.sweep import RowChoice, row_choice
 from gradcheck.isolation.compiling import CompiledStep, compile_step
 from gradcheck.isolation.depths import Depths
@@ -18,7 +19,6 @@ from gradcheck.isolation.plain_numbers import follow_numbers
 from gradcheck.isolation.records import GradientKey, SwitchableLayer
 from gradcheck.isolation.step import TrainingStep, training_step
 from gradcheck.isolation.substitution import Substitution
-from gradcheck.recording.tape import Kind, Value
 from gradcheck.replay.report_gradients import JudgedPass, Judgement
 
 _ASKED_EVERY = 64  # steps between two looks at whether the loss is still a number

@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
-from gradcheck import progress
-from gradcheck.errors import NothingToCheckError
+from gradcheck.analysis.settings import in_force
+from gradcheck.base import progress
+from gradcheck.base.errors import NothingToCheckError
 from gradcheck.layers.cases import Case, cases_of, in_state
 from gradcheck.layers.discover import CannotCallError, Found, Given, discover
 from gradcheck.layers.outcome import Key, Outcome, run_trial
@@ -29,7 +30,6 @@ from gradcheck.layers.subject import Subject, subject_of
 from gradcheck.layers.trial import Plan, Trial
 from gradcheck.layers.wanted import TensorTerm
 from gradcheck.report.model import Report
-from gradcheck.settings import in_force
 
 _SHAPE_RULE = "GC106"
 InputLike = str | Sequence[int] | torch.Tensor

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from gradcheck.layer_gradients import parameters_of
+from gradcheck.layers.gradients import parameters_of
 from gradcheck.layers.sizes import BASE, Size, Term, value_of
 from gradcheck.layers.subject import NotALayer, Subject
 from gradcheck.layers.trial import Built, Plan, Trial, build, forward_of, own_random_numbers

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
+from gradcheck.base.errors import NothingToCheckError
 from gradcheck.checks.finding import Finding, Severity
-from gradcheck.errors import NothingToCheckError
-from gradcheck.layer_gradients import parameters_of, stored_but_not_judged
-from gradcheck.layer_watch import watch_layer
 from gradcheck.layers.discover import runs
+from gradcheck.layers.gradients import parameters_of, stored_but_not_judged
 from gradcheck.layers.records import Raised, Status
 from gradcheck.layers.subject import Subject
 from gradcheck.layers.trial import Trial, build, own_random_numbers
+from gradcheck.layers.watch import watch_layer
 from gradcheck.program.faults import describe
 from gradcheck.program.live import LiveSources
 from gradcheck.program.source import SourceUnit

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 import gradcheck
-from gradcheck.errors import GradientError
+from gradcheck.base.errors import GradientError
 from gradcheck.program.location import Location
 from gradcheck.report.model import Report
 

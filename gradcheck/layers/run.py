@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from gradcheck import progress
+from gradcheck.base import progress
 from gradcheck.layers.check import check, input_term
 from gradcheck.layers.discover import CannotCallError, Given
 from gradcheck.layers.options import LayerOptions, arguments_of, keywords_of, layer_target

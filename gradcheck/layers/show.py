@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.text import Text
 
-from gradcheck import numbers
+from gradcheck.base import numbers
 from gradcheck.checks.wording import listing
 from gradcheck.layers.records import SEVERAL, CaseResult, Failure, LayerReport, Raised, Status
 from gradcheck.report.layout import describe, printable, wrapped

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gradcheck.layer_gradients import parameters_of
+from gradcheck.layers.gradients import parameters_of
 from gradcheck.layers.sizes import BASE, Term, names_in, value_of
 from gradcheck.layers.subject import Subject
 from gradcheck.layers.wanted import MODE_NAMES, TensorTerm

@@ -13,9 +13,14 @@ from typing import Any
 
 from IPython.core.error import UsageError
 
-from gradcheck import numbers
-from gradcheck.exchange import InternalError, internal_error
-from gradcheck.options import SessionOptions
+from gradcheck.analysis.session import Words, analyse
+from gradcheck.base import numbers
+from gradcheck.base.options import SessionOptions
+from gradcheck.fronts.namespace import names_of_person, readable
+from gradcheck.fronts.tape import Recording
+from gradcheck.fronts.torch import active
+from gradcheck.fronts.torch.recorder import Recorder
+from gradcheck.process.exchange import InternalError, internal_error
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.live import LiveSources
 from gradcheck.program.live_cell import (
@@ -31,13 +36,8 @@ from gradcheck.program.observer import LoopEnd
 from gradcheck.program.outcome import RunOutcome
 from gradcheck.program.source import SourceUnit
 from gradcheck.program.torch_settings import kept_torch_settings
-from gradcheck.recording import active
-from gradcheck.recording.namespace import names_of_person, readable
-from gradcheck.recording.recorder import Recorder
-from gradcheck.recording.tape import Recording
 from gradcheck.replay.neutral import neutral_torch
 from gradcheck.report.model import Report
-from gradcheck.session import Words, analyse
 
 _WORDS = Words(
     loss="name the loss with `%%gradcheck --loss NAME`",

@@ -11,10 +11,10 @@ from typing import Any, NoReturn
 import click
 from IPython.core.error import UsageError
 
+from gradcheck.base.options import SessionOptions
 from gradcheck.checks.registry import HEALTH_FAMILIES
-from gradcheck.cli_options import program_options, rule_options, session_options
-from gradcheck.config import Config, read_config
-from gradcheck.options import SessionOptions
+from gradcheck.cli.options import program_options, rule_options, session_options
+from gradcheck.process.config import Config, read_config
 from gradcheck.program.errors import ProgramError
 
 # The others say how a program is run: here it runs in the notebook.

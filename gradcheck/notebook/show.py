@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from gradcheck import numbers
+from gradcheck.base import numbers
 from gradcheck.notebook.checking import Checked
 from gradcheck.notebook.fixing import Mended, MendedCell
 from gradcheck.patch.show import finding_line

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from gradcheck.exchange import InternalError
 from gradcheck.patch.edits import splices
 from gradcheck.patch.plan import PlannedFix
 from gradcheck.patch.splices import NoSuchPlaceError, Splice, spliced
+from gradcheck.process.exchange import InternalError
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.location import Location
 from gradcheck.program.magics import strip_magics

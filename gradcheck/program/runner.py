@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from functools import partial
 from typing import Any
 
-from gradcheck import progress
+from gradcheck.base import progress
 from gradcheck.program.data_files import DataFiles
 from gradcheck.program.entry import find_function, import_target_module
 from gradcheck.program.environment import Surroundings

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from gradcheck.recording.gradient_names import Form, name_affinity, parse, split_path
-from gradcheck.recording.tape import Binding, Kind, Op, Recording, Value
-from gradcheck.recording.updates import Update
+from gradcheck.fronts.gradient_names import Form, name_affinity, parse, split_path
+from gradcheck.fronts.tape import Binding, Kind, Op, Recording, Value
+from gradcheck.fronts.updates import Update
 from gradcheck.replay.compare import never_summed
 from gradcheck.replay.names import NameIndex
 from gradcheck.replay.passes import Candidate, PassPlan, Version

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import torch
 
-from gradcheck.recording.tape import Value
+from gradcheck.fronts.tape import Value
 from gradcheck.replay.verdict import WorstElement
 
 # In float64 a right gradient agrees to about 1e-15 times the conditioning of the program; the smallest real

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from gradcheck.recording.tape import Op, Value
+from gradcheck.fronts.tape import Op, Value
 from gradcheck.replay.compare import distance, inner, norm, same_but_for_ones
 from gradcheck.replay.judged import Faults, Judged
 from gradcheck.replay.passes import PassPlan, Version

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from gradcheck.recording.tape import Value
+from gradcheck.fronts.tape import Value
 from gradcheck.replay.compare import distance, norm
 from gradcheck.replay.engine import ReplayError
 from gradcheck.replay.judged import Faults

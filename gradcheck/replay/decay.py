@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from gradcheck.recording.tape import Value
+from gradcheck.fronts.tape import Value
 from gradcheck.replay.compare import norm
 from gradcheck.replay.passes import Version
 

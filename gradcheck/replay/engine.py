@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 import torch
 
-from gradcheck.recording.functions import ONLY_THROUGH_THESE
-from gradcheck.recording.tape import Kind, Number, Op, Value, function_name
+from gradcheck.fronts.tape import Kind, Number, Op, Value, function_name
+from gradcheck.fronts.torch.functions import ONLY_THROUGH_THESE
 from gradcheck.replay.compare import differentiable
 
 _FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from gradcheck.recording.gradient_names import Form, name_affinity, parse, split_path
-from gradcheck.recording.tape import Binding, Value
+from gradcheck.fronts.gradient_names import Form, name_affinity, parse, split_path
+from gradcheck.fronts.tape import Binding, Value
 from gradcheck.replay.compare import distance, never_summed, same_but_for_ones
 from gradcheck.replay.names import NameIndex
 from gradcheck.replay.passes import Candidate, PassPlan

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gradcheck.recording.gradient_names import Form, parse
-from gradcheck.recording.tape import Recording
-from gradcheck.recording.updates import Update, UpdateFinder
+from gradcheck.fronts.gradient_names import Form, parse
+from gradcheck.fronts.tape import Recording
+from gradcheck.fronts.updates import Update, UpdateFinder
 from gradcheck.replay.candidates import CandidateCollector
 from gradcheck.replay.losses import find_losses
 from gradcheck.replay.names import NameIndex

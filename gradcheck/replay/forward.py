@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
-from gradcheck.recording.tape import Op, Value
+from gradcheck.fronts.tape import Op, Value
 from gradcheck.replay.engine import Patch, Replay, ReplayError
 from gradcheck.replay.slices import produced, roots_mutated
 

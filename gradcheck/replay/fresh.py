@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import torch
 
-from gradcheck.recording.tape import Kind, Op, Value, values_in
+from gradcheck.fronts.tape import Kind, Op, Value, values_in
 
 
 def fresh_draws(ops: Iterable[Op], seed: int) -> dict[Value, torch.Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gradcheck.recording.tape import Kind, Op, Value
+from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.replay.engine import Patch
 from gradcheck.replay.judged import Faults
 from gradcheck.replay.passes import PassPlan

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 import torch
 
-from gradcheck.recording.gradient_names import Form, parse
-from gradcheck.recording.tape import Op, Value
+from gradcheck.fronts.gradient_names import Form, parse
+from gradcheck.fronts.tape import Op, Value
 from gradcheck.replay import conventions, matches, mismatches, unchecked
 from gradcheck.replay.compare import Fingerprints, differentiable, same_but_for_ones
 from gradcheck.replay.data_rounding import DataRounding

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from gradcheck.recording.tape import Value
+from gradcheck.fronts.tape import Value
 from gradcheck.replay.passes import Candidate, Version
 from gradcheck.replay.verdict import Problem, Verdict
 

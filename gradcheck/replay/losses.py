@@ -6,8 +6,8 @@ import re
 from bisect import bisect_left
 from dataclasses import dataclass
 
-from gradcheck.recording.gradient_names import Form, is_loss_name, parse
-from gradcheck.recording.tape import Kind, Op, Recording, Value
+from gradcheck.fronts.gradient_names import Form, is_loss_name, parse
+from gradcheck.fronts.tape import Kind, Op, Recording, Value
 from gradcheck.replay.names import NameIndex
 from gradcheck.replay.windows import Step
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from gradcheck.recording.tape import Value
+from gradcheck.fronts.tape import Value
 from gradcheck.replay import mismatches
 from gradcheck.replay.compare import NOISE_SHARE, Fingerprints, distance, norm
 from gradcheck.replay.data_rounding import LARGEST

@@ -6,7 +6,7 @@ no greatest one: nobody goes uphill on it. A bare log-likelihood or a reward may
 
 from __future__ import annotations
 
-from gradcheck.recording.tape import Op, Value
+from gradcheck.fronts.tape import Op, Value
 from gradcheck.replay.passes import PassPlan
 
 _LOSSES = {

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from gradcheck.recording.gradient_names import Form, parse
-from gradcheck.recording.tape import Value
+from gradcheck.fronts.gradient_names import Form, parse
+from gradcheck.fronts.tape import Value
 from gradcheck.replay import conventions, rescaled, steps, unchecked
 from gradcheck.replay.compare import Fingerprints, distance, inner, norm, same_but_for_ones
 from gradcheck.replay.decay import is_decayed

@@ -14,8 +14,8 @@ from functools import cached_property
 
 import torch
 
-from gradcheck.recording.gradient_names import split_path
-from gradcheck.recording.tape import Value
+from gradcheck.fronts.gradient_names import split_path
+from gradcheck.fronts.tape import Value
 from gradcheck.replay.compare import differentiable, distance, norm, same_but_for_ones
 from gradcheck.replay.engine import ReplayError
 from gradcheck.replay.flow import Flow

@@ -6,8 +6,8 @@ import ast
 from collections import defaultdict
 from types import CodeType
 
-from gradcheck.recording.gradient_names import Form, is_loss_name, name_affinity, parse
-from gradcheck.recording.tape import Binding, Kind, Op, Recording, Value
+from gradcheck.fronts.gradient_names import Form, is_loss_name, name_affinity, parse
+from gradcheck.fronts.tape import Binding, Kind, Op, Recording, Value
 from gradcheck.replay.places import Places
 
 

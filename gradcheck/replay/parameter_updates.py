@@ -11,9 +11,9 @@ import re
 
 import torch
 
+from gradcheck.fronts.gradient_names import Form, name_affinity, parse
+from gradcheck.fronts.tape import Op, Value
 from gradcheck.program.location import Location
-from gradcheck.recording.gradient_names import Form, name_affinity, parse
-from gradcheck.recording.tape import Op, Value
 from gradcheck.replay.compare import cosine, distance, norm
 from gradcheck.replay.engine import ReplayError
 from gradcheck.replay.flow import Flow, Move

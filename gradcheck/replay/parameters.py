@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gradcheck.recording.tape import Op, Value
+from gradcheck.fronts.tape import Op, Value
 from gradcheck.replay.flow import Flow, Move
 from gradcheck.replay.judge import Judge, Judged
 from gradcheck.replay.names import NameIndex

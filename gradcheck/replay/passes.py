@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gradcheck.recording.tape import Binding, Op, Value
-from gradcheck.recording.updates import Update
+from gradcheck.fronts.tape import Binding, Op, Value
+from gradcheck.fronts.updates import Update
 from gradcheck.replay.slices import Slicer, produced
 
 

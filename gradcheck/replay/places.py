@@ -6,9 +6,9 @@ import ast
 from functools import lru_cache
 from types import CodeType
 
+from gradcheck.fronts.tape import Op
 from gradcheck.program.location import Location
 from gradcheck.program.source import SourceMap, SourceUnit
-from gradcheck.recording.tape import Op
 
 
 @lru_cache(maxsize=4096)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import torch
 
-from gradcheck.recording.tape import Value
+from gradcheck.fronts.tape import Value
 from gradcheck.replay.compare import differentiable, distance, norm
 from gradcheck.replay.data_rounding import LARGEST
 from gradcheck.replay.engine import Patch, ReplayError

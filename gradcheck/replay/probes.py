@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 
-from gradcheck.recording.functions import seen_from_outside
-from gradcheck.recording.gradient_names import Form, parse
-from gradcheck.recording.tape import Kind, Op, Value
+from gradcheck.fronts.gradient_names import Form, parse
+from gradcheck.fronts.tape import Kind, Op, Value
+from gradcheck.fronts.torch.functions import seen_from_outside
 from gradcheck.replay.compare import norm
 from gradcheck.replay.judged import Judged
 from gradcheck.replay.passes import PassPlan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from gradcheck.recording.tape import Recording
+from gradcheck.fronts.tape import Recording
 from gradcheck.replay.places import Places
 
 Lines = dict[tuple[str, int | None], set[int]]  # by file and cell, as in a Location

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gradcheck.recording.tape import Kind, Op, Value
+from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.replay.names import NameIndex
 from gradcheck.replay.passes import Candidate, PassPlan, Version
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import torch
 
+from gradcheck.fronts.gradient_names import Form, parse
+from gradcheck.fronts.tape import Op, Recording
 from gradcheck.program.location import Location
 from gradcheck.program.source import SourceMap
-from gradcheck.recording.gradient_names import Form, parse
-from gradcheck.recording.tape import Op, Recording
 from gradcheck.replay.decay import is_decayed
 from gradcheck.replay.engine import ReplayError
 from gradcheck.replay.evidence import Partners

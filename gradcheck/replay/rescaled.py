@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from gradcheck.recording.tape import Kind, Number, Op, Value
+from gradcheck.fronts.tape import Kind, Number, Op, Value
 from gradcheck.replay.passes import Version
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import math
 
 import torch
 
+from gradcheck.fronts.tape import Op
 from gradcheck.program.location import Location
-from gradcheck.recording.tape import Op
 from gradcheck.replay.compare import (
     cosine,
     distance,

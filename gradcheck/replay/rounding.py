@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from functools import cached_property
 
-from gradcheck.recording.tape import Value
+from gradcheck.fronts.tape import Value
 from gradcheck.replay.compare import (
     FLOAT32_TOLERANCE,
     NOISE_SHARE,

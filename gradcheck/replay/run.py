@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from gradcheck.recording.tape import Kind, Op, Value
+from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.replay.engine import Patch, Replay
 from gradcheck.replay.forward import ForwardGraph
 from gradcheck.replay.passes import PassPlan, Version

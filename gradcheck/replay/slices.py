@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from heapq import heappop, heappush
 from itertools import count
 
-from gradcheck.recording.tape import Kind, Op, Value
+from gradcheck.fronts.tape import Kind, Op, Value
 
 _SKIPPED = (Kind.ESCAPE, Kind.BACKWARD, Kind.GRAD_WRITE, Kind.RETURNED)
 

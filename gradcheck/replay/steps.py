@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradcheck.recording.tape import Value
+from gradcheck.fronts.tape import Value
 from gradcheck.replay.passes import PassPlan
 
 _STEPS = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import re
 
-from gradcheck.recording.tape import Value
+from gradcheck.fronts.tape import Value
 from gradcheck.replay.names import NameIndex
 from gradcheck.replay.passes import PassPlan
 from gradcheck.replay.places import Places

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from gradcheck.fronts.tape import Binding, Pairing, Value
+from gradcheck.fronts.targets import targets_by_line
 from gradcheck.program.comments import directives
 from gradcheck.program.source import SourceMap
 from gradcheck.program.statements import StatementLines
-from gradcheck.recording.tape import Binding, Pairing, Value
-from gradcheck.recording.targets import targets_by_line
 
 
 class Told:

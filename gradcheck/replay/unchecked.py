@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from gradcheck.recording.gradient_names import Form, parse
+from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.replay.evidence import Proposal
 from gradcheck.replay.judged import Faults, Judged
 from gradcheck.replay.passes import Version

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import torch
 
-from gradcheck.recording.tape import Op, Value
+from gradcheck.fronts.tape import Op, Value
 from gradcheck.replay.engine import Patch, Replay, ReplayError
 from gradcheck.replay.judge import Judge
 from gradcheck.replay.passes import Version

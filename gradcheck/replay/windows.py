@@ -6,8 +6,8 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from gradcheck.recording.tape import Op, Recording
-from gradcheck.recording.updates import UpdateFinder
+from gradcheck.fronts.tape import Op, Recording
+from gradcheck.fronts.updates import UpdateFinder
 from gradcheck.replay.passes import PassPlan
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from gradcheck import numbers
+from gradcheck.base import numbers
 from gradcheck.isolation.records import Component, ComponentKind, Cost, Isolation, Variant
 from gradcheck.report.encoding import encode
 from gradcheck.report.tables import Column, Table, plain

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import gradcheck
+from gradcheck.base.errors import GradientError
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity, SuppressedFinding
 from gradcheck.checks.states import CheckState
-from gradcheck.errors import GradientError
 from gradcheck.health.records import Health
 from gradcheck.isolation.records import Isolation
 from gradcheck.program.location import Location

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 
-from gradcheck import numbers
+from gradcheck.base import numbers
 from gradcheck.checks.finding import Severity
 from gradcheck.checks.wording import listing
 from gradcheck.program.location import Location

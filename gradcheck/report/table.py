@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 from rich.text import Text
 
-from gradcheck import numbers
+from gradcheck.base import numbers
 from gradcheck.program.location import Location
 from gradcheck.replay.verdict import GradientResult, Verdict
 from gradcheck.report.layout import printable

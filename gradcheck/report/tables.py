@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gradcheck import numbers
+from gradcheck.base import numbers
 
 if TYPE_CHECKING:
     import pandas

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import gradcheck
-from gradcheck.errors import GradientError
+from gradcheck.base.errors import GradientError
 from tests.api import layers
 
 X, Y = torch.randn(6, 4), torch.randn(6, 4)

@@ -13,7 +13,12 @@ import pytest
 import gradcheck
 from tests.support import ROOT
 
-PUBLIC = ("gradcheck.watching", "gradcheck.checking", "gradcheck.pairing", "gradcheck.assertions")
+PUBLIC = (
+    "gradcheck.analysis.watching",
+    "gradcheck.api.checking",
+    "gradcheck.api.pairing",
+    "gradcheck.api.assertions",
+)
 MOST_MS = 50
 
 
@@ -30,8 +35,8 @@ def run(code: str) -> str:
     [
         "import gradcheck",
         "import gradcheck.pytest_plugin",
-        "import gradcheck.settings",
-        "import gradcheck.cli, click.testing; click.testing.CliRunner().invoke(gradcheck.cli.cli, ['--help'])",
+        "import gradcheck.analysis.settings",
+        "from gradcheck.cli.commands import cli; from click.testing import CliRunner; CliRunner().invoke(cli, ['--help'])",
     ],
 )
 def test_torch_is_not_imported(code):

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from gradcheck import session
+from gradcheck.analysis import session
+from gradcheck.base.options import SessionOptions
+from gradcheck.base.thresholds import SATURATED_TANH
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding
-from gradcheck.options import SessionOptions
 from gradcheck.replay.report_gradients import Judgement
 from gradcheck.report.model import Report
-from gradcheck.thresholds import SATURATED_TANH
 from tests.support import report_on_source, torch_settings_kept
 
 SETUP = """\

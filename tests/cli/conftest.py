@@ -15,7 +15,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from gradcheck import child, cli
+from gradcheck.cli import commands as cli
+from gradcheck.process import child
 
 _STUB = """
 import sys, types
@@ -45,12 +46,12 @@ def run_report(options):
     notes = [outcome.ended.value, outcome.explanation, *map(str, outcome.faults), repr(options.to_dict())]
     return Report(options.target, findings=findings, program=ProgramSection(notes=notes))
 
-session = types.ModuleType("gradcheck.session")
+session = types.ModuleType("gradcheck.analysis.session")
 session.run_report = run_report
-import gradcheck.worker
-sys.modules["gradcheck.session"] = session
+import gradcheck.process.worker
+sys.modules["gradcheck.analysis.session"] = session
 sys.path.remove(sys.argv[1])
-gradcheck.worker.main(sys.argv[2])
+gradcheck.process.worker.main(sys.argv[2])
 """
 
 
@@ -85,8 +86,8 @@ def command() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs `python -m gradcheck` as a process of its own."""
 
     def run(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
-        root = str(Path(cli.__file__).parent.parent)
-        start = f"import sys; sys.path.insert(0, {root!r}); from gradcheck.cli import main; main()"
+        root = str(Path(cli.__file__).parents[2])
+        start = f"import sys; sys.path.insert(0, {root!r}); from gradcheck.cli.commands import main; main()"
         return subprocess.run(
             [sys.executable, "-P", "-c", start, *arguments],
             capture_output=True, text=True, check=False, timeout=60, **options,  # type: ignore[call-overload]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gradcheck import cli_report
+from gradcheck.cli import report as cli_report
 
 
 @pytest.mark.parametrize(
@@ -213,12 +213,12 @@ def test_a_deleted_current_directory(command, tmp_path):
 
 def test_light_commands_import_no_torch(tmp_path):
     text = (
-        "import sys\nfrom gradcheck.cli import main\n"
+        "import sys\nfrom gradcheck.cli.commands import main\n"
         "class Refuse:\n    def find_spec(self, name, *_):\n"
         "        if name in ('torch', 'IPython', 'pandas', 'matplotlib'): raise SystemError(name)\n"
         "sys.meta_path.insert(0, Refuse())\nmain()\n"
     )
-    root = str(Path(cli_report.__file__).parent.parent)
+    root = str(Path(cli_report.__file__).parents[2])
     for arguments in (
         ["--help"],
         ["--version"],
@@ -257,7 +257,7 @@ def test_help_is_a_manual_page(invoke):
 
 
 def test_a_reader_that_goes_away_is_no_error(tmp_path):
-    root = str(Path(cli_report.__file__).parent.parent)
+    root = str(Path(cli_report.__file__).parents[2])
     line = f"{sys.executable} -m gradcheck rules | true"
     result = subprocess.run(line, shell=True, capture_output=True, text=True, check=False, cwd=root)
     assert result.stderr == ""

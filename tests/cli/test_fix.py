@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from gradcheck import cli_run
+from gradcheck.base.options import SessionOptions
 from gradcheck.checks.finding import Finding, Severity
-from gradcheck.child import ChildResult
-from gradcheck.options import SessionOptions
+from gradcheck.cli import run as cli_run
+from gradcheck.process.child import ChildResult
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.notebook import read_notebook
 from tests.patch.made import finding, fix, notebook_text, place_of, report
@@ -94,7 +94,7 @@ class TestDiff:
         assert invoke("fix", "a.py").out == PATCH
 
     def test_bytes_are_written_as_they_stand_in_the_file(self, runs, monkeypatch, capfdbinary):
-        from gradcheck.cli import main
+        from gradcheck.cli.commands import main
 
         Path("a.py").write_bytes(b"# coding: latin-1\r\n# \xe9\r\nx = 1\r\n")
         monkeypatch.setattr(runs, "_texts", lambda target: [(None, "x = 1")])

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from gradcheck import cli_isolate, cli_run
-from gradcheck.child import ChildResult
+from gradcheck.base.options import SessionOptions
+from gradcheck.cli import isolate as cli_isolate
+from gradcheck.cli import run as cli_run
 from gradcheck.isolation.records import Isolation
 from gradcheck.isolation.run import Faults, IsolationOptions, Told
-from gradcheck.options import SessionOptions
+from gradcheck.process.child import ChildResult
 from gradcheck.program.errors import ProgramError
 from gradcheck.report.model import Report
 from tests.cli.conftest import Invoke

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from gradcheck import child, progress
-from gradcheck.child import run_in_child
-from gradcheck.cli_run import shown_progress
-from gradcheck.options import SessionOptions
-from gradcheck.progress import Progress, Stage
+from gradcheck.base import progress
+from gradcheck.base.options import SessionOptions
+from gradcheck.base.progress import Progress, Stage
+from gradcheck.cli.run import shown_progress
+from gradcheck.process import child
+from gradcheck.process.child import run_in_child
 
 
 @pytest.fixture
@@ -58,7 +59,8 @@ def test_the_parent_hears_every_step(monkeypatch):
         f"    progress.say(progress.Stage.DIAGNOSING, {detail!r}); time.sleep(0.3)\n" for detail in details
     )
     start = child._START.replace(
-        "    outcome = run", f"    from gradcheck import progress\n    import time\n{words}    outcome = run"
+        "    outcome = run",
+        f"    from gradcheck.base import progress\n    import time\n{words}    outcome = run",
     )
     monkeypatch.setattr(child, "_START", start)
     Path("program.py").write_text("x = 1\n")

@@ -6,10 +6,10 @@ import textwrap
 
 import pytest
 
+from gradcheck.analysis.session import run_report
+from gradcheck.base.options import SessionOptions
 from gradcheck.checks.finding import Finding
-from gradcheck.options import SessionOptions
 from gradcheck.report.model import Report
-from gradcheck.session import run_report
 from tests.support import ROOT, in_child, report_on_source
 
 TWO_LAYERS = """

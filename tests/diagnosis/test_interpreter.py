@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gradcheck.diagnosis.evaluation import CannotEvaluateError, prepare
 from gradcheck.diagnosis.interpreter import Interpreter, can_interpret
 from gradcheck.diagnosis.namespace import BindingIndex, Namespace
-from gradcheck.recording.tape import Value
+from gradcheck.fronts.tape import Value
 from gradcheck.replay.engine import Replay
 from tests.support import Recorded, record_source
 

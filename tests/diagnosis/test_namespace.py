@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gradcheck.diagnosis.namespace import BindingIndex, Namespace, UnknownNameError
-from gradcheck.recording.tape import Op, Value
+from gradcheck.fronts.tape import Op, Value
 from tests.support import Recorded, record_source
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gradcheck.options import SessionOptions
+from gradcheck.analysis.session import run_report
+from gradcheck.base.options import SessionOptions
 from gradcheck.report.model import Report
-from gradcheck.session import run_report
 from tests.support import ROOT, in_child, report_on_source
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from gradcheck.base.options import SessionOptions
 from gradcheck.checks.finding import Finding, Fix, Severity
 from gradcheck.isolation.experiment import Experiment, ExperimentOptions
 from gradcheck.isolation.records import Component, ComponentKind, GradientKey, Isolation
 from gradcheck.isolation.tasks import Outcome, Survey, Task, perform, survey
-from gradcheck.options import SessionOptions
 from gradcheck.program.location import Location
 
 

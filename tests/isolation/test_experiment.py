@@ -6,12 +6,12 @@ import math
 
 import pytest
 
+from gradcheck.base.options import SessionOptions
 from gradcheck.isolation.experiment import Experiment, ExperimentOptions, wanted_variants
 from gradcheck.isolation.parallel import _chunks
 from gradcheck.isolation.records import SwitchableLayer
 from gradcheck.isolation.shares import shapley_values, subsets
 from gradcheck.isolation.tasks import Outcome
-from gradcheck.options import SessionOptions
 from tests.isolation.made import gradient, isolation, place
 
 A, B, C = gradient("dA", 1), gradient("dB", 2), gradient("dC", 3)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from gradcheck.analysis.session import run_report
+from gradcheck.base.options import SessionOptions
 from gradcheck.isolation import run
 from gradcheck.isolation.experiment import ExperimentOptions
 from gradcheck.isolation.records import Isolation
 from gradcheck.isolation.run import Faults, IsolationOptions, Told, isolate
-from gradcheck.options import SessionOptions
 from gradcheck.program.errors import ProgramError
-from gradcheck.session import run_report
 from tests.isolation.made import SameProcess, fix_in
 from tests.isolation.made import finding as made_finding
 from tests.isolation.programs import inline

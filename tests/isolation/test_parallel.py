@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from gradcheck.base.options import SessionOptions
 from gradcheck.isolation.parallel import WorkerPool, Workers
 from gradcheck.isolation.tasks import Outcome, Task, perform
-from gradcheck.options import SessionOptions
 from gradcheck.program.errors import ProgramError
 from tests.isolation.test_isolate import WRONG
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gradcheck.options import SessionOptions
-from gradcheck.session import run_report
+from gradcheck.analysis.session import run_report
+from gradcheck.base.options import SessionOptions
 from tests.support import in_child
 
 

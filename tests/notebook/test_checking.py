@@ -7,9 +7,9 @@ import gc
 import pytest
 import torch
 
+from gradcheck.analysis.session import analyse
 from gradcheck.notebook import checking
 from gradcheck.notebook.checking import CellRecorder
-from gradcheck.session import analyse
 
 SET_UP = """\
 import torch

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from gradcheck.options import SessionOptions
-from gradcheck.session import run_report
+from gradcheck.base.options import SessionOptions
+from gradcheck.analysis.session import run_report
 from tests.support import ROOT, in_child
 
 HERE = Path(__file__).parent

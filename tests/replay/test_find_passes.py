@@ -10,8 +10,8 @@ import textwrap
 import pytest
 
 from benchmarks.generated import long_program
-from gradcheck.recording.tape import Kind
-from gradcheck.recording.updates import UpdateFinder
+from gradcheck.fronts.tape import Kind
+from gradcheck.fronts.updates import UpdateFinder
 from gradcheck.replay.find_passes import find_passes
 from gradcheck.replay.names import NameIndex
 from gradcheck.replay.places import Places

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from gradcheck.replay.report_gradients import judge_recording
-from tests.recording.test_steps import NETWORK, STEP
+from tests.fronts.torch.test_steps import NETWORK, STEP
 from tests.support import record_source
 
 

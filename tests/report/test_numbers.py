@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from gradcheck import numbers
+from gradcheck.base import numbers
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from gradcheck.diagnosis.edits.context import Context, Edit, constant_of, edit, is_loaded
 from gradcheck.diagnosis.evaluation import Tree
 from gradcheck.diagnosis.syntax import Path, expressions, parent_of
-from gradcheck.recording.tape import Value
+from gradcheck.fronts.tape import Value
 
 _REDUCTIONS = {"sum": "mean", "mean": "sum", "var": "std", "std": "var"}
 _ELEMENTWISE = ("tanh", "sigmoid", "exp", "log", "sqrt", "relu", "abs", "sign", "sin", "cos", "square")

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from gradcheck.diagnosis.evaluation import Tree
 from gradcheck.diagnosis.syntax import Path, exchanged
-from gradcheck.recording.tape import Value
+from gradcheck.fronts.tape import Value
 
 
 @dataclass(frozen=True, slots=True)

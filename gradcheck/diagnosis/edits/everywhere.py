@@ -10,7 +10,7 @@ from gradcheck.diagnosis.edits.context import Context, Edit, binary, broadcasts,
 from gradcheck.diagnosis.edits.names import others
 from gradcheck.diagnosis.evaluation import Tree
 from gradcheck.diagnosis.syntax import Path, exchanged, expressions
-from gradcheck.recording.tape import Value
+from gradcheck.fronts.tape import Value
 
 _MOST = 40
 

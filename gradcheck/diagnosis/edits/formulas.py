@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gradcheck.diagnosis.edits.context import Context, Edit, parsed
 from gradcheck.diagnosis.evaluation import Tree
-from gradcheck.recording.tape import Op, Value
+from gradcheck.fronts.tape import Op, Value
 
 _COST = 3.2  # a line written anew
 

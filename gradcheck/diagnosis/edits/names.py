@@ -9,8 +9,8 @@ from difflib import SequenceMatcher
 from gradcheck.diagnosis.edits.context import Context, Edit, edit, is_loaded, parsed
 from gradcheck.diagnosis.evaluation import Tree
 from gradcheck.diagnosis.syntax import expressions
-from gradcheck.recording.gradient_names import Form, parse
-from gradcheck.recording.tape import Value
+from gradcheck.fronts.gradient_names import Form, parse
+from gradcheck.fronts.tape import Value
 
 _MOST = 24  # other names tried for one
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from gradcheck.diagnosis.edits.context import Context, Edit, binary, edit
 from gradcheck.diagnosis.evaluation import Tree
 from gradcheck.diagnosis.syntax import Path, expressions
-from gradcheck.recording.tape import Value
+from gradcheck.fronts.tape import Value
 
 
 def edits(tree: Tree, context: Context) -> Iterator[Edit]:

@@ -11,7 +11,7 @@ import torch
 
 from gradcheck.diagnosis.edits.context import Context, Edit, binary, broadcasts, parsed
 from gradcheck.diagnosis.edits.scaling import scaled_expressions
-from gradcheck.recording.tape import Value
+from gradcheck.fronts.tape import Value
 from gradcheck.replay.compare import distance, inner, norm
 
 _MOST_NAMES = 45

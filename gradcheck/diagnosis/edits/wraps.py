@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from gradcheck.diagnosis.edits.context import Context, Edit, binary, edit, is_loaded, parsed
 from gradcheck.diagnosis.evaluation import Tree
 from gradcheck.diagnosis.syntax import expressions
-from gradcheck.recording.tape import Value
+from gradcheck.fronts.tape import Value
 
 _SMALL = 0.02  # largest eps
 _FUNCTIONS = ("tanh", "sigmoid", "exp", "log", "sqrt")

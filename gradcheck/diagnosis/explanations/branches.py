@@ -14,7 +14,7 @@ from gradcheck.diagnosis.explanations.explanation import Hypothesis
 from gradcheck.diagnosis.explanations.scene import Scene
 from gradcheck.diagnosis.explanations.segment import Edge
 from gradcheck.diagnosis.explanations.wording import described, gradient, is_named, line, name
-from gradcheck.recording.tape import Value
+from gradcheck.fronts.tape import Value
 from gradcheck.replay.compare import distance, norm
 from gradcheck.replay.passes import Version
 

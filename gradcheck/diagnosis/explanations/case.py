@@ -10,7 +10,7 @@ import torch
 from gradcheck.diagnosis.explanations.explanation import Hypothesis
 from gradcheck.diagnosis.explanations.scene import Scene
 from gradcheck.diagnosis.explanations.segment import Segment, earlier_gradients, gradients_read
-from gradcheck.recording.tape import Value
+from gradcheck.fronts.tape import Value
 from gradcheck.replay.judge import Judge, Judged
 from gradcheck.replay.passes import Version
 from gradcheck.replay.points import Point

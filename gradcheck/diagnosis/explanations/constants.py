@@ -11,7 +11,7 @@ import torch
 from gradcheck.diagnosis.explanations.case import Case
 from gradcheck.diagnosis.explanations.scene import Scene
 from gradcheck.diagnosis.explanations.wording import line, name
-from gradcheck.recording.tape import Number, Op, Value
+from gradcheck.fronts.tape import Number, Op, Value
 from gradcheck.replay.compare import distance, inner, norm
 
 _MEANS = {"mean", "cross_entropy", "mse_loss", "nll_loss", "binary_cross_entropy", "l1_loss", "var", "std"} | {

@@ -14,7 +14,7 @@ from gradcheck.diagnosis.explanations.reads import Read, as_read, described, rea
 from gradcheck.diagnosis.explanations.scene import Scene, vjp
 from gradcheck.diagnosis.explanations.segment import Edge
 from gradcheck.diagnosis.explanations.wording import bare, is_named, line, name
-from gradcheck.recording.tape import Value
+from gradcheck.fronts.tape import Value
 from gradcheck.replay.compare import norm
 
 ELEMENTWISE = {

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from gradcheck import numbers
+from gradcheck.base import numbers
 from gradcheck.diagnosis.explanations.case import Case
 from gradcheck.diagnosis.explanations.constants import plain_numbers
 from gradcheck.diagnosis.explanations.explanation import Hypothesis
 from gradcheck.diagnosis.explanations.scene import Scene
 from gradcheck.diagnosis.explanations.wording import line, name
-from gradcheck.recording.tape import Op, Value
+from gradcheck.fronts.tape import Op, Value
 
 _ADDS = {"add", "__add__", "__radd__"}
 _LARGEST = 0.02

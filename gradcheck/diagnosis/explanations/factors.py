@@ -8,7 +8,7 @@ from gradcheck.diagnosis.explanations.case import Case
 from gradcheck.diagnosis.explanations.constants import Constant, constants_of, fitted
 from gradcheck.diagnosis.explanations.explanation import Hypothesis
 from gradcheck.diagnosis.explanations.wording import line
-from gradcheck.recording.tape import Op
+from gradcheck.fronts.tape import Op
 from gradcheck.replay.compare import norm
 
 

@@ -12,7 +12,7 @@ from gradcheck.diagnosis.explanations.explanation import Hypothesis
 from gradcheck.diagnosis.explanations.scene import Scene
 from gradcheck.diagnosis.explanations.segment import Edge
 from gradcheck.diagnosis.explanations.wording import line
-from gradcheck.recording.tape import Op, Value
+from gradcheck.fronts.tape import Op, Value
 
 # What a wrong formula makes of the arguments, the results and the gradient of the result; and how it is called.
 Formula = Callable[[Scene, Edge], torch.Tensor | None]

@@ -12,7 +12,7 @@ from gradcheck.diagnosis.explanations.reads import Read, as_read, described, rea
 from gradcheck.diagnosis.explanations.scene import Scene
 from gradcheck.diagnosis.explanations.segment import Edge
 from gradcheck.diagnosis.explanations.wording import line, name
-from gradcheck.recording.tape import Value
+from gradcheck.fronts.tape import Value
 
 _PRODUCTS = {"mul", "multiply", "__mul__", "__rmul__"}
 _QUOTIENTS = {"div", "divide", "true_divide", "__truediv__", "__rtruediv__"}

@@ -9,7 +9,7 @@ import torch
 from gradcheck.diagnosis.explanations.case import Case
 from gradcheck.diagnosis.explanations.scene import Scene
 from gradcheck.diagnosis.explanations.wording import line, name
-from gradcheck.recording.tape import Kind, Op, Value
+from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.replay.engine import Replay, ReplayError
 
 _MOST_OPS = 60

@@ -13,7 +13,7 @@ from gradcheck.diagnosis.explanations.explanation import Hypothesis
 from gradcheck.diagnosis.explanations.scene import Scene
 from gradcheck.diagnosis.explanations.segment import Edge
 from gradcheck.diagnosis.explanations.wording import line, name
-from gradcheck.recording.tape import Value
+from gradcheck.fronts.tape import Value
 from gradcheck.replay.compare import same_but_for_ones
 
 _PRODUCTS = {"mul", "multiply", "__mul__", "__rmul__"}

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from gradcheck.recording.tape import Kind, Op, Value
+from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.replay.compare import distance, norm
 from gradcheck.replay.engine import Replay, ReplayError
 from gradcheck.replay.judge import Judge, Judged

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gradcheck.recording.tape import Kind, Op, Value
+from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.replay.forward import ForwardGraph
 from gradcheck.replay.judge import Judge, Judged
 from gradcheck.replay.passes import Version

@@ -11,7 +11,7 @@ from gradcheck.diagnosis.explanations.explanation import Hypothesis
 from gradcheck.diagnosis.explanations.reads import Read, as_read, reads_of
 from gradcheck.diagnosis.explanations.scene import Scene
 from gradcheck.diagnosis.explanations.wording import gradient, is_named, line, name
-from gradcheck.recording.tape import Value
+from gradcheck.fronts.tape import Value
 from gradcheck.replay.compare import distance
 from gradcheck.replay.passes import Version
 

@@ -13,7 +13,7 @@ from gradcheck.diagnosis.explanations.constants import Constant, constants_of, f
 from gradcheck.diagnosis.explanations.explanation import Hypothesis
 from gradcheck.diagnosis.explanations.scene import Scene
 from gradcheck.diagnosis.explanations.wording import is_named, value_at
-from gradcheck.recording.tape import Value
+from gradcheck.fronts.tape import Value
 from gradcheck.replay.engine import ReplayError
 
 _MOST_FACTORS = 16

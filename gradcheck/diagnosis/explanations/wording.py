@@ -7,7 +7,7 @@ import torch
 from gradcheck.checks.wording import place
 from gradcheck.diagnosis.explanations.case import Case
 from gradcheck.diagnosis.explanations.segment import Edge
-from gradcheck.recording.tape import Op, Value
+from gradcheck.fronts.tape import Op, Value
 from gradcheck.replay.passes import Version
 
 

@@ -6,6 +6,8 @@ import math
 
 import torch
 
+from gradcheck.base.thresholds import DEAD_DISTANCE, SATURATED_PRE_ACTIVATION, SATURATED_TANH
+from gradcheck.fronts.tape import Value
 from gradcheck.health.activations.dead import MOST_INPUTS, dead_by_chance, distances
 from gradcheck.health.activations.derivatives import ONE_SIDED, Limits, gain, off, saturated
 from gradcheck.health.activations.records import ActivationHealth, ActivationRecord, WeightRecord
@@ -18,9 +20,7 @@ from gradcheck.health.network.trained import StepParameters
 from gradcheck.health.records import Health
 from gradcheck.health.sweep import Batch
 from gradcheck.program.location import Location
-from gradcheck.recording.tape import Value
 from gradcheck.replay.engine import ReplayError
-from gradcheck.thresholds import DEAD_DISTANCE, SATURATED_PRE_ACTIVATION, SATURATED_TANH
 
 # A report is read as text as well: more numbers than these tell nobody anything.
 _MOST_UNITS = 4096

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from gradcheck.fronts.tape import Op
 from gradcheck.health.context import PassContext
 from gradcheck.health.evaluation.parameters import Trained, TrainedParameters
 from gradcheck.health.network.batch_norm import BatchNorm, Node
-from gradcheck.recording.tape import Op
 from gradcheck.replay.slices import Slicer
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 import torch
 
+from gradcheck.fronts.tape import Op, Value
 from gradcheck.health.batch_norm.explaining import Upstream
 from gradcheck.health.batch_norm.population import Population, populations, trained_tensors
 from gradcheck.health.batch_norm.records import BatchNormHealth, Source, Statistic, StatisticsInUse
@@ -24,7 +25,6 @@ from gradcheck.health.network.trained import StepParameters
 from gradcheck.health.records import Health
 from gradcheck.health.stretch import Stretch
 from gradcheck.program.location import Location
-from gradcheck.recording.tape import Op, Value
 from gradcheck.replay.engine import Replay, ReplayError
 from gradcheck.replay.names import NameIndex
 from gradcheck.replay.slices import Slicer, roots_mutated

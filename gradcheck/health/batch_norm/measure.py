@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from gradcheck.fronts.tape import Value
 from gradcheck.health.batch_norm.records import BatchNormHealth, BatchNormLayer, Fault, Spread
 from gradcheck.health.context import PassContext
 from gradcheck.health.network import operations
@@ -18,7 +19,6 @@ from gradcheck.health.network.normalising import (
 from gradcheck.health.network.trained import StepParameters
 from gradcheck.health.records import Health
 from gradcheck.health.sweep import Batch
-from gradcheck.recording.tape import Value
 from gradcheck.replay.engine import ReplayError
 from gradcheck.replay.slices import roots_mutated
 

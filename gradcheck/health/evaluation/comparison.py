@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 
 import torch
 
+from gradcheck.fronts.tape import Op, Value
 from gradcheck.health.evaluation.feeding import CannotFeedError, Feeder, Outcome
 from gradcheck.health.evaluation.parameters import Trained, TrainedParameters
 from gradcheck.health.evaluation.training import Known, Masked, TrainingNetwork
 from gradcheck.health.network.runs import MULTIPLIES, NORMALISES, NetworkRun
-from gradcheck.recording.tape import Op, Value
 
 EXACT = 1e-6  # rounding of constants that the program keeps in float32
 # Beyond the statistics put in: another epsilon, n for n - 1 in a batch of 32.

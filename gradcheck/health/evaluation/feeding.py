@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
+from gradcheck.fronts.tape import Op, Value
 from gradcheck.health.evaluation.parameters import Trained, TrainedParameters
 from gradcheck.health.evaluation.training import (
     ROWS,
@@ -19,7 +20,6 @@ from gradcheck.health.evaluation.training import (
     unmask,
 )
 from gradcheck.health.network.runs import Entry, NetworkRun
-from gradcheck.recording.tape import Op, Value
 from gradcheck.replay.slices import roots_mutated
 
 _MOST_ELEMENTS = 4_000_000  # of the largest tensor that an evaluation may make when it is replayed

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
+from gradcheck.fronts.tape import Op, Recording, Value
 from gradcheck.health.context import PassContext, ProgramContext
 from gradcheck.health.evaluation.comparison import Comparer
 from gradcheck.health.evaluation.feeding import CannotFeedError
@@ -16,7 +17,6 @@ from gradcheck.health.evaluation.records import EvaluationHealth, EvaluationRun
 from gradcheck.health.evaluation.training import Masked, TrainingNetwork, noise_in, training_network
 from gradcheck.health.network.runs import NetworkRun, RunFinder, slice_of
 from gradcheck.health.records import Health
-from gradcheck.recording.tape import Op, Recording, Value
 from gradcheck.replay.engine import Replay, ReplayError
 from gradcheck.replay.names import NameIndex
 from gradcheck.replay.slices import Slicer, roots_mutated

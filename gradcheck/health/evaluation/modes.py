@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
+from gradcheck.fronts.tape import Kind, Value
 from gradcheck.health.evaluation.parameters import Trained
 from gradcheck.health.evaluation.records import BatchStatistics, Dropout
 from gradcheck.health.evaluation.training import Masked, TrainingNetwork
 from gradcheck.health.network.runs import NetworkRun
 from gradcheck.program.location import Location
-from gradcheck.recording.tape import Kind, Value
 from gradcheck.replay.names import NameIndex
 from gradcheck.replay.places import Places
 

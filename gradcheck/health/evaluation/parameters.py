@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 import torch
 
+from gradcheck.fronts.tape import Kind, Value
 from gradcheck.health.context import PassContext
-from gradcheck.recording.tape import Kind, Value
 from gradcheck.replay.engine import Replay, ReplayError
 from gradcheck.replay.flow import Flow
 from gradcheck.replay.names import NameIndex

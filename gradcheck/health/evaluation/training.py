@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 
+from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.health.context import PassContext
 from gradcheck.health.evaluation.parameters import Trained, TrainedParameters
 from gradcheck.health.network.runs import MULTIPLIES, Application, NetworkRun, RunFinder
-from gradcheck.recording.tape import Kind, Op, Value
 from gradcheck.replay.engine import Replay
 from gradcheck.replay.slices import roots_mutated
 

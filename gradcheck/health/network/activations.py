@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
+from gradcheck.fronts.tape import Op, Value
 from gradcheck.health.network.elementwise import Chain, ElementwiseWalk, plain_name
 from gradcheck.health.network.functions import (
     Nonlinearity,
@@ -20,7 +21,6 @@ from gradcheck.health.network.functions import (
 )
 from gradcheck.health.network.linear import LINEAR, Ancestry, Linear, layer_key
 from gradcheck.health.stretch import Stretch
-from gradcheck.recording.tape import Op, Value
 from gradcheck.replay.engine import Replay, ReplayError
 
 _NUMBERS = torch.cat([torch.linspace(-12, 12, 96, dtype=torch.float64), torch.tensor([-40.0, 40.0]).double()])

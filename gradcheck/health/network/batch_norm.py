@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.health.network import operations
 from gradcheck.health.stretch import Stretch
-from gradcheck.recording.tape import Kind, Op, Value
 
 
 class Role(Enum):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from gradcheck.recording.tape import Kind, Op, Value
+from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.replay.engine import ReplayError
 
 _ELEMENTWISE = frozenset(

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
+from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.health.network.elementwise import plain_name
-from gradcheck.recording.tape import Kind, Op, Value
 
 _CONVOLUTIONS = {"conv1d", "conv2d", "conv3d", "convolution"}
 _PRODUCTS = {"matmul", "rmatmul", "mm", "bmm", "mv", "dot"}

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import torch
 
+from gradcheck.fronts.tape import Op, Value
 from gradcheck.health.network.batch_norm import BatchNorm, Origin, Role
-from gradcheck.recording.tape import Op, Value
 from gradcheck.replay.engine import Replay, ReplayError
 
 _OFFSET = 3.0  # of the mean of a feature, in standard deviations: what is not centred shows

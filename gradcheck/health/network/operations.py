@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from gradcheck.recording.tape import Op, Value
+from gradcheck.fronts.tape import Op, Value
 
 _ADDS = {"add", "radd", "iadd", "sub", "rsub", "isub", "subtract"}
 _MULTIPLIES = {"mul", "rmul", "imul", "multiply"}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gradcheck.fronts.gradient_names import Form, parse
+from gradcheck.fronts.tape import Op, Value
 from gradcheck.health.context import PassContext
-from gradcheck.recording.gradient_names import Form, parse
-from gradcheck.recording.tape import Op, Value
 
 
 class StepParameters:

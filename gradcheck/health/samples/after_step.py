@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from gradcheck.recording.namespace import tensors_of_namespace
-from gradcheck.recording.tape import Recording, Value
+from gradcheck.fronts.namespace import tensors_of_namespace
+from gradcheck.fronts.tape import Recording, Value
 from gradcheck.replay.passes import PassPlan
 from gradcheck.replay.slices import roots_mutated
 

@@ -8,9 +8,9 @@ from types import CodeType
 
 import torch
 
+from gradcheck.fronts.tape import LoopRun, Op, Recording, Value
 from gradcheck.health.samples.sequences import Drawn, Token
 from gradcheck.program.observer import LoopEnd
-from gradcheck.recording.tape import LoopRun, Op, Recording, Value
 
 _MOST_ROWS = 100_000
 

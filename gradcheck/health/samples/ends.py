@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import torch
 
+from gradcheck.fronts.tape import Op, Recording, Value
 from gradcheck.health.samples.network import TrainedNetwork
 from gradcheck.health.samples.records import NetworkEnds
 from gradcheck.health.samples.sequences import Token
 from gradcheck.health.samples.statistics import distance, implied_lengths, mean_length
 from gradcheck.health.samples.training_data import Rows
-from gradcheck.recording.tape import Op, Recording, Value
 from gradcheck.replay.engine import Replay, ReplayError
 from gradcheck.replay.slices import Slicer, roots_mutated
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from gradcheck.fronts.tape import Op, Value
 from gradcheck.health.context import PassContext
 from gradcheck.health.samples.after_step import parameters_after
 from gradcheck.health.samples.network import TrainedNetwork, find_predictions, source_of
@@ -12,7 +13,6 @@ from gradcheck.health.samples.sequences import Token
 from gradcheck.health.samples.trained import Trained, trained_on_rows, trained_on_sweep
 from gradcheck.health.samples.training_data import TrainingData, from_padded, from_rows, from_strings
 from gradcheck.health.samples.vocabulary import Vocabulary, find_vocabulary
-from gradcheck.recording.tape import Op, Value
 
 
 class Learned:

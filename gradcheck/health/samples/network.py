@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
+from gradcheck.fronts.tape import Op, Value
 from gradcheck.health.context import PassContext
-from gradcheck.recording.tape import Op, Value
 from gradcheck.replay.engine import Replay, ReplayError
 from gradcheck.replay.slices import roots_mutated
 

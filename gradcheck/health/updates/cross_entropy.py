@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import torch
 
-from gradcheck.recording.tape import Op, Value
+from gradcheck.fronts.tape import Op, Value
 from gradcheck.replay.engine import ReplayError
 
 _KEEPS = {

@@ -6,12 +6,12 @@ import math
 
 import torch
 
+from gradcheck.fronts.tape import Value
 from gradcheck.health.context import PassContext
 from gradcheck.health.updates.cross_entropy import CrossEntropy, find_cross_entropy
 from gradcheck.health.updates.layers import LinearLayer
 from gradcheck.health.updates.records import InitialLoss, StepRecord
 from gradcheck.health.updates.written import Writings
-from gradcheck.recording.tape import Value
 from gradcheck.replay.engine import ReplayError
 from gradcheck.replay.run import PassRun
 

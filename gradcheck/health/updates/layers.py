@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from gradcheck.recording.tape import Op, Value
+from gradcheck.fronts.tape import Op, Value
 
 _PRODUCTS = {"matmul", "__matmul__", "mm", "mv"}
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import torch
 
+from gradcheck.fronts.tape import Value
 from gradcheck.health.context import PassContext
 from gradcheck.health.updates.proportional import factors_of_moves
 from gradcheck.health.updates.records import ParameterRecord, StepRecord
 from gradcheck.health.updates.written import Writings
-from gradcheck.recording.tape import Value
 from gradcheck.replay.compare import norm
 from gradcheck.replay.engine import Replay, ReplayError
 from gradcheck.replay.flow import Flow

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from gradcheck.recording.tape import Kind, Op, Value
+from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.replay.engine import Patch, Replay
 from gradcheck.replay.judge import Judge
 from gradcheck.replay.update_effects import Span, moves

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
+from gradcheck.fronts.tape import Op, Value
 from gradcheck.health.context import PassContext
 from gradcheck.health.updates.layers import LinearLayer
 from gradcheck.health.updates.records import SymmetricLayer
 from gradcheck.health.updates.written import Writings
-from gradcheck.recording.tape import Op, Value
 from gradcheck.replay.engine import ReplayError
 
 _ROUNDING = 1e-9

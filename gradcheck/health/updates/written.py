@@ -10,11 +10,11 @@ import ast
 import math
 from collections.abc import Iterator
 
+from gradcheck.fronts.tape import Op, Recording
 from gradcheck.health.updates.arguments import handed_over
 from gradcheck.health.updates.records import LearningRate
 from gradcheck.program.location import Location
 from gradcheck.program.source import SourceMap, SourceUnit
-from gradcheck.recording.tape import Op, Recording
 from gradcheck.replay.places import Places
 
 _DEEPEST = 6

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gradcheck import numbers
+from gradcheck.base import numbers
 from gradcheck.health.evaluation.records import EvaluationHealth, EvaluationRun
 from gradcheck.report.tables import Column, Table
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from gradcheck.diagnosis.explanations.explanation import Explanation
 from gradcheck.diagnosis.explanations.proof import proved
+from gradcheck.fronts.torch.recorder import Recorder
 from gradcheck.program.program import load
 from gradcheck.program.runner import run
 from gradcheck.program.target import parse_target
-from gradcheck.recording.recorder import Recorder
 from gradcheck.replay.report_gradients import Judgement, judge_recording
 from gradcheck.replay.verdict import Verdict
 from tests.support import record_source, torch_settings_kept

@@ -1,0 +1,1 @@
+"""From what was run to a report: the stages one after the other."""

@@ -1,0 +1,152 @@
+"""One report, from target to `Report`, in this process. The worker calls it in the child process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from gradcheck.base import progress
+from gradcheck.base.options import SessionOptions
+from gradcheck.base.thresholds import Thresholds
+from gradcheck.checks.evidence import Evidence
+from gradcheck.checks.registry import HEALTH_FAMILIES, any_selected, run_checks
+from gradcheck.checks.states import states_of
+from gradcheck.checks.suppressions import suppress
+from gradcheck.diagnosis.diagnose import diagnose
+from gradcheck.fronts.tape import Recording
+from gradcheck.fronts.targets import names_written
+from gradcheck.fronts.torch.recorder import Recorder
+from gradcheck.health.measure import HealthOptions, measure_health
+from gradcheck.program.errors import ProgramError
+from gradcheck.program.outcome import Ending, RunOutcome
+from gradcheck.program.program import load
+from gradcheck.program.runner import run
+from gradcheck.program.source import SourceMap
+from gradcheck.program.target import parse_target
+from gradcheck.program.torch_settings import kept_torch_settings
+from gradcheck.replay.recorded_lines import recorded_lines
+from gradcheck.replay.report_gradients import judge_recording
+from gradcheck.replay.verdict import Problem, Verdict
+from gradcheck.report.excerpts import collect_excerpts
+from gradcheck.report.model import Report
+from gradcheck.report.program_section import ProgramSection
+
+
+def run_report(options: SessionOptions) -> Report:
+    """Runs the target, judges what it did, and builds the report.
+
+    Raises ProgramError if there is nothing to report on: the target cannot be run, or holds no training step
+    with manual gradients.
+    """
+    Thresholds(options.thresholds)  # what cannot be set so is told before the program runs
+    program = load(parse_target(options.target), options.cwd)
+    recorder = Recorder(program.sources, options.at)
+    with kept_torch_settings():
+        outcome = run(program, recorder, timeout_s=options.timeout_s, data=options.data)
+    return analyse(recorder.recording, program.sources, outcome, options)
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How the person says what only they know: in the words of the way they came."""
+
+    loss: str = "name the loss with --loss NAME"
+    pair: str = "a pair with --pair dX=X"
+    more_time: str = "give it more time with --timeout, or point at a smaller step with `file.py::function`"
+
+
+def analyse(
+    recording: Recording,
+    sources: SourceMap,
+    outcome: RunOutcome,
+    options: SessionOptions,
+    *,
+    words: Words | None = None,
+    most_repeats: int | None = None,
+    watched: bool = False,
+) -> Report:
+    """The report on what was recorded. `most_repeats`: how many passes of one and the same loss line are judged.
+    `watched`: it was a part of a program that was running.
+
+    Raises ProgramError if no manual gradient is on the tape.
+    """
+    thresholds = Thresholds(options.thresholds)
+    judgement = judge_recording(
+        recording, sources, loss=options.loss, pairs=options.pairs, most_repeats=most_repeats
+    )
+    evidence = Evidence(judgement.results, thresholds=thresholds)
+    _excuse_interrupted(evidence, outcome, sources)
+    if not evidence.gradients:
+        raise _nothing_found(outcome, recording, options, words or Words())
+    if any_selected(HEALTH_FAMILIES, options.select, options.ignore):
+        wanted = HealthOptions(options.sweep, options.samples)
+        evidence.health = measure_health(
+            judgement, wanted, thresholds, partial(progress.say, progress.Stage.MEASURING)
+        )
+    found = run_checks(evidence, options.select, options.ignore)
+    said = partial(progress.say, progress.Stage.DIAGNOSING)
+    findings = diagnose(judgement, found, options.fix_budget_s, said)
+    lines = recorded_lines(recording, judgement.places)
+    sorted_out = suppress(findings, sources, lines, options.select, options.ignore)
+    evidence.ignore_comments = sorted_out.comments
+    checks = states_of(evidence, [*found, *sorted_out.own], options.select, options.ignore)
+    section = ProgramSection.from_outcome(outcome)
+    section.notes.extend(recording.notes)
+    return Report.build(
+        options.target,
+        evidence,
+        sorted_out.left,
+        section,
+        collect_excerpts(sorted_out.left, sources),
+        checks,
+        sorted_out.silenced,
+        watched,
+    )
+
+
+def _excuse_interrupted(evidence: Evidence, outcome: RunOutcome, sources: SourceMap) -> None:
+    """A gradient whose next line raised was not finished: what it held by then is no fault of its line."""
+    for fault in outcome.faults:
+        if fault.location is None:
+            continue
+        written = names_written(sources, fault.location)
+        for row in evidence.gradients:
+            same_piece = (row.location.file, row.location.cell) == (fault.location.file, fault.location.cell)
+            if same_piece and row.name in written and row.verdict is Verdict.INTRODUCED:
+                row.verdict = Verdict.UNCHECKED
+                row.problem = Problem.UNREACHED
+                row.reason = f"line {fault.location.line} raised {fault.type} before it was finished"
+
+
+def _nothing_found(
+    outcome: RunOutcome, recording: Recording, options: SessionOptions, words: Words
+) -> ProgramError:
+    """Why there is nothing to report on, the likeliest cause first."""
+    if outcome.missing:
+        missing = outcome.missing[0]
+        where = f" (opened at {missing.location})" if missing.location else ""
+        return ProgramError(f"the data file `{missing.name}` was not found{where}", missing.hint)
+    if outcome.ended is Ending.TIMEOUT:
+        return ProgramError(
+            f"no training step was finished: {outcome.explanation}",
+            words.more_time,
+        )
+    if outcome.faults:
+        fault = outcome.faults[0]
+        where = f" at {fault.location}" if fault.location else ""
+        return ProgramError(f"the program raised before its first training step{where}: {fault}", fault.hint)
+    if not recording.ops:
+        return ProgramError(
+            "no torch operation was recorded",
+            "gradcheck reads backward passes written on torch tensors; NumPy arrays are not followed",
+        )
+    if options.loss is not None:
+        return ProgramError(
+            f"no scalar named `{options.loss}` with manual gradients after it was found",
+            f"{words.loss}: the name that the program gives it",
+        )
+    return ProgramError(
+        "no manual gradient was found",
+        "a backward pass is recognised by gradients (dW, grad_W, W.grad, ...) computed from a scalar loss; "
+        f"{words.loss} or {words.pair}",
+    )

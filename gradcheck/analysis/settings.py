@@ -1,0 +1,74 @@
+"""What the Python API goes by unless a call says otherwise. The pytest plugin sets it for each test. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from gradcheck.base.thresholds import Thresholds
+from gradcheck.checks.registry import similar_rules, unknown_selectors
+
+if TYPE_CHECKING:
+    from gradcheck.report.model import Report
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`select`, `ignore` and `thresholds` as on the command line; `fix_budget_s` are seconds for each fault. `reports`
+    keeps every report that is made."""
+
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    fix_budget_s: float = 5.0
+    reports: list[Report] | None = None
+
+    def but(
+        self,
+        select: str | Sequence[str] | None = None,
+        ignore: str | Sequence[str] | None = None,
+        thresholds: Mapping[str, float] | None = None,
+        fix_budget_s: float | None = None,
+    ) -> Settings:
+        """These settings with what is given in its place. Raises ValueError for a rule or a threshold that is none."""
+        changed = self
+        if select is not None:
+            changed = replace(changed, select=_selectors("select", select))
+        if ignore is not None:
+            changed = replace(changed, ignore=_selectors("ignore", ignore))
+        if thresholds is not None:
+            Thresholds(thresholds)  # raises for what is none, or out of its range
+            changed = replace(changed, thresholds={**self.thresholds, **thresholds})
+        if fix_budget_s is not None:
+            if not fix_budget_s >= 0:
+                raise ValueError(f"fix_budget_s is a number of seconds from 0 up, not {fix_budget_s!r}")
+            changed = replace(changed, fix_budget_s=float(fix_budget_s))
+        return changed
+
+
+def _selectors(what: str, given: str | Sequence[str]) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in given.split(",")) if isinstance(given, str) else tuple(given)
+    for name in unknown_selectors(names):
+        close = " or ".join(f"`{rule}`" for rule in similar_rules(name))
+        hint = f"did you mean {close}?" if close else "`gradcheck rules` lists them"
+        raise ValueError(f"{what}: there is no rule `{name}`; {hint}")
+    return names
+
+
+_IN_FORCE: ContextVar[Settings | None] = ContextVar("gradcheck_settings", default=None)
+
+
+def in_force() -> Settings:
+    return _IN_FORCE.get() or Settings()
+
+
+@contextmanager
+def using(settings: Settings) -> Iterator[Settings]:
+    token = _IN_FORCE.set(settings)
+    try:
+        yield settings
+    finally:
+        _IN_FORCE.reset(token)

@@ -1,0 +1,1 @@
+"""The Python API: what a person calls in code of their own."""

@@ -1,0 +1,88 @@
+"""`gradcheck.assert_gradients`: one line in a test that guards a backward pass."""
+
+from __future__ import annotations
+
+import sys
+from types import FrameType
+from typing import Any
+
+from gradcheck.analysis.settings import in_force
+from gradcheck.analysis.watching import Watched
+from gradcheck.api.checking import call_watched, name_of
+from gradcheck.base.errors import GradientError, NothingToCheckError
+from gradcheck.layers import driver as layer_driver
+from gradcheck.layers.gradients import stored_but_not_judged
+from gradcheck.layers.watch import watch_layer
+from gradcheck.program.live import file_of
+from gradcheck.replay.verdict import Verdict
+from gradcheck.report import sentences
+from gradcheck.report.model import Report
+
+# What a layer's units are like on random inputs is no matter of its gradients.
+_RULES = ("GC1",)
+
+
+def assert_gradients(target: Any, /, *inputs: Any, **kwargs: Any) -> Report:
+    """Asserts that every gradient computed by hand in one step is right; returns the report.
+
+    `target` is a callable that does one step, called once with `inputs` and `kwargs`; or an object with
+    `forward(*inputs, **kwargs)` and `backward(upstream)`, whose gradients, those that `backward` returns and those
+    that it stores, are checked against a random upstream gradient.
+
+    >>> import torch, gradcheck
+    >>> class Linear:
+    ...     def __init__(self, fan_in, fan_out):
+    ...         self.W, self.b = torch.randn(fan_in, fan_out), torch.zeros(fan_out)
+    ...     def forward(self, x):
+    ...         self.x = x
+    ...         return x @ self.W + self.b
+    ...     def backward(self, dout):
+    ...         self.dW, self.db = self.x.T @ dout, dout.sum(0)
+    ...         return dout @ self.W.T
+    >>> report = gradcheck.assert_gradients(Linear(5, 3), torch.randn(8, 5))
+    >>> report.gradients[["name", "of", "verdict"]].values.tolist()
+    [['self.dW', 'self.W', 'correct'], ['self.db', 'self.b', 'correct'], ['d_x', 'self.x', 'correct']]
+
+    Raises GradientError, an AssertionError, if one is wrong or could not be checked, or if none was found: its text
+    shows the line and what is wrong with it, as `gradcheck report` does. The rules of family GC1 are looked at, unless
+    `@pytest.mark.gradcheck(select=...)` says which.
+    """
+    __tracebackhide__ = True
+    if isinstance(target, type):
+        raise TypeError(
+            f"assert_gradients takes an object with forward and backward, or a callable that does one step: "
+            f"make one of the class first, as in `{target.__name__}(...)`"
+        )
+    frame = sys._getframe(1)
+    watched = _watched(frame, target, inputs, kwargs)
+    settings = in_force()
+    try:
+        report = watched.report(select=settings.select or _RULES)
+    except NothingToCheckError as error:
+        raise GradientError(f"no gradient of {name_of(target)} was checked: {error}") from None
+    report.raise_for_errors()
+    unchecked = [
+        f"`{row.name}` at {row.location} could not be checked: {row.reason}"
+        for row in report.rows
+        if row.verdict is Verdict.UNCHECKED
+    ]
+    if layer_driver.is_layer(target):
+        unchecked += [
+            f"`{name}` could not be checked: `backward` did not compute it"
+            for name in stored_but_not_judged(target, report.rows)
+        ]
+    if unchecked:  # an assertion that looked at nothing would pass for ever
+        raise GradientError("\n".join([sentences.headline(report), *unchecked]))
+    return report
+
+
+def _watched(frame: FrameType, target: Any, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Watched:
+    if not layer_driver.is_layer(target):
+        if not callable(target):
+            raise TypeError(
+                f"assert_gradients takes an object with forward and backward, or a callable that does one step, and "
+                f"{type(target).__qualname__} is neither"
+            )
+        return call_watched(frame, target, inputs, kwargs)
+    files = [file_of(target), *(file_of(kind) for kind in type(target).__mro__[1:-1])]
+    return watch_layer(frame, target, inputs, kwargs, files=files)

@@ -1,0 +1,56 @@
+"""`gradcheck.check`: one call, recorded and reported on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from gradcheck.analysis.watching import Watched
+from gradcheck.program.live import file_of
+from gradcheck.report.model import Report
+
+
+def check(step: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Report:
+    """Calls `step(*args, **kwargs)` once, which does one training step, and reports on it.
+
+    >>> import torch, gradcheck
+    >>> def step(x, W):
+    ...     y = torch.tanh(x @ W)
+    ...     loss = (y**2).sum()
+    ...     dy = 2 * y
+    ...     return x.T @ (dy * (1 - y**2))
+    >>> report = gradcheck.check(step, torch.randn(8, 4), torch.randn(4, 3, requires_grad=True))
+    >>> report.summary["introduced"]
+    0
+    >>> report.gradients[["name", "of", "verdict"]].iloc[0].tolist()
+    ['dy', 'y', 'correct']
+
+    What the call raises is raised. For a report all the same, watch it: `with gradcheck.watch() as watched: step()`.
+    """
+    watched = call_watched(sys._getframe(1), step, args, kwargs)
+    return watched.report()
+
+
+def call_watched(
+    frame: FrameType, step: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Watched:
+    """The call, recorded on behalf of the person's `frame`."""
+    watched = Watched()
+    watched.begin(frame, target=name_of(step), files=[file_of(step)])
+    error: BaseException | None = None
+    try:
+        step(*args, **kwargs)
+    except BaseException as raised:
+        error = raised
+        raise
+    finally:
+        watched.end(error)
+    return watched
+
+
+def name_of(step: object) -> str:
+    """`train_step`, `Linear.forward`, or the class of an object."""
+    name = getattr(step, "__qualname__", None) or type(step).__qualname__
+    return str(name).replace("<locals>.", "")

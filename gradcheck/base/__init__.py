@@ -1,0 +1,1 @@
+"""What every stage may use: errors, options, thresholds, progress, how numbers are written. Imports no torch."""

@@ -1,0 +1,10 @@
+"""The command line."""
+
+from typing import NoReturn
+
+
+def main() -> NoReturn:
+    """Entry point of the `gradcheck` command."""
+    from gradcheck.cli.commands import main as run
+
+    run()

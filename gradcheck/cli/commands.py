@@ -1,0 +1,390 @@
+"""The command line. What needs torch happens in the child process; nothing here imports it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+from rich.console import Console
+
+import gradcheck
+from gradcheck.checks.page import rule_page
+from gradcheck.checks.registry import all_rules, find_rule, similar_rules
+from gradcheck.checks.threshold_table import thresholds_table
+from gradcheck.cli import fix as cli_fix
+from gradcheck.cli import isolate as cli_isolate
+from gradcheck.cli import layer as cli_layer
+from gradcheck.cli import report as cli_report
+from gradcheck.cli import run as cli_run
+from gradcheck.cli.options import program_options, rule_options
+from gradcheck.isolation.parallel import BACKENDS
+from gradcheck.process.exchange import InternalError
+from gradcheck.program.errors import ProgramError
+
+UNUSABLE = 2
+_INTERRUPTED = 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(gradcheck.__version__, prog_name="gradcheck", message="%(prog)s %(version)s")
+def cli() -> None:
+    """A debugger for hand-written backward passes.
+
+    It runs one training step of your program undisturbed, and says for every gradient you compute by hand
+    whether it is right, which line made the error, and which lines only pass it on.
+    """
+
+
+@cli.command(short_help="Check every manual gradient of a program.")
+@program_options
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["terminal", "markdown", "json"]),
+    default="terminal",
+    show_default=True,
+    help="How the report is written.",
+)
+@click.option(
+    "--output",
+    "-o",
+    metavar="PATH",
+    help="Where to; - is standard output. The default is standard output, "
+    "and reports/<target>.md for markdown.",
+)
+@rule_options
+def report(**options: Any) -> None:
+    """Check every manual gradient of a program.
+
+    The program is run in a process of its own, as it is: nothing is edited, no window opens, no file of it
+    changes. Loops that train are left after the recorded iteration, so nobody has to lower max_steps. The
+    recorded step is then replayed in float64, and every manual gradient gets a verdict:
+
+    \b
+      correct       equal to the true gradient
+      introduced    wrong, and this line made the error
+      inherited     wrong, but this line is right: a gradient it was given is not
+      compensated   right, although two faults had to cancel for it
+      unobservable  nothing can be told: the true gradient is zero by invariance
+      unchecked     not judged; the report says why
+
+    \b
+    TARGETS
+      notebook.ipynb           its code cells, in order; magics and shell lines are skipped and listed
+      script.py                the script, as __main__
+      script.py::function      a function of the script without parameters, after the script's body
+      package.module:callable  a callable without parameters that performs one training step
+      (none)                   `targets` under [tool.gradcheck] in the nearest pyproject.toml
+
+    \b
+    EXIT STATUS
+      0  nothing at error level
+      1  at least one finding at error level
+      2  the program or the arguments could not be used
+
+    \b
+    EXAMPLES
+      gradcheck report train.ipynb
+      gradcheck report mlp.py --at 0,100 --loss loss
+      gradcheck report lstm.py::step --pair d_h=h_prev
+      gradcheck report makemore.ipynb --data names.txt=~/data/names.txt
+      gradcheck report train.ipynb --format json --output - | jq .summary
+    """
+    sys.exit(cli_report.run(cli_report.parse_options(**options)))
+
+
+@cli.command(short_help="Show or write the fixes that were proved.")
+@program_options
+@click.option("--diff", is_flag=True, help="Show the patch, and change no file. This is the default.")
+@click.option("--write", is_flag=True, help="Write the fixes into the files, then report again.")
+@rule_options
+def fix(**options: Any) -> None:
+    """Show or write the fixes that were proved.
+
+    The program is run and reported on as by `gradcheck report`. For every fault, edits of the person's own
+    lines are tried; an edit is a verified fix only if the recorded step, replayed with it, computes the true
+    gradient. What is not verified is neither shown nor written here.
+
+    \b
+    --diff prints a unified diff, with paths relative to the current directory:
+      gradcheck fix train.py | git apply
+      gradcheck fix train.py | patch -p1
+
+    A notebook is patched as the JSON file it is: only characters of its code lines change, and outputs,
+    metadata and layout stay. In a terminal, its cells are shown as code first. Findings without a verified
+    fix are listed on standard error.
+
+    --write edits the files in place, runs the program again and says what is left. Faults that come to light
+    then are fixed too if a fix is verified, up to five times over. Every file is replaced as a whole. A file
+    that has changed since it was run, or that is read-only, is left alone, and so are all others; if the
+    program cannot be reported on any more, the files are put back. Load a notebook that is open in Jupyter
+    again from the disk, and run its cells to renew the outputs.
+
+    One fix can mend several findings, and is applied once. Of two fixes that overlap the first is applied;
+    the other takes another run, which --write does by itself.
+
+    TARGETS are those of `gradcheck report`; without any, those of pyproject.toml.
+
+    \b
+    EXIT STATUS
+      0  --diff: nothing to fix;                   --write: nothing at error level is left
+      1  --diff: a patch, or errors without a fix; --write: something at error level is left
+      2  the program, the arguments or a file could not be used
+
+    \b
+    EXAMPLES
+      gradcheck fix train.ipynb
+      gradcheck fix mlp.py > mlp.patch
+      gradcheck fix mlp.py --write --fix-budget 30
+      gradcheck fix --write --select GC101
+    """
+    sys.exit(cli_fix.run(cli_fix.parse_options(**options)))
+
+
+@cli.command(short_help="Train with and without each fault: what does it cost?")
+@program_options
+@click.option(
+    "--seeds",
+    type=click.IntRange(1, 1000),
+    default=3,
+    metavar="N",
+    show_default=True,
+    help="How often each variant is trained.",
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(1),
+    default=1000,
+    metavar="N",
+    show_default=True,
+    help="Training steps of each variant. The mean loss of the last tenth is compared.",
+)
+@click.option(
+    "--by",
+    type=click.Choice(["gradient", "layer"]),
+    help="What is repaired at a time.  [default: gradient; layer, if more than 6 gradients are wrong]",
+)
+@click.option(
+    "--layers", is_flag=True, help="Also switch off hidden layers one at a time, where shapes allow."
+)
+@click.option(
+    "--jobs", "-j", type=click.IntRange(1), metavar="N", help="Worker processes.  [default: one per core]"
+)
+@click.option(
+    "--backend",
+    type=click.Choice(BACKENDS),
+    default="local",
+    show_default=True,
+    help="Where the workers are: local processes, or a cluster (pip install 'gradcheck[dask]').",
+)
+@click.option(
+    "--scheduler", metavar="ADDRESS", help="Of a running cluster. Without it one is started on this machine."
+)
+@click.option("--resume", is_flag=True, help="Go on with the trainings of an interrupted run.")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["terminal", "markdown", "json"]),
+    default="terminal",
+    show_default=True,
+    help="How the report is written; markdown with a figure of the loss curves beside it.",
+)
+@click.option(
+    "--output",
+    "-o",
+    metavar="PATH",
+    help="Where to; - is standard output. The default is standard output, "
+    "and reports/<target>-isolation.md for markdown.",
+)
+@rule_options
+def isolate(**options: Any) -> None:
+    """Train with and without each fault: what does it cost?
+
+    The program is run and reported on as by `gradcheck report`. The recorded training step is then replayed in
+    a loop, with fresh minibatches and the program's own update, once for every variant: as written, each fault
+    alone repaired, all but one, all. A wrong gradient is repaired by putting the true one in its place; a fault
+    of the forward pass by the fix that was verified. All variants have the same seeds and the same draws.
+
+    The report ranks the faults by what they cost in loss. With up to 6 of them it gives each its share of the
+    whole (Shapley values: they add up). On a right program it shows that true gradients change nothing.
+
+    Finished trainings are kept in a .jsonl file beside the output. Ctrl-C leaves them in the report; --resume
+    does the rest.
+
+    TARGETS are those of `gradcheck report`; without any, those of pyproject.toml.
+
+    \b
+    EXIT STATUS
+      0    the experiment was done
+      2    the program or the arguments could not be used
+      130  interrupted; what was finished is in the report
+
+    \b
+    EXAMPLES
+      gradcheck isolate train.py
+      gradcheck isolate train.ipynb --steps 5000 --seeds 5 --format markdown
+      gradcheck isolate train.ipynb --layers
+      gradcheck isolate train.py --backend dask --scheduler tcp://10.0.0.1:8786
+    """
+    sys.exit(cli_isolate.run(cli_isolate.parse_options(**options)))
+
+
+@cli.command(short_help="Check one layer on inputs that expose what its author's own hide.")
+@click.argument("targets", nargs=-1, required=True, metavar="LAYER...")
+@click.option("--args", default="", metavar="VALUES", help="The constructor's arguments by position: 3,5.")
+@click.option("--kwargs", default="", metavar="NAME=VALUE,...", help="... and by name: size=3,bias=False.")
+@click.option(
+    "--input",
+    "--int-input",
+    "inputs",
+    multiple=True,
+    metavar="SHAPE",
+    help="What forward takes, once for each input in order: 4,3 is a tensor of floats, 4,3:10 of integers "
+    "below 10, 4,3:unit of numbers from 0 to 1, 4,3:bool of booleans.",
+)
+@click.option(
+    "--shape",
+    "shapes",
+    multiple=True,
+    metavar="SHAPE",
+    help="Run this one shape alone, to see a failure again.",
+)
+@click.option("--case", metavar="NAME", help="With --shape: in this case, such as `eval mode`.")
+@click.option("--rank", default="", metavar="N,N,...", help="Only inputs of so many dimensions: 2,3.")
+@click.option("--seed", default=0, show_default=True, help="What is drawn is drawn by it.")
+@click.option("--cwd", metavar="DIR", help="Import the layer in DIR instead of its own directory.")
+@click.option("--timeout", default=120.0, show_default=True, metavar="SECONDS", help="Time limit per case.")
+@click.option(
+    "--fix-budget",
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time for the search for a fix, per fault.",
+)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["terminal", "markdown", "json"]),
+    default="terminal",
+    show_default=True,
+    help="How the report is written.",
+)
+@click.option("--output", "-o", metavar="PATH", help="Where to; the default is standard output.")
+@click.option("--show-output", is_flag=True, help="Show on standard error what the layer printed.")
+@click.option("--traceback", "show_traceback", is_flag=True, help="Show the traceback of an internal error.")
+@click.option(
+    "--color/--no-color", default=None, help="Colours, or none. The default is to ask the terminal."
+)
+def layer(**options: Any) -> None:
+    """Check one layer on inputs that expose what its author's own hide.
+
+    What the constructor and forward take is found out from names, annotations and trials. The layer is then
+    run with all parameters moved away from their initial values, as constructed, with a batch of one, square,
+    with one feature, odd sizes, large values, repeated indices, in training and evaluation, on inputs of 2 to
+    4 dimensions; and every gradient is judged as by `gradcheck report`. What fails is made as small as it
+    goes. A case that could not be run is listed as such, and has passed nothing.
+
+    \b
+    LAYERS
+      file.py::Class            a class with forward(*inputs) and backward(upstream), or a
+                                torch.autograd.Function; or a function that makes such an object
+      module:Class              the same, in an importable module
+      file.py::forward,backward a pair of functions: out, cache = forward(...), backward(dout, cache)
+
+    \b
+    EXIT STATUS
+      0  every gradient is right in every case that could be run
+      1  a gradient is wrong, or could be judged in no case
+      2  no way to make or call the layer was found, or no case could be judged
+
+    \b
+    EXAMPLES
+      gradcheck layer layers.py::BatchNorm
+      gradcheck layer layers.py::Linear --args 3,5 --input 4,3
+      gradcheck layer layers.py::affine_forward,affine_backward
+      gradcheck layer mypackage.layers:Embedding --int-input 4,6:20 --kwargs vocab=20,dim=8
+    """
+    sys.exit(cli_layer.run(cli_layer.parse_options(**options)))
+
+
+@cli.command(short_help="Explain one rule.")
+@click.argument("code", metavar="CODE")
+def rule(code: str) -> None:
+    """Explain one rule: what it does, why it matters, an example and how it is measured.
+
+    CODE is a code or a name: GC101, wrong-gradient.
+    """
+    found = find_rule(code)
+    if found is None:
+        close = " or ".join(f"`{name}`" for name in similar_rules(code))
+        hint = f"did you mean {close}?" if close else "`gradcheck rules` lists them"
+        raise ProgramError(f"there is no rule `{code}`", hint)
+    _print_markdown(rule_page(found))
+
+
+@cli.command(short_help="List all rules, or all thresholds.")
+@click.option(
+    "--thresholds", is_flag=True, help="List the numbers that rules compare with, and their sources."
+)
+def rules(thresholds: bool) -> None:
+    """List all rules: code, severity, name and what each one finds.
+
+    With --thresholds, list the numbers that they compare with instead: what `--threshold KEY=NUMBER` and
+    [tool.gradcheck.thresholds] in pyproject.toml can set.
+    """
+    if thresholds:
+        _print_markdown(thresholds_table())
+        return
+    all_ = all_rules()
+    width = max((len(r.name) for r in all_), default=0)
+    for each in all_:
+        click.echo(f"{each.code}  {each.severity.value:<7}  {each.name:<{width}}  {each.summary}")
+
+
+def main() -> NoReturn:
+    """The console script. Whatever goes wrong is told in a line or two, and never by a traceback."""
+    show_traceback = "--traceback" in sys.argv
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _terminated)
+    try:
+        cli.main(standalone_mode=False)
+        sys.exit(0)
+    except ProgramError as error:
+        cli_run.print_error(error)
+    except click.exceptions.Exit as request:
+        sys.exit(request.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(_INTERRUPTED)
+    except click.ClickException as usage:
+        cli_run.print_error(_as_program_error(usage))
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader (`| head`) has gone; Python must not complain about it at exit
+        sys.exit(1)
+    except InternalError as error:
+        cli_run.print_internal_error(error, show_traceback)
+    sys.exit(UNUSABLE)
+
+
+def _terminated(number: int, frame: FrameType | None) -> NoReturn:
+    """Leaves through `finally`, so that the child process does not outlive us."""
+    sys.exit(128 + number)
+
+
+def _as_program_error(usage: click.ClickException) -> ProgramError:
+    context = usage.ctx if isinstance(usage, click.UsageError) else None
+    message = usage.format_message().rstrip(".")
+    command = context.command_path if context else "gradcheck"
+    return ProgramError(message[:1].lower() + message[1:], f"`{command} --help` tells what there is")
+
+
+def _print_markdown(text: str) -> None:
+    console = Console()
+    if not console.is_terminal:
+        click.echo(text, nl=False)
+        return
+    from rich.markdown import Markdown  # pulls in a parser and a highlighter
+
+    console.print(Markdown(text))

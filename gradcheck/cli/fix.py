@@ -1,0 +1,175 @@
+"""`gradcheck fix`: shows the verified fixes of a report as a patch, or writes them and reports again."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from gradcheck.base import numbers
+from gradcheck.checks.finding import Finding
+from gradcheck.cli.options import CommonOptions, parse_common
+from gradcheck.cli.run import run_targets
+from gradcheck.patch.files import PatchedFile, patched_files
+from gradcheck.patch.plan import Plan, PlannedFix, plan_fixes
+from gradcheck.patch.show import applied_fix, coloured_patch, finding_line
+from gradcheck.patch.unified import unified_diff
+from gradcheck.patch.write import restore_files, write_files
+from gradcheck.program.errors import ProgramError
+from gradcheck.report.layout import describe
+from gradcheck.report.model import Report
+
+# A fix can bring to light what its fault had hidden. What takes more rounds than this goes in circles.
+MOST_ROUNDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class FixOptions:
+    common: CommonOptions
+    write: bool
+
+
+@dataclass(slots=True)
+class _Round:
+    """What one run of all targets found."""
+
+    reports: list[Report] = field(default_factory=list)
+    unusable: bool = False
+
+    @property
+    def plan(self) -> Plan:
+        return plan_fixes(self.reports)
+
+    @property
+    def has_errors(self) -> bool:
+        return any(report.exit_status for report in self.reports)
+
+
+def parse_options(diff: bool, write: bool, **common: Any) -> FixOptions:
+    """Checks everything that can be checked before a program is run."""
+    if diff and write:
+        raise ProgramError("--diff shows the patch and --write applies it: name one of them")
+    options = FixOptions(parse_common(**common), write)
+    if any(session.fix_budget_s == 0 for session in options.common.sessions):
+        raise ProgramError(
+            "the search for fixes is turned off",
+            "give it time: --fix-budget 5, or `fix-budget = 5` in pyproject",
+        )
+    return options
+
+
+def run(options: FixOptions) -> int:
+    """The exit status: 0 nothing to mend (or nothing left), 1 something is, 2 unusable."""
+    first = _report(options)
+    return _write(first, options) if options.write else _show(first, options)
+
+
+def _report(options: FixOptions) -> _Round:
+    found = _Round()
+    for _, result in run_targets(options.common):
+        if result is None:
+            found.unusable = True
+        else:
+            found.reports.append(result.report)
+    return found
+
+
+def _show(found: _Round, options: FixOptions) -> int:
+    plan = found.plan
+    files = patched_files(plan.fixes)
+    _print_patch(files, options)
+    for waiting, blocker in plan.postponed:
+        _tell(
+            f"the fix at {describe(waiting.location)} is left out: it overlaps with the one at "
+            f"{describe(blocker.location)}; apply that, and run again"
+        )
+    for finding in plan.unfixed:
+        _tell(f"no verified fix: {finding_line(finding).plain}")
+    if plan.fixes:
+        what = f"{numbers.count(len(plan.fixes), 'verified fix', 'verified fixes')} in "
+        what += numbers.count(len(files), "file")
+        _tell(f"{what}; --write applies {'it' if len(plan.fixes) == 1 else 'them'}")
+    elif not found.unusable and not plan.unfixed:
+        _tell("nothing to fix")
+    return _status(found, something_to_do=bool(plan.fixes) or found.has_errors)
+
+
+def _write(found: _Round, options: FixOptions) -> int:
+    if found.unusable:  # what is shared with a program that does not run cannot be checked afterwards
+        _tell("nothing was written")
+        return 2
+    console = _console(options)
+    applied = 0
+    for _ in range(MOST_ROUNDS):
+        plan = found.plan
+        if not plan.fixes:
+            break
+        files = patched_files(plan.fixes)
+        write_files(files)
+        _print_applied(plan.fixes, console)
+        found = _report(options)
+        if found.unusable:
+            restore_files(files)
+            raise ProgramError(
+                f"with these {numbers.count(len(plan.fixes), 'fix', 'fixes')} the program could not be "
+                f"reported on; {_names(files)} {'was' if len(files) == 1 else 'were'} put back"
+            )
+        applied += len(plan.fixes)
+    _print_summary(applied, found, console)
+    return _status(found, something_to_do=found.has_errors)
+
+
+def _status(found: _Round, something_to_do: bool) -> int:
+    return 2 if found.unusable else int(something_to_do)
+
+
+def _print_patch(files: Sequence[PatchedFile], options: FixOptions) -> None:
+    """To a person in colours, with the cells of notebooks readable; to a file or a tool as bare bytes."""
+    console = _console(options)
+    # Not what rich thinks of it: where FORCE_COLOR is set, git must still get a patch that it can read.
+    to_person = sys.stdout.isatty() or options.common.color
+    for file in files:
+        if to_person:
+            console.print(coloured_patch(file), soft_wrap=True)
+        else:
+            sys.stdout.buffer.write(unified_diff(file))
+    sys.stdout.flush()
+
+
+def _print_applied(fixes: Iterable[PlannedFix], console: Console) -> None:
+    for planned in fixes:
+        console.print(applied_fix(planned), soft_wrap=True)
+
+
+def _print_summary(applied: int, found: _Round, console: Console) -> None:
+    left: list[Finding] = []
+    for finding in (finding for report in found.reports for finding in report.findings):
+        if finding not in left:  # of a module that several targets share
+            left.append(finding)
+    fixes = numbers.count(applied, "fix applied", "fixes applied")
+    style = "bold" if found.has_errors else "bold green"
+    console.print(Text(f"{fixes}, {numbers.count(len(left), 'finding')} left", style), soft_wrap=True)
+    for finding in left:
+        console.print(finding_line(finding), soft_wrap=True)
+    if found.plan.fixes:
+        _tell("there are more verified fixes; run it again")
+    sys.stdout.flush()
+
+
+def _console(options: FixOptions) -> Console:
+    if (color := options.common.color) is not None:
+        return Console(force_terminal=color, no_color=not color)
+    return Console()
+
+
+def _names(files: Sequence[PatchedFile]) -> str:
+    return " and ".join(f"`{file.shown}`" for file in files)
+
+
+def _tell(text: str) -> None:
+    click.echo(text, err=True)

@@ -1,0 +1,150 @@
+"""`gradcheck isolate`: from the words of the command line to controlled experiments and what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from gradcheck.base.options import SessionOptions
+from gradcheck.cli.options import CommonOptions, parse_common
+from gradcheck.cli.output import check_one_file, console_on, opened, write_json, write_markdown
+from gradcheck.cli.run import print_error, run_targets
+from gradcheck.isolation.experiment import ExperimentOptions
+from gradcheck.isolation.parallel import Workers
+from gradcheck.isolation.run import Faults, IsolationOptions, Told, isolate
+from gradcheck.program.errors import ProgramError
+from gradcheck.program.target import parse_target
+from gradcheck.report.model import Report
+
+_INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class IsolateOptions:
+    common: CommonOptions
+    experiment: ExperimentOptions
+    workers: Workers
+    by: str | None
+    layers: bool
+    resume: bool
+    format: str
+    output: str | None
+
+
+def parse_options(
+    seeds: int, steps: int, jobs: int | None, backend: str, scheduler: str | None, resume: bool,
+    by: str | None, layers: bool, format_: str, output: str | None, **common: Any,
+) -> IsolateOptions:  # fmt: skip
+    """Checks everything that can be checked before a program is run."""
+    if scheduler is not None and backend == "local":
+        raise ProgramError("--scheduler is of a cluster", "name its kind: --backend dask or --backend ray")
+    options = IsolateOptions(
+        parse_common(**common),
+        ExperimentOptions(seeds, steps),
+        Workers(jobs, backend, scheduler),
+        by,
+        layers,
+        resume,
+        format_,
+        output,
+    )
+    check_one_file(output, len(options.common.sessions))
+    return options
+
+
+def run(options: IsolateOptions) -> int:
+    """The exit status: 0 told, 2 unusable, 130 interrupted."""
+    status = 0
+    reports: list[Report] = []
+    for session, result in run_targets(options.common):
+        if result is None:
+            status = 2
+            continue
+        try:
+            report = _isolated(result.report, session, options)
+        except ProgramError as error:
+            print_error(error)
+            status = 2
+            continue
+        if options.format == "json":
+            reports.append(report)
+        else:
+            _write(report, session, options)
+        if report.isolation is not None and not report.isolation.finished:
+            status = _INTERRUPTED
+            break
+    if reports:
+        write_json(reports, len(options.common.sessions), options.output)
+    return status
+
+
+def _isolated(report: Report, session: SessionOptions, options: IsolateOptions) -> Report:
+    asked = IsolationOptions(
+        _journal(session, options), options.experiment, options.workers, options.by, options.layers,
+        options.resume,
+    )  # fmt: skip
+    faults = Faults(report.passes, report.findings, report.health.updates)
+    with _shown() as told:
+        return replace(report, isolation=isolate(faults, session, asked, told))
+
+
+def _output(session: SessionOptions, options: IsolateOptions) -> str:
+    if options.output is not None:
+        return options.output
+    return (
+        f"reports/{parse_target(session.target).stem}-isolation.md" if options.format == "markdown" else "-"
+    )
+
+
+def _journal(session: SessionOptions, options: IsolateOptions) -> Path:
+    """Beside the output; of what goes to standard output, where a Markdown report would be."""
+    output = _output(session, options)
+    if output == "-":
+        return Path("reports", f"{parse_target(session.target).stem}-isolation.jsonl")
+    return Path(output).with_suffix(".jsonl")
+
+
+def _write(report: Report, session: SessionOptions, options: IsolateOptions) -> None:
+    output = _output(session, options)
+    if options.format == "markdown":
+        write_markdown(report, output)
+        return
+    from gradcheck.report import terminal
+
+    with opened(output) as file:
+        terminal.render_isolation(report, console_on(file, options.common.color))
+
+
+@contextmanager
+def _shown() -> Iterator[Told]:
+    """A bar on standard error; where that is no terminal, only what has to be said."""
+    console = Console(stderr=True)
+
+    def note(text: str) -> None:
+        click.echo(text, err=True)
+
+    if not console.is_terminal:
+        yield Told(note=note)
+        return
+    from rich import progress
+
+    columns = (
+        progress.SpinnerColumn(),
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(bar_width=24),
+        progress.MofNCompleteColumn(),
+        progress.TimeRemainingColumn(),
+    )
+    with progress.Progress(*columns, console=console, transient=True) as display:
+        task = display.add_task("", total=None)
+        yield Told(
+            doing=lambda what: display.update(task, description=what, refresh=True),
+            done=lambda done, wanted: display.update(task, completed=done, total=wanted, refresh=True),
+            note=lambda text: display.console.print(text, markup=False),
+        )

@@ -1,0 +1,124 @@
+"""`gradcheck layer`: from the words of the command line to a written report on a layer."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from gradcheck.cli.output import opened
+from gradcheck.cli.run import print_error, print_internal_error, shown_progress
+from gradcheck.layers.options import LayerOptions, arguments_of, check_shape, keywords_of, layer_target
+from gradcheck.layers.records import STATES, LayerReport
+from gradcheck.process.child import run_layer_in_child
+from gradcheck.process.exchange import InternalError
+from gradcheck.program.errors import ProgramError
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCommand:
+    layers: tuple[LayerOptions, ...]
+    format: str
+    output: str
+    show_output: bool
+    show_traceback: bool
+    color: bool | None
+
+
+def parse_options(
+    targets: Sequence[str], args: str, kwargs: str, inputs: Sequence[str], shapes: Sequence[str], rank: str,
+    case: str | None, seed: int, cwd: str | None, timeout: float, fix_budget: float, format_: str,
+    output: str | None, show_output: bool, show_traceback: bool, color: bool | None,
+) -> LayerCommand:  # fmt: skip
+    """Checks everything that can be checked before a layer is imported."""
+    arguments_of(args)
+    keywords_of(kwargs)
+    if inputs and shapes:
+        raise ProgramError("--input and --shape say the same thing", "--shape runs that one shape alone")
+    if case is not None and not shapes:
+        raise ProgramError("--case goes with --shape: without shapes every case is run")
+    if case is not None and case not in STATES:
+        raise ProgramError(f"--case: there is no case `{case}`", f"those are {', '.join(STATES)}")
+    if not (timeout > 0 and math.isfinite(timeout)) or not (fix_budget >= 0 and math.isfinite(fix_budget)):
+        raise ProgramError("--timeout and --fix-budget are numbers of seconds")
+    if cwd is not None and not Path(cwd).is_dir():
+        raise ProgramError(f"--cwd: `{cwd}` is not a directory")
+    layers = []
+    for text in targets:
+        layer_target(text)
+        layers.append(
+            LayerOptions(
+                text,
+                args,
+                kwargs,
+                tuple(check_shape("--shape" if shapes else "--input", each) for each in shapes or inputs),
+                bool(shapes),
+                case,
+                _ranks(rank),
+                seed,
+                cwd and str(Path(cwd).resolve()),
+                timeout,
+                fix_budget,
+            )
+        )
+    return LayerCommand(tuple(layers), format_, output or "-", show_output, show_traceback, color)
+
+
+def run(options: LayerCommand) -> int:
+    """Checks every layer; the exit status is the worst of theirs."""
+    status = 0
+    reports: list[LayerReport] = []
+    console = Console(stderr=True)
+    for layer in options.layers:
+        try:
+            if console.is_terminal:
+                with shown_progress(layer.target, console) as show:
+                    report, said = run_layer_in_child(layer, show)
+            else:
+                report, said = run_layer_in_child(layer)
+        except ProgramError as error:
+            print_error(error)
+            status = 2
+            continue
+        except InternalError as error:
+            print_internal_error(error, options.show_traceback)
+            status = 2
+            continue
+        if options.show_output and said:
+            click.echo(said, err=True, nl=not said.endswith("\n"))
+        status = max(status, report.exit_status)
+        reports.append(report)
+    _write(reports, options)
+    return status
+
+
+def _write(reports: Sequence[LayerReport], options: LayerCommand) -> None:
+    from gradcheck.layers import show
+
+    if not reports:
+        return
+    with opened(options.output) as file:
+        if options.format == "json":
+            objects = [report.to_dict() for report in reports]
+            one = objects[0] if len(options.layers) == 1 else objects
+            file.write(json.dumps(one, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        elif options.format == "markdown":
+            file.write("\n".join(report.to_markdown() for report in reports))
+        else:
+            console = Console(file=file)
+            if options.color is not None:
+                console = Console(file=file, force_terminal=options.color, no_color=not options.color)
+            for report in reports:
+                show.render(report, console)
+
+
+def _ranks(text: str) -> tuple[int, ...]:
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not all(part in ("1", "2", "3", "4") for part in parts):
+        raise ProgramError(f"--rank: `{text}` is no list of numbers of dimensions", "from 1 to 4: --rank 2,3")
+    return tuple(int(part) for part in parts)

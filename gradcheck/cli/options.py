@@ -1,0 +1,253 @@
+"""The options that `report` and `fix` share: how a program is run, and which rules speak."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from gradcheck.base.options import SessionOptions
+from gradcheck.base.thresholds import ThresholdError, checked, find_threshold
+from gradcheck.checks.registry import unknown_selectors
+from gradcheck.process.config import EXAMPLE, Config, read_config
+from gradcheck.program.errors import ProgramError
+from gradcheck.program.source import shown_path
+from gradcheck.program.target import TargetKind, parse_target
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class CommonOptions:
+    sessions: tuple[SessionOptions, ...]  # one per target
+    show_output: bool
+    show_traceback: bool
+    color: bool | None
+
+
+def program_options(command: Command) -> Command:
+    """The targets, and how they are run. To stand above the command's own options."""
+    return _applied(command, _PROGRAM)
+
+
+def rule_options(command: Command) -> Command:
+    """Which rules, and what is shown besides. To stand below the command's own options."""
+    return _applied(command, _RULES)
+
+
+def _applied(command: Command, decorators: Sequence[Callable[[Command], Command]]) -> Command:
+    for decorate in reversed(decorators):  # click lists them from the outermost
+        command = decorate(command)
+    return command
+
+
+_PROGRAM: tuple[Callable[[Any], Any], ...] = (
+    click.argument("targets", nargs=-1, metavar="[TARGET]..."),
+    click.option(
+        "--at",
+        default="0",
+        metavar="N,N,...",
+        show_default=True,
+        help="Iterations of the training loop to record, counted from 0; the loop is left after the last.",
+    ),
+    click.option("--loss", metavar="NAME", help="The name of the loss, where several could be meant."),
+    click.option(
+        "--pair",
+        "pairs",
+        multiple=True,
+        metavar="GRAD=VALUE",
+        help="GRAD is the gradient of VALUE, as in d_A=A_1. May be repeated. "
+        "A comment does the same: # gradcheck: of A_1",
+    ),
+    click.option("--cwd", metavar="DIR", help="Run the program in DIR instead of its own directory."),
+    click.option(
+        "--data",
+        "data",
+        multiple=True,
+        metavar="NAME=PATH",
+        help="Read PATH where the program opens a file NAME that is not there. May be repeated.",
+    ),
+    click.option(
+        "--timeout", type=float, metavar="SECONDS", help="Time limit of the program.  [default: 120]"
+    ),
+    click.option(
+        "--sweep",
+        type=click.IntRange(1, 100_000),
+        default=64,
+        metavar="N",
+        show_default=True,
+        help="Minibatches that the health checks replay the forward pass on.",
+    ),
+    click.option(
+        "--samples",
+        metavar="NAME",
+        help="The name that holds the sequences the program generated, where they are not found by themselves.",
+    ),
+    click.option(
+        "--fix-budget",
+        type=float,
+        metavar="SECONDS",
+        help="Time for the search for a fix, per fault; 0 turns it off.  [default: 5]",
+    ),
+)
+
+_RULES: tuple[Callable[[Any], Any], ...] = (
+    click.option(
+        "--select", multiple=True, metavar="CODES", help="Only these rules, by code or prefix: GC1,GC203."
+    ),
+    click.option("--ignore", multiple=True, metavar="CODES", help="Not these rules, by code or prefix."),
+    click.option(
+        "--threshold",
+        "thresholds",
+        multiple=True,
+        metavar="KEY=NUMBER",
+        help="Another number for a rule to compare with, as in GC202.tanh-limit=0.95. May be repeated; "
+        "`gradcheck rules --thresholds` lists them.",
+    ),
+    click.option("--show-output", is_flag=True, help="Show on standard error what the program printed."),
+    click.option(
+        "--traceback", "show_traceback", is_flag=True, help="Show the traceback of an internal error."
+    ),
+    click.option(
+        "--color/--no-color", default=None, help="Colours, or none. The default is to ask the terminal."
+    ),
+)
+
+
+def parse_common(
+    targets: Sequence[str], at: str, loss: str | None, pairs: Sequence[str], cwd: str | None,
+    data: Sequence[str], timeout: float | None, sweep: int, samples: str | None, fix_budget: float | None,
+    select: Sequence[str], ignore: Sequence[str], thresholds: Sequence[str], show_output: bool,
+    show_traceback: bool, color: bool | None,
+) -> CommonOptions:  # fmt: skip
+    """Checks everything that can be checked before a program is run."""
+    config = read_config(_current_directory())
+    common = session_options(
+        config, at, loss, pairs, cwd, data, timeout, sweep, samples, fix_budget, select, ignore, thresholds
+    )
+    sessions = tuple(_given(common, text) for text in targets) or _configured(common, config)
+    return CommonOptions(sessions, show_output, show_traceback, color)
+
+
+def session_options(
+    config: Config, at: str, loss: str | None, pairs: Sequence[str], cwd: str | None, data: Sequence[str],
+    timeout: float | None, sweep: int, samples: str | None, fix_budget: float | None, select: Sequence[str],
+    ignore: Sequence[str], thresholds: Sequence[str],
+) -> SessionOptions:  # fmt: skip
+    """What is common to all targets. Raises ProgramError for what cannot be meant."""
+    if timeout is not None and not (timeout > 0 and math.isfinite(timeout)):
+        raise ProgramError(f"--timeout: {timeout:g} is not a number of seconds above 0")
+    if fix_budget is not None and not (fix_budget >= 0 and math.isfinite(fix_budget)):
+        raise ProgramError(f"--fix-budget: {fix_budget:g} is not a number of seconds from 0 up")
+    if cwd is not None and not Path(cwd).is_dir():
+        reason = "is not a directory" if Path(cwd).exists() else "does not exist"
+        raise ProgramError(f"--cwd: `{cwd}` {reason}")
+    default = SessionOptions("")
+    common = SessionOptions(
+        target="",
+        cwd=cwd and str(Path(cwd).resolve()),
+        at=_iterations(at),
+        loss=loss,
+        pairs=_assignments("--pair", pairs, "d_A=A_1"),
+        data=_data_files(data),
+        sweep=sweep,
+        samples=samples,
+        timeout_s=_first(timeout, config.timeout, default.timeout_s),
+        fix_budget_s=_first(fix_budget, config.fix_budget, default.fix_budget_s),
+        select=_codes(select) or config.select,
+        ignore=_codes(ignore) or config.ignore,
+        thresholds=config.thresholds | _thresholds(thresholds),
+    )
+    for unknown in unknown_selectors((*common.select, *common.ignore)):
+        raise ProgramError(f"there is no rule `{unknown}`", "`gradcheck rules` lists them")
+    return common
+
+
+def _configured(common: SessionOptions, config: Config) -> tuple[SessionOptions, ...]:
+    if config.folder is None or not config.targets:
+        raise ProgramError(
+            "no target given, and no pyproject.toml from here upwards names any",
+            "gradcheck report train.ipynb, or in pyproject.toml:\n" + EXAMPLE,
+        )
+    return tuple(_configured_session(common, text, config.folder) for text in config.targets)
+
+
+def _configured_session(common: SessionOptions, text: str, folder: Path) -> SessionOptions:
+    """Files and modules that pyproject.toml names are looked for beside it."""
+    file = text.rpartition("::")[0] or text
+    if Path(file).suffix in (".py", ".ipynb"):
+        text = shown_path(folder / text)
+    if parse_target(text).kind is TargetKind.CALLABLE and common.cwd is None:
+        return replace(common, target=text, cwd=str(folder))
+    return replace(common, target=text)
+
+
+def _given(common: SessionOptions, text: str) -> SessionOptions:
+    parse_target(text)  # a mistyped name is told before any program is run
+    return replace(common, target=text)
+
+
+def _first(*values: float | None) -> float:
+    return next(value for value in values if value is not None)
+
+
+def _iterations(text: str) -> tuple[int, ...]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() for part in parts):
+        raise ProgramError(f"--at: `{text}` is not a list of iterations", "they count from 0: --at 0,100")
+    return tuple(sorted({int(part) for part in parts}))
+
+
+def _assignments(option: str, values: Sequence[str], example: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for value in values:
+        name, separator, right = value.partition("=")
+        if not separator or not name.strip() or not right.strip():
+            raise ProgramError(f"{option}: `{value}` is not of the form {example}")
+        found[name.strip()] = right.strip()
+    return found
+
+
+def _data_files(values: Sequence[str]) -> dict[str, str]:
+    found = _assignments("--data", values, "NAME=PATH")
+    for name, text in found.items():
+        path = Path(text).expanduser()
+        if not path.exists():
+            raise ProgramError(f"--data: `{text}` does not exist")
+        found[name] = str(path.resolve())
+    return found
+
+
+def _thresholds(values: Sequence[str]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for key, text in _assignments("--threshold", values, "GC202.tanh-limit=0.95").items():
+        try:
+            known = find_threshold(key).key
+            found[known] = checked(known, _number(text))
+        except ThresholdError as error:
+            raise ProgramError(f"--threshold: {error.message}", error.hint) from None
+    return found
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _codes(values: Sequence[str]) -> tuple[str, ...]:
+    return tuple(code.strip() for value in values for code in value.split(",") if code.strip())
+
+
+def _current_directory() -> Path:
+    try:
+        return Path.cwd()
+    except OSError:
+        raise ProgramError(
+            "the current directory no longer exists", "change to another directory and run the command again"
+        ) from None

@@ -1,0 +1,103 @@
+"""Runs the targets of a command, showing how far each is, and tells in a line or two what went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import click
+from rich.console import Console
+
+from gradcheck.base.options import SessionOptions
+from gradcheck.base.progress import Progress, Stage
+from gradcheck.cli.options import CommonOptions
+from gradcheck.process.child import ChildResult, run_in_child
+from gradcheck.process.exchange import InternalError
+from gradcheck.program.errors import ProgramError
+
+_STAGES = {
+    Stage.LOADING: "reading {}",
+    Stage.RUNNING: "running {}",
+    Stage.ANALYSING: "replaying the recorded step of {}",
+    Stage.MEASURING: "measuring the health of {}",
+    Stage.DIAGNOSING: "looking for the causes in {}",
+}
+
+
+def run_targets(options: CommonOptions) -> Iterator[tuple[SessionOptions, ChildResult | None]]:
+    """Every target with its result; None for one that could not be used, which has been told by then."""
+    for session in options.sessions:
+        try:
+            result = _run_one(session)
+        except ProgramError as error:
+            print_error(error)
+            yield session, None
+            continue
+        except InternalError as error:
+            print_internal_error(error, options.show_traceback)
+            yield session, None
+            continue
+        if options.show_output:
+            _show_output(result)
+        yield session, result
+
+
+def print_error(error: ProgramError) -> None:
+    click.echo(f"error: {error.message}", err=True)
+    if error.excerpt:
+        click.echo(error.excerpt, err=True)
+    if error.hint:
+        click.echo(f"help: {error.hint}", err=True)
+
+
+def print_internal_error(error: InternalError, show_traceback: bool) -> None:
+    click.echo(f"error: internal error of gradcheck, please report it: {error.summary}", err=True)
+    if show_traceback:
+        click.echo(error.traceback, err=True)
+    else:
+        click.echo("help: --traceback shows the details", err=True)
+
+
+def _run_one(session: SessionOptions) -> ChildResult:
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        return run_in_child(session)
+    with shown_progress(session.target, console) as show:
+        return run_in_child(session, show)
+
+
+@contextmanager
+def shown_progress(target: str, console: Console) -> Iterator[Callable[[Progress], None]]:
+    """A spinner with what is being done, and a bar where it is known how much of it; gone at the end."""
+    from rich import progress
+    from rich.table import Column
+
+    bar = progress.BarColumn(bar_width=24, table_column=Column(width=24))
+    text = progress.TextColumn(
+        "{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")
+    )
+    with progress.Progress(progress.SpinnerColumn(), text, console=console, transient=True) as display:
+        task = display.add_task(_words(Progress(Stage.LOADING), target), total=None)
+
+        def show(now: Progress) -> None:
+            columns = [column for column in display.columns if column is not bar]
+            display.columns = tuple(columns) if now.fraction is None else (*columns, bar)
+            display.update(
+                task,
+                description=_words(now, target),
+                total=None if now.fraction is None else 1.0,
+                completed=now.fraction or 0.0,
+                refresh=True,
+            )
+
+        yield show
+
+
+def _words(now: Progress, target: str) -> str:
+    return now.detail or _STAGES[now.stage].format(target)
+
+
+def _show_output(result: ChildResult) -> None:
+    for text in (result.stdout, result.stderr):
+        if text:
+            click.echo(text, err=True, nl=not text.endswith("\n"))

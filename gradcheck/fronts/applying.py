@@ -1,0 +1,73 @@
+"""A loop over the parameters is a part of a training step, and no training loop, even if it reads each parameter for its
+weight decay before it moves it. It applies gradients that were finished before it began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gradcheck.fronts.tape import Op, Recording, Value
+from gradcheck.fronts.updates import Update
+
+
+def only_applies(recording: Recording, start: int, updates: Sequence[Update]) -> bool:
+    """Whether all `updates`, which are among the ops from `start` on, move by gradients that were finished before."""
+    follow = _Follow(recording.gradient_named, start)
+    steps = {update.op.index: update.step for update in updates}
+    for op in recording.ops[start:]:
+        if op.index in steps:
+            step = steps[op.index]
+            if step is None or not follow.is_finished(step):
+                return False
+        follow.follow(op)
+    return True
+
+
+_CLEARS = {"zero_", "fill_"}
+
+
+class _Follow:
+    def __init__(self, gradient_named: set[Value], start: int) -> None:
+        self._gradient_named = gradient_named
+        self._start = start
+        self._changed: set[Value] = set()
+        self._finished: set[Value] = set()  # computed from a gradient that was finished before the start
+        self._fresh: set[Value] = set()  # computed from a gradient that was computed since
+        self._joined: set[Value] = (
+            set()
+        )  # computed since from several tensors, none of them a gradient: no mere decay
+
+    def is_finished(self, step: Value) -> bool:
+        return self._given(step) and step.root not in self._fresh
+
+    def follow(self, op: Op) -> None:
+        inputs = op.inputs
+        touched = [*op.outputs, *op.mutated]
+        if op.name in _CLEARS:  # what a buffer held is gone: what is put into it from here on is new
+            for value in op.mutated:
+                self._finished.discard(value.root)
+                self._changed.add(value.root)
+            return
+        others = {value.root for value in inputs} - {value.root for value in op.mutated}
+        if others & self._joined or (len(others) > 1 and not any(self._given(value) for value in inputs)):
+            self._joined.update(value.root for value in op.outputs if value.producer is op)
+        if others & self._joined:
+            self._fresh.update(value.root for value in op.mutated if value in self._gradient_named)
+        if any(value.root in self._fresh for value in inputs):
+            self._fresh.update(value.root for value in touched)
+        if any(self._given(value) for value in inputs):
+            self._finished.update(value.root for value in touched)
+        else:
+            self._fresh.update(value.root for value in touched if value in self._gradient_named)
+        self._changed.update(value.root for value in op.mutated)
+
+    def _given(self, value: Value) -> bool:
+        if value.root in self._finished:
+            return True
+        made_before = value.producer is None or value.producer.index < self._start
+        return (
+            value in self._gradient_named
+            and made_before
+            and value.birth <= self._start
+            and value.root not in self._changed
+        )

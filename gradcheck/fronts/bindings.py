@@ -1,0 +1,116 @@
+"""Writes down which name held what: the bindings of a recording."""
+
+from __future__ import annotations
+
+import weakref
+from contextlib import suppress
+from types import CodeType, FrameType, ModuleType
+
+import numpy as np
+import torch
+
+from gradcheck.fronts.gradient_names import Form, parse
+from gradcheck.fronts.namespace import tensors_of_namespace
+from gradcheck.fronts.tape import Binding, PlainBinding, Recording, Scope, Value
+from gradcheck.fronts.torch.values import Values
+
+_NOTHING = object()
+_MOST_ATTRIBUTES = 100
+_KEPT = (int, float, complex, str, bytes, torch.Size, torch.dtype, torch.device, slice, range, np.generic)
+
+
+class Bindings:
+    """What the name tracer tells goes onto the tape here, while `on`."""
+
+    def __init__(self, recording: Recording, values: Values) -> None:
+        self._recording = recording
+        self._values = values
+        self._last_bound: dict[tuple[int, str], Value] = {}
+        self._last_plain: dict[tuple[int, str], object] = {}  # numbers, and identities of objects
+        self.on = False
+
+    def forget(self) -> None:
+        """Every name is to be told anew."""
+        self._last_bound.clear()
+        self._last_plain.clear()
+
+    def name_namespace(self, namespace: dict[str, object]) -> None:
+        """Give names to the tensors that no traced statement has named."""
+        bindings = self._recording.bindings
+        for name, tensor, owner in tensors_of_namespace(namespace):
+            value = self._values.known_value(tensor)
+            if value is not None and (0, name) not in self._last_bound:
+                self._last_bound[0, name] = value
+                when = len(self._recording.ops)
+                bindings.append(Binding(name, value, when, 0, None, 0, True, owner))
+
+    def name_leaves(self, namespace: dict[str, object]) -> None:
+        """Give names to the tensors that a step begins with: a parameter that is rebound in every step (`W = W - lr *
+        dW`) has its name from an earlier one. What speaks of a gradient is one of an earlier step, and is left out."""
+        self.name_namespace({n: thing for n, thing in namespace.items() if parse(n).form is Form.NONE})
+
+    def bound(
+        self,
+        name: str,
+        tensor: torch.Tensor | None,
+        scope: int,
+        code: CodeType,
+        line: int,
+        alias: bool,
+        owner: int,
+        evaluated: str = "",
+    ) -> None:
+        if not self.on:
+            return
+        recording = self._recording
+        if tensor is None:
+            recording.nones.append((name, code, line, len(recording.ops)))
+            return
+        values = self._values
+        entry = values.known.get(id(tensor))
+        value = entry[1] if entry is not None and entry[0]() is tensor else values.new_value(tensor, None)
+        key = (scope, name)
+        if self._last_bound.get(key) is not value:
+            self._last_bound[key] = value
+            entry = values.known.get(owner)
+            of = entry[1] if entry is not None and entry[0]() is not None else None
+            # `w.g` is the gradient of a tensor; of a layer, `layer.g` is its gain or its gate.
+            a_gain = of is None and name.endswith(".g")
+            if not alias and not a_gain and parse(name).form is not Form.NONE:
+                recording.gradient_named.add(value)
+            recording.bindings.append(
+                Binding(name, value, len(recording.ops), scope, code, line, alias, owner, of, evaluated)
+            )
+
+    def bound_plain(self, name: str, value: object, scope: int) -> None:
+        if not self.on:
+            return
+        kept = isinstance(value, _KEPT)
+        held = value if kept else id(value)
+        key = (scope, name)
+        if self._last_plain.get(key, _NOTHING) is held:
+            return
+        self._last_plain[key] = held
+        binding = PlainBinding(name, len(self._recording.ops), scope)
+        if kept:
+            binding.value = value
+        else:
+            binding.identity = id(value)
+            with suppress(TypeError):
+                binding.reference = weakref.ref(value)
+            binding.attributes = self._tensors_of_object(value)
+        self._recording.plain.append(binding)
+
+    def _tensors_of_object(self, thing: object) -> dict[str, Value]:
+        attributes = getattr(thing, "__dict__", None)
+        if type(attributes) is not dict or isinstance(thing, (type, ModuleType)):
+            return {}
+        found = {}
+        for name, held in list(attributes.items())[:_MOST_ATTRIBUTES]:
+            value = self._values.known_value(held) if isinstance(held, torch.Tensor) else None
+            if value is not None:
+                found[name] = value
+        return found
+
+    def entered_scope(self, scope: int, frame: FrameType) -> None:
+        self._recording.scopes[scope] = Scope(frame.f_code, frame.f_globals)

@@ -1,0 +1,1 @@
+"""The front end for torch: a `TorchFunctionMode`, and a watch over names."""

@@ -1,0 +1,238 @@
+"""Recognises parameter updates on the tape: something that existed before is moved by something computed now.
+
+Used twice: to know that a loop trains (and so can be left after the recorded step), and to know where one
+step ends and the next begins. What counts as moving downhill (`p -= lr * g`, `p.add_(v, alpha=-lr)`) is seen from the
+arithmetic; where it adds (`W += lr * delta`), from what was added being computed from a value named as a gradient.
+
+The ops are followed once. What makes an op an update depends on where one begins to look (a parameter existed
+before, its step was computed since): so for each op that may be one, it is kept *when* the last thing happened that
+speaks for it, and any number of windows can be asked about without following the ops again.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from gradcheck.fronts.tape import Kind, Op, Recording, Value, existed_before
+
+_SUBTRACT = {"sub", "sub_", "subtract", "subtract_", "__isub__", "__sub__"}
+_ADD = {"add", "add_", "__iadd__", "__add__", "__radd__"}
+_SCALE = {
+    "mul",
+    "mul_",
+    "__mul__",
+    "__rmul__",
+    "__imul__",
+    "multiply",
+    "div",
+    "true_divide",
+    "__truediv__",
+    "neg",
+}
+_PASS = {
+    "clamp",
+    "clip",
+    "clamp_",
+    "clip_",
+    "getitem",
+    "__getitem__",
+    "T",
+    "data",
+    "detach",
+    "clone",
+    "view",
+    "reshape",
+}
+_OPTIMISER = {"addcdiv_", "_foreach_addcdiv_", "_foreach_add_", "_foreach_sub_", "_foreach_addcmul_"}
+_NOT_A_READ = {
+    "data",
+    "detach",
+    "grad",
+    "shape",
+    "requires_grad_",
+    "clone",
+    "numel",
+    "zeros_like",
+    "ones_like",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """`op` moves `parameter` by `step` (minus a multiple of a gradient, as far as arithmetic shows)."""
+
+    op: Op
+    parameter: Value
+    step: Value | None
+    in_place: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Possible:
+    """An op that moves `moved`; whether that is an update, its window says. The numbers are indices of ops, -1 for
+    what never happened."""
+
+    op: Op
+    moved: Value
+    step: Value | None
+    in_place: bool
+    read_at: int  # the storage of `moved` was read by a computation
+    step_changed_at: int  # the storage of `step` was changed in place
+    subtracts: bool  # by the operation itself
+    step_negative_at: int  # `step` was made negative
+    scales: bool  # by the operation itself
+    step_scaled_at: int  # `step` was multiplied by a number
+    gradient_at: int  # something named as a gradient went into `step`
+
+
+class UpdateFinder:
+    """The parameter updates among the ops from `first` on."""
+
+    def __init__(self, recording: Recording, first: int = 0) -> None:
+        self._gradient_named = recording.gradient_named
+        self._read_at: dict[Value, int] = {}
+        self._changed_at: dict[Value, int] = {}
+        self._scaled_at: dict[Value, int] = {}  # made by multiplying with a Python number
+        self._negative_at: dict[Value, int] = {}  # ... with a negative one, or by subtracting
+        self._gradient_at: dict[Value, int] = {}  # computed from something named as a gradient
+        self._possible: list[_Possible] = []
+        self._places: list[int] = []  # of each possible one
+        self._by_op: dict[int, list[_Possible]] = {}
+        ops = recording.ops
+        for index in range(first, len(ops)):
+            op = ops[index]
+            possible = self._possibly(op)
+            if possible:
+                self._possible += possible
+                self._places += [op.index] * len(possible)
+                self._by_op[op.index] = possible
+            self._follow(op)
+
+    def between(
+        self, start: int, stop: int | None = None, known_read: Collection[Value] = ()
+    ) -> list[Update]:
+        """The updates among the ops `start` to `stop`, of parameters that existed before op `start`. Only what
+        has been read before it is changed counts; the storages `known_read` were read before `start`."""
+        found: list[Update] = []
+        places = self._places
+        last = len(places) if stop is None else bisect_left(places, stop)
+        for possible in self._possible[bisect_left(places, start) : last]:
+            if (not found or found[-1].op is not possible.op) and self._is_one(possible, start, known_read):
+                found.append(_update(possible))
+        return found
+
+    def is_update(self, op: Op, start: int, known_read: Collection[Value] = ()) -> bool:
+        """Whether `op` is among the updates from `start` on."""
+        return any(self._is_one(possible, start, known_read) for possible in self._by_op.get(op.index, ()))
+
+    def may_be_update(self, op: Op) -> bool:
+        return op.index in self._by_op
+
+    def _is_one(self, possible: _Possible, start: int, known_read: Collection[Value]) -> bool:
+        moved, step = possible.moved, possible.step
+        if not self._existed(moved, start):
+            return False
+        if possible.read_at < start and moved.root not in known_read:
+            return False
+        if step is None:
+            return True
+        if possible.step_changed_at < start and (step.producer is None or step.producer.index < start):
+            return False  # not computed in the window
+        if possible.gradient_at >= start:
+            return True
+        downhill = possible.subtracts or possible.step_negative_at >= start
+        return downhill and (possible.in_place or possible.scales or possible.step_scaled_at >= start)
+
+    def _existed(self, value: Value, start: int) -> bool:
+        root = value.root
+        if root.autograd_of is not None or root in self._gradient_named or value in self._gradient_named:
+            return False
+        return existed_before(root, start)
+
+    def _possibly(self, op: Op) -> list[_Possible]:
+        name = op.name
+        in_place = op.kind is Kind.MUTATE
+        if in_place and name in _OPTIMISER:
+            return [
+                _Possible(op, v, None, True, self._read_at.get(v.root, -1), -1, False, -1, False, -1, -1)
+                for v in op.mutated
+            ]
+        if (name not in _SUBTRACT and name not in _ADD) or len(op.args) < 2:
+            return []
+        left, right = op.args[0], op.args[1]
+        if not isinstance(left, Value) or not isinstance(right, Value) or left.shape != right.shape:
+            return []
+        if not in_place and op.kind is not Kind.PURE:
+            return []
+        alpha = (op.kwargs or {}).get("alpha", 1)
+        return [
+            _Possible(
+                op,
+                left,
+                right,
+                in_place,
+                self._read_at.get(left.root, -1),
+                self._changed_at.get(right.root, -1),
+                name in _SUBTRACT or (isinstance(alpha, (int, float)) and alpha < 0),
+                self._negative_at.get(right, -1),
+                alpha != 1,
+                self._scaled_at.get(right, -1),
+                self._gradient_at.get(right.root, -1),
+            )
+        ]
+
+    def _follow(self, op: Op) -> None:
+        index = op.index
+        inputs = op.inputs
+        if op.kind in (Kind.PURE, Kind.DROPOUT) and op.name not in _NOT_A_READ:
+            for value in inputs:
+                self._read_at[value.root] = index
+        mutated = op.mutated
+        if op.kind is Kind.MUTATE:
+            for value in mutated:
+                self._changed_at[value.root] = index
+        touched = [*op.outputs, *mutated]
+        gradient_at = -1
+        for value in inputs:
+            if value in self._gradient_named:
+                gradient_at = index
+                break
+            gradient_at = max(gradient_at, self._gradient_at.get(value.root, -1))
+        if gradient_at >= 0:
+            for value in touched:
+                self._gradient_at[value.root] = max(gradient_at, self._gradient_at.get(value.root, -1))
+        self._follow_scaling(op, inputs, touched)
+
+    def _follow_scaling(self, op: Op, inputs: list[Value], touched: list[Value]) -> None:
+        name = op.name
+        taken = op.args[1] if name in _SUBTRACT and len(op.args) > 1 else None
+        if isinstance(taken, Value) and taken in self._scaled_at:
+            scaled_at = self._scaled_at[taken]
+            _note(self._scaled_at, touched, scaled_at)
+            _note(self._negative_at, touched, scaled_at)
+            return
+        if name not in _SCALE and name not in _PASS:
+            return
+        negative_at = max((self._negative_at.get(v, -1) for v in inputs), default=-1)
+        if name in _SCALE:
+            numbers = [a for a in op.args if isinstance(a, (int, float))]
+            if numbers or name == "neg" or any(v.shape == () for v in inputs):
+                _note(self._scaled_at, touched, op.index)
+                flips = (name == "neg") != any(n < 0 for n in numbers)
+                if flips != (negative_at >= 0):
+                    _note(self._negative_at, touched, op.index if flips else negative_at)
+                return
+        _note(self._scaled_at, touched, max((self._scaled_at.get(v, -1) for v in inputs), default=-1))
+        _note(self._negative_at, touched, negative_at)
+
+
+def _note(moments: dict[Value, int], values: list[Value], when: int) -> None:
+    if when >= 0:
+        for value in values:
+            moments[value] = max(when, moments.get(value, -1))
+
+
+def _update(possible: _Possible) -> Update:
+    return Update(possible.op, possible.moved.root, possible.step, possible.in_place)

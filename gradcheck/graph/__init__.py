@@ -1,0 +1,1 @@
+"""The recording as a graph: operations, and what flows from where to where."""

@@ -1,0 +1,165 @@
+"""The one dataflow: what a value was computed from, what was computed from it, and what carries a mark.
+
+Every question is one walk over steps in program order. A step is anything with `inputs`, `outputs` and `mutated`
+(values it changes in place): an op of the tape or a node of the graph. `key` says when two values are the same
+thing: themselves, or, with `storage`, whatever shares their memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from typing import Protocol, TypeVar
+
+from gradcheck.fronts.tape import Value
+
+
+class Step(Protocol):
+    """One operation that was executed."""
+
+    @property
+    def inputs(self) -> list[Value]: ...
+
+    @property
+    def outputs(self) -> list[Value]: ...
+
+    @property
+    def mutated(self) -> list[Value]: ...
+
+
+S = TypeVar("S", bound=Step)
+M = TypeVar("M", bound=Hashable)
+Key = Callable[[Value], Value]
+
+
+def itself(value: Value) -> Value:
+    """Two values are the same only if they are one."""
+    return value
+
+
+def storage(value: Value) -> Value:
+    """Values that share memory are the same."""
+    return value.root
+
+
+def forward(
+    steps: Iterable[S],
+    start: Collection[Value],
+    *,
+    through: Callable[[S], bool] | None = None,
+    key: Key = itself,
+) -> set[Value]:
+    """`start` and everything computed from it, by steps that `through` accepts. Keys are returned."""
+    reached = {key(value) for value in start}
+    for step in steps:
+        if any(key(value) in reached for value in step.inputs) and (through is None or through(step)):
+            reached.update(key(value) for value in step.outputs)
+            reached.update(key(value) for value in step.mutated)
+    return reached
+
+
+def backward(
+    steps: Sequence[S],
+    ends: Collection[Value],
+    *,
+    through: Callable[[S], bool] | None = None,
+    key: Key = itself,
+) -> set[Value]:
+    """`ends` and everything they were computed from, by steps that `through` accepts. Keys are returned."""
+    wanted = {key(value) for value in ends}
+    for step in reversed(steps):
+        made = (*step.outputs, *step.mutated)
+        if any(key(value) in wanted for value in made) and (through is None or through(step)):
+            wanted.update(key(value) for value in step.inputs)
+    return wanted
+
+
+def slice_for(steps: Sequence[S], ends: Collection[Value], *, key: Key = storage) -> list[S]:
+    """The steps that have to run for `ends` to be there, in program order."""
+    wanted = {key(value) for value in ends}
+    found: list[S] = []
+    for step in reversed(steps):
+        if any(key(value) in wanted for value in (*step.outputs, *step.mutated)):
+            found.append(step)
+            wanted.update(key(value) for value in step.inputs)
+    found.reverse()
+    return found
+
+
+def between(
+    steps: Sequence[S], start: Collection[Value], ends: Collection[Value], *, key: Key = itself
+) -> list[S]:
+    """The steps on a way from `start` to `ends`, in program order."""
+    reached = forward(steps, start, key=key)
+    wanted = {key(value) for value in ends}
+    found: list[S] = []
+    for step in reversed(steps):
+        on_the_way = any(key(value) in reached for value in step.inputs)
+        if on_the_way and any(key(value) in wanted for value in (*step.outputs, *step.mutated)):
+            found.append(step)
+            wanted.update(key(value) for value in step.inputs)
+    found.reverse()
+    return found
+
+
+def taint(
+    steps: Iterable[S],
+    marks: Mapping[Value, frozenset[M]],
+    *,
+    stop: Callable[[S], bool] | None = None,
+    key: Key = itself,
+) -> dict[Value, frozenset[M]]:
+    """The marks that every value carries, `marks` being those at the beginning. A step that `stop` accepts hands none
+    on."""
+    carried = {key(value): found for value, found in marks.items()}
+    for step in steps:
+        if stop is not None and stop(step):
+            continue
+        arriving = frozenset[M]().union(*(carried.get(key(value), frozenset()) for value in step.inputs))
+        if arriving:
+            for value in (*step.outputs, *step.mutated):
+                carried[key(value)] = carried.get(key(value), frozenset()) | arriving
+    return carried
+
+
+def ancestors(
+    value: Value,
+    *,
+    through: Callable[[Step], bool] | None = None,
+    stop: Callable[[Value], bool] | None = None,
+) -> list[Value]:
+    """`value` and what it was computed from, by the step that made each (later changes in place are not followed),
+    nearest first. A value that `stop` accepts is among them and is not looked behind."""
+    found: dict[Value, None] = {value: None}
+    pending = [value]
+    while pending:
+        current = pending.pop(0)
+        step = current.producer
+        if (
+            step is None
+            or (stop is not None and stop(current))
+            or (through is not None and not through(step))
+        ):
+            continue
+        for read in step.inputs:
+            if read not in found:
+                found[read] = None
+                pending.append(read)
+    return list(found)
+
+
+def readers(steps: Iterable[S]) -> dict[Value, list[S]]:
+    """The steps that read each value, in program order."""
+    found: dict[Value, list[S]] = {}
+    for step in steps:
+        for value in dict.fromkeys(step.inputs):
+            found.setdefault(value, []).append(step)
+    return found
+
+
+def makers(steps: Iterable[S]) -> dict[Value, list[S]]:
+    """The steps that made or changed each value, in program order."""
+    found: dict[Value, list[S]] = {}
+    for step in steps:
+        for value in dict.fromkeys((*step.outputs, *step.mutated)):
+            found.setdefault(value, []).append(step)
+    return found

@@ -1,0 +1,1 @@
+"""Two processes: the parent, which waits and reads, and the child, which runs the program."""

@@ -1,0 +1,190 @@
+"""The parent's side: starts the child process, limits its time, and reads what it found.
+
+Imports no torch. The program runs in its own process group, so that whatever it started ends with it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gradcheck.base import progress
+from gradcheck.base.options import SessionOptions
+from gradcheck.base.progress import Progress, Stage
+from gradcheck.layers.options import LayerOptions
+from gradcheck.layers.records import LayerReport
+from gradcheck.process.exchange import OPTIONS, PROGRESS, RESULT, STDERR, STDOUT, InternalError
+from gradcheck.program.errors import ProgramError
+from gradcheck.program.source import shown_path
+from gradcheck.report.model import Report
+
+GRACE_S = 10.0  # after the child should have stopped the program itself
+ANALYSIS_S = 600.0  # for everything but the program; only a fault of ours can take so long
+_MOST_OUTPUT = 16 * 2**20  # kept of what the program prints; an endless loop prints for ever
+_POLL_S = 0.02
+
+# Not `-m gradcheck.process.worker`: that would put the current directory on sys.path before anything is imported, and
+# a `types.py` of the person's would be taken for Python's. Modules of ours need sys.path only for the first.
+_START = (
+    "import sys; sys.path.insert(0, sys.argv[1]); import gradcheck.process.worker; "
+    "sys.path.remove(sys.argv[1]); gradcheck.process.worker.main(sys.argv[2])"
+)
+
+
+Options = SessionOptions | LayerOptions
+
+
+@dataclass(frozen=True, slots=True)
+class ChildResult:
+    report: Report
+    stdout: str  # what the program printed
+    stderr: str
+
+
+def run_in_child(
+    options: SessionOptions, on_progress: Callable[[Progress], None] | None = None
+) -> ChildResult:
+    """The report on `options.target`. Raises ProgramError, or InternalError for a fault of ours."""
+    folder = Path(tempfile.mkdtemp(prefix="gradcheck-"))
+    try:
+        (folder / OPTIONS).write_text(json.dumps(options.to_dict()), encoding="utf-8")
+        status = _run(folder, options, on_progress or (lambda now: None))
+        report = Report.from_dict(_read_result(folder, status, options)["report"])
+        return ChildResult(report, _read_output(folder / STDOUT), _read_output(folder / STDERR))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def run_layer_in_child(
+    options: LayerOptions, on_progress: Callable[[Progress], None] | None = None
+) -> tuple[LayerReport, str]:
+    """The check of a layer, and what the layer printed. Raises as `run_in_child` does."""
+    folder = Path(tempfile.mkdtemp(prefix="gradcheck-"))
+    try:
+        (folder / OPTIONS).write_text(json.dumps(options.to_dict()), encoding="utf-8")
+        status = _run(folder, options, on_progress or (lambda now: None))
+        report = LayerReport.from_dict(_read_result(folder, status, options)["layer"])
+        return report, _read_output(folder / STDOUT) + _read_output(folder / STDERR)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(folder: Path, options: Options, on_progress: Callable[[Progress], None]) -> int:
+    package_root = str(Path(__file__).resolve().parents[2])
+    command = [sys.executable, "-P", "-c", _START, package_root, str(folder)]
+    append = os.O_WRONLY | os.O_CREAT | os.O_APPEND  # so that the file can be cut while it is written
+    stdout, stderr = (os.open(folder / name, append, 0o600) for name in (STDOUT, STDERR))
+    try:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, start_new_session=True,
+            env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+        )  # fmt: skip
+    finally:
+        os.close(stdout)
+        os.close(stderr)
+    try:
+        return _wait(process, folder, options, on_progress)
+    finally:
+        _kill_group(process)
+
+
+def _wait(
+    process: subprocess.Popen[bytes],
+    folder: Path,
+    options: Options,
+    on_progress: Callable[[Progress], None],
+) -> int:
+    last: Progress | None = None
+    limit = ANALYSIS_S
+    deadline = time.monotonic() + limit
+    while True:
+        with suppress(subprocess.TimeoutExpired):
+            return process.wait(_POLL_S)
+        now = progress.read(str(folder / PROGRESS))
+        if now is not None and now != last:
+            last = now  # each step has the time of its stage
+            limit = _time_limit(now.stage, options)
+            deadline = time.monotonic() + limit
+            on_progress(now)
+        for name in (STDOUT, STDERR):
+            if (folder / name).stat().st_size > 2 * _MOST_OUTPUT:
+                os.truncate(folder / name, _MOST_OUTPUT + 1)  # one more than shown: "there was more"
+        if time.monotonic() > deadline:
+            if last is not None and last.stage is Stage.RUNNING:
+                raise ProgramError(
+                    f"still running after {options.timeout_s:g} s, and it catches what would stop it",
+                    "a bare `except:` in a loop does that; `except Exception:` lets it be stopped",
+                )
+            raise InternalError(f"no result after {limit:g} s", _read_output(folder / STDERR))
+
+
+def _time_limit(stage: Stage, options: Options) -> float:
+    if stage is Stage.RUNNING:
+        return options.timeout_s + GRACE_S
+    return ANALYSIS_S + (options.fix_budget_s if stage is Stage.DIAGNOSING else 0.0)
+
+
+def _read_result(folder: Path, status: int, options: Options) -> dict[str, Any]:
+    try:
+        result: dict[str, Any] = json.loads(
+            (folder / RESULT).read_text(encoding="utf-8", errors="surrogatepass")
+        )
+    except (OSError, ValueError):
+        raise _died(folder, status, options) from None
+    if "error" in result:
+        raise ProgramError.from_dict(result["error"])
+    if "internal" in result:
+        raise InternalError(result["internal"]["summary"], result["internal"]["traceback"])
+    return result
+
+
+def _died(folder: Path, status: int, options: Options) -> Exception:
+    """The child ended without a result: the program ended it, if it was the program's turn."""
+    name = shown_path(Path(options.target))
+    stderr = _read_output(folder / STDERR)
+    last = progress.read(str(folder / PROGRESS))
+    if last is None or last.stage is not Stage.RUNNING:
+        why = ", as if memory had run out" if status == -signal.SIGKILL else ""
+        return InternalError(f"the child process {_how(status)}{why}", stderr)
+    hint = "it ends its own process; gradcheck needs it to return, to raise or to call exit()"
+    if status == -signal.SIGKILL:
+        hint = "it killed itself, or memory ran out"
+    said = [line for line in stderr.splitlines() if line.strip()][-1:]
+    return ProgramError(f"`{name}` {_how(status)} before it could be analysed", hint, "\n".join(said))
+
+
+def _how(status: int) -> str:
+    if status >= 0:
+        return f"ended its process with status {status}"
+    try:
+        return f"was ended by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was ended by signal {-status}"
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Whatever the program left running ends with it. The group's number is the child's, which it led."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _read_output(path: Path) -> str:
+    try:
+        with open(path, "rb") as file:
+            text = file.read(_MOST_OUTPUT + 1)
+    except OSError:
+        return ""
+    cut = "\n[the rest is not shown]\n" if len(text) > _MOST_OUTPUT else ""
+    return text[:_MOST_OUTPUT].decode("utf-8", "replace") + cut

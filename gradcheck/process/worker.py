@@ -1,0 +1,70 @@
+"""The child process: runs one report and writes it to a file. Started by `gradcheck.process.child`.
+
+Whatever the program does to its own process (closes files, changes directory, exits, forks), the result is
+written under an absolute path by functions kept from before it ran.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from contextlib import suppress
+from json import dumps, loads
+from pathlib import Path
+from typing import Any
+
+from gradcheck.base import progress
+from gradcheck.base.options import SessionOptions
+from gradcheck.layers.options import LayerOptions
+from gradcheck.process.exchange import OPTIONS, PROGRESS, RESULT, internal_error
+from gradcheck.program.errors import ProgramError
+from gradcheck.program.program import load
+from gradcheck.program.target import parse_target
+
+_open, _write, _close, _replace, _exit = os.open, os.write, os.close, os.replace, os._exit
+
+
+def main(directory: str) -> None:
+    """Never returns: threads that the program left behind must not keep the process alive."""
+    process = os.getpid()
+    result = _result(directory)
+    if os.getpid() == process:
+        _write_atomically(os.path.join(directory, RESULT), result)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):  # closed or replaced by the program
+            stream.flush()
+    _exit(0)
+
+
+def _result(directory: str) -> dict[str, Any]:
+    try:
+        asked = loads(Path(directory, OPTIONS).read_text(encoding="utf-8"))
+        progress.write_to(os.path.join(directory, PROGRESS))
+        progress.say(progress.Stage.LOADING)
+        if "layer" in asked:
+            from gradcheck.layers.run import run_layer
+
+            return {"layer": run_layer(LayerOptions.from_dict(asked["layer"])).to_dict()}
+        options = SessionOptions.from_dict(asked)
+        load(parse_target(options.target), options.cwd)  # a bad target is told before torch is imported
+        from gradcheck.analysis.session import run_report
+
+        return {"report": run_report(options).to_dict()}
+    except ProgramError as error:
+        return {"error": error.to_dict()}
+    except BaseException as error:
+        return {"internal": internal_error(error, traceback.format_exc())}
+
+
+def _write_atomically(path: str, result: dict[str, Any]) -> None:
+    try:
+        text = dumps(result)
+    except (TypeError, ValueError) as error:
+        text = dumps({"internal": internal_error(error, traceback.format_exc())})
+    descriptor = _open(path + ".tmp", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    remaining = memoryview(text.encode("utf-8", "surrogatepass"))
+    while remaining:
+        remaining = remaining[_write(descriptor, remaining) :]
+    _close(descriptor)
+    _replace(path + ".tmp", path)

@@ -1,0 +1,63 @@
+"""The walks of the dataflow, on a small step of a few ops."""
+
+from __future__ import annotations
+
+from gradcheck.fronts.tape import Value
+from gradcheck.graph import flow
+
+
+class Step:
+    def __init__(self, inputs: list[Value], outputs: list[Value], mutated: tuple[Value, ...] = ()) -> None:
+        self.inputs, self.outputs, self.mutated = inputs, outputs, list(mutated)
+        for value in outputs:
+            value.producer = self  # type: ignore[assignment]
+
+
+def value() -> Value:
+    return Value(None, 0, ())
+
+
+A, B, C, D, E = (value() for _ in range(5))
+TO_C, TO_D, TO_E = Step([A], [C]), Step([B], [D]), Step([C, D], [E])
+STEPS = [TO_C, TO_D, TO_E]
+
+
+def test_forward_and_backward() -> None:
+    assert flow.forward(STEPS, {A}) == {A, C, E}
+    assert flow.forward(STEPS, {A}, through=lambda step: step is not TO_E) == {A, C}
+    assert flow.backward(STEPS, {D}) == {B, D}
+    assert flow.backward(STEPS, {E}, through=lambda step: step is not TO_C) == {B, C, D, E}
+
+
+def test_slices_and_ways_between() -> None:
+    assert flow.slice_for(STEPS, {D}) == [TO_D]
+    assert flow.slice_for(STEPS, {E}) == STEPS
+    assert flow.between(STEPS, {A}, {E}) == [TO_C, TO_E]
+    assert flow.between(STEPS, {A}, {D}) == []
+
+
+def test_a_change_in_place_is_a_way_too() -> None:
+    target, source = value(), value()
+    view = value()
+    view.root = target
+    change = Step([view, source], [view], (view,))
+    assert flow.forward([change], {source}, key=flow.storage) == {source, target}
+    assert flow.slice_for([change], {target}) == [change]
+
+
+def test_marks() -> None:
+    marks = {A: frozenset({"a"}), B: frozenset({"b"})}
+    carried = flow.taint(STEPS, marks)
+    assert carried[C] == {"a"}
+    assert carried[E] == {"a", "b"}
+    assert E not in flow.taint(STEPS, marks, stop=lambda step: step is TO_E)
+
+
+def test_ancestors_are_nearest_first() -> None:
+    assert flow.ancestors(E) == [E, C, D, A, B]
+    assert flow.ancestors(E, stop=lambda v: v is C) == [E, C, D, B]
+
+
+def test_who_reads_and_who_makes() -> None:
+    assert flow.readers(STEPS)[C] == [TO_E]
+    assert flow.makers(STEPS)[C] == [TO_C]
