@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: report test lint format docs clean
+.PHONY: report test golden golden-check lint format docs clean
 
 # Status 1 means "there are findings", which is what the bundled regression is there to show.
 report: $(READY)
@@ -13,6 +13,14 @@ report: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2
+
+# The reports on every program of the repository, as files: `make golden`, and after a change of gradcheck
+# `make golden-check BASE=main` shows what it does to any of them. OPTIONS='--no-fixes "inline_*"' makes it faster.
+golden: $(READY)
+	$(BIN)/python tools/golden.py write .golden/latest $(OPTIONS)
+
+golden-check: $(READY)
+	$(BIN)/python tools/golden.py check --base-rev $(or $(BASE),main) $(OPTIONS)
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -32,7 +40,7 @@ docs: $(READY)
 	$(BIN)/python docs/make_notebook.py
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .benchmarks
+	rm -rf $(VENV) .golden .mypy_cache .ruff_cache .pytest_cache .benchmarks
 
 # Without the constraints pip would fetch the newest torch, with gigabytes of CUDA where it has its choice.
 $(READY): pyproject.toml constraints.txt

@@ -26,7 +26,10 @@ def find_parameters(judge: Judge, flow: Flow, names: NameIndex) -> list[Paramete
     for judged in judge.judged:
         if judged.of is not None and judged.of in truth:
             own.setdefault(judged.of, []).append(judged)
-    starting = set(own) | {v for v in plan.forward_values if v.root in flow.moves and v in truth}
+    # In the order of first use: a set would have another order in every process.
+    used = dict.fromkeys(v for op in plan.forward_ops for v in (*op.inputs, *op.outputs))
+    starting = [v for v in used if v in own or (v.root in flow.moves and v in truth)]
+    starting += [v for v in own if v not in used]
     below: set[Value] = set()
     for op in plan.forward_ops:
         read = {value.root for value in op.inputs}
