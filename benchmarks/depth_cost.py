@@ -19,7 +19,7 @@ import torch
 from benchmarks.generated import Fault, deep_program
 from benchmarks.measuring import environment, in_turns, markdown
 from benchmarks.recordings import Recorded, record
-from gradcheck.replay.verdict import Verdict
+from gradcheck.judge.verdict import Verdict
 
 DEPTHS = (2, 4, 8, 16, 32)
 

@@ -23,10 +23,10 @@ from benchmarks.recordings import record
 from gradcheck.base.thresholds import Thresholds
 from gradcheck.fronts.torch.recorder import Recorder
 from gradcheck.health.measure import SWEEP_BATCHES, HealthOptions, measure_health
+from gradcheck.judge.judgement import judge_recording
 from gradcheck.program.program import load
 from gradcheck.program.runner import run
 from gradcheck.program.target import parse_target
-from gradcheck.replay.report_gradients import judge_recording
 
 PROGRAM = MODELS / "three_layer.py"
 EVERY = 100

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import torch
 
+from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Recording, Value
 from gradcheck.fronts.torch.recorder import Recorder
+from gradcheck.judge.judgement import judge_recording
+from gradcheck.judge.pairing.find_passes import find_passes
+from gradcheck.judge.pairing.names import NameIndex
+from gradcheck.judge.verdict import Verdict
 from gradcheck.program.program import load
 from gradcheck.program.runner import run
 from gradcheck.program.source import SourceMap
 from gradcheck.program.target import parse_target
-from gradcheck.replay.find_passes import find_passes
-from gradcheck.replay.names import NameIndex
-from gradcheck.replay.places import Places
-from gradcheck.replay.report_gradients import judge_recording
-from gradcheck.replay.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ import torch
 from benchmarks.planted.equivalence import Place, places_of
 from benchmarks.planted.sites import parameters_of
 from gradcheck.fronts.tape import Recording, Value
-from gradcheck.replay.judge import Judge
+from gradcheck.judge.judge import Judge
 from gradcheck.replay.passes import Version
 from gradcheck.replay.run import PassOps, PassRun
 

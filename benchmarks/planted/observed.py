@@ -9,10 +9,10 @@ from typing import Any
 
 from gradcheck.analysis import session
 from gradcheck.base.options import SessionOptions
+from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Recording
+from gradcheck.judge.judge import Judge
 from gradcheck.program.source import SourceMap
-from gradcheck.replay.judge import Judge
-from gradcheck.replay.places import Places
 
 
 @dataclass

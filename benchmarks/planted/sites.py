@@ -17,9 +17,9 @@ from libcst.metadata import MetadataWrapper, PositionProvider
 from benchmarks.planted.observed import Observed
 from benchmarks.planted.scenes import Mutation, Scene, mutations, plain, text
 from gradcheck.fronts.tape import Binding, Kind, Op, Value
+from gradcheck.judge.judge import Judge, Judged
+from gradcheck.judge.verdict import Verdict
 from gradcheck.program.source import SourceUnit
-from gradcheck.replay.judge import Judge, Judged
-from gradcheck.replay.verdict import Verdict
 
 Span = tuple[str, int | None, int, int]  # file, cell, first and last line
 # In a statement that is the update too (`W -= rate * x.T @ delta`): what cannot be taken for another learning rate.

@@ -13,10 +13,13 @@ from gradcheck.checks.registry import HEALTH_FAMILIES, any_selected, run_checks
 from gradcheck.checks.states import states_of
 from gradcheck.checks.suppressions import suppress
 from gradcheck.diagnosis.diagnose import diagnose
+from gradcheck.fronts.recorded_lines import recorded_lines
 from gradcheck.fronts.tape import Recording
 from gradcheck.fronts.targets import names_written
 from gradcheck.fronts.torch.recorder import Recorder
 from gradcheck.health.measure import HealthOptions, measure_health
+from gradcheck.judge.judgement import judge_recording
+from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.outcome import Ending, RunOutcome
 from gradcheck.program.program import load
@@ -24,9 +27,6 @@ from gradcheck.program.runner import run
 from gradcheck.program.source import SourceMap
 from gradcheck.program.target import parse_target
 from gradcheck.program.torch_settings import kept_torch_settings
-from gradcheck.replay.recorded_lines import recorded_lines
-from gradcheck.replay.report_gradients import judge_recording
-from gradcheck.replay.verdict import Problem, Verdict
 from gradcheck.report.excerpts import collect_excerpts
 from gradcheck.report.model import Report
 from gradcheck.report.program_section import ProgramSection

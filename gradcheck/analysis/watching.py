@@ -24,8 +24,7 @@ from gradcheck.program.faults import describe
 from gradcheck.program.live import LiveSources, place_of
 from gradcheck.program.outcome import Ending, RunOutcome
 from gradcheck.program.source import SourceUnit
-from gradcheck.program.torch_settings import kept_torch_settings
-from gradcheck.replay.neutral import neutral_torch
+from gradcheck.program.torch_settings import kept_torch_settings, torch_as_imported
 from gradcheck.report.model import Report
 
 _WORDS = Words(
@@ -180,7 +179,7 @@ class Watched:
         recording = self._recorder.recording
         notes = list(recording.notes)
         try:
-            with kept_torch_settings(), neutral_torch():
+            with kept_torch_settings(), torch_as_imported():
                 report = analyse(
                     recording,
                     self._sources,

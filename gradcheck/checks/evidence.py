@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from gradcheck.base.thresholds import Thresholds
 from gradcheck.health.records import Health
-from gradcheck.replay.verdict import GradientResult, PassResult
+from gradcheck.judge.verdict import GradientResult, PassResult
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from gradcheck.checks.wording import (
     judged_against,
     pairing_help,
 )
-from gradcheck.replay.verdict import GradientResult, Problem, Verdict
+from gradcheck.judge.verdict import GradientResult, Problem, Verdict
 
 # A wrong number is one whatever its layout; that the shape differs too is then the lesser news.
 _WRONG_VALUE = (Problem.NONE, Problem.WRONG_VALUE, Problem.SHAPE_NOTE)

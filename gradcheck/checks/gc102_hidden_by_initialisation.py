@@ -17,7 +17,7 @@ from gradcheck.checks.wording import (
     judged_against,
     pairing_help,
 )
-from gradcheck.replay.verdict import Problem, Verdict
+from gradcheck.judge.verdict import Problem, Verdict
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:

@@ -8,8 +8,8 @@ from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.rule import Rule
 from gradcheck.checks.wording import code, listing, place
+from gradcheck.judge.step.records import Bypass, SkippedGradient
 from gradcheck.program.location import Location
-from gradcheck.replay.flow_records import Bypass, SkippedGradient
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:

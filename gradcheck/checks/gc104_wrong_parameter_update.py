@@ -8,9 +8,9 @@ from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.rule import Rule
 from gradcheck.checks.wording import code, listing, place
+from gradcheck.judge.step.records import Movement, ParameterUpdate
+from gradcheck.judge.verdict import PassResult
 from gradcheck.program.location import Location
-from gradcheck.replay.flow_records import Movement, ParameterUpdate
-from gradcheck.replay.verdict import PassResult
 
 Found = list[tuple[int, ParameterUpdate]]
 

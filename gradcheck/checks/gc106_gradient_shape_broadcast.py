@@ -9,7 +9,7 @@ from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.rule import Rule
 from gradcheck.checks.wording import Case, cases, code, common_notes, pairing_help
-from gradcheck.replay.verdict import GradientResult, Problem, Verdict
+from gradcheck.judge.verdict import GradientResult, Problem, Verdict
 
 _NUMBERS_RIGHT = (Verdict.CORRECT, Verdict.UNOBSERVABLE, Verdict.UNCHECKED)
 

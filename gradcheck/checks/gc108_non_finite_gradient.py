@@ -8,7 +8,7 @@ from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.rule import Rule
 from gradcheck.checks.wording import cases, code, common_notes, expected_line, found_line, pairing_help
-from gradcheck.replay.verdict import Problem, Verdict
+from gradcheck.judge.verdict import Problem, Verdict
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:

@@ -7,8 +7,8 @@ from typing import Any
 
 from gradcheck.base import numbers
 from gradcheck.checks.evidence import Evidence
+from gradcheck.judge.verdict import GradientResult, PassResult, Problem, Verdict
 from gradcheck.program.location import Location
-from gradcheck.replay.verdict import GradientResult, PassResult, Problem, Verdict
 
 
 class Case:

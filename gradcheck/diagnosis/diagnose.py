@@ -16,9 +16,9 @@ from gradcheck.diagnosis.namespace import BindingIndex
 from gradcheck.diagnosis.sandbox import state_kept
 from gradcheck.diagnosis.search import FixSearch
 from gradcheck.diagnosis.wording import attach, tell
-from gradcheck.replay.judge import Judged
-from gradcheck.replay.report_gradients import JudgedPass, Judgement
-from gradcheck.replay.verdict import Verdict
+from gradcheck.judge.judge import Judged
+from gradcheck.judge.judgement import JudgedPass, Judgement
+from gradcheck.judge.verdict import Verdict
 
 _FAULTS_WORTH = 12  # budgets of one fault that all faults of a program may take together
 _AT_FAULT = (Verdict.INTRODUCED, Verdict.COMPENSATED)

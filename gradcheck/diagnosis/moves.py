@@ -17,9 +17,9 @@ from gradcheck.diagnosis.sites import Execution, Site
 from gradcheck.diagnosis.surroundings import Surroundings
 from gradcheck.diagnosis.syntax import TextChange
 from gradcheck.fronts.tape import Op, Value
+from gradcheck.judge.judge import Judged
 from gradcheck.program.source import SourceUnit
 from gradcheck.replay.engine import Patch, Replay
-from gradcheck.replay.judge import Judged
 
 _FURTHEST = 12  # lines that a line is moved past
 _MOST_RUNS = 64  # of a line in a loop

@@ -10,13 +10,13 @@ import torch
 
 from gradcheck.diagnosis.trial import Setting
 from gradcheck.fronts.tape import Value
+from gradcheck.judge.judge import Judge, Judged
+from gradcheck.judge.judgement import JudgedPass, Judgement
+from gradcheck.judge.points import Point
 from gradcheck.replay.compare import norm
 from gradcheck.replay.engine import Patch
 from gradcheck.replay.fresh import fresh_draws
-from gradcheck.replay.judge import Judge, Judged
-from gradcheck.replay.points import Point
 from gradcheck.replay.probes import PROBES, has_frozen_numbers, jittered, probe_roots
-from gradcheck.replay.report_gradients import JudgedPass, Judgement
 from gradcheck.replay.run import PassOps, PassRun
 
 FRESH_DRAWS = 2  # beside the probe points, which keep the batch: another batch, other masks

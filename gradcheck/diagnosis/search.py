@@ -20,9 +20,9 @@ from gradcheck.diagnosis.proving import Prover
 from gradcheck.diagnosis.sense import Sense
 from gradcheck.diagnosis.surroundings import Surroundings
 from gradcheck.diagnosis.trial import Setting, Trial
+from gradcheck.judge.judge import Judged
+from gradcheck.judge.judgement import JudgedPass, Judgement
 from gradcheck.replay.engine import Patch
-from gradcheck.replay.judge import Judged
-from gradcheck.replay.report_gradients import JudgedPass, Judgement
 
 _MOST_PROOFS = 12  # edits of one stage that fit the recorded step and are put to the proof, per gradient
 _SHARE_OF_MOVES = 0.3  # of the time: there are few, and each costs a replay

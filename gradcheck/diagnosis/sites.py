@@ -14,11 +14,11 @@ from typing import Any
 from gradcheck.diagnosis.evaluation import CannotEvaluateError, Evaluable, Tree, prepare
 from gradcheck.diagnosis.namespace import BindingIndex, Namespace, UnknownNameError
 from gradcheck.diagnosis.syntax import Rewriter, Span, contains, expression_at, span_of
+from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Kind, Op, Value
+from gradcheck.judge.judge import Judged
 from gradcheck.program.source import SourceUnit
-from gradcheck.replay.judge import Judged
 from gradcheck.replay.passes import PassPlan
-from gradcheck.replay.places import Places
 
 _CHANGING = (Kind.MUTATE, Kind.DATA_WRITE)
 _NOT_COMPUTING = (Kind.ESCAPE, Kind.BACKWARD, Kind.GRAD_WRITE, Kind.GRAD_READ)

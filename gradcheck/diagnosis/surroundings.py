@@ -13,8 +13,8 @@ from gradcheck.diagnosis.namespace import BindingIndex, UnknownNameError
 from gradcheck.diagnosis.sites import Site, SiteFinder
 from gradcheck.diagnosis.trial import Setting
 from gradcheck.fronts.tape import Op, Value
-from gradcheck.replay.judge import Judge, Judged
-from gradcheck.replay.report_gradients import JudgedPass, Judgement
+from gradcheck.judge.judge import Judge, Judged
+from gradcheck.judge.judgement import JudgedPass, Judgement
 from gradcheck.replay.run import PassOps, PassRun
 
 _MOST_TENSORS = 120  # names tried as operands: the latest, which a line is likeliest to be about

@@ -14,9 +14,9 @@ from gradcheck.diagnosis.namespace import BindingIndex
 from gradcheck.diagnosis.patching import SitePatch, patches_for
 from gradcheck.diagnosis.sites import Site
 from gradcheck.fronts.tape import Op, Value
+from gradcheck.judge.judge import Judge, Judged
 from gradcheck.replay.compare import NOISE_SHARE, RELATIVE_TOLERANCE, distance, norm
 from gradcheck.replay.engine import Replay
-from gradcheck.replay.judge import Judge, Judged
 
 _SAME = 1e-9  # relative: the piece as it stands must give again what was recorded
 

@@ -10,8 +10,8 @@ from gradcheck.checks.finding import Finding, Fix
 from gradcheck.diagnosis.explanations import Explanation
 from gradcheck.diagnosis.found import Found
 from gradcheck.diagnosis.syntax import TextChange
+from gradcheck.judge.judgement import Judgement
 from gradcheck.program.location import Location
-from gradcheck.replay.report_gradients import Judgement
 
 
 def tell(finding: Finding, explanations: Sequence[Explanation]) -> None:

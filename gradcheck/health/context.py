@@ -11,8 +11,8 @@ import torch
 
 from gradcheck.fronts.tape import Recording, Value
 from gradcheck.health.stretch import Stretch
-from gradcheck.replay.judge import Judge
-from gradcheck.replay.report_gradients import JudgedPass, Judgement
+from gradcheck.judge.judge import Judge
+from gradcheck.judge.judgement import JudgedPass, Judgement
 
 if TYPE_CHECKING:
     from gradcheck.base.thresholds import Thresholds

@@ -16,7 +16,7 @@ from gradcheck.health.records import Health
 from gradcheck.health.samples.measure import measure_samples
 from gradcheck.health.sweep import Sweep, Visitor
 from gradcheck.health.updates.measure import measure_updates
-from gradcheck.replay.report_gradients import JudgedPass, Judgement
+from gradcheck.judge.judgement import JudgedPass, Judgement
 
 SWEEP_BATCHES = 64
 

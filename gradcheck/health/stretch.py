@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
+from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Op, Value
-from gradcheck.replay.names import NameIndex
-from gradcheck.replay.places import Places
+from gradcheck.judge.pairing.names import NameIndex
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from gradcheck.checks.finding import Finding, Fix, Severity
 from gradcheck.health.updates.records import UpdateHealth
 from gradcheck.isolation.learning_rate import learning_rate_component
 from gradcheck.isolation.records import Component, ComponentKind, Edit, GradientKey
+from gradcheck.judge.verdict import GradientResult, PassResult, Verdict
 from gradcheck.program.location import Location
-from gradcheck.replay.verdict import GradientResult, PassResult, Verdict
 
 _NOT_OF_GRADIENTS = ("GC104", "GC105", "GC301")
 _AT_FAULT = (Verdict.INTRODUCED, Verdict.COMPENSATED)

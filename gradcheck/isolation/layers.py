@@ -9,7 +9,7 @@ from gradcheck.fronts.tape import CHANGE_BUFFERS, Op, Value
 from gradcheck.health.network.activations import find_layers
 from gradcheck.health.stretch import Stretch
 from gradcheck.isolation.step import TrainingStep
-from gradcheck.replay.report_gradients import Judgement
+from gradcheck.judge.judgement import Judgement
 
 
 @dataclass(frozen=True)

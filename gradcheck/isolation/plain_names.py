@@ -14,7 +14,7 @@ from gradcheck.fronts.tape import Op, PlainBinding
 from gradcheck.isolation.plain_expressions import Rewriter, UnknownError, source_of
 from gradcheck.isolation.plain_source import Function, PlainSource, assignments, names_read, names_written
 from gradcheck.isolation.step import TrainingStep
-from gradcheck.replay.report_gradients import Judgement
+from gradcheck.judge.judgement import Judgement
 
 
 class PlainNames:

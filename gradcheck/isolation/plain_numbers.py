@@ -20,7 +20,7 @@ from gradcheck.isolation.plain_expressions import UnknownError, source_of
 from gradcheck.isolation.plain_names import PlainNames, moved_by
 from gradcheck.isolation.plain_source import assignments, names_read, operands_of
 from gradcheck.isolation.step import TrainingStep
-from gradcheck.replay.report_gradients import Judgement
+from gradcheck.judge.judgement import Judgement
 
 Place = tuple[int, int | str]  # an op's index, and which of its arguments
 _MOST_STARTS = 64  # combinations of what the counters may have been when the step began

@@ -6,10 +6,10 @@ import ast
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
+from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Op, Recording
 from gradcheck.program.loops import LoopSite
 from gradcheck.program.source import SourceMap
-from gradcheck.replay.places import Places
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 _QUESTIONS = {

@@ -18,8 +18,8 @@ from gradcheck.isolation.journal import Journal, fingerprint
 from gradcheck.isolation.parallel import WorkerPool, Workers
 from gradcheck.isolation.records import Component, ComponentKind, Isolation
 from gradcheck.isolation.tasks import Survey, Task
+from gradcheck.judge.verdict import PassResult
 from gradcheck.program.errors import ProgramError
-from gradcheck.replay.verdict import PassResult
 
 BY = ("gradient", "layer")
 

@@ -11,10 +11,10 @@ import torch
 from gradcheck.fronts.tape import Binding, Kind, Op, Value, existed_before
 from gradcheck.isolation.errors import CannotIsolateError
 from gradcheck.isolation.plain_source import operands_of
+from gradcheck.judge.judgement import JudgedPass, Judgement
+from gradcheck.judge.pairing.windows import recorded_steps
 from gradcheck.replay.engine import Replay, ReplayError
-from gradcheck.replay.report_gradients import JudgedPass, Judgement
 from gradcheck.replay.slices import Slicer, roots_mutated
-from gradcheck.replay.windows import recorded_steps
 
 _PLACES = (ast.Name, ast.Attribute, ast.Subscript)
 _FILLS = {"zero", "fill", "copy"}

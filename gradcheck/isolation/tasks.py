@@ -172,12 +172,12 @@ def _recorded(task: Task) -> Trainer:
     from gradcheck.fronts.torch.recorder import Recorder
     from gradcheck.isolation.errors import CannotIsolateError
     from gradcheck.isolation.training import Trainer
+    from gradcheck.judge.judgement import judge_recording
     from gradcheck.program.overlay import reading_instead
     from gradcheck.program.program import load
     from gradcheck.program.runner import run
     from gradcheck.program.target import parse_target
     from gradcheck.program.torch_settings import kept_torch_settings
-    from gradcheck.replay.report_gradients import judge_recording
 
     session = task.session
     with reading_instead(_edited(task)), _imports_forgotten(), silence():

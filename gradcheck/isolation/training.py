@@ -19,7 +19,7 @@ from gradcheck.isolation.plain_numbers import follow_numbers
 from gradcheck.isolation.records import GradientKey, SwitchableLayer
 from gradcheck.isolation.step import TrainingStep, training_step
 from gradcheck.isolation.substitution import Substitution
-from gradcheck.replay.report_gradients import JudgedPass, Judgement
+from gradcheck.judge.judgement import JudgedPass, Judgement
 
 _ASKED_EVERY = 64  # steps between two looks at whether the loss is still a number
 

@@ -16,8 +16,8 @@ from gradcheck.fronts.gradient_names import Form, name_affinity, parse, split_pa
 from gradcheck.fronts.namespace import tensors_of_namespace
 from gradcheck.fronts.tape import Value
 from gradcheck.fronts.torch.recorder import Recorder
+from gradcheck.judge.verdict import GradientResult
 from gradcheck.layers.driver import LayerStep
-from gradcheck.replay.verdict import GradientResult
 
 _SAME = 0.9
 _Named = tuple[str, torch.Tensor]

@@ -11,6 +11,7 @@ from types import FrameType
 
 from gradcheck.base.errors import NothingToCheckError
 from gradcheck.checks.finding import Finding, Severity
+from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.layers.discover import runs
 from gradcheck.layers.gradients import parameters_of, stored_but_not_judged
 from gradcheck.layers.records import Raised, Status
@@ -20,7 +21,6 @@ from gradcheck.layers.watch import watch_layer
 from gradcheck.program.faults import describe
 from gradcheck.program.live import LiveSources
 from gradcheck.program.source import SourceUnit
-from gradcheck.replay.verdict import Problem, Verdict
 from gradcheck.report.model import Report
 
 RULES = ("GC1",)  # what a layer's units are like on random inputs is no matter of its gradients

@@ -35,8 +35,7 @@ from gradcheck.program.loops import LoopSite, LoopTable
 from gradcheck.program.observer import LoopEnd
 from gradcheck.program.outcome import RunOutcome
 from gradcheck.program.source import SourceUnit
-from gradcheck.program.torch_settings import kept_torch_settings
-from gradcheck.replay.neutral import neutral_torch
+from gradcheck.program.torch_settings import kept_torch_settings, torch_as_imported
 from gradcheck.report.model import Report
 
 _WORDS = Words(
@@ -110,7 +109,7 @@ def check_cell(shell: Any, text: CellText, options: SessionOptions, loops: LoopT
     checked.was_left = bool(left)
     options = replace(options, target=f"cell {text.number}")
     try:
-        with kept_torch_settings(), neutral_torch():
+        with kept_torch_settings(), torch_as_imported():
             checked.report = analyse(
                 recording,
                 sources,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradcheck.ops.operation import Family, Operation, define
+from gradcheck.ops.operation import Family, define
 
 F = Family
 

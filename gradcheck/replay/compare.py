@@ -9,11 +9,9 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-import numpy as np
 import torch
 
 from gradcheck.fronts.tape import Value
-from gradcheck.replay.verdict import WorstElement
 
 # In float64 a right gradient agrees to about 1e-15 times the conditioning of the program; the smallest real
 # faults seen (a misplaced eps) differ by 7e-6. The tolerance lies between, on both scales.
@@ -32,19 +30,20 @@ def differentiable(tensor: torch.Tensor) -> bool:
 
 
 def norm(tensor: torch.Tensor) -> float:
-    return float(torch.linalg.vector_norm(_exact(tensor).reshape(-1))) if tensor.numel() else 0.0
+    return float(torch.linalg.vector_norm(exact(tensor).reshape(-1))) if tensor.numel() else 0.0
+
+
+def exact(tensor: torch.Tensor) -> torch.Tensor:
+    """In double precision."""
+    return tensor.detach().to(torch.complex128 if tensor.is_complex() else torch.float64)
 
 
 def inner(left: torch.Tensor, right: torch.Tensor) -> float:
     """The inner product; of complex numbers, that of their real and imaginary parts."""
-    a, b = _exact(left).reshape(-1), _exact(right).reshape(-1)
+    a, b = exact(left).reshape(-1), exact(right).reshape(-1)
     if a.is_complex() or b.is_complex():
         return float((a * b.conj()).real.sum())
     return float(torch.dot(a, b))
-
-
-def _exact(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.detach().to(torch.complex128 if tensor.is_complex() else torch.float64)
 
 
 def distance(left: torch.Tensor, right: torch.Tensor) -> float:
@@ -79,26 +78,6 @@ def cosine(left: torch.Tensor, right: torch.Tensor) -> float | None:
     return inner(left, right) / scale if scale > 0 and math.isfinite(scale) else None
 
 
-def worst_element(found: torch.Tensor, expected: torch.Tensor) -> WorstElement | None:
-    if found.numel() == 0 or found.numel() != expected.numel():
-        return None
-    expected = expected.detach().reshape(found.shape)
-    position = int(torch.argmax((found.detach() - expected).abs().reshape(-1)))
-    index = tuple(int(i) for i in np.unravel_index(position, tuple(found.shape)))
-    pair = torch.stack([_exact(expected).reshape(-1)[position], _exact(found).reshape(-1)[position]])
-    if pair.is_complex():  # the part that differs more
-        parts = torch.view_as_real(pair)
-        pair = parts[:, int((parts[1] - parts[0]).abs().argmax())]
-    return WorstElement(index, float(pair[0]), float(pair[1]))
-
-
-def mismatched_elements(found: torch.Tensor, expected: torch.Tensor, share: float = 1e-6) -> int:
-    """How many elements differ by more than `share` of the largest expected magnitude."""
-    expected = expected.detach().reshape(found.shape)
-    scale = float(expected.abs().max()) if expected.numel() else 0.0
-    return int(((found.detach() - expected).abs() > share * scale).sum())
-
-
 class Fingerprints:
     """Finds, among many gradients, those equal to a given one without comparing with each in full: equal tensors
     have equal products with one fixed random vector."""
@@ -129,7 +108,7 @@ _probe: dict[int, torch.Tensor] = {}
 
 
 def _product(gradient: torch.Tensor) -> float:
-    flat = _exact(gradient).reshape(-1)
+    flat = exact(gradient).reshape(-1)
     vector = _probe.get(flat.numel())
     if vector is None:
         generator = torch.Generator().manual_seed(0x9E3779B9 + flat.numel())

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
 import torch
 
 from gradcheck.fronts.gradient_names import Form, parse
+from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.fronts.torch.functions import seen_from_outside
 from gradcheck.replay.compare import norm
-from gradcheck.replay.judged import Judged
-from gradcheck.replay.passes import PassPlan
-from gradcheck.replay.places import Places
+from gradcheck.replay.passes import Candidate, PassPlan
 from gradcheck.replay.run import PassRun
 
 PROBES = 2
@@ -26,7 +26,17 @@ _SPREAD_SHARE = 0.2
 _OF_CONSTANT = 0.3  # of the magnitude of a constant parameter, or absolutely where that is zero
 
 
-def probe_roots(plan: PassPlan, judged: Iterable[Judged], truth: Mapping[Value, torch.Tensor]) -> list[Value]:
+class Pair(Protocol):
+    """A gradient and the forward value it belongs to."""
+
+    @property
+    def of(self) -> Value | None: ...
+
+    @property
+    def candidate(self) -> Candidate: ...
+
+
+def probe_roots(plan: PassPlan, judged: Iterable[Pair], truth: Mapping[Value, torch.Tensor]) -> list[Value]:
     """The paired values that no other value with a gradient leads to: parameters and inputs."""
     upstream: set[Value] = set()
     for op in plan.forward_ops:

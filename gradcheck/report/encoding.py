@@ -13,9 +13,9 @@ from enum import Enum
 from typing import Any, TypeVar
 
 from gradcheck.checks.finding import Finding, Fix, Severity, SuppressedFinding
+from gradcheck.judge.step.records import Bypass, Movement, ParameterUpdate, SkippedGradient, StepFlow
+from gradcheck.judge.verdict import GradientResult, PassResult, Problem, Verdict, WorstElement
 from gradcheck.program.location import Location
-from gradcheck.replay.flow_records import Bypass, Movement, ParameterUpdate, SkippedGradient, StepFlow
-from gradcheck.replay.verdict import GradientResult, PassResult, Problem, Verdict, WorstElement
 
 Json = dict[str, Any]
 T = TypeVar("T")

@@ -15,7 +15,7 @@ from rich.style import Style
 from rich.text import Text
 
 from gradcheck.checks.finding import Fix
-from gradcheck.replay.verdict import PassResult, Verdict
+from gradcheck.judge.verdict import PassResult, Verdict
 from gradcheck.report import sentences
 from gradcheck.report.figures.drawing import Picture
 from gradcheck.report.health.section import checks_table

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tabulate import tabulate
 
 from gradcheck.checks.finding import Finding, Fix
-from gradcheck.replay.verdict import PassResult
+from gradcheck.judge.verdict import PassResult
 from gradcheck.report import isolation, sentences
 from gradcheck.report.health.section import checks_table, health_tables
 from gradcheck.report.layout import describe, printable

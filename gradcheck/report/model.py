@@ -18,9 +18,9 @@ from gradcheck.checks.finding import Finding, Severity, SuppressedFinding
 from gradcheck.checks.states import CheckState
 from gradcheck.health.records import Health
 from gradcheck.isolation.records import Isolation
+from gradcheck.judge.verdict import GradientResult, PassResult, Verdict
 from gradcheck.program.location import Location
 from gradcheck.program.magics import SkippedLine
-from gradcheck.replay.verdict import GradientResult, PassResult, Verdict
 from gradcheck.report import dataclass_codec, encoding
 from gradcheck.report import isolation as isolation_section
 from gradcheck.report.excerpts import Excerpt, find_excerpt

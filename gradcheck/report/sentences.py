@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from gradcheck.base import numbers
 from gradcheck.checks.finding import Severity
 from gradcheck.checks.wording import listing
+from gradcheck.judge.verdict import GradientResult, PassResult, Verdict
 from gradcheck.program.location import Location
-from gradcheck.replay.verdict import GradientResult, PassResult, Verdict
 from gradcheck.report.model import Report
 from gradcheck.report.program_section import ProgramSection
 

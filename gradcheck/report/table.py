@@ -10,8 +10,8 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from gradcheck.base import numbers
+from gradcheck.judge.verdict import GradientResult, Verdict
 from gradcheck.program.location import Location
-from gradcheck.replay.verdict import GradientResult, Verdict
 from gradcheck.report.layout import printable
 
 STYLES = {

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import gradcheck
-from gradcheck.replay.neutral import neutral_torch
+from gradcheck.program.torch_settings import torch_as_imported
 from gradcheck.report.model import Report
 from tests.support import report_on_source
 
@@ -353,7 +353,7 @@ def test_an_analysis_leaves_the_random_numbers_alone():
     seed()
     expected = draw()
     seed()
-    with neutral_torch():
+    with torch_as_imported():
         draw()
     for after, before in zip(draw(), expected, strict=True):
         assert (after == before).all() if hasattr(after, "all") else after == before

@@ -7,8 +7,8 @@ import pytest
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.registry import run_checks
-from gradcheck.replay.flow_records import Bypass, Movement, ParameterUpdate, SkippedGradient, StepFlow
-from gradcheck.replay.verdict import PassResult
+from gradcheck.judge.step.records import Bypass, Movement, ParameterUpdate, SkippedGradient, StepFlow
+from gradcheck.judge.verdict import PassResult
 from tests.report import samples
 
 SKIPPED = SkippedGradient(

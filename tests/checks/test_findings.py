@@ -8,7 +8,7 @@ from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.registry import run_checks
 from gradcheck.checks.wording import listing
-from gradcheck.replay.verdict import GradientResult, Problem, Verdict
+from gradcheck.judge.verdict import GradientResult, Problem, Verdict
 from tests.report import samples
 
 

@@ -14,7 +14,7 @@ from gradcheck.base.options import SessionOptions
 from gradcheck.base.thresholds import SATURATED_TANH
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding
-from gradcheck.replay.report_gradients import Judgement
+from gradcheck.judge.judgement import Judgement
 from gradcheck.report.model import Report
 from tests.support import report_on_source, torch_settings_kept
 

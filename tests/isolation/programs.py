@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from gradcheck.isolation.training import Trainer
-from gradcheck.replay.report_gradients import judge_recording
+from gradcheck.judge.judgement import judge_recording
 from tests.support import record_source, torch_settings_kept
 
 DATA = """

@@ -9,8 +9,8 @@ import pytest
 from gradcheck.health.updates.records import LearningRate, ParameterRecord, StepRecord, UpdateHealth
 from gradcheck.isolation.components import components_of, grouped_by_layer, left_out
 from gradcheck.isolation.records import ComponentKind, GradientKey
+from gradcheck.judge.verdict import GradientResult, PassResult, Verdict
 from gradcheck.program.location import Location
-from gradcheck.replay.verdict import GradientResult, PassResult, Verdict
 from tests.isolation.made import finding, fix_in, gradient, place
 
 SOURCE = "z = x @ W\nlr = 0.0005\nh = z ** 2\nfor p in ps:\n    p -= lr * g\nW -= 0.25 * dW\n"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Fix, SuppressedFinding
 from gradcheck.checks.registry import run_checks
+from gradcheck.judge.step.records import Bypass, Movement, ParameterUpdate, SkippedGradient, StepFlow
+from gradcheck.judge.verdict import GradientResult, PassResult, Problem, Verdict, WorstElement
 from gradcheck.program.location import Location
 from gradcheck.program.magics import SkippedLine
 from gradcheck.program.source import SourceMap, SourceUnit
-from gradcheck.replay.flow_records import Bypass, Movement, ParameterUpdate, SkippedGradient, StepFlow
-from gradcheck.replay.verdict import GradientResult, PassResult, Problem, Verdict, WorstElement
 from gradcheck.report.excerpts import collect_excerpts
 from gradcheck.report.model import Report
 from gradcheck.report.program_section import CellError, ProgramSection

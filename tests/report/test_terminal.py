@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from syrupy.assertion import SnapshotAssertion
 
-from gradcheck.replay.verdict import Problem, Verdict
+from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.report import terminal
 from gradcheck.report.model import Report
 from tests.report import samples

@@ -11,13 +11,13 @@ from gradcheck.diagnosis.explanations.explanation import Hypothesis
 from gradcheck.diagnosis.explanations.scene import Scene
 from gradcheck.diagnosis.explanations.segment import Segment, earlier_gradients, gradients_read
 from gradcheck.fronts.tape import Value
-from gradcheck.replay.judge import Judge, Judged
+from gradcheck.judge.judge import Judge, Judged
+from gradcheck.judge.judgement import JudgedPass, Judgement
+from gradcheck.judge.points import Point
+from gradcheck.judge.verdict import Verdict
 from gradcheck.replay.passes import Version
-from gradcheck.replay.points import Point
 from gradcheck.replay.probes import PROBES, has_frozen_numbers, jittered, probe_roots
-from gradcheck.replay.report_gradients import JudgedPass, Judgement
 from gradcheck.replay.run import PassRun
-from gradcheck.replay.verdict import Verdict
 
 
 class CannotExplainError(Exception):

@@ -18,9 +18,9 @@ from gradcheck.diagnosis.explanations import (
 )
 from gradcheck.diagnosis.explanations.case import CannotExplainError, Case
 from gradcheck.diagnosis.explanations.explanation import Explanation, Hypothesis
-from gradcheck.replay.judge import Judged
-from gradcheck.replay.report_gradients import JudgedPass, Judgement
-from gradcheck.replay.verdict import Verdict
+from gradcheck.judge.judge import Judged
+from gradcheck.judge.judgement import JudgedPass, Judgement
+from gradcheck.judge.verdict import Verdict
 
 # Where two mistakes give the same numbers, the one that stands first here is told.
 FAMILIES: tuple[Callable[[Case], Iterator[Hypothesis]], ...] = (

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from gradcheck.fronts.tape import Kind, Op, Value
+from gradcheck.judge.judge import Judge, Judged
 from gradcheck.replay.compare import distance, norm
 from gradcheck.replay.engine import Replay, ReplayError
-from gradcheck.replay.judge import Judge, Judged
 from gradcheck.replay.passes import Version
 from gradcheck.replay.run import PassRun
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gradcheck.fronts.tape import Kind, Op, Value
+from gradcheck.judge.judge import Judge, Judged
 from gradcheck.replay.forward import ForwardGraph
-from gradcheck.replay.judge import Judge, Judged
 from gradcheck.replay.passes import Version
 
 # A line that differentiates more steps than this is not taken apart any further: what lies beyond is left whole.

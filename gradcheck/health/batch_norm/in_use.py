@@ -24,9 +24,9 @@ from gradcheck.health.network.batch_norm import BatchNorm, Node, Origin, Role, b
 from gradcheck.health.network.trained import StepParameters
 from gradcheck.health.records import Health
 from gradcheck.health.stretch import Stretch
+from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.program.location import Location
 from gradcheck.replay.engine import Replay, ReplayError
-from gradcheck.replay.names import NameIndex
 from gradcheck.replay.slices import Slicer, roots_mutated
 
 _MOST_ELEMENTS = 50_000_000  # computed to have a statistic that the program did not keep

@@ -17,8 +17,8 @@ from gradcheck.health.evaluation.records import EvaluationHealth, EvaluationRun
 from gradcheck.health.evaluation.training import Masked, TrainingNetwork, noise_in, training_network
 from gradcheck.health.network.runs import NetworkRun, RunFinder, slice_of
 from gradcheck.health.records import Health
+from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.replay.engine import Replay, ReplayError
-from gradcheck.replay.names import NameIndex
 from gradcheck.replay.slices import Slicer, roots_mutated
 
 _MOST_RUNS = 8  # of different code

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 
+from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Kind, Value
 from gradcheck.health.evaluation.parameters import Trained
 from gradcheck.health.evaluation.records import BatchStatistics, Dropout
 from gradcheck.health.evaluation.training import Masked, TrainingNetwork
 from gradcheck.health.network.runs import NetworkRun
+from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.program.location import Location
-from gradcheck.replay.names import NameIndex
-from gradcheck.replay.places import Places
 
 _AVERAGED = 3  # evaluations of one input: dropout is left on to average over it, perhaps
 

@@ -14,10 +14,10 @@ import torch
 
 from gradcheck.fronts.tape import Kind, Value
 from gradcheck.health.context import PassContext
+from gradcheck.judge.pairing.names import NameIndex
+from gradcheck.judge.step.parameters import find_parameters
+from gradcheck.judge.step.trails import Flow
 from gradcheck.replay.engine import Replay, ReplayError
-from gradcheck.replay.flow import Flow
-from gradcheck.replay.names import NameIndex
-from gradcheck.replay.parameters import find_parameters
 
 _SAME = {"clone", "detach", "data", "contiguous", "requires_grad_", "float", "double", "to", "cpu", "type"}
 # How far a parameter is moved from what it was, as shares of its spread and of the size of a constant one: ones and

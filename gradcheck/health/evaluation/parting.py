@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.health.evaluation.comparison import Comparison
 from gradcheck.health.evaluation.parameters import Trained
 from gradcheck.health.evaluation.records import LeftOut, Parting
 from gradcheck.health.evaluation.training import TrainingNetwork
 from gradcheck.health.network.runs import NetworkRun
-from gradcheck.replay.names import NameIndex
-from gradcheck.replay.places import Places
+from gradcheck.judge.pairing.names import NameIndex
 
 _VIEWS = {
     "view", "reshape", "T", "t", "transpose", "permute", "flatten", "squeeze", "unsqueeze", "contiguous", "view_as",

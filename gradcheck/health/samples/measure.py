@@ -31,8 +31,8 @@ from gradcheck.health.samples.statistics import (
     is_repetition,
 )
 from gradcheck.health.samples.training_data import TrainingData
+from gradcheck.judge.judgement import Judgement
 from gradcheck.program.location import Location
-from gradcheck.replay.report_gradients import Judgement
 
 _EXAMPLES = 5
 _NO_DRAWS = (

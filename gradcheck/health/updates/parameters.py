@@ -12,15 +12,15 @@ from gradcheck.health.context import PassContext
 from gradcheck.health.updates.proportional import factors_of_moves
 from gradcheck.health.updates.records import ParameterRecord, StepRecord
 from gradcheck.health.updates.written import Writings
+from gradcheck.judge.step.effects import moves, ops_that_move
+from gradcheck.judge.step.parameters import Parameter, find_parameters, span_of
+from gradcheck.judge.step.records import Movement
+from gradcheck.judge.step.still import may_be_still
+from gradcheck.judge.step.trails import Flow
+from gradcheck.judge.verdict import Verdict
 from gradcheck.replay.compare import norm
 from gradcheck.replay.engine import Replay, ReplayError
-from gradcheck.replay.flow import Flow
-from gradcheck.replay.flow_records import Movement
-from gradcheck.replay.parameters import Parameter, find_parameters, span_of
 from gradcheck.replay.slices import roots_mutated
-from gradcheck.replay.still_parameters import may_be_still
-from gradcheck.replay.update_effects import moves, ops_that_move
-from gradcheck.replay.verdict import Verdict
 
 GOAL = 1e-3  # update to data; about -3 as log10 is healthy (Karpathy, Building makemore Part 3)
 # What is spread less than this about its mean is all one number, and what moves less has not moved.

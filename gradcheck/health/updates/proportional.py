@@ -14,9 +14,9 @@ from typing import Any
 import torch
 
 from gradcheck.fronts.tape import Kind, Op, Value
+from gradcheck.judge.judge import Judge
+from gradcheck.judge.step.effects import Span, moves
 from gradcheck.replay.engine import Patch, Replay
-from gradcheck.replay.judge import Judge
-from gradcheck.replay.update_effects import Span, moves
 
 _MOST_NUMBERS = 12
 _FACTOR = 2.0

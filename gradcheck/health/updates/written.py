@@ -10,12 +10,12 @@ import ast
 import math
 from collections.abc import Iterator
 
+from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Op, Recording
 from gradcheck.health.updates.arguments import handed_over
 from gradcheck.health.updates.records import LearningRate
 from gradcheck.program.location import Location
 from gradcheck.program.source import SourceMap, SourceUnit
-from gradcheck.replay.places import Places
 
 _DEEPEST = 6
 _CLOSE = 1e-9

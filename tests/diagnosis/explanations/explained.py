@@ -9,11 +9,11 @@ from pathlib import Path
 from gradcheck.diagnosis.explanations.explanation import Explanation
 from gradcheck.diagnosis.explanations.proof import proved
 from gradcheck.fronts.torch.recorder import Recorder
+from gradcheck.judge.judgement import Judgement, judge_recording
+from gradcheck.judge.verdict import Verdict
 from gradcheck.program.program import load
 from gradcheck.program.runner import run
 from gradcheck.program.target import parse_target
-from gradcheck.replay.report_gradients import Judgement, judge_recording
-from gradcheck.replay.verdict import Verdict
 from tests.support import record_source, torch_settings_kept
 
 

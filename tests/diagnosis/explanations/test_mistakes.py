@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gradcheck.replay.verdict import Verdict
+from gradcheck.judge.verdict import Verdict
 from tests.diagnosis.explanations import programs
 from tests.diagnosis.explanations.explained import judged_text, told, with_line
 from tests.diagnosis.explanations.mistakes import MISTAKES, Mistake

@@ -8,9 +8,9 @@ import torch
 from gradcheck.diagnosis.explanations import explain, explanation
 from gradcheck.diagnosis.explanations.case import Case
 from gradcheck.diagnosis.explanations.explanation import Explanation
-from gradcheck.replay.judge import Judged
-from gradcheck.replay.report_gradients import JudgedPass, Judgement
-from gradcheck.replay.verdict import Verdict
+from gradcheck.judge.judge import Judged
+from gradcheck.judge.judgement import JudgedPass, Judgement
+from gradcheck.judge.verdict import Verdict
 from tests.diagnosis.explanations import programs
 from tests.diagnosis.explanations.explained import judged_text, told, with_line
 

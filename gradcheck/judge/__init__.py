@@ -1,0 +1,1 @@
+"""Which forward value each gradient belongs to, and whether it is right."""

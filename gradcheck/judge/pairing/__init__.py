@@ -1,0 +1,1 @@
+"""Pairing: the evidence for which forward value a gradient is the gradient of."""

@@ -1,0 +1,109 @@
+"""Which values on a tape are losses: by their name, by what made them, by what is done with them."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from dataclasses import dataclass
+
+from gradcheck.fronts.gradient_names import Form, is_loss_name, parse
+from gradcheck.fronts.tape import Kind, Op, Recording, Value
+from gradcheck.judge.pairing.names import NameIndex
+from gradcheck.judge.pairing.windows import Step
+
+_LOSS_FUNCTIONS = {
+    "cross_entropy", "nll_loss", "mse_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits", "l1_loss",
+    "smooth_l1_loss", "huber_loss", "kl_div", "hinge_embedding_loss", "soft_margin_loss", "multi_margin_loss",
+    "poisson_nll_loss", "gaussian_nll_loss", "multilabel_soft_margin_loss",
+}  # fmt: skip
+_REPORTING = {"log10", "log", "sqrt", "detach", "clone", "data", "exp", "to", "cpu", "round"}
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    value: Value
+    op: Op  # that made it, or changed it last
+    name: str
+
+
+def find_losses(recording: Recording, names: NameIndex, steps: list[Step], wanted: str | None) -> list[Loss]:
+    """The losses that may have been differentiated by hand, in program order; only `wanted`, if it is given."""
+    return _differentiated(recording, _select_losses(recording, names, wanted), steps)
+
+
+def _differentiated(recording: Recording, losses: list[Loss], steps: list[Step]) -> list[Loss]:
+    """The losses near which something is computed that may be a gradient: not those of evaluation loops."""
+    places = [loss.op.index for loss in losses]
+    kept: set[int] = set()
+    moments = [b.when for b in recording.bindings if parse(b.name).form is not Form.NONE]
+    moments += [op.index for op in recording.ops if op.kind is Kind.GRAD_WRITE]
+    moments += [step.begin + 1 for step in steps]
+    paired = [pairing.gradient.producer for pairing in recording.pairings]
+    moments += [op.index + 1 for op in paired if op is not None]
+    for when in moments:
+        position = bisect_left(places, when)
+        kept.update(i for i in (position - 1, position) if 0 <= i < len(losses))
+    for step in steps:
+        kept.update(range(bisect_left(places, step.begin), bisect_left(places, step.end)))
+    return [loss for i, loss in enumerate(losses) if i in kept]
+
+
+def _select_losses(recording: Recording, names: NameIndex, wanted: str | None) -> list[Loss]:
+    backward_called = {v for op in recording.ops if op.kind is Kind.BACKWARD for v in op.inputs[:1]}
+    ranked: dict[Value, tuple[int, Loss]] = {}
+    for op in recording.ops:
+        if op.kind in (Kind.ESCAPE, Kind.BACKWARD, Kind.RANDOM, Kind.GRAD_READ, Kind.UPSTREAM):
+            continue
+        for value in op.outputs:
+            scalar = all(size == 1 for size in value.shape)
+            if value.producer is not op:
+                changed = op.kind is Kind.MUTATE and scalar
+                if not changed or not (value in backward_called or names.loss_name(value)):
+                    continue
+                ranked.pop(value, None)  # it is the loss as it is now
+            name = names.loss_name(value)
+            if wanted is not None:
+                if wanted in names.all_names(value):
+                    ranked[value] = 9, Loss(value, op, wanted)
+                continue
+            if not scalar or not any(isinstance(v, Value) for v in op.inputs):
+                continue
+            rank = _loss_rank(op, value, name, value in backward_called)
+            made_by = _loss_function(op, names) if rank < 2 else None
+            if made_by is not None:
+                rank, name = 2, name or made_by
+            if rank:
+                ranked[value] = rank, Loss(value, op, name or names.statement_name(op) or op.name)
+    if not ranked:
+        return []
+    # Where real losses exist, other scalars (accuracies, means) are not mistaken for one.
+    best = max(rank for rank, _ in ranked.values())
+    floor = 2 if best >= 2 else best
+    return [loss for rank, loss in ranked.values() if rank >= floor]
+
+
+def _loss_function(op: Op, names: NameIndex) -> str | None:
+    """The function or class of the person's that hands this number out, if it is named for a loss: what
+    `criterion.forward(pred, label)` returns has no name of its own if nobody keeps it."""
+    if op.name in _REPORTING or not names.is_returned(op):
+        return None
+    path = [part for part in op.code.co_qualname.split(".") if part != "<locals>"]
+    if any(parse(part).form is Form.EXPLICIT or "backward" in part.lower() for part in path[-1:]):
+        return None
+    return next((part for part in reversed(path[-2:]) if _names_a_loss(part)), None)
+
+
+def _names_a_loss(name: str) -> bool:
+    """`mse`, `cross_entropy`, and in a class's way of writing `LossMSE`, `BCELoss`, `CrossEntropy`."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+    return is_loss_name(name) or any(is_loss_name(word) for word in (words.lower(), words.partition("_")[0]))
+
+
+def _loss_rank(op: Op, value: Value, name: str | None, backward_called: bool) -> int:
+    if backward_called:
+        return 4
+    if name is not None and is_loss_name(name):
+        return 0 if op.name in _REPORTING and all(v.shape == value.shape for v in op.inputs) else 3
+    if op.name in _LOSS_FUNCTIONS:
+        return 2
+    return 1 if name is not None and op.name not in _REPORTING else 0

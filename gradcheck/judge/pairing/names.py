@@ -1,0 +1,110 @@
+"""Which names a value had, and which of them to show."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from types import CodeType
+
+from gradcheck.fronts.gradient_names import Form, is_loss_name, name_affinity, parse
+from gradcheck.fronts.places import Places
+from gradcheck.fronts.tape import Binding, Kind, Op, Recording, Value
+
+
+class NameIndex:
+    def __init__(self, recording: Recording, places: Places) -> None:
+        self._places = places
+        self._by_value: dict[Value, list[Binding]] = defaultdict(list)
+        for binding in recording.bindings:
+            self._by_value[binding.value].append(binding)
+        self._statement_names: dict[
+            tuple[CodeType, int], str | None
+        ] = {}  # by instruction: loops repeat them
+        self._escaped_as: dict[Value, str] = {}
+        for op in recording.ops:
+            if op.kind is Kind.ESCAPE and op.inputs:
+                name = self.statement_name(op)
+                if name is not None and is_loss_name(name):
+                    self._escaped_as[op.inputs[0]] = name
+
+    def bindings(self, value: Value) -> list[Binding]:
+        return self._by_value.get(value, [])
+
+    def all_names(self, value: Value) -> list[str]:
+        return list(dict.fromkeys(name for b in self.bindings(value) for name in (b.name, b.variable)))
+
+    def forward_names(self, value: Value) -> list[str]:
+        """Its names that do not speak of gradients, the most telling first."""
+        bindings = sorted(self.bindings(value), key=lambda b: b.alias)
+        plain = [b.variable for b in bindings if parse(b.name).form is not Form.EXPLICIT]
+        return list(dict.fromkeys(plain or [b.variable for b in bindings]))
+
+    def shown(self, value: Value) -> str:
+        """The name a person would recognise, or the source text of what made it."""
+        found = self.forward_names(value)
+        if found:
+            return found[0]
+        return self.text(value.producer) if value.producer is not None else "a tensor made elsewhere"
+
+    def text(self, op: Op) -> str:
+        text = " ".join(self._places.text(op).split())
+        return text if len(text) <= 60 else text[:57] + "..."
+
+    def line(self, op: Op) -> tuple[str, int]:
+        """The source line of an op."""
+        return op.code.co_filename, self._places.span(op.code, op.lasti)[0]
+
+    def statement(self, op: Op) -> ast.stmt | None:
+        """The statement an op stands in."""
+        return self._places.statement(op)
+
+    def is_returned(self, op: Op) -> bool:
+        """Whether what the op computes is what its function returns, or an item of it; not a part of it."""
+        statement = self.statement(op)
+        if not isinstance(statement, ast.Return) or statement.value is None:
+            return False
+        value = statement.value
+        returned = value.elts if isinstance(value, ast.Tuple) else [value]
+        span = self._places.span(op.code, op.lasti)
+        return span in [(n.lineno, n.end_lineno, n.col_offset, n.end_col_offset) for n in returned]
+
+    def returned_text(self, op: Op) -> str | None:
+        """The source of what is returned at a position, for an op that stands for it."""
+        statement = self.statement(op)
+        if not isinstance(statement, ast.Return) or not isinstance(op.extra, int):
+            return None
+        value = statement.value
+        items = value.elts if isinstance(value, ast.Tuple) else [] if value is None else [value]
+        if op.extra >= len(items) or any(isinstance(item, ast.Starred) for item in items):
+            return None
+        return ast.unparse(items[op.extra])
+
+    def shown_for(self, value: Value, gradient_name: str) -> str:
+        """Of several names for one value (a parameter of a function, its argument), the one that fits the gradient's."""
+        stem = parse(gradient_name).stem
+        found = self.forward_names(value)
+        if stem is None or len(found) < 2:
+            return self.shown(value)
+        return max(found, key=lambda name: (name_affinity(stem, name), -found.index(name)))
+
+    def loss_name(self, value: Value) -> str | None:
+        names = [b.name for b in self.bindings(value) if not b.alias] or self.all_names(value)
+        for name in names:
+            if is_loss_name(name):
+                return name
+        return names[0] if names else self._escaped_as.get(value)
+
+    def statement_name(self, op: Op) -> str | None:
+        """The name that the statement around an op assigns to."""
+        key = op.code, op.lasti
+        if key not in self._statement_names:
+            self._statement_names[key] = self._statement_name(op)
+        return self._statement_names[key]
+
+    def _statement_name(self, op: Op) -> str | None:
+        statement = self._places.statement(op)
+        if isinstance(statement, ast.Assign):
+            return ast.unparse(statement.targets[0])
+        if isinstance(statement, (ast.AugAssign, ast.AnnAssign)):
+            return ast.unparse(statement.target)
+        return None

@@ -1,0 +1,111 @@
+"""How gradients on the tape hang together: which is the next stage of which, and what is computed from it.
+
+Nothing here looks at numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradcheck.fronts.tape import Kind, Op, Value
+from gradcheck.judge.pairing.names import NameIndex
+from gradcheck.replay.passes import Candidate, PassPlan, Version
+
+_SUMS = {"add", "add_", "__add__", "__radd__", "__iadd__", "sub", "sub_", "__sub__", "__rsub__", "__isub__"}
+_RESCALES = {"mul_", "div_", "__imul__", "__itruediv__", "multiply_", "divide_", "true_divide_"}
+
+
+class Relations:
+    def __init__(self, plan: PassPlan, ops: list[Op], names: NameIndex) -> None:
+        self._plan = plan
+        self._ops = ops
+        self._names = names
+
+    def successor(self, version: Version) -> Version | None:
+        """The next version of what the person sees as one variable: changed in place, or rebound from itself."""
+        candidate = version.candidate
+        if not version.final:
+            position = candidate.versions.index(version)
+            return candidate.versions[position + 1]
+        if candidate.binding is None:
+            return None
+        best: Candidate | None = None
+        for other in self._plan.candidates:
+            if other.value is candidate.value or other.value.producer is None:
+                continue
+            for binding in other.bindings:
+                if (
+                    binding.variable == candidate.binding.variable
+                    and binding.scope == candidate.binding.scope
+                    and binding.when > candidate.binding.when
+                    and other.value.producer.index > version.after
+                    and self._computed_from(other.value, candidate.value)
+                    and (best is None or binding.when < (best.binding.when if best.binding else 0))
+                ):
+                    best = other
+        return best.versions[0] if best is not None and best.versions else None
+
+    def consumers(self, version: Version) -> Iterator[Version]:
+        """Later candidate versions computed from this one."""
+        reached = {version.candidate.value.root}
+        made: set[Value] = set()
+        for op in self._ops[version.after + 1 : self._plan.stop]:
+            if op.kind in (Kind.ESCAPE, Kind.BACKWARD):
+                continue
+            if any(value.root in reached for value in op.inputs):
+                touched = {value.root for value in (*op.outputs, *op.mutated)}
+                reached |= touched
+                made |= touched
+        for candidate in self._plan.candidates:
+            if candidate is version.candidate:
+                position = candidate.versions.index(version)
+                yield from candidate.versions[position + 1 :]
+                continue
+            for other in candidate.versions:
+                if candidate.value.root in made and other.after > version.after:
+                    yield other
+
+    def only_rescales(self, later: Version, version: Version) -> bool:
+        """Whether all that happens to a gradient in between is that it is multiplied in place."""
+        writes = later.writes[len(version.writes) :]
+        same = later.candidate is version.candidate
+        return same and bool(writes) and all(op.name in _RESCALES and len(op.args) > 1 for op in writes)
+
+    def adds(self, sum_of: Version, version: Version) -> bool:
+        """Whether a later gradient is a sum (or difference) that reads this one as a term."""
+        root = version.candidate.value.root
+        return any(
+            op.name in _SUMS and any(value.root is root for value in op.inputs) for op in sum_of.writes
+        )
+
+    def renamed_later(self, version: Version) -> bool:
+        """Whether its name is given to another tensor later on."""
+        binding = version.candidate.binding
+        return binding is not None and any(
+            b.variable == binding.variable
+            and (b.scope == binding.scope or (b.owner != 0 and b.owner == binding.owner))
+            and b.when > binding.when
+            for other in self._plan.candidates
+            if other is not version.candidate
+            for b in other.bindings
+        )
+
+    def _computed_from(self, value: Value, source: Value) -> bool:
+        """Whether the statement that made `value` read `source`: itself, or in a function that it called."""
+        last = value.producer
+        if last is None or source.producer is None:
+            return False
+        statement = self._names.statement(last)
+        pending, seen = [last], 0
+        while pending and seen < 12:
+            producer = pending.pop()
+            seen += 1
+            for read in producer.inputs:
+                if read.root is source.root:
+                    return True
+                maker = read.producer
+                if maker is None or maker.index < source.producer.index:
+                    continue
+                if maker.scope != last.scope or self._names.statement(maker) is statement:
+                    pending.append(maker)
+        return False

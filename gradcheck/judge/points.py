@@ -1,0 +1,119 @@
+"""A point at which a judged pass is replayed again: the pairs stay as they were found, the numbers are new."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from gradcheck.fronts.tape import Value
+from gradcheck.judge.data_rounding import LARGEST
+from gradcheck.judge.judge import Judge, Judged
+from gradcheck.replay.compare import differentiable, distance, norm
+from gradcheck.replay.engine import Patch, ReplayError
+from gradcheck.replay.run import PassOps, PassRun
+
+
+class Point:
+    """One probe point: the pairs found at the recorded point, held against the truth at this one.
+
+    With `patches`, the person's program as it would be with some of its statements changed.
+    """
+
+    def __init__(
+        self,
+        prepared: PassOps,
+        judge: Judge,
+        overrides: dict[Value, torch.Tensor],
+        patches: Mapping[int, Patch] | None = None,
+        measure_noise: bool = True,
+    ) -> None:
+        self._base = judge
+        self._patches = patches or {}
+        self._judging: Judge | None = None
+        self.overrides = overrides
+        self.coarse: PassRun | None
+        self._outcomes: dict[int, tuple[bool, float, bool]] = {}
+        self.usable = False
+        try:
+            self.run = PassRun(prepared, torch.float64, overrides, patches=patches)
+            self.coarse = None
+            if measure_noise:
+                self.coarse = PassRun(prepared, torch.float32, overrides, patches=patches)
+        except ReplayError:
+            return
+        self.usable = bool(torch.isfinite(self.run.graph.loss_tensor).all())
+        if self.usable:
+            self._follow()
+
+    @property
+    def judging(self) -> Judge:
+        """What each line should give here."""
+        if self._judging is None:
+            self._follow()
+        assert self._judging is not None
+        return self._judging
+
+    def release(self) -> None:
+        """Let go of all tensors but the overrides: whoever asks for one has everything computed again."""
+        self._judging = None
+        self.run.release()
+        if self.coarse is not None:
+            self.coarse.release()
+
+    def _follow(self) -> None:
+        """Walk the tape again with the pairs fixed, and collect what each line should give here."""
+        base = self._base
+        self._judging = Judge(base.plan, base.ops, self.run, self.coarse, base.partners, base.opaque)
+        self._judging.rewire(self._patches)
+        pairs: dict[int, Judged] = {id(j.version): j for j in self._base.judged}
+        by_op: dict[int, list[Judged]] = {}
+        for judged in pairs.values():
+            by_op.setdefault(judged.version.after, []).append(judged)
+        last = max(by_op, default=-1)
+        for op in self.judging.ops[self.judging.plan.start : last + 1]:
+            self.judging.follow(op)
+            for judged in by_op.get(op.index, ()):
+                self._look(judged)
+
+    def _look(self, judged: Judged) -> None:
+        if judged.of is None:
+            return
+        version = judged.version
+        found = self.run.captured.get(id(version))
+        if found is None or not differentiable(found) or not bool(torch.isfinite(found).all()):
+            return
+        faults = self.judging.influence(version)
+        gradients = self.judging.expectation(faults)[0]
+        expected = self._closest(judged, found, gradients)
+        if expected is None or expected.numel() != found.numel() or not bool(torch.isfinite(expected).all()):
+            return
+        noise = max(self.judging.noise(version), self.judging.noise_of(judged.of))
+        size = max(norm(found), norm(expected))
+        tolerance = self.judging.tolerance(version, size, noise)
+        if judged.rests_on_data:
+            tolerance = max(tolerance, LARGEST * size)
+        error = distance(found, expected)
+        # Ten times the tolerance: at a probe point a fault that matters is far above it.
+        wrong = error > 10 * tolerance
+        observable = norm(expected) > tolerance and norm(expected) > 1e-3 * noise
+        self._outcomes[id(judged)] = (wrong, error / size if size else 0.0, observable and not wrong)
+        if wrong or judged.rests_on_data:
+            self.judging.add_fault(judged, judged.of, found if found.shape == expected.shape else None)
+
+    def _closest(
+        self, judged: Judged, found: torch.Tensor, gradients: dict[Value, torch.Tensor]
+    ) -> torch.Tensor | None:
+        """The gradient at its partner; where several values had the same gradient at the recorded point (all
+        samples at zero weights), the one that still fits is the one meant."""
+        assert judged.of is not None
+        scale = 1.0 if judged.scale is None else judged.scale
+        options = [gradients.get(v) for v in (judged.of, *judged.alternatives)]
+        fitting = [scale * g for g in options if g is not None and g.numel() == found.numel()]
+        if not fitting:
+            return None
+        return min(fitting, key=lambda g: distance(found, g))
+
+    def judge(self, judged: Judged) -> tuple[bool, float, bool] | None:
+        """(wrong, relative local error, seen to be right), or None where nothing can be told."""
+        return self._outcomes.get(id(judged))

@@ -1,0 +1,113 @@
+"""What the gradients contribute to the move of each parameter, measured by a replay.
+
+The step is replayed twice in float64: as it was, and with every parameter's gradient turned round as soon as it is
+finished. Half of what the two moves differ by is the gradients' part, whatever the program does with them: learning
+rate, momentum, Adam, clipping. What is the same in both (weight decay, an average) is not theirs. (Gradients of zero
+would serve as well, but for programs that divide by their norm.)
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+
+from gradcheck.fronts.tape import Op, Value
+from gradcheck.judge.judge import Judge
+from gradcheck.replay.engine import Patch, Replay, ReplayError
+from gradcheck.replay.passes import Version
+from gradcheck.replay.slices import roots_mutated
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A parameter is `before` until op `first`, and has been moved to `after` by op `last`."""
+
+    before: Value
+    after: Value
+    first: int
+    last: int
+
+
+def gradient_effects(
+    judge: Judge, spans: Mapping[Value, Span], gradients: Iterable[Version]
+) -> dict[Value, torch.Tensor]:
+    """For every parameter in `spans`, the part of its move that comes from the gradients; a parameter is left out
+    where that cannot be told."""
+    if not spans:
+        return {}
+    needed = ops_that_move(judge, spans)
+    turned: dict[int, list[Version]] = defaultdict(list)
+    for version in gradients:
+        turned[version.after].append(version)
+    forward = _moves(judge, needed, spans, {})
+    backward = _moves(judge, needed, spans, turned)
+    effects = {}
+    for parameter, move in forward.items():
+        effect = (move - backward[parameter]) / 2 if parameter in backward else None
+        if effect is not None and bool(torch.isfinite(effect).all()):
+            effects[parameter] = effect
+    return effects
+
+
+def ops_that_move(judge: Judge, spans: Mapping[Value, Span]) -> list[Op]:
+    """All that the parameters in `spans` depend on, as they are before and after their moves."""
+    last = max(span.last for span in spans.values())
+    wanted = [value for span in spans.values() for value in (span.before, span.after)]
+    return judge.plan.slicer.slice(wanted, 0, last + 1)
+
+
+def moves(
+    judge: Judge, ops: list[Op], spans: Mapping[Value, Span], patches: Mapping[int, Patch] | None = None
+) -> dict[Value, torch.Tensor]:
+    """The whole change that the step made to every parameter in `spans`, by replaying `ops`; a parameter is left out
+    where that cannot be told."""
+    return _moves(judge, ops, spans, {}, patches)
+
+
+def _moves(
+    judge: Judge,
+    ops: list[Op],
+    spans: Mapping[Value, Span],
+    turned: Mapping[int, list[Version]],
+    patches: Mapping[int, Patch] | None = None,
+) -> dict[Value, torch.Tensor]:
+    replay = Replay(
+        torch.float64,
+        mutated=roots_mutated(ops),
+        autograd_truth=dict(judge.run.graph.truth),
+        patches=patches,
+    )
+    first: dict[int, list[Value]] = defaultdict(list)
+    last: dict[int, list[Value]] = defaultdict(list)
+    for parameter, span in spans.items():
+        first[span.first].append(parameter)
+        last[span.last].append(parameter)
+    before: dict[Value, torch.Tensor] = {}
+    found: dict[Value, torch.Tensor] = {}
+    with torch.no_grad():
+        for op in ops:
+            for parameter in first.get(op.index, ()):
+                _keep(replay, spans[parameter].before, parameter, before)
+            replay.step(op)
+            for version in turned.get(op.index, ()):
+                _turn(replay, version, judge.run.captured.get(id(version)))
+            for parameter in last.get(op.index, ()):
+                _keep(replay, spans[parameter].after, parameter, found)
+    return {p: found[p] - before[p] for p in found if p in before and found[p].shape == before[p].shape}
+
+
+def _turn(replay: Replay, version: Version, gradient: torch.Tensor | None) -> None:
+    """Set it, and not only negate it: it may have been computed from one that was turned round already."""
+    tensor = replay.env.get(version.candidate.value)
+    if tensor is not None and gradient is not None and tensor.shape == gradient.shape:
+        tensor.copy_(-gradient)
+
+
+def _keep(replay: Replay, value: Value, parameter: Value, kept: dict[Value, torch.Tensor]) -> None:
+    try:
+        kept[parameter] = replay.tensor(value).detach().clone()
+    except ReplayError:
+        return

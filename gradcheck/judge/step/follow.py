@@ -1,0 +1,103 @@
+"""Where the gradients of one step went: skipped ones, lines that read another gradient than they should, updates."""
+
+from __future__ import annotations
+
+from gradcheck.fronts.places import Places
+from gradcheck.judge.judge import Judge, Judged
+from gradcheck.judge.pairing.names import NameIndex
+from gradcheck.judge.step.minimised import is_minimised
+from gradcheck.judge.step.records import Bypass, SkippedGradient, StepFlow
+from gradcheck.judge.step.trails import Flow
+from gradcheck.judge.step.updates import parameter_updates
+from gradcheck.judge.step.wrong_reads import Misreading, Why, find_misreadings
+from gradcheck.program.location import Location
+from gradcheck.replay.passes import Version
+from gradcheck.replay.run import PassOps
+
+
+def follow_step(judge: Judge, prepared: PassOps, names: NameIndex, places: Places) -> StepFlow:
+    """What the rules about dataflow rest on. A line that reads a gradient too early or too late is told
+    so."""
+    flow = Flow(judge)
+    words = _Words(names, places)
+    misreadings = find_misreadings(judge, flow, prepared)
+    for misreading in misreadings:
+        note = words.note(misreading)
+        if note is not None:
+            misreading.wrong.notes.append(note)
+    return StepFlow(
+        skipped=words.skipped([m for m in misreadings if m.why is Why.SKIPPED], flow),
+        updates=parameter_updates(judge, flow, prepared, names, places),
+        minimised=is_minimised(judge.plan),
+    )
+
+
+class _Words:
+    def __init__(self, names: NameIndex, places: Places) -> None:
+        self._names = names
+        self._places = places
+
+    def skipped(self, misreadings: list[Misreading], flow: Flow) -> list[SkippedGradient]:
+        by_gradient: dict[int, list[Misreading]] = {}
+        for misreading in misreadings:
+            by_gradient.setdefault(id(misreading.meant), []).append(misreading)
+        return [
+            SkippedGradient(
+                name=group[0].meant.candidate.name,
+                of=self._of(group[0].meant),
+                location=self._where(group[0].meant.version),
+                bypassed_by=tuple(
+                    Bypass(
+                        name=m.wrong.candidate.name,
+                        of=self._of(m.wrong),
+                        location=self._where(m.wrong.version),
+                        reads=m.read.candidate.name,
+                        reads_of=self._of(flow.judged.get(id(m.read))),
+                    )
+                    for m in group
+                ),
+            )
+            for group in by_gradient.values()
+        ]
+
+    def note(self, misreading: Misreading) -> str | None:
+        """Why it is wrong to read that variable at that time."""
+        read = misreading.read.candidate.name
+        seen_from = self._where(misreading.wrong.version)
+        line = _line(self._where(misreading.meant.version), seen_from)
+        if misreading.why is Why.UNFINISHED:
+            return (
+                f"it reads `{read}` before {line} adds the rest of it: for what `{read}` holds by then, this line "
+                "is right"
+            )
+        if misreading.why is Why.STALE:
+            made = _line(self._where(misreading.read), seen_from)
+            return (
+                f"`{read}` is still what {made} made of it; {line} renews it only afterwards, and with that one "
+                "this line would be right"
+            )
+        return None  # which gradient it should have read, the diagnosis says
+
+    def _of(self, judged: Judged | None) -> str | None:
+        if judged is None or judged.of is None:
+            return None
+        return self._names.shown_for(judged.of, judged.candidate.name)
+
+    def _where(self, version: Version) -> Location:
+        binding = version.candidate.binding
+        if (
+            binding is not None
+            and binding.code is not None
+            and (version.candidate.second_name or not version.writes)
+        ):
+            return self._places.line_location(binding.code, binding.line)
+        return self._places.location(version.writes[-1])
+
+
+def _line(location: Location, seen_from: Location) -> str:
+    """`line 24`, `cell 3 line 24`, `this line`."""
+    if (location.file, location.cell, location.line) == (seen_from.file, seen_from.cell, seen_from.line):
+        return "this very line"
+    file = f"{location.file} " if location.file != seen_from.file else ""
+    cell = f"cell {location.cell} " if location.cell is not None and location.cell != seen_from.cell else ""
+    return f"{file}{cell}line {location.line}"

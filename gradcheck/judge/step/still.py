@@ -1,0 +1,128 @@
+"""Whether a value that has a gradient and does not move is a parameter that somebody forgot.
+
+A network's input has a gradient too, and nobody moves it; a frozen table is left alone on purpose. Only a value that is
+shown to be a parameter like those that move, and that no line of the program treats otherwise, may be accused.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from gradcheck.fronts.places import Places
+from gradcheck.fronts.tape import Value
+from gradcheck.judge.pairing.names import NameIndex
+from gradcheck.replay.passes import PassPlan
+
+_CHANGING = re.compile(r"[A-Za-z]\w*_$")
+
+
+def may_be_still(
+    value: Value, siblings: list[Value], plan: PassPlan, names: NameIndex, places: Places
+) -> bool:
+    """Whether its not moving can only be an omission."""
+    alike = _named_alike(value, siblings, names) or _reused_over_batch(value, siblings, plan)
+    return (
+        alike
+        and not _passed_over(value, siblings, plan, names)
+        and not _moved_by_source(value, plan, names, places)
+    )
+
+
+def _named_alike(value: Value, siblings: list[Value], names: NameIndex) -> bool:
+    """`b2` beside `b1`, `params['W2']` beside `params['W1']`: the names differ in one number alone."""
+    own = {b.name for b in names.bindings(value) if not b.alias}
+    theirs = {b.name for sibling in siblings for b in names.bindings(sibling) if not b.alias}
+    return any(_differ_in_a_number(left, right) for left in own for right in theirs)
+
+
+def _differ_in_a_number(left: str, right: str) -> bool:
+    """Not in a position: items of one list (`cache[0]`, `cache[1]`) may be anything."""
+    if left.endswith("]") and not left.endswith(("']", '"]')):
+        return False
+    ours, others = re.split(r"(\d+)", left), re.split(r"(\d+)", right)
+    if len(ours) != len(others):
+        return False
+    different = [i for i, (a, b) in enumerate(zip(ours, others, strict=True)) if a != b]
+    return len(different) == 1 and different[0] % 2 == 1
+
+
+def _reused_over_batch(value: Value, siblings: list[Value], plan: PassPlan) -> bool:
+    """Whether one and the same value serves all samples: what is computed from it and from data has the axis of the
+    samples, which it has not. An input has that axis itself, and an initial state meets a parameter before it meets
+    data."""
+    known = {size for v in (value, *siblings) for size in v.shape}
+    batch = {size for v in _last_before_loss(plan) for size in v.shape if size > 1 and size not in known}
+    parameters = {v.root for v in (value, *siblings)}
+    views = {value}
+    for op in plan.forward_ops:
+        if not any(v in views for v in op.inputs):
+            continue
+        views.update(output for output in op.outputs if output.root is value.root)
+        if all(v.root in parameters for v in op.inputs):
+            continue
+        if any(size in batch for output in op.outputs for size in output.shape):
+            return True
+    return False
+
+
+def _last_before_loss(plan: PassPlan) -> list[Value]:
+    """The values nearest to the loss that are no single numbers: what it is a sum or a mean of."""
+    found: list[Value] = []
+    pending, seen = [plan.loss], {plan.loss}
+    while pending:
+        value = pending.pop()
+        if any(size > 1 for size in value.shape):
+            found.append(value)
+        elif value.producer is not None and value.producer.index >= plan.start:
+            new = [v for v in value.producer.inputs if v not in seen]
+            seen.update(new)
+            pending.extend(new)
+    return found
+
+
+def _passed_over(value: Value, siblings: list[Value], plan: PassPlan, names: NameIndex) -> bool:
+    """Whether a loop that moves the others had this one in hand and did nothing with it."""
+
+    def held(v: Value) -> set[tuple[str, int]]:
+        return {(b.name, b.line) for b in names.bindings(v) if b.alias and b.when > plan.loss_op.index}
+
+    return any(held(value) & held(sibling) for sibling in siblings)
+
+
+def _moved_by_source(value: Value, plan: PassPlan, names: NameIndex, places: Places) -> bool:
+    """Whether some line of the program changes it, if perhaps not in this step: every tenth step, after a warm-up."""
+    own = {b.name for b in names.bindings(value)}
+    filename = plan.loss_op.code.co_filename
+    return any(_changes(statement, own) for statement in places.statements(filename))
+
+
+def _changes(statement: ast.stmt, own: set[str]) -> bool:
+    if isinstance(statement, ast.AugAssign):
+        return _base(statement.target) in own
+    if isinstance(statement, ast.Assign):
+        changed = any(_base(target) in own for target in statement.targets)
+        read = {
+            ast.unparse(n)
+            for n in ast.walk(statement.value)
+            if isinstance(n, (ast.Name, ast.Subscript, ast.Attribute))
+        }
+        return changed and bool(read & own)
+    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+        called = statement.value.func
+        return (
+            isinstance(called, ast.Attribute)
+            and bool(_CHANGING.match(called.attr))
+            and _base(called.value) in own
+        )
+    return False
+
+
+def _base(node: ast.expr) -> str:
+    """`W` of `W.data`, `W.data[:]` and `W[0]`; `params['W']` of itself."""
+    text = ast.unparse(node)
+    while True:
+        shorter = re.sub(r"(\.data|\[[^\[\]'\"]*\])$", "", text)
+        if shorter == text:
+            return text
+        text = shorter
