@@ -105,6 +105,7 @@ def write(root: Path, directory: Path, names: Sequence[str], fix_budget_s: float
 
 def _reporter(root: Path, fix_budget_s: float) -> Callable[[Case], dict[str, Any]]:
     """What makes a report in this process, out of the package in `root`."""
+    os.chdir(root)  # before gradcheck is imported: it shows paths relative to where it was started
     sys.path.insert(0, str(root))
     import gradcheck
 
@@ -129,7 +130,6 @@ def _reporter(root: Path, fix_budget_s: float) -> Callable[[Case], dict[str, Any
         except Exception as error:
             return {"internal_error": f"{type(error).__name__}: {error}"}
 
-    os.chdir(root)
     return lambda case: dict(normalised(json.loads(json.dumps(report(case))), str(root)))
 
 
@@ -262,7 +262,7 @@ def main() -> None:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     writing = commands.add_parser("write", help="write the golden reports")
-    writing.add_argument("directory", type=Path)
+    writing.add_argument("directory", type=Path, metavar="DIR")
     checking = commands.add_parser("check", help="compare new golden reports with a base")
     base = checking.add_mutually_exclusive_group(required=True)
     base.add_argument("--base", type=Path, metavar="DIR", help="a directory that `write` wrote")
@@ -280,7 +280,11 @@ def main() -> None:
     if options.command == "write":
         write(root, options.directory, options.names, options.fix_budget, options.jobs)
         return
-    before = options.base or base_of(options.base_rev, options.fix_budget, options.jobs)
+    before = (
+        options.base.resolve()
+        if options.base
+        else base_of(options.base_rev, options.fix_budget, options.jobs)
+    )
     with tempfile.TemporaryDirectory(prefix="golden-") as folder:
         write(root, Path(folder), options.names, options.fix_budget, options.jobs)
         sys.exit(compare(before, Path(folder), options.names))
