@@ -233,10 +233,12 @@ def _read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else MISSING
 
 
-def base_of(revision: str, fix_budget_s: float, jobs: int) -> Path:
+def base_of(revision: str, names: Sequence[str], fix_budget_s: float, jobs: int) -> Path:
     """The golden reports of a commit, by the package as it was there. They are kept, and written once."""
     commit = _git("rev-parse", "--verify", f"{revision}^{{commit}}")
     directory = CACHE / f"{commit}-{fix_budget_s:g}"
+    if names and not directory.exists():
+        directory = directory.with_name(f"{directory.name}-{_name(' '.join(names))}")
     if directory.exists():
         return directory
     with tempfile.TemporaryDirectory(prefix="golden-") as folder:
@@ -244,6 +246,7 @@ def base_of(revision: str, fix_budget_s: float, jobs: int) -> Path:
         _git("worktree", "add", "--detach", str(tree), commit)
         try:
             command = [sys.executable, __file__, "write", str(written), "--root", str(tree)]
+            command += names
             subprocess.run([*command, f"--fix-budget={fix_budget_s}", f"--jobs={jobs}"], check=True)
         finally:
             _git("worktree", "remove", "--force", str(tree))
@@ -275,7 +278,10 @@ def main() -> None:
         command.add_argument(
             "--no-fixes", dest="fix_budget", action="store_const", const=0.0, help="search for no fixes: fast"
         )
-    options = parser.parse_args()
+    options, more = parser.parse_known_args()  # argparse takes names that follow an option for unknown
+    if unknown := [word for word in more if word.startswith("-")]:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    options.names += more
     root = options.root.resolve()
     if options.command == "write":
         write(root, options.directory, options.names, options.fix_budget, options.jobs)
@@ -283,7 +289,7 @@ def main() -> None:
     before = (
         options.base.resolve()
         if options.base
-        else base_of(options.base_rev, options.fix_budget, options.jobs)
+        else base_of(options.base_rev, options.names, options.fix_budget, options.jobs)
     )
     with tempfile.TemporaryDirectory(prefix="golden-") as folder:
         write(root, Path(folder), options.names, options.fix_budget, options.jobs)

@@ -151,7 +151,8 @@ def _differences(old: Any, new: Any, where: str, key: str) -> Iterator[Change]:
     elif isinstance(old, list) and isinstance(new, list):
         yield from _list_differences(old, new, where, key)
     elif not _is_same(old, new):
-        yield Change(where, old, new, key in WORDING and isinstance(old, str) and isinstance(new, str))
+        are_texts = isinstance(old, str) and isinstance(new, str) and old != "" and new != ""
+        yield Change(where, old, new, key in WORDING and are_texts)
 
 
 def _list_differences(old: list[Any], new: list[Any], where: str, key: str) -> Iterator[Change]:

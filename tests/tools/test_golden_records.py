@@ -96,8 +96,9 @@ def test_wording_is_told_apart_and_other_numbers_in_it_are_pointed_out() -> None
 def test_one_more_note_or_no_reason_is_no_mere_wording() -> None:
     new = deepcopy(report())
     new["gradients"][0]["notes"].append("another")
-    new["gradients"][1]["reason"] = None
-    assert [change.is_wording for change in differences(report(), new)] == [False, False]
+    new["gradients"][1]["reason"] = ""
+    new["gradients"][2]["reason"] = None
+    assert [change.is_wording for change in differences(report(), new)] == [False, False, False]
 
 
 def test_a_row_that_is_gone_or_new_is_one_change() -> None:
