@@ -10,6 +10,7 @@ import torch
 from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.judge.pairing.names import NameIndex
+from gradcheck.replay.engine import ReplayError
 
 
 @dataclass(frozen=True)
@@ -21,3 +22,14 @@ class Stretch:
     tensor: Callable[[Value], torch.Tensor]
     names: NameIndex
     places: Places
+
+    def known(self, value: Value) -> torch.Tensor | None:
+        return tensor_or_none(self.tensor, value)
+
+
+def tensor_or_none(tensor: Callable[[Value], torch.Tensor], value: Value) -> torch.Tensor | None:
+    """None where it could not be replayed."""
+    try:
+        return tensor(value)
+    except ReplayError:
+        return None

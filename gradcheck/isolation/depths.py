@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from gradcheck.fronts.tape import Op, Value
-from gradcheck.health.network.elementwise import plain_name
-from gradcheck.health.network.linear import LINEAR
+from gradcheck.graph.match.products import is_linear_map
 from gradcheck.isolation.step import TrainingStep
 
 
@@ -32,7 +31,7 @@ class Depths:
         weights = {
             value.root for value in op.inputs if value.root in self._parameters and len(value.shape) >= 2
         }
-        new = weights - met if plain_name(op) in LINEAR else set()
+        new = weights - met if is_linear_map(op) else set()
         depth += bool(new)
         for value in (*op.outputs, *op.mutated):
             if value.root in self._parameters:

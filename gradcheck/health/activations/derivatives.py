@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from gradcheck.health.network.functions import Nonlinearity
+from gradcheck.graph.match.functions import Nonlinearity
 
 # The gain that keeps the spread of activations from layer to layer: torch.nn.init.calculate_gain and its sources.
 GAINS = {

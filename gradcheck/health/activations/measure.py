@@ -8,6 +8,8 @@ import torch
 
 from gradcheck.base.thresholds import DEAD_DISTANCE, SATURATED_PRE_ACTIVATION, SATURATED_TANH
 from gradcheck.fronts.tape import Value
+from gradcheck.graph.match.functions import Nonlinearity
+from gradcheck.graph.match.products import multiplies_matrices
 from gradcheck.health.activations.dead import MOST_INPUTS, dead_by_chance, distances
 from gradcheck.health.activations.derivatives import ONE_SIDED, Limits, gain, off, saturated
 from gradcheck.health.activations.records import ActivationHealth, ActivationRecord, WeightRecord
@@ -15,7 +17,6 @@ from gradcheck.health.activations.statistics import LayerStatistics, by_unit, hi
 from gradcheck.health.activations.trend import trend_of
 from gradcheck.health.context import PassContext
 from gradcheck.health.network.activations import ActivationLayer, find_layers
-from gradcheck.health.network.functions import Nonlinearity
 from gradcheck.health.network.trained import StepParameters
 from gradcheck.health.records import Health
 from gradcheck.health.sweep import Batch
@@ -66,7 +67,7 @@ class ActivationMeasure:
         linear = layer.linear
         if layer.first.function not in ONE_SIDED or linear is None or linear.data is None:
             return
-        if not linear.is_product or linear.normalised or len(layer.applied) > 1:
+        if not multiplies_matrices(linear.op) or layer.normalised or len(layer.applied) > 1:
             return
         if sum(rows.numel() for rows in kept) > MOST_INPUTS:
             return
@@ -170,8 +171,7 @@ class ActivationMeasure:
             far = distances(means, stds)
             limit = self._context.thresholds[DEAD_DISTANCE]
             record.stranded = [unit for unit in record.dead if far[unit] > limit]
-        linear = self._layers[number].linear
-        if record.dead and linear is not None and linear.normalised:
+        if record.dead and self._layers[number].normalised:
             record.expected_dead = 0.0
         elif record.dead and self._inputs[number]:
             record.expected_dead = dead_by_chance(self._inputs[number])
@@ -210,7 +210,7 @@ class ActivationMeasure:
             self._bound_at(linear.weight),
             names.shown(linear.data) if linear.data is not None else "",
             float(inputs.std(correction=0)) if inputs is not None and inputs.numel() > 1 else None,
-            linear.normalised,
+            layer.normalised,
         )
 
     def _numbers(self, value: Value) -> torch.Tensor | None:

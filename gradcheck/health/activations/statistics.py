@@ -6,9 +6,9 @@ import math
 
 import torch
 
+from gradcheck.graph.match.functions import Nonlinearity
 from gradcheck.health.activations.derivatives import Limits, beyond, off, saturated
 from gradcheck.health.histogram import Histogram
-from gradcheck.health.network.functions import Nonlinearity
 
 BINS = 50
 # Batches are kept until they hold this many numbers, and are counted together.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from gradcheck.fronts.tape import Op
+from gradcheck.graph.match.normalisation import BatchNorm, Node
 from gradcheck.health.context import PassContext
 from gradcheck.health.evaluation.parameters import Trained, TrainedParameters
-from gradcheck.health.network.batch_norm import BatchNorm, Node
 from gradcheck.replay.slices import Slicer
 
 

@@ -12,15 +12,16 @@ from collections.abc import Iterable
 
 import torch
 
+from gradcheck import ops
 from gradcheck.fronts.tape import Op, Value
+from gradcheck.graph.match.normalisation import BatchNorm, Node, Origin, Role, Use, batch_norms, fixed_norms
+from gradcheck.graph.match.rows import reduced_axes
 from gradcheck.health.batch_norm.explaining import Upstream
 from gradcheck.health.batch_norm.population import Population, populations, trained_tensors
 from gradcheck.health.batch_norm.records import BatchNormHealth, Source, Statistic, StatisticsInUse
 from gradcheck.health.batch_norm.running import Running, running_statistics
 from gradcheck.health.context import PassContext, ProgramContext
 from gradcheck.health.evaluation.parameters import Trained, TrainedParameters
-from gradcheck.health.network import operations
-from gradcheck.health.network.batch_norm import BatchNorm, Node, Origin, Role, batch_norms, fixed_norms
 from gradcheck.health.network.trained import StepParameters
 from gradcheck.health.records import Health
 from gradcheck.health.stretch import Stretch
@@ -49,7 +50,7 @@ class _Comparison:
         self._places = program.judgement.places
         self._names = NameIndex(self._whole, self._places)
         self._trained = TrainedParameters(context)
-        self._layers = batch_norms(context.forward, StepParameters(context).holds)
+        self._layers = batch_norms(context.forward.ops, StepParameters(context).holds)
         self._slicer = Slicer(self._whole.ops)
         self._mutated = roots_mutated(self._ops)
         self._stretch = Stretch(self._ops, self._tensor, self._names, self._places)
@@ -59,7 +60,7 @@ class _Comparison:
             return self._trained.of(value) is not None
 
         running = running_statistics(self._context, self._layers)
-        fixed = fixed_norms(self._stretch, is_trained)
+        fixed = fixed_norms(self._ops, is_trained)
         uses = self._aligned(fixed)
         found.in_use = self._running_in_use(uses, running)
         if uses:
@@ -224,11 +225,11 @@ class _Comparison:
         row.statistics = [first, second]
         return row
 
-    def _sign(self, norm: BatchNorm, use: tuple[Role, Origin, Node | None, Value]) -> int:
+    def _sign(self, norm: BatchNorm, use: Use) -> int:
         """-1 if the statistic is added: then it is minus the mean."""
         for node in norm.steps:
             if use in node.used and node.op is not None:
-                return 1 if operations.plain_name(node.op) in ("sub", "isub", "subtract") else -1
+                return 1 if node.op.operation is ops.SUB and not node.op.reverse else -1
         return 1
 
     def _variance_ratio(
@@ -243,7 +244,7 @@ class _Comparison:
         """The variance that a scale was made of, as a multiple of the layer's. It may be the power of it that the training
         uses, or the right one."""
         divided = any(
-            node.op is not None and operations.divides(node.op) and any(u[3] is value for u in node.used)
+            node.op is not None and node.op.operation is ops.DIV and any(u[3] is value for u in node.used)
             for node in norm.steps
         )
         factor = 1 / scale if divided else scale
@@ -255,17 +256,15 @@ class _Comparison:
 
     def _left_out_bias(self, layer: BatchNorm, norm: BatchNorm) -> torch.Tensor | float:
         """A bias before the layer that the code after the training leaves out, in calibration and use alike."""
-        theirs = {self._trained.of(value) for value in _biases(norm)}
+        theirs = {self._trained.of(value) for value, _ in norm.biases}
         total: torch.Tensor | float = 0.0
-        for value in _biases(layer):
+        for value, _ in layer.biases:
             parameter = self._trained.of(value)
             if parameter is not None and parameter not in theirs:
                 total = total + self._context.forward.tensor(value).detach().double().flatten()
         return total
 
-    def _statistic(
-        self, use: tuple[Role, Origin, Node | None, Value], what: str, population: Population
-    ) -> Statistic:
+    def _statistic(self, use: Use, what: str, population: Population) -> Statistic:
         _, _, node, value = use
         assert node is not None
         reduction = taken_by(node)
@@ -336,9 +335,8 @@ class _Around:
             return {found for found in map(trained.of, values) if found is not None}
 
         self.after = of([*layer.gammas, *layer.betas])
-        producer = layer.before[0].value.producer
-        product = producer is not None and operations.is_product(producer)
-        self.before = of(v for v in producer.inputs if len(v.shape) > 1) if producer and product else set()
+        product = layer.product
+        self.before = of(v for v in product.inputs if len(v.shape) > 1) if product else set()
 
     def fits(self, training: _Around) -> bool:
         if self.after or training.after:
@@ -348,19 +346,9 @@ class _Around:
         return bool(self.before) and self.before == training.before
 
 
-def _biases(layer: BatchNorm) -> list[Value]:
-    found = [value for node in layer.before for value, role in node.parameters.items() if role is Role.SHIFT]
-    producer = layer.before[0].value.producer
-    if producer is not None and operations.is_product(producer):
-        found += [value for value in producer.inputs if len(value.shape) == 1]
-    return found
-
-
 def taken_by(node: Node) -> Node | None:
     """The last op that a statistic was taken by: a mean, a sum of squares, a variance."""
-    reductions = [
-        one for one in node.ancestors() if one.op is not None and operations.reduced_axes(one.op) is not None
-    ]
+    reductions = [one for one in node.ancestors() if one.op is not None and reduced_axes(one.op) is not None]
     return reductions[-1] if reductions else None
 
 
@@ -368,4 +356,4 @@ def _rows(reduction: Node) -> int:
     """How many numbers per feature it goes over."""
     assert reduction.op is not None
     shape = reduction.op.args[0].shape
-    return math.prod(shape[axis] for axis in operations.reduced_axes(reduction.op) or ())
+    return math.prod(shape[axis] for axis in reduced_axes(reduction.op) or ())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from gradcheck.fronts.tape import Value
+from gradcheck.graph.match.normalisation import BatchNorm, Origin, Role, batch_norms
 from gradcheck.health.batch_norm.records import BatchNormHealth, BatchNormLayer, Fault, Spread
 from gradcheck.health.context import PassContext
-from gradcheck.health.network import operations
-from gradcheck.health.network.batch_norm import BatchNorm, Origin, Role, batch_norms
 from gradcheck.health.network.normalising import (
     Behaviour,
     Normaliser,
@@ -33,7 +34,7 @@ class BatchNormMeasure:
         self._context = context
         self._trained = StepParameters(context)
         self._mutated = roots_mutated(context.forward.ops)
-        found = batch_norms(context.forward, self._trained.holds)
+        found = batch_norms(context.forward.ops, self._trained.holds)
         self._layers = [_Watched(layer, self._mutated) for layer in found]
 
     def batch(self, batch: Batch) -> None:
@@ -60,17 +61,18 @@ class BatchNormMeasure:
             names.shown(layer.norm.value),
             names.shown(layer.output.value),
             layer.batch,
-            _product(shape) // max(1, layer.batch),
+            math.prod(shape) // max(1, layer.batch),
         )
-        for role, origin, node, value in layer.used:
-            shown = names.shown(value) if layer.call is None else ""
-            place = None if value.producer is None or layer.call else places.location(value.producer)
-            if role is Role.SHIFT:
+        for use in layer.used:
+            maker = use.value.producer
+            shown = names.shown(use.value) if layer.call is None else ""
+            place = None if maker is None or layer.call else places.location(maker)
+            if use.role is Role.SHIFT:
                 row.mean, row.mean_location = row.mean or shown, row.mean_location or place
             else:
                 row.scale, row.scale_location = row.scale or shown, row.scale_location or place
-            if origin is Origin.FOREIGN and node is not None:
-                row.foreign = row.foreign or names.shown(node.base.value)
+            if use.origin is Origin.FOREIGN and use.node is not None:
+                row.foreign = row.foreign or names.shown(use.node.base.value)
         self._before(layer, row)
         row.gamma = self._spread(layer.gammas)
         row.beta = self._spread(layer.betas)
@@ -80,19 +82,17 @@ class BatchNormMeasure:
     def _before(self, layer: BatchNorm, row: BatchNormLayer) -> None:
         """The weight that the input was computed with, and the bias that the subtraction of the mean cancels."""
         names, places = self._context.forward.names, self._context.forward.places
-        base = layer.before[0].value.producer
+        product = layer.product
+        weights = (
+            [v for v in product.inputs if self._trained.holds(v) and len(v.shape) > 1] if product else []
+        )
+        row.weight = names.shown(weights[0]) if weights else ""
         biases = [
-            (value, node.op)
-            for node in layer.before
-            for value, role in node.parameters.items()
-            if role is Role.SHIFT
+            (value, op)
+            for value, op in layer.biases
+            if op is not product or (weights and self._trained.holds(value))
         ]
-        if base is not None and operations.is_product(base):
-            read = [value for value in base.inputs if self._trained.holds(value)]
-            weights = [value for value in read if len(value.shape) > 1]
-            row.weight = names.shown(weights[0]) if weights else ""
-            biases += [(value, base) for value in read if len(value.shape) == 1 and weights]
-        if biases and biases[0][1] is not None:
+        if biases:
             row.bias = names.shown(biases[0][0])
             row.bias_location = places.location(biases[0][1])
 
@@ -197,10 +197,3 @@ def _normalised(means: torch.Tensor, stds: torch.Tensor) -> bool:
     ).tolist()
     even = high <= _ALIKE * max(low, 1e-300) and 1 / _STD_OFF <= middle <= _STD_OFF
     return even and float(means.abs().median()) <= _MEAN_OFF
-
-
-def _product(shape: tuple[int, ...]) -> int:
-    count = 1
-    for size in shape:
-        count *= size
-    return count

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 
 from gradcheck.fronts.tape import Op, Value
+from gradcheck.graph.match.normalisation import BatchNorm
 from gradcheck.health.context import PassContext
 from gradcheck.health.evaluation.parameters import TrainedParameters
-from gradcheck.health.network.batch_norm import BatchNorm
 from gradcheck.health.network.normalising import Normaliser, entry_tensor
 from gradcheck.health.sweep import Batch, Sweep
 from gradcheck.replay.engine import ReplayError

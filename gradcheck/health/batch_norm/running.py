@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 
 from gradcheck.fronts.tape import Kind, Op, Value
+from gradcheck.graph.match.normalisation import BatchNorm
 from gradcheck.health.context import PassContext
-from gradcheck.health.network.batch_norm import BatchNorm
 from gradcheck.health.network.normalising import Normaliser, entry_tensor
 from gradcheck.replay.engine import Replay, ReplayError
 from gradcheck.replay.slices import roots_mutated

@@ -6,27 +6,25 @@ reads. What function it is, the operations themselves tell: they are made again 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
 
 from gradcheck.fronts.tape import Op, Value
-from gradcheck.health.network.elementwise import Chain, ElementwiseWalk, plain_name
-from gradcheck.health.network.functions import (
-    Nonlinearity,
-    is_affine,
-    is_constant,
-    recognise,
-)
-from gradcheck.health.network.linear import LINEAR, Ancestry, Linear, layer_key
+from gradcheck.graph.match.chains import Chain, find_chains
+from gradcheck.graph.match.functions import Nonlinearity, is_affine, is_constant, recognise
+from gradcheck.graph.match.products import LinearMap, is_linear_map
+from gradcheck.health.network.linear import Ancestry
+from gradcheck.health.network.probing import fed
 from gradcheck.health.stretch import Stretch
-from gradcheck.replay.engine import Replay, ReplayError
+from gradcheck.replay.engine import ReplayError
 
 _NUMBERS = torch.cat([torch.linspace(-12, 12, 96, dtype=torch.float64), torch.tensor([-40.0, 40.0]).double()])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Activation:
     """`output` is `function` of `argument`, made by `op`; `argument` is None where it was overwritten."""
 
@@ -45,7 +43,8 @@ class ActivationLayer:
 
     applied: list[Activation]
     depth: int
-    linear: Linear | None
+    linear: LinearMap | None
+    normalised: bool  # what the linear map computes, before the activation
     parameters: frozenset[Value]
     hidden: bool
     axis: int
@@ -65,27 +64,29 @@ def find_layers(stretch: Stretch, parameters: Collection[Value] = ()) -> list[Ac
     stop = {op for activation in found for op in activation.chain.ops}
     made_by = {op: activation for activation in found for op in activation.chain.ops}
     layers: list[ActivationLayer] = []
-    index_of: dict[int, int] = {}  # by the identity of the activation
+    index_of: dict[Activation, int] = {}
     by_key: dict[tuple[object, ...], int] = {}
     for activation in found:
         first = activation.chain.ops[0]
         source = activation.chain.start
         own = ancestry.parameters_of(source, first.index, stop)
-        key = layer_key(own, activation.op)
+        # The same for one layer that is applied several times, as over the steps of a sequence.
+        key = (activation.op.code, activation.op.lasti, own)
         if own and key in by_key:
             number = by_key[key]
             layers[number].applied.append(activation)
-            index_of[id(activation)] = number
+            index_of[activation] = number
             continue
-        before = _nearest(ancestry, source, first.index, made_by)
-        after = frozenset(index_of[id(other)] for other in before if id(other) in index_of)
-        linear = ancestry.linear_behind(source, first.index, stop)
-        index_of[id(activation)] = by_key[key] = len(layers)
+        makers = ancestry.makers([source.root], first.index, stop)
+        after = frozenset(index_of[made_by[op]] for op in makers if made_by.get(op) in index_of)
+        linear, normalised = ancestry.linear_behind(source, first.index, stop)
+        index_of[activation] = by_key[key] = len(layers)
         layers.append(
             ActivationLayer(
                 [activation],
                 1 + max((layers[i].depth for i in after), default=0),
                 linear,
+                normalised,
                 own,
                 ancestry.reaches_parameters(activation.output, activation.op.index),
                 _unit_axis(activation.output, linear),
@@ -99,8 +100,8 @@ def find_activations(stretch: Stretch) -> list[Activation]:
     """Every application of a non-linearity, in order."""
     made = {value for op in stretch.ops for value in (*op.outputs, *op.mutated)}
     found = []
-    for chain in ElementwiseWalk(stretch.ops, stretch.tensor).chains:
-        if chain.start not in made or _size(chain.start.shape) < 2:
+    for chain in find_chains(stretch.ops, stretch.known):
+        if chain.start not in made or math.prod(chain.start.shape) < 2:
             continue  # a function of the data or of a parameter, or of a single number
         try:
             found.extend(_activations_of(chain, stretch))
@@ -120,7 +121,7 @@ def _activations_of(chain: Chain, stretch: Stretch) -> list[Activation]:
         if end not in grid.members or is_constant(grid.members[end]):
             continue
         activation = _recognised(chain, end, grid)
-        if activation is None and plain_name(reader) in LINEAR and _is_curved(grid.start, grid.members[end]):
+        if activation is None and is_linear_map(reader) and _is_curved(grid.start, grid.members[end]):
             argument = chain.start if chain.kept else None
             activation = Activation(_maker(chain, end), end, argument, Nonlinearity.OTHER, 0.0, chain)
         if activation is not None:
@@ -173,14 +174,12 @@ def _on_grid(chain: Chain, stretch: Stretch) -> _Grid | None:
         for value in op.inputs
         if value not in made and value is not chain.start
     }
-    size = _size(chain.start.shape)
+    size = math.prod(chain.start.shape)
     rounds = -(-len(_NUMBERS) // size)
     numbers = _NUMBERS.repeat(-(-rounds * size // len(_NUMBERS)))[: rounds * size]
     parts: dict[Value, list[torch.Tensor]] = {value: [] for value in chain.members}
     for some in torch.split(numbers, size):
-        replay = Replay(torch.float64, known={**known, chain.start: some.reshape(chain.start.shape).clone()})
-        with torch.no_grad():
-            replay.run(chain.ops)
+        replay = fed(chain.ops, {**known, chain.start: some.reshape(chain.start.shape).clone()})
         if replay.broken:
             return None
         for value, found in parts.items():
@@ -189,19 +188,7 @@ def _on_grid(chain: Chain, stretch: Stretch) -> _Grid | None:
     return _Grid(numbers, {value: t for value, t in members.items() if t.is_floating_point()})
 
 
-def _nearest(
-    ancestry: Ancestry, source: Value, before: int, made_by: dict[Op, Activation]
-) -> list[Activation]:
-    """The activations that `source` is computed from with no other in between."""
-    found: dict[int, Activation] = {}
-    for op in ancestry.makers([source.root], before, made_by.keys()):
-        activation = made_by.get(op)
-        if activation is not None:
-            found.setdefault(id(activation), activation)
-    return list(found.values())
-
-
-def _unit_axis(output: Value, linear: Linear | None) -> int:
+def _unit_axis(output: Value, linear: LinearMap | None) -> int:
     """The axis along which the units lie, counted from the end: the channel of a convolution, the rows of `W @ x`,
     and the last one otherwise."""
     dimensions = len(output.shape)
@@ -216,10 +203,3 @@ def _unit_axis(output: Value, linear: Linear | None) -> int:
         return axis
     same = [i - dimensions for i, length in enumerate(output.shape) if length == made[axis]]
     return same[0] if len(same) == 1 else usual
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    size = 1
-    for length in shape:
-        size *= length
-    return size

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import torch
 
 from gradcheck.fronts.tape import Op, Value
-from gradcheck.health.network.batch_norm import BatchNorm, Origin, Role
-from gradcheck.replay.engine import Replay, ReplayError
+from gradcheck.graph.match.normalisation import BatchNorm, Origin, Role
+from gradcheck.health.network.probing import fed_from
+from gradcheck.replay.engine import ReplayError
 
 _OFFSET = 3.0  # of the mean of a feature, in standard deviations: what is not centred shows
 _LARGE = 1e4  # so that no epsilon counts
@@ -36,7 +37,7 @@ class Behaviour:
 class Normaliser:
     """Computes the normalised value of a layer from any input, with its scale at 1 and its shift at 0."""
 
-    def __init__(self, layer: BatchNorm, mutated: set[Value]) -> None:
+    def __init__(self, layer: BatchNorm, mutated: Collection[Value]) -> None:
         self._layer = layer
         self._mutated = mutated
         seen: dict[int, Op] = {}
@@ -55,18 +56,16 @@ class Normaliser:
             return torch.nn.functional.batch_norm(
                 entry, None, None, None, None, True, layer.call.momentum or 0.0, layer.call.eps
             )
-        replay = Replay(torch.float64, mutated=self._mutated)
-        replay.put(layer.entry.value, entry.detach().to(torch.float64, copy=True))
-        made = {layer.entry.value}
-        with torch.no_grad():
-            for op in self._ops:
-                roles = self._neutral[op.index]
-                for value in op.inputs:
-                    if value not in made:
-                        replay.put(value, _neutral(tensor(value), roles.get(value)))
-                replay.step(op)
-                made.update(op.outputs)
-        return replay.tensor(layer.norm.value)
+
+        def neutral(op: Op, value: Value) -> torch.Tensor:
+            role = self._neutral[op.index].get(value)
+            found = tensor(value)
+            if role is None:
+                return found
+            return torch.ones_like(found) if role is Role.SCALE else torch.zeros_like(found)
+
+        given = {layer.entry.value: entry.detach().to(torch.float64, copy=True)}
+        return fed_from(self._ops, given, neutral, self._mutated).tensor(layer.norm.value)
 
     def per_feature(self, tensor: torch.Tensor) -> torch.Tensor:
         """As rows of a table with one column for each feature."""
@@ -138,24 +137,16 @@ class Normaliser:
             return None, False
         if least > 1e11:
             return 0.0, False
-        there = gain(
-            1 / least
-        )  # where the standard deviation is what the epsilon is, as a standard deviation
-        halved = least / there > 1.7
+        # Where the standard deviation is what the epsilon is, as a standard deviation.
+        halved = least / gain(1 / least) > 1.7
         return (1 / least, True) if halved else (1 / least**2, False)
-
-
-def _neutral(tensor: torch.Tensor, role: Role | None) -> torch.Tensor:
-    if role is None:
-        return tensor
-    return torch.ones_like(tensor) if role is Role.SCALE else torch.zeros_like(tensor)
 
 
 def _whole(number: float) -> float:
     return float(round(number)) if abs(number - round(number)) < 0.01 else number
 
 
-def entry_tensor(layer: BatchNorm, tensor: Tensors, mutated: set[Value]) -> torch.Tensor:
+def entry_tensor(layer: BatchNorm, tensor: Tensors, mutated: Collection[Value]) -> torch.Tensor:
     """The value that is normalised, as it was before anything changed it in place."""
     value = layer.entry.value
     if value.root not in mutated:
@@ -164,17 +155,8 @@ def entry_tensor(layer: BatchNorm, tensor: Tensors, mutated: set[Value]) -> torc
     first = nodes[0].value.producer
     if first is None or any(v.root in mutated for v in first.inputs):
         raise ReplayError("what is normalised is changed in place, and so is what it is computed from")
-    replay = Replay(torch.float64, mutated=mutated)
-    ops: Iterable[Op] = [first, *(node.op for node in nodes[1:] if node.op is not None)]
-    made: set[Value] = set()
-    with torch.no_grad():
-        for op in ops:
-            for read in op.inputs:
-                if read not in made:
-                    replay.put(read, tensor(read))
-            replay.step(op)
-            made.update(op.outputs)
-    return replay.tensor(value)
+    ops = [first, *(node.op for node in nodes[1:] if node.op is not None)]
+    return fed_from(ops, {}, lambda _, read: tensor(read), mutated).tensor(value)
 
 
 def depends_on_batch_alone(layer: BatchNorm) -> bool:

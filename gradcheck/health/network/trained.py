@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from gradcheck.fronts.gradient_names import Form, parse
-from gradcheck.fronts.tape import Op, Value
+from gradcheck.fronts.tape import Value
+from gradcheck.graph import flow
 from gradcheck.health.context import PassContext
 
 
@@ -21,17 +20,9 @@ class StepParameters:
                 trained.add(judged.of.root)
         for op in plan.forward_ops:
             trained.update(value.root for value in op.inputs if value.requires_grad and value.is_leaf)
-        self.roots = trained - _computed_from(trained, plan.forward_ops)
+        marks = {root: frozenset((root,)) for root in trained}
+        carried = flow.taint(plan.forward_ops, marks, key=flow.storage)
+        self.roots = {root for root in trained if carried[root] == marks[root]}
 
     def holds(self, value: Value) -> bool:
         return value.root in self.roots
-
-
-def _computed_from(roots: set[Value], ops: Iterable[Op]) -> set[Value]:
-    found: set[Value] = set()
-    for op in ops:
-        read = {value.root for value in op.inputs}
-        if read & roots or read & found:
-            # A view of a parameter (`W.T`) is the parameter.
-            found.update(value.root for value in op.outputs if value.root not in read)
-    return found

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 
 from gradcheck.fronts.tape import Value
+from gradcheck.graph.match.cross_entropy import CrossEntropy, find_cross_entropy
 from gradcheck.health.context import PassContext
-from gradcheck.health.updates.cross_entropy import CrossEntropy, find_cross_entropy
-from gradcheck.health.updates.layers import LinearLayer
+from gradcheck.health.network.linear import LinearLayer
+from gradcheck.health.stretch import tensor_or_none
 from gradcheck.health.updates.records import InitialLoss, StepRecord
 from gradcheck.health.updates.written import Writings
 from gradcheck.replay.engine import ReplayError
@@ -38,7 +40,7 @@ def initial_loss(
 ) -> InitialLoss | None:
     """None where the loss is no softmax cross-entropy."""
     plan, names, places = context.judged.plan, context.judgement.names, context.judgement.places
-    entropy = find_cross_entropy(plan.loss, plan.forward_ops, context.forward.tensor)
+    entropy = find_cross_entropy(plan.loss, plan.forward_ops, context.forward.known)
     if entropy is None:
         return None
     result = context.judged.result
@@ -49,7 +51,7 @@ def initial_loss(
     )  # fmt: skip
     if layers:
         last = layers[-1]
-        record.weights = names.shown(last.parameter)
+        record.weights = names.shown(last.weight)
         record.layer = places.location(last.op)
         record.made = writings.made_at(record.weights)
         _try_smaller(context, last, record)
@@ -62,11 +64,11 @@ def _try_smaller(context: PassContext, last: LinearLayer, record: InitialLoss) -
         logits = context.forward.tensor(last.out).detach()
     except ReplayError:
         return
-    record.logits_std = float((logits - logits.mean(last.out_axis, keepdim=True)).square().mean().sqrt())
+    record.logits_std = float((logits - logits.mean(last.axis, keepdim=True)).square().mean().sqrt())
     if not record.logits_std > _SPREAD_OF_LOGITS or not math.isfinite(record.logits_std):
         return
     scale = float(f"{_SPREAD_OF_LOGITS / record.logits_std:.1g}")
-    entropy = _with_scaled(context, last.parameter, scale)
+    entropy = _with_scaled(context, last.weight, scale)
     if entropy is not None and entropy.classes == record.classes:
         record.scale, record.loss_at_scale = scale, float(entropy.losses.detach().mean())
 
@@ -76,7 +78,8 @@ def _with_scaled(context: PassContext, weights: Value, scale: float) -> CrossEnt
     try:
         moved = {weights: scale * context.forward.tensor(weights).detach()}
         run = PassRun(context.judged.prepared, torch.float64, moved)
-        return find_cross_entropy(plan.loss, plan.forward_ops, run.graph.tensor)
+        known = partial(tensor_or_none, run.graph.tensor)
+        return find_cross_entropy(plan.loss, plan.forward_ops, known)
     except ReplayError:
         return None
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from gradcheck.health.context import ProgramContext
+from gradcheck.health.network.linear import linear_layers
 from gradcheck.health.records import Health
 from gradcheck.health.updates.initial_loss import initial_loss, is_first
-from gradcheck.health.updates.layers import linear_layers
 from gradcheck.health.updates.parameters import measure_parameters
 from gradcheck.health.updates.records import UpdateHealth
-from gradcheck.health.updates.symmetry import hidden_layers, symmetric_layers
+from gradcheck.health.updates.symmetry import symmetric_layers
 from gradcheck.health.updates.written import Writings
 
 
@@ -22,8 +22,9 @@ def measure_updates(program: ProgramContext, health: Health) -> None:
         found.steps.append(measured.record)
         ops = context.judged.plan.forward_ops
         layers = linear_layers(ops, [parameter.value for parameter in measured.parameters])
-        found.layers = max(found.layers, len(hidden_layers(ops, layers)))
-        found.symmetric += symmetric_layers(context, layers, writings)
+        hidden, symmetric = symmetric_layers(context, layers, writings)
+        found.layers = max(found.layers, hidden)
+        found.symmetric += symmetric
         if is_first(context):
             first += 1
             loss = initial_loss(context, measured.record, layers, writings)

@@ -13,7 +13,7 @@ import torch
 
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.health.context import PassContext
-from gradcheck.health.updates.layers import LinearLayer
+from gradcheck.health.network.linear import LinearLayer
 from gradcheck.health.updates.records import SymmetricLayer
 from gradcheck.health.updates.written import Writings
 from gradcheck.replay.engine import ReplayError
@@ -23,41 +23,39 @@ _ROUNDING = 1e-9
 _CANCELS = 1e-12
 
 
-def hidden_layers(ops: Sequence[Op], layers: Sequence[LinearLayer]) -> list[LinearLayer]:
-    """Those that another one is computed from."""
-    return [layer for layer in layers if _Units(layer, ops, layers).feeds_another]
-
-
 def symmetric_layers(
     context: PassContext, layers: Sequence[LinearLayer], writings: Writings
-) -> list[SymmetricLayer]:
-    """Of the hidden `layers` of one step, those whose units are all alike."""
+) -> tuple[int, list[SymmetricLayer]]:
+    """How many of the `layers` of one step are hidden (another one is computed from them), and those of them whose
+    units are all alike."""
     ops = context.judged.plan.forward_ops
     names, places = context.judgement.names, context.judgement.places
     found: dict[Value, SymmetricLayer] = {}
+    hidden = 0
     for layer in layers:
         units = _Units(layer, ops, layers)
-        if not units.feeds_another or layer.parameter in found:
+        hidden += units.feeds_another
+        if not units.feeds_another or layer.weight in found:
             continue
         try:
             if not units.are_alike(context.forward.tensor, context.truth):
                 continue
-            weights = context.forward.tensor(layer.weights)
+            weights = context.forward.tensor(layer.read)
         except ReplayError:
             continue
-        name = names.shown(layer.parameter)
-        gradient = context.truth.get(layer.parameter)
-        found[layer.parameter] = SymmetricLayer(
+        name = names.shown(layer.weight)
+        gradient = context.truth.get(layer.weight)
+        found[layer.weight] = SymmetricLayer(
             context.index,
             context.iteration,
             name,
-            weights.shape[layer.weights_axis],
+            weights.shape[layer.read_axis],
             not bool(weights.any()),
             gradient is None or float(gradient.abs().max()) <= _CANCELS,
             places.location(layer.op),
             writings.made_at(name),
         )
-    return list(found.values())
+    return hidden, list(found.values())
 
 
 class _Units:
@@ -83,15 +81,15 @@ class _Units:
 
     def are_alike(self, tensor: Callable[[Value], torch.Tensor], truth: Mapping[Value, torch.Tensor]) -> bool:
         layer = self._layer
-        weights = tensor(layer.weights)
-        if weights.shape[layer.weights_axis] < 2 or not _alike(weights, layer.weights_axis):
+        weights = tensor(layer.read)
+        if weights.shape[layer.read_axis] < 2 or not _alike(weights, layer.read_axis):
             return False
         largest = max((float(g.abs().max()) for g in truth.values() if g.numel()), default=0.0)
         for value in self._values:
-            if not _alike(tensor(value), layer.out_axis):
+            if not _alike(tensor(value), layer.axis):
                 return False
             gradient = truth.get(value)
-            if gradient is not None and not _alike(gradient, layer.out_axis, _CANCELS * largest):
+            if gradient is not None and not _alike(gradient, layer.axis, _CANCELS * largest):
                 return False
         return True
 

@@ -8,13 +8,33 @@ a mean over the wrong axis is recognised all the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import Any, NamedTuple
 
+import torch
+
+from gradcheck import ops
 from gradcheck.fronts.tape import Kind, Op, Value
-from gradcheck.health.network import operations
-from gradcheck.health.stretch import Stretch
+from gradcheck.graph.match.products import factors
+from gradcheck.graph.match.rows import reduced_axes
+from gradcheck.ops import Family
+
+_FUNCTIONAL = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
+_BUILT_IN = (
+    "input",
+    "weight",
+    "bias",
+    "running_mean",
+    "running_var",
+    "training",
+    "momentum",
+    "eps",
+    "cudnn_enabled",
+)
+_NONLINEAR = (ops.POW, ops.SQUARE, ops.ABS)
 
 
 class Role(Enum):
@@ -33,6 +53,42 @@ class Origin(Enum):
     GIVEN = auto()  # no statistic of this stretch: calibrated, running, or any other number per feature
 
 
+_STATISTICS = (Origin.OWN, Origin.OTHER_AXES, Origin.FOREIGN)
+
+
+class Use(NamedTuple):
+    """How a batch is shifted or scaled: by `value`, which `node` knows if it is a statistic."""
+
+    role: Role
+    origin: Origin
+    node: Node | None
+    value: Value
+
+
+class BatchNormCall:
+    """The arguments of torch's own batch normalisation, in either of its two orders."""
+
+    def __init__(self, op: Op) -> None:
+        order = _BUILT_IN if op.func is torch.batch_norm else _FUNCTIONAL
+        given: dict[str, Any] = {**dict(zip(order, op.args, strict=False)), **(op.kwargs or {})}
+        self.input: Value | None = given.get("input")
+        self.weight: Value | None = given.get("weight")
+        self.bias: Value | None = given.get("bias")
+        self.running_mean: Value | None = given.get("running_mean")
+        self.running_var: Value | None = given.get("running_var")
+        self.uses_batch = bool(given.get("training", False)) or self.running_mean is None
+        self.training = bool(given.get("training", False))
+        self.momentum = given.get("momentum", 0.1)
+        self.eps = float(given.get("eps", 1e-5))
+
+
+def batch_norm_call(op: Op) -> BatchNormCall | None:
+    if op.operation is not ops.BATCH_NORM or "instance" in op.name:
+        return None
+    call = BatchNormCall(op)
+    return call if isinstance(call.input, Value) else None
+
+
 @dataclass(eq=False)
 class Node:
     """A value, as one op left it. `base` is the batch that it is a function of."""
@@ -43,26 +99,24 @@ class Node:
     inputs: tuple[Node, ...] = ()
     statistic: bool = False
     over_rows: bool = True  # of a statistic
-    straight: bool = (
-        True  # of a whole: every number is a multiple of the same number of the base, and a shift
-    )
+    straight: bool = True  # of a whole: each number is a multiple of the same number of the base, and a shift
     mixed: bool = False  # of a statistic: numbers per feature from elsewhere (a running mean) are in it
     parameters: dict[Value, Role] = field(default_factory=dict)  # that this op puts in
-    used: list[tuple[Role, Origin, Node | None, Value]] = field(default_factory=list)  # by this op
+    used: list[Use] = field(default_factory=list)  # by this op
 
     def __post_init__(self) -> None:
         self.base = self.inputs[0].base if self.inputs else self
 
     def ancestors(self) -> list[Node]:
         """All nodes of the same base that this one was computed from, itself among them, in the order of the tape."""
-        found: dict[int, Node] = {}
+        found: dict[Node, None] = {}
         pending = [self]
         while pending:
             node = pending.pop()
-            if id(node) not in found:
-                found[id(node)] = node
+            if node not in found:
+                found[node] = None
                 pending.extend(node.inputs)
-        return sorted(found.values(), key=lambda n: -1 if n.op is None else n.op.index)
+        return sorted(found, key=lambda n: -1 if n.op is None else n.op.index)
 
 
 @dataclass(eq=False)
@@ -77,10 +131,10 @@ class BatchNorm:
     before: list[Node]  # from the base to the entry
     gammas: list[Value]
     betas: list[Value]
-    call: operations.BatchNormCall | None = None
+    call: BatchNormCall | None = None
 
     @property
-    def used(self) -> list[tuple[Role, Origin, Node | None, Value]]:
+    def used(self) -> list[Use]:
         return [use for node in self.steps for use in node.used]
 
     @property
@@ -88,15 +142,12 @@ class BatchNorm:
         return any(node.mixed for node in self.steps)
 
     def origins(self, role: Role) -> set[Origin]:
-        return {origin for use, origin, _, _ in self.used if use is role}
+        return {use.origin for use in self.used if use.role is role}
 
     @property
     def batch(self) -> int:
         """The numbers per feature that a statistic is taken of."""
-        shape, count = self.entry.value.shape, 1
-        for axis in self.axes:
-            count *= shape[axis]
-        return count
+        return math.prod(self.entry.value.shape[axis] for axis in self.axes)
 
     @property
     def axes(self) -> tuple[int, ...]:
@@ -105,7 +156,7 @@ class BatchNorm:
         if self.call is not None:
             return tuple(axis for axis in range(len(shape)) if axis != 1)
         for node in self.steps:
-            found = operations.reduced_axes(node.op) if node.op is not None else None
+            found = reduced_axes(node.op) if node.op is not None else None
             if found is None or not node.statistic or not node.over_rows:
                 continue
             read = node.inputs[0].value.shape
@@ -113,55 +164,60 @@ class BatchNorm:
             return found if len(read) == len(shape) else tuple(range(len(shape) - 1))
         return (0,)
 
+    @property
+    def biases(self) -> list[tuple[Value, Op]]:
+        """What is added in front of it, with the operation that adds it: the subtraction of the mean cancels it."""
+        found = [
+            (value, node.op)
+            for node in self.before
+            for value, role in node.parameters.items()
+            if role is Role.SHIFT and node.op is not None
+        ]
+        product = self.product
+        return found + [(v, product) for v in product.inputs if len(v.shape) == 1] if product else found
 
-def batch_norms(stretch: Stretch, is_parameter: Callable[[Value], bool]) -> list[BatchNorm]:
+    @property
+    def product(self) -> Op | None:
+        """The linear map in front of it."""
+        op = self.before[0].value.producer
+        return op if op is not None and op.operation.family is Family.PRODUCT else None
+
+
+def batch_norms(steps: Iterable[Op], is_parameter: Callable[[Value], bool]) -> list[BatchNorm]:
     """Those that take their statistics from the very batch, in the order of the tape."""
-    graph = Walk(stretch.ops, is_parameter)
-    return graph.layers(lambda uses: _normalises_by_batch(uses))
+    return _Walk(steps, is_parameter).layers(_normalises_by_batch)
 
 
-def fixed_norms(stretch: Stretch, is_parameter: Callable[[Value], bool]) -> list[BatchNorm]:
+def fixed_norms(steps: Iterable[Op], is_parameter: Callable[[Value], bool]) -> list[BatchNorm]:
     """Those that are given statistics taken elsewhere: of a calibration, or running ones."""
-    graph = Walk(stretch.ops, is_parameter)
-    return graph.layers(_normalises_by_given)
+    return _Walk(steps, is_parameter).layers(_normalises_by_given)
 
 
-_Use = tuple[Role, Origin, Node | None, Value]
+def _normalises_by_batch(uses: list[Use]) -> bool:
+    return _shifts_and_scales(uses, _STATISTICS) and any(use.origin is Origin.OWN for use in uses)
 
 
-def _normalises_by_batch(uses: Iterable[_Use]) -> bool:
-    seen = {(role, origin) for role, origin, _, _ in uses}
-    statistics = (Origin.OWN, Origin.OTHER_AXES, Origin.FOREIGN)
-    return (
-        any((Role.SHIFT, origin) in seen for origin in statistics)
-        and any((Role.SCALE, origin) in seen for origin in statistics)
-        and any(origin is Origin.OWN for _, origin in seen)
-    )
-
-
-def _normalises_by_given(uses: Iterable[_Use]) -> bool:
-    seen = {(role, origin) for role, origin, _, _ in uses}
+def _normalises_by_given(uses: list[Use]) -> bool:
     elsewhere = (Origin.FOREIGN, Origin.GIVEN)
-    return (
-        any((Role.SHIFT, origin) in seen for origin in elsewhere)
-        and any((Role.SCALE, origin) in seen for origin in elsewhere)
-        and not any(origin is Origin.OWN for _, origin in seen)
-    )
+    return _shifts_and_scales(uses, elsewhere) and not any(use.origin is Origin.OWN for use in uses)
 
 
-class Walk:
+def _shifts_and_scales(uses: list[Use], origins: Collection[Origin]) -> bool:
+    return {use.role for use in uses if use.origin in origins} == set(Role)
+
+
+class _Walk:
     """Follows batches and their statistics along the ops."""
 
-    def __init__(self, ops: Iterable[Op], is_parameter: Callable[[Value], bool]) -> None:
+    def __init__(self, steps: Iterable[Op], is_parameter: Callable[[Value], bool]) -> None:
         self._is_parameter = is_parameter
         self._now: dict[Value, Node] = {}
-        self._roots: dict[Value, int] = {}
-        self.wholes: list[Node] = []
-        self.readers: dict[int, list[Node]] = {}  # by the identity of what they read
-        self.calls: dict[int, operations.BatchNormCall] = {}
-        self._ops = list(ops)
-        self._leaves = _leaf_counts(self._ops)
-        for op in self._ops:
+        self._wholes: list[Node] = []
+        self._readers: dict[Node, list[Node]] = {}
+        self._calls: dict[Node, BatchNormCall] = {}
+        steps = list(steps)
+        self._leaves = _leaf_counts(steps)
+        for op in steps:
             self._step(op)
 
     # -- along the tape ------------------------------------------------------------------------------------------
@@ -177,22 +233,22 @@ class Walk:
         for node in made:
             self._now[node.value] = node
             if not node.statistic:
-                self.wholes.append(node)
+                self._wholes.append(node)
             for read in node.inputs:
-                self.readers.setdefault(id(read), []).append(node)
+                self._readers.setdefault(read, []).append(node)
 
     def _made(self, op: Op) -> list[Node]:
-        call = operations.batch_norm_call(op)
+        call = batch_norm_call(op)
         if call is not None:
             return self._called(op, call)
-        axes = operations.reduced_axes(op)
+        axes = reduced_axes(op)
         if axes is not None:
             return self._reduced(op, axes)
         if not isinstance(op.out, Value):
             return []
         values = op.inputs
         tracked = [self._now[value] for value in values if value in self._now]
-        if operations.expands(op):
+        if op.operation.family is Family.BROADCAST:
             first = self._now.get(values[0]) if values else None
             return [self._statistic(op, [first])] if first is not None and first.statistic else []
         whole = [node for node in tracked if not node.statistic]
@@ -204,23 +260,23 @@ class Walk:
             return []
         return self._begun(op, values)
 
-    def _called(self, op: Op, call: operations.BatchNormCall) -> list[Node]:
-        if not isinstance(op.out, Value) or len(call.input.shape) < 2:
+    def _called(self, op: Op, call: BatchNormCall) -> list[Node]:
+        if not isinstance(op.out, Value) or call.input is None or len(call.input.shape) < 2:
             return []
         whole = self._whole(call.input)
         node = Node(op.out, op, (whole,))
         if call.training:
-            node.used = [(role, Origin.OWN, None, call.input) for role in Role]
+            node.used = [Use(role, Origin.OWN, None, call.input) for role in Role]
         else:
             for role, given in ((Role.SHIFT, call.running_mean), (Role.SCALE, call.running_var)):
                 if given is not None:
                     known = self._now.get(given)
                     origin = Origin.FOREIGN if known is not None and known.statistic else Origin.GIVEN
-                    node.used.append((role, origin, known, given))
+                    node.used.append(Use(role, origin, known, given))
         for value, role in ((call.weight, Role.SCALE), (call.bias, Role.SHIFT)):
             if value is not None:
                 node.parameters[value] = role
-        self.calls[id(node)] = call
+        self._calls[node] = call
         return [node]
 
     def _reduced(self, op: Op, axes: tuple[int, ...]) -> list[Node]:
@@ -232,18 +288,17 @@ class Walk:
             return [self._statistic(op, [known])] if isinstance(op.out, Value) else []
         whole = self._whole(source)
         if _is_complete(whole):
-            whole = self._whole(source, anew=True)
+            whole = self._whole(source, again=True)
         over_rows = 0 in axes and len(axes) < len(source.shape)
         return [Node(out, op, (whole,), statistic=True, over_rows=over_rows) for out in op.outputs]
 
     def _begun(self, op: Op, values: list[Value]) -> list[Node]:
         """A batch that nothing was known of meets something per feature (`z + b`), is squared, or copied."""
-        if operations.keeps(op) and values and len(values[0].shape) > 1 and values[0].shape[0] > 1:
+        if _keeps(op) and values and len(values[0].shape) > 1 and values[0].shape[0] > 1:
             return self._of_whole(op, [self._whole(values[0])], values)
-        combined = operations.adds(op) or operations.multiplies(op) or operations.divides(op)
-        if not combined and not operations.is_nonlinear(op):
+        if _role(op) is None and op.operation not in _NONLINEAR:
             return []
-        full = list({v for v in values if v.shape == _shape(op) and len(v.shape) > 1})
+        full = list({v for v in values if v.shape == op.out.shape and len(v.shape) > 1})
         if len(full) != 1 or full[0].shape[0] < 2 or full[0] in self._now:
             return []
         return self._of_whole(op, [self._whole(full[0])], values)
@@ -251,9 +306,9 @@ class Walk:
     def _meets_batch(self, op: Op, values: list[Value]) -> bool:
         return any(value not in self._now and _has_rows(value, op) for value in values)
 
-    def _whole(self, value: Value, anew: bool = False) -> Node:
+    def _whole(self, value: Value, again: bool = False) -> Node:
         known = self._now.get(value)
-        if known is None or anew:
+        if known is None or again:
             known = self._now[value] = Node(value)
         return known
 
@@ -261,21 +316,19 @@ class Walk:
         base = whole[0].base
         node = Node(op.out, op, tuple(whole))
         node.straight = all(one.straight for one in whole)
-        if operations.keeps(op):
+        if _keeps(op):
             same = node.value.shape[-1:] == whole[0].value.shape[-1:] and len(node.value.shape) > 1
             return [node] if same and _numel(node.value) == _numel(whole[0].value) else []
         if node.value.shape != whole[0].value.shape:
             return []
-        if operations.negates(op):
+        if op.operation is ops.NEG:
             return [node]
-        if operations.is_nonlinear(op):
+        if op.operation in _NONLINEAR:
             node.straight = False
             return [node]
-        role = Role.SHIFT if operations.adds(op) else Role.SCALE
-        if role is Role.SCALE and not (operations.multiplies(op) or operations.divides(op)):
-            return []
-        if operations.divides(op) and op.args[0] not in self._now:
-            return []  # something divided by the batch
+        role = _role(op)
+        if role is None or (op.operation is ops.DIV and op.args[0] not in self._now):
+            return []  # something divided by the batch, or another operation
         if len(whole) > 1:
             node.straight = node.straight and role is Role.SHIFT
         for value in values:
@@ -290,19 +343,19 @@ class Walk:
                 if self._is_parameter(value):
                     node.parameters[value] = role
                 else:
-                    node.used.append((role, Origin.GIVEN, None, value))
+                    node.used.append(Use(role, Origin.GIVEN, None, value))
             elif known.base is base:
                 origin = Origin.OWN if known.over_rows else Origin.OTHER_AXES
-                node.used.append((role, origin, known, value))
+                node.used.append(Use(role, origin, known, value))
                 node.inputs = (*node.inputs, known)
             else:
-                node.used.append((role, Origin.FOREIGN, known, value))
+                node.used.append(Use(role, Origin.FOREIGN, known, value))
         return [node]
 
     def _statistic(self, op: Op, tracked: list[Node]) -> Node:
         node = Node(op.out, op, tuple(tracked), statistic=True)
         node.over_rows = all(one.over_rows for one in tracked)
-        role = Role.SHIFT if operations.adds(op) else Role.SCALE
+        role = Role.SHIFT if op.operation in ops.ADDITIVE else Role.SCALE
         for value in op.inputs:
             if value not in self._now and _numel(value) > 1:
                 if self._is_parameter(value):
@@ -313,20 +366,20 @@ class Walk:
 
     # -- layers --------------------------------------------------------------------------------------------------
 
-    def layers(self, normalises: Callable[[Iterable[_Use]], bool]) -> list[BatchNorm]:
+    def layers(self, normalises: Callable[[list[Use]], bool]) -> list[BatchNorm]:
         found = []
-        done: set[int] = set()
-        for node in self.wholes:
+        done: set[Node] = set()
+        for node in self._wholes:
             if not node.straight:
                 continue
             through = node.ancestors()
-            if any(id(one) in done for one in through):
-                done.add(id(node))
+            if not done.isdisjoint(through):
+                done.add(node)
                 continue
             uses = [use for one in through for use in one.used]
             if not normalises(uses) or self._leaves.get(node.base.value.root, 1) < 2:
                 continue
-            done.add(id(node))
+            done.add(node)
             layer = self._layer(node, through)
             if layer is not None:
                 found.append(layer)
@@ -335,11 +388,11 @@ class Walk:
     def _layer(self, norm: Node, through: list[Node]) -> BatchNorm | None:
         if _features_first(norm.base, self._is_parameter):
             return None
-        before, entry = self._entry(norm.base, {id(one) for one in through})
+        before, entry = self._entry(norm.base, through)
         steps = [one for one in through if one not in before]
         after = self._after(norm)
         affected = [norm, *after]
-        parameters = [item for one in [*steps, *after] for item in one.parameters.items()]
+        parameters = [item for one in (*steps, *after) for item in one.parameters.items()]
         if any(_varies_along_rows(value, affected[-1]) for value, _ in parameters):
             return None
         return BatchNorm(
@@ -350,18 +403,18 @@ class Walk:
             before,
             [value for value, role in parameters if role is Role.SCALE],
             [value for value, role in parameters if role is Role.SHIFT],
-            self.calls.get(id(norm)),
+            self._calls.get(norm),
         )
 
-    def _entry(self, base: Node, through: set[int]) -> tuple[list[Node], Node]:
+    def _entry(self, base: Node, through: Collection[Node]) -> tuple[list[Node], Node]:
         """From the base on as long as there is one way, and nothing but parameters come in."""
         before, now = [base], base
         while True:
-            readers = [one for one in self.readers.get(id(now), []) if id(one) in through]
+            readers = [one for one in self._readers.get(now, []) if one in through]
             if len(readers) != 1:
                 break
             reader = readers[0]
-            if reader.statistic or reader.used or not reader.straight or id(reader) in self.calls:
+            if reader.statistic or reader.used or not reader.straight or reader in self._calls:
                 break
             now = reader
             before.append(now)
@@ -372,7 +425,7 @@ class Walk:
         found: list[Node] = []
         now = norm
         while True:
-            readers = [one for one in self.readers.get(id(now), []) if not one.statistic and one.straight]
+            readers = [one for one in self._readers.get(now, []) if not one.statistic and one.straight]
             if len(readers) != 1 or not readers[0].parameters or readers[0].used:
                 return found
             now = readers[0]
@@ -380,27 +433,33 @@ class Walk:
 
 
 def _is_complete(node: Node) -> bool:
-    return node.straight and _normalises_by_batch(use for one in node.ancestors() for use in one.used)
+    return node.straight and _normalises_by_batch([use for one in node.ancestors() for use in one.used])
 
 
 def _features_first(base: Node, is_parameter: Callable[[Value], bool]) -> bool:
     """Whether the first axis of the batch is that of a parameter: `W @ x` with examples as columns."""
     op = base.value.producer
-    if op is not None and operations.adds(op):
+    if op is None:
+        return False
+    if op.operation in ops.ADDITIVE:
         # A bias with one number for each row is one of a layer with examples as columns: `W @ x + b`.
         return any(len(v.shape) > 1 and v.shape[0] > 1 and _numel(v) == v.shape[0] for v in op.inputs)
-    if (
-        op is None
-        or not operations.is_product(op)
-        or operations.plain_name(op) in ("linear", "conv1d", "conv2d")
-    ):
+    if op.operation.family is not Family.PRODUCT or op.operation in (ops.LINEAR, ops.CONVOLUTION):
         return False
-    tensors = [value for value in op.args if isinstance(value, Value)]
-    if operations.plain_name(op) == "addmm":
-        tensors = tensors[1:]
-    if operations.plain_name(op) == "rmatmul":
-        tensors.reverse()
+    tensors = factors(op)
     return len(tensors) == 2 and is_parameter(tensors[0]) and not is_parameter(tensors[1])
+
+
+def _keeps(op: Op) -> bool:
+    return op.operation.family is Family.SAME or op.operation is ops.RESHAPE
+
+
+def _role(op: Op) -> Role | None:
+    """What the other operands of an operation are for a batch."""
+    if op.operation in ops.ADDITIVE:
+        return Role.SHIFT
+    is_scale = op.operation is ops.MUL or (op.operation is ops.DIV and not op.reverse)
+    return Role.SCALE if is_scale else None
 
 
 def _varies_along_rows(value: Value, at: Node) -> bool:
@@ -409,26 +468,19 @@ def _varies_along_rows(value: Value, at: Node) -> bool:
 
 def _has_rows(value: Value, op: Op) -> bool:
     """Whether a value has a number of its own for every row of what the op computes."""
-    shape = _shape(op)
-    return len(value.shape) == len(shape) and len(shape) > 1 and value.shape[0] > 1
-
-
-def _shape(op: Op) -> tuple[int, ...]:
-    return op.out.shape if isinstance(op.out, Value) else ()
+    rank = len(op.out.shape) if isinstance(op.out, Value) else 0
+    return len(value.shape) == rank > 1 and value.shape[0] > 1
 
 
 def _numel(value: Value) -> int:
-    count = 1
-    for size in value.shape:
-        count *= size
-    return count
+    return math.prod(value.shape)
 
 
-def _leaf_counts(ops: Iterable[Op]) -> dict[Value, int]:
+def _leaf_counts(steps: Iterable[Op]) -> dict[Value, int]:
     """Of how many tensors, 2 standing for more, each storage was computed: what is made of one alone is no batch
     that went through a layer."""
     leaves: dict[Value, frozenset[Value]] = {}
-    for op in ops:
+    for op in steps:
         read: set[Value] = set()
         for value in op.inputs:
             read |= leaves.get(value.root, frozenset((value.root,)))
