@@ -15,7 +15,6 @@ from gradcheck.checks.suppressions import suppress
 from gradcheck.diagnosis.diagnose import diagnose
 from gradcheck.fronts.recorded_lines import recorded_lines
 from gradcheck.fronts.tape import Recording
-from gradcheck.fronts.targets import names_written
 from gradcheck.fronts.torch.recorder import Recorder
 from gradcheck.health.measure import HealthOptions, measure_health
 from gradcheck.judge.judgement import judge_recording
@@ -23,6 +22,7 @@ from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.outcome import Ending, RunOutcome
 from gradcheck.program.program import load
+from gradcheck.program.reading.names import names_written_at
 from gradcheck.program.runner import run
 from gradcheck.program.source import SourceMap
 from gradcheck.program.target import parse_target
@@ -109,7 +109,7 @@ def _excuse_interrupted(evidence: Evidence, outcome: RunOutcome, sources: Source
     for fault in outcome.faults:
         if fault.location is None:
             continue
-        written = names_written(sources, fault.location)
+        written = names_written_at(sources, fault.location)
         for row in evidence.gradients:
             same_piece = (row.location.file, row.location.cell) == (fault.location.file, fault.location.cell)
             if same_piece and row.name in written and row.verdict is Verdict.INTRODUCED:

@@ -10,8 +10,8 @@ from gradcheck.checks import gc001_unused_suppression as gc001
 from gradcheck.checks.finding import Finding, SuppressedFinding
 from gradcheck.checks.ignore_comments import IgnoreComment, Unreadable, read_comments
 from gradcheck.checks.registry import all_rules, in_reading_order, is_selected, rules_meant, similar_rules
+from gradcheck.program.reading.tree import Tree
 from gradcheck.program.source import SourceMap
-from gradcheck.program.statements import StatementLines
 
 _OWN_FAMILY = "GC0"  # about the tool's own comments and options
 
@@ -52,17 +52,16 @@ class _Comments:
         self._recorded = recorded
         self._comments: dict[Piece, list[IgnoreComment]] = {}
         self._unreadable: list[Unreadable] = []
-        self._statements: dict[Piece, StatementLines] = {}
+        self._statements: dict[Piece, Tree] = {}
         self._used: set[tuple[IgnoreComment, str]] = set()  # with which of its codes; "" if it has none
         for unit in sources.units.values():
             read = list(read_comments(unit))
             if not read:
                 continue
-            statements = StatementLines(unit.code)
-            if not statements.parses:
+            if unit.tree.error is not None:
                 continue  # it was not run
             piece = unit.file, unit.cell
-            self._statements[piece] = statements
+            self._statements[piece] = unit.tree
             self._comments[piece] = [comment for comment in read if isinstance(comment, IgnoreComment)]
             self._unreadable += [comment for comment in read if isinstance(comment, Unreadable)]
 

@@ -67,7 +67,7 @@ def _search(
 ) -> None:
     if not cases:
         return
-    index = BindingIndex(judgement.recording)
+    index = BindingIndex(judgement.recording, judgement.sources)
     searches: dict[int, FixSearch] = {}
     together = Clock(_FAULTS_WORTH * budget_s)
     for number, case in enumerate(cases, start=1):

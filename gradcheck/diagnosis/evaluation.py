@@ -1,224 +1,252 @@
-"""Evaluates a piece of source, as it stands or edited, on the tensors of a replay."""
+"""Evaluates a piece of source, as it stands or edited, on the tensors of a replay.
+
+The syntax is read, and only operations of torch, NumPy and Python are called; functions of the person's are followed
+by their source. So nothing that the person would notice happens a second time.
+"""
 
 from __future__ import annotations
 
 import ast
 import builtins
-import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from types import CodeType
+from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
-from gradcheck.diagnosis.namespace import Ghost, Namespace, UnknownNameError
-from gradcheck.diagnosis.sandbox import EDITED, computing_only, refuse_huge
+from gradcheck.diagnosis.namespace import Namespace
+from gradcheck.diagnosis.sandbox import is_of_library, is_pure, refuse_huge
 from gradcheck.fronts.tape import Value
 from gradcheck.fronts.torch.ufuncs import as_tensor, torch_equivalent
-from gradcheck.program.loops import DONE, FOR, TURN, WHILE
+from gradcheck.program.reading.reader import Closure, Reader, UnknownNameError, UnreadableError
 from gradcheck.replay.engine import call_in_precision, default_dtype, in_precision
 
 Tree = ast.expr | ast.stmt | ast.Module  # a module: statements in the place of one
 TensorOf = Callable[[Value], torch.Tensor]
-RESULT = "_result_"
+_DEEPEST = 20  # functions that call each other
+_PATHS = (ast.Name, ast.Attribute, ast.Subscript)
 
 
 class CannotEvaluateError(Exception):
     """The piece of source does not run on what is known of its names, or not to a tensor."""
 
 
-@dataclass(slots=True)
 class Evaluable:
-    """Compiled source whose names have been resolved: ours stand in it for recorded values and for objects."""
+    """A piece of source in one execution. `reads` are the recorded values that it reads."""
 
-    code: CodeType
-    values: dict[str, Value] = field(default_factory=dict)
-    objects: dict[str, Any] = field(default_factory=dict)
-    structures: dict[str, Any] = field(default_factory=dict)  # lists and tuples that hold tensors
-
-    @property
-    def reads(self) -> tuple[Value, ...]:
-        held = [v for thing in self.structures.values() for v in values_in_structure(thing)]
-        return (*self.values.values(), *held)
-
-    def run(self, tensor_of: TensorOf, dtype: torch.dtype) -> dict[str, Any]:
-        """The names after the code has run; what an expression gave is under RESULT. Raises CannotEvaluateError."""
-        names: dict[str, Any] = {"__builtins__": builtins, **self.objects}
+    def __init__(self, tree: Tree, names: Namespace) -> None:
+        """Raises CannotEvaluateError where something it reads is unknown."""
+        self._tree = tree
+        self._names = names
         try:
-            for name, value in self.values.items():
-                names[name] = tensor_of(value)
-            for name, thing in self.structures.items():
-                names[name] = rebuilt(thing, tensor_of)
-            with evaluating(dtype):
-                exec(self.code, names)
-        except Exception as error:
-            raise CannotEvaluateError(f"{type(error).__name__}: {error}") from error
-        return names
+            self.reads = tuple(dict.fromkeys(_reads(tree, names, set())))
+        except UnknownNameError as error:
+            raise CannotEvaluateError(f"nothing is known of `{error}`") from error
 
     def result(self, tensor_of: TensorOf, dtype: torch.dtype) -> torch.Tensor:
-        found = self.run(tensor_of, dtype).get(RESULT)
+        """What the expression gives."""
+        return Evaluation(self._names, tensor_of, dtype).result(self._tree)
+
+    def run(self, tensor_of: TensorOf, dtype: torch.dtype) -> dict[Value, Any]:
+        """What the statements bind in the place of recorded values."""
+        return Evaluation(self._names, tensor_of, dtype).bound_by(self._tree)
+
+
+def _reads(tree: ast.AST, names: Namespace, own: set[str]) -> Iterator[Value]:
+    """`own` are the names that are bound inside the tree."""
+    if isinstance(tree, (ast.ListComp, ast.GeneratorExp, ast.SetComp, ast.DictComp)):
+        own |= {n.id for g in tree.generators for n in ast.walk(g.target) if isinstance(n, ast.Name)}
+    elif isinstance(tree, ast.Lambda):
+        own |= {argument.arg for argument in tree.args.args}
+    if isinstance(tree, _PATHS) and not (isinstance(tree, ast.Name) and tree.id in own):
+        try:
+            yield from _values_in(names.contents(tree))
+            return
+        except UnknownNameError:
+            if isinstance(tree, ast.Name) and isinstance(tree.ctx, ast.Load):
+                raise
+            # Computed from a tensor, then: what it is computed from is a name, or the next is.
+            if isinstance(tree, ast.Name):
+                own.add(tree.id)
+    for child in ast.iter_child_nodes(tree):
+        yield from _reads(child, names, own)
+
+
+class Evaluation(Reader):
+    """Of one execution, on the tensors of one replay. Edits of one piece share all nodes but the changed ones: what
+    the nodes of `original` gave is remembered."""
+
+    def __init__(
+        self, names: Namespace, tensor_of: TensorOf, dtype: torch.dtype, original: ast.AST | None = None
+    ) -> None:
+        super().__init__()
+        self._names = names
+        self._tensor_of = tensor_of
+        self._dtype = dtype
+        self._original = {id(node) for node in ast.walk(original)} if original is not None else set()
+        self._known: dict[int, Any] = {}
+        self._bound: dict[Value, Any] = {}
+        self._following: list[FunctionType] = []  # functions of the person's
+        self._shared: list[Any] = []  # containers made after the person's: a change of them would be lost
+
+    def result(self, tree: Tree) -> torch.Tensor:
+        """The tensor that the expression gives. Raises CannotEvaluateError."""
+        assert isinstance(tree, ast.expr)
+        with self._evaluating():
+            found = self.read(tree)
         if not isinstance(found, torch.Tensor):
             raise CannotEvaluateError("it does not give a tensor")
-        return found.to(dtype) if found.is_floating_point() and found.dtype != dtype else found
+        return found.to(self._dtype) if found.is_floating_point() and found.dtype != self._dtype else found
 
+    def bound_by(self, tree: Tree) -> dict[Value, Any]:
+        """What the statements bind in the place of recorded values. Raises CannotEvaluateError."""
+        assert isinstance(tree, (ast.stmt, ast.Module))
+        with self._evaluating():
+            self.run(tree.body if isinstance(tree, ast.Module) else [tree])
+        return self._bound
 
-def prepare(tree: Tree, namespace: Namespace, cache: dict[int, Any] | None = None) -> Evaluable:
-    """Resolves the names in `tree` and compiles it. Raises UnknownNameError, or CannotEvaluateError where Python
-    refuses it. `cache` remembers what a node resolved to, for trees that share nodes."""
-    resolver = _Resolver(namespace, cache)
-    body: list[ast.stmt]
-    try:
-        resolved = resolver.visit(tree)
-        if isinstance(resolved, ast.Module):
-            body = resolved.body
-        elif isinstance(resolved, ast.expr):
-            body = [ast.Assign([ast.Name(RESULT, ast.Store())], resolved)]
-        else:
-            body = [resolved]
-        module = ast.fix_missing_locations(ast.Module(body, []))
-        code = compile(module, EDITED, "exec")
-    except (SyntaxError, ValueError, TypeError, RecursionError) as error:
-        raise CannotEvaluateError(str(error)) from error
-    return Evaluable(code, resolver.values, resolver.objects, resolver.structures)
-
-
-class _Resolver(ast.NodeTransformer):
-    """Puts a name of our own in place of every name, attribute or item that stands for a recorded value or an
-    object. The tree given is left alone."""
-
-    def __init__(self, namespace: Namespace, cache: dict[int, Any] | None) -> None:
-        self._namespace = namespace
-        self._cache = cache if cache is not None else {}
-        self._own: set[str] = set()  # bound inside the tree
-        self.values: dict[str, Value] = {}
-        self.objects: dict[str, Any] = {}
-        self.structures: dict[str, Any] = {}
-
-    def generic_visit(self, node: ast.AST) -> ast.AST:
-        copied = type(node)()
-        for name, old in ast.iter_fields(node):
-            if isinstance(old, ast.AST):
-                setattr(copied, name, self.visit(old))
-            elif isinstance(old, list):
-                setattr(copied, name, [self.visit(x) if isinstance(x, ast.AST) else x for x in old])
-            else:
-                setattr(copied, name, old)
-        return copied
-
-    def visit_Name(self, node: ast.Name) -> ast.AST:
-        if node.id in self._own:
-            return node
-        if isinstance(node.ctx, ast.Store):
-            try:
-                return self._put(self._resolved(ast.Name(node.id, ast.Load())), node.ctx, node)
-            except UnknownNameError:
-                self._own.add(node.id)
-                return node
-        return self._put(self._resolved(node), node.ctx, node)
-
-    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
-        return self._path(node)
-
-    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
-        return self._path(node)
-
-    def _path(self, node: ast.Attribute | ast.Subscript) -> ast.AST:
-        loaded = node
-        if not isinstance(node.ctx, ast.Load):
-            loaded = copy.copy(node)
-            loaded.ctx = ast.Load()
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
         try:
-            return self._put(self._resolved(loaded), node.ctx, node)
-        except UnknownNameError:
-            pass  # computed from a tensor, then: what it is computed from is a name, or the next is
-        return self.generic_visit(node)
+            with default_dtype(self._dtype), InPrecision(self._dtype):
+                yield
+        except Exception as error:
+            raise CannotEvaluateError(f"{type(error).__name__}: {error}") from error
 
-    def visit_ListComp(self, node: ast.ListComp) -> ast.AST:
-        return self._comprehension(node)
+    # -- what names hold -------------------------------------------------------------------------------------------
 
-    def visit_GeneratorExp(self, node: ast.GeneratorExp) -> ast.AST:
-        return self._comprehension(node)
+    def read(self, node: ast.expr) -> Any:
+        if id(node) in self._original and not self.locals and not self._following:
+            if id(node) not in self._known:
+                self._known[id(node)] = self._read(node)
+            return self._known[id(node)]
+        return self._read(node)
 
-    def _comprehension(self, node: ast.ListComp | ast.GeneratorExp) -> ast.AST:
-        for generator in node.generators:
-            self._own.update(n.id for n in ast.walk(generator.target) if isinstance(n, ast.Name))
-        return self.generic_visit(node)
-
-    def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
-        self._own.update(argument.arg for argument in node.args.args)
-        return self.generic_visit(node)
-
-    def _resolved(self, node: ast.expr) -> Any:
-        known = self._cache.get(id(node))
-        if known is None:
+    def _read(self, node: ast.expr) -> Any:
+        if isinstance(node, _PATHS) and not self._following:
+            if isinstance(node, ast.Name) and node.id in self.locals:
+                return self.locals[node.id]
             try:
-                known = (node, self._namespace.resolve(node))
-            except UnknownNameError as error:
-                known = (node, error)
-            self._cache[id(node)] = known  # holds the node, so that its identity stays its own
-        if isinstance(known[1], UnknownNameError):
-            raise known[1]
-        return known[1]
+                held = self._names.contents(node)
+            except UnknownNameError:
+                if isinstance(node, ast.Name):
+                    raise
+            else:
+                return self._in_replay(held)
+        return super().read(node)
 
-    def _put(self, found: Any, ctx: ast.expr_context, node: ast.expr) -> ast.AST:
-        if isinstance(found, Value):
-            name = f"_v{len(self.values)}_"
-            for known, value in self.values.items():
-                if value is found:
-                    name = known
-            self.values[name] = found
-        elif isinstance(found, Ghost):
-            raise UnknownNameError(ast.unparse(node))
-        elif type(found) in (list, tuple, dict):
-            name = f"_s{len(self.structures)}_"
-            self.structures[name] = with_values(found, self._namespace, node)
-        else:
-            name = f"_o{len(self.objects)}_"
-            self.objects[name] = on_tensors(found)
-        return ast.Name(name, ctx)
+    def _in_replay(self, held: Any) -> Any:
+        """What was recorded, as it is now."""
+        if isinstance(held, Value):
+            return self._bound[held] if held in self._bound else self._tensor_of(held)
+        if type(held) in (list, tuple, dict):
+            held = _rebuilt(held, self._tensor_of)
+            self._shared.append(held)
+        return _on_tensors(held)
+
+    def name(self, name: str) -> Any:
+        """A name that a function of the person's has from around it."""
+        function = self._following[-1]
+        for free, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+            if free == name:
+                return self._in_replay(self._names.as_recorded(cell.cell_contents, name))
+        if name in function.__globals__:
+            return self._in_replay(self._names.as_recorded(function.__globals__[name], name))
+        if not hasattr(builtins, name):
+            raise UnknownNameError(name)
+        return getattr(builtins, name)
+
+    def attribute(self, base: Any, name: str) -> Any:
+        """Never a property of the person's."""
+        if not is_of_library(base):
+            return self._in_replay(self._names.as_recorded(self._names.attribute(base, name), name))
+        held = getattr(base, name)
+        if isinstance(held, torch.nn.Parameter):
+            return self._in_replay(self._names.as_recorded(held, name))
+        return _on_tensors(held)
+
+    def item(self, base: Any, key: Any) -> Any:
+        return base[key] if is_of_library(base) else super().item(base, key)
+
+    def is_operand(self, value: Any) -> bool:
+        return is_of_library(value)
+
+    # -- what is changed -------------------------------------------------------------------------------------------
+
+    def assign(self, target: ast.expr, value: Any) -> None:
+        if isinstance(target, _PATHS) and not self._following:
+            held = self._names.known_as(target)
+            if isinstance(held, Value) and not (isinstance(target, ast.Name) and target.id in self.locals):
+                if value is not self.read(target):
+                    self._bound[held] = value
+                return
+        super().assign(target, value)
+
+    def set_item(self, base: Any, key: Any, value: Any) -> None:
+        if type(base) not in (torch.Tensor, list, dict) or any(base is shared for shared in self._shared):
+            raise UnreadableError("a change of something of the person's")
+        base[key] = value
+
+    def set_attribute(self, base: Any, name: str, value: Any) -> None:
+        if not isinstance(base, torch.Tensor) or name not in ("data", "grad"):
+            raise UnreadableError("a change of something of the person's")
+        setattr(base, name, value)
+
+    # -- calls -----------------------------------------------------------------------------------------------------
+
+    def call(self, function: Any, arguments: list[Any], keywords: dict[str, Any]) -> Any:
+        if isinstance(function, Closure):
+            return function(*arguments, **keywords)
+        if not is_of_library(function):
+            return self._followed(function, arguments, keywords)
+        owner = getattr(function, "__self__", None)
+        if not is_pure(function) or any(owner is shared for shared in self._shared):
+            raise UnreadableError(f"a call of `{getattr(function, '__name__', function)}`")
+        if not all(map(is_of_library, (*arguments, *keywords.values()))):
+            raise UnreadableError("a call with an object of the person's")
+        return function(*arguments, **keywords)
+
+    def _followed(self, function: Any, arguments: list[Any], keywords: dict[str, Any]) -> Any:
+        if isinstance(function, MethodType):
+            function, arguments = function.__func__, [function.__self__, *arguments]
+        elif not isinstance(function, (FunctionType, type)):  # an object that can be called
+            arguments = [function, *arguments]
+            name = "forward" if isinstance(function, torch.nn.Module) else "__call__"
+            function = getattr(type(function), name, None)
+        node = self._names.definition(function)
+        if node is None or len(self._following) >= _DEEPEST:
+            raise UnreadableError(f"a call of `{getattr(function, '__name__', function)}`")
+        self._following.append(function)
+        try:
+            return self.follow(node, arguments, keywords, {})
+        finally:
+            self._following.pop()
 
 
-def with_values(thing: Any, namespace: Namespace, node: ast.expr) -> Any:
-    """A container with recorded values in place of its tensors."""
-    if isinstance(thing, torch.Tensor):
-        return namespace.known(thing, ast.unparse(node))
-    if type(thing) in (list, tuple):
-        return type(thing)(with_values(item, namespace, node) for item in thing[:400])
-    if type(thing) is dict:
-        return {key: with_values(item, namespace, node) for key, item in thing.items()}
-    return thing
-
-
-def rebuilt(thing: Any, tensor_of: TensorOf) -> Any:
+def _rebuilt(thing: Any, tensor_of: TensorOf) -> Any:
     if isinstance(thing, Value):
         return tensor_of(thing)
     if type(thing) in (list, tuple):
-        return type(thing)(rebuilt(item, tensor_of) for item in thing)
+        return type(thing)(_rebuilt(item, tensor_of) for item in thing)
     if type(thing) is dict:
-        return {key: rebuilt(item, tensor_of) for key, item in thing.items()}
+        return {key: _rebuilt(item, tensor_of) for key, item in thing.items()}
     return thing
 
 
-def values_in_structure(thing: Any) -> Iterator[Value]:
+def _values_in(thing: Any) -> Iterator[Value]:
     if isinstance(thing, Value):
         yield thing
-    elif type(thing) in (list, tuple):
-        for item in thing:
-            yield from values_in_structure(item)
-    elif type(thing) is dict:
-        for item in thing.values():
-            yield from values_in_structure(item)
+    elif type(thing) in (list, tuple, dict):
+        for item in thing.values() if type(thing) is dict else thing:
+            yield from _values_in(item)
 
 
-def on_tensors(thing: Any) -> Any:
+def _on_tensors(thing: Any) -> Any:
     """A NumPy ufunc as the torch function that computes it: it can be differentiated and keeps the precision."""
-    if not isinstance(thing, np.ufunc):
-        return thing
-    function = torch_equivalent(thing)
+    function = torch_equivalent(thing) if isinstance(thing, np.ufunc) else None
     if function is None:
         return thing
 
@@ -246,36 +274,3 @@ class InPrecision(TorchFunctionMode):
         kwargs = {name: in_precision(a, self._dtype) for name, a in (kwargs or {}).items()}
         refuse_huge(func, args)
         return call_in_precision(func, args, kwargs, self._dtype)
-
-
-@contextmanager
-def evaluating(dtype: torch.dtype) -> Iterator[None]:
-    """The conditions under which edits are evaluated: in the precision of the replay, and nothing but computing."""
-    with loops_run(), default_dtype(dtype), InPrecision(dtype), computing_only():
-        yield
-
-
-@contextmanager
-def loops_run() -> Iterator[None]:
-    """Functions of the person's were compiled with watched loops: let these run unwatched."""
-    before = {name: getattr(builtins, name, None) for name in (FOR, WHILE, TURN, DONE)}
-    setattr(builtins, FOR, lambda loop, iterable: iterable)
-    setattr(builtins, WHILE, lambda loop: _Unwatched())
-    setattr(builtins, TURN, lambda loop: True)
-    setattr(builtins, DONE, lambda loop: False)
-    try:
-        yield
-    finally:
-        for name, old in before.items():
-            if old is None:
-                delattr(builtins, name)
-            else:
-                setattr(builtins, name, old)
-
-
-class _Unwatched:
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *exc_info: object) -> None:
-        pass

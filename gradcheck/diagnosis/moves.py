@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import torch
 
 from gradcheck.diagnosis.clock import Clock
-from gradcheck.diagnosis.evaluation import CannotEvaluateError, Evaluable, prepare
+from gradcheck.diagnosis.evaluation import CannotEvaluateError, Evaluable
 from gradcheck.diagnosis.found import Found
-from gradcheck.diagnosis.namespace import Namespace, UnknownNameError
+from gradcheck.diagnosis.namespace import Namespace
 from gradcheck.diagnosis.proving import Prover
 from gradcheck.diagnosis.sites import Execution, Site
 from gradcheck.diagnosis.surroundings import Surroundings
@@ -221,9 +221,9 @@ class MoveSearch:
         when = own[0].index if position.up else own[-1].index + 1
         namespace = Namespace(self._around.index, execution.op, when)
         try:
-            evaluable = prepare(site.tree, namespace)
+            evaluable = Evaluable(site.tree, namespace)
             before = set(site.prepare(site.tree, execution, self._around.index).reads)
-        except (CannotEvaluateError, UnknownNameError):
+        except CannotEvaluateError:
             return None
         roots = {value.root for value in evaluable.reads}
         between = ops[when : execution.first] if position.up else ops[execution.last + 1 : when]

@@ -16,10 +16,9 @@ import torch
 from gradcheck.fronts.gradient_names import split_path
 from gradcheck.fronts.tape import Op, Recording, Value
 from gradcheck.fronts.targets import MISSING, read_attribute
-
-
-class UnknownNameError(Exception):
-    """Nothing is known of what a name held."""
+from gradcheck.program.reading.reader import Reader, UnknownNameError, UnreadableError
+from gradcheck.program.reading.tree import Function, expression
+from gradcheck.program.source import SourceMap
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +28,15 @@ class Ghost:
     identity: int
 
 
+_MOST_ITEMS = 400
+
+
 class BindingIndex:
     """All bindings of a recording, ready to be asked what a name held at a moment (a number of ops on the tape)."""
 
-    def __init__(self, recording: Recording) -> None:
+    def __init__(self, recording: Recording, sources: SourceMap) -> None:
         self.recording = recording
+        self._sources = sources
         self._by_name: dict[tuple[int, str], list[tuple[int, Any]]] = defaultdict(list)
         self._by_owner: dict[tuple[int, str], list[tuple[int, Value]]] = defaultdict(list)
         self._names: dict[int, set[str]] = defaultdict(set)
@@ -89,6 +92,15 @@ class BindingIndex:
     def names(self, scope: int) -> set[str]:
         return self._names.get(scope, set())
 
+    def definition(self, function: object) -> Function | None:
+        """The source of a function of the person's; that behind a decorator of a library, such as `torch.no_grad`."""
+        while isinstance(function, FunctionType):
+            unit = self._sources.unit(function.__code__.co_filename)
+            if unit is not None:
+                return unit.tree.function(function.__code__.co_name, function.__code__.co_firstlineno)
+            function = getattr(function, "__wrapped__", None)
+        return None
+
     def module_scopes(self, namespace: dict[str, Any]) -> list[int]:
         return [0, *self._modules.get(id(namespace), ())]
 
@@ -102,15 +114,20 @@ class BindingIndex:
         return found[::-1]
 
 
-class Namespace:
-    """The names one execution of a statement saw, `when` it began."""
+class Namespace(Reader):
+    """The names one execution of a statement saw, `when` it began. What they held is a `Value`, a `Ghost`, or a plain
+    object."""
 
     def __init__(self, index: BindingIndex, op: Op, when: int) -> None:
+        super().__init__()
         self._index = index
         self._code = op.code
         self._number = op.scope
         self._scope = index.recording.scopes.get(op.scope)
         self.when = when
+        # By the identity of nodes, which are held so that it stays their own.
+        self._resolved: dict[int, tuple[ast.expr, Any]] = {}
+        self._contents: dict[int, tuple[ast.expr, Any]] = {}
 
     @property
     def parameters(self) -> frozenset[str]:
@@ -119,17 +136,55 @@ class Namespace:
         return frozenset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
 
     def resolve(self, node: ast.expr) -> Any:
-        """A `Value`, or a plain object, for a name, an attribute or an item. Raises UnknownNameError."""
-        if isinstance(node, ast.Name):
-            return self._name(node.id)
-        if isinstance(node, ast.Attribute):
-            return self._attribute(self.resolve(node.value), node.attr)
-        if isinstance(node, ast.Subscript):
-            base = self.resolve(node.value)
-            if isinstance(base, Value):
-                raise UnknownNameError("an item of a tensor is computed, not named")
-            return self._item(base, self._key_of(node.slice))
-        raise UnknownNameError(ast.unparse(node))
+        """What a name, an attribute or an item held. Raises UnknownNameError."""
+        known = self._resolved.get(id(node))
+        if known is None:
+            known = self._resolved[id(node)] = node, self._held(node)
+        if isinstance(known[1], UnknownNameError):
+            raise known[1]
+        return known[1]
+
+    def contents(self, node: ast.expr) -> Any:
+        """The same; in a container, recorded values are in the place of tensors."""
+        known = self._contents.get(id(node))
+        if known is None:
+            known = self._contents[id(node)] = node, self.as_recorded(self.resolve(node), ast.unparse(node))
+        return known[1]
+
+    def as_recorded(self, held: Any, name: str) -> Any:
+        """An object that was found as it is now, with recorded values in the place of tensors."""
+        if isinstance(held, Ghost):
+            raise UnknownNameError(name)
+        if isinstance(held, torch.Tensor):
+            return self.known(held, name)
+        if type(held) in (list, tuple):
+            return type(held)(self.as_recorded(item, name) for item in held[:_MOST_ITEMS])
+        if type(held) is dict:
+            return {key: self.as_recorded(item, name) for key, item in held.items()}
+        return held
+
+    def known_as(self, node: ast.expr) -> Any:
+        """The same; None where nothing is known."""
+        try:
+            return self.resolve(node)
+        except UnknownNameError:
+            return None
+
+    def _held(self, node: ast.expr) -> Any:
+        root = node
+        while isinstance(root, (ast.Attribute, ast.Subscript)):
+            root = root.value
+        if not isinstance(root, ast.Name):
+            return UnknownNameError(ast.unparse(node))
+        try:
+            return self.read(node)
+        except UnknownNameError as error:
+            return error
+        except (UnreadableError, TypeError, ValueError, ArithmeticError):
+            return UnknownNameError(ast.unparse(node))
+
+    def definition(self, function: object) -> Function | None:
+        return self._index.definition(function)
 
     def tensors(self) -> Iterator[tuple[str, Value]]:
         """Every tensor that has a name here, as a person would write it; local names first."""
@@ -146,8 +201,8 @@ class Namespace:
                     if text in seen:
                         continue
                     try:
-                        value = self.resolve(ast.parse(text, mode="eval").body)
-                    except (UnknownNameError, SyntaxError):
+                        value = self.read(expression(text))
+                    except (UnknownNameError, UnreadableError, SyntaxError):
                         continue
                     seen.add(text)
                     if isinstance(value, Value):
@@ -158,7 +213,7 @@ class Namespace:
         if not name.isidentifier():
             return []
         try:
-            held = self._name(name)
+            held = self.name(name)
         except UnknownNameError:
             return []
         if isinstance(held, Value):
@@ -183,7 +238,7 @@ class Namespace:
                 continue
             seen.add(name)
             try:
-                held = self._name(name)
+                held = self.name(name)
             except UnknownNameError:
                 continue
             if type(held) in (int, float):
@@ -191,7 +246,7 @@ class Namespace:
 
     # -- names ---------------------------------------------------------------------------------------------------
 
-    def _name(self, name: str) -> Any:
+    def name(self, name: str) -> Any:
         found = self._index.held(self._number, name, self.when)
         if self._scope is None or self._scope.is_module:
             return self._global(name, found)
@@ -234,7 +289,7 @@ class Namespace:
 
     # -- attributes and items --------------------------------------------------------------------------------------
 
-    def _attribute(self, base: Any, name: str) -> Any:
+    def attribute(self, base: Any, name: str) -> Any:
         if isinstance(base, Value):
             set_on_it = self._index.on_tensor(base, name, self.when)
             if set_on_it is None:
@@ -263,7 +318,11 @@ class Namespace:
             raise UnknownNameError(name)
         return self.known(held, name)
 
-    def _item(self, base: Any, key: Any) -> Any:
+    def item(self, base: Any, key: Any) -> Any:
+        if isinstance(base, Value):
+            raise UnknownNameError("an item of a tensor is computed, not named")
+        if type(key) not in (int, str, bool):
+            raise UnknownNameError("an item by something that is no plain key")
         identity = base.identity if isinstance(base, Ghost) else id(base)
         found = self._index.item(identity, repr(key), self.when)
         if found is None and isinstance(key, int) and key < 0 and type(base) in (list, tuple):
@@ -276,44 +335,6 @@ class Namespace:
             return self.known(base[key], repr(key))
         except (KeyError, IndexError, TypeError):
             raise UnknownNameError(repr(key)) from None
-
-    def _key_of(self, node: ast.expr) -> Any:
-        """A key made of constants, names of numbers and plain arithmetic with them."""
-        if isinstance(node, ast.Constant):
-            return node.value
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-            return -self._number_of(node.operand)
-        if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub)):
-            left, right = self._key_of(node.left), self._key_of(node.right)
-            if isinstance(left, str) and isinstance(right, str) and isinstance(node.op, ast.Add):
-                return left + right
-            if isinstance(left, int) and isinstance(right, int):
-                return left + right if isinstance(node.op, ast.Add) else left - right
-            raise UnknownNameError(ast.unparse(node))
-        if isinstance(node, ast.JoinedStr):
-            parts = [
-                p.value if isinstance(p, ast.Constant) else self._key_of(p.value)
-                for p in node.values
-                if isinstance(p, (ast.Constant, ast.FormattedValue))
-            ]
-            return "".join(str(part) for part in parts)
-        if (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Name)
-            and node.func.id == "str"
-            and node.args
-        ):
-            return str(self._key_of(node.args[0]))
-        key = self.resolve(node)
-        if isinstance(key, (int, str)):
-            return key
-        raise UnknownNameError(ast.unparse(node))
-
-    def _number_of(self, node: ast.expr) -> int:
-        found = self._key_of(node)
-        if not isinstance(found, int):
-            raise UnknownNameError(ast.unparse(node))
-        return found
 
 
 def _latest(entries: list[tuple[int, Any]] | None, when: int) -> tuple[int, Any] | None:

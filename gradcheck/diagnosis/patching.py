@@ -52,14 +52,10 @@ class SitePatch:
                 given[value] = tensor.clone() if self.apart and value.root is not own else tensor
             return given[value]
 
-        before = {name: tensor_of(value) for name, value in self.evaluable.values.items()}
-        names = self.evaluable.run(tensor_of, replay.dtype)
-        for name, value in self.evaluable.values.items():
-            held = names[name]
+        for value, held in self.evaluable.run(tensor_of, replay.dtype).items():
             if not isinstance(held, torch.Tensor):
-                raise CannotEvaluateError(f"`{name}` is no tensor any more")
-            if held is not before[name]:
-                replay.put(value, held.clone() if self.apart else held)  # bound anew, not changed in place
+                raise CannotEvaluateError("a gradient is no tensor any more")
+            replay.put(value, held.clone() if self.apart else held)  # bound again, not changed in place
 
 
 def patches_for(

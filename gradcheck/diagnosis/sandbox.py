@@ -1,70 +1,115 @@
-"""What code may do while an edit is evaluated: compute.
-
-Edits call functions, some of them the person's own. Nothing the person would notice may happen by that a second time:
-no output, no files, no counters, and no tensor that fills the memory. Every function of the person's is looked at
-before it runs, and left if it changes anything but its own local names.
-"""
+"""What may be called while an edit is evaluated: operations of torch, NumPy and Python that compute and do nothing
+else, and make no tensor that fills the memory."""
 
 from __future__ import annotations
 
 import builtins
-import dis
-import os
 import random
+import re
 import sys
-import sysconfig
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import zip_longest
-from pathlib import Path
-from types import CodeType, FrameType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 import torch
+
+from gradcheck.program.source import is_library
 
 # Elements of a result: 128 MiB in float64, far more than the gradients of what people debug by hand.
 _MOST_ELEMENTS = 2**24
 _GROWTH = 4  # a program with larger tensors than that may make somewhat larger ones
 _MOST_PRODUCTS = 2**33  # multiplications in a matrix product: some seconds on one core
 
-# Whoever calls it: a library that writes a file, too.
-_OUTWARD = {print, input, open, breakpoint, os.system, os.write, os.remove, os.unlink, os.rename, os.mkdir, os.rmdir,
-            os.open, os._exit, sys.exit}  # fmt: skip
-_CODE = {
-    exec,
-    eval,
-    compile,
-    __import__,
-}  # what these do cannot be looked at beforehand; libraries may use them
-_GROWING = {"append", "extend", "insert", "add", "update", "pop", "setdefault", "clear", "remove", "discard",
-            "popitem", "appendleft", "sort", "reverse", "write", "backward", "step", "zero_grad"}  # fmt: skip
-_CHANGING = {"STORE_GLOBAL", "DELETE_GLOBAL", "STORE_ATTR", "DELETE_ATTR", "DELETE_SUBSCR"}
-_LIBRARIES = tuple(
-    os.path.realpath(folder) + os.sep
-    for folder in {
-        *(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")),
-        str(Path(torch.__file__).parent),
-        str(Path(__file__).parent.parent),
-    }
+_PURE_MODULES = {"torch", "numpy", "math", "cmath", "operator", "itertools", "functools", "collections", "copy", "scipy",
+                 "einops", "gradcheck"}  # fmt: skip
+_PURE_BUILTINS = {
+    "abs",
+    "all",
+    "any",
+    "divmod",
+    "isinstance",
+    "len",
+    "max",
+    "min",
+    "pow",
+    "round",
+    "sorted",
+    "sum",
+}
+_TYPES = {
+    bool,
+    complex,
+    dict,
+    enumerate,
+    float,
+    frozenset,
+    int,
+    list,
+    map,
+    range,
+    reversed,
+    set,
+    slice,
+    str,
+    tuple,
+    zip,
+}
+# Functions of those modules that read or write files, set something for the whole process, or run other code.
+_MORE = re.compile(
+    r"_?(save|load|set_|seed|manual_seed|fork|print|to_?file|from_?file|dump|memmap|open|backward|register|share_memory"
+    r"|compile|script|apply_?$|map_?$|requires_grad|retain_grad|use_deterministic|init_process|genfromtxt|exec|eval)"
 )
-EDITED = "<edited>"  # the file name that edits are compiled under
 
 
 class NotAllowedError(Exception):
-    """The code would do more than compute."""
+    """The result would be far too large."""
 
 
-@contextmanager
-def computing_only() -> Iterator[None]:
-    """Raises NotAllowedError in whatever would do more."""
-    before = sys.getprofile()
-    sys.setprofile(_look)
-    try:
-        yield
-    finally:
-        sys.setprofile(before)
+def is_of_library(thing: object) -> bool:
+    """Whether using it runs code of Python, of a library, or of ours alone."""
+    if isinstance(thing, MethodType):
+        return is_of_library(thing.__func__)
+    if isinstance(thing, ModuleType):
+        return _is_library(thing.__name__)
+    owner = thing if isinstance(thing, (FunctionType, type)) else type(thing)
+    if not _is_library(owner.__module__):
+        return False
+    if isinstance(thing, torch.nn.Module):
+        return all(_is_library(type(part).__module__) for part in thing.modules())
+    inner = thing.func if isinstance(thing, partial) else getattr(thing, "__wrapped__", None)
+    return inner is None or is_of_library(inner)
+
+
+@lru_cache(maxsize=1024)
+def _is_library(module: str) -> bool:
+    found = sys.modules.get(module)
+    if found is None or module == "__main__":
+        return False
+    file = getattr(found, "__file__", None)
+    return file is None or is_library(file)
+
+
+def is_pure(function: object) -> bool:
+    """Whether a function of a library computes, and does nothing else."""
+    owner = getattr(function, "__self__", None)
+    if not is_of_library(owner):
+        return False  # `apply` of an autograd function of the person's
+    if isinstance(function, type):
+        return function in _TYPES or function.__module__.partition(".")[0] in _PURE_MODULES
+    name = getattr(function, "__name__", type(function).__name__)
+    if owner is builtins:
+        return name in _PURE_BUILTINS
+    if owner is not None and not isinstance(owner, ModuleType):
+        module = (owner if isinstance(owner, type) else type(owner)).__module__
+        if module == "builtins":
+            return True  # a method of a list or a string
+    else:
+        module = getattr(function, "__module__", None) or type(function).__module__
+    return module.partition(".")[0] in _PURE_MODULES and _MORE.match(name) is None
 
 
 @contextmanager
@@ -81,55 +126,6 @@ def state_kept() -> Iterator[None]:
         torch.set_grad_enabled(grad)
         np.random.set_state(numpy_state)
         random.setstate(python_state)
-
-
-def _look(frame: FrameType, event: str, argument: Any) -> None:
-    if event == "call":
-        if not _is_pure(frame.f_code):
-            raise NotAllowedError(f"`{frame.f_code.co_name}` changes more than its own names")
-    elif (
-        event == "c_call"
-        and argument.__class__ is _BUILTIN
-        and (argument in _OUTWARD or (argument in _CODE and not _is_trusted(frame.f_code.co_filename)))
-    ):
-        raise NotAllowedError(f"`{argument.__name__}` is not run again")
-
-
-_BUILTIN = type(builtins.print)
-
-
-@lru_cache(maxsize=4096)
-def _is_pure(code: CodeType) -> bool:
-    """Whether a function leaves everything but its own names alone. Libraries are trusted to."""
-    if code.co_filename == EDITED or _is_trusted(code.co_filename):
-        return True
-    own = set(code.co_varnames[code.co_argcount + code.co_kwonlyargcount :])
-    instructions = list(dis.get_instructions(code))
-    for position, instruction in enumerate(instructions):
-        name = instruction.opname
-        if name in _CHANGING or (name == "STORE_DEREF" and instruction.argval in code.co_freevars):
-            return False
-        before = instructions[max(0, position - 3) : position]
-        if name in ("LOAD_ATTR", "LOAD_METHOD") and instruction.argval in _GROWING:
-            if not before or not before[-1].opname.startswith("LOAD_FAST") or before[-1].argval not in own:
-                return False
-        elif name == "STORE_SUBSCR" and any(_comes_from_outside(earlier) for earlier in before):
-            return False
-    return True
-
-
-@lru_cache(maxsize=4096)
-def _is_trusted(filename: str) -> bool:
-    # What libraries generate (methods of a dataclass) is compiled as "<string>".
-    return (
-        filename == "<string>"
-        or filename.startswith("<frozen")
-        or os.path.realpath(filename).startswith(_LIBRARIES)
-    )
-
-
-def _comes_from_outside(instruction: dis.Instruction) -> bool:
-    return instruction.opname in ("LOAD_GLOBAL", "LOAD_DEREF", "LOAD_ATTR", "LOAD_NAME")
 
 
 def refuse_huge(function: Callable[..., Any], arguments: Sequence[Any]) -> None:

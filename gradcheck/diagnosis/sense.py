@@ -6,8 +6,9 @@ import ast
 from collections.abc import Iterator
 
 from gradcheck.diagnosis.evaluation import CannotEvaluateError, Tree
-from gradcheck.diagnosis.namespace import BindingIndex, UnknownNameError
+from gradcheck.diagnosis.namespace import BindingIndex
 from gradcheck.diagnosis.sites import Execution, Site
+from gradcheck.program.reading.reader import UnknownNameError
 from gradcheck.replay.passes import PassPlan
 
 _PATHS = (ast.Name, ast.Attribute, ast.Subscript)

@@ -9,14 +9,14 @@ import ast
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from gradcheck.diagnosis.evaluation import CannotEvaluateError, Evaluable, Tree, prepare
-from gradcheck.diagnosis.namespace import BindingIndex, Namespace, UnknownNameError
-from gradcheck.diagnosis.syntax import Rewriter, Span, contains, expression_at, span_of
+from gradcheck.diagnosis.evaluation import Evaluable, Tree
+from gradcheck.diagnosis.namespace import BindingIndex, Namespace
+from gradcheck.diagnosis.syntax import Rewriter
 from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.judge.judge import Judged
+from gradcheck.program.reading.tree import Span, contains, node_at, span_of
 from gradcheck.program.source import SourceUnit
 from gradcheck.replay.passes import PassPlan
 
@@ -47,9 +47,7 @@ class Site:
     executions: list[Execution]
     own: list[Execution]
     rewriter: Rewriter
-    target: str = ""  # the name a statement changes
     names: dict[int, Namespace] = field(default_factory=dict)  # by the first op of an execution
-    caches: dict[int, dict[int, Any]] = field(default_factory=dict)
     is_alias: bool = False  # `db = dz`: a second name, which no recorded op made
 
     @property
@@ -64,11 +62,7 @@ class Site:
 
     def prepare(self, tree: Tree, execution: Execution, index: BindingIndex) -> Evaluable:
         """`tree` (the piece, or an edit of it) as it would have run in this execution. Raises CannotEvaluateError."""
-        cache = self.caches.setdefault(execution.first, {})
-        try:
-            return prepare(tree, self.namespace(execution, index), cache)
-        except UnknownNameError as error:
-            raise CannotEvaluateError(f"nothing is known of `{error}`") from error
+        return Evaluable(tree, self.namespace(execution, index))
 
 
 class SiteFinder:
@@ -163,13 +157,13 @@ class SiteFinder:
         found: list[Site] = []
         seen: set[int] = set()
         for op in ops:
-            span = _as_span(spans[op.index])
-            around = [s for s in map(_as_span, spans.values()) if s != span and contains(s, span)]
+            span = spans[op.index]
+            around = [s for s in spans.values() if s != span and contains(s, span)]
             unit = self._places.unit(op)
             if around or op.lasti in seen or unit is None or not isinstance(op.out, Value):
                 continue
             seen.add(op.lasti)
-            tree = expression_at(statement, span)
+            tree = node_at(statement, span)
             if tree is None:
                 continue
             runs = [
@@ -248,8 +242,3 @@ class SiteFinder:
 
 def _nothing() -> None:
     """Stands for the call that a second name does not make."""
-
-
-def _as_span(span: tuple[int, int, int, int]) -> Span:
-    line, end_line, column, end_column = span
-    return line, end_line, column, end_column

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 from dataclasses import dataclass
 
 import torch
 
 from gradcheck.diagnosis.edits.context import Context
 from gradcheck.diagnosis.edits.formulas import Step
-from gradcheck.diagnosis.namespace import BindingIndex, UnknownNameError
+from gradcheck.diagnosis.namespace import BindingIndex
 from gradcheck.diagnosis.sites import Site, SiteFinder
 from gradcheck.diagnosis.trial import Setting
 from gradcheck.fronts.tape import Op, Value
@@ -51,22 +50,8 @@ class Surroundings:
             if value.birth <= namespace.when and _better(name, names.get(value)):
                 names[value] = name
         nearest = sorted(((name, value) for value, name in names.items()), key=lambda pair: -pair[1].birth)
-        known: dict[
-            int, tuple[ast.expr, object]
-        ] = {}  # holds the nodes, so that their identities stay their own
-
-        def resolve(node: ast.expr) -> object:
-            found = known.get(id(node))
-            if found is None:
-                try:
-                    found = (node, namespace.resolve(node))
-                except UnknownNameError:
-                    found = (node, None)
-                known[id(node)] = found
-            return found[1]
-
         return Context(
-            nearest[:_MOST_TENSORS], list(namespace.numbers()), resolve, shape, namespace.parameters,
+            nearest[:_MOST_TENSORS], list(namespace.numbers()), namespace.known_as, shape, namespace.parameters,
             frozenset(self.judged_pass.plan.forward_values), sizes, self._literals,
         )  # fmt: skip
 

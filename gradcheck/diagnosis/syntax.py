@@ -12,8 +12,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from gradcheck.program.reading.tree import Placed, Span, contains, parse, span_of
+
 Path = tuple[tuple[str, int | None], ...]
-Span = tuple[int, int, int, int]  # line, end line, column, end column; columns in bytes of UTF-8, from 0
 
 _ATOMS = (ast.Name, ast.Attribute, ast.Subscript, ast.Call, ast.Constant, ast.Tuple, ast.List, ast.JoinedStr)
 
@@ -24,30 +25,6 @@ class TextChange:
 
     span: Span
     text: str
-
-
-_Placed = ast.expr | ast.stmt | ast.keyword
-
-
-def span_of(node: _Placed) -> Span:
-    return (
-        node.lineno,
-        node.end_lineno or node.lineno,
-        node.col_offset,
-        node.end_col_offset if node.end_col_offset is not None else node.col_offset,
-    )
-
-
-def expression_at(statement: ast.stmt, span: Span) -> ast.expr | None:
-    """The outermost expression that stands at exactly this place."""
-    for node in ast.walk(statement):
-        if isinstance(node, ast.expr) and span_of(node) == span:
-            return node
-    return None
-
-
-def contains(outer: Span, inner: Span) -> bool:
-    return (outer[0], outer[2]) <= (inner[0], inner[2]) and (inner[1], inner[3]) <= (outer[1], outer[3])
 
 
 def expressions(tree: ast.AST, path: Path = ()) -> Iterator[tuple[Path, ast.expr]]:
@@ -107,7 +84,7 @@ class Rewriter:
     def text_at(self, span: Span) -> str:
         return self._cut(span)
 
-    def source(self, node: _Placed) -> str:
+    def source(self, node: Placed) -> str:
         """The text of an original node."""
         return self._cut(span_of(node))
 
@@ -171,16 +148,16 @@ class Rewriter:
             span = (span[0], span[1], span[2], span[3] + len(rest.encode()))
         return TextChange(span, "\n".join([self._cut(span), *(indent + text for text in added)]))
 
-    def _narrowed(self, edited: ast.AST) -> tuple[_Placed, ast.AST]:
+    def _narrowed(self, edited: ast.AST) -> tuple[Placed, ast.AST]:
         """The innermost node that all differences lie in, and what stands in its place."""
-        old: _Placed = self._original
+        old: Placed = self._original
         new = edited
         while type(old) is type(new):
             differing = _differing_children(old, new)
             if differing is None or len(differing) != 1:
                 break
             old_child, new_child = differing[0]
-            if not isinstance(old_child, _Placed) or not hasattr(old_child, "lineno"):
+            if not isinstance(old_child, Placed) or not hasattr(old_child, "lineno"):
                 break
             old, new = old_child, new_child
         return old, new
@@ -225,19 +202,17 @@ class Rewriter:
         return text
 
     def _reads_as(self, change: TextChange, edited: ast.AST) -> bool:
+        text = f"({self.applied(change)}\n)" if isinstance(edited, ast.expr) else self.applied(change)
+        indent = " " * self.span[2]
         try:
-            if isinstance(edited, ast.expr):
-                parsed: ast.AST = ast.parse(f"({self.applied(change)}\n)", mode="eval").body
-            else:
-                indent = " " * span_of(self._original)[2]
-                parsed = ast.parse(
-                    f"if 1:\n{indent} {self.applied(change)}" if indent else self.applied(change)
-                ).body[0]
-                if indent and isinstance(parsed, ast.If):
-                    parsed = parsed.body[0]
-        except (SyntaxError, ValueError):
+            block = parse(f"if 1:\n{indent} {text}").body[0]
+        except SyntaxError:
             return False
-        return same_code(parsed, edited)
+        assert isinstance(block, ast.If)
+        parsed = block.body[0]
+        return same_code(
+            parsed.value if isinstance(edited, ast.expr) and isinstance(parsed, ast.Expr) else parsed, edited
+        )
 
     def _cut(self, span: Span) -> str:
         line, end_line, column, end_column = span

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import ast
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 import torch
 
-from gradcheck.diagnosis.evaluation import CannotEvaluateError, Tree
-from gradcheck.diagnosis.interpreter import Interpreter, NotInterpretedError, can_interpret
+from gradcheck.diagnosis.evaluation import CannotEvaluateError, Evaluation, Tree
 from gradcheck.diagnosis.namespace import BindingIndex
 from gradcheck.diagnosis.patching import SitePatch, patches_for
 from gradcheck.diagnosis.sites import Site
@@ -62,15 +59,12 @@ class Trial:
             site.is_alias or (len(site.own) == 1 and not site.own[0].ops and site.own[0].value is judged.candidate.value
             and all(op.index == site.own[0].last for op in self._chain))
         )  # fmt: skip
-        self._interpreter = self._interpreted()
+        self._evaluation = self._remembering() if self._direct else None
 
-    def _interpreted(self) -> Interpreter | None:
-        if not self._direct or not can_interpret(self._site.tree):
-            return None
-        execution, replay = self._site.own[0], self._setting.replay
-        resolved = self._site.caches.setdefault(execution.first, {})
-        namespace = self._site.namespace(execution, self._index)
-        return Interpreter(self._site.tree, namespace, replay.tensor, replay.dtype, resolved)
+    def _remembering(self) -> Evaluation:
+        """What the parts of the piece give, which most edits leave as they are."""
+        replay, names = self._setting.replay, self._site.namespace(self._site.own[0], self._index)
+        return Evaluation(names, replay.tensor, replay.dtype, self._site.tree)
 
     @property
     def is_direct(self) -> bool:
@@ -98,16 +92,13 @@ class Trial:
 
     def result(self, tree: Tree) -> tuple[torch.Tensor, tuple[Value, ...]]:
         """The gradient if the piece read so, and the values the piece would then read."""
-        setting = self._setting
-        if self._direct and self._interpreter is not None and isinstance(tree, ast.expr):
-            with suppress(NotInterpretedError):
-                return self._interpreter.result(tree)
+        if self._evaluation is not None:
+            reads = self._site.prepare(tree, self._site.own[0], self._index).reads
+            return self._evaluation.result(tree), reads
         patches = patches_for(self._site, tree, self._index, self._site.own, apart=True)
-        reads = tuple(value for patch in patches.values() for value in patch.reads)
-        if self._direct:
-            patch = next(iter(patches.values()))
-            return patch.evaluable.result(setting.replay.tensor, setting.replay.dtype), reads
-        return self._through_chain(patches), reads
+        return self._through_chain(patches), tuple(
+            value for patch in patches.values() for value in patch.reads
+        )
 
     def expected(self, reads: tuple[Value, ...]) -> torch.Tensor | None:
         """What the gradient should be, computed from what it then is computed from."""

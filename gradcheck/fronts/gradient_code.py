@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from importlib.machinery import PathFinder
 
 from gradcheck.fronts.gradient_names import Form, parse
-from gradcheck.fronts.targets import targets_of
+from gradcheck.program.reading.names import targets_of
 from gradcheck.program.source import is_library
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -13,8 +13,9 @@ from typing import Any
 
 import torch
 
-from gradcheck.fronts.targets import MISSING, Target, held_by, read_name, targets_by_line, tensors_in
+from gradcheck.fronts.targets import MISSING, held_by, read_name, tensors_in
 from gradcheck.fronts.torch.quiet import Quiet
+from gradcheck.program.reading.names import Target, targets_by_line
 from gradcheck.program.source import SourceMap
 
 # (name, tensor or None, scope, code, line, alias, owner, name with its key evaluated)
@@ -137,7 +138,7 @@ class NameTracer:
         table = self._tables.get(code.co_filename)
         if table is None:
             unit = self._sources.unit(code.co_filename)
-            table = self._tables[code.co_filename] = targets_by_line(unit.code) if unit else {}
+            table = self._tables[code.co_filename] = targets_by_line(unit.tree) if unit else {}
         watched = self.frames[id(frame)] = _Watched(code, frame.f_lineno, self._next_scope, table)
         self._on_scope(self._next_scope, frame)
         self._next_scope += 1

@@ -8,6 +8,7 @@ from types import CodeType
 
 from gradcheck.fronts.tape import Op
 from gradcheck.program.location import Location
+from gradcheck.program.reading.tree import node_at
 from gradcheck.program.source import SourceMap, SourceUnit
 
 
@@ -21,8 +22,6 @@ class Places:
 
     def __init__(self, sources: SourceMap) -> None:
         self._sources = sources
-        self._statements: dict[str, dict[int, ast.stmt]] = {}
-        self._all: dict[str, list[ast.stmt]] = {}
 
     def span(self, code: CodeType, lasti: int) -> tuple[int, int, int, int]:
         """(line, end line, column, end column) of the expression an instruction belongs to; columns
@@ -41,7 +40,8 @@ class Places:
 
     def statement_at(self, code: CodeType, line: int) -> ast.stmt | None:
         """The innermost statement on a line."""
-        return self._table(code.co_filename).get(line)
+        unit = self.unit_of(code)
+        return unit.tree.statement_at(line) if unit is not None else None
 
     def location(self, op: Op) -> Location:
         line, end_line, column, end_column = self.span(op.code, op.lasti)
@@ -75,31 +75,14 @@ class Places:
 
     def statements(self, filename: str) -> list[ast.stmt]:
         """All statements of a file or cell, in no particular order."""
-        self._table(filename)
-        return self._all[filename]
+        unit = self._sources.unit(filename)
+        return unit.tree.statements if unit is not None else []
 
     def statement(self, op: Op) -> ast.stmt | None:
         """The innermost statement that holds the op's line."""
-        return self._table(op.code.co_filename).get(self.span(op.code, op.lasti)[0])
+        return self.statement_at(op.code, self.span(op.code, op.lasti)[0])
 
-    def _table(self, filename: str) -> dict[int, ast.stmt]:
-        table = self._statements.get(filename)
-        if table is not None:
-            return table
-        table = self._statements[filename] = {}
-        unit = self._sources.unit(filename)
-        try:
-            tree = ast.parse(unit.code) if unit else ast.Module([], [])
-        except SyntaxError:
-            tree = ast.Module([], [])
-        self._all[filename] = [node for node in ast.walk(tree) if isinstance(node, ast.stmt)]
-        for node in self._all[filename]:
-            for n in range(node.lineno, (node.end_lineno or node.lineno) + 1):
-                held = table.get(n)
-                if held is None or _length(node) <= _length(held):
-                    table[n] = node
-        return table
-
-
-def _length(node: ast.stmt) -> int:
-    return (node.end_lineno or node.lineno) - node.lineno
+    def node(self, op: Op) -> ast.expr | ast.AugAssign | None:
+        """The expression that made the op."""
+        statement = self.statement(op)
+        return node_at(statement, self.span(op.code, op.lasti)) if statement is not None else None

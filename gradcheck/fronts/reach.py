@@ -21,6 +21,7 @@ from gradcheck.fronts.gradient_code import (
     without_called,
 )
 from gradcheck.program import live_cell, runner
+from gradcheck.program.reading.tree import Tree, first_line_of
 from gradcheck.program.source import SourceMap
 
 _RUNNERS = {runner.__file__, live_cell.__file__}  # what called them is no part of the program
@@ -30,7 +31,6 @@ _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 class Reach:
     def __init__(self, sources: SourceMap) -> None:
         self._sources = sources
-        self._trees: dict[str, ast.Module | None] = {}  # None: cannot be read
         self._parts: dict[str, list[Part]] = {}  # what a name may run
         self._inside: dict[tuple[CodeType, int], bool] = {}
         self._read: set[str] = set()  # files whose definitions are in `_parts`
@@ -53,7 +53,7 @@ class Reach:
             tree = self._tree(filename)
             if tree is None:
                 continue  # a cell that is no Python raises when its turn comes
-            rest += tree.body
+            rest += tree.module.body
         return self._reaches(rest)
 
     def gradients_in_loop(self, frame: FrameType) -> bool:
@@ -105,7 +105,7 @@ class Reach:
                 self._read.add(filename)
                 tree = self._tree(filename)
                 if tree is not None:
-                    self._define(tree.body)
+                    self._define(tree.module.body)
 
     def _define(self, body: Sequence[ast.stmt]) -> None:
         for top in body:
@@ -127,17 +127,9 @@ class Reach:
 
     # -- source ----------------------------------------------------------------------------------------------
 
-    def _tree(self, filename: str) -> ast.Module | None:
-        if filename not in self._trees:
-            unit = self._sources.unit(filename)
-            tree = None
-            if unit is not None:
-                try:
-                    tree = ast.parse(unit.code)
-                except (SyntaxError, ValueError, RecursionError):
-                    tree = None
-            self._trees[filename] = tree
-        return self._trees[filename]
+    def _tree(self, filename: str) -> Tree | None:
+        unit = self._sources.unit(filename)
+        return unit.tree if unit is not None and unit.tree.error is None else None
 
     def _units_after(self, filename: str) -> Iterator[str]:
         """The cells that follow one: those of a notebook are known, in their order, before it runs."""
@@ -154,12 +146,11 @@ class Reach:
         if tree is None:
             return None
         if code.co_name == "<module>":
-            return tree.body
-        for node in ast.walk(tree):
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-                first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
-                if node.name == code.co_name and first == code.co_firstlineno:
-                    return node.body
+            return tree.module.body
+        named = code.co_name, code.co_firstlineno
+        for node in tree.nodes:
+            if isinstance(node, DEFINITIONS) and (node.name, first_line_of(node)) == named:
+                return node.body
         if code.co_name in ("<lambda>", "<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"):
             return []  # an expression: the statement around it is in the frame that called it
         return None

@@ -14,6 +14,7 @@ from gradcheck.program.errors import ProgramError
 from gradcheck.program.location import Location
 from gradcheck.program.magics import strip_magics
 from gradcheck.program.notebook import parse_notebook
+from gradcheck.program.reading.tree import Tree
 from gradcheck.program.script import decode_source, read_bytes
 
 _RULE = "GC402"
@@ -87,11 +88,7 @@ def _text(place: Location) -> str:
 
 
 def _constants(text: str) -> Iterator[ast.Constant]:
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError):
-        return
-    for node in ast.walk(tree):
+    for node in Tree(text).nodes:
         number = isinstance(node, ast.Constant) and type(node.value) in (int, float)
         if number and node.end_lineno == node.lineno:  # type: ignore[attr-defined]
             yield node  # type: ignore[misc]

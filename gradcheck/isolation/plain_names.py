@@ -12,9 +12,11 @@ import torch
 
 from gradcheck.fronts.tape import Op, PlainBinding
 from gradcheck.isolation.plain_expressions import Rewriter, UnknownError, source_of
-from gradcheck.isolation.plain_source import Function, PlainSource, assignments, names_read, names_written
+from gradcheck.isolation.plain_source import PlainSource
 from gradcheck.isolation.step import TrainingStep
 from gradcheck.judge.judgement import Judgement
+from gradcheck.program.reading.names import assignments, names_read, names_written
+from gradcheck.program.reading.tree import Function
 
 
 class PlainNames:
@@ -52,16 +54,8 @@ class PlainNames:
         )
 
     def _function_of(self, thing: FunctionType) -> Function | None:
-        code = thing.__code__
-        return next(
-            (
-                node
-                for filename, node in self._source.functions
-                if (filename, node.name) == (code.co_filename, code.co_name)
-                and min([node.lineno, *(d.lineno for d in node.decorator_list)]) == code.co_firstlineno
-            ),
-            None,
-        )
+        unit = self._source.sources.unit(thing.__code__.co_filename)
+        return unit.tree.function(thing.__code__.co_name, thing.__code__.co_firstlineno) if unit else None
 
     def _name(self, name: str, op: Op, function: Function | None) -> ast.expr:
         """What a name stands for where `op` was called, in `function`."""

@@ -18,9 +18,10 @@ from gradcheck.base import numbers
 from gradcheck.fronts.tape import Kind, Op
 from gradcheck.isolation.plain_expressions import UnknownError, source_of
 from gradcheck.isolation.plain_names import PlainNames, moved_by
-from gradcheck.isolation.plain_source import assignments, names_read, operands_of
 from gradcheck.isolation.step import TrainingStep
 from gradcheck.judge.judgement import Judgement
+from gradcheck.program.reading.names import assignments, names_read
+from gradcheck.program.reading.tree import called, expression, operands
 
 Place = tuple[int, int | str]  # an op's index, and which of its arguments
 _MOST_STARTS = 64  # combinations of what the counters may have been when the step began
@@ -95,7 +96,7 @@ class _Follower(PlainNames):
     def _argument(self, op: Op, key: int | str, was: float) -> _Argument | None:
         """None where the number is a constant, or has to stay as it is."""
         doubtful: ast.expr | None = None
-        nodes = operands_of(op, self._places)
+        nodes = operands(self._places.node(op))
         if any(isinstance(node, ast.Constant) and node.value == was for node in nodes):
             return None
         for node in nodes:
@@ -122,7 +123,7 @@ class _Follower(PlainNames):
         return None
 
     def _reads_ours(self, source: str) -> bool:
-        names = {node.id for node in ast.walk(ast.parse(source, mode="eval")) if isinstance(node, ast.Name)}
+        names = {node.id for node in ast.walk(expression(source)) if isinstance(node, ast.Name)}
         return bool(names - set(self._constants))
 
     def _is_constant(self, source: str, was: float) -> bool:
@@ -206,12 +207,7 @@ class _Follower(PlainNames):
             return self._loop.statement_at(self._line(op)) or 0
         names = self._names_leading_to(op.code.co_name)
         for i in range(current, len(body)):
-            called = {
-                getattr(n.func, "attr", getattr(n.func, "id", ""))
-                for n in ast.walk(body[i])
-                if isinstance(n, ast.Call)
-            }
-            if called & names:
+            if any(isinstance(n, ast.Call) and called(n) in names for n in ast.walk(body[i])):
                 return i
         return current
 

@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Op, Recording
 from gradcheck.program.loops import LoopSite
-from gradcheck.program.source import SourceMap
-
-Function = ast.FunctionDef | ast.AsyncFunctionDef
-_QUESTIONS = {
-    "shape",
-    "size",
-    "dtype",
-    "ndim",
-    "numel",
-    "nelement",
-    "dim",
-    "device",
-}  # of a tensor: no computed number
+from gradcheck.program.reading.tree import Function, called, with_owner
+from gradcheck.program.source import SourceMap, SourceUnit
 
 
 @dataclass
@@ -52,11 +41,11 @@ class LoopSource:
         if not isinstance(self.node, ast.For):
             return None
         target, over = self.node.target, self.node.iter
-        while isinstance(over, ast.Call) and _called(over) == "tqdm" and over.args:
+        while isinstance(over, ast.Call) and called(over) == "tqdm" and over.args:
             over = over.args[0]
         if not isinstance(over, ast.Call):
             return None
-        name = _called(over)
+        name = called(over)
         if name == "enumerate" and isinstance(target, ast.Tuple) and isinstance(target.elts[0], ast.Name):
             return target.elts[0].id, over.args[1] if len(over.args) > 1 else zero, one
         if not isinstance(target, ast.Name):
@@ -71,28 +60,24 @@ class LoopSource:
 
 class PlainSource:
     def __init__(self, recording: Recording, sources: SourceMap, places: Places) -> None:
-        self._sources = sources
+        self.sources = sources
         self._places = places
-        self._trees: dict[str, ast.Module] = {}
-        self.functions: list[tuple[str, Function]] = []
-        for filename, unit in list(sources.units.items()):
-            try:
-                tree = self._trees[filename] = ast.parse(unit.code)
-            except (SyntaxError, ValueError):
-                continue
-            self.functions += [(filename, node) for node in ast.walk(tree) if isinstance(node, Function)]
+        self.functions = [(f, node) for f, unit in self._units() for node in unit.tree.functions]
         self._recording = recording
+
+    def _units(self) -> list[tuple[str, SourceUnit]]:
+        return list(self.sources.units.items())
 
     def loop(self, begin: int, end: int) -> LoopSource | None:
         """The loop whose iteration was recorded from op `begin` to op `end`."""
         opened = {mark.loop for mark in self._recording.marks if mark.what == "step" and mark.when == begin}
         closed = {mark.loop for mark in self._recording.marks if mark.what == "step-end" and mark.when == end}
         for number in opened & closed:
-            site = self._sources.loops.sites.get(number)
-            tree = self._trees.get(site.filename) if site is not None else None
-            if site is None or tree is None:
+            site = self.sources.loops.sites.get(number)
+            unit = self.sources.units.get(site.filename) if site is not None else None
+            if site is None or unit is None:
                 continue
-            for node in ast.walk(tree):
+            for node in unit.tree.nodes:
                 if isinstance(node, (ast.For, ast.While)) and (node.lineno, node.end_lineno) == (
                     site.line,
                     site.end_line,
@@ -102,19 +87,15 @@ class PlainSource:
 
     def function(self, op: Op) -> Function | None:
         """That an op was called in; None at the top level."""
-        first = op.code.co_firstlineno
-        for filename, node in self.functions:
-            line = min([node.lineno, *(d.lineno for d in node.decorator_list)])
-            if filename == op.code.co_filename and node.name == op.code.co_name and line == first:
-                return node
-        return None
+        unit = self.sources.units.get(op.code.co_filename)
+        return unit.tree.function(op.code.co_name, op.code.co_firstlineno) if unit is not None else None
 
     def call_sites(self, function: Function) -> list[tuple[str, Function | None, ast.Call]]:
         """Every call of something of that name: the file, the function it stands in, and the call."""
         found: list[tuple[str, Function | None, ast.Call]] = []
-        for filename, tree in self._trees.items():
-            for owner, node in _with_owner(tree, None):
-                if isinstance(node, ast.Call) and _called(node) == function.name:
+        for filename, unit in self._units():
+            for owner, node in with_owner(unit.tree.module):
+                if isinstance(node, ast.Call) and called(node) == function.name:
                     found.append((filename, owner, node))
         return found
 
@@ -122,8 +103,8 @@ class PlainSource:
         """Every statement that sets an attribute of that name on anything, and the function it stands in; `__init__`
         only makes the object."""
         found: list[tuple[Function | None, ast.stmt]] = []
-        for tree in self._trees.values():
-            for owner, node in _with_owner(tree, None):
+        for _, unit in self._units():
+            for owner, node in with_owner(unit.tree.module):
                 if not isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
                     continue
                 targets = node.targets if isinstance(node, ast.Assign) else [node.target]
@@ -139,82 +120,9 @@ class PlainSource:
         return found
 
 
-def operands_of(op: Op, places: Places) -> list[ast.expr]:
-    """The parts of the expression of an op that may be its arguments."""
-    statement = places.statement(op)
-    span = places.span(op.code, op.lasti)
-    for node in ast.walk(statement) if statement is not None else ():
-        if not isinstance(node, (ast.expr, ast.AugAssign)):
-            continue
-        here = node.lineno, node.end_lineno, node.col_offset, node.end_col_offset
-        if here == span and (operands := _operands(node)):
-            return operands
-    return []
-
-
-def names_read(node: ast.AST, tensors: Collection[str] = ()) -> set[str]:
-    """Names whose numbers go into an expression; not those of `tensors` that only their shape is asked of."""
-    asked = node.func if isinstance(node, ast.Call) else node
-    if isinstance(asked, ast.Attribute) and asked.attr in _QUESTIONS:
-        return set()
-    if isinstance(node, ast.Call) and _called(node) == "len":
-        return set().union(*(names_read(argument) for argument in node.args)) - set(tensors)
-    if isinstance(node, ast.Name):
-        return {node.id} if isinstance(node.ctx, ast.Load) else set()
-    found: set[str] = set()
-    for child in ast.iter_child_nodes(node):
-        found |= names_read(child, tensors)
-    return found
-
-
-def names_written(node: ast.AST) -> set[str]:
-    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-
-
-def assignments(statements: list[ast.stmt]) -> Iterator[tuple[str, ast.stmt, ast.expr | None]]:
-    """Each name with the statement that gives it a value, and the expression where it is a plain assignment."""
-    for statement in statements:
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Assign):
-                for target in node.targets:
-                    if isinstance(target, ast.Name):
-                        yield target.id, node, node.value
-                    else:
-                        yield from ((name, node, None) for name in names_written(target))
-            elif isinstance(node, (ast.AugAssign, ast.AnnAssign)) and isinstance(node.target, ast.Name):
-                yield node.target.id, node, node.value
-            elif isinstance(node, ast.NamedExpr):
-                yield node.target.id, statement, None
-            elif isinstance(node, (ast.For, ast.comprehension)):
-                yield from ((name, statement, None) for name in names_written(node.target))
-
-
 def _flat(statements: list[ast.stmt]) -> Iterator[ast.stmt]:
     for statement in statements:
         if isinstance(statement, ast.With):
             yield from _flat(statement.body)
         else:
             yield statement
-
-
-def _with_owner(node: ast.AST, owner: Function | None) -> Iterator[tuple[Function | None, ast.AST]]:
-    for child in ast.iter_child_nodes(node):
-        yield owner, child
-        yield from _with_owner(child, child if isinstance(child, Function) else owner)
-
-
-def _called(call: ast.Call) -> str:
-    function = call.func
-    return function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
-
-
-def _operands(node: ast.AST) -> list[ast.expr]:
-    if isinstance(node, ast.BinOp):
-        return [node.left, node.right]
-    if isinstance(node, ast.AugAssign):
-        return [node.target, node.value]
-    if isinstance(node, ast.Compare):
-        return [node.left, *node.comparators]
-    if isinstance(node, ast.Call):
-        return [*node.args, *(keyword.value for keyword in node.keywords)]
-    return []

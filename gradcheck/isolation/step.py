@@ -10,9 +10,9 @@ import torch
 
 from gradcheck.fronts.tape import Binding, Kind, Op, Value, existed_before
 from gradcheck.isolation.errors import CannotIsolateError
-from gradcheck.isolation.plain_source import operands_of
 from gradcheck.judge.judgement import JudgedPass, Judgement
 from gradcheck.judge.pairing.windows import recorded_steps
+from gradcheck.program.reading.tree import operands
 from gradcheck.replay.engine import Replay, ReplayError
 from gradcheck.replay.slices import Slicer, roots_mutated
 
@@ -150,7 +150,7 @@ def _read_as(judgement: Judgement, window: list[Op], outside: set[Value]) -> dic
         given = [value for value in op.args or () if isinstance(value, Value)]
         if not any(value in outside for value in given):
             continue
-        nodes = [n for n in operands_of(op, judgement.places) if isinstance(n, _PLACES)]
+        nodes = [n for n in operands(judgement.places.node(op)) if isinstance(n, _PLACES)]
         # The other operand of `self.beta * self.m` is a number: no name of a tensor is lost if it counts as one.
         pairs = zip(given, nodes, strict=False) if len(given) > 1 else ((given[0], node) for node in nodes)
         if len(given) > len(nodes):

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from gradcheck.program.errors import ProgramError
+from gradcheck.program.reading.tree import expression
 from gradcheck.program.target import Target, TargetKind, parse_target
 
 HOW_LAYERS_ARE_WRITTEN = (
@@ -61,7 +62,7 @@ def arguments_of(text: str) -> tuple[Any, ...]:
 
 def keywords_of(text: str) -> tuple[tuple[str, Any], ...]:
     try:
-        call = ast.parse(f"f({text})", mode="eval").body
+        call = expression(f"f({text})")
         if not isinstance(call, ast.Call) or call.args:
             raise ValueError
         return tuple((str(k.arg), ast.literal_eval(k.value)) for k in call.keywords if k.arg or _raise())

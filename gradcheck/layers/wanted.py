@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gradcheck.layers.sizes import Size, Term, names_in
+from gradcheck.program.reading.tree import parse
 
 N, D, M, T, H, W, K, V, G = (Size(name) for name in "NDMTHWKVG")
 
@@ -190,7 +191,7 @@ def _annotation(parameter: inspect.Parameter) -> str:
 def _dictionary(name: str, function: Callable[..., Any]) -> dict[str, Term]:
     """The keys that `function` reads of its parameter `name`, each with what its own name asks for."""
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(function))))
+        tree = parse(textwrap.dedent(inspect.getsource(inspect.unwrap(function))))
     except (OSError, TypeError, SyntaxError):
         return {}
     found: dict[str, Term] = {}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -17,6 +15,7 @@ from gradcheck.program.errors import ProgramError
 from gradcheck.program.location import Location
 from gradcheck.program.magics import strip_magics
 from gradcheck.program.notebook import parse_notebook
+from gradcheck.program.reading.tree import parses
 from gradcheck.program.script import decode_source, read_bytes
 
 
@@ -87,10 +86,4 @@ def _check_syntax(patched: PatchedFile, before: dict[int | None, str]) -> None:
 
 
 def _parses(text: str, cell: int | None) -> bool:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            ast.parse(text if cell is None else strip_magics(text, cell)[0])
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return False
-    return True
+    return parses(text if cell is None else strip_magics(text, cell)[0])

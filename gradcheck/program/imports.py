@@ -16,7 +16,7 @@ from typing import Any
 
 from gradcheck.program.loops import LoopTable, compile_watched
 from gradcheck.program.overlay import bytes_instead
-from gradcheck.program.script import decode_source, parse_module
+from gradcheck.program.script import decode_source
 from gradcheck.program.source import SourceMap, SourceUnit, is_library, shown_path
 
 
@@ -37,8 +37,11 @@ class _WatchedLoader(SourceFileLoader):
     ) -> CodeType:
         filename = str(path)
         text = decode_source(bytes(data), Path(filename))
-        self._sources.add(SourceUnit(filename, shown_path(Path(filename)), text))
-        return compile_watched(parse_module(text, filename), filename, self._loops, optimize=_optimize)
+        unit = SourceUnit(filename, shown_path(Path(filename)), text)
+        self._sources.add(unit)
+        if unit.tree.error is not None:
+            raise unit.tree.error
+        return compile_watched(unit.tree.module, filename, self._loops, optimize=_optimize)
 
 
 class PersonFinder(MetaPathFinder):

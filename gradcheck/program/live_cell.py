@@ -7,6 +7,7 @@ what the cell changes stays changed.
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import CodeType
@@ -72,8 +73,9 @@ def compile_cell(
     unit: SourceUnit, skipped: list[SkippedLine], manners: Manners, loops: LoopTable
 ) -> LiveCell:
     """Raises SyntaxError if it is no Python."""
-    tree = ast.parse(unit.code, unit.filename)
-    tree = manners.transform(tree)
+    if unit.tree.error is not None:
+        raise unit.tree.error
+    tree = manners.transform(copy.deepcopy(unit.tree.module))  # the shell's transformers change it
     last = tree.body[-1] if tree.body else None
     shown = None
     if isinstance(last, ast.Expr) and manners.displays and not _is_silenced(unit.code, last):

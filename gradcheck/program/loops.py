@@ -15,9 +15,11 @@ and `async for` are left alone.
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from types import CodeType
+from typing import TypeVar
 
 FOR, WHILE, TURN, DONE = (
     "__gradcheck_for__",
@@ -25,6 +27,8 @@ FOR, WHILE, TURN, DONE = (
     "__gradcheck_turn__",
     "__gradcheck_done__",
 )
+_Node = TypeVar("_Node", bound=ast.AST)
+_Loop = TypeVar("_Loop", ast.For, ast.While)
 _ORDERED = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
@@ -64,9 +68,9 @@ class LoopTable:
 def compile_watched(
     tree: ast.Module, filename: str, table: LoopTable, *, optimize: int = -1, flags: int = 0
 ) -> CodeType:
-    """Compiles a module with its loop headers rewritten. `tree` is changed. `flags` are those of `compile`."""
-    _HeaderRewriter(filename, table).visit(tree)
-    code: CodeType = compile(tree, filename, "exec", flags, dont_inherit=True, optimize=optimize)
+    """Compiles a module with its loop headers rewritten, in a copy of `tree`. `flags` are those of `compile`."""
+    watched = _HeaderRewriter(filename, table).visit(tree)
+    code: CodeType = compile(watched, filename, "exec", flags, dont_inherit=True, optimize=optimize)
     return code
 
 
@@ -90,32 +94,44 @@ class _HeaderRewriter(ast.NodeTransformer):
         outer = self._function, self._loop
         self._function = f"{self._function}.{node.name}" if self._function else node.name
         self._loop = None
-        self.generic_visit(node)
+        copied = self.generic_visit(node)
         self._function, self._loop = outer
-        return node
+        return copied
 
     def visit_For(self, node: ast.For) -> ast.AST:
-        loop = self._enter_loop(node)
+        loop, copied = self._enter_loop(node)
         # The call takes the position of the iterable: an error raised by it points there, as it always did.
-        node.iter = _call(FOR, loop, node.iter, node.iter)
-        return node
+        copied.iter = _call(FOR, loop, node.iter, node.iter)
+        return copied
 
     def visit_While(self, node: ast.While) -> ast.AST:
-        loop = self._enter_loop(node)
+        loop, copied = self._enter_loop(node)
         # The turn is taken after the condition held, so that an iteration is announced only if it happens.
         turn = _call(TURN, loop, None, node.test)
         done = _call(DONE, loop, None, node.test)
         goes_on = ast.copy_location(ast.BoolOp(ast.And(), [node.test, turn]), node.test)
-        node.test = ast.copy_location(ast.BoolOp(ast.Or(), [goes_on, done]), node.test)
+        copied.test = ast.copy_location(ast.BoolOp(ast.Or(), [goes_on, done]), node.test)
         scope = ast.withitem(_call(WHILE, loop, None, node.test), None)
-        return ast.copy_location(ast.With([scope], [node]), node.test)
+        return ast.copy_location(ast.With([scope], [copied]), node.test)
 
-    def _enter_loop(self, node: ast.For | ast.While) -> int:
+    def _enter_loop(self, node: _Loop) -> tuple[int, _Loop]:
         outer = self._loop
         self._loop = loop = self._table.add(node, self._filename, self._function, outer)
-        self.generic_visit(node)
+        copied = self.generic_visit(node)
         self._loop = outer
-        return loop
+        return loop, copied
+
+    def generic_visit(self, node: _Node) -> _Node:
+        """A copy, so that the tree stays as the person wrote it. Statements are in lists; no expression holds one."""
+        if isinstance(node, ast.expr):
+            return node
+        copied = copy.copy(node)
+        for name, held in ast.iter_fields(node):
+            if isinstance(held, list):
+                setattr(
+                    copied, name, [self.visit(item) if isinstance(item, ast.AST) else item for item in held]
+                )
+        return copied
 
 
 def _is_bounded(node: ast.While) -> bool:

@@ -6,12 +6,11 @@ IPython's transformer would turn a magic into a call that runs it, and may merge
 
 from __future__ import annotations
 
-import ast
 import re
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gradcheck.program.reading.tree import parses
 from gradcheck.program.scanner import logical_line_starts
 
 # Cell magics that only measure or redirect: their body is ordinary code of the notebook.
@@ -43,7 +42,7 @@ def strip_magics(
     """`text` as plain Python with the same lines and columns, and what was left out of it. `run`, where there is
     somebody to run magics, makes the Python that runs one: it stands in its place, and only what would run code of
     the cell unseen (`%time`) is left out."""
-    if _parses(text):
+    if parses(text):
         return text, []
     lines = text.split("\n")
     skipped: list[SkippedLine] = []
@@ -89,7 +88,7 @@ def _running(statement: str, run: Callable[[str], str]) -> str | None:
     """The line that runs a magic, None if it takes several."""
     indent = statement[: len(statement) - len(statement.lstrip())]
     code = run(statement.strip()).strip()
-    return indent + code if "\n" not in code and _parses(code) else None
+    return indent + code if "\n" not in code and parses(code) else None
 
 
 def _without_magic(line: str) -> tuple[str, str] | None:
@@ -97,7 +96,7 @@ def _without_magic(line: str) -> tuple[str, str] | None:
     if timed := _TIMED.match(line):
         # `if 1:` takes the place of `%time `, so that the timed code keeps its columns.
         plain = "if 1:".ljust(len(timed["magic"])) + timed["code"]
-        if _parses(plain):
+        if parses(plain):
             return timed["indent"] + plain, _UNTIMED
     if magic := _LINE.match(line):
         reasons = {"%": "magics are not run", "!": "shell commands are not run", "?": "help is not shown"}
@@ -119,13 +118,3 @@ def _cell_reason(name: str) -> str:
 def _first_code_line(lines: list[str]) -> int | None:
     """Index of the first line that is not blank; a cell magic may only stand there."""
     return next((i for i, line in enumerate(lines) if line.strip()), None)
-
-
-def _parses(text: str) -> bool:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # they are shown when the cell is compiled
-        try:
-            ast.parse(text)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return False
-    return True

@@ -11,7 +11,7 @@ from gradcheck.program.errors import ProgramError
 from gradcheck.program.loops import LoopTable, compile_watched
 from gradcheck.program.magics import SkippedLine, strip_magics
 from gradcheck.program.notebook import read_notebook
-from gradcheck.program.script import is_python_2, parse_module, read_source, syntax_error
+from gradcheck.program.script import is_python_2, read_source, syntax_error
 from gradcheck.program.source import SourceMap, SourceUnit, shown_path
 from gradcheck.program.target import Target, TargetKind
 
@@ -69,7 +69,7 @@ def _load_cells(program: Program) -> None:
         plain, skipped = strip_magics(text, number)
         program.skipped += skipped
         unit = SourceUnit(f"{path}[cell {number}]", shown, text, number, plain)
-        piece = _compile(program, unit, plain)
+        piece = _compile(program, unit)
         if piece.error and (notebook.python_2 or is_python_2(piece.error)):
             problem = syntax_error(piece.error, f"{shown}[cell {number}]", text)
             raise ProgramError(problem.message, "this notebook is Python 2: convert it", problem.excerpt)
@@ -83,20 +83,21 @@ def _load_cells(program: Program) -> None:
 
 def _load_script(program: Program, path: Path) -> None:
     unit = SourceUnit(str(path), shown_path(path), read_source(path))
-    piece = _compile(program, unit, unit.text)
+    piece = _compile(program, unit)
     if piece.error:
         raise syntax_error(piece.error, unit.file, unit.text)
     program.pieces.append(piece)
 
 
-def _compile(program: Program, unit: SourceUnit, text: str) -> Piece:
+def _compile(program: Program, unit: SourceUnit) -> Piece:
     program.sources.add(unit)
     # For tracebacks and inspect.getsource; without a time stamp, so that linecache keeps it.
     lines = unit.text.splitlines(keepends=True)
     linecache.cache[unit.filename] = (len(unit.text), None, lines, unit.filename)
+    if unit.tree.error is not None:
+        return Piece(unit, None, unit.tree.error)
     try:
-        tree = parse_module(text, unit.filename)
-        return Piece(unit, compile_watched(tree, unit.filename, program.loops))
+        return Piece(unit, compile_watched(unit.tree.module, unit.filename, program.loops))
     except SyntaxError as error:
         return Piece(unit, None, error)
 

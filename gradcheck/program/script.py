@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import io
 import tokenize
 from pathlib import Path
@@ -50,14 +49,6 @@ def decode_source(raw: bytes, path: Path) -> str:
 
 def normalise_newlines(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def parse_module(text: str, filename: str) -> ast.Module:
-    """`ast.parse`, with every way in which it refuses text as a SyntaxError."""
-    try:
-        return ast.parse(text, filename)
-    except (ValueError, RecursionError, MemoryError) as error:
-        raise SyntaxError(f"this cannot be parsed: {error or type(error).__name__}") from None
 
 
 def is_python_2(error: SyntaxError) -> bool:

@@ -9,13 +9,15 @@ import sys
 import sysconfig
 import tokenize
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from gradcheck.program.location import Location
 from gradcheck.program.loops import LoopTable
+from gradcheck.program.reading.tree import Tree
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SourceUnit:
     """One compiled piece: a script, an imported module of the person's, or one code cell.
 
@@ -34,6 +36,11 @@ class SourceUnit:
     @property
     def code(self) -> str:
         return self.text if self.without_magics is None else self.without_magics
+
+    @cached_property
+    def tree(self) -> Tree:
+        """Parsed at the first use, and never again."""
+        return Tree(self.code, self.filename)
 
     def line_text(self, line: int) -> str:
         lines = self.text.split("\n")  # as Python counts: splitlines() also breaks at form feeds and U+2028

@@ -15,6 +15,7 @@ from importlib.machinery import ModuleSpec
 from types import FrameType, FunctionType, ModuleType
 from typing import Any, ClassVar
 
+from gradcheck.program.reading.tree import Tree, lines_of
 from gradcheck.program.source import SourceMap
 
 _OPTIONAL = frozenset(
@@ -162,7 +163,7 @@ class StandInFinder(MetaPathFinder):
         if frame is None or not self._sources.is_user(frame.f_code.co_filename):
             return False
         unit = self._sources.unit(frame.f_code.co_filename)
-        return unit is None or not _is_guarded(unit.text, frame.f_lineno or 0)
+        return unit is None or not _is_guarded(unit.tree, frame.f_lineno or 0)
 
     def install(self) -> None:
         sys.meta_path.append(self)
@@ -195,14 +196,7 @@ def _is_import_machinery(filename: str) -> bool:
     return filename.startswith("<frozen importlib") or filename == __file__
 
 
-def _is_guarded(text: str, line: int) -> bool:
-    """Whether `line` stands in a `try` body: then the program itself says what happens without the package.
-
-    The text may hold magics; a cell that does not parse is taken as unguarded.
-    """
-    try:
-        tree = ast.parse(text)
-    except SyntaxError:
-        return False
-    bodies = (node.body for node in ast.walk(tree) if isinstance(node, ast.Try) and node.handlers)
-    return any(s.lineno <= line <= (s.end_lineno or s.lineno) for body in bodies for s in body)
+def _is_guarded(tree: Tree, line: int) -> bool:
+    """Whether `line` is in a `try` body: then the program itself says what happens without the package."""
+    bodies = (node.body for node in tree.nodes if isinstance(node, ast.Try) and node.handlers)
+    return any(line in lines_of(statement) for body in bodies for statement in body)

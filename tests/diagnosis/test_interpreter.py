@@ -50,7 +50,7 @@ class Scene:
     def __init__(self, recorded: Recorded) -> None:
         self.recorded = recorded
         op = next(op for op in recorded.ops if op.name == "sin")
-        self.namespace = Namespace(BindingIndex(recorded.recording), op, op.index)
+        self.namespace = Namespace(BindingIndex(recorded.recording, recorded.program.sources), op, op.index)
         self.replay = Replay(torch.float64)
         with torch.no_grad():
             self.replay.run(recorded.ops[: op.index])

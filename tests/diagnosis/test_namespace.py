@@ -20,7 +20,7 @@ def at(recorded: Recorded, marker: str, *, nth: int = 0) -> Namespace:
 
 
 def seen_by(recorded: Recorded, op: Op) -> Namespace:
-    return Namespace(BindingIndex(recorded.recording), op, op.index)
+    return Namespace(BindingIndex(recorded.recording, recorded.program.sources), op, op.index)
 
 
 def held(namespace: Namespace, text: str) -> Any:

@@ -7,7 +7,7 @@ import pytest
 from gradcheck.program.comments import directives
 from gradcheck.program.magics import strip_magics
 from gradcheck.program.source import SourceUnit
-from gradcheck.program.statements import StatementLines
+from gradcheck.program.reading.tree import Tree
 
 
 def unit(text: str, cell: int | None = None) -> SourceUnit:
@@ -89,7 +89,7 @@ g = lambda: 1
     [(1, {1, 3}), (2, {1, 3}), (4, {4}), (5, {4}), (7, {7}), (8, {8}), (10, {9, 11}), (14, {14}), (99, set())],
 )  # fmt: skip
 def test_edges_of_a_statement(line: int, edges: set[int]) -> None:
-    assert StatementLines(CODE).edges(line) == edges
+    assert Tree(CODE).edges(line) == edges
 
 
 @pytest.mark.parametrize(
@@ -98,10 +98,10 @@ def test_edges_of_a_statement(line: int, edges: set[int]) -> None:
      (15, range(15, 16)), (16, None)],
 )  # fmt: skip
 def test_the_block_around_a_line(line: int, block: range | None) -> None:
-    assert StatementLines(CODE).block(line) == block
+    assert Tree(CODE).block(line) == block
 
 
 def test_what_does_not_parse_has_no_statements() -> None:
-    lines = StatementLines("x = = 1")
+    lines = Tree("x = = 1")
     assert (lines.parses, lines.edges(1), lines.block(1)) == (False, set(), None)
-    assert StatementLines("").parses
+    assert Tree("").parses

@@ -10,6 +10,7 @@ from functools import cached_property
 from gradcheck.diagnosis.evaluation import Tree
 from gradcheck.diagnosis.syntax import Path, exchanged
 from gradcheck.fronts.tape import Value
+from gradcheck.program.reading.tree import expression
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Context:
 
 def parsed(text: str) -> ast.expr:
     """A fresh node without a position: not one of the person's own."""
-    node = ast.parse(text, mode="eval").body
+    node = expression(text)
     for inner in ast.walk(node):
         for attribute in ("lineno", "col_offset", "end_lineno", "end_col_offset"):
             if hasattr(inner, attribute):

@@ -15,6 +15,7 @@ from gradcheck.fronts.tape import Op, Recording
 from gradcheck.health.updates.arguments import handed_over
 from gradcheck.health.updates.records import LearningRate
 from gradcheck.program.location import Location
+from gradcheck.program.reading.tree import operands
 from gradcheck.program.source import SourceMap, SourceUnit
 
 _DEEPEST = 6
@@ -26,7 +27,6 @@ class Writings:
         self._recording = recording
         self._sources = sources
         self._places = places
-        self._trees: list[tuple[SourceUnit, ast.Module]] | None = None
 
     def learning_rate(self, number: float, op: Op) -> LearningRate | None:
         """What the source says of a number that `op` computes with; None if it has no text of its own there: inside
@@ -57,16 +57,9 @@ class Writings:
 
     def _operand(self, value: float, op: Op) -> ast.expr | None:
         """The part of the expression of `op` that is the number: a literal, or a name that held it."""
-        statement = self._places.statement(op)
-        if statement is None:
-            return None
-        span = self._places.span(op.code, op.lasti)
-        for node in ast.walk(statement):
-            if isinstance(node, (ast.expr, ast.AugAssign)) and span == (
-                node.lineno, node.end_lineno, node.col_offset, node.end_col_offset,
-            ):  # fmt: skip
-                return next((p for p in map(_unsigned, _operands(node)) if self._is(p, value)), None)
-        return None
+        node = self._places.node(op)
+        parts = operands(node)[1:] if isinstance(node, ast.AugAssign) else operands(node)
+        return next((part for part in map(_unsigned, parts) if self._is(part, value)), None)
 
     def _is(self, node: ast.expr, value: float) -> bool:
         number = _literal(node)
@@ -128,24 +121,7 @@ class Writings:
         return self._sources.location(unit.filename, node.lineno, end, node.col_offset, end_column)
 
     def _all_trees(self) -> list[tuple[SourceUnit, ast.Module]]:
-        if self._trees is None:
-            self._trees = []
-            for unit in list(self._sources.units.values()):
-                try:
-                    self._trees.append((unit, ast.parse(unit.code)))
-                except SyntaxError:
-                    continue
-        return self._trees
-
-
-def _operands(node: ast.expr | ast.AugAssign) -> list[ast.expr]:
-    if isinstance(node, ast.BinOp):
-        return [node.left, node.right]
-    if isinstance(node, ast.AugAssign):
-        return [node.value]
-    if isinstance(node, ast.Call):
-        return [*node.args, *(keyword.value for keyword in node.keywords)]
-    return []
+        return [(unit, unit.tree.module) for unit in list(self._sources.units.values())]
 
 
 def _unsigned(node: ast.expr) -> ast.expr:

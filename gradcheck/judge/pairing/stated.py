@@ -6,10 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from gradcheck.fronts.tape import Binding, Pairing, Value
-from gradcheck.fronts.targets import targets_by_line
 from gradcheck.program.comments import directives
+from gradcheck.program.reading.names import targets_by_line
 from gradcheck.program.source import SourceMap
-from gradcheck.program.statements import StatementLines
 
 
 class Told:
@@ -46,7 +45,7 @@ class Told:
         comments = [d for d in directives(unit) if d.word == "of"] if unit is not None else []
         if unit is None or not comments:
             return {}
-        statements, targets = StatementLines(unit.code), targets_by_line(unit.code)
+        targets = targets_by_line(unit.tree)
         found: dict[tuple[int, str], str] = {}
         for comment in comments:
             # One value for each gradient that the statement binds, in their order.
@@ -54,6 +53,6 @@ class Told:
             line = comment.location.line
             gradients = [target.text for target in targets.get(line, ())]
             if len(values) == len(gradients):
-                lines = {line} | statements.lines(line)
+                lines = {line} | unit.tree.lines(line)
                 found |= {(at, g): v for at in lines for g, v in zip(gradients, values, strict=True)}
         return found

@@ -1,0 +1,118 @@
+"""Which names a statement binds, and which an expression reads."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from gradcheck.program.location import Location
+from gradcheck.program.reading.tree import Tree, called
+from gradcheck.program.source import SourceMap
+
+_GROWING_METHODS = {"append", "insert", "extend", "appendleft", "extendleft", "update", "setdefault", "add"}
+# Of a tensor: no computed number.
+_QUESTIONS = {"shape", "size", "dtype", "ndim", "numel", "nelement", "dim", "device"}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One place a statement writes to. `alias`: a loop variable, which names something that exists already."""
+
+    text: str
+    node: ast.expr
+    alias: bool = False
+    is_name: bool = False  # a plain name, which needs no walking
+    grows: bool = False  # only its last item is new
+    container: str = ""  # for an item, what it is an item of
+
+
+def targets_by_line(tree: Tree) -> dict[int, tuple[Target, ...]]:
+    """For every line, the targets of the simple statements (and loop headers) that cover it."""
+    found: dict[int, list[Target]] = {}
+    for node in tree.nodes:
+        targets = tuple(targets_of(node))
+        if not targets:
+            continue
+        first, last = node.lineno, node.end_lineno or node.lineno  # type: ignore[attr-defined]
+        if isinstance(node, (ast.For, ast.With)):
+            last = max(node.body[0].lineno - 1, first)
+        for line in range(first, last + 1):
+            found.setdefault(line, []).extend(targets)
+    return {line: tuple(targets) for line, targets in found.items()}
+
+
+def targets_of(node: ast.AST) -> Iterator[Target]:
+    if isinstance(node, ast.Assign):
+        for target in node.targets:
+            yield from _flatten(target)
+    elif isinstance(node, (ast.AugAssign, ast.AnnAssign, ast.NamedExpr)):
+        yield from _flatten(node.target)
+    elif isinstance(node, ast.For):
+        yield from (replace(target, alias=True, container="") for target in _flatten(node.target))
+    elif isinstance(node, ast.With):
+        for item in node.items:
+            if item.optional_vars is not None:
+                yield from _flatten(item.optional_vars)
+    elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        function = node.value.func
+        if isinstance(function, ast.Attribute) and function.attr in _GROWING_METHODS:
+            for grown in _flatten(function.value):
+                yield Target(grown.text, grown.node, grows=function.attr == "append")
+
+
+def _flatten(node: ast.expr) -> Iterator[Target]:
+    if isinstance(node, (ast.Tuple, ast.List)):
+        for item in node.elts:
+            yield from _flatten(item)
+    elif isinstance(node, ast.Starred):
+        yield from _flatten(node.value)
+    elif isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)):
+        container = ast.unparse(node.value) if isinstance(node, ast.Subscript) else ""
+        yield Target(ast.unparse(node), node, is_name=isinstance(node, ast.Name), container=container)
+
+
+def names_written_at(sources: SourceMap, location: Location) -> set[str]:
+    """What the statement at `location` writes to, as its text names it: `dx` for `dx[mask] = 0`."""
+    for unit in sources.units.values():
+        if (unit.file, unit.cell) == (location.file, location.cell):
+            targets = targets_by_line(unit.tree).get(location.line, ())
+            return {t.container or t.text for t in targets} | {t.text for t in targets}
+    return set()
+
+
+def names_written(node: ast.AST) -> set[str]:
+    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+
+
+def names_read(node: ast.AST, tensors: Collection[str] = ()) -> set[str]:
+    """Names whose numbers go into an expression; not those of `tensors` that only their shape is asked of."""
+    asked = node.func if isinstance(node, ast.Call) else node
+    if isinstance(asked, ast.Attribute) and asked.attr in _QUESTIONS:
+        return set()
+    if isinstance(node, ast.Call) and called(node) == "len":
+        return set().union(*(names_read(argument) for argument in node.args)) - set(tensors)
+    if isinstance(node, ast.Name):
+        return {node.id} if isinstance(node.ctx, ast.Load) else set()
+    found: set[str] = set()
+    for child in ast.iter_child_nodes(node):
+        found |= names_read(child, tensors)
+    return found
+
+
+def assignments(statements: Iterable[ast.stmt]) -> Iterator[tuple[str, ast.stmt, ast.expr | None]]:
+    """Each name with the statement that gives it a value, and the expression where it is a plain assignment."""
+    for statement in statements:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Assign):
+                for target in node.targets:
+                    if isinstance(target, ast.Name):
+                        yield target.id, node, node.value
+                    else:
+                        yield from ((name, node, None) for name in names_written(target))
+            elif isinstance(node, (ast.AugAssign, ast.AnnAssign)) and isinstance(node.target, ast.Name):
+                yield node.target.id, node, node.value
+            elif isinstance(node, ast.NamedExpr):
+                yield node.target.id, statement, None
+            elif isinstance(node, (ast.For, ast.comprehension)):
+                yield from ((name, statement, None) for name in names_written(node.target))
