@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import random
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +10,56 @@ import numpy as np
 import pytest
 import torch
 
-from gradcheck.diagnosis.evaluation import CannotEvaluateError, Evaluable, evaluating
-from gradcheck.diagnosis.sandbox import NotAllowedError, state_kept
-from tests.support import report_on_source
+from gradcheck.diagnosis.evaluation import CannotEvaluateError, Evaluable
+from gradcheck.diagnosis.namespace import BindingIndex, Namespace
+from gradcheck.diagnosis.sandbox import state_kept
+from gradcheck.program.reading.tree import expression
+from gradcheck.replay.engine import Replay
+from tests.support import record_source, report_on_source
 
-LOG: list[str] = []
+PROGRAM = """
+import numpy as np
+import torch
+log, cache, count = [], {}, 0
+class Holder: pass
+holder = Holder()
+x = torch.ones(2) * 1.0
+long, wide = torch.ones(100_000, 1) * 1.0, torch.ones(1, 100_000) * 1.0
+tall = torch.ones(100_000, 1) * 1.0
+class Twice(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        log.append(1)
+        return x * 2
+class Layer(torch.nn.Module):
+    def forward(self, x):
+        self.x = x
+        return x
+layer, layers = Layer(), torch.nn.Sequential(Layer())
+class Value:
+    def __mul__(self, other):
+        log.append(1)
+        return other
+value = Value()
+FUNCTION
+torch.sin(x)
+"""
 
 
-def defined(text: str, **names: Any) -> Any:
-    """The function `f` of a program that is no library."""
-    namespace: dict[str, Any] = {"torch": torch, **names}
-    exec(compile(textwrap.dedent(text), "/home/somebody/program.py", "exec"), namespace)
-    return namespace["f"]
+def evaluated(text: str, function: str = "") -> tuple[torch.Tensor, dict[str, Any]]:
+    """What the expression gives at the end of a program with this function, and the names of the program."""
+    recorded = record_source(PROGRAM.replace("FUNCTION", function))
+    op = next(op for op in recorded.ops if op.name == "sin")
+    names = Namespace(BindingIndex(recorded.recording, recorded.program.sources), op, op.index)
+    replay = Replay(torch.float64)
+    replay.run(recorded.ops[: op.index])
+    try:
+        return Evaluable(expression(text), names).result(replay.tensor, torch.float64), recorded.names
+    finally:
+        assert recorded.names["log"] == []
+        assert recorded.names["cache"] == {}
+        assert recorded.names["count"] == 0
+        assert not vars(recorded.names["holder"])
 
 
 @pytest.mark.parametrize(
@@ -38,19 +74,23 @@ def defined(text: str, **names: Any) -> Any:
         "def f(x): cache['x'] = x; return x",
         "def f(x): torch.save(x, 'again.pt'); return x",
         "def f(x): eval('log.append(1)'); return x",
+        "def f(x): return Twice.apply(x)",
+        "def f(x): return layer(x)",
+        "def f(x): return layers(x)",
+        "def f(x): return value * x",
+        "def f(x): return sum(map(log.append, [1])) or x",
+        "def f(x):\n  import os\n  os.mkdir('again')\n  return x",
+        "def f(x):\n  while True: pass",
+        "def f(x):\n  for i in range(10**9): pass\n  return x",
+        "def f(x): return f(x)",
     ],
 )
-def test_what_does_more_than_compute_is_refused(
+def test_what_does_more_than_compute_is_not_evaluated(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    log: list[int] = []
-    cache: dict[str, Any] = {}
-    function = defined(text, log=log, cache=cache, holder=ast.Name())
-    with pytest.raises(NotAllowedError), evaluating(torch.float64):
-        function(torch.ones(2))
-    assert not log
-    assert not cache
+    with pytest.raises(CannotEvaluateError):
+        evaluated("f(x)", text)
     assert not list(tmp_path.iterdir())
     assert capsys.readouterr().out == ""
 
@@ -62,26 +102,24 @@ def test_what_does_more_than_compute_is_refused(
         "def f(x):\n  out = []\n  for row in x: out.append(row * 2)\n  return torch.stack(out)",
         "def f(x):\n  def inner(y): return y + 1\n  return inner(x).sum()",
         "def f(x):\n  y = x.clone()\n  y[x > 0] = 0\n  return y",
+        "@torch.no_grad()\ndef f(x): return x * 2",
     ],
 )
-def test_what_computes_is_allowed(text: str) -> None:
-    function = defined(text)
-    with evaluating(torch.float64):
-        assert isinstance(function(torch.ones(2)), torch.Tensor)
+def test_what_computes_is_evaluated(text: str) -> None:
+    found, names = evaluated("f(x)", text)
+    torch.testing.assert_close(found, names["f"](names["x"]).double())
 
 
-@pytest.mark.parametrize("text", ["a * b", "a + b.T", "a @ b", "torch.where(a > 0, a, b)"])
+@pytest.mark.parametrize(
+    "text", ["long * wide", "long + tall.T", "long @ wide", "torch.where(long > 0, long, wide)"]
+)
 def test_what_would_fill_the_memory_is_refused_before_it_is_made(text: str) -> None:
-    column, row = torch.ones(100_000, 1), torch.ones(1, 100_000)
-    code = compile(f"_result_ = {text}", "<edited>", "exec")
-    names = {"a": column, "b": row.T if ".T" in text else row, "torch": torch}
     with pytest.raises(CannotEvaluateError, match="far larger"):
-        Evaluable(code, objects=names).result(lambda value: torch.ones(1), torch.float64)
+        evaluated(text)
 
 
 def test_numbers_are_made_in_the_precision_of_the_replay() -> None:
-    code = compile("_result_ = torch.full((2,), 0.1)", "<edited>", "exec")
-    made = Evaluable(code, objects={"torch": torch}).result(lambda value: torch.ones(1), torch.float64)
+    made, _ = evaluated("torch.full((2,), 0.1)")
     assert made.dtype is torch.float64
     assert float(made[0]) == 0.1
     assert torch.get_default_dtype() is torch.float32

@@ -6,8 +6,8 @@ import pytest
 
 from gradcheck.program.comments import directives
 from gradcheck.program.magics import strip_magics
-from gradcheck.program.source import SourceUnit
 from gradcheck.program.reading.tree import Tree
+from gradcheck.program.source import SourceUnit
 
 
 def unit(text: str, cell: int | None = None) -> SourceUnit:

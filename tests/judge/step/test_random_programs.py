@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from tests.judge.test_random_configurations import planted, source, told
 
 from gradcheck.report.model import Report
+from tests.judge.test_random_configurations import planted, source, told
 from tests.support import report_on_source
 
 SEEDS = range(12)
