@@ -103,5 +103,5 @@ def test_the_block_around_a_line(line: int, block: range | None) -> None:
 
 def test_what_does_not_parse_has_no_statements() -> None:
     lines = Tree("x = = 1")
-    assert (lines.parses, lines.edges(1), lines.block(1)) == (False, set(), None)
-    assert Tree("").parses
+    assert (lines.error is None, lines.edges(1), lines.block(1)) == (False, set(), None)
+    assert Tree("").error is None
