@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: report test golden golden-check lint format docs clean
+.PHONY: report test golden golden-check lint format docs clean size imports
 
 # Status 1 means "there are findings", which is what the bundled regression is there to show.
 report: $(READY)
@@ -26,6 +26,13 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Lines of code per stage, compared with the cap; and what imports what.
+size: $(READY)
+	$(BIN)/python tools/size.py --cap
+
+imports: $(READY)
+	$(BIN)/python tools/imports.py
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -3,7 +3,7 @@
 One real training step is recorded undisturbed; every question is answered by replaying the recording.
 """
 
-__version__ = "0.1.0"
+from gradcheck.base.version import __version__
 
 TYPE_CHECKING = (
     False  # as type checkers know it; importing it from `typing` would cost more than all the rest
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gradcheck.api.pairing import pair
     from gradcheck.base.errors import GradcheckError, GradientError, NothingToCheckError, WatchError
     from gradcheck.layers.check import check_layer
-    from gradcheck.layers.records import LayerReport
+    from gradcheck.layers.report import LayerReport
     from gradcheck.report.model import Report
 
 __all__ = [
@@ -39,7 +39,7 @@ __all__ = [
 _HOMES = {
     "GradcheckError": "base.errors",
     "GradientError": "base.errors",
-    "LayerReport": "layers.records",
+    "LayerReport": "layers.report",
     "NothingToCheckError": "base.errors",
     "Report": "report.model",
     "WatchError": "base.errors",

@@ -92,15 +92,16 @@ def analyse(
     checks = states_of(evidence, [*found, *sorted_out.own], options.select, options.ignore)
     section = ProgramSection.from_outcome(outcome)
     section.notes.extend(recording.notes)
-    return Report.build(
+    return Report(
         options.target,
-        evidence,
+        evidence.passes,
         sorted_out.left,
         section,
         collect_excerpts(sorted_out.left, sources),
-        checks,
-        sorted_out.silenced,
-        watched,
+        health=evidence.health,
+        checks=checks,
+        suppressed=sorted_out.silenced,
+        watched=watched,
     )
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from gradcheck.analysis.settings import in_force
 from gradcheck.analysis.watching import Watched
-from gradcheck.api.checking import call_watched, name_of
+from gradcheck.api.checking import call_watched
 from gradcheck.base.errors import GradientError, NothingToCheckError
 from gradcheck.judge.verdict import Verdict
 from gradcheck.layers import driver as layer_driver
 from gradcheck.layers.gradients import stored_but_not_judged
 from gradcheck.layers.watch import watch_layer
-from gradcheck.program.live import file_of
+from gradcheck.program.live import file_of, name_of
 from gradcheck.report import sentences
 from gradcheck.report.model import Report
 

@@ -8,7 +8,7 @@ from types import FrameType
 from typing import Any
 
 from gradcheck.analysis.watching import Watched
-from gradcheck.program.live import file_of
+from gradcheck.program.live import file_of, name_of
 from gradcheck.report.model import Report
 
 
@@ -48,9 +48,3 @@ def call_watched(
     finally:
         watched.end(error)
     return watched
-
-
-def name_of(step: object) -> str:
-    """`train_step`, `Linear.forward`, or the class of an object."""
-    name = getattr(step, "__qualname__", None) or type(step).__qualname__
-    return str(name).replace("<locals>.", "")

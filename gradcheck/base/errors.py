@@ -1,4 +1,4 @@
-"""What the Python API raises. Imports no torch."""
+"""What the Python API raises, and the error for a fault of gradcheck itself. Imports no torch."""
 
 from __future__ import annotations
 
@@ -21,3 +21,16 @@ class GradientError(GradcheckError, AssertionError):
 
 for _error in (GradcheckError, WatchError, NothingToCheckError, GradientError):
     _error.__module__ = "gradcheck"  # the name a person imports them by, and reads above a traceback
+
+
+class InternalError(Exception):
+    """A fault of ours, never of the person's program."""
+
+    def __init__(self, summary: str, traceback: str) -> None:
+        super().__init__(summary)
+        self.summary = summary
+        self.traceback = traceback
+
+
+def internal_error(error: BaseException, traceback: str) -> dict[str, str]:
+    return {"summary": f"{type(error).__name__}: {error}".strip(": "), "traceback": traceback}

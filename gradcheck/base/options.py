@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +22,3 @@ class SessionOptions:
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     thresholds: dict[str, float] = field(default_factory=dict)  # by key; the others have their defaults
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @staticmethod
-    def from_dict(data: dict[str, Any]) -> SessionOptions:
-        sequences = {name: tuple(data[name]) for name in ("at", "select", "ignore")}
-        return SessionOptions(**data | sequences)

@@ -10,7 +10,8 @@ from typing import Any, NoReturn
 import click
 from rich.console import Console
 
-import gradcheck
+from gradcheck.base.errors import InternalError
+from gradcheck.base.version import __version__
 from gradcheck.checks.page import rule_page
 from gradcheck.checks.registry import all_rules, find_rule, similar_rules
 from gradcheck.checks.threshold_table import thresholds_table
@@ -19,9 +20,8 @@ from gradcheck.cli import isolate as cli_isolate
 from gradcheck.cli import layer as cli_layer
 from gradcheck.cli import report as cli_report
 from gradcheck.cli import run as cli_run
-from gradcheck.cli.options import program_options, rule_options
+from gradcheck.cli.options import display_options, output_options, program_options, rule_options
 from gradcheck.isolation.parallel import BACKENDS
-from gradcheck.process.exchange import InternalError
 from gradcheck.program.errors import ProgramError
 
 UNUSABLE = 2
@@ -29,7 +29,7 @@ _INTERRUPTED = 130
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(gradcheck.__version__, prog_name="gradcheck", message="%(prog)s %(version)s")
+@click.version_option(__version__, prog_name="gradcheck", message="%(prog)s %(version)s")
 def cli() -> None:
     """A debugger for hand-written backward passes.
 
@@ -40,21 +40,7 @@ def cli() -> None:
 
 @cli.command(short_help="Check every manual gradient of a program.")
 @program_options
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["terminal", "markdown", "json"]),
-    default="terminal",
-    show_default=True,
-    help="How the report is written.",
-)
-@click.option(
-    "--output",
-    "-o",
-    metavar="PATH",
-    help="Where to; - is standard output. The default is standard output, "
-    "and reports/<target>.md for markdown.",
-)
+@output_options("reports/<target>.md for markdown")
 @rule_options
 def report(**options: Any) -> None:
     """Check every manual gradient of a program.
@@ -184,21 +170,7 @@ def fix(**options: Any) -> None:
     "--scheduler", metavar="ADDRESS", help="Of a running cluster. Without it one is started on this machine."
 )
 @click.option("--resume", is_flag=True, help="Go on with the trainings of an interrupted run.")
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["terminal", "markdown", "json"]),
-    default="terminal",
-    show_default=True,
-    help="How the report is written; markdown with a figure of the loss curves beside it.",
-)
-@click.option(
-    "--output",
-    "-o",
-    metavar="PATH",
-    help="Where to; - is standard output. The default is standard output, "
-    "and reports/<target>-isolation.md for markdown.",
-)
+@output_options("reports/<target>-isolation.md for markdown, with a figure of the loss curves beside it")
 @rule_options
 def isolate(**options: Any) -> None:
     """Train with and without each fault: what does it cost?
@@ -264,20 +236,8 @@ def isolate(**options: Any) -> None:
     metavar="SECONDS",
     help="Time for the search for a fix, per fault.",
 )
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["terminal", "markdown", "json"]),
-    default="terminal",
-    show_default=True,
-    help="How the report is written.",
-)
-@click.option("--output", "-o", metavar="PATH", help="Where to; the default is standard output.")
-@click.option("--show-output", is_flag=True, help="Show on standard error what the layer printed.")
-@click.option("--traceback", "show_traceback", is_flag=True, help="Show the traceback of an internal error.")
-@click.option(
-    "--color/--no-color", default=None, help="Colours, or none. The default is to ask the terminal."
-)
+@output_options()
+@display_options
 def layer(**options: Any) -> None:
     """Check one layer on inputs that expose what its author's own hide.
 

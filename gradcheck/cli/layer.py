@@ -11,12 +11,13 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from gradcheck.base.errors import InternalError
 from gradcheck.cli.output import opened
 from gradcheck.cli.run import print_error, print_internal_error, shown_progress
 from gradcheck.layers.options import LayerOptions, arguments_of, check_shape, keywords_of, layer_target
-from gradcheck.layers.records import STATES, LayerReport
+from gradcheck.layers.records import STATES
+from gradcheck.layers.report import LayerReport
 from gradcheck.process.child import run_layer_in_child
-from gradcheck.process.exchange import InternalError
 from gradcheck.program.errors import ProgramError
 
 

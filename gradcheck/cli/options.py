@@ -36,7 +36,36 @@ def program_options(command: Command) -> Command:
 
 def rule_options(command: Command) -> Command:
     """Which rules, and what is shown besides. To stand below the command's own options."""
-    return _applied(command, _RULES)
+    return _applied(command, (*_RULES, *_DISPLAY))
+
+
+def display_options(command: Command) -> Command:
+    """What is shown besides, and in which colours."""
+    return _applied(command, _DISPLAY)
+
+
+def output_options(file: str = "") -> Callable[[Command], Command]:
+    """`--format` and `--output`; `file` says where a report goes if --output does not name a file."""
+    default = "standard output" + (f", and {file}" if file else "")
+    return lambda command: _applied(
+        command,
+        (
+            click.option(
+                "--format",
+                "format_",
+                type=click.Choice(["terminal", "markdown", "json"]),
+                default="terminal",
+                show_default=True,
+                help="The format of the report.",
+            ),
+            click.option(
+                "--output",
+                "-o",
+                metavar="PATH",
+                help=f"Write the report to this file; - is standard output.  [default: {default}]",
+            ),
+        ),
+    )
 
 
 def _applied(command: Command, decorators: Sequence[Callable[[Command], Command]]) -> Command:
@@ -108,6 +137,9 @@ _RULES: tuple[Callable[[Any], Any], ...] = (
         help="Another number for a rule to compare with, as in GC202.tanh-limit=0.95. May be repeated; "
         "`gradcheck rules --thresholds` lists them.",
     ),
+)
+
+_DISPLAY: tuple[Callable[[Any], Any], ...] = (
     click.option("--show-output", is_flag=True, help="Show on standard error what the program printed."),
     click.option(
         "--traceback", "show_traceback", is_flag=True, help="Show the traceback of an internal error."

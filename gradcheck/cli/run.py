@@ -8,11 +8,11 @@ from contextlib import contextmanager
 import click
 from rich.console import Console
 
+from gradcheck.base.errors import InternalError
 from gradcheck.base.options import SessionOptions
 from gradcheck.base.progress import Progress, Stage
 from gradcheck.cli.options import CommonOptions
 from gradcheck.process.child import ChildResult, run_in_child
-from gradcheck.process.exchange import InternalError
 from gradcheck.program.errors import ProgramError
 
 _STAGES = {

@@ -6,6 +6,7 @@ import ast
 import textwrap
 from collections.abc import Sequence
 
+from gradcheck.base.codec import encode
 from gradcheck.checks.finding import Finding, Fix
 from gradcheck.diagnosis.explanations import Explanation
 from gradcheck.diagnosis.found import Found
@@ -49,7 +50,7 @@ def _move(finding: Finding, found: Found, judgement: Judgement) -> None:
     span = site.rewriter.span
     line, end_line, column, end_column = span
     finding.location = judgement.sources.location(site.unit.filename, line, end_line, column, end_column)
-    finding.evidence["gradient_line"] = gradient_line.to_dict()
+    finding.evidence["gradient_line"] = encode(gradient_line)
     where = f"line {gradient_line.line}"
     if gradient_line.cell is not None and gradient_line.cell != finding.location.cell:
         where = f"cell {gradient_line.cell} {where}"

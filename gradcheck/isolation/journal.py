@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
+from gradcheck.base.codec import decode, encode
 from gradcheck.isolation.tasks import Outcome, Survey, Task
 from gradcheck.program.errors import ProgramError
 
@@ -17,7 +17,7 @@ _FORMAT = 1
 
 def fingerprint(survey: Survey, task: Task) -> str:
     """Of all that an outcome depends on but the task itself: the person's sources, and how they are run."""
-    told = _FORMAT, sorted(survey.sources.items()), task.session.to_dict()
+    told = _FORMAT, sorted(survey.sources.items()), encode(task.session)
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
@@ -52,7 +52,7 @@ class Journal:
         for number, task in enumerate(tasks):
             line = self._kept.get(task.key)
             if line is not None and not line.get("error"):
-                found[number] = _outcome(line)
+                found[number] = decode(Outcome, line)
         return found
 
     def __enter__(self) -> Journal:
@@ -72,7 +72,7 @@ class Journal:
             self._file.close()
 
     def add(self, task: Task, outcome: Outcome) -> None:
-        self._line({"key": task.key, "outcome": asdict(outcome)})
+        self._line({"key": task.key, "outcome": encode(outcome)})
 
     def _line(self, data: Mapping[str, Any]) -> None:
         assert self._file is not None
@@ -88,9 +88,3 @@ def _objects(text: str) -> Iterable[dict[str, Any]]:
             continue
         if isinstance(found, dict):
             yield found
-
-
-def _outcome(data: Mapping[str, Any]) -> Outcome:
-    return Outcome(
-        float(data["loss"]), data["diverged_at"], [float(x) for x in data["curve"]], error=data["error"]
-    )

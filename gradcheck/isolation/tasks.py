@@ -195,7 +195,7 @@ def _recorded(task: Task) -> Trainer:
 
 
 def _edited(task: Task) -> dict[Path, bytes]:
-    from gradcheck.patch.edits import edited
+    from gradcheck.program.edits.spans import edited
     from gradcheck.program.script import read_bytes
 
     found = {}

@@ -20,11 +20,11 @@ from gradcheck.layers.records import (
     STATES,
     CaseResult,
     Failure,
-    LayerReport,
     Smallest,
     Status,
     command,
 )
+from gradcheck.layers.report import LayerReport
 from gradcheck.layers.shrink import shrink
 from gradcheck.layers.subject import Subject, subject_of
 from gradcheck.layers.trial import Plan, Trial

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from gradcheck.program.errors import ProgramError
@@ -30,13 +30,6 @@ class LayerOptions:
     cwd: str | None = None
     timeout_s: float = 120.0
     fix_budget_s: float = 5.0
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"layer": asdict(self)}
-
-    @staticmethod
-    def from_dict(data: dict[str, Any]) -> LayerOptions:
-        return LayerOptions(**data | {name: tuple(data[name]) for name in ("inputs", "ranks")})
 
 
 def layer_target(text: str) -> tuple[Target, tuple[str, ...]]:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
-import gradcheck
-from gradcheck.base.errors import GradientError
+from gradcheck.base.version import __version__
 from gradcheck.program.location import Location
 from gradcheck.report.model import Report
 
@@ -78,15 +76,15 @@ class Failure:
 
 
 @dataclass(slots=True)
-class LayerReport:
-    """What `gradcheck.check_layer` returns. A case that did not run has passed nothing."""
+class LayerResults:
+    """What a layer check found. A case that did not run has passed nothing."""
 
     target: str
     seed: int
     cases: list[CaseResult] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     never_judged: dict[str, str] = field(default_factory=dict)  # gradient -> why
-    version: str = gradcheck.__version__
+    version: str = __version__
 
     @property
     def summary(self) -> dict[str, int]:
@@ -101,67 +99,6 @@ class LayerReport:
         if not any(case.status is Status.PASSED or case.gradients for case in self.cases):
             return 2
         return 1 if self.never_judged else 0
-
-    def raise_for_errors(self) -> None:
-        """Raises GradientError unless every gradient was judged, and is right."""
-        __tracebackhide__ = True
-        if self.exit_status:
-            from gradcheck.layers.show import text
-
-            raise GradientError(text(self))
-
-    def __str__(self) -> str:
-        from gradcheck.layers.show import text
-
-        return text(self)
-
-    def to_markdown(self) -> str:
-        from gradcheck.layers.show import markdown
-
-        return markdown(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data: the JSON of `gradcheck layer --format json`."""
-        return {
-            "schema": 1,
-            "version": self.version,
-            "target": self.target,
-            "seed": self.seed,
-            "exit_status": self.exit_status,
-            "summary": self.summary,
-            "cases": [asdict(case) for case in self.cases],
-            "failures": [
-                {
-                    "smallest": asdict(each.smallest),
-                    "cases": each.cases,
-                    "raised": asdict(each.raised) if each.raised else None,
-                    "notes": each.notes,
-                    "report": each.report.to_dict() if each.report else None,
-                }
-                for each in self.failures
-            ],
-            "never_judged": self.never_judged,
-        }
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> LayerReport:
-        return cls(
-            data["target"],
-            data["seed"],
-            [CaseResult(**case | {"status": Status(case["status"])}) for case in data["cases"]],
-            [_failure(each) for each in data["failures"]],
-            data["never_judged"],
-            data["version"],
-        )
-
-
-def _failure(data: dict[str, Any]) -> Failure:
-    raised = data["raised"]
-    if raised is not None:
-        place = raised["location"]
-        raised = Raised(**raised | {"location": Location(**place) if place else None})
-    report = Report.from_dict(data["report"]) if data["report"] else None
-    return Failure(Smallest(**data["smallest"]), data["cases"], report, raised, data["notes"])
 
 
 def command(target: str, smallest: list[str], options: list[str]) -> str:

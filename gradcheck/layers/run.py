@@ -15,7 +15,8 @@ from gradcheck.base import progress
 from gradcheck.layers.check import check, input_term
 from gradcheck.layers.discover import CannotCallError, Given
 from gradcheck.layers.options import LayerOptions, arguments_of, keywords_of, layer_target
-from gradcheck.layers.records import SEVERAL, LayerReport
+from gradcheck.layers.records import SEVERAL
+from gradcheck.layers.report import LayerReport
 from gradcheck.layers.subject import NotALayer, subject_of
 from gradcheck.program.entry import import_target_module
 from gradcheck.program.errors import ProgramError

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from gradcheck.base import numbers
 from gradcheck.checks.wording import listing
-from gradcheck.layers.records import SEVERAL, CaseResult, Failure, LayerReport, Raised, Status
+from gradcheck.layers.records import SEVERAL, CaseResult, Failure, LayerResults, Raised, Status
 from gradcheck.report.layout import describe, printable, wrapped
 from gradcheck.report.snippet import render_finding
 
@@ -26,25 +26,25 @@ _WIDTH = 100
 _NAMES = 24  # characters of a case's name
 
 
-def text(report: LayerReport) -> str:
+def text(report: LayerResults) -> str:
     """Without colours, for an exception or a `print`."""
     blocks = (block.plain for block in _blocks(report, _WIDTH))
     return "\n".join(line.rstrip() for block in blocks for line in block.split("\n"))
 
 
-def render(report: LayerReport, console: Console) -> None:
+def render(report: LayerResults, console: Console) -> None:
     for block in _blocks(report, console.width):
         console.print(block, soft_wrap=True)
 
 
-def headline(report: LayerReport) -> str:
+def headline(report: LayerResults) -> str:
     """`layers.py::BatchNorm: 10 cases: 7 passed, 2 failed, 1 not run`."""
     summary = report.summary
     parts = [f"{count} {status}" for status, count in summary.items() if count]
     return f"{report.target}: {numbers.count(len(report.cases), 'case')}: {', '.join(parts)}"
 
 
-def conclusion(report: LayerReport) -> str:
+def conclusion(report: LayerResults) -> str:
     if report.failures:
         return f"Found {numbers.count(len(report.failures), 'fault')}."
     if report.exit_status == 2:
@@ -71,7 +71,7 @@ def conclusion(report: LayerReport) -> str:
     return told
 
 
-def _blocks(report: LayerReport, width: int) -> Iterator[Text]:
+def _blocks(report: LayerResults, width: int) -> Iterator[Text]:
     yield _paragraph(headline(report), width, "bold")
     yield Text()
     yield from _table(report, width)
@@ -83,7 +83,7 @@ def _blocks(report: LayerReport, width: int) -> Iterator[Text]:
     yield _paragraph(conclusion(report), width, style)
 
 
-def _table(report: LayerReport, width: int) -> Iterator[Text]:
+def _table(report: LayerResults, width: int) -> Iterator[Text]:
     """One line per case; those that were not tried for the same reason share one."""
     rows: list[tuple[str, str, CaseResult]] = []
     for case in report.cases:
@@ -155,7 +155,7 @@ def _paragraph(words: str, width: int, style: str = "") -> Text:
     return Text("\n".join(wrapped(printable(words), width, "  ")), style)
 
 
-def markdown(report: LayerReport) -> str:
+def markdown(report: LayerResults) -> str:
     lines = [f"# {headline(report)}", "", "| case | input | result | |", "|---|---|---|---|"]
     for case in report.cases:
         reason = "" if case.status is Status.PASSED else case.reason.replace("|", "\\|").replace("\n", " ")

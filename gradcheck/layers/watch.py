@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from gradcheck.analysis.watching import Watched
-from gradcheck.api.checking import name_of
 from gradcheck.layers import driver as layer_driver
 from gradcheck.layers.gradients import name_returned, parameters_of
+from gradcheck.program.live import name_of
 
 
 def watch_layer(

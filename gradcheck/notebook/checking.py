@@ -15,12 +15,12 @@ from IPython.core.error import UsageError
 
 from gradcheck.analysis.session import Words, analyse
 from gradcheck.base import numbers
+from gradcheck.base.errors import InternalError, internal_error
 from gradcheck.base.options import SessionOptions
 from gradcheck.fronts.namespace import names_of_person, readable
 from gradcheck.fronts.tape import Recording
 from gradcheck.fronts.torch import active
 from gradcheck.fronts.torch.recorder import Recorder
-from gradcheck.process.exchange import InternalError, internal_error
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.live import LiveSources
 from gradcheck.program.live_cell import (

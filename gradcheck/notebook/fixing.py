@@ -11,7 +11,7 @@ from IPython.core.error import UsageError
 
 from gradcheck.checks.finding import Finding
 from gradcheck.patch.plan import PlannedFix, plan_fixes
-from gradcheck.patch.splices import NoSuchPlaceError, located_splice, spliced
+from gradcheck.program.edits.splices import NoSuchPlaceError, located_splice, spliced
 from gradcheck.program.live_cell import CellText
 from gradcheck.report.model import Report
 

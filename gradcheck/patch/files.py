@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from gradcheck.patch.edits import splices
+from gradcheck.base.errors import InternalError
 from gradcheck.patch.plan import PlannedFix
-from gradcheck.patch.splices import NoSuchPlaceError, Splice, spliced
-from gradcheck.process.exchange import InternalError
+from gradcheck.program.edits.spans import splices
+from gradcheck.program.edits.splices import NoSuchPlaceError, Splice, spliced
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.location import Location
 from gradcheck.program.magics import strip_magics

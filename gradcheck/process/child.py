@@ -20,11 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from gradcheck.base import progress
+from gradcheck.base.codec import encode
+from gradcheck.base.errors import InternalError
 from gradcheck.base.options import SessionOptions
 from gradcheck.base.progress import Progress, Stage
 from gradcheck.layers.options import LayerOptions
-from gradcheck.layers.records import LayerReport
-from gradcheck.process.exchange import OPTIONS, PROGRESS, RESULT, STDERR, STDOUT, InternalError
+from gradcheck.layers.report import LayerReport
+from gradcheck.process.exchange import OPTIONS, PROGRESS, RESULT, STDERR, STDOUT
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.source import shown_path
 from gradcheck.report.model import Report
@@ -56,26 +58,28 @@ def run_in_child(
     options: SessionOptions, on_progress: Callable[[Progress], None] | None = None
 ) -> ChildResult:
     """The report on `options.target`. Raises ProgramError, or InternalError for a fault of ours."""
-    folder = Path(tempfile.mkdtemp(prefix="gradcheck-"))
-    try:
-        (folder / OPTIONS).write_text(json.dumps(options.to_dict()), encoding="utf-8")
-        status = _run(folder, options, on_progress or (lambda now: None))
-        report = Report.from_dict(_read_result(folder, status, options)["report"])
-        return ChildResult(report, _read_output(folder / STDOUT), _read_output(folder / STDERR))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    result, stdout, stderr = _result("report", options, on_progress)
+    return ChildResult(Report.from_dict(result), stdout, stderr)
 
 
 def run_layer_in_child(
     options: LayerOptions, on_progress: Callable[[Progress], None] | None = None
 ) -> tuple[LayerReport, str]:
     """The check of a layer, and what the layer printed. Raises as `run_in_child` does."""
+    result, stdout, stderr = _result("layer", options, on_progress)
+    return LayerReport.from_dict(result), stdout + stderr
+
+
+def _result(
+    command: str, options: Options, on_progress: Callable[[Progress], None] | None
+) -> tuple[dict[str, Any], str, str]:
+    """What the child process found, and what the program printed on standard output and on standard error."""
     folder = Path(tempfile.mkdtemp(prefix="gradcheck-"))
     try:
-        (folder / OPTIONS).write_text(json.dumps(options.to_dict()), encoding="utf-8")
+        (folder / OPTIONS).write_text(json.dumps({command: encode(options)}), encoding="utf-8")
         status = _run(folder, options, on_progress or (lambda now: None))
-        report = LayerReport.from_dict(_read_result(folder, status, options)["layer"])
-        return report, _read_output(folder / STDOUT) + _read_output(folder / STDERR)
+        result = _read_result(folder, status, options)[command]
+        return result, _read_output(folder / STDOUT), _read_output(folder / STDERR)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

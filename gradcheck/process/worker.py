@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from gradcheck.base import progress
+from gradcheck.base.codec import decode
+from gradcheck.base.errors import internal_error
 from gradcheck.base.options import SessionOptions
 from gradcheck.layers.options import LayerOptions
-from gradcheck.process.exchange import OPTIONS, PROGRESS, RESULT, internal_error
+from gradcheck.process.exchange import OPTIONS, PROGRESS, RESULT
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.program import load
 from gradcheck.program.target import parse_target
@@ -45,8 +47,8 @@ def _result(directory: str) -> dict[str, Any]:
         if "layer" in asked:
             from gradcheck.layers.run import run_layer
 
-            return {"layer": run_layer(LayerOptions.from_dict(asked["layer"])).to_dict()}
-        options = SessionOptions.from_dict(asked)
+            return {"layer": run_layer(decode(LayerOptions, asked["layer"])).to_dict()}
+        options = decode(SessionOptions, asked["report"])
         load(parse_target(options.target), options.cwd)  # a bad target is told before torch is imported
         from gradcheck.analysis.session import run_report
 

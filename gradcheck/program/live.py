@@ -49,6 +49,12 @@ class LiveSources(SourceMap):
         return unit
 
 
+def name_of(thing: object) -> str:
+    """`train_step`, `Linear.forward`, or the class of an object."""
+    name = getattr(thing, "__qualname__", None) or type(thing).__qualname__
+    return str(name).replace("<locals>.", "")
+
+
 def file_of(thing: Any) -> str | None:
     """The file of the code behind a callable or an object, None if it is not Python's."""
     while hasattr(thing, "func"):  # functools.partial

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -22,22 +21,6 @@ class Location:
     end_line: int
     column: int
     end_column: int
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "file": self.file,
-            "cell": self.cell,
-            "line": self.line,
-            "end_line": self.end_line,
-            "column": self.column,
-            "end_column": self.end_column,
-        }
-
-    @staticmethod
-    def from_dict(data: dict[str, Any]) -> Location:
-        return Location(
-            data["file"], data["cell"], data["line"], data["end_line"], data["column"], data["end_column"]
-        )
 
     def __str__(self) -> str:
         cell = "" if self.cell is None else f"[cell {self.cell}]"

@@ -17,11 +17,11 @@ from rich.text import Text
 from gradcheck.checks.finding import Fix
 from gradcheck.judge.verdict import PassResult, Verdict
 from gradcheck.report import sentences
+from gradcheck.report.contents import ReportContents
 from gradcheck.report.figures.drawing import Picture
 from gradcheck.report.health.section import checks_table
 from gradcheck.report.html_style import STYLE
 from gradcheck.report.layout import printable
-from gradcheck.report.model import Report
 from gradcheck.report.snippet import render_finding
 from gradcheck.report.table import gradient_table
 from gradcheck.report.tables import Table
@@ -40,7 +40,7 @@ _LEFT = {"name", "of", "worst element", "verdict"}
 _CODE = {"name", "of"}
 
 
-def render(report: Report, pictures: Iterable[Picture] = (), hints: Iterable[str] = ()) -> str:
+def render(report: ReportContents, pictures: Iterable[Picture] = (), hints: Iterable[str] = ()) -> str:
     """The whole report, in the order of the terminal's. `pictures` stand below the table they belong to, `hints` on
     what to do next below the conclusion."""
     return _element(_blocks(report, list(pictures), hints))
@@ -65,7 +65,7 @@ def _element(blocks: Iterable[str]) -> str:
     return f'<div class="gradcheck-report">\n<style>{STYLE}</style>\n{"".join(blocks)}</div>\n'
 
 
-def _blocks(report: Report, pictures: list[Picture], hints: Iterable[str]) -> Iterator[str]:
+def _blocks(report: ReportContents, pictures: list[Picture], hints: Iterable[str]) -> Iterator[str]:
     state = "bad" if report.exit_status else "good"
     sign = "✗" if report.exit_status else "✓"
     if not report.summary["checked"]:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from gradcheck.base import numbers
+from gradcheck.base.codec import encode
 from gradcheck.isolation.records import Component, ComponentKind, Cost, Isolation, Variant
-from gradcheck.report.encoding import encode
 from gradcheck.report.tables import Column, Table, plain
 
 # Relative to the loss: what is left of float32 after sums over some thousand numbers. Rounding grows over the steps,

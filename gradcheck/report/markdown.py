@@ -11,9 +11,9 @@ from tabulate import tabulate
 from gradcheck.checks.finding import Finding, Fix
 from gradcheck.judge.verdict import PassResult
 from gradcheck.report import isolation, sentences
+from gradcheck.report.contents import ReportContents
 from gradcheck.report.health.section import checks_table, health_tables
 from gradcheck.report.layout import describe, printable
-from gradcheck.report.model import Report
 from gradcheck.report.snippet import render_finding
 from gradcheck.report.table import gradient_table
 from gradcheck.report.tables import Table
@@ -22,7 +22,7 @@ _WIDTH = 110
 _NAMES = ("name", "of")
 
 
-def render(report: Report, images: Mapping[str, Sequence[Image]] | None = None) -> str:
+def render(report: ReportContents, images: Mapping[str, Sequence[Image]] | None = None) -> str:
     """The whole report, in the order of the terminal's. `images` are shown under the table they belong to."""
     return "\n\n".join(_blocks(report, images or {})) + "\n"
 
@@ -35,7 +35,7 @@ class Image:
     alt: str
 
 
-def _blocks(report: Report, images: Mapping[str, Sequence[Image]]) -> Iterator[str]:
+def _blocks(report: ReportContents, images: Mapping[str, Sequence[Image]]) -> Iterator[str]:
     yield f"# Gradient report: {_text(report.target)}"
     yield _text(sentences.headline(report)) + "."
     yield f"**{sentences.conclusion(report)}**"
@@ -78,7 +78,7 @@ def _pass(step: PassResult, of: int) -> Iterator[str]:
         yield "\n".join(remarks)
 
 
-def _health(report: Report, images: Mapping[str, Sequence[Image]]) -> Iterator[str]:
+def _health(report: ReportContents, images: Mapping[str, Sequence[Image]]) -> Iterator[str]:
     checks = checks_table(report.checks)
     if not checks.rows:
         return
@@ -91,7 +91,7 @@ def _health(report: Report, images: Mapping[str, Sequence[Image]]) -> Iterator[s
             yield f"![{_text(image.alt)}](<{image.path}>)"
 
 
-def _isolation(report: Report, images: Mapping[str, Sequence[Image]]) -> Iterator[str]:
+def _isolation(report: ReportContents, images: Mapping[str, Sequence[Image]]) -> Iterator[str]:
     if report.isolation is None:
         return
     yield "## Isolation: what each fault costs"
@@ -111,7 +111,7 @@ def _table(table: Table) -> str:
     return tabulate(cells, [_text(heading) for heading in headings], tablefmt="pipe", disable_numparse=True)
 
 
-def _finding(finding: Finding, report: Report, shown: Collection[Fix]) -> Iterator[str]:
+def _finding(finding: Finding, report: ReportContents, shown: Collection[Fix]) -> Iterator[str]:
     yield f"### {finding.rule} {finding.name}: {describe(finding.location)}"
     excerpt = report.excerpt(finding.location)
     body = render_finding(finding, excerpt, _WIDTH, shown).plain

@@ -1,107 +1,38 @@
-"""The report: everything a renderer may show, and the JSON contract.
+"""`Report`: what `gradcheck.check` returns, with every way to show it, and the JSON contract.
 
-`docs/report-json.md` describes the JSON for its readers; `schema.json` is its schema. Keys may be added,
-never renamed. This file imports no torch: reports are read where torch need not be installed.
+`docs/report-json.md` describes the JSON for its readers; `schema.json` is its schema. Keys may be added, never
+renamed. This file imports no torch.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import gradcheck
+from gradcheck.base.codec import decode, encode
 from gradcheck.base.errors import GradientError
-from gradcheck.checks.evidence import Evidence
-from gradcheck.checks.finding import Finding, Severity, SuppressedFinding
+from gradcheck.checks.finding import Finding, SuppressedFinding
 from gradcheck.checks.states import CheckState
 from gradcheck.health.records import Health
 from gradcheck.isolation.records import Isolation
-from gradcheck.judge.verdict import GradientResult, PassResult, Verdict
+from gradcheck.judge.verdict import GradientResult, PassResult
 from gradcheck.program.location import Location
-from gradcheck.program.magics import SkippedLine
-from gradcheck.report import dataclass_codec, encoding
 from gradcheck.report import isolation as isolation_section
-from gradcheck.report.excerpts import Excerpt, find_excerpt
-from gradcheck.report.health.section import checks_table, health_tables
-from gradcheck.report.program_section import CellError, ProgramSection
-from gradcheck.report.tables import Table
+from gradcheck.report.contents import ReportContents
+from gradcheck.report.excerpts import Excerpt
+from gradcheck.report.health.section import checks_table
+from gradcheck.report.program_section import ProgramSection
 
 if TYPE_CHECKING:
     import pandas
 
 
 @dataclass(slots=True)
-class Report:
+class Report(ReportContents):
     """What gradcheck found. `findings` are the causes, each at the line to edit; `rows` are all gradients with their
     verdicts, `gradients` the same as a DataFrame. In a notebook it shows itself."""
 
     schema: ClassVar[int] = 1
-
-    target: str
-    passes: list[PassResult] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
-    program: ProgramSection = field(default_factory=ProgramSection)
-    excerpts: list[Excerpt] = field(default_factory=list)
-    version: str = gradcheck.__version__
-    health: Health = field(default_factory=Health)
-    checks: list[CheckState] = field(default_factory=list)
-    suppressed: list[SuppressedFinding] = field(default_factory=list)  # by comments; they count for nothing
-    watched: bool = False  # a part of a program that was running, so that no command can run it again
-    isolation: Isolation | None = None  # what each fault costs, where that was asked for
-
-    @classmethod
-    def build(
-        cls,
-        target: str,
-        evidence: Evidence,
-        findings: Iterable[Finding],
-        program: ProgramSection | None = None,
-        excerpts: Iterable[Excerpt] = (),
-        checks: Iterable[CheckState] = (),
-        suppressed: Iterable[SuppressedFinding] = (),
-        watched: bool = False,
-    ) -> Report:
-        return cls(
-            target,
-            evidence.passes,
-            list(findings),
-            program or ProgramSection(),
-            list(excerpts),
-            health=evidence.health,
-            checks=list(checks),
-            suppressed=list(suppressed),
-            watched=watched,
-        )
-
-    @property
-    def rows(self) -> list[GradientResult]:
-        """Every gradient of every pass."""
-        return [row for step in self.passes for row in step.gradients]
-
-    @property
-    def summary(self) -> dict[str, int]:
-        """How many rows had which verdict; `checked` counts all that have one, so all but `unchecked`."""
-        counts = Counter(row.verdict for row in self.rows)
-        return {
-            "checked": counts.total() - counts[Verdict.UNCHECKED],
-            **{verdict.value: counts[verdict] for verdict in Verdict},
-            "passes": len(self.passes),
-            **{f"{severity.value}s": self.count(severity) for severity in Severity},
-        }
-
-    def count(self, severity: Severity) -> int:
-        return sum(finding.severity is severity for finding in self.findings)
-
-    @property
-    def exit_status(self) -> int:
-        """1 if a finding is at error level. (2, "could not be used", never comes with a report.)"""
-        return 1 if self.count(Severity.ERROR) else 0
-
-    def excerpt(self, location: Location) -> Excerpt | None:
-        """The person's lines at `location`, if they were kept."""
-        return find_excerpt(self.excerpts, location)
 
     @property
     def gradients(self) -> pandas.DataFrame:
@@ -113,7 +44,7 @@ class Report:
         and a caret under what is wrong."""
         __tracebackhide__ = True
         if self.exit_status:
-            from gradcheck.report.plain import error_text  # the renderers stand on this model
+            from gradcheck.report.plain import error_text  # rich, which `import gradcheck` does not need
 
             raise GradientError(error_text(self))
 
@@ -137,15 +68,17 @@ class Report:
             "watched": self.watched,
             "exit_status": self.exit_status,
             "summary": self.summary,
-            "program": encoding.encode(self.program),
-            "passes": [encoding.encode_pass(step) for step in self.passes],
-            "gradients": [encoding.encode(row) for row in self.rows],
-            "findings": [encoding.encode(finding) for finding in self.findings],
-            "suppressed": [encoding.encode_suppressed(each) for each in self.suppressed],
-            "health": encoding.encode(self.health),
-            "checks": encoding.encode(self.checks),
+            "program": encode(self.program),
+            "passes": [_encode_pass(step) for step in self.passes],
+            "gradients": encode(self.rows),
+            "findings": encode(self.findings),
+            "suppressed": [
+                {**encode(each.finding), "suppressed_by": encode(each.comment)} for each in self.suppressed
+            ],
+            "health": encode(self.health),
+            "checks": encode(self.checks),
             "isolation": isolation_section.encoded(self.isolation),
-            "excerpts": [encoding.encode(excerpt) for excerpt in self.excerpts],
+            "excerpts": encode(self.excerpts),
         }
 
     @classmethod
@@ -154,35 +87,23 @@ class Report:
             raise ValueError(
                 f"this is a report of schema {data.get('schema')!r}; schema {cls.schema} is known"
             )
-        gradients = [encoding.decode_gradient(row) for row in data["gradients"]]
-        program = data["program"]
+        gradients = [decode(GradientResult, row) for row in data["gradients"]]
         return cls(
             target=data["target"],
-            passes=[encoding.decode_pass(step, gradients) for step in data["passes"]],
-            findings=[encoding.decode_finding(row) for row in data["findings"]],
-            program=ProgramSection(
-                skipped=[encoding.known(SkippedLine, row) for row in program["skipped"]],
-                errors=[encoding.known(CellError, row) for row in program["errors"]],
-                notes=list(program["notes"]),
-                ended=program["ended"],
-                explanation=program.get("explanation", ""),
-            ),
-            excerpts=[
-                Excerpt(row["file"], row["cell"], row["first_line"], tuple(row["lines"]))
-                for row in data["excerpts"]
+            passes=[_decode_pass(step, gradients) for step in data["passes"]],
+            findings=[decode(Finding, row) for row in data["findings"]],
+            program=decode(ProgramSection, data["program"]),
+            excerpts=[decode(Excerpt, row) for row in data["excerpts"]],
+            suppressed=[
+                SuppressedFinding(decode(Finding, row), decode(Location, row["suppressed_by"]))
+                for row in data.get("suppressed", [])
             ],
-            suppressed=[encoding.decode_suppressed(row) for row in data.get("suppressed", [])],
             version=data["version"],
-            health=dataclass_codec.decode(Health, data.get("health", {})),
-            checks=[dataclass_codec.decode(CheckState, row) for row in data.get("checks", [])],
+            health=decode(Health, data.get("health", {})),
+            checks=[decode(CheckState, row) for row in data.get("checks", [])],
             watched=data.get("watched", False),
-            isolation=data.get("isolation") and dataclass_codec.decode(Isolation, data["isolation"]),
+            isolation=data.get("isolation") and decode(Isolation, data["isolation"]),
         )
-
-    @property
-    def tables(self) -> list[Table]:
-        """Every table of the health section, and of the isolation, that has rows; `to_dataframe` takes their names."""
-        return [*health_tables(self.health), *isolation_section.tables(self.isolation)]
 
     def to_dataframe(self, table: str = "gradients") -> pandas.DataFrame:
         """One of the report's tables. "gradients": one row per gradient; the loss and the iteration of its pass stand
@@ -200,6 +121,20 @@ class Report:
         return pandas.DataFrame(
             [_flat_row(step, row) for step in self.passes for row in step.gradients], columns=list(_COLUMNS)
         )
+
+
+def _encode_pass(step: PassResult) -> dict[str, Any]:
+    """A pass without its rows: those are in the report's one list of gradients."""
+    data: dict[str, Any] = encode(replace(step, gradients=[]))
+    del data["gradients"]
+    data["location"] = data.pop("loss_location")
+    return data
+
+
+def _decode_pass(data: dict[str, Any], gradients: list[GradientResult]) -> PassResult:
+    step = decode(PassResult, data | {"loss_location": data["location"], "gradients": []})
+    step.gradients = [row for row in gradients if row.pass_index == step.index]
+    return step
 
 
 _COLUMNS = (

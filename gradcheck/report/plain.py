@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from gradcheck.checks.finding import Fix, Severity
 from gradcheck.report import sentences
-from gradcheck.report.model import Report
+from gradcheck.report.contents import ReportContents
 from gradcheck.report.snippet import render_finding
 
 _WIDTH = 100
 
 
-def error_text(report: Report) -> str:
+def error_text(report: ReportContents) -> str:
     """The headline and every finding at error level, as the terminal shows them."""
     blocks = [sentences.headline(report)]
     shown: list[Fix] = []

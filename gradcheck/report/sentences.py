@@ -10,7 +10,7 @@ from gradcheck.checks.finding import Severity
 from gradcheck.checks.wording import listing
 from gradcheck.judge.verdict import GradientResult, PassResult, Verdict
 from gradcheck.program.location import Location
-from gradcheck.report.model import Report
+from gradcheck.report.contents import ReportContents
 from gradcheck.report.program_section import ProgramSection
 
 # What a person must act on comes first.
@@ -25,7 +25,7 @@ _ORDER = (
 _INVARIANT = "the true gradient is zero by invariance, so nothing can be told from it"
 
 
-def headline(report: Report) -> str:
+def headline(report: ReportContents) -> str:
     """`day70.ipynb: 19 gradients: 4 introduced, 9 inherited, 6 correct`."""
     rows = report.rows
     if not rows:
@@ -62,7 +62,7 @@ def row_remarks(step: PassResult) -> Iterator[str]:
     yield from (f"note: {note}" for note in step.notes)
 
 
-def conclusion(report: Report) -> str:
+def conclusion(report: ReportContents) -> str:
     """What it all comes to. Silence never reads as health: whatever was not checked is said again here."""
     counts = ", ".join(numbers.count(n, s.value) for s in Severity if (n := report.count(s)))
     codes = list(dict.fromkeys(f.rule for f in report.findings))
@@ -81,7 +81,7 @@ def conclusion(report: Report) -> str:
     return _no_fault(report)
 
 
-def suppressed(report: Report) -> str:
+def suppressed(report: ReportContents) -> str:
     """What comments silence, and where; empty if they silence nothing."""
     if not report.suppressed:
         return ""
@@ -93,7 +93,7 @@ def suppressed(report: Report) -> str:
     return f"{numbers.count(len(places), 'finding')} {_are(places)} silenced by comments: {listed}"
 
 
-def fixes(report: Report) -> str:
+def fixes(report: ReportContents) -> str:
     """How to get at the fixes that were proved; empty if there are none."""
     proved = {(f.fix.location, f.fix.replacement) for f in report.findings if f.fix and f.fix.verified}
     if not proved:
@@ -119,7 +119,7 @@ def program_remarks(section: ProgramSection) -> Iterator[str]:
         yield f"the run ended early: {section.explanation or section.ended}"
 
 
-def _no_fault(report: Report) -> str:
+def _no_fault(report: ReportContents) -> str:
     summary = report.summary
     checked, unchecked = summary["checked"], summary[Verdict.UNCHECKED.value]
     unobservable = summary[Verdict.UNOBSERVABLE.value]
@@ -144,7 +144,7 @@ def _are(rows: Sequence[object]) -> str:
     return "is" if len(rows) == 1 else "are"
 
 
-def _whereabouts(place: Location, report: Report) -> str:
+def _whereabouts(place: Location, report: ReportContents) -> str:
     file = "" if place.file in report.target else f"{place.file} "
     return f"{file}{_where(place.cell, place.line)}"
 

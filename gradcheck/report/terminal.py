@@ -9,21 +9,21 @@ from rich.text import Text
 
 from gradcheck.checks.finding import Fix
 from gradcheck.report import isolation, sentences
+from gradcheck.report.contents import ReportContents
 from gradcheck.report.health.section import health_lines
 from gradcheck.report.layout import printable, wrapped
-from gradcheck.report.model import Report
 from gradcheck.report.plain_table import plain_table
 from gradcheck.report.snippet import render_finding
 from gradcheck.report.table import terminal_table
 
 
-def render(report: Report, console: Console) -> None:
+def render(report: ReportContents, console: Console) -> None:
     """Print the report. Colour and width are the console's; nothing is coloured when it is no terminal."""
     for block in _blocks(report, console.width):
         console.print(block, soft_wrap=True)  # the blocks are laid out already
 
 
-def _blocks(report: Report, width: int) -> Iterator[Text]:
+def _blocks(report: ReportContents, width: int) -> Iterator[Text]:
     yield _paragraph(sentences.headline(report), width, "bold")
     for step in report.passes:
         yield _paragraph(sentences.pass_line(step, len(report.passes)), width)
@@ -48,13 +48,13 @@ def _blocks(report: Report, width: int) -> Iterator[Text]:
         yield _paragraph(fixes_line, width, "bold green")
 
 
-def render_isolation(report: Report, console: Console) -> None:
+def render_isolation(report: ReportContents, console: Console) -> None:
     """The headline of the report, and the isolation alone: what else it found, `gradcheck report` shows."""
     for block in _isolation_blocks(report, console.width):
         console.print(block, soft_wrap=True)
 
 
-def _isolation_blocks(report: Report, width: int) -> Iterator[Text]:
+def _isolation_blocks(report: ReportContents, width: int) -> Iterator[Text]:
     assert report.isolation is not None
     yield _paragraph(sentences.headline(report), width, "bold")
     first, *others = isolation.sentences(report.isolation)

@@ -43,7 +43,7 @@ def run_report(options):
         findings = [Finding("GC101", "wrong-gradient", Severity.ERROR, place, "`dW` is wrong")]
     else:
         findings = []
-    notes = [outcome.ended.value, outcome.explanation, *map(str, outcome.faults), repr(options.to_dict())]
+    notes = [outcome.ended.value, outcome.explanation, *map(str, outcome.faults), repr(encode(options))]
     return Report(options.target, findings=findings, program=ProgramSection(notes=notes))
 
 session = types.ModuleType("gradcheck.analysis.session")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from gradcheck.base.errors import InternalError
 from gradcheck.base.options import SessionOptions
 from gradcheck.process import child
 from gradcheck.process.child import run_in_child
-from gradcheck.process.exchange import InternalError
 from gradcheck.program.errors import ProgramError
 
 pytestmark = pytest.mark.usefixtures("stub_session")

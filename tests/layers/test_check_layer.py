@@ -10,7 +10,8 @@ import pytest
 import torch
 
 import gradcheck
-from gradcheck.layers.records import LayerReport, Status
+from gradcheck.layers.records import Status
+from gradcheck.layers.report import LayerReport
 from tests.layers import right, wrong
 
 PAIRS = {

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from gradcheck.base.errors import InternalError
 from gradcheck.patch.files import patched_files
 from gradcheck.patch.plan import plan_fixes
-from gradcheck.process.exchange import InternalError
 from gradcheck.program.errors import ProgramError
 from tests.patch.made import finding, fix, notebook_text, planned, report
 

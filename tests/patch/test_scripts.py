@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradcheck.patch.edits import edited
-from gradcheck.patch.script import script_splices
-from gradcheck.patch.splices import NoSuchPlaceError
+from gradcheck.program.edits.script import script_splices
+from gradcheck.program.edits.spans import edited
+from gradcheck.program.edits.splices import NoSuchPlaceError
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.location import Location
 

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gradcheck.patch.files import PatchedFile, patched_files
-from gradcheck.patch.splices import Splice
 from gradcheck.patch.unified import unified_diff
+from gradcheck.program.edits.splices import Splice
 from tests.patch.made import fix, notebook_text, planned
 
 

@@ -92,7 +92,9 @@ def one_pass(*gradients: GradientResult, **details: object) -> PassResult:
 def report(*passes: PassResult, program: ProgramSection | None = None, target: str = "day70.ipynb") -> Report:
     evidence = Evidence(list(passes))
     findings = run_checks(evidence)
-    return Report.build(target, evidence, findings, program, collect_excerpts(findings, sources()))
+    return Report(
+        target, evidence.passes, findings, program or ProgramSection(), collect_excerpts(findings, sources())
+    )
 
 
 def faulty() -> Report:

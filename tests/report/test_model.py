@@ -13,12 +13,12 @@ from typing import Any
 import jsonschema
 import pytest
 
+from gradcheck.base.codec import encode
 from gradcheck.checks.finding import Severity
 from gradcheck.program.location import Location
 from gradcheck.program.magics import SkippedLine
 from gradcheck.program.outcome import Ending, Fault, MissingFile, RunOutcome
 from gradcheck.report import json_format
-from gradcheck.report.encoding import encode
 from gradcheck.report.model import Report
 from gradcheck.report.program_section import CellError, ProgramSection
 from tests.report import samples

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from gradcheck.health.records import Health
+from gradcheck.report.contents import ReportContents
 from gradcheck.report.figures import activations, batch_norm, isolation, samples, updates
 from gradcheck.report.figures.drawing import Picture
-from gradcheck.report.model import Report
 
 
-def report_pictures(report: Report) -> list[Picture]:
+def report_pictures(report: ReportContents) -> list[Picture]:
     """In the order in which a report shows them."""
     curves = [] if report.isolation is None else list(isolation.pictures(report.isolation))
     return [*health_pictures(report.health), *curves]

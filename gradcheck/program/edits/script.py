@@ -8,7 +8,7 @@ import tokenize
 from collections.abc import Iterable
 from pathlib import Path
 
-from gradcheck.patch.splices import Splice, located_splice
+from gradcheck.program.edits.splices import Splice, located_splice
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.location import Location
 from gradcheck.program.script import decode_source

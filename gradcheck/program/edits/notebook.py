@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gradcheck.patch.json_strings import PlacedString, character_offsets, parse_placed
-from gradcheck.patch.splices import NoSuchPlaceError, Splice, located_splice
+from gradcheck.program.edits.json_strings import PlacedString, character_offsets, parse_placed
+from gradcheck.program.edits.splices import NoSuchPlaceError, Splice, located_splice
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.location import Location
 from gradcheck.program.notebook import cell_source, code_cells, parse_notebook

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from gradcheck.patch.notebook import notebook_splices
-from gradcheck.patch.script import script_splices
-from gradcheck.patch.splices import Splice, spliced
+from gradcheck.program.edits.notebook import notebook_splices
+from gradcheck.program.edits.script import script_splices
+from gradcheck.program.edits.splices import Splice, spliced
 from gradcheck.program.location import Location
 
 
