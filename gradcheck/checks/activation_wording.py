@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from gradcheck import ops
 from gradcheck.base import numbers
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.rule import Looked
@@ -13,10 +14,10 @@ from gradcheck.health.activations.records import ActivationRecord, WeightRecord
 from gradcheck.program.location import Location
 
 _GAINS = {
-    "tanh": "5/3 / sqrt({n})",
-    "relu": "sqrt(2 / {n})",
-    "relu6": "sqrt(2 / {n})",
-    "sigmoid": "1 / sqrt({n})",
+    ops.TANH: "5/3 / sqrt({n})",
+    ops.RELU: "sqrt(2 / {n})",
+    ops.RELU6: "sqrt(2 / {n})",
+    ops.SIGMOID: "1 / sqrt({n})",
 }
 # A weight that is larger than this many times what suits its layer is what one would change first.
 _MUCH = 1.5
@@ -126,7 +127,9 @@ def wanted_scale(record: ActivationRecord) -> str:
     weight = record.weight
     if weight is None or weight.wanted_std is None:
         return ""
-    formula = _GAINS.get(record.function, "sqrt(2 / (1 + slope**2) / {n})").format(n=weight.fan_in)
+    formula = _GAINS.get(ops.operation_called(record.function), "sqrt(2 / (1 + slope**2) / {n})").format(
+        n=weight.fan_in
+    )
     return f"{formula} = {numbers.value(weight.wanted_std)}"
 
 

@@ -2,6 +2,49 @@
 
 What a comment silences is known only when all other rules have spoken, so `suppressions.py` asks for these findings
 then; on the evidence alone there is nothing to check.
+
+## What it does
+
+Reports a comment `# gradcheck: ignore[...]` that silenced nothing in this run (a note), or that cannot do
+what it says: it names a rule that does not exist, or cannot be read (a warning).
+
+`# gradcheck: ignore[GC101]` at the end of a line silences what GC101 finds on that line. Several codes are
+separated by commas; a prefix (`GC1`) and a name (`wrong-gradient`) do as well, as they do after `--select`.
+Without brackets it silences every rule. On a statement of several lines it may stand on a line that the
+finding marks, or on the first or last line of the statement. What is silenced does not count for the exit
+status, and the report says how many it was.
+
+## Why is this bad?
+
+The fault that the comment was written for has been mended, or has moved. The comment stays and waits for
+the next one on its line, and silences that without anybody having looked at it. A mistyped code silences
+nothing at all.
+
+## Example
+
+```python
+dW2 = h.T @ dlogits  # gradcheck: ignore[GC101]
+db2 = dlogits.mean(0)  # gradcheck: ignore[GC1001]
+```
+
+## Use instead
+
+```python
+dW2 = h.T @ dlogits
+db2 = dlogits.mean(0)  # gradcheck: ignore[GC101]
+```
+
+## How it is measured
+
+All other rules have run, and the causes of their findings have been looked for: the line that counts is the
+one that the report shows. A code is unused if none of the findings on its line is of a rule that it means.
+It is not reported where nothing can be said: if one of the rules that it means was not selected, and if
+nothing was recorded of the block that it stands in (a branch not taken, a function not called).
+`ignore[GC001]` silences this rule; `ignore` without a code does not.
+
+## References
+
+- docs/configuration.md, silencing a finding
 """
 
 from __future__ import annotations
@@ -71,32 +114,7 @@ RULE = Rule(
     name="unused-suppression",
     severity=Severity.WARNING,
     summary="a comment that is to silence a finding silences none",
-    what_it_does="""\
-Reports a comment `# gradcheck: ignore[...]` that silenced nothing in this run (a note), or that cannot do
-what it says: it names a rule that does not exist, or cannot be read (a warning).
-
-`# gradcheck: ignore[GC101]` at the end of a line silences what GC101 finds on that line. Several codes are
-separated by commas; a prefix (`GC1`) and a name (`wrong-gradient`) do as well, as they do after `--select`.
-Without brackets it silences every rule. On a statement of several lines it may stand on a line that the
-finding marks, or on the first or last line of the statement. What is silenced does not count for the exit
-status, and the report says how many it was.""",
-    why_is_this_bad="""\
-The fault that the comment was written for has been mended, or has moved. The comment stays and waits for
-the next one on its line, and silences that without anybody having looked at it. A mistyped code silences
-nothing at all.""",
-    example="""\
-dW2 = h.T @ dlogits  # gradcheck: ignore[GC101]
-db2 = dlogits.mean(0)  # gradcheck: ignore[GC1001]""",
-    use_instead="""\
-dW2 = h.T @ dlogits
-db2 = dlogits.mean(0)  # gradcheck: ignore[GC101]""",
-    how_it_is_measured="""\
-All other rules have run, and the causes of their findings have been looked for: the line that counts is the
-one that the report shows. A code is unused if none of the findings on its line is of a rule that it means.
-It is not reported where nothing can be said: if one of the rules that it means was not selected, and if
-nothing was recorded of the block that it stands in (a branch not taken, a function not called).
-`ignore[GC001]` silences this rule; `ignore` without a code does not.""",
-    references=("docs/configuration.md, silencing a finding",),
+    page=__doc__,
     check=_nothing,
     looked_at=_looked_at,
 )

@@ -1,4 +1,59 @@
-"""GC101 wrong-gradient: the line computes something other than the gradient it is named for."""
+"""GC101 wrong-gradient: the line computes something other than the gradient it is named for.
+
+## What it does
+
+Compares every gradient that a program computes by hand with what the line should have computed: the
+vector-Jacobian product (VJP) of the program's own upstream gradients through the recorded forward pass.
+
+Only the line that makes the error is accused. A line that does its own job on a wrong upstream gradient is
+`inherited`: it is named in a note and needs no change. A line that is wrong for its upstream gradient and
+yet ends at the true gradient is accused too: two faults cancel there, and mending one alone would bring out
+the other.
+
+## Why is this bad?
+
+Training goes on with a wrong gradient, and often the loss even falls, only more slowly and to a worse end.
+Nothing crashes, no shape disagrees, and the parameters look as they always look. What is found late is
+found by accident.
+
+## Example
+
+```python
+h = torch.tanh(x @ W1)
+logits = h @ W2
+...
+dh = dlogits @ W2.T
+dhpre = dh * (1 - h)
+dW1 = x.T @ dhpre
+```
+
+## Use instead
+
+```python
+h = torch.tanh(x @ W1)
+logits = h @ W2
+...
+dh = dlogits @ W2.T
+dhpre = dh * (1 - h**2)
+dW1 = x.T @ dhpre
+```
+
+## How it is measured
+
+One recorded training step is replayed in float64. For a gradient g and its expectation e the relative error
+is ||g - e|| / max(||e||, ||g||), over the whole tensor. It is large when it exceeds the rounding that a
+float32 replay of the same step shows against the float64 replay, so rounding is measured, never guessed. The
+report also gives the element that differs most, the number of elements that differ, and the cosine with
+the true gradient. Where the true gradient is zero by invariance (a bias before batch normalisation)
+relative errors mean nothing: such a gradient is `unobservable` unless it is plainly not zero.
+
+## References
+
+- A. Griewank and A. Walther, Evaluating Derivatives, 2nd edition, SIAM 2008, chapter 3 (VJPs)
+- A. G. Baydin et al., Automatic Differentiation in Machine Learning: a Survey, JMLR 18, 2018,
+  https://jmlr.org/papers/v18/17-468.html
+- PyTorch, Gradcheck mechanics, https://docs.pytorch.org/docs/stable/notes/gradcheck.html
+"""
 
 from __future__ import annotations
 
@@ -55,10 +110,7 @@ def _compensated(case: Case) -> Finding:
 
 def _finding(case: Case, message: str) -> Finding:
     row = case.row
-    return Finding(
-        rule=RULE.code,
-        name=RULE.name,
-        severity=RULE.severity,
+    return RULE.finding(
         location=row.location,
         message=message,
         label=f"relative error {_magnitude(row)} against {judged_against(row, case.step)}",
@@ -77,44 +129,6 @@ RULE = Rule(
     name="wrong-gradient",
     severity=Severity.ERROR,
     summary="the line computes something other than the gradient it is named for",
-    what_it_does="""\
-Compares every gradient that a program computes by hand with what the line should have computed: the
-vector-Jacobian product (VJP) of the program's own upstream gradients through the recorded forward pass.
-
-Only the line that makes the error is accused. A line that does its own job on a wrong upstream gradient is
-`inherited`: it is named in a note and needs no change. A line that is wrong for its upstream gradient and
-yet ends at the true gradient is accused too: two faults cancel there, and mending one alone would bring out
-the other.""",
-    why_is_this_bad="""\
-Training goes on with a wrong gradient, and often the loss even falls, only more slowly and to a worse end.
-Nothing crashes, no shape disagrees, and the parameters look as they always look. What is found late is
-found by accident.""",
-    example="""\
-h = torch.tanh(x @ W1)
-logits = h @ W2
-...
-dh = dlogits @ W2.T
-dhpre = dh * (1 - h)
-dW1 = x.T @ dhpre""",
-    use_instead="""\
-h = torch.tanh(x @ W1)
-logits = h @ W2
-...
-dh = dlogits @ W2.T
-dhpre = dh * (1 - h**2)
-dW1 = x.T @ dhpre""",
-    how_it_is_measured="""\
-One recorded training step is replayed in float64. For a gradient g and its expectation e the relative error
-is ||g - e|| / max(||e||, ||g||), over the whole tensor. It is large when it exceeds the rounding that a
-float32 replay of the same step shows against the float64 replay, so rounding is measured, never guessed. The
-report also gives the element that differs most, the number of elements that differ, and the cosine with
-the true gradient. Where the true gradient is zero by invariance (a bias before batch normalisation)
-relative errors mean nothing: such a gradient is `unobservable` unless it is plainly not zero.""",
-    references=(
-        "A. Griewank and A. Walther, Evaluating Derivatives, 2nd edition, SIAM 2008, chapter 3 (VJPs)",
-        "A. G. Baydin et al., Automatic Differentiation in Machine Learning: a Survey, JMLR 18, 2018, "
-        "https://jmlr.org/papers/v18/17-468.html",
-        "PyTorch, Gradcheck mechanics, https://docs.pytorch.org/docs/stable/notes/gradcheck.html",
-    ),
+    page=__doc__,
     check=check,
 )

@@ -1,4 +1,50 @@
-"""GC102 hidden-by-initialisation: right at the recorded parameters, wrong beside them."""
+"""GC102 hidden-by-initialisation: right at the recorded parameters, wrong beside them.
+
+## What it does
+
+Replays the recorded step, forward and manual backward, at probe points: the same step with its parameters
+jittered. A gradient that was right at the recorded parameters and is wrong at a probe point is reported.
+
+## Why is this bad?
+
+A factor left out of a backward line shows only where the factor is not 1, and a term only where it is not
+0. Fresh parameters are full of ones and zeros: the scale of a normalisation layer, its shift, most biases.
+A comparison at the first step passes, and training leaves the place where it holds at the second.
+
+## Example
+
+```python
+gamma = torch.ones(200)
+beta = torch.zeros(200)
+h = gamma * h_hat + beta
+...
+dh_hat = dh  # as long as gamma is all ones
+```
+
+## Use instead
+
+```python
+gamma = torch.ones(200)
+beta = torch.zeros(200)
+h = gamma * h_hat + beta
+...
+dh_hat = gamma * dh
+```
+
+## How it is measured
+
+Each parameter of the step is moved by random amounts, constants and zeros included, and the forward pass
+and the person's own backward lines are replayed in float64 on the same batch. The error reported is the
+largest local error over the probe points. Probe points at which the forward pass leaves its domain (a
+logarithm of a negative number) are not used.
+
+## References
+
+- S. Ioffe and C. Szegedy, Batch Normalization, ICML 2015, https://arxiv.org/abs/1502.03167 (scale 1 and shift
+  0 at the start)
+- CS231n, Gradient checks: during the characteristic mode of operation,
+  https://cs231n.github.io/neural-networks-3/#gradcheck
+"""
 
 from __future__ import annotations
 
@@ -24,10 +70,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     for case in cases(evidence, Verdict, {Problem.HIDDEN}):
         row = case.row
         here = numbers.error(row.local_error)
-        finding = Finding(
-            rule=RULE.code,
-            name=RULE.name,
-            severity=RULE.severity,
+        finding = RULE.finding(
             location=row.location,
             message=f"{code(row.name)} is the gradient of {code(row.of)} only at the recorded parameters",
             label=f"relative error {numbers.error(row.hidden_error)} against "
@@ -52,35 +95,6 @@ RULE = Rule(
     name="hidden-by-initialisation",
     severity=Severity.ERROR,
     summary="the gradient is right at the initial parameters and wrong as soon as they move",
-    what_it_does="""\
-Replays the recorded step, forward and manual backward, at probe points: the same step with its parameters
-jittered. A gradient that was right at the recorded parameters and is wrong at a probe point is reported.""",
-    why_is_this_bad="""\
-A factor left out of a backward line shows only where the factor is not 1, and a term only where it is not
-0. Fresh parameters are full of ones and zeros: the scale of a normalisation layer, its shift, most biases.
-A comparison at the first step passes, and training leaves the place where it holds at the second.""",
-    example="""\
-gamma = torch.ones(200)
-beta = torch.zeros(200)
-h = gamma * h_hat + beta
-...
-dh_hat = dh  # as long as gamma is all ones""",
-    use_instead="""\
-gamma = torch.ones(200)
-beta = torch.zeros(200)
-h = gamma * h_hat + beta
-...
-dh_hat = gamma * dh""",
-    how_it_is_measured="""\
-Each parameter of the step is moved by random amounts, constants and zeros included, and the forward pass
-and the person's own backward lines are replayed in float64 on the same batch. The error reported is the
-largest local error over the probe points. Probe points at which the forward pass leaves its domain (a
-logarithm of a negative number) are not used.""",
-    references=(
-        "S. Ioffe and C. Szegedy, Batch Normalization, ICML 2015, https://arxiv.org/abs/1502.03167 "
-        "(scale 1 and shift 0 at the start)",
-        "CS231n, Gradient checks: during the characteristic mode of operation, "
-        "https://cs231n.github.io/neural-networks-3/#gradcheck",
-    ),
+    page=__doc__,
     check=check,
 )

@@ -1,4 +1,50 @@
-"""GC103 unused-gradient: a gradient is computed and never used, so the chain skips a layer."""
+"""GC103 unused-gradient: a gradient is computed and never used, so the chain skips a layer.
+
+## What it does
+
+Finds a gradient of a value inside the network that no other gradient, no update and no `.grad` is
+computed from, although gradients nearer to the input must flow through it: they read the gradient of a
+later value in its place, as if the operation in between were not there. The finding stands at the unused
+gradient and names the lines that go past it.
+
+A gradient that is computed twice, by one formula after the other, or only to be compared with
+autograd's, is none of this rule's business, and neither is an unused gradient of a parameter or of the
+input.
+
+## Why is this bad?
+
+Everything from there to the input is trained with the gradient of another network: one without that
+layer. Where the skipped operation keeps the shape (an activation, a normalisation, a dropout) nothing
+raises, and the loss still falls.
+
+## Example
+
+```python
+dz = dh * (1 - h**2)        # computed ...
+dW1 = x.T @ dh              # ... and not used
+db1 = dh.sum(0)
+```
+
+## Use instead
+
+```python
+dz = dh * (1 - h**2)
+dW1 = x.T @ dz
+db1 = dz.sum(0)
+```
+
+## How it is measured
+
+Which gradient was computed from which is read off the recorded operations. That a line goes past an
+unused gradient is proved by a replay: what the line read is put in the place of the true gradient at the
+skipped value, and what then arrives must be what the line computed, to the rounding of float64. A line
+that is wrong for any other reason does not pass this, and then nothing is reported.
+
+## References
+
+- PyTorch, Autograd mechanics, https://docs.pytorch.org/docs/stable/notes/autograd.html
+- A. Griewank and A. Walther, Evaluating Derivatives, 2nd edition, SIAM 2008, chapter 3
+"""
 
 from __future__ import annotations
 
@@ -26,10 +72,7 @@ def _finding(location: Location, group: list[tuple[int, SkippedGradient]]) -> Fi
     # The same line in several passes: every line that goes past it is named once.
     past = list({b.location: b for _, one in group for b in one.bypassed_by}.values())
     read = list(dict.fromkeys(b.reads for b in past))
-    return Finding(
-        rule=RULE.code,
-        name=RULE.name,
-        severity=RULE.severity,
+    return RULE.finding(
         location=location,
         message=f"{code(skipped.name)} is computed and never used: the chain skips {code(skipped.of)}",
         label=f"no gradient and no update reads {code(skipped.name)}",
@@ -73,35 +116,6 @@ RULE = Rule(
     name="unused-gradient",
     severity=Severity.ERROR,
     summary="a gradient is computed and never used, and the chain goes past it",
-    what_it_does="""\
-Finds a gradient of a value inside the network that no other gradient, no update and no `.grad` is
-computed from, although gradients nearer to the input must flow through it: they read the gradient of a
-later value in its place, as if the operation in between were not there. The finding stands at the unused
-gradient and names the lines that go past it.
-
-A gradient that is computed twice, by one formula after the other, or only to be compared with
-autograd's, is none of this rule's business, and neither is an unused gradient of a parameter or of the
-input.""",
-    why_is_this_bad="""\
-Everything from there to the input is trained with the gradient of another network: one without that
-layer. Where the skipped operation keeps the shape (an activation, a normalisation, a dropout) nothing
-raises, and the loss still falls.""",
-    example="""\
-dz = dh * (1 - h**2)        # computed ...
-dW1 = x.T @ dh              # ... and not used
-db1 = dh.sum(0)""",
-    use_instead="""\
-dz = dh * (1 - h**2)
-dW1 = x.T @ dz
-db1 = dz.sum(0)""",
-    how_it_is_measured="""\
-Which gradient was computed from which is read off the recorded operations. That a line goes past an
-unused gradient is proved by a replay: what the line read is put in the place of the true gradient at the
-skipped value, and what then arrives must be what the line computed, to the rounding of float64. A line
-that is wrong for any other reason does not pass this, and then nothing is reported.""",
-    references=(
-        "PyTorch, Autograd mechanics, https://docs.pytorch.org/docs/stable/notes/autograd.html",
-        "A. Griewank and A. Walther, Evaluating Derivatives, 2nd edition, SIAM 2008, chapter 3",
-    ),
+    page=__doc__,
     check=check,
 )

@@ -1,4 +1,61 @@
-"""GC104 wrong-parameter-update: a parameter is moved along another tensor's gradient, or uphill."""
+"""GC104 wrong-parameter-update: a parameter is moved along another tensor's gradient, or uphill.
+
+## What it does
+
+Follows every manual gradient into the parameter that it moves, through learning rates, momentum, Adam's
+moments, clipping and lists, and reports an update that
+
+- moves a parameter along the gradient of another one of the same shape: `W1 -= lr * dW2`, or two lists
+  zipped in different orders;
+- moves a parameter uphill, while the others go downhill or the loss can only be meant to fall.
+
+A gradient that is wrong itself is GC101's business. The gradients are right here, only used in the wrong
+place, so the finding stands at the update.
+
+## Why is this bad?
+
+Equal shapes are common (every layer of the same width, every bias and gain), so nothing raises. A
+parameter that follows another one's gradient takes a random walk, and one that goes uphill undoes what
+the others learn; the loss may still fall, for the rest of the network learns around it.
+
+## Example
+
+```python
+params = [W1, b1, W2, b2]
+grads = [dW2, db2, dW1, db1]        # collected from the output backwards
+for p, g in zip(params, grads):
+    p -= lr * g
+```
+
+## Use instead
+
+```python
+params = [W1, b1, W2, b2]
+grads = [dW1, db1, dW2, db2]
+for p, g in zip(params, grads):
+    p -= lr * g
+```
+
+## How it is measured
+
+Which gradients a step was computed from is read off the recorded operations; names serve only to excuse.
+How much of the step is theirs is measured: the recorded step is replayed in float64 as it was and with
+the parameters' gradients turned round, and half the difference of the two moves is the gradients' part.
+What both have (weight decay, an average) is not theirs. The sign is that of the cosine of this part with
+the parameter's own gradient; a program that keeps all of its gradients negated (`error = target -
+output`) and adds them goes downhill.
+
+Going uphill with every parameter is reported only for a loss that has a least value and no greatest one
+(a cross-entropy, a mean of squares), and going uphill with one among several only where the loss is not
+linear in it: a Lagrange multiplier is moved so. If a step cannot be followed (through Python numbers,
+NumPy, autograd), nothing is reported.
+
+## References
+
+- I. Goodfellow, Y. Bengio and A. Courville, Deep Learning, MIT Press 2016, chapter 8,
+  https://www.deeplearningbook.org/contents/optimization.html
+- PyTorch, torch.optim, https://docs.pytorch.org/docs/stable/optim.html
+"""
 
 from __future__ import annotations
 
@@ -79,10 +136,7 @@ def _uphill(location: Location, found: Found) -> Finding:
 
 
 def _finding(location: Location, found: Found, message: str) -> Finding:
-    return Finding(
-        rule=RULE.code,
-        name=RULE.name,
-        severity=RULE.severity,
+    return RULE.finding(
         location=location,
         message=message,
         evidence={
@@ -106,46 +160,6 @@ RULE = Rule(
     name="wrong-parameter-update",
     severity=Severity.ERROR,
     summary="a parameter is updated with another parameter's gradient, or uphill",
-    what_it_does="""\
-Follows every manual gradient into the parameter that it moves, through learning rates, momentum, Adam's
-moments, clipping and lists, and reports an update that
-
-- moves a parameter along the gradient of another one of the same shape: `W1 -= lr * dW2`, or two lists
-  zipped in different orders;
-- moves a parameter uphill, while the others go downhill or the loss can only be meant to fall.
-
-A gradient that is wrong itself is GC101's business. The gradients are right here, only used in the wrong
-place, so the finding stands at the update.""",
-    why_is_this_bad="""\
-Equal shapes are common (every layer of the same width, every bias and gain), so nothing raises. A
-parameter that follows another one's gradient takes a random walk, and one that goes uphill undoes what
-the others learn; the loss may still fall, for the rest of the network learns around it.""",
-    example="""\
-params = [W1, b1, W2, b2]
-grads = [dW2, db2, dW1, db1]        # collected from the output backwards
-for p, g in zip(params, grads):
-    p -= lr * g""",
-    use_instead="""\
-params = [W1, b1, W2, b2]
-grads = [dW1, db1, dW2, db2]
-for p, g in zip(params, grads):
-    p -= lr * g""",
-    how_it_is_measured="""\
-Which gradients a step was computed from is read off the recorded operations; names serve only to excuse.
-How much of the step is theirs is measured: the recorded step is replayed in float64 as it was and with
-the parameters' gradients turned round, and half the difference of the two moves is the gradients' part.
-What both have (weight decay, an average) is not theirs. The sign is that of the cosine of this part with
-the parameter's own gradient; a program that keeps all of its gradients negated (`error = target -
-output`) and adds them goes downhill.
-
-Going uphill with every parameter is reported only for a loss that has a least value and no greatest one
-(a cross-entropy, a mean of squares), and going uphill with one among several only where the loss is not
-linear in it: a Lagrange multiplier is moved so. If a step cannot be followed (through Python numbers,
-NumPy, autograd), nothing is reported.""",
-    references=(
-        "I. Goodfellow, Y. Bengio and A. Courville, Deep Learning, MIT Press 2016, chapter 8, "
-        "https://www.deeplearningbook.org/contents/optimization.html",
-        "PyTorch, torch.optim, https://docs.pytorch.org/docs/stable/optim.html",
-    ),
+    page=__doc__,
     check=check,
 )

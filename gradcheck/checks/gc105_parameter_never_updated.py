@@ -1,4 +1,50 @@
-"""GC105 parameter-never-updated: a parameter has a gradient that never moves it, while the others move."""
+"""GC105 parameter-never-updated: a parameter has a gradient that never moves it, while the others move.
+
+## What it does
+
+Finds a parameter whose gradient is computed by hand and never reaches it, in a step in which other
+parameters are moved by their gradients: it does not move at all (it is missing in the list, or `zip`
+ended early), or it moves by something else alone (weight decay without the gradient).
+
+The finding stands at the gradient, or at the update if there is one. It is a warning, for only the
+author knows that a parameter is not frozen on purpose. Inputs and initial states have gradients that
+nobody applies; a value is taken for a parameter only if it serves all samples of a batch at once, or is
+named like one that moves.
+
+## Why is this bad?
+
+The network trains with one part of it left at its random start. Nothing raises and the loss falls, but a
+bias that stays zero, or a layer that stays random, costs accuracy that no amount of training brings
+back.
+
+## Example
+
+```python
+for p, g in zip([W1, b1, W2, b2], [dW1, db1, dW2]):     # zip ends with the shorter list
+    p -= lr * g
+```
+
+## Use instead
+
+```python
+for p, g in zip([W1, b1, W2, b2], [dW1, db1, dW2, db2], strict=True):
+    p -= lr * g
+```
+
+## How it is measured
+
+From the recorded operations of one training step: no operation changes the parameter, or gives its name
+to something computed from it, or those that do read nothing that was computed from a manual gradient.
+Where the gradient leaves what is recorded (through Python numbers, NumPy, an optimiser's `.grad`), where
+the loop that updates held the parameter and passed it over, or where any line of the program changes it
+at another time, nothing is reported.
+
+## References
+
+- Python, zip() and its strict argument, https://docs.python.org/3/library/functions.html#zip
+- I. Goodfellow, Y. Bengio and A. Courville, Deep Learning, MIT Press 2016, chapter 8,
+  https://www.deeplearningbook.org/contents/optimization.html
+"""
 
 from __future__ import annotations
 
@@ -57,10 +103,7 @@ def _finding(location: Location, step: PassResult, update: ParameterUpdate) -> F
     notes = [f"{listing([u.parameter for u in siblings])} {verb}, {where}"]
     if update.movement is Movement.WITHOUT and update.gradient_location is not None:
         notes.append(f"{gradient} is computed in {place(update.gradient_location, location)}")
-    return Finding(
-        rule=RULE.code,
-        name=RULE.name,
-        severity=RULE.severity,
+    return RULE.finding(
         location=location,
         message=message,
         label=label,
@@ -83,35 +126,6 @@ RULE = Rule(
     name="parameter-never-updated",
     severity=Severity.WARNING,
     summary="a parameter has a gradient that never moves it, while other parameters move by theirs",
-    what_it_does="""\
-Finds a parameter whose gradient is computed by hand and never reaches it, in a step in which other
-parameters are moved by their gradients: it does not move at all (it is missing in the list, or `zip`
-ended early), or it moves by something else alone (weight decay without the gradient).
-
-The finding stands at the gradient, or at the update if there is one. It is a warning, for only the
-author knows that a parameter is not frozen on purpose. Inputs and initial states have gradients that
-nobody applies; a value is taken for a parameter only if it serves all samples of a batch at once, or is
-named like one that moves.""",
-    why_is_this_bad="""\
-The network trains with one part of it left at its random start. Nothing raises and the loss falls, but a
-bias that stays zero, or a layer that stays random, costs accuracy that no amount of training brings
-back.""",
-    example="""\
-for p, g in zip([W1, b1, W2, b2], [dW1, db1, dW2]):     # zip ends with the shorter list
-    p -= lr * g""",
-    use_instead="""\
-for p, g in zip([W1, b1, W2, b2], [dW1, db1, dW2, db2], strict=True):
-    p -= lr * g""",
-    how_it_is_measured="""\
-From the recorded operations of one training step: no operation changes the parameter, or gives its name
-to something computed from it, or those that do read nothing that was computed from a manual gradient.
-Where the gradient leaves what is recorded (through Python numbers, NumPy, an optimiser's `.grad`), where
-the loop that updates held the parameter and passed it over, or where any line of the program changes it
-at another time, nothing is reported.""",
-    references=(
-        "Python, zip() and its strict argument, https://docs.python.org/3/library/functions.html#zip",
-        "I. Goodfellow, Y. Bengio and A. Courville, Deep Learning, MIT Press 2016, chapter 8, "
-        "https://www.deeplearningbook.org/contents/optimization.html",
-    ),
+    page=__doc__,
     check=check,
 )

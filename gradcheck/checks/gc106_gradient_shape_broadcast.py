@@ -1,4 +1,45 @@
-"""GC106 gradient-shape-broadcast: the gradient has not the shape of its value."""
+"""GC106 gradient-shape-broadcast: the gradient has not the shape of its value.
+
+## What it does
+
+Compares the shape of every manual gradient with the shape of its value. Where the shapes cannot stand for
+each other, or fit only because torch broadcasts one of them, the line is an error. Where the numbers are
+right and only the layout differs, (64,) for (1, 64) after a sum without `keepdim`, it is a note.
+
+## Why is this bad?
+
+An update `b -= lr * db` with a gradient of another shape often raises nothing: torch broadcasts, every
+element gets a wrong or the same step, or the update makes the parameter grow a dimension. Comparisons
+broadcast as well: `torch.allclose` of a (64,) and a (1, 64) tensor passes, and so does that of a single
+number and a tensor that happens to be constant.
+
+## Example
+
+```python
+logits = h @ W2 + b2        # b2 has shape (27,)
+...
+db2 = dlogits.sum()         # one number, broadcast over b2
+```
+
+## Use instead
+
+```python
+logits = h @ W2 + b2        # b2 has shape (27,)
+...
+db2 = dlogits.sum(0)
+```
+
+## How it is measured
+
+Shapes are compared exactly. If they differ, but hold the same number of elements in the same order once
+axes of length 1 are dropped, the numbers are compared in that layout; if they agree the finding is a
+note.
+
+## References
+
+- PyTorch, Broadcasting semantics, https://docs.pytorch.org/docs/stable/notes/broadcasting.html
+- PyTorch, torch.testing.assert_close, https://docs.pytorch.org/docs/stable/testing.html
+"""
 
 from __future__ import annotations
 
@@ -56,9 +97,7 @@ def _has_more_axes(row: GradientResult) -> bool:
 
 def _finding(case: Case, severity: Severity, message: str) -> Finding:
     row = case.row
-    return Finding(
-        rule=RULE.code,
-        name=RULE.name,
+    return RULE.finding(
         severity=severity,
         location=row.location,
         message=message,
@@ -83,30 +122,6 @@ RULE = Rule(
     name="gradient-shape-broadcast",
     severity=Severity.ERROR,
     summary="the gradient has not the shape of the value it belongs to",
-    what_it_does="""\
-Compares the shape of every manual gradient with the shape of its value. Where the shapes cannot stand for
-each other, or fit only because torch broadcasts one of them, the line is an error. Where the numbers are
-right and only the layout differs, (64,) for (1, 64) after a sum without `keepdim`, it is a note.""",
-    why_is_this_bad="""\
-An update `b -= lr * db` with a gradient of another shape often raises nothing: torch broadcasts, every
-element gets a wrong or the same step, or the update makes the parameter grow a dimension. Comparisons
-broadcast as well: `torch.allclose` of a (64,) and a (1, 64) tensor passes, and so does that of a single
-number and a tensor that happens to be constant.""",
-    example="""\
-logits = h @ W2 + b2        # b2 has shape (27,)
-...
-db2 = dlogits.sum()         # one number, broadcast over b2""",
-    use_instead="""\
-logits = h @ W2 + b2        # b2 has shape (27,)
-...
-db2 = dlogits.sum(0)""",
-    how_it_is_measured="""\
-Shapes are compared exactly. If they differ, but hold the same number of elements in the same order once
-axes of length 1 are dropped, the numbers are compared in that layout; if they agree the finding is a
-note.""",
-    references=(
-        "PyTorch, Broadcasting semantics, https://docs.pytorch.org/docs/stable/notes/broadcasting.html",
-        "PyTorch, torch.testing.assert_close, https://docs.pytorch.org/docs/stable/testing.html",
-    ),
+    page=__doc__,
     check=check,
 )

@@ -1,4 +1,46 @@
-"""GC107 misnamed-gradient: right numbers under the wrong name."""
+"""GC107 misnamed-gradient: right numbers under the wrong name.
+
+## What it does
+
+Reports a gradient whose numbers are not those of the value its name points at, but exactly those of another
+value of the step. The computation may well be what was meant, so this is a warning and not a wrong
+gradient.
+
+## Why is this bad?
+
+The next line trusts the name. Formulas are copied from paper to code by name, and a gradient that answers
+to the wrong one is sooner or later multiplied with the wrong partner. Where both values have the same shape
+nothing else will tell.
+
+## Example
+
+```python
+h_pre = x @ W1 + b1
+h = torch.tanh(h_pre)
+...
+dh = (dlogits @ W2.T) * (1 - h**2)   # this is the gradient of h_pre
+```
+
+## Use instead
+
+```python
+h_pre = x @ W1 + b1
+h = torch.tanh(h_pre)
+...
+dh = dlogits @ W2.T
+dh_pre = dh * (1 - h**2)
+```
+
+## How it is measured
+
+The gradient differs from the true gradient of the value its name points at by more than rounding, and
+agrees with the true gradient of another value of the recorded step to within rounding, at the recorded
+parameters and at every probe point.
+
+## References
+
+- docs/verdicts.md, how a gradient finds the value it belongs to
+"""
 
 from __future__ import annotations
 
@@ -14,10 +56,7 @@ from gradcheck.judge.verdict import Problem, Verdict
 def check(evidence: Evidence) -> Iterator[Finding]:
     for case in cases(evidence, Verdict, {Problem.MISNAMED}):
         row = case.row
-        yield Finding(
-            rule=RULE.code,
-            name=RULE.name,
-            severity=RULE.severity,
+        yield RULE.finding(
             location=row.location,
             message=f"{code(row.name)} is the gradient of {code(row.of)}, not of what its name says",
             label=f"the gradient of {code(row.of)}",
@@ -32,29 +71,6 @@ RULE = Rule(
     name="misnamed-gradient",
     severity=Severity.WARNING,
     summary="the line computes the gradient of another value than its name says",
-    what_it_does="""\
-Reports a gradient whose numbers are not those of the value its name points at, but exactly those of another
-value of the step. The computation may well be what was meant, so this is a warning and not a wrong
-gradient.""",
-    why_is_this_bad="""\
-The next line trusts the name. Formulas are copied from paper to code by name, and a gradient that answers
-to the wrong one is sooner or later multiplied with the wrong partner. Where both values have the same shape
-nothing else will tell.""",
-    example="""\
-h_pre = x @ W1 + b1
-h = torch.tanh(h_pre)
-...
-dh = (dlogits @ W2.T) * (1 - h**2)   # this is the gradient of h_pre""",
-    use_instead="""\
-h_pre = x @ W1 + b1
-h = torch.tanh(h_pre)
-...
-dh = dlogits @ W2.T
-dh_pre = dh * (1 - h**2)""",
-    how_it_is_measured="""\
-The gradient differs from the true gradient of the value its name points at by more than rounding, and
-agrees with the true gradient of another value of the recorded step to within rounding, at the recorded
-parameters and at every probe point.""",
-    references=("docs/verdicts.md, how a gradient finds the value it belongs to",),
+    page=__doc__,
     check=check,
 )

@@ -1,4 +1,49 @@
-"""GC108 non-finite-gradient: this line makes NaN or infinity out of finite numbers."""
+"""GC108 non-finite-gradient: this line makes NaN or infinity out of finite numbers.
+
+## What it does
+
+Reports the line at which a gradient first holds NaN or infinity although the gradient of its value is
+finite. Lines that only pass the NaN on are named in a note.
+
+## Why is this bad?
+
+One update with NaN ends the training: the parameter is NaN for good, and after one more step so is all the
+rest. Hand-made comparisons overlook it, for every comparison with NaN is false: `error > tolerance` says
+that all is well.
+
+## Example
+
+```python
+p = logits.softmax(1)
+loss = -p[range(n), y].log().mean()
+...
+dp = torch.zeros_like(p)
+dp[range(n), y] = -1 / (n * p[range(n), y])
+dlogits = p * (dp - (dp * p).sum(1, keepdim=True))   # inf * 0 where p underflows
+```
+
+## Use instead
+
+```python
+loss = F.cross_entropy(logits, y)
+...
+dlogits = logits.softmax(1)
+dlogits[range(n), y] -= 1
+dlogits /= n
+```
+
+## How it is measured
+
+Looked for before any comparison of numbers, in the values the program itself computed in its own dtype. The
+line is at fault when its upstream gradients and the true gradient of its value are finite.
+
+## References
+
+- D. Goldberg, What Every Computer Scientist Should Know About Floating-Point Arithmetic, ACM Computing
+  Surveys 23(1), 1991
+- PyTorch, torch.nn.functional.cross_entropy,
+  https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.cross_entropy.html
+"""
 
 from __future__ import annotations
 
@@ -14,10 +59,7 @@ from gradcheck.judge.verdict import Problem, Verdict
 def check(evidence: Evidence) -> Iterator[Finding]:
     for case in cases(evidence, {Verdict.INTRODUCED, Verdict.COMPENSATED}, {Problem.NON_FINITE}):
         row = case.row
-        yield Finding(
-            rule=RULE.code,
-            name=RULE.name,
-            severity=RULE.severity,
+        yield RULE.finding(
             location=row.location,
             message=f"{code(row.name)} holds NaN or infinity where the gradient of {code(row.of)} is finite",
             label="not finite from here on",
@@ -34,34 +76,6 @@ RULE = Rule(
     name="non-finite-gradient",
     severity=Severity.ERROR,
     summary="the line makes NaN or infinity where the true gradient is finite",
-    what_it_does="""\
-Reports the line at which a gradient first holds NaN or infinity although the gradient of its value is
-finite. Lines that only pass the NaN on are named in a note.""",
-    why_is_this_bad="""\
-One update with NaN ends the training: the parameter is NaN for good, and after one more step so is all the
-rest. Hand-made comparisons overlook it, for every comparison with NaN is false: `error > tolerance` says
-that all is well.""",
-    example="""\
-p = logits.softmax(1)
-loss = -p[range(n), y].log().mean()
-...
-dp = torch.zeros_like(p)
-dp[range(n), y] = -1 / (n * p[range(n), y])
-dlogits = p * (dp - (dp * p).sum(1, keepdim=True))   # inf * 0 where p underflows""",
-    use_instead="""\
-loss = F.cross_entropy(logits, y)
-...
-dlogits = logits.softmax(1)
-dlogits[range(n), y] -= 1
-dlogits /= n""",
-    how_it_is_measured="""\
-Looked for before any comparison of numbers, in the values the program itself computed in its own dtype. The
-line is at fault when its upstream gradients and the true gradient of its value are finite.""",
-    references=(
-        "D. Goldberg, What Every Computer Scientist Should Know About Floating-Point Arithmetic, ACM "
-        "Computing Surveys 23(1), 1991",
-        "PyTorch, torch.nn.functional.cross_entropy, "
-        "https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.cross_entropy.html",
-    ),
+    page=__doc__,
     check=check,
 )

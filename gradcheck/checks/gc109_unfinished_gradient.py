@@ -1,4 +1,40 @@
-"""GC109 unfinished-gradient: a name for a gradient, and nothing computed yet."""
+"""GC109 unfinished-gradient: a name for a gradient, and nothing computed yet.
+
+## What it does
+
+Reports a name for a gradient that holds `None` (or another placeholder that is no tensor) when the backward
+pass ends. Its row in the report is `unchecked`.
+
+## Why is this bad?
+
+What is not computed cannot be checked, and a report that left the row out would read as if it were right.
+An exercise half done, or a line commented out during a search, is easily forgotten.
+
+## Example
+
+```python
+dhpre = dh * (1 - h**2)
+dW1 = None  # TODO
+db1 = dhpre.sum(0)
+```
+
+## Use instead
+
+```python
+dhpre = dh * (1 - h**2)
+dW1 = x.T @ dhpre
+db1 = dhpre.sum(0)
+```
+
+## How it is measured
+
+The name reads like a gradient (a prefix or suffix such as `d`, `grad_` or `_grad` and the name of a value
+of the step) and holds no tensor at the end of the pass.
+
+## References
+
+- docs/verdicts.md, unchecked
+"""
 
 from __future__ import annotations
 
@@ -15,10 +51,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     for case in cases(evidence, Verdict, {Problem.UNFINISHED}):
         row = case.row
         of = f", the gradient of {code(row.of)}," if row.of else ""
-        yield Finding(
-            rule=RULE.code,
-            name=RULE.name,
-            severity=RULE.severity,
+        yield RULE.finding(
             location=row.location,
             message=f"{code(row.name)}{of} is not computed yet",
             label="a placeholder",
@@ -32,23 +65,6 @@ RULE = Rule(
     name="unfinished-gradient",
     severity=Severity.WARNING,
     summary="a gradient is still a placeholder",
-    what_it_does="""\
-Reports a name for a gradient that holds `None` (or another placeholder that is no tensor) when the backward
-pass ends. Its row in the report is `unchecked`.""",
-    why_is_this_bad="""\
-What is not computed cannot be checked, and a report that left the row out would read as if it were right.
-An exercise half done, or a line commented out during a search, is easily forgotten.""",
-    example="""\
-dhpre = dh * (1 - h**2)
-dW1 = None  # TODO
-db1 = dhpre.sum(0)""",
-    use_instead="""\
-dhpre = dh * (1 - h**2)
-dW1 = x.T @ dhpre
-db1 = dhpre.sum(0)""",
-    how_it_is_measured="""\
-The name reads like a gradient (a prefix or suffix such as `d`, `grad_` or `_grad` and the name of a value
-of the step) and holds no tensor at the end of the pass.""",
-    references=("docs/verdicts.md, unchecked",),
+    page=__doc__,
     check=check,
 )

@@ -1,4 +1,54 @@
-"""GC201 dead-unit: a unit that no sample gives a gradient."""
+"""GC201 dead-unit: a unit that no sample gives a gradient.
+
+## What it does
+
+Looks at every unit of every hidden non-linearity on many minibatches of the program's own data, and names
+those that have no gradient on any sample: a relu unit that is never on, a tanh or sigmoid unit that is at
+its limits on every one, so that the derivative is exactly 0 in the program's dtype or below its epsilon. A
+unit of a leaky relu counts as dead if it is on its negative side on every sample and the slope there is
+small.
+
+Weights drawn around zero leave some relu units of a deep or narrow network dead by themselves, in right
+programs too. So a relu layer is reported if its dead units are many more than that, or if one of them lies
+far from all others, as with a bias that has run away. A dead tanh or sigmoid unit is always reported.
+
+A unit is a channel of a convolution, a row of `W @ x`, and else a place along the last axis. What the loss
+itself is computed from (the output of a classifier, a hinge) is no layer and is not judged.
+
+## Why is this bad?
+
+Nothing that the data can say ever reaches the weights of such a unit: it stays as it is for the rest of
+the training, unless the layers before it move. The network is smaller than it was written to be.
+
+## Example
+
+```python
+W1 = torch.randn(30, 200)
+h = torch.relu(x @ W1 - 40)
+```
+
+## Use instead
+
+```python
+W1 = torch.randn(30, 200) * (2 / 30) ** 0.5
+h = torch.relu(x @ W1)
+```
+
+## How it is measured
+
+The forward pass of the recorded step is replayed on a sweep of minibatches (64, or as many as `--sweep`
+says), drawn anew in the way the program draws its own. The parameters stay those of the recorded step. On
+how many samples a unit was seen stands in the finding. With fewer than a minimum nothing is said: a unit
+that is off on one small batch may well be on for the next. How many units random weights leave dead by
+themselves is found by applying some, without a bias, to what the layer is given in the sweep.
+
+## References
+
+- A. Karpathy, Building makemore Part 3: Activations & Gradients, BatchNorm, 2022,
+  https://github.com/karpathy/nn-zero-to-hero
+- L. Lu et al., Dying ReLU and Initialization: Theory and Numerical Examples, 2020,
+  https://arxiv.org/abs/1903.06733
+"""
 
 from __future__ import annotations
 
@@ -95,10 +145,7 @@ def _finding(records: Layer, evidence: Evidence) -> Finding:
     notes = _arguments(record)
     notes += other_layers(evidence, others, lambda other: f"{len(other.dead)} of {other.units} units")
     notes += other_iterations(evidence, record, lambda other: f"{len(other.dead)} dead")
-    return Finding(
-        rule=RULE.code,
-        name=RULE.name,
-        severity=RULE.severity,
+    return RULE.finding(
         location=record.location,
         message=f"{_how_many(record)} dead in {name}: {_consequence(record)}",
         label=f"{_where(record)} on all of {looked_on(record)}: {unit_numbers(record.dead)}",
@@ -170,40 +217,7 @@ RULE = Rule(
     name="dead-unit",
     severity=Severity.WARNING,
     summary="a unit has no gradient on any sample of a sweep over the data",
-    what_it_does="""\
-Looks at every unit of every hidden non-linearity on many minibatches of the program's own data, and names
-those that have no gradient on any sample: a relu unit that is never on, a tanh or sigmoid unit that is at
-its limits on every one, so that the derivative is exactly 0 in the program's dtype or below its epsilon. A
-unit of a leaky relu counts as dead if it is on its negative side on every sample and the slope there is
-small.
-
-Weights drawn around zero leave some relu units of a deep or narrow network dead by themselves, in right
-programs too. So a relu layer is reported if its dead units are many more than that, or if one of them lies
-far from all others, as with a bias that has run away. A dead tanh or sigmoid unit is always reported.
-
-A unit is a channel of a convolution, a row of `W @ x`, and else a place along the last axis. What the loss
-itself is computed from (the output of a classifier, a hinge) is no layer and is not judged.""",
-    why_is_this_bad="""\
-Nothing that the data can say ever reaches the weights of such a unit: it stays as it is for the rest of
-the training, unless the layers before it move. The network is smaller than it was written to be.""",
-    example="""\
-W1 = torch.randn(30, 200)
-h = torch.relu(x @ W1 - 40)""",
-    use_instead="""\
-W1 = torch.randn(30, 200) * (2 / 30) ** 0.5
-h = torch.relu(x @ W1)""",
-    how_it_is_measured="""\
-The forward pass of the recorded step is replayed on a sweep of minibatches (64, or as many as `--sweep`
-says), drawn anew in the way the program draws its own. The parameters stay those of the recorded step. On
-how many samples a unit was seen stands in the finding. With fewer than a minimum nothing is said: a unit
-that is off on one small batch may well be on for the next. How many units random weights leave dead by
-themselves is found by applying some, without a bias, to what the layer is given in the sweep.""",
-    references=(
-        "A. Karpathy, Building makemore Part 3: Activations & Gradients, BatchNorm, 2022, "
-        "https://github.com/karpathy/nn-zero-to-hero",
-        "L. Lu et al., Dying ReLU and Initialization: Theory and Numerical Examples, 2020, "
-        "https://arxiv.org/abs/1903.06733",
-    ),
+    page=__doc__,
     check=check,
     looked_at=looked_at,
     thresholds=(DEAD_SAMPLES, DEAD_SHARE, DEAD_DISTANCE, DEAD_SLOPE),

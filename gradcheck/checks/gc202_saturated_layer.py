@@ -1,4 +1,51 @@
-"""GC202 saturated-layer: most of a tanh or sigmoid layer is at its limits."""
+"""GC202 saturated-layer: most of a tanh or sigmoid layer is at its limits.
+
+## What it does
+
+Counts how many outputs of each hidden tanh or sigmoid layer are at its limits, abs(tanh(z)) > 0.97, over
+many minibatches of the program's own data, and reports a layer of which more than half are. A sigmoid is a
+tanh of half its argument and is held to the same limits. Beside it stands the share that is already beyond
+the stricter limit for the argument, abs(z) > 9.5, where 1 - tanh(z)**2 is exactly 0 in float32.
+
+It recognises the function by what it computes: `(e**z - e**-z) / (e**z + e**-z)` is a tanh as well. The
+prediction of a network may be saturated with good reason and is not judged.
+
+## Why is this bad?
+
+Where a tanh is at its limits its derivative is next to 0, and the gradient of everything before it is
+multiplied by that. The layers before a saturated one learn slowly or not at all. At the start of the
+training the cause is nearly always that the weights are too large for their number of inputs.
+
+## Example
+
+```python
+W1 = torch.randn(30, 200)
+h = torch.tanh(x @ W1)
+```
+
+## Use instead
+
+```python
+W1 = torch.randn(30, 200) * (5 / 3) / 30**0.5
+h = torch.tanh(x @ W1)
+```
+
+## How it is measured
+
+The forward pass of the recorded step is replayed on a sweep of minibatches (64, or as many as `--sweep`
+says) at the parameters of the recorded step. Shares are of all outputs of the layer on all samples. The
+standard deviation of the weight is that of the parameter of the nearest linear map before the layer; what
+suits it is gain / sqrt(inputs), with the gain 5/3 for tanh and 1 for sigmoid.
+
+## References
+
+- A. Karpathy, Building makemore Part 3: Activations & Gradients, BatchNorm, 2022,
+  https://github.com/karpathy/nn-zero-to-hero
+- X. Glorot and Y. Bengio, Understanding the difficulty of training deep feedforward neural networks, AISTATS
+  2010, https://proceedings.mlr.press/v9/glorot10a.html
+- K. He et al., Delving Deep into Rectifiers, ICCV 2015, https://arxiv.org/abs/1502.01852
+- PyTorch, torch.nn.init.calculate_gain, https://docs.pytorch.org/docs/stable/nn.init.html
+"""
 
 from __future__ import annotations
 
@@ -73,10 +120,7 @@ def _finding(records: Layer, evidence: Evidence) -> Finding:
         )
     notes += other_layers(evidence, others, lambda other: share(_share(other)))
     notes += other_iterations(evidence, record, lambda other: share(_share(other)))
-    return Finding(
-        rule=RULE.code,
-        name=RULE.name,
-        severity=RULE.severity,
+    return RULE.finding(
         location=record.location,
         message=f"{share(_share(record))} of {name} is saturated: {_limits(record, health.saturated_limit)}",
         label=f"{_slope(record, health.saturated_limit)} (seen on {looked_on(record)})",
@@ -125,37 +169,7 @@ RULE = Rule(
     name="saturated-layer",
     severity=Severity.WARNING,
     summary="most of a tanh or sigmoid layer is at its limits, where there is next to no gradient",
-    what_it_does="""\
-Counts how many outputs of each hidden tanh or sigmoid layer are at its limits, abs(tanh(z)) > 0.97, over
-many minibatches of the program's own data, and reports a layer of which more than half are. A sigmoid is a
-tanh of half its argument and is held to the same limits. Beside it stands the share that is already beyond
-the stricter limit for the argument, abs(z) > 9.5, where 1 - tanh(z)**2 is exactly 0 in float32.
-
-It recognises the function by what it computes: `(e**z - e**-z) / (e**z + e**-z)` is a tanh as well. The
-prediction of a network may be saturated with good reason and is not judged.""",
-    why_is_this_bad="""\
-Where a tanh is at its limits its derivative is next to 0, and the gradient of everything before it is
-multiplied by that. The layers before a saturated one learn slowly or not at all. At the start of the
-training the cause is nearly always that the weights are too large for their number of inputs.""",
-    example="""\
-W1 = torch.randn(30, 200)
-h = torch.tanh(x @ W1)""",
-    use_instead="""\
-W1 = torch.randn(30, 200) * (5 / 3) / 30**0.5
-h = torch.tanh(x @ W1)""",
-    how_it_is_measured="""\
-The forward pass of the recorded step is replayed on a sweep of minibatches (64, or as many as `--sweep`
-says) at the parameters of the recorded step. Shares are of all outputs of the layer on all samples. The
-standard deviation of the weight is that of the parameter of the nearest linear map before the layer; what
-suits it is gain / sqrt(inputs), with the gain 5/3 for tanh and 1 for sigmoid.""",
-    references=(
-        "A. Karpathy, Building makemore Part 3: Activations & Gradients, BatchNorm, 2022, "
-        "https://github.com/karpathy/nn-zero-to-hero",
-        "X. Glorot and Y. Bengio, Understanding the difficulty of training deep feedforward neural networks, "
-        "AISTATS 2010, https://proceedings.mlr.press/v9/glorot10a.html",
-        "K. He et al., Delving Deep into Rectifiers, ICCV 2015, https://arxiv.org/abs/1502.01852",
-        "PyTorch, torch.nn.init.calculate_gain, https://docs.pytorch.org/docs/stable/nn.init.html",
-    ),
+    page=__doc__,
     check=check,
     looked_at=looked_at,
     thresholds=(SATURATED_TANH, SATURATED_PRE_ACTIVATION, SATURATED_SHARE, SATURATED_SAMPLES),

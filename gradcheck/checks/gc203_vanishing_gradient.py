@@ -1,4 +1,51 @@
-"""GC203 vanishing-gradient: the gradient shrinks from layer to layer until little is left."""
+"""GC203 vanishing-gradient: the gradient shrinks from layer to layer until little is left.
+
+## What it does
+
+Follows the true gradient through the hidden layers of a network, from the last to the first, and reports
+it if it shrinks by more than half at every layer on the way and is less than a thousandth of what it was in
+the end. It takes at least three layers of one kind, each computed from the one before.
+
+The steps of a recurrent network are one layer that is applied many times, and are not compared with each
+other.
+
+## Why is this bad?
+
+The parameters of all layers are moved with one learning rate. Where the gradient is a thousand times
+smaller than elsewhere they hardly move, and the last layers learn on top of first ones that stay as they
+were drawn.
+
+## Example
+
+```python
+Ws = [torch.randn(100, 100) * 0.01 for _ in range(6)]
+for W in Ws:
+    h = torch.tanh(h @ W)
+```
+
+## Use instead
+
+```python
+Ws = [torch.randn(100, 100) * (5 / 3) / 100**0.5 for _ in range(6)]
+for W in Ws:
+    h = torch.tanh(h @ W)
+```
+
+## How it is measured
+
+The true gradient of every layer's output on the recorded minibatch, by a replay in float64. The factor per
+layer is the slope of a straight line through the logarithms of their norms. The norm is used, not the
+standard deviation: at a good scale of the weights it stays about the same when the width changes, and the
+standard deviation does not.
+
+## References
+
+- X. Glorot and Y. Bengio, Understanding the difficulty of training deep feedforward neural networks, AISTATS
+  2010, https://proceedings.mlr.press/v9/glorot10a.html
+- K. He et al., Delving Deep into Rectifiers, ICCV 2015, https://arxiv.org/abs/1502.01852
+- S. Hochreiter, The Vanishing Gradient Problem During Learning Recurrent Neural Nets and Problem Solutions,
+  1998
+"""
 
 from __future__ import annotations
 
@@ -21,37 +68,7 @@ RULE = Rule(
     name="vanishing-gradient",
     severity=Severity.WARNING,
     summary="the gradient shrinks from layer to layer, and little of it reaches the first ones",
-    what_it_does="""\
-Follows the true gradient through the hidden layers of a network, from the last to the first, and reports
-it if it shrinks by more than half at every layer on the way and is less than a thousandth of what it was in
-the end. It takes at least three layers of one kind, each computed from the one before.
-
-The steps of a recurrent network are one layer that is applied many times, and are not compared with each
-other.""",
-    why_is_this_bad="""\
-The parameters of all layers are moved with one learning rate. Where the gradient is a thousand times
-smaller than elsewhere they hardly move, and the last layers learn on top of first ones that stay as they
-were drawn.""",
-    example="""\
-Ws = [torch.randn(100, 100) * 0.01 for _ in range(6)]
-for W in Ws:
-    h = torch.tanh(h @ W)""",
-    use_instead="""\
-Ws = [torch.randn(100, 100) * (5 / 3) / 100**0.5 for _ in range(6)]
-for W in Ws:
-    h = torch.tanh(h @ W)""",
-    how_it_is_measured="""\
-The true gradient of every layer's output on the recorded minibatch, by a replay in float64. The factor per
-layer is the slope of a straight line through the logarithms of their norms. The norm is used, not the
-standard deviation: at a good scale of the weights it stays about the same when the width changes, and the
-standard deviation does not.""",
-    references=(
-        "X. Glorot and Y. Bengio, Understanding the difficulty of training deep feedforward neural networks, "
-        "AISTATS 2010, https://proceedings.mlr.press/v9/glorot10a.html",
-        "K. He et al., Delving Deep into Rectifiers, ICCV 2015, https://arxiv.org/abs/1502.01852",
-        "S. Hochreiter, The Vanishing Gradient Problem During Learning Recurrent Neural Nets and Problem "
-        "Solutions, 1998",
-    ),
+    page=__doc__,
     check=check,
     looked_at=trends_looked_at,
     thresholds=(VANISHING_FACTOR, VANISHING_TOTAL),

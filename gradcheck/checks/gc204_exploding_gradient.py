@@ -1,4 +1,46 @@
-"""GC204 exploding-gradient: the gradient grows from layer to layer."""
+"""GC204 exploding-gradient: the gradient grows from layer to layer.
+
+## What it does
+
+Follows the true gradient through the hidden layers of a network, from the last to the first, and reports
+it if it more than doubles at every layer on the way and is more than a thousand times what it was in the
+end. It takes at least three layers of one kind, each computed from the one before.
+
+The steps of a recurrent network are one layer that is applied many times, and are not compared with each
+other.
+
+## Why is this bad?
+
+A learning rate that suits the last layers throws the first ones about, and one that suits the first leaves
+the last where they are. Often the loss becomes infinite or NaN after a few steps.
+
+## Example
+
+```python
+Ws = [torch.randn(100, 100) for _ in range(6)]
+for W in Ws:
+    h = torch.relu(h @ W)
+```
+
+## Use instead
+
+```python
+Ws = [torch.randn(100, 100) * (2 / 100) ** 0.5 for _ in range(6)]
+for W in Ws:
+    h = torch.relu(h @ W)
+```
+
+## How it is measured
+
+As for GC203: the true gradient of every layer's output on the recorded minibatch, by a replay in float64,
+and a straight line through the logarithms of their norms.
+
+## References
+
+- K. He et al., Delving Deep into Rectifiers, ICCV 2015, https://arxiv.org/abs/1502.01852
+- R. Pascanu, T. Mikolov and Y. Bengio, On the difficulty of training recurrent neural networks, ICML 2013,
+  https://proceedings.mlr.press/v28/pascanu13.html
+"""
 
 from __future__ import annotations
 
@@ -21,32 +63,7 @@ RULE = Rule(
     name="exploding-gradient",
     severity=Severity.WARNING,
     summary="the gradient grows from layer to layer, and is far too large in the first ones",
-    what_it_does="""\
-Follows the true gradient through the hidden layers of a network, from the last to the first, and reports
-it if it more than doubles at every layer on the way and is more than a thousand times what it was in the
-end. It takes at least three layers of one kind, each computed from the one before.
-
-The steps of a recurrent network are one layer that is applied many times, and are not compared with each
-other.""",
-    why_is_this_bad="""\
-A learning rate that suits the last layers throws the first ones about, and one that suits the first leaves
-the last where they are. Often the loss becomes infinite or NaN after a few steps.""",
-    example="""\
-Ws = [torch.randn(100, 100) for _ in range(6)]
-for W in Ws:
-    h = torch.relu(h @ W)""",
-    use_instead="""\
-Ws = [torch.randn(100, 100) * (2 / 100) ** 0.5 for _ in range(6)]
-for W in Ws:
-    h = torch.relu(h @ W)""",
-    how_it_is_measured="""\
-As for GC203: the true gradient of every layer's output on the recorded minibatch, by a replay in float64,
-and a straight line through the logarithms of their norms.""",
-    references=(
-        "K. He et al., Delving Deep into Rectifiers, ICCV 2015, https://arxiv.org/abs/1502.01852",
-        "R. Pascanu, T. Mikolov and Y. Bengio, On the difficulty of training recurrent neural networks, "
-        "ICML 2013, https://proceedings.mlr.press/v28/pascanu13.html",
-    ),
+    page=__doc__,
     check=check,
     looked_at=trends_looked_at,
     thresholds=(EXPLODING_FACTOR, EXPLODING_TOTAL),

@@ -1,4 +1,53 @@
-"""GC301 not-normalising: a batch normalisation whose output has not mean 0 and standard deviation 1."""
+"""GC301 not-normalising: a batch normalisation whose output has not mean 0 and standard deviation 1.
+
+## What it does
+
+Finds a layer that takes the mean and the variance of its batch, and whose output, before scale and shift,
+has not mean 0 and standard deviation 1 for every feature. The layer is recognised by what it computes from
+what, whatever its values are called: also where its scale is the wrong power of the variance, a statistic
+goes over the wrong axis or is that of another tensor, the mean is not subtracted before squaring, or the
+sum is not divided. The finding says which of these it is, at the line that computes the wrong statistic.
+
+That the variance is divided by n or by n - 1, and an epsilon that is larger than the variance (GC306), are
+none of this rule's business.
+
+## Why is this bad?
+
+Nothing raises: the network computes something, and its gradients may even be right for what it computes.
+But the layer makes the differences between features larger instead of removing them, activations saturate
+or vanish, and the learning rates that batch normalisation allows are out of reach.
+
+## Example
+
+```python
+centred = x - x.mean(0, keepdim=True)
+var = (centred**2).mean(0, keepdim=True)
+norm = centred * (var + 1e-5) ** 0.5     # multiplies by the standard deviation
+```
+
+## Use instead
+
+```python
+centred = x - x.mean(0, keepdim=True)
+var = (centred**2).mean(0, keepdim=True)
+norm = centred * (var + 1e-5) ** -0.5
+```
+
+## How it is measured
+
+The recorded lines of the layer are replayed alone, with its scale set to 1 and its shift to 0, on random
+numbers of mean 3 and standard deviation 1, multiplied until no epsilon counts, and then doubled and
+shifted: a right layer gives the same each time. How the output grows with the input tells the power of the
+variance, and how wide it is the number that the sum is divided by. The means and standard deviations shown
+are those of the output on the program's own data, over all batches of the sweep. Where a statistic is that
+of another tensor or axis, the output on the program's own data must be wrong too. Where running statistics
+are mixed in, nothing is said.
+
+## References
+
+- S. Ioffe and C. Szegedy, Batch Normalization, ICML 2015, https://arxiv.org/abs/1502.03167
+- PyTorch, BatchNorm1d, https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm1d.html
+"""
 
 from __future__ import annotations
 
@@ -42,10 +91,7 @@ def _finding(location: Location, group: list[BatchNormLayer]) -> Finding:
     notes.append(
         f"measured over {numbers.count(layer.batches, 'batch', 'batches')} of {layer.batch} rows, before scale and shift"
     )
-    return Finding(
-        rule=RULE.code,
-        name=RULE.name,
-        severity=RULE.severity,
+    return RULE.finding(
         location=location,
         message=f"the batch normalisation of {code(layer.input)} does not normalise: it {because}",
         label=because,
@@ -132,39 +178,7 @@ RULE = Rule(
     name="not-normalising",
     severity=Severity.ERROR,
     summary="a batch normalisation does not give its output mean 0 and standard deviation 1",
-    what_it_does="""\
-Finds a layer that takes the mean and the variance of its batch, and whose output, before scale and shift,
-has not mean 0 and standard deviation 1 for every feature. The layer is recognised by what it computes from
-what, whatever its values are called: also where its scale is the wrong power of the variance, a statistic
-goes over the wrong axis or is that of another tensor, the mean is not subtracted before squaring, or the
-sum is not divided. The finding says which of these it is, at the line that computes the wrong statistic.
-
-That the variance is divided by n or by n - 1, and an epsilon that is larger than the variance (GC306), are
-none of this rule's business.""",
-    why_is_this_bad="""\
-Nothing raises: the network computes something, and its gradients may even be right for what it computes.
-But the layer makes the differences between features larger instead of removing them, activations saturate
-or vanish, and the learning rates that batch normalisation allows are out of reach.""",
-    example="""\
-centred = x - x.mean(0, keepdim=True)
-var = (centred**2).mean(0, keepdim=True)
-norm = centred * (var + 1e-5) ** 0.5     # multiplies by the standard deviation""",
-    use_instead="""\
-centred = x - x.mean(0, keepdim=True)
-var = (centred**2).mean(0, keepdim=True)
-norm = centred * (var + 1e-5) ** -0.5""",
-    how_it_is_measured="""\
-The recorded lines of the layer are replayed alone, with its scale set to 1 and its shift to 0, on random
-numbers of mean 3 and standard deviation 1, multiplied until no epsilon counts, and then doubled and
-shifted: a right layer gives the same each time. How the output grows with the input tells the power of the
-variance, and how wide it is the number that the sum is divided by. The means and standard deviations shown
-are those of the output on the program's own data, over all batches of the sweep. Where a statistic is that
-of another tensor or axis, the output on the program's own data must be wrong too. Where running statistics
-are mixed in, nothing is said.""",
-    references=(
-        "S. Ioffe and C. Szegedy, Batch Normalization, ICML 2015, https://arxiv.org/abs/1502.03167",
-        "PyTorch, BatchNorm1d, https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm1d.html",
-    ),
+    page=__doc__,
     check=check,
     looked_at=looked_at_measured,
 )

@@ -1,4 +1,40 @@
-"""GC302 bias-before-batchnorm: a bias that the subtraction of the mean takes away again."""
+"""GC302 bias-before-batchnorm: a bias that the subtraction of the mean takes away again.
+
+## What it does
+
+Finds a parameter that is added, one number per feature, to the very value whose mean over the batch is then
+subtracted. Whatever the bias is, the output is the same. A note: the program is right.
+
+## Why is this bad?
+
+It does no harm but to the reader: the bias costs memory and time, its gradient is nothing but rounding, and
+it looks as if it were trained. The shift of the batch normalisation takes its place.
+
+## Example
+
+```python
+z = x @ W + b
+norm = (z - z.mean(0)) / (z.var(0) + 1e-5).sqrt()
+out = gamma * norm + beta
+```
+
+## Use instead
+
+```python
+z = x @ W
+norm = (z - z.mean(0)) / (z.var(0) + 1e-5).sqrt()
+out = gamma * norm + beta
+```
+
+## How it is measured
+
+The bias is found on the way from the linear layer to the value that is normalised. That a shift of all rows
+changes nothing in the output is seen by replaying the lines of the layer on shifted numbers.
+
+## References
+
+- S. Ioffe and C. Szegedy, Batch Normalization, ICML 2015, section 3.2, https://arxiv.org/abs/1502.03167
+"""
 
 from __future__ import annotations
 
@@ -34,10 +70,7 @@ def _finding(location: Location, group: list[BatchNormLayer]) -> Finding:
         else "a shift after it would remain"
     )
     count = len({one.number for one in group})
-    return Finding(
-        rule=RULE.code,
-        name=RULE.name,
-        severity=RULE.severity,
+    return RULE.finding(
         location=location,
         message=f"the bias {code(layer.bias)} has no effect: the batch normalisation after it subtracts it again",
         label=f"added here, and subtracted with the mean on {place(layer.mean_location or layer.location, location)}",
@@ -59,26 +92,7 @@ RULE = Rule(
     name="bias-before-batchnorm",
     severity=Severity.NOTE,
     summary="a bias is added to what a batch normalisation centres, and has no effect",
-    what_it_does="""\
-Finds a parameter that is added, one number per feature, to the very value whose mean over the batch is then
-subtracted. Whatever the bias is, the output is the same. A note: the program is right.""",
-    why_is_this_bad="""\
-It does no harm but to the reader: the bias costs memory and time, its gradient is nothing but rounding, and
-it looks as if it were trained. The shift of the batch normalisation takes its place.""",
-    example="""\
-z = x @ W + b
-norm = (z - z.mean(0)) / (z.var(0) + 1e-5).sqrt()
-out = gamma * norm + beta""",
-    use_instead="""\
-z = x @ W
-norm = (z - z.mean(0)) / (z.var(0) + 1e-5).sqrt()
-out = gamma * norm + beta""",
-    how_it_is_measured="""\
-The bias is found on the way from the linear layer to the value that is normalised. That a shift of all rows
-changes nothing in the output is seen by replaying the lines of the layer on shifted numbers.""",
-    references=(
-        "S. Ioffe and C. Szegedy, Batch Normalization, ICML 2015, section 3.2, https://arxiv.org/abs/1502.03167",
-    ),
+    page=__doc__,
     check=check,
     looked_at=looked_at_measured,
 )

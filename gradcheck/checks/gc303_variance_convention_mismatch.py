@@ -1,4 +1,47 @@
-"""GC303 variance-convention-mismatch: variances over n and over n - 1 where one is used in the place of the other."""
+"""GC303 variance-convention-mismatch: variances over n and over n - 1 where one is used in the place of the other.
+
+## What it does
+
+Finds a running variance over n where the training normalises with the variance over n - 1, and two batch
+normalisations of one forward pass that do not agree. A note: both conventions are used, and the difference
+is small.
+
+PyTorch normalises with n and keeps the running variance with n - 1, which estimates the population's
+without bias: that is not reported. A backward formula of the other convention than the forward pass is a
+wrong gradient (GC101).
+
+## Why is this bad?
+
+The variance over n is smaller, by a factor of (n-1)/n: 3 % at 32 rows. What is used in evaluation is then
+wider than what the next layer was trained on, and a backward formula that is right for one layer is wrong
+for the other.
+
+## Example
+
+```python
+var = z.var(0)                                        # over n - 1
+norm = (z - z.mean(0)) / (var + 1e-5).sqrt()
+running_var = 0.9 * running_var + 0.1 * z.var(0, unbiased=False)
+```
+
+## Use instead
+
+```python
+var = z.var(0)
+norm = (z - z.mean(0)) / (var + 1e-5).sqrt()
+running_var = 0.9 * running_var + 0.1 * var
+```
+
+## How it is measured
+
+What the variance is divided by is not read but measured: from the width of the output of the layer on
+random numbers scaled up until no epsilon counts, and, of a running variance, from the numbers it goes to
+when the step is replayed.
+
+## References
+
+- PyTorch, BatchNorm1d, https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm1d.html
+"""
 
 from __future__ import annotations
 
@@ -45,10 +88,7 @@ def _running(evidence: Evidence) -> Iterator[Finding]:
                 continue
             seen.add(statistic.location)
             wider = (layer.batch / (layer.batch - 1)) ** 0.5 - 1
-            yield Finding(
-                rule=RULE.code,
-                name=RULE.name,
-                severity=RULE.severity,
+            yield RULE.finding(
                 location=statistic.location,
                 message=f"the running variance {code(statistic.name)} is over n, the batch's that it stands for over n - 1",
                 label=f"with batches of {layer.batch}, evaluation is {numbers.value(100 * wider, 2)} % wider than training",
@@ -79,10 +119,7 @@ def _layers(evidence: Evidence) -> Iterator[Finding]:
             if other.correction == first.correction or location in seen:
                 continue
             seen.add(location)
-            yield Finding(
-                rule=RULE.code,
-                name=RULE.name,
-                severity=RULE.severity,
+            yield RULE.finding(
                 location=location,
                 message=f"this batch normalisation divides by {_word(other)}, the one of {code(first.input)} by {_word(first)}",
                 label=f"a variance over {_word(other)}",
@@ -106,33 +143,7 @@ RULE = Rule(
     name="variance-convention-mismatch",
     severity=Severity.NOTE,
     summary="variances over n and over n - 1 are used in each other's place",
-    what_it_does="""\
-Finds a running variance over n where the training normalises with the variance over n - 1, and two batch
-normalisations of one forward pass that do not agree. A note: both conventions are used, and the difference
-is small.
-
-PyTorch normalises with n and keeps the running variance with n - 1, which estimates the population's
-without bias: that is not reported. A backward formula of the other convention than the forward pass is a
-wrong gradient (GC101).""",
-    why_is_this_bad="""\
-The variance over n is smaller, by a factor of (n-1)/n: 3 % at 32 rows. What is used in evaluation is then
-wider than what the next layer was trained on, and a backward formula that is right for one layer is wrong
-for the other.""",
-    example="""\
-var = z.var(0)                                        # over n - 1
-norm = (z - z.mean(0)) / (var + 1e-5).sqrt()
-running_var = 0.9 * running_var + 0.1 * z.var(0, unbiased=False)""",
-    use_instead="""\
-var = z.var(0)
-norm = (z - z.mean(0)) / (var + 1e-5).sqrt()
-running_var = 0.9 * running_var + 0.1 * var""",
-    how_it_is_measured="""\
-What the variance is divided by is not read but measured: from the width of the output of the layer on
-random numbers scaled up until no epsilon counts, and, of a running variance, from the numbers it goes to
-when the step is replayed.""",
-    references=(
-        "PyTorch, BatchNorm1d, https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm1d.html",
-    ),
+    page=__doc__,
     check=check,
     looked_at=_looked,
 )

@@ -1,4 +1,53 @@
-"""GC304 stale-statistics: evaluation normalises with statistics that are not those of the layer."""
+"""GC304 stale-statistics: evaluation normalises with statistics that are not those of the layer.
+
+## What it does
+
+Finds a mean or a variance that is computed after the training, or moved along in it, and used in the place
+of that of a batch, and that is not the statistic of that layer in the trained network. The layer it is used
+for is told by the parameters around it. Usually the calibration computes the value in another way than the
+training does: without a normalisation or an activation in front of it. The finding stands at the line that
+computes the statistic.
+
+Running statistics of which only some steps were recorded are not expected to have arrived. What is looked
+at is where they go: the weights of the old value and of the batch's must add up to 1, and the statistic
+must be that of one of the layers.
+
+## Why is this bad?
+
+The training is right, the loss falls, and what is evaluated and sampled from is another network: its layers
+see values that are shifted and scaled by wrong numbers. The training loss tells nothing of it.
+
+## Example
+
+```python
+z1 = x @ W1
+mean1, var1 = z1.mean(0), z1.var(0)
+z2 = torch.tanh(z1) @ W2                  # without the normalisation that the training has here
+mean2, var2 = z2.mean(0), z2.var(0)
+```
+
+## Use instead
+
+```python
+z1 = x @ W1
+mean1, var1 = z1.mean(0), z1.var(0)
+norm1 = (z1 - mean1) / (var1 + 1e-5).sqrt()
+z2 = torch.tanh(gamma1 * norm1 + beta1) @ W2
+mean2, var2 = z2.mean(0), z2.var(0)
+```
+
+## How it is measured
+
+The forward pass of the recorded step is replayed, with the parameters as the training left them, on the
+minibatches of the sweep; the mean and variance of the layer's input over all of them are what the
+statistics are held against. A mean is compared in standard deviations of the layer (root mean square over
+the features), a variance by the factor it is off (likewise, of the logarithms). Four standard errors for as
+many rows as the statistic was taken of are allowed: a calibration on a part of the data is fine.
+
+## References
+
+- S. Ioffe and C. Szegedy, Batch Normalization, ICML 2015, section 3.1, https://arxiv.org/abs/1502.03167
+"""
 
 from __future__ import annotations
 
@@ -54,10 +103,7 @@ def _finding(location: Location, cases: list[Case]) -> Finding:
     use, statistic = cases[0]
     notes = _used(location, cases)
     how = f": it is computed from {statistic.explained_by}" if statistic.explained_by else ""
-    return Finding(
-        rule=RULE.code,
-        name=RULE.name,
-        severity=RULE.severity,
+    return RULE.finding(
         location=location,
         message=f"{code(statistic.name)} is not the {statistic.what} of {code(use.input)} in the trained network{how}",
         label=_label(statistic),
@@ -98,10 +144,7 @@ def _running(location: Location, cases: list[Case]) -> Finding:
         "source": use.source.value,
     }
     if statistic.of_layer != use.layer:
-        return Finding(
-            rule=RULE.code,
-            name=RULE.name,
-            severity=RULE.severity,
+        return RULE.finding(
             location=location,
             message=f"{name} follows the {statistic.what} of another layer than the one it is used at",
             label=f"the {statistic.what} of {code(statistic.of_input)}, batch normalisation {statistic.of_layer}",
@@ -110,10 +153,7 @@ def _running(location: Location, cases: list[Case]) -> Finding:
             notes=_used(location, cases),
             evidence=evidence,
         )
-    return Finding(
-        rule=RULE.code,
-        name=RULE.name,
-        severity=RULE.severity,
+    return RULE.finding(
         location=location,
         message=f"the running {statistic.what} {name} does not go to the {statistic.what} of {code(use.input)}",
         label=f"the weights of the old value and of the batch's add up to {numbers.value(weights)}",
@@ -154,39 +194,7 @@ RULE = Rule(
     name="stale-statistics",
     severity=Severity.ERROR,
     summary="evaluation normalises with a mean or a variance that is not the layer's",
-    what_it_does="""\
-Finds a mean or a variance that is computed after the training, or moved along in it, and used in the place
-of that of a batch, and that is not the statistic of that layer in the trained network. The layer it is used
-for is told by the parameters around it. Usually the calibration computes the value in another way than the
-training does: without a normalisation or an activation in front of it. The finding stands at the line that
-computes the statistic.
-
-Running statistics of which only some steps were recorded are not expected to have arrived. What is looked
-at is where they go: the weights of the old value and of the batch's must add up to 1, and the statistic
-must be that of one of the layers.""",
-    why_is_this_bad="""\
-The training is right, the loss falls, and what is evaluated and sampled from is another network: its layers
-see values that are shifted and scaled by wrong numbers. The training loss tells nothing of it.""",
-    example="""\
-z1 = x @ W1
-mean1, var1 = z1.mean(0), z1.var(0)
-z2 = torch.tanh(z1) @ W2                  # without the normalisation that the training has here
-mean2, var2 = z2.mean(0), z2.var(0)""",
-    use_instead="""\
-z1 = x @ W1
-mean1, var1 = z1.mean(0), z1.var(0)
-norm1 = (z1 - mean1) / (var1 + 1e-5).sqrt()
-z2 = torch.tanh(gamma1 * norm1 + beta1) @ W2
-mean2, var2 = z2.mean(0), z2.var(0)""",
-    how_it_is_measured="""\
-The forward pass of the recorded step is replayed, with the parameters as the training left them, on the
-minibatches of the sweep; the mean and variance of the layer's input over all of them are what the
-statistics are held against. A mean is compared in standard deviations of the layer (root mean square over
-the features), a variance by the factor it is off (likewise, of the logarithms). Four standard errors for as
-many rows as the statistic was taken of are allowed: a calibration on a part of the data is fine.""",
-    references=(
-        "S. Ioffe and C. Szegedy, Batch Normalization, ICML 2015, section 3.1, https://arxiv.org/abs/1502.03167",
-    ),
+    page=__doc__,
     check=check,
     looked_at=_looked,
     thresholds=(STALE_MEAN, STALE_VARIANCE),

@@ -1,4 +1,40 @@
-"""GC305 small-batch: a mean and a variance of so few numbers that they are mostly noise."""
+"""GC305 small-batch: a mean and a variance of so few numbers that they are mostly noise.
+
+## What it does
+
+Finds batch normalisations whose statistics are taken of fewer numbers per feature than the limit. In a
+convolution the pixels of all images count, in a sequence its positions, if the statistics go over them.
+
+## Why is this bad?
+
+The variance of n numbers has a relative standard error of sqrt(2/(n-1)): with 2 numbers every output is
+plus or minus 1 whatever the input was. What the network computes for one row depends on which few others
+happen to be with it, and the statistics of the population, used in evaluation, are very different ones.
+
+## Example
+
+```python
+batch = torch.randint(0, len(X), (2,))
+z = X[batch] @ W
+norm = (z - z.mean(0)) / (z.var(0) + 1e-5).sqrt()
+```
+
+## Use instead
+
+```python
+batch = torch.randint(0, len(X), (32,))
+z = X[batch] @ W
+norm = (z - z.mean(0)) / (z.var(0) + 1e-5).sqrt()
+```
+
+## How it is measured
+
+The numbers that a mean or variance of the recorded step was taken of are counted.
+
+## References
+
+- Y. Wu and K. He, Group Normalization, ECCV 2018, table 2, https://arxiv.org/abs/1803.08494
+"""
 
 from __future__ import annotations
 
@@ -25,10 +61,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
 def _finding(location: Location, group: list[BatchNormLayer]) -> Finding:
     layer = min(group, key=lambda one: one.batch)
     error = (2 / (layer.batch - 1)) ** 0.5
-    return Finding(
-        rule=RULE.code,
-        name=RULE.name,
-        severity=RULE.severity,
+    return RULE.finding(
         location=location,
         message=f"the batch normalisation of {code(layer.input)} has only {layer.batch} numbers to take its statistics of",
         label=f"a variance of {layer.batch} numbers is off by {numbers.value(100 * error, 2)} %, as a rule",
@@ -46,25 +79,7 @@ RULE = Rule(
     name="small-batch",
     severity=Severity.WARNING,
     summary="a batch normalisation takes its mean and variance of very few numbers",
-    what_it_does="""\
-Finds batch normalisations whose statistics are taken of fewer numbers per feature than the limit. In a
-convolution the pixels of all images count, in a sequence its positions, if the statistics go over them.""",
-    why_is_this_bad="""\
-The variance of n numbers has a relative standard error of sqrt(2/(n-1)): with 2 numbers every output is
-plus or minus 1 whatever the input was. What the network computes for one row depends on which few others
-happen to be with it, and the statistics of the population, used in evaluation, are very different ones.""",
-    example="""\
-batch = torch.randint(0, len(X), (2,))
-z = X[batch] @ W
-norm = (z - z.mean(0)) / (z.var(0) + 1e-5).sqrt()""",
-    use_instead="""\
-batch = torch.randint(0, len(X), (32,))
-z = X[batch] @ W
-norm = (z - z.mean(0)) / (z.var(0) + 1e-5).sqrt()""",
-    how_it_is_measured="The numbers that a mean or variance of the recorded step was taken of are counted.",
-    references=(
-        "Y. Wu and K. He, Group Normalization, ECCV 2018, table 2, https://arxiv.org/abs/1803.08494",
-    ),
+    page=__doc__,
     check=check,
     looked_at=looked_at,
     thresholds=(SMALL_BATCH,),

@@ -1,4 +1,42 @@
-"""GC306 eps-dominates-variance: the epsilon, not the variance, decides the scale of a batch normalisation."""
+"""GC306 eps-dominates-variance: the epsilon, not the variance, decides the scale of a batch normalisation.
+
+## What it does
+
+Finds batch normalisations where, in most of the features that vary at all, the variance over the batch is
+smaller than the epsilon that is added to it (the standard deviation, where it is added to that).
+
+## Why is this bad?
+
+The epsilon is there to keep a constant feature from a division by zero. Where it is larger than the
+variance, it decides the scale: the output is not normalised, but divided by a constant.
+
+## Example
+
+```python
+W = torch.randn(30, 100) * 0.0001
+z = x @ W                                  # variances of about 3e-7
+norm = (z - z.mean(0)) / (z.var(0) + 1e-5).sqrt()
+```
+
+## Use instead
+
+```python
+W = torch.randn(30, 100) / 30**0.5
+z = x @ W                                  # variances of about 1
+norm = (z - z.mean(0)) / (z.var(0) + 1e-5).sqrt()
+```
+
+## How it is measured
+
+The epsilon is found by replaying the lines of the layer on smaller and smaller numbers, until the output is
+proportional to them. It is compared with the median over the sweep of every feature's variance. Features
+that are the same in every row of every batch are left out: a dead unit is another matter.
+
+## References
+
+- S. Ioffe and C. Szegedy, Batch Normalization, ICML 2015, https://arxiv.org/abs/1502.03167
+- PyTorch, BatchNorm1d, https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm1d.html
+"""
 
 from __future__ import annotations
 
@@ -40,10 +78,7 @@ def _finding(location: Location, group: list[BatchNormLayer]) -> Finding:
     typical = median(varying)
     limit = (layer.eps or 0.0) ** 2 if layer.eps_on_std else layer.eps
     wide = median(layer.stds) if layer.stds else None
-    return Finding(
-        rule=RULE.code,
-        name=RULE.name,
-        severity=RULE.severity,
+    return RULE.finding(
         location=location,
         message=f"the epsilon is larger than the variance of {code(layer.input)}: it decides the scale",
         label=f"in {round(100 * layer.below_eps)} % of the features",
@@ -69,28 +104,7 @@ RULE = Rule(
     name="eps-dominates-variance",
     severity=Severity.WARNING,
     summary="the epsilon of a batch normalisation is larger than the variances it is added to",
-    what_it_does="""\
-Finds batch normalisations where, in most of the features that vary at all, the variance over the batch is
-smaller than the epsilon that is added to it (the standard deviation, where it is added to that).""",
-    why_is_this_bad="""\
-The epsilon is there to keep a constant feature from a division by zero. Where it is larger than the
-variance, it decides the scale: the output is not normalised, but divided by a constant.""",
-    example="""\
-W = torch.randn(30, 100) * 0.0001
-z = x @ W                                  # variances of about 3e-7
-norm = (z - z.mean(0)) / (z.var(0) + 1e-5).sqrt()""",
-    use_instead="""\
-W = torch.randn(30, 100) / 30**0.5
-z = x @ W                                  # variances of about 1
-norm = (z - z.mean(0)) / (z.var(0) + 1e-5).sqrt()""",
-    how_it_is_measured="""\
-The epsilon is found by replaying the lines of the layer on smaller and smaller numbers, until the output is
-proportional to them. It is compared with the median over the sweep of every feature's variance. Features
-that are the same in every row of every batch are left out: a dead unit is another matter.""",
-    references=(
-        "S. Ioffe and C. Szegedy, Batch Normalization, ICML 2015, https://arxiv.org/abs/1502.03167",
-        "PyTorch, BatchNorm1d, https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm1d.html",
-    ),
+    page=__doc__,
     check=check,
     looked_at=_looked,
     thresholds=(EPS_SHARE,),

@@ -1,4 +1,56 @@
-"""GC401 overconfident-initial-loss: the first loss is far above that of a network that knows nothing."""
+"""GC401 overconfident-initial-loss: the first loss is far above that of a network that knows nothing.
+
+## What it does
+
+Compares the loss of the first training step with ln(C), which is what a network that predicts one of C
+classes and holds all of them equally likely has, whatever the right answers are. It is reported where it
+is more than `GC401.factor` times that, beyond what the choice of the minibatch explains.
+
+It stands where the last layer's weights are made, if that is one line, and else where they are applied.
+
+## Why is this bad?
+
+Before anything is learned, no class should be much likelier than another. Large random logits are
+confident and wrong. The first hundreds of steps then do nothing but shrink them: the loss curve falls
+steeply at first and looks like a success, and the hidden layers get gradients that are dominated by it.
+
+## Example
+
+```python
+W2 = torch.randn(200, 27)           # logits with a standard deviation of about 14
+logits = h @ W2 + b2
+loss = F.cross_entropy(logits, Y)   # 27.9 at the first step, where ln(27) = 3.30
+```
+
+## Use instead
+
+```python
+W2 = torch.randn(200, 27) * 0.01
+logits = h @ W2 + b2
+loss = F.cross_entropy(logits, Y)   # 3.32
+```
+
+## How it is measured
+
+That the loss is a softmax cross-entropy is told from the recorded operations and their numbers, not from
+names: from the loss, sums, means and factors are followed back to `F.cross_entropy` or `F.nll_loss`, or to
+where entries are picked (by an index, `gather`, a product with one-hot rows) of a tensor whose values, or
+their exponentials, add up to 1 along one axis. The length of this axis is the number of classes. What is
+judged is the mean over the examples of minus the log-probability of the right answer, so a sum over the
+batch or over time steps, and a penalty that is added, make no difference. Two standard errors of this mean
+are taken off before it is compared.
+
+Only the first step of a training is judged (iteration 0, and no earlier step of the program moved what it
+computes with), and only one that moves a parameter. The loss with smaller weights that the help names is
+measured, by replaying the step with them.
+
+## References
+
+- A. Karpathy, Neural Networks: Zero to Hero, Building makemore Part 3: Activations & Gradients, BatchNorm,
+  https://www.youtube.com/watch?v=P6sfmUTpUmc
+- A. Karpathy, A Recipe for Training Neural Networks, 'verify loss @ init',
+  https://karpathy.github.io/2019/04/25/recipe/
+"""
 
 from __future__ import annotations
 
@@ -44,10 +96,7 @@ def _judged(evidence: Evidence) -> list[InitialLoss]:
 
 
 def _finding(location: Location, loss: InitialLoss) -> Finding:
-    return Finding(
-        rule=RULE.code,
-        name=RULE.name,
-        severity=RULE.severity,
+    return RULE.finding(
         location=location,
         message=f"the first loss is {_value(loss.found)}, {_value(loss.found / loss.expected, 2)} times that of "
         "uniform predictions",
@@ -101,42 +150,7 @@ RULE = Rule(
     name="overconfident-initial-loss",
     severity=Severity.WARNING,
     summary="the first loss is far above ln(classes)",
-    what_it_does="""\
-Compares the loss of the first training step with ln(C), which is what a network that predicts one of C
-classes and holds all of them equally likely has, whatever the right answers are. It is reported where it
-is more than `GC401.factor` times that, beyond what the choice of the minibatch explains.
-
-It stands where the last layer's weights are made, if that is one line, and else where they are applied.""",
-    why_is_this_bad="""\
-Before anything is learned, no class should be much likelier than another. Large random logits are
-confident and wrong. The first hundreds of steps then do nothing but shrink them: the loss curve falls
-steeply at first and looks like a success, and the hidden layers get gradients that are dominated by it.""",
-    example="""\
-W2 = torch.randn(200, 27)           # logits with a standard deviation of about 14
-logits = h @ W2 + b2
-loss = F.cross_entropy(logits, Y)   # 27.9 at the first step, where ln(27) = 3.30""",
-    use_instead="""\
-W2 = torch.randn(200, 27) * 0.01
-logits = h @ W2 + b2
-loss = F.cross_entropy(logits, Y)   # 3.32""",
-    how_it_is_measured="""\
-That the loss is a softmax cross-entropy is told from the recorded operations and their numbers, not from
-names: from the loss, sums, means and factors are followed back to `F.cross_entropy` or `F.nll_loss`, or to
-where entries are picked (by an index, `gather`, a product with one-hot rows) of a tensor whose values, or
-their exponentials, add up to 1 along one axis. The length of this axis is the number of classes. What is
-judged is the mean over the examples of minus the log-probability of the right answer, so a sum over the
-batch or over time steps, and a penalty that is added, make no difference. Two standard errors of this mean
-are taken off before it is compared.
-
-Only the first step of a training is judged (iteration 0, and no earlier step of the program moved what it
-computes with), and only one that moves a parameter. The loss with smaller weights that the help names is
-measured, by replaying the step with them.""",
-    references=(
-        "A. Karpathy, Neural Networks: Zero to Hero, Building makemore Part 3: Activations & Gradients, BatchNorm, "
-        "https://www.youtube.com/watch?v=P6sfmUTpUmc",
-        "A. Karpathy, A Recipe for Training Neural Networks, 'verify loss @ init', "
-        "https://karpathy.github.io/2019/04/25/recipe/",
-    ),
+    page=__doc__,
     check=check,
     looked_at=looked_at,
     thresholds=(OVERCONFIDENT_FACTOR,),

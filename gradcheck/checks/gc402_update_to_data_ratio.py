@@ -1,4 +1,65 @@
-"""GC402 update-to-data-ratio: the steps are far too small for the weights they move, or so large that they overshoot."""
+"""GC402 update-to-data-ratio: the steps are far too small for the weights they move, or so large that they overshoot.
+
+## What it does
+
+Measures how much a training step changes each parameter: the standard deviation of the change over the
+standard deviation of the parameter, as log10. About -3 is healthy. The network is judged by the median of
+its weight matrices (two axes, not all one number), of which there must be at least two.
+
+- Far too small: at the first step, and at every later one that was recorded, the median is below
+  `GC402.smallest-ratio` and not even the fastest matrix reaches -3; the learning rate is a number that the
+  source never makes larger; and the same step with the learning rate that would bring the median to -3 is
+  seen to lower the loss of the minibatch more.
+- Too large: the median is above `GC402.largest-ratio`, and the step raises the loss of the very minibatch
+  it was computed from to `GC402.loss-rise` times what it was, where a smaller step along the same gradient
+  lowers it.
+
+The finding stands at the update, and names the learning rate as it is written there.
+
+## Why is this bad?
+
+With steps of a millionth of the weights, a hundred thousand of them are needed for what a thousand could
+do: the loss moves, slowly, and the network looks as if it could not learn more. With steps that overshoot,
+the loss jumps about or diverges.
+
+## Example
+
+```python
+learning_rate = 0.0005
+for p, grad in zip(parameters, grads):
+    p -= learning_rate * grad           # log10 of update / data: -5.2
+```
+
+## Use instead
+
+```python
+learning_rate = 0.1
+for p, grad in zip(parameters, grads):
+    p -= learning_rate * grad           # -2.9
+```
+
+## How it is measured
+
+The change is what the step really did to the parameter: the recorded step is replayed in float64 with all
+its updates (in place, rebound, through `.data`, momentum, Adam, clipping, lists zipped together), and what
+was there before is subtracted. Which number is the learning rate is told by doubling: the step is replayed
+once more for every number in its updates, and a parameter whose move doubles with a number has that for
+its learning rate. In steps with momentum after the first one, or with a clamp, none may.
+
+The ratio alone accuses nobody. Small problems that are fitted with all their data at once take steps of a
+tenth of the weights or more, and are right to; weights that begin very small have large ratios at first,
+and a last layer that begins a hundred times smaller, as it should, gives all others gradients that are a
+hundred times smaller at first (a median of -4.5 with a learning rate of 0.1 in the classic character
+model, while its last layer is at -0.7). This is why too small asks for the fastest matrix as well as for
+the median, and why both findings ask for what the step does to the loss. A warm-up, or any learning rate
+that is computed, is not called too small. A step outside of a training loop is not judged.
+
+## References
+
+- A. Karpathy, Neural Networks: Zero to Hero, Building makemore Part 3: Activations & Gradients, BatchNorm,
+  https://www.youtube.com/watch?v=P6sfmUTpUmc
+- CS231n, Neural Networks Part 3, 'Ratio of weights:updates', https://cs231n.github.io/neural-networks-3/
+"""
 
 from __future__ import annotations
 
@@ -132,10 +193,7 @@ def _finding(location: Location, step: StepRecord, steps: list[StepRecord], is_s
     message = f"{named} is {size}: a step changes the weights by 10^{median:.1f} of their spread"
     if not is_small:
         message += " and raises the loss"
-    return Finding(
-        rule=RULE.code,
-        name=RULE.name,
-        severity=RULE.severity,
+    return RULE.finding(
         location=location,
         message=message,
         label=f"moves the weights {change} {'less' if is_small else 'more'} than is healthy",
@@ -235,51 +293,7 @@ RULE = Rule(
     name="update-to-data-ratio",
     severity=Severity.WARNING,
     summary="a step changes the weights far less than is healthy, or so much that it raises the loss",
-    what_it_does="""\
-Measures how much a training step changes each parameter: the standard deviation of the change over the
-standard deviation of the parameter, as log10. About -3 is healthy. The network is judged by the median of
-its weight matrices (two axes, not all one number), of which there must be at least two.
-
-- Far too small: at the first step, and at every later one that was recorded, the median is below
-  `GC402.smallest-ratio` and not even the fastest matrix reaches -3; the learning rate is a number that the
-  source never makes larger; and the same step with the learning rate that would bring the median to -3 is
-  seen to lower the loss of the minibatch more.
-- Too large: the median is above `GC402.largest-ratio`, and the step raises the loss of the very minibatch
-  it was computed from to `GC402.loss-rise` times what it was, where a smaller step along the same gradient
-  lowers it.
-
-The finding stands at the update, and names the learning rate as it is written there.""",
-    why_is_this_bad="""\
-With steps of a millionth of the weights, a hundred thousand of them are needed for what a thousand could
-do: the loss moves, slowly, and the network looks as if it could not learn more. With steps that overshoot,
-the loss jumps about or diverges.""",
-    example="""\
-learning_rate = 0.0005
-for p, grad in zip(parameters, grads):
-    p -= learning_rate * grad           # log10 of update / data: -5.2""",
-    use_instead="""\
-learning_rate = 0.1
-for p, grad in zip(parameters, grads):
-    p -= learning_rate * grad           # -2.9""",
-    how_it_is_measured="""\
-The change is what the step really did to the parameter: the recorded step is replayed in float64 with all
-its updates (in place, rebound, through `.data`, momentum, Adam, clipping, lists zipped together), and what
-was there before is subtracted. Which number is the learning rate is told by doubling: the step is replayed
-once more for every number in its updates, and a parameter whose move doubles with a number has that for
-its learning rate. In steps with momentum after the first one, or with a clamp, none may.
-
-The ratio alone accuses nobody. Small problems that are fitted with all their data at once take steps of a
-tenth of the weights or more, and are right to; weights that begin very small have large ratios at first,
-and a last layer that begins a hundred times smaller, as it should, gives all others gradients that are a
-hundred times smaller at first (a median of -4.5 with a learning rate of 0.1 in the classic character
-model, while its last layer is at -0.7). This is why too small asks for the fastest matrix as well as for
-the median, and why both findings ask for what the step does to the loss. A warm-up, or any learning rate
-that is computed, is not called too small. A step outside of a training loop is not judged.""",
-    references=(
-        "A. Karpathy, Neural Networks: Zero to Hero, Building makemore Part 3: Activations & Gradients, BatchNorm, "
-        "https://www.youtube.com/watch?v=P6sfmUTpUmc",
-        "CS231n, Neural Networks Part 3, 'Ratio of weights:updates', https://cs231n.github.io/neural-networks-3/",
-    ),
+    page=__doc__,
     check=check,
     looked_at=looked_at,
     thresholds=(SMALLEST_UPDATE, LARGEST_UPDATE, LOSS_RISE),

@@ -1,4 +1,51 @@
-"""GC403 symmetric-weights: hidden units that are all alike, and that no step can make different."""
+"""GC403 symmetric-weights: hidden units that are all alike, and that no step can make different.
+
+## What it does
+
+Finds a hidden layer whose units all have the same weights (all zero, or any other constant), compute the
+same on every example of the minibatch, and get the same gradient. What lies between this layer and the
+next (bias, normalisation, activation) must not tell them apart either.
+
+Zero weights alone are not reported: in a last layer every class gets another gradient, and in a hidden one
+the units part at the first step if what follows them differs. The finding stands where the weights are
+made, if that is one line, and else where they are applied.
+
+## Why is this bad?
+
+Equal units that get equal gradients remain equal: a layer of two hundred of them is one unit, two hundred
+times. If the layer after it is zero as well, no gradient reaches it at all. The loss still falls a little
+(the last bias learns how frequent each class is), so it looks like training that is merely slow.
+
+## Example
+
+```python
+W1 = torch.zeros(40, 200)
+W2 = torch.zeros(200, 27)
+```
+
+## Use instead
+
+```python
+W1 = torch.randn(40, 200) * (5 / 3) / 40**0.5
+W2 = torch.randn(200, 27) * 0.01
+```
+
+## How it is measured
+
+The forward pass is replayed in float64 and differentiated by autograd, so the gradients compared are the
+true ones, not those of the program. A hidden layer is a product of a parameter with two axes and
+something computed, from which another such product is computed. Its units lie along the axis of the
+parameter that the product keeps. They count as alike if the weights, and the values and gradients of the
+product and of all that is computed from it unit by unit, agree to 1e-9 of the largest. No threshold is
+involved.
+
+## References
+
+- I. Goodfellow, Y. Bengio and A. Courville, Deep Learning, MIT Press 2016, section 8.4,
+  https://www.deeplearningbook.org/contents/optimization.html
+- CS231n, Neural Networks Part 2, 'Pitfall: all zero initialization',
+  https://cs231n.github.io/neural-networks-2/
+"""
 
 from __future__ import annotations
 
@@ -34,10 +81,7 @@ def _finding(location: Location, layers: list[SymmetricLayer]) -> Finding:
     layer = layers[0]
     weights, units = code(layer.weights), layer.units
     value = "all zero" if layer.all_zero else "the same for every unit"
-    finding = Finding(
-        rule=RULE.code,
-        name=RULE.name,
-        severity=RULE.severity,
+    finding = RULE.finding(
         location=location,
         message=f"the {units} hidden units of {weights} are all alike and will stay so",
         label=f"the weights are {value}",
@@ -69,37 +113,7 @@ RULE = Rule(
     name="symmetric-weights",
     severity=Severity.WARNING,
     summary="hidden units have equal weights and equal gradients, so they stay equal",
-    what_it_does="""\
-Finds a hidden layer whose units all have the same weights (all zero, or any other constant), compute the
-same on every example of the minibatch, and get the same gradient. What lies between this layer and the
-next (bias, normalisation, activation) must not tell them apart either.
-
-Zero weights alone are not reported: in a last layer every class gets another gradient, and in a hidden one
-the units part at the first step if what follows them differs. The finding stands where the weights are
-made, if that is one line, and else where they are applied.""",
-    why_is_this_bad="""\
-Equal units that get equal gradients remain equal: a layer of two hundred of them is one unit, two hundred
-times. If the layer after it is zero as well, no gradient reaches it at all. The loss still falls a little
-(the last bias learns how frequent each class is), so it looks like training that is merely slow.""",
-    example="""\
-W1 = torch.zeros(40, 200)
-W2 = torch.zeros(200, 27)""",
-    use_instead="""\
-W1 = torch.randn(40, 200) * (5 / 3) / 40**0.5
-W2 = torch.randn(200, 27) * 0.01""",
-    how_it_is_measured="""\
-The forward pass is replayed in float64 and differentiated by autograd, so the gradients compared are the
-true ones, not those of the program. A hidden layer is a product of a parameter with two axes and
-something computed, from which another such product is computed. Its units lie along the axis of the
-parameter that the product keeps. They count as alike if the weights, and the values and gradients of the
-product and of all that is computed from it unit by unit, agree to 1e-9 of the largest. No threshold is
-involved.""",
-    references=(
-        "I. Goodfellow, Y. Bengio and A. Courville, Deep Learning, MIT Press 2016, section 8.4, "
-        "https://www.deeplearningbook.org/contents/optimization.html",
-        "CS231n, Neural Networks Part 2, 'Pitfall: all zero initialization', "
-        "https://cs231n.github.io/neural-networks-2/",
-    ),
+    page=__doc__,
     check=check,
     looked_at=looked_at,
 )

@@ -1,4 +1,46 @@
-"""GC501 evaluates-another-network: a parameter is left out, put in another's place, or applied in another order."""
+"""GC501 evaluates-another-network: a parameter is left out, put in another's place, or applied in another order.
+
+## What it does
+
+Finds every place after the training where the trained parameters are run on data, through to the last
+layer: an evaluation of a split, a step of sampling. Its parameters are held against those of the
+training step: one that the training applies between others that are read, and that is left out, or one
+that stands where the training has another. Code that only computes statistics for such a run
+(a calibration) is none, and neither is code that ends at a hidden layer or begins at one.
+
+## Why is this bad?
+
+The loss that is reported, and the samples, are those of a network that nobody trained. Nothing raises:
+shapes are the same without a bias, and the result is merely worse.
+
+## Example
+
+```python
+logits = h @ W2 + b2        # training
+...
+logits = h @ W2             # sampling: b2 is left out
+```
+
+## Use instead
+
+```python
+def forward(X): ...         # one function for training, evaluation and sampling
+```
+
+## How it is measured
+
+A parameter is known by its tensor, across in-place updates, and across `W = W - lr * dW` by the update.
+That it is left out counts only if every way from a parameter that is read to the last layer applies it in
+the training. The evaluation is replayed on the training batch, both at the same moved parameters (an
+untrained bias of zero would hide its absence). If what the last layers give is the same, nothing is said.
+The finding is a warning instead of an error where the run could not be replayed on the training batch,
+where the training draws random numbers, or where the two part at stored statistics.
+
+## References
+
+- A. Karpathy, Building makemore Part 3: Activations & Gradients, BatchNorm, 2022
+- A. Karpathy, A Recipe for Training Neural Networks, https://karpathy.github.io/2019/04/25/recipe/
+"""
 
 from __future__ import annotations
 
@@ -55,9 +97,7 @@ def _finding(location: Location, runs: list[EvaluationRun]) -> Finding:
         notes += change_of_result(parting)
     if run.why_not:
         notes.append(f"it was not replayed on the training batch: {run.why_not}")
-    return Finding(
-        rule=RULE.code,
-        name=RULE.name,
+    return RULE.finding(
         severity=Severity.ERROR if certain else Severity.WARNING,
         location=location,
         message=_message(run, parting, left_out),
@@ -118,32 +158,7 @@ RULE = Rule(
     name="evaluates-another-network",
     severity=Severity.ERROR,
     summary="the code that evaluates or samples leaves out a trained parameter, or applies another one",
-    what_it_does="""\
-Finds every place after the training where the trained parameters are run on data, through to the last
-layer: an evaluation of a split, a step of sampling. Its parameters are held against those of the
-training step: one that the training applies between others that are read, and that is left out, or one
-that stands where the training has another. Code that only computes statistics for such a run
-(a calibration) is none, and neither is code that ends at a hidden layer or begins at one.""",
-    why_is_this_bad="""\
-The loss that is reported, and the samples, are those of a network that nobody trained. Nothing raises:
-shapes are the same without a bias, and the result is merely worse.""",
-    example="""\
-logits = h @ W2 + b2        # training
-...
-logits = h @ W2             # sampling: b2 is left out""",
-    use_instead="""\
-def forward(X): ...         # one function for training, evaluation and sampling""",
-    how_it_is_measured="""\
-A parameter is known by its tensor, across in-place updates, and across `W = W - lr * dW` by the update.
-That it is left out counts only if every way from a parameter that is read to the last layer applies it in
-the training. The evaluation is replayed on the training batch, both at the same moved parameters (an
-untrained bias of zero would hide its absence). If what the last layers give is the same, nothing is said.
-The finding is a warning instead of an error where the run could not be replayed on the training batch,
-where the training draws random numbers, or where the two part at stored statistics.""",
-    references=(
-        "A. Karpathy, Building makemore Part 3: Activations & Gradients, BatchNorm, 2022",
-        "A. Karpathy, A Recipe for Training Neural Networks, https://karpathy.github.io/2019/04/25/recipe/",
-    ),
+    page=__doc__,
     check=check,
     looked_at=evaluations_looked_at,
 )

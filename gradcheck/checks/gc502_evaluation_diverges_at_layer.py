@@ -1,4 +1,48 @@
-"""GC502 evaluation-diverges-at-layer: on the same input, evaluation and training step part at a value."""
+"""GC502 evaluation-diverges-at-layer: on the same input, evaluation and training step part at a value.
+
+## What it does
+
+Runs the code that evaluates or samples on the batch of the training step, with the same parameters, and
+names the first value at which it parts from what the training computes: a missing activation or
+normalisation, an activation of another kind, layers in another order. What follows the last layer
+(a temperature, a softmax) is not compared: it may differ. The statistics of a batch normalisation may
+differ too: in the place of stored ones the evaluation is given those of the batch.
+
+## Why is this bad?
+
+The network that is evaluated or sampled from is not the one that was trained, and every conclusion from
+its loss is about something else.
+
+## Example
+
+```python
+h = torch.tanh(emb @ W1 + b1)     # training
+...
+h = emb @ W1 + b1                 # sampling: the tanh is missing
+logits = h @ W2 + b2
+```
+
+## Use instead
+
+```python
+h = torch.tanh(emb @ W1 + b1)
+logits = h @ W2 + b2
+```
+
+## How it is measured
+
+Both are replayed in float64 at moved parameters, where no two values of a network agree by chance, on at
+most 8 samples of the training batch, in the shape in which the evaluation takes its input. Values are
+aligned by their numbers, to a relative difference of 1e-6, or of 0.02 where statistics of the batch were
+put in. Dropout is taken out of both. The finding is an error if nothing else can explain the difference,
+and a warning where the two part at stored statistics, at weights that were computed for the evaluation,
+or where the training draws random numbers that are not dropout.
+
+## References
+
+- A. Karpathy, Building makemore Part 3: Activations & Gradients, BatchNorm, 2022
+- S. Ioffe and C. Szegedy, Batch Normalization, ICML 2015, algorithm 2, https://arxiv.org/abs/1502.03167
+"""
 
 from __future__ import annotations
 
@@ -43,9 +87,7 @@ def _finding(location: Location, runs: list[EvaluationRun]) -> Finding:
         notes.append(
             "stored statistics come in here: with those of the training batch in their place it is still another value"
         )
-    return Finding(
-        rule=RULE.code,
-        name=RULE.name,
+    return RULE.finding(
         severity=Severity.ERROR if parting.certain else Severity.WARNING,
         location=location,
         message=_message(run, parting),
@@ -103,34 +145,7 @@ RULE = Rule(
     name="evaluation-diverges-at-layer",
     severity=Severity.ERROR,
     summary="on the same input, evaluation and training step compute different values from some layer on",
-    what_it_does="""\
-Runs the code that evaluates or samples on the batch of the training step, with the same parameters, and
-names the first value at which it parts from what the training computes: a missing activation or
-normalisation, an activation of another kind, layers in another order. What follows the last layer
-(a temperature, a softmax) is not compared: it may differ. The statistics of a batch normalisation may
-differ too: in the place of stored ones the evaluation is given those of the batch.""",
-    why_is_this_bad="""\
-The network that is evaluated or sampled from is not the one that was trained, and every conclusion from
-its loss is about something else.""",
-    example="""\
-h = torch.tanh(emb @ W1 + b1)     # training
-...
-h = emb @ W1 + b1                 # sampling: the tanh is missing
-logits = h @ W2 + b2""",
-    use_instead="""\
-h = torch.tanh(emb @ W1 + b1)
-logits = h @ W2 + b2""",
-    how_it_is_measured="""\
-Both are replayed in float64 at moved parameters, where no two values of a network agree by chance, on at
-most 8 samples of the training batch, in the shape in which the evaluation takes its input. Values are
-aligned by their numbers, to a relative difference of 1e-6, or of 0.02 where statistics of the batch were
-put in. Dropout is taken out of both. The finding is an error if nothing else can explain the difference,
-and a warning where the two part at stored statistics, at weights that were computed for the evaluation,
-or where the training draws random numbers that are not dropout.""",
-    references=(
-        "A. Karpathy, Building makemore Part 3: Activations & Gradients, BatchNorm, 2022",
-        "S. Ioffe and C. Szegedy, Batch Normalization, ICML 2015, algorithm 2, https://arxiv.org/abs/1502.03167",
-    ),
+    page=__doc__,
     check=check,
     looked_at=comparisons_looked_at,
 )

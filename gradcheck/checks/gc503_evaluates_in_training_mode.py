@@ -1,4 +1,43 @@
-"""GC503 evaluates-in-training-mode: dropout, or the statistics of the batch, are in use in an evaluation."""
+"""GC503 evaluates-in-training-mode: dropout, or the statistics of the batch, are in use in an evaluation.
+
+## What it does
+
+Looks, in the code that runs the whole trained network after the training, for what belongs to training
+alone: a dropout that drops something (a module left in training mode, `F.dropout` without `training=False`),
+and a batch normalisation by the very samples that are evaluated. The latter is an error where that is one
+sample, and a note elsewhere: on a whole split it changes little, and many do it.
+
+## Why is this bad?
+
+With dropout left on, part of the network is missing at random: the loss is too high and no two runs agree.
+A single sample normalised by its own mean is zero whatever it was, and its variance is 0 or NaN.
+
+## Example
+
+```python
+h = F.dropout(torch.tanh(emb @ W1 + b1), 0.2)          # sampling, long after the training
+logits = h @ W2 + b2
+```
+
+## Use instead
+
+```python
+h = F.dropout(torch.tanh(emb @ W1 + b1), 0.2, training=False)
+logits = h @ W2 + b2
+```
+
+## How it is measured
+
+From the recorded operations: a dropout that is given a probability above zero and a training flag that is
+set; a mean, sum or variance over the axis of the samples that comes back to the samples before the last
+layer, where the training normalises in the same way. If the same input is evaluated three times or more,
+dropout may be left on to average over it, and the finding is a note.
+
+## References
+
+- N. Srivastava et al., Dropout, JMLR 15, 2014, https://jmlr.org/papers/v15/srivastava14a.html
+- Y. Gal and Z. Ghahramani, Dropout as a Bayesian Approximation, ICML 2016, https://arxiv.org/abs/1506.02142
+"""
 
 from __future__ import annotations
 
@@ -36,9 +75,7 @@ def _dropout(run: EvaluationRun, dropout: Dropout) -> Finding:
     notes = ["what is dropped is drawn anew each time: the same input gives another result"]
     if dropout.repeated:
         notes.append("the same input is evaluated several times; to average over dropout, this is right")
-    return Finding(
-        rule=RULE.code,
-        name=RULE.name,
+    return RULE.finding(
         severity=Severity.NOTE if dropout.repeated else Severity.ERROR,
         location=dropout.location,
         message=f"dropout is on when {who(run)} evaluates the trained network",
@@ -63,9 +100,7 @@ def _statistics(run: EvaluationRun, found: BatchStatistics) -> Finding:
         helps = [
             "with running or calibrated statistics a sample gives the same result in any company; sampling needs them"
         ]
-    return Finding(
-        rule=RULE.code,
-        name=RULE.name,
+    return RULE.finding(
         severity=severity,
         location=found.location,
         message=message,
@@ -87,29 +122,7 @@ RULE = Rule(
     name="evaluates-in-training-mode",
     severity=Severity.ERROR,
     summary="dropout or the statistics of the batch are in use when the trained network is evaluated",
-    what_it_does="""\
-Looks, in the code that runs the whole trained network after the training, for what belongs to training
-alone: a dropout that drops something (a module left in training mode, `F.dropout` without `training=False`),
-and a batch normalisation by the very samples that are evaluated. The latter is an error where that is one
-sample, and a note elsewhere: on a whole split it changes little, and many do it.""",
-    why_is_this_bad="""\
-With dropout left on, part of the network is missing at random: the loss is too high and no two runs agree.
-A single sample normalised by its own mean is zero whatever it was, and its variance is 0 or NaN.""",
-    example="""\
-h = F.dropout(torch.tanh(emb @ W1 + b1), 0.2)          # sampling, long after the training
-logits = h @ W2 + b2""",
-    use_instead="""\
-h = F.dropout(torch.tanh(emb @ W1 + b1), 0.2, training=False)
-logits = h @ W2 + b2""",
-    how_it_is_measured="""\
-From the recorded operations: a dropout that is given a probability above zero and a training flag that is
-set; a mean, sum or variance over the axis of the samples that comes back to the samples before the last
-layer, where the training normalises in the same way. If the same input is evaluated three times or more,
-dropout may be left on to average over it, and the finding is a note.""",
-    references=(
-        "N. Srivastava et al., Dropout, JMLR 15, 2014, https://jmlr.org/papers/v15/srivastava14a.html",
-        "Y. Gal and Z. Ghahramani, Dropout as a Bayesian Approximation, ICML 2016, https://arxiv.org/abs/1506.02142",
-    ),
+    page=__doc__,
     check=check,
     looked_at=evaluations_looked_at,
 )

@@ -1,4 +1,63 @@
-"""GC601 length-distribution-shift: what the sampler generates is of other lengths than the training data."""
+"""GC601 length-distribution-shift: what the sampler generates is of other lengths than the training data.
+
+## What it does
+
+Collects the sequences that a program generates after its training (tokens drawn by `torch.multinomial` or
+`Categorical` in a loop, up to the end token, or what `--samples NAME` holds) and holds their lengths against
+those of the sequences that the training step reads.
+
+A network that is hardly trained generates noise, and is never accused: its loss must be below that of
+guessing every token by its frequency. As a half-trained network is shifted a little by itself, the sampler
+is asked as well: where it gives the next token, and the end above all, other probabilities than the network
+as it was trained does after the very same tokens, a distance that chance does not explain is enough. Where
+it does not, or where that cannot be asked, the loss must be clearly lower, and the lengths must be far from
+those of the data, from those that the trained network implies on its training data, and from those of a
+network that ends at every token alike.
+
+## Why is this bad?
+
+The loss may be fine while the samples are not: sampling is often written a second time, apart from training,
+and a layer that is left out, statistics of another network or a context that is not moved on raise no error.
+Where sequences end is the first thing that such a fault changes, and a list of twenty odd names does not
+show it.
+
+## Example
+
+```python
+# training divides by the standard deviation; the sampler multiplies by it
+norm = (pre - calibrated_mean) * (calibrated_var + 1e-5) ** 0.5
+probs = F.softmax(torch.tanh(gamma * norm + beta) @ W2 + b2, dim=1)
+ix = torch.multinomial(probs, 1).item()
+```
+
+## Use instead
+
+```python
+norm = (pre - calibrated_mean) * (calibrated_var + 1e-5) ** -0.5
+probs = F.softmax(torch.tanh(gamma * norm + beta) @ W2 + b2, dim=1)
+ix = torch.multinomial(probs, 1).item()
+```
+
+## How it is measured
+
+Lengths count the tokens before the end. The distance is that of Kolmogorov and Smirnov, the largest
+difference between the two cumulative distributions; the p-value is that of the two-sample test for
+continuous data, which is too large where lengths tie, and so never makes more of a difference than there is.
+The report also gives the Wasserstein distance, in tokens. With fewer than ten sequences nothing is said.
+
+The sampler's probabilities are replayed from the recording, at every token it drew. The network as it was
+trained is the forward pass of the recorded step, at the parameters the step left behind: the same contexts
+are put into minibatches of training data, few at a time, so that statistics over the batch stay those of
+the training data. From the probabilities of the end, by position, follows a distribution of lengths; what
+counts is the distance of the two, and the total variation distance of all they give the next token. The
+loss is the cross-entropy over fresh minibatches, and two standard errors are added to it before it is
+compared with the entropy of the training targets.
+
+## References
+
+- F. J. Massey, The Kolmogorov-Smirnov Test for Goodness of Fit, JASA 46, 1951
+- SciPy, scipy.stats.ks_2samp, https://docs.scipy.org/doc/scipy/reference/generated/scipy.stats.ks_2samp.html
+"""
 
 from __future__ import annotations
 
@@ -82,10 +141,7 @@ def _finding(found: SampleSet, thresholds: Thresholds) -> Finding:
     assert data is not None
     assert difference is not None
     longer = found.lengths.mean > data.mean
-    return Finding(
-        rule=RULE.code,
-        name=RULE.name,
-        severity=RULE.severity,
+    return RULE.finding(
         location=found.location,
         message=(
             f"what is generated is {'longer' if longer else 'shorter'} than the training data: "
@@ -164,50 +220,7 @@ RULE = Rule(
     name="length-distribution-shift",
     severity=Severity.WARNING,
     summary="generated sequences are of clearly other lengths than the training data",
-    what_it_does="""\
-Collects the sequences that a program generates after its training (tokens drawn by `torch.multinomial` or
-`Categorical` in a loop, up to the end token, or what `--samples NAME` holds) and holds their lengths against
-those of the sequences that the training step reads.
-
-A network that is hardly trained generates noise, and is never accused: its loss must be below that of
-guessing every token by its frequency. As a half-trained network is shifted a little by itself, the sampler
-is asked as well: where it gives the next token, and the end above all, other probabilities than the network
-as it was trained does after the very same tokens, a distance that chance does not explain is enough. Where
-it does not, or where that cannot be asked, the loss must be clearly lower, and the lengths must be far from
-those of the data, from those that the trained network implies on its training data, and from those of a
-network that ends at every token alike.""",
-    why_is_this_bad="""\
-The loss may be fine while the samples are not: sampling is often written a second time, apart from training,
-and a layer that is left out, statistics of another network or a context that is not moved on raise no error.
-Where sequences end is the first thing that such a fault changes, and a list of twenty odd names does not
-show it.""",
-    example="""\
-# training divides by the standard deviation; the sampler multiplies by it
-norm = (pre - calibrated_mean) * (calibrated_var + 1e-5) ** 0.5
-probs = F.softmax(torch.tanh(gamma * norm + beta) @ W2 + b2, dim=1)
-ix = torch.multinomial(probs, 1).item()""",
-    use_instead="""\
-norm = (pre - calibrated_mean) * (calibrated_var + 1e-5) ** -0.5
-probs = F.softmax(torch.tanh(gamma * norm + beta) @ W2 + b2, dim=1)
-ix = torch.multinomial(probs, 1).item()""",
-    how_it_is_measured="""\
-Lengths count the tokens before the end. The distance is that of Kolmogorov and Smirnov, the largest
-difference between the two cumulative distributions; the p-value is that of the two-sample test for
-continuous data, which is too large where lengths tie, and so never makes more of a difference than there is.
-The report also gives the Wasserstein distance, in tokens. With fewer than ten sequences nothing is said.
-
-The sampler's probabilities are replayed from the recording, at every token it drew. The network as it was
-trained is the forward pass of the recorded step, at the parameters the step left behind: the same contexts
-are put into minibatches of training data, few at a time, so that statistics over the batch stay those of
-the training data. From the probabilities of the end, by position, follows a distribution of lengths; what
-counts is the distance of the two, and the total variation distance of all they give the next token. The
-loss is the cross-entropy over fresh minibatches, and two standard errors are added to it before it is
-compared with the entropy of the training targets.""",
-    references=(
-        "F. J. Massey, The Kolmogorov-Smirnov Test for Goodness of Fit, JASA 46, 1951",
-        "SciPy, scipy.stats.ks_2samp, "
-        "https://docs.scipy.org/doc/scipy/reference/generated/scipy.stats.ks_2samp.html",
-    ),
+    page=__doc__,
     check=check,
     looked_at=looked_at,
     thresholds=(

@@ -1,4 +1,58 @@
-"""GC602 degenerate-samples: what the sampler generates is empty, all the same, or one token repeated."""
+"""GC602 degenerate-samples: what the sampler generates is empty, all the same, or one token repeated.
+
+## What it does
+
+Finds samplers whose sequences are mostly empty, mostly one token over and over, or hardly ever different,
+while the training data is nothing like that. A network that is hardly trained is not accused: see
+GC601.
+
+## Why is this bad?
+
+Such samples say nothing of the network. The cause is nearly always in the sampler: a generator that is
+seeded again for every sequence, the likeliest token taken in the place of a draw, a context that is never
+moved on, or logits so large that the softmax leaves one token.
+
+## Example
+
+```python
+for _ in range(20):
+    generator = torch.Generator().manual_seed(7)
+    context, name = [0] * 3, []
+    while True:
+        probs = predict(context)
+        ix = torch.multinomial(probs, 1, generator=generator).item()
+        context = context[1:] + [ix]
+        if ix == 0:
+            break
+        name.append(itos[ix])
+```
+
+## Use instead
+
+```python
+generator = torch.Generator().manual_seed(7)
+for _ in range(20):
+    context, name = [0] * 3, []
+    while True:
+        probs = predict(context)
+        ix = torch.multinomial(probs, 1, generator=generator).item()
+        context = context[1:] + [ix]
+        if ix == 0:
+            break
+        name.append(itos[ix])
+```
+
+## How it is measured
+
+Counted over the generated sequences: empty ones; those of three tokens and more that repeat one token; and
+different ones, against how many different ones as many draws from the training data would hold on average.
+With fewer than ten sequences nothing is said.
+
+## References
+
+- A. Holtzman et al., The Curious Case of Neural Text Degeneration, ICLR 2020,
+  https://arxiv.org/abs/1904.09751
+"""
 
 from __future__ import annotations
 
@@ -57,10 +111,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
 def _finding(found: SampleSet, words: str) -> Finding:
     assert found.data is not None
     expected = numbers.value(found.distinct_expected)
-    return Finding(
-        rule=RULE.code,
-        name=RULE.name,
-        severity=RULE.severity,
+    return RULE.finding(
         location=found.location,
         message=words,
         label=f"{numbers.count(found.count, 'sequence')}, {found.distinct} of them different",
@@ -90,44 +141,7 @@ RULE = Rule(
     name="degenerate-samples",
     severity=Severity.WARNING,
     summary="generated sequences are empty, all the same, or one token repeated",
-    what_it_does="""\
-Finds samplers whose sequences are mostly empty, mostly one token over and over, or hardly ever different,
-while the training data is nothing like that. A network that is hardly trained is not accused: see
-GC601.""",
-    why_is_this_bad="""\
-Such samples say nothing of the network. The cause is nearly always in the sampler: a generator that is
-seeded again for every sequence, the likeliest token taken in the place of a draw, a context that is never
-moved on, or logits so large that the softmax leaves one token.""",
-    example="""\
-for _ in range(20):
-    generator = torch.Generator().manual_seed(7)
-    context, name = [0] * 3, []
-    while True:
-        probs = predict(context)
-        ix = torch.multinomial(probs, 1, generator=generator).item()
-        context = context[1:] + [ix]
-        if ix == 0:
-            break
-        name.append(itos[ix])""",
-    use_instead="""\
-generator = torch.Generator().manual_seed(7)
-for _ in range(20):
-    context, name = [0] * 3, []
-    while True:
-        probs = predict(context)
-        ix = torch.multinomial(probs, 1, generator=generator).item()
-        context = context[1:] + [ix]
-        if ix == 0:
-            break
-        name.append(itos[ix])""",
-    how_it_is_measured="""\
-Counted over the generated sequences: empty ones; those of three tokens and more that repeat one token; and
-different ones, against how many different ones as many draws from the training data would hold on average.
-With fewer than ten sequences nothing is said.""",
-    references=(
-        "A. Holtzman et al., The Curious Case of Neural Text Degeneration, ICLR 2020, "
-        "https://arxiv.org/abs/1904.09751",
-    ),
+    page=__doc__,
     check=check,
     looked_at=looked_at,
     thresholds=(FEW_DISTINCT, DEGENERATE_SHARE),

@@ -1,4 +1,50 @@
-"""GC603 unterminated-sample: a sampler that does not end its sequences."""
+"""GC603 unterminated-sample: a sampler that does not end its sequences.
+
+## What it does
+
+Finds sampling loops that have no end: the recording left one after thousands of tokens, the token that ends
+the training sequences was drawn and drawing went on, a sequence is many times as long as any of the training
+data, or most of them are cut off at a limit far beyond it. A network that is hardly trained is not accused,
+except of going on after the end token.
+
+## Why is this bad?
+
+The program hangs, or its samples are cut off at a limit that hides the fault. The loop asks for another token
+than the one that ends a sequence, the context is not moved on, or the sampler is not the network that was
+trained and gives the end no probability.
+
+## Example
+
+```python
+while True:
+    ix = torch.multinomial(predict(context), 1).item()
+    context = context[1:] + [ix]
+    if ix == stoi["#"]:          # the training data ends with "."
+        break
+```
+
+## Use instead
+
+```python
+while True:
+    ix = torch.multinomial(predict(context), 1).item()
+    context = context[1:] + [ix]
+    if ix == stoi["."]:
+        break
+```
+
+## How it is measured
+
+A `while` loop that counts nothing and has drawn one token in each of 2000 iterations is left, as if its
+condition no longer held. The end token is the one after which the contexts that the training step reads begin
+anew. A loop of fixed length in which the end token comes up is one text of many sequences, and is cut into
+them.
+
+## References
+
+- S. Welleck et al., Consistency of a Recurrent Language Model With Respect to Incomplete Decoding, EMNLP
+  2020, https://arxiv.org/abs/2002.02492
+"""
 
 from __future__ import annotations
 
@@ -74,10 +120,7 @@ def _finding(found: SampleSet, message: str, advice: str) -> Finding:
             f"network as it was trained one of {found.network.network:.3f}",
         )
     finished = f"{found.ended} of {found.count} ended" if found.count else ""
-    return Finding(
-        rule=RULE.code,
-        name=RULE.name,
-        severity=RULE.severity,
+    return RULE.finding(
         location=found.location,
         message=message,
         label=finished,
@@ -103,36 +146,7 @@ RULE = Rule(
     name="unterminated-sample",
     severity=Severity.WARNING,
     summary="the sampler does not end its sequences",
-    what_it_does="""\
-Finds sampling loops that have no end: the recording left one after thousands of tokens, the token that ends
-the training sequences was drawn and drawing went on, a sequence is many times as long as any of the training
-data, or most of them are cut off at a limit far beyond it. A network that is hardly trained is not accused,
-except of going on after the end token.""",
-    why_is_this_bad="""\
-The program hangs, or its samples are cut off at a limit that hides the fault. The loop asks for another token
-than the one that ends a sequence, the context is not moved on, or the sampler is not the network that was
-trained and gives the end no probability.""",
-    example="""\
-while True:
-    ix = torch.multinomial(predict(context), 1).item()
-    context = context[1:] + [ix]
-    if ix == stoi["#"]:          # the training data ends with "."
-        break""",
-    use_instead="""\
-while True:
-    ix = torch.multinomial(predict(context), 1).item()
-    context = context[1:] + [ix]
-    if ix == stoi["."]:
-        break""",
-    how_it_is_measured="""\
-A `while` loop that counts nothing and has drawn one token in each of 2000 iterations is left, as if its
-condition no longer held. The end token is the one after which the contexts that the training step reads begin
-anew. A loop of fixed length in which the end token comes up is one text of many sequences, and is cut into
-them.""",
-    references=(
-        "S. Welleck et al., Consistency of a Recurrent Language Model With Respect to Incomplete Decoding, EMNLP 2020, "
-        "https://arxiv.org/abs/2002.02492",
-    ),
+    page=__doc__,
     check=check,
     looked_at=looked_at,
     thresholds=(TIMES_THE_LONGEST, UNFINISHED_SHARE),

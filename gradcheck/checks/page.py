@@ -8,20 +8,14 @@ from gradcheck.checks.rule import Rule
 
 def rule_page(rule: Rule) -> str:
     """The full text of one rule, in Markdown."""
-    parts = [
-        f"## {rule.code} {rule.name}",
-        f"{sentence(rule.summary)} Severity: {rule.severity.value}.",
-        f"### What it does\n\n{rule.what_it_does}",
-        f"### Why is this bad?\n\n{rule.why_is_this_bad}",
-        f"### Example\n\n{_code(rule.example)}",
-        f"### Use instead\n\n{_code(rule.use_instead)}",
-        f"### How it is measured\n\n{rule.how_it_is_measured}",
-    ]
+    sections = rule.sections
+    references = sections.pop("References", "")
     if rule.thresholds:
         rows = (f"- `{t.key}` = {t.default:g} {t.unit}: {t.source}" for t in rule.thresholds)
-        parts.append("### Thresholds\n\n" + "\n".join(rows))
-    parts.append("### References\n\n" + "\n".join(f"- {reference}" for reference in rule.references))
-    return "\n\n".join(parts) + "\n"
+        sections["Thresholds"] = "\n".join(rows)
+    sections["References"] = references
+    head = f"## {rule.code} {rule.name}\n\n{sentence(rule.summary)} Severity: {rule.severity.value}."
+    return "\n\n".join([head, *(f"### {heading}\n\n{text}" for heading, text in sections.items())]) + "\n"
 
 
 def rules_page() -> str:
@@ -38,7 +32,3 @@ def sentence(text: str) -> str:
 
 def _anchor(rule: Rule) -> str:
     return f"{rule.code} {rule.name}".lower().replace(" ", "-")
-
-
-def _code(text: str) -> str:
-    return f"```python\n{text}\n```"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gradcheck.base.thresholds import Threshold
 from gradcheck.checks.finding import Finding, Severity
+from gradcheck.program.location import Location
 
 if TYPE_CHECKING:
     from gradcheck.checks.evidence import Evidence
@@ -32,12 +33,21 @@ class Rule:
     name: str  # the bad pattern: "wrong-gradient"
     severity: Severity
     summary: str  # one line
-    what_it_does: str
-    why_is_this_bad: str
-    example: str  # code that triggers it
-    use_instead: str  # the repaired code
-    how_it_is_measured: str
-    references: tuple[str, ...]
+    page: (
+        str | None
+    )  # the docstring of the rule's file; its sections begin with `## `. None with `python -OO`
     check: Callable[[Evidence], Iterable[Finding]]
     looked_at: Callable[[Evidence], Looked] = gradients_looked_at
     thresholds: tuple[Threshold, ...] = field(default=())  # its entries of gradcheck.base.thresholds.TABLE
+
+    @property
+    def sections(self) -> dict[str, str]:
+        """The text of the rule's page, by heading."""
+        parts = (part.partition("\n") for part in f"\n{self.page or ''}".split("\n## ")[1:])
+        return {heading: text.strip("\n") for heading, _, text in parts}
+
+    def finding(
+        self, location: Location, message: str, *, severity: Severity | None = None, **details: Any
+    ) -> Finding:
+        """A finding of this rule; `details` are further fields of Finding."""
+        return Finding(self.code, self.name, severity or self.severity, location, message, **details)

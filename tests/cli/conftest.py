@@ -27,6 +27,7 @@ class Nobody:
     def __getattr__(self, name): return lambda *arguments: None
 
 def run_report(options):
+    from dataclasses import asdict
     from gradcheck.program.program import load
     from gradcheck.program.runner import run
     from gradcheck.program.target import parse_target
@@ -43,7 +44,7 @@ def run_report(options):
         findings = [Finding("GC101", "wrong-gradient", Severity.ERROR, place, "`dW` is wrong")]
     else:
         findings = []
-    notes = [outcome.ended.value, outcome.explanation, *map(str, outcome.faults), repr(encode(options))]
+    notes = [outcome.ended.value, outcome.explanation, *map(str, outcome.faults), repr(asdict(options))]
     return Report(options.target, findings=findings, program=ProgramSection(notes=notes))
 
 session = types.ModuleType("gradcheck.analysis.session")
