@@ -138,21 +138,21 @@ def scale_helps(record: ActivationRecord) -> list[str]:
     weight = record.weight
     spread = _spread(record)
     if weight is None or weight.wanted_std is None:
-        return [f"make what goes into it smaller{spread}"]
+        return [f"make its input smaller{spread}"]
     if weight.normalised:
-        return [f"it is normalised before: look at the scale and shift that follow the normalisation{spread}"]
+        return [f"its input is normalised: check the scale and shift after the normalisation{spread}"]
     if not math.isfinite(weight.std):
         return [f"{weight_named(weight, record.location)} holds numbers that are not finite"]
     if weight.std == 0:
         return [
             f"draw {weight_named(weight, record.location)} at random: it is the same everywhere, and "
-            f"{record.function} with {weight.fan_in} inputs wants the standard deviation {wanted_scale(record)}"
+            f"{record.function} with {weight.fan_in} inputs needs the standard deviation {wanted_scale(record)}"
         ]
     if weight.std > _MUCH * weight.wanted_std:
         factor = numbers.value(weight.wanted_std / weight.std, 2)
         return [
             f"scale {weight_named(weight, record.location)} by {factor}: its standard deviation is "
-            f"{numbers.value(weight.std)}, and {record.function} with {weight.fan_in} inputs wants "
+            f"{numbers.value(weight.std)}, and {record.function} with {weight.fan_in} inputs needs "
             f"{wanted_scale(record)}"
         ]
     fits = f"{code(weight.name)} is not too large (standard deviation {numbers.value(weight.std)})"
@@ -187,7 +187,7 @@ def other_layers(evidence: Evidence, others: Layer, figure: Callable[[Activation
     ]
     if len(names) > _MOST_LAYERS:
         names = [*names[: _MOST_LAYERS - 1], f"{len(names) - _MOST_LAYERS + 1} more layers"]
-    return [f"so it is in {'; '.join(names)}"]
+    return [f"the same in {'; '.join(names)}"]
 
 
 def other_iterations(
@@ -201,7 +201,7 @@ def other_iterations(
         and record is not worst
         and record.iteration is not None
     ]
-    return [f"{', '.join(others)}; shown as at iteration {worst.iteration}"] if others else []
+    return [f"{', '.join(others)}; the figures are of iteration {worst.iteration}"] if others else []
 
 
 def too_few_samples(evidence: Evidence, records: Layer, needed: float) -> str:
@@ -209,4 +209,4 @@ def too_few_samples(evidence: Evidence, records: Layer, needed: float) -> str:
     most = max((record.samples for record in records), default=0)
     reasons = [sweep.reason for sweep in evidence.health.sweeps if sweep.reason]
     why = f" ({reasons[0]})" if reasons else ""
-    return f"{numbers.count(most, 'sample')} prove too little, {needed:g} are needed{why}"
+    return f"{numbers.count(most, 'sample')} found; at least {needed:g} needed{why}"

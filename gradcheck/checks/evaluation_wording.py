@@ -59,7 +59,7 @@ def change_of_result(parting: Parting) -> list[str]:
     if parting.difference is None:
         return []
     return [
-        "on the same input, with the same parameters, the last layer gives something else: relative difference "
+        "on the same input and with the same parameters, the output of the last layer differs: relative difference "
         f"{numbers.error(parting.difference)}"
     ]
 

@@ -62,16 +62,14 @@ from gradcheck.program.location import Location
 def unused(comment: Location, codes: Sequence[str], *, whole: bool, alone: bool) -> Finding:
     """`codes` are those that silence nothing, none for a comment without any; `whole` if nothing of it does."""
     if codes:
-        message = (
-            f"nothing is silenced by {listing(codes, most=6)}: {'they find' if codes[1:] else 'it finds'}"
-        )
+        message = f"{listing(codes, most=6)} suppress{'' if codes[1:] else 'es'} nothing: {'they find' if codes[1:] else 'it finds'}"
         message += " nothing here"
     else:
-        message = "this comment silences nothing: no rule finds anything here"
+        message = "this comment suppresses nothing: no rule reports anything here"
     finding = _finding(comment, Severity.NOTE, message, "not needed in this run")
     if alone:
-        finding.notes.append("it speaks of the line that it stands on, and not of the next one")
-        finding.helps.append("write it at the end of the line of the finding, or delete it")
+        finding.notes.append("it applies to its own line, not to the next one")
+        finding.helps.append("move it to the end of the line of the finding, or delete it")
     else:
         finding.helps.append("delete the comment" if whole else f"delete {listing(codes, most=6)} from it")
     finding.evidence["unused"] = list(codes)
@@ -80,7 +78,7 @@ def unused(comment: Location, codes: Sequence[str], *, whole: bool, alone: bool)
 
 def unknown(place: Location, code: str, similar: Sequence[str]) -> Finding:
     """`place` is that of the code within the comment."""
-    finding = _finding(place, RULE.severity, f"there is no rule `{code}`", "silences nothing")
+    finding = _finding(place, RULE.severity, f"there is no rule `{code}`", "suppresses nothing")
     meant = " or ".join(f"`{name}`" for name in similar)
     finding.helps.append(f"did you mean {meant}?" if meant else "`gradcheck rules` lists them")
     finding.evidence["unknown"] = code
@@ -88,7 +86,9 @@ def unknown(place: Location, code: str, similar: Sequence[str]) -> Finding:
 
 
 def unreadable(comment: Location, problem: str, instead: str) -> Finding:
-    finding = _finding(comment, RULE.severity, f"this comment cannot be read: {problem}", "silences nothing")
+    finding = _finding(
+        comment, RULE.severity, f"this comment cannot be read: {problem}", "suppresses nothing"
+    )
     finding.helps.append(f"write `{instead}`")
     finding.evidence["problem"] = problem
     return finding
@@ -105,7 +105,7 @@ def _nothing(evidence: Evidence) -> Iterator[Finding]:
 def _looked_at(evidence: Evidence) -> Looked:
     count = evidence.ignore_comments
     return (
-        Looked(numbers.count(count, "comment")) if count else Looked(why_not="no comment silences anything")
+        Looked(numbers.count(count, "comment")) if count else Looked(why_not="no comment suppresses anything")
     )
 
 
@@ -113,7 +113,7 @@ RULE = Rule(
     code="GC001",
     name="unused-suppression",
     severity=Severity.WARNING,
-    summary="a comment that is to silence a finding silences none",
+    summary="a comment that should suppress a finding suppresses none",
     page=__doc__,
     check=_nothing,
     looked_at=_looked_at,

@@ -7,7 +7,7 @@ vector-Jacobian product (VJP) of the program's own upstream gradients through th
 
 Only the line that makes the error is accused. A line that does its own job on a wrong upstream gradient is
 `inherited`: it is named in a note and needs no change. A line that is wrong for its upstream gradient and
-yet ends at the true gradient is accused too: two faults cancel there, and mending one alone would bring out
+yet ends at the true gradient is accused too: two faults cancel there, and fixing one alone would expose
 the other.
 
 ## Why is this bad?
@@ -100,8 +100,8 @@ def _compensated(case: Case) -> Finding:
     row = case.row
     finding = _finding(case, f"{code(row.name)} is right only because two faults cancel")
     finding.notes += [
-        "against the true gradient it is right, for its upstream gradient is wrong in just the other way; "
-        "mend both together",
+        "it equals the true gradient, because its upstream gradient has the opposite error; "
+        "fix both together",
         *common_notes(case),
     ]
     finding.helps += pairing_help(row)

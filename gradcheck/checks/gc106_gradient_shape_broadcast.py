@@ -1,4 +1,4 @@
-"""GC106 gradient-shape-broadcast: the gradient has not the shape of its value.
+"""GC106 gradient-shape-broadcast: the gradient does not have the shape of its value.
 
 ## What it does
 
@@ -65,14 +65,14 @@ def check(evidence: Evidence) -> Iterator[Finding]:
 
 def _wrong_shape(case: Case) -> Finding:
     row = case.row
-    finding = _finding(case, RULE.severity, f"{code(row.name)} has not the shape of {code(row.of)}")
+    finding = _finding(case, RULE.severity, f"{code(row.name)} does not have the shape of {code(row.of)}")
     if row.local_error is not None:
         finding.notes.append(
             f"with the shapes made to fit, the relative error is {numbers.error(row.local_error)}"
         )
     finding.notes += common_notes(case)
     finding.helps.append(
-        "torch stretches axes of length 1 without a word: sum over the axes that the forward pass broadcast, "
+        "torch broadcasts axes of length 1 silently: sum over the axes that the forward pass broadcast, "
         f"so that {code(row.name)} ends with the shape of {code(row.of)}"
     )
     finding.helps += pairing_help(row)
@@ -81,13 +81,13 @@ def _wrong_shape(case: Case) -> Finding:
 
 def _other_shape(case: Case) -> Finding:
     row = case.row
-    message = f"{code(row.name)} holds the gradient of {code(row.of)} in another shape"
+    message = f"{code(row.name)} holds the gradient of {code(row.of)} in a different shape"
     finding = _finding(case, Severity.NOTE, message)
     finding.notes += common_notes(case)
     ways = ["a sum without `keepdim`" if _has_more_axes(row) else "`keepdim=True` in the sum"]
     if row.of:
         ways.append(f"`.view_as({row.of})`")
-    finding.helps.append(f"{', or '.join(ways)}, gives it the shape of its value")
+    finding.helps.append(f"{', or '.join(ways)} gives it the shape of its value")
     return finding
 
 
@@ -121,7 +121,7 @@ RULE = Rule(
     code="GC106",
     name="gradient-shape-broadcast",
     severity=Severity.ERROR,
-    summary="the gradient has not the shape of the value it belongs to",
+    summary="the gradient does not have the shape of the value it belongs to",
     page=__doc__,
     check=check,
 )

@@ -58,10 +58,12 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         row = case.row
         yield RULE.finding(
             location=row.location,
-            message=f"{code(row.name)} is the gradient of {code(row.of)}, not of what its name says",
+            message=f"{code(row.name)} is the gradient of {code(row.of)}, not of the value in its name",
             label=f"the gradient of {code(row.of)}",
             notes=[*([row.reason] if row.reason else []), *common_notes(case)],
-            helps=[f"rename it, or say `# gradcheck: of {row.of}` on this line if the name is meant"],
+            helps=[
+                f"rename it, or add the comment `# gradcheck: of {row.of}` to this line if the name is intended"
+            ],
             evidence=case.evidence,
         )
 

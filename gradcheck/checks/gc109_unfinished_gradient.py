@@ -53,7 +53,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         of = f", the gradient of {code(row.of)}," if row.of else ""
         yield RULE.finding(
             location=row.location,
-            message=f"{code(row.name)}{of} is not computed yet",
+            message=f"{code(row.name)}{of} has not been computed yet",
             label="a placeholder",
             notes=[row.reason] if row.reason else [],
             evidence=case.evidence,

@@ -99,7 +99,9 @@ def looked_at(evidence: Evidence) -> Looked:
         known = [r for r in records if r.off is not None and not _gentle(r, thresholds)]
         if not known:
             functions = sorted({record.function for record in records})
-            return f"where the derivative of {' and '.join(functions)} is zero cannot be told, or is nowhere"
+            return (
+                f"where the derivative of {' and '.join(functions)} is zero is unknown, or it is zero nowhere"
+            )
         return too_few_samples(evidence, known, thresholds[DEAD_SAMPLES])
 
     return layers_looked_at(evidence, lambda record: _can_judge(record, thresholds), why_none)
@@ -179,9 +181,9 @@ def _arguments(record: ActivationRecord) -> list[str]:
     units = record.stranded or record.dead
     if record.dead_argument is None or record.middle is None or len(units) == record.units:
         return []
-    most = "" if len(units) == 1 else " at the most extreme"
+    most = "" if len(units) == 1 else " in the most extreme unit"
     return [
-        f"what goes into {unit_numbers(units)} averages {numbers.value(record.dead_argument, 2)}{most}; the middle of "
+        f"the input of {unit_numbers(units)} averages {numbers.value(record.dead_argument, 2)}{most}; the median of "
         f"all units is {numbers.value(record.middle, 2)}"
     ]
 
@@ -206,7 +208,9 @@ def _helps(record: ActivationRecord) -> list[str]:
     known = weight is not None and weight.wanted_std is not None and not weight.normalised
     if weight is not None and known and weight.std == 0:
         return scale_helps(record)
-    helps = ["start the bias at 0 or a little above, and lower the learning rate if they died in training"]
+    helps = [
+        "initialise the bias to 0 or slightly above, and lower the learning rate if they died during training"
+    ]
     if weight is not None and weight.wanted_std is not None and weight.std > 1.5 * weight.wanted_std:
         helps += scale_helps(record)
     return helps

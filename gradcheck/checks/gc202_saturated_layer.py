@@ -116,7 +116,7 @@ def _finding(records: Layer, evidence: Evidence) -> Finding:
     notes = [_beyond(record, health.beyond_limit)] if record.beyond is not None else []
     if record.unit_saturated:
         notes.append(
-            f"{whole} of {numbers.count(record.units, 'unit')} are so on more than half of the samples"
+            f"{whole} of {numbers.count(record.units, 'unit')} are saturated on more than half of the samples"
         )
     notes += other_layers(evidence, others, lambda other: share(_share(other)))
     notes += other_iterations(evidence, record, lambda other: share(_share(other)))
@@ -159,8 +159,8 @@ def _slope(record: ActivationRecord, limit: float) -> str:
 def _beyond(record: ActivationRecord, limit: float) -> str:
     limit = limit if record.function == "tanh" else 2 * limit
     return (
-        f"{share(record.beyond or 0.0)} lies beyond {limit:g} even before {record.function}, where nothing "
-        "of the gradient is left"
+        f"{share(record.beyond or 0.0)} lies beyond {limit:g} before {record.function}, where no gradient "
+        "is left"
     )
 
 

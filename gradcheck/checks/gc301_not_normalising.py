@@ -151,11 +151,11 @@ def _cause(layer: BatchNormLayer) -> tuple[str, str]:
         )
     if layer.fault is Fault.MEAN:
         return (
-            "subtracts something else than the mean over the batch",
-            f"the sum must be divided by the {layer.batch} rows of the batch",
+            "subtracts something other than the mean over the batch",
+            f"divide the sum by the {layer.batch} rows of the batch",
         )
     return (
-        "scales by something else than one over the standard deviation",
+        "scales by something other than one over the standard deviation",
         "multiply by `(variance + eps) ** -0.5`",
     )
 
@@ -167,10 +167,10 @@ def _power(layer: BatchNormLayer) -> tuple[str, str]:
         0.5: "multiplies by the standard deviation instead of dividing by it",
         1.0: "multiplies by the variance instead of dividing by the standard deviation",
         -1.0: "divides by the variance instead of the standard deviation",
-        0.0: "is not scaled by its standard deviation at all",
+        0.0: "is not divided by its standard deviation",
     }
     said = known.get(exponent, f"scales by the variance to the power of {numbers.value(layer.exponent)}")
-    return said, f"{of} is to be the variance to the power of -0.5"
+    return said, f"{of} should be the variance to the power of -0.5"
 
 
 RULE = Rule(

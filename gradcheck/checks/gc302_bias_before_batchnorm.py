@@ -64,15 +64,11 @@ def check(evidence: Evidence) -> Iterator[Finding]:
 
 def _finding(location: Location, group: list[BatchNormLayer]) -> Finding:
     layer = group[0]
-    kept = (
-        f"{code(layer.beta.name)} does what it was meant for"
-        if layer.beta
-        else "a shift after it would remain"
-    )
+    kept = f"{code(layer.beta.name)} takes its place" if layer.beta else "a shift after it would remain"
     count = len({one.number for one in group})
     return RULE.finding(
         location=location,
-        message=f"the bias {code(layer.bias)} has no effect: the batch normalisation after it subtracts it again",
+        message=f"the bias {code(layer.bias)} has no effect: the batch normalisation after it subtracts it",
         label=f"added here, and subtracted with the mean on {place(layer.mean_location or layer.location, location)}",
         notes=[
             f"its true gradient is 0; {kept}",

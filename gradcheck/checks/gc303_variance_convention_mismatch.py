@@ -90,13 +90,13 @@ def _running(evidence: Evidence) -> Iterator[Finding]:
             wider = (layer.batch / (layer.batch - 1)) ** 0.5 - 1
             yield RULE.finding(
                 location=statistic.location,
-                message=f"the running variance {code(statistic.name)} is over n, the batch's that it stands for over n - 1",
+                message=f"the running variance {code(statistic.name)} divides by n, the batch variance that it estimates divides by n - 1",
                 label=f"with batches of {layer.batch}, evaluation is {numbers.value(100 * wider, 2)} % wider than training",
                 notes=[
                     f"the training normalises {code(layer.input)} on {place(layer.location, statistic.location)}"
                 ],
                 helps=[
-                    "let the running variance follow the very variance that the training divides by, over n - 1"
+                    "update the running variance with the same variance that the training uses, over n - 1"
                 ],
                 evidence={
                     "statistic": statistic.name,

@@ -111,7 +111,7 @@ def _finding(location: Location, cases: list[Case]) -> Finding:
         found=_found(statistic),
         notes=notes,
         helps=[
-            "compute it from the very network that is trained: every layer, normalisation and activation in front of it"
+            "compute it from the trained network: with every layer, normalisation and activation before it"
         ],
         evidence={
             "statistic": statistic.name,
@@ -155,7 +155,7 @@ def _running(location: Location, cases: list[Case]) -> Finding:
         )
     return RULE.finding(
         location=location,
-        message=f"the running {statistic.what} {name} does not go to the {statistic.what} of {code(use.input)}",
+        message=f"the running {statistic.what} {name} does not converge to the {statistic.what} of {code(use.input)}",
         label=f"the weights of the old value and of the batch's add up to {numbers.value(weights)}",
         expected="weights that add up to 1: `0.9 * running + 0.1 * batch`",
         found=f"weights that add up to {numbers.value(weights)}",
@@ -174,7 +174,7 @@ def _used(location: Location, cases: list[Case]) -> list[str]:
 def _label(statistic: Statistic) -> str:
     if statistic.offset is not None:
         return f"off by {numbers.value(statistic.offset, 2)} standard deviations of the layer"
-    return f"off by a factor of {numbers.value(statistic.factor, 2)}, up or down, in the usual feature"
+    return f"off by a factor of {numbers.value(statistic.factor, 2)}, up or down, in a typical feature"
 
 
 def _found(statistic: Statistic) -> str:

@@ -63,8 +63,8 @@ def _finding(location: Location, group: list[BatchNormLayer]) -> Finding:
     error = (2 / (layer.batch - 1)) ** 0.5
     return RULE.finding(
         location=location,
-        message=f"the batch normalisation of {code(layer.input)} has only {layer.batch} numbers to take its statistics of",
-        label=f"a variance of {layer.batch} numbers is off by {numbers.value(100 * error, 2)} %, as a rule",
+        message=f"the batch normalisation of {code(layer.input)} computes its statistics from only {layer.batch} numbers",
+        label=f"a variance of {layer.batch} numbers has a relative standard error of {numbers.value(100 * error, 2)} %",
         helps=["use larger batches, or a normalisation over the features of each row (layer normalisation)"],
         evidence={
             "input": layer.input,

@@ -85,9 +85,7 @@ def _finding(location: Location, group: list[BatchNormLayer]) -> Finding:
         expected=f"a variance well above {numbers.value(limit)}",
         found=f"a variance of {numbers.value(typical)} in the median feature, whose output has a standard deviation of "
         f"{numbers.value(wide)}",
-        helps=[
-            "make the epsilon smaller, or what is normalised larger: its weights may have been drawn too small"
-        ],
+        helps=["use a smaller epsilon, or larger inputs: the initial weights may be too small"],
         evidence={
             "input": layer.input,
             "eps": layer.eps,

@@ -98,9 +98,11 @@ def looked_at(evidence: Evidence) -> Looked:
     trainings = _trainings(evidence)
     if not trainings:
         moved = any(step.trains for step in health.steps)
-        reason = "fewer than two weight matrices are moved" if moved else "no step moves a parameter visibly"
+        reason = (
+            "fewer than two weight matrices are updated" if moved else "no step updates a parameter visibly"
+        )
         if moved and all(step.iteration is None for step in health.steps):
-            reason = "the step belongs to no training loop"
+            reason = "the step is not in a training loop"
         return Looked(why_not=health.absent or reason)
     steps = [step for training in trainings for step in training]
     medians = ", ".join(f"{step.median_ratio:.1f}" for step in steps if step.median_ratio is not None)
@@ -190,13 +192,13 @@ def _finding(location: Location, step: StepRecord, steps: list[StepRecord], is_s
     far = abs(median - _HEALTHY)
     size = "far too small" if is_small else "too large"
     change = _times(10**far)
-    message = f"{named} is {size}: a step changes the weights by 10^{median:.1f} of their spread"
+    message = f"{named} is {size}: a step changes the weights by 10^{median:.1f} of their standard deviation"
     if not is_small:
         message += " and raises the loss"
     return RULE.finding(
         location=location,
         message=message,
-        label=f"moves the weights {change} {'less' if is_small else 'more'} than is healthy",
+        label=f"changes the weights {change} {'less' if is_small else 'more'} than is healthy",
         expected="log10 of update / data about -3, in the median of the weight matrices",
         found=f"{median:.2f} {_extent(step.weights)}",
         notes=list(_notes(location, step, steps, rate)),
@@ -226,9 +228,9 @@ def _notes(
     others = [s for s in steps if s is not step and s.median_ratio is not None]
     if others:
         told = ", ".join(f"{s.median_ratio:.2f} at iteration {s.iteration}" for s in others)
-        yield f"iteration {step.iteration} is the one judged; {told}"
+        yield f"iteration {step.iteration} is judged; {told}"
     if step.wrong_gradients:
-        yield "some of the gradients are wrong as well: mend those first, the ratio rests on them"
+        yield "some of the gradients are wrong too: fix those first; this ratio depends on them"
 
 
 def _helps(step: StepRecord, rate: LearningRate | None, is_small: bool) -> Iterator[str]:
@@ -240,11 +242,11 @@ def _helps(step: StepRecord, rate: LearningRate | None, is_small: bool) -> Itera
     )
     change = f"{_times(factor)} as large" if is_small else f"{_times(1 / factor)} smaller"
     if rate is None:
-        yield f"updates {change} would bring it to -3{effect}"
+        yield f"updates {change} would bring the ratio to -3{effect}"
         return
     goal = numbers.value(rate.value * factor, 2)
     name = "a learning rate" if _is_number(rate.text) else f"a {code(rate.text)}"
-    yield f"{name} of about {goal}, {change}, would bring it to -3{effect}"
+    yield f"{name} of about {goal}, {change}, would bring the ratio to -3{effect}"
 
 
 def _evidence(step: StepRecord, steps: list[StepRecord], rate: LearningRate | None) -> dict[str, Any]:

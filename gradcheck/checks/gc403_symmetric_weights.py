@@ -83,13 +83,13 @@ def _finding(location: Location, layers: list[SymmetricLayer]) -> Finding:
     value = "all zero" if layer.all_zero else "the same for every unit"
     finding = RULE.finding(
         location=location,
-        message=f"the {units} hidden units of {weights} are all alike and will stay so",
+        message=f"the {units} hidden units of {weights} are identical and will stay identical",
         label=f"the weights are {value}",
         expected=f"{units} units that differ in their weights, or get different gradients",
         found="equal weights, equal outputs on every example, and "
         + ("no gradient at all" if layer.no_gradient else "equal gradients"),
         helps=[
-            f"begin with random {weights}: biases may be zero, and so may the weights of one layer, but not these"
+            f"initialise {weights} at random: biases may be zero, and so may the weights of one layer, but not these"
         ],
         evidence={
             "passes": sorted({one.pass_index for one in layers}),

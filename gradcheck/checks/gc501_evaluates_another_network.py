@@ -91,7 +91,7 @@ def _finding(location: Location, runs: list[EvaluationRun]) -> Finding:
     if parting is not None:
         if parting.belongs_location is not None:
             notes.append(
-                f"{code(parting.parameter)} belongs elsewhere: in the training it is applied in "
+                f"{code(parting.parameter)} belongs elsewhere: the training applies it in "
                 f"{code(parting.belongs_text)} ({place(parting.belongs_location, location)})"
             )
         notes += change_of_result(parting)

@@ -81,11 +81,11 @@ def _finding(location: Location, runs: list[EvaluationRun]) -> Finding:
     assert parting is not None
     notes = change_of_result(parting)
     if len(parting.skipped) > 1:
-        notes.append(f"the training computes in between: {listing(parting.skipped, 5)}")
-    notes.append(f"{run.agreeing} of {run.values} values of {who(run)} are the training's own")
+        notes.append(f"between them the training computes: {listing(parting.skipped, 5)}")
+    notes.append(f"{run.agreeing} of {run.values} values of {who(run)} are equal to the training's")
     if parting.why == "statistics":
         notes.append(
-            "stored statistics come in here: with those of the training batch in their place it is still another value"
+            "stored statistics are used here; with those of the training batch instead, the value still differs"
         )
     return RULE.finding(
         severity=Severity.ERROR if parting.certain else Severity.WARNING,
@@ -115,8 +115,8 @@ def _message(run: EvaluationRun, parting: Parting) -> str:
     if parting.why == "extra":
         return f"{who(run)} computes {code(parting.text)}, which the training does not"
     if not parting.after:
-        return f"{who(run)} and the training step part at once, on the same input"
-    return f"{who(run)} and the training step part after {code(parting.after)}, on the same input"
+        return f"{who(run)} and the training step differ from the start, on the same input"
+    return f"{who(run)} and the training step differ after {code(parting.after)}, on the same input"
 
 
 def _label(parting: Parting) -> str:
@@ -124,7 +124,7 @@ def _label(parting: Parting) -> str:
     if parting.why == "skips" and there:
         return f"here {there} comes first in the training"
     if parting.why == "extra" and there:
-        return f"the training goes on with {there} at once"
+        return f"the training continues with {there} directly"
     return (
         f"the training computes {there}"
         if there
@@ -136,7 +136,7 @@ def _helps(parting: Parting) -> list[str]:
     if not parting.training_text:
         return ["let one function compute the forward pass of both"]
     if parting.why == "extra":
-        return [f"leave it out: the training goes on from {code(parting.after)} with {in_training(parting)}"]
+        return [f"remove it: the training continues from {code(parting.after)} with {in_training(parting)}"]
     return [f"compute what the training computes: {in_training(parting)}"]
 
 

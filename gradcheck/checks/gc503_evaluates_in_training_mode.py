@@ -72,9 +72,9 @@ def check(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _dropout(run: EvaluationRun, dropout: Dropout) -> Finding:
-    notes = ["what is dropped is drawn anew each time: the same input gives another result"]
+    notes = ["the dropped units are drawn again each time: the same input gives a different result"]
     if dropout.repeated:
-        notes.append("the same input is evaluated several times; to average over dropout, this is right")
+        notes.append("the same input is evaluated several times; to average over dropout, this is correct")
     return RULE.finding(
         severity=Severity.NOTE if dropout.repeated else Severity.ERROR,
         location=dropout.location,

@@ -162,13 +162,13 @@ def _finding(found: SampleSet, thresholds: Thresholds) -> Finding:
 def _notes(found: SampleSet, thresholds: Thresholds) -> Iterator[str]:
     network, training = found.network, found.training
     if network is None:
-        yield f"the sampler was not held against the network as it was trained: {found.network_reason}"
+        yield f"the sampler was not compared with the trained network: {found.network_reason}"
     else:
         differs = sampler_differs(network, thresholds)
         yield (
-            f"after the very same {network.contexts} contexts, the sampler ends the sequence with probability "
-            f"{network.sampler:.2f} and the network as it was trained with {network.network:.2f}, and all they give "
-            f"the next token differs by {generated.share(network.total_variation)}"
+            f"after the same {network.contexts} contexts, the sampler ends the sequence with probability "
+            f"{network.sampler:.2f} and the trained network with {network.network:.2f}; their distributions of "
+            f"the next token differ by {generated.share(network.total_variation)}"
             f"{': they are not the same network' if differs else ''}"
         )
         yield (
@@ -177,8 +177,8 @@ def _notes(found: SampleSet, thresholds: Thresholds) -> Iterator[str]:
         )
     if training.loss is not None and training.guessing is not None:
         yield (
-            f"the network is trained enough to tell: loss {training.loss:.2f} at iteration {training.iteration or 0}, "
-            f"guessing by frequency gives {training.guessing:.2f}"
+            f"the network is trained enough to judge: loss {training.loss:.2f} at iteration {training.iteration or 0}, "
+            f"guessing by token frequency gives {training.guessing:.2f}"
         )
     yield generated.examples(found)
 
@@ -190,7 +190,7 @@ def _help(found: SampleSet, thresholds: Thresholds) -> str:
             "activation and normalisation, and the statistics it normalises with"
         )
     return (
-        "compare the sampler with the training step: the context it starts with and how it moves it on, a temperature, "
+        "compare the sampler with the training step: the initial context, how the context is updated, the temperature, "
         "and its layers"
     )
 

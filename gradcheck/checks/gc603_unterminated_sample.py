@@ -88,9 +88,9 @@ def unterminated(found: SampleSet, thresholds: Thresholds) -> tuple[str, str] | 
         return f"{drawn}, and the sampler went on", f"leave the loop as soon as {found.end_token} is drawn"
     if found.endless:
         return (
-            f"the sampler does not end: it was left after {found.left_after:,} tokens of one sequence",
-            "see that the loop asks for the token that ends a sequence in the training data, and that every drawn "
-            "token goes into the context; a limit on the length keeps the program from hanging",
+            f"the sampler does not end: gradcheck stopped it after {found.left_after:,} tokens of one sequence",
+            "check that the loop stops at the token that ends a sequence in the training data, and that every drawn "
+            "token is appended to the context; a limit on the length keeps the program from hanging",
         )
     if found.data is None:
         return None
@@ -98,7 +98,7 @@ def unterminated(found: SampleSet, thresholds: Thresholds) -> tuple[str, str] | 
     if longest and found.lengths.longest > thresholds[TIMES_THE_LONGEST] * longest:
         return (
             f"a generated sequence has {found.lengths.longest:,} tokens; the longest of the training data has {longest}",
-            "look at the probability that the sampler gives the end token at each position",
+            "check the probability that the sampler gives the end token at each position",
         )
     far = found.lengths.longest > _FAR_ENOUGH * longest
     if far and not generated.too_few(found, thresholds):
@@ -106,7 +106,7 @@ def unterminated(found: SampleSet, thresholds: Thresholds) -> tuple[str, str] | 
         if cut > thresholds[UNFINISHED_SHARE]:
             return (
                 f"{generated.share(cut)} of the generated sequences are cut off at a limit and never end",
-                "look at the probability that the sampler gives the end token at each position",
+                "check the probability that the sampler gives the end token at each position",
             )
     return None
 
@@ -117,7 +117,7 @@ def _finding(found: SampleSet, message: str, advice: str) -> Finding:
         notes.insert(
             0,
             f"after the same contexts, the sampler gives the end a probability of {found.network.sampler:.3f}, and the "
-            f"network as it was trained one of {found.network.network:.3f}",
+            f"trained network one of {found.network.network:.3f}",
         )
     finished = f"{found.ended} of {found.count} ended" if found.count else ""
     return RULE.finding(

@@ -38,9 +38,7 @@ def too_few(found: SampleSet, thresholds: Thresholds) -> str:
     needed = int(thresholds[SAMPLES_NEEDED])
     if found.count >= needed:
         return ""
-    return (
-        f"{numbers.count(found.count, 'sequence')} {found.source}: it takes {needed} to say anything of them"
-    )
+    return f"{numbers.count(found.count, 'sequence')} {found.source}: at least {needed} needed"
 
 
 def hardly_trained(training: Training, share: float = 1.0) -> str:
@@ -53,7 +51,7 @@ def hardly_trained(training: Training, share: float = 1.0) -> str:
     iteration = training.iteration or 0
     loss, guessing = numbers.distinct(training.loss, training.guessing)
     return (
-        f"the network is hardly trained: loss {loss} at iteration {iteration}, guessing by frequency gives {guessing}; "
+        f"the network is hardly trained: loss {loss} at iteration {iteration}, guessing by token frequency gives {guessing}; "
         f"record a later step: --at 0,{max(_LATER, _TIMES_LATER * iteration)}"
     )
 
@@ -75,5 +73,5 @@ def share(part: float) -> str:
 
 
 def examples(found: SampleSet) -> str:
-    shown = ", ".join(f"`{text}`" if text else "an empty one" for text in found.examples)
+    shown = ", ".join(f"`{text}`" if text else "an empty sequence" for text in found.examples)
     return f"the first ones: {shown}"

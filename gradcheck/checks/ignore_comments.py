@@ -58,7 +58,9 @@ def _read(directive: Directive) -> IgnoreComment | Unreadable:
     if closing < 0:
         return Unreadable(directive.location, "`[` is not closed", f"# gradcheck: ignore[{listed}]")
     if not codes:
-        return Unreadable(directive.location, "no rule stands in its brackets", "# gradcheck: ignore[GC101]")
+        return Unreadable(
+            directive.location, "there is no rule in its brackets", "# gradcheck: ignore[GC101]"
+        )
     return IgnoreComment(directive.location, tuple(codes), directive.alone)
 
 

@@ -43,7 +43,7 @@ def _finding(evidence: Evidence, rule: Rule, trend: GradientTrend, same: list[Gr
     iterations = sorted({t.iteration for t in same if t.iteration is not None})
     if len(iterations) > 1:
         notes.append(
-            f"the same at iterations {', '.join(map(str, iterations))}; shown as at {trend.iteration}"
+            f"the same at iterations {', '.join(map(str, iterations))}; the figures are of iteration {trend.iteration}"
         )
     return Finding(
         rule=rule.code,
@@ -78,7 +78,7 @@ def _helps(records: list[ActivationRecord], grows: bool) -> list[str]:
             by = f" by {numbers.value(ratio, 2)}" if weight.std else ""
             helps.append(
                 f"scale {weight_named(weight, records[0].location)}{by}: its standard deviation is "
-                f"{numbers.value(weight.std)}, and {record.function} with {weight.fan_in} inputs wants "
+                f"{numbers.value(weight.std)}, and {record.function} with {weight.fan_in} inputs needs "
                 f"{wanted_scale(record)}"
             )
     if len(helps) > 3:
@@ -87,7 +87,7 @@ def _helps(records: list[ActivationRecord], grows: bool) -> list[str]:
         return helps
     if not grows and records[0].function == "sigmoid":
         return ["the derivative of a sigmoid is at most 1/4: use tanh or relu in the hidden layers"]
-    return ["normalise between the layers, or add the input of a layer to its output"]
+    return ["normalise between the layers, or use residual connections"]
 
 
 def _records(evidence: Evidence, trend: GradientTrend) -> list[ActivationRecord]:

@@ -94,12 +94,12 @@ def common_notes(case: Case) -> list[str]:
     if row.occurrences > 1:
         repeats.append(f"this line computes it {row.occurrences} times in one pass")
     if repeats:
-        repeats[-1] += "; the figures are the worst of them"
+        repeats[-1] += "; the figures are of the worst one"
     notes = [*row.notes, *_inheritance(case), *repeats]
     earlier = [line for line in dict.fromkeys(row.lines) if line.line != row.location.line]
     if earlier:
         others = ", ".join(place(line, row.location) for line in earlier)
-        notes.append(f"it is built over several lines and judged by its final value: also {others}")
+        notes.append(f"it is built over several lines and judged by its final value; the others: {others}")
     if row.scale_note:
         notes.append(row.scale_note)
     return notes
@@ -110,8 +110,8 @@ def pairing_help(row: GradientResult) -> list[str]:
     if not row.evidence or "name" in row.evidence or row.evidence.startswith("being returned"):
         return []
     return [
-        f"{code(row.name)} was taken for the gradient of {code(row.of)} by {row.evidence}; if it is that of "
-        f"another value, say so with `--pair {row.name}=VALUE`"
+        f"{code(row.name)} was paired with {code(row.of)} by {row.evidence}; if it belongs to "
+        f"another value, use `--pair {row.name}=VALUE`"
     ]
 
 
@@ -132,7 +132,7 @@ def _inheritance(case: Case) -> list[str]:
     if not heirs:
         return []
     verb = "inherits" if len(set(heirs)) == 1 else "inherit"
-    return [f"{listing(heirs)} merely {verb} this"]
+    return [f"{listing(heirs)} only {verb} this"]
 
 
 def _same_line(case: Case) -> list[str]:
@@ -143,7 +143,7 @@ def _same_line(case: Case) -> list[str]:
         return []
     # A function's line computes `dx` for every layer: then only the values tell the gradients apart.
     names = [name if name != case.row.name else f"{name} of {of}" for name, of in others]
-    return [f"the same line is wrong for {listing(names)}"]
+    return [f"this line is also wrong for {listing(names)}"]
 
 
 def _several_passes(case: Case) -> list[str]:

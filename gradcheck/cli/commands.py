@@ -337,7 +337,7 @@ def _as_program_error(usage: click.ClickException) -> ProgramError:
     context = usage.ctx if isinstance(usage, click.UsageError) else None
     message = usage.format_message().rstrip(".")
     command = context.command_path if context else "gradcheck"
-    return ProgramError(message[:1].lower() + message[1:], f"`{command} --help` tells what there is")
+    return ProgramError(message[:1].lower() + message[1:], f"`{command} --help` lists the options")
 
 
 def _print_markdown(text: str) -> None:

@@ -157,7 +157,7 @@ def _print_summary(applied: int, found: _Round, console: Console) -> None:
     for finding in left:
         console.print(finding_line(finding), soft_wrap=True)
     if found.plan.fixes:
-        _tell("there are more verified fixes; run it again")
+        _tell("more verified fixes are available; run it again")
     sys.stdout.flush()
 
 

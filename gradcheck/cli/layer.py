@@ -40,9 +40,9 @@ def parse_options(
     arguments_of(args)
     keywords_of(kwargs)
     if inputs and shapes:
-        raise ProgramError("--input and --shape say the same thing", "--shape runs that one shape alone")
+        raise ProgramError("--input and --shape cannot be combined", "--shape runs only that shape")
     if case is not None and not shapes:
-        raise ProgramError("--case goes with --shape: without shapes every case is run")
+        raise ProgramError("--case needs --shape: without shapes every case is run")
     if case is not None and case not in STATES:
         raise ProgramError(f"--case: there is no case `{case}`", f"those are {', '.join(STATES)}")
     if not (timeout > 0 and math.isfinite(timeout)) or not (fix_budget >= 0 and math.isfinite(fix_budget)):

@@ -146,7 +146,7 @@ class _Check:
             self._report.cases.append(result)
             if unsupported and case.name != SEVERAL:
                 result.reason = (
-                    f"`backward` is not for {plan.rank}-D inputs; --rank {plan.rank} judges it all the same"
+                    f"`backward` does not support {plan.rank}-D inputs; --rank {plan.rank} checks it anyway"
                 )
                 continue
             if case.trial is None:
@@ -242,7 +242,7 @@ class _Check:
         shown, right = (", ".join(f"{rank}-D" for rank in sorted(each)) for each in (ranks, passed))
         option = ",".join(map(str, sorted(passed)))
         return [
-            f"only {shown} inputs show it, which `forward` takes; if the layer is for {right} inputs alone, say so with "
+            f"only {shown} inputs, which `forward` accepts, show it; if the layer supports only {right} inputs, use "
             f"--rank {option}"
         ]
 

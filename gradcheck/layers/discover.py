@@ -111,7 +111,7 @@ def _made(subject: Subject, given: Given) -> Iterator[Plan]:
         elif not found:
             kind = f" ({parameter.annotation})" if parameter.annotation is not parameter.empty else ""
             raise CannotCallError(
-                f"what `{subject.name}` should be given for `{parameter.name}`{kind} cannot be told from its name",
+                f"what `{subject.name}` should be given for `{parameter.name}`{kind} cannot be inferred from its name",
                 _HOW_ARGUMENTS,
             )
         else:
@@ -377,9 +377,9 @@ def runs(subject: Subject, trial: Trial) -> str | None:
 
 # -- what is told ---------------------------------------------------------------------------------------------------
 
-_HOW_ARGUMENTS = "say it: --args 3,5 by position, --kwargs size=3,bias=False by name"
+_HOW_ARGUMENTS = "give it: --args 3,5 by position, --kwargs size=3,bias=False by name"
 _HOW_INPUTS = (
-    "say what it takes: --input 4,3 for a tensor of that shape, --int-input 4,3:10 for integers below 10, once for each "
+    "give its inputs: --input 4,3 for a tensor of that shape, --int-input 4,3:10 for integers below 10, once for each "
     "input in order; and --args or --kwargs for its constructor"
 )
 
@@ -418,6 +418,6 @@ def _cannot(subject: Subject, tried: dict[str, str], given: Given) -> CannotCall
     lines = [f"  {what}: {why}" for what, why in list(tried.items())[:_MOST_TOLD]]
     if len(tried) > _MOST_TOLD:
         lines.append(f"  and {len(tried) - _MOST_TOLD} more")
-    what = "the inputs given do not run" if given.inputs else "no inputs were found that it runs on"
+    what = "the given inputs do not run" if given.inputs else "no inputs were found on which it runs"
     tail = f"; {len(tried)} were tried:\n" + "\n".join(lines) if tried else ""
     return CannotCallError(f"{subject.name}: {what}{tail}", _HOW_INPUTS)

@@ -104,8 +104,10 @@ def _judged(report: Report, layer: object) -> Outcome:
         )
     elif wrong := [row.name for row in report.rows if row.verdict in (Verdict.INTRODUCED, Verdict.INHERITED)]:
         outcome.status = Status.NOT_JUDGED
-        outcome.unjudged |= dict.fromkeys(wrong, "it is wrong, which a comment silences")
-        outcome.reason = f"{', '.join(f'`{name}`' for name in wrong)}: wrong, which a comment silences"
+        outcome.unjudged |= dict.fromkeys(wrong, "it is wrong, and a comment suppresses the finding")
+        outcome.reason = (
+            f"{', '.join(f'`{name}`' for name in wrong)}: wrong; a comment suppresses the finding"
+        )
     elif not any(verdict in ("correct", "compensated") for verdict in outcome.judged.values()):
         outcome.status = Status.NOT_JUDGED
         reasons = [f"`{name}`: {why}" for name, why in outcome.unjudged.items()]

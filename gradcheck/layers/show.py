@@ -67,7 +67,7 @@ def conclusion(report: LayerResults) -> str:
     ]
     told = f"{right} right in {numbers.count(ran, 'case')}" + (f"; {', '.join(rest)}." if rest else ".")
     if silent:
-        told += f" Nothing can be told of {listing(silent)}: zero by invariance in every case."
+        told += f" {listing(silent)}: unobservable, zero by invariance in every case."
     return told
 
 
@@ -124,7 +124,7 @@ def _failure(failure: Failure, width: int) -> Text:
         out.append(lead, "bold")
         out.append("\n".join(lines)[len(indent) :])
     # A command is there to be copied: it is not wrapped.
-    out.append(f"\n{' ' * margin}= ", "bold blue").append("again: ", "bold").append(failure.smallest.command)
+    out.append(f"\n{' ' * margin}= ", "bold blue").append("rerun: ", "bold").append(failure.smallest.command)
     return out
 
 

@@ -22,7 +22,7 @@ _ORDER = (
     Verdict.UNOBSERVABLE,
     Verdict.UNCHECKED,
 )
-_INVARIANT = "the true gradient is zero by invariance, so nothing can be told from it"
+_INVARIANT = "the true gradient is zero by invariance, so it says nothing about this line"
 
 
 def headline(report: ReportContents) -> str:
@@ -73,7 +73,7 @@ def conclusion(report: ReportContents) -> str:
     wrong = [r for r in report.rows if r.verdict in (Verdict.INTRODUCED, Verdict.INHERITED)]
     if wrong:
         silent = (
-            "; what the rules say is silenced by comments"
+            "; comments suppress what the rules report"
             if report.suppressed
             else ", though no selected rule says so"
         )
@@ -90,7 +90,7 @@ def suppressed(report: ReportContents) -> str:
     ]
     shown = places if len(places) <= 4 else [*places[:3], f"{len(places) - 3} more"]
     listed = " and ".join([", ".join(shown[:-1]), shown[-1]] if shown[1:] else shown)
-    return f"{numbers.count(len(places), 'finding')} {_are(places)} silenced by comments: {listed}"
+    return f"{numbers.count(len(places), 'finding')} {_are(places)} suppressed by comments: {listed}"
 
 
 def fixes(report: ReportContents) -> str:
@@ -100,7 +100,7 @@ def fixes(report: ReportContents) -> str:
         return ""
     count = numbers.count(len(proved), "verified fix", "verified fixes")
     if report.watched:
-        return f"{count}, shown with what {'it mends' if len(proved) == 1 else 'they mend'}."
+        return f"{count}, shown with the finding{'' if len(proved) == 1 else 's'} above."
     return f"{count}; `gradcheck fix {shlex.quote(report.target)}` shows the patch."
 
 
@@ -136,7 +136,7 @@ def _no_fault(report: ReportContents) -> str:
     else:
         text = "No fault was found."
     if unobservable:
-        text += f" Nothing can be told from {unobservable}, unobservable by invariance."
+        text += f" {unobservable} {'is' if unobservable == 1 else 'are'} unobservable: the true gradient is zero by invariance."
     return text
 
 

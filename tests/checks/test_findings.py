@@ -99,8 +99,8 @@ def test_the_help_for_another_shape_tells_which_way_it_differs() -> None:
     row = samples.correct("d_b_1", "b_1", 7, problem=Problem.SHAPE_NOTE, shape=(1, 27), of_shape=(27,))
     other = samples.correct("d_c_1", "c_1", 8, problem=Problem.SHAPE_NOTE, shape=(27,), of_shape=(1, 27))
     more, less = findings(row, other)
-    assert more.helps == ["a sum without `keepdim`, or `.view_as(b_1)`, gives it the shape of its value"]
-    assert less.helps == ["`keepdim=True` in the sum, or `.view_as(c_1)`, gives it the shape of its value"]
+    assert more.helps == ["a sum without `keepdim`, or `.view_as(b_1)` gives it the shape of its value"]
+    assert less.helps == ["`keepdim=True` in the sum, or `.view_as(c_1)` gives it the shape of its value"]
 
 
 def test_one_line_is_one_finding_over_passes_and_layers() -> None:

@@ -103,7 +103,7 @@ def test_a_string_is_no_comment() -> None:
     ("comment", "message", "help_"),
     [
         ("ignore[GC101]", "nothing is silenced by `GC101`: it finds nothing here", "delete the comment"),
-        ("ignore", "this comment silences nothing: no rule finds anything here", "delete the comment"),
+        ("ignore", "this comment suppresses nothing: no rule reports anything here", "delete the comment"),
         ("ignore[GC101, GC102]", "nothing is silenced by `GC101` and `GC102`: they find nothing here", "delete"),
         ("ignore[GC103, GC102]", "nothing is silenced by `GC102`: it finds nothing here", "delete `GC102` from it"),
     ],
@@ -119,7 +119,7 @@ def test_what_silences_nothing_is_a_note(comment: str, message: str, help_: str)
 
 def test_a_comment_that_stands_alone_is_told_where_to_stand() -> None:
     left, _ = suppressed("# gradcheck: ignore[GC101]\nx = 1", finding(2))
-    assert left[0].notes == ["it speaks of the line that it stands on, and not of the next one"]
+    assert left[0].notes == ["it applies to its own line, not to the next one"]
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_a_rule_that_was_off_is_no_reason_to_complain(
         ("ignore[GC1001]", "there is no rule `GC1001`", "did you mean"),
         ("ignore[wrong-gradeint]", "there is no rule `wrong-gradeint`", "did you mean `wrong-gradient`"),
         ("ignore[xyzzy]", "there is no rule `xyzzy`", "`gradcheck rules` lists them"),
-        ("ignore[]", "this comment cannot be read: no rule stands in its brackets", "write `# gradcheck: ignore[GC101]`"),
+        ("ignore[]", "this comment cannot be read: there is no rule in its brackets", "write `# gradcheck: ignore[GC101]`"),
         ("ignore[GC102", "this comment cannot be read: `[` is not closed", "write `# gradcheck: ignore[GC102]`"),
         ("ignore GC102", "this comment cannot be read: codes are written in brackets", "ignore[GC102]`"),
         ("ignore: wrong-gradient, GC2x; no", "this comment cannot be read: codes", "[wrong-gradient, GC2x]`"),

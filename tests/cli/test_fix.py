@@ -211,7 +211,7 @@ class TestWrite:
         result = invoke("fix", "a.py", "--write")
         assert result.status == 1
         assert "5 fixes applied, 1 finding left" in result.out
-        assert result.err == "there are more verified fixes; run it again\n"
+        assert result.err == "more verified fixes are available; run it again\n"
 
     def test_a_program_that_fails_afterwards_is_put_back(self, invoke, runs):
         def fails(session: SessionOptions, *_: object) -> ChildResult:

@@ -253,7 +253,7 @@ def test_what_was_tried_is_told():
     with pytest.raises(gradcheck.NothingToCheckError) as raised:
         check(Picky)
     told = str(raised.value)
-    assert "no inputs were found that it runs on" in told
+    assert "no inputs were found on which it runs" in told
     assert "x (3, 4): `forward` raised ValueError: never" in told
     assert "--input 4,3" in told
 

@@ -27,7 +27,7 @@ def gradcheck(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_a_wrong_layer_and_the_command_that_shows_it_again():
     run = gradcheck("layer", "tests.layers.wrong:BatchNormWithoutGamma", "--fix-budget", "0")
     assert run.returncode == 1, run.stderr
-    again = next(line.split("again: ")[1] for line in run.stdout.splitlines() if "again: " in line)
+    again = next(line.split("rerun: ")[1] for line in run.stdout.splitlines() if "rerun: " in line)
     assert again == "gradcheck layer tests.layers.wrong:BatchNormWithoutGamma --shape 2,1 --seed 0"
     second = gradcheck(*shlex.split(again)[1:])
     assert second.returncode == 1

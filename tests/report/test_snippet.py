@@ -167,4 +167,4 @@ def test_help_that_introduces_the_fix_stands_alone() -> None:
     text = render_finding(found, None, 80).plain
     assert "   = help: square it\n   |\n 7 - x\n 7 + y" in text
     again = render_finding(found, None, 80, [found.fix]).plain
-    assert again.endswith("= help: the fix shown above, at a.py line 7, column 1, mends this too")
+    assert again.endswith("= help: the fix shown above, at a.py line 7, column 1, fixes this too")

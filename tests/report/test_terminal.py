@@ -45,9 +45,9 @@ def test_silenced_by_comments(snapshot: SnapshotAssertion) -> None:
     assert shown(report, 100) == snapshot
     assert "\x1b[2m2 findings are silenced" in shown(report, force_terminal=True, color_system="standard")
     report.suppressed = report.suppressed[:1]
-    assert "\n1 finding is silenced by comments: GC101 at cell 2 line 6\n" in shown(report)
+    assert "\n1 finding is suppressed by comments: GC101 at cell 2 line 6\n" in shown(report)
     report.suppressed = report.suppressed * 9
-    assert "9 findings are silenced by comments: GC101 at" in shown(report, 130)
+    assert "9 findings are suppressed by comments: GC101 at" in shown(report, 130)
     assert "and 6 more\n" in shown(report, 130)
 
 

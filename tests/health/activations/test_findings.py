@@ -234,6 +234,6 @@ def test_weights_of_zero_are_to_be_drawn() -> None:
     finding = the_finding(report(network("relu", depth=1, change="Ws[0] *= 0")))
     assert finding.rule == "GC201"
     assert finding.helps == [
-        "draw `Ws[0]` (line 9) at random: it is the same everywhere, and relu with 30 inputs wants the standard "
+        "draw `Ws[0]` (line 9) at random: it is the same everywhere, and relu with 30 inputs needs the standard "
         "deviation sqrt(2 / 30) = 0.258"
     ]
