@@ -1,24 +1,23 @@
-"""GC001 unused-suppression: a comment that is to silence a finding, and silences none.
+"""GC001 unused-suppression: a comment that should suppress a finding and suppresses none.
 
-What a comment silences is known only when all other rules have spoken, so `suppressions.py` asks for these findings
-then; on the evidence alone there is nothing to check.
+What a comment suppresses is known only after all other rules have run, so `suppressions.py` creates these
+findings then; on the evidence alone there is nothing to check.
 
 ## What it does
 
-Reports a comment `# gradcheck: ignore[...]` that silenced nothing in this run (a note), or that cannot do
-what it says: it names a rule that does not exist, or cannot be read (a warning).
+Reports a comment `# gradcheck: ignore[...]` that suppressed nothing in this run (a note), or that cannot
+work: it names a rule that does not exist, or cannot be read (a warning).
 
-`# gradcheck: ignore[GC101]` at the end of a line silences what GC101 finds on that line. Several codes are
-separated by commas; a prefix (`GC1`) and a name (`wrong-gradient`) do as well, as they do after `--select`.
-Without brackets it silences every rule. On a statement of several lines it may stand on a line that the
-finding marks, or on the first or last line of the statement. What is silenced does not count for the exit
-status, and the report says how many it was.
+`# gradcheck: ignore[GC101]` at the end of a line suppresses what GC101 finds on that line. Several codes are
+separated by commas; a prefix (`GC1`) and a name (`wrong-gradient`) work as well, as they do after `--select`.
+Without brackets it suppresses every rule. On a statement of several lines it may be on a line that the
+finding marks, or on the first or last line of the statement. Suppressed findings do not count for the exit
+status; the report says how many there are.
 
 ## Why is this bad?
 
-The fault that the comment was written for has been mended, or has moved. The comment stays and waits for
-the next one on its line, and silences that without anybody having looked at it. A mistyped code silences
-nothing at all.
+The fault that the comment was written for has been fixed, or has moved. The comment remains and suppresses
+the next fault on its line before anybody has looked at it. A mistyped code suppresses nothing at all.
 
 ## Example
 
@@ -36,15 +35,15 @@ db2 = dlogits.mean(0)  # gradcheck: ignore[GC101]
 
 ## How it is measured
 
-All other rules have run, and the causes of their findings have been looked for: the line that counts is the
-one that the report shows. A code is unused if none of the findings on its line is of a rule that it means.
-It is not reported where nothing can be said: if one of the rules that it means was not selected, and if
-nothing was recorded of the block that it stands in (a branch not taken, a function not called).
-`ignore[GC001]` silences this rule; `ignore` without a code does not.
+This rule runs after all others, and after the causes of their findings have been searched: the line that
+counts is the one that the report shows. A code is unused if no finding on its line belongs to a rule that it
+names. It is not reported if one of the rules that it names was not selected, or if nothing was recorded of
+the block that contains it (a branch not taken, a function not called). `ignore[GC001]` suppresses this rule;
+`ignore` without a code does not.
 
 ## References
 
-- docs/configuration.md, silencing a finding
+- docs/configuration.md, suppressing a finding
 """
 
 from __future__ import annotations
@@ -60,10 +59,10 @@ from gradcheck.program.location import Location
 
 
 def unused(comment: Location, codes: Sequence[str], *, whole: bool, alone: bool) -> Finding:
-    """`codes` are those that silence nothing, none for a comment without any; `whole` if nothing of it does."""
+    """`codes` suppress nothing; empty for a comment without codes. `whole`: no part of it suppresses anything."""
     if codes:
-        message = f"{listing(codes, most=6)} suppress{'' if codes[1:] else 'es'} nothing: {'they find' if codes[1:] else 'it finds'}"
-        message += " nothing here"
+        verb, finds = ("suppress", "they find") if codes[1:] else ("suppresses", "it finds")
+        message = f"{listing(codes, most=6)} {verb} nothing: {finds} nothing here"
     else:
         message = "this comment suppresses nothing: no rule reports anything here"
     finding = _finding(comment, Severity.NOTE, message, "not needed in this run")

@@ -5,16 +5,16 @@
 Compares every gradient that a program computes by hand with what the line should have computed: the
 vector-Jacobian product (VJP) of the program's own upstream gradients through the recorded forward pass.
 
-Only the line that makes the error is accused. A line that does its own job on a wrong upstream gradient is
+Only the line that makes the error is reported. A line that is right for its wrong upstream gradient is
 `inherited`: it is named in a note and needs no change. A line that is wrong for its upstream gradient and
-yet ends at the true gradient is accused too: two faults cancel there, and fixing one alone would expose
+yet yields the true gradient is reported too: two faults cancel there, and fixing one alone would expose
 the other.
 
 ## Why is this bad?
 
-Training goes on with a wrong gradient, and often the loss even falls, only more slowly and to a worse end.
-Nothing crashes, no shape disagrees, and the parameters look as they always look. What is found late is
-found by accident.
+Training continues with a wrong gradient, and often the loss even falls, only more slowly and to a worse
+value. Nothing raises, all shapes fit, and the parameters look as usual. Such a fault is found late, and by
+accident.
 
 ## Example
 
@@ -42,10 +42,10 @@ dW1 = x.T @ dhpre
 
 One recorded training step is replayed in float64. For a gradient g and its expectation e the relative error
 is ||g - e|| / max(||e||, ||g||), over the whole tensor. It is large when it exceeds the rounding that a
-float32 replay of the same step shows against the float64 replay, so rounding is measured, never guessed. The
+float32 replay of the same step shows against the float64 replay, so rounding is measured, not guessed. The
 report also gives the element that differs most, the number of elements that differ, and the cosine with
 the true gradient. Where the true gradient is zero by invariance (a bias before batch normalisation)
-relative errors mean nothing: such a gradient is `unobservable` unless it is plainly not zero.
+relative errors mean nothing: such a gradient is `unobservable` unless it is clearly not zero.
 
 ## References
 

@@ -9,7 +9,7 @@ jittered. A gradient that was right at the recorded parameters and is wrong at a
 
 A factor left out of a backward line shows only where the factor is not 1, and a term only where it is not
 0. Fresh parameters are full of ones and zeros: the scale of a normalisation layer, its shift, most biases.
-A comparison at the first step passes, and training leaves the place where it holds at the second.
+A comparison at the first step passes, and the gradient is wrong from the second step on.
 
 ## Example
 

@@ -4,12 +4,11 @@
 
 Finds a gradient of a value inside the network that no other gradient, no update and no `.grad` is
 computed from, although gradients nearer to the input must flow through it: they read the gradient of a
-later value in its place, as if the operation in between were not there. The finding stands at the unused
-gradient and names the lines that go past it.
+later value instead, as if the operation in between did not exist. The location is the unused gradient; the
+finding names the lines that skip it.
 
-A gradient that is computed twice, by one formula after the other, or only to be compared with
-autograd's, is none of this rule's business, and neither is an unused gradient of a parameter or of the
-input.
+A gradient that is computed twice, by one formula after the other, or only to compare it with autograd's,
+is not reported, nor is an unused gradient of a parameter or of the input.
 
 ## Why is this bad?
 
@@ -35,10 +34,10 @@ db1 = dz.sum(0)
 
 ## How it is measured
 
-Which gradient was computed from which is read off the recorded operations. That a line goes past an
-unused gradient is proved by a replay: what the line read is put in the place of the true gradient at the
-skipped value, and what then arrives must be what the line computed, to the rounding of float64. A line
-that is wrong for any other reason does not pass this, and then nothing is reported.
+Which gradient was computed from which is read off the recorded operations. That a line skips an
+unused gradient is proved by a replay: what the line read replaces the true gradient at the skipped value,
+and the result must equal what the line computed, up to float64 rounding. A line that is wrong for any other
+reason fails this test, and then nothing is reported.
 
 ## References
 
@@ -115,7 +114,7 @@ RULE = Rule(
     code="GC103",
     name="unused-gradient",
     severity=Severity.ERROR,
-    summary="a gradient is computed and never used, and the chain goes past it",
+    summary="a gradient is computed and never used, and the chain skips it",
     page=__doc__,
     check=check,
 )

@@ -7,16 +7,16 @@ moments, clipping and lists, and reports an update that
 
 - moves a parameter along the gradient of another one of the same shape: `W1 -= lr * dW2`, or two lists
   zipped in different orders;
-- moves a parameter uphill, while the others go downhill or the loss can only be meant to fall.
+- moves a parameter uphill, while the others go downhill or the loss is of a form that is always minimised.
 
-A gradient that is wrong itself is GC101's business. The gradients are right here, only used in the wrong
-place, so the finding stands at the update.
+GC101 reports gradients that are wrong themselves. Here the gradients are right and used in the wrong
+place, so the location is the update.
 
 ## Why is this bad?
 
 Equal shapes are common (every layer of the same width, every bias and gain), so nothing raises. A
 parameter that follows another one's gradient takes a random walk, and one that goes uphill undoes what
-the others learn; the loss may still fall, for the rest of the network learns around it.
+the others learn; the loss may still fall, because the rest of the network compensates.
 
 ## Example
 
@@ -38,16 +38,16 @@ for p, g in zip(params, grads):
 
 ## How it is measured
 
-Which gradients a step was computed from is read off the recorded operations; names serve only to excuse.
-How much of the step is theirs is measured: the recorded step is replayed in float64 as it was and with
-the parameters' gradients turned round, and half the difference of the two moves is the gradients' part.
-What both have (weight decay, an average) is not theirs. The sign is that of the cosine of this part with
+The recorded operations say which gradients a step was computed from; names are used only to rule out false
+alarms. The contribution of the gradients is measured: the recorded step is replayed in float64 as it was and
+with the gradients negated, and half the difference of the two moves is the contribution of the gradients.
+What both replays share (weight decay, an average) is not. The sign is that of the cosine of this part with
 the parameter's own gradient; a program that keeps all of its gradients negated (`error = target -
 output`) and adds them goes downhill.
 
-Going uphill with every parameter is reported only for a loss that has a least value and no greatest one
-(a cross-entropy, a mean of squares), and going uphill with one among several only where the loss is not
-linear in it: a Lagrange multiplier is moved so. If a step cannot be followed (through Python numbers,
+Going uphill with every parameter is reported only for a loss that is bounded below and not above (a
+cross-entropy, a mean of squares), and going uphill with one of several only where the loss is not linear in
+it: a Lagrange multiplier is updated that way. If a step cannot be followed (through Python numbers,
 NumPy, autograd), nothing is reported.
 
 ## References
@@ -89,9 +89,9 @@ def check(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _against_the_sign(step: PassResult) -> list[ParameterUpdate]:
-    """The updates that go uphill and cannot be meant to. All of them going uphill is maximisation, unless the loss
-    is of a form that nobody maximises; one among many that go downhill is a slip, unless the loss is linear in the
-    parameter: that is how a multiplier (of a constraint) is moved."""
+    """The updates that go uphill by mistake. All of them going uphill is maximisation, unless the loss
+    is of a form that nobody maximises; one among many that go downhill is a mistake, unless the loss is linear in the
+    parameter: that is how a multiplier (of a constraint) is updated."""
     up = [u for u in step.flow.updates if u.movement is Movement.ASCENDS and u.location is not None]
     down = [u for u in step.flow.updates if u.movement is Movement.DESCENDS]
     if up and not down:

@@ -4,18 +4,17 @@
 
 Finds a parameter whose gradient is computed by hand and never reaches it, in a step in which other
 parameters are moved by their gradients: it does not move at all (it is missing in the list, or `zip`
-ended early), or it moves by something else alone (weight decay without the gradient).
+ended early), or it is moved only by something else (weight decay without the gradient).
 
-The finding stands at the gradient, or at the update if there is one. It is a warning, for only the
-author knows that a parameter is not frozen on purpose. Inputs and initial states have gradients that
-nobody applies; a value is taken for a parameter only if it serves all samples of a batch at once, or is
-named like one that moves.
+The location is the gradient, or the update if there is one. It is a warning, because only the author knows
+that a parameter is not frozen on purpose. Inputs and initial states have gradients that are never applied; a
+value is considered a parameter only if all samples of a batch share it, or if it is named like one that
+moves.
 
 ## Why is this bad?
 
-The network trains with one part of it left at its random start. Nothing raises and the loss falls, but a
-bias that stays zero, or a layer that stays random, costs accuracy that no amount of training brings
-back.
+One part of the network keeps its random initial values. Nothing raises and the loss falls, but a bias that
+stays zero, or a layer that stays random, costs accuracy that no amount of training recovers.
 
 ## Example
 
@@ -36,8 +35,8 @@ for p, g in zip([W1, b1, W2, b2], [dW1, db1, dW2, db2], strict=True):
 From the recorded operations of one training step: no operation changes the parameter, or gives its name
 to something computed from it, or those that do read nothing that was computed from a manual gradient.
 Where the gradient leaves what is recorded (through Python numbers, NumPy, an optimiser's `.grad`), where
-the loop that updates held the parameter and passed it over, or where any line of the program changes it
-at another time, nothing is reported.
+the update loop visited the parameter and skipped it, or where any line of the program changes it at another
+time, nothing is reported.
 
 ## References
 
@@ -96,7 +95,7 @@ def _finding(location: Location, step: PassResult, update: ParameterUpdate) -> F
         label = f"the gradient of {parameter}, which no update reads"
     else:
         message = f"{parameter} is updated without its gradient {gradient}"
-        label = f"moves {parameter}, but {gradient} has no part in it"
+        label = f"moves {parameter}, but {gradient} does not contribute"
     places = list(dict.fromkeys(place(u.location, location) for u in siblings if u.location is not None))
     where = f"in {places[0]}" if len(places) == 1 else f"the last of them in {places[-1]}"
     verb = "moves by its gradient" if len(siblings) == 1 else "move by their gradients"
@@ -108,7 +107,7 @@ def _finding(location: Location, step: PassResult, update: ParameterUpdate) -> F
         message=message,
         label=label,
         notes=notes,
-        helps=[f"if {parameter} is meant to stay as it is, there is no need to compute {gradient}"]
+        helps=[f"if {parameter} is frozen on purpose, {gradient} need not be computed"]
         if update.movement is Movement.STILL
         else [],
         evidence={

@@ -2,13 +2,13 @@
 
 ## What it does
 
-Compares the shape of every manual gradient with the shape of its value. Where the shapes cannot stand for
-each other, or fit only because torch broadcasts one of them, the line is an error. Where the numbers are
+Compares the shape of every manual gradient with the shape of its value. Where the shapes do not fit,
+or fit only because torch broadcasts one of them, the finding is an error. Where the numbers are
 right and only the layout differs, (64,) for (1, 64) after a sum without `keepdim`, it is a note.
 
 ## Why is this bad?
 
-An update `b -= lr * db` with a gradient of another shape often raises nothing: torch broadcasts, every
+An update `b -= lr * db` with a gradient of another shape often does not raise: torch broadcasts, every
 element gets a wrong or the same step, or the update makes the parameter grow a dimension. Comparisons
 broadcast as well: `torch.allclose` of a (64,) and a (1, 64) tensor passes, and so does that of a single
 number and a tensor that happens to be constant.
@@ -56,7 +56,7 @@ _NUMBERS_RIGHT = (Verdict.CORRECT, Verdict.UNOBSERVABLE, Verdict.UNCHECKED)
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
-    # A row that only inherits its shape has a culprit upstream, which is reported itself.
+    # A row that only inherits its shape has a cause upstream, which is reported itself.
     for case in cases(evidence, set(Verdict) - {Verdict.INHERITED}, {Problem.SHAPE}):
         yield _wrong_shape(case)
     for case in cases(evidence, _NUMBERS_RIGHT, {Problem.SHAPE_NOTE}):

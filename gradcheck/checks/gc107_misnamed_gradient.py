@@ -2,15 +2,14 @@
 
 ## What it does
 
-Reports a gradient whose numbers are not those of the value its name points at, but exactly those of another
-value of the step. The computation may well be what was meant, so this is a warning and not a wrong
-gradient.
+Reports a gradient whose numbers are not those of the value its name refers to, but exactly those of another
+value of the step. The computation may be what was intended, so this is a warning and not a wrong gradient.
 
 ## Why is this bad?
 
-The next line trusts the name. Formulas are copied from paper to code by name, and a gradient that answers
-to the wrong one is sooner or later multiplied with the wrong partner. Where both values have the same shape
-nothing else will tell.
+The next line relies on the name. Formulas are copied from paper to code by name, and a gradient with the
+wrong one is sooner or later multiplied with the wrong value. Where both values have the same shape, nothing
+else reveals it.
 
 ## Example
 
@@ -33,7 +32,7 @@ dh_pre = dh * (1 - h**2)
 
 ## How it is measured
 
-The gradient differs from the true gradient of the value its name points at by more than rounding, and
+The gradient differs from the true gradient of the value its name refers to by more than rounding, and
 agrees with the true gradient of another value of the recorded step to within rounding, at the recorded
 parameters and at every probe point.
 
@@ -72,7 +71,7 @@ RULE = Rule(
     code="GC107",
     name="misnamed-gradient",
     severity=Severity.WARNING,
-    summary="the line computes the gradient of another value than its name says",
+    summary="the line computes the gradient of a different value than its name says",
     page=__doc__,
     check=check,
 )

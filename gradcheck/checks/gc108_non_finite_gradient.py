@@ -8,8 +8,8 @@ finite. Lines that only pass the NaN on are named in a note.
 ## Why is this bad?
 
 One update with NaN ends the training: the parameter is NaN for good, and after one more step so is all the
-rest. Hand-made comparisons overlook it, for every comparison with NaN is false: `error > tolerance` says
-that all is well.
+rest. Hand-made comparisons overlook it, because every comparison with NaN is false: `error > tolerance`
+reports no problem.
 
 ## Example
 
@@ -34,8 +34,8 @@ dlogits /= n
 
 ## How it is measured
 
-Looked for before any comparison of numbers, in the values the program itself computed in its own dtype. The
-line is at fault when its upstream gradients and the true gradient of its value are finite.
+Checked before any comparison of numbers, in the values that the program computed in its own dtype. The
+line is reported when its upstream gradients and the true gradient of its value are finite.
 
 ## References
 

@@ -7,8 +7,8 @@ pass ends. Its row in the report is `unchecked`.
 
 ## Why is this bad?
 
-What is not computed cannot be checked, and a report that left the row out would read as if it were right.
-An exercise half done, or a line commented out during a search, is easily forgotten.
+A gradient that is not computed cannot be checked, and a report without its row would read as if it were
+right. An unfinished exercise, or a line commented out while debugging, is easily forgotten.
 
 ## Example
 
@@ -28,7 +28,7 @@ db1 = dhpre.sum(0)
 
 ## How it is measured
 
-The name reads like a gradient (a prefix or suffix such as `d`, `grad_` or `_grad` and the name of a value
+The name looks like a gradient (a prefix or suffix such as `d`, `grad_` or `_grad` and the name of a value
 of the step) and holds no tensor at the end of the pass.
 
 ## References

@@ -4,7 +4,7 @@
 
 Follows the true gradient through the hidden layers of a network, from the last to the first, and reports
 it if it shrinks by more than half at every layer on the way and is less than a thousandth of what it was in
-the end. It takes at least three layers of one kind, each computed from the one before.
+the end. At least three layers of one kind are needed, each computed from the one before.
 
 The steps of a recurrent network are one layer that is applied many times, and are not compared with each
 other.

@@ -4,7 +4,7 @@
 
 Follows the true gradient through the hidden layers of a network, from the last to the first, and reports
 it if it more than doubles at every layer on the way and is more than a thousand times what it was in the
-end. It takes at least three layers of one kind, each computed from the one before.
+end. At least three layers of one kind are needed, each computed from the one before.
 
 The steps of a recurrent network are one layer that is applied many times, and are not compared with each
 other.

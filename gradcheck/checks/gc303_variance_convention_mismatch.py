@@ -90,7 +90,7 @@ def _running(evidence: Evidence) -> Iterator[Finding]:
             wider = (layer.batch / (layer.batch - 1)) ** 0.5 - 1
             yield RULE.finding(
                 location=statistic.location,
-                message=f"the running variance {code(statistic.name)} divides by n, the batch variance that it estimates divides by n - 1",
+                message=f"the running variance {code(statistic.name)} divides by n, the batch variance by n - 1",
                 label=f"with batches of {layer.batch}, evaluation is {numbers.value(100 * wider, 2)} % wider than training",
                 notes=[
                     f"the training normalises {code(layer.input)} on {place(layer.location, statistic.location)}"

@@ -132,7 +132,7 @@ def _inheritance(case: Case) -> list[str]:
     if not heirs:
         return []
     verb = "inherits" if len(set(heirs)) == 1 else "inherit"
-    return [f"{listing(heirs)} only {verb} this"]
+    return [f"{listing(heirs)} {verb} this error"]
 
 
 def _same_line(case: Case) -> list[str]:

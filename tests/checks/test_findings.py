@@ -70,7 +70,7 @@ def test_nothing_else_is_accused_of_its_value(verdict: Verdict) -> None:
 def test_heirs_are_named_in_a_note_of_the_finding_they_inherit_from() -> None:
     heirs = [samples.inherited(f"d_{i}", f"x_{i}", 7 + i, "d_A_1") for i in range(5)]
     (finding,) = findings(wrong(), *heirs)
-    assert finding.notes == ["`d_0`, `d_1` and 3 more merely inherit this"]
+    assert finding.notes == ["`d_0`, `d_1` and 3 more inherit this error"]
 
 
 def test_a_compensated_line_is_an_error_and_a_scale_convention_is_not() -> None:
@@ -107,7 +107,7 @@ def test_one_line_is_one_finding_over_passes_and_layers() -> None:
     (finding,) = samples.several_passes().findings
     assert finding.evidence["passes"] == [0, 1]
     assert finding.evidence["local_error"] == 0.5
-    assert any("the same line is wrong for `dx of h_1`" in note for note in finding.notes)
+    assert any("this line is also wrong for `dx of h_1`" in note for note in finding.notes)
     assert any("the same at iterations 0, 100" in note for note in finding.notes)
 
 

@@ -102,10 +102,10 @@ def test_a_string_is_no_comment() -> None:
 @pytest.mark.parametrize(
     ("comment", "message", "help_"),
     [
-        ("ignore[GC101]", "nothing is silenced by `GC101`: it finds nothing here", "delete the comment"),
+        ("ignore[GC101]", "`GC101` suppresses nothing: it finds nothing here", "delete the comment"),
         ("ignore", "this comment suppresses nothing: no rule reports anything here", "delete the comment"),
-        ("ignore[GC101, GC102]", "nothing is silenced by `GC101` and `GC102`: they find nothing here", "delete"),
-        ("ignore[GC103, GC102]", "nothing is silenced by `GC102`: it finds nothing here", "delete `GC102` from it"),
+        ("ignore[GC101, GC102]", "`GC101` and `GC102` suppress nothing: they find nothing here", "delete"),
+        ("ignore[GC103, GC102]", "`GC102` suppresses nothing: it finds nothing here", "delete `GC102` from it"),
     ],
 )  # fmt: skip
 def test_what_silences_nothing_is_a_note(comment: str, message: str, help_: str) -> None:

@@ -43,7 +43,7 @@ def test_right_program(snapshot: SnapshotAssertion) -> None:
 def test_silenced_by_comments(snapshot: SnapshotAssertion) -> None:
     report = samples.with_suppressed()
     assert shown(report, 100) == snapshot
-    assert "\x1b[2m2 findings are silenced" in shown(report, force_terminal=True, color_system="standard")
+    assert "\x1b[2m2 findings are suppressed" in shown(report, force_terminal=True, color_system="standard")
     report.suppressed = report.suppressed[:1]
     assert "\n1 finding is suppressed by comments: GC101 at cell 2 line 6\n" in shown(report)
     report.suppressed = report.suppressed * 9
