@@ -17,7 +17,8 @@ from libcst.metadata import MetadataWrapper, PositionProvider
 from benchmarks.planted.observed import Observed
 from benchmarks.planted.scenes import Mutation, Scene, mutations, plain, text
 from gradcheck.fronts.tape import Binding, Kind, Op, Value
-from gradcheck.judge.judge import Judge, Judged
+from gradcheck.judge.judge import Judge
+from gradcheck.judge.judged import Judged
 from gradcheck.judge.verdict import Verdict
 from gradcheck.program.source import SourceUnit
 

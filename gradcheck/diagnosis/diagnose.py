@@ -16,7 +16,7 @@ from gradcheck.diagnosis.namespace import BindingIndex
 from gradcheck.diagnosis.sandbox import state_kept
 from gradcheck.diagnosis.search import FixSearch
 from gradcheck.diagnosis.wording import attach, tell
-from gradcheck.judge.judge import Judged
+from gradcheck.judge.judged import Judged
 from gradcheck.judge.judgement import JudgedPass, Judgement
 from gradcheck.judge.verdict import Verdict
 

@@ -16,7 +16,7 @@ from gradcheck.diagnosis.proving import Prover
 from gradcheck.diagnosis.surroundings import Surroundings
 from gradcheck.diagnosis.trial import Setting
 from gradcheck.fronts.tape import Op, Value
-from gradcheck.judge.judge import Judged
+from gradcheck.judge.judged import Judged
 from gradcheck.judge.points import Point
 from gradcheck.replay.engine import Replay
 from gradcheck.replay.run import PassOps

@@ -17,7 +17,7 @@ from gradcheck.diagnosis.sites import Execution, Site
 from gradcheck.diagnosis.surroundings import Surroundings
 from gradcheck.diagnosis.syntax import TextChange
 from gradcheck.fronts.tape import Op, Value
-from gradcheck.judge.judge import Judged
+from gradcheck.judge.judged import Judged
 from gradcheck.program.source import SourceUnit
 from gradcheck.replay.engine import Patch, Replay
 

@@ -10,7 +10,8 @@ import torch
 
 from gradcheck.diagnosis.trial import Setting
 from gradcheck.fronts.tape import Value
-from gradcheck.judge.judge import Judge, Judged
+from gradcheck.judge.judge import Judge
+from gradcheck.judge.judged import Judged
 from gradcheck.judge.judgement import JudgedPass, Judgement
 from gradcheck.judge.points import Point
 from gradcheck.replay.compare import norm

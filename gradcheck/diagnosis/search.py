@@ -20,7 +20,7 @@ from gradcheck.diagnosis.proving import Prover
 from gradcheck.diagnosis.sense import Sense
 from gradcheck.diagnosis.surroundings import Surroundings
 from gradcheck.diagnosis.trial import Setting, Trial
-from gradcheck.judge.judge import Judged
+from gradcheck.judge.judged import Judged
 from gradcheck.judge.judgement import JudgedPass, Judgement
 from gradcheck.replay.engine import Patch
 

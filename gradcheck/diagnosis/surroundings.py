@@ -12,7 +12,8 @@ from gradcheck.diagnosis.namespace import BindingIndex
 from gradcheck.diagnosis.sites import Site, SiteFinder
 from gradcheck.diagnosis.trial import Setting
 from gradcheck.fronts.tape import Op, Value
-from gradcheck.judge.judge import Judge, Judged
+from gradcheck.judge.judge import Judge
+from gradcheck.judge.judged import Judged
 from gradcheck.judge.judgement import JudgedPass, Judgement
 from gradcheck.replay.run import PassOps, PassRun
 
@@ -60,7 +61,7 @@ class Surroundings:
         are values that an edit may read."""
         prepared = PassOps(self.judged_pass.plan, also)
         judge, overrides = self.judge, None
-        if id(judged) in judge.hidden:
+        if judged.hidden_error is not None:
             if not self.judged_pass.points:
                 return None
             judge, overrides = self.judged_pass.points[0].judging, self.judged_pass.points[0].overrides

@@ -11,7 +11,8 @@ from gradcheck.diagnosis.namespace import BindingIndex
 from gradcheck.diagnosis.patching import SitePatch, patches_for
 from gradcheck.diagnosis.sites import Site
 from gradcheck.fronts.tape import Op, Value
-from gradcheck.judge.judge import Judge, Judged
+from gradcheck.judge.judge import Judge
+from gradcheck.judge.judged import Judged
 from gradcheck.replay.compare import NOISE_SHARE, RELATIVE_TOLERANCE, distance, norm
 from gradcheck.replay.engine import Replay
 

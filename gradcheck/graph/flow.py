@@ -8,7 +8,7 @@ thing: themselves, or, with `storage`, whatever shares their memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from gradcheck.fronts.tape import Value
 
@@ -49,12 +49,25 @@ def forward(
     key: Key = itself,
 ) -> set[Value]:
     """`start` and everything computed from it, by steps that `through` accepts. Keys are returned."""
+    return {key(value) for value in start} | computed_from(steps, start, through=through, key=key)
+
+
+def computed_from(
+    steps: Iterable[S],
+    start: Collection[Value],
+    *,
+    through: Callable[[S], bool] | None = None,
+    key: Key = itself,
+) -> set[Value]:
+    """The same without `start`, but for what of it is changed again."""
     reached = {key(value) for value in start}
+    made: set[Value] = set()
     for step in steps:
         if any(key(value) in reached for value in step.inputs) and (through is None or through(step)):
-            reached.update(key(value) for value in step.outputs)
-            reached.update(key(value) for value in step.mutated)
-    return reached
+            written = {key(value) for value in (*step.outputs, *step.mutated)}
+            reached |= written
+            made |= written
+    return made
 
 
 def backward(
@@ -110,15 +123,40 @@ def taint(
 ) -> dict[Value, frozenset[M]]:
     """The marks that every value carries, `marks` being those at the beginning. A step that `stop` accepts hands none
     on."""
-    carried = {key(value): found for value, found in marks.items()}
+    carried: Marks[M] = Marks(key)
+    for value, found in marks.items():
+        carried.add(value, found)
     for step in steps:
-        if stop is not None and stop(step):
-            continue
-        arriving = frozenset[M]().union(*(carried.get(key(value), frozenset()) for value in step.inputs))
+        if stop is None or not stop(step):
+            carried.follow(step)
+    return carried.carried
+
+
+class Marks(Generic[M]):
+    """The marks that values carry, followed step by step: for marks that are only known on the way."""
+
+    def __init__(self, key: Key = storage) -> None:
+        self._key = key
+        self.carried: dict[Value, frozenset[M]] = {}
+
+    def of(self, *values: Value) -> frozenset[M]:
+        """The marks that any of the values carries."""
+        nothing: frozenset[M] = frozenset()
+        return nothing.union(*(self.carried.get(self._key(value), nothing) for value in values))
+
+    def add(self, value: Value, marks: Iterable[M]) -> None:
+        self.carried[self._key(value)] = self.of(value).union(marks)
+
+    def replace(self, value: Value, marks: frozenset[M]) -> None:
+        """Forget what the value carried: it is overwritten."""
+        self.carried[self._key(value)] = marks
+
+    def follow(self, step: Step, inputs: Iterable[Value] | None = None) -> None:
+        """What the step makes or changes carries what its inputs (or those given in their place) carry."""
+        arriving = self.of(*(step.inputs if inputs is None else inputs))
         if arriving:
             for value in (*step.outputs, *step.mutated):
-                carried[key(value)] = carried.get(key(value), frozenset()) | arriving
-    return carried
+                self.add(value, arriving)
 
 
 def ancestors(

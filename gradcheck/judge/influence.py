@@ -3,33 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum, auto
 
+from gradcheck import ops
 from gradcheck.fronts.tape import Kind, Op, Value
+from gradcheck.graph import flow
 from gradcheck.judge.judged import Faults
+from gradcheck.ops import Family
 from gradcheck.replay.engine import Patch
 from gradcheck.replay.passes import PassPlan
 
-_COPIES = {"clone", "detach", "data", "to", "float", "double", "cpu", "view", "reshape", "contiguous"}
+
+class Mark(Enum):
+    DERIVED = auto()  # computed from the forward pass or from gradients
+    LIVE = auto()  # computed from what the network computes
+    GRADED = auto()  # a gradient that was judged, or computed from one
 
 
 class Influence:
-    """Follows the tape op by op, in the order the program ran."""
+    """Follows the tape op by op, in the order the program ran. Faults are marks too: their indices."""
 
     def __init__(self, plan: PassPlan, forward_made: set[Value]) -> None:
-        self._faults: dict[Value, Faults] = {}
-        self.derived = {
-            v.root for v in plan.forward_values
-        }  # computed from the forward pass or from gradients
-        self.live = {v.root for v in forward_made if not _selected(v)}  # ... from what the network computes
-        self.graded: set[Value] = set()  # gradients that were judged, and what is computed from them
+        self._marks: flow.Marks[Mark | int] = flow.Marks()
+        for value in plan.forward_values:
+            self._marks.add(value, [Mark.DERIVED])
+        for value in forward_made:
+            if value.producer is None or value.producer.operation not in (ops.GETITEM, ops.SELECT):
+                self._marks.add(value, [Mark.LIVE])
         self.autograd: set[Value] = set()  # handed over by autograd
         self._rewired: dict[int, list[Value]] = {}
-        self._cut: set[int] = set()
 
     def rewire(self, patches: Mapping[int, Patch]) -> None:
         """What a patched statement is computed from is what the patch reads."""
-        self._rewired = {index: list(patch.reads) for index, patch in patches.items()}
-        self._cut = {index for patch in patches.values() for index in patch.skipped}
+        self._rewired = {index: [] for patch in patches.values() for index in patch.skipped}
+        self._rewired |= {index: list(patch.reads) for index, patch in patches.items()}
 
     def follow(self, op: Op) -> None:
         if op.kind in (Kind.ESCAPE, Kind.BACKWARD):
@@ -37,30 +44,18 @@ class Influence:
         if op.kind is Kind.GRAD_READ:
             self.autograd.update(v for v in op.outputs if v.autograd_of is not None)
             return
-        inputs = self._rewired.get(op.index, op.inputs if op.index not in self._cut else [])
-        touched = [*op.outputs, *op.mutated]
-        faults: Faults = frozenset()
-        for value in inputs:
-            faults |= self.of(value)
-        if faults:
-            for value in touched:
-                self._faults[value.root] = self.of(value) | faults
-        if any(value.root in self.derived for value in inputs):
-            self.derived.update(value.root for value in touched)
-        if any(value.root in self.graded for value in inputs):
-            self.graded.update(value.root for value in touched)
-        if any(value.root in self.live for value in inputs):
-            self.live.update(value.root for value in touched)
-        if op.name in _COPIES and op.kind is Kind.PURE and any(v in self.autograd for v in inputs):
+        inputs = self._rewired.get(op.index, op.inputs)
+        self._marks.follow(op, inputs)
+        same = op.operation.family in (Family.SAME, Family.LAYOUT)
+        if same and op.kind is Kind.PURE and any(v in self.autograd for v in inputs):
             self.autograd.update(op.outputs)
+
+    def has(self, value: Value, mark: Mark) -> bool:
+        return mark in self._marks.of(value)
 
     def of(self, value: Value) -> Faults:
         """The faults that what this value was computed from carries."""
-        return self._faults.get(value.root, frozenset())
+        return frozenset(mark for mark in self._marks.of(value) if isinstance(mark, int))
 
-    def add(self, value: Value, fault: int) -> None:
-        self._faults[value.root] = self.of(value) | {fault}
-
-
-def _selected(value: Value) -> bool:
-    return value.producer is not None and value.producer.name in ("__getitem__", "getitem", "index_select")
+    def add(self, value: Value, mark: Mark | int) -> None:
+        self._marks.add(value, [mark])

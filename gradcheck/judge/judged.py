@@ -1,4 +1,4 @@
-"""One judged gradient, and what a wrong one is to those computed from it."""
+"""One judged gradient, what a wrong one is to those computed from it, and what a hypothesis says."""
 
 from __future__ import annotations
 
@@ -31,10 +31,11 @@ class Judged:
     scale: float | None = None
     at_return: bool = False  # right for another value: wrong is that it is returned for this one
     surrogate: bool = False  # of a step function, which has no gradient: on purpose
-    rests_on_data: bool = False  # right but for the rounding the data came with
+    rounded_data: bool = False  # right but for the rounding the data came with
     alternatives: list[Value] = field(default_factory=list)  # other values with the same gradient here
     notes: list[str] = field(default_factory=list)  # for the reader of the report
     meant: Value | None = None  # what its name says it is the gradient of, where that is another value
+    hidden_error: float | None = None  # local error at the worst probe point, if only those show it
 
     @property
     def candidate(self) -> Candidate:
@@ -43,8 +44,24 @@ class Judged:
 
 @dataclass(slots=True)
 class Fault:
-    """A gradient that is not the true one: what is computed from it is held against it."""
+    """A gradient that is not the true one. What is computed from it is compared with what follows from it."""
 
     judged: Judged
-    at: Value | None
-    gradient: torch.Tensor | None  # None where it cannot stand in the graph (wrong shape, not finite)
+    gradient: torch.Tensor | None  # None where the graph cannot take it (wrong shape, not finite)
+
+    @property
+    def at(self) -> Value | None:
+        """The value whose gradient it replaces."""
+        return self.judged.of
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What a hypothesis says about a case: the judged gradient (None: it is no gradient to be judged), and the fault
+    that what is computed from it inherits."""
+
+    judged: Judged | None = None
+    fault: Fault | None = None
+
+
+NOT_JUDGED = Ruling()

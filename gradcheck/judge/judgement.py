@@ -10,11 +10,13 @@ import torch
 from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Op, Recording
-from gradcheck.judge.judge import Judge, Judged
+from gradcheck.judge.judge import Judge
+from gradcheck.judge.judged import Judged
+from gradcheck.judge.loop import judge_all
 from gradcheck.judge.pairing.find_passes import find_passes
 from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.judge.pairing.partners import Partners
-from gradcheck.judge.pairing.stated import Told
+from gradcheck.judge.pairing.stated import Stated
 from gradcheck.judge.points import Point
 from gradcheck.judge.rows import rows_of
 from gradcheck.judge.step.follow import follow_step
@@ -69,11 +71,11 @@ def judge_recording(
     whole, recording = recording, recording.before_aftermath()
     places = Places(sources)
     names = NameIndex(recording, places)
-    told = Told(pairs or {}, sources, recording.pairings)
+    stated = Stated(pairs or {}, sources, recording.pairings)
     judgement = Judgement(recording, sources, places, names, whole)
     plans = find_passes(recording, names, loss)
     for plan in _without_repeats(plans, recording, most_repeats):
-        found = _judge_under_likeliest_loss(recording, plan, names, places, told, len(judgement.passes))
+        found = _judge_under_likeliest_loss(recording, plan, names, places, stated, len(judgement.passes))
         if found.result.gradients:
             judgement.passes.append(found)
     _list_placeholders_once(judgement.passes)
@@ -112,16 +114,16 @@ def _list_placeholders_once(passes: list[JudgedPass]) -> None:
 
 
 def _judge_under_likeliest_loss(
-    recording: Recording, plan: PassPlan, names: NameIndex, places: Places, told: Told, index: int
+    recording: Recording, plan: PassPlan, names: NameIndex, places: Places, stated: Stated, index: int
 ) -> JudgedPass:
     """Where one loss is a part of another, the one under which most gradients are right is the one they are of."""
-    best = _judge_pass(recording, plan, names, places, told, index)
+    best = _judge_pass(recording, plan, names, places, stated, index)
     for other in plan.alternatives:
         if all(row.verdict in (Verdict.CORRECT, Verdict.UNOBSERVABLE) for row in best.result.gradients):
             break
         other.candidates, other.stop = plan.candidates, plan.stop
         other.updates = plan.updates
-        tried = _judge_pass(recording, other, names, places, told, index)
+        tried = _judge_pass(recording, other, names, places, stated, index)
         if _rightness(tried.result) > _rightness(best.result):
             best = tried
     return best
@@ -133,7 +135,7 @@ def _rightness(result: PassResult) -> int:
 
 
 def _judge_pass(
-    recording: Recording, plan: PassPlan, names: NameIndex, places: Places, told: Told, index: int
+    recording: Recording, plan: PassPlan, names: NameIndex, places: Places, stated: Stated, index: int
 ) -> JudgedPass:
     location = places.location(plan.loss_op)
     result = PassResult(index, plan.loss_name, None, location, iteration=plan.iteration, cell=location.cell)
@@ -151,8 +153,8 @@ def _judge_pass(
     except ReplayError:
         result.notes.append("the step could not be replayed in float32, so its rounding was not measured")
     opaque = opaque_values(recording.ops, plan)
-    judge = Judge(plan, recording.ops, run, coarse, Partners(plan, names, told), opaque)
-    judge.judge_all()
+    judge = Judge(plan, recording.ops, run, coarse, Partners(plan, names, stated), opaque)
+    judge_all(judge)
     points = _probe(recording.ops, plan, prepared, judge, places)
     result.probes = len(points)
     result.flow = follow_step(judge, prepared, names, places)
@@ -202,7 +204,7 @@ def _probe(ops: list[Op], plan: PassPlan, prepared: PassOps, judge: Judge, place
             judged.problem = Problem.HIDDEN
             judged.reason = "right at this initialisation, wrong once the parameters have moved"
             judged.scale = None
-            judge.hidden[id(judged)] = max(errors)
+            judged.hidden_error = max(errors)
         elif judged.verdict is Verdict.UNOBSERVABLE and id(judged) in seen_right:
             judged.verdict = Verdict.CORRECT
             judged.reason = "the true gradient is zero here; at a probe point it is not, and this agrees"

@@ -8,14 +8,15 @@ import torch
 
 from gradcheck.fronts.tape import Value
 from gradcheck.judge.data_rounding import LARGEST
-from gradcheck.judge.judge import Judge, Judged
+from gradcheck.judge.judge import Judge
+from gradcheck.judge.judged import Fault, Judged
 from gradcheck.replay.compare import differentiable, distance, norm
 from gradcheck.replay.engine import Patch, ReplayError
 from gradcheck.replay.run import PassOps, PassRun
 
 
 class Point:
-    """One probe point: the pairs found at the recorded point, held against the truth at this one.
+    """One probe point: the pairs found at the recorded point, compared with the truth at this one.
 
     With `patches`, the person's program as it would be with some of its statements changed.
     """
@@ -91,15 +92,15 @@ class Point:
         noise = max(self.judging.noise(version), self.judging.noise_of(judged.of))
         size = max(norm(found), norm(expected))
         tolerance = self.judging.tolerance(version, size, noise)
-        if judged.rests_on_data:
+        if judged.rounded_data:
             tolerance = max(tolerance, LARGEST * size)
         error = distance(found, expected)
         # Ten times the tolerance: at a probe point a fault that matters is far above it.
         wrong = error > 10 * tolerance
         observable = norm(expected) > tolerance and norm(expected) > 1e-3 * noise
         self._outcomes[id(judged)] = (wrong, error / size if size else 0.0, observable and not wrong)
-        if wrong or judged.rests_on_data:
-            self.judging.add_fault(judged, judged.of, found if found.shape == expected.shape else None)
+        if wrong or judged.rounded_data:
+            self.judging.add_fault(Fault(judged, found if found.shape == expected.shape else None))
 
     def _closest(
         self, judged: Judged, found: torch.Tensor, gradients: dict[Value, torch.Tensor]

@@ -9,7 +9,8 @@ import torch
 
 from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Op
-from gradcheck.judge.judge import Judge, Judged
+from gradcheck.judge.judge import Judge
+from gradcheck.judge.judged import Judged
 from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.judge.verdict import GradientResult, Problem, Verdict, WorstElement
 from gradcheck.program.location import Location
@@ -78,8 +79,8 @@ def _row(judged: Judged, judge: Judge, names: NameIndex, places: Places) -> Grad
     if judged.scale is not None:
         row.scale_note = f"kept as {judged.scale:g} x dL/d{row.of}"
     _measure(row, judged)
-    row.hidden_error = judge.hidden.get(id(judged))
-    blamed = [judge.faults[i].judged for i in sorted(judged.faults)]
+    row.hidden_error = judged.hidden_error
+    blamed = [fault.judged for fault in judge.listed(judged.faults)]
     fault_names = [fault.candidate.name for fault in blamed if fault.verdict is not Verdict.INHERITED]
     if judged.verdict in (Verdict.INHERITED, Verdict.UNCHECKED):
         row.inherits_from = list(dict.fromkeys(fault_names))

@@ -61,3 +61,25 @@ def test_ancestors_are_nearest_first() -> None:
 def test_who_reads_and_who_makes() -> None:
     assert flow.readers(STEPS)[C] == [TO_E]
     assert flow.makers(STEPS)[C] == [TO_C]
+
+
+def test_computed_from_leaves_out_the_start_unless_it_is_changed() -> None:
+    assert flow.computed_from(STEPS, {A}) == {C, E}
+    target, source = value(), value()
+    change = Step([target, source], [], (target,))
+    assert flow.computed_from([change], {target}) == {target}
+
+
+def test_marks_step_by_step() -> None:
+    marks: flow.Marks[str] = flow.Marks()
+    marks.add(A, "a")
+    marks.follow(TO_C)
+    marks.add(B, "b")
+    marks.follow(TO_D)
+    marks.follow(TO_E)
+    assert marks.of(E) == {"a", "b"}
+    assert marks.of(C, D) == {"a", "b"}
+    marks.follow(TO_D, inputs=[C])
+    assert marks.of(D) == {"a", "b"}
+    marks.replace(D, frozenset())
+    assert not marks.of(D)

@@ -18,7 +18,7 @@ from gradcheck.diagnosis.explanations import (
 )
 from gradcheck.diagnosis.explanations.case import CannotExplainError, Case
 from gradcheck.diagnosis.explanations.explanation import Explanation, Hypothesis
-from gradcheck.judge.judge import Judged
+from gradcheck.judge.judged import Judged
 from gradcheck.judge.judgement import JudgedPass, Judgement
 from gradcheck.judge.verdict import Verdict
 

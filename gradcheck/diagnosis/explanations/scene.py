@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from gradcheck.fronts.tape import Kind, Op, Value
-from gradcheck.judge.judge import Judge, Judged
+from gradcheck.judge.judge import Judge
+from gradcheck.judge.judged import Judged
 from gradcheck.replay.compare import distance, norm
 from gradcheck.replay.engine import Replay, ReplayError
 from gradcheck.replay.passes import Version

@@ -11,7 +11,7 @@ import torch
 from gradcheck.fronts.gradient_names import Form, name_affinity, parse, split_path
 from gradcheck.fronts.tape import Binding, Value
 from gradcheck.judge.pairing.names import NameIndex
-from gradcheck.judge.pairing.stated import Told
+from gradcheck.judge.pairing.stated import Stated
 from gradcheck.replay.compare import distance, never_summed, same_but_for_ones
 from gradcheck.replay.passes import Candidate, PassPlan
 
@@ -32,12 +32,12 @@ class Proposal:
 
 
 class Partners:
-    """`told` is the person's word, which settles what names and use only suggest."""
+    """`stated` is what the person said themselves, which settles what names and use only suggest."""
 
-    def __init__(self, plan: PassPlan, names: NameIndex, told: Told) -> None:
+    def __init__(self, plan: PassPlan, names: NameIndex, stated: Stated) -> None:
         self._plan = plan
         self.names = names
-        self._told = told
+        self._stated = stated
         self._forward: list[Value] = []
         seen: set[Value] = set()
         for op in plan.forward_ops:
@@ -66,24 +66,22 @@ class Partners:
         return (
             candidate.of is not None
             or self.propose_by_name(candidate) is not None
-            or bool(self._told_value(candidate))
+            or bool(self._stated_values(candidate))
         )
 
-    def told(self, candidate: Candidate, value: Value) -> bool:
+    def is_stated(self, candidate: Candidate, value: Value) -> bool:
         """Whether the person has said themselves that it is the gradient of this value."""
-        return value in self._told_value(candidate)
+        return value in self._stated_values(candidate)
 
     def score(self, candidate: Candidate, value: Value) -> float:
-        told = self._told_value(candidate)
+        told = self._stated_values(candidate)
         if told and value in told:
             return 3.0
         if candidate.of is not None and candidate.of.root is value.root:
             return 2.0
         return self._affinity(candidate, value)
 
-    def choose(
-        self, candidate: Candidate, equal: list[Value], paired: Mapping[Value, Judged]
-    ) -> tuple[Value, str]:
+    def choose(self, candidate: Candidate, equal: list[Value], paired: Mapping[Value, Judged]) -> Proposal:
         """Among values that have the very gradient found: the one meant."""
 
         def rank(value: Value) -> tuple[float, bool, bool, int]:
@@ -95,16 +93,12 @@ class Partners:
             )
 
         chosen = max(equal, key=rank)
-        evidence = "its numbers"
+        score = self.score(candidate, chosen)
         if candidate.returned and chosen is candidate.of:
-            return chosen, f"{candidate.of_evidence} and its numbers"
-        if self.score(candidate, chosen) >= _GOOD_AFFINITY:
-            evidence = (
-                "its name and its numbers"
-                if self.score(candidate, chosen) <= 1
-                else "its use and its numbers"
-            )
-        return chosen, evidence
+            return Proposal(chosen, f"{candidate.of_evidence} and its numbers")
+        if score >= _GOOD_AFFINITY:
+            return Proposal(chosen, f"its {'name' if score <= 1 else 'use'} and its numbers")
+        return Proposal(chosen, "its numbers")
 
     def propose(
         self,
@@ -114,7 +108,7 @@ class Partners:
         truth: Mapping[Value, torch.Tensor],
     ) -> Proposal | None:
         """What it was meant to be the gradient of, although its numbers do not say so."""
-        told = [v for v in self._told_value(candidate) if v in truth]
+        told = [v for v in self._stated_values(candidate) if v in truth]
         if told:
             value = self._closest(told, found, truth, paired)
             return Proposal(value, self._word(candidate), certain=True)
@@ -157,7 +151,7 @@ class Partners:
     ) -> Value | None:
         """Another forward value, of the shape of what was found, whose name or use fits clearly better.
         `of_unnamed`: also if `of` has no name with which it could be confused."""
-        if of in self._told_value(candidate):
+        if of in self._stated_values(candidate):
             return None
         if candidate.of is not None:
             used_for = candidate.of if candidate.of in self._order else None
@@ -234,20 +228,20 @@ class Partners:
             best = max(best, affinity)
         return best
 
-    def _told_value(self, candidate: Candidate) -> list[Value]:
-        paired = self._told.paired(candidate.value)
+    def _stated_values(self, candidate: Candidate) -> list[Value]:
+        paired = self._stated.paired(candidate.value)
         if paired:
             return [value for value in paired if value in self._order]
-        wanted = {told[0] for b in candidate.bindings if (told := self._told.value_of(b))}
+        wanted = {told[0] for b in candidate.bindings if (told := self._stated.value_of(b))}
         if not wanted:
             return []
         return [v for v in self._forward if wanted & set(self._forward_names[v])]
 
     def _word(self, candidate: Candidate) -> str:
         """By what the person told it."""
-        if self._told.paired(candidate.value):
+        if self._stated.paired(candidate.value):
             return "`gradcheck.pair`"
-        word = next(told[1] for b in candidate.bindings if (told := self._told.value_of(b)))
+        word = next(told[1] for b in candidate.bindings if (told := self._stated.value_of(b)))
         return f"{word}, by name"
 
     def _closest(

@@ -1,4 +1,4 @@
-"""What the person has told about their gradients: `--pair d_A=A_1`, `# gradcheck: of A_1` on the line,
+"""What the person has said about their gradients: `--pair d_A=A_1`, `# gradcheck: of A_1` on the line,
 or `gradcheck.pair(A_1, d_A)` of the tensors themselves."""
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from gradcheck.program.reading.names import targets_by_line
 from gradcheck.program.source import SourceMap
 
 
-class Told:
+class Stated:
     """The names of the forward values that gradients were said to belong to; the command line overrules a comment."""
 
     def __init__(

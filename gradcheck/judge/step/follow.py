@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from gradcheck.fronts.places import Places
-from gradcheck.judge.judge import Judge, Judged
+from gradcheck.judge.judge import Judge
+from gradcheck.judge.judged import Judged
 from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.judge.step.minimised import is_minimised
 from gradcheck.judge.step.records import Bypass, SkippedGradient, StepFlow

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gradcheck.fronts.tape import Op, Value
-from gradcheck.judge.judge import Judge, Judged
+from gradcheck.judge.judge import Judge
+from gradcheck.judge.judged import Judged
 from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.judge.step.effects import Span
 from gradcheck.judge.step.trails import Flow, Move

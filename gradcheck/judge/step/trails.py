@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gradcheck.fronts.tape import Kind, Op, Value
-from gradcheck.judge.judge import Judge, Judged
+from gradcheck.judge.judge import Judge
+from gradcheck.judge.judged import Judged
 from gradcheck.replay.passes import Version
 
 # These replace what the storage held: nothing of it is carried on.

@@ -14,7 +14,8 @@ import torch
 from gradcheck.fronts.gradient_names import Form, name_affinity, parse
 from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Op, Value
-from gradcheck.judge.judge import Judge, Judged
+from gradcheck.judge.judge import Judge
+from gradcheck.judge.judged import Judged
 from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.judge.step.effects import gradient_effects
 from gradcheck.judge.step.parameters import Parameter, find_parameters, span_of

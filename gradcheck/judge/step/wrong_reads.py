@@ -16,7 +16,8 @@ import torch
 
 from gradcheck.fronts.gradient_names import split_path
 from gradcheck.fronts.tape import Value
-from gradcheck.judge.judge import Judge, Judged
+from gradcheck.judge.judge import Judge
+from gradcheck.judge.judged import Judged
 from gradcheck.judge.step.trails import Flow
 from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.replay.compare import differentiable, distance, norm, same_but_for_ones

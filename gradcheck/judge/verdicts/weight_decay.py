@@ -1,30 +1,32 @@
 """Weight decay that is added to a gradient: `dW += decay * W`, `g = g + decay * p`.
 
 What comes out is the step an optimiser takes, and no longer the gradient of the loss: it is as right as the gradient it
-was made of. That it is decay and nothing else is told from its numbers (a multiple of the parameter, or of its signs,
-is all that was added) and from the parameter being read there.
+was made of. That it is decay and nothing else shows in its numbers (a multiple of the parameter, or of its signs, is
+all that was added) and in the parameter being read there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import torch
 
+from gradcheck import ops
 from gradcheck.fronts.tape import Value
+from gradcheck.graph import flow
+from gradcheck.judge.case import Case
+from gradcheck.judge.judged import NOT_JUDGED, Judged, Ruling
 from gradcheck.replay.compare import norm
 from gradcheck.replay.passes import Version
+from gradcheck.replay.run import PassRun
 
-if TYPE_CHECKING:
-    from gradcheck.judge.judge import Judged
-    from gradcheck.replay.run import PassRun
+# A single number is a multiple of any other, and two are a sum of multiples of any two: there, the operation decides.
+_SAYS_NOTHING = 2
 
-_MOST_READS = 24
-# A single number is a multiple of any other, and two are a sum of multiples of any two: there, the operation has to
-# tell.
-_TELLS_NOTHING = 2
-_ADDS = {"add", "iadd", "radd", "sub", "isub", "rsub", "subtract"}
+
+def weight_decay(case: Case) -> Ruling | None:
+    """Blame needs a victim (principle 2): the gradient was judged before; this is the optimiser's step."""
+    return NOT_JUDGED if is_decayed(case.version, case.judge.judged, case.judge.run) else None
 
 
 def is_decayed(version: Version, judged: Iterable[Judged], run: PassRun) -> bool:
@@ -32,9 +34,17 @@ def is_decayed(version: Version, judged: Iterable[Judged], run: PassRun) -> bool
     found = run.captured.get(id(version))
     if found is None or not found.is_floating_point():
         return False
-    read = _read_by(version)
-    moved = version.candidate.of
-    added = bool(version.writes) and version.writes[-1].name.strip("_") in _ADDS
+    adds = bool(version.writes) and version.writes[-1].operation in ops.ADDITIVE
+    if found.numel() <= _SAYS_NOTHING and not adds:
+        return False
+    own, moved = version.candidate.value, version.candidate.of
+    loss = run.prepared.plan.loss_op.index
+
+    def stop(value: Value) -> bool:
+        return value is own or (value.producer is not None and value.producer.index <= loss)
+
+    inputs = {value for op in version.writes for value in op.inputs}
+    read = {value.root for start in inputs for value in flow.ancestors(start, stop=stop)}
     for earlier in judged:
         of, gradient = earlier.of, run.captured.get(id(earlier.version))
         if of is None or gradient is None or gradient.shape != found.shape or earlier.version is version:
@@ -45,8 +55,6 @@ def is_decayed(version: Version, judged: Iterable[Judged], run: PassRun) -> bool
             continue
         if not _is_parameter(of) or (moved is not None and moved.root is not of.root):
             continue
-        if found.numel() <= _TELLS_NOTHING and not added:
-            continue
         if _is_multiple(found - gradient, run.graph.tensor(of).detach(), norm(found)):
             return True
     return False
@@ -54,12 +62,12 @@ def is_decayed(version: Version, judged: Iterable[Judged], run: PassRun) -> bool
 
 def _is_parameter(value: Value) -> bool:
     """Whether it is not computed from two things: an activation is, of data and a parameter."""
-    while value.producer is not None:
-        inputs = value.producer.inputs
-        if len(inputs) != 1:
-            return not inputs
-        value = inputs[0]
-    return True
+    made = [v.producer for v in flow.ancestors(value, stop=_is_joined) if v.producer is not None]
+    return all(len(op.inputs) <= 1 for op in made)
+
+
+def _is_joined(value: Value) -> bool:
+    return value.producer is not None and len(value.producer.inputs) > 1
 
 
 def _is_multiple(added: torch.Tensor, parameter: torch.Tensor, size: float) -> bool:
@@ -70,17 +78,3 @@ def _is_multiple(added: torch.Tensor, parameter: torch.Tensor, size: float) -> b
     target = added.detach().double().reshape(-1, 1)
     coefficients = torch.linalg.lstsq(basis, target, driver="gelsd").solution
     return norm(target - basis @ coefficients) <= 1e-9 * max(size, norm(target))
-
-
-def _read_by(version: Version) -> set[Value]:
-    """The storages that the statements which built it read, directly or on the way."""
-    found: set[Value] = set()
-    pending = [value for op in version.writes for value in op.inputs]
-    for _ in range(_MOST_READS):
-        if not pending:
-            break
-        value = pending.pop(0)
-        found.add(value.root)
-        if value.producer is not None and value is not version.candidate.value:
-            pending.extend(v for v in value.producer.inputs if v.root not in found)
-    return found

@@ -8,7 +8,7 @@ import torch
 from gradcheck.diagnosis.explanations import explain, explanation
 from gradcheck.diagnosis.explanations.case import Case
 from gradcheck.diagnosis.explanations.explanation import Explanation
-from gradcheck.judge.judge import Judged
+from gradcheck.judge.judged import Judged
 from gradcheck.judge.judgement import JudgedPass, Judgement
 from gradcheck.judge.verdict import Verdict
 from tests.diagnosis.explanations import programs

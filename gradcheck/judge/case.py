@@ -1,0 +1,136 @@
+"""The case that a hypothesis is asked about: one gradient as the program computed it, and what to compare it with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+
+from gradcheck.fronts.tape import Value
+from gradcheck.judge.consumers import Consumers
+from gradcheck.judge.judge import Judge
+from gradcheck.judge.judged import Faults, Judged
+from gradcheck.judge.pairing.partners import BY_NAME, Proposal
+from gradcheck.judge.verdict import Problem, Verdict
+from gradcheck.replay.compare import Fingerprints, norm
+from gradcheck.replay.passes import Candidate, Version
+
+
+@dataclass(eq=False)
+class Case:
+    """`found` is what the program computed, replayed in float64; `faults` are the wrong gradients that it was computed
+    from."""
+
+    judge: Judge
+    version: Version
+    found: torch.Tensor
+    faults: Faults
+
+    @property
+    def candidate(self) -> Candidate:
+        return self.version.candidate
+
+    # -- numbers ---------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def noise(self) -> float:
+        return self.judge.noise(self.version)
+
+    @cached_property
+    def size(self) -> float:
+        return norm(self.found)
+
+    @cached_property
+    def tolerance(self) -> float:
+        return self.judge.tolerance(self.version, self.size, self.noise)
+
+    @property
+    def is_zero(self) -> bool:
+        return self.size <= self.tolerance
+
+    @property
+    def is_finite(self) -> bool:
+        return bool(torch.isfinite(self.found).all())
+
+    def says_something(self, numbers: torch.Tensor) -> bool:
+        """Whether such numbers can say what they are the gradient of. A constant equals many gradients: only a name
+        makes it one."""
+        flat = numbers.reshape(-1)
+        return not bool((flat == flat[0]).all()) or self.judge.partners.named(self.candidate)
+
+    # -- what to compare with --------------------------------------------------------------------------------------
+
+    @property
+    def truth(self) -> dict[Value, torch.Tensor]:
+        """The true gradient of every forward value."""
+        return self.judge.run.graph.truth
+
+    @property
+    def true_fingerprints(self) -> Fingerprints:
+        return self.judge.expectation(frozenset())[1]
+
+    @property
+    def gradients(self) -> dict[Value, torch.Tensor]:
+        """The gradient of every forward value that follows from the program's own upstream gradients."""
+        return self.judge.expectation(self.faults)[0]
+
+    @property
+    def fingerprints(self) -> Fingerprints:
+        return self.judge.expectation(self.faults)[1]
+
+    def admitted(self, values: list[Value]) -> list[Value]:
+        """Of these, what it may be the gradient of: what a Function returns for an argument is that argument's."""
+        if not self.candidate.returned or not self.version.final:
+            return values
+        return [value for value in values if value is self.candidate.of]
+
+    # -- what it was meant to be -----------------------------------------------------------------------------------
+
+    @cached_property
+    def consumers(self) -> Consumers:
+        return Consumers(self.judge, self.version, self.found, self.faults)
+
+    @cached_property
+    def named(self) -> Proposal | None:
+        """What its name or its use says it is the gradient of."""
+        return self.judge.partners.propose(self.candidate, self.found, self.judge.paired, self.truth)
+
+    @cached_property
+    def proposal(self) -> Proposal | None:
+        """The same, where what is computed from it does not say otherwise."""
+        named = self.named
+        if named is None or not named.certain:
+            return self.consumers.agree_on(named) or named
+        if named.evidence == BY_NAME and self.consumers.contradict(named.value):
+            return self.consumers.agree_on(None) or named
+        return named
+
+    # -- the outcome -------------------------------------------------------------------------------------------------
+
+    def judged(
+        self,
+        proposal: Proposal | None,
+        verdict: Verdict,
+        problem: Problem = Problem.NONE,
+        reason: str = "",
+        *,
+        expected: torch.Tensor | None = None,
+        faults: Faults = frozenset(),
+        scale: float | None = None,
+    ) -> Judged:
+        """It as the gradient of what is proposed. `scale`: it is kept as that multiple of the gradient."""
+        of, evidence = (proposal.value, proposal.evidence) if proposal is not None else (None, "")
+        judged = Judged(self.version, of, verdict, evidence, problem, reason, faults)
+        judged.found, judged.noise, judged.scale = self.found, self.noise, scale
+        judged.expected = _times(scale, expected)
+        if of is not None:
+            judged.truth = _times(scale, self.truth.get(of))
+            judged.noise = max(self.noise, self.judge.noise_of(of))
+            if verdict is not Verdict.INTRODUCED:
+                judged.meant = self.judge.partners.meant_instead(self.candidate, of, self.found)
+        return judged
+
+
+def _times(scale: float | None, gradient: torch.Tensor | None) -> torch.Tensor | None:
+    return gradient if scale is None or gradient is None else scale * gradient

@@ -1,0 +1,168 @@
+"""What the gradients computed from a gradient say about it: those come out right if it is taken for what it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+
+from gradcheck.fronts.gradient_names import Form, parse
+from gradcheck.fronts.tape import Value
+from gradcheck.judge.influence import Mark
+from gradcheck.judge.judge import Gradients, Judge
+from gradcheck.judge.judged import Faults
+from gradcheck.judge.pairing.partners import Proposal
+from gradcheck.replay.compare import Fingerprints, distance, inner, norm, same_but_for_ones
+from gradcheck.replay.passes import Version
+
+_MOST = 8  # consumers that are asked
+_MOST_VALUES = 16  # that a gradient is tried as
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """A later gradient, and what the program computed as it."""
+
+    version: Version
+    found: torch.Tensor
+    size: float
+    noise: float
+    tolerance: float
+
+    @property
+    def is_finite(self) -> bool:
+        return bool(torch.isfinite(self.found).all())
+
+    def is_one_of(self, gradients: Gradients, *, reshaped: bool = False) -> bool:
+        """Whether it is one of these gradients; or, where it is the step of an update (`rate * x.T @ delta`), a
+        multiple of the one of its parameter."""
+        of = self.version.candidate.of
+        step = gradients[0].get(of) if of is not None and self.version.candidate.binding is None else None
+        if step is not None and step.shape == self.found.shape:
+            factor = inner(self.found, step) / max(norm(step) ** 2, 1e-300)
+            return factor != 0 and distance(self.found, factor * step) <= self.tolerance
+        return bool(gradients[1].equals(self.found, self.tolerance, reshaped=reshaped))
+
+
+class Consumers:
+    """The gradients computed from `version`, of which `found` is the value and `faults` are the faults upstream."""
+
+    def __init__(self, judge: Judge, version: Version, found: torch.Tensor, faults: Faults) -> None:
+        self._judge = judge
+        self._version = version
+        self._found = found
+        self._faults = faults
+
+    @cached_property
+    def versions(self) -> list[Version]:
+        return list(self._judge.relations.consumers(self._version))
+
+    @cached_property
+    def all(self) -> list[Consumer]:
+        return [c for version in self.versions if (c := self._consumer(version)) is not None]
+
+    @cached_property
+    def finished(self) -> list[Consumer]:
+        """Final values of other candidates."""
+        own = self._version.candidate
+        return [c for c in self.all if c.version.final and c.version.candidate is not own]
+
+    @property
+    def is_read(self) -> bool:
+        """Whether another gradient is computed from it."""
+        return any(version.candidate is not self._version.candidate for version in self.versions)
+
+    def _consumer(self, version: Version) -> Consumer | None:
+        judge, found = self._judge, self._judge.captured(version)
+        if found is None:
+            return None
+        size, noise = norm(found), judge.noise(version)
+        return Consumer(version, found, size, noise, judge.tolerance(version, size, noise))
+
+    @cached_property
+    def _telling(self) -> list[Consumer]:
+        """The first ones, but for zeros and mere copies."""
+        first = set(map(id, self.versions[:_MOST]))
+        # What is zero but for rounding agrees with anything that is.
+        return [
+            c
+            for c in self.all
+            if id(c.version) in first
+            and c.is_finite
+            and c.size > max(c.tolerance, c.noise)
+            and not (c.found.shape == self._found.shape and distance(c.found, self._found) <= c.tolerance)
+        ]
+
+    @property
+    def nothing_is_right(self) -> bool:
+        """Whether something is computed from this gradient, and all of it is wrong."""
+        gradients = self._judge.expectation(self._faults)
+        finished = [c for c in self._telling if c.version.final]
+        return bool(finished) and not any(c.is_one_of(gradients, reshaped=True) for c in finished)
+
+    @property
+    def use_it_for_another(self) -> bool:
+        """Whether nothing computed from it is right, and some would be were it the gradient of another value than the
+        one whose numbers it has: a line forgets a step."""
+        return self.nothing_is_right and self.agree_on(None) is not None
+
+    def explained_by(self, value: Value, *, finished: bool = True) -> int:
+        """How many come out right only if this is taken for the gradient of `value`."""
+        return self._explained(value, self._unexplained(finished))
+
+    def contradict(self, value: Value) -> bool:
+        """Whether not one of those that are wrong otherwise takes it for the gradient of `value`."""
+        waiting = self._unexplained()
+        return bool(waiting) and self._explained(value, waiting) == 0
+
+    def agree_on(self, named: Proposal | None) -> Proposal | None:
+        """The forward value for which everything later that is computed from this gradient comes out right."""
+        judge, candidate, found = self._judge, self._version.candidate, self._found
+        is_called_so = judge.partners.named(candidate) or parse(candidate.name).form is not Form.NONE
+        graded = judge.influences.has(candidate.value, Mark.GRADED)
+        if not is_called_so and not (graded and self.nothing_is_right):
+            return None  # a mask, a slope: something that gradients are computed with
+        if named is None and self._are_its_negative:
+            return None  # what it is turned into is judged
+        waiting = self._unexplained()
+        if not waiting:
+            return None
+        truth = judge.run.graph.truth
+        options = [v for v, g in truth.items() if g.shape == found.shape and v is not judge.plan.loss]
+        if named is not None and named.alternatives:
+            options = [v for v in named.alternatives if v in truth and truth[v].shape == found.shape]
+        # `a + b + c` has the gradient of each of its terms: the sum, which is nearer to the loss, decides.
+        order = {value: i for i, value in enumerate(truth)}
+        options.sort(key=lambda v: (float(f"{distance(found, truth[v]):.9g}"), -order[v]))
+        best, most = None, 0
+        for value in options[:_MOST_VALUES]:
+            score = self._explained(value, waiting)
+            if score > most:
+                best, most = value, score
+            if most == len(waiting):
+                break
+        return Proposal(best, "what is computed from it", certain=True) if best is not None else None
+
+    @property
+    def _are_its_negative(self) -> bool:
+        """Whether it is handed on with the other sign, under a name that speaks of gradients: `return -grad`. A forward
+        pass with a `-x` in it has the gradients of both signs, so that the rest would agree with either."""
+        return any(
+            parse(c.version.candidate.name).form is not Form.NONE
+            and same_but_for_ones(c.found.shape, self._found.shape)
+            and norm(self._found) > 0
+            and torch.equal(c.found.reshape(self._found.shape), -self._found)
+            for c in self.finished
+        )
+
+    def _unexplained(self, finished: bool = True) -> list[Consumer]:
+        plain = self._judge.expectation(self._faults)
+        return [c for c in self._telling if (c.version.final or not finished) and not c.is_one_of(plain)]
+
+    def _explained(self, value: Value, waiting: list[Consumer]) -> int:
+        if not waiting:
+            return 0
+        gradients = self._judge.given(self._faults, {value: self._found})
+        given = gradients, Fingerprints(gradients)
+        return sum(c.is_one_of(given) for c in waiting)

@@ -1,0 +1,95 @@
+"""The loop over the gradients of a pass: each is a case, and the first hypothesis that says something decides it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+
+import torch
+
+from gradcheck.fronts.gradient_names import parse
+from gradcheck.judge.case import Case
+from gradcheck.judge.judge import Judge
+from gradcheck.judge.judged import NOT_JUDGED, Judged, Ruling
+from gradcheck.judge.verdict import Verdict
+from gradcheck.judge.verdicts.clipped import clipped
+from gradcheck.judge.verdicts.compensated import compensated
+from gradcheck.judge.verdicts.convention import convention
+from gradcheck.judge.verdicts.data import data, unrelated
+from gradcheck.judge.verdicts.inherited import inherited
+from gradcheck.judge.verdicts.introduced import introduced
+from gradcheck.judge.verdicts.not_finite import not_finite
+from gradcheck.judge.verdicts.not_replayable import not_replayable
+from gradcheck.judge.verdicts.replaced import beside_a_right_one, replaced_unread
+from gradcheck.judge.verdicts.right import right, right_but_for_rounding
+from gradcheck.judge.verdicts.unchecked import surrogate, unpaired, unreached, upstream_unusable
+from gradcheck.judge.verdicts.unfinished import part, stage
+from gradcheck.judge.verdicts.weight_decay import weight_decay
+from gradcheck.judge.verdicts.zero import zero
+from gradcheck.replay.passes import Version
+
+Hypothesis = Callable[[Case], Ruling | None]
+
+HYPOTHESES: tuple[Hypothesis, ...] = (
+    not_replayable,
+    data,
+    not_finite,
+    zero,
+    # It is the gradient of something.
+    right,
+    compensated,
+    right_but_for_rounding,
+    inherited,
+    # It is no gradient of its own.
+    clipped,
+    replaced_unread,
+    weight_decay,
+    unrelated,
+    convention,
+    stage,
+    part,
+    beside_a_right_one,
+    # It is wrong, or nothing can be said.
+    upstream_unusable,
+    unpaired,
+    surrogate,
+    unreached,
+    introduced,
+)
+_NAMED_FOR = 0.5
+
+
+def judge_all(judge: Judge) -> None:
+    """Judges the gradients of the pass, in the order the program ran."""
+    by_op: dict[int, list[Version]] = defaultdict(list)
+    for candidate in judge.plan.candidates:
+        for version in candidate.versions:
+            by_op[version.after].append(version)
+    for op in judge.ops[judge.plan.start : max(by_op, default=-1) + 1]:
+        judge.follow(op)
+        for version in by_op.get(op.index, ()):
+            judge.accept(_ruling(judge, version))
+    judge.judged = [judged for judged in judge.judged if not _is_stage_of_another(judge, judged)]
+
+
+def _ruling(judge: Judge, version: Version) -> Ruling:
+    found = judge.captured(version)
+    case = Case(judge, version, torch.empty(0) if found is None else found, judge.influence(version))
+    rulings = (hypothesis(case) for hypothesis in HYPOTHESES)
+    return next((ruling for ruling in rulings if ruling is not None), NOT_JUDGED)
+
+
+def _is_stage_of_another(judge: Judge, judged: Judged) -> bool:
+    """Whether a right value is only a stage of the gradient its name says: what is built over several lines is one
+    gradient, and its last value counts."""
+    if judged.verdict not in (Verdict.CORRECT, Verdict.UNOBSERVABLE) or judged.of is None:
+        return False
+    later = judge.relations.successor(judged.version)
+    final = next((j for j in judge.judged if later is not None and j.version is later), None)
+    if final is None or final.of is None:
+        return False
+    # `grad = pull(grad)`: a name as general as that passes from one gradient to the next.
+    if parse(judged.candidate.name).stem is None or final.of is judged.of:
+        return final.of is judged.of
+    score = judge.partners.score
+    return score(judged.candidate, judged.of) < _NAMED_FOR <= score(final.candidate, final.of)

@@ -1,0 +1,23 @@
+"""Gradients that are right although what they were computed from is not: faults cancel."""
+
+from __future__ import annotations
+
+from gradcheck.judge.case import Case
+from gradcheck.judge.judged import Fault, Ruling
+from gradcheck.judge.verdict import Problem, Verdict
+
+
+def compensated(case: Case) -> Ruling | None:
+    """Blame needs a victim (principle 2): this one is right, and its line would spoil it if its upstream were fixed."""
+    if not case.faults or case.is_zero or not case.says_something(case.found):
+        return None
+    equal = case.admitted(case.true_fingerprints.equals(case.found, case.tolerance))
+    if not equal:
+        return None
+    chosen = case.judge.partners.choose(case.candidate, equal, case.judge.paired)
+    expected = case.gradients.get(chosen.value)
+    judged = case.judged(
+        chosen, Verdict.COMPENSATED, Problem.WRONG_VALUE, expected=expected, faults=case.faults
+    )
+    # What is computed from it is compared with what follows from it, not with the faults.
+    return Ruling(judged, Fault(judged, case.found))

@@ -1,0 +1,131 @@
+"""Gradients that are a constant factor off on purpose: `dZ = A - Y`, with the 1/m only in `dW = dZ.T @ X / m`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+
+from gradcheck.fronts.tape import Value
+from gradcheck.judge.case import Case
+from gradcheck.judge.consumers import Consumer
+from gradcheck.judge.judged import Ruling
+from gradcheck.judge.pairing.partners import Proposal
+from gradcheck.judge.verdict import Verdict
+from gradcheck.replay.compare import distance, inner, norm, same_but_for_ones
+
+_MOST = 1e9  # elements that one takes a mean over
+
+
+def convention(case: Case) -> Ruling | None:
+    """Blame needs a victim (principle 2): it is a whole multiple of a gradient, and the outputs computed from it are
+    right."""
+    if not case.version.final or case.candidate.returned:
+        return None
+    judge, candidate = case.judge, case.candidate
+    fitting = dict(_multiples(case))
+    if not fitting:
+        return None
+    partner = max(fitting, key=lambda value: judge.partners.score(candidate, value))
+    factor = fitting[partner]
+    if partner is judge.plan.loss:
+        return None
+    if candidate.binding is None:
+        if candidate.of is None or partner.root is not candidate.of.root:
+            return None
+    elif not judge.ascends and not _made_good(case, partner, factor):
+        return None
+    proposal = Proposal(partner, f"its numbers, {factor:g} times the true gradient")
+    judged = case.judged(proposal, Verdict.CORRECT, expected=case.gradients[partner], scale=factor)
+    judged.alternatives = [value for value in fitting if value is not partner]
+    tolerance = judge.tolerance(case.version, case.size, judged.noise)
+    if judged.truth is not None and distance(case.found, judged.truth) > tolerance:
+        judged.verdict, judged.faults = Verdict.INHERITED, case.faults
+    return Ruling(judged)
+
+
+def _multiples(case: Case) -> Iterator[tuple[Value, float]]:
+    """Values whose gradient it is a multiple of, by a factor that a convention may have."""
+    ascends, unnamed = case.judge.ascends, case.candidate.binding is None
+    sign = -1 if ascends else 1  # `error = target - output` and `W += lr * ...`
+    for value, expected in case.gradients.items():
+        size = norm(expected) if expected.shape == case.found.shape else 0.0
+        if size == 0:
+            continue
+        factor = inner(case.found, expected) / size**2
+        plain = sign * factor
+        if not (_is_count(plain) or (ascends and abs(plain - 1) < 1e-9) or (unnamed and plain > 0)):
+            continue
+        if distance(case.found, factor * expected) <= case.tolerance:
+            yield value, factor
+
+
+def _made_good(case: Case, partner: Value, factor: float) -> bool:
+    """Whether the factor is made good where it matters: of the parameters' gradients that are computed from this
+    one (of all gradients, if none of a parameter is), more are right than are scaled alike. Those that are
+    neither have a fault of their own."""
+    given = case.judge.given(case.faults, {partner: case.found})
+    right, alike = {True: 0, False: 0}, {True: 0, False: 0}  # of parameters, of others
+    of_parameters = False
+    for consumer, of in _ends(case):
+        expected = case.gradients.get(of)
+        if expected is None or not same_but_for_ones(expected.shape, consumer.found.shape):
+            continue
+        tolerance = consumer.tolerance
+        if norm(expected) <= tolerance or distance(given[of], expected) <= tolerance:
+            continue  # it is right whatever this one is
+        of_parameter = of not in case.judge.forward_made
+        of_parameters |= of_parameter
+        right[of_parameter] += distance(consumer.found, expected) <= tolerance
+        alike[of_parameter] += distance(consumer.found, factor * expected) <= tolerance
+    return 0 < right[of_parameters] >= alike[of_parameters]
+
+
+def kept_factor(case: Case, at: Value) -> float | None:
+    """By what factor the gradients computed from this one say that it is kept: most of them are its VJP divided
+    by that; or all of the program point uphill. None if nothing says so."""
+    if case.judge.ascends:
+        return -1.0
+    expected = case.truth.get(at)
+    if expected is None or expected.shape != case.found.shape:
+        return None
+    given = case.judge.given(case.faults, {at: case.found})
+    factors: list[float] = []
+    for consumer, of in _ends(case):
+        follows = given.get(of)
+        if follows is None or of in case.judge.forward_made or consumer.size <= consumer.tolerance:
+            continue
+        if same_but_for_ones(follows.shape, consumer.found.shape):
+            factors.append(_proportion(follows, consumer))
+
+    def agreeing(factor: float) -> int:
+        return sum(abs(factor - other) <= 1e-6 * abs(factor) for other in factors)
+
+    likeliest = max(factors, key=agreeing, default=1.0)
+    return likeliest if _is_count(likeliest) and 2 * agreeing(likeliest) > len(factors) else None
+
+
+def _proportion(follows: torch.Tensor, consumer: Consumer) -> float:
+    factor = inner(follows, consumer.found) / consumer.size**2
+    off = distance(follows, factor * consumer.found)
+    return factor if off <= consumer.tolerance * max(1.0, abs(factor)) else math.nan
+
+
+def _ends(case: Case) -> Iterator[tuple[Consumer, Value]]:
+    """Finished gradients computed from this one, with what their name or use says they are of."""
+    judge = case.judge
+    for consumer in case.consumers.finished:
+        proposal = judge.partners.propose(
+            consumer.version.candidate, consumer.found, judge.paired, case.truth
+        )
+        if proposal is not None and consumer.size > 0:
+            yield consumer, proposal.value
+
+
+def _is_count(factor: float) -> bool:
+    """A whole number of at least 2, or one over it: what a sum over a batch differs by from a mean."""
+    if not factor > 0:
+        return False
+    count = factor if factor > 1 else 1 / factor
+    return 1.5 < count < _MOST and abs(count - round(count)) < 1e-6 * count

@@ -1,0 +1,23 @@
+"""Values that are no manual gradients: autograd's own, and data that no gradient was computed from."""
+
+from __future__ import annotations
+
+from gradcheck.fronts.gradient_names import Form, parse
+from gradcheck.judge.case import Case
+from gradcheck.judge.influence import Mark
+from gradcheck.judge.judged import NOT_JUDGED, Ruling
+
+
+def data(case: Case) -> Ruling | None:
+    """Scope, no principle: only what somebody wrote as a gradient is judged."""
+    influences, candidate = case.judge.influences, case.candidate
+    if case.found.numel() == 0 or candidate.value in influences.autograd:
+        return NOT_JUDGED
+    unmarked = candidate.of is None and parse(candidate.name).form is Form.NONE
+    return NOT_JUDGED if unmarked and not influences.has(candidate.value, Mark.LIVE) else None
+
+
+def unrelated(case: Case) -> Ruling | None:
+    """Scope, no principle: what is computed from nothing of the step is no gradient of it, unless it is used as one."""
+    derived = case.judge.influences.has(case.candidate.value, Mark.DERIVED)
+    return NOT_JUDGED if not derived and case.candidate.of is None else None

@@ -1,0 +1,64 @@
+"""Gradients that are wrong although the gradients they were computed from explain nothing of it: their line is at
+fault."""
+
+from __future__ import annotations
+
+import torch
+
+from gradcheck.judge.case import Case
+from gradcheck.judge.judged import Fault, Ruling
+from gradcheck.judge.verdict import Problem, Verdict
+from gradcheck.judge.verdicts.convention import kept_factor
+from gradcheck.replay.compare import same_but_for_ones
+
+_NAMED_FOR = 0.6
+
+
+def introduced(case: Case) -> Ruling | None:
+    """No principle: that it is an output, or that an output heals with it, is not asked."""
+    proposal = case.proposal
+    expected = case.gradients.get(proposal.value) if proposal is not None else None
+    if proposal is None or expected is None:
+        return None
+    problem, reason = Problem.WRONG_VALUE, ""
+    gradient: torch.Tensor | None = case.found
+    if case.found.shape != expected.shape:
+        if same_but_for_ones(case.found.shape, expected.shape):
+            gradient = case.found.reshape(expected.shape)
+        else:
+            problem = Problem.SHAPE
+            reason = (
+                f"its shape is {tuple(case.found.shape)}, but `{case.judge.partners.shown(proposal.value)}` has "
+                f"shape {tuple(expected.shape)}"
+            )
+            gradient = _summed(case.found, expected)
+    # Autograd takes what a Function returns as it is.
+    returned = case.candidate.returned is not None
+    factor = None if returned else kept_factor(case, proposal.value)
+    judged = case.judged(
+        proposal,
+        Verdict.INTRODUCED,
+        problem,
+        reason,
+        expected=expected,
+        faults=case.faults,
+        scale=factor,
+    )
+    judged.at_return = returned and _is_named_for_its_numbers(case)
+    return Ruling(
+        judged, Fault(judged, gradient if gradient is None or factor is None else gradient / factor)
+    )
+
+
+def _is_named_for_its_numbers(case: Case) -> bool:
+    """Whether what a Function returns for one argument is the gradient of another value, and is called so."""
+    equal = case.fingerprints.equals(case.found, case.tolerance)
+    return any(case.judge.partners.score(case.candidate, value) >= _NAMED_FOR for value in equal)
+
+
+def _summed(found: torch.Tensor, expected: torch.Tensor) -> torch.Tensor | None:
+    """A gradient that was never summed over its broadcast dimensions, summed over them, if that is clear."""
+    try:
+        return found.sum_to_size(expected.shape)
+    except RuntimeError:
+        return None

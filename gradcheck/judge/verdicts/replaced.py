@@ -1,0 +1,30 @@
+"""Gradients that another one takes the place of: first tries, and tries beside a right one."""
+
+from __future__ import annotations
+
+from gradcheck.judge.case import Case
+from gradcheck.judge.judged import NOT_JUDGED, Ruling
+from gradcheck.judge.pairing.partners import BY_NAME
+from gradcheck.judge.verdict import Verdict
+
+
+def replaced_unread(case: Case) -> Ruling | None:
+    """Blame needs a victim (principle 2): its name is given to another tensor later on, and no gradient was computed
+    from it (or it is a buffer of zeros that was never filled)."""
+    if not case.judge.relations.renamed_later(case.version):
+        return None
+    return NOT_JUDGED if case.size == 0 or not case.consumers.is_read else None
+
+
+def beside_a_right_one(case: Case) -> Ruling | None:
+    """Blame needs a victim (principle 2): nothing reads it, its name fits only roughly, and the value it would be the
+    gradient of has a right gradient whose name fits better: `dlogits2` looked at after `dlogits` is done."""
+    proposal, score = case.proposal, case.judge.partners.score
+    if proposal is None or proposal.evidence != BY_NAME:
+        return None
+    known = case.judge.paired.get(proposal.value)
+    if known is None or known.verdict is not Verdict.CORRECT:
+        return None
+    if score(known.candidate, proposal.value) <= score(case.candidate, proposal.value):
+        return None
+    return NOT_JUDGED if not case.consumers.is_read else None

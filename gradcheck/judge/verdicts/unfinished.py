@@ -1,0 +1,89 @@
+"""Gradients that are still being built: a first stage, a branch, a term of a sum."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import torch
+
+from gradcheck.fronts.tape import Value
+from gradcheck.judge.case import Case
+from gradcheck.judge.judged import NOT_JUDGED, Ruling
+from gradcheck.replay.compare import distance, same_but_for_ones
+
+_MOST_WAYS = 6
+
+
+def stage(case: Case) -> Ruling | None:
+    """Blame needs a victim (principle 2): `dx = a; dx = dx + b`. The first is not yet the gradient, unless something
+    follows from it as from one."""
+    relations, proposal = case.judge.relations, case.proposal
+    successor = relations.successor(case.version)
+    if successor is None or relations.only_rescales(successor, case.version):
+        return None
+    # Something that is right for nothing else may follow from it.
+    used = proposal is not None and case.consumers.explained_by(proposal.value, finished=False) > 0
+    return None if used else NOT_JUDGED
+
+
+def part(case: Case) -> Ruling | None:
+    """Blame needs a victim (principle 2): it is one part of a gradient that comes out right, or that is judged for
+    all of its parts."""
+    proposal = case.proposal
+    expected = case.gradients.get(proposal.value) if proposal is not None else None
+    if proposal is None or expected is None:
+        return None
+    partner = proposal.value
+    if _is_term(case, partner) or _is_branch(case, partner) or _leads_to_a_right_one(case, partner, expected):
+        return NOT_JUDGED
+    return None
+
+
+def _is_term(case: Case, partner: Value) -> bool:
+    """Whether it is a term of a sum that is named for the same value: the sum is judged, for both."""
+    score, adds = case.judge.partners.score, case.judge.relations.adds
+    own = score(case.candidate, partner)
+    return any(
+        consumer.candidate is not case.candidate
+        and adds(consumer, case.version)
+        and score(consumer.candidate, partner) >= own
+        for consumer in case.consumers.versions
+    )
+
+
+def _is_branch(case: Case, partner: Value) -> bool:
+    """Whether it is what comes back on some of the ways from its value to the loss, and another gradient is named
+    for the whole."""
+    score = case.judge.partners.score
+    own = score(case.candidate, partner)
+    whole = any(
+        other.value is not case.candidate.value
+        and other.versions[-1].after > case.version.after
+        and other.name != case.candidate.name
+        and score(other, partner) >= own > 0
+        for other in case.judge.plan.candidates
+    )
+    ways = case.judge.ways_back(partner, case.faults) if whole else []
+    return 1 < len(ways) <= _MOST_WAYS and any(
+        same_but_for_ones(total.shape, case.found.shape) and distance(total, case.found) <= case.tolerance
+        for size in range(1, len(ways))
+        for some in combinations(ways, size)
+        for total in [torch.stack(some).sum(0)]
+    )
+
+
+def _leads_to_a_right_one(case: Case, partner: Value, expected: torch.Tensor) -> bool:
+    """Whether what is computed from it is the true gradient of the same forward value (or, if that has its gradient
+    already or this is added to something, of another one)."""
+    known = case.judge.paired.get(partner)
+    has_another = known is not None and known.candidate is not case.candidate and not known.faults
+    for consumer in case.consumers.all:
+        if consumer.size <= consumer.tolerance:
+            continue
+        same = consumer.found.shape == expected.shape
+        if same and distance(consumer.found, expected) <= consumer.tolerance:
+            return True
+        branch = has_another or case.judge.relations.adds(consumer.version, case.version)
+        if branch and case.fingerprints.equals(consumer.found, consumer.tolerance):
+            return True
+    return False

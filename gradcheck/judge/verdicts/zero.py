@@ -1,0 +1,25 @@
+"""A gradient that is zero but for rounding: only its name or use can say what of."""
+
+from __future__ import annotations
+
+from gradcheck.judge.case import Case
+from gradcheck.judge.judged import NOT_JUDGED, Ruling
+from gradcheck.judge.verdict import Verdict
+from gradcheck.replay.compare import NOISE_SHARE, norm
+
+
+def zero(case: Case) -> Ruling | None:
+    """Right under intervention (principle 3): where the true gradient is zero, this point shows nothing."""
+    if not case.is_zero:
+        return None
+    if not case.version.final:
+        return NOT_JUDGED  # a buffer that is filled later
+    judge, proposal = case.judge, case.named
+    if proposal is None:
+        return None if judge.partners.named(case.candidate) else NOT_JUDGED
+    expected = case.gradients.get(proposal.value)
+    noise = max(case.noise, judge.noise_of(proposal.value))
+    if expected is None or norm(expected) > max(NOISE_SHARE * noise, judge.rounding_floor):
+        return None
+    reason = "the true gradient is zero here, but for rounding"
+    return Ruling(case.judged(proposal, Verdict.UNOBSERVABLE, reason=reason, expected=expected))
