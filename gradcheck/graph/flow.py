@@ -160,15 +160,14 @@ class Marks(Generic[M]):
 
 
 def ancestors(
-    value: Value,
-    *,
+    *values: Value,
     through: Callable[[Step], bool] | None = None,
     stop: Callable[[Value], bool] | None = None,
 ) -> list[Value]:
-    """`value` and what it was computed from, by the step that made each (later changes in place are not followed),
+    """`values` and what they were computed from, by the step that made each (later changes in place are not followed),
     nearest first. A value that `stop` accepts is among them and is not looked behind."""
-    found: dict[Value, None] = {value: None}
-    pending = [value]
+    found: dict[Value, None] = dict.fromkeys(values)
+    pending = list(found)
     while pending:
         current = pending.pop(0)
         step = current.producer
@@ -183,6 +182,16 @@ def ancestors(
                 found[read] = None
                 pending.append(read)
     return list(found)
+
+
+def new_storages(steps: Iterable[S], start: Collection[Value]) -> set[Value]:
+    """The storages that are computed from `start`. A view of one of those is not computed: it is that one."""
+    given, found = {value.root for value in start}, set[Value]()
+    for step in steps:
+        read = {value.root for value in step.inputs}
+        if not read.isdisjoint(given) or not read.isdisjoint(found):
+            found |= {value.root for value in step.outputs if value.producer is step} - read
+    return found
 
 
 def readers(steps: Iterable[S]) -> dict[Value, list[S]]:

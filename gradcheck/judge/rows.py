@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from gradcheck.fronts.places import Places
-from gradcheck.fronts.tape import Op
+from gradcheck.fronts.tape import Op, Value
+from gradcheck.graph import flow
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged
 from gradcheck.judge.pairing.names import NameIndex
@@ -152,18 +153,15 @@ def _distinct(ops: list[Op]) -> list[Op]:
 def _upstream(judged: Judged, judge: Judge) -> list[str]:
     """The manual gradients its line read directly."""
     named = {c.value: c.name for c in judge.plan.candidates if any(j.candidate is c for j in judge.judged)}
-    found: list[str] = []
-    own = judged.candidate.value
-    pending = [v for op in judged.version.writes for v in op.inputs]
-    for _ in range(24):
-        if not pending:
-            break
-        value = pending.pop(0)
-        if value in named and value is not own:
-            found.append(named[value])
-        elif value.producer is not None and value is not own and value.producer.index > judge.plan.start:
-            pending.extend(value.producer.inputs)
-    return list(dict.fromkeys(found))
+    own, start = judged.candidate.value, judge.plan.start
+
+    def stop(value: Value) -> bool:
+        made = value.producer is not None and value.producer.index > start
+        return value in named or not made
+
+    inputs = [value for op in judged.version.writes for value in op.inputs if value is not own]
+    read = flow.ancestors(*inputs, stop=stop)
+    return list(dict.fromkeys(named[value] for value in read if value in named and value is not own))
 
 
 def _together(

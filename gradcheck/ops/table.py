@@ -284,10 +284,10 @@ ESCAPE = define(
     "item",
     F.ESCAPE,
     "tolist numpy",
-    dunder="float int bool index array complex contains",
+    dunder="float int index array complex",
     numpy="item tolist",
 )
-QUESTION = define("equal", F.ESCAPE, "allclose is_nonzero array_equal")
+QUESTION = define("equal", F.ESCAPE, "allclose is_nonzero array_equal", dunder="bool contains")
 BACKWARD = define("backward", F.BACKWARD, "_backward")
 
 # -- groups that several stages ask about ---------------------------------------------------------------------------------
@@ -297,4 +297,5 @@ POWERS = frozenset({POW, SQUARE, SQRT, RSQRT, RECIPROCAL})
 LOGARITHMS = frozenset({LOG, LOG1P, LOG2, LOG10, LOG_SOFTMAX, LOGSIGMOID, LOGSUMEXP})
 SPREADS = frozenset({VAR, STD, VAR_MEAN, STD_MEAN})
 NOT_NEGATIVE = frozenset({SQUARE, ABS, NORM, RELU})
+REPORTING = frozenset({LOG, LOG10, LOG2, EXP, SQRT, ROUND})  # of a loss: decibels, perplexity
 UNIFORM = frozenset({ZEROS, ONES, FULL, EMPTY})

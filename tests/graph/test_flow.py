@@ -56,6 +56,7 @@ def test_marks() -> None:
 def test_ancestors_are_nearest_first() -> None:
     assert flow.ancestors(E) == [E, C, D, A, B]
     assert flow.ancestors(E, stop=lambda v: v is C) == [E, C, D, B]
+    assert flow.ancestors(D, C) == [D, C, B, A]
 
 
 def test_who_reads_and_who_makes() -> None:
@@ -83,3 +84,9 @@ def test_marks_step_by_step() -> None:
     assert marks.of(D) == {"a", "b"}
     marks.replace(D, frozenset())
     assert not marks.of(D)
+
+
+def test_a_view_is_no_new_storage() -> None:
+    view, made = value(), value()
+    view.root = A
+    assert flow.new_storages([Step([A], [view]), Step([view], [made])], {A}) == {made}

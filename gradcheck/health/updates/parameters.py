@@ -112,7 +112,7 @@ class _Step:
             record.gradient_mean, record.gradient_std = _mean(gradient), _std(gradient)
         move = self._moves.get(value)
         if move is not None and bool(torch.isfinite(move).all()):
-            op = ([m for m in parameter.moves if m.trail.versions] or parameter.moves)[-1].op
+            op = parameter.deciding[-1].op
             record.location = self._places.location(op)
             if norm(move) > _ROUNDING * norm(data):
                 record.update_std = _std(move)

@@ -6,17 +6,12 @@ import re
 from bisect import bisect_left
 from dataclasses import dataclass
 
+from gradcheck import ops
 from gradcheck.fronts.gradient_names import Form, is_loss_name, parse
 from gradcheck.fronts.tape import Kind, Op, Recording, Value
 from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.judge.pairing.windows import Step
-
-_LOSS_FUNCTIONS = {
-    "cross_entropy", "nll_loss", "mse_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits", "l1_loss",
-    "smooth_l1_loss", "huber_loss", "kl_div", "hinge_embedding_loss", "soft_margin_loss", "multi_margin_loss",
-    "poisson_nll_loss", "gaussian_nll_loss", "multilabel_soft_margin_loss",
-}  # fmt: skip
-_REPORTING = {"log10", "log", "sqrt", "detach", "clone", "data", "exp", "to", "cpu", "round"}
+from gradcheck.ops import Family
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +80,7 @@ def _select_losses(recording: Recording, names: NameIndex, wanted: str | None) -
 def _loss_function(op: Op, names: NameIndex) -> str | None:
     """The function or class of the person's that hands this number out, if it is named for a loss: what
     `criterion.forward(pred, label)` returns has no name of its own if nobody keeps it."""
-    if op.name in _REPORTING or not names.is_returned(op):
+    if _only_reports(op) or not names.is_returned(op):
         return None
     path = [part for part in op.code.co_qualname.split(".") if part != "<locals>"]
     if any(parse(part).form is Form.EXPLICIT or "backward" in part.lower() for part in path[-1:]):
@@ -103,7 +98,12 @@ def _loss_rank(op: Op, value: Value, name: str | None, backward_called: bool) ->
     if backward_called:
         return 4
     if name is not None and is_loss_name(name):
-        return 0 if op.name in _REPORTING and all(v.shape == value.shape for v in op.inputs) else 3
-    if op.name in _LOSS_FUNCTIONS:
+        return 0 if _only_reports(op) and all(v.shape == value.shape for v in op.inputs) else 3
+    if op.operation.family is Family.LOSS:
         return 2
-    return 1 if name is not None and op.name not in _REPORTING else 0
+    return 1 if name is not None and not _only_reports(op) else 0
+
+
+def _only_reports(op: Op) -> bool:
+    """Whether it makes of a loss what one prints: its logarithm, a copy."""
+    return op.operation in ops.REPORTING or op.operation.family is Family.SAME

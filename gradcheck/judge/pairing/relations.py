@@ -7,18 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gradcheck import ops
 from gradcheck.fronts.tape import Kind, Op, Value
+from gradcheck.graph import flow
 from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.replay.passes import Candidate, PassPlan, Version
 
-_SUMS = {"add", "add_", "__add__", "__radd__", "__iadd__", "sub", "sub_", "__sub__", "__rsub__", "__isub__"}
-_RESCALES = {"mul_", "div_", "__imul__", "__itruediv__", "multiply_", "divide_", "true_divide_"}
-
 
 class Relations:
-    def __init__(self, plan: PassPlan, ops: list[Op], names: NameIndex) -> None:
+    def __init__(self, plan: PassPlan, tape: list[Op], names: NameIndex) -> None:
         self._plan = plan
-        self._ops = ops
+        self._tape = tape
         self._names = names
 
     def successor(self, version: Version) -> Version | None:
@@ -47,15 +46,8 @@ class Relations:
 
     def consumers(self, version: Version) -> Iterator[Version]:
         """Later candidate versions computed from this one."""
-        reached = {version.candidate.value.root}
-        made: set[Value] = set()
-        for op in self._ops[version.after + 1 : self._plan.stop]:
-            if op.kind in (Kind.ESCAPE, Kind.BACKWARD):
-                continue
-            if any(value.root in reached for value in op.inputs):
-                touched = {value.root for value in (*op.outputs, *op.mutated)}
-                reached |= touched
-                made |= touched
+        later = self._tape[version.after + 1 : self._plan.stop]
+        made = flow.computed_from(later, {version.candidate.value}, through=_computes, key=flow.storage)
         for candidate in self._plan.candidates:
             if candidate is version.candidate:
                 position = candidate.versions.index(version)
@@ -69,13 +61,18 @@ class Relations:
         """Whether all that happens to a gradient in between is that it is multiplied in place."""
         writes = later.writes[len(version.writes) :]
         same = later.candidate is version.candidate
-        return same and bool(writes) and all(op.name in _RESCALES and len(op.args) > 1 for op in writes)
+        return (
+            same
+            and bool(writes)
+            and all(op.operation in (ops.MUL, ops.DIV) and len(op.args) > 1 for op in writes)
+        )
 
     def adds(self, sum_of: Version, version: Version) -> bool:
         """Whether a later gradient is a sum (or difference) that reads this one as a term."""
         root = version.candidate.value.root
         return any(
-            op.name in _SUMS and any(value.root is root for value in op.inputs) for op in sum_of.writes
+            op.operation in ops.ADDITIVE and any(value.root is root for value in op.inputs)
+            for op in sum_of.writes
         )
 
     def renamed_later(self, version: Version) -> bool:
@@ -95,17 +92,18 @@ class Relations:
         last = value.producer
         if last is None or source.producer is None:
             return False
-        statement = self._names.statement(last)
-        pending, seen = [last], 0
-        while pending and seen < 12:
-            producer = pending.pop()
-            seen += 1
-            for read in producer.inputs:
-                if read.root is source.root:
-                    return True
-                maker = read.producer
-                if maker is None or maker.index < source.producer.index:
-                    continue
-                if maker.scope != last.scope or self._names.statement(maker) is statement:
-                    pending.append(maker)
-        return False
+        begin, statement = source.producer.index, self._names.statement(last)
+
+        def is_outside(read: Value) -> bool:
+            maker = read.producer
+            return (
+                maker is None
+                or maker.index < begin
+                or (maker.scope == last.scope and self._names.statement(maker) is not statement)
+            )
+
+        return any(read.root is source.root for read in flow.ancestors(*last.inputs, stop=is_outside))
+
+
+def _computes(op: Op) -> bool:
+    return op.kind not in (Kind.ESCAPE, Kind.BACKWARD)

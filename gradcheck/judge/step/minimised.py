@@ -6,41 +6,34 @@ no greatest one: nobody goes uphill on it. A bare log-likelihood or a reward may
 
 from __future__ import annotations
 
+from gradcheck import ops
 from gradcheck.fronts.tape import Op, Value
+from gradcheck.graph import flow
+from gradcheck.ops import Family
 from gradcheck.replay.passes import PassPlan
 
-_LOSSES = {
-    "cross_entropy", "nll_loss", "mse_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits", "l1_loss",
-    "smooth_l1_loss", "huber_loss",
-}  # fmt: skip
-_SUMS = {"sum", "mean", "div", "true_divide", "__truediv__", "mul", "__mul__", "__rmul__", "multiply"}
-_KEEPS = {"squeeze", "view", "reshape", "clone", "detach", "item"}
-_NOT_NEGATIVE = {"square", "abs", "norm", "relu", "clamp_min"}
-_POWERS = {"pow", "__pow__"}
-_LOGS = {"log", "log_softmax", "logsigmoid", "logsumexp", "log1p", "log2"}
+_MOST_STEPS = 12  # back from the loss
 
 
 def is_minimised(plan: PassPlan) -> bool:
     value = plan.loss
-    for _ in range(12):
+    for _ in range(_MOST_STEPS):
         op = value.producer
         if op is None:
             return False
-        if op.name in _LOSSES or op.name in _NOT_NEGATIVE:
+        operation = op.operation
+        if operation.family is Family.LOSS or operation in ops.NOT_NEGATIVE or _is_square(op):
             return True
-        if op.name in _POWERS and len(op.args) > 1:
-            return bool(op.args[1] == 2)
-        if op.name == "neg":
+        if operation is ops.NEG:
             return _has_log(plan, op)
-        numbers = [a for a in op.args if isinstance(a, (int, float)) and not isinstance(a, bool)]
-        if op.name in ("mul", "__mul__", "__rmul__", "multiply") and _is_square(op):
-            return True
-        if op.name not in _SUMS and op.name not in _KEEPS:
+        scales = operation in (ops.MUL, ops.DIV)
+        keeps = operation in (ops.SUM, ops.MEAN) or operation.family in (Family.SAME, Family.LAYOUT)
+        if not scales and not keeps:
             return False
-        if any(n < 0 for n in numbers) and op.name not in ("sum", "mean"):
+        if scales and any(a < 0 for a in op.args if isinstance(a, (int, float))):
             return False
         values = [a for a in op.args if isinstance(a, Value)]
-        if op.name in ("div", "true_divide", "__truediv__"):
+        if operation is ops.DIV:
             values = values[:1]
         if len(values) != 1:
             return False
@@ -49,18 +42,17 @@ def is_minimised(plan: PassPlan) -> bool:
 
 
 def _is_square(op: Op) -> bool:
-    return len(op.args) > 1 and isinstance(op.args[0], Value) and op.args[0] is op.args[1]
+    if len(op.args) < 2:
+        return False
+    left, right = op.args[:2]
+    return (op.operation is ops.POW and right == 2) or (op.operation is ops.MUL and left is right)
 
 
 def _has_log(plan: PassPlan, op: Op) -> bool:
     """A minus sign makes a loss of a log-likelihood; before a sum of squares it makes a score."""
-    pending, seen = list(op.inputs), 0
-    while pending and seen < 64:
-        producer = pending.pop().producer
-        seen += 1
-        if producer is None or producer.index < plan.start:
-            continue
-        if producer.name in _LOGS:
-            return True
-        pending.extend(producer.inputs)
-    return False
+
+    def is_before(value: Value) -> bool:
+        return value.producer is not None and value.producer.index < plan.start
+
+    made = (value.producer for value in flow.ancestors(*op.inputs, stop=is_before) if not is_before(value))
+    return any(maker is not None and maker.operation in ops.LOGARITHMS for maker in made)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gradcheck.fronts.tape import Op, Value
+from gradcheck.graph import flow
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged
 from gradcheck.judge.pairing.names import NameIndex
@@ -19,8 +20,13 @@ class Parameter:
     moves: list[Move]
     rebound: Op | None  # the op that computes its successor, where it is not changed in place
 
+    @property
+    def deciding(self) -> list[Move]:
+        """The moves that a gradient of this step has a part in; all, if none has."""
+        return [move for move in self.moves if move.by_gradients] or self.moves
 
-def find_parameters(judge: Judge, flow: Flow, names: NameIndex) -> list[Parameter]:
+
+def find_parameters(judge: Judge, trails: Flow, names: NameIndex) -> list[Parameter]:
     """Values with a manual gradient, or moved after the loss, that are not computed from another such value."""
     plan, truth = judge.plan, judge.run.graph.truth
     own: dict[Value, list[Judged]] = {}
@@ -29,29 +35,25 @@ def find_parameters(judge: Judge, flow: Flow, names: NameIndex) -> list[Paramete
             own.setdefault(judged.of, []).append(judged)
     # In the order of first use: a set would have another order in every process.
     used = dict.fromkeys(v for op in plan.forward_ops for v in (*op.inputs, *op.outputs))
-    starting = [v for v in used if v in own or (v.root in flow.moves and v in truth)]
+    starting = [v for v in used if v in own or (v.root in trails.moves and v in truth)]
     starting += [v for v in own if v not in used]
-    below: set[Value] = set()
-    for op in plan.forward_ops:
-        read = {value.root for value in op.inputs}
-        if any(v in starting or v.root in below for v in op.inputs):
-            below.update(v.root for v in op.outputs if v.producer is op and v.root not in read)
+    below = flow.new_storages(plan.forward_ops, starting)
     by_root: dict[Value, Parameter] = {}
     for value in sorted(starting, key=lambda v: (v.birth, v.root is not v)):
         if value.root in below:
             continue
         known = by_root.get(value.root)
         if known is None:
-            moves, rebound = _moves_of(value, flow, names)
+            moves, rebound = _moves_of(value, trails, names)
             by_root[value.root] = Parameter(value, list(own.get(value, ())), moves, rebound)
         elif value.shape == known.value.shape:
             known.own.extend(own.get(value, ()))
     return list(by_root.values())
 
 
-def _moves_of(value: Value, flow: Flow, names: NameIndex) -> tuple[list[Move], Op | None]:
+def _moves_of(value: Value, trails: Flow, names: NameIndex) -> tuple[list[Move], Op | None]:
     """Its moves, and the op that computes its successor where that has its name from then on."""
-    moves = flow.moves.get(value.root, [])
+    moves = trails.moves.get(value.root, [])
     in_place = [m for m in moves if any(v.root is value.root for v in m.op.mutated)]
     if in_place:
         return in_place, None
@@ -64,7 +66,7 @@ def _moves_of(value: Value, flow: Flow, names: NameIndex) -> tuple[list[Move], O
 
 def span_of(parameter: Parameter) -> Span:
     """From the first to the last move that a gradient of this step has a part in: a later step may move it again."""
-    moves = [m for m in parameter.moves if m.trail.versions] or parameter.moves
+    moves = parameter.deciding
     first, last = moves[0].op, moves[-1].op
     if parameter.rebound is not None and isinstance(parameter.rebound.out, Value):
         return Span(parameter.rebound.args[0], parameter.rebound.out, first.index, last.index)

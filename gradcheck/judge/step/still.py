@@ -11,6 +11,7 @@ import re
 
 from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Value
+from gradcheck.graph import flow
 from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.replay.passes import PassPlan
 
@@ -54,31 +55,25 @@ def _reused_over_batch(value: Value, siblings: list[Value], plan: PassPlan) -> b
     known = {size for v in (value, *siblings) for size in v.shape}
     batch = {size for v in _last_before_loss(plan) for size in v.shape if size > 1 and size not in known}
     parameters = {v.root for v in (value, *siblings)}
-    views = {value}
-    for op in plan.forward_ops:
-        if not any(v in views for v in op.inputs):
-            continue
-        views.update(output for output in op.outputs if output.root is value.root)
-        if all(v.root in parameters for v in op.inputs):
-            continue
-        if any(size in batch for output in op.outputs for size in output.shape):
-            return True
-    return False
+    return any(
+        size in batch
+        for op in plan.forward_ops
+        if any(v.root is value.root for v in op.inputs) and any(v.root not in parameters for v in op.inputs)
+        for output in op.outputs
+        for size in output.shape
+    )
 
 
 def _last_before_loss(plan: PassPlan) -> list[Value]:
     """The values nearest to the loss that are no single numbers: what it is a sum or a mean of."""
-    found: list[Value] = []
-    pending, seen = [plan.loss], {plan.loss}
-    while pending:
-        value = pending.pop()
-        if any(size > 1 for size in value.shape):
-            found.append(value)
-        elif value.producer is not None and value.producer.index >= plan.start:
-            new = [v for v in value.producer.inputs if v not in seen]
-            seen.update(new)
-            pending.extend(new)
-    return found
+
+    def has_axes(value: Value) -> bool:
+        return any(size > 1 for size in value.shape)
+
+    def stop(value: Value) -> bool:
+        return has_axes(value) or (value.producer is not None and value.producer.index < plan.start)
+
+    return [value for value in flow.ancestors(plan.loss, stop=stop) if has_axes(value)]
 
 
 def _passed_over(value: Value, siblings: list[Value], plan: PassPlan, names: NameIndex) -> bool:

@@ -21,7 +21,7 @@ from gradcheck.judge.step.effects import gradient_effects
 from gradcheck.judge.step.parameters import Parameter, find_parameters, span_of
 from gradcheck.judge.step.records import Movement, ParameterUpdate
 from gradcheck.judge.step.still import may_be_still
-from gradcheck.judge.step.trails import Flow, Move
+from gradcheck.judge.step.trails import AUTOGRAD, Flow, Move, Trail
 from gradcheck.judge.verdict import Verdict
 from gradcheck.program.location import Location
 from gradcheck.replay.compare import cosine, distance, norm
@@ -82,18 +82,15 @@ class _Updates:
     def _moved(self, parameter: Parameter, effect: torch.Tensor | None) -> ParameterUpdate:
         for move in self._assigned(parameter):
             sources = self._flow.judged_sources(move.trail)
-            if not move.trail.autograd and self._are_anothers(parameter, sources):
+            if AUTOGRAD not in move.trail and self._are_anothers(parameter, sources):
                 return self._record(parameter, Movement.ANOTHERS, move.op, sources)
         if not parameter.moves:
             return self._record(
                 parameter, Movement.UNCHECKED, None, [], "its `.grad` was set, for an optimiser"
             )
-        deciding = [m for m in parameter.moves if m.trail.versions] or parameter.moves
-        op = deciding[-1].op
-        trail = deciding[0].trail
-        for move in parameter.moves:
-            trail = trail | move.trail
-        if trail.autograd:
+        op = parameter.deciding[-1].op
+        trail = Trail().union(*(move.trail for move in parameter.moves))
+        if AUTOGRAD in trail:
             return self._record(
                 parameter, Movement.UNCHECKED, op, [], "autograd's gradient takes part in its move"
             )

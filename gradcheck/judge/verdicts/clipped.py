@@ -45,7 +45,7 @@ def _read_gradients_before(judge: Judge, op: Op) -> bool:
     last = next(
         (e for e in _escapes_before(judge, op) if judge.influences.has(e.inputs[0], Mark.DERIVED)), None
     )
-    return last is not None and last.inputs[0] is not judge.plan.loss and last.name != "__bool__"
+    return last is not None and last.inputs[0] is not judge.plan.loss and last.operation is not ops.QUESTION
 
 
 def _escapes_before(judge: Judge, op: Op) -> Iterator[Op]:
@@ -70,7 +70,7 @@ def _into_a_new_tensor(case: Case) -> bool:
             return _made_of_gradients(judge, factor.source, op)
         if not isinstance(factor, float) or _is_literal(judge, op):
             return False
-        last = next((e for e in _escapes_before(judge, op) if e.name != "__bool__"), None)
+        last = next((e for e in _escapes_before(judge, op) if e.operation is not ops.QUESTION), None)
         return last is not None and _made_of_gradients(judge, last.inputs[0], last)
     return False
 
