@@ -46,10 +46,12 @@ def forward(
     start: Collection[Value],
     *,
     through: Callable[[S], bool] | None = None,
+    into: Callable[[Value], bool] | None = None,
     key: Key = itself,
 ) -> set[Value]:
-    """`start` and everything computed from it, by steps that `through` accepts. Keys are returned."""
-    return {key(value) for value in start} | computed_from(steps, start, through=through, key=key)
+    """`start` and everything computed from it, by steps that `through` accepts, as far as `into` accepts it. Keys are
+    returned."""
+    return {key(value) for value in start} | computed_from(steps, start, through=through, into=into, key=key)
 
 
 def computed_from(
@@ -57,6 +59,7 @@ def computed_from(
     start: Collection[Value],
     *,
     through: Callable[[S], bool] | None = None,
+    into: Callable[[Value], bool] | None = None,
     key: Key = itself,
 ) -> set[Value]:
     """The same without `start`, but for what of it is changed again."""
@@ -64,7 +67,8 @@ def computed_from(
     made: set[Value] = set()
     for step in steps:
         if any(key(value) in reached for value in step.inputs) and (through is None or through(step)):
-            written = {key(value) for value in (*step.outputs, *step.mutated)}
+            touched = (*step.outputs, *step.mutated)
+            written = {key(value) for value in touched if into is None or into(value)}
             reached |= written
             made |= written
     return made
@@ -75,14 +79,16 @@ def backward(
     ends: Collection[Value],
     *,
     through: Callable[[S], bool] | None = None,
+    into: Callable[[Value], bool] | None = None,
     key: Key = itself,
 ) -> set[Value]:
-    """`ends` and everything they were computed from, by steps that `through` accepts. Keys are returned."""
+    """`ends` and everything they were computed from, by steps that `through` accepts, as far as `into` accepts it. Keys
+    are returned."""
     wanted = {key(value) for value in ends}
     for step in reversed(steps):
         made = (*step.outputs, *step.mutated)
         if any(key(value) in wanted for value in made) and (through is None or through(step)):
-            wanted.update(key(value) for value in step.inputs)
+            wanted.update(key(value) for value in step.inputs if into is None or into(value))
     return wanted
 
 

@@ -222,7 +222,8 @@ DIAGONAL = define("diagonal", F.GATHER, "diag diag_embed tril triu trace", linea
                   numpy="diag diagonal tril triu trace")  # fmt: skip
 SETITEM = define("setitem", F.SCATTER, "index_put index_copy scatter masked_scatter", dunder="setitem")
 SCATTER_ADD = define("scatter_add", F.SCATTER, "index_add scatter_reduce", numpy="add.at")
-FILL = define("fill", F.SCATTER, "zero fill_diagonal", numpy="fill")
+FILL = define("fill", F.SCATTER, "zero", numpy="fill")
+FILL_DIAGONAL = define("fill_diagonal", F.SCATTER)
 COPY_INTO = define("copy_", F.SCATTER, numpy="copyto")
 JOIN = define("cat", F.JOIN, "concat concatenate stack hstack vstack dstack column_stack", linear="all",
               numpy="concatenate stack hstack vstack dstack column_stack append")  # fmt: skip

@@ -25,7 +25,9 @@ STEPS = [TO_C, TO_D, TO_E]
 def test_forward_and_backward() -> None:
     assert flow.forward(STEPS, {A}) == {A, C, E}
     assert flow.forward(STEPS, {A}, through=lambda step: step is not TO_E) == {A, C}
+    assert flow.forward(STEPS, {A}, into=lambda v: v is not C) == {A}
     assert flow.backward(STEPS, {D}) == {B, D}
+    assert flow.backward(STEPS, {E}, into=lambda v: v is not C) == {B, D, E}
     assert flow.backward(STEPS, {E}, through=lambda step: step is not TO_C) == {B, C, D, E}
 
 

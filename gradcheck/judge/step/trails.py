@@ -115,9 +115,15 @@ class Flow:
                 writes[op.index].append(version)
         replaces = {u.op.index: u.parameter.root for u in self._plan.updates if not u.in_place}
         for op in tape[self._plan.start : self._end()]:
+            if op.kind in (Kind.BACKWARD, Kind.ESCAPE, Kind.GRAD_READ):
+                self._hand_over(op)
+                continue
             for version in writes[op.index]:
                 self._note_reads(version, op)
-            self._follow(op, replaces.get(op.index))
+            if op.kind is Kind.GRAD_WRITE:
+                self._assign(op)
+            else:
+                self._compute(op, replaces.get(op.index))
             for version in versions_after[op.index]:
                 self._trails.replace(version.candidate.value, frozenset({id(version)}))
 
@@ -136,21 +142,18 @@ class Flow:
                 self._reads[id(version)].add(source)
                 self._read_by[source].add(id(version))
 
-    def _follow(self, op: Op, replaced: Value | None) -> None:
-        if op.kind is Kind.BACKWARD:
-            return
-        if op.kind is Kind.ESCAPE:
-            if op.operation is not ops.QUESTION:
-                self._escapes(self._trails.of(*op.inputs))
+    def _hand_over(self, op: Op) -> None:
+        """From autograd, or to Python."""
+        if op.kind is Kind.ESCAPE and op.operation is not ops.QUESTION:
+            self._escapes(self._trails.of(*op.inputs))
         elif op.kind is Kind.GRAD_READ:
             for value in op.outputs:
                 if value.autograd_of is not None:
                     self._trails.replace(value, frozenset({AUTOGRAD}))
-        elif op.kind is Kind.GRAD_WRITE:
-            if op.inputs:
-                self._moves(self.assigned, op.inputs[0].root, op, self._trails.of(*op.inputs[1:]))
-        else:
-            self._compute(op, replaced)
+
+    def _assign(self, op: Op) -> None:
+        if op.inputs:
+            self._moves(self.assigned, op.inputs[0].root, op, self._trails.of(*op.inputs[1:]))
 
     def _compute(self, op: Op, replaced: Value | None) -> None:
         carried = self._trails.of(*op.inputs)

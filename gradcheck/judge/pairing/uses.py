@@ -1,0 +1,139 @@
+"""What the program does with a value that says what it is the gradient of: an update, a `.grad`, a returned gradient,
+a `gradcheck.pair`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+from gradcheck import ops
+from gradcheck.fronts.gradient_names import name_affinity, parse
+from gradcheck.fronts.tape import Binding, Kind, Op, Recording, Value
+from gradcheck.fronts.updates import Update
+from gradcheck.judge.pairing.names import NameIndex
+from gradcheck.replay.slices import Slicer
+
+_MOST_FACTORS = 6  # between a gradient and the update that it is used in
+_MOST_OPS = 40  # behind a value, among which there may be a gradient
+_MOST_WRITES = 4  # that a value is made of
+_SAME_NAME = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """`of` is what the value is used as the gradient of, `when` it is; `returned` is the op with which a Function
+    returns it."""
+
+    of: Value
+    evidence: str
+    when: int
+    returned: Op | None = None
+
+
+class Uses:
+    """`updates` are those that follow any pass, `forward_values` the values of all forward passes, `mutations` the ops
+    that change each storage."""
+
+    def __init__(
+        self,
+        recording: Recording,
+        names: NameIndex,
+        updates: list[Update],
+        forward_values: Collection[Value],
+        slicer: Slicer,
+        mutations: Mapping[Value, list[Op]],
+    ) -> None:
+        self._names = names
+        self._forward_values = forward_values
+        self._slicer = slicer
+        self._mutations = mutations
+        self._paired = {pairing.gradient for pairing in recording.pairings}
+        self._updates: dict[Value, list[int]] = defaultdict(list)  # by storage, where it moves a parameter
+        self._found: dict[Value, Use] = {}
+        self._collect(recording, updates)
+
+    def of(self, value: Value) -> Use | None:
+        return self._found.get(value)
+
+    def items(self) -> list[tuple[Value, Use]]:
+        return list(self._found.items())
+
+    def first_update(self, value: Value, after: int, default: int) -> int:
+        """The first op after `after` that moves a parameter by what is in this storage."""
+        return next((index for index in self._updates.get(value.root, ()) if index > after), default)
+
+    def _collect(self, recording: Recording, updates: list[Update]) -> None:
+        for update in updates:
+            if update.step is None:
+                continue
+            gradient, index = self._behind_scaling(update.step), update.op.index
+            self._updates[gradient.root].append(index)
+            if gradient.shape == update.parameter.shape and gradient.producer is not None:
+                use = Use(update.parameter, "its use in the update of that parameter", index)
+                self._found.setdefault(gradient, use)
+        for op in recording.ops:
+            if op.kind is Kind.GRAD_WRITE and len(op.args) > 1 and isinstance(op.args[1], Value):
+                self._found[op.args[1]] = Use(op.args[0], "being assigned to its `.grad`", op.index)
+        for pairing in recording.pairings:
+            made = pairing.gradient.producer
+            if made is not None:
+                self._found[pairing.gradient] = Use(pairing.of, "`gradcheck.pair`", made.index + 1)
+        for op in recording.ops:
+            if op.kind is Kind.RETURNED:
+                of, gradient = op.args
+                function, argument = op.extra
+                evidence = f"being returned by `{function}` for `{argument}`"
+                self._found[gradient] = Use(of, evidence, op.index, op)
+
+    def _behind_scaling(self, step: Value) -> Value:
+        """The gradient behind `lr * g`: what is left when multiplications with numbers are taken away."""
+        for _ in range(_MOST_FACTORS):
+            producer = step.producer
+            if producer is None or not _scales(producer) or self._names.bindings(step):
+                break
+            values = [a for a in producer.args if isinstance(a, Value) and a.shape == step.shape]
+            others = [a for a in producer.args if isinstance(a, Value) and a.shape not in (step.shape, ())]
+            if len(values) != 1 or others:
+                break
+            step = values[0]
+        return step
+
+    # -- what an optimiser makes of a gradient ---------------------------------------------------------------------
+
+    def is_optimisers(self, value: Value, parameter: Value) -> bool:
+        """Whether a gradient of the parameter's shape has a name already, and this was made of it: then it is what an
+        optimiser made (momentum, a running mean of squares), unless the person has said themselves that it is the
+        gradient."""
+        if value in self._paired:
+            return False
+        writes = [value.producer, *self._mutations.get(value.root, ())[:_MOST_WRITES]]
+        made = max((op.index for op in writes if op is not None), default=0)
+        return any(
+            read.shape == parameter.shape
+            and read.root not in (parameter.root, value.root)
+            and read not in self._forward_values
+            and bool(self._names.bindings(read))
+            for op in islice(self._slicer.backwards([value], made + 1), _MOST_OPS)
+            for read in op.inputs
+        )
+
+    def is_step(self, use: Use, binding: Binding) -> bool:
+        """Whether it is what an optimiser made, and not named after the parameter as a gradient is."""
+        if use.returned is not None or not self.is_optimisers(binding.value, use.of):
+            return False
+        stem, names = parse(binding.name).stem, self._names.forward_names(use.of)
+        return stem is None or not any(name_affinity(stem, name) >= _SAME_NAME for name in names)
+
+    def is_scaled(self, value: Value) -> bool:
+        """Whether it is another named tensor times a number: `step = lr * grad`."""
+        producer = value.producer
+        if producer is None or not _scales(producer):
+            return False
+        others = [a for a in producer.args if isinstance(a, Value) and a.shape == value.shape]
+        return len(others) == 1 and bool(self._names.bindings(others[0]))
+
+
+def _scales(op: Op) -> bool:
+    return op.operation in ops.SCALING or op.operation is ops.CLAMP

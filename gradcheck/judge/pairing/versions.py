@@ -1,0 +1,45 @@
+"""The stages of a gradient that is built over several statements: one version after each line that wrote to it."""
+
+from __future__ import annotations
+
+from gradcheck import ops
+from gradcheck.fronts.tape import Op
+from gradcheck.judge.pairing.names import NameIndex
+from gradcheck.replay.passes import Candidate, PassPlan, Version
+
+_MOST = 8
+
+
+def versions_of(
+    candidate: Candidate, plan: PassPlan, mutations: list[Op], used_at: int, names: NameIndex
+) -> list[Version]:
+    """`mutations` are the ops that change its storage, `used_at` is where it moves a parameter."""
+    value = candidate.value
+    first = candidate.binding.when if candidate.binding is not None else 0
+    in_forward = value in plan.forward_values
+    writes: list[Op] = []
+    if value.producer is not None and not in_forward:
+        writes.append(value.producer)
+    made = value.producer.index if value.producer is not None else value.birth - 1
+    begin = max(made + 1, first) if in_forward else made + 1
+    writes += [op for op in mutations if begin <= op.index < min(used_at, plan.stop)]
+    # What a buffer held before this pass began was the gradient of another one, or nothing yet.
+    writes = [op for op in writes if op.index >= plan.start] or writes
+    while len(writes) > 1 and _is_post_processing(writes[-1]):
+        writes.pop()
+    # A loop that fills it element by element is one write: the last of each line counts.
+    last_of_line = {names.line(op): i for i, op in enumerate(writes)}
+    versions = [
+        Version(candidate, writes[i].index, writes[: i + 1], final=i == len(writes) - 1)
+        for i in sorted(last_of_line.values())
+    ]
+    if not versions and (candidate.second_name or value.producer is None):
+        after = first if candidate.second_name else value.birth
+        versions.append(Version(candidate, max(0, after - 1), [], final=True))
+    return versions[-_MOST:]
+
+
+def _is_post_processing(op: Op) -> bool:
+    """Done to a finished gradient: clipping, and clearing it for the next step."""
+    zeroes = op.operation is ops.FILL and not any(op.args[1:])
+    return zeroes or op.operation in (ops.CLAMP, ops.NAN_TO_NUM)
