@@ -15,8 +15,8 @@ from gradcheck.diagnosis.namespace import BindingIndex, Namespace
 from gradcheck.diagnosis.syntax import Rewriter
 from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Kind, Op, Value
-from gradcheck.program.reading.tree import Span, contains, node_at, span_of
 from gradcheck.judge.judged import Judged
+from gradcheck.program.reading.tree import Span, contains, node_at, span_of
 from gradcheck.program.source import SourceUnit
 from gradcheck.replay.passes import PassPlan
 
