@@ -75,7 +75,8 @@ class CandidateCollector:
         value = candidate.value
         made = value.producer.index if value.producer is not None else 0
         used_at = self._uses.first_update(value, made, plan.stop)
-        return versions_of(candidate, plan, self._mutations[value.root], used_at, self._names)
+        in_forward = value in self._forward[id(plan)]
+        return versions_of(candidate, plan, self._mutations[value.root], used_at, in_forward, self._names)
 
     def _computed_with_gradients(self) -> set[Value]:
         """The storages computed from something named as a gradient, or that such a thing was computed from: only these

@@ -11,12 +11,17 @@ _MOST = 8
 
 
 def versions_of(
-    candidate: Candidate, plan: PassPlan, mutations: list[Op], used_at: int, names: NameIndex
+    candidate: Candidate,
+    plan: PassPlan,
+    mutations: list[Op],
+    used_at: int,
+    in_forward: bool,
+    names: NameIndex,
 ) -> list[Version]:
-    """`mutations` are the ops that change its storage, `used_at` is where it moves a parameter."""
+    """`mutations` are the ops that change its storage, `used_at` is where it moves a parameter.
+    `in_forward`: it is a value of the forward pass that turns into a gradient."""
     value = candidate.value
     first = candidate.binding.when if candidate.binding is not None else 0
-    in_forward = value in plan.forward_values
     writes: list[Op] = []
     if value.producer is not None and not in_forward:
         writes.append(value.producer)
