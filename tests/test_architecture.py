@@ -1,6 +1,7 @@
 """What the code of gradcheck itself must look like: the order of its stages, one vocabulary, and its size."""
 
 import ast
+import re
 
 import pytest
 
@@ -13,7 +14,13 @@ OP_SETS_ALLOWED = {
     "gradcheck/isolation/plain_expressions.py": "Python's builtins",
 }
 # Stages that are not moved over yet.
-OP_SETS_LEFT = ("gradcheck/diagnosis/", "gradcheck/fronts/", "gradcheck/graph/", "gradcheck/health/", "gradcheck/judge/")
+OP_SETS_LEFT = (
+    "gradcheck/diagnosis/",
+    "gradcheck/fronts/",
+    "gradcheck/graph/",
+    "gradcheck/health/",
+    "gradcheck/judge/",
+)
 # Circles that go through these files are being taken apart.
 CIRCLES_LEFT = ("gradcheck.fronts.torch.active", "gradcheck.judge.")
 
@@ -86,6 +93,18 @@ def test_an_exception_is_still_needed(file):
 def test_what_counts_as_a_set_of_operations(code, names):
     found = [names for _, names in op_names.literal_sets(ast.parse(code))]
     assert found == ([names] if names else [])
+
+
+def test_codes_of_rules_are_written_in_the_rules_alone():
+    """Thresholds are named by the code of their rule: `GC202.tanh-limit`. Other files ask a rule for its code."""
+    literals = [
+        f"{module}:{node.lineno}: {node.value}"
+        for module, file in imports.module_files().items()
+        if not module.startswith("gradcheck.checks.") and module != "gradcheck.base.thresholds"
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and re.fullmatch(r"GC\d{1,3}", str(node.value))
+    ]
+    assert literals == []
 
 
 def test_the_code_is_no_larger_than_its_cap():

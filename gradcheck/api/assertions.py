@@ -10,6 +10,7 @@ from gradcheck.analysis.settings import in_force
 from gradcheck.analysis.watching import Watched
 from gradcheck.api.checking import call_watched
 from gradcheck.base.errors import GradientError, NothingToCheckError
+from gradcheck.checks.registry import GRADIENT_FAMILY
 from gradcheck.judge.verdict import Verdict
 from gradcheck.layers import driver as layer_driver
 from gradcheck.layers.gradients import stored_but_not_judged
@@ -17,9 +18,6 @@ from gradcheck.layers.watch import watch_layer
 from gradcheck.program.live import file_of, name_of
 from gradcheck.report import sentences
 from gradcheck.report.model import Report
-
-# What a layer's units are like on random inputs is no matter of its gradients.
-_RULES = ("GC1",)
 
 
 def assert_gradients(target: Any, /, *inputs: Any, **kwargs: Any) -> Report:
@@ -57,7 +55,7 @@ def assert_gradients(target: Any, /, *inputs: Any, **kwargs: Any) -> Report:
     watched = _watched(frame, target, inputs, kwargs)
     settings = in_force()
     try:
-        report = watched.report(select=settings.select or _RULES)
+        report = watched.report(select=settings.select or (GRADIENT_FAMILY,))
     except NothingToCheckError as error:
         raise GradientError(f"no gradient of {name_of(target)} was checked: {error}") from None
     report.raise_for_errors()

@@ -131,4 +131,5 @@ RULE = Rule(
     summary="the line computes something other than the gradient it is named for",
     page=__doc__,
     check=check,
+    is_diagnosed=True,
 )

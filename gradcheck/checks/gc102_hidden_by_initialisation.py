@@ -97,4 +97,5 @@ RULE = Rule(
     summary="the gradient is right at the initial parameters and wrong as soon as they move",
     page=__doc__,
     check=check,
+    is_diagnosed=True,
 )

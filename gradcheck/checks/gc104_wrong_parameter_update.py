@@ -162,4 +162,5 @@ RULE = Rule(
     summary="a parameter is updated with another parameter's gradient, or uphill",
     page=__doc__,
     check=check,
+    outside_gradients=True,
 )

@@ -127,4 +127,5 @@ RULE = Rule(
     summary="a parameter has a gradient that never moves it, while other parameters move by theirs",
     page=__doc__,
     check=check,
+    outside_gradients=True,
 )

@@ -124,4 +124,5 @@ RULE = Rule(
     summary="the gradient does not have the shape of the value it belongs to",
     page=__doc__,
     check=check,
+    is_diagnosed=True,
 )

@@ -78,4 +78,5 @@ RULE = Rule(
     summary="the line makes NaN or infinity where the true gradient is finite",
     page=__doc__,
     check=check,
+    is_diagnosed=True,
 )

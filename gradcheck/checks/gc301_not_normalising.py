@@ -180,5 +180,6 @@ RULE = Rule(
     summary="a batch normalisation does not give its output mean 0 and standard deviation 1",
     page=__doc__,
     check=check,
+    outside_gradients=True,
     looked_at=looked_at_measured,
 )

@@ -18,6 +18,8 @@ from gradcheck.checks.finding import Finding
 from gradcheck.checks.rule import Rule
 
 ALL = "ALL"
+OWN_FAMILY = "GC0"  # about comments and options of gradcheck itself
+GRADIENT_FAMILY = "GC1"
 HEALTH_FAMILIES = ("GC2", "GC3", "GC4", "GC5", "GC6")
 
 

@@ -38,6 +38,10 @@ class Rule:
     )  # the docstring of the rule's file; its sections begin with `## `. None with `python -OO`
     check: Callable[[Evidence], Iterable[Finding]]
     looked_at: Callable[[Evidence], Looked] = gradients_looked_at
+    is_diagnosed: bool = False  # the stage `diagnosis` looks for the cause of its findings
+    outside_gradients: bool = (
+        False  # a fault of training that is in no gradient: true gradients do not repair it
+    )
     thresholds: tuple[Threshold, ...] = field(default=())  # its entries of gradcheck.base.thresholds.TABLE
 
     @property

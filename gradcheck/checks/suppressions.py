@@ -9,11 +9,16 @@ from dataclasses import dataclass
 from gradcheck.checks import gc001_unused_suppression as gc001
 from gradcheck.checks.finding import Finding, SuppressedFinding
 from gradcheck.checks.ignore_comments import IgnoreComment, Unreadable, read_comments
-from gradcheck.checks.registry import all_rules, in_reading_order, is_selected, rules_meant, similar_rules
+from gradcheck.checks.registry import (
+    OWN_FAMILY,
+    all_rules,
+    in_reading_order,
+    is_selected,
+    rules_meant,
+    similar_rules,
+)
 from gradcheck.program.reading.tree import Tree
 from gradcheck.program.source import SourceMap
-
-_OWN_FAMILY = "GC0"  # about the tool's own comments and options
 
 Piece = tuple[str, int | None]  # a file, or one cell of it
 
@@ -123,13 +128,13 @@ class _Comments:
 
 def _speaking_of(comment: IgnoreComment, rule: str) -> Iterator[str]:
     """The codes of the comment that mean the rule."""
-    own = rule.startswith(_OWN_FAMILY)
+    own = rule.startswith(OWN_FAMILY)
     if not comment.codes and not own:
         yield ""
     for code, _ in comment.codes:
         meant = [each.code for each in rules_meant(code)]
         # "every rule" does not mean the one that complains of it: it could never speak.
-        if rule in meant and (not own or all(each.startswith(_OWN_FAMILY) for each in meant)):
+        if rule in meant and (not own or all(each.startswith(OWN_FAMILY) for each in meant)):
             yield code
 
 
@@ -137,6 +142,6 @@ def _was_on(code: str, select: Sequence[str], ignore: Sequence[str]) -> bool:
     """Whether all that the code means was looked for; "" means everything. Of our own rules it cannot be said: that
     they find nothing here is known too late."""
     meant = [
-        rule for rule in (rules_meant(code) if code else all_rules()) if not rule.code.startswith(_OWN_FAMILY)
+        rule for rule in (rules_meant(code) if code else all_rules()) if not rule.code.startswith(OWN_FAMILY)
     ]
     return bool(meant) and all(is_selected(rule, select, ignore) for rule in meant)

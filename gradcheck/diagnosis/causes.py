@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gradcheck.checks.finding import Finding, Fix
+from gradcheck.checks.registry import all_rules
 from gradcheck.checks.wording import listing
 from gradcheck.program.location import Location
 
-DIAGNOSED = ("GC101", "GC102", "GC106", "GC108")  # the rules about gradients that are wrong
+DIAGNOSED = tuple(rule.code for rule in all_rules() if rule.is_diagnosed)
 
 
 def one_per_cause(findings: Sequence[Finding]) -> list[Finding]:

@@ -6,13 +6,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from gradcheck.checks.finding import Finding, Fix, Severity
+from gradcheck.checks.registry import all_rules
 from gradcheck.health.updates.records import UpdateHealth
 from gradcheck.isolation.learning_rate import learning_rate_component
 from gradcheck.isolation.records import Component, ComponentKind, Edit, GradientKey
 from gradcheck.judge.verdict import GradientResult, PassResult, Verdict
 from gradcheck.program.location import Location
 
-_NOT_OF_GRADIENTS = ("GC104", "GC105", "GC301")
+_OUTSIDE_GRADIENTS = {rule.code for rule in all_rules() if rule.outside_gradients}
 _AT_FAULT = (Verdict.INTRODUCED, Verdict.COMPENSATED)
 
 
@@ -65,11 +66,7 @@ def left_out(step: PassResult, findings: Iterable[Finding], components: Iterable
     for finding in findings:
         place = finding.location
         applies = step.index in finding.evidence.get("passes", (step.index,))
-        if (
-            not applies
-            or not finding.rule.startswith(_NOT_OF_GRADIENTS)
-            or finding.severity is not Severity.ERROR
-        ):
+        if not applies or finding.rule not in _OUTSIDE_GRADIENTS or finding.severity is not Severity.ERROR:
             continue
         if (place.file, place.cell, place.line) not in repaired:
             told.append(f"{finding.rule} in line {place.line}: no fix of it is verified")

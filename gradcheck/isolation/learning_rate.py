@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from gradcheck.base import numbers
+from gradcheck.checks import gc402_update_to_data_ratio as gc402
 from gradcheck.checks.finding import Finding
 from gradcheck.health.updates.records import LearningRate, UpdateHealth
 from gradcheck.isolation.records import Component, ComponentKind, Edit
@@ -17,7 +18,6 @@ from gradcheck.program.notebook import parse_notebook
 from gradcheck.program.reading.tree import Tree
 from gradcheck.program.script import decode_source, read_bytes
 
-_RULE = "GC402"
 _CLOSE = 1e-9
 
 
@@ -27,7 +27,7 @@ def learning_rate_component(
     """Where GC402 finds the steps far off, and the source says in one place what the learning rate is."""
     for finding in findings:
         goal = finding.evidence.get("recommended_learning_rate")
-        if finding.rule != _RULE or not isinstance(goal, float):
+        if finding.rule != gc402.RULE.code or not isinstance(goal, float):
             continue
         if pass_index not in finding.evidence.get("passes", ()):
             continue
@@ -39,11 +39,9 @@ def learning_rate_component(
             continue
         text = numbers.value(goal, 2)
         name = rate.text if rate.text.isidentifier() else "learning rate"
-        what = (
-            f"an experiment, no repair: {text} in place of {numbers.value(rate.value)}, as {_RULE} suggests"
-        )
+        what = f"an experiment, no repair: {text} in place of {numbers.value(rate.value)}, as {finding.rule} suggests"
         return Component(
-            name, ComponentKind.EDIT, what, place, (_RULE,), edits=(Edit(place, text),), verified=False
+            name, ComponentKind.EDIT, what, place, (finding.rule,), edits=(Edit(place, text),), verified=False
         )
     return None
 

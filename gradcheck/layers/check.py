@@ -11,6 +11,7 @@ import torch
 from gradcheck.analysis.settings import in_force
 from gradcheck.base import progress
 from gradcheck.base.errors import NothingToCheckError
+from gradcheck.checks import gc106_gradient_shape_broadcast as gc106
 from gradcheck.layers.cases import Case, cases_of, in_state
 from gradcheck.layers.discover import CannotCallError, Found, Given, discover
 from gradcheck.layers.outcome import Key, Outcome, run_trial
@@ -31,7 +32,6 @@ from gradcheck.layers.trial import Plan, Trial
 from gradcheck.layers.wanted import TensorTerm
 from gradcheck.report.model import Report
 
-_SHAPE_RULE = "GC106"
 InputLike = str | Sequence[int] | torch.Tensor
 
 
@@ -278,7 +278,7 @@ class _Check:
 
 
 def _of_shape(outcome: Outcome) -> set[Key]:
-    return {key for key, finding in outcome.faults.items() if finding and finding.rule == _SHAPE_RULE}
+    return {key for key, finding in outcome.faults.items() if finding and finding.rule == gc106.RULE.code}
 
 
 def _is_out_of_shape(outcome: Outcome) -> bool:

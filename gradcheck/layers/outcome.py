@@ -11,6 +11,7 @@ from types import FrameType
 
 from gradcheck.base.errors import NothingToCheckError
 from gradcheck.checks.finding import Finding, Severity
+from gradcheck.checks.registry import GRADIENT_FAMILY
 from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.layers.discover import runs
 from gradcheck.layers.gradients import parameters_of, stored_but_not_judged
@@ -22,8 +23,6 @@ from gradcheck.program.faults import describe
 from gradcheck.program.live import LiveSources
 from gradcheck.program.source import SourceUnit
 from gradcheck.report.model import Report
-
-RULES = ("GC1",)  # what a layer's units are like on random inputs is no matter of its gradients
 
 # What the loss is computed in, so that no frame of ours is taken for the person's, nor a frame of theirs for this.
 _PLACE = "<layer>"
@@ -61,7 +60,7 @@ def run_trial(subject: Subject, trial: Trial, fix_budget_s: float = 0.0) -> Outc
                     {},
                     files=subject.files,
                     target=subject.name,
-                ).report(select=RULES, fix_budget_s=fix_budget_s)
+                ).report(select=(GRADIENT_FAMILY,), fix_budget_s=fix_budget_s)
             )
         except NothingToCheckError as error:
             return Outcome(Status.NOT_JUDGED, " ".join(str(error).split()))
