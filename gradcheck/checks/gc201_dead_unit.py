@@ -2,23 +2,23 @@
 
 ## What it does
 
-Looks at every unit of every hidden non-linearity on many minibatches of the program's own data, and names
-those that have no gradient on any sample: a relu unit that is never on, a tanh or sigmoid unit that is at
-its limits on every one, so that the derivative is exactly 0 in the program's dtype or below its epsilon. A
+Examines every unit of every hidden non-linearity on many minibatches of the program's own data, and reports
+those that have no gradient on any sample: a relu unit that is never on, or a tanh or sigmoid unit that is
+saturated on every sample, so that the derivative is exactly 0 in the program's dtype or below its epsilon. A
 unit of a leaky relu counts as dead if it is on its negative side on every sample and the slope there is
 small.
 
-Weights drawn around zero leave some relu units of a deep or narrow network dead by themselves, in right
-programs too. So a relu layer is reported if its dead units are many more than that, or if one of them lies
-far from all others, as with a bias that has run away. A dead tanh or sigmoid unit is always reported.
+Weights drawn around zero leave some relu units of a deep or narrow network dead, in correct programs too. So
+a relu layer is reported if it has many more dead units than that, or if one of them is far from all others,
+as with a diverged bias. A dead tanh or sigmoid unit is always reported.
 
-A unit is a channel of a convolution, a row of `W @ x`, and else a place along the last axis. What the loss
-itself is computed from (the output of a classifier, a hinge) is no layer and is not judged.
+A unit is a channel of a convolution, a row of `W @ x`, and otherwise a position along the last axis. The
+input of the loss (the output of a classifier, a hinge) is not a hidden layer and is not judged.
 
 ## Why is this bad?
 
-Nothing that the data can say ever reaches the weights of such a unit: it stays as it is for the rest of
-the training, unless the layers before it move. The network is smaller than it was written to be.
+The weights of such a unit get no gradient: it stays as it is for the rest of training, unless the layers
+before it change. The network is smaller than intended.
 
 ## Example
 
@@ -37,10 +37,10 @@ h = torch.relu(x @ W1)
 ## How it is measured
 
 The forward pass of the recorded step is replayed on a sweep of minibatches (64, or as many as `--sweep`
-says), drawn anew in the way the program draws its own. The parameters stay those of the recorded step. On
-how many samples a unit was seen stands in the finding. With fewer than a minimum nothing is said: a unit
-that is off on one small batch may well be on for the next. How many units random weights leave dead by
-themselves is found by applying some, without a bias, to what the layer is given in the sweep.
+says), drawn in the same way as the program draws its own. The parameters are those of the recorded step. The
+finding gives the number of samples. Below a minimum nothing is reported: a unit that is off on one small
+batch may be on for the next. How many units random weights leave dead is measured by applying such weights,
+without a bias, to the layer's input in the sweep.
 
 ## References
 

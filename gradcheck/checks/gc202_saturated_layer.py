@@ -2,19 +2,19 @@
 
 ## What it does
 
-Counts how many outputs of each hidden tanh or sigmoid layer are at its limits, abs(tanh(z)) > 0.97, over
-many minibatches of the program's own data, and reports a layer of which more than half are. A sigmoid is a
-tanh of half its argument and is held to the same limits. Beside it stands the share that is already beyond
-the stricter limit for the argument, abs(z) > 9.5, where 1 - tanh(z)**2 is exactly 0 in float32.
+Counts how many outputs of each hidden tanh or sigmoid layer are saturated, abs(tanh(z)) > 0.97, over many
+minibatches of the program's own data, and reports a layer of which more than half are. A sigmoid is a tanh
+of half its argument and has the same limits. The finding also gives the share beyond the stricter limit for
+the pre-activation, abs(z) > 9.5, where 1 - tanh(z)**2 is exactly 0 in float32.
 
 It recognises the function by what it computes: `(e**z - e**-z) / (e**z + e**-z)` is a tanh as well. The
-prediction of a network may be saturated with good reason and is not judged.
+prediction of a network may be saturated for a good reason and is not judged.
 
 ## Why is this bad?
 
-Where a tanh is at its limits its derivative is next to 0, and the gradient of everything before it is
-multiplied by that. The layers before a saturated one learn slowly or not at all. At the start of the
-training the cause is nearly always that the weights are too large for their number of inputs.
+Where a tanh is saturated its derivative is almost 0, and the gradient of everything before it is multiplied
+by that. The layers before a saturated one learn slowly or not at all. At the start of training the cause is
+nearly always weights that are too large for their number of inputs.
 
 ## Example
 
@@ -34,8 +34,8 @@ h = torch.tanh(x @ W1)
 
 The forward pass of the recorded step is replayed on a sweep of minibatches (64, or as many as `--sweep`
 says) at the parameters of the recorded step. Shares are of all outputs of the layer on all samples. The
-standard deviation of the weight is that of the parameter of the nearest linear map before the layer; what
-suits it is gain / sqrt(inputs), with the gain 5/3 for tanh and 1 for sigmoid.
+standard deviation of the weight is that of the parameter of the nearest linear map before the layer; the
+suitable value is gain / sqrt(inputs), with the gain 5/3 for tanh and 1 for sigmoid.
 
 ## References
 

@@ -2,18 +2,16 @@
 
 ## What it does
 
-Follows the true gradient through the hidden layers of a network, from the last to the first, and reports
-it if it shrinks by more than half at every layer on the way and is less than a thousandth of what it was in
-the end. At least three layers of one kind are needed, each computed from the one before.
+Follows the true gradient through the hidden layers of a network, from the last to the first, and reports it
+if it shrinks by more than half per layer and to less than a thousandth in all. At least three layers of one
+kind are needed, each computed from the one before.
 
-The steps of a recurrent network are one layer that is applied many times, and are not compared with each
-other.
+The time steps of a recurrent network are one layer that is applied many times, and are not compared.
 
 ## Why is this bad?
 
-The parameters of all layers are moved with one learning rate. Where the gradient is a thousand times
-smaller than elsewhere they hardly move, and the last layers learn on top of first ones that stay as they
-were drawn.
+All layers are updated with one learning rate. Where the gradient is a thousand times smaller than elsewhere,
+parameters hardly change, and the last layers learn on top of first layers that stay random.
 
 ## Example
 

@@ -2,17 +2,16 @@
 
 ## What it does
 
-Follows the true gradient through the hidden layers of a network, from the last to the first, and reports
-it if it more than doubles at every layer on the way and is more than a thousand times what it was in the
-end. At least three layers of one kind are needed, each computed from the one before.
+Follows the true gradient through the hidden layers of a network, from the last to the first, and reports it
+if it more than doubles per layer and grows more than a thousandfold in all. At least three layers of one
+kind are needed, each computed from the one before.
 
-The steps of a recurrent network are one layer that is applied many times, and are not compared with each
-other.
+The time steps of a recurrent network are one layer that is applied many times, and are not compared.
 
 ## Why is this bad?
 
-A learning rate that suits the last layers throws the first ones about, and one that suits the first leaves
-the last where they are. Often the loss becomes infinite or NaN after a few steps.
+A learning rate that suits the last layers makes the first ones diverge, and one that suits the first layers
+leaves the last ones unchanged. Often the loss becomes infinite or NaN after a few steps.
 
 ## Example
 

@@ -1,15 +1,15 @@
-"""GC301 not-normalising: a batch normalisation whose output has not mean 0 and standard deviation 1.
+"""GC301 not-normalising: a batch normalisation whose output does not have mean 0 and standard deviation 1.
 
 ## What it does
 
-Finds a layer that takes the mean and the variance of its batch, and whose output, before scale and shift,
-has not mean 0 and standard deviation 1 for every feature. The layer is recognised by what it computes from
-what, whatever its values are called: also where its scale is the wrong power of the variance, a statistic
-goes over the wrong axis or is that of another tensor, the mean is not subtracted before squaring, or the
-sum is not divided. The finding says which of these it is, at the line that computes the wrong statistic.
+Finds a layer that uses the mean and the variance of its batch, and whose output, before scale and shift,
+does not have mean 0 and standard deviation 1 for every feature. The layer is recognised by what it computes,
+not by names: also where its scale is the wrong power of the variance, a statistic is over the wrong axis or
+of another tensor, the mean is not subtracted before squaring, or the sum is not divided. The finding says
+which of these it is, at the line that computes the wrong statistic.
 
-That the variance is divided by n or by n - 1, and an epsilon that is larger than the variance (GC306), are
-none of this rule's business.
+Whether the variance divides by n or by n - 1 does not matter here, nor does an epsilon that is larger than
+the variance (GC306).
 
 ## Why is this bad?
 
@@ -36,12 +36,12 @@ norm = centred * (var + 1e-5) ** -0.5
 ## How it is measured
 
 The recorded lines of the layer are replayed alone, with its scale set to 1 and its shift to 0, on random
-numbers of mean 3 and standard deviation 1, multiplied until no epsilon counts, and then doubled and
-shifted: a right layer gives the same each time. How the output grows with the input tells the power of the
-variance, and how wide it is the number that the sum is divided by. The means and standard deviations shown
-are those of the output on the program's own data, over all batches of the sweep. Where a statistic is that
+numbers of mean 3 and standard deviation 1, scaled up until the epsilon is negligible, and then doubled and
+shifted: a correct layer gives the same output each time. How the output grows with the input shows the power
+of the variance, and its width shows the number that the sum is divided by. The means and standard deviations
+shown are those of the output on the program's own data, over all batches of the sweep. Where a statistic is
 of another tensor or axis, the output on the program's own data must be wrong too. Where running statistics
-are mixed in, nothing is said.
+are mixed in, nothing is reported.
 
 ## References
 

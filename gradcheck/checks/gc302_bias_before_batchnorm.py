@@ -1,4 +1,4 @@
-"""GC302 bias-before-batchnorm: a bias that the subtraction of the mean takes away again.
+"""GC302 bias-before-batchnorm: a bias that the subtraction of the mean cancels.
 
 ## What it does
 
@@ -7,8 +7,8 @@ subtracted. Whatever the bias is, the output is the same. A note: the program is
 
 ## Why is this bad?
 
-It does no harm but to the reader: the bias costs memory and time, its gradient is nothing but rounding, and
-it looks as if it were trained. The shift of the batch normalisation takes its place.
+It only misleads the reader: the bias costs memory and time, its gradient is only rounding error, and it
+looks as if it were trained. The shift of the batch normalisation takes its place.
 
 ## Example
 
@@ -28,8 +28,8 @@ out = gamma * norm + beta
 
 ## How it is measured
 
-The bias is found on the way from the linear layer to the value that is normalised. That a shift of all rows
-changes nothing in the output is seen by replaying the lines of the layer on shifted numbers.
+The bias is found on the way from the linear layer to the value that is normalised. Replaying the lines of
+the layer on shifted numbers shows that a shift of all rows does not change the output.
 
 ## References
 

@@ -1,10 +1,10 @@
-"""GC303 variance-convention-mismatch: variances over n and over n - 1 where one is used in the place of the other.
+"""GC303 variance-convention-mismatch: variances over n and over n - 1, one used in place of the other.
 
 ## What it does
 
 Finds a running variance over n where the training normalises with the variance over n - 1, and two batch
-normalisations of one forward pass that do not agree. A note: both conventions are used, and the difference
-is small.
+normalisations of one forward pass that use different ones. A note: both conventions are used, and the
+difference is small.
 
 PyTorch normalises with n and keeps the running variance with n - 1, which estimates the population's
 without bias: that is not reported. A backward formula of the other convention than the forward pass is a
@@ -12,9 +12,9 @@ wrong gradient (GC101).
 
 ## Why is this bad?
 
-The variance over n is smaller, by a factor of (n-1)/n: 3 % at 32 rows. What is used in evaluation is then
-wider than what the next layer was trained on, and a backward formula that is right for one layer is wrong
-for the other.
+The variance over n is smaller, by a factor of (n-1)/n: 3 % at 32 rows. The activations in evaluation are
+then wider than those the next layer was trained on, and a backward formula that is right for one layer is
+wrong for the other.
 
 ## Example
 
@@ -34,9 +34,9 @@ running_var = 0.9 * running_var + 0.1 * var
 
 ## How it is measured
 
-What the variance is divided by is not read but measured: from the width of the output of the layer on
-random numbers scaled up until no epsilon counts, and, of a running variance, from the numbers it goes to
-when the step is replayed.
+The divisor of the variance is measured, not read: from the width of the layer's output on random numbers
+scaled up until the epsilon is negligible, and, for a running variance, from the numbers it converges to when
+the step is replayed.
 
 ## References
 

@@ -2,20 +2,19 @@
 
 ## What it does
 
-Finds a mean or a variance that is computed after the training, or moved along in it, and used in the place
-of that of a batch, and that is not the statistic of that layer in the trained network. The layer it is used
-for is told by the parameters around it. Usually the calibration computes the value in another way than the
-training does: without a normalisation or an activation in front of it. The finding stands at the line that
-computes the statistic.
+Finds a mean or a variance that is computed after training, or updated during it, is used in place of the
+batch statistic, and is not the statistic of that layer in the trained network. The parameters around it
+identify the layer. Usually the calibration computes the value differently from training: without a
+normalisation or an activation before it. The location is the line that computes the statistic.
 
-Running statistics of which only some steps were recorded are not expected to have arrived. What is looked
-at is where they go: the weights of the old value and of the batch's must add up to 1, and the statistic
-must be that of one of the layers.
+Running statistics of which only some steps were recorded are not expected to have converged. The rule checks
+what they converge to: the weights of the old value and of the batch value must add up to 1, and the
+statistic must be that of one of the layers.
 
 ## Why is this bad?
 
-The training is right, the loss falls, and what is evaluated and sampled from is another network: its layers
-see values that are shifted and scaled by wrong numbers. The training loss tells nothing of it.
+Training is right and the loss falls, but another network is evaluated and sampled from: its layers get
+values that are shifted and scaled by the wrong numbers. The training loss does not show it.
 
 ## Example
 
@@ -38,11 +37,11 @@ mean2, var2 = z2.mean(0), z2.var(0)
 
 ## How it is measured
 
-The forward pass of the recorded step is replayed, with the parameters as the training left them, on the
-minibatches of the sweep; the mean and variance of the layer's input over all of them are what the
-statistics are held against. A mean is compared in standard deviations of the layer (root mean square over
-the features), a variance by the factor it is off (likewise, of the logarithms). Four standard errors for as
-many rows as the statistic was taken of are allowed: a calibration on a part of the data is fine.
+The forward pass of the recorded step is replayed, with the parameters after training, on the minibatches of
+the sweep; the statistics are compared with the mean and variance of the layer's input over all of them. A
+mean is compared in standard deviations of the layer (root mean square over the features), a variance by its
+ratio (likewise, of the logarithms). Four standard errors for the number of rows behind the statistic are
+allowed: a calibration on a part of the data is fine.
 
 ## References
 

@@ -1,15 +1,15 @@
-"""GC305 small-batch: a mean and a variance of so few numbers that they are mostly noise.
+"""GC305 small-batch: a mean and a variance over so few numbers that they are mostly noise.
 
 ## What it does
 
-Finds batch normalisations whose statistics are taken of fewer numbers per feature than the limit. In a
-convolution the pixels of all images count, in a sequence its positions, if the statistics go over them.
+Finds batch normalisations whose statistics are computed from fewer numbers per feature than the limit. In a
+convolution the pixels of all images count, in a sequence its positions, if the statistics are over them.
 
 ## Why is this bad?
 
-The variance of n numbers has a relative standard error of sqrt(2/(n-1)): with 2 numbers every output is
-plus or minus 1 whatever the input was. What the network computes for one row depends on which few others
-happen to be with it, and the statistics of the population, used in evaluation, are very different ones.
+The variance of n numbers has a relative standard error of sqrt(2/(n-1)): with 2 numbers every output is plus
+or minus 1 whatever the input was. What the network computes for one row depends on which few others are in
+the batch, and the population statistics, used in evaluation, are very different.
 
 ## Example
 
@@ -29,7 +29,7 @@ norm = (z - z.mean(0)) / (z.var(0) + 1e-5).sqrt()
 
 ## How it is measured
 
-The numbers that a mean or variance of the recorded step was taken of are counted.
+The numbers behind each mean and variance of the recorded step are counted.
 
 ## References
 

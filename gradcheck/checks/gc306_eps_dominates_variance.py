@@ -1,4 +1,4 @@
-"""GC306 eps-dominates-variance: the epsilon, not the variance, decides the scale of a batch normalisation.
+"""GC306 eps-dominates-variance: the epsilon, not the variance, determines the scale of a batch normalisation.
 
 ## What it does
 
@@ -8,7 +8,7 @@ smaller than the epsilon that is added to it (the standard deviation, where it i
 ## Why is this bad?
 
 The epsilon is there to keep a constant feature from a division by zero. Where it is larger than the
-variance, it decides the scale: the output is not normalised, but divided by a constant.
+variance, it determines the scale: the output is not normalised, but divided by a constant.
 
 ## Example
 

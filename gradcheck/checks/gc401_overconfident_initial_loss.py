@@ -1,18 +1,19 @@
-"""GC401 overconfident-initial-loss: the first loss is far above that of a network that knows nothing.
+"""GC401 overconfident-initial-loss: the first loss is far above that of uniform predictions.
 
 ## What it does
 
-Compares the loss of the first training step with ln(C), which is what a network that predicts one of C
-classes and holds all of them equally likely has, whatever the right answers are. It is reported where it
-is more than `GC401.factor` times that, beyond what the choice of the minibatch explains.
+Compares the loss of the first training step with ln(C), the loss of a network that predicts C equally likely
+classes, whatever the right answers are. It is reported if it is more than `GC401.factor` times that, beyond
+what the choice of the minibatch explains.
 
-It stands where the last layer's weights are made, if that is one line, and else where they are applied.
+The location is where the last layer's weights are created, if that is one line, and otherwise where they are
+applied.
 
 ## Why is this bad?
 
-Before anything is learned, no class should be much likelier than another. Large random logits are
-confident and wrong. The first hundreds of steps then do nothing but shrink them: the loss curve falls
-steeply at first and looks like a success, and the hidden layers get gradients that are dominated by it.
+Before training, no class should be much likelier than another. Large random logits are confident and wrong.
+The first hundreds of steps then only shrink them: the loss falls steeply at first and looks like a success,
+and this dominates the gradients of the hidden layers.
 
 ## Example
 
@@ -32,17 +33,17 @@ loss = F.cross_entropy(logits, Y)   # 3.32
 
 ## How it is measured
 
-That the loss is a softmax cross-entropy is told from the recorded operations and their numbers, not from
-names: from the loss, sums, means and factors are followed back to `F.cross_entropy` or `F.nll_loss`, or to
-where entries are picked (by an index, `gather`, a product with one-hot rows) of a tensor whose values, or
-their exponentials, add up to 1 along one axis. The length of this axis is the number of classes. What is
-judged is the mean over the examples of minus the log-probability of the right answer, so a sum over the
-batch or over time steps, and a penalty that is added, make no difference. Two standard errors of this mean
-are taken off before it is compared.
+That the loss is a softmax cross-entropy is recognised from the recorded operations and their numbers, not
+from names: from the loss, sums, means and factors are followed back to `F.cross_entropy` or `F.nll_loss`, or
+to where entries are picked (by an index, `gather`, a product with one-hot rows) of a tensor whose values, or
+their exponentials, add up to 1 along one axis. The length of this axis is the number of classes. The judged
+number is the mean over the examples of minus the log-probability of the right answer, so a sum over the
+batch or over time steps, and an added penalty, make no difference. Two standard errors are subtracted from
+this mean before it is compared.
 
-Only the first step of a training is judged (iteration 0, and no earlier step of the program moved what it
-computes with), and only one that moves a parameter. The loss with smaller weights that the help names is
-measured, by replaying the step with them.
+Only the first step of a training is judged (iteration 0, with parameters that no earlier step has changed),
+and only one that updates a parameter. The loss with smaller weights, given in the help, is measured by
+replaying the step with them.
 
 ## References
 

@@ -1,26 +1,25 @@
-"""GC402 update-to-data-ratio: the steps are far too small for the weights they move, or so large that they overshoot.
+"""GC402 update-to-data-ratio: the steps are far too small for the weights, or so large that they overshoot.
 
 ## What it does
 
 Measures how much a training step changes each parameter: the standard deviation of the change over the
 standard deviation of the parameter, as log10. About -3 is healthy. The network is judged by the median of
-its weight matrices (two axes, not all one number), of which there must be at least two.
+its weight matrices (two axes, not all one number), of which at least two are needed.
 
 - Far too small: at the first step, and at every later one that was recorded, the median is below
   `GC402.smallest-ratio` and not even the fastest matrix reaches -3; the learning rate is a number that the
-  source never makes larger; and the same step with the learning rate that would bring the median to -3 is
-  seen to lower the loss of the minibatch more.
-- Too large: the median is above `GC402.largest-ratio`, and the step raises the loss of the very minibatch
-  it was computed from to `GC402.loss-rise` times what it was, where a smaller step along the same gradient
-  lowers it.
+  source never makes larger; and the same step with the learning rate that would bring the median to -3
+  lowers the loss of the minibatch more when it is replayed.
+- Too large: the median is above `GC402.largest-ratio`, and the step raises the loss of its own minibatch to
+  `GC402.loss-rise` times its value, while a smaller step along the same gradient lowers it.
 
-The finding stands at the update, and names the learning rate as it is written there.
+The location is the update; the finding names the learning rate as it is written there.
 
 ## Why is this bad?
 
-With steps of a millionth of the weights, a hundred thousand of them are needed for what a thousand could
-do: the loss moves, slowly, and the network looks as if it could not learn more. With steps that overshoot,
-the loss jumps about or diverges.
+With steps of a millionth of the weights, a hundred thousand of them are needed for what a thousand could do:
+the loss falls slowly, and the network looks as if it could not learn more. With steps that overshoot, the
+loss oscillates or diverges.
 
 ## Example
 
@@ -41,18 +40,18 @@ for p, grad in zip(parameters, grads):
 ## How it is measured
 
 The change is what the step really did to the parameter: the recorded step is replayed in float64 with all
-its updates (in place, rebound, through `.data`, momentum, Adam, clipping, lists zipped together), and what
-was there before is subtracted. Which number is the learning rate is told by doubling: the step is replayed
-once more for every number in its updates, and a parameter whose move doubles with a number has that for
-its learning rate. In steps with momentum after the first one, or with a clamp, none may.
+its updates (in place, rebound, through `.data`, momentum, Adam, clipping, lists zipped together), and the
+previous value is subtracted. The learning rate is found by doubling: the step is replayed once more for
+every number in its updates, and if a parameter's change doubles with a number, that number is its learning
+rate. In steps with momentum after the first one, or with a clamp, there may be none.
 
-The ratio alone accuses nobody. Small problems that are fitted with all their data at once take steps of a
-tenth of the weights or more, and are right to; weights that begin very small have large ratios at first,
-and a last layer that begins a hundred times smaller, as it should, gives all others gradients that are a
-hundred times smaller at first (a median of -4.5 with a learning rate of 0.1 in the classic character
-model, while its last layer is at -0.7). This is why too small asks for the fastest matrix as well as for
-the median, and why both findings ask for what the step does to the loss. A warm-up, or any learning rate
-that is computed, is not called too small. A step outside of a training loop is not judged.
+The ratio alone is no evidence. Small problems that are fitted with all their data at once take steps of a
+tenth of the weights or more, rightly; very small initial weights have large ratios at first, and a last
+layer that is initialised a hundred times smaller, as it should be, gives all others gradients that are a
+hundred times smaller at first (a median of -4.5 with a learning rate of 0.1 in the classic character model,
+while its last layer is at -0.7). This is why "too small" depends on the fastest matrix as well as on the
+median, and why both findings depend on what the step does to the loss. A warm-up, or any learning rate that
+is computed, is never reported as too small. A step outside a training loop is not judged.
 
 ## References
 

@@ -1,14 +1,14 @@
-"""GC403 symmetric-weights: hidden units that are all alike, and that no step can make different.
+"""GC403 symmetric-weights: hidden units that are identical, and that no step can make different.
 
 ## What it does
 
 Finds a hidden layer whose units all have the same weights (all zero, or any other constant), compute the
-same on every example of the minibatch, and get the same gradient. What lies between this layer and the
-next (bias, normalisation, activation) must not tell them apart either.
+same on every example of the minibatch, and get the same gradient. What is between this layer and the next
+(bias, normalisation, activation) must not distinguish them either.
 
-Zero weights alone are not reported: in a last layer every class gets another gradient, and in a hidden one
-the units part at the first step if what follows them differs. The finding stands where the weights are
-made, if that is one line, and else where they are applied.
+Zero weights alone are not reported: in a last layer every class gets a different gradient, and in a hidden
+one the units differ after the first step if what follows them differs. The location is where the weights are
+created, if that is one line, and otherwise where they are applied.
 
 ## Why is this bad?
 
@@ -35,7 +35,7 @@ W2 = torch.randn(200, 27) * 0.01
 The forward pass is replayed in float64 and differentiated by autograd, so the gradients compared are the
 true ones, not those of the program. A hidden layer is a product of a parameter with two axes and
 something computed, from which another such product is computed. Its units lie along the axis of the
-parameter that the product keeps. They count as alike if the weights, and the values and gradients of the
+parameter that the product keeps. They count as identical if the weights, and the values and gradients of the
 product and of all that is computed from it unit by unit, agree to 1e-9 of the largest. No threshold is
 involved.
 

@@ -2,16 +2,16 @@
 
 ## What it does
 
-Finds every place after the training where the trained parameters are run on data, through to the last
-layer: an evaluation of a split, a step of sampling. Its parameters are held against those of the
-training step: one that the training applies between others that are read, and that is left out, or one
-that stands where the training has another. Code that only computes statistics for such a run
-(a calibration) is none, and neither is code that ends at a hidden layer or begins at one.
+Finds every place after training where the trained parameters are run on data, through to the last layer: an
+evaluation of a split, a step of sampling. Its parameters are compared with those of the training step.
+Reported is a parameter that is left out although those before and after it are used, or one that is used
+where training uses another. Code that only computes statistics for such a run (a calibration) is not
+examined, nor is code that ends at a hidden layer or begins at one.
 
 ## Why is this bad?
 
-The loss that is reported, and the samples, are those of a network that nobody trained. Nothing raises:
-shapes are the same without a bias, and the result is merely worse.
+The reported loss, and the samples, are those of a network that was never trained. Nothing raises: shapes are
+the same without a bias, and the result is only worse.
 
 ## Example
 
@@ -29,12 +29,12 @@ def forward(X): ...         # one function for training, evaluation and sampling
 
 ## How it is measured
 
-A parameter is known by its tensor, across in-place updates, and across `W = W - lr * dW` by the update.
-That it is left out counts only if every way from a parameter that is read to the last layer applies it in
-the training. The evaluation is replayed on the training batch, both at the same moved parameters (an
-untrained bias of zero would hide its absence). If what the last layers give is the same, nothing is said.
-The finding is a warning instead of an error where the run could not be replayed on the training batch,
-where the training draws random numbers, or where the two part at stored statistics.
+A parameter is identified by its tensor, across in-place updates, and across `W = W - lr * dW` by the update.
+A parameter counts as left out only if, in training, every path from a parameter that is used to the last
+layer applies it. The evaluation is replayed on the training batch, both at the same moved parameters (an
+untrained bias of zero would hide its absence). If the outputs of the last layers are equal, nothing is
+reported. The finding is a warning instead of an error where the run could not be replayed on the training
+batch, where the training draws random numbers, or where the two first differ at stored statistics.
 
 ## References
 

@@ -1,17 +1,17 @@
-"""GC502 evaluation-diverges-at-layer: on the same input, evaluation and training step part at a value.
+"""GC502 evaluation-diverges-at-layer: on the same input, evaluation and training step differ from some value on.
 
 ## What it does
 
 Runs the code that evaluates or samples on the batch of the training step, with the same parameters, and
-names the first value at which it parts from what the training computes: a missing activation or
+reports the first value that differs from what training computes: a missing activation or
 normalisation, an activation of another kind, layers in another order. What follows the last layer
 (a temperature, a softmax) is not compared: it may differ. The statistics of a batch normalisation may
-differ too: in the place of stored ones the evaluation is given those of the batch.
+differ too: the evaluation gets those of the batch instead of the stored ones.
 
 ## Why is this bad?
 
-The network that is evaluated or sampled from is not the one that was trained, and every conclusion from
-its loss is about something else.
+The network that is evaluated or sampled from is not the trained one, and every conclusion from its loss is
+about a different network.
 
 ## Example
 
@@ -33,10 +33,10 @@ logits = h @ W2 + b2
 
 Both are replayed in float64 at moved parameters, where no two values of a network agree by chance, on at
 most 8 samples of the training batch, in the shape in which the evaluation takes its input. Values are
-aligned by their numbers, to a relative difference of 1e-6, or of 0.02 where statistics of the batch were
-put in. Dropout is taken out of both. The finding is an error if nothing else can explain the difference,
-and a warning where the two part at stored statistics, at weights that were computed for the evaluation,
-or where the training draws random numbers that are not dropout.
+aligned by their numbers, to a relative difference of 1e-6, or of 0.02 where batch statistics were
+substituted. Dropout is removed from both. The finding is an error if nothing else can explain the
+difference, and a warning where the two first differ at stored statistics, at weights that were computed for
+the evaluation, or where the training draws random numbers that are not dropout.
 
 ## References
 

@@ -1,16 +1,16 @@
-"""GC503 evaluates-in-training-mode: dropout, or the statistics of the batch, are in use in an evaluation.
+"""GC503 evaluates-in-training-mode: an evaluation uses dropout or batch statistics.
 
 ## What it does
 
-Looks, in the code that runs the whole trained network after the training, for what belongs to training
-alone: a dropout that drops something (a module left in training mode, `F.dropout` without `training=False`),
-and a batch normalisation by the very samples that are evaluated. The latter is an error where that is one
+Checks the code that runs the whole trained network after training for what belongs only in training: a
+dropout that drops something (a module left in training mode, `F.dropout` without `training=False`), and a
+batch normalisation with the statistics of the evaluated samples. The latter is an error where that is one
 sample, and a note elsewhere: on a whole split it changes little, and many do it.
 
 ## Why is this bad?
 
 With dropout left on, part of the network is missing at random: the loss is too high and no two runs agree.
-A single sample normalised by its own mean is zero whatever it was, and its variance is 0 or NaN.
+A single sample normalised by its own mean is always zero, and its variance is 0 or NaN.
 
 ## Example
 
@@ -29,9 +29,9 @@ logits = h @ W2 + b2
 ## How it is measured
 
 From the recorded operations: a dropout that is given a probability above zero and a training flag that is
-set; a mean, sum or variance over the axis of the samples that comes back to the samples before the last
-layer, where the training normalises in the same way. If the same input is evaluated three times or more,
-dropout may be left on to average over it, and the finding is a note.
+set; a mean, sum or variance over the axis of the samples that flows back into the samples before the last
+layer, where training normalises in the same way. If the same input is evaluated three times or more, dropout
+may be left on to average over it, and the finding is a note.
 
 ## References
 

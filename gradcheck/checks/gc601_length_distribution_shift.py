@@ -1,25 +1,24 @@
-"""GC601 length-distribution-shift: what the sampler generates is of other lengths than the training data.
+"""GC601 length-distribution-shift: generated sequences have other lengths than the training data.
 
 ## What it does
 
 Collects the sequences that a program generates after its training (tokens drawn by `torch.multinomial` or
-`Categorical` in a loop, up to the end token, or what `--samples NAME` holds) and holds their lengths against
+`Categorical` in a loop, up to the end token, or what `--samples NAME` holds) and compares their lengths with
 those of the sequences that the training step reads.
 
-A network that is hardly trained generates noise, and is never accused: its loss must be below that of
-guessing every token by its frequency. As a half-trained network is shifted a little by itself, the sampler
-is asked as well: where it gives the next token, and the end above all, other probabilities than the network
-as it was trained does after the very same tokens, a distance that chance does not explain is enough. Where
-it does not, or where that cannot be asked, the loss must be clearly lower, and the lengths must be far from
-those of the data, from those that the trained network implies on its training data, and from those of a
-network that ends at every token alike.
+A network that is hardly trained generates noise and is never reported: its loss must be below that of
+guessing every token by its frequency. A half-trained network generates slightly different lengths, so the
+sampler is examined as well. If, after the same tokens, it gives the next token (above all the end) other
+probabilities than the trained network, a distance that chance does not explain is enough. If it does not, or
+if that is unknown, the loss must be clearly lower, and the lengths must be far from those of the data, from
+those that the trained network implies on its training data, and from those of a network that ends with equal
+probability after every token.
 
 ## Why is this bad?
 
-The loss may be fine while the samples are not: sampling is often written a second time, apart from training,
-and a layer that is left out, statistics of another network or a context that is not moved on raise no error.
-Where sequences end is the first thing that such a fault changes, and a list of twenty odd names does not
-show it.
+The loss may be fine while the samples are not: sampling is often a second implementation, and a missing
+layer, statistics of another network or a context that is not updated raise no error. Such a fault first
+changes where sequences end, and a list of twenty strange names does not show it.
 
 ## Example
 
@@ -42,16 +41,16 @@ ix = torch.multinomial(probs, 1).item()
 
 Lengths count the tokens before the end. The distance is that of Kolmogorov and Smirnov, the largest
 difference between the two cumulative distributions; the p-value is that of the two-sample test for
-continuous data, which is too large where lengths tie, and so never makes more of a difference than there is.
-The report also gives the Wasserstein distance, in tokens. With fewer than ten sequences nothing is said.
+continuous data, which is too large where lengths tie, so the test is conservative.
+The report also gives the Wasserstein distance, in tokens. With fewer than ten sequences nothing is reported.
 
-The sampler's probabilities are replayed from the recording, at every token it drew. The network as it was
-trained is the forward pass of the recorded step, at the parameters the step left behind: the same contexts
-are put into minibatches of training data, few at a time, so that statistics over the batch stay those of
-the training data. From the probabilities of the end, by position, follows a distribution of lengths; what
-counts is the distance of the two, and the total variation distance of all they give the next token. The
-loss is the cross-entropy over fresh minibatches, and two standard errors are added to it before it is
-compared with the entropy of the training targets.
+The sampler's probabilities are replayed from the recording, at every token it drew. The trained network is
+the forward pass of the recorded step, at the parameters after the step: the same contexts are put into
+minibatches of training data, few at a time, so that statistics over the batch stay those of the training
+data. The probabilities of the end, by position, give a distribution of lengths; the test uses the distance
+of the two, and the total variation distance of the next-token distributions. The loss is the cross-entropy
+over fresh minibatches, and two standard errors are added to it before it is compared with the entropy of the
+training targets.
 
 ## References
 

@@ -1,16 +1,15 @@
-"""GC602 degenerate-samples: what the sampler generates is empty, all the same, or one token repeated.
+"""GC602 degenerate-samples: generated sequences are empty, identical, or one token repeated.
 
 ## What it does
 
-Finds samplers whose sequences are mostly empty, mostly one token over and over, or hardly ever different,
-while the training data is nothing like that. A network that is hardly trained is not accused: see
-GC601.
+Finds samplers whose sequences are mostly empty, mostly one repeated token, or mostly identical, while the
+training data is not. A network that is hardly trained is not reported: see GC601.
 
 ## Why is this bad?
 
-Such samples say nothing of the network. The cause is nearly always in the sampler: a generator that is
-seeded again for every sequence, the likeliest token taken in the place of a draw, a context that is never
-moved on, or logits so large that the softmax leaves one token.
+Such samples say nothing about the network. The cause is nearly always in the sampler: a generator that is
+seeded again for every sequence, the likeliest token instead of a random draw, a context that is never
+updated, or logits so large that only one token has a probability.
 
 ## Example
 
@@ -45,8 +44,8 @@ for _ in range(20):
 ## How it is measured
 
 Counted over the generated sequences: empty ones; those of three tokens and more that repeat one token; and
-different ones, against how many different ones as many draws from the training data would hold on average.
-With fewer than ten sequences nothing is said.
+distinct ones, compared with how many distinct ones as many draws from the training data would contain on
+average. With fewer than ten sequences nothing is reported.
 
 ## References
 

@@ -2,16 +2,16 @@
 
 ## What it does
 
-Finds sampling loops that have no end: the recording left one after thousands of tokens, the token that ends
-the training sequences was drawn and drawing went on, a sequence is many times as long as any of the training
-data, or most of them are cut off at a limit far beyond it. A network that is hardly trained is not accused,
-except of going on after the end token.
+Finds sampling loops that do not end: gradcheck stopped one after thousands of tokens, drawing continued
+after the token that ends the training sequences, a sequence is many times as long as any of the training
+data, or most are cut off at a limit far beyond it. A network that is hardly trained is not reported, except
+for continuing after the end token.
 
 ## Why is this bad?
 
-The program hangs, or its samples are cut off at a limit that hides the fault. The loop asks for another token
-than the one that ends a sequence, the context is not moved on, or the sampler is not the network that was
-trained and gives the end no probability.
+The program hangs, or its samples are cut off at a limit that hides the fault. The loop waits for a different
+token than the one that ends a sequence, the context is not updated, or the sampler is not the trained
+network and gives the end no probability.
 
 ## Example
 
@@ -35,9 +35,9 @@ while True:
 
 ## How it is measured
 
-A `while` loop that counts nothing and has drawn one token in each of 2000 iterations is left, as if its
-condition no longer held. The end token is the one after which the contexts that the training step reads begin
-anew. A loop of fixed length in which the end token comes up is one text of many sequences, and is cut into
+A `while` loop without a counter that has drawn one token in each of 2000 iterations is left, as if its
+condition were false. The end token is the one after which the contexts that the training step reads start
+again. A loop of fixed length in which the end token occurs is one text of many sequences, and is split into
 them.
 
 ## References
