@@ -99,7 +99,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     try:
         chosen = chosen.but(**_marked(item))
     except (ValueError, TypeError) as error:
-        item.stash[_fault] = str(error)  # told when the test is set up
+        item.stash[_fault] = str(error)  # reported when the test is set up
     with settings.using(chosen):
         return (yield)
 

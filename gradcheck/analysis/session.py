@@ -38,7 +38,7 @@ def run_report(options: SessionOptions) -> Report:
     Raises ProgramError if there is nothing to report on: the target cannot be run, or holds no training step
     with manual gradients.
     """
-    Thresholds(options.thresholds)  # what cannot be set so is told before the program runs
+    Thresholds(options.thresholds)  # a threshold that does not exist is reported before the program runs
     program = load(parse_target(options.target), options.cwd)
     recorder = Recorder(program.sources, options.at)
     with kept_torch_settings():
@@ -100,7 +100,7 @@ def analyse(
         collect_excerpts(sorted_out.left, sources),
         health=evidence.health,
         checks=checks,
-        suppressed=sorted_out.silenced,
+        suppressed=sorted_out.suppressed,
         watched=watched,
     )
 

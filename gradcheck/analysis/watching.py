@@ -31,7 +31,7 @@ _WORDS = Words(
     loss="say which value is the loss with `report(loss=NAME)`",
     pair="which gradient belongs to which tensor with `gradcheck.pair(tensor, gradient)`",
 )
-# Nobody can leave a loop that is running already: it is recorded to its end, and the same step judged so often.
+# A loop that is already running cannot be left: it is recorded to its end, and this many repeats of a step are judged.
 _MOST_REPEATS = 1
 
 
@@ -63,7 +63,7 @@ def watch() -> Watched:
 
 
 class Watched:
-    """What `gradcheck.watch()` hands out: enter it once, then ask for its report."""
+    """What `gradcheck.watch()` returns: enter it once, then call `report()`."""
 
     def __init__(self) -> None:
         self._recorder: Recorder | None = None
@@ -124,7 +124,7 @@ class Watched:
             recorder.stop()
         if not unit.text:
             recorder.recording.notes.append(
-                f"the source of `{filename}` cannot be read: names are only known as far as they were kept"
+                f"the source of `{filename}` cannot be read: some names may be missing"
             )
         if error is not None:
             fault = describe(error, unit, self._sources)
@@ -192,7 +192,7 @@ class Watched:
         except ProgramError as error:
             raise NothingToCheckError("\n".join(filter(None, (error.message, error.hint)))) from None
         finally:
-            recording.notes[:] = notes  # a second report tells its own
+            recording.notes[:] = notes  # a second report adds its own
         if settings.reports is not None:
             settings.reports.append(report)
         return report
@@ -224,5 +224,5 @@ class Watched:
 
 
 def _is_of_torch(file: str) -> bool:
-    """What is torch's own can be pointed at, but is nobody's backward pass to check."""
+    """Files of torch itself are never the person's, even if a layer of torch is given."""
     return any(Path(file).is_relative_to(Path(module.__file__ or "").parent) for module in (torch, np))

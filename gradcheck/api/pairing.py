@@ -1,4 +1,4 @@
-"""`gradcheck.pair`: the person's word on which gradient is which tensor's."""
+"""`gradcheck.pair`: the person says which gradient belongs to which tensor."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ def pair(forward_tensor: object, manual_gradient: object) -> None:
     """Says that `manual_gradient` is the gradient of `forward_tensor`, where names do not.
 
     Call it in the step, or after it while the watch is kept. Where nothing is recorded it does nothing, so it may
-    stay in the program; `gradcheck report` heeds it too. It goes before what the names say.
+    stay in the program; `gradcheck report` uses it too. It takes precedence over names.
 
     >>> import torch, gradcheck
     >>> x, W = torch.randn(8, 4), torch.randn(4, 3)

@@ -12,7 +12,7 @@ class WatchError(GradcheckError, RuntimeError):
 
 
 class NothingToCheckError(GradcheckError):
-    """No manual gradient was found in what was watched; the message says why, as far as that is known."""
+    """No manual gradient was found in what was watched; the message says why, if that is known."""
 
 
 class GradientError(GradcheckError, AssertionError):
@@ -24,7 +24,7 @@ for _error in (GradcheckError, WatchError, NothingToCheckError, GradientError):
 
 
 class InternalError(Exception):
-    """A fault of ours, never of the person's program."""
+    """A bug of gradcheck, never of the person's program."""
 
     def __init__(self, summary: str, traceback: str) -> None:
         super().__init__(summary)

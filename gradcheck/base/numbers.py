@@ -33,7 +33,7 @@ def distinct(first: float | None, second: float | None, digits: int = 3) -> tupl
     shortest = digits
     while digits < 17 and first != second and value(first, digits) == value(second, digits):
         digits += 1
-    # The digit at which they part is rounded; one more shows by how much.
+    # The first digit that differs is rounded; one more shows by how much.
     digits += digits > shortest
     return value(first, digits), value(second, digits)
 

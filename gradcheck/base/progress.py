@@ -1,4 +1,4 @@
-"""Tells the parent process how far the child is: one line per step, in a file.
+"""Reports to the parent process how far the child is: one line per step, in a file.
 
 A file and not a pipe: the program may close every descriptor it finds. A file is opened by its path each
 time, by functions kept from before the program could replace them.
@@ -61,7 +61,7 @@ def say(stage: Stage, detail: str = "") -> None:
 
 
 def read(path: str) -> Progress | None:
-    """The last step that was told."""
+    """The last step that was reported."""
     try:
         with open(path, "rb") as file:
             lines = file.read().decode("utf-8", "replace").split("\n")[:-1]  # the last is not finished

@@ -1,4 +1,4 @@
-"""Every number that a rule compares with: where it comes from, and how a person sets another one.
+"""Every number that a rule compares with: where it comes from, and how a person changes it.
 
 Imports no torch and nothing of gradcheck, so that any stage may read it.
 """
@@ -40,7 +40,7 @@ class Threshold:
 
 
 class ThresholdError(ValueError):
-    """A threshold that cannot be set so; told like any other unusable option."""
+    """A threshold that does not exist, or a value out of its range; reported like any other unusable option."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -113,7 +113,7 @@ SATURATED_SAMPLES = Threshold(
     "minimum-samples",
     32,
     "rows of data",
-    "a share told from fewer rows is uncertain by more than 1 / sqrt(32), about 0.18",
+    "a share measured on fewer rows is uncertain by more than 1 / sqrt(32), about 0.18",
     low=1.0,
 )
 VANISHING_FACTOR = Threshold(
@@ -319,7 +319,7 @@ UNFINISHED_SHARE = Threshold(
     high=1.0,
 )
 
-# Every constant above, by rule; within a rule in the order in which they stand there.
+# Every constant above, by rule; within a rule in the order of the file.
 TABLE: tuple[Threshold, ...] = tuple(
     sorted(
         (known for known in tuple(globals().values()) if isinstance(known, Threshold)),
@@ -341,7 +341,7 @@ class Thresholds(Mapping[Threshold, float]):
 
     def __getitem__(self, threshold: Threshold) -> float:
         if threshold not in TABLE:
-            raise KeyError(threshold.key)  # it could not be set, and would stand in no table
+            raise KeyError(threshold.key)  # it could not be set, and would be in no table
         return self._numbers.get(threshold.key, threshold.default)
 
     def __iter__(self) -> Iterator[Threshold]:
@@ -361,7 +361,7 @@ def find_threshold(key: str) -> Threshold:
         return found
     keys = {threshold.key.casefold(): threshold.key for threshold in TABLE}
     close = [keys[k] for k in difflib.get_close_matches(key.casefold(), keys, 1)]
-    # A name without its rule is no key, but tells which one is meant.
+    # A name without its rule is no key, but shows which one is meant.
     close = close or [threshold.key for threshold in TABLE if threshold.name == key.casefold()]
     meant = " or ".join(f"`{k}`" for k in close)
     raise ThresholdError(

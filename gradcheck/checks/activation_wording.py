@@ -99,7 +99,7 @@ def _runs(units: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 
 def _run(first: int, last: int) -> Iterator[tuple[int, int]]:
-    """Two neighbours are told one by one."""
+    """Two neighbours are listed one by one."""
     if last - first == 1:
         yield first, first
         yield last, last
@@ -205,7 +205,7 @@ def other_iterations(
 
 
 def too_few_samples(evidence: Evidence, records: Layer, needed: float) -> str:
-    """Why a share cannot be told."""
+    """Why a share cannot be measured."""
     most = max((record.samples for record in records), default=0)
     reasons = [sweep.reason for sweep in evidence.health.sweeps if sweep.reason]
     why = f" ({reasons[0]})" if reasons else ""

@@ -49,7 +49,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class SuppressedFinding:
-    """A finding that a comment of the person's silences: shown and counted apart from the others."""
+    """A finding that a comment of the person suppresses: shown and counted separately."""
 
     finding: Finding
     comment: Location

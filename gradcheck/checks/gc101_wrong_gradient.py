@@ -75,7 +75,7 @@ from gradcheck.checks.wording import (
 )
 from gradcheck.judge.verdict import GradientResult, Problem, Verdict
 
-# A wrong number is one whatever its layout; that the shape differs too is then the lesser news.
+# A wrong number is wrong whatever its layout; that the shape differs too matters less then.
 _WRONG_VALUE = (Problem.NONE, Problem.WRONG_VALUE, Problem.SHAPE_NOTE)
 
 

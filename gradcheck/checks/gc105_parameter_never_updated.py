@@ -68,7 +68,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         for update in step.flow.updates
         if update.movement in _BY_GRADIENTS
     }
-    # A gradient that was never summed over the batch moves its parameter into another shape: that is the news.
+    # A gradient that was never summed over the batch changes the shape of its parameter: that is reported instead.
     unsummed = {
         row.location for step in evidence.passes for row in step.gradients if row.problem is Problem.SHAPE
     }

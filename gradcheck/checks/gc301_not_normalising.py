@@ -71,7 +71,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _where(layer: BatchNormLayer) -> Location:
-    """The line that a person would edit: that of the wrong statistic, where it has one of its own."""
+    """The line to edit: that of the wrong statistic, if it has a line of its own."""
     if layer.fault is Fault.MEAN:
         return layer.mean_location or layer.location
     if layer.fault in (Fault.FOREIGN, Fault.AXIS):
@@ -125,7 +125,7 @@ def _found(layer: BatchNormLayer) -> str:
 
 
 def _cause(layer: BatchNormLayer) -> tuple[str, str]:
-    """What it does, and what it should do."""
+    """What it does, and what it should do instead."""
     if layer.fault is Fault.POWER:
         return _power(layer)
     if layer.fault is Fault.AXIS:

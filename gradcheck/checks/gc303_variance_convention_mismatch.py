@@ -73,7 +73,7 @@ def _known(evidence: Evidence) -> list[BatchNormLayer]:
 
 
 def _running(evidence: Evidence) -> Iterator[Finding]:
-    """The running variance is an estimate that is too small: that of the batch, uncorrected."""
+    """A running variance that is too small: an average of uncorrected batch variances."""
     layers = {(one.pass_index, one.number): one for one in _known(evidence)}
     seen: set[Location] = set()
     for use in evidence.health.batch_norm.in_use:
@@ -109,7 +109,7 @@ def _running(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _layers(evidence: Evidence) -> Iterator[Finding]:
-    """Two layers of one forward pass that do not agree."""
+    """Two layers of one forward pass with different conventions."""
     seen: set[Location] = set()
     for index in sorted({one.pass_index for one in _known(evidence)}):
         layers = [one for one in _known(evidence) if one.pass_index == index]

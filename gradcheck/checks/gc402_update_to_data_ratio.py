@@ -123,8 +123,8 @@ def _trainings(evidence: Evidence) -> list[list[StepRecord]]:
 def _too_small(steps: list[StepRecord], thresholds: Thresholds) -> StepRecord | None:
     """The step with the largest updates, if even those are far too small.
 
-    A network that has learned has small gradients, so the first step has to be among them. A last layer that begins
-    small keeps the gradients of all others small at first, so the fastest weights count as well. A learning rate that
+    A network that has learned has small gradients, so the first step has to be among them. A small initial last layer
+    keeps the gradients of all others small at first, so the fastest weights count as well. A learning rate that
     grows over the first steps is small at the first of them on purpose, so it must be a number which the source never
     makes larger. And the larger step that is recommended must be seen to lower the loss more.
     """
@@ -163,7 +163,7 @@ def _helps_more(step: StepRecord) -> bool:
 
 def _too_large(steps: list[StepRecord], thresholds: Thresholds) -> StepRecord | None:
     """The first step that is large and raises the loss it was computed from, where a smaller one lowers it. A wrong
-    gradient raises it as well; then its size is not what is wrong."""
+    gradient raises it as well; then the size of the step is not the cause."""
     for step in steps:
         median, before, after, at_goal = (
             step.median_ratio, step.loss_before, step.loss_after, step.loss_at_goal,
@@ -226,8 +226,8 @@ def _notes(
         yield f"{code(rate.text)} is set to {rate.value:g} in {place(rate.location, location)}"
     others = [s for s in steps if s is not step and s.median_ratio is not None]
     if others:
-        told = ", ".join(f"{s.median_ratio:.2f} at iteration {s.iteration}" for s in others)
-        yield f"iteration {step.iteration} is judged; {told}"
+        others_shown = ", ".join(f"{s.median_ratio:.2f} at iteration {s.iteration}" for s in others)
+        yield f"iteration {step.iteration} is judged; {others_shown}"
     if step.wrong_gradients:
         yield "some of the gradients are wrong too: fix those first; this ratio depends on them"
 

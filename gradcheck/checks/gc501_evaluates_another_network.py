@@ -62,7 +62,7 @@ from gradcheck.program.location import Location
 
 
 def concerns_parameters(run: EvaluationRun) -> bool:
-    """Whether the two part because another parameter is applied; what else they part for is GC502's."""
+    """Whether the two differ because another parameter is applied; GC502 reports all other differences."""
     parting = run.parting
     return parting is not None and parting.parameters_differ and parting.why != "statistics"
 

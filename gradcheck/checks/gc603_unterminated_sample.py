@@ -62,7 +62,7 @@ _FAR_ENOUGH = 2  # times the longest training sequence: what is cut off before m
 
 def why_not(found: SampleSet, thresholds: Thresholds) -> str:
     if found.went_on:
-        return ""  # certain, however the network was trained
+        return ""  # certain, no matter how well the network is trained
     if not found.count and not found.endless:
         return "no sequence was generated"
     if found.data is None and not found.endless:

@@ -10,7 +10,7 @@ from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.rule import Looked
 from gradcheck.health.samples.records import Lengths, SampleSet, Training
 
-_LATER, _TIMES_LATER = 5000, 4  # iterations that a person is told to try
+_LATER, _TIMES_LATER = 5000, 4  # the iterations that the help suggests
 
 WhyNot = Callable[[SampleSet, Thresholds], str]  # empty if the sequences can be judged
 

@@ -1,6 +1,6 @@
-"""Reads `# gradcheck: ignore[GC101, GC3]`: what it is to silence, or why it cannot be read.
+"""Reads `# gradcheck: ignore[GC101, GC3]`: which rules it suppresses, or why it cannot be read.
 
-A comment that is meant to silence something and would be passed over without a word is worse than none.
+A comment that is meant to suppress something and is silently ignored would be worse than none.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _CODE_LIKE = re.compile(r"gc\d", re.IGNORECASE)
 class IgnoreComment:
     location: Location
     codes: tuple[tuple[str, Location], ...]  # as in --select, each with its place; none means every rule
-    alone: bool  # nothing else stands on its line
+    alone: bool  # there is nothing else on its line
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,8 @@ def _read(directive: Directive) -> IgnoreComment | Unreadable:
 
 
 def _without_brackets(directive: Directive) -> IgnoreComment | Unreadable:
-    """Every rule; what follows is the reason. A code there was to stand in brackets: to silence all the others as
-    well is not what was meant."""
+    """Every rule; what follows is the reason. A code there should be in brackets: suppressing all other rules as well
+    was not intended."""
     words = _CODE.findall(directive.rest.lstrip(" \t:=("))
     codes = []
     for word in words:

@@ -1,4 +1,4 @@
-"""Findings that the person has silenced, by `# gradcheck: ignore[GC101]` on their line."""
+"""Findings that the person suppresses with `# gradcheck: ignore[GC101]` on their line."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Suppressed:
     """What comments did to the findings."""
 
     left: list[Finding]  # with `own`, in reading order
-    silenced: list[SuppressedFinding]
-    own: list[Finding]  # about the comments themselves, silenced or not
+    suppressed: list[SuppressedFinding]
+    own: list[Finding]  # about the comments themselves, suppressed or not
     comments: int  # how many there are, readable or not
 
 
@@ -40,16 +40,16 @@ def suppress(
     select: Sequence[str] = (),
     ignore: Sequence[str] = (),
 ) -> Suppressed:
-    """Sorts out what the comments in `sources` silence, and adds what is to be said of the comments.
+    """Separates what the comments in `sources` suppress, and adds findings about the comments themselves.
 
     `recorded` are the lines that something was recorded of. `select` and `ignore` are those the findings were made
-    with: a comment about a rule that was off is not to blame for silencing nothing.
+    with: a comment about a rule that was off is not reported as unused.
     """
     comments = _Comments(sources, recorded)
-    left, silenced = comments.sort(findings)
-    own = list(comments.complaints(select, ignore)) if is_selected(gc001.RULE, select, ignore) else []
-    own_left, own_silenced = comments.sort(own)
-    return Suppressed(in_reading_order(left + own_left), silenced + own_silenced, own, comments.count)
+    left, suppressed = comments.sort(findings)
+    own = list(comments.own_findings(select, ignore)) if is_selected(gc001.RULE, select, ignore) else []
+    own_left, own_suppressed = comments.sort(own)
+    return Suppressed(in_reading_order(left + own_left), suppressed + own_suppressed, own, comments.count)
 
 
 class _Comments:
@@ -76,15 +76,15 @@ class _Comments:
 
     def sort(self, findings: Iterable[Finding]) -> tuple[list[Finding], list[SuppressedFinding]]:
         left: list[Finding] = []
-        silenced: list[SuppressedFinding] = []
+        suppressed: list[SuppressedFinding] = []
         for finding in findings:
-            silencing = [(c, code) for c in self._beside(finding) for code in _speaking_of(c, finding.rule)]
+            silencing = [(c, code) for c in self._beside(finding) for code in _codes_for(c, finding.rule)]
             self._used.update(silencing)
             if silencing:
-                silenced.append(SuppressedFinding(finding, silencing[0][0].location))
+                suppressed.append(SuppressedFinding(finding, silencing[0][0].location))
             else:
                 left.append(finding)
-        return left, silenced
+        return left, suppressed
 
     def _beside(self, finding: Finding) -> Iterator[IgnoreComment]:
         place = finding.location
@@ -97,7 +97,7 @@ class _Comments:
             if place.line <= line <= place.end_line or line in edges:
                 yield comment
 
-    def complaints(self, select: Sequence[str], ignore: Sequence[str]) -> Iterator[Finding]:
+    def own_findings(self, select: Sequence[str], ignore: Sequence[str]) -> Iterator[Finding]:
         for unreadable in self._unreadable:
             yield gc001.unreadable(unreadable.location, unreadable.problem, unreadable.instead)
         for piece, comments in self._comments.items():
@@ -109,7 +109,7 @@ class _Comments:
                     yield from self._unused(comment, select, ignore)
 
     def _was_recorded(self, piece: Piece, line: int) -> bool:
-        """Whether anything was, of the block that the line belongs to; only then was it looked at."""
+        """Whether anything was recorded in the block of the line; only then was it examined."""
         lines = self._recorded.get(piece, frozenset())
         block = self._statements[piece].block(line)
         return bool(lines) if block is None else any(number in lines for number in block)
@@ -126,21 +126,21 @@ class _Comments:
             yield gc001.unused(comment.location, named, whole=unused == codes, alone=comment.alone)
 
 
-def _speaking_of(comment: IgnoreComment, rule: str) -> Iterator[str]:
+def _codes_for(comment: IgnoreComment, rule: str) -> Iterator[str]:
     """The codes of the comment that mean the rule."""
     own = rule.startswith(OWN_FAMILY)
     if not comment.codes and not own:
         yield ""
     for code, _ in comment.codes:
         meant = [each.code for each in rules_meant(code)]
-        # "every rule" does not mean the one that complains of it: it could never speak.
+        # "every rule" does not include the one that reports the comment: it could never report anything.
         if rule in meant and (not own or all(each.startswith(OWN_FAMILY) for each in meant)):
             yield code
 
 
 def _was_on(code: str, select: Sequence[str], ignore: Sequence[str]) -> bool:
-    """Whether all that the code means was looked for; "" means everything. Of our own rules it cannot be said: that
-    they find nothing here is known too late."""
+    """Whether all rules that the code names were on; "" names every rule. Rules about comments do not count: what they
+    find is known too late."""
     meant = [
         rule for rule in (rules_meant(code) if code else all_rules()) if not rule.code.startswith(OWN_FAMILY)
     ]

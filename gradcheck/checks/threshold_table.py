@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from gradcheck.base.thresholds import TABLE, Threshold
 
-_HEADINGS = ("threshold", "default", "of what", "may be", "where the number comes from")
+_HEADINGS = ("threshold", "default", "of what", "may be", "source of the number")
 _INTRODUCTION = """\
 # Thresholds
 
-The numbers that rules compare with. Another one is set for a run by `--threshold GC202.tanh-limit=0.95`, and for
-good in `pyproject.toml`; see [configuration.md](configuration.md).
+The numbers that rules compare with. Another value is set for one run by `--threshold GC202.tanh-limit=0.95`, and
+permanently in `pyproject.toml`; see [configuration.md](configuration.md).
 """
 
 
 def thresholds_table() -> str:
-    """A table in Markdown whose columns stand below each other, so that it reads well as plain text too."""
+    """A table in Markdown with aligned columns, so that it reads well as plain text too."""
     rows = [_HEADINGS, *map(_row, TABLE)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [_line([c.ljust(width) for c, width in zip(row, widths, strict=True)]) for row in rows]

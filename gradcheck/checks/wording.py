@@ -88,7 +88,7 @@ def found_line(row: GradientResult) -> str:
 
 
 def common_notes(case: Case) -> list[str]:
-    """What holds for any wrong gradient: who inherits it, how it was built, how it was paired."""
+    """What applies to any wrong gradient: what inherits it, how it was built, how it was paired."""
     row = case.row
     repeats = [*_same_line(case), *_several_passes(case)]
     if row.occurrences > 1:
@@ -99,14 +99,14 @@ def common_notes(case: Case) -> list[str]:
     earlier = [line for line in dict.fromkeys(row.lines) if line.line != row.location.line]
     if earlier:
         others = ", ".join(place(line, row.location) for line in earlier)
-        notes.append(f"it is built over several lines and judged by its final value; the others: {others}")
+        notes.append(f"it is built over several lines (also {others}) and judged by its final value")
     if row.scale_note:
         notes.append(row.scale_note)
     return notes
 
 
 def pairing_help(row: GradientResult) -> list[str]:
-    """How to overrule a pairing that does not rest on the name; a name speaks for itself."""
+    """How to override a pairing that is not based on the name."""
     if not row.evidence or "name" in row.evidence or row.evidence.startswith("being returned"):
         return []
     return [
@@ -123,16 +123,16 @@ def place(line: Location, seen_from: Location) -> str:
 
 
 def _inheritance(case: Case) -> list[str]:
-    heirs = [
+    inheritors = [
         row.name
-        for step, culprit in case.rows
+        for step, source in case.rows
         for row in step.gradients
-        if row.verdict is Verdict.INHERITED and culprit.name in row.inherits_from
+        if row.verdict is Verdict.INHERITED and source.name in row.inherits_from
     ]
-    if not heirs:
+    if not inheritors:
         return []
-    verb = "inherits" if len(set(heirs)) == 1 else "inherit"
-    return [f"{listing(heirs)} {verb} this error"]
+    verb = "inherits" if len(set(inheritors)) == 1 else "inherit"
+    return [f"{listing(inheritors)} {verb} this error"]
 
 
 def _same_line(case: Case) -> list[str]:
@@ -141,7 +141,7 @@ def _same_line(case: Case) -> list[str]:
     others = dict.fromkeys((row.name, row.of) for _, row in case.rows if (row.name, row.of) != shown)
     if not others:
         return []
-    # A function's line computes `dx` for every layer: then only the values tell the gradients apart.
+    # A function's line computes `dx` for every layer: then only the values distinguish the gradients.
     names = [name if name != case.row.name else f"{name} of {of}" for name, of in others]
     return [f"this line is also wrong for {listing(names)}"]
 

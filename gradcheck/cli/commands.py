@@ -33,7 +33,7 @@ _INTERRUPTED = 130
 def cli() -> None:
     """A debugger for hand-written backward passes.
 
-    It runs one training step of your program undisturbed, and says for every gradient you compute by hand
+    It runs one training step of your program undisturbed, and reports for every gradient you compute by hand
     whether it is right, which line made the error, and which lines only pass it on.
     """
 
@@ -53,8 +53,8 @@ def report(**options: Any) -> None:
       correct       equal to the true gradient
       introduced    wrong, and this line made the error
       inherited     wrong, but this line is right: a gradient it was given is not
-      compensated   right, although two faults had to cancel for it
-      unobservable  nothing can be told: the true gradient is zero by invariance
+      compensated   right, but only because two faults cancel
+      unobservable  the true gradient is zero by invariance, so it says nothing about this line
       unchecked     not judged; the report says why
 
     \b
@@ -103,13 +103,13 @@ def fix(**options: Any) -> None:
     metadata and layout stay. In a terminal, its cells are shown as code first. Findings without a verified
     fix are listed on standard error.
 
-    --write edits the files in place, runs the program again and says what is left. Faults that come to light
-    then are fixed too if a fix is verified, up to five times over. Every file is replaced as a whole. A file
+    --write edits the files in place, runs the program again and says what is left. Faults that appear
+    then are fixed too if a fix is verified, up to five times. Every file is replaced as a whole. A file
     that has changed since it was run, or that is read-only, is left alone, and so are all others; if the
-    program cannot be reported on any more, the files are put back. Load a notebook that is open in Jupyter
-    again from the disk, and run its cells to renew the outputs.
+    program can no longer be analysed, the files are restored. Reload a notebook that is open in Jupyter from
+    disk, and run its cells to renew the outputs.
 
-    One fix can mend several findings, and is applied once. Of two fixes that overlap the first is applied;
+    One fix can repair several findings, and is applied once. Of two fixes that overlap the first is applied;
     the other takes another run, which --write does by itself.
 
     TARGETS are those of `gradcheck report`; without any, those of pyproject.toml.
@@ -151,7 +151,7 @@ def fix(**options: Any) -> None:
 @click.option(
     "--by",
     type=click.Choice(["gradient", "layer"]),
-    help="What is repaired at a time.  [default: gradient; layer, if more than 6 gradients are wrong]",
+    help="What is repaired as one unit.  [default: gradient; layer, if more than 6 gradients are wrong]",
 )
 @click.option(
     "--layers", is_flag=True, help="Also switch off hidden layers one at a time, where shapes allow."
@@ -167,9 +167,11 @@ def fix(**options: Any) -> None:
     help="Where the workers are: local processes, or a cluster (pip install 'gradcheck[dask]').",
 )
 @click.option(
-    "--scheduler", metavar="ADDRESS", help="Of a running cluster. Without it one is started on this machine."
+    "--scheduler",
+    metavar="ADDRESS",
+    help="The address of a running cluster. Without it one is started on this machine.",
 )
-@click.option("--resume", is_flag=True, help="Go on with the trainings of an interrupted run.")
+@click.option("--resume", is_flag=True, help="Continue an interrupted run.")
 @output_options("reports/<target>-isolation.md for markdown, with a figure of the loss curves beside it")
 @rule_options
 def isolate(**options: Any) -> None:
@@ -226,7 +228,7 @@ def isolate(**options: Any) -> None:
 )
 @click.option("--case", metavar="NAME", help="With --shape: in this case, such as `eval mode`.")
 @click.option("--rank", default="", metavar="N,N,...", help="Only inputs of so many dimensions: 2,3.")
-@click.option("--seed", default=0, show_default=True, help="What is drawn is drawn by it.")
+@click.option("--seed", default=0, show_default=True, help="The seed of all random draws.")
 @click.option("--cwd", metavar="DIR", help="Import the layer in DIR instead of its own directory.")
 @click.option("--timeout", default=120.0, show_default=True, metavar="SECONDS", help="Time limit per case.")
 @click.option(
@@ -305,7 +307,7 @@ def rules(thresholds: bool) -> None:
 
 
 def main() -> NoReturn:
-    """The console script. Whatever goes wrong is told in a line or two, and never by a traceback."""
+    """The console script. Every error is reported in a line or two, never as a traceback."""
     show_traceback = "--traceback" in sys.argv
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _terminated)

@@ -24,7 +24,7 @@ from gradcheck.program.errors import ProgramError
 from gradcheck.report.layout import describe
 from gradcheck.report.model import Report
 
-# A fix can bring to light what its fault had hidden. What takes more rounds than this goes in circles.
+# A fix can reveal what its fault had hidden. More rounds than this would go in circles.
 MOST_ROUNDS = 5
 
 
@@ -53,18 +53,18 @@ class _Round:
 def parse_options(diff: bool, write: bool, **common: Any) -> FixOptions:
     """Checks everything that can be checked before a program is run."""
     if diff and write:
-        raise ProgramError("--diff shows the patch and --write applies it: name one of them")
+        raise ProgramError("--diff shows the patch and --write applies it: use one of them")
     options = FixOptions(parse_common(**common), write)
     if any(session.fix_budget_s == 0 for session in options.common.sessions):
         raise ProgramError(
-            "the search for fixes is turned off",
-            "give it time: --fix-budget 5, or `fix-budget = 5` in pyproject",
+            "the search for fixes is off",
+            "set a budget: --fix-budget 5, or `fix-budget = 5` in pyproject",
         )
     return options
 
 
 def run(options: FixOptions) -> int:
-    """The exit status: 0 nothing to mend (or nothing left), 1 something is, 2 unusable."""
+    """The exit status: 0 nothing to fix (or nothing left), 1 otherwise, 2 unusable."""
     first = _report(options)
     return _write(first, options) if options.write else _show(first, options)
 
@@ -84,24 +84,24 @@ def _show(found: _Round, options: FixOptions) -> int:
     files = patched_files(plan.fixes)
     _print_patch(files, options)
     for waiting, blocker in plan.postponed:
-        _tell(
+        _say(
             f"the fix at {describe(waiting.location)} is left out: it overlaps with the one at "
             f"{describe(blocker.location)}; apply that, and run again"
         )
     for finding in plan.unfixed:
-        _tell(f"no verified fix: {finding_line(finding).plain}")
+        _say(f"no verified fix: {finding_line(finding).plain}")
     if plan.fixes:
         what = f"{numbers.count(len(plan.fixes), 'verified fix', 'verified fixes')} in "
         what += numbers.count(len(files), "file")
-        _tell(f"{what}; --write applies {'it' if len(plan.fixes) == 1 else 'them'}")
+        _say(f"{what}; --write applies {'it' if len(plan.fixes) == 1 else 'them'}")
     elif not found.unusable and not plan.unfixed:
-        _tell("nothing to fix")
+        _say("nothing to fix")
     return _status(found, something_to_do=bool(plan.fixes) or found.has_errors)
 
 
 def _write(found: _Round, options: FixOptions) -> int:
-    if found.unusable:  # what is shared with a program that does not run cannot be checked afterwards
-        _tell("nothing was written")
+    if found.unusable:  # a module shared with a program that does not run cannot be checked afterwards
+        _say("nothing was written")
         return 2
     console = _console(options)
     applied = 0
@@ -117,7 +117,7 @@ def _write(found: _Round, options: FixOptions) -> int:
             restore_files(files)
             raise ProgramError(
                 f"with these {numbers.count(len(plan.fixes), 'fix', 'fixes')} the program could not be "
-                f"reported on; {_names(files)} {'was' if len(files) == 1 else 'were'} put back"
+                f"analysed; {_names(files)} {'was' if len(files) == 1 else 'were'} restored"
             )
         applied += len(plan.fixes)
     _print_summary(applied, found, console)
@@ -157,7 +157,7 @@ def _print_summary(applied: int, found: _Round, console: Console) -> None:
     for finding in left:
         console.print(finding_line(finding), soft_wrap=True)
     if found.plan.fixes:
-        _tell("more verified fixes are available; run it again")
+        _say("more verified fixes are available; run it again")
     sys.stdout.flush()
 
 
@@ -171,5 +171,5 @@ def _names(files: Sequence[PatchedFile]) -> str:
     return " and ".join(f"`{file.shown}`" for file in files)
 
 
-def _tell(text: str) -> None:
+def _say(text: str) -> None:
     click.echo(text, err=True)

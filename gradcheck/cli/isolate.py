@@ -17,7 +17,7 @@ from gradcheck.cli.output import check_one_file, console_on, opened, write_json,
 from gradcheck.cli.run import print_error, run_targets
 from gradcheck.isolation.experiment import ExperimentOptions
 from gradcheck.isolation.parallel import Workers
-from gradcheck.isolation.run import Faults, IsolationOptions, Told, isolate
+from gradcheck.isolation.run import Faults, IsolationOptions, Listener, isolate
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.target import parse_target
 from gradcheck.report.model import Report
@@ -43,7 +43,7 @@ def parse_options(
 ) -> IsolateOptions:  # fmt: skip
     """Checks everything that can be checked before a program is run."""
     if scheduler is not None and backend == "local":
-        raise ProgramError("--scheduler is of a cluster", "name its kind: --backend dask or --backend ray")
+        raise ProgramError("--scheduler needs a cluster", "add --backend dask or --backend ray")
     options = IsolateOptions(
         parse_common(**common),
         ExperimentOptions(seeds, steps),
@@ -59,7 +59,7 @@ def parse_options(
 
 
 def run(options: IsolateOptions) -> int:
-    """The exit status: 0 told, 2 unusable, 130 interrupted."""
+    """The exit status: 0 listener, 2 unusable, 130 interrupted."""
     status = 0
     reports: list[Report] = []
     for session, result in run_targets(options.common):
@@ -90,8 +90,8 @@ def _isolated(report: Report, session: SessionOptions, options: IsolateOptions) 
         options.resume,
     )  # fmt: skip
     faults = Faults(report.passes, report.findings, report.health.updates)
-    with _shown() as told:
-        return replace(report, isolation=isolate(faults, session, asked, told))
+    with _shown() as listener:
+        return replace(report, isolation=isolate(faults, session, asked, listener))
 
 
 def _output(session: SessionOptions, options: IsolateOptions) -> str:
@@ -122,7 +122,7 @@ def _write(report: Report, session: SessionOptions, options: IsolateOptions) -> 
 
 
 @contextmanager
-def _shown() -> Iterator[Told]:
+def _shown() -> Iterator[Listener]:
     """A bar on standard error; where that is no terminal, only what has to be said."""
     console = Console(stderr=True)
 
@@ -130,7 +130,7 @@ def _shown() -> Iterator[Told]:
         click.echo(text, err=True)
 
     if not console.is_terminal:
-        yield Told(note=note)
+        yield Listener(note=note)
         return
     from rich import progress
 
@@ -143,7 +143,7 @@ def _shown() -> Iterator[Told]:
     )
     with progress.Progress(*columns, console=console, transient=True) as display:
         task = display.add_task("", total=None)
-        yield Told(
+        yield Listener(
             doing=lambda what: display.update(task, description=what, refresh=True),
             done=lambda done, wanted: display.update(task, completed=done, total=wanted, refresh=True),
             note=lambda text: display.console.print(text, markup=False),

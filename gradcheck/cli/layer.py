@@ -121,5 +121,7 @@ def _write(reports: Sequence[LayerReport], options: LayerCommand) -> None:
 def _ranks(text: str) -> tuple[int, ...]:
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if not all(part in ("1", "2", "3", "4") for part in parts):
-        raise ProgramError(f"--rank: `{text}` is no list of numbers of dimensions", "from 1 to 4: --rank 2,3")
+        raise ProgramError(
+            f"--rank: `{text}` is not a list of numbers of dimensions", "from 1 to 4: --rank 2,3"
+        )
     return tuple(int(part) for part in parts)

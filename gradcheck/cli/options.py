@@ -83,7 +83,7 @@ _PROGRAM: tuple[Callable[[Any], Any], ...] = (
         show_default=True,
         help="Iterations of the training loop to record, counted from 0; the loop is left after the last.",
     ),
-    click.option("--loss", metavar="NAME", help="The name of the loss, where several could be meant."),
+    click.option("--loss", metavar="NAME", help="The name of the loss, if several values are possible."),
     click.option(
         "--pair",
         "pairs",
@@ -114,7 +114,7 @@ _PROGRAM: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--samples",
         metavar="NAME",
-        help="The name that holds the sequences the program generated, where they are not found by themselves.",
+        help="The name that holds the generated sequences, if they are not found automatically.",
     ),
     click.option(
         "--fix-budget",
@@ -134,7 +134,7 @@ _RULES: tuple[Callable[[Any], Any], ...] = (
         "thresholds",
         multiple=True,
         metavar="KEY=NUMBER",
-        help="Another number for a rule to compare with, as in GC202.tanh-limit=0.95. May be repeated; "
+        help="Set a threshold of a rule, as in GC202.tanh-limit=0.95. May be repeated; "
         "`gradcheck rules --thresholds` lists them.",
     ),
 )
@@ -145,7 +145,7 @@ _DISPLAY: tuple[Callable[[Any], Any], ...] = (
         "--traceback", "show_traceback", is_flag=True, help="Show the traceback of an internal error."
     ),
     click.option(
-        "--color/--no-color", default=None, help="Colours, or none. The default is to ask the terminal."
+        "--color/--no-color", default=None, help="Colours, or none. The default depends on the terminal."
     ),
 )
 
@@ -172,9 +172,9 @@ def session_options(
 ) -> SessionOptions:  # fmt: skip
     """What is common to all targets. Raises ProgramError for what cannot be meant."""
     if timeout is not None and not (timeout > 0 and math.isfinite(timeout)):
-        raise ProgramError(f"--timeout: {timeout:g} is not a number of seconds above 0")
+        raise ProgramError(f"--timeout: {timeout:g} is not a positive number of seconds")
     if fix_budget is not None and not (fix_budget >= 0 and math.isfinite(fix_budget)):
-        raise ProgramError(f"--fix-budget: {fix_budget:g} is not a number of seconds from 0 up")
+        raise ProgramError(f"--fix-budget: {fix_budget:g} is not a number of seconds, 0 or more")
     if cwd is not None and not Path(cwd).is_dir():
         reason = "is not a directory" if Path(cwd).exists() else "does not exist"
         raise ProgramError(f"--cwd: `{cwd}` {reason}")
@@ -202,8 +202,8 @@ def session_options(
 def _configured(common: SessionOptions, config: Config) -> tuple[SessionOptions, ...]:
     if config.folder is None or not config.targets:
         raise ProgramError(
-            "no target given, and no pyproject.toml from here upwards names any",
-            "gradcheck report train.ipynb, or in pyproject.toml:\n" + EXAMPLE,
+            "no target given, and no pyproject.toml in this directory or above names one",
+            "use `gradcheck report train.ipynb`, or in pyproject.toml:\n" + EXAMPLE,
         )
     return tuple(_configured_session(common, text, config.folder) for text in config.targets)
 
@@ -219,7 +219,7 @@ def _configured_session(common: SessionOptions, text: str, folder: Path) -> Sess
 
 
 def _given(common: SessionOptions, text: str) -> SessionOptions:
-    parse_target(text)  # a mistyped name is told before any program is run
+    parse_target(text)  # a mistyped name is reported before any program is run
     return replace(common, target=text)
 
 
@@ -230,7 +230,9 @@ def _first(*values: float | None) -> float:
 def _iterations(text: str) -> tuple[int, ...]:
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isascii() and part.isdigit() for part in parts):
-        raise ProgramError(f"--at: `{text}` is not a list of iterations", "they count from 0: --at 0,100")
+        raise ProgramError(
+            f"--at: `{text}` is not a list of iterations", "iterations count from 0: --at 0,100"
+        )
     return tuple(sorted({int(part) for part in parts}))
 
 

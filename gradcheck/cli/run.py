@@ -1,4 +1,4 @@
-"""Runs the targets of a command, showing how far each is, and tells in a line or two what went wrong."""
+"""Runs the targets of a command with a progress display, and reports errors in a line or two."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _STAGES = {
 
 
 def run_targets(options: CommonOptions) -> Iterator[tuple[SessionOptions, ChildResult | None]]:
-    """Every target with its result; None for one that could not be used, which has been told by then."""
+    """Every target with its result; None for one that could not be used; its error has been printed."""
     for session in options.sessions:
         try:
             result = _run_one(session)

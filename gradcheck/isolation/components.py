@@ -62,15 +62,15 @@ def keyed_rows(rows: Iterable[GradientResult]) -> dict[GradientKey, GradientResu
 def left_out(step: PassResult, findings: Iterable[Finding], components: Iterable[Component]) -> list[str]:
     """The faults of the forward pass and of the updates that are no component, and so are in every variant."""
     repaired = {(c.location.file, c.location.cell, c.location.line) for c in components}
-    told = []
+    reasons = []
     for finding in findings:
         place = finding.location
         applies = step.index in finding.evidence.get("passes", (step.index,))
         if not applies or finding.rule not in _OUTSIDE_GRADIENTS or finding.severity is not Severity.ERROR:
             continue
         if (place.file, place.cell, place.line) not in repaired:
-            told.append(f"{finding.rule} in line {place.line}: no fix of it is verified")
-    return list(dict.fromkeys(told))
+            reasons.append(f"{finding.rule} in line {place.line}: no fix of it is verified")
+    return list(dict.fromkeys(reasons))
 
 
 def grouped_by_layer(components: Sequence[Component], depths: Mapping[GradientKey, int]) -> list[Component]:
@@ -117,7 +117,7 @@ def _edit(finding: Finding) -> Component:
     if shown:
         what = f"`{shown}` in place of `{before}`" if before else f"`{shown}` in line {fix.location.line}"
     else:
-        what = f"`{before}` taken away" if before else f"a part of line {fix.location.line} taken away"
+        what = f"`{before}` removed" if before else f"a part of line {fix.location.line} removed"
     key = f"line {fix.location.line}"
     if fix.location.cell is not None:
         key = f"cell {fix.location.cell} {key}"
@@ -132,7 +132,7 @@ def _edit(finding: Finding) -> Component:
 
 
 def _replaced(fix: Fix) -> str:
-    """What stood in the place of the replacement, if that is a part of one line."""
+    """The text that was replaced, if it is a part of one line."""
     lines = [line[2:] for line in fix.diff.split("\n") if line.startswith("- ")]
     place = fix.location
     return lines[0][place.column - 1 : place.end_column - 1].strip() if len(lines) == 1 else ""

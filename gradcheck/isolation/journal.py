@@ -17,8 +17,8 @@ _FORMAT = 1
 
 def fingerprint(survey: Survey, task: Task) -> str:
     """Of all that an outcome depends on but the task itself: the person's sources, and how they are run."""
-    told = _FORMAT, sorted(survey.sources.items()), encode(task.session)
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    parts = _FORMAT, sorted(survey.sources.items()), encode(task.session)
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 class Journal:
@@ -35,12 +35,12 @@ class Journal:
         try:
             text = self.path.read_text(encoding="utf-8")
         except FileNotFoundError:
-            return f"there is no `{self.path}` to go on with"
+            return f"there is no `{self.path}` to resume from"
         except (OSError, UnicodeDecodeError) as error:
             return f"`{self.path}` cannot be read: {error}"
         lines = list(_objects(text))
         if not lines or lines[0].get("fingerprint") != self._print:
-            return f"`{self.path}` is of another program, or of other options"
+            return f"`{self.path}` belongs to another program, or to other options"
         self._kept = {
             line["key"]: line["outcome"] for line in lines[1:] if "key" in line and "outcome" in line
         }

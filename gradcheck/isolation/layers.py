@@ -36,8 +36,8 @@ def hidden_layers(
     names = judgement.names
     without = [names.shown(value) for value in parameters if value.root not in roots]
     if without:
-        told = ", ".join(f"`{name}`" for name in dict.fromkeys(without))
-        return [], f"no gradient of {told} could be replaced by the true one"
+        listed = ", ".join(f"`{name}`" for name in dict.fromkeys(without))
+        return [], f"no gradient of {listed} could be replaced by the true one"
     stretch = Stretch(step.judged.plan.forward_ops, judge.run.graph.tensor, names, judgement.places)
     found = find_layers(stretch, parameters)
     hidden = [layer for layer in found if layer.hidden]

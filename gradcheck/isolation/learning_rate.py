@@ -39,7 +39,7 @@ def learning_rate_component(
             continue
         text = numbers.value(goal, 2)
         name = rate.text if rate.text.isidentifier() else "learning rate"
-        what = f"an experiment, no repair: {text} in place of {numbers.value(rate.value)}, as {finding.rule} suggests"
+        what = f"an experiment, not a repair: {text} instead of {numbers.value(rate.value)}, as {finding.rule} suggests"
         return Component(
             name, ComponentKind.EDIT, what, place, (finding.rule,), edits=(Edit(place, text),), verified=False
         )

@@ -211,7 +211,7 @@ def _backend(workers: Workers) -> Iterator[dict[str, Any]]:
 @contextmanager
 def _local_workers() -> Iterator[None]:
     with warnings.catch_warnings():
-        # loky replaces a worker that has become large; whoever waits for a result need not be told.
+        # loky replaces a worker that has become large; that is no news for the person.
         warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
         try:
             yield

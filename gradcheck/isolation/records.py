@@ -54,7 +54,7 @@ class SwitchableLayer:
 
 @dataclass(slots=True)
 class Variant:
-    """One way of training: with the components in `repaired` mended. One loss per seed; NaN where it diverged.
+    """One way of training: with the components in `repaired` repaired. One loss per seed; NaN where it diverged.
     `curve` is the mean over the seeds, in equal stretches of the training."""
 
     repaired: tuple[str, ...]
@@ -137,7 +137,7 @@ class Isolation:
     no_layers: str = ""  # why none was switched off, where that was asked for
     draws: str = ""  # where fresh minibatches came from
     frozen: list[str] = field(default_factory=list)  # Python numbers that stayed as recorded
-    followed: list[str] = field(default_factory=list)  # Python numbers that were computed anew
+    followed: list[str] = field(default_factory=list)  # Python numbers that were computed again
     replaced: int = 0  # gradients that were replaced by the true ones where nothing is to be repaired
     difference: float | None = None  # of the loss then, relatively, at most
     first_difference: float | None = None  # the same over the first steps, before rounding has grown

@@ -1,4 +1,4 @@
-"""From a report to an isolation: chooses the step, the components and the variants, has them trained, and tells."""
+"""From a report to an isolation: chooses the step, the components and the variants, and has them trained."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class IsolationOptions:
 
 
 @dataclass(slots=True)
-class Told:
-    """What somebody watching wants to know: `doing` before each stage, `done` after each training."""
+class Listener:
+    """Called with progress: `doing` before each stage, `done` after each training, `note` with remarks."""
 
     doing: Callable[[str], None] = lambda what: None
     done: Callable[[int, int], None] = lambda done, wanted: None
@@ -54,12 +54,14 @@ class Faults:
     updates: UpdateHealth
 
 
-def isolate(faults: Faults, session: SessionOptions, options: IsolationOptions, told: Told) -> Isolation:
-    """Stopped by Ctrl-C, it tells what is known by then; `finished` is False. Raises ProgramError if the step cannot
+def isolate(
+    faults: Faults, session: SessionOptions, options: IsolationOptions, listener: Listener
+) -> Isolation:
+    """After Ctrl-C, the result is what is known by then; `finished` is False. Raises ProgramError if the step cannot
     be trained again."""
     step = chosen_pass(faults.passes)
     with WorkerPool(options.workers) as pool:
-        told.doing("recording the step that is to be trained")
+        listener.doing("recording the step to train")
         asked = Task(session, step.index, (), (), 0, options.experiment.steps, 1, directory=os.getcwd())
         survey = pool.survey(asked)
         if survey.error:
@@ -75,16 +77,16 @@ def isolate(faults: Faults, session: SessionOptions, options: IsolationOptions, 
         if options.resume:
             unusable = journal.read()
             if unusable:
-                told.note(f"--resume: {unusable}: all is trained anew")
+                listener.note(f"--resume: {unusable}: all variants are trained again")
             experiment.outcomes.update(journal.known(experiment.tasks))
         with suppress(KeyboardInterrupt), journal:
-            told.doing("training")
-            told.done(len(experiment.outcomes), len(experiment.tasks))
+            listener.doing("training")
+            listener.done(len(experiment.outcomes), len(experiment.tasks))
             left = {n: task for n, task in enumerate(experiment.tasks) if n not in experiment.outcomes}
             for number, outcome in pool.perform(left):
                 experiment.outcomes[number] = outcome
                 journal.add(experiment.tasks[number], outcome)
-                told.done(len(experiment.outcomes), len(experiment.tasks))
+                listener.done(len(experiment.outcomes), len(experiment.tasks))
     return replace(
         experiment.result(),
         loss=step.loss,
@@ -102,18 +104,18 @@ def chosen_pass(passes: list[PassResult]) -> PassResult:
     """The last recorded training iteration; without one the last pass. Raises ProgramError if there is none."""
     training = [step for step in passes if step.iteration is not None]
     if not passes:
-        raise ProgramError("no training step was recorded, so that there is nothing to train")
+        raise ProgramError("no training step was recorded: there is nothing to train")
     return (training or passes)[-1]
 
 
 def _components(
     step: PassResult, faults: Faults, survey: Survey, options: IsolationOptions
 ) -> tuple[list[Component], list[str]]:
-    """And what is to be said of them."""
+    """And remarks about them."""
     found = components_of(step, faults.findings, faults.updates)
     usable = [c for c in found if all(key in survey.gradients for key in c.gradients)]
     notes = [
-        f"`{c.key}` (line {c.location.line}) is wrong, but nothing is known that could be put in its place"
+        f"`{c.key}` (line {c.location.line}) is wrong, but no replacement for it is known"
         for c in found
         if c not in usable
     ]
@@ -123,10 +125,10 @@ def _components(
         usable = grouped_by_layer(usable, survey.depths)
         if options.by is None:
             notes.append(
-                f"{numbers.count(len(gradients), 'gradient')} were grouped by layer; --by gradient takes each alone"
+                f"{numbers.count(len(gradients), 'gradient')} were grouped by layer; --by gradient separates them"
             )
     if len(usable) > MOST_SHARED:
         notes.append(
-            f"there are {len(usable)} components, and shares of the whole gain are computed for {MOST_SHARED} at most"
+            f"there are {len(usable)} components, shares of the whole gain are computed for at most {MOST_SHARED}"
         )
     return usable, notes

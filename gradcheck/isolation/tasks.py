@@ -44,8 +44,8 @@ class Task:
     @property
     def key(self) -> str:
         """The same for the same training of the same program, in any run."""
-        told = (self.pass_index, self.edits, self.gradients, self.seed, self.steps, self.smoothed_over)
-        return hashlib.sha256(repr((*told, self.all_gradients, self.without)).encode()).hexdigest()[:16]
+        parts = (self.pass_index, self.edits, self.gradients, self.seed, self.steps, self.smoothed_over)
+        return hashlib.sha256(repr((*parts, self.all_gradients, self.without)).encode()).hexdigest()[:16]
 
 
 @dataclass(slots=True)
@@ -59,7 +59,7 @@ class Outcome:
 
 @dataclass(slots=True)
 class Survey:
-    """What there is to train, told before anything is trained. `sources` are the person's files, with their hash;
+    """What there is to train, known before anything is trained. `sources` are the person's files, with their hash;
     `error` says why nothing can be."""
 
     error: str = ""
@@ -85,7 +85,7 @@ def perform(task: Task, keep_losses: bool = False) -> Outcome:
     except KeyError as error:
         return Outcome(error=f"the edited program has no gradient {error}")
     except Exception as error:
-        return Outcome(error=_told(error))
+        return Outcome(error=_message_of(error))
     return Outcome(
         training.smoothed(task.smoothed_over),
         training.diverged_at,
@@ -95,14 +95,14 @@ def perform(task: Task, keep_losses: bool = False) -> Outcome:
 
 
 def survey(task: Task) -> Survey:
-    """What the step of `task` offers; what is to be replaced in it plays no part."""
+    """What the step of `task` offers; its replacements do not matter."""
     found = Survey()
     try:
         with _alone(task):
             trainer = _trainer(task)
             found.gradients = trainer.gradients
             for replaced in ((), trainer.gradients):
-                trainer.compiled(replaced)  # so that it is told now if it cannot be
+                trainer.compiled(replaced)  # so that it fails now if it cannot be compiled
             found.depths = trainer.depths()
             found.layers, found.no_layers = trainer.switchable()
             found.draws, found.frozen, found.followed = trainer.draws, trainer.frozen, trainer.followed
@@ -110,11 +110,11 @@ def survey(task: Task) -> Survey:
                 text = hashlib.sha256(unit.text.encode("utf-8", "surrogatepass"))
                 found.sources[f"{unit.file}[{unit.cell}]"] = text.hexdigest()
     except Exception as error:
-        found.error = _told(error)
+        found.error = _message_of(error)
     return found
 
 
-def _told(error: Exception) -> str:
+def _message_of(error: Exception) -> str:
     from gradcheck.isolation.errors import CannotIsolateError
     from gradcheck.program.errors import ProgramError
 
@@ -163,8 +163,8 @@ def _stamps(trainer: Trainer, task: Task) -> Stamps:
     found = {}
     for unit in trainer.judgement.sources.units.values():
         with suppress(OSError):
-            told = os.stat(Path(task.directory, unit.file))
-            found[unit.file] = told.st_mtime_ns, told.st_size
+            status = os.stat(Path(task.directory, unit.file))
+            found[unit.file] = status.st_mtime_ns, status.st_size
     return found
 
 

@@ -19,7 +19,7 @@ _SQUARE = 4
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """`trial` is None where there is nothing to try, for which `reason` is told."""
+    """`trial` is None where there is nothing to try; `reason` says why."""
 
     name: str
     trial: Trial | None

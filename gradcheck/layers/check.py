@@ -290,7 +290,7 @@ def _alone(outcome: Outcome, key: Key) -> Report | None:
     report, finding = outcome.report, outcome.faults[key]
     if report is None or finding is None:
         return None
-    # Here is nobody to say `--pair` to, and an input's gradient is told by its position.
+    # A layer check has no `--pair`, and an input's gradient is identified by its position.
     finding = replace(finding, helps=[advice for advice in finding.helps if "--pair" not in advice])
     kept = [excerpt for excerpt in report.excerpts if excerpt is report.excerpt(finding.location)]
     return replace(report, findings=[finding], excerpts=kept or report.excerpts)

@@ -205,7 +205,7 @@ def _with_inputs(
         try:
             layer = build(subject, Trial(made, jitter=False, seed=seed)).layer
         except Exception as error:
-            tried[_call_text(subject, made)] = f"the constructor raised {_told(error)}"
+            tried[_call_text(subject, made)] = f"the constructor raised {_message_of(error)}"
             return found
     if not callable(getattr(layer, "backward", None)):
         raise NotALayer(f"what `{subject.name}` makes, a {type(layer).__qualname__}, has no `backward`")
@@ -359,11 +359,11 @@ def runs(subject: Subject, trial: Trial) -> str | None:
         try:
             built: Built = build(subject, trial)
         except Exception as error:
-            return f"the constructor raised {_told(error)}"
+            return f"the constructor raised {_message_of(error)}"
         try:
             result = built.forward(*built.inputs.values())
         except Exception as error:
-            return f"`forward` raised {_told(error)}"
+            return f"`forward` raised {_message_of(error)}"
         first = result[0] if isinstance(result, (tuple, list)) and result else result
         floats = [first] if isinstance(first, torch.Tensor) and first.is_floating_point() else []
         if not floats:
@@ -375,7 +375,7 @@ def runs(subject: Subject, trial: Trial) -> str | None:
     return None
 
 
-# -- what is told ---------------------------------------------------------------------------------------------------
+# -- messages --------------------------------------------------------------------------------------------------------
 
 _HOW_ARGUMENTS = "give it: --args 3,5 by position, --kwargs size=3,bias=False by name"
 _HOW_INPUTS = (
@@ -384,7 +384,7 @@ _HOW_INPUTS = (
 )
 
 
-def _told(error: Exception) -> str:
+def _message_of(error: Exception) -> str:
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:160]}" if text else type(error).__name__
 

@@ -43,7 +43,7 @@ def drive(
     kwargs: dict[str, Any],
     named: Callable[[str, torch.Tensor], None],
 ) -> LayerStep:
-    """One step of the layer. `named` is told the values that nothing in the person's code has a name for."""
+    """One step of the layer. `named` is called with the values that the person's code has no name for."""
     forward = _forward(layer)
     assert forward is not None
     arguments = list(_named_inputs(forward, inputs, kwargs))

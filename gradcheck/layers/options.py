@@ -39,10 +39,10 @@ def layer_target(text: str) -> tuple[Target, tuple[str, ...]]:
         place, separator, names = text.rpartition(":")
     parts = tuple(part.strip() for part in names.split(","))
     if not place or not all(parts) or len(parts) > 2:
-        raise ProgramError(f"`{text}` names no layer", HOW_LAYERS_ARE_WRITTEN)
+        raise ProgramError(f"`{text}` does not name a layer", HOW_LAYERS_ARE_WRITTEN)
     target = parse_target(f"{place}{separator}{parts[0]}")
     if target.kind not in (TargetKind.FUNCTION, TargetKind.CALLABLE):
-        raise ProgramError(f"`{text}` names no layer", HOW_LAYERS_ARE_WRITTEN)
+        raise ProgramError(f"`{text}` does not name a layer", HOW_LAYERS_ARE_WRITTEN)
     return target, parts
 
 
@@ -50,7 +50,7 @@ def arguments_of(text: str) -> tuple[Any, ...]:
     try:
         return tuple(ast.literal_eval(f"({text},)")) if text.strip() else ()
     except (ValueError, SyntaxError):
-        raise ProgramError(f"--args: `{text}` is no list of values", "as in a call: --args 3,5") from None
+        raise ProgramError(f"--args: `{text}` is not a list of values", "as in a call: --args 3,5") from None
 
 
 def keywords_of(text: str) -> tuple[tuple[str, Any], ...]:
@@ -61,7 +61,7 @@ def keywords_of(text: str) -> tuple[tuple[str, Any], ...]:
         return tuple((str(k.arg), ast.literal_eval(k.value)) for k in call.keywords if k.arg or _raise())
     except (ValueError, SyntaxError):
         raise ProgramError(
-            f"--kwargs: `{text}` is no list of named values", "as in a call: --kwargs size=3,bias=False"
+            f"--kwargs: `{text}` is not a list of named values", "as in a call: --kwargs size=3,bias=False"
         ) from None
 
 

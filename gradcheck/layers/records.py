@@ -11,13 +11,13 @@ from gradcheck.base.version import __version__
 from gradcheck.program.location import Location
 from gradcheck.report.model import Report
 
-# Cases by name; those that a shape does not tell.
+# Names of the cases that do not follow from a shape.
 SEVERAL = "several rows"
 AS_CONSTRUCTED = "as constructed"
 LARGE = "large values"
 REPEATED = "repeated indices"
 EVALUATION = "eval mode"
-STATES = (SEVERAL, AS_CONSTRUCTED, LARGE, REPEATED, EVALUATION)  # those that a shape does not tell
+STATES = (SEVERAL, AS_CONSTRUCTED, LARGE, REPEATED, EVALUATION)
 
 
 class Status(StrEnum):

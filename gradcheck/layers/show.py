@@ -65,10 +65,10 @@ def conclusion(report: LayerResults) -> str:
         for status in (Status.NOT_JUDGED, Status.UNSUPPORTED, Status.NOT_RUN, Status.NOT_TRIED)
         if (n := report.summary[status.value])
     ]
-    told = f"{right} right in {numbers.count(ran, 'case')}" + (f"; {', '.join(rest)}." if rest else ".")
+    text = f"{right} right in {numbers.count(ran, 'case')}" + (f"; {', '.join(rest)}." if rest else ".")
     if silent:
-        told += f" {listing(silent)}: unobservable, zero by invariance in every case."
-    return told
+        text += f" {listing(silent)}: unobservable, zero by invariance in every case."
+    return text
 
 
 def _blocks(report: LayerResults, width: int) -> Iterator[Text]:
@@ -132,15 +132,15 @@ def remarks(failure: Failure) -> Iterator[tuple[str, str]]:
     small = failure.smallest
     state = "" if small.case == SEVERAL else f", {small.case}"
     made = f", made with {small.arguments}" if small.arguments else ""
-    told = "smallest input: " if small.trials else "input: "
-    yield told, f"{' and '.join(f'({shape})' for shape in small.shapes)}{made}{state}"
+    lead = "smallest input: " if small.trials else "input: "
+    yield lead, f"{' and '.join(f'({shape})' for shape in small.shapes)}{made}{state}"
     for note in failure.notes:
         yield "note: ", note
     yield "shows in: ", "; ".join(failure.cases)
 
 
 def _raised(raised: Raised, width: int) -> tuple[Text, int]:
-    head = f"error: `backward` raises on an input that `forward` takes: {raised.text}"
+    head = f"error: `backward` raises on an input that `forward` accepts: {raised.text}"
     out = Text("\n".join(wrapped(printable(head), width, "  ")), "bold")
     place = raised.location
     margin = len(str(place.end_line)) + 2 if place else 3

@@ -19,7 +19,7 @@ from gradcheck.program.live import file_of
 @dataclass(frozen=True, slots=True)
 class Subject:
     """`make(**arguments)` makes the layer. `constructor` is what the arguments are the parameters of, None if there are
-    none; `forward` is what an input's name is looked up in, None if only a layer that was made can tell."""
+    none; `forward` is what an input's name is looked up in, None if it is known only once the layer is made."""
 
     name: str
     make: Callable[..., Any]
@@ -28,7 +28,7 @@ class Subject:
     forward: Callable[..., Any] | None = None
 
 
-class NotALayer(TypeError):  # noqa: N818 - it is told to the person as what it says
+class NotALayer(TypeError):  # noqa: N818 - its message is shown to the person
     """What was given has no forward pass and backward pass; the message says what would."""
 
 

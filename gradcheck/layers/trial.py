@@ -168,7 +168,7 @@ def set_mode(layer: Any, training: bool) -> bool:
 
 
 def takes_mode(plan: Plan) -> bool:
-    """Whether `forward` is told the mode by an argument."""
+    """Whether `forward` takes the mode as an argument."""
     return any(_evaluating(name, term) is not term for name, term in plan.inputs)
 
 
@@ -233,7 +233,7 @@ def _created_when_called(subject: Subject, trial: Trial) -> tuple[Any, list[torc
         inputs = [_drawn(term, trial, generator) for _, term in trial.plan.inputs]
         try:
             forward_of(layer)(*inputs)
-        except Exception:  # it will raise again where that is told
+        except Exception:  # it will raise again where that is reported
             return layer, []
         kept.append([t for _, t in parameters_of(layer) if not any(t is given for given in inputs)])
     first, second = kept

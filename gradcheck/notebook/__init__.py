@@ -1,2 +1,2 @@
-"""`%load_ext gradcheck`: the magics `%%gradcheck` and `%gradcheck_fix`. Stands on top of the stages, beside the command
+"""`%load_ext gradcheck`: the magics `%%gradcheck` and `%gradcheck_fix`. It is on top of the stages, beside the command
 line."""

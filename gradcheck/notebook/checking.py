@@ -24,9 +24,9 @@ from gradcheck.fronts.torch.recorder import Recorder
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.live import LiveSources
 from gradcheck.program.live_cell import (
+    CellSettings,
     CellText,
     LiveCell,
-    Manners,
     compile_cell,
     plain_cell,
     run_cell,
@@ -67,7 +67,7 @@ class CellRecorder(Recorder):
 
     def iteration_finished(self, loop: int, activation: int, index: int, frame: FrameType) -> bool:
         is_left = super().iteration_finished(loop, activation, index, frame)
-        if is_left and self._loops.sites[loop].is_while:  # whose end is not always told
+        if is_left and self._loops.sites[loop].is_while:  # whose end is not always internal
             self.left.add(loop)
         return is_left
 
@@ -85,14 +85,12 @@ def check_cell(shell: Any, text: CellText, options: SessionOptions, loops: LoopT
     were checked in this session: a function of an earlier one may be called. Raises SyntaxError and UsageError, then
     nothing was run."""
     if active.current() is not None:
-        raise UsageError(
-            "%%gradcheck: something is being recorded already, and one cell is checked at a time"
-        )
+        raise UsageError("%%gradcheck: a recording is already running; one cell is checked at a time")
     sources = LiveSources(loops=loops)
     cell = _compiled(shell, text, loops)
     checked = Checked(text)
     if cell.is_empty:
-        checked.notice = "Nothing was run: the cell holds no code."
+        checked.notice = "Nothing was run: the cell has no code."
         return checked
     sources.add(cell.unit)
     namespace = shell.user_ns
@@ -122,8 +120,8 @@ def check_cell(shell: Any, text: CellText, options: SessionOptions, loops: LoopT
     except ProgramError as error:
         checked.notice = _why_nothing(error, checked.raised)
     except Exception as error:
-        told = internal_error(error, traceback.format_exc())
-        checked.internal = InternalError(told["summary"], told["traceback"])
+        internal = internal_error(error, traceback.format_exc())
+        checked.internal = InternalError(internal["summary"], internal["traceback"])
     return checked
 
 
@@ -139,30 +137,30 @@ def _recorded(
 
 
 def _compiled(shell: Any, text: CellText, loops: LoopTable) -> LiveCell:
-    manners = Manners(
+    shell_settings = CellSettings(
         run=shell.transform_cell,
         transform=shell.transform_ast,
         displays=shell.ast_node_interactivity != "none",
         flags=shell.compile.flags & _FUTURE,
     )
-    unit, skipped = plain_cell(text, "", manners)
+    unit, skipped = plain_cell(text, "", shell_settings)
     # The name that IPython has given to the cell already, so that tracebacks, breakpoints and `inspect` know it.
     filename = text.filename or shell.compile.cache(unit.code, text.number, raw_code=text.text)
     lines = [line + "\n" for line in unit.code.split("\n")]
     linecache.cache[filename] = (len(unit.code), None, lines, filename)
     unit = replace(unit, filename=filename)
     try:
-        return compile_cell(unit, skipped, manners, loops)
+        return compile_cell(unit, skipped, shell_settings, loops)
     except SyntaxError as error:
         if error.msg and "outside" in error.msg and ("await" in error.msg or "async" in error.msg):
             raise UsageError(
-                f"%%gradcheck: line {error.lineno} awaits something, which a checked cell cannot; move it to another cell"
+                f"%%gradcheck: line {error.lineno} awaits something, which a checked cell cannot do; move it to another cell"
             ) from None
         raise
 
 
 def _read_definitions(sources: LiveSources, namespace: Mapping[str, object]) -> None:
-    """The person's functions that the cell may call, wherever they stand."""
+    """The person's functions that the cell may call, wherever they are defined."""
     for held in list(namespace.values()):
         for file in _files(held):
             if sources.is_user(file):
@@ -181,7 +179,7 @@ def _files(held: object) -> list[str]:
 
 
 def _loops_left(recording: Recording, left: set[int], loops: LoopTable, sources: LiveSources) -> list[str]:
-    """That a training loop did not run to its end must be known to whoever goes on with the notebook."""
+    """Says that a training loop did not run to its end: it matters for the following cells."""
     last: dict[int, int] = {}
     for mark in recording.marks:
         if mark.what == "step-end" and mark.loop in left:

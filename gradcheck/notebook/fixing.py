@@ -17,7 +17,7 @@ from gradcheck.report.model import Report
 
 
 @dataclass(frozen=True, slots=True)
-class MendedCell:
+class FixedCell:
     number: int
     before: str
     after: str
@@ -25,8 +25,8 @@ class MendedCell:
 
 
 @dataclass(slots=True)
-class Mended:
-    cells: list[MendedCell] = field(default_factory=list)
+class FixedCells:
+    cells: list[FixedCell] = field(default_factory=list)
     elsewhere: list[PlannedFix] = field(
         default_factory=list
     )  # in a file, or a cell that is not known any more
@@ -34,30 +34,32 @@ class Mended:
     unfixed: list[Finding] = field(default_factory=list)
 
 
-def mended_cells(shell: Any, report: Report, text: CellText) -> Mended:
+def fixed_cells(shell: Any, report: Report, text: CellText) -> FixedCells:
     """`text` is the cell that `report` is about; functions of other cells may be at fault too."""
     plan = plan_fixes([report])
-    mended = Mended(postponed=plan.postponed, unfixed=plan.unfixed)
+    fixed = FixedCells(postponed=plan.postponed, unfixed=plan.unfixed)
     for number in dict.fromkeys(planned.location.cell for planned in plan.fixes):
         fixes = [planned for planned in plan.fixes if planned.location.cell == number]
         before = None if number is None else _before(shell, number, text, fixes)
         if number is None or before is None:
-            mended.elsewhere += fixes
+            fixed.elsewhere += fixes
             continue
         splices = [located_splice(before, f.location, f.fix.replacement) for f in fixes]
-        mended.cells.append(MendedCell(number, before, spliced(before, splices), tuple(fixes)))
-    return mended
+        fixed.cells.append(FixedCell(number, before, spliced(before, splices), tuple(fixes)))
+    return fixed
 
 
-def next_input(mended: Mended, checked: int, wanted: int | None) -> MendedCell:
+def next_input(fixed: FixedCells, checked: int, wanted: int | None) -> FixedCell:
     """The cell to put below: the one that is asked for, else the one that was checked, else the only one."""
-    if not mended.cells:
-        raise UsageError("%gradcheck_fix: no verified fix of a cell is known; without --apply it says more")
-    known = {cell.number: cell for cell in mended.cells}
-    number = wanted if wanted is not None else checked if checked in known else mended.cells[0].number
+    if not fixed.cells:
+        raise UsageError(
+            "%gradcheck_fix: there is no verified fix of a cell; run it without --apply for details"
+        )
+    known = {cell.number: cell for cell in fixed.cells}
+    number = wanted if wanted is not None else checked if checked in known else fixed.cells[0].number
     if number not in known:
         listed = ", ".join(map(str, known))
-        raise UsageError(f"%gradcheck_fix: no fix stands in cell {number}; --cell takes {listed}")
+        raise UsageError(f"%gradcheck_fix: cell {number} has no fix; --cell takes {listed}")
     return known[number]
 
 

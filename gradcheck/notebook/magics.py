@@ -12,7 +12,7 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 
 from gradcheck.notebook import show
 from gradcheck.notebook.checking import Checked, check_cell
-from gradcheck.notebook.fixing import mended_cells, next_input
+from gradcheck.notebook.fixing import fixed_cells, next_input
 from gradcheck.notebook.options import cell_options, fix_options
 from gradcheck.program.live import cell_number
 from gradcheck.program.live_cell import CellText
@@ -62,7 +62,7 @@ class GradcheckMagics(Magics):
 
     @line_magic
     def gradcheck_fix(self, line: str) -> None:
-        """Show the verified fixes of the cell that was checked last; `--apply` puts the mended cell below this one."""
+        """Show the verified fixes of the cell that was checked last; `--apply` puts the fixed cell below this one."""
         options = fix_options(line)
         if options is None:
             return
@@ -71,11 +71,11 @@ class GradcheckMagics(Magics):
             raise UsageError(
                 "%gradcheck_fix: no cell was checked yet; write `%%gradcheck` above the training cell"
             )
-        mended = mended_cells(shell, self._last.report, self._last.text)
+        fixed = fixed_cells(shell, self._last.report, self._last.text)
         if options.apply:
-            cell = next_input(mended, self._last.text.number, options.cell)
+            cell = next_input(fixed, self._last.text.number, options.cell)
             shell.set_next_input(cell.after, replace=False)
-        show.mended(shell, mended, cell if options.apply else None)
+        show.fixed(shell, fixed, cell if options.apply else None)
 
 
 def typed_cell(shell: Any, line: str, body: str) -> CellText:

@@ -1,4 +1,4 @@
-"""The words behind `%%gradcheck` and `%gradcheck_fix`: those of the command line, as far as they mean something here."""
+"""The options of `%%gradcheck` and `%gradcheck_fix`: those of the command line that apply in a notebook."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _parsed(name: str, command: click.Command, line: str) -> dict[str, Any] | No
     try:
         words = shlex.split(line, comments=True)
     except ValueError as error:
-        _refuse(name, f"{error}: {line.strip()}", "quote a word on both sides, or not at all")
+        _refuse(name, f"{error}: {line.strip()}", "close the quotation")
     try:
         return dict(command.make_context(name, words).params)
     except click.exceptions.Exit:
@@ -105,8 +105,8 @@ def _cell_command() -> click.Command:
 
 def _fix_command() -> click.Command:
     @click.command(help=_FIX_HELP)
-    @click.option("--apply", is_flag=True, help="Put the mended cell into a new cell below.")
-    @click.option("--cell", type=int, metavar="N", help="The cell to mend, where fixes stand in several.")
+    @click.option("--apply", is_flag=True, help="Put the fixed cell into a new cell below.")
+    @click.option("--cell", type=int, metavar="N", help="The cell to fix, if several cells have fixes.")
     def fix() -> None:
         pass
 

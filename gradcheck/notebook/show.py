@@ -12,7 +12,7 @@ from rich.text import Text
 
 from gradcheck.base import numbers
 from gradcheck.notebook.checking import Checked
-from gradcheck.notebook.fixing import Mended, MendedCell
+from gradcheck.notebook.fixing import FixedCell, FixedCells
 from gradcheck.patch.show import finding_line
 from gradcheck.report import html, terminal
 from gradcheck.report.layout import describe, diff_style, printable
@@ -33,8 +33,8 @@ def checked(shell: Any, done: Checked, show_traceback: bool) -> None:
         _shown(shell, html.notice(done.notice), Text(done.notice))
 
 
-def mended(shell: Any, found: Mended, applied: MendedCell | None) -> None:
-    blocks = list(_mended(found))
+def fixed(shell: Any, found: FixedCells, applied: FixedCell | None) -> None:
+    blocks = list(_fixed(found))
     remarks = list(_remarks(found, applied))
     plain = Text("\n").join([*(line for block in blocks for line in block), *map(Text, remarks)])
     _shown(shell, html.listings([Text("\n").join(block) for block in blocks], remarks), plain)
@@ -63,7 +63,7 @@ def _hints(done: Checked) -> list[str]:
         hints.append("One step was checked: the training loop was left after it, and has not run to its end.")
     if done.report is not None and any(f.fix and f.fix.verified for f in done.report.findings):
         hints.append(
-            "`%gradcheck_fix` shows the verified fixes, `%gradcheck_fix --apply` puts the mended cell below."
+            "`%gradcheck_fix` shows the verified fixes, `%gradcheck_fix --apply` puts the fixed cell below."
         )
     return hints
 
@@ -84,7 +84,7 @@ def _is_notebook(shell: Any) -> bool:
     return hasattr(shell, "kernel")
 
 
-def _mended(found: Mended) -> Iterator[list[Text]]:
+def _fixed(found: FixedCells) -> Iterator[list[Text]]:
     for cell in found.cells:
         lines = list(
             difflib.unified_diff(cell.before.split("\n"), cell.after.split("\n"), n=_CONTEXT, lineterm="")
@@ -95,7 +95,7 @@ def _mended(found: Mended) -> Iterator[list[Text]]:
         yield [Text(describe(planned.location), "bold"), *map(_coloured, diff)]
 
 
-def _remarks(found: Mended, applied: MendedCell | None) -> Iterator[str]:
+def _remarks(found: FixedCells, applied: FixedCell | None) -> Iterator[str]:
     for waiting, blocker in found.postponed:
         yield (
             f"the fix at {describe(waiting.location)} is left out: it overlaps with the one at "
@@ -105,17 +105,17 @@ def _remarks(found: Mended, applied: MendedCell | None) -> Iterator[str]:
         yield f"no verified fix: {finding_line(finding).plain}"
     count = sum(len(cell.fixes) for cell in found.cells)
     if applied is not None:
-        yield f"cell {applied.number} with its fixes stands in the cell below; run it to check them"
+        yield f"cell {applied.number} with its fixes is in the cell below; run it to check them"
         others = [str(cell.number) for cell in found.cells if cell is not applied]
         if others:
-            yield f"other cells are to be mended too: `%gradcheck_fix --apply --cell {others[0]}`"
+            yield f"other cells have fixes too: `%gradcheck_fix --apply --cell {others[0]}`"
     elif count:
         fixes = numbers.count(count, "verified fix", "verified fixes")
-        yield f"{fixes}; `%gradcheck_fix --apply` puts the mended cell below, and no file is touched"
+        yield f"{fixes}; `%gradcheck_fix --apply` puts the fixed cell below and changes no file"
     elif not found.unfixed and not found.elsewhere:
         yield "nothing to fix: the report has no finding"
     if found.elsewhere:
-        yield "what stands in no cell of this notebook is to be mended by hand"
+        yield "fixes outside the cells of this notebook must be applied by hand"
 
 
 def _coloured(line: str) -> Text:

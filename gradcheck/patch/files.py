@@ -72,7 +72,7 @@ def _unchanged(planned: PlannedFix, text: str | None) -> bool:
 def _changed(file: str, place: Location) -> ProgramError:
     cell = "" if place.cell is None else f" of cell {place.cell}"
     return ProgramError(
-        f"`{file}` has changed since it was run: line {place.line}{cell} is another now",
+        f"`{file}` has changed since it was run: line {place.line}{cell} is different",
         "save it, and run the command again",
     )
 

@@ -12,7 +12,7 @@ from gradcheck.report.model import Report
 
 @dataclass(frozen=True, slots=True)
 class PlannedFix:
-    """A fix, the findings it mends, and the person's lines as they were when it was proved."""
+    """A fix, the findings it repairs, and the person's lines when it was proved."""
 
     fix: Fix
     findings: tuple[Finding, ...]
@@ -35,7 +35,7 @@ class Plan:
 def plan_fixes(reports: Iterable[Report]) -> Plan:
     """The plan for all reports together: programs may share a module, and then its faults."""
     plan = Plan()
-    mended: dict[tuple[Location, str], list[Finding]] = {}
+    fixed: dict[tuple[Location, str], list[Finding]] = {}
     planned: dict[tuple[Location, str], tuple[Fix, tuple[str, ...] | None]] = {}
     for report in reports:
         for finding in report.findings:
@@ -46,8 +46,8 @@ def plan_fixes(reports: Iterable[Report]) -> Plan:
                 continue
             key = (fix.location, fix.replacement)
             planned.setdefault(key, (fix, _old_lines(report, fix.location)))
-            mended.setdefault(key, []).append(finding)
-    candidates = [PlannedFix(fix, tuple(mended[key]), old) for key, (fix, old) in planned.items()]
+            fixed.setdefault(key, []).append(finding)
+    candidates = [PlannedFix(fix, tuple(fixed[key]), old) for key, (fix, old) in planned.items()]
     for candidate in sorted(candidates, key=_program_order):
         blocker = next((f for f in plan.fixes if _overlap(f.location, candidate.location)), None)
         if blocker is None:

@@ -18,7 +18,7 @@ _CONTEXT = 3
 
 @dataclass(slots=True)
 class _Change:
-    """Lines `start` up to `end` of the old file, counted from 0, and what stands there in the new one."""
+    """Lines `start` up to `end` of the old file, counted from 0, and what is there in the new one."""
 
     start: int
     end: int
@@ -97,7 +97,7 @@ def _joined(changes: Iterable[_Change]) -> list[_Change]:
 
 
 def _groups(changes: list[_Change]) -> Iterator[list[_Change]]:
-    """Changes whose context would meet stand in one hunk."""
+    """Changes whose contexts would touch are in one hunk."""
     group = [changes[0]]
     for change in changes[1:]:
         if change.start - group[-1].end > 2 * _CONTEXT:

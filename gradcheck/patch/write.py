@@ -1,4 +1,4 @@
-"""Writes edited files so that each is at every moment either the old one or the new one, never a part of it."""
+"""Writes edited files atomically: each is always either the old one or the new one."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from gradcheck.program.errors import ProgramError
 
 
 def write_files(files: Sequence[PatchedFile]) -> None:
-    """All of them, or none as far as can be told beforehand: every new file is ready before one is replaced."""
+    """All of them, or none as far as can be checked beforehand: every new file is ready before one is replaced."""
     _replace([(file.path, file.shown, file.before, file.after) for file in files])
 
 
 def restore_files(files: Sequence[PatchedFile]) -> None:
-    """Puts back what stood there before; a file that somebody has changed since is left alone, and told."""
+    """Restores the previous contents; a file that has been changed since is left alone, which is reported."""
     _replace([(file.path, file.shown, file.after, file.before) for file in files])
 
 
@@ -30,7 +30,7 @@ def _replace(changes: Sequence[tuple[Path, str, bytes, bytes]]) -> None:
             real = path.resolve()  # a symbolic link stays one
             try:
                 if real.read_bytes() != expected:
-                    raise ProgramError(f"`{shown}` has changed in the meantime; nothing was written")
+                    raise ProgramError(f"`{shown}` has changed in the meantime; no file was written")
                 _check_writable(real)
                 ready.append((_temporary(real, new), real))
             except OSError as error:

@@ -32,7 +32,7 @@ from gradcheck.program.source import shown_path
 from gradcheck.report.model import Report
 
 GRACE_S = 10.0  # after the child should have stopped the program itself
-ANALYSIS_S = 600.0  # for everything but the program; only a fault of ours can take so long
+ANALYSIS_S = 600.0  # for everything but the program; only a bug of gradcheck can take so long
 _MOST_OUTPUT = 16 * 2**20  # kept of what the program prints; an endless loop prints for ever
 _POLL_S = 0.02
 
@@ -127,8 +127,8 @@ def _wait(
         if time.monotonic() > deadline:
             if last is not None and last.stage is Stage.RUNNING:
                 raise ProgramError(
-                    f"still running after {options.timeout_s:g} s, and it catches what would stop it",
-                    "a bare `except:` in a loop does that; `except Exception:` lets it be stopped",
+                    f"still running after {options.timeout_s:g} s: it catches the exception that would stop it",
+                    "a bare `except:` in a loop does that; use `except Exception:`",
                 )
             raise InternalError(f"no result after {limit:g} s", _read_output(folder / STDERR))
 
@@ -161,7 +161,7 @@ def _died(folder: Path, status: int, options: Options) -> Exception:
     if last is None or last.stage is not Stage.RUNNING:
         why = ", as if memory had run out" if status == -signal.SIGKILL else ""
         return InternalError(f"the child process {_how(status)}{why}", stderr)
-    hint = "it ends its own process; gradcheck needs it to return, to raise or to call exit()"
+    hint = "it ends its own process; it must return, raise or call exit()"
     if status == -signal.SIGKILL:
         hint = "it killed itself, or memory ran out"
     said = [line for line in stderr.splitlines() if line.strip()][-1:]

@@ -20,7 +20,7 @@ THRESHOLDS_EXAMPLE = '[tool.gradcheck.thresholds]\n"GC202.tanh-limit" = 0.95'
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What stands in the table; `folder` is where its relative paths begin."""
+    """The contents of the table; `folder` is where its relative paths begin."""
 
     folder: Path | None = None
     targets: tuple[str, ...] = ()
@@ -66,7 +66,7 @@ def _validated(table: dict[str, Any], path: Path) -> Config:
         elif key in ("timeout", "fix-budget"):
             number = not isinstance(value, bool) and isinstance(value, (int, float)) and math.isfinite(value)
             if not number or value < 0 or (key == "timeout" and value == 0):
-                above = "above 0" if key == "timeout" else "from 0 up"
+                above = "above 0" if key == "timeout" else "of 0 or more"
                 raise ProgramError(f"{place}: `{key}` must be a number of seconds {above}, not {value!r}")
         elif key != "thresholds":
             known = (*lists, "timeout", "fix-budget", "thresholds")

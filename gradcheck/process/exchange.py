@@ -1,4 +1,4 @@
-"""What parent and child leave for each other in their folder."""
+"""The files by which parent and child communicate, in their folder."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def _result(directory: str) -> dict[str, Any]:
 
             return {"layer": run_layer(decode(LayerOptions, asked["layer"])).to_dict()}
         options = decode(SessionOptions, asked["report"])
-        load(parse_target(options.target), options.cwd)  # a bad target is told before torch is imported
+        load(parse_target(options.target), options.cwd)  # a bad target is reported before torch is imported
         from gradcheck.analysis.session import run_report
 
         return {"report": run_report(options).to_dict()}

@@ -53,7 +53,7 @@ class LiveCell:
 
 
 @dataclass(frozen=True, slots=True)
-class Manners:
+class CellSettings:
     """How the shell treats a cell. `run` makes the Python that runs a magic; `displays`: the value of an expression at
     the end is shown, unless a semicolon follows; `flags` are those of `compile`."""
 
@@ -63,29 +63,29 @@ class Manners:
     flags: int = 0
 
 
-def plain_cell(cell: CellText, filename: str, manners: Manners) -> tuple[SourceUnit, list[SkippedLine]]:
+def plain_cell(cell: CellText, filename: str, settings: CellSettings) -> tuple[SourceUnit, list[SkippedLine]]:
     """The cell as a source unit: its magics are calls that run them."""
-    plain, skipped = strip_magics(cell.body, cell.number, manners.run)
+    plain, skipped = strip_magics(cell.body, cell.number, settings.run)
     return SourceUnit(filename, "notebook", cell.text, cell.number, plain), skipped
 
 
 def compile_cell(
-    unit: SourceUnit, skipped: list[SkippedLine], manners: Manners, loops: LoopTable
+    unit: SourceUnit, skipped: list[SkippedLine], settings: CellSettings, loops: LoopTable
 ) -> LiveCell:
     """Raises SyntaxError if it is no Python."""
     if unit.tree.error is not None:
         raise unit.tree.error
-    tree = manners.transform(copy.deepcopy(unit.tree.module))  # the shell's transformers change it
+    tree = settings.transform(copy.deepcopy(unit.tree.module))  # the shell's transformers change it
     last = tree.body[-1] if tree.body else None
     shown = None
-    if isinstance(last, ast.Expr) and manners.displays and not _is_silenced(unit.code, last):
+    if isinstance(last, ast.Expr) and settings.displays and not _is_silenced(unit.code, last):
         shown = tree.body.pop()
     cell = LiveCell(unit, [], skipped)
     if tree.body:
-        cell.codes.append(compile_watched(tree, unit.filename, loops, flags=manners.flags))
+        cell.codes.append(compile_watched(tree, unit.filename, loops, flags=settings.flags))
     if shown is not None:
         displayed = ast.Interactive([shown])
-        cell.codes.append(compile(displayed, unit.filename, "single", manners.flags, dont_inherit=True))
+        cell.codes.append(compile(displayed, unit.filename, "single", settings.flags, dont_inherit=True))
     return cell
 
 

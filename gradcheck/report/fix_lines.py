@@ -13,7 +13,7 @@ from gradcheck.report.layout import GUTTER, describe, diff_style, printable, win
 
 
 def fix_lines(fix: Fix, margin: int, width: int, elsewhere: bool) -> Iterator[Text]:
-    """`margin` is the width of the gutter; `elsewhere` says that the finding stands in another file or cell."""
+    """`margin` is the width of the gutter; `elsewhere` says that the finding is in another file or cell."""
     if elsewhere:
         yield Text.assemble((" " * margin + "--> ", GUTTER), describe(fix.location))
     yield Text(" " * margin + "|", GUTTER)

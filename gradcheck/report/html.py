@@ -1,6 +1,6 @@
 """The report as HTML, for a notebook: one element that holds its own style and fetches nothing.
 
-Colours are those of Okabe and Ito, which the colour-blind can tell apart, and stand beside a sign and a word: nothing
+Colours are those of Okabe and Ito, which colour-blind readers can distinguish, always with a sign and a word: nothing
 is said by colour alone.
 """
 
@@ -41,7 +41,7 @@ _CODE = {"name", "of"}
 
 
 def render(report: ReportContents, pictures: Iterable[Picture] = (), hints: Iterable[str] = ()) -> str:
-    """The whole report, in the order of the terminal's. `pictures` stand below the table they belong to, `hints` on
+    """The whole report, in the order of the terminal's. `pictures` are shown below their tables, `hints` on
     what to do next below the conclusion."""
     return _element(_blocks(report, list(pictures), hints))
 
@@ -57,7 +57,7 @@ def notice(text: str) -> str:
 
 
 def listings(texts: Iterable[Text], remarks: Iterable[str]) -> str:
-    """Coloured pieces of source, and what is to be said about them."""
+    """Coloured pieces of source, and remarks about them."""
     return _element([*(f"<pre>{_coloured(text)}</pre>\n" for text in texts), _list(remarks)])
 
 
@@ -149,7 +149,7 @@ def _list(remarks: Iterable[str]) -> str:
 
 
 def _prose(text: str) -> str:
-    """A sentence, with what stands between backticks as code."""
+    """A sentence, with text in backticks as code."""
     pieces = printable(text).split("`")
     if len(pieces) % 2 == 0:  # one is not closed
         return escape(printable(text))

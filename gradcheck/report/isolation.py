@@ -11,7 +11,7 @@ from gradcheck.isolation.records import Component, ComponentKind, Cost, Isolatio
 from gradcheck.report.tables import Column, Table, plain
 
 # Relative to the loss: what is left of float32 after sums over some thousand numbers. Rounding grows over the steps,
-# so that only the first of them can be held against it.
+# so only the first of them are compared with it.
 ROUNDING = 1e-4
 
 
@@ -168,9 +168,9 @@ def sentences(isolation: Isolation) -> Iterator[str]:
     if isolation.left_out:
         yield f"Not repaired in any variant: {'; '.join(isolation.left_out)}."
     if isolation.followed:
-        yield f"Python numbers that change from step to step were computed anew: {', '.join(isolation.followed)}."
+        yield f"Python numbers that change from step to step, computed again in each: {', '.join(isolation.followed)}."
     if isolation.frozen:
-        yield f"Python numbers that stayed as they were recorded: {', '.join(isolation.frozen)}."
+        yield f"Python numbers that keep their recorded value: {', '.join(isolation.frozen)}."
     yield from (f"{note[:1].upper()}{note[1:]}." for note in isolation.notes)
 
 
@@ -180,19 +180,19 @@ def ranking(isolation: Isolation) -> str:
         return _nothing_to_isolate(isolation)
     written, repaired = isolation.as_written, isolation.all_repaired
     if written is None or repaired is None:
-        return "Too little was trained to say what the faults cost."
+        return "Too few variants were trained to compare the faults."
     if written.diverged or repaired.diverged or written.error or repaired.error:
         return _diverging(isolation, written, repaired)
     assert written.loss is not None
     assert repaired.loss is not None
     total = written.loss - repaired.loss
     before, after = numbers.distinct(written.loss, repaired.loss, 4)
-    told = [(c, *c.worth) for c in isolation.costs if c.worth is not None]
-    if not told:
+    known = [(c, *c.worth) for c in isolation.costs if c.worth is not None]
+    if not known:
         return f"All repaired, the loss is {after} instead of {before}."
-    clear = [(cost, gain) for cost, gain, spread in told if gain > max(spread, 0.0)]
-    worse = [(cost, gain) for cost, gain, spread in told if -gain > max(spread, 0.0)]
-    unclear = [cost for cost, gain, spread in told if abs(gain) <= max(spread, 0.0)]
+    clear = [(cost, gain) for cost, gain, spread in known if gain > max(spread, 0.0)]
+    worse = [(cost, gain) for cost, gain, spread in known if -gain > max(spread, 0.0)]
+    unclear = [cost for cost, gain, spread in known if abs(gain) <= max(spread, 0.0)]
     parts = []
     if clear and total > 0:
         (first, gain), *others = clear
@@ -218,14 +218,16 @@ def ranking(isolation: Isolation) -> str:
     ]
     if unclear:
         listed = _listing([_component(cost, isolation) for cost in unclear])
-        parts.append(f"{listed} cost{'s' if len(unclear) == 1 else ''} nothing that shows against the seeds")
+        parts.append(
+            f"{listed} cost{'s' if len(unclear) == 1 else ''} nothing that exceeds the variation between seeds"
+        )
     return "; ".join(parts) + "."
 
 
 def _nothing_to_isolate(isolation: Isolation) -> str:
     """A right program; the experiment shows that substitution by itself changes nothing."""
     if isolation.left_out:
-        return "There is nothing to isolate: no fault is one that could be repaired here."
+        return "There is nothing to isolate: no fault can be repaired here."
     text = "There is nothing to isolate: no gradient is wrong"
     if isolation.difference is None or isolation.first_difference is None:
         return text + "."
@@ -242,15 +244,15 @@ def _nothing_to_isolate(isolation: Isolation) -> str:
 
 
 def _diverging(isolation: Isolation, written: Variant, repaired: Variant) -> str:
-    told = []
+    parts = []
     for variant, words in ((written, "as written"), (repaired, "with all repaired")):
         if variant.error:
-            told.append(f"{words} it could not be trained ({variant.error})")
+            parts.append(f"{words} it could not be trained ({variant.error})")
         elif variant.diverged:
-            told.append(f"{words} training diverges ({_diverged(variant)})")
+            parts.append(f"{words} training diverges ({_diverged(variant)})")
         else:
-            told.append(f"{words} the loss is {_loss(variant.loss)}")
-    text = _capital(", ".join(told))
+            parts.append(f"{words} the loss is {_loss(variant.loss)}")
+    text = _capital(", ".join(parts))
     saved = [
         component
         for component in isolation.components
@@ -263,7 +265,7 @@ def _diverging(isolation: Isolation, written: Variant, repaired: Variant) -> str
             if saved[1:] == []
             else (f"; repairing any one of {listed} is enough for it not to diverge")
         )
-    return text + ". What diverges has no loss to rank by."
+    return text + ". A diverged variant has no loss to rank by."
 
 
 def _how(isolation: Isolation) -> str:
@@ -271,7 +273,10 @@ def _how(isolation: Isolation) -> str:
         f"{isolation.steps} replayed steps each, {numbers.count(len(isolation.seeds), 'seed')}, the same draws for "
         f"every variant; minibatches: {isolation.draws or 'not known'}"
     )
-    return text + f". Compared is the training loss, mean of the last {isolation.smoothed_over} steps."
+    return (
+        text
+        + f". The compared number is the training loss, mean of the last {isolation.smoothed_over} steps."
+    )
 
 
 def _layer_sentences(isolation: Isolation) -> Iterator[str]:
@@ -287,7 +292,7 @@ def _layer_sentences(isolation: Isolation) -> Iterator[str]:
         elif cost.saves > spread:
             verdict = f"{layer} lowers the loss by {_gain(cost.saves)}"
         else:
-            verdict = f"whether {layer} is there makes no difference that shows against the seeds"
+            verdict = f"whether {layer} is there makes no difference that exceeds the variation between seeds"
         where = "as written" if cost.network == "as written" else "with the edits made"
         yield f"{_capital(verdict)} (network {where}, true gradients)."
 

@@ -29,9 +29,9 @@ def plain_table(table: Table, width: int, spare: Sequence[str] = ()) -> Text:
     right = [all(_is_number(row[i]) for row in rows) for i in range(len(headings))]
     lines = [Text(_line(headings, widths, right), "bold"), *(Text(_line(row, widths, right)) for row in rows)]
     out = Text("\n").join(lines)
-    told = [heading for heading in dict.fromkeys(missing) if heading not in headings]
-    if told:
-        out.append(f"\n(not shown for lack of room: {', '.join(told)})", "dim")
+    hidden = [heading for heading in dict.fromkeys(missing) if heading not in headings]
+    if hidden:
+        out.append(f"\n(no room for: {', '.join(hidden)})", "dim")
     return out
 
 

@@ -63,7 +63,7 @@ def row_remarks(step: PassResult) -> Iterator[str]:
 
 
 def conclusion(report: ReportContents) -> str:
-    """What it all comes to. Silence never reads as health: whatever was not checked is said again here."""
+    """The conclusion. Silence never reads as health: what was not checked is repeated here."""
     counts = ", ".join(numbers.count(n, s.value) for s in Severity if (n := report.count(s)))
     codes = list(dict.fromkeys(f.rule for f in report.findings))
     if counts:
@@ -82,7 +82,7 @@ def conclusion(report: ReportContents) -> str:
 
 
 def suppressed(report: ReportContents) -> str:
-    """What comments silence, and where; empty if they silence nothing."""
+    """What comments suppress, and where; empty if they suppress nothing."""
     if not report.suppressed:
         return ""
     places = [
@@ -125,14 +125,14 @@ def _no_fault(report: ReportContents) -> str:
     unobservable = summary[Verdict.UNOBSERVABLE.value]
     if not checked:
         return "No gradient could be checked: this report says nothing about the program."
-    told = checked - unobservable
+    right = checked - unobservable
     if unchecked:
         seen = numbers.count(checked, "gradient")
         text = f"No fault in the {seen} that could be checked; {unchecked} could not be."
-    elif unobservable and told:
-        text = f"No fault: {numbers.count(told, 'gradient')} {'is' if told == 1 else 'are'} right."
-    elif told:
-        text = "The one gradient is right." if told == 1 else f"All {told} gradients are right."
+    elif unobservable and right:
+        text = f"No fault: {numbers.count(right, 'gradient')} {'is' if right == 1 else 'are'} right."
+    elif right:
+        text = "The one gradient is right." if right == 1 else f"All {right} gradients are right."
     else:
         text = "No fault was found."
     if unobservable:

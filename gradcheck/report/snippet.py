@@ -22,7 +22,7 @@ def render_finding(
     finding: Finding, excerpt: Excerpt | None, width: int, shown: Collection[Fix] = ()
 ) -> Text:
     """The finding in lines of at most `width` cells, as far as its words allow. `shown` are the fixes that
-    stand below earlier findings: one fix may mend several."""
+    were shown with earlier findings: one fix may repair several."""
     fix = None if finding.fix in shown else finding.fix
     last = last_number(fix) if fix else 0
     margin = len(str(max(finding.location.end_line, last))) + 2
@@ -47,7 +47,7 @@ def render_finding(
         elsewhere = (place.file, place.cell) != (fixed.file, fixed.cell)
         for row in fix_lines(fix, margin, width, elsewhere):
             out.append_text(row).append("\n")
-    out.right_crop(1)  # the last newline: the caller decides what stands between findings
+    out.right_crop(1)  # the last newline: the caller decides what separates findings
     return out
 
 

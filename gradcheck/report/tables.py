@@ -1,4 +1,4 @@
-"""Every table of a report as data: for Markdown, for a DataFrame, for whoever reads the JSON."""
+"""Every table of a report as data: for Markdown, for a DataFrame, for readers of the JSON."""
 
 from __future__ import annotations
 

@@ -67,9 +67,9 @@ def test_nothing_else_is_accused_of_its_value(verdict: Verdict) -> None:
         assert findings(wrong(verdict=verdict, problem=problem)) == []
 
 
-def test_heirs_are_named_in_a_note_of_the_finding_they_inherit_from() -> None:
-    heirs = [samples.inherited(f"d_{i}", f"x_{i}", 7 + i, "d_A_1") for i in range(5)]
-    (finding,) = findings(wrong(), *heirs)
+def test_inheritors_are_named_in_a_note_of_the_finding_they_inherit_from() -> None:
+    inheritors = [samples.inherited(f"d_{i}", f"x_{i}", 7 + i, "d_A_1") for i in range(5)]
+    (finding,) = findings(wrong(), *inheritors)
     assert finding.notes == ["`d_0`, `d_1` and 3 more inherit this error"]
 
 

@@ -44,7 +44,7 @@ def rules(report: Report) -> list[tuple[str, int]]:
     return [(finding.rule, finding.location.line) for finding in report.findings]
 
 
-def silenced(report: Report) -> list[tuple[str, int, int]]:
+def suppressed(report: Report) -> list[tuple[str, int, int]]:
     return [(s.finding.rule, s.finding.location.line, s.comment.line) for s in report.suppressed]
 
 
@@ -65,12 +65,12 @@ def test_without_comments_both_lines_are_found() -> None:
     assert (report.exit_status, report.suppressed) == (1, [])
 
 
-def test_what_is_silenced_does_not_count(tmp_path: Path) -> None:
+def test_what_is_suppressed_does_not_count(tmp_path: Path) -> None:
     report = report_on_source(SETUP + STEP.format(first=IGNORE, second=""), fix_budget_s=0.0)
-    assert (rules(report), silenced(report), report.exit_status) == ([("GC101", 11)], [("GC101", 9, 9)], 1)
+    assert (rules(report), suppressed(report), report.exit_status) == ([("GC101", 11)], [("GC101", 9, 9)], 1)
     report = report_on_source(SETUP + STEP.format(first=IGNORE, second=IGNORE), fix_budget_s=0.0)
     assert (rules(report), report.exit_status) == ([], 0)
-    assert silenced(report) == [("GC101", 9, 9), ("GC101", 11, 12)]
+    assert suppressed(report) == [("GC101", 9, 9), ("GC101", 11, 12)]
     assert report.summary["errors"] == 0
 
 
@@ -93,7 +93,7 @@ def test_the_line_that_counts_is_the_one_that_is_shown(monkeypatch: pytest.Monke
     monkeypatch.setattr(session, "diagnose", moved)
     step = STEP.format(first=IGNORE, second="").replace("(X @ W1)\n", f"(X @ W1){IGNORE}\n")
     report = report_on_source(SETUP + step)
-    assert silenced(report) == [("GC101", 5, 5), ("GC101", 5, 5)]
+    assert suppressed(report) == [("GC101", 5, 5), ("GC101", 5, 5)]
     assert rules(report) == [("GC001", 9)]
 
 
@@ -103,7 +103,7 @@ def test_comments_in_notebooks(tmp_path: Path) -> None:
         tmp_path / "n.ipynb", SETUP, "%matplotlib inline\nx = '# gradcheck: ignore'", "!ls\n" + step
     )
     report = on_files(path)
-    assert (rules(report), silenced(report)) == ([("GC101", 8)], [("GC101", 6, 6)])
+    assert (rules(report), suppressed(report)) == ([("GC101", 8)], [("GC101", 6, 6)])
     assert report.suppressed[0].comment.cell == 3
 
 
@@ -140,7 +140,7 @@ def test_the_state_of_the_rule_about_comments(
     report = report_on_source(SETUP + STEP.format(first=first, second=""), fix_budget_s=0.0, ignore=ignore)
     own, wrong = (next(c for c in report.checks if c.rule == rule) for rule in ("GC001", "GC101"))
     assert (own.state, own.looked_at, own.findings) == (state, looked_at, int(state == "found"))
-    assert (wrong.state, wrong.findings) == ("found", 2)  # silenced or not
+    assert (wrong.state, wrong.findings) == ("found", 2)  # suppressed or not
 
 
 def test_thresholds_reach_the_checks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ def suppressed(
     sources = SourceMap()
     sources.add(SourceUnit("p.py", "p.py", text, cell))
     found = suppress(findings, sources, {("p.py", cell): set(recorded)}, **options)  # type: ignore[call-overload]
-    return found.left, found.silenced
+    return found.left, found.suppressed
 
 
 def messages(found: list[Finding]) -> list[str]:

@@ -259,9 +259,9 @@ def test_the_options_of_report_reach_the_session(invoke, runs):
     ("arguments", "error"),
     [
         (("--diff", "--write"), "--diff shows the patch and --write applies it"),
-        (("--fix-budget", "0"), "the search for fixes is turned off"),
-        (("--fix-budget", "-1"), "--fix-budget: -1 is not a number of seconds from 0 up"),
-        (("--fix-budget", "inf"), "--fix-budget: inf is not a number of seconds from 0 up"),
+        (("--fix-budget", "0"), "the search for fixes is off"),
+        (("--fix-budget", "-1"), "--fix-budget: -1 is not a number of seconds, 0 or more"),
+        (("--fix-budget", "inf"), "--fix-budget: inf is not a number of seconds, 0 or more"),
     ],
 )
 def test_arguments_that_cannot_be_used(invoke, runs, arguments, error):

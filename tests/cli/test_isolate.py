@@ -11,7 +11,7 @@ from gradcheck.base.options import SessionOptions
 from gradcheck.cli import isolate as cli_isolate
 from gradcheck.cli import run as cli_run
 from gradcheck.isolation.records import Isolation
-from gradcheck.isolation.run import Faults, IsolationOptions, Told
+from gradcheck.isolation.run import Faults, IsolationOptions, Listener
 from gradcheck.process.child import ChildResult
 from gradcheck.program.errors import ProgramError
 from gradcheck.report.model import Report
@@ -30,7 +30,7 @@ class Experiments:
         self.error: ProgramError | None = None
 
     def isolate(
-        self, faults: Faults, session: SessionOptions, asked: IsolationOptions, told: Told
+        self, faults: Faults, session: SessionOptions, asked: IsolationOptions, told: Listener
     ) -> Isolation:
         self.asked.append(asked)
         told.note("a note")

@@ -12,7 +12,7 @@ from gradcheck.base.options import SessionOptions
 from gradcheck.isolation import run
 from gradcheck.isolation.experiment import ExperimentOptions
 from gradcheck.isolation.records import Isolation
-from gradcheck.isolation.run import Faults, IsolationOptions, Told, isolate
+from gradcheck.isolation.run import Faults, IsolationOptions, Listener, isolate
 from gradcheck.program.errors import ProgramError
 from tests.isolation.made import SameProcess, fix_in
 from tests.isolation.made import finding as made_finding
@@ -52,7 +52,7 @@ class Program:
         experiment = ExperimentOptions(int(options.pop("seeds", 2)), int(options.pop("steps", 40)))  # type: ignore[call-overload]
         asked = IsolationOptions(self.path.with_suffix(".jsonl"), experiment, **options)  # type: ignore[arg-type]
         with torch_settings_kept():
-            return isolate(self.faults, self.session, asked, Told(done=done, note=self.notes.append))
+            return isolate(self.faults, self.session, asked, Listener(done=done, note=self.notes.append))
 
 
 @pytest.fixture

@@ -114,7 +114,7 @@ def test_a_backward_pass_that_raises_where_forward_runs_is_a_fault():
     cases = by_name(report)
     assert cases["several rows"].status is Status.PASSED
     assert cases["batch of 1"].status is Status.BACKWARD_RAISED
-    assert "`backward` raises on an input that `forward` takes: RuntimeError" in str(report)
+    assert "`backward` raises on an input that `forward` accepts: RuntimeError" in str(report)
     assert "dout.reshape(3, 4)" in str(report)
 
 

@@ -183,10 +183,10 @@ def test_a_cell_that_is_no_python(trained, capsys):
 @pytest.mark.parametrize(
     ("cell", "sentence"),
     [
-        ("\n# only a comment", "Nothing was run: the cell holds no code."),
+        ("\n# only a comment", "Nothing was run: the cell has no code."),
         ("n = 3", "no torch operation was recorded"),
         ("z = x @ W", "no manual gradient was found"),
-        ("%%bash\necho hello", "Nothing was run: the cell holds no code."),
+        ("%%bash\necho hello", "Nothing was run: the cell has no code."),
     ],
 )
 def test_cells_without_a_step(trained, cell, sentence):

@@ -16,10 +16,10 @@ from tests.support import ROOT
     [
         ("--slect GC1", "No such option"),
         ("--select GC9", "there is no rule `GC9`; `gradcheck rules` lists them"),
-        ("--at first", "--at: `first` is not a list of iterations; they count from 0: --at 0,100"),
+        ("--at first", "--at: `first` is not a list of iterations; iterations count from 0: --at 0,100"),
         ("--pair dW", "--pair: `dW` is not of the form d_A=A_1"),
         ("--sweep many", "Invalid value for '--sweep'"),
-        ("--fix-budget -1", "--fix-budget: -1 is not a number of seconds from 0 up"),
+        ("--fix-budget -1", "--fix-budget: -1 is not a number of seconds, 0 or more"),
         ("--loss 'y", "No closing quotation"),
         ("train.ipynb", "unexpected extra argument"),
         ("--into a-b", "--into: `a-b` is not a name; as in --into report"),

@@ -72,10 +72,10 @@ def wrong(name: str, of: str, place: Location, **details: object) -> GradientRes
     return row
 
 
-def inherited(name: str, of: str, line: int, *culprits: str) -> GradientResult:
+def inherited(name: str, of: str, line: int, *sources: str) -> GradientResult:
     row = correct(name, of, line)
     row.verdict, row.total_error, row.cosine = Verdict.INHERITED, 0.43, 0.8
-    row.inherits_from = list(culprits)
+    row.inherits_from = list(sources)
     return row
 
 

@@ -38,7 +38,7 @@ def test_one_sentence_ranks_the_faults_by_what_they_cost(usual: Isolation) -> No
 
 def test_what_does_not_show_against_the_seeds_is_said_to_cost_nothing_that_shows() -> None:
     found = isolation(USUAL | {("d_B",): [2.9, 3.3], ("d_A", "d_B"): [2.4, 2.8]}, A, B)
-    assert ranking(found).endswith("`d_B` (line 34) costs nothing that shows against the seeds.")
+    assert ranking(found).endswith("`d_B` (line 34) costs nothing that exceeds the variation between seeds.")
 
 
 def test_a_repair_that_makes_it_worse_is_told() -> None:
@@ -55,7 +55,7 @@ def test_what_diverges_is_told_and_which_repair_is_enough() -> None:
     )
     assert ranking(found) == (
         "As written training diverges (at step 3, on 1 of 2 seeds), with all repaired the loss is 2.4000; repairing "
-        "`d_A` (line 12) alone is enough for it not to diverge. What diverges has no loss to rank by."
+        "`d_A` (line 12) alone is enough for it not to diverge. A diverged variant has no loss to rank by."
     )
 
 
@@ -84,7 +84,7 @@ def test_what_stayed_frozen_and_what_a_layer_does_are_told(usual: Isolation) -> 
             replace(usual, frozen=["`lr` = 0.1 in line 7"], layers=[layer], left_out=["GC104 in line 1"])
         )
     )
-    assert "Python numbers that stayed as they were recorded: `lr` = 0.1 in line 7." in told
+    assert "Python numbers that keep their recorded value:  `lr` = 0.1 in line 7." in told
     assert "Layer 2 (`h2`, line 5) makes the network worse: without it the loss is 0.4 lower" in told
     assert "Not repaired in any variant: GC104 in line 1." in told
 

@@ -34,7 +34,7 @@ def test_backticks_in_the_source_do_not_close_the_code_block() -> None:
     assert "`````text" in text
 
 
-def test_silenced_by_comments() -> None:
+def test_suppressed_by_comments() -> None:
     text = markdown.render(samples.with_suppressed())
     assert (
         "\n\n2 findings are suppressed by comments: GC101 at cell 2 line 6 and GC101 at layers.py line 3.\n\n"

@@ -40,7 +40,7 @@ def test_right_program(snapshot: SnapshotAssertion) -> None:
     assert shown(samples.clean()) == snapshot
 
 
-def test_silenced_by_comments(snapshot: SnapshotAssertion) -> None:
+def test_suppressed_by_comments(snapshot: SnapshotAssertion) -> None:
     report = samples.with_suppressed()
     assert shown(report, 100) == snapshot
     assert "\x1b[2m2 findings are suppressed" in shown(report, force_terminal=True, color_system="standard")

@@ -12,7 +12,7 @@ from gradcheck.report.figures.drawing import COLOURS, LINES, Picture, new_figure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MOST_LAYERS = 8  # in one figure: more could not be told apart
+_MOST_LAYERS = 8  # in one figure: more could not be distinguished
 
 
 def pictures(health: ActivationHealth) -> Iterator[Picture]:

@@ -1,4 +1,4 @@
-"""What every figure shares: colours that colour-blind readers tell apart, marks that survive a black-and-white print."""
+"""What every figure shares: colours that colour-blind readers can distinguish, marks that remain in a grey print."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# M. Okabe and K. Ito, Color Universal Design, 2008: told apart with every common kind of colour blindness.
+# M. Okabe and K. Ito, Color Universal Design, 2008: distinguishable with every common kind of colour blindness.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-# Beside the colour, so that lines are told apart in print as well. Cycles of another length than that of the colours:
+# Besides the colour, so that lines are distinguishable in print as well. Cycles of another length than that of the colours:
 # the eighth line has the colour of the first and another dash.
 LINES = ("solid", "dashed", "dashdot", "dotted", (0, (6, 1, 1, 1, 1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -22,7 +22,7 @@ _WIDTH = 7.5  # inches: a column of an A4 page
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """`table` names the table of the report that it is shown under, `alt` says what is to be seen. `reversible`: it says
+    """`table` names the table of the report that it is shown under, `alt` describes it. `reversible`: it says
     the same with black and white exchanged, as on a dark page."""
 
     name: str

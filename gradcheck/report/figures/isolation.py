@@ -35,7 +35,7 @@ def pictures(isolation: Isolation) -> Iterator[Picture]:
             losses,
             color=_COLOURS[number % len(_COLOURS)],
             linestyle=LINES[number % len(LINES)],
-            # What the repairs are held against lies below, and is to be seen under a line that is the same.
+            # The reference is drawn below, so that it stays visible under an equal line.
             linewidth=1.6 if variant.repaired else 3.0,
             label=_label(variant, isolation),
         )

@@ -30,7 +30,7 @@ def tables(health: EvaluationHealth) -> list[Table]:
                 Column("same", "the training's network", _same),
                 Column("agreeing", "values shared"),
                 Column("values", "values in all"),
-                Column("parts_at", "parts at line"),
+                Column("parts_at", "differs at line"),
                 Column("difference", "relative difference", numbers.error),
                 Column("dropout", "dropout on"),
                 Column("batch_statistics", "own batch statistics"),
