@@ -148,7 +148,7 @@ class TestDiff:
             result = invoke("fix", "a.py", mode)
             assert (result.status, result.out) == (2, "")
             assert result.err.startswith(
-                "error: `a.py` has changed since it was run: line 3 is another now\n"
+                "error: `a.py` has changed since it was run: line 3 is different\n"
             )
         assert Path("a.py").read_text() == "new = 1\n" + SCRIPT
 
@@ -224,7 +224,7 @@ class TestWrite:
         result = invoke("fix", "a.py", "--write")
         assert result.status == 2
         assert "error: no manual gradient was found\n" in result.err
-        assert "`a.py` was put back" in result.err
+        assert "`a.py` was restored" in result.err
         assert Path("a.py").read_text() == SCRIPT
 
     def test_a_module_that_two_targets_share_is_mended_once(self, invoke, runs):
@@ -277,7 +277,7 @@ def test_the_budget_of_pyproject(invoke, runs):
     invoke("report", "a.py", "--fix-budget", "0")
     assert [session.fix_budget_s for session in runs.sessions] == [0.25, 0]
     Path("pyproject.toml").write_text("[tool.gradcheck]\nfix-budget = -1\n")
-    assert "`fix-budget` must be a number of seconds from 0 up, not -1" in invoke("fix", "a.py").err
+    assert "`fix-budget` must be a number of seconds of 0 or more, not -1" in invoke("fix", "a.py").err
 
 
 def test_help_is_a_manual_page(invoke):

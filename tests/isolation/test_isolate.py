@@ -107,7 +107,7 @@ def test_a_program_that_was_changed_is_trained_anew_and_that_is_said(program: Pr
     program.isolated(resume=True)
     assert program.counts[0] == (0, 8)
     (told,) = program.notes
-    assert "of another program" in told
+    assert "belongs to another program" in told
 
 
 def test_without_a_journal_resuming_begins_and_says_so(program: Program) -> None:

@@ -70,7 +70,7 @@ def test_the_same_place_of_two_cells_is_no_overlap() -> None:
 def test_a_file_that_has_changed_since_is_refused(text: str) -> None:
     plan = plan_fixes([report(finding(fix("a.py", "22", "5")))])
     Path("a.py").write_text(text)
-    with pytest.raises(ProgramError, match=r"`a\.py` has changed since it was run: line 2 is another now"):
+    with pytest.raises(ProgramError, match=r"`a\.py` has changed since it was run: line 2 is different"):
         patched_files(plan.fixes)
 
 
@@ -78,7 +78,7 @@ def test_a_cell_that_has_moved_is_refused() -> None:
     Path("a.ipynb").write_text(notebook_text("x = 1", "x = 2"))
     plan = plan_fixes([report(finding(fix("a.ipynb", "2", "3", cell=2)))])
     Path("a.ipynb").write_text(notebook_text("x = 1"))
-    with pytest.raises(ProgramError, match="line 1 of cell 2 is another now"):
+    with pytest.raises(ProgramError, match="line 1 of cell 2 is different"):
         patched_files(plan.fixes)
 
 
