@@ -7,7 +7,6 @@ by their source. So nothing that the person would notice happens a second time.
 from __future__ import annotations
 
 import ast
-import builtins
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FunctionType, MethodType
@@ -26,7 +25,6 @@ from gradcheck.replay.engine import call_in_precision, default_dtype, in_precisi
 
 Tree = ast.expr | ast.stmt | ast.Module  # a module: statements in the place of one
 TensorOf = Callable[[Value], torch.Tensor]
-_DEEPEST = 20  # functions that call each other
 _PATHS = (ast.Name, ast.Attribute, ast.Subscript)
 
 
@@ -89,7 +87,6 @@ class Evaluation(Reader):
         self._original = {id(node) for node in ast.walk(original)} if original is not None else set()
         self._known: dict[int, Any] = {}
         self._bound: dict[Value, Any] = {}
-        self._following: list[FunctionType] = []  # functions of the person's
         self._shared: list[Any] = []  # containers made after the person's: a change of them would be lost
 
     def result(self, tree: Tree) -> torch.Tensor:
@@ -119,14 +116,14 @@ class Evaluation(Reader):
     # -- what names hold -------------------------------------------------------------------------------------------
 
     def read(self, node: ast.expr) -> Any:
-        if id(node) in self._original and not self.locals and not self._following:
+        if id(node) in self._original and not self.locals and not self.following:
             if id(node) not in self._known:
                 self._known[id(node)] = self._read(node)
             return self._known[id(node)]
         return self._read(node)
 
     def _read(self, node: ast.expr) -> Any:
-        if isinstance(node, _PATHS) and not self._following:
+        if isinstance(node, _PATHS) and not self.following:
             if isinstance(node, ast.Name) and node.id in self.locals:
                 return self.locals[node.id]
             try:
@@ -148,16 +145,7 @@ class Evaluation(Reader):
         return _on_tensors(held)
 
     def name(self, name: str) -> Any:
-        """A name that a function of the person's has from around it."""
-        function = self._following[-1]
-        for free, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-            if free == name:
-                return self._in_replay(self._names.as_recorded(cell.cell_contents, name))
-        if name in function.__globals__:
-            return self._in_replay(self._names.as_recorded(function.__globals__[name], name))
-        if not hasattr(builtins, name):
-            raise UnknownNameError(name)
-        return getattr(builtins, name)
+        return self._in_replay(self._names.as_recorded(self.name_around(name), name))
 
     def attribute(self, base: Any, name: str) -> Any:
         """Never a property of the person's."""
@@ -177,7 +165,7 @@ class Evaluation(Reader):
     # -- what is changed -------------------------------------------------------------------------------------------
 
     def assign(self, target: ast.expr, value: Any) -> None:
-        if isinstance(target, _PATHS) and not self._following:
+        if isinstance(target, _PATHS) and not self.following:
             held = self._names.known_as(target)
             if isinstance(held, Value) and not (isinstance(target, ast.Name) and target.id in self.locals):
                 if value is not self.read(target):
@@ -217,13 +205,9 @@ class Evaluation(Reader):
             name = "forward" if isinstance(function, torch.nn.Module) else "__call__"
             function = getattr(type(function), name, None)
         node = self._names.definition(function)
-        if node is None or len(self._following) >= _DEEPEST:
+        if node is None:
             raise UnreadableError(f"a call of `{getattr(function, '__name__', function)}`")
-        self._following.append(function)
-        try:
-            return self.follow(node, arguments, keywords, {})
-        finally:
-            self._following.pop()
+        return self.call_of(function, node, arguments, keywords)
 
 
 def _rebuilt(thing: Any, tensor_of: TensorOf) -> Any:

@@ -92,12 +92,9 @@ class _Compiler:
             self._name_leaves(forward)
         graph = False
         last_forward = max((op.index for op in step.ops if op.index in forward), default=-1)
-        plain = list(self._numbers.statements)
-        for line in self._numbers.each:
-            self._emit(line)
+        if self._numbers.arguments:
+            self._emit("now = numbers_at(number)")
         for op in self._ordered(forward, last_forward):
-            while plain and plain[0][0] <= op.index:
-                self._lines += plain.pop(0)[1]
             in_graph = bool(self._wanted) and op.index in forward
             if in_graph != graph:
                 graph = in_graph
@@ -109,7 +106,6 @@ class _Compiler:
                 graph = False
             for substitution in self._by_op.get(op.index, ()):
                 self._substitute(substitution)
-        self._lines += [line for _, lines in plain for line in lines]
         for old, new in step.carried.items():
             self._emit(f"next_{self._name(old)} = {self._name(new)}")
         for old in step.carried:
@@ -123,7 +119,6 @@ class _Compiler:
                 "def run(count, losses, goes_on):",
                 "    start = fresh_start()",
                 *unpacked,
-                *(f"    {name} = {was!r}" for name, was in self._numbers.start.items()),
                 "    for number in range(count):",
                 *(f"        {line}" for line in self._lines),
                 "        if not goes_on():",
@@ -131,8 +126,8 @@ class _Compiler:
             ]
         )
         namespace: dict[str, Any] = {f"c{i}": constant for i, constant in enumerate(self._constants)}
-        namespace |= self._numbers.constants
         namespace |= {
+            "numbers_at": self._numbers.at,
             "set_grad_enabled": torch._C._set_grad_enabled,
             "mutable": torch.autograd.graph.allow_mutation_on_saved_tensors,
             "gradients": torch.autograd.grad,
@@ -152,7 +147,7 @@ class _Compiler:
         late = [op for op in ops if op.index in forward]
         moved = {v.root for op in early for v in op.mutated} & {v.root for op in late for v in op.inputs}
         moved |= {v.root for op in late for v in op.mutated} & {v.root for op in early for v in op.inputs}
-        if moved or self._numbers.statements:
+        if moved:
             raise CannotIsolateError("a gradient is finished, and used, before its loss is computed")
         return late + [op for op in ops if op.index not in forward]
 

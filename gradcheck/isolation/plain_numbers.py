@@ -1,13 +1,14 @@
-"""Python numbers that a program computes anew in every step, such as a learning rate: computed anew in a replay too.
+"""Python numbers that a program computes again in every step, such as a learning rate: computed again in a replay too.
 
 A recorded op holds the number itself. Where the person's source says how it follows from the loop's variable, from
-counters and from constants, their own expression is put in its place. What is followed must give the recorded number
-at the recorded step; everything else that may change stays as it was, and is listed.
+counters and from constants, their own expression is read again for every step. What is followed must give the recorded
+number at the recorded step; everything else that may change stays as it was, and is listed.
 """
 
 from __future__ import annotations
 
 import ast
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -16,56 +17,113 @@ from typing import Any
 
 from gradcheck.base import numbers
 from gradcheck.fronts.tape import Kind, Op
-from gradcheck.isolation.plain_expressions import UnknownError, source_of
-from gradcheck.isolation.plain_names import PlainNames, moved_by
+from gradcheck.isolation.errors import CannotIsolateError
+from gradcheck.isolation.plain_reader import StepReader, UnknownError, moved_by
 from gradcheck.isolation.step import TrainingStep
 from gradcheck.judge.judgement import Judgement
-from gradcheck.program.reading.names import assignments, names_read
-from gradcheck.program.reading.tree import called, expression, operands
+from gradcheck.program.reading.names import assignments, names_read, names_written
+from gradcheck.program.reading.tree import called, operands
 
 Place = tuple[int, int | str]  # an op's index, and which of its arguments
 _MOST_STARTS = 64  # combinations of what the counters may have been when the step began
 _EARLIER = 3
 
 
+@dataclass(frozen=True)
+class _Argument:
+    """A number that may change, and the expression that it comes from. `late`: counters that it reads were moved
+    before."""
+
+    op: Op
+    key: int | str
+    was: float
+    node: ast.expr
+    late: bool
+
+    @property
+    def text(self) -> str:
+        return ast.unparse(self.node)
+
+
 @dataclass
 class FollowedNumbers:
-    """Code for a compiled step, over variables of its own: `start` before the first step; `each` at the beginning of
-    every step, over its `number`; `statements` before the op of that index; `arguments` in the place of numbers."""
+    """`arguments` are those that change from step to step: each as an item of `now`, what `at` gives."""
 
-    start: dict[str, Any] = field(default_factory=dict)
-    each: list[str] = field(default_factory=list)
-    statements: list[tuple[int, list[str]]] = field(default_factory=list)
     arguments: dict[Place, str] = field(default_factory=dict)
-    constants: dict[str, Any] = field(default_factory=dict)
     followed: list[str] = field(default_factory=list)
     frozen: list[str] = field(default_factory=list)
+    simulation: _Simulation | None = None
+    _known: list[list[Any]] = field(default_factory=list)
+
+    def at(self, number: int) -> list[Any]:
+        """What they are in a step of the replay, in their order; they depend on no tensor."""
+        assert self.simulation is not None
+        while len(self._known) <= number:
+            try:
+                self._known.append(self.simulation.step(len(self._known)))
+            except Exception as error:
+                number = len(self._known)
+                raise CannotIsolateError(
+                    f"the Python numbers of step {number} cannot be computed: {error}"
+                ) from error
+        return self._known[number]
 
 
 def follow_numbers(judgement: Judgement, step: TrainingStep) -> FollowedNumbers:
     return _Follower(judgement, step).result()
 
 
-@dataclass(frozen=True)
-class _Argument:
-    """A number that may change: what stands for it in the source, and the same over our variables."""
+class _Simulation:
+    """The loop's own statements on numbers, step after step from `start`."""
 
-    op: Op
-    key: int | str
-    was: float
-    text: str
-    source: str
+    def __init__(self, follower: _Follower, arguments: Sequence[_Argument], start: dict[str, Any]) -> None:
+        self._follower = follower
+        self._reader = follower.reader
+        self._op = arguments[0].op
+        self._arguments: dict[int, list[tuple[int, _Argument]]] = defaultdict(list)
+        for i, argument in enumerate(arguments):
+            self._arguments[follower.statements[argument.op.index]].append((i, argument))
+        self._count = len(arguments)
+        self._state = dict(start)
+        self._needed = set(follower.reader.needed)
+
+    def step(self, number: int, checked: bool = False) -> list[Any]:
+        """The arguments in this step. Raises _DiffersError if one is `checked` and not what was recorded."""
+        reader, found = self._reader, [None] * self._count
+        reader.number, reader.state, reader.needed = number, self._state, self._needed
+        try:
+            counting = reader.counting(self._op)
+        except UnknownError:
+            raise _DiffersError from None
+        if counting is not None:
+            self._state[counting[0]] = counting[1] + number * counting[2]
+        assert reader.loop is not None
+        for i, statement in enumerate(reader.loop.body):
+            for place, argument in self._arguments.get(i, ()):
+                found[place] = self._follower.value(argument)
+                if checked and found[place] != argument.was:
+                    raise _DiffersError
+            try:
+                reader.perform(statement, self._op)
+            except UnknownError:
+                raise _DiffersError from None
+            if checked and not self._follower.agrees(i, names_written(statement) & reader.needed):
+                raise _DiffersError
+        return found
 
 
-class _Follower(PlainNames):
+class _Follower:
     def __init__(self, judgement: Judgement, step: TrainingStep) -> None:
-        super().__init__(judgement, step)
+        self.reader = StepReader(judgement, step)
+        self._step = step
+        self._places = judgement.places
         self._frozen: dict[str, None] = {}
         self._leading: dict[str, set[str]] = {}  # functions that a function is called from, by name
+        self._moves = False  # whether the argument that was read last changes from step to step
         self._seen: dict[tuple[object, ...], _Argument | None] = {}
 
     def result(self) -> FollowedNumbers:
-        if self._loop is None:
+        if self.reader.loop is None:
             return FollowedNumbers()
         arguments: list[_Argument] = []
         for op in self._step.ops:
@@ -74,11 +132,14 @@ class _Follower(PlainNames):
                     argument = self._known_argument(op, key, was)
                     if argument is not None:
                         arguments.append(argument)
-        found = self._assembled(arguments)
-        while found is None:  # nothing reproduces what was recorded: leave out the last that was added
+        found = FollowedNumbers()
+        while arguments:
+            found.simulation = self._simulation(arguments)
+            if found.simulation is not None:
+                break  # else nothing reproduces what was recorded: leave out the last that was added
             dropped = arguments.pop()
             self._freeze(dropped.op, dropped.text, dropped.was)
-            found = self._assembled(arguments)
+        found.arguments = {(a.op.index, a.key): f"now[{i}]" for i, a in enumerate(arguments)}
         found.followed = list(dict.fromkeys(f"`{a.text}` in line {self._line(a.op)}" for a in arguments))
         found.frozen = list(self._frozen)
         return found
@@ -99,38 +160,35 @@ class _Follower(PlainNames):
         nodes = operands(self._places.node(op))
         if any(isinstance(node, ast.Constant) and node.value == was for node in nodes):
             return None
+        needed = set(self.reader.needed)
         for node in nodes:
-            for self._shift in (0, -1):
-                before = set(self._needed), self._counters
+            for late in (False, True):
+                argument = _Argument(op, key, was, node, late)
                 try:
-                    source = source_of(self._rewriter(op, self._source.function(op)).rewrite(node))
-                    changes = before != (set(self._needed), self._counters) or self._reads_ours(source)
-                    if not changes:
-                        if self._is_constant(source, was):
-                            return None
-                        break
-                    if self._assembled([_Argument(op, key, was, ast.unparse(node), source)]) is not None:
-                        return _Argument(op, key, was, ast.unparse(node), source)
+                    simulation = self._simulation([argument])
                 except UnknownError as error:
-                    self._needed = before[0]
+                    self.reader.needed = set(needed)
                     if not error.varies:
                         break
-                if not (names_read(node) | _attributes(node)) & self._tensors:
+                else:
+                    if simulation is not None:
+                        return argument if self._moves else None
+                    self.reader.needed = set(needed)
+                    if not self._moves:
+                        break
+                if not (names_read(node) | _attributes(node)) & self.reader.tensors:
                     doubtful = node
-                self._needed = before[0]
         if doubtful is not None:
             self._freeze(op, ast.unparse(doubtful), was)
         return None
 
-    def _reads_ours(self, source: str) -> bool:
-        names = {node.id for node in ast.walk(expression(source)) if isinstance(node, ast.Name)}
-        return bool(names - set(self._constants))
-
-    def _is_constant(self, source: str, was: float) -> bool:
+    def value(self, argument: _Argument) -> Any:
+        function = self.reader.source.function(argument.op.code)
+        self.reader.moves = False
         try:
-            return bool(eval(source, dict(self._constants)) == was)
-        except Exception:
-            return False
+            return self.reader.value_of(argument.node, argument.op, function, argument.late)
+        finally:
+            self._moves = self.reader.moves
 
     def _freeze(self, op: Op, text: str, was: float) -> None:
         self._frozen[f"`{text}` = {numbers.value(was, 4)} in line {self._line(op)}"] = None
@@ -138,73 +196,92 @@ class _Follower(PlainNames):
     def _line(self, op: Op) -> int:
         return self._places.location(op).line
 
-    # -- assembling --------------------------------------------------------------------------------------------------
+    # -- what reproduces the recorded step -------------------------------------------------------------------------
 
-    def _assembled(self, arguments: Sequence[_Argument]) -> FollowedNumbers | None:
-        """None if it does not reproduce the numbers of the recorded step."""
-        found = FollowedNumbers(constants=self._constants)
-        found.arguments = {(a.op.index, a.key): a.source for a in arguments}
-        if not arguments:
-            return found
-        assert self._loop is not None
-        op = arguments[0].op
-        wanted = set(self._needed)
-        counting = self._loop.counting()
-        try:
-            if counting is not None and counting[0] in wanted:
-                found.each = [self._counted(*counting, op)]
-            places = self._places_of_statements
-            for i, statement in enumerate(self._loop.body):
-                lines = list(self._translated(statement, wanted, op))
-                if lines:
-                    found.statements.append((places[i], lines))
-        except UnknownError:
-            return None
-        carried = sorted(wanted - set(self._loop.targets()))
-        starts = [self._possible_starts(name, arguments) for name in carried]
-        for tried, chosen in enumerate(product(*starts)):
-            found.start = {f"p_{name}": value for name, value in zip(carried, chosen, strict=True)}
-            if tried >= _MOST_STARTS:
+    def _simulation(self, arguments: Sequence[_Argument]) -> _Simulation | None:
+        """None if nothing reproduces the numbers of the recorded step. Raises UnknownError for an argument."""
+        while True:
+            needed = set(self.reader.needed)
+            for start in self._starts(arguments):
+                try:
+                    _Simulation(self, arguments, start).step(0, checked=True)
+                except (
+                    Exception
+                ) as error:  # whatever the person's expression raises over numbers it was never given
+                    if self.reader.needed != needed:
+                        break  # it reads names that were not known to be needed
+                    if isinstance(error, UnknownError):
+                        raise
+                else:
+                    if self.reader.needed != needed:
+                        break
+                    return _Simulation(self, arguments, start)
+            else:
                 return None
-            if self._reproduces(found, arguments):
-                return found
-        return None
+
+    def _starts(self, arguments: Sequence[_Argument]) -> Iterator[dict[str, Any]]:
+        """What the names that are carried from step to step may have held when the step began."""
+        assert self.reader.loop is not None
+        carried = sorted(self.reader.needed - set(self.reader.loop.targets()))
+        possible = [self._possible_starts(name, arguments) for name in carried]
+        for tried, chosen in enumerate(product(*possible)):
+            if tried >= _MOST_STARTS:
+                return
+            yield dict(zip(carried, chosen, strict=True))
 
     def _possible_starts(self, name: str, arguments: Sequence[_Argument]) -> list[Any]:
-        """What a name may have held when the step began, the likeliest first. What was set before the first op of the
-        step is noted at the same moment as what was set just before the step, and what earlier steps made of it may
-        not be noted at all."""
-        assert self._loop is not None
-        held = [b for b in self._held[name] if type(b.value) in (int, float, bool)]
+        """The likeliest first. What was set before the first op of the step is noted at the same moment as what was
+        set just before the step, and what earlier steps made of it may not be noted at all."""
+        assert self.reader.loop is not None
+        held = [b for b in self.reader.held[name] if type(b.value) in (int, float, bool)]
         before = [b.value for b in held if b.when <= self._step.begin]
         found = list(reversed(before[-_EARLIER:]))
-        found += [argument.was for argument in arguments if argument.source == f"p_{name}"]
+        found += [a.was for a in arguments if isinstance(a.node, ast.Name) and a.node.id == name]
         within = [b.value for b in held if self._step.begin <= b.when <= self._step.end]
-        for given, statement, _ in assignments(self._loop.body):
+        for given, statement, _ in assignments(self.reader.loop.body):
             moved = moved_by(statement) if given == name else None
             if moved is not None and isinstance(moved[0], ast.Add):
                 found += [value - moved[1] for value in within[-_EARLIER:]]  # type: ignore[operator]
         return list(dict.fromkeys(found)) or [None]
 
+    def agrees(self, statement: int, names: set[str]) -> bool:
+        """Whether the names hold what they held in the recorded step behind this statement of the loop."""
+        end = self._ends[statement]
+        for name in names:
+            held = [
+                b.value
+                for b in self.reader.held[name]
+                if self._step.begin <= b.when <= end and b.scope == self.reader.scope
+            ]
+            if held and self.reader.state.get(name) != held[-1]:
+                return False
+        return True
+
     @cached_property
-    def _places_of_statements(self) -> list[int]:
-        """For every statement of the loop the first op of what comes after it."""
-        assert self._loop is not None
-        body = self._loop.body
-        after = [self._step.end] * len(body)
+    def statements(self) -> dict[int, int]:
+        """For every op of the step the statement of the loop that it belongs to."""
+        found: dict[int, int] = {}
         current = 0
-        for op in self._recording.ops[self._step.begin : self._step.end]:
-            current = max(current, self._statement_of(op, current))
-            for i in range(current):
-                after[i] = min(after[i], op.index)
-        return after
+        for op in self.reader.recording.ops[self._step.begin : self._step.end]:
+            current = found[op.index] = max(current, self._statement_of(op, current))
+        return found
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        """For every statement of the loop the first op of what comes after it."""
+        assert self.reader.loop is not None
+        ends = [self._step.end] * len(self.reader.loop.body)
+        for op, statement in reversed(self.statements.items()):
+            for i in range(statement):
+                ends[i] = op
+        return ends
 
     def _statement_of(self, op: Op, current: int) -> int:
-        """The statement of the loop that an op belongs to: by its line, or by the call of the function it is in."""
-        assert self._loop is not None
-        site, body = self._loop.site, self._loop.body
+        """By the line of the op, or by the call of the function it is in."""
+        assert self.reader.loop is not None
+        site, body = self.reader.loop.site, self.reader.loop.body
         if op.code.co_filename == site.filename and site.line <= self._line(op) <= site.end_line:
-            return self._loop.statement_at(self._line(op)) or 0
+            return self.reader.loop.statement_at(self._line(op)) or 0
         names = self._names_leading_to(op.code.co_name)
         for i in range(current, len(body)):
             if any(isinstance(n, ast.Call) and called(n) in names for n in ast.walk(body[i])):
@@ -213,48 +290,12 @@ class _Follower(PlainNames):
 
     def _names_leading_to(self, name: str) -> set[str]:
         if name not in self._leading:
-            names = {name}
+            names, source = {name}, self.reader.source
             for _ in range(4):
-                names |= {
-                    owner.name
-                    for _, node in self._source.functions
-                    if node.name in names
-                    for _, owner, _ in self._source.call_sites(node)
-                    if owner is not None
-                }
+                calls = (source.call_sites(node) for node in source.functions if node.name in names)
+                names |= {owner.name for found in calls for owner, _ in found if owner is not None}
             self._leading[name] = names
         return self._leading[name]
-
-    def _reproduces(self, found: FollowedNumbers, arguments: Sequence[_Argument]) -> bool:
-        """Runs the plain statements of the recorded step, and compares with what was recorded."""
-        variables: dict[str, Any] = {**found.constants, **found.start, "number": 0}
-        try:
-            exec("\n".join(found.each), variables)
-            waiting = list(found.statements)
-            for argument in sorted(arguments, key=lambda a: a.op.index):
-                while waiting and waiting[0][0] <= argument.op.index:
-                    self._run(waiting.pop(0), variables)
-                if eval(argument.source, variables) != argument.was:
-                    return False
-            for rest in waiting:
-                self._run(rest, variables)
-        except _DiffersError:
-            return False
-        except Exception:  # the person's expression over numbers that it was never given
-            return False
-        return True
-
-    def _run(self, statement: tuple[int, list[str]], variables: dict[str, Any]) -> None:
-        place, lines = statement
-        exec("\n".join(lines), variables)
-        for name in {line.split(" = ")[0].strip().removeprefix("p_") for line in lines if " = " in line}:
-            held = [
-                b.value
-                for b in self._held[name]
-                if self._step.begin <= b.when <= place and b.scope == self._scope
-            ]
-            if held and variables.get(f"p_{name}") != held[-1]:
-                raise _DiffersError
 
 
 class _DiffersError(Exception):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from types import CodeType
 
-from gradcheck.fronts.places import Places
-from gradcheck.fronts.tape import Op, Recording
+from gradcheck.fronts.tape import Recording
 from gradcheck.program.loops import LoopSite
 from gradcheck.program.reading.tree import Function, called, with_owner
-from gradcheck.program.source import SourceMap, SourceUnit
+from gradcheck.program.source import SourceMap
 
 
 @dataclass
@@ -59,65 +59,58 @@ class LoopSource:
 
 
 class PlainSource:
-    def __init__(self, recording: Recording, sources: SourceMap, places: Places) -> None:
-        self.sources = sources
-        self._places = places
-        self.functions = [(f, node) for f, unit in self._units() for node in unit.tree.functions]
+    def __init__(self, recording: Recording, sources: SourceMap) -> None:
         self._recording = recording
-
-    def _units(self) -> list[tuple[str, SourceUnit]]:
-        return list(self.sources.units.items())
+        self._sources = sources
+        self._trees = [unit.tree for unit in list(sources.units.values())]
+        self.functions = [node for tree in self._trees for node in tree.functions]
 
     def loop(self, begin: int, end: int) -> LoopSource | None:
         """The loop whose iteration was recorded from op `begin` to op `end`."""
         opened = {mark.loop for mark in self._recording.marks if mark.what == "step" and mark.when == begin}
         closed = {mark.loop for mark in self._recording.marks if mark.what == "step-end" and mark.when == end}
         for number in opened & closed:
-            site = self.sources.loops.sites.get(number)
-            unit = self.sources.units.get(site.filename) if site is not None else None
+            site = self._sources.loops.sites.get(number)
+            unit = self._sources.units.get(site.filename) if site is not None else None
             if site is None or unit is None:
                 continue
             for node in unit.tree.nodes:
-                if isinstance(node, (ast.For, ast.While)) and (node.lineno, node.end_lineno) == (
-                    site.line,
-                    site.end_line,
-                ):
+                lines = site.line, site.end_line
+                if isinstance(node, (ast.For, ast.While)) and (node.lineno, node.end_lineno) == lines:
                     return LoopSource(site, node)
         return None
 
-    def function(self, op: Op) -> Function | None:
-        """That an op was called in; None at the top level."""
-        unit = self.sources.units.get(op.code.co_filename)
-        return unit.tree.function(op.code.co_name, op.code.co_firstlineno) if unit is not None else None
+    def function(self, code: CodeType) -> Function | None:
+        """Whose code it is; None at the top level."""
+        unit = self._sources.units.get(code.co_filename)
+        return unit.tree.function(code.co_name, code.co_firstlineno) if unit is not None else None
 
-    def call_sites(self, function: Function) -> list[tuple[str, Function | None, ast.Call]]:
-        """Every call of something of that name: the file, the function it stands in, and the call."""
-        found: list[tuple[str, Function | None, ast.Call]] = []
-        for filename, unit in self._units():
-            for owner, node in with_owner(unit.tree.module):
-                if isinstance(node, ast.Call) and called(node) == function.name:
-                    found.append((filename, owner, node))
-        return found
+    def _everything(self) -> Iterator[tuple[Function | None, ast.AST]]:
+        for tree in self._trees:
+            yield from with_owner(tree.module)
+
+    def call_sites(self, function: Function) -> list[tuple[Function | None, ast.Call]]:
+        """Every call of something of that name, and the function it is in."""
+        return [
+            (owner, node)
+            for owner, node in self._everything()
+            if isinstance(node, ast.Call) and called(node) == function.name
+        ]
 
     def attribute_writes(self, attribute: str) -> list[tuple[Function | None, ast.stmt]]:
-        """Every statement that sets an attribute of that name on anything, and the function it stands in; `__init__`
+        """Every statement that sets an attribute of that name on anything, and the function it is in; `__init__`
         only makes the object."""
-        found: list[tuple[Function | None, ast.stmt]] = []
-        for _, unit in self._units():
-            for owner, node in with_owner(unit.tree.module):
-                if not isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
-                    continue
-                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-                writes = any(
-                    isinstance(part, ast.Attribute)
-                    and part.attr == attribute
-                    and isinstance(part.ctx, ast.Store)
-                    for target in targets
-                    for part in ast.walk(target)
-                )
-                if writes and not (owner is not None and owner.name == "__init__"):
-                    found.append((owner, node))
-        return found
+        return [
+            (owner, node)
+            for owner, node in self._everything()
+            if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign))
+            and not (owner is not None and owner.name == "__init__")
+            and any(
+                isinstance(part, ast.Attribute) and part.attr == attribute and isinstance(part.ctx, ast.Store)
+                for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+                for part in ast.walk(target)
+            )
+        ]
 
 
 def _flat(statements: list[ast.stmt]) -> Iterator[ast.stmt]:

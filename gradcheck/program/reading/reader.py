@@ -7,9 +7,11 @@ else is the same for all of them.
 from __future__ import annotations
 
 import ast
+import builtins
 import operator
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from types import FunctionType
 from typing import Any
 
 from gradcheck.program.reading.tree import Function
@@ -44,6 +46,7 @@ _ITERABLE = frozenset(
         type({}.values()),
     }
 )
+_DEEPEST = 20  # functions that call each other
 _MOST_TURNS = 10_000  # of all loops in functions that are followed
 
 
@@ -66,6 +69,7 @@ class Reader:
 
     def __init__(self) -> None:
         self.locals: dict[str, Any] = {}
+        self.following: list[FunctionType] = []  # functions of the person's, the innermost last
         self._turns = 0
 
     # -- what a kind of reader says --------------------------------------------------------------------------------
@@ -102,7 +106,7 @@ class Reader:
         method = _EXPRESSIONS.get(type(node))
         if method is None:
             raise UnreadableError(type(node).__name__)
-        return method(self, node)
+        return getattr(self, method)(node)
 
     def operand(self, node: ast.expr) -> Any:
         found = self.read(node)
@@ -292,6 +296,28 @@ class Reader:
 
     # -- functions -------------------------------------------------------------------------------------------------
 
+    def call_of(
+        self, function: FunctionType, node: Function, arguments: list[Any], keywords: dict[str, Any]
+    ) -> Any:
+        """What a call of a function gives whose source is `node`. It must do no more than compute."""
+        if len(self.following) >= _DEEPEST:
+            raise UnreadableError(f"a call of `{function.__name__}`")
+        self.following.append(function)
+        try:
+            return self.follow(node, arguments, keywords, {})
+        finally:
+            self.following.pop()
+
+    def name_around(self, name: str) -> Any:
+        """What a name holds now that the innermost function has from around it."""
+        function = self.following[-1]
+        for free, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+            if free == name:
+                return cell.cell_contents
+        if name not in function.__globals__ and not hasattr(builtins, name):
+            raise UnknownNameError(name)
+        return function.__globals__.get(name, getattr(builtins, name, None))
+
     def follow(
         self,
         node: Function | ast.Lambda,
@@ -299,8 +325,7 @@ class Reader:
         keywords: dict[str, Any],
         names: dict[str, Any],
     ) -> Any:
-        """What a call of a function gives, by its source; `names` are those it sees beside its parameters. A function
-        that does more than compute is not followed."""
+        """The same of a function that was made while reading; `names` are those it sees beside its parameters."""
         with self._names_around(dict(names), inner=False):
             self.locals.update(self._parameters(node, arguments, keywords))
             if isinstance(node, ast.Lambda):
@@ -341,12 +366,12 @@ class Closure:
         return self._reader.follow(self._node, list(arguments), keywords, self._names)
 
 
-_EXPRESSIONS: dict[type[ast.expr], Callable[[Reader, Any], Any]] = {
-    ast.Constant: Reader._constant, ast.Name: Reader._name, ast.Attribute: Reader._attribute,
-    ast.Subscript: Reader._subscript, ast.BinOp: Reader._binary, ast.UnaryOp: Reader._unary,
-    ast.Compare: Reader._compare, ast.BoolOp: Reader._bool, ast.IfExp: Reader._if, ast.Tuple: Reader._sequence,
-    ast.List: Reader._sequence, ast.Set: Reader._sequence, ast.Dict: Reader._dict, ast.Slice: Reader._slice,
-    ast.JoinedStr: Reader._format, ast.FormattedValue: Reader._formatted, ast.NamedExpr: Reader._walrus,
-    ast.Call: Reader._call, ast.ListComp: Reader._comprehension, ast.SetComp: Reader._comprehension,
-    ast.GeneratorExp: Reader._comprehension, ast.DictComp: Reader._dict_comprehension, ast.Lambda: Reader._lambda,
+_EXPRESSIONS: dict[type[ast.expr], str] = {
+    ast.Constant: "_constant", ast.Name: "_name", ast.Attribute: "_attribute",
+    ast.Subscript: "_subscript", ast.BinOp: "_binary", ast.UnaryOp: "_unary",
+    ast.Compare: "_compare", ast.BoolOp: "_bool", ast.IfExp: "_if", ast.Tuple: "_sequence",
+    ast.List: "_sequence", ast.Set: "_sequence", ast.Dict: "_dict", ast.Slice: "_slice",
+    ast.JoinedStr: "_format", ast.FormattedValue: "_formatted", ast.NamedExpr: "_walrus",
+    ast.Call: "_call", ast.ListComp: "_comprehension", ast.SetComp: "_comprehension",
+    ast.GeneratorExp: "_comprehension", ast.DictComp: "_dict_comprehension", ast.Lambda: "_lambda",
 }  # fmt: skip
