@@ -74,6 +74,17 @@ def computed_from(
     return made
 
 
+def steps_from(steps: Iterable[S], start: Collection[Value], *, key: Key = itself) -> list[S]:
+    """The steps that compute something from `start`, in program order."""
+    reached = {key(value) for value in start}
+    found: list[S] = []
+    for step in steps:
+        if any(key(value) in reached for value in step.inputs):
+            found.append(step)
+            reached.update(key(value) for value in (*step.outputs, *step.mutated))
+    return found
+
+
 def backward(
     steps: Sequence[S],
     ends: Collection[Value],

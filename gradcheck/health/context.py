@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import torch
 
+from gradcheck.base.thresholds import Thresholds
 from gradcheck.fronts.tape import Recording, Value
+from gradcheck.graph.match.normalisation import BatchNorm, batch_norms
+from gradcheck.health.aftermath import Aftermath
+from gradcheck.health.network.trained import TrainedParameters, parameter_roots
 from gradcheck.health.stretch import Stretch
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judgement import JudgedPass, Judgement
-
-if TYPE_CHECKING:
-    from gradcheck.base.thresholds import Thresholds
+from gradcheck.judge.step.parameters import Parameter, find_parameters
+from gradcheck.judge.step.trails import Flow
+from gradcheck.replay.slices import roots_mutated
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,17 @@ class ProgramContext:
     @property
     def recording(self) -> Recording:
         return self.judgement.recording
+
+    @cached_property
+    def aftermath(self) -> Aftermath:
+        return Aftermath(self.judgement.whole, self.judgement.places)
+
+    @cached_property
+    def trained(self) -> TrainedParameters:
+        """The parameters of the last step."""
+        last = self.passes[-1]
+        start = last.judge.run.start_tensors()
+        return TrainedParameters(last.judged.plan, last.parameters, start, self.judgement.names)
 
 
 @dataclass(frozen=True)
@@ -56,6 +70,26 @@ class PassContext:
         ops = self.judged.plan.forward_ops
         return Stretch(ops, graph.tensor, self.judgement.names, self.judgement.places)
 
+    @cached_property
+    def mutated(self) -> set[Value]:
+        """The storages that its forward pass changes in place."""
+        return roots_mutated(self.forward.ops)
+
+    @cached_property
+    def parameters(self) -> list[Parameter]:
+        return find_parameters(self.judge, Flow(self.judge), self.judgement.names)
+
+    @cached_property
+    def parameter_roots(self) -> set[Value]:
+        return parameter_roots(self.judged.plan, self.judge, self.truth.keys())
+
+    def is_parameter(self, value: Value) -> bool:
+        return value.root in self.parameter_roots
+
+    @cached_property
+    def batch_norms(self) -> list[BatchNorm]:
+        return batch_norms(self.forward.ops, self.is_parameter)
+
     @property
     def truth(self) -> Mapping[Value, torch.Tensor]:
         """dL/dx of every forward value on the recorded batch, in float64."""
@@ -63,6 +97,6 @@ class PassContext:
 
     @cached_property
     def dtype(self) -> torch.dtype:
-        """The floating dtype that the program computes in, as far as it can be told."""
+        """The floating dtype that the program computes in, as far as it is known."""
         used = {row.dtype.removeprefix("torch.") for row in self.judged.result.gradients if row.dtype}
         return torch.float64 if used == {"float64"} else torch.float32

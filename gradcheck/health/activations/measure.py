@@ -17,7 +17,6 @@ from gradcheck.health.activations.statistics import LayerStatistics, by_unit, hi
 from gradcheck.health.activations.trend import trend_of
 from gradcheck.health.context import PassContext
 from gradcheck.health.network.activations import ActivationLayer, find_layers
-from gradcheck.health.network.trained import StepParameters
 from gradcheck.health.records import Health
 from gradcheck.health.sweep import Batch
 from gradcheck.program.location import Location
@@ -34,7 +33,7 @@ class ActivationMeasure:
         self._limits = Limits(
             context.thresholds[SATURATED_TANH], context.thresholds[SATURATED_PRE_ACTIVATION]
         )
-        self._layers = find_layers(context.forward, StepParameters(context).roots)
+        self._layers = find_layers(context.forward, context.parameter_roots)
         self._statistics = [
             LayerStatistics(layer.first.function, layer.axis, self._limits) for layer in self._layers
         ]

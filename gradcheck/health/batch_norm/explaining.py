@@ -2,67 +2,34 @@
 
 from __future__ import annotations
 
-from gradcheck.fronts.tape import Op
-from gradcheck.graph.match.normalisation import BatchNorm, Node
-from gradcheck.health.context import PassContext
-from gradcheck.health.evaluation.parameters import Trained, TrainedParameters
-from gradcheck.replay.slices import Slicer
+from gradcheck.graph.match.normalisation import Node
+from gradcheck.health.context import ProgramContext
 
 
-class Upstream:
-    """`norms` are the normalisations after the training that stand for layers of it."""
-
-    def __init__(
-        self,
-        context: PassContext,
-        layers: list[BatchNorm],
-        trained: TrainedParameters,
-        aftermath: list[Op],
-        norms: list[BatchNorm],
-        slicer: Slicer,
-    ) -> None:
-        self._context = context
-        self._layers = layers
-        self._trained = trained
-        self._aftermath = aftermath
-        self._norms = norms
-        self._slicer = slicer
-
-    def difference(self, node: Node, number: int) -> str:
-        """In words, or empty if the same parameters are in it."""
-        if node.op is None or not self._aftermath:
-            return ""
-        there = self._slicer.slice([node.value], self._aftermath[0].index, node.op.index + 1)
-        layer = self._layers[number]
-        places = self._context.judgement.places
-        plan = self._context.judged.plan
-        end = (
-            layer.entry.op.index
-            if layer.entry.op is not None
-            else layer.norm.op.index
-            if layer.norm.op
-            else 0
-        )
-        here = self._slicer.slice([layer.entry.value], plan.start, end + 1)
-        used, needed = self._parameters(there), self._parameters(here)
-        known = {op.index for op in here}
-        for other in self._layers:
-            op = other.norm.op
-            if other is layer or op is None or op.index not in known:
-                continue
-            own = {t for t in map(self._trained.of, [*other.gammas, *other.betas]) if t is not None}
-            if own and not own & used:
-                return f"a network without the normalisation at line {places.location(op).line}"
-        biases = {self._trained.of(v) for n in layer.before for v in n.parameters}
-        missing = sorted(t.name for t in needed - used - {t for t in biases if t is not None})
-        if missing:
-            shown = ", ".join(f"`{name}`" for name in missing)
-            return f"a network without {shown}"
-        added = sorted(t.name for t in used - needed)
-        if added:
-            shown = ", ".join(f"`{name}`" for name in added)
-            return f"a network that also has {shown} in front of it"
+def difference(program: ProgramContext, node: Node, number: int) -> str:
+    """In words, between what the statistic `node` was computed from and layer `number` of the training; empty if the
+    same parameters are in both."""
+    aftermath, trained, context = program.aftermath, program.trained, program.passes[-1]
+    if node.op is None or not aftermath.ops:
         return ""
-
-    def _parameters(self, ops: list[Op]) -> set[Trained]:
-        return {t for t in (self._trained.of(v) for op in ops for v in op.inputs) if t is not None}
+    layer = context.batch_norms[number]
+    used_at = layer.entry.op or layer.norm.op
+    there = aftermath.slicer.slice([node.value], aftermath.ops[0].index, node.op.index + 1)
+    stop = 1 + (used_at.index if used_at is not None else 0)
+    here = aftermath.slicer.slice([layer.entry.value], context.judged.plan.start, stop)
+    used, needed = (trained.among([v for op in ops for v in op.inputs]) for ops in (there, here))
+    before = set(here)
+    for other in context.batch_norms:
+        op = other.norm.op
+        if other is layer or op is None or op not in before:
+            continue
+        own = trained.among([*other.gammas, *other.betas])
+        if own and not own & used:
+            line = program.judgement.places.location(op).line
+            return f"a network without the normalisation at line {line}"
+    biases = trained.among([v for n in layer.before for v in n.parameters])
+    missing, added = needed - used - biases, used - needed
+    shown = ", ".join(f"`{name}`" for name in sorted(t.name for t in missing or added))
+    if missing:
+        return f"a network without {shown}"
+    return f"a network that also has {shown} in front of it" if added else ""

@@ -1,8 +1,8 @@
-"""The statistics that are used after the training in the place of those of a batch, held against the layer's own.
+"""The statistics that are used after the training instead of those of a batch, compared with the layer's own.
 
 A normalisation with statistics from elsewhere stands for the layer of the training step that has the same parameters
 around it. What it is given must be the mean and the variance of that layer's input, in the trained network, over the
-training data: as far as the number of rows that they were taken of can tell.
+training data: as exactly as the number of rows that they were taken of allows.
 """
 
 from __future__ import annotations
@@ -13,22 +13,23 @@ from collections.abc import Iterable
 import torch
 
 from gradcheck import ops
-from gradcheck.fronts.tape import Op, Value
-from gradcheck.graph.match.normalisation import BatchNorm, Node, Origin, Role, Use, batch_norms, fixed_norms
+from gradcheck.fronts.tape import Value
+from gradcheck.graph.match.normalisation import BatchNorm, Node, Origin, Role, Use, fixed_norms
 from gradcheck.graph.match.rows import reduced_axes
-from gradcheck.health.batch_norm.explaining import Upstream
+from gradcheck.health.batch_norm.explaining import difference
 from gradcheck.health.batch_norm.population import Population, populations, trained_tensors
-from gradcheck.health.batch_norm.records import BatchNormHealth, Source, Statistic, StatisticsInUse
+from gradcheck.health.batch_norm.records import (
+    BatchNormHealth,
+    BatchNormLayer,
+    Source,
+    Statistic,
+    StatisticsInUse,
+)
 from gradcheck.health.batch_norm.running import Running, running_statistics
-from gradcheck.health.context import PassContext, ProgramContext
-from gradcheck.health.evaluation.parameters import Trained, TrainedParameters
-from gradcheck.health.network.trained import StepParameters
+from gradcheck.health.context import ProgramContext
 from gradcheck.health.records import Health
-from gradcheck.health.stretch import Stretch
-from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.program.location import Location
-from gradcheck.replay.engine import Replay, ReplayError
-from gradcheck.replay.slices import Slicer, roots_mutated
+from gradcheck.replay.engine import ReplayError
 
 _MOST_ELEMENTS = 50_000_000  # computed to have a statistic that the program did not keep
 _DEVIATIONS = 4.0  # of the sampling error of a mean, which are allowed
@@ -39,52 +40,39 @@ def measure_statistics_in_use(program: ProgramContext, health: Health) -> None:
     if not found.layers or not program.passes:
         found.in_use_absent = found.absent or "no layer normalises over the batch"
         return
-    _Comparison(program, program.passes[-1]).write(found)
+    _Comparison(program).write(found)
 
 
 class _Comparison:
-    def __init__(self, program: ProgramContext, context: PassContext) -> None:
-        self._context = context
-        self._whole = program.judgement.whole
-        self._ops = self._whole.aftermath_ops
-        self._places = program.judgement.places
-        self._names = NameIndex(self._whole, self._places)
-        self._trained = TrainedParameters(context)
-        self._layers = batch_norms(context.forward.ops, StepParameters(context).holds)
-        self._slicer = Slicer(self._whole.ops)
-        self._mutated = roots_mutated(self._ops)
-        self._stretch = Stretch(self._ops, self._tensor, self._names, self._places)
+    def __init__(self, program: ProgramContext) -> None:
+        self._program = program
+        self._context = program.passes[-1]
+        self._aftermath = program.aftermath
+        self._trained = program.trained
+        self._layers = self._context.batch_norms
+        self._shown_after = program.aftermath.names.shown
+        self._shown = program.judgement.names.shown
+        self._location = program.judgement.places.location
 
     def write(self, found: BatchNormHealth) -> None:
-        def is_trained(value: Value) -> bool:
-            return self._trained.of(value) is not None
-
-        running = running_statistics(self._context, self._layers)
-        fixed = fixed_norms(self._ops, is_trained)
+        fixed = fixed_norms(self._aftermath.ops, lambda value: self._trained.of(value) is not None)
         uses = self._aligned(fixed)
-        found.in_use = self._running_in_use(uses, running)
+        found.in_use = self._running_in_use(uses, running_statistics(self._context, self._layers))
         if uses:
-            replacing = trained_tensors(self._context, self._trained, self._ops)
+            replacing = trained_tensors(self._context, self._trained, self._aftermath.ops)
             known = populations(self._context, self._layers, replacing)
-            upstream = Upstream(
-                self._context,
-                self._layers,
-                self._trained,
-                self._ops,
-                [norm for norm, _ in uses],
-                self._slicer,
-            )
+            records = {r.number: r for r in found.layers if r.pass_index == self._context.index}
             for norm, number in uses:
-                use = self._use(found, norm, number, known[number], upstream)
+                use = self._calibrated(records[number + 1], norm, number, known[number])
                 if use is not None:
                     found.in_use.append(use)
-        found.in_use_absent = "" if found.in_use else self._why_not(fixed, uses)
+        found.in_use_absent = "" if found.in_use else self._why_not(bool(fixed), bool(uses))
 
-    def _why_not(self, fixed: list[BatchNorm], uses: list[tuple[BatchNorm, int]]) -> str:
-        if self._whole.aftermath is None:
+    def _why_not(self, fixed: bool, uses: bool) -> str:
+        if self._aftermath.begin is None:
             return "nothing that follows the training was recorded"
         if uses:
-            return "where the statistics in use come from could not be told"
+            return "it is not known where the statistics in use come from"
         if fixed:
             return "no normalisation after the training stands for one of the training step"
         return "no normalisation with statistics from elsewhere was seen after the training"
@@ -97,40 +85,32 @@ class _Comparison:
         """One for every layer that they are used at, or, where no use was seen, that they go to."""
         by_value = {value: one for one in running for value in (one.before, one.after)}
         rows: list[StatisticsInUse] = []
-        seen: set[int] = set()
+        seen: list[Running] = []
         for norm, number in uses:
-            given = [by_value.get(self._earlier(value)) for _, _, _, value in norm.used]
+            given = [by_value.get(self._earlier(use.value)) for use in norm.used]
             own = [one for one in given if one is not None]
             if own and norm.norm.op is not None:
-                place = self._places.location(norm.norm.op)
-                rows.append(self._running_row(number, self._names.shown(norm.entry.value), place, own))
-                seen.update(id(one) for one in own)
+                place = self._location(norm.norm.op)
+                rows.append(self._running_row(number, self._shown_after(norm.entry.value), place, own))
+                seen += own
         for number, layer in enumerate(self._layers):
-            own = [one for one in running if one.layer == number and id(one) not in seen]
+            own = [one for one in running if one.layer == number and one not in seen]
             if own:
-                shown = self._context.judgement.names.shown(layer.entry.value)
-                rows.append(self._running_row(number, shown, None, own))
+                rows.append(self._running_row(number, self._shown(layer.entry.value), None, own))
         return rows
 
     def _running_row(
         self, number: int, shown: str, place: Location | None, own: list[Running]
     ) -> StatisticsInUse:
-        names = self._context.judgement.names
         row = StatisticsInUse(self._context.index, number + 1, shown, Source.RUNNING, place)
         for one in own:
-            entry = self._layers[one.layer].entry.value
+            entry = self._shown(self._layers[one.layer].entry.value)
             row.statistics.append(
                 Statistic(
-                    names.shown(one.after),
-                    self._places.location(one.op),
-                    one.what,
-                    names.shown(entry),
-                    weights=one.weights,
-                    correction=one.correction,
-                    of_layer=one.layer + 1,
-                    of_input=names.shown(entry),
+                    self._shown(one.after), self._location(one.op), one.what, entry, weights=one.weights,
+                    correction=one.correction, of_layer=one.layer + 1, of_input=entry,
                 )
-            )
+            )  # fmt: skip
         return row
 
     def _earlier(self, value: Value, depth: int = 8) -> Value:
@@ -146,117 +126,77 @@ class _Comparison:
         """One for each line, that of the most rows, and the index of the training layer."""
         by_place: dict[tuple[object, int, int], tuple[BatchNorm, int]] = {}
         for norm in fixed:
-            number = self._layer_of(norm)
-            if number is None or norm.norm.op is None:
+            fits = [number for number, layer in enumerate(self._layers) if self._stands_for(norm, layer)]
+            if len(fits) != 1 or norm.norm.op is None:
                 continue
-            key = (norm.norm.op.code, norm.norm.op.lasti, number)
+            key = (norm.norm.op.code, norm.norm.op.lasti, fits[0])
             other = by_place.get(key)
             if other is None or norm.entry.value.shape[0] > other[0].entry.value.shape[0]:
-                by_place[key] = (norm, number)
+                by_place[key] = (norm, fits[0])
         return list(by_place.values())
 
-    def _layer_of(self, norm: BatchNorm) -> int | None:
-        own = _Around(norm, self._trained)
-        fits = [n for n, layer in enumerate(self._layers) if own.fits(_Around(layer, self._trained))]
-        return fits[0] if len(fits) == 1 else None
+    def _stands_for(self, norm: BatchNorm, layer: BatchNorm) -> bool:
+        """Whether the same trained parameters are around both."""
+        (before, after), (trained_before, trained_after) = map(self._around, (norm, layer))
+        if after or trained_after:
+            same = not before or not trained_before or before == trained_before
+            return same and bool(after & trained_after)
+        return bool(before) and before == trained_before
+
+    def _around(self, norm: BatchNorm) -> tuple[set[object], set[object]]:
+        weights = [v for v in norm.product.inputs if len(v.shape) > 1] if norm.product else []
+        return set(self._trained.among(weights)), set(self._trained.among([*norm.gammas, *norm.betas]))
 
     # -- the comparison --------------------------------------------------------------------------------------------
 
-    def _use(
-        self,
-        found: BatchNormHealth,
-        norm: BatchNorm,
-        number: int,
-        population: Population | None,
-        upstream: Upstream,
+    def _calibrated(
+        self, record: BatchNormLayer, norm: BatchNorm, number: int, population: Population | None
     ) -> StatisticsInUse | None:
-        assert norm.norm.op is not None
-        shifts = [use for use in norm.used if use[0] is Role.SHIFT]
-        scales = [use for use in norm.used if use[0] is Role.SCALE]
+        shifts = [use for use in norm.used if use.role is Role.SHIFT]
+        scales = [use for use in norm.used if use.role is Role.SCALE]
         if len(shifts) != 1 or len(scales) != 1 or norm.call is not None:
             return None
-        if any(origin is not Origin.FOREIGN for _, origin, _, _ in (*shifts, *scales)):
+        if any(use.origin is not Origin.FOREIGN for use in (*shifts, *scales)):
             return None
+        assert norm.norm.op is not None
         row = StatisticsInUse(
-            self._context.index,
-            number + 1,
-            self._names.shown(norm.entry.value),
-            Source.CALIBRATED,
-            self._places.location(norm.norm.op),
-        )
+            self._context.index, number + 1, self._shown_after(norm.entry.value), Source.CALIBRATED,
+            self._location(norm.norm.op),
+        )  # fmt: skip
         if population is None:
             row.unmeasured = "the input of the layer could not be replayed"
             return row
-        layer = self._layers[number]
         try:
-            mean = self._tensor(shifts[0][3]).double().flatten()
-            scale = self._tensor(scales[0][3]).double().flatten()
-            mean_of = population.mean - self._left_out_bias(layer, norm)
+            mean, scale = (self._tensor(use.value) for use in (shifts[0], scales[0]))
+            expected = population.mean - self._left_out_bias(self._layers[number], norm)
         except ReplayError as error:
             row.unmeasured = str(error)
             return row
-        if mean.numel() != population.mean.numel() or scale.numel() != population.mean.numel():
+        if not mean.numel() == scale.numel() == population.mean.numel():
             row.unmeasured = "the statistics are not one number per feature"
             return row
-        record = next(
-            r for r in found.layers if r.pass_index == self._context.index and r.number == number + 1
-        )
         varies = population.variance > 1e-12 * population.variance.max()
-        deviation = population.variance.sqrt()
-        off = ((mean - mean_of) / deviation)[varies]
-        first, second = (
-            self._statistic(shifts[0], "mean", population),
-            self._statistic(scales[0], "variance", population),
-        )
-        if self._sign(norm, shifts[0]) < 0:
-            off = ((-mean - mean_of) / deviation)[varies]
-        first.offset, first.worst = float(off.square().mean().sqrt()), float(off.abs().max())
-        ratio = self._variance_ratio(norm, scales[0][3], scale, population, record.exponent, record.eps)[
-            varies
+        sign = -1 if _is_added(norm, shifts[0]) else 1
+        off = ((sign * mean - expected) / population.variance.sqrt())[varies]
+        ratio = _variance_ratio(norm, scales[0].value, scale, population, record)[varies]
+        row.statistics = [
+            self._statistic(shifts[0], "mean", population, number),
+            self._statistic(scales[0], "variance", population, number),
         ]
+        first, second = row.statistics
+        first.offset, first.worst = float(off.square().mean().sqrt()), float(off.abs().max())
         second.ratio, second.worst = float(ratio.log().mean().exp()), float(ratio[ratio.log().abs().argmax()])
         second.factor = float(ratio.log().square().mean().sqrt().exp())
-        second.allowed *= math.sqrt(
-            2
-        )  # a variance of n normal numbers has a relative standard error of sqrt(2/n)
-        for statistic, (_, _, node, _) in ((first, shifts[0]), (second, scales[0])):
-            assert node is not None
-            statistic.explained_by = upstream.difference(node, number)
-        row.statistics = [first, second]
+        # A variance of n normal numbers has a relative standard error of sqrt(2/n).
+        second.allowed *= math.sqrt(2)
         return row
 
-    def _sign(self, norm: BatchNorm, use: Use) -> int:
-        """-1 if the statistic is added: then it is minus the mean."""
-        for node in norm.steps:
-            if use in node.used and node.op is not None:
-                return 1 if node.op.operation is ops.SUB and not node.op.reverse else -1
-        return 1
-
-    def _variance_ratio(
-        self,
-        norm: BatchNorm,
-        value: Value,
-        scale: torch.Tensor,
-        population: Population,
-        exponent: float | None,
-        eps: float | None,
-    ) -> torch.Tensor:
-        """The variance that a scale was made of, as a multiple of the layer's. It may be the power of it that the training
-        uses, or the right one."""
-        divided = any(
-            node.op is not None and node.op.operation is ops.DIV and any(u[3] is value for u in node.used)
-            for node in norm.steps
-        )
-        factor = 1 / scale if divided else scale
-        ratios = []
-        for power in {-0.5, round(2 * exponent) / 2 if exponent else -0.5}:
-            variance = factor.clamp_min(1e-300) ** (1 / power) - (eps or 0.0)
-            ratios.append(variance.clamp_min(1e-300) / population.variance.clamp_min(1e-300))
-        return min(ratios, key=lambda ratio: abs(float(ratio.log().mean())))
+    def _tensor(self, value: Value) -> torch.Tensor:
+        return self._aftermath.tensor(value, _MOST_ELEMENTS).double().flatten()
 
     def _left_out_bias(self, layer: BatchNorm, norm: BatchNorm) -> torch.Tensor | float:
         """A bias before the layer that the code after the training leaves out, in calibration and use alike."""
-        theirs = {self._trained.of(value) for value, _ in norm.biases}
+        theirs = self._trained.among([value for value, _ in norm.biases])
         total: torch.Tensor | float = 0.0
         for value, _ in layer.biases:
             parameter = self._trained.of(value)
@@ -264,96 +204,46 @@ class _Comparison:
                 total = total + self._context.forward.tensor(value).detach().double().flatten()
         return total
 
-    def _statistic(self, use: Use, what: str, population: Population) -> Statistic:
-        _, _, node, value = use
-        assert node is not None
-        reduction = taken_by(node)
-        op = reduction.op if reduction is not None else value.producer
+    def _statistic(self, use: Use, what: str, population: Population, number: int) -> Statistic:
+        assert use.node is not None
+        reduction = _taken_by(use.node)
+        op = reduction.op if reduction is not None else use.value.producer
         assert op is not None
-        rows = _rows(reduction) if reduction is not None else 1
+        source = op.args[0] if op.args and isinstance(op.args[0], Value) else None
+        axes = reduced_axes(op) if reduction is not None else None
+        rows = math.prod(source.shape[axis] for axis in axes) if source is not None and axes else 1
         return Statistic(
-            self._names.shown(reduction.value if reduction is not None else value),
-            self._places.location(op),
+            self._shown_after(reduction.value if reduction is not None else use.value),
+            self._location(op),
             what,
-            self._names.shown(op.args[0]) if op.args and isinstance(op.args[0], Value) else "",
+            self._shown_after(source) if source is not None else "",
             allowed=_DEVIATIONS * math.sqrt(1 / max(1, rows) + 1 / max(1, population.count)),
+            explained_by=difference(self._program, use.node, number),
         )
 
-    # -- tensors of the aftermath ----------------------------------------------------------------------------------
 
-    def _tensor(self, value: Value) -> torch.Tensor:
-        held = self._held(value)
-        if held is not None:
-            return held
-        near = self._from_what_is_held(value)
-        if near is not None:
-            return near
-        end = value.producer.index + 1 if value.producer is not None else 0
-        needed = self._slicer.slice([value], self._whole.aftermath or 0, end)
-        if sum(math.prod(v.shape) for op in needed for v in op.outputs) > _MOST_ELEMENTS:
-            raise ReplayError("it would take too long to compute the statistics again")
-        replay = Replay(torch.float64, mutated=roots_mutated(needed))
-        with torch.no_grad():
-            replay.run(needed)
-        return replay.tensor(value)
-
-    def _held(self, value: Value) -> torch.Tensor | None:
-        """What the tape or the program still has of it."""
-        if value.data is not None:
-            return value.data
-        held = value.reference() if value.reference is not None else None
-        return held.detach() if held is not None else None
-
-    def _from_what_is_held(self, value: Value, most: int = 8) -> torch.Tensor | None:
-        """Computed by the last few ops from tensors that there still are: `(var + eps) ** -0.5` from `var`."""
-        ops: dict[int, Op] = {}
-        known: dict[Value, torch.Tensor] = {}
-        pending = [value]
-        while pending:
-            wanted = pending.pop()
-            held = self._held(wanted)
-            if held is not None:
-                known[wanted] = held.double() if held.is_floating_point() else held
-                continue
-            op = wanted.producer
-            if op is None or wanted.root in self._mutated or len(ops) == most:
-                return None
-            if op.index not in ops:
-                ops[op.index] = op
-                pending.extend(op.inputs)
-        replay = Replay(torch.float64, known=known)
-        with torch.no_grad():
-            replay.run(ops[index] for index in sorted(ops))
-        return replay.tensor(value)
+def _is_added(norm: BatchNorm, use: Use) -> bool:
+    """Whether the statistic is added: then it is minus the mean."""
+    op = next((node.op for node in norm.steps if use in node.used), None)
+    return op is not None and (op.operation is not ops.SUB or op.reverse)
 
 
-class _Around:
-    """The trained parameters next to a normalisation."""
-
-    def __init__(self, layer: BatchNorm, trained: TrainedParameters) -> None:
-        def of(values: Iterable[Value]) -> set[Trained]:
-            return {found for found in map(trained.of, values) if found is not None}
-
-        self.after = of([*layer.gammas, *layer.betas])
-        product = layer.product
-        self.before = of(v for v in product.inputs if len(v.shape) > 1) if product else set()
-
-    def fits(self, training: _Around) -> bool:
-        if self.after or training.after:
-            return bool(self.after & training.after) and (
-                not self.before or not training.before or self.before == training.before
-            )
-        return bool(self.before) and self.before == training.before
+def _variance_ratio(
+    norm: BatchNorm, value: Value, scale: torch.Tensor, population: Population, record: BatchNormLayer
+) -> torch.Tensor:
+    """The variance that a scale was made of, as a multiple of the layer's. It may be the power of it that the training
+    uses, or the right one."""
+    by = [node.op for node in norm.steps if any(use.value is value for use in node.used)]
+    divided = any(op is not None and op.operation is ops.DIV for op in by)
+    factor = 1 / scale if divided else scale
+    ratios = []
+    for power in {-0.5, round(2 * record.exponent) / 2 if record.exponent else -0.5}:
+        variance = factor.clamp_min(1e-300) ** (1 / power) - (record.eps or 0.0)
+        ratios.append(variance.clamp_min(1e-300) / population.variance.clamp_min(1e-300))
+    return min(ratios, key=lambda ratio: abs(float(ratio.log().mean())))
 
 
-def taken_by(node: Node) -> Node | None:
+def _taken_by(node: Node) -> Node | None:
     """The last op that a statistic was taken by: a mean, a sum of squares, a variance."""
-    reductions = [one for one in node.ancestors() if one.op is not None and reduced_axes(one.op) is not None]
-    return reductions[-1] if reductions else None
-
-
-def _rows(reduction: Node) -> int:
-    """How many numbers per feature it goes over."""
-    assert reduction.op is not None
-    shape = reduction.op.args[0].shape
-    return math.prod(shape[axis] for axis in reduced_axes(reduction.op) or ())
+    found = [one for one in node.ancestors() if one.op is not None and reduced_axes(one.op) is not None]
+    return found[-1] if found else None

@@ -7,7 +7,7 @@ import math
 import torch
 
 from gradcheck.fronts.tape import Value
-from gradcheck.graph.match.normalisation import BatchNorm, Origin, Role, batch_norms
+from gradcheck.graph.match.normalisation import BatchNorm, Origin, Role
 from gradcheck.health.batch_norm.records import BatchNormHealth, BatchNormLayer, Fault, Spread
 from gradcheck.health.context import PassContext
 from gradcheck.health.network.normalising import (
@@ -17,11 +17,9 @@ from gradcheck.health.network.normalising import (
     depends_on_batch_alone,
     entry_tensor,
 )
-from gradcheck.health.network.trained import StepParameters
 from gradcheck.health.records import Health
 from gradcheck.health.sweep import Batch
 from gradcheck.replay.engine import ReplayError
-from gradcheck.replay.slices import roots_mutated
 
 _POWER_OFF = 0.05
 _MEAN_OFF = 0.05  # standard deviations
@@ -32,10 +30,7 @@ _ALIKE = 1.1  # a factor, between features
 class BatchNormMeasure:
     def __init__(self, context: PassContext) -> None:
         self._context = context
-        self._trained = StepParameters(context)
-        self._mutated = roots_mutated(context.forward.ops)
-        found = batch_norms(context.forward.ops, self._trained.holds)
-        self._layers = [_Watched(layer, self._mutated) for layer in found]
+        self._layers = [_Watched(layer, context.mutated) for layer in context.batch_norms]
 
     def batch(self, batch: Batch) -> None:
         for watched in self._layers:
@@ -84,13 +79,15 @@ class BatchNormMeasure:
         names, places = self._context.forward.names, self._context.forward.places
         product = layer.product
         weights = (
-            [v for v in product.inputs if self._trained.holds(v) and len(v.shape) > 1] if product else []
+            [v for v in product.inputs if self._context.is_parameter(v) and len(v.shape) > 1]
+            if product
+            else []
         )
         row.weight = names.shown(weights[0]) if weights else ""
         biases = [
             (value, op)
             for value, op in layer.biases
-            if op is not product or (weights and self._trained.holds(value))
+            if op is not product or (weights and self._context.is_parameter(value))
         ]
         if biases:
             row.bias = names.shown(biases[0][0])

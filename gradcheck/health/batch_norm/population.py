@@ -10,11 +10,10 @@ import torch
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.graph.match.normalisation import BatchNorm
 from gradcheck.health.context import PassContext
-from gradcheck.health.evaluation.parameters import TrainedParameters
 from gradcheck.health.network.normalising import Normaliser, entry_tensor
+from gradcheck.health.network.trained import TrainedParameters
 from gradcheck.health.sweep import Batch, Sweep
 from gradcheck.replay.engine import ReplayError
-from gradcheck.replay.slices import roots_mutated
 
 _BATCHES = 64
 
@@ -70,7 +69,7 @@ def populations(
     context: PassContext, layers: list[BatchNorm], replacing: dict[Value, torch.Tensor]
 ) -> list[Population | None]:
     """One for each layer; None where its input could not be replayed."""
-    visitor = _Visitor(layers, roots_mutated(context.forward.ops))
+    visitor = _Visitor(layers, context.mutated)
     Sweep(context, _BATCHES, replacing).run([visitor])
     found: list[Population | None] = []
     for sums, count in zip(visitor.sums, visitor.counts, strict=True):

@@ -1,11 +1,12 @@
-"""Running statistics: where they go, which one recorded step tells already.
+"""Running statistics: where they go, which one recorded step is enough to find out.
 
-What a step makes of an old value is `a * old + b * s`: the step replayed with an old value of 0 and with one of 1 tells
+What a step makes of an old value is `a * old + b * s`: the step replayed with an old value of 0 and with one of 1 gives
 `a` and `b * s`. With the same batch for ever it would arrive at `b * s / (1 - a)`, which must be a statistic of a layer.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -15,14 +16,15 @@ from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.graph.match.normalisation import BatchNorm
 from gradcheck.health.context import PassContext
 from gradcheck.health.network.normalising import Normaliser, entry_tensor
-from gradcheck.replay.engine import Replay, ReplayError
-from gradcheck.replay.slices import roots_mutated
+from gradcheck.health.network.probing import fed
+from gradcheck.health.stretch import tensor_or_none
+from gradcheck.replay.engine import ReplayError
 
 _EXACT = 1e-6
 _MOST = 200  # candidates that are replayed
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Running:
     """`before` is the value at the start of the step, `after` what the step made of it by `op`."""
 
@@ -35,7 +37,7 @@ class Running:
     correction: int | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Known:
     layer: int
     what: str
@@ -44,7 +46,7 @@ class _Known:
 
 
 def running_statistics(context: PassContext, layers: list[BatchNorm]) -> list[Running]:
-    """Those whose way could be told."""
+    """Those that go to a statistic of a layer."""
     plan = context.judged.plan
     ops = [op for op in context.judge.ops if plan.start <= op.index < plan.stop]
     known = list(_known(context, layers))
@@ -58,7 +60,7 @@ def running_statistics(context: PassContext, layers: list[BatchNorm]) -> list[Ru
 
 
 def _known(context: PassContext, layers: list[BatchNorm]) -> Iterator[_Known]:
-    mutated = roots_mutated(context.forward.ops)
+    mutated = context.mutated
     for number, layer in enumerate(layers):
         try:
             rows = Normaliser(layer, mutated).per_feature(
@@ -85,7 +87,7 @@ def _candidates(context: PassContext, ops: list[Op], sizes: set[int]) -> Iterato
     for op in ops:
         for value in op.inputs:
             old = value.producer is None or value.producer.index < start
-            if value in seen or not old or value.root in trained or _numel(value) not in sizes:
+            if value in seen or not old or value.root in trained or math.prod(value.shape) not in sizes:
                 continue
             seen.add(value)
             change = last_change.get(value.root)
@@ -112,13 +114,10 @@ def _judged(
     shape = before.shape
     for number in (0.0, 1.0, 2.0):
         old = torch.full(shape, number, dtype=torch.float64)
-        replay = Replay(torch.float64, mutated=roots_mutated(needed), start_from={**start, before: old})
-        with torch.no_grad():
-            replay.run(needed)
-        try:
-            results.append(replay.tensor(after).detach().double().flatten().clone())
-        except ReplayError:
+        result = tensor_or_none(fed(needed, start={**start, before: old}).tensor, after)
+        if result is None:
             return None
+        results.append(result.detach().double().flatten().clone())
     at_0, at_1, at_2 = results
     if not bool(torch.isfinite(torch.stack(results)).all()):
         return None
@@ -153,10 +152,3 @@ def _nearest(
     # The weight of the batch's statistic is what is left of the target.
     weights = old_weight + (1 - old_weight) * multiple
     return Running(before, after, op, statistic.what, statistic.layer, weights, statistic.correction)
-
-
-def _numel(value: Value) -> int:
-    count = 1
-    for size in value.shape:
-        count *= size
-    return count

@@ -7,16 +7,21 @@ network is compared and not its statistics.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch
 
+from gradcheck import ops
 from gradcheck.fronts.tape import Op, Value
-from gradcheck.health.evaluation.feeding import CannotFeedError, Feeder, Outcome
-from gradcheck.health.evaluation.parameters import Trained, TrainedParameters
-from gradcheck.health.evaluation.training import Known, Masked, TrainingNetwork
-from gradcheck.health.network.runs import MULTIPLIES, NORMALISES, NetworkRun
+from gradcheck.graph import flow
+from gradcheck.graph.match.normalisation import batch_norm_call
+from gradcheck.graph.match.products import is_linear_map
+from gradcheck.graph.match.rows import behind
+from gradcheck.health.evaluation.feeding import CannotFeedError, Evaluation, Feeder, Outcome
+from gradcheck.health.evaluation.training import Known, TrainingNetwork
+from gradcheck.health.network.trained import TrainedParameters
 
 EXACT = 1e-6  # rounding of constants that the program keeps in float32
 # Beyond the statistics put in: another epsilon, n for n - 1 in a batch of 32.
@@ -35,34 +40,23 @@ class Comparison:
     same: bool = False
     last: Op | None = None
     parting: Op | None = None
-    difference: float | None = (
-        None  # between what the two make of the same input, relative, in the last layer
-    )
-    statistics: bool = False  # statistics were put in
+    difference: float | None = None  # relative, between what the two make of the same input in the last layer
     doubtful: bool = False  # what parts may be the statistics, or weights that were made for the evaluation
 
 
 class Comparer:
-    def __init__(
-        self,
-        run: NetworkRun[Trained],
-        ops: Sequence[Op],
-        training: TrainingNetwork,
-        trained: TrainedParameters,
-        outside: dict[Value, torch.Tensor],
-        masked: Masked,
-    ) -> None:
+    def __init__(self, evaluation: Evaluation, training: TrainingNetwork, trained: TrainedParameters) -> None:
         """Raises CannotFeedError."""
-        self._run, self._training, self._trained = run, training, trained
-        self._ops = ops
-        self._own, self._samples = set(ops), set(run.per_sample)
-        self._feeder = Feeder(run, ops, training, trained, outside, masked)
-        self._outside = outside
+        self._run, self._training, self._trained = evaluation.run, training, trained
+        self._steps, self._outside = evaluation.steps, evaluation.outside
+        self._own, self._samples = set(self._steps), set(self._run.per_sample)
+        self._feeder = Feeder(evaluation, training, trained)
         self._trials = 0
-        applied = [a.op for a in run.applications if a.op in self._samples]
-        self._end = applied[-1]
-        self._way = _ancestors(self._end, run.per_sample)
+        self._end = [a.op for a in self._run.applications if a.op in self._samples][-1]
+        before = [op for op in self._run.per_sample if op.index < self._end.index]
+        self._way = [*flow.slice_for(before, [*self._end.inputs, *self._end.outputs]), self._end]
         self._order = {value: i for i, op in enumerate(self._way) for value in op.outputs}
+        self._logits = next(known for known in training.known if known.value is training.logits)
 
     def compare(self) -> Comparison:
         sizes: list[int | None] = [None]
@@ -92,7 +86,7 @@ class Comparer:
         slots = self._slots()
         known = all(slot in self._outside or slot.producer in self._own for slot, _ in slots)
         if known and any(v in outcome.broken for v in self._end.outputs):
-            return self._parted(agreeing, outcome, slots, False)  # no statistic can mend it
+            return self._parted(agreeing, outcome, slots)  # no statistic can help
         for slot, by in slots:
             if self._is_same(agreeing):
                 break
@@ -115,12 +109,12 @@ class Comparer:
             if chosen is not None:
                 replaced[slot] = chosen[0]
                 outcome, agreeing = chosen[1], chosen[2]
-        return self._parted(agreeing, outcome, slots, bool(replaced))
+        return self._parted(agreeing, outcome, slots)
 
     def _parted(
-        self, agreeing: dict[Value, Known], outcome: Outcome, slots: list[tuple[Value, Op]], statistics: bool
+        self, agreeing: dict[Value, Known], outcome: Outcome, slots: list[tuple[Value, Op]]
     ) -> Comparison:
-        found = Comparison(agreeing=agreeing, statistics=statistics)
+        found = Comparison(agreeing=agreeing)
         found.same = self._is_same(agreeing)
         if not found.same:
             self._part(found, outcome, {slot for slot, _ in slots})
@@ -137,14 +131,14 @@ class Comparer:
                 reason = outcome.broken.get(value, "it has no axis of the samples")
                 found.why_not = f"it does not run on the training batch: {reason}"
         end = next((outcome.rows[v] for v in self._end.outputs if v in outcome.rows), None)
-        other = next((k.rows for k in self._training.known if k.value is self._training.logits), None)
-        if end is not None and other is not None and end.shape == other.shape:
-            found.difference = float((end - other).norm() / max(1e-30, float(other.norm())))
+        other = self._logits
+        if end is not None and end.shape == other.rows.shape:
+            found.difference = float((end - other.rows).norm() / max(1e-30, other.size))
         if self.reads_computed_weights or not all(self._is_plain(v) for v in here.inputs):
             found.why_not = "it runs with weights that were computed of the trained ones"
         layer = [here]
         for op in self._way[after + 1 :]:
-            if op.name in MULTIPLIES or here.name in MULTIPLIES:
+            if is_linear_map(op) or is_linear_map(here):
                 break  # the next layer begins
             layer.append(op)
         found.doubtful = not self._statistic_ops(slots).isdisjoint(layer) or any(
@@ -156,9 +150,8 @@ class Comparer:
         found: set[Op] = set()
         needed: set[Value] = set()
         for op in reversed(self._way):
-            if any(v in agreeing for v in op.outputs) or any(
-                v.root in needed for v in (*op.outputs, *op.mutated)
-            ):
+            written = (*op.outputs, *op.mutated)
+            if any(v in agreeing for v in op.outputs) or any(v.root in needed for v in written):
                 found.add(op)
                 needed.update(v.root for v in op.inputs)
         return found
@@ -177,10 +170,9 @@ class Comparer:
         """Ops that read what was made of stored statistics."""
         made = set(slots)
         found: set[Op] = set()
-        per_sample = self._samples
-        for op in self._ops:
+        for op in self._steps:
             if any(v in made or v.root in made for v in op.inputs):
-                if op in per_sample:
+                if op in self._samples:
                     found.add(op)
                 else:
                     made.update(op.outputs)
@@ -193,18 +185,10 @@ class Comparer:
         return not self._from_parameters(value)
 
     def _from_parameters(self, value: Value) -> bool:
-        pending, seen = [value], {value}
-        while pending:
-            producer = pending.pop().producer
-            if producer is None or producer not in self._own or producer in self._samples:
-                continue
-            for v in producer.inputs:
-                if self._trained.of(v) is not None:
-                    return True
-                if v not in seen:
-                    seen.add(v)
-                    pending.append(v)
-        return False
+        def inside(op: flow.Step) -> bool:
+            return op in self._own and op not in self._samples
+
+        return any(self._trained.of(v) is not None for v in flow.ancestors(value, through=inside)[1:])
 
     @property
     def reads_foreign(self) -> bool:
@@ -216,13 +200,14 @@ class Comparer:
 
     def _is_foreign(self, value: Value) -> bool:
         """Weights that the training step does not read."""
-        data = {e.data for e in self._run.entries if isinstance(e.data, Value)}
+        return self._is_own(value) and len(value.shape) >= 2 and min(value.shape) > 1
+
+    def _is_own(self, value: Value) -> bool:
+        """Whether it is a number of the evaluation's alone: no parameter, no data, and not read by the training."""
         return (
-            value not in data
+            value not in self._run.data
             and self._trained.of(value) is None
             and (value.earlier or value) not in self._training.read
-            and len(value.shape) >= 2
-            and min(value.shape) > 1
             and (value not in self._outside or self._outside[value].is_floating_point())
         )
 
@@ -249,11 +234,7 @@ class Comparer:
 
     def _is_same(self, agreeing: dict[Value, Known]) -> bool:
         ends = {v for op in self._run.per_sample for v in op.outputs}
-        logits = next(k for k in self._training.known if k.value is self._training.logits)
-        return any(
-            v in ends and known.rows.shape == logits.rows.shape and _as_far(known, logits)
-            for v, known in agreeing.items()
-        )
+        return any(v in ends and torch.equal(k.rows, self._logits.rows) for v, k in agreeing.items())
 
     def _progress(self, agreeing: dict[Value, Known]) -> int:
         return max((self._order[v] for v in agreeing if v in self._order), default=-1)
@@ -262,24 +243,12 @@ class Comparer:
 
     def _slots(self) -> list[tuple[Value, Op]]:
         """The values that may be statistics, in the order in which samples meet them, and where they do."""
-        data = {e.data for e in self._run.entries if isinstance(e.data, Value)}
-        per_sample = self._samples
-        met_by: dict[Value, list[Value]] = {}  # what a value was made of
+        met_by = {v: [v] for v in self._feeder.read if self._is_own(v)}  # what a value was made of
         found: dict[Value, Op] = {}
-        outside = [
-            v
-            for v in self._feeder.read
-            if v not in data
-            and self._trained.of(v) is None
-            and (v.earlier or v) not in self._training.read
-            and (v not in self._outside or self._outside[v].is_floating_point())
-        ]
-        for v in outside:
-            met_by[v] = [v]
         joined = {v for _, v in self._run.joins}
-        for op in self._ops:
+        for op in self._steps:
             sources = list(dict.fromkeys(s for v in op.inputs for s in met_by.get(v, ())))
-            if op in per_sample:
+            if op in self._samples:
                 for source in sources:
                     found.setdefault(source, op)
                 for v in op.inputs:
@@ -292,7 +261,7 @@ class Comparer:
 
     def _candidates(self, slot: Value, by: Op, agreeing: dict[Value, Known]) -> Iterator[torch.Tensor]:
         """What the statistic may be for the training batch, the likeliest first."""
-        count = _count(slot.shape)
+        count = math.prod(slot.shape)
         at = self._progress(agreeing)
         known = next(
             (agreeing[v] for op in self._way[at : at + 1] for v in op.outputs if v in agreeing), None
@@ -314,38 +283,9 @@ class Comparer:
 
 
 def _is_centre(slot: Value, by: Op) -> bool:
-    if by.name in NORMALISES:
-        return len(by.args) > 1 and isinstance(by.args[1], Value) and _is_from(by.args[1], slot)
-    return by.name in ("sub", "__sub__", "subtract", "sub_", "__isub__", "__rsub__", "rsub")
-
-
-def _is_from(value: Value, slot: Value) -> bool:
-    """Whether a value is the slot, or was made of it alone."""
-    while value is not slot:
-        producer = value.producer
-        if producer is None or len(producer.inputs) != 1:
-            return False
-        value = producer.inputs[0]
-    return True
-
-
-def _ancestors(end: Op, ops: Sequence[Op]) -> list[Op]:
-    """Those of `ops` that `end` depends on, and itself, in order."""
-    needed = {v.root for v in (*end.inputs, *end.outputs)}
-    found = [end]
-    for op in reversed([op for op in ops if op.index < end.index]):
-        if any(v.root in needed for v in (*op.outputs, *op.mutated)):
-            needed.update(v.root for v in op.inputs)
-            found.append(op)
-    return found[::-1]
-
-
-def _as_far(known: Known, logits: Known) -> bool:
-    return known.value is logits.value or torch.equal(known.rows, logits.rows)
-
-
-def _count(shape: Iterable[int]) -> int:
-    product = 1
-    for size in shape:
-        product *= size
-    return product
+    """Whether `by` subtracts the slot, or what was made of it alone."""
+    call = batch_norm_call(by)
+    if call is None:
+        return by.operation is ops.SUB
+    mean = call.running_mean
+    return mean is not None and slot in behind(mean, lambda op: len(op.inputs) == 1)

@@ -10,16 +10,9 @@ from dataclasses import dataclass
 import torch
 
 from gradcheck.fronts.tape import Op, Value
-from gradcheck.health.evaluation.parameters import Trained, TrainedParameters
-from gradcheck.health.evaluation.training import (
-    ROWS,
-    Masked,
-    StillReplay,
-    TrainingNetwork,
-    in_rows,
-    unmask,
-)
+from gradcheck.health.evaluation.training import ROWS, Masked, StillReplay, TrainingNetwork, in_rows
 from gradcheck.health.network.runs import Entry, NetworkRun
+from gradcheck.health.network.trained import TrainedParameters
 from gradcheck.replay.slices import roots_mutated
 
 _MOST_ELEMENTS = 4_000_000  # of the largest tensor that an evaluation may make when it is replayed
@@ -27,6 +20,17 @@ _MOST_ELEMENTS = 4_000_000  # of the largest tensor that an evaluation may make 
 
 class CannotFeedError(Exception):
     """Why the evaluation cannot be run on the training batch."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One run of the network after the training, with all the `steps` that compute it. `outside` are the tensors that
+    it reads and that are no parameters."""
+
+    run: NetworkRun
+    steps: Sequence[Op]
+    masked: Masked
+    outside: dict[Value, torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -46,25 +50,18 @@ class Outcome:
 
 
 class Feeder:
-    """Replays the ops of `run` on the training batch."""
+    """Replays an evaluation on the training batch."""
 
-    def __init__(
-        self,
-        run: NetworkRun[Trained],
-        ops: Sequence[Op],
-        training: TrainingNetwork,
-        trained: TrainedParameters,
-        outside: dict[Value, torch.Tensor],
-        masked: Masked,
-    ) -> None:
-        """`outside` are the tensors that it reads and that are no parameters. Raises CannotFeedError."""
-        self._masked = {op.index: parts for op, parts in masked.items()}
-        self._run, self._training = run, training
+    def __init__(self, evaluation: Evaluation, training: TrainingNetwork, trained: TrainedParameters) -> None:
+        """Raises CannotFeedError."""
+        self._run, self._training = evaluation.run, training
         self._literal: dict[int, Value] = {}
-        self._ops = [self._with_value(op) for op in ops]
-        self._mutated = roots_mutated(ops)
-        made = {v for op in ops for v in op.outputs if v.producer is op}
-        self.read = list(dict.fromkeys(v for op in ops for v in op.inputs if v not in made))
+        self._steps = [self._with_value(op) for op in evaluation.steps]
+        parts = {op.index: part for op, part in evaluation.masked.items()}
+        self._masked = {op: parts[op.index] for op in self._steps if op.index in parts}
+        self._mutated = roots_mutated(evaluation.steps)
+        made = {v for op in evaluation.steps for v in op.outputs if v.producer is op}
+        self.read = list(dict.fromkeys(v for op in evaluation.steps for v in op.inputs if v not in made))
         self._known: dict[Value, torch.Tensor] = {}
         for value in self.read:
             if trained.of(value) is not None:
@@ -72,36 +69,27 @@ class Feeder:
                 if tensor is None:
                     raise CannotFeedError("a view of a parameter that was made before is not followed")
                 self._known[value] = tensor
-            elif value in outside:
-                self._known[value] = outside[value]
+            elif value in evaluation.outside:
+                self._known[value] = evaluation.outside[value]
         self._inputs = self._aligned()
-        self._width = max(
-            (math.prod(v.shape) / max(1, run.rows or 1) for op in run.per_sample for v in op.outputs),
-            default=1.0,
-        )
+        rows = max(1, self._run.rows or 1)
+        self._width = max((math.prod(v.shape) / rows for v in _computed(self._run)), default=1.0)
 
     def _with_value(self, op: Op) -> Op:
         """The op itself, or one that reads a value where the program wrote the indices out as numbers."""
         for entry in self._run.entries:
             if entry.op is op and isinstance(entry.data, list):
                 value = Value(None, op.index, (len(entry.data),))
-                copy = Op(
-                    op.index,
-                    op.func,
-                    op.kind,
-                    (op.args[0], value, *op.args[2:]),
-                    op.kwargs,
-                    op.code,
-                    op.lasti,
-                )
+                args = (op.args[0], value, *op.args[2:])
+                copy = Op(op.index, op.func, op.kind, args, op.kwargs, op.code, op.lasti)
                 copy.out = op.out
                 self._literal[op.index] = value
                 return copy
         return op
 
-    def _aligned(self) -> list[tuple[Value, Entry[Trained], Entry[Trained]]]:
+    def _aligned(self) -> list[tuple[Value, Entry, Entry]]:
         """Every value that the evaluation reads data from, with its own entry and the one of the training."""
-        found: dict[Value, tuple[Value, Entry[Trained], Entry[Trained]]] = {}
+        found: dict[Value, tuple[Value, Entry, Entry]] = {}
         left = list(self._training.run.entries)
         for entry in self._run.entries:
             other = next((e for e in left if e.parameters & entry.parameters), None)
@@ -143,7 +131,7 @@ class Feeder:
             axis = entry.axis if entry.rows is not None else None
             rows = given.movedim(other.axis, 0)[chosen]
             inner = tuple(rows.shape[1:])
-            if axis is not None and _without(shape, axis) == inner:
+            if axis is not None and shape and (*shape[:axis], *shape[axis % len(shape) + 1 :]) == inner:
                 tensors[value] = rows.movedim(0, axis)
             elif len(chosen) == 1 and shape == inner:
                 tensors[value] = rows[0]
@@ -153,7 +141,7 @@ class Feeder:
                 )
         return Feed(chosen, tensors)
 
-    def _of_training(self, entry: Entry[Trained]) -> torch.Tensor:
+    def _of_training(self, entry: Entry) -> torch.Tensor:
         if isinstance(entry.data, list):
             return torch.tensor(entry.data)
         tensor = self._training.env.get(entry.data)
@@ -176,25 +164,20 @@ class Feeder:
                 mutated=self._mutated,
                 known=self._given({**feed.tensors, **replaced}),
             )
-            with torch.no_grad(), warnings.catch_warnings():
+            with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the program has had its own
-                for op in self._ops:
-                    replay.step(op)
-                    if op.index in self._masked:
-                        unmask(replay, op, self._masked[op.index], self._training.scales)
+                replay.run_still(self._steps, self._masked, self._training.scales)
             broken.update(replay.broken)
-            count = len(feed.rows)
-            for op in self._run.per_sample:
-                for value in op.outputs:
-                    tensor = replay.env.get(value)
-                    if tensor is None or tensor.numel() > _MOST_ELEMENTS:
-                        continue
-                    mat = self._rows(tensor, count)
-                    if mat is not None:
-                        rows.setdefault(value, []).append(mat)
+            for value in _computed(self._run):
+                tensor = replay.env.get(value)
+                if tensor is None or tensor.numel() > _MOST_ELEMENTS:
+                    continue
+                found = self._rows(tensor, len(feed.rows))
+                if found is not None:
+                    rows.setdefault(value, []).append(found)
         wanted = min(ROWS, self._training.count)
         whole = {value: torch.cat(parts)[:wanted] for value, parts in rows.items()}
-        return Outcome({v: m for v, m in whole.items() if len(m) == wanted}, broken)
+        return Outcome({v: found for v, found in whole.items() if len(found) == wanted}, broken)
 
     def _given(self, fed: dict[Value, torch.Tensor]) -> dict[Value, torch.Tensor]:
         given = {**self._known, **{v: t for v, t in fed.items() if v.producer is None or v in self.read}}
@@ -213,12 +196,9 @@ def _in_float64(tensor: torch.Tensor, copied: bool) -> torch.Tensor:
     return made.clone() if copied else made
 
 
-def _without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
-    if not shape:
-        return ()
-    sizes = list(shape)
-    del sizes[axis]
-    return tuple(sizes)
+def _computed(run: NetworkRun) -> list[Value]:
+    """What a run computes for every sample."""
+    return [value for op in run.per_sample for value in op.outputs]
 
 
 def _as_index(tensor: torch.Tensor) -> torch.Tensor:
@@ -229,7 +209,7 @@ def _as_index(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.argmax(-1)
 
 
-def _classes(entry: Entry[Trained]) -> int:
+def _classes(entry: Entry) -> int:
     """How many rows there are to look up."""
     sources = [v for v in entry.op.inputs if v is not entry.data]
     return int(sources[0].shape[0])

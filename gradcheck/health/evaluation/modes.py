@@ -6,7 +6,6 @@ from collections import Counter
 
 from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Kind, Value
-from gradcheck.health.evaluation.parameters import Trained
 from gradcheck.health.evaluation.records import BatchStatistics, Dropout
 from gradcheck.health.evaluation.training import Masked, TrainingNetwork
 from gradcheck.health.network.runs import NetworkRun
@@ -16,32 +15,28 @@ from gradcheck.program.location import Location
 _AVERAGED = 3  # evaluations of one input: dropout is left on to average over it, perhaps
 
 
-def dropouts(
-    group: list[NetworkRun[Trained]], masked: Masked, names: NameIndex, places: Places
-) -> list[Dropout]:
+def dropouts(group: list[NetworkRun], masked: Masked, names: NameIndex, places: Places) -> list[Dropout]:
     """Where the first of the runs drops something at random; one for each line. `masked` are its ops that multiply
     with random numbers, if the training does so as well."""
-    run = group[0]
-    inputs = Counter(e.data for other in group for e in other.entries[:1] if isinstance(e.data, Value))
+    inputs = Counter(run.entries[0].data for run in group if isinstance(run.entries[0].data, Value))
     repeated = bool(inputs) and max(inputs.values()) >= _AVERAGED
     found: dict[Location, Dropout] = {}
-    for op in run.per_sample:
+    for op in group[0].per_sample:
         if op.kind is Kind.DROPOUT or op in masked:
-            found.setdefault(places.location(op), Dropout(places.location(op), names.text(op), repeated))
+            place = places.location(op)
+            found.setdefault(place, Dropout(place, names.text(op), repeated))
     return list(found.values())
 
 
 def batch_statistics(
-    run: NetworkRun[Trained], training: TrainingNetwork, names: NameIndex, places: Places
+    run: NetworkRun, training: TrainingNetwork, names: NameIndex, places: Places
 ) -> list[BatchStatistics]:
     """Where samples are normalised by what was computed of all samples in the evaluation, as the training does."""
-    last = max(application.op.index for application in training.run.applications)
-    if not any(op.index < last for op, _ in training.run.joins):
+    if not any(op.index < training.run.last_application for op, _ in training.run.joins):
         return []
-    end = max(application.op.index for application in run.applications)
     found: dict[tuple[str, int | None, int], BatchStatistics] = {}
     for op, _ in run.joins:
-        if op.index < end:
+        if op.index < run.last_application:
             place = places.location(op)
             found.setdefault(
                 (place.file, place.cell, place.line),

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from gradcheck.fronts.places import Places
-from gradcheck.fronts.tape import Op, Value
+from gradcheck.fronts.tape import Op
+from gradcheck.graph import flow
+from gradcheck.graph.match.rows import same_numbers
 from gradcheck.health.evaluation.comparison import Comparison
-from gradcheck.health.evaluation.parameters import Trained
 from gradcheck.health.evaluation.records import LeftOut, Parting
 from gradcheck.health.evaluation.training import TrainingNetwork
 from gradcheck.health.network.runs import NetworkRun
+from gradcheck.health.network.trained import Trained
 from gradcheck.judge.pairing.names import NameIndex
-
-_VIEWS = {
-    "view", "reshape", "T", "t", "transpose", "permute", "flatten", "squeeze", "unsqueeze", "contiguous", "view_as",
-    "detach", "data", "clone", "float", "double", "to", "expand", "movedim", "mT",
-}  # fmt: skip
+from gradcheck.ops import Family
 
 
 class Explainer:
@@ -27,72 +25,68 @@ class Explainer:
     ) -> None:
         self._training = training
         self._names, self._names_after, self._places = names, names_after, places
-        self._next = _successors(training.run.per_sample)
+        self._steps = training.run.per_sample
+        self._end = next(op for op in self._steps if training.logits in op.outputs)
         self._there: set[Trained] = set()  # the parameters that the training applies where the two part
 
     # -- left out --------------------------------------------------------------------------------------------------
 
-    def left_out(self, run: NetworkRun[Trained]) -> list[LeftOut]:
+    def left_out(self, run: NetworkRun) -> list[LeftOut]:
         """The parameters without which nothing gets, in the training, from one that the evaluation reads to what the
         last layer gives."""
         training = self._training
         read = run.parameters
-        end = _op_of(training, training.logits)
         found = []
-        for parameter in sorted(training.run.parameters - read, key=lambda p: self._order(p)):
-            application = training.application_of(parameter)
-            if application is None or end is None or application.op.index > end.index:
-                continue
-            if any(self._forces(other, parameter, end) for other in read):
-                op = application.op
-                found.append(LeftOut(parameter.name, self._names.text(op), self._places.location(op)))
+        for application in training.run.applications:
+            op = application.op
+            for parameter in sorted(application.parameters - read, key=lambda p: p.name):
+                first = training.application_of(parameter) is application
+                if not first or op.index > self._end.index:
+                    continue
+                others = [a.op for a in map(training.application_of, read) if a is not None]
+                if any(self._forces(other, op) for other in others):
+                    found.append(LeftOut(parameter.name, self._names.text(op), self._places.location(op)))
         return found
 
-    def _order(self, parameter: Trained) -> int:
-        application = self._training.application_of(parameter)
-        return application.op.index if application is not None else -1
-
-    def _forces(self, read: Trained, parameter: Trained, end: Op) -> bool:
-        """Whether every way from where `read` is applied to the end applies `parameter`."""
-        first, second = self._training.application_of(read), self._training.application_of(parameter)
-        if first is None or second is None:
-            return False
-        if first.op is second.op:
+    def _forces(self, first: Op, second: Op) -> bool:
+        """Whether every way from `first` to the end of the network goes through `second`."""
+        if first is second:
             return True
-        if first.op in self._reached(second.op, None):
+        if first in self._reached(second):
             return False  # who begins further on needs nothing of what comes before
-        after = self._reached(first.op, None)
+        after = self._reached(first)
         # What does not come after it (a table of positions) may yet be added to what does.
-        met = next((op for op in self._line(second.op) if op in after), None)
-        return met is not None and (met is end or end not in self._reached(first.op, met))
+        met = next((op for op in self._line(second) if op in after), None)
+        return met is not None and (met is self._end or self._end not in self._reached(first, met))
 
-    def _line(self, op: Op) -> Iterator[Op]:
+    def _line(self, op: Op) -> list[Op]:
         """The op, and those after it as long as only one op reads what each computes."""
-        seen: set[Op] = set()
-        while op not in seen:
-            seen.add(op)
-            yield op
-            following = self._next.get(op, [])
-            if len(following) == 1:
-                op = following[0]
-
-    def _reached(self, start: Op, without: Op | None) -> set[Op]:
-        found, pending = {start}, [start]
-        while pending:
-            for op in self._next.get(pending.pop(), ()):
-                if op not in found and op is not without:
-                    found.add(op)
-                    pending.append(op)
+        found = [op]
+        while len(following := self._next(found[-1])) == 1:
+            found += following
         return found
+
+    def _next(self, op: Op) -> list[Op]:
+        """Those that read what an op computes, or changes."""
+        roots = {v.root for v in (*op.outputs, *op.mutated)}
+        return [step for step in self._after(op) if any(v.root in roots for v in step.inputs)]
+
+    def _after(self, op: Op) -> list[Op]:
+        return [step for step in self._steps if step.index > op.index]
+
+    def _reached(self, start: Op, without: Op | None = None) -> list[Op]:
+        """`start`, and all that is computed from it, but by `without`."""
+        steps = [op for op in self._after(start) if op is not without]
+        return [start, *flow.steps_from(steps, [*start.outputs, *start.mutated], key=flow.storage)]
 
     # -- parting ---------------------------------------------------------------------------------------------------
 
-    def parting(self, run: NetworkRun[Trained], found: Comparison) -> Parting | None:
+    def parting(self, run: NetworkRun, found: Comparison) -> Parting | None:
         here = found.parting or found.last
         if here is None:
             return None
         place = Parting(
-            self._places.location(here), self._names_after.text(here), self._after(found), "differs"
+            self._places.location(here), self._names_after.text(here), self._last_shared(found), "differs"
         )
         self._there = set()
         place.difference = found.difference
@@ -119,7 +113,7 @@ class Explainer:
         )
         return place
 
-    def _after(self, found: Comparison) -> str:
+    def _last_shared(self, found: Comparison) -> str:
         if found.last is None:
             return ""
         value = next(iter(found.last.outputs), None)
@@ -134,10 +128,9 @@ class Explainer:
 
     def _stops(self, place: Parting, shared: Op | None) -> None:
         """The evaluation ends before the training does."""
-        end = _op_of(self._training, self._training.logits)
-        if shared is not None and end is not None:
+        if shared is not None:
             place.why = "skips"
-            self._between(place, self._way(shared, end, True))
+            self._between(place, self._way(shared, self._end))
 
     def _applies(self, place: Parting, shared: Op | None, applied: Iterable[Trained]) -> None:
         """The evaluation applies parameters there: what does the training apply them to?"""
@@ -146,8 +139,8 @@ class Explainer:
         following = self._followers(shared)
         if there is None or shared is None:
             self._say(place, following)
-        elif there in self._reached(shared, None):
-            between = self._way(shared, there, False)
+        elif there in self._reached(shared):
+            between = [op for op in self._way(shared, there) if op is not there]
             if between:
                 place.why = "skips"
                 self._between(place, between)
@@ -162,11 +155,11 @@ class Explainer:
     def _followers(self, shared: Op | None) -> list[Op]:
         """What the training does with the shared value, views of it left out."""
         found: list[Op] = []
-        pending = list(self._next.get(shared, ())) if shared is not None else []
+        pending = self._next(shared) if shared is not None else []
         while pending:
             op = pending.pop(0)
-            if op.name in _VIEWS:
-                pending += self._next.get(op, [])
+            if _is_view(op):
+                pending += self._next(op)
             elif op not in found:
                 found.append(op)
         return found
@@ -182,28 +175,15 @@ class Explainer:
         place.other_parameter = ", ".join(sorted(p.name for p in self._there))
 
     def _between(self, place: Parting, ops: list[Op]) -> None:
-        telling = [op for op in ops if op.name not in _VIEWS] or ops
+        telling = [op for op in ops if not _is_view(op)] or ops
         self._say(place, telling)
         place.skipped = list(dict.fromkeys(self._names.text(op) for op in telling))
 
-    def _way(self, start: Op, end: Op, with_end: bool) -> list[Op]:
-        after = self._reached(start, None) - {start}
-        found = [op for op in after if end in self._reached(op, None) and (with_end or op is not end)]
-        return sorted(found, key=lambda op: op.index)
+    def _way(self, start: Op, end: Op) -> list[Op]:
+        """What is computed from one op on the way to another, and that one."""
+        steps = [op for op in self._after(start) if op.index <= end.index]
+        return flow.between(steps, [*start.outputs, *start.mutated], end.outputs, key=flow.storage)
 
 
-def _op_of(training: TrainingNetwork, value: Value) -> Op | None:
-    return next((op for op in training.run.per_sample if value in op.outputs), None)
-
-
-def _successors(ops: Iterable[Op]) -> dict[Op, list[Op]]:
-    """Who reads what each op computes."""
-    found: dict[Op, list[Op]] = {}
-    writers: dict[Value, list[Op]] = {}
-    for op in ops:
-        for value in dict.fromkeys(v.root for v in op.inputs):
-            for writer in writers.get(value, ()):
-                found.setdefault(writer, []).append(op)
-        for value in {v.root for v in (*op.outputs, *op.mutated)}:
-            writers.setdefault(value, []).append(op)
-    return found
+def _is_view(op: Op) -> bool:
+    return same_numbers(op) or op.operation.family is Family.BROADCAST

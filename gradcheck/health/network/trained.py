@@ -1,28 +1,159 @@
-"""Which values of a forward pass are parameters: what is trained, and not the data."""
+"""The trained parameters of a step, and which of them a tensor is that is met after the training.
+
+A parameter that is changed in place stays the same tensor. One that is replaced (`W = W - lr * dW`) has a successor,
+which is the same parameter; so are a copy of it and a view.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
 from gradcheck.fronts.gradient_names import Form, parse
-from gradcheck.fronts.tape import Value
+from gradcheck.fronts.tape import Kind, Value
 from gradcheck.graph import flow
-from gradcheck.health.context import PassContext
+from gradcheck.health.stretch import tensor_or_none
+from gradcheck.judge.judge import Judge
+from gradcheck.judge.pairing.names import NameIndex
+from gradcheck.judge.step.parameters import Parameter
+from gradcheck.ops import Family
+from gradcheck.replay.engine import Replay
+from gradcheck.replay.passes import PassPlan
+
+# How far a parameter is moved from what it was, as shares of its spread and of the size of a constant one: ones and
+# zeros would hide that a scale or a shift is left out.
+_SPREAD_SHARE = 0.2
+_OF_CONSTANT = 0.3
+_MOST_COPIES = 8
 
 
-class StepParameters:
-    """What autograd watches, an update moves, or has a manual gradient, and is not computed from another such."""
+def parameter_roots(plan: PassPlan, judge: Judge, differentiated: Collection[Value]) -> set[Value]:
+    """The storages of what is trained, and no data: what autograd watches, an update moves, or has a manual gradient,
+    and is not computed from another such."""
+    trained = {update.parameter.root for update in plan.updates}
+    for judged in judge.judged:
+        named = judged.candidate.of is not None or parse(judged.candidate.name).form is not Form.NONE
+        if judged.of is not None and judged.of in differentiated and named:
+            trained.add(judged.of.root)
+    for op in plan.forward_ops:
+        trained.update(value.root for value in op.inputs if value.requires_grad and value.is_leaf)
+    marks = {root: frozenset((root,)) for root in trained}
+    carried = flow.taint(plan.forward_ops, marks, key=flow.storage)
+    return {root for root in trained if carried[root] == marks[root]}
 
-    def __init__(self, context: PassContext) -> None:
-        plan, truth = context.judged.plan, context.truth
-        trained = {update.parameter.root for update in plan.updates}
-        for judged in context.judge.judged:
-            named = judged.candidate.of is not None or parse(judged.candidate.name).form is not Form.NONE
-            if judged.of is not None and judged.of in truth and named:
-                trained.add(judged.of.root)
-        for op in plan.forward_ops:
-            trained.update(value.root for value in op.inputs if value.requires_grad and value.is_leaf)
-        marks = {root: frozenset((root,)) for root in trained}
-        carried = flow.taint(plan.forward_ops, marks, key=flow.storage)
-        self.roots = {root for root in trained if carried[root] == marks[root]}
 
-    def holds(self, value: Value) -> bool:
-        return value.root in self.roots
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """One trained parameter; `readings` are the values through which the forward pass of the step reads it."""
+
+    root: Value
+    name: str
+    readings: list[Value] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return f"Trained({self.name})"
+
+
+class TrainedParameters:
+    """`tensors` are the parameters, moved, by the values through which the training reads them."""
+
+    def __init__(
+        self,
+        plan: PassPlan,
+        parameters: Sequence[Parameter],
+        start: Mapping[Value, torch.Tensor],
+        names: NameIndex,
+    ) -> None:
+        self._by_value: dict[Value, tuple[Trained, Value]] = {}  # and the reading that it stands for
+        self._by_name: dict[tuple[str, int], tuple[Trained, Value]] = {}
+        self._names = names
+        self._loss_at = plan.loss_op.index
+        self.all: list[Trained] = []
+        self.tensors: dict[Value, torch.Tensor] = {}
+        made = {value for op in plan.forward_ops for value in op.outputs if value.producer is op}
+        read = list(dict.fromkeys(v for op in plan.forward_ops for v in op.inputs if v not in made))
+        recorded = Replay(torch.float64, start_from=dict(start))
+        shown = _distinct_names([p.value for p in parameters], names)
+        for parameter in parameters:
+            value = parameter.value
+            if not parameter.moves or value in made:
+                continue
+            readings = [v for v in read if v.root is value.root] or [value]
+            trained, first = Trained(value.root, shown[value], readings), readings[0]
+            self.all.append(trained)
+            for reading in readings:
+                self._by_value[reading] = (trained, reading)
+                tensor = tensor_or_none(recorded.tensor, reading)
+                if tensor is not None:
+                    self.tensors[reading] = tensor.detach()
+            if len(readings) == 1:
+                if first in self.tensors:
+                    self.tensors[first] = _moved(self.tensors[first], len(self.all))
+                self._by_value[value.root] = (trained, first)
+                for binding in names.bindings(value):
+                    if not binding.alias:
+                        self._by_name[binding.variable, binding.owner] = (trained, first)
+            if parameter.rebound is not None and isinstance(parameter.rebound.out, Value):
+                self._by_value[parameter.rebound.out] = (trained, first)
+
+    def of(self, value: Value) -> Trained | None:
+        """The parameter that `value` is, or is a view or a copy of."""
+        found = self._stands_for(value)
+        return found[0] if found is not None else None
+
+    def among(self, values: Collection[Value]) -> set[Trained]:
+        return {trained for trained in map(self.of, values) if trained is not None}
+
+    def tensor(self, value: Value) -> torch.Tensor | None:
+        """The moved parameter as `value` would hold it; None if it is not known."""
+        found = self._stands_for(value)
+        tensor = None if found is None else self.tensors.get(found[1])
+        return tensor if tensor is not None and tuple(tensor.shape) == tuple(value.shape) else None
+
+    def _stands_for(self, value: Value) -> tuple[Trained, Value] | None:
+        for _ in range(_MOST_COPIES + 1):
+            value = value.earlier or value
+            found = self._by_value.get(value)
+            if found is not None:
+                return found
+            op = value.producer
+            if op is None:
+                root = self._by_value.get(value.root)
+                return root if root is not None and tuple(root[1].shape) == tuple(value.shape) else None
+            is_copy = op.kind is Kind.PURE and op.operation.family is Family.SAME
+            if not is_copy or not op.args or not isinstance(op.args[0], Value):
+                return self._renamed(value) if op.index > self._loss_at else None
+            value = op.args[0]
+        return None
+
+    def _renamed(self, value: Value) -> tuple[Trained, Value] | None:
+        """A later value of the very variable that held the parameter."""
+        for binding in self._names.bindings(value):
+            found = self._by_name.get((binding.variable, binding.owner))
+            if found is not None and not binding.alias and tuple(found[1].shape) == tuple(value.shape):
+                return found
+        return None
+
+
+def _moved(tensor: torch.Tensor, seed: int) -> torch.Tensor:
+    if not tensor.is_floating_point() or not tensor.numel():
+        return tensor
+    mean = float(tensor.mean())
+    spread = float((tensor - mean).square().mean()) ** 0.5
+    constant = spread <= 1e-12 + 1e-6 * abs(mean)
+    size = _OF_CONSTANT * (abs(mean) or 0.3) if constant else _SPREAD_SHARE * spread
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
+    return tensor + size * noise.to(tensor.dtype)
+
+
+def _distinct_names(values: Sequence[Value], names: NameIndex) -> dict[Value, str]:
+    """What to call each: `layers[2].gamma`, where `self.gamma` is the name of several."""
+    counts = Counter(name for value in values for name in set(names.forward_names(value)))
+    return {
+        value: next((n for n in names.forward_names(value) if counts[n] == 1), names.shown(value))
+        for value in values
+    }

@@ -13,10 +13,9 @@ from gradcheck.health.updates.proportional import factors_of_moves
 from gradcheck.health.updates.records import ParameterRecord, StepRecord
 from gradcheck.health.updates.written import Writings
 from gradcheck.judge.step.effects import moves, ops_that_move
-from gradcheck.judge.step.parameters import Parameter, find_parameters, span_of
+from gradcheck.judge.step.parameters import Parameter, span_of
 from gradcheck.judge.step.records import Movement
 from gradcheck.judge.step.still import may_be_still
-from gradcheck.judge.step.trails import Flow
 from gradcheck.judge.verdict import Verdict
 from gradcheck.replay.compare import norm
 from gradcheck.replay.engine import Replay, ReplayError
@@ -46,7 +45,7 @@ class _Step:
         self._judge = context.judge
         self._names = context.judgement.names
         self._places = context.judgement.places
-        self._parameters = find_parameters(self._judge, Flow(self._judge), self._names)
+        self._parameters = context.parameters
         self._moves: dict[Value, torch.Tensor] = {}
 
     def measured(self) -> MeasuredStep:

@@ -1,0 +1,70 @@
+"""What the program computes after its training, and the tensors of it that can still be had."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import torch
+
+from gradcheck.fronts.places import Places
+from gradcheck.fronts.tape import Op, Recording, Value
+from gradcheck.health.network.probing import fed
+from gradcheck.judge.pairing.names import NameIndex
+from gradcheck.replay.slices import Slicer, roots_mutated
+
+_FEW_OPS = 8  # `(var + eps) ** -0.5` from `var`
+
+
+class Aftermath:
+    """`begin` is its first op; None if the recording does not get there."""
+
+    def __init__(self, whole: Recording, places: Places) -> None:
+        self.whole = whole
+        self.begin = whole.aftermath
+        self.ops = whole.aftermath_ops
+        self.names = NameIndex(whole, places)
+        self._mutated = roots_mutated(self.ops)
+
+    @cached_property
+    def slicer(self) -> Slicer:
+        return Slicer(self.whole.ops)
+
+    def tensor(self, value: Value, most: int, before: int | None = None) -> torch.Tensor:
+        """As it was before op `before`, or when it was made. Raises ReplayError, also where more than `most` numbers
+        would have to be computed."""
+        held = self._held(value)
+        if held is None:
+            held = self._from_what_is_held(value)
+        if held is not None:
+            return held
+        if before is None:
+            before = value.producer.index + 1 if value.producer is not None else 0
+        needed = self.slicer.slice([value], self.begin or 0, before)
+        return fed(needed, most=most).tensor(value)
+
+    def _held(self, value: Value) -> torch.Tensor | None:
+        """What the tape or the program still has of it."""
+        if value.data is not None:
+            return value.data
+        held = value.reference() if value.reference is not None and value.root not in self._mutated else None
+        return held.detach() if held is not None else None
+
+    def _from_what_is_held(self, value: Value) -> torch.Tensor | None:
+        """Computed by the last few ops from tensors that there still are."""
+        ops: dict[int, Op] = {}
+        known: dict[Value, torch.Tensor] = {}
+        pending = [value]
+        while pending:
+            wanted = pending.pop()
+            held = self._held(wanted)
+            if held is not None:
+                known[wanted] = held.double() if held.is_floating_point() else held
+                continue
+            op = wanted.producer
+            if op is None or wanted.root in self._mutated or len(ops) == _FEW_OPS:
+                return None
+            if op.index not in ops:
+                ops[op.index] = op
+                pending.extend(op.inputs)
+        replay = fed([ops[index] for index in sorted(ops)], known)
+        return None if value in replay.broken else replay.tensor(value)
