@@ -36,7 +36,7 @@ class PassMeasure(Visitor, Protocol):
 def measure_health(
     judgement: Judgement, options: HealthOptions, thresholds: Thresholds, said: Callable[[str], None]
 ) -> Health:
-    """`said` is told what is being measured."""
+    """`said` is given what is being measured, in words."""
     health = Health()
     contexts = [
         PassContext(judgement, judged, judged.judge, thresholds)
@@ -50,7 +50,7 @@ def measure_health(
     for words, measure in (
         ("comparing the statistics in use with those of the training", measure_statistics_in_use),
         ("measuring the updates of the parameters", measure_updates),
-        ("holding the evaluation against the training step", measure_evaluation),
+        ("comparing the evaluation with the training step", measure_evaluation),
         ("reading the generated sequences", measure_samples),
     ):
         said(words)

@@ -22,7 +22,7 @@ class SweepRecord:
     pass_index: int
     batches: int = 1  # replayed, the recorded one among them
     samples: int | None = None  # rows per batch
-    fresh: str = ""  # where the fresh ones came from: "drawn anew by `torch.randint`", "other rows of `X`"
+    fresh: str = ""  # where the fresh ones came from: "drawn again by `torch.randint`", "other rows of `X`"
     reason: str = ""  # why there is only the recorded batch; empty if there are others
 
 

@@ -1,8 +1,8 @@
 """The data sweep: the forward pass of a recorded step, replayed on many minibatches of the program's own data.
 
-Where the program draws its minibatch from torch's random stream inside the step, the draw is made anew. Where it
-chooses rows of a data set in another way (a slice, a permutation made before, NumPy's random numbers), other rows are
-chosen in their place, the same in every tensor that the program chose the same rows of. Where neither can be done,
+Where the program draws its minibatch from torch's random stream inside the step, it is drawn again. Where it chooses
+rows of a data set in another way (a slice, a permutation made before, NumPy's random numbers), other rows are chosen
+instead, the same in every tensor that the program chose the same rows of. Where neither can be done,
 the sweep is the recorded batch alone, and the record says why.
 """
 
@@ -14,14 +14,13 @@ from typing import Any, Protocol
 
 import torch
 
+from gradcheck import ops
 from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.health.context import PassContext
 from gradcheck.health.records import SweepRecord
-from gradcheck.replay.engine import Replay, ReplayError
+from gradcheck.health.stretch import tensor_or_none
+from gradcheck.replay.engine import Replay
 from gradcheck.replay.fresh import fresh_draws
-from gradcheck.replay.slices import roots_mutated
-
-_SELECTS = {"getitem", "__getitem__", "index_select"}
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Sweep:
     ) -> None:
         self._context = context
         self._ops = context.judged.plan.forward_ops
-        self._mutated = roots_mutated(self._ops)
+        self._mutated = context.mutated
         self._start = {**context.judge.run.start_tensors(), **(replacing or {})}
         self._draws = self._fresh_draws_possible()
         self._choice = (
@@ -58,12 +57,12 @@ class Sweep:
         self.record = SweepRecord(context.index)
         if self._draws:
             made = sorted({op.name for op in self._draws})
-            self.record.fresh = f"drawn anew by {' and '.join(f'`{name}`' for name in made)}"
+            self.record.fresh = f"drawn again by {' and '.join(f'`{name}`' for name in made)}"
         elif self._choice is not None:
             shown = context.judgement.names.shown(self._choice.selects[0].args[0])
             self.record.fresh = f"other rows of `{shown}`"
         else:
-            self.record.reason = "the step chooses no minibatch that could be chosen anew"
+            self.record.reason = "the step chooses no minibatch that could be chosen again"
         self._batches = max(1, batches) if not self.record.reason else 1
 
     def run(self, visitors: Sequence[Visitor]) -> SweepRecord:
@@ -108,16 +107,9 @@ class Sweep:
                     touched.update(op.outputs)
                 else:
                     once.step(op)
-        return varying, {**self._converted_start(once), **once.env}
-
-    def _converted_start(self, replay: Replay) -> dict[Value, torch.Tensor]:
-        found = {}
         for value in self._start:
-            try:
-                found[value] = replay.tensor(value)
-            except ReplayError:
-                continue
-        return found
+            tensor_or_none(once.tensor, value)  # converts it
+        return varying, once.env
 
     def _rows(self) -> int | None:
         if self._choice is not None:
@@ -142,9 +134,9 @@ class Sweep:
             chosen = {
                 op.args[1]
                 for op in self._ops
-                if op.name in _SELECTS and len(op.args) > 1 and isinstance(op.args[1], Value)
+                if op.operation is ops.GETITEM and len(op.args) > 1 and isinstance(op.args[1], Value)
                 if isinstance(op.args[0], Value) and not op.args[0].requires_grad
-                if op.args[0].shape and _rows_of(op.args[1]) < op.args[0].shape[0]
+                if op.args[0].shape and (*op.args[1].shape, 0)[0] < op.args[0].shape[0]
             }
             drawn = [op for op in drawn if op.out in chosen]
         fresh = fresh_draws(drawn, 1)
@@ -168,12 +160,12 @@ class RowChoice:
         return torch.randperm(self.rows, generator=generator)[: self.count]
 
 
-def row_choice(ops: Sequence[Op], excluded: Collection[Value]) -> RowChoice | None:
-    """The one choice of rows from data sets that `ops` make. `excluded` are storages that hold no data: parameters,
+def row_choice(steps: Sequence[Op], excluded: Collection[Value]) -> RowChoice | None:
+    """The one choice of rows from data sets that `steps` make. `excluded` are storages that hold no data: parameters,
     and whatever is changed in place."""
     found: dict[tuple[Any, int], list[Op]] = {}
-    for op in ops:
-        if op.name not in _SELECTS or len(op.args) != 2 or op.kwargs or not isinstance(op.out, Value):
+    for op in steps:
+        if op.operation is not ops.GETITEM or len(op.args) != 2 or op.kwargs or not isinstance(op.out, Value):
             continue
         source, index = op.args
         if not _is_data(source) or source.root in excluded:
@@ -215,7 +207,3 @@ def _index_key(index: Any) -> Any:
     if isinstance(index, list) and all(isinstance(i, int) for i in index):
         return ("rows", tuple(index))
     return None
-
-
-def _rows_of(value: Value) -> int:
-    return value.shape[0] if value.shape else 0

@@ -1,4 +1,4 @@
-"""Where a non-linearity is flat: told from what it gave, and from what it was given where that is still there."""
+"""Where a non-linearity is flat: by its result, and by its argument where that is still there."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def beyond(function: Nonlinearity, argument: torch.Tensor | None, limits: Limits
 
 def off(function: Nonlinearity, output: torch.Tensor, argument: torch.Tensor | None) -> torch.Tensor | None:
     """Where the derivative is 0 or less than the epsilon of the dtype; for a leaky relu, its negative side. None
-    if that cannot be told."""
+    if that is not known."""
     epsilon = torch.finfo(output.dtype).eps
     if function is Nonlinearity.TANH:
         return 1 - output * output <= epsilon

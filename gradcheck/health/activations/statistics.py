@@ -16,34 +16,51 @@ _TOGETHER = 1 << 20
 _RANGES = {Nonlinearity.TANH: (-1.0, 1.0), Nonlinearity.SIGMOID: (0.0, 1.0)}
 
 
+class _Moments:
+    """Sums of each unit and of its squares, in float64."""
+
+    def __init__(self) -> None:
+        self._sum: torch.Tensor | float = 0.0
+        self._squares: torch.Tensor | float = 0.0
+        self.count = 0
+
+    def add(self, values: torch.Tensor) -> None:
+        """The squares are taken of what is left without the mean, so that the dtype of the program is enough for
+        them."""
+        total = values.sum(0, dtype=torch.float64)
+        mean = total / values.shape[0]
+        centred = values - mean.to(values.dtype)
+        self._sum = self._sum + total
+        self._squares = self._squares + (centred * centred).sum(0, dtype=torch.float64)
+        self._squares = self._squares + mean * mean * values.shape[0]
+        self.count += values.shape[0]
+
+    def mean_and_std(self) -> tuple[torch.Tensor, torch.Tensor]:
+        mean, squares = (torch.as_tensor(part) / max(1, self.count) for part in (self._sum, self._squares))
+        return mean, (squares - mean * mean).clamp(min=0).sqrt()
+
+
 class LayerStatistics:
     def __init__(self, function: Nonlinearity, axis: int, limits: Limits) -> None:
         self._function = function
         self._axis = axis
         self._limits = limits
         self._outputs: list[torch.Tensor] = []
-        self._arguments: list[torch.Tensor] | None = []
-        self._kept = 0
-        self.count = 0  # outputs of each unit
-        self.sum: torch.Tensor | None = None
-        self.squares: torch.Tensor | None = None
-        self.argument_sum: torch.Tensor | None = None
-        self.argument_squares: torch.Tensor | None = None
+        self._arguments: list[torch.Tensor] = []
+        self._output_moments, self._argument_moments = _Moments(), _Moments()
+        self._has_arguments = True
         self.saturated: torch.Tensor | None = None
         self.off: torch.Tensor | None = None
         self.beyond: int | None = None
-        self.has_arguments = True
         self._low = self._high = 0.0
         self._counts: torch.Tensor | None = None
 
     def add(self, output: torch.Tensor, argument: torch.Tensor | None) -> None:
         self._outputs.append(by_unit(output, self._axis))
-        if argument is None:
-            self._arguments, self.has_arguments = None, False
-        elif self._arguments is not None:
+        self._has_arguments = self._has_arguments and argument is not None
+        if argument is not None:
             self._arguments.append(by_unit(argument, self._axis))
-        self._kept += output.numel()
-        if self._kept >= _TOGETHER:
+        if sum(rows.numel() for rows in self._outputs) >= _TOGETHER:
             self.flush()
 
     def flush(self) -> None:
@@ -51,58 +68,48 @@ class LayerStatistics:
         if not self._outputs:
             return
         output = torch.cat(self._outputs)
-        argument = torch.cat(self._arguments) if self._arguments is not None else None
-        self._outputs, self._kept = [], 0
-        self._arguments = [] if self.has_arguments else None
-        self.count += output.shape[0]
-        total, squares = _sums(output)
-        self.sum, self.squares = _plus(self.sum, total), _plus(self.squares, squares)
+        argument = torch.cat(self._arguments) if self._has_arguments else None
+        self._outputs, self._arguments = [], []
+        self._output_moments.add(output)
         flat = saturated(self._function, output, self._limits)
         if flat is not None:
-            self.saturated = _plus(self.saturated, flat.sum(0))
+            self.saturated = flat.sum(0) + (0 if self.saturated is None else self.saturated)
         dark = off(self._function, output, argument)
         if dark is not None:
-            self.off = _plus(self.off, dark.sum(0))
+            self.off = dark.sum(0) + (0 if self.off is None else self.off)
         far = beyond(self._function, argument, self._limits)
         if far is not None:
             self.beyond = (self.beyond or 0) + int(far.sum())
         if argument is not None:
-            total, squares = _sums(argument)
-            self.argument_sum = _plus(self.argument_sum, total)
-            self.argument_squares = _plus(self.argument_squares, squares)
-        self._count_bins(output)
-
-    def _count_bins(self, values: torch.Tensor) -> None:
+            self._argument_moments.add(argument)
         if self._counts is None:
-            self._low, self._high = _RANGES.get(self._function) or span(values)
-            self._counts = torch.histc(values, BINS, self._low, self._high)
-        else:  # only the first ones are known to lie within
-            inside = values.clamp(self._low, self._high)
-            self._counts = self._counts + torch.histc(inside, BINS, self._low, self._high)
+            self._low, self._high = _RANGES.get(self._function) or span(output)
+        # Only the first ones are known to lie within.
+        inside = output.clamp(self._low, self._high)
+        counts = torch.histc(inside, BINS, self._low, self._high)
+        self._counts = counts if self._counts is None else self._counts + counts
 
     # -- what came out -------------------------------------------------------------------------------------------
 
     @property
+    def count(self) -> int:
+        """Outputs of each unit."""
+        return self._output_moments.count
+
+    @property
     def total(self) -> int:
-        return self.count * (self.sum.numel() if self.sum is not None else 0)
+        return self.count * self.unit_mean_and_std()[0].numel()
 
     def unit_mean_and_std(self) -> tuple[torch.Tensor, torch.Tensor]:
-        assert self.sum is not None
-        assert self.squares is not None
-        return self._each(self.sum, self.squares)
+        return self._output_moments.mean_and_std()
 
     def mean_and_std(self) -> tuple[float, float]:
         return together(*self.unit_mean_and_std())
 
     def unit_argument(self) -> tuple[torch.Tensor, torch.Tensor] | None:
         """Mean and standard deviation of what goes into each unit; None if that was overwritten."""
-        if not self.has_arguments or self.argument_sum is None or self.argument_squares is None:
-            return None
-        return self._each(self.argument_sum, self.argument_squares)
-
-    def _each(self, total: torch.Tensor, squares: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        mean = total / max(1, self.count)
-        return mean, (squares / max(1, self.count) - mean * mean).clamp(min=0).sqrt()
+        known = self._has_arguments and self._argument_moments.count
+        return self._argument_moments.mean_and_std() if known else None
 
     def histogram(self) -> Histogram:
         return _histogram(self._counts, self._low, self._high) if self._counts is not None else Histogram()
@@ -137,17 +144,3 @@ def _histogram(counts: torch.Tensor, low: float, high: float) -> Histogram:
 def together(means: torch.Tensor, stds: torch.Tensor) -> tuple[float, float]:
     """Mean and standard deviation of all units together."""
     return float(means.mean()), float(((stds**2).mean() + means.var(correction=0)).sqrt())
-
-
-def _sums(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The sum of each unit and that of its squares, in float64. The squares are taken of what is left without the
-    mean, so that the dtype of the program is enough for them."""
-    total = values.sum(0, dtype=torch.float64)
-    mean = total / values.shape[0]
-    centred = values - mean.to(values.dtype)
-    squares = (centred * centred).sum(0, dtype=torch.float64)
-    return total, squares + mean * mean * values.shape[0]
-
-
-def _plus(known: torch.Tensor | None, more: torch.Tensor) -> torch.Tensor:
-    return more if known is None else known + more

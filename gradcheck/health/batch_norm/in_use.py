@@ -17,7 +17,7 @@ from gradcheck.fronts.tape import Value
 from gradcheck.graph.match.normalisation import BatchNorm, Node, Origin, Role, Use, fixed_norms
 from gradcheck.graph.match.rows import reduced_axes
 from gradcheck.health.batch_norm.explaining import difference
-from gradcheck.health.batch_norm.population import Population, populations, trained_tensors
+from gradcheck.health.batch_norm.population import Population, populations
 from gradcheck.health.batch_norm.records import (
     BatchNormHealth,
     BatchNormLayer,
@@ -27,6 +27,7 @@ from gradcheck.health.batch_norm.records import (
 )
 from gradcheck.health.batch_norm.running import Running, running_statistics
 from gradcheck.health.context import ProgramContext
+from gradcheck.health.network.after_step import parameters_after
 from gradcheck.health.records import Health
 from gradcheck.program.location import Location
 from gradcheck.replay.engine import ReplayError
@@ -59,8 +60,8 @@ class _Comparison:
         uses = self._aligned(fixed)
         found.in_use = self._running_in_use(uses, running_statistics(self._context, self._layers))
         if uses:
-            replacing = trained_tensors(self._context, self._trained, self._aftermath.ops)
-            known = populations(self._context, self._layers, replacing)
+            after, _ = parameters_after(self._aftermath.whole, self._context.judged.plan)
+            known = populations(self._context, self._layers, after)
             records = {r.number: r for r in found.layers if r.pass_index == self._context.index}
             for norm, number in uses:
                 use = self._calibrated(records[number + 1], norm, number, known[number])

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 
-from gradcheck.fronts.tape import Op, Value
+from gradcheck.fronts.tape import Value
 from gradcheck.graph.match.normalisation import BatchNorm
 from gradcheck.health.context import PassContext
 from gradcheck.health.network.normalising import Normaliser, entry_tensor
-from gradcheck.health.network.trained import TrainedParameters
 from gradcheck.health.sweep import Batch, Sweep
 from gradcheck.replay.engine import ReplayError
 
@@ -25,26 +23,6 @@ class Population:
     mean: torch.Tensor
     variance: torch.Tensor
     count: int
-
-
-def trained_tensors(
-    context: PassContext, trained: TrainedParameters, aftermath: Iterable[Op]
-) -> dict[Value, torch.Tensor]:
-    """The parameters as the program first used them after the training, by the values that the step reads."""
-    found: dict[Value, torch.Tensor] = {}
-    readings = [
-        value
-        for value in dict.fromkeys(v for op in context.judged.plan.forward_ops for v in op.inputs)
-        if trained.of(value) is not None
-    ]
-    for value in dict.fromkeys(v for op in aftermath for v in op.inputs):
-        if value.data is None or value.earlier is None:
-            continue
-        parameter = trained.of(value)
-        for reading in readings:
-            if trained.of(reading) is parameter is not None and reading.shape == value.shape:
-                found.setdefault(reading, value.data)
-    return found
 
 
 class _Visitor:

@@ -1,4 +1,4 @@
-"""What the sampler gives for the next token, and what the network as it was trained gives, on the very same contexts.
+"""What the sampler gives for the next token, and what the network as it was trained gives, on the same contexts.
 
 This needs no large sample and no network that is well trained: both are asked the same, so what differs is the sampler.
 """
@@ -10,14 +10,15 @@ from dataclasses import dataclass
 
 import torch
 
-from gradcheck.fronts.tape import Op, Recording, Value
+from gradcheck.fronts.tape import Op, Value
+from gradcheck.health.network.probing import fed
 from gradcheck.health.samples.network import TrainedNetwork
 from gradcheck.health.samples.records import NetworkEnds
 from gradcheck.health.samples.sequences import Token
 from gradcheck.health.samples.statistics import distance, implied_lengths, mean_length
 from gradcheck.health.samples.training_data import Rows
-from gradcheck.replay.engine import Replay, ReplayError
-from gradcheck.replay.slices import Slicer, roots_mutated
+from gradcheck.health.stretch import tensor_or_none
+from gradcheck.replay.slices import Slicer
 
 _MOST_CONTEXTS = 400
 _SHARE_REPLACED = 0.05  # of a minibatch: its statistics stay those of the training data
@@ -47,21 +48,18 @@ def draws_of(sequences: Sequence[tuple[Sequence[Token], Sequence[Op], int]]) -> 
     return found
 
 
-def sampler_gives(recording: Recording, draws: Sequence[Draw]) -> torch.Tensor | None:
+def sampler_gives(slicer: Slicer, draws: Sequence[Draw]) -> torch.Tensor | None:
     """The probabilities that the sampler drew every token by, replayed from the tape."""
     weights = [draw.op.args[0] for draw in draws]
     if not draws or not all(isinstance(w, Value) for w in weights):
         return None
-    needed = Slicer(recording.ops).slice(weights, 0, max(draw.op.index for draw in draws) + 1)
-    replay = Replay(torch.float64, mutated=roots_mutated(needed))
-    rows = []
-    with torch.no_grad():
-        replay.run(needed)
-        for draw, weight in zip(draws, weights, strict=True):
-            try:
-                rows.append(replay.tensor(weight).reshape(-1, weight.shape[-1])[draw.row])
-            except ReplayError:
-                return None
+    replay = fed(slicer.slice(weights, 0, max(draw.op.index for draw in draws) + 1))
+    tensors = [tensor_or_none(replay.tensor, weight) for weight in weights]
+    rows = [
+        t.reshape(-1, t.shape[-1])[draw.row] for draw, t in zip(draws, tensors, strict=True) if t is not None
+    ]
+    if len(rows) < len(draws):
+        return None
     found = torch.stack(rows)
     return found / found.sum(1, keepdim=True)
 

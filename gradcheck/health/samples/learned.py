@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.health.context import PassContext
-from gradcheck.health.samples.after_step import parameters_after
+from gradcheck.health.network.after_step import parameters_after
 from gradcheck.health.samples.network import TrainedNetwork, find_predictions, source_of
 from gradcheck.health.samples.records import Training
 from gradcheck.health.samples.sequences import Token
@@ -62,12 +62,12 @@ class Learned:
         if predictions is None or context is None:
             return Trained(Training(self.iteration, reason=self.no_predictions)), None
         if data is not None and data.rows is not None and contexts is not None:
-            after = parameters_after(context.judgement.whole, context.judged.plan)
-            network = TrainedNetwork(context, predictions, contexts, after or {})
+            after, all_known = parameters_after(context.judgement.whole, context.judged.plan)
+            network = TrainedNetwork(context, predictions, contexts, after if all_known else {})
             end = data.end if isinstance(data.end, int) else None
             trained = trained_on_rows(network, data.rows, end, context.iteration)
             if trained is not None:
-                return trained, None if after is None else network
+                return trained, network if all_known else None
         targets = source_of(context.forward.ops, predictions.targets)
         all_targets = None if targets is None else targets.tensor
         return Trained(trained_on_sweep(context, predictions, all_targets)), None

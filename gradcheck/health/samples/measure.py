@@ -1,4 +1,4 @@
-"""Reads the generated sequences of a program and holds them against its training data."""
+"""Reads the generated sequences of a program and compares them with its training data."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _assignment(judgement: Judgement, name: str) -> Location:
 
 class _Measurement:
     def __init__(self, program: ProgramContext, learned: Learned, collected: _Collected) -> None:
-        self._recording = program.judgement.whole
+        self._slicer = program.aftermath.slicer
         self._learned = learned
         self._collected = collected
         runs = collected.runs
@@ -137,7 +137,7 @@ class _Measurement:
     def _cut(self) -> Sequences:
         found = cut_apart(self._runs, self._end)
         if self._collected.drawn is None and not found.ended:
-            # A name holds whole sequences, if no end token stands in any of them.
+            # A name holds whole sequences, if no end token is in any of them.
             found.ended, found.cut = found.cut, []
         return found
 
@@ -160,7 +160,7 @@ class _Measurement:
         self._describe(found)
         if data is None or not self._comparable:
             found.data_reason = (
-                "the sequences of the training data could not be told from what the training step reads"
+                "the sequences of the training data could not be read off what the training step reads"
                 if self._comparable
                 else "the tokens drawn are not those that the training step predicts"
             )
@@ -221,20 +221,20 @@ class _Measurement:
             return sum(map(data.holds, whole)) / len(ended)
         return sum(tuple(s) in set(whole) for s in ended) / len(ended)
 
-    # -- the sampler against the network --------------------------------------------------------------------
+    # -- the sampler and the network --------------------------------------------------------------------
 
     def _ask_network(self, found: SampleSet) -> None:
         end = self._sequences.end
         data, network, drawn = self._data, self._network, self._collected.drawn
         if drawn is None:
-            found.network_reason = "only drawn sequences can be held against the network"
+            found.network_reason = "only drawn sequences can be compared with the network"
         elif network is None or data is None or data.rows is None or not self._comparable:
             found.network_reason = "the training step reads no rows of contexts that could be exchanged"
         elif not isinstance(end, int):
             found.network_reason = "the token that ends a sequence is not known"
         else:
             draws = self._draws(drawn, end)
-            by_sampler = sampler_gives(self._recording, draws)
+            by_sampler = sampler_gives(self._slicer, draws)
             by_network = None if by_sampler is None else network_gives(network, data.rows, draws)
             if by_sampler is None or by_network is None:
                 found.network_reason = (

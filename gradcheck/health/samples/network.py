@@ -4,19 +4,19 @@ it predicts for other contexts."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch.nn import functional
 
+from gradcheck import ops
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.health.context import PassContext
+from gradcheck.ops import Family
 from gradcheck.replay.engine import Replay, ReplayError
-from gradcheck.replay.slices import roots_mutated
 
 _SAME = 1e-6  # relative: a cross-entropy that is computed again in float64
-_ENTERS = {"getitem", "__getitem__", "index_select"}
 _MOST_NATS = 1e6
 
 
@@ -44,7 +44,7 @@ def find_predictions(context: PassContext) -> Predictions | None:
     """The step's predictions of a next token. None if its loss is no cross-entropy of integer targets."""
     stretch = context.forward
     values = list(dict.fromkeys(v for op in stretch.ops for v in (*op.outputs, *op.inputs)))
-    tensors = dict(_replayed(stretch.tensor, values))
+    tensors = {value: t for value in values if (t := stretch.known(value)) is not None}
     losses = {abs(float(t.detach())) for t in tensors.values() if t.numel() == 1 and t.is_floating_point()}
     integers = [v for v, t in tensors.items() if _is_integer(t) and t.numel() > 1]
     scores = [v for v, t in tensors.items() if t.is_floating_point() and t.ndim >= 2 and t.shape[-1] > 1]
@@ -69,16 +69,6 @@ def _is_among(loss: float, rows: int, losses: set[float]) -> bool:
     return any(math.isclose(loss * n, other, rel_tol=_SAME) for n in (1, rows) for other in losses)
 
 
-def _replayed(
-    tensor: Callable[[Value], torch.Tensor], values: Iterable[Value]
-) -> Iterator[tuple[Value, torch.Tensor]]:
-    for value in values:
-        try:
-            yield value, tensor(value)
-        except ReplayError:
-            continue
-
-
 def _is_integer(tensor: torch.Tensor) -> bool:
     return not tensor.is_floating_point() and not tensor.is_complex() and tensor.dtype is not torch.bool
 
@@ -91,18 +81,23 @@ class Source:
     tensor: torch.Tensor
 
 
-def source_of(ops: Sequence[Op], value: Value) -> Source | None:
+def source_of(steps: Sequence[Op], value: Value) -> Source | None:
     """The data set that a value of the step holds rows of; the value itself if it is given to the step as it is."""
     if value.data is not None and value.producer is None:
         return Source(value, value.data)
-    for op in ops:
-        if op.out is value and op.name in _ENTERS and op.args and isinstance(op.args[0], Value):
-            taken = op.args[0]
-            if taken.data is not None and taken.data.shape[1:] == value.shape[1:]:
-                return Source(taken, taken.data)
-        if op.out is value and op.name in ("view", "reshape", "flatten", "squeeze", "to", "long"):
-            return source_of(ops, op.args[0]) if op.args and isinstance(op.args[0], Value) else None
-    return None
+    op = value.producer
+    if op is None or op not in steps or not op.args or not isinstance(op.args[0], Value):
+        return None
+    taken = op.args[0]
+    if op.operation in (ops.GETITEM, ops.SELECT):
+        return (
+            Source(taken, taken.data)
+            if taken.data is not None and taken.data.shape[1:] == value.shape[1:]
+            else None
+        )
+    return (
+        source_of(steps, taken) if op.operation.family is Family.SAME or op.operation is ops.RESHAPE else None
+    )
 
 
 class TrainedNetwork:
@@ -118,8 +113,6 @@ class TrainedNetwork:
         self._context = context
         self._predictions = predictions
         self._contexts = contexts
-        self._ops = context.judged.plan.forward_ops
-        self._mutated = roots_mutated(self._ops)
         start = context.judge.run.start_tensors()
         self._start = {value: tensor for value, tensor in start.items() if value not in after}
         self._after = dict(after)
@@ -132,20 +125,19 @@ class TrainedNetwork:
         """Of the next token after each of `rows` contexts; None where the step cannot be replayed on them."""
         made = {
             **self._after,
-            self._contexts: contexts.reshape(
-                self._contexts.shape
-            ),  # contexts of one token may be a plain row
+            # Contexts of one token may be a plain row.
+            self._contexts: contexts.reshape(self._contexts.shape),
             self._predictions.targets: targets.reshape(self._predictions.targets.shape),
         }
         replay = Replay(
             self._context.dtype,
             overrides=made,
-            mutated=self._mutated,
+            mutated=self._context.mutated,
             start_from={value: t for value, t in self._start.items() if value not in made},
         )
         try:
             with torch.no_grad():
-                replay.run(self._ops)
+                replay.run(self._context.forward.ops)
                 return self._predictions.log_probabilities(replay.tensor(self._predictions.output))
         except (ReplayError, RuntimeError, IndexError):
             return None

@@ -1,6 +1,6 @@
 """Which Python number the move of a parameter is proportional to: its learning rate, whatever it is called.
 
-No name tells. The step is replayed with one number of its update doubled, and a parameter whose move doubles as well
+Names do not count. The step is replayed with one number of its update doubled, and a parameter whose move doubles as well
 (to rounding) has that number for its learning rate. Where earlier steps have a part in the move (a momentum that holds
 the learning rate of then), or a clamp has, none doubles it, and there is none to report.
 """
@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from gradcheck.fronts.tape import Kind, Op, Value
+from gradcheck.graph import flow
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.step.effects import Span, moves
 from gradcheck.replay.engine import Patch, Replay
@@ -22,7 +23,7 @@ _MOST_NUMBERS = 12
 _FACTOR = 2.0
 # A move is a small difference of large numbers: of one in 1e9, seven digits are left.
 _ROUNDING = 1e-4
-_TELLS_NOTHING = (0.0, 1.0)
+_UNINFORMATIVE = (0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class _Multiplied(Patch):
 
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """`number` as it stands in `op`, the op nearest to the move that holds it."""
+    """`number` as `op` has it among its arguments: the op nearest to the move that holds it."""
 
     number: float
     op: Op
@@ -112,7 +113,7 @@ def _holders(judge: Judge, ops: Sequence[Op]) -> dict[int, tuple[Op, list[float]
             continue
         if op.index in writes and op.index not in own_updates:
             continue
-        sizes = {s for s in map(_size, _arguments(op)) if s is not None and s not in _TELLS_NOTHING}
+        sizes = {s for s in map(_size, _arguments(op)) if s is not None and s not in _UNINFORMATIVE}
         if sizes:
             found[op.index] = op, sorted(sizes)
     return found
@@ -122,15 +123,9 @@ def _on_way(
     holders: Mapping[int, tuple[Op, list[float]]], span: Span, ops: Sequence[Op]
 ) -> list[_Multiplied]:
     """Every number that goes into what the parameter is moved by, the nearest to its move first."""
-    reached: set[Value] = {span.before.root, span.after.root}
-    found = []
-    for op in reversed(ops):
-        if op.index > span.last or not any(v.root in reached for v in (*op.outputs, *op.mutated)):
-            continue
-        if op.index in holders:
-            found += [_Multiplied(op, size) for size in holders[op.index][1]]
-        reached.update(v.root for v in op.inputs)
-    return found
+    steps = flow.slice_for([op for op in ops if op.index <= span.last], [span.before, span.after])
+    held = [holders[op.index] for op in reversed(steps) if op.index in holders]
+    return [_Multiplied(op, size) for op, sizes in held for size in sizes]
 
 
 def _arguments(op: Op) -> Iterable[Any]:

@@ -10,21 +10,24 @@ from gradcheck.replay.passes import PassPlan
 from gradcheck.replay.slices import roots_mutated
 
 
-def parameters_after(whole: Recording, plan: PassPlan) -> dict[Value, torch.Tensor] | None:
-    """By the values that the forward pass reads. None if what became of one that the step moved is not known."""
+def parameters_after(whole: Recording, plan: PassPlan) -> tuple[dict[Value, torch.Tensor], bool]:
+    """By the values that the forward pass reads; and whether what became of every parameter that the step moved is
+    known."""
     held = _held_afterwards(whole)
     successors = {update.parameter.root: update for update in plan.updates}
     found: dict[Value, torch.Tensor] = {}
+    all_known = True
     for value in {v for op in plan.forward_ops for v in op.inputs}:
         update = successors.get(value.root)
         if update is None or (value.producer is not None and value.producer.index >= plan.start):
             continue
         after = value if update.in_place else update.op.out
         tensor = held.get(after) if isinstance(after, Value) else None
-        if tensor is None or tensor.shape != value.shape:
-            return None
-        found[value] = tensor
-    return found
+        if tensor is not None and tensor.shape == value.shape:
+            found[value] = tensor
+        else:
+            all_known = False
+    return found, all_known
 
 
 def _held_afterwards(whole: Recording) -> dict[Value, torch.Tensor]:
@@ -37,7 +40,7 @@ def _held_afterwards(whole: Recording) -> dict[Value, torch.Tensor]:
         value = value_of(tensor)
         if value is not None and (apart or value.root not in changed):
             held[value] = tensor.detach()
-    # As the program first used it after the step is surer than as it was in the end.
+    # As the program first used it after the step is more certain than as it was in the end.
     for op in whole.aftermath_ops:
         for value in op.inputs:
             if value.earlier is not None and value.data is not None:
