@@ -34,7 +34,7 @@ _BUILT_IN = (
     "eps",
     "cudnn_enabled",
 )
-_NONLINEAR = (ops.POW, ops.SQUARE, ops.ABS)
+_NONLINEAR = ops.POWERS | {ops.ABS}
 
 
 class Role(Enum):

@@ -21,7 +21,6 @@ from gradcheck.graph.match.rows import reduced_axes
 from gradcheck.health.network.trained import Trained, TrainedParameters
 from gradcheck.ops import Family
 
-_LOOKS_UP = (ops.GETITEM, ops.SELECT, ops.EMBEDDING)
 _NOT_FOLLOWED = (
     Kind.ESCAPE, Kind.BACKWARD, Kind.GRAD_WRITE, Kind.GRAD_READ, Kind.RANDOM, Kind.RANDOM_MUTATE, Kind.CREATE,
 )  # fmt: skip
@@ -45,7 +44,7 @@ class Entry(Application):
 
     @property
     def looks_up(self) -> bool:
-        return self.op.operation in _LOOKS_UP
+        return self.op.operation in ops.LOOK_UPS
 
 
 @dataclass(eq=False)
@@ -209,7 +208,7 @@ class RunFinder:
     def _entry(self, op: Op, weights: frozenset[Trained], data: list[Value]) -> Entry | None:
         if not weights:
             return None
-        if op.operation in _LOOKS_UP:
+        if op.operation in ops.LOOK_UPS:
             index = _index_of(op)
             if isinstance(index, Value) and index in data:
                 return Entry(op, weights, index, 0, index.shape[0] if index.shape else None)
@@ -221,7 +220,7 @@ class RunFinder:
         met = max(data, key=lambda v: math.prod(v.shape))
         if is_linear_map(op):
             first = op.args and op.args[0] is met
-            axis = 0 if first or op.operation in (ops.LINEAR, ops.CONVOLUTION, ops.EINSUM) else -1
+            axis = 0 if first or op.operation not in (ops.MATMUL, ops.ADDMM) else -1
             return Entry(op, weights, met, axis, met.shape[axis] if len(met.shape) >= 2 else None)
         sizes = [math.prod(v.shape) for v in op.inputs if v is not met]
         made = next(iter(op.outputs), None)
