@@ -96,7 +96,7 @@ def test_an_untrained_network_is_never_accused() -> None:
 def test_five_sequences_say_nothing() -> None:
     made = report(program(SAMPLER, ("range(40)", "range(5)")))
     assert states(made)["GC601"] is State.NOT_TRIGGERED
-    assert "it takes 10" in reasons(made)["GC601"]
+    assert "at least 10 needed" in reasons(made)["GC601"]
 
 
 def test_a_program_that_draws_nothing() -> None:
