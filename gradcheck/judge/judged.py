@@ -13,7 +13,7 @@ from gradcheck.replay.passes import Candidate, Version
 Faults = frozenset[int]  # indices into Judge.faults
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Judged:
     """One judged gradient. `expected` is what its line should have computed from its own upstream gradients."""
 
@@ -42,7 +42,7 @@ class Judged:
         return self.version.candidate
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Fault:
     """A gradient that is not the true one. What is computed from it is compared with what follows from it."""
 

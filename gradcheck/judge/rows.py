@@ -3,62 +3,63 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 
 import numpy as np
 import torch
 
 from gradcheck.fronts.places import Places
-from gradcheck.fronts.tape import Op, Value
+from gradcheck.fronts.tape import Value
 from gradcheck.graph import flow
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged
+from gradcheck.judge.lines import lines_of
 from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.judge.verdict import GradientResult, Problem, Verdict, WorstElement
 from gradcheck.program.location import Location
-from gradcheck.replay.compare import (
-    cosine,
-    distance,
-    exact,
-    norm,
-    relative,
-)
+from gradcheck.replay.compare import cosine, distance, exact, norm, relative
 
-_WORST_FIRST = (
-    Verdict.INTRODUCED,
-    Verdict.COMPENSATED,
-    Verdict.UNCHECKED,
-    Verdict.INHERITED,
-    Verdict.UNOBSERVABLE,
-    Verdict.CORRECT,
-)
+_WRONG_SHARE = 1e-6  # of the largest expected magnitude: an element that differs by more is counted
 
 
 def rows_of(
     judge: Judge, names: NameIndex, places: Places, pass_index: int
 ) -> list[tuple[GradientResult, list[Judged]]]:
-    """One row per gradient and line, in program order, with the judged gradients it stands for: time steps and
-    layers of a loop share a row."""
-    rows: list[GradientResult] = []
-    judged_of: dict[int, Judged] = {}
-    names_outside: dict[int, tuple[str, str | None]] = {}
-    for judged in judge.judged:
-        row = _row(judged, judge, names, places)
+    """One row per gradient and line, in program order, with the judged gradients it covers: time steps and layers of a
+    loop share a row, that of the worst of them."""
+    rows = [(_row(judged, judge, names, places), judged) for judged in judge.judged]
+    order = {id(row): i for i, (row, _) in enumerate(rows)}
+    _name_as_caller(rows, names)
+    groups: dict[tuple[str, Location, Verdict], list[tuple[GradientResult, Judged]]] = defaultdict(list)
+    for row, judged in rows:
         row.pass_index = pass_index
-        rows.append(row)
-        judged_of[id(row)] = judged
-        outer = judged.candidate.outer_name
-        names_outside[id(row)] = outer, names.shown_for(judged.of, outer) if judged.of is not None else None
-    return [(row, [judged_of[id(r)] for r in group]) for row, group in _together(rows, names_outside)]
+        groups[row.name, row.location, row.verdict].append((row, judged))
+    merged: list[tuple[GradientResult, list[Judged]]] = []
+    for group in groups.values():
+        worst = max((row for row, _ in group), key=lambda r: (r.local_error or 0.0, r.total_error or 0.0))
+        worst.occurrences = len(group)
+        merged.append((worst, [judged for _, judged in group]))
+    return sorted(merged, key=lambda pair: order[id(pair[0])])
+
+
+def _name_as_caller(rows: list[tuple[GradientResult, Judged]], names: NameIndex) -> None:
+    """One line that ran for several layers: the caller's names tell the runs apart, if it gave any."""
+    by_place: dict[tuple[str, Location], list[tuple[GradientResult, Judged]]] = defaultdict(list)
+    for row, judged in rows:
+        by_place[row.name, row.location].append((row, judged))
+    for same_place in by_place.values():
+        given = [j.candidate.outer_name for _, j in same_place if j.candidate.outer_name]
+        if len(same_place) < 2 or len(set(given)) < len(given):
+            continue
+        for row, judged in same_place:
+            if judged.candidate.outer_name:
+                row.name = judged.candidate.outer_name
+                row.of = names.shown_for(judged.of, row.name) if judged.of is not None else None
 
 
 def _row(judged: Judged, judge: Judge, names: NameIndex, places: Places) -> GradientResult:
     candidate = judged.candidate
-    writes = judged.version.writes
-    lines = [places.location(op) for op in _distinct(writes)]
-    if not lines or candidate.second_name:
-        assert candidate.binding is not None
-        binding = candidate.binding
-        lines = [places.line_location(binding.code, binding.line)] if binding.code else []
+    lines = lines_of(judged.version, places)
     if judged.at_return and candidate.returned is not None:
         lines = [places.location(candidate.returned)]
     row = GradientResult(
@@ -135,19 +136,10 @@ def _worst_element(found: torch.Tensor, expected: torch.Tensor) -> WorstElement 
     return WorstElement(index, float(pair[0]), float(pair[1]))
 
 
-def _mismatched_elements(found: torch.Tensor, expected: torch.Tensor, share: float = 1e-6) -> int:
-    """How many elements differ by more than `share` of the largest expected magnitude."""
+def _mismatched_elements(found: torch.Tensor, expected: torch.Tensor) -> int:
     expected = expected.detach().reshape(found.shape)
     scale = float(expected.abs().max()) if expected.numel() else 0.0
-    return int(((found.detach() - expected).abs() > share * scale).sum())
-
-
-def _distinct(ops: list[Op]) -> list[Op]:
-    seen: dict[tuple[int, int], Op] = {}
-    for op in ops:
-        seen.pop((id(op.code), op.lasti), None)
-        seen[id(op.code), op.lasti] = op
-    return list(seen.values())
+    return int(((found.detach() - expected).abs() > _WRONG_SHARE * scale).sum())
 
 
 def _upstream(judged: Judged, judge: Judge) -> list[str]:
@@ -162,30 +154,3 @@ def _upstream(judged: Judged, judge: Judge) -> list[str]:
     inputs = [value for op in judged.version.writes for value in op.inputs if value is not own]
     read = flow.ancestors(*inputs, stop=stop)
     return list(dict.fromkeys(named[value] for value in read if value in named and value is not own))
-
-
-def _together(
-    rows: list[GradientResult], names_outside: dict[int, tuple[str, str | None]]
-) -> list[tuple[GradientResult, list[GradientResult]]]:
-    """Rows of one name computed at one line, by one verdict: the worst stands for all."""
-    groups: dict[tuple[str, Location, Verdict], list[GradientResult]] = {}
-    by_place: dict[tuple[str, Location], list[GradientResult]] = {}
-    for row in rows:
-        by_place.setdefault((row.name, row.location), []).append(row)
-    for same_place in by_place.values():
-        # One line that ran for several layers: the caller's names tell the runs apart, if it gave any.
-        outer = [names_outside[id(row)][0] for row in same_place]
-        given = [name for name in outer if name]
-        if len(same_place) > 1 and len(set(given)) == len(given):
-            for row, name in zip(same_place, outer, strict=True):
-                if name:
-                    row.name, row.of = name, names_outside[id(row)][1]
-    for row in rows:
-        groups.setdefault((row.name, row.location, row.verdict), []).append(row)
-    merged: list[tuple[GradientResult, list[GradientResult]]] = []
-    for group in groups.values():
-        worst = max(group, key=lambda row: (row.local_error or 0.0, row.total_error or 0.0))
-        worst.occurrences = len(group)
-        merged.append((worst, group))
-    order = {id(row): i for i, row in enumerate(rows)}
-    return sorted(merged, key=lambda pair: order[id(pair[0])])

@@ -9,7 +9,7 @@ from gradcheck.fronts.updates import Update
 from gradcheck.replay.slices import Slicer, produced
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Version:
     """A candidate gradient as it was after op `after`; `writes` are the ops that built it up to then."""
 
@@ -19,7 +19,7 @@ class Version:
     final: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Candidate:
     """A value that may be a manual gradient."""
 
@@ -40,7 +40,7 @@ class Candidate:
         return self.binding.variable if self.binding is not None else self.name
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class PassPlan:
     loss: Value
     loss_op: Op

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gradcheck.fronts.places import Places
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged
+from gradcheck.judge.lines import line_of
 from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.judge.step.minimised import is_minimised
 from gradcheck.judge.step.records import Bypass, SkippedGradient, StepFlow
@@ -12,7 +13,6 @@ from gradcheck.judge.step.trails import Flow
 from gradcheck.judge.step.updates import parameter_updates
 from gradcheck.judge.step.wrong_reads import Misreading, Why, find_misreadings
 from gradcheck.program.location import Location
-from gradcheck.replay.passes import Version
 from gradcheck.replay.run import PassOps
 
 
@@ -46,14 +46,14 @@ class _Words:
             SkippedGradient(
                 name=group[0].meant.candidate.name,
                 of=self._of(group[0].meant),
-                location=self._where(group[0].meant.version),
+                location=line_of(group[0].meant.version, self._places),
                 bypassed_by=tuple(
                     Bypass(
                         name=m.wrong.candidate.name,
                         of=self._of(m.wrong),
-                        location=self._where(m.wrong.version),
+                        location=line_of(m.wrong.version, self._places),
                         reads=m.read.candidate.name,
-                        reads_of=self._of(flow.judged.get(id(m.read))),
+                        reads_of=self._of(flow.judged.get(m.read)),
                     )
                     for m in group
                 ),
@@ -64,15 +64,15 @@ class _Words:
     def note(self, misreading: Misreading) -> str | None:
         """Why it is wrong to read that variable at that time."""
         read = misreading.read.candidate.name
-        seen_from = self._where(misreading.wrong.version)
-        line = _line(self._where(misreading.meant.version), seen_from)
+        seen_from = line_of(misreading.wrong.version, self._places)
+        line = _line(line_of(misreading.meant.version, self._places), seen_from)
         if misreading.why is Why.UNFINISHED:
             return (
                 f"it reads `{read}` before {line} adds the rest of it: for what `{read}` holds by then, this line "
                 "is right"
             )
         if misreading.why is Why.STALE:
-            made = _line(self._where(misreading.read), seen_from)
+            made = _line(line_of(misreading.read, self._places), seen_from)
             return (
                 f"`{read}` is still what {made} made of it; {line} renews it only afterwards, and with that one "
                 "this line would be right"
@@ -83,16 +83,6 @@ class _Words:
         if judged is None or judged.of is None:
             return None
         return self._names.shown_for(judged.of, judged.candidate.name)
-
-    def _where(self, version: Version) -> Location:
-        binding = version.candidate.binding
-        if (
-            binding is not None
-            and binding.code is not None
-            and (version.candidate.second_name or not version.writes)
-        ):
-            return self._places.line_location(binding.code, binding.line)
-        return self._places.location(version.writes[-1])
 
 
 def _line(location: Location, seen_from: Location) -> str:

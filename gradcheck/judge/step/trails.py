@@ -19,7 +19,7 @@ from gradcheck.judge.judged import Judged
 from gradcheck.replay.passes import Version
 
 AUTOGRAD = "autograd"  # in a trail: a gradient that autograd computed
-Trail = frozenset[int | str]  # what something was computed from: identities of versions, and AUTOGRAD
+Trail = frozenset[Version | str]  # what something was computed from: gradients, and AUTOGRAD
 
 _OPS_AFTERWARDS = 2_000  # that are looked through for a move nobody knows as an update
 
@@ -39,16 +39,17 @@ class Move:
 class Flow:
     def __init__(self, judge: Judge) -> None:
         self._plan = judge.plan
-        self.judged: dict[int, Judged] = {id(j.version): j for j in judge.judged}
-        self._trails: Marks[int | str] = Marks()
-        self._versions = {id(v): v for candidate in judge.plan.candidates for v in candidate.versions}
-        self._reads: dict[int, set[int]] = defaultdict(set)
-        self._read_by: dict[int, set[int]] = defaultdict(set)
+        self.judged: dict[Version, Judged] = {j.version: j for j in judge.judged}
+        self._trails: Marks[Version | str] = Marks()
+        self._reads: dict[Version, set[Version]] = defaultdict(set)
+        self._read_by: dict[Version, set[Version]] = defaultdict(set)
         self._consequential: Trail = frozenset()  # what something outside of the backward pass was made from
-        self.escaped: set[int] = set()  # versions whose numbers Python or NumPy was given
+        self.escaped: set[Version] = set()  # whose numbers Python or NumPy was given
         self.moves: dict[Value, list[Move]] = defaultdict(list)
         self.assigned: dict[Value, list[Move]] = defaultdict(list)  # to the `.grad` of the key
-        self._met: Marks[int | str] = Marks()  # what something of a value's shape was computed from with it
+        self._met: Marks[Version | str] = (
+            Marks()
+        )  # what something of a value's shape was computed from with it
         self._forward_roots = {value.root for value in judge.plan.forward_values}
         self._follow_all(judge.ops)
 
@@ -56,12 +57,11 @@ class Flow:
 
     def reads(self, version: Version) -> list[Version]:
         """The nearest gradients, as far as they had been built, that this one was computed from."""
-        found = [self._versions[key] for key in self._reads[id(version)]]
-        return sorted(found, key=lambda v: v.after)
+        return sorted(self._reads[version], key=lambda v: v.after)
 
     def is_used(self, version: Version) -> bool:
         """Whether a judged gradient, a move of a parameter or a `.grad` was computed from it."""
-        pending, seen = [id(version)], {id(version)}
+        pending, seen = [version], {version}
         while pending:
             current = pending.pop()
             if current in self._consequential:
@@ -76,7 +76,7 @@ class Flow:
     def judged_sources(self, trail: Trail) -> list[Judged]:
         """The nearest *judged* gradients behind a trail: what a momentum buffer was filled from."""
         found: list[Judged] = []
-        pending = [key for key in trail if isinstance(key, int)]
+        pending = _versions(trail)
         seen = set(pending)
         while pending:
             version = pending.pop()
@@ -93,14 +93,13 @@ class Flow:
         successor, under a name that does not say so."""
         return self.judged_sources(self._met.of(root))
 
-    def _judged_as(self, version: int) -> Judged | None:
+    def _judged_as(self, version: Version) -> Judged | None:
         """The judged gradient that a version is, or was made of by changing it in place (clipping by norm)."""
-        versions = self._versions[version].candidate.versions
-        position = next(i for i, v in enumerate(versions) if id(v) == version)
-        earlier = (self.judged.get(id(v)) for v in reversed(versions[: position + 1]))
+        versions = version.candidate.versions
+        earlier = (self.judged.get(v) for v in reversed(versions[: versions.index(version) + 1]))
         return next((judged for judged in earlier if judged is not None and judged.of is not None), None)
 
-    def _is_gradient(self, version: int) -> bool:
+    def _is_gradient(self, version: Version) -> bool:
         judged = self.judged.get(version)
         return judged is not None and judged.of is not None
 
@@ -109,7 +108,7 @@ class Flow:
     def _follow_all(self, tape: list[Op]) -> None:
         versions_after: dict[int, list[Version]] = defaultdict(list)
         writes: dict[int, list[Version]] = defaultdict(list)
-        for version in self._versions.values():
+        for version in (v for candidate in self._plan.candidates for v in candidate.versions):
             versions_after[version.after].append(version)
             for op in version.writes:
                 writes[op.index].append(version)
@@ -125,7 +124,7 @@ class Flow:
             else:
                 self._compute(op, replaces.get(op.index))
             for version in versions_after[op.index]:
-                self._trails.replace(version.candidate.value, frozenset({id(version)}))
+                self._trails.replace(version.candidate.value, frozenset({version}))
 
     def _end(self) -> int:
         """Outside of a training loop a pass may reach to the end of a long tape, of which little is its own."""
@@ -137,10 +136,10 @@ class Flow:
 
     def _note_reads(self, version: Version, op: Op) -> None:
         own = version.candidate
-        for source in self._trails.of(*(v for v in op.inputs if v.root is not own.value.root)):
-            if isinstance(source, int) and self._versions[source].candidate is not own:
-                self._reads[id(version)].add(source)
-                self._read_by[source].add(id(version))
+        for source in _versions(self._without(op, own.value.root)):
+            if source.candidate is not own:
+                self._reads[version].add(source)
+                self._read_by[source].add(version)
 
     def _hand_over(self, op: Op) -> None:
         """From autograd, or to Python."""
@@ -182,9 +181,13 @@ class Flow:
         self._consequential |= trail
 
     def _escapes(self, trail: Trail) -> None:
-        pending = [key for key in trail if isinstance(key, int)]
+        pending = _versions(trail)
         while pending:
             version = pending.pop()
             if version not in self.escaped:
                 self.escaped.add(version)
                 pending.extend(self._reads[version])
+
+
+def _versions(trail: Trail) -> list[Version]:
+    return [source for source in trail if not isinstance(source, str)]

@@ -8,6 +8,7 @@ NumPy, autograd) the parameter is `unchecked`, and nothing is said about it.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import torch
 
@@ -16,6 +17,7 @@ from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged
+from gradcheck.judge.lines import line_of
 from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.judge.step.effects import gradient_effects
 from gradcheck.judge.step.parameters import Parameter, find_parameters, span_of
@@ -23,7 +25,6 @@ from gradcheck.judge.step.records import Movement, ParameterUpdate
 from gradcheck.judge.step.still import may_be_still
 from gradcheck.judge.step.trails import AUTOGRAD, Flow, Move, Trail
 from gradcheck.judge.verdict import Verdict
-from gradcheck.program.location import Location
 from gradcheck.replay.compare import cosine, distance, norm
 from gradcheck.replay.engine import ReplayError
 from gradcheck.replay.probes import jittered
@@ -85,22 +86,18 @@ class _Updates:
             if AUTOGRAD not in move.trail and self._are_anothers(parameter, sources):
                 return self._record(parameter, Movement.ANOTHERS, move.op, sources)
         if not parameter.moves:
-            return self._record(
-                parameter, Movement.UNCHECKED, None, [], "its `.grad` was set, for an optimiser"
-            )
+            return self._unchecked(parameter, "its `.grad` was set, for an optimiser")
         op = parameter.deciding[-1].op
         trail = Trail().union(*(move.trail for move in parameter.moves))
         if AUTOGRAD in trail:
-            return self._record(
-                parameter, Movement.UNCHECKED, op, [], "autograd's gradient takes part in its move"
-            )
+            return self._unchecked(parameter, "autograd's gradient takes part in its move", op)
         sources = self._flow.judged_sources(trail)
         if not sources:
             return self._moved_without(parameter, op)
         own = [j for j in sources if self._belongs(j, parameter.value)]
         others = [j for j in sources if j not in own]
         if effect is None:
-            return self._record(parameter, Movement.UNCHECKED, op, sources, "its move could not be replayed")
+            return self._unchecked(parameter, "its move could not be replayed", op, sources)
         # Clipping by a common norm makes every step of all gradients; its direction is still that of one.
         decisive = [j for j in others if _is_along(effect, j, _PARALLEL)]
         undecided = any(_is_along(effect, j, _PARALLEL) for j in own)
@@ -110,61 +107,52 @@ class _Updates:
             return self._along_own(parameter, op, sources, own[-1], effect)
         if self._are_anothers(parameter, sources) and any(_is_along(effect, j, _ALONG) for j in sources):
             return self._record(parameter, Movement.ANOTHERS, op, sources)
-        return self._record(
-            parameter, Movement.UNCHECKED, op, sources, "its step is made of several gradients"
-        )
+        return self._unchecked(parameter, "its step is made of several gradients", op, sources)
 
     def _along_own(
         self, parameter: Parameter, op: Op, sources: list[Judged], own: Judged, effect: torch.Tensor
     ) -> ParameterUpdate:
         along = _along(effect, own)
         if abs(along) < _ALONG:
-            return self._record(
-                parameter, Movement.UNCHECKED, op, sources, "its step does not follow the gradient"
-            )
+            return self._unchecked(parameter, "its step does not follow the gradient", op, sources)
         uphill = along * (own.scale if own.scale is not None else 1.0) > 0
         if uphill and own.verdict not in _RIGHT:
             # A wrong sign in the gradient and another one in the update would make a right step of both.
-            return self._record(
-                parameter, Movement.UNCHECKED, op, sources, "its gradient is not right itself"
-            )
+            return self._unchecked(parameter, "its gradient is not right itself", op, sources)
         movement = Movement.ASCENDS if uphill else Movement.DESCENDS
         curved = uphill and self._is_curved(parameter.value)
         return self._record(parameter, movement, op, sources, curved=curved)
 
     def _moved_without(self, parameter: Parameter, op: Op) -> ParameterUpdate:
-        reason = ""
-        if any(id(j.version) in self._flow.escaped for j in parameter.own):
-            reason = "its gradient was handed to Python or NumPy, where it is not followed"
-        elif self._judge.plan.iteration is None:
+        reason = self._lost_track(parameter)
+        if not reason and self._judge.plan.iteration is None:
             reason = "it is moved outside of a training loop"
-        elif any(any(j is met for j in parameter.own) for met in self._flow.met(parameter.value.root)):
-            reason = "it met its gradient on a way that was not followed"
-        elif not parameter.own:
+        elif not reason and not parameter.own:
             reason = "no manual gradient of it was found"
         movement = Movement.UNCHECKED if reason else Movement.WITHOUT
         return self._record(parameter, movement, op, [], reason)
 
     def _not_moved(self, parameter: Parameter, siblings: list[Parameter]) -> ParameterUpdate:
-        reason = ""
+        reason = self._lost_track(parameter)
+        moved = [p.value for p in self._parameters if p.moves]
         if not siblings:
             reason = "no parameter was seen to move by a manual gradient"
-        elif any(id(j.version) in self._flow.escaped for j in parameter.own):
-            reason = "its gradient was handed to Python or NumPy, where it is not followed"
-        elif any(any(j is met for j in parameter.own) for met in self._flow.met(parameter.value.root)):
-            reason = "it met its gradient on a way that was not followed"
-        elif not any(_is_meant_for(j) for j in parameter.own):
+        elif not reason and not any(_is_meant_for(j) for j in parameter.own):
             reason = "no name says that the gradient is its own"
-        elif not may_be_still(
-            parameter.value,
-            [p.value for p in self._parameters if p.moves],
-            self._judge.plan,
-            self._names,
-            self._places,
+        elif not reason and not may_be_still(
+            parameter.value, moved, self._judge.plan, self._names, self._places
         ):
             reason = "it may be an input, or be left alone on purpose"
         movement = Movement.UNCHECKED if reason else Movement.STILL
         return self._record(parameter, movement, None, [], reason)
+
+    def _lost_track(self, parameter: Parameter) -> str:
+        """Why its gradient may have reached it unseen."""
+        if any(j.version in self._flow.escaped for j in parameter.own):
+            return "its gradient was handed to Python or NumPy, where it is not followed"
+        if any(any(j is met for j in parameter.own) for met in self._flow.met(parameter.value.root)):
+            return "it met its gradient on a way that was not followed"
+        return ""
 
     # -- whose gradient it is --------------------------------------------------------------------------------------
 
@@ -212,12 +200,17 @@ class _Updates:
 
     # -- records ---------------------------------------------------------------------------------------------------
 
+    def _unchecked(
+        self, parameter: Parameter, reason: str, op: Op | None = None, sources: Sequence[Judged] = ()
+    ) -> ParameterUpdate:
+        return self._record(parameter, Movement.UNCHECKED, op, sources, reason)
+
     def _record(
         self,
         parameter: Parameter,
         movement: Movement,
         op: Op | None,
-        sources: list[Judged],
+        sources: Sequence[Judged],
         reason: str = "",
         curved: bool = False,
     ) -> ParameterUpdate:
@@ -228,7 +221,7 @@ class _Updates:
             movement=movement,
             location=self._places.location(op) if op is not None else None,
             gradient=gradient.candidate.name if gradient else None,
-            gradient_location=self._where(gradient) if gradient else None,
+            gradient_location=line_of(gradient.version, self._places) if gradient else None,
             moved_by=tuple(j.candidate.name for j in sources),
             moved_by_of=tuple(
                 self._names.shown_for(j.of, j.candidate.name) for j in sources if j.of is not None
@@ -236,15 +229,6 @@ class _Updates:
             curved=curved,
             reason=reason,
         )
-
-    def _where(self, judged: Judged) -> Location | None:
-        writes = judged.version.writes
-        if writes and not judged.candidate.second_name:
-            return self._places.location(writes[-1])
-        binding = judged.candidate.binding
-        if binding is None or binding.code is None:
-            return None
-        return self._places.line_location(binding.code, binding.line)
 
 
 def _along(effect: torch.Tensor, judged: Judged) -> float:

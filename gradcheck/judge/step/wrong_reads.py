@@ -87,7 +87,7 @@ class _Search:
     def _why(self, wrong: Judged, read: Version, meant: Judged) -> Why | None:
         if meant is wrong or meant.of is None or meant.found is None or meant.of is wrong.of:
             return None
-        known = self._flow.judged.get(id(read))
+        known = self._flow.judged.get(read)
         read_of = known.of if known is not None else None
         if meant.candidate is read.candidate:
             later = meant.version.after > read.after

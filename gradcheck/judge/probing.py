@@ -1,0 +1,55 @@
+"""The same pairs judged again at jittered parameters: a fault seen only there was hidden by the initialisation."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from gradcheck.fronts.places import Places
+from gradcheck.judge.judge import Judge
+from gradcheck.judge.judged import Judged
+from gradcheck.judge.points import Point
+from gradcheck.judge.verdict import Problem, Verdict
+from gradcheck.judge.verdicts.weight_decay import is_decayed
+from gradcheck.replay.probes import PROBES, has_frozen_numbers, jittered, probe_roots
+from gradcheck.replay.run import PassOps
+
+
+def probe(judge: Judge, prepared: PassOps, places: Places) -> list[Point]:
+    """Right under intervention (principle 3): what is right at the recorded point and wrong at every probe point is
+    `introduced`. Returns the probe points that could be used."""
+    right = (Verdict.CORRECT, Verdict.UNOBSERVABLE)
+    doubtful = [j for j in judge.judged if j.verdict in right and j.of is not None]
+    if not doubtful or has_frozen_numbers(judge.ops, judge.plan, places):
+        return []
+    roots = probe_roots(judge.plan, judge.judged, judge.run.graph.truth)
+    used: list[Point] = []
+    errors: dict[int, list[float]] = defaultdict(list)
+    seen_right: set[int] = set()
+    for seed in range(PROBES if roots else 0):
+        point = Point(prepared, judge, jittered(judge.run, roots, seed))
+        if not point.usable:
+            continue
+        used.append(point)
+        for judged in doubtful:
+            outcome = point.judge(judged)
+            if outcome is not None and outcome[0]:
+                errors[id(judged)].append(outcome[1])
+            elif outcome is not None and outcome[2]:
+                seen_right.add(id(judged))
+        point.release()
+    for judged in doubtful if used else ():
+        if len(errors[id(judged)]) == len(used) and not _is_excused(judge, judged, used):
+            judged.verdict, judged.problem = Verdict.INTRODUCED, Problem.HIDDEN
+            judged.reason = "right at this initialisation, wrong once the parameters have moved"
+            judged.scale, judged.hidden_error = None, max(errors[id(judged)])
+        elif judged.verdict is Verdict.UNOBSERVABLE and id(judged) in seen_right:
+            judged.verdict = Verdict.CORRECT
+            judged.reason = "the true gradient is zero here; at a probe point it is not, and this agrees"
+    return used
+
+
+def _is_excused(judge: Judge, judged: Judged, points: list[Point]) -> bool:
+    """Whether it is wrong there only because of numbers from outside, or because weight decay is in it."""
+    return judged.candidate.value.root in judge.opaque or any(
+        is_decayed(judged.version, judge.judged, point.run) for point in points
+    )
