@@ -18,7 +18,7 @@ def _positions(code: CodeType) -> tuple[tuple[int | None, int | None, int | None
 
 
 class Places:
-    """Answers questions about where ops stand in the source."""
+    """Answers questions about where ops are in the source."""
 
     def __init__(self, sources: SourceMap) -> None:
         self._sources = sources

@@ -31,7 +31,7 @@ Gradients = tuple[dict[Value, torch.Tensor], Fingerprints]
 
 @dataclass
 class Judge:
-    """Answers what is to be expected of a gradient, from a float64 run and a float32 run of the pass. Only `follow` and
+    """Answers what a gradient should be, from a float64 run and a float32 run of the pass. Only `follow` and
     `accept` change it."""
 
     plan: PassPlan

@@ -1,4 +1,4 @@
-"""Where a gradient stands in the source: every line that built it, the one that decides last."""
+"""Where a gradient is in the source: every line that built it, the one that decides last."""
 
 from __future__ import annotations
 

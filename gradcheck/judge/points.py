@@ -116,5 +116,5 @@ class Point:
         return min(fitting, key=lambda g: distance(found, g))
 
     def judge(self, judged: Judged) -> tuple[bool, float, bool] | None:
-        """(wrong, relative local error, seen to be right), or None where nothing can be told."""
+        """(wrong, relative local error, seen to be right), or None where nothing was compared."""
         return self._outcomes.get(id(judged))

@@ -1,4 +1,4 @@
-"""The outcome for one manual gradient: verdict, errors, and the evidence they rest on.
+"""The outcome for one manual gradient: verdict, errors, and evidence.
 
 This file imports no torch: the report is built and read where torch need not be installed.
 """
@@ -77,7 +77,7 @@ class GradientResult:
     dtype: str = ""
     problem: Problem = Problem.NONE
     reason: str = ""  # why it is unchecked, or what the problem is, in words
-    evidence: str = ""  # what the pairing rests on
+    evidence: str = ""  # for the pairing
     lines: list[Location] = field(default_factory=list)
     of_location: Location | None = None
     upstream: list[str] = field(default_factory=list)  # names of the gradients it was judged against

@@ -55,7 +55,7 @@ class NameIndex:
         return op.code.co_filename, self._places.span(op.code, op.lasti)[0]
 
     def statement(self, op: Op) -> ast.stmt | None:
-        """The statement an op stands in."""
+        """The statement that an op is part of."""
         return self._places.statement(op)
 
     def is_returned(self, op: Op) -> bool:
@@ -69,7 +69,7 @@ class NameIndex:
         return span in [(n.lineno, n.end_lineno, n.col_offset, n.end_col_offset) for n in returned]
 
     def returned_text(self, op: Op) -> str | None:
-        """The source of what is returned at a position, for an op that stands for it."""
+        """The source of what is returned at a position, for an op that marks it."""
         statement = self.statement(op)
         if not isinstance(statement, ast.Return) or not isinstance(op.extra, int):
             return None

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from gradcheck.fronts.gradient_names import Form, name_affinity, parse, split_path
-from gradcheck.fronts.tape import Binding, Value
+from gradcheck.fronts.gradient_names import Form, parse
+from gradcheck.fronts.tape import Value
+from gradcheck.judge.pairing.affinity import GOOD_AFFINITY, Affinity
 from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.judge.pairing.stated import Stated
 from gradcheck.replay.compare import distance, never_summed, same_but_for_ones
@@ -18,9 +19,7 @@ from gradcheck.replay.passes import Candidate, PassPlan
 if TYPE_CHECKING:
     from gradcheck.judge.judged import Judged
 
-_GOOD_AFFINITY = 0.6
 BY_NAME = "its name"
-_WHOLE = 0.95  # `d_out_b` may be dout/db; where there is an `out_b` it is the gradient of that
 
 
 @dataclass(slots=True)
@@ -38,16 +37,12 @@ class Partners:
         self._plan = plan
         self.names = names
         self._stated = stated
-        self._forward: list[Value] = []
-        seen: set[Value] = set()
-        for op in plan.forward_ops:
-            for value in (*op.inputs, *op.outputs):
-                if value not in seen:
-                    seen.add(value)
-                    self._forward.append(value)
+        self._forward = list(
+            dict.fromkeys(value for op in plan.forward_ops for value in (*op.inputs, *op.outputs))
+        )
         self._order = {value: i for i, value in enumerate(self._forward)}
         self._forward_names = {value: names.forward_names(value) for value in self._forward}
-        self._affinities: dict[tuple[int, Value], float] = {}
+        self._affinity = Affinity(names, self._forward_names).between
 
     def nameless_origins(self) -> set[Value]:
         """What a named value was first made of (`randn(5, 3)` in `W = randn(5, 3) * 0.1`) and has no name itself:
@@ -74,8 +69,7 @@ class Partners:
         return value in self._stated_values(candidate)
 
     def score(self, candidate: Candidate, value: Value) -> float:
-        told = self._stated_values(candidate)
-        if told and value in told:
+        if self.is_stated(candidate, value):
             return 3.0
         if candidate.of is not None and candidate.of.root is value.root:
             return 2.0
@@ -96,7 +90,7 @@ class Partners:
         score = self.score(candidate, chosen)
         if candidate.returned and chosen is candidate.of:
             return Proposal(chosen, f"{candidate.of_evidence} and its numbers")
-        if score >= _GOOD_AFFINITY:
+        if score >= GOOD_AFFINITY:
             return Proposal(chosen, f"its {'name' if score <= 1 else 'use'} and its numbers")
         return Proposal(chosen, "its numbers")
 
@@ -108,32 +102,45 @@ class Partners:
         truth: Mapping[Value, torch.Tensor],
     ) -> Proposal | None:
         """What it was meant to be the gradient of, although its numbers do not say so."""
-        told = [v for v in self._stated_values(candidate) if v in truth]
-        if told:
-            value = self._closest(told, found, truth, paired)
+        stated = [v for v in self._stated_values(candidate) if v in truth]
+        if stated:
+            value = self._closest(stated, found, truth, paired)
             return Proposal(value, self._word(candidate), certain=True)
         if candidate.returned and candidate.of is not None:
             return Proposal(candidate.of, candidate.of_evidence, certain=True)
-        if candidate.of is not None:
-            same_storage = [v for v in self._forward if v.root is candidate.of.root and v in truth]
-            fitting = [v for v in same_storage if tuple(truth[v].shape) == tuple(found.shape)] or same_storage
-            if fitting:
-                value = candidate.of if candidate.of in fitting else fitting[0]
-                by_name = self.propose_by_name(candidate)
-                if (
-                    by_name is None
-                    or any(option.root is value.root for option in self._by_name(candidate))
-                    or candidate.of_evidence.startswith("being")
-                ):
-                    return Proposal(value, candidate.of_evidence, certain=True)
-        options = self._by_name(candidate)
-        options = [v for v in options if v in truth]
-        if not options:
+        return self._propose_by_use(candidate, found, truth) or self._propose_by_fitting_name(
+            candidate, found, paired, truth
+        )
+
+    def _propose_by_use(
+        self, candidate: Candidate, found: torch.Tensor, truth: Mapping[Value, torch.Tensor]
+    ) -> Proposal | None:
+        if candidate.of is None:
             return None
+        same_storage = [v for v in self._forward if v.root is candidate.of.root and v in truth]
+        fitting = [v for v in same_storage if tuple(truth[v].shape) == tuple(found.shape)] or same_storage
+        if not fitting:
+            return None
+        value = candidate.of if candidate.of in fitting else fitting[0]
+        named = self._by_name(candidate)
+        # An update may use the wrong gradient: there, a name that says otherwise counts more.
+        settled = not named or candidate.of_evidence.startswith("being")
+        if settled or any(option.root is value.root for option in named):
+            return Proposal(value, candidate.of_evidence, certain=True)
+        return None
+
+    def _propose_by_fitting_name(
+        self,
+        candidate: Candidate,
+        found: torch.Tensor,
+        paired: Mapping[Value, Judged],
+        truth: Mapping[Value, torch.Tensor],
+    ) -> Proposal | None:
+        options = [v for v in self._by_name(candidate) if v in truth]
         fitting = [v for v in options if truth[v].shape == found.shape] or [
             v for v in options if same_but_for_ones(truth[v].shape, found.shape)
         ]
-        if (
+        if not options or (
             not fitting
             and parse(candidate.name).form < Form.EXPLICIT
             and self._affinity(candidate, options[0]) < 1
@@ -176,15 +183,15 @@ class Partners:
         `of`, and its name does not contradict them."""
         assert candidate.of is not None
         own, other = self._affinity(candidate, of), self._affinity(candidate, candidate.of)
-        if own >= _GOOD_AFFINITY and own > other:
+        if own >= GOOD_AFFINITY and own > other:
             return True
         moved = {update.parameter.root for update in self._plan.updates}
-        return other < _GOOD_AFFINITY and of.root in moved and of.shape == candidate.of.shape
+        return other < GOOD_AFFINITY and of.root in moved and of.shape == candidate.of.shape
 
     def _by_name(self, candidate: Candidate) -> list[Value]:
         """Forward values whose name fits best, in program order."""
         best: list[Value] = []
-        top = _GOOD_AFFINITY - 1e-9
+        top = GOOD_AFFINITY - 1e-9
         for value in self._forward:
             affinity = self._affinity(candidate, value)
             if affinity > top + 1e-9:
@@ -193,55 +200,20 @@ class Partners:
                 best.append(value)
         return best
 
-    def _affinity(self, candidate: Candidate, value: Value) -> float:
-        key = (id(candidate), value)
-        known = self._affinities.get(key)
-        if known is None:
-            known = self._affinities[key] = self._measure(candidate, value)
-        return known
-
-    def _measure(self, candidate: Candidate, value: Value) -> float:
-        forward_names = self._forward_names.get(value)
-        if not forward_names:
-            return 0.0
-        best = 0.0
-        owners = {b.owner for b in self.names.bindings(value) if b.owner}
-        bases = {split_path(b.variable)[0] for b in self.names.bindings(value) if b.owner}
-        for binding in candidate.bindings:
-            parsed = parse(binding.variable)
-            exact = _WHOLE * any(name in _after_d(binding.variable) for name in forward_names)
-            if not exact and (parsed.form is Form.NONE or parsed.stem is None):
-                continue
-            if parsed.stem is not None and _names_an_operation(binding, parsed.stem):
-                continue
-            affinity = max(exact, *(name_affinity(parsed.stem or "", name) for name in forward_names))
-            if binding.alias:
-                affinity *= 0.8
-            if affinity >= _GOOD_AFFINITY and binding.owner and owners:
-                # self.dW and self.W of the same object belong together; those of two objects do not.
-                if binding.owner in owners:
-                    affinity += 0.2
-                elif (
-                    split_path(binding.variable)[0] in bases
-                ):  # grads['b'] and params['b'] are two dicts anyway
-                    affinity -= 0.25
-            best = max(best, affinity)
-        return best
-
     def _stated_values(self, candidate: Candidate) -> list[Value]:
         paired = self._stated.paired(candidate.value)
         if paired:
             return [value for value in paired if value in self._order]
-        wanted = {told[0] for b in candidate.bindings if (told := self._stated.value_of(b))}
+        wanted = {stated[0] for b in candidate.bindings if (stated := self._stated.value_of(b))}
         if not wanted:
             return []
         return [v for v in self._forward if wanted & set(self._forward_names[v])]
 
     def _word(self, candidate: Candidate) -> str:
-        """By what the person told it."""
+        """How the person stated it."""
         if self._stated.paired(candidate.value):
             return "`gradcheck.pair`"
-        word = next(told[1] for b in candidate.bindings if (told := self._stated.value_of(b)))
+        word = next(stated[1] for b in candidate.bindings if (stated := self._stated.value_of(b)))
         return f"{word}, by name"
 
     def _closest(
@@ -257,15 +229,3 @@ class Partners:
             return (expected.shape != found.shape, value in paired, far, -self._order[value])
 
         return min(values, key=rank)
-
-
-def _after_d(name: str) -> tuple[str, ...]:
-    """What follows the d of a plain name: `out_b` for `d_out_b`, `s` for `ds`."""
-    return (name[1:], name[2:]) if name.startswith("d_") else (name[1:],) if name.startswith("d") else ()
-
-
-def _names_an_operation(binding: Binding, stem: str) -> bool:
-    """`mean_grad = grad.mean(-1)` is the mean of a gradient, and says nothing of a forward value `mean`."""
-    producer = binding.value.producer
-    name = split_path(binding.variable)[1]
-    return producer is not None and producer.name == stem and name.startswith(f"{stem}_")

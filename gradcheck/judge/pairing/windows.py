@@ -69,7 +69,7 @@ def set_windows(plans: list[PassPlan], steps: list[Step], last: int) -> None:
 
 def merge_chains(plans: list[PassPlan]) -> list[PassPlan]:
     """A loss that another one is made of (a data term, a running sum over chunks) is no pass of its own; which of
-    them the gradients are of is told by trying."""
+    them the gradients are of is found by trying."""
     made_from: dict[int, list[int]] = {plan.loss_op.index: [] for plan in plans}
     for i, plan in enumerate(plans):
         for op in plan.forward_ops:

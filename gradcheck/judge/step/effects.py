@@ -35,7 +35,7 @@ def gradient_effects(
     judge: Judge, spans: Mapping[Value, Span], gradients: Iterable[Version]
 ) -> dict[Value, torch.Tensor]:
     """For every parameter in `spans`, the part of its move that comes from the gradients; a parameter is left out
-    where that cannot be told."""
+    where that cannot be replayed."""
     if not spans:
         return {}
     needed = ops_that_move(judge, spans)
@@ -63,7 +63,7 @@ def moves(
     judge: Judge, ops: list[Op], spans: Mapping[Value, Span], patches: Mapping[int, Patch] | None = None
 ) -> dict[Value, torch.Tensor]:
     """The whole change that the step made to every parameter in `spans`, by replaying `ops`; a parameter is left out
-    where that cannot be told."""
+    where that cannot be replayed."""
     return _moves(judge, ops, spans, {}, patches)
 
 

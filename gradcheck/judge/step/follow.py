@@ -17,8 +17,8 @@ from gradcheck.replay.run import PassOps
 
 
 def follow_step(judge: Judge, prepared: PassOps, names: NameIndex, places: Places) -> StepFlow:
-    """What the rules about dataflow rest on. A line that reads a gradient too early or too late is told
-    so."""
+    """The evidence of the rules about dataflow. A line that reads a gradient too early or too late gets a note that
+    says so."""
     flow = Flow(judge)
     words = _Words(names, places)
     misreadings = find_misreadings(judge, flow, prepared)
@@ -68,13 +68,13 @@ class _Words:
         line = _line(line_of(misreading.meant.version, self._places), seen_from)
         if misreading.why is Why.UNFINISHED:
             return (
-                f"it reads `{read}` before {line} adds the rest of it: for what `{read}` holds by then, this line "
+                f"it reads `{read}` before {line} adds the rest of it; for what `{read}` holds at that point, this line "
                 "is right"
             )
         if misreading.why is Why.STALE:
             made = _line(line_of(misreading.read, self._places), seen_from)
             return (
-                f"`{read}` is still what {made} made of it; {line} renews it only afterwards, and with that one "
+                f"`{read}` is still what {made} made of it; {line} assigns it again only afterwards, and with that value "
                 "this line would be right"
             )
         return None  # which gradient it should have read, the diagnosis says

@@ -1,4 +1,4 @@
-"""Whether a loss can only be meant to fall, told from how it is computed.
+"""Whether a loss can only be meant to fall, seen from how it is computed.
 
 A cross-entropy, a mean of squares or of absolute values, or a log-likelihood with a minus sign has a least value and
 no greatest one: nobody goes uphill on it. A bare log-likelihood or a reward may well be maximised.

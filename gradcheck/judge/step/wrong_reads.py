@@ -3,7 +3,7 @@
 `d_A = d_Z @ W.T` is right if `d_Z` were the gradient of the value before batch normalisation. That is proved by a replay:
 the gradient that the line read is put in the place of the true one at that value, and if what then arrives is what
 the line computed, the line is right for it. Which gradient it should have read, and why it read the other (too
-early, of the turn before, past it), is then told from names and from the order of the lines.
+early, of the turn before, past it), then follows from names and from the order of the lines.
 """
 
 from __future__ import annotations

@@ -19,9 +19,7 @@ def upstream_unusable(case: Case) -> Ruling | None:
         return None
     if case.proposal is None:
         return NOT_JUDGED
-    reason = (
-        f"it is computed from `{unusable[0].judged.candidate.name}`, which cannot stand in for a gradient"
-    )
+    reason = f"it is computed from `{unusable[0].judged.candidate.name}`, which cannot be used as an upstream gradient"
     return Ruling(
         case.judged(case.proposal, Verdict.UNCHECKED, Problem.UNREACHED, reason, faults=case.faults)
     )
@@ -51,8 +49,8 @@ def surrogate(case: Case) -> Ruling | None:
     if not _leads_through_a_step_function(case.judge.plan, proposal.value):
         return None
     reason = (
-        "the forward pass is a step function here, whose derivative is zero: what is returned stands in for a "
-        "gradient, and what follows from it is held against it"
+        "the forward pass is a step function here, whose derivative is zero: what is returned replaces the "
+        "gradient on purpose, and what is computed from it is compared with what follows from it"
     )
     judged = case.judged(
         proposal, Verdict.UNCHECKED, Problem.UNREACHED, reason, expected=expected, faults=case.faults

@@ -183,7 +183,7 @@ def test_a_gradient_of_the_turn_before() -> None:
     (note,) = row.notes
     assert note.startswith("`delta` is still what line 1")
     assert note.endswith(
-        "made of it; line 14 renews it only afterwards, and with that one this line would be right"
+        "made of it; line 14 assigns it again only afterwards, and with that value this line would be right"
     )
 
 
@@ -248,11 +248,11 @@ dW = x.T @ dz
     [
         (
             ["dz = dh * (1 - h**2)", "dh += dright @ U.T"],
-            "it reads `dh` before line 17 adds the rest of it: for what `dh` holds by then, this line is right",
+            "it reads `dh` before line 17 adds the rest of it; for what `dh` holds at that point, this line is right",
         ),
         (
             ["dz = dh * (1 - h**2)", "dh = dh + dright @ U.T"],
-            "it reads `dh` before line 17 adds the rest of it: for what `dh` holds by then, this line is right",
+            "it reads `dh` before line 17 adds the rest of it; for what `dh` holds at that point, this line is right",
         ),
     ],
     ids=["in place", "rebound"],

@@ -1,0 +1,65 @@
+"""How well the names of a gradient fit the names of a forward value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gradcheck.fronts.gradient_names import Form, name_affinity, parse, split_path
+from gradcheck.fronts.tape import Binding, Value
+from gradcheck.judge.pairing.names import NameIndex
+from gradcheck.replay.passes import Candidate
+
+GOOD_AFFINITY = 0.6
+_WHOLE = 0.95  # `d_out_b` may be dout/db; where there is an `out_b` it is the gradient of that
+_ALIAS = 0.8  # a parameter or loop variable is another name for what exists already
+# self.dW and self.W of the same object belong together; those of two objects do not.
+_SAME_OWNER, _OTHER_OWNER = 0.2, -0.25
+
+
+class Affinity:
+    """`forward_names` are those of the values of the forward pass."""
+
+    def __init__(self, names: NameIndex, forward_names: Mapping[Value, list[str]]) -> None:
+        self._names = names
+        self._forward_names = forward_names
+        self._known: dict[tuple[Candidate, Value], float] = {}
+
+    def between(self, candidate: Candidate, value: Value) -> float:
+        key = candidate, value
+        if key not in self._known:
+            names = self._forward_names.get(value, [])
+            fits = (self._of_binding(binding, value, names) for binding in candidate.bindings if names)
+            self._known[key] = max(fits, default=0.0)
+        return self._known[key]
+
+    def _of_binding(self, binding: Binding, value: Value, names: list[str]) -> float:
+        parsed = parse(binding.variable)
+        exact = _WHOLE * any(name in _after_d(binding.variable) for name in names)
+        if not exact and (parsed.form is Form.NONE or parsed.stem is None):
+            return 0.0
+        if parsed.stem is not None and _names_an_operation(binding, parsed.stem):
+            return 0.0
+        affinity = max(exact, *(name_affinity(parsed.stem or "", name) for name in names))
+        if binding.alias:
+            affinity *= _ALIAS
+        owned = [b for b in self._names.bindings(value) if b.owner]
+        if affinity < GOOD_AFFINITY or not binding.owner or not owned:
+            return affinity
+        if any(b.owner == binding.owner for b in owned):
+            return affinity + _SAME_OWNER
+        # grads['b'] and params['b'] are two dicts anyway.
+        base = split_path(binding.variable)[0]
+        same_base = any(split_path(b.variable)[0] == base for b in owned)
+        return affinity + _OTHER_OWNER if same_base else affinity
+
+
+def _after_d(name: str) -> tuple[str, ...]:
+    """What follows the d of a plain name: `out_b` for `d_out_b`, `s` for `ds`."""
+    return (name[1:], name[2:]) if name.startswith("d_") else (name[1:],) if name.startswith("d") else ()
+
+
+def _names_an_operation(binding: Binding, stem: str) -> bool:
+    """`mean_grad = grad.mean(-1)` is the mean of a gradient, and says nothing of a forward value `mean`."""
+    producer = binding.value.producer
+    name = split_path(binding.variable)[1]
+    return producer is not None and producer.name == stem and name.startswith(f"{stem}_")
