@@ -13,7 +13,7 @@ from functools import cached_property
 import torch
 
 from gradcheck.fronts.tape import Value
-from gradcheck.judge.judged import Fault
+from gradcheck.judge.judged import Fault, replaced_by
 from gradcheck.replay.compare import distance, norm
 from gradcheck.replay.engine import ReplayError
 from gradcheck.replay.passes import Version
@@ -88,10 +88,6 @@ class DataRounding:
         key = draw, frozenset(map(id, faults))
         if key not in self._expectations:
             run = self._runs[draw]
-            replaced = {}
-            for fault in faults:
-                wrong = run.captured.get(id(fault.judged.version))
-                if fault.at is not None and fault.gradient is not None and wrong is not None:
-                    replaced[fault.at] = wrong
+            replaced = replaced_by(faults, run)
             self._expectations[key] = run.graph.gradients(replaced) if replaced else run.graph.truth
         return self._expectations[key]

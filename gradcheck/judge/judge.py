@@ -16,7 +16,7 @@ import torch
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.judge.data_rounding import DataRounding
 from gradcheck.judge.influence import Influence, Mark
-from gradcheck.judge.judged import Fault, Faults, Judged, Ruling
+from gradcheck.judge.judged import Fault, Faults, Judged, Ruling, replaced_by
 from gradcheck.judge.pairing.partners import Partners
 from gradcheck.judge.pairing.relations import Relations
 from gradcheck.judge.uphill import goes_uphill
@@ -123,17 +123,13 @@ class Judge:
     def given(self, faults: Faults, more: dict[Value, torch.Tensor]) -> dict[Value, torch.Tensor]:
         """The same, given other gradients too."""
         graph = self.run.graph
-        replaced = self._replaced(faults)
+        replaced = replaced_by(self.listed(faults))
         replaced |= {at: g for at, g in more.items() if g.numel() == graph.tensor(at).numel()}
         return graph.gradients(replaced) if replaced else graph.truth
 
     def ways_back(self, value: Value, faults: Faults) -> list[torch.Tensor]:
         """The terms of the gradient of `value`, one for each operation that reads it."""
-        return self.run.graph.ways_back(value, self._replaced(faults))
-
-    def _replaced(self, faults: Faults) -> dict[Value, torch.Tensor]:
-        listed = self.listed(faults)
-        return {f.at: f.gradient for f in listed if f.at is not None and f.gradient is not None}
+        return self.run.graph.ways_back(value, replaced_by(self.listed(faults)))
 
     def with_true_upstream(self, version: Version, faults: Faults) -> torch.Tensor | None:
         """What this gradient would have been, had the wrong ones it was computed from been the true ones."""

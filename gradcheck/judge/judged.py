@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import torch
@@ -9,6 +10,7 @@ import torch
 from gradcheck.fronts.tape import Value
 from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.replay.passes import Candidate, Version
+from gradcheck.replay.run import PassRun
 
 Faults = frozenset[int]  # indices into Judge.faults
 
@@ -53,6 +55,19 @@ class Fault:
     def at(self) -> Value | None:
         """The value whose gradient it replaces."""
         return self.judged.of
+
+
+def replaced_by(faults: Iterable[Fault], run: PassRun | None = None) -> dict[Value, torch.Tensor]:
+    """The wrong gradients, by the values whose gradients they replace: as they are in another `run`, if one is given."""
+    found: dict[Value, torch.Tensor] = {}
+    for fault in faults:
+        at, gradient = fault.at, fault.gradient
+        if at is None or gradient is None:
+            continue
+        there = gradient if run is None else run.captured.get(id(fault.judged.version))
+        if there is not None and there.numel() == gradient.numel():
+            found[at] = there
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What the gradients contribute to the move of each parameter, measured by a replay.
 
-The step is replayed twice in float64: as it was, and with every parameter's gradient turned round as soon as it is
+The step is replayed twice in float64: as it was, and with every parameter's gradient negated as soon as it is
 finished. Half of what the two moves differ by is the gradients' part, whatever the program does with them: learning
 rate, momentum, Adam, clipping. What is the same in both (weight decay, an average) is not theirs. (Gradients of zero
 would serve as well, but for programs that divide by their norm.)
@@ -39,11 +39,11 @@ def gradient_effects(
     if not spans:
         return {}
     needed = ops_that_move(judge, spans)
-    turned: dict[int, list[Version]] = defaultdict(list)
+    negated: dict[int, list[Version]] = defaultdict(list)
     for version in gradients:
-        turned[version.after].append(version)
-    forward = _moves(judge, needed, spans, {})
-    backward = _moves(judge, needed, spans, turned)
+        negated[version.after].append(version)
+    forward = moves(judge, needed, spans)
+    backward = moves(judge, needed, spans, negated=negated)
     effects = {}
     for parameter, move in forward.items():
         effect = (move - backward[parameter]) / 2 if parameter in backward else None
@@ -60,20 +60,15 @@ def ops_that_move(judge: Judge, spans: Mapping[Value, Span]) -> list[Op]:
 
 
 def moves(
-    judge: Judge, ops: list[Op], spans: Mapping[Value, Span], patches: Mapping[int, Patch] | None = None
-) -> dict[Value, torch.Tensor]:
-    """The whole change that the step made to every parameter in `spans`, by replaying `ops`; a parameter is left out
-    where that cannot be replayed."""
-    return _moves(judge, ops, spans, {}, patches)
-
-
-def _moves(
     judge: Judge,
     ops: list[Op],
     spans: Mapping[Value, Span],
-    turned: Mapping[int, list[Version]],
     patches: Mapping[int, Patch] | None = None,
+    negated: Mapping[int, list[Version]] | None = None,
 ) -> dict[Value, torch.Tensor]:
+    """The whole change that the step made to every parameter in `spans`, by replaying `ops`; a parameter is left out
+    where that cannot be replayed. The gradients in `negated`, by the op that finishes them, are given the other
+    sign."""
     replay = Replay(
         torch.float64,
         mutated=roots_mutated(ops),
@@ -92,15 +87,15 @@ def _moves(
             for parameter in first.get(op.index, ()):
                 _keep(replay, spans[parameter].before, parameter, before)
             replay.step(op)
-            for version in turned.get(op.index, ()):
-                _turn(replay, version, judge.run.captured.get(id(version)))
+            for version in (negated or {}).get(op.index, ()):
+                _negate(replay, version, judge.run.captured.get(id(version)))
             for parameter in last.get(op.index, ()):
                 _keep(replay, spans[parameter].after, parameter, found)
     return {p: found[p] - before[p] for p in found if p in before and found[p].shape == before[p].shape}
 
 
-def _turn(replay: Replay, version: Version, gradient: torch.Tensor | None) -> None:
-    """Set it, and not only negate it: it may have been computed from one that was turned round already."""
+def _negate(replay: Replay, version: Version, gradient: torch.Tensor | None) -> None:
+    """Set it, and not only negate it: it may have been computed from one that was negated already."""
     tensor = replay.env.get(version.candidate.value)
     if tensor is not None and gradient is not None and tensor.shape == gradient.shape:
         tensor.copy_(-gradient)

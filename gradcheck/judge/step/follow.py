@@ -11,7 +11,7 @@ from gradcheck.judge.step.minimised import is_minimised
 from gradcheck.judge.step.records import Bypass, SkippedGradient, StepFlow
 from gradcheck.judge.step.trails import Flow
 from gradcheck.judge.step.updates import parameter_updates
-from gradcheck.judge.step.wrong_reads import Misreading, Why, find_misreadings
+from gradcheck.judge.step.wrong_reads import Why, WrongRead, find_wrong_reads
 from gradcheck.program.location import Location
 from gradcheck.replay.run import PassOps
 
@@ -21,13 +21,13 @@ def follow_step(judge: Judge, prepared: PassOps, names: NameIndex, places: Place
     says so."""
     flow = Flow(judge)
     words = _Words(names, places)
-    misreadings = find_misreadings(judge, flow, prepared)
-    for misreading in misreadings:
-        note = words.note(misreading)
+    wrong_reads = find_wrong_reads(judge, flow, prepared)
+    for wrong_read in wrong_reads:
+        note = words.note(wrong_read)
         if note is not None:
-            misreading.wrong.notes.append(note)
+            wrong_read.wrong.notes.append(note)
     return StepFlow(
-        skipped=words.skipped([m for m in misreadings if m.why is Why.SKIPPED], flow),
+        skipped=words.skipped([m for m in wrong_reads if m.why is Why.SKIPPED], flow),
         updates=parameter_updates(judge, flow, prepared, names, places),
         minimised=is_minimised(judge.plan),
     )
@@ -38,10 +38,10 @@ class _Words:
         self._names = names
         self._places = places
 
-    def skipped(self, misreadings: list[Misreading], flow: Flow) -> list[SkippedGradient]:
-        by_gradient: dict[int, list[Misreading]] = {}
-        for misreading in misreadings:
-            by_gradient.setdefault(id(misreading.meant), []).append(misreading)
+    def skipped(self, wrong_reads: list[WrongRead], flow: Flow) -> list[SkippedGradient]:
+        by_gradient: dict[int, list[WrongRead]] = {}
+        for wrong_read in wrong_reads:
+            by_gradient.setdefault(id(wrong_read.meant), []).append(wrong_read)
         return [
             SkippedGradient(
                 name=group[0].meant.candidate.name,
@@ -61,18 +61,18 @@ class _Words:
             for group in by_gradient.values()
         ]
 
-    def note(self, misreading: Misreading) -> str | None:
+    def note(self, wrong_read: WrongRead) -> str | None:
         """Why it is wrong to read that variable at that time."""
-        read = misreading.read.candidate.name
-        seen_from = line_of(misreading.wrong.version, self._places)
-        line = _line(line_of(misreading.meant.version, self._places), seen_from)
-        if misreading.why is Why.UNFINISHED:
+        read = wrong_read.read.candidate.name
+        seen_from = line_of(wrong_read.wrong.version, self._places)
+        line = _line(line_of(wrong_read.meant.version, self._places), seen_from)
+        if wrong_read.why is Why.UNFINISHED:
             return (
                 f"it reads `{read}` before {line} adds the rest of it; for what `{read}` holds at that point, this line "
                 "is right"
             )
-        if misreading.why is Why.STALE:
-            made = _line(line_of(misreading.read, self._places), seen_from)
+        if wrong_read.why is Why.STALE:
+            made = _line(line_of(wrong_read.read, self._places), seen_from)
             return (
                 f"`{read}` is still what {made} made of it; {line} assigns it again only afterwards, and with that value "
                 "this line would be right"

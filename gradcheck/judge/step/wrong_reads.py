@@ -17,7 +17,7 @@ import torch
 from gradcheck.fronts.gradient_names import split_path
 from gradcheck.fronts.tape import Value
 from gradcheck.judge.judge import Judge
-from gradcheck.judge.judged import Judged
+from gradcheck.judge.judged import Judged, replaced_by
 from gradcheck.judge.step.trails import Flow
 from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.replay.compare import differentiable, distance, norm, same_but_for_ones
@@ -37,7 +37,7 @@ class Why(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Misreading:
+class WrongRead:
     """`wrong` would be right if `read` were the gradient of the value that `meant` is the gradient of."""
 
     wrong: Judged
@@ -46,10 +46,10 @@ class Misreading:
     why: Why
 
 
-def find_misreadings(judge: Judge, flow: Flow, prepared: PassOps) -> list[Misreading]:
+def find_wrong_reads(judge: Judge, flow: Flow, prepared: PassOps) -> list[WrongRead]:
     search = _Search(judge, flow, prepared)
     found = (search.explain(judged) for judged in judge.judged if _is_wrong(judged))
-    return [misreading for misreading in found if misreading is not None]
+    return [wrong_read for wrong_read in found if wrong_read is not None]
 
 
 def _is_wrong(judged: Judged) -> bool:
@@ -68,8 +68,8 @@ class _Search:
         self._prepared = prepared
         self._given: dict[tuple[bool, frozenset[int], int, Value], dict[Value, torch.Tensor]] = {}
 
-    def explain(self, wrong: Judged) -> Misreading | None:
-        options: list[Misreading] = []
+    def explain(self, wrong: Judged) -> WrongRead | None:
+        options: list[WrongRead] = []
         trials = 0
         for read in self._flow.reads(wrong.version):
             for meant in self._judge.judged:
@@ -80,7 +80,7 @@ class _Search:
                 if trials > _MOST_TRIALS:
                     break
                 if self._proved(wrong, read, meant):
-                    options.append(Misreading(wrong, read, meant, why))
+                    options.append(WrongRead(wrong, read, meant, why))
         # What stands nearest before the wrong line is the likeliest of several gradients of one value.
         return min(options, key=lambda m: (m.why.value, -m.meant.version.after), default=None)
 
@@ -128,17 +128,9 @@ class _Search:
         key = (run is self._judge.run, wrong.faults, id(read), at)
         known = self._given.get(key)
         if known is None:
-            replaced = {}
-            for index in sorted(wrong.faults):
-                fault = self._judge.faults[index]
-                # A wrong gradient on the way, as it is at this point.
-                seed = (
-                    fault.gradient if run is self._judge.run else run.captured.get(id(fault.judged.version))
-                )
-                truth = run.graph.truth.get(fault.at) if fault.at is not None else None
-                if fault.at is None or seed is None or truth is None or seed.numel() != truth.numel():
-                    continue
-                replaced[fault.at] = seed
+            # A wrong gradient on the way, as it is at this point.
+            faults = self._judge.listed(wrong.faults)
+            replaced = replaced_by(faults, None if run is self._judge.run else run)
             read_tensor = run.captured.get(id(read))
             if read_tensor is None or at not in run.graph.truth:
                 return {}
