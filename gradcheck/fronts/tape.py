@@ -110,6 +110,7 @@ class Op:
         "kind",
         "kwargs",
         "lasti",
+        "lowered",
         "out",
         "scope",
     )
@@ -135,10 +136,11 @@ class Op:
         self.extra: Any = None  # random state of a dropout, result of an in-place draw, number of an escape
         self.scope = 0  # which activation of which frame made the call
         self.grad_enabled = True
+        self.lowered: Any = None  # its node of the graph, once it was asked for
 
     def empty(self) -> None:
         """Forget what it was called with and what it made: it keeps its place on the tape, and is nobody's reason."""
-        self.args, self.kwargs, self.out, self.extra = (), None, None, None
+        self.args, self.kwargs, self.out, self.extra, self.lowered = (), None, None, None, None
 
     @property
     def name(self) -> str:

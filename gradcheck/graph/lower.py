@@ -1,0 +1,147 @@
+"""From a recorded event to a node of the graph: every special case of a front end is spelled here, once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from gradcheck.fronts.tape import CHANGE_BUFFERS, Kind, Op, Value, function_name
+from gradcheck.fronts.torch.functions import view_as
+from gradcheck.graph.node import Node, Role
+from gradcheck.graph.precision import REAL, without_precision
+from gradcheck.ops import CAST, CLONE, DETACH, DROPOUT, RESHAPE, TENSOR
+
+_ROLES = {
+    Kind.ESCAPE: Role.NOTHING,
+    Kind.BACKWARD: Role.NOTHING,
+    Kind.GRAD_WRITE: Role.NOTHING,
+    Kind.RETURNED: Role.NOTHING,
+    Kind.GRAD_READ: Role.NOTHING,
+    Kind.RANDOM: Role.CONSTANT,
+    Kind.RANDOM_MUTATE: Role.FILL,
+    Kind.DATA_WRITE: Role.REBIND,
+    Kind.UPSTREAM: Role.ARRIVE,
+    Kind.MUTATE: Role.WRITE,
+}
+_TO_ANOTHER_FLOAT = {"float", "half", "double", "bfloat16"}
+_TO_ANOTHER_DEVICE = {"cuda", "cpu", "xpu", "mps"}
+_UNKNOWN_MASKS = {"alpha_dropout", "feature_alpha_dropout", "native_dropout"}
+# Their results can be the very memory that they were given, or not, as it happens.
+_MAY_ALIAS = frozenset({RESHAPE, CLONE, CAST, TENSOR, DETACH})
+
+
+class CannotLowerError(Exception):
+    """An event that cannot be run again; the message says why."""
+
+
+def node_of(op: Op) -> Node:
+    """The node of a recorded op. The recording of it must be complete."""
+    node: Node | None = op.lowered
+    if node is None:
+        node = op.lowered = lower(op)
+    return node
+
+
+def lower(op: Op) -> Node:
+    role = _role(op)
+    call, args = _call(op)
+    kwargs = {name: _argument(value) for name, value in (op.kwargs or {}).items()}
+    if op.kind is Kind.DROPOUT:
+        kwargs.pop("inplace", None)
+        if "input" in kwargs:
+            args = (kwargs.pop("input"), *args)
+    node = Node(op, op.operation, role, call, tuple([_argument(a) for a in args]), kwargs)
+    node.may_alias = role is Role.CALL and node.operation in _MAY_ALIAS and op.func is not view_as
+    return node
+
+
+def _role(op: Op) -> Role:
+    role = _ROLES.get(op.kind)
+    if role is not None:
+        return role
+    if op.func in CHANGE_BUFFERS:
+        return Role.WRITE if op.mutated else Role.CALL
+    inputs = op.inputs
+    if op.kind in (Kind.PURE, Kind.CREATE) and isinstance(op.out, Value):
+        if any(op.out is value for value in inputs):
+            return Role.NOTHING  # it handed back the very tensor it was given
+    return Role.VIEW if _is_view(op) else Role.CALL
+
+
+def _is_view(op: Op) -> bool:
+    """Whether the results lie in the memory of the first argument. A Function sees its arguments as values of their own, and
+    a `contiguous` that gives another tensor has made a copy."""
+    if op.func is view_as or op.name == "contiguous" or not op.args or not isinstance(op.args[0], Value):
+        return False
+    made = [value for value in op.outputs if value.producer is op]
+    return bool(made) and all(value.root is not value for value in made)
+
+
+def _call(op: Op) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """The function, and its arguments. A cast to another floating type is one to that of the replay, a move to another
+    device does nothing, and dropout is a multiplication by its recorded mask."""
+    args = op.args or ()
+    if op.kind is Kind.DROPOUT:
+        return Dropout(op), args
+    if args and not op.kwargs and isinstance(args[0], Value):
+        name = op.name
+        if name in _TO_ANOTHER_FLOAT and len(args) == 1:
+            return torch.Tensor.to, (args[0], REAL)
+        if name in _TO_ANOTHER_DEVICE:
+            return _same, (args[0],)
+    return op.func, args
+
+
+def _argument(thing: Any) -> Any:
+    kind = type(thing)
+    if kind is Value or kind is int or kind is float:
+        return thing
+    if kind is tuple or kind is list:
+        return kind([_argument(x) for x in thing])
+    if kind is dict:
+        return {key: _argument(x) for key, x in thing.items()}
+    if kind is slice:
+        return slice(_argument(thing.start), _argument(thing.stop), _argument(thing.step))
+    return without_precision(thing)
+
+
+def _same(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor
+
+
+class Dropout:
+    """A recorded dropout: its mask is drawn again from the recorded random state, on ones of the shape it is given."""
+
+    def __init__(self, op: Op) -> None:
+        self._func = op.func
+        self._state = op.extra
+        self._name = op.name
+        self.__name__ = op.name
+
+    def __call__(self, source: torch.Tensor, *rest: Any, **kwargs: Any) -> torch.Tensor:
+        if self._name in _UNKNOWN_MASKS:
+            raise CannotLowerError(f"`{self._name}` cannot be replayed: its mask is not known")
+        now = torch.get_rng_state()
+        try:
+            torch.set_rng_state(self._state)
+            with torch.no_grad():
+                ones = torch.ones(source.shape, dtype=torch.float32)
+                kept = self._func(ones, *rest[:2], **kwargs) != 0
+        finally:
+            torch.set_rng_state(now)
+        # The factor is rounded as a program in this precision rounds it.
+        probability = kwargs.get("p", rest[0] if rest else 0.5)
+        return source * (kept.to(source.dtype) / (1 - probability))
+
+
+def call_in_precision(func: Callable[..., Any], args: Any, kwargs: dict[str, Any], dtype: torch.dtype) -> Any:
+    """The call, but that a cast to another floating type or a move to a device leaves a tensor as it is."""
+    name = function_name(func)
+    if args and isinstance(args[0], torch.Tensor):
+        if name in _TO_ANOTHER_FLOAT and len(args) == 1:
+            return args[0].to(dtype)
+        if name in _TO_ANOTHER_DEVICE:
+            return args[0]
+    return func(*args, **kwargs)

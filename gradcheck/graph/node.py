@@ -1,0 +1,85 @@
+"""A node of the graph: one operation, in a form that can be run again whatever recorded it.
+
+A node reads tensor objects and makes new versions of some: of its results, and of what it changes in place. It keeps
+one call for all of that, with `Value`s for tensors, so that whoever runs it decides whether the old version of what
+changes is still wanted, and is copied first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Any
+
+from gradcheck.fronts.tape import Number, Op, Value
+from gradcheck.graph.precision import Precision
+from gradcheck.ops import Operation
+
+_NOT_FLAT = (tuple, list, dict, slice, Number, Precision)
+
+
+class Role(Enum):
+    """What running a node comes to."""
+
+    NOTHING = auto()  # it asks a question, or marks a place: no number of a replay comes from it
+    CONSTANT = auto()  # its results are the recorded ones: random draws
+    CALL = auto()  # a function of its arguments alone
+    VIEW = auto()  # the same, and its result lies in the memory of its first argument
+    WRITE = auto()  # makes new versions of `writes`
+    FILL = auto()  # makes a new version of its first argument: the recorded result
+    REBIND = auto()  # `p.data = t`: p lies in the memory of t from now on
+    ARRIVE = auto()  # the gradient that autograd hands to the backward of a custom Function
+
+
+class Node:
+    """`call(*args, **kwargs)` is the operation. `event` is what was recorded, with its place, scope and names; `inputs`
+    are the tensor objects it reads, `outputs` its results, `writes` those it makes new versions of."""
+
+    __slots__ = (
+        "args",
+        "call",
+        "event",
+        "flat",  # whether the arguments are Values and constants, and nothing nested
+        "inputs",
+        "kwargs",
+        "may_alias",
+        "operation",
+        "out",
+        "outputs",
+        "role",
+        "writes",
+    )
+
+    def __init__(
+        self,
+        event: Op,
+        operation: Operation,
+        role: Role,
+        call: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        self.event = event
+        self.operation = operation
+        self.role = role
+        self.call = call
+        self.args = args
+        self.kwargs = kwargs
+        self.out = event.out
+        self.inputs: tuple[Value, ...] = tuple(event.inputs)
+        self.outputs: tuple[Value, ...] = tuple(event.outputs)
+        self.writes: tuple[Value, ...] = tuple(event.mutated)
+        self.flat = not kwargs and not any(isinstance(a, _NOT_FLAT) for a in args)
+        self.may_alias = False  # whether the result can be the memory of the first argument, and counts as another
+
+    @property
+    def mutated(self) -> tuple[Value, ...]:
+        """For the dataflow, which calls it so."""
+        return self.writes
+
+    @property
+    def index(self) -> int:
+        return self.event.index
+
+    def __repr__(self) -> str:
+        return f"<node {self.event.index} {self.operation.name} {self.role.name.lower()}>"

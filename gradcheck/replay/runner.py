@@ -1,0 +1,388 @@
+"""The one runner: runs nodes of the graph again, under other conditions.
+
+It holds one tensor for every tensor object of the program: its current version. What a call draws at random, and what
+came from outside, stays as it was recorded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+import torch
+
+from gradcheck.fronts.tape import Number, Op, Value
+from gradcheck.fronts.torch.functions import ONLY_THROUGH_THESE
+from gradcheck.graph.lower import node_of
+from gradcheck.graph.node import Node, Role
+from gradcheck.graph.precision import Precision, converted, default_dtype
+from gradcheck.ops import ADD, COPY_INTO, DROPOUT, FILL, GETITEM, SELECT, SETITEM, SUB
+from gradcheck.replay.compare import differentiable
+from gradcheck.replay.memory import Memory, same_memory
+
+# Above this many elements a leaf that is only selected from is not converted whole.
+_LARGE = 100_000
+# Autograd keeps nothing of what these write.
+_KEEP_NOTHING = frozenset({SETITEM, FILL, COPY_INTO, ADD, SUB})
+
+
+class ReplayError(Exception):
+    """A node could not be run again; the message says which and why."""
+
+
+class Patch(Protocol):
+    """One execution of a statement or expression of the program, replaced by another computation.
+
+    `skipped` are the ops that it replaces; it is applied after op `after` (or in its place, if that is skipped), reads
+    the tensors of `reads` and puts what it computed into the run.
+    """
+
+    @property
+    def after(self) -> int: ...
+
+    @property
+    def skipped(self) -> frozenset[int]: ...
+
+    @property
+    def reads(self) -> tuple[Value, ...]: ...
+
+    def apply(self, replay: Runner) -> None: ...
+
+
+# (a forward value, the gradients that were returned further down and for which values, whether only those lead
+# there) -> what arrives there
+Upstream = Callable[[Value, Mapping[Value, torch.Tensor], bool], torch.Tensor | None]
+
+
+class Runner:
+    """`dtype` replaces every floating type; None keeps the recorded tensors in their own.
+
+    `overrides` replaces some values as soon as they are made: jittered parameters, fresh draws, another batch.
+    `start_from` are the tensors of values that were made before. `known` tensors are there from the start, and are never
+    changed. `patches` maps the index of an op to what is done after it. `upstream` says what autograd hands to the
+    `backward` of a custom Function, `autograd_truth` what it puts into `.grad`. With `differentiate`, every tensor that
+    can have a gradient has one. `drops` says whether dropout drops anything. `watch` is shown every node after it ran.
+    """
+
+    def __init__(
+        self,
+        dtype: torch.dtype | None,
+        *,
+        overrides: Mapping[Value, torch.Tensor] | None = None,
+        differentiate: bool = False,
+        autograd_truth: Mapping[Value, torch.Tensor] | None = None,
+        start_from: Mapping[Value, torch.Tensor] | None = None,
+        known: Mapping[Value, torch.Tensor] | None = None,
+        patches: Mapping[int, Patch] | None = None,
+        upstream: Upstream | None = None,
+        drops: bool = True,
+        watch: Callable[[Node, Any], None] | None = None,
+    ) -> None:
+        self._own_types = dtype is None
+        self.dtype = torch.get_default_dtype() if dtype is None else dtype
+        self.env: dict[Value, torch.Tensor] = dict(known or {})
+        self.broken: dict[Value, str] = {}
+        self._known = known or {}
+        self._patches = patches or {}
+        self._skipped = {index for patch in self._patches.values() for index in patch.skipped}
+        self._overrides = overrides or {}
+        self._differentiate = differentiate
+        self._autograd_truth = autograd_truth or {}
+        self._start_from = start_from or {}
+        self._upstream = upstream
+        self._drops = drops
+        self._watch = watch
+        self._memory = Memory()
+
+    # -- tensors -------------------------------------------------------------------------------------------------
+
+    def tensor(self, value: Value) -> torch.Tensor:
+        """The current version of `value`, made from the recorded leaf at first use."""
+        found = self.env.get(value)
+        if found is not None:
+            return found
+        if value in self.broken:
+            raise ReplayError(self.broken[value])
+        maker = self._memory.maker.get(value)
+        if maker is not None:
+            self._view_again(maker)
+            return self.env[value]
+        start = self._start_from.get(value)
+        if start is None:
+            if value.autograd_of is not None and value.autograd_of in self._autograd_truth:
+                start = self._autograd_truth[value.autograd_of]
+            else:
+                start = value.data
+        if start is None:
+            raise ReplayError("a value whose making was not recorded")
+        return self._place_leaf(value, start)
+
+    def put(self, value: Value, tensor: torch.Tensor) -> None:
+        """Let `tensor` be the version of `value` from here on."""
+        self.broken.pop(value, None)
+        self._memory.detach(value)
+        self._memory.abandon(value)
+        self.env[value] = tensor
+
+    def forget(self, value: Value) -> None:
+        """Let go of a tensor that nobody reads again."""
+        if not self._memory.is_needed(value):
+            self.env.pop(value, None)
+
+    def writable(self, value: Value) -> torch.Tensor:
+        """The current version of `value`, which may be changed in place to make the next one."""
+        tensor = self.tensor(value)
+        memory = self._memory
+        base = memory.base_of(value)
+        held = tensor if base is value else self.env.get(base)
+        if held is None:  # let go of: nobody sees it any more
+            return tensor
+        if self._must_stay(base, held):
+            for view in memory.stale_after_copy(base):
+                self.env.pop(view, None)
+            self.env[base] = held.clone()
+            tensor = self.tensor(value)
+        if tensor.requires_grad and tensor.is_leaf:
+            tensor = self.env[value] = tensor.detach()  # a view that cuts the gradient
+        return tensor
+
+    def _must_stay(self, base: Value, held: torch.Tensor) -> bool:
+        """Whether the old version is still needed when a new one is made."""
+        if base in self._memory.borrowed or self._known.get(base) is held:
+            return True
+        return self._differentiate and (base in self._memory.read or (held.requires_grad and held.is_leaf))
+
+    def _place_leaf(self, value: Value, start: torch.Tensor) -> torch.Tensor:
+        if value in self._overrides and value not in self._start_from:
+            made = self._overriding(value)
+        else:
+            made = self._convert(start)
+            if same_memory(made, start):
+                if self._differentiate:
+                    made = made.detach().clone()
+                else:
+                    made = made.detach()
+                    self._memory.borrowed.add(value)
+        if self._differentiate and differentiable(made):
+            made = made.detach().requires_grad_()
+        self.env[value] = made
+        return made
+
+    def _overriding(self, value: Value) -> torch.Tensor:
+        return self._convert(self._overrides[value].detach()).clone()
+
+    def _convert(self, tensor: torch.Tensor) -> torch.Tensor:
+        return converted(tensor, tensor.dtype if self._own_types else self.dtype)
+
+    # -- nodes ---------------------------------------------------------------------------------------------------
+
+    def run(self, ops: Iterable[Op]) -> None:
+        with default_dtype(self.dtype):
+            for op in ops:
+                self._step_or_break(op)
+
+    def step(self, op: Op) -> None:
+        """Run one op again; a failure marks its results as broken, with the reason."""
+        with default_dtype(self.dtype):
+            self._step_or_break(op)
+
+    def perform(self, op: Op) -> None:
+        """Make the recorded call, for a patch that does it as well. Errors are raised."""
+        self._execute(node_of(op))
+
+    def _step_or_break(self, op: Op) -> None:
+        try:
+            if op.index not in self._skipped:
+                self._execute(node_of(op))
+            patch = self._patches.get(op.index)
+            if patch is not None:
+                patch.apply(self)
+        except ReplayError as error:
+            self._break(op, str(error))
+        except Exception as error:
+            first = str(error).strip().splitlines()[:1]
+            self._break(
+                op,
+                f"`{op.name}` cannot be replayed in float64: {first[0] if first else type(error).__name__}",
+            )
+
+    def _break(self, op: Op, reason: str) -> None:
+        for value in (*op.outputs, *op.mutated):
+            self.broken[value] = reason
+            self._memory.detach(value)
+            self.env.pop(value, None)
+
+    def _execute(self, node: Node) -> None:
+        result = _HOW[node.role](self, node)
+        if self._watch is not None and result is not None:
+            self._watch(node, result)
+
+    def _nothing(self, node: Node) -> None:
+        pass
+
+    def _constant(self, node: Node) -> None:
+        for value in node.outputs:
+            self.tensor(value)
+
+    def _fill(self, node: Node) -> torch.Tensor:
+        target = self.writable(node.args[0])
+        with torch.no_grad():
+            target.copy_(self._convert(node.event.extra))
+        self._set(node.out, target)
+        return target
+
+    def _rebind(self, node: Node) -> torch.Tensor:
+        target, source = node.args[:2]
+        made = self.tensor(source).detach()
+        self.tensor(target)
+        self._memory.abandon(target)
+        self._memory.borrowed.discard(target)
+        self._memory.add_view(target, source, node)
+        return self._set_view(target, made)
+
+    def _arrive(self, node: Node) -> torch.Tensor:
+        """The gradient that autograd hands on here: that of the replayed forward pass, where what was returned further
+        down takes the place of the true ones."""
+        of, *handed = node.args
+        if self._upstream is None:
+            return self.tensor(node.out)
+        only = node.event.extra == ONLY_THROUGH_THESE
+        arriving = self._upstream(of, {value: self.tensor(gradient) for value, gradient in handed}, only)
+        # A result that the loss does not depend on has a gradient of zeros.
+        found = torch.zeros_like(self._convert(node.out.data)) if arriving is None else arriving.clone()
+        self._set(node.out, found)
+        return found
+
+    def _call(self, node: Node) -> Any:
+        if node.operation is DROPOUT and not self._drops:
+            result = self.tensor(node.args[0])
+        elif self._selects_from_large_leaf(node):
+            result = self._convert(node.call(node.args[0].data, *self._decode(node.args[1:])))
+        else:
+            result = self._made(node)
+        if self._differentiate:
+            self._memory.read.update(map(self._memory.base_of, node.inputs))
+        if node.may_alias and isinstance(node.out, Value) and node.inputs:
+            if same_memory(result, self.env.get(node.inputs[0])):
+                self._memory.borrowed.add(node.out)
+        self._set(node.out, result)
+        return result
+
+    def _view(self, node: Node) -> Any:
+        if self._selects_from_large_leaf(node):
+            self._memory.borrowed.add(node.out)
+            return self._call(node)
+        result = self._made(node)
+        for value, tensor in _pairs(node.out, result):
+            self._set_view_of(value, tensor, node)
+        return result
+
+    def _set_view_of(self, value: Value, tensor: torch.Tensor, node: Node) -> None:
+        if value in self._overrides and value not in self.env:
+            self._set(value, tensor)  # a tensor of its own
+            return
+        self._memory.add_view(value, node.args[0], node)
+        self._set_view(value, tensor)
+
+    def _set_view(self, value: Value, tensor: torch.Tensor) -> torch.Tensor:
+        if self._differentiate and differentiable(tensor) and not tensor.requires_grad:
+            tensor = tensor.detach().requires_grad_()
+        self.env[value] = tensor
+        return tensor
+
+    def _view_again(self, node: Node) -> None:
+        if node.role is Role.REBIND:
+            self._set_view(node.args[0], self.tensor(node.args[1]).detach())
+            return
+        with default_dtype(self.dtype):
+            result = self._made(node)
+        for value, tensor in _pairs(node.out, result):
+            if value not in self.env and self._memory.maker.get(value) is node:
+                self._set_view(value, tensor)
+
+    def _write(self, node: Node) -> Any:
+        for value in node.writes:
+            self.writable(value)
+        result = self._made(node)
+        if self._differentiate:
+            memory = self._memory
+            memory.read.update(memory.base_of(v) for v in node.inputs if v not in node.writes)
+            if node.operation not in _KEEP_NOTHING:
+                memory.read.update(map(memory.base_of, node.writes))
+        self._set(node.out, result)
+        return result
+
+    def _made(self, node: Node) -> Any:
+        if node.flat:
+            tensor = self.tensor
+            return node.call(*[tensor(a) if type(a) is Value else a for a in node.args])
+        return node.call(*self._decode(node.args), **{k: self._decode(a) for k, a in node.kwargs.items()})
+
+    def _selects_from_large_leaf(self, node: Node) -> bool:
+        if node.operation is not GETITEM and node.operation is not SELECT:
+            return False
+        source = node.args[0] if node.args else None
+        return (
+            isinstance(source, Value)
+            and source.data is not None
+            and source.data.numel() > _LARGE
+            and source not in self.env
+            and source not in self._start_from
+            and source not in self._overrides
+            and not source.requires_grad
+            and not node.kwargs
+            and isinstance(node.out, Value)
+            and source.data.numel() > 8 * max(1, math.prod(node.out.shape))
+        )
+
+    def _decode(self, thing: Any) -> Any:
+        if isinstance(thing, Value):
+            return self.tensor(thing)
+        kind = type(thing)
+        if kind is Number:
+            known = thing.source in self.env or thing.source in self._memory.maker
+            return float(self.tensor(thing.source).detach()) if known else thing.was
+        if kind is Precision:
+            return thing.of(self.dtype)
+        if kind is tuple or kind is list:
+            return kind([self._decode(x) for x in thing])
+        if kind is dict:
+            return {key: self._decode(x) for key, x in thing.items()}
+        if kind is slice:
+            return slice(self._decode(thing.start), self._decode(thing.stop), self._decode(thing.step))
+        return thing
+
+    def _set(self, out: Any, result: Any) -> None:
+        if not isinstance(out, Value):
+            for value, tensor in _pairs(out, result):
+                self._set(value, tensor)
+        elif isinstance(result, torch.Tensor):
+            if out in self._overrides and out not in self.env:
+                result = self._overriding(out)
+                if self._differentiate and differentiable(result):
+                    result = result.requires_grad_()
+            elif self._differentiate and differentiable(result) and not result.requires_grad:
+                # Made of numbers alone (`torch.zeros(5)`): a leaf of the graph.
+                result = result.detach().requires_grad_()
+            self.env[out] = result
+
+
+def _pairs(out: Any, result: Any) -> list[tuple[Value, torch.Tensor]]:
+    if isinstance(out, Value):
+        return [(out, result)] if isinstance(result, torch.Tensor) else []
+    if isinstance(out, tuple) and isinstance(result, (tuple, list)):
+        return [pair for o, r in zip(out, result, strict=False) for pair in _pairs(o, r)]
+    return []
+
+
+_HOW: dict[Role, Callable[[Runner, Node], Any]] = {
+    Role.NOTHING: Runner._nothing,
+    Role.CONSTANT: Runner._constant,
+    Role.CALL: Runner._call,
+    Role.VIEW: Runner._view,
+    Role.WRITE: Runner._write,
+    Role.FILL: Runner._fill,
+    Role.REBIND: Runner._rebind,
+    Role.ARRIVE: Runner._arrive,
+}
