@@ -20,7 +20,7 @@ from torch import Tensor
 
 from benchmarks.measuring import MODELS, environment, in_turns, markdown, processor_seconds, training_part
 from benchmarks.recordings import Recorded, record
-from gradcheck.replay.engine import Replay
+from gradcheck.replay.runner import Runner
 
 BATCH, CONTEXT, LETTERS, EMBEDDING, HIDDEN = 32, 4, 27, 10, 200
 BETWEEN = 9  # values between parameters and loss whose gradients three_layer.py computes by hand
@@ -106,7 +106,7 @@ def replay_alone(recorded: Recorded) -> Callable[[], None]:
 
     def replays() -> None:
         with torch.no_grad():
-            Replay(torch.float64, mutated={v.root for op in ops for v in op.mutated}).run(ops)
+            Runner(torch.float64).run(ops)
 
     return replays
 

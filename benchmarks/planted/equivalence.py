@@ -12,8 +12,7 @@ from collections.abc import Iterable, Mapping
 import torch
 
 from gradcheck.fronts.tape import Op, Recording, Value
-from gradcheck.replay.engine import Replay
-from gradcheck.replay.slices import roots_mutated
+from gradcheck.replay.runner import Runner
 
 JITTERS = 3
 _SAME = 1e-9  # relative
@@ -38,7 +37,7 @@ def places_of(recording: Recording, values: Iterable[Value]) -> dict[Value, Plac
 def jitter(recording: Recording, places: Iterable[Place], seed: int) -> dict[Place, torch.Tensor]:
     """Other numbers for the parameters: a third of their spread away, or of 1 where all are alike."""
     values = _at(recording, places)
-    replay = Replay(torch.float64, mutated=roots_mutated(recording.ops))
+    replay = Runner(torch.float64)
     generator = torch.Generator().manual_seed(seed)
     last = max((v.producer.index for v in values.values() if v.producer is not None), default=-1)
     replay.run(recording.ops[: last + 1])
@@ -54,9 +53,8 @@ def jitter(recording: Recording, places: Iterable[Place], seed: int) -> dict[Pla
 def snapshot(recording: Recording, names: frozenset[str], jittered: Mapping[Place, torch.Tensor]) -> Snapshot:
     """What the names held, one after the other, and what they hold in the end."""
     values = _at(recording, jittered)
-    replay = Replay(
+    replay = Runner(
         torch.float64,
-        mutated=roots_mutated(recording.ops),
         overrides={value: jittered[place] for place, value in values.items()},
     )
     moments: dict[int, list[tuple[str, Value]]] = defaultdict(list)
@@ -106,7 +104,7 @@ def _same(one: torch.Tensor | None, other: torch.Tensor | None, floor: float) ->
     return float((one - other).norm()) <= max(_SAME * max(float(one.norm()), float(other.norm())), floor)
 
 
-def _now(replay: Replay, value: Value) -> torch.Tensor | None:
+def _now(replay: Runner, value: Value) -> torch.Tensor | None:
     try:
         tensor = replay.tensor(value).detach()
     except Exception:  # what could not be replayed is compared as missing

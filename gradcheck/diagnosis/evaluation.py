@@ -20,8 +20,9 @@ from gradcheck.diagnosis.namespace import Namespace
 from gradcheck.diagnosis.sandbox import is_of_library, is_pure, refuse_huge
 from gradcheck.fronts.tape import Value
 from gradcheck.fronts.torch.ufuncs import as_tensor, torch_equivalent
+from gradcheck.graph.lower import call_in_precision
+from gradcheck.graph.precision import default_dtype, in_precision
 from gradcheck.program.reading.reader import Closure, Reader, UnknownNameError, UnreadableError
-from gradcheck.replay.engine import call_in_precision, default_dtype, in_precision
 
 Tree = ast.expr | ast.stmt | ast.Module  # a module: statements in the place of one
 TensorOf = Callable[[Value], torch.Tensor]

@@ -18,8 +18,8 @@ from gradcheck.diagnosis.trial import Setting
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.judge.judged import Judged
 from gradcheck.judge.points import Point
-from gradcheck.replay.engine import Replay
 from gradcheck.replay.run import PassOps
+from gradcheck.replay.runner import Runner
 
 # What a normalisation divides by is a root, written in one of these ways.
 _ROOTS = {"pow", "__pow__", "__rpow__", "sqrt", "rsqrt", "std", "var", "float_power"}
@@ -90,7 +90,7 @@ def _normalises(ops: list[Op], patches: dict[int, SitePatch], setting: Setting, 
     """Whether one of `centred` is normalised once the forward `ops` are run with the edit."""
     made = {value.root for op in ops for value in (*op.outputs, *op.mutated)}
     known = {value: tensor for value, tensor in setting.replay.env.items() if value.root not in made}
-    replay = Replay(torch.float64, known=known, mutated=setting.mutated, patches=patches)
+    replay = Runner(torch.float64, known=known, patches=patches)
     with torch.no_grad():
         replay.run(ops)
     return any(value in replay.env and is_normalised(replay.env[value]) for value in centred)

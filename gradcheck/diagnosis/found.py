@@ -9,7 +9,7 @@ from gradcheck.diagnosis.evaluation import Tree
 from gradcheck.diagnosis.proving import Proof
 from gradcheck.diagnosis.sites import Site
 from gradcheck.diagnosis.syntax import TextChange
-from gradcheck.replay.engine import Patch
+from gradcheck.replay.runner import Patch
 
 
 @dataclass(frozen=True, slots=True)

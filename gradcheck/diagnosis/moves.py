@@ -19,7 +19,7 @@ from gradcheck.diagnosis.syntax import TextChange
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.judge.judged import Judged
 from gradcheck.program.source import SourceUnit
-from gradcheck.replay.engine import Patch, Replay
+from gradcheck.replay.runner import Patch, Runner
 
 _FURTHEST = 12  # lines that a line is moved past
 _MOST_RUNS = 64  # of a line in a loop
@@ -81,7 +81,7 @@ class _Keep:
     def reads(self) -> tuple[Value, ...]:
         return tuple(self.op.inputs)
 
-    def apply(self, replay: Replay) -> None:
+    def apply(self, replay: Runner) -> None:
         for value in self.op.mutated:
             self.kept.tensors.setdefault((id(replay), value.root), replay.tensor(value.root).clone())
         replay.perform(self.op)
@@ -103,7 +103,7 @@ class _Moved:
     def reads(self) -> tuple[Value, ...]:
         return self.moment.evaluable.reads
 
-    def apply(self, replay: Replay) -> None:
+    def apply(self, replay: Runner) -> None:
         def tensor_of(value: Value) -> torch.Tensor:
             kept = self.kept.tensors.get((id(replay), value))
             return replay.tensor(value) if kept is None else kept

@@ -11,12 +11,12 @@ from gradcheck.diagnosis.evaluation import CannotEvaluateError, Evaluable, Tree
 from gradcheck.diagnosis.namespace import BindingIndex
 from gradcheck.diagnosis.sites import Execution, Site
 from gradcheck.fronts.tape import Value
-from gradcheck.replay.engine import Replay
+from gradcheck.replay.runner import Runner
 
 
 @dataclass(slots=True)
 class SitePatch:
-    """One execution of a piece, with `evaluable` run in its stead. Implements `gradcheck.replay.engine.Patch`.
+    """One execution of a piece, with `evaluable` run in its stead. Implements `gradcheck.replay.runner.Patch`.
 
     An edit may make one tensor of two (`dW = dh`, and `dW += ...` behind it). A proof lets that happen, for so would
     the program. Where many edits are tried on the same tensors, they are kept `apart`.
@@ -38,7 +38,7 @@ class SitePatch:
     def reads(self) -> tuple[Value, ...]:
         return self.evaluable.reads
 
-    def apply(self, replay: Replay) -> None:
+    def apply(self, replay: Runner) -> None:
         if not self.execution.ops:
             result = self.evaluable.result(replay.tensor, replay.dtype)
             replay.put(self.execution.value, result.clone() if self.apart else result)
@@ -48,8 +48,10 @@ class SitePatch:
 
         def tensor_of(value: Value) -> torch.Tensor:
             if value not in given:
-                tensor = replay.tensor(value)
-                given[value] = tensor.clone() if self.apart and value.root is not own else tensor
+                if value.root is own:
+                    given[value] = replay.writable(value)
+                else:
+                    given[value] = replay.tensor(value).clone() if self.apart else replay.tensor(value)
             return given[value]
 
         for value, held in self.evaluable.run(tensor_of, replay.dtype).items():

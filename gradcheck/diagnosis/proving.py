@@ -15,10 +15,10 @@ from gradcheck.judge.judged import Judged
 from gradcheck.judge.judgement import JudgedPass, Judgement
 from gradcheck.judge.points import Point
 from gradcheck.replay.compare import norm
-from gradcheck.replay.engine import Patch
 from gradcheck.replay.fresh import fresh_draws
 from gradcheck.replay.probes import PROBES, has_frozen_numbers, jittered, probe_roots
 from gradcheck.replay.run import PassOps, PassRun
+from gradcheck.replay.runner import Patch
 
 FRESH_DRAWS = 2  # beside the probe points, which keep the batch: another batch, other masks
 

@@ -22,7 +22,7 @@ from gradcheck.diagnosis.surroundings import Surroundings
 from gradcheck.diagnosis.trial import Setting, Trial
 from gradcheck.judge.judged import Judged
 from gradcheck.judge.judgement import JudgedPass, Judgement
-from gradcheck.replay.engine import Patch
+from gradcheck.replay.runner import Patch
 
 _MOST_PROOFS = 12  # edits of one stage that fit the recorded step and are put to the proof, per gradient
 _SHARE_OF_MOVES = 0.3  # of the time: there are few, and each costs a replay

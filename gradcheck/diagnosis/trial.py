@@ -14,7 +14,7 @@ from gradcheck.fronts.tape import Op, Value
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged
 from gradcheck.replay.compare import NOISE_SHARE, RELATIVE_TOLERANCE, distance, norm
-from gradcheck.replay.engine import Replay
+from gradcheck.replay.runner import Runner
 
 _SAME = 1e-9  # relative: the piece as it stands must give again what was recorded
 
@@ -24,7 +24,7 @@ class Setting:
     """A point at which a pass was replayed and judged: `replay` as it ended, and what the judge expects there."""
 
     judge: Judge
-    replay: Replay
+    replay: Runner
     mutated: set[Value] = field(default_factory=set)
 
 
@@ -124,9 +124,7 @@ class Trial:
         return max(RELATIVE_TOLERANCE * norm(expected), NOISE_SHARE * noise, judge.rounding_floor)
 
     def _through_chain(self, patches: dict[int, SitePatch]) -> torch.Tensor:
-        replay = Replay(
-            self._setting.replay.dtype, known=self._known, mutated=self._setting.mutated, patches=patches
-        )
+        replay = Runner(self._setting.replay.dtype, known=self._known, patches=patches)
         with torch.no_grad():
             for op in self._chain:
                 replay.step(op)

@@ -11,7 +11,7 @@ from gradcheck.fronts.tape import CHANGE_BUFFERS, Kind, Op, Value, function_name
 from gradcheck.fronts.torch.functions import view_as
 from gradcheck.graph.node import Node, Role
 from gradcheck.graph.precision import REAL, without_precision
-from gradcheck.ops import CAST, CLONE, DETACH, DROPOUT, RESHAPE, TENSOR
+from gradcheck.ops import CAST, CLONE, DETACH, RESHAPE, TENSOR
 
 _ROLES = {
     Kind.ESCAPE: Role.NOTHING,
@@ -63,10 +63,8 @@ def _role(op: Op) -> Role:
         return role
     if op.func in CHANGE_BUFFERS:
         return Role.WRITE if op.mutated else Role.CALL
-    inputs = op.inputs
-    if op.kind in (Kind.PURE, Kind.CREATE) and isinstance(op.out, Value):
-        if any(op.out is value for value in inputs):
-            return Role.NOTHING  # it handed back the very tensor it was given
+    if op.kind in (Kind.PURE, Kind.CREATE) and any(op.out is value for value in op.inputs):
+        return Role.NOTHING  # it handed back the very tensor it was given
     return Role.VIEW if _is_view(op) else Role.CALL
 
 
@@ -133,7 +131,8 @@ class Dropout:
             torch.set_rng_state(now)
         # The factor is rounded as a program in this precision rounds it.
         probability = kwargs.get("p", rest[0] if rest else 0.5)
-        return source * (kept.to(source.dtype) / (1 - probability))
+        mask: torch.Tensor = kept.to(source.dtype) / (1 - probability)
+        return source * mask
 
 
 def call_in_precision(func: Callable[..., Any], args: Any, kwargs: dict[str, Any], dtype: torch.dtype) -> Any:

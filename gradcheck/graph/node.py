@@ -70,7 +70,9 @@ class Node:
         self.outputs: tuple[Value, ...] = tuple(event.outputs)
         self.writes: tuple[Value, ...] = tuple(event.mutated)
         self.flat = not kwargs and not any(isinstance(a, _NOT_FLAT) for a in args)
-        self.may_alias = False  # whether the result can be the memory of the first argument, and counts as another
+        self.may_alias = (
+            False  # whether the result can be the memory of the first argument, and counts as another
+        )
 
     @property
     def mutated(self) -> tuple[Value, ...]:

@@ -10,7 +10,7 @@ import torch
 from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.judge.pairing.names import NameIndex
-from gradcheck.replay.engine import ReplayError
+from gradcheck.replay.runner import ReplayError
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.health.context import PassContext
 from gradcheck.health.records import SweepRecord
 from gradcheck.health.stretch import tensor_or_none
-from gradcheck.replay.engine import Replay
 from gradcheck.replay.fresh import fresh_draws
+from gradcheck.replay.runner import Runner
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Batch:
     """One replay of the forward pass. `number` 0 is the recorded batch."""
 
     number: int
-    replay: Replay
+    replay: Runner
 
     def tensor(self, value: Value) -> torch.Tensor:
         """Raises ReplayError for a value that could not be replayed."""
@@ -71,10 +71,9 @@ class Sweep:
         varying, known = self._split()
         for number in range(self._batches):
             overrides = self._overrides(number) if number else {}
-            replay = Replay(
+            replay = Runner(
                 self._context.dtype,
                 overrides=overrides,
-                mutated=self._mutated,
                 start_from={} if known else self._start,
                 known=known,
             )
@@ -99,7 +98,7 @@ class Sweep:
             changed |= {op.out for op in self._choice.selects}
         varying: list[Op] = []
         touched = {value.root if value.producer in self._draws else value for value in changed}
-        once = Replay(self._context.dtype, start_from=self._start)
+        once = Runner(self._context.dtype, start_from=self._start)
         with torch.no_grad():
             for op in self._ops:
                 if op.out in changed or any(v in touched or v.root in touched for v in op.inputs):

@@ -13,7 +13,7 @@ from gradcheck.isolation.errors import CannotIsolateError
 from gradcheck.judge.judgement import JudgedPass, Judgement
 from gradcheck.judge.pairing.windows import recorded_steps
 from gradcheck.program.reading.tree import operands
-from gradcheck.replay.engine import Replay, ReplayError
+from gradcheck.replay.runner import ReplayError, Runner
 from gradcheck.replay.slices import Slicer, roots_mutated
 
 _PLACES = (ast.Name, ast.Attribute, ast.Subscript)
@@ -189,7 +189,9 @@ def _start(slicer: Slicer, step: TrainingStep) -> dict[Value, torch.Tensor]:
                 needed.setdefault(value)
         made.update(value for value in op.outputs if value.producer is op)
     outside = [value for value in needed if value.autograd_of is None]
-    replay = _Unchanged(slicer.slice(outside, 0, step.begin))
+    replay = Runner(None)
+    with torch.no_grad():
+        replay.run(slicer.slice(outside, 0, step.begin))
     found = {}
     for value in outside:
         try:
@@ -200,16 +202,3 @@ def _start(slicer: Slicer, step: TrainingStep) -> dict[Value, torch.Tensor]:
                 f"the step of `{name}` begins with something that was not recorded: {error}"
             ) from None
     return found
-
-
-class _Unchanged(Replay):
-    """A replay in the program's own precision."""
-
-    def __init__(self, ops: list[Op]) -> None:
-        super().__init__(torch.get_default_dtype(), mutated=roots_mutated(ops))
-        with torch.no_grad():
-            self.run(ops)
-
-    def _convert(self, tensor: torch.Tensor) -> torch.Tensor:
-        tensor = tensor.cpu() if tensor.device.type != "cpu" else tensor
-        return tensor.to_dense() if tensor.is_sparse else tensor

@@ -15,9 +15,9 @@ import torch
 from gradcheck.fronts.tape import Value
 from gradcheck.judge.judged import Fault, replaced_by
 from gradcheck.replay.compare import distance, norm
-from gradcheck.replay.engine import ReplayError
 from gradcheck.replay.passes import Version
 from gradcheck.replay.run import PassRun
+from gradcheck.replay.runner import ReplayError
 
 # Only differences below this, relative, can be rounding of float32 data (6e-8 each) in a well conditioned formula.
 LARGEST = 1e-6

@@ -10,8 +10,8 @@ from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.graph import flow
 from gradcheck.judge.judged import Faults
 from gradcheck.ops import Family
-from gradcheck.replay.engine import Patch
 from gradcheck.replay.passes import PassPlan
+from gradcheck.replay.runner import Patch
 
 
 class Mark(Enum):

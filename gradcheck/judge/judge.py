@@ -21,10 +21,10 @@ from gradcheck.judge.pairing.partners import Partners
 from gradcheck.judge.pairing.relations import Relations
 from gradcheck.judge.uphill import goes_uphill
 from gradcheck.replay.compare import Fingerprints, differentiable, same_but_for_ones
-from gradcheck.replay.engine import Patch
 from gradcheck.replay.passes import PassPlan, Version
 from gradcheck.replay.rounding import Rounding
 from gradcheck.replay.run import PassRun
+from gradcheck.replay.runner import Patch
 
 Gradients = tuple[dict[Value, torch.Tensor], Fingerprints]
 

@@ -23,9 +23,9 @@ from gradcheck.judge.step.follow import follow_step
 from gradcheck.judge.unwritten import all_unchecked, list_placeholders_once, unfinished
 from gradcheck.judge.verdict import PassResult, Verdict
 from gradcheck.program.source import SourceMap
-from gradcheck.replay.engine import ReplayError
 from gradcheck.replay.passes import PassPlan
 from gradcheck.replay.run import PassOps, PassRun, opaque_values
+from gradcheck.replay.runner import ReplayError
 
 _RIGHT = (Verdict.CORRECT, Verdict.UNOBSERVABLE)
 

@@ -11,8 +11,8 @@ from gradcheck.judge.data_rounding import LARGEST
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Fault, Judged
 from gradcheck.replay.compare import differentiable, distance, norm
-from gradcheck.replay.engine import Patch, ReplayError
 from gradcheck.replay.run import PassOps, PassRun
+from gradcheck.replay.runner import Patch, ReplayError
 
 
 class Point:

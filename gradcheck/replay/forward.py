@@ -8,12 +8,11 @@ replaced on the way: the graph is cut there.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
 from gradcheck.fronts.tape import Op, Value
-from gradcheck.replay.engine import Patch, Replay, ReplayError
+from gradcheck.replay.runner import Patch, ReplayError, Runner
 from gradcheck.replay.slices import produced, roots_mutated
 
 
@@ -32,25 +31,24 @@ class ForwardGraph:
     ) -> None:
         self.loss = loss
         mutated = roots_mutated(ops)
-        self._replay = Replay(
+        self._run = Runner(
             dtype,
             overrides=overrides,
-            mutated=mutated,
             differentiate=True,
             start_from=start_from,
             patches=patches,
         )
-        with torch.enable_grad(), _kept_as_saved() if mutated else nullcontext():
-            self._replay.run(ops)
-        if loss in self._replay.broken:
-            raise ReplayError(self._replay.broken[loss])
-        self.loss_tensor = self._replay.tensor(loss)
+        with torch.enable_grad():
+            self._run.run(ops)
+        if loss in self._run.broken:
+            raise ReplayError(self._run.broken[loss])
+        self.loss_tensor = self._run.tensor(loss)
         if not self.loss_tensor.requires_grad:
             raise ReplayError("the loss does not depend on any value that can have a gradient")
         self.values: list[Value] = []
         made = produced(ops)
         seen: set[int] = set()
-        for value, tensor in self._replay.env.items():
+        for value, tensor in self._run.env.items():
             if tensor.requires_grad and id(tensor) not in seen:
                 if value not in made and not tensor.is_leaf and value.root not in mutated:
                     continue
@@ -60,16 +58,16 @@ class ForwardGraph:
 
     def computed(self) -> Iterable[tuple[Value, torch.Tensor]]:
         """Every value of the forward pass, with its tensor."""
-        return self._replay.env.items()
+        return self._run.env.items()
 
     def release(self) -> None:
         """Keep the true gradients, and let go of the graph that they came from."""
         self._truth = self.truth
         self.loss_tensor = self.loss_tensor.detach()
-        self._replay.env.clear()
+        self._run.env.clear()
 
     def tensor(self, value: Value) -> torch.Tensor:
-        return self._replay.tensor(value)
+        return self._run.tensor(value)
 
     @property
     def truth(self) -> dict[Value, torch.Tensor]:
@@ -156,12 +154,6 @@ def _readers(loss: torch.Tensor, tensor: torch.Tensor) -> list[tuple[torch.autog
                 found.append((node, number))
             pending.append(source)
     return found
-
-
-def _kept_as_saved() -> AbstractContextManager[object]:
-    """What an op keeps for its derivative is kept as it was then: a program that never calls autograd may change it
-    in place afterwards (`x += branch(x)`), which autograd itself refuses."""
-    return torch.autograd.graph.saved_tensors_hooks(lambda kept: kept.detach().clone(), lambda kept: kept)
 
 
 def _like(gradient: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:

@@ -68,4 +68,3 @@ def same_memory(left: object, right: object) -> bool:
     if not isinstance(left, torch.Tensor) or not isinstance(right, torch.Tensor):
         return False
     return left.layout is torch.strided is right.layout and left.data_ptr() == right.data_ptr() != 0
-

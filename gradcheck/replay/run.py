@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import torch
 
 from gradcheck.fronts.tape import Kind, Op, Value
-from gradcheck.replay.engine import Patch, Replay
 from gradcheck.replay.forward import ForwardGraph
 from gradcheck.replay.passes import PassPlan, Version
+from gradcheck.replay.runner import Patch, Runner
 from gradcheck.replay.slices import roots_mutated
 
 
@@ -68,7 +68,7 @@ class _Results:
     graph: ForwardGraph
     captured: dict[int, torch.Tensor] = field(default_factory=dict)
     broken: dict[int, str] = field(default_factory=dict)
-    manual: Replay | None = None
+    manual: Runner | None = None
 
 
 class PassRun:
@@ -117,7 +117,7 @@ class PassRun:
         return self._there.broken
 
     @property
-    def manual(self) -> Replay | None:
+    def manual(self) -> Runner | None:
         return self._there.manual
 
     def _replayed(self) -> _Results:
@@ -149,9 +149,8 @@ class PassRun:
         hands_over = any(op.kind is Kind.UPSTREAM for op in prepared.manual)
         if dtype is not torch.float64 and not hands_over:
             graph.release()
-        replay = Replay(
+        replay = Runner(
             dtype,
-            mutated=prepared.mutated,
             overrides=self._overrides,
             autograd_truth=truth,
             known=known,
@@ -169,7 +168,7 @@ class PassRun:
                     _capture(results, replay, version)
                 if not self._keep:
                     for value in prepared.last_used.get(op.index, ()):
-                        replay.env.pop(value, None)
+                        replay.forget(value)
         for versions in prepared.versions_after.values():
             for version in versions:
                 if id(version) not in results.captured and id(version) not in results.broken:
@@ -182,7 +181,7 @@ class PassRun:
         prepared = self.prepared
         if not prepared.leaves_at_start:
             return {}
-        replay = Replay(self._dtype, mutated=prepared.mutated, overrides=self._overrides)
+        replay = Runner(self._dtype, overrides=self._overrides)
         with torch.no_grad():
             for op in prepared.manual:
                 if op.index >= prepared.plan.start:
@@ -244,7 +243,7 @@ def _is_known(op: Op, known: Mapping[Value, torch.Tensor]) -> bool:
     return isinstance(op.out, Value) and op.out.producer is op and op.out in known
 
 
-def _capture(results: _Results, replay: Replay, version: Version) -> None:
+def _capture(results: _Results, replay: Runner, version: Version) -> None:
     value = version.candidate.value
     if value in replay.broken:
         results.broken[id(version)] = replay.broken[value]

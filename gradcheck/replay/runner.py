@@ -263,9 +263,8 @@ class Runner:
             result = self._made(node)
         if self._differentiate:
             self._memory.read.update(map(self._memory.base_of, node.inputs))
-        if node.may_alias and isinstance(node.out, Value) and node.inputs:
-            if same_memory(result, self.env.get(node.inputs[0])):
-                self._memory.borrowed.add(node.out)
+        if node.may_alias and node.inputs and same_memory(result, self.env.get(node.inputs[0])):
+            self._memory.borrowed.add(node.out)
         self._set(node.out, result)
         return result
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gradcheck.diagnosis.evaluation import CannotEvaluateError, Evaluable, Evaluation, InPrecision
 from gradcheck.diagnosis.namespace import BindingIndex, Namespace
-from gradcheck.replay.engine import Replay, default_dtype
+from gradcheck.replay.runner import Runner, default_dtype
 from tests.support import Recorded, record_source
 
 PROGRAM = """
@@ -66,7 +66,7 @@ class Scene:
         self.recorded = recorded
         op = next(op for op in recorded.ops if op.name == "sin")
         self.namespace = Namespace(BindingIndex(recorded.recording, recorded.program.sources), op, op.index)
-        self.replay = Replay(torch.float64)
+        self.replay = Runner(torch.float64)
         with torch.no_grad():
             self.replay.run(recorded.ops[: op.index])
 

@@ -14,7 +14,7 @@ from gradcheck.diagnosis.evaluation import CannotEvaluateError, Evaluable
 from gradcheck.diagnosis.namespace import BindingIndex, Namespace
 from gradcheck.diagnosis.sandbox import state_kept
 from gradcheck.program.reading.tree import expression
-from gradcheck.replay.engine import Replay
+from gradcheck.replay.runner import Runner
 from tests.support import record_source, report_on_source
 
 PROGRAM = """
@@ -51,7 +51,7 @@ def evaluated(text: str, function: str = "") -> tuple[torch.Tensor, dict[str, An
     recorded = record_source(PROGRAM.replace("FUNCTION", function))
     op = next(op for op in recorded.ops if op.name == "sin")
     names = Namespace(BindingIndex(recorded.recording, recorded.program.sources), op, op.index)
-    replay = Replay(torch.float64)
+    replay = Runner(torch.float64)
     replay.run(recorded.ops[: op.index])
     try:
         return Evaluable(expression(text), names).result(replay.tensor, torch.float64), recorded.names

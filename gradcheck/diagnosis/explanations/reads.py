@@ -10,7 +10,7 @@ from gradcheck.diagnosis.explanations.case import Case
 from gradcheck.diagnosis.explanations.scene import Scene
 from gradcheck.diagnosis.explanations.wording import line, name
 from gradcheck.fronts.tape import Kind, Op, Value
-from gradcheck.replay.engine import Replay, ReplayError
+from gradcheck.replay.runner import ReplayError, Runner
 
 _MOST_OPS = 60
 
@@ -84,9 +84,8 @@ def _replayed(case: Case, scene: Scene) -> dict[tuple[int, Value], torch.Tensor]
     wanted = {read.op.index: read.op for read in reads_of(case)}
     last = max(wanted, default=-1)
     prepared = case.prepared
-    replay = Replay(
+    replay = Runner(
         torch.float64,
-        mutated=prepared.mutated,
         overrides=scene.overrides,
         autograd_truth=dict(scene.run.graph.truth),
     )

@@ -15,9 +15,9 @@ from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged
 from gradcheck.replay.compare import distance, norm
-from gradcheck.replay.engine import Replay, ReplayError
 from gradcheck.replay.passes import Version
 from gradcheck.replay.run import PassRun
+from gradcheck.replay.runner import ReplayError, Runner
 
 # What an explanation must account for: all of the error but this share, even where rounding would allow more.
 _UNEXPLAINED = 1e-3
@@ -221,7 +221,7 @@ class Scene:
         """What `op` gives with some of its arguments replaced."""
         if op.kind not in (Kind.PURE, Kind.DROPOUT):
             return None
-        again = Replay(torch.float64)
+        again = Runner(torch.float64)
         try:
             for value in op.inputs:
                 again.env[value] = arguments[value] if value in arguments else self.tensor(value)

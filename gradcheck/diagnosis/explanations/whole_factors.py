@@ -14,7 +14,7 @@ from gradcheck.diagnosis.explanations.explanation import Hypothesis
 from gradcheck.diagnosis.explanations.scene import Scene
 from gradcheck.diagnosis.explanations.wording import is_named, value_at
 from gradcheck.fronts.tape import Value
-from gradcheck.replay.engine import ReplayError
+from gradcheck.replay.runner import ReplayError
 
 _MOST_FACTORS = 16
 _POWERS = {

@@ -20,7 +20,7 @@ from gradcheck.health.network.activations import ActivationLayer, find_layers
 from gradcheck.health.records import Health
 from gradcheck.health.sweep import Batch
 from gradcheck.program.location import Location
-from gradcheck.replay.engine import ReplayError
+from gradcheck.replay.runner import ReplayError
 
 # A report is read as text as well: more numbers than these tell nobody anything.
 _MOST_UNITS = 4096

@@ -30,7 +30,7 @@ from gradcheck.health.context import ProgramContext
 from gradcheck.health.network.after_step import parameters_after
 from gradcheck.health.records import Health
 from gradcheck.program.location import Location
-from gradcheck.replay.engine import ReplayError
+from gradcheck.replay.runner import ReplayError
 
 _MOST_ELEMENTS = 50_000_000  # computed to have a statistic that the program did not keep
 _DEVIATIONS = 4.0  # of the sampling error of a mean, which are allowed

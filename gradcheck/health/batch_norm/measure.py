@@ -19,7 +19,7 @@ from gradcheck.health.network.normalising import (
 )
 from gradcheck.health.records import Health
 from gradcheck.health.sweep import Batch
-from gradcheck.replay.engine import ReplayError
+from gradcheck.replay.runner import ReplayError
 
 _POWER_OFF = 0.05
 _MEAN_OFF = 0.05  # standard deviations
@@ -111,7 +111,7 @@ class _Watched:
 
     def __init__(self, layer: BatchNorm, mutated: set[Value]) -> None:
         self.layer = layer
-        self.normaliser = Normaliser(layer, mutated)
+        self.normaliser = Normaliser(layer)
         self._mutated = mutated
         self._means: list[torch.Tensor] = []
         self._stds: list[torch.Tensor] = []

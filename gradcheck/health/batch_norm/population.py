@@ -11,7 +11,7 @@ from gradcheck.graph.match.normalisation import BatchNorm
 from gradcheck.health.context import PassContext
 from gradcheck.health.network.normalising import Normaliser, entry_tensor
 from gradcheck.health.sweep import Batch, Sweep
-from gradcheck.replay.engine import ReplayError
+from gradcheck.replay.runner import ReplayError
 
 _BATCHES = 64
 
@@ -27,7 +27,7 @@ class Population:
 
 class _Visitor:
     def __init__(self, layers: list[BatchNorm], mutated: set[Value]) -> None:
-        self._layers = [(layer, Normaliser(layer, mutated)) for layer in layers]
+        self._layers = [(layer, Normaliser(layer)) for layer in layers]
         self._mutated = mutated
         self.sums: list[list[tuple[torch.Tensor, torch.Tensor]]] = [[] for _ in layers]
         self.counts = [0 for _ in layers]

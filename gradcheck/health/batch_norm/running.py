@@ -18,7 +18,7 @@ from gradcheck.health.context import PassContext
 from gradcheck.health.network.normalising import Normaliser, entry_tensor
 from gradcheck.health.network.probing import fed
 from gradcheck.health.stretch import tensor_or_none
-from gradcheck.replay.engine import ReplayError
+from gradcheck.replay.runner import ReplayError
 
 _EXACT = 1e-6
 _MOST = 200  # candidates that are replayed
@@ -63,7 +63,7 @@ def _known(context: PassContext, layers: list[BatchNorm]) -> Iterator[_Known]:
     mutated = context.mutated
     for number, layer in enumerate(layers):
         try:
-            rows = Normaliser(layer, mutated).per_feature(
+            rows = Normaliser(layer).per_feature(
                 entry_tensor(layer, context.forward.tensor, mutated)
             )
         except ReplayError:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import torch
 
 from gradcheck.fronts.tape import Op, Value
-from gradcheck.health.evaluation.training import ROWS, Masked, StillReplay, TrainingNetwork, in_rows
+from gradcheck.health.evaluation.training import ROWS, Masked, TrainingNetwork, in_rows
 from gradcheck.health.network.runs import Entry, NetworkRun
 from gradcheck.health.network.trained import TrainedParameters
-from gradcheck.replay.slices import roots_mutated
+from gradcheck.replay.runner import Runner
 
 _MOST_ELEMENTS = 4_000_000  # of the largest tensor that an evaluation may make when it is replayed
 
@@ -158,10 +158,10 @@ class Feeder:
         rows: dict[Value, list[torch.Tensor]] = {}
         broken: dict[Value, str] = {}
         for feed in self.feeds(size):
-            replay = StillReplay(
+            replay = Runner(
                 torch.float64,
+                drops=False,
                 overrides={**feed.tensors, **replaced},
-                mutated=self._mutated,
                 known=self._given({**feed.tensors, **replaced}),
             )
             with warnings.catch_warnings():
@@ -181,7 +181,7 @@ class Feeder:
 
     def _given(self, fed: dict[Value, torch.Tensor]) -> dict[Value, torch.Tensor]:
         given = {**self._known, **{v: t for v, t in fed.items() if v.producer is None or v in self.read}}
-        return {v: _in_float64(t, v.root in self._mutated) for v, t in given.items()}
+        return {v: t.detach().to(torch.float64) if t.is_floating_point() else t for v, t in given.items()}
 
     def _rows(self, tensor: torch.Tensor, count: int) -> torch.Tensor | None:
         if tensor.is_complex():
@@ -189,11 +189,6 @@ class Feeder:
         if count == 1:
             return tensor.reshape(1, -1).to(torch.float64)
         return in_rows(tensor, count, self._run.entries[0].axis)
-
-
-def _in_float64(tensor: torch.Tensor, copied: bool) -> torch.Tensor:
-    made = tensor.detach().to(torch.float64) if tensor.is_floating_point() else tensor
-    return made.clone() if copied else made
 
 
 def _computed(run: NetworkRun) -> list[Value]:

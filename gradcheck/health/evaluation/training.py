@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 
@@ -20,29 +19,13 @@ from gradcheck.graph.match.rows import behind
 from gradcheck.health.context import PassContext
 from gradcheck.health.network.runs import Application, NetworkRun, RunFinder
 from gradcheck.health.network.trained import Trained, TrainedParameters
-from gradcheck.replay.engine import Replay
+from gradcheck.replay.runner import Runner
 from gradcheck.replay.slices import roots_mutated
 
 ROWS = 8  # that are compared at most
 _STEPS_TO_DRAW = 6  # from a mask to the random numbers that it was made of
 
 Masked = dict[Op, tuple[Value, Value]]  # by the op that multiplies them: a value, and a mask that is drawn
-
-
-class StillReplay(Replay):
-    """A replay in which dropout drops nothing."""
-
-    def _dropout(self, op: Op, args: Any, kwargs: dict[str, Any]) -> Any:
-        return args[0] if args else kwargs["input"]
-
-    def run_still(self, steps: Iterable[Op], masked: Masked, scales: bool) -> None:
-        """Masks drop nothing either; with `scales`, what they are multiplied with is scaled as if they dropped some."""
-        with torch.no_grad():
-            for op in steps:
-                self.step(op)
-                source = self.env.get(masked[op][0]) if op in masked else None
-                if source is not None and isinstance(op.out, Value):
-                    self.put(op.out, source * ((_kept_share(masked[op][1]) or 1.0) if scales else 1.0))
 
 
 @dataclass(frozen=True)
@@ -161,9 +144,9 @@ def training_networks(context: PassContext, trained: TrainedParameters) -> list[
     masked, noisy = noise_in(steps, run, finder)
     found = []
     for scales in (False, True) if masked else (False,):
-        replay = StillReplay(
+        replay = Runner(
             torch.float64,
-            mutated=context.mutated,
+            drops=False,
             start_from=context.judge.run.start_tensors(),
             known=dict(trained.tensors),
         )

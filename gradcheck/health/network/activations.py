@@ -19,7 +19,7 @@ from gradcheck.graph.match.products import LinearMap, is_linear_map
 from gradcheck.health.network.linear import Ancestry
 from gradcheck.health.network.probing import fed
 from gradcheck.health.stretch import Stretch
-from gradcheck.replay.engine import ReplayError
+from gradcheck.replay.runner import ReplayError
 
 _NUMBERS = torch.cat([torch.linspace(-12, 12, 96, dtype=torch.float64), torch.tensor([-40.0, 40.0]).double()])
 

@@ -11,7 +11,7 @@ import torch
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.graph.match.normalisation import BatchNorm, Origin, Role
 from gradcheck.health.network.probing import fed_from
-from gradcheck.replay.engine import ReplayError
+from gradcheck.replay.runner import ReplayError
 
 _OFFSET = 3.0  # of the mean of a feature, in standard deviations: what is not centred shows
 _LARGE = 1e4  # so that no epsilon counts
@@ -37,9 +37,8 @@ class Behaviour:
 class Normaliser:
     """Computes the normalised value of a layer from any input, with its scale at 1 and its shift at 0."""
 
-    def __init__(self, layer: BatchNorm, mutated: Collection[Value]) -> None:
+    def __init__(self, layer: BatchNorm) -> None:
         self._layer = layer
-        self._mutated = mutated
         seen: dict[int, Op] = {}
         neutral: dict[int, dict[Value, Role]] = {}
         for node in layer.steps:
@@ -65,7 +64,7 @@ class Normaliser:
             return torch.ones_like(found) if role is Role.SCALE else torch.zeros_like(found)
 
         given = {layer.entry.value: entry.detach().to(torch.float64, copy=True)}
-        return fed_from(self._ops, given, neutral, self._mutated).tensor(layer.norm.value)
+        return fed_from(self._ops, given, neutral).tensor(layer.norm.value)
 
     def per_feature(self, tensor: torch.Tensor) -> torch.Tensor:
         """As rows of a table with one column for each feature."""
@@ -156,7 +155,7 @@ def entry_tensor(layer: BatchNorm, tensor: Tensors, mutated: Collection[Value]) 
     if first is None or any(v.root in mutated for v in first.inputs):
         raise ReplayError("what is normalised is changed in place, and so is what it is computed from")
     ops = [first, *(node.op for node in nodes[1:] if node.op is not None)]
-    return fed_from(ops, {}, lambda _, read: tensor(read), mutated).tensor(value)
+    return fed_from(ops, {}, lambda _, read: tensor(read)).tensor(value)
 
 
 def depends_on_batch_alone(layer: BatchNorm) -> bool:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 
 from gradcheck.fronts.tape import Op, Value
-from gradcheck.replay.engine import Replay, ReplayError
-from gradcheck.replay.slices import roots_mutated
+from gradcheck.replay.runner import ReplayError, Runner
 
 
 def fed(
@@ -17,16 +16,14 @@ def fed(
     given: Mapping[Value, torch.Tensor] | None = None,
     *,
     start: Mapping[Value, torch.Tensor] | None = None,
-    mutated: Collection[Value] | None = None,
     most: int | None = None,
-) -> Replay:
+) -> Runner:
     """`ops` run in float64, with the tensors `given` as they are, and those of `start` converted. Raises ReplayError if
     more than `most` numbers would be computed."""
     ops = list(ops)
     if most is not None and sum(math.prod(value.shape) for op in ops for value in op.outputs) > most:
         raise ReplayError("it would take too long to compute it again")
-    changed = roots_mutated(ops) if mutated is None else set(mutated)
-    replay = Replay(torch.float64, mutated=changed, start_from=dict(start or {}), known=dict(given or {}))
+    replay = Runner(torch.float64, start_from=dict(start or {}), known=dict(given or {}))
     with torch.no_grad():
         replay.run(ops)
     return replay
@@ -36,10 +33,9 @@ def fed_from(
     ops: Iterable[Op],
     given: Mapping[Value, torch.Tensor],
     tensor: Callable[[Op, Value], torch.Tensor],
-    mutated: Collection[Value],
-) -> Replay:
+) -> Runner:
     """`ops` run with `given`; whatever else an op reads and none of them made is asked of `tensor`, each time again."""
-    replay = Replay(torch.float64, mutated=set(mutated), known=dict(given))
+    replay = Runner(torch.float64, known=dict(given))
     made = set(given)
     with torch.no_grad():
         for op in ops:

@@ -20,8 +20,8 @@ from gradcheck.judge.judge import Judge
 from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.judge.step.parameters import Parameter
 from gradcheck.ops import Family
-from gradcheck.replay.engine import Replay
 from gradcheck.replay.passes import PassPlan
+from gradcheck.replay.runner import Runner
 
 # How far a parameter is moved from what it was, as shares of its spread and of the size of a constant one: ones and
 # zeros would hide that a scale or a shift is left out.
@@ -75,7 +75,7 @@ class TrainedParameters:
         self.tensors: dict[Value, torch.Tensor] = {}
         made = {value for op in plan.forward_ops for value in op.outputs if value.producer is op}
         read = list(dict.fromkeys(v for op in plan.forward_ops for v in op.inputs if v not in made))
-        recorded = Replay(torch.float64, start_from=dict(start))
+        recorded = Runner(torch.float64, start_from=dict(start))
         shown = _distinct_names([p.value for p in parameters], names)
         for parameter in parameters:
             value = parameter.value

@@ -14,7 +14,7 @@ from gradcheck import ops
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.health.context import PassContext
 from gradcheck.ops import Family
-from gradcheck.replay.engine import Replay, ReplayError
+from gradcheck.replay.runner import ReplayError, Runner
 
 _SAME = 1e-6  # relative: a cross-entropy that is computed again in float64
 _MOST_NATS = 1e6
@@ -129,10 +129,9 @@ class TrainedNetwork:
             self._contexts: contexts.reshape(self._contexts.shape),
             self._predictions.targets: targets.reshape(self._predictions.targets.shape),
         }
-        replay = Replay(
+        replay = Runner(
             self._context.dtype,
             overrides=made,
-            mutated=self._context.mutated,
             start_from={value: t for value, t in self._start.items() if value not in made},
         )
         try:

@@ -12,7 +12,7 @@ from gradcheck.health.samples.network import Predictions, TrainedNetwork, entrop
 from gradcheck.health.samples.records import Training
 from gradcheck.health.samples.training_data import Rows
 from gradcheck.health.sweep import Batch, Sweep
-from gradcheck.replay.engine import ReplayError
+from gradcheck.replay.runner import ReplayError
 
 _BATCHES = 64
 _ENOUGH_AT_A_POSITION = 20  # contexts, for a mean

@@ -14,8 +14,8 @@ from gradcheck.health.network.linear import LinearLayer
 from gradcheck.health.stretch import tensor_or_none
 from gradcheck.health.updates.records import InitialLoss, StepRecord
 from gradcheck.health.updates.written import Writings
-from gradcheck.replay.engine import ReplayError
 from gradcheck.replay.run import PassRun
+from gradcheck.replay.runner import ReplayError
 
 # Spread that logits may have at the start: a loss of ln(classes) + 0.3**2 / 2 is still that of uniform predictions.
 _SPREAD_OF_LOGITS = 0.3

@@ -18,8 +18,7 @@ from gradcheck.judge.step.records import Movement
 from gradcheck.judge.step.still import may_be_still
 from gradcheck.judge.verdict import Verdict
 from gradcheck.replay.compare import norm
-from gradcheck.replay.engine import Replay, ReplayError
-from gradcheck.replay.slices import roots_mutated
+from gradcheck.replay.runner import ReplayError, Runner
 
 GOAL = 1e-3  # update to data; about -3 as log10 is healthy (Karpathy, Building makemore Part 3)
 # What is spread less than this about its mean is all one number, and what moves less has not moved.
@@ -136,7 +135,7 @@ class _Step:
         start = self._judge.run.start_tensors()
         for value, move in self._moves.items():
             start[value] = self._context.forward.tensor(value).detach() + factor * move
-        replay = Replay(torch.float64, mutated=roots_mutated(plan.forward_ops), start_from=start)
+        replay = Runner(torch.float64, start_from=start)
         with torch.no_grad():
             replay.run(plan.forward_ops)
         try:

@@ -17,7 +17,7 @@ from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.graph import flow
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.step.effects import Span, moves
-from gradcheck.replay.engine import Patch, Replay
+from gradcheck.replay.runner import Patch, Runner
 
 _MOST_NUMBERS = 12
 _FACTOR = 2.0
@@ -45,7 +45,7 @@ class _Multiplied(Patch):
     def reads(self) -> tuple[Value, ...]:
         return tuple(self.op.inputs)
 
-    def apply(self, replay: Replay) -> None:
+    def apply(self, replay: Runner) -> None:
         op = self.op
         args = tuple(self._changed(a) for a in op.args)
         kwargs = {key: self._changed(a) for key, a in op.kwargs.items()} if op.kwargs else op.kwargs

@@ -16,7 +16,7 @@ from gradcheck.health.context import PassContext
 from gradcheck.health.network.linear import LinearLayer
 from gradcheck.health.updates.records import SymmetricLayer
 from gradcheck.health.updates.written import Writings
-from gradcheck.replay.engine import ReplayError
+from gradcheck.replay.runner import ReplayError
 
 _ROUNDING = 1e-9
 # What is left of a gradient that cancels (rows of ones times a softmax gradient), beside the largest of all.

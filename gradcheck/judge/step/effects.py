@@ -16,9 +16,8 @@ import torch
 
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.judge.judge import Judge
-from gradcheck.replay.engine import Patch, Replay, ReplayError
 from gradcheck.replay.passes import Version
-from gradcheck.replay.slices import roots_mutated
+from gradcheck.replay.runner import Patch, ReplayError, Runner
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +68,8 @@ def moves(
     """The whole change that the step made to every parameter in `spans`, by replaying `ops`; a parameter is left out
     where that cannot be replayed. The gradients in `negated`, by the op that finishes them, are given the other
     sign."""
-    replay = Replay(
+    replay = Runner(
         torch.float64,
-        mutated=roots_mutated(ops),
         autograd_truth=dict(judge.run.graph.truth),
         patches=patches,
     )
@@ -94,14 +92,15 @@ def moves(
     return {p: found[p] - before[p] for p in found if p in before and found[p].shape == before[p].shape}
 
 
-def _negate(replay: Replay, version: Version, gradient: torch.Tensor | None) -> None:
+def _negate(replay: Runner, version: Version, gradient: torch.Tensor | None) -> None:
     """Set it, and not only negate it: it may have been computed from one that was negated already."""
-    tensor = replay.env.get(version.candidate.value)
+    value = version.candidate.value
+    tensor = replay.env.get(value)
     if tensor is not None and gradient is not None and tensor.shape == gradient.shape:
-        tensor.copy_(-gradient)
+        replay.writable(value).copy_(-gradient)
 
 
-def _keep(replay: Replay, value: Value, parameter: Value, kept: dict[Value, torch.Tensor]) -> None:
+def _keep(replay: Runner, value: Value, parameter: Value, kept: dict[Value, torch.Tensor]) -> None:
     try:
         kept[parameter] = replay.tensor(value).detach().clone()
     except ReplayError:

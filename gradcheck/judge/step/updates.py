@@ -26,9 +26,9 @@ from gradcheck.judge.step.still import may_be_still
 from gradcheck.judge.step.trails import AUTOGRAD, Flow, Move, Trail
 from gradcheck.judge.verdict import Verdict
 from gradcheck.replay.compare import cosine, distance, norm
-from gradcheck.replay.engine import ReplayError
 from gradcheck.replay.probes import jittered
 from gradcheck.replay.run import PassOps, PassRun
+from gradcheck.replay.runner import ReplayError
 
 # A step that the gradient decides points along it; Adam's, of plus and minus ones, still has a cosine of about 0.8.
 _ALONG = 0.3

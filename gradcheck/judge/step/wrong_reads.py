@@ -21,10 +21,10 @@ from gradcheck.judge.judged import Judged, replaced_by
 from gradcheck.judge.step.trails import Flow
 from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.replay.compare import differentiable, distance, norm, same_but_for_ones
-from gradcheck.replay.engine import ReplayError
 from gradcheck.replay.passes import Version
 from gradcheck.replay.probes import jittered, probe_roots
 from gradcheck.replay.run import PassOps, PassRun
+from gradcheck.replay.runner import ReplayError
 
 _MOST_TRIALS = 24  # backward passes spent on one wrong line
 
