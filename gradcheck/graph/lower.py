@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ import torch
 from gradcheck.fronts.tape import CHANGE_BUFFERS, Kind, Op, Value, function_name
 from gradcheck.fronts.torch.functions import view_as
 from gradcheck.graph.node import Node, Role
-from gradcheck.graph.precision import REAL, without_precision
+from gradcheck.graph.precision import Precision, without_precision
 from gradcheck.ops import CAST, CLONE, DETACH, RESHAPE, TENSOR
 
 _ROLES = {
@@ -25,7 +25,12 @@ _ROLES = {
     Kind.UPSTREAM: Role.ARRIVE,
     Kind.MUTATE: Role.WRITE,
 }
-_TO_ANOTHER_FLOAT = {"float", "half", "double", "bfloat16"}
+_TO_ANOTHER_FLOAT = {
+    "float": torch.float32,
+    "half": torch.float16,
+    "double": torch.float64,
+    "bfloat16": torch.bfloat16,
+}
 _TO_ANOTHER_DEVICE = {"cuda", "cpu", "xpu", "mps"}
 _UNKNOWN_MASKS = {"alpha_dropout", "feature_alpha_dropout", "native_dropout"}
 # Their results can be the very memory that they were given, or not, as it happens.
@@ -79,14 +84,19 @@ def _is_view(op: Op) -> bool:
 
 def _call(op: Op) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     """The function, and its arguments. A cast to another floating type is one to that of the replay, a move to another
-    device does nothing, and dropout is a multiplication by its recorded mask."""
+    device does nothing, and dropout is a multiplication by its recorded mask. Autograd takes no derivative with respect
+    to running statistics, nor through `out=`."""
     args = op.args or ()
     if op.kind is Kind.DROPOUT:
         return Dropout(op), args
+    if op.func in CHANGE_BUFFERS:
+        return _Detached(op.func, range(1, 3)), args
+    if op.kind is Kind.MUTATE and isinstance((op.kwargs or {}).get("out"), Value):
+        return _Into(op.func), args
     if args and not op.kwargs and isinstance(args[0], Value):
         name = op.name
         if name in _TO_ANOTHER_FLOAT and len(args) == 1:
-            return torch.Tensor.to, (args[0], REAL)
+            return torch.Tensor.to, (args[0], Precision(_TO_ANOTHER_FLOAT[name]))
         if name in _TO_ANOTHER_DEVICE:
             return _same, (args[0],)
     return op.func, args
@@ -107,6 +117,35 @@ def _argument(thing: Any) -> Any:
 
 def _same(tensor: torch.Tensor) -> torch.Tensor:
     return tensor
+
+
+class _Detached:
+    """A call with some of its arguments cut off from their derivatives."""
+
+    def __init__(self, func: Callable[..., Any], positions: Collection[int]) -> None:
+        self._func = func
+        self._positions = positions
+        self.__name__ = function_name(func)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        given = [
+            a.detach() if i in self._positions and isinstance(a, torch.Tensor) else a
+            for i, a in enumerate(args)
+        ]
+        return self._func(*given, **kwargs)
+
+
+class _Into:
+    """A call with `out=`: the result is computed, and then written there."""
+
+    def __init__(self, func: Callable[..., Any]) -> None:
+        self._func = func
+        self.__name__ = function_name(func)
+
+    def __call__(self, *args: Any, out: torch.Tensor, **kwargs: Any) -> torch.Tensor:
+        result: torch.Tensor = self._func(*args, **kwargs)
+        # What has another shape is resized to that of the result.
+        return out.copy_(result) if out.shape == result.shape else result
 
 
 class Dropout:

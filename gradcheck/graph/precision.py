@@ -12,23 +12,25 @@ import torch
 _FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 _COMPLEX_OF = {torch.float32: torch.complex64, torch.float64: torch.complex128}
 _DEVICES = {"cuda", "mps", "xpu"}
-_TYPE_NAMES = {"torch.FloatTensor", "torch.DoubleTensor", "torch.HalfTensor", "torch.cuda.FloatTensor"}
-_TYPE_CLASSES = {"FloatTensor", "DoubleTensor", "HalfTensor", "BFloat16Tensor"}
+_TENSOR_TYPES = {
+    "FloatTensor": torch.float32,
+    "DoubleTensor": torch.float64,
+    "HalfTensor": torch.float16,
+    "BFloat16Tensor": torch.bfloat16,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Precision:
-    """An argument that names a floating or complex type."""
+    """An argument that names a floating or complex type, `was` in the program."""
 
-    is_complex: bool = False
+    was: torch.dtype
 
-    def of(self, dtype: torch.dtype) -> torch.dtype:
-        """The type it is in a replay in `dtype`."""
-        return _COMPLEX_OF.get(dtype, torch.complex128) if self.is_complex else dtype
-
-
-REAL = Precision()
-COMPLEX = Precision(is_complex=True)
+    def of(self, dtype: torch.dtype | None) -> torch.dtype:
+        """The type it is in a replay in `dtype`; None leaves it as it was."""
+        if dtype is None:
+            return self.was
+        return _COMPLEX_OF.get(dtype, torch.complex128) if self.was.is_complex else dtype
 
 
 @contextmanager
@@ -42,17 +44,15 @@ def default_dtype(dtype: torch.dtype) -> Iterator[None]:
 
 
 def without_precision(thing: Any) -> Any:
-    """An argument, with REAL or COMPLEX for a floating type and the CPU for every device."""
+    """An argument, with a Precision for a floating type and the CPU for every device."""
     if isinstance(thing, torch.dtype):
-        if thing in _FLOATS:
-            return REAL
-        return COMPLEX if thing.is_complex else thing
+        return Precision(thing) if thing in _FLOATS or thing.is_complex else thing
     if isinstance(thing, torch.device) or (isinstance(thing, str) and thing.split(":")[0] in _DEVICES):
         return torch.device("cpu")
-    if isinstance(thing, str) and thing in _TYPE_NAMES:
-        return REAL
-    if isinstance(thing, type) and thing.__name__ in _TYPE_CLASSES:
-        return REAL
+    name = thing if isinstance(thing, str) else thing.__name__ if isinstance(thing, type) else ""
+    if name and (isinstance(thing, type) or name.startswith("torch.")):
+        named = _TENSOR_TYPES.get(name.rpartition(".")[2])
+        return thing if named is None else Precision(named)
     return thing
 
 
@@ -70,4 +70,4 @@ def converted(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         tensor = tensor.to_dense()
     if tensor.is_floating_point():
         return tensor.to(dtype)
-    return tensor.to(COMPLEX.of(dtype)) if tensor.is_complex() else tensor
+    return tensor.to(Precision(tensor.dtype).of(dtype)) if tensor.is_complex() else tensor

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import torch
 
 from gradcheck.fronts.tape import Value
-from gradcheck.graph.node import Node
+from gradcheck.graph.node import Node, Role
 
 
 @dataclass(slots=True)
@@ -53,6 +53,15 @@ class Memory:
     def is_needed(self, value: Value) -> bool:
         """Whether a view can still be taken from it."""
         return bool(self.views.get(value))
+
+    def is_one_of_several(self, value: Value) -> bool:
+        """Whether it is a view that was made together with others, or a view of one."""
+        maker = self.maker.get(value)
+        while maker is not None:
+            if not isinstance(maker.out, Value):
+                return maker.role is Role.VIEW
+            maker = self.maker.get(maker.args[0]) if maker.role is Role.VIEW else None
+        return False
 
     def stale_after_copy(self, base: Value) -> list[Value]:
         """The base has been copied, to be written to: the views that are to be taken again."""

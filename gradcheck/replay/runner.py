@@ -145,6 +145,14 @@ class Runner:
             tensor = self.tensor(value)
         if tensor.requires_grad and tensor.is_leaf:
             tensor = self.env[value] = tensor.detach()  # a view that cuts the gradient
+        elif self._differentiate:
+            # Of several views that were made together, autograd writes to none, and takes none of a changed base.
+            together = [view for view in memory.views.get(base, ()) if memory.is_one_of_several(view)]
+            for view in together:
+                self.env.pop(view, None)
+            if value in together:
+                place = tensor.shape, tensor.stride(), tensor.storage_offset()
+                tensor = self.env[value] = self.env[base].as_strided(*place)
         return tensor
 
     def _must_stay(self, base: Value, held: torch.Tensor) -> bool:
@@ -343,7 +351,7 @@ class Runner:
             known = thing.source in self.env or thing.source in self._memory.maker
             return float(self.tensor(thing.source).detach()) if known else thing.was
         if kind is Precision:
-            return thing.of(self.dtype)
+            return thing.of(None if self._own_types else self.dtype)
         if kind is tuple or kind is list:
             return kind([self._decode(x) for x in thing])
         if kind is dict:
