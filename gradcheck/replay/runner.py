@@ -309,9 +309,16 @@ class Runner:
                 self._set_view(value, tensor)
 
     def _write(self, node: Node) -> Any:
+        old = self._read_where_it_writes(node) if self._differentiate else {}
         for value in node.writes:
             self.writable(value)
+        new = {value: self.env.get(value) for value in old}
+        self.env.update(old)
         result = self._made(node)
+        for value, tensor in new.items():
+            self.env.pop(value)
+            if tensor is not None:
+                self.env[value] = tensor
         if self._differentiate:
             memory = self._memory
             memory.read.update(memory.base_of(v) for v in node.inputs if v not in node.writes)
@@ -319,6 +326,14 @@ class Runner:
                 memory.read.update(map(memory.base_of, node.writes))
         self._set(node.out, result)
         return result
+
+    def _read_where_it_writes(self, node: Node) -> dict[Value, torch.Tensor]:
+        """What a write reads of the memory that it changes: autograd keeps the old version of that."""
+        base_of = self._memory.base_of
+        changed = {base_of(value) for value in node.writes}
+        read = [value for value in node.inputs if value not in node.writes and base_of(value) in changed]
+        self._memory.read.update(map(base_of, read))
+        return {value: self.tensor(value) for value in read}
 
     def _made(self, node: Node) -> Any:
         if node.flat:

@@ -74,7 +74,9 @@ def test_time_limit_from_inside():
 def test_time_limit_from_outside(monkeypatch):
     monkeypatch.setattr(child, "GRACE_S", 0.3)
     text = "import signal\nsignal.signal(signal.SIGALRM, signal.SIG_IGN)\nwhile True: pass\n"
-    with pytest.raises(ProgramError, match=r"still running after 0\.2 s: it catches the exception that would stop it"):
+    with pytest.raises(
+        ProgramError, match=r"still running after 0\.2 s: it catches the exception that would stop it"
+    ):
         run_text(text, timeout_s=0.2)
 
 

@@ -147,9 +147,7 @@ class TestDiff:
             Path("a.py").write_text(SCRIPT)
             result = invoke("fix", "a.py", mode)
             assert (result.status, result.out) == (2, "")
-            assert result.err.startswith(
-                "error: `a.py` has changed since it was run: line 3 is different\n"
-            )
+            assert result.err.startswith("error: `a.py` has changed since it was run: line 3 is different\n")
         assert Path("a.py").read_text() == "new = 1\n" + SCRIPT
 
     def test_an_unusable_target_keeps_the_others_patch(self, invoke, runs):

@@ -32,6 +32,7 @@ PROGRAMS = {
     "stride zero": "a = x.sum(0)\ne = a.expand(4, 3)\na += 1\nc = e * x",
     "negative steps": "a = x * 1\nf = torch.flip(a, (0,))\na += 1\nc = f + a",
     "unbind and split": "a = x * 1\nu, v, w = a.unbind(1)\nu += v\nl, r = a.split(2)\nl.mul_(r)\nc = a + 0\nd = w + u",
+    "reads where it writes": "a = x * 1\na[:2].mul_(a[2:])\na[0] += a.sum(0)\na[1].mul_(a[0])\nc = a + 0",
     "diagonal": "a = x[:3] * 1\na.diagonal().add_(5)\nc = a @ a",
     "data": "a = x * 1\na.data += 2\na.data[0] = 1.0\nc = a * p",
     "another tensor's data": "b = p * 2\nx.data = b\nb += 1\nc = x * 3\nx -= 1\nd = b + 0",

@@ -63,9 +63,7 @@ def _known(context: PassContext, layers: list[BatchNorm]) -> Iterator[_Known]:
     mutated = context.mutated
     for number, layer in enumerate(layers):
         try:
-            rows = Normaliser(layer).per_feature(
-                entry_tensor(layer, context.forward.tensor, mutated)
-            )
+            rows = Normaliser(layer).per_feature(entry_tensor(layer, context.forward.tensor, mutated))
         except ReplayError:
             continue
         rows = rows.detach().double()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from gradcheck.fronts.tape import Op, Value
-from gradcheck.health.evaluation.training import ROWS, Masked, TrainingNetwork, in_rows
+from gradcheck.health.evaluation.training import ROWS, Masked, TrainingNetwork, in_rows, run_still
 from gradcheck.health.network.runs import Entry, NetworkRun
 from gradcheck.health.network.trained import TrainedParameters
 from gradcheck.replay.runner import Runner
@@ -59,7 +59,6 @@ class Feeder:
         self._steps = [self._with_value(op) for op in evaluation.steps]
         parts = {op.index: part for op, part in evaluation.masked.items()}
         self._masked = {op: parts[op.index] for op in self._steps if op.index in parts}
-        self._mutated = roots_mutated(evaluation.steps)
         made = {v for op in evaluation.steps for v in op.outputs if v.producer is op}
         self.read = list(dict.fromkeys(v for op in evaluation.steps for v in op.inputs if v not in made))
         self._known: dict[Value, torch.Tensor] = {}
@@ -166,7 +165,7 @@ class Feeder:
             )
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the program has had its own
-                replay.run_still(self._steps, self._masked, self._training.scales)
+                run_still(replay, self._steps, self._masked, self._training.scales)
             broken.update(replay.broken)
             for value in _computed(self._run):
                 tensor = replay.env.get(value)

@@ -28,6 +28,16 @@ _STEPS_TO_DRAW = 6  # from a mask to the random numbers that it was made of
 Masked = dict[Op, tuple[Value, Value]]  # by the op that multiplies them: a value, and a mask that is drawn
 
 
+def run_still(replay: Runner, steps: Iterable[Op], masked: Masked, scales: bool) -> None:
+    """Masks drop nothing; with `scales`, what they are multiplied with is scaled as if they dropped some."""
+    with torch.no_grad():
+        for op in steps:
+            replay.step(op)
+            source = replay.env.get(masked[op][0]) if op in masked else None
+            if source is not None and isinstance(op.out, Value):
+                replay.put(op.out, source * ((_kept_share(masked[op][1]) or 1.0) if scales else 1.0))
+
+
 @dataclass(frozen=True)
 class Known:
     """A value of the training step, one row for each sample; `size` is the norm of the rows."""
@@ -150,7 +160,7 @@ def training_networks(context: PassContext, trained: TrainedParameters) -> list[
             start_from=context.judge.run.start_tensors(),
             known=dict(trained.tensors),
         )
-        replay.run_still(steps, masked, scales)
+        run_still(replay, steps, masked, scales)
         network = TrainingNetwork(run, run.rows, applied[-1].out, read, changed, replay.env)
         network.masked, network.scales, network.noisy = bool(masked), scales, noisy or bool(masked)
         for op in run.per_sample:
