@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import torch
 
 from gradcheck.diagnosis.clock import Clock
-from gradcheck.diagnosis.edits.context import Context, Edit, binary, edit
-from gradcheck.diagnosis.edits.terms import missing_terms
 from gradcheck.diagnosis.evaluation import CannotEvaluateError, Tree
+from gradcheck.diagnosis.mistakes.mistake import Edit
+from gradcheck.diagnosis.mistakes.terms import missing_terms
+from gradcheck.diagnosis.mistakes.writing import Context, written
 from gradcheck.diagnosis.sites import Site
-from gradcheck.diagnosis.syntax import Path, expressions
+from gradcheck.diagnosis.syntax import Path, exchanged, expressions
 from gradcheck.diagnosis.trial import Trial
 from gradcheck.replay.compare import distance, inner, norm
 
@@ -81,7 +82,8 @@ class Attempt:
 
     def coefficient(self, tree: Tree, path: Path, node: ast.expr) -> float | None:
         """The number by which an operand has to be multiplied for the gradient to be right; None if there is none."""
-        without = edit(0.0, tree, path, binary(node, ast.Mult(), ast.Constant(0))).tree
+        without = exchanged(tree, path, written("x * 0", x=node))
+        assert isinstance(without, (ast.expr, ast.stmt, ast.Module))
         try:
             one, reads = self.trial.result(tree)
             nothing, _ = self.trial.result(without)

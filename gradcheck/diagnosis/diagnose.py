@@ -10,8 +10,9 @@ from gradcheck.checks.finding import Finding
 from gradcheck.checks.registry import in_reading_order
 from gradcheck.diagnosis.causes import DIAGNOSED, one_per_cause
 from gradcheck.diagnosis.clock import Clock
-from gradcheck.diagnosis.explanations import Explanation, explain
 from gradcheck.diagnosis.found import Found
+from gradcheck.diagnosis.mistakes.explain import explain
+from gradcheck.diagnosis.mistakes.mistake import Explanation
 from gradcheck.diagnosis.namespace import BindingIndex
 from gradcheck.diagnosis.sandbox import state_kept
 from gradcheck.diagnosis.search import FixSearch

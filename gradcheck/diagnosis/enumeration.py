@@ -9,11 +9,10 @@ from dataclasses import dataclass
 
 from gradcheck.diagnosis.attempts import Attempt, Outcome, operands
 from gradcheck.diagnosis.clock import Clock
-from gradcheck.diagnosis.edits import formulas
-from gradcheck.diagnosis.edits.catalogue import single_edits
-from gradcheck.diagnosis.edits.context import Edit, edit
-from gradcheck.diagnosis.edits.formulas import Step
-from gradcheck.diagnosis.edits.scaling import scaled_by, scaled_expressions
+from gradcheck.diagnosis.mistakes.catalogue import single_edits
+from gradcheck.diagnosis.mistakes.mistake import Edit
+from gradcheck.diagnosis.mistakes.scaling import scaled_by, scaled_expressions
+from gradcheck.diagnosis.syntax import exchanged
 
 Fitting = tuple[Attempt, Edit]
 
@@ -35,7 +34,6 @@ class Enumeration:
 
     attempts: list[Attempt]
     clock: Clock
-    steps: list[Step]
 
     def __post_init__(self) -> None:
         self._near: list[tuple[float, int, Attempt, Edit]] = []
@@ -56,9 +54,6 @@ class Enumeration:
         for rank, attempt in enumerate(self.attempts):
             for single in single_edits(attempt.site.tree, attempt.context):
                 push(single.cost + _FURTHER * rank, attempt, single)
-        for attempt in self.attempts[:1]:
-            for anew in formulas.edits(attempt.site.tree, attempt.context, self.steps):
-                push(anew.cost, attempt, anew)
         while queue and not self.clock.is_over:
             cost, place, attempt, single = heapq.heappop(queue)
             outcome = self._tried(attempt, single)
@@ -85,7 +80,9 @@ class Enumeration:
                 if factor is None:
                     continue
                 for scaled in scaled_expressions(node, factor, attempt.context):
-                    both = edit(start.cost + scaled.cost, start.tree, path, scaled.tree)
+                    changed = exchanged(start.tree, path, scaled.tree)
+                    assert isinstance(changed, (ast.expr, ast.stmt, ast.Module))
+                    both = Edit(start.cost + scaled.cost, changed)
                     if self._fits(attempt, both):
                         yield attempt, both
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import torch
 
+from gradcheck import ops
 from gradcheck.diagnosis.clock import Clock
-from gradcheck.diagnosis.edits.catalogue import SLIPS, single_edits
 from gradcheck.diagnosis.evaluation import CannotEvaluateError
 from gradcheck.diagnosis.found import Found
+from gradcheck.diagnosis.mistakes.catalogue import single_edits
 from gradcheck.diagnosis.normalised import is_centred, is_normalised
 from gradcheck.diagnosis.patching import SitePatch, patches_for
 from gradcheck.diagnosis.proving import Prover
@@ -21,8 +22,9 @@ from gradcheck.judge.points import Point
 from gradcheck.replay.run import PassOps
 from gradcheck.replay.runner import Runner
 
+_DEAREST = 2.2  # cost up to which edits of a forward line are tried: slips
 # What a normalisation divides by is a root, written in one of these ways.
-_ROOTS = {"pow", "__pow__", "__rpow__", "sqrt", "rsqrt", "std", "var", "float_power"}
+_ROOTS = (ops.POW, ops.SQRT, ops.RSQRT, ops.STD, ops.VAR)
 
 
 @dataclass(eq=False)
@@ -49,7 +51,7 @@ class ForwardSearch:
             return None
         edits = [
             (single.cost, i, single) for i, (site, context) in enumerate(zip(sites, contexts, strict=True))
-            for single in single_edits(site.tree, context, SLIPS)
+            for single in single_edits(site.tree, context) if single.cost <= _DEAREST
         ]  # fmt: skip
         for cost, i, single in sorted(edits, key=lambda entry: entry[:2]):
             if clock.is_over:
@@ -68,7 +70,7 @@ class ForwardSearch:
     def _only_centred(self, judged: Judged, ops: list[Op]) -> list[Value]:
         """Values between that of the gradient and its upstream's that have mean 0 and not standard deviation 1, if
         none of them is normalised as it should be."""
-        if judged.of is None or not any(op.name in _ROOTS for op in ops):
+        if judged.of is None or not any(op.operation in _ROOTS for op in ops):
             return []
         graph = self.surroundings.judge.run.graph
         values = [v for op in ops for v in op.outputs if v.producer is op and v.shape == judged.of.shape]

@@ -8,11 +8,11 @@ from itertools import takewhile
 
 from gradcheck.diagnosis.attempts import Attempt
 from gradcheck.diagnosis.clock import Clock
-from gradcheck.diagnosis.edits.context import Edit
 from gradcheck.diagnosis.enumeration import Enumeration, Fitting
 from gradcheck.diagnosis.evaluation import CannotEvaluateError
 from gradcheck.diagnosis.forward_search import ForwardSearch
 from gradcheck.diagnosis.found import Found
+from gradcheck.diagnosis.mistakes.mistake import Edit
 from gradcheck.diagnosis.moves import MoveSearch
 from gradcheck.diagnosis.namespace import BindingIndex
 from gradcheck.diagnosis.patching import patches_for
@@ -45,8 +45,9 @@ class FixSearch:
         helper that it was computed from or, where those are right as they stand, of a forward line. Failing that, an
         edit that fits the recorded step and could be proved nowhere else."""
         attempts = self._attempts(group[0])
-        steps = self._around.steps(group[0], attempts[0].context) if attempts else []
-        edits = Enumeration(attempts, clock, steps)
+        if attempts:
+            attempts[0].context.steps = self._around.steps(group[0], attempts[0].context)
+        edits = Enumeration(attempts, clock)
         stages: tuple[Callable[[], Iterator[Fitting]], ...] = (edits.coefficients, edits.terms, edits.pairs)
         moved = self._moves.find(group, clock.share(_SHARE_OF_MOVES))
         singles = edits.singles()

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from gradcheck.diagnosis.edits.context import Context
-from gradcheck.diagnosis.edits.formulas import Step
+from gradcheck.diagnosis.mistakes.writing import Context, Step
 from gradcheck.diagnosis.namespace import BindingIndex
 from gradcheck.diagnosis.sites import Site, SiteFinder
 from gradcheck.diagnosis.trial import Setting

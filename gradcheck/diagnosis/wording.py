@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from gradcheck.base.codec import encode
 from gradcheck.checks.finding import Finding, Fix
-from gradcheck.diagnosis.explanations import Explanation
 from gradcheck.diagnosis.found import Found
+from gradcheck.diagnosis.mistakes.mistake import Explanation
 from gradcheck.diagnosis.syntax import TextChange
 from gradcheck.judge.judgement import Judgement
 from gradcheck.program.location import Location

@@ -48,8 +48,8 @@ class Axis:
 class Operation:
     """One operation. `linear` says in which operands it is linear: "all" together (add), "each" alone (mul),
     "first" alone (div), or "" for none. `vjp` is the source text of its vector-Jacobian product, with `{g}` the
-    upstream gradient, `{x}` the operand and `{y}` the result; `derivative` says the same in words. `step` marks
-    functions that are constant but for jumps: their derivative is zero."""
+    upstream gradient, `{x}` the operand, `{y}` the result and `{axis}` the axis; `derivative` says the same in words.
+    `step` marks functions that are constant but for jumps: their derivative is zero."""
 
     name: str
     family: Family

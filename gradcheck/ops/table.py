@@ -36,7 +36,7 @@ RECIPROCAL = define(
 POW = define("pow", F.ELEMENTWISE, "power float_power", dunder="pow", arity=2, numpy="power float_power")
 SQUARE = define("square", F.ELEMENTWISE, vjp="2 * {g} * {x}", derivative="2 * x", numpy="square")
 SQRT = define("sqrt", F.ELEMENTWISE, vjp="{g} / (2 * {y})", derivative="1 / (2 * sqrt(x))", numpy="sqrt")
-RSQRT = define("rsqrt", F.ELEMENTWISE, vjp="-0.5 * {g} * {y}**3", derivative="-0.5 * x**-1.5")
+RSQRT = define("rsqrt", F.ELEMENTWISE, vjp="-{g} * {y}**3 / 2", derivative="-0.5 * x**-1.5")
 ABS = define(
     "abs",
     F.ELEMENTWISE,
@@ -76,7 +76,9 @@ COSH = define("cosh", F.ELEMENTWISE, numpy="cosh")
 TANH = define("tanh", F.ELEMENTWISE, vjp="{g} * (1 - {y}**2)", derivative="1 - tanh(x)**2", numpy="tanh")
 ASIN = define("asin", F.ELEMENTWISE, "arcsin", numpy="arcsin")
 ACOS = define("acos", F.ELEMENTWISE, "arccos", numpy="arccos")
-ATAN = define("atan", F.ELEMENTWISE, "arctan", numpy="arctan")
+ATAN = define(
+    "atan", F.ELEMENTWISE, "arctan", vjp="{g} / (1 + {x}**2)", derivative="1 / (1 + x**2)", numpy="arctan"
+)
 ATAN2 = define("atan2", F.ELEMENTWISE, "arctan2", arity=2, numpy="arctan2")
 HYPOT = define("hypot", F.ELEMENTWISE, arity=2, numpy="hypot")
 ASINH = define("asinh", F.ELEMENTWISE, "arcsinh", numpy="arcsinh")
@@ -97,7 +99,13 @@ ELU = define("elu", F.ELEMENTWISE)
 SELU = define("selu", F.ELEMENTWISE)
 CELU = define("celu", F.ELEMENTWISE)
 GELU = define("gelu", F.ELEMENTWISE)
-SILU = define("silu", F.ELEMENTWISE, "swish")
+SILU = define(
+    "silu",
+    F.ELEMENTWISE,
+    "swish",
+    vjp="{g} * torch.sigmoid({x}) * (1 + {x} * (1 - torch.sigmoid({x})))",
+    derivative="sigmoid(x) * (1 + x * (1 - sigmoid(x)))",
+)
 MISH = define("mish", F.ELEMENTWISE)
 SOFTPLUS = define("softplus", F.ELEMENTWISE, vjp="{g} * torch.sigmoid({x})", derivative="sigmoid(x)")
 SOFTSIGN = define("softsign", F.ELEMENTWISE)
@@ -105,7 +113,9 @@ HARDTANH = define("hardtanh", F.ELEMENTWISE)
 HARDSIGMOID = define("hardsigmoid", F.ELEMENTWISE)
 HARDSWISH = define("hardswish", F.ELEMENTWISE)
 SHRINK = define("hardshrink", F.ELEMENTWISE, "softshrink tanhshrink")
-LOGSIGMOID = define("logsigmoid", F.ELEMENTWISE)
+LOGSIGMOID = define(
+    "logsigmoid", F.ELEMENTWISE, vjp="{g} * (1 - torch.sigmoid({x}))", derivative="1 - sigmoid(x)"
+)
 THRESHOLD = define("threshold", F.ELEMENTWISE)
 NAN_TO_NUM = define("nan_to_num", F.ELEMENTWISE, numpy="nan_to_num")
 SIGN = define("sign", F.ELEMENTWISE, "sgn", step=True, vjp="0 * {g}", derivative="0", numpy="sign")
@@ -230,8 +240,8 @@ JOIN = define("cat", F.JOIN, "concat concatenate stack hstack vstack dstack colu
 PAD = define("pad", F.JOIN, linear="all", numpy="pad")
 
 # -- networks ----------------------------------------------------------------------------------------------------------
-SOFTMAX = define("softmax", F.SOFTMAX, axis=1)
-LOG_SOFTMAX = define("log_softmax", F.SOFTMAX, axis=1)
+SOFTMAX = define("softmax", F.SOFTMAX, axis=1, vjp="{y} * ({g} - ({g} * {y}).sum({axis}, keepdim=True))")
+LOG_SOFTMAX = define("log_softmax", F.SOFTMAX, axis=1, vjp="{g} - {y}.exp() * {g}.sum({axis}, keepdim=True)")
 CROSS_ENTROPY = define("cross_entropy", F.LOSS, "nll_loss", arity=2)
 SQUARED_ERROR = define("mse_loss", F.LOSS, arity=2)
 OTHER_LOSS = define(

@@ -1,0 +1,134 @@
+"""A factor of one step is missing, there twice, or divided by where it should be multiplied with."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+
+import torch
+
+from gradcheck import ops
+from gradcheck.diagnosis.mistakes.case import Case
+from gradcheck.diagnosis.mistakes.mistake import Edit, Mistake, Prediction
+from gradcheck.diagnosis.mistakes.predicting import operands, with_operand, with_step
+from gradcheck.diagnosis.mistakes.segment import Edge
+from gradcheck.diagnosis.mistakes.writing import Spot, broadcasts
+from gradcheck.fronts.tape import Op, Value
+
+_MOST_NAMES = 72
+_MOST_FACTORS = 30  # of the same shape, put in the place of another
+_INSTEAD = (
+    (2.3, "a"), (2.4, "a > 0"), (2.5, "1 - a**2"), (2.5, "a * (1 - a)"), (2.6, "1 / a"), (2.6, "1 - a"), (2.6, "a**2"),
+)  # fmt: skip
+
+
+# -- edits -----------------------------------------------------------------------------------------------------------
+
+
+def _edits(spot: Spot) -> Iterator[Edit]:
+    context = spot.context
+    if spot.is_term:
+        top = 0.0 if not spot.path else 0.4
+        for text, value in context.tensors[:_MOST_NAMES]:
+            if not broadcasts(value, context.shape):
+                continue
+            yield spot.edit(2.2 + top, "x * a", a=text)
+            if value in context.forward:
+                yield spot.edit(2.5 + top, "x / a", a=text)
+                if tuple(value.shape) == context.shape:
+                    for factor in ("1 - a**2", "a * (1 - a)", "a > 0", "2 * a"):
+                        yield spot.edit(2.9 + top, f"x * ({factor})", a=text)
+    if spot.is_operand_of(ast.Mult) and not isinstance(spot.node, ast.Constant):
+        alike = [t for t, v in context.tensors if v in context.forward and tuple(v.shape) == context.shape]
+        for text in alike[:_MOST_FACTORS]:
+            for cost, form in _INSTEAD:
+                yield spot.edit(cost, form, a=text)
+
+
+# -- predictions -----------------------------------------------------------------------------------------------------
+
+# The kind, what is made of the operand, and the sentence.
+_Way = tuple[str, Callable[[torch.Tensor], torch.Tensor], str]
+_OF_PRODUCTS: tuple[_Way, ...] = (
+    ("missing-factor", torch.ones_like, "the factor {x} of {where} is missing"),
+    ("extra-factor", torch.square, "the factor {x} is there twice"),
+    (
+        "inverted-factor",
+        torch.reciprocal,
+        "it is divided by {x} where it should be multiplied with it ({where})",
+    ),
+)
+_OF_DENOMINATORS: tuple[_Way, ...] = (
+    ("missing-factor", torch.ones_like, "the division by {x} of {where} is missing"),
+    (
+        "inverted-factor",
+        torch.reciprocal,
+        "it is multiplied with {x} where it should be divided by it ({where})",
+    ),
+    ("extra-factor", torch.square, "it is divided by {x} twice ({where})"),
+)
+# d(a/b) = -a/b**2 * db: with another power of b, or with none.
+_OF_QUOTIENTS = (
+    (
+        1,
+        "missing-square",
+        "it is divided by {x}; the derivative of a quotient divides by {x} squared ({where})",
+    ),
+    (
+        2,
+        "missing-factor",
+        "the division by {x} squared, in the derivative of a quotient, is missing ({where})",
+    ),
+    (
+        3,
+        "inverted-factor",
+        "it is multiplied with {x}; the derivative of a quotient divides by its square ({where})",
+    ),
+    (
+        4,
+        "inverted-factor",
+        "it is multiplied with the square of {x} where it should be divided by it ({where})",
+    ),
+)
+
+
+def _predictions(case: Case) -> Iterator[Prediction]:
+    for edge in case.segment.edges if case.first.fits else ():
+        op, denominator = edge.op, _denominator(edge.op)
+        for operand in operands(case, edge):
+            ways = _OF_PRODUCTS if op.operation is ops.MUL else ()
+            if denominator is operand:
+                ways = _OF_DENOMINATORS
+            elif denominator is edge.source:
+                ways = _OF_PRODUCTS[:1]
+            for kind, change, sentence in ways:
+                yield Prediction(
+                    kind,
+                    with_operand(edge, operand, lambda s, c=change, x=operand: c(s.tensor(x))),  # type: ignore[misc]
+                    sentence,
+                    {"x": operand, "where": op},
+                    {"operand": operand},
+                )
+            if denominator is edge.source:
+                yield from _quotient_powers(edge)
+
+
+def _quotient_powers(edge: Edge) -> Iterator[Prediction]:
+    for power, kind, sentence in _OF_QUOTIENTS:
+        yield Prediction(
+            kind,
+            with_step(edge, lambda s, local, p=power: local * s.tensor(edge.source) ** p),  # type: ignore[misc]
+            sentence,
+            {"x": edge.source, "where": edge.op},
+            {"operand": edge.source, "power_too_many": power},
+        )
+
+
+def _denominator(op: Op) -> Value | None:
+    if op.operation is not ops.DIV or len(op.args) < 2:
+        return None
+    second = op.args[0] if op.reverse else op.args[1]
+    return second if isinstance(second, Value) else None
+
+
+MISTAKE = Mistake("factor", _edits, _predictions)
