@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradcheck.diagnosis.edits.context import binary, edit, parsed
+from gradcheck.diagnosis.mistakes import writing
 from gradcheck.diagnosis.syntax import Path, Rewriter, exchanged, expressions, parent_of, same_code
 
 
@@ -18,7 +18,7 @@ def written(source: str, old: str, new: ast.expr | str, *, nth: int = 0) -> str 
     lines = source.split("\n")
     statement = ast.parse(source).body[-1]
     paths = [path for path, node in expressions(statement) if ast.unparse(node) == old]
-    node = parsed(new) if isinstance(new, str) else new
+    node = writing.written(new) if isinstance(new, str) else new
     rewriter = Rewriter(statement, lines)
     change = rewriter.change(exchanged(statement, paths[nth], node))
     if change is None:
@@ -32,7 +32,7 @@ def test_only_what_differs_is_written() -> None:
     statement = ast.parse("dz  =  dh * ( 1-h ) # slope").body[0]
     rewriter = Rewriter(statement, ["dz  =  dh * ( 1-h ) # slope"])
     path = next(path for path, node in expressions(statement) if ast.unparse(node) == "h")
-    change = rewriter.change(exchanged(statement, path, parsed("h**2")))
+    change = rewriter.change(exchanged(statement, path, writing.written("h**2")))
     assert change is not None
     assert change.text == "h**2"
     assert rewriter.applied(change) == "dz  =  dh * ( 1-h**2 )"
@@ -72,7 +72,7 @@ def test_own_pieces_keep_their_text() -> None:
     product = statement.value
     assert isinstance(product, ast.BinOp)
     rewriter = Rewriter(product, [source])
-    change = rewriter.change(binary(product.right, ast.Div(), product.left))
+    change = rewriter.change(writing.written("a / b", a=product.right, b=product.left))
     assert change is not None
     assert rewriter.applied(change).replace("( a+b )", "(a+b)") == "(a+b) / n"
 
@@ -136,16 +136,16 @@ def test_the_changed_text_is_the_edited_tree(source: str, other: str, place: int
         if path and not isinstance(getattr(node, "ctx", None), ast.Store)
     ]
     path, node = loads[place % len(loads)]
-    new: ast.expr = parsed(textwrap.dedent(f"({other})"))
+    new: ast.expr = writing.written(textwrap.dedent(f"({other})"))
     if how == "wrap":
-        new = binary(node, ast.Mult(), new)
+        new = writing.written("a * b", a=node, b=new)
     elif how == "scale":
-        new = binary(ast.Constant(2), ast.Pow(), node)
+        new = writing.written("2**a", a=node)
     check(text, statement, path, new)
 
 
 def check(text: str, statement: ast.stmt, path: Path, new: ast.expr) -> None:
-    edited = edit(0.0, statement, path, new).tree  # type: ignore[arg-type]
+    edited = exchanged(statement, path, new)
     rewriter = Rewriter(statement, text.split("\n"))
     change = rewriter.change(edited)
     if same_code(statement, edited):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.diagnosis.explanations.explained import judged_file, told
+from tests.diagnosis.mistakes.explained import judged_file, told
 from tests.support import ROOT
 
 # NumPy has the last word on a torch method that the programs call through it.

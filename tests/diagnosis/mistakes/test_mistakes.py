@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from gradcheck.judge.verdict import Verdict
-from tests.diagnosis.explanations import programs
-from tests.diagnosis.explanations.explained import judged_text, told, with_line
-from tests.diagnosis.explanations.mistakes import MISTAKES, Mistake
+from tests.diagnosis.mistakes import programs
+from tests.diagnosis.mistakes.examples import MISTAKES, Mistake
+from tests.diagnosis.mistakes.explained import judged_text, told, with_line
 
 RIGHT = {name: text for name, text in vars(programs).items() if name.isupper()}
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gradcheck.diagnosis.explanations import explain, explanation
-from gradcheck.diagnosis.explanations.case import Case
-from gradcheck.diagnosis.explanations.explanation import Explanation
+from gradcheck.diagnosis.mistakes.case import Case
+from gradcheck.diagnosis.mistakes.explain import explain
+from gradcheck.diagnosis.mistakes.mistake import Explanation, Mistake
 from gradcheck.judge.judged import Judged
 from gradcheck.judge.judgement import JudgedPass, Judgement
 from gradcheck.judge.verdict import Verdict
-from tests.diagnosis.explanations import programs
-from tests.diagnosis.explanations.explained import judged_text, told, with_line
+from tests.diagnosis.mistakes import programs
+from tests.diagnosis.mistakes.explained import judged_text, told, with_line
 
 # At the recorded point every element of `scale` is 2, so that its square is 4 and "2 times" fits as well.
 CONSTANT_SCALE = with_line(
@@ -35,7 +35,7 @@ def test_what_a_probe_point_refutes_is_not_said(monkeypatch: pytest.MonkeyPatch)
     )
     assert explain(judgement, judged_pass, judged) == []
     # It is the probe points that refuse it: at the recorded point alone it would have been said.
-    monkeypatch.setattr("gradcheck.diagnosis.explanations.case.usable_points", lambda *_: [])
+    monkeypatch.setattr("gradcheck.diagnosis.mistakes.case.usable_points", lambda *_: [])
     assert [e.kind for e in explain(judgement, judged_pass, judged)] == ["constant-factor"]
 
 
@@ -109,7 +109,9 @@ def test_an_error_of_its_own_makes_no_explanation(monkeypatch: pytest.MonkeyPatc
     def fails(case: Case) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr("gradcheck.diagnosis.explanations.proof.FAMILIES", (fails,))
+    monkeypatch.setattr(
+        "gradcheck.diagnosis.mistakes.explain.CATALOGUE", (Mistake("fails", predictions=fails),)
+    )
     assert explain(judgement, judged_pass, judged) == []
 
 
@@ -124,4 +126,3 @@ def test_evidence_is_plain_data() -> None:
         "points": 3,
     }
     assert not any(isinstance(item, torch.Tensor) for item in found.evidence.values())
-    assert explanation.Explanation is Explanation

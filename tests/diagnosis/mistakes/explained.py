@@ -6,8 +6,8 @@ import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
-from gradcheck.diagnosis.explanations.explanation import Explanation
-from gradcheck.diagnosis.explanations.proof import proved
+from gradcheck.diagnosis.mistakes.explain import proved
+from gradcheck.diagnosis.mistakes.mistake import Explanation
 from gradcheck.fronts.torch.recorder import Recorder
 from gradcheck.judge.judgement import Judgement, judge_recording
 from gradcheck.judge.verdict import Verdict

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tests.diagnosis.explanations import programs
+from tests.diagnosis.mistakes import programs
 
 
 @dataclass(frozen=True)
