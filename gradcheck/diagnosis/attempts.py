@@ -10,9 +10,8 @@ import torch
 
 from gradcheck.diagnosis.clock import Clock
 from gradcheck.diagnosis.evaluation import CannotEvaluateError, Tree
-from gradcheck.diagnosis.mistakes.mistake import Edit
 from gradcheck.diagnosis.mistakes.terms import missing_terms
-from gradcheck.diagnosis.mistakes.writing import Context, written
+from gradcheck.diagnosis.mistakes.writing import Context, Edit, written
 from gradcheck.diagnosis.sites import Site
 from gradcheck.diagnosis.syntax import Path, exchanged, expressions
 from gradcheck.diagnosis.trial import Trial

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from gradcheck.diagnosis.attempts import Attempt, Outcome, operands
 from gradcheck.diagnosis.clock import Clock
 from gradcheck.diagnosis.mistakes.catalogue import single_edits
-from gradcheck.diagnosis.mistakes.mistake import Edit
 from gradcheck.diagnosis.mistakes.scaling import scaled_by, scaled_expressions
+from gradcheck.diagnosis.mistakes.writing import Edit
 from gradcheck.diagnosis.syntax import exchanged
 
 Fitting = tuple[Attempt, Edit]

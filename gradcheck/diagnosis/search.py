@@ -12,7 +12,7 @@ from gradcheck.diagnosis.enumeration import Enumeration, Fitting
 from gradcheck.diagnosis.evaluation import CannotEvaluateError
 from gradcheck.diagnosis.forward_search import ForwardSearch
 from gradcheck.diagnosis.found import Found
-from gradcheck.diagnosis.mistakes.mistake import Edit
+from gradcheck.diagnosis.mistakes.writing import Edit
 from gradcheck.diagnosis.moves import MoveSearch
 from gradcheck.diagnosis.namespace import BindingIndex
 from gradcheck.diagnosis.patching import patches_for

@@ -12,12 +12,12 @@ import torch
 from gradcheck import ops
 from gradcheck.diagnosis.mistakes.call import renamed
 from gradcheck.diagnosis.mistakes.case import Case
-from gradcheck.diagnosis.mistakes.mistake import Edit, Mistake, Predict, Prediction
+from gradcheck.diagnosis.mistakes.mistake import Mistake, Predict, Prediction
 from gradcheck.diagnosis.mistakes.predicting import with_step
 from gradcheck.diagnosis.mistakes.scene import Scene
 from gradcheck.diagnosis.mistakes.segment import Edge
 from gradcheck.diagnosis.mistakes.transposed import is_square
-from gradcheck.diagnosis.mistakes.writing import AXES, Spot, constant_of, written
+from gradcheck.diagnosis.mistakes.writing import AXES, Edit, Spot, constant_of, written
 from gradcheck.fronts.tape import Value
 from gradcheck.replay.compare import same_but_for_ones
 

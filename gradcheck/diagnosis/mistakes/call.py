@@ -6,8 +6,8 @@ import ast
 import copy
 from collections.abc import Iterator
 
-from gradcheck.diagnosis.mistakes.mistake import Edit, Mistake
-from gradcheck.diagnosis.mistakes.writing import Spot
+from gradcheck.diagnosis.mistakes.mistake import Mistake
+from gradcheck.diagnosis.mistakes.writing import Edit, Spot
 
 FUNCTIONS = ["tanh", "sigmoid", "exp", "log", "sqrt", "relu", "abs", "sign", "sin", "cos", "square"]
 

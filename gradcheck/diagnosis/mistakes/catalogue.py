@@ -22,8 +22,8 @@ from gradcheck.diagnosis.mistakes import (
     upstream,
     wrong_name,
 )
-from gradcheck.diagnosis.mistakes.mistake import Edit, Mistake
-from gradcheck.diagnosis.mistakes.writing import Context, spots_of
+from gradcheck.diagnosis.mistakes.mistake import Mistake
+from gradcheck.diagnosis.mistakes.writing import Context, Edit, spots_of
 
 CATALOGUE: tuple[Mistake, ...] = (
     constant.MISTAKE,

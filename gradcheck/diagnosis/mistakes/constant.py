@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from gradcheck import ops
 from gradcheck.diagnosis.mistakes.case import Case
 from gradcheck.diagnosis.mistakes.constants import Constant, constants_of, fitted
-from gradcheck.diagnosis.mistakes.mistake import Edit, Mistake, Prediction
+from gradcheck.diagnosis.mistakes.mistake import Mistake, Prediction
 from gradcheck.diagnosis.mistakes.wording import line
-from gradcheck.diagnosis.mistakes.writing import ADDITIVE, Spot, constant_of
+from gradcheck.diagnosis.mistakes.writing import ADDITIVE, Edit, Spot, constant_of
 from gradcheck.fronts.tape import Op
 from gradcheck.ops import Family
 from gradcheck.replay.compare import norm

@@ -10,12 +10,12 @@ import torch
 
 from gradcheck.diagnosis.mistakes.case import Case
 from gradcheck.diagnosis.mistakes.functions import Slopes, computed, functions, mistakes, owner
-from gradcheck.diagnosis.mistakes.mistake import Edit, Mistake, Predict, Prediction
+from gradcheck.diagnosis.mistakes.mistake import Mistake, Predict, Prediction
 from gradcheck.diagnosis.mistakes.reads import as_read, described, reads_of
 from gradcheck.diagnosis.mistakes.scene import Scene
 from gradcheck.diagnosis.mistakes.stretch import Stretch, stretches_of
 from gradcheck.diagnosis.mistakes.wording import bare, line, name
-from gradcheck.diagnosis.mistakes.writing import Spot
+from gradcheck.diagnosis.mistakes.writing import Edit, Spot
 from gradcheck.fronts.tape import Value
 
 _FORMS = (

@@ -12,11 +12,11 @@ from gradcheck import ops
 from gradcheck.base import numbers
 from gradcheck.diagnosis.mistakes.arguments import plain_numbers
 from gradcheck.diagnosis.mistakes.case import Case
-from gradcheck.diagnosis.mistakes.mistake import Edit, Mistake, Predict, Prediction
+from gradcheck.diagnosis.mistakes.mistake import Mistake, Predict, Prediction
 from gradcheck.diagnosis.mistakes.predicting import with_step
 from gradcheck.diagnosis.mistakes.scene import Scene
 from gradcheck.diagnosis.mistakes.segment import Edge
-from gradcheck.diagnosis.mistakes.writing import Spot, written
+from gradcheck.diagnosis.mistakes.writing import Edit, Spot, written
 from gradcheck.fronts.tape import Op, Value
 
 _LARGEST = 0.02

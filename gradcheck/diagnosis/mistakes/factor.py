@@ -9,10 +9,10 @@ import torch
 
 from gradcheck import ops
 from gradcheck.diagnosis.mistakes.case import Case
-from gradcheck.diagnosis.mistakes.mistake import Edit, Mistake, Prediction
+from gradcheck.diagnosis.mistakes.mistake import Mistake, Prediction
 from gradcheck.diagnosis.mistakes.predicting import operands, with_operand, with_step
 from gradcheck.diagnosis.mistakes.segment import Edge
-from gradcheck.diagnosis.mistakes.writing import Spot, broadcasts
+from gradcheck.diagnosis.mistakes.writing import Edit, Spot, broadcasts
 from gradcheck.fronts.tape import Op, Value
 
 _MOST_NAMES = 72

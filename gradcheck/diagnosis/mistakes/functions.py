@@ -17,6 +17,7 @@ from gradcheck import ops
 from gradcheck.diagnosis.mistakes.arguments import plain_numbers
 from gradcheck.fronts.tape import Op
 from gradcheck.ops import Operation
+from gradcheck.program.reading.tree import expression
 
 Elementwise = Callable[[torch.Tensor], torch.Tensor]
 
@@ -112,8 +113,10 @@ def _with_number(function: Callable[[torch.Tensor, float], torch.Tensor], number
 
 def _of(name: str, operation: Operation, *also: str) -> Function:
     function = getattr(torch, operation.name, None) or getattr(F, operation.name)
-    without = operation.vjp.replace("torch.", "").replace("{g} * ", "").replace("{g} /", "1 /")
-    derivative = ast.unparse(ast.parse(without.format(x="x", y="t"))).replace(" ** ", "**")
+    derivative = ""
+    if operation.vjp:
+        without = operation.vjp.replace("torch.", "").replace("{g} * ", "").replace("{g} /", "1 /")
+        derivative = ast.unparse(expression(without.format(x="x", y="t"))).replace(" ** ", "**")
     return Function(name, function, derivative, also)
 
 

@@ -4,27 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
-from gradcheck.diagnosis.evaluation import Tree
+from gradcheck.diagnosis.mistakes.case import Case
+from gradcheck.diagnosis.mistakes.scene import Scene
+from gradcheck.diagnosis.mistakes.writing import Edit, Spot
 
-if TYPE_CHECKING:
-    from gradcheck.diagnosis.mistakes.case import Case
-    from gradcheck.diagnosis.mistakes.scene import Scene
-    from gradcheck.diagnosis.mistakes.writing import Spot
-
-Predict = Callable[["Scene"], torch.Tensor | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """An edited tree. `cost` orders edits: about one per token a person would have to change, less for slips that
-    are common."""
-
-    cost: float
-    tree: Tree
+Predict = Callable[[Scene], torch.Tensor | None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import torch
 
 from gradcheck.diagnosis.mistakes.case import Case
-from gradcheck.diagnosis.mistakes.mistake import Edit, Mistake, Prediction
+from gradcheck.diagnosis.mistakes.mistake import Mistake, Prediction
 from gradcheck.diagnosis.mistakes.predicting import operands, with_operand
-from gradcheck.diagnosis.mistakes.writing import Spot, constant_of
+from gradcheck.diagnosis.mistakes.writing import Edit, Spot, constant_of
 
 _OTHERS: dict[type[ast.operator], tuple[tuple[float, str], ...]] = {
     ast.Add: ((1.0, "a - b"), (1.0, "a * b")),

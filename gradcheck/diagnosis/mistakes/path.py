@@ -10,9 +10,9 @@ import torch
 from gradcheck.diagnosis.mistakes.branch import Branch, branches_of, plain, shown
 from gradcheck.diagnosis.mistakes.case import Case
 from gradcheck.diagnosis.mistakes.constants import Constant, constants_of, fitted
-from gradcheck.diagnosis.mistakes.mistake import Edit, Mistake, Prediction
+from gradcheck.diagnosis.mistakes.mistake import Mistake, Prediction
 from gradcheck.diagnosis.mistakes.scene import Scene
-from gradcheck.diagnosis.mistakes.writing import Spot
+from gradcheck.diagnosis.mistakes.writing import Edit, Spot
 from gradcheck.fronts.tape import Value
 from gradcheck.replay.compare import distance, norm
 

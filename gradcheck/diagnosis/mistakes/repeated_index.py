@@ -9,11 +9,11 @@ import torch
 
 from gradcheck import ops
 from gradcheck.diagnosis.mistakes.case import Case
-from gradcheck.diagnosis.mistakes.mistake import Edit, Mistake, Predict, Prediction
+from gradcheck.diagnosis.mistakes.mistake import Mistake, Predict, Prediction
 from gradcheck.diagnosis.mistakes.predicting import with_step
 from gradcheck.diagnosis.mistakes.scene import Scene
 from gradcheck.diagnosis.mistakes.segment import Edge
-from gradcheck.diagnosis.mistakes.writing import Spot, written
+from gradcheck.diagnosis.mistakes.writing import Edit, Spot, written
 from gradcheck.fronts.tape import Value
 
 _SELECTING = (ops.GETITEM, ops.SELECT, ops.EMBEDDING)

@@ -6,8 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from gradcheck.diagnosis.evaluation import Tree
-from gradcheck.diagnosis.mistakes.mistake import Edit
-from gradcheck.diagnosis.mistakes.writing import Context, written
+from gradcheck.diagnosis.mistakes.writing import Context, Edit, written
 from gradcheck.diagnosis.syntax import exchanged
 
 _CLOSE = 1e-9

@@ -9,9 +9,8 @@ from itertools import combinations_with_replacement
 
 import torch
 
-from gradcheck.diagnosis.mistakes.mistake import Edit
 from gradcheck.diagnosis.mistakes.scaling import scaled_expressions
-from gradcheck.diagnosis.mistakes.writing import Context, broadcasts, written
+from gradcheck.diagnosis.mistakes.writing import Context, Edit, broadcasts, written
 from gradcheck.fronts.tape import Value
 from gradcheck.replay.compare import distance, inner, norm
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from gradcheck import ops
 from gradcheck.diagnosis.mistakes.arguments import axis_of
-from gradcheck.diagnosis.mistakes.mistake import Edit, Mistake
-from gradcheck.diagnosis.mistakes.writing import Context, Spot, Step
+from gradcheck.diagnosis.mistakes.mistake import Mistake
+from gradcheck.diagnosis.mistakes.writing import Context, Edit, Spot, Step
 from gradcheck.fronts.tape import Value
 
 _COST = 3.2

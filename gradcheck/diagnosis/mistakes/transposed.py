@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import torch
 
 from gradcheck.diagnosis.mistakes.case import Case
-from gradcheck.diagnosis.mistakes.mistake import Edit, Mistake, Prediction
+from gradcheck.diagnosis.mistakes.mistake import Mistake, Prediction
 from gradcheck.diagnosis.mistakes.predicting import operands, with_operand
-from gradcheck.diagnosis.mistakes.writing import Spot, is_loaded
+from gradcheck.diagnosis.mistakes.writing import Edit, Spot, is_loaded
 from gradcheck.fronts.tape import Value
 from gradcheck.ops import Family
 

@@ -10,12 +10,21 @@ from functools import cached_property, lru_cache
 import torch
 
 from gradcheck.diagnosis.evaluation import Tree
-from gradcheck.diagnosis.mistakes.mistake import Edit
 from gradcheck.diagnosis.syntax import Path, exchanged, expressions, parent_of
 from gradcheck.fronts.tape import Op, Value
+from gradcheck.program.reading.tree import expression
 
 AXES = (0, 1, -1)
 ADDITIVE = (ast.Add, ast.Sub)
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """An edited tree. `cost` orders edits: about one per token a person would have to change, less for slips that
+    are common."""
+
+    cost: float
+    tree: Tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +143,7 @@ def written(text: str, **parts: ast.expr | str | float) -> ast.expr:
 
 @lru_cache(maxsize=4096)
 def _parsed(text: str) -> ast.expr:
-    return ast.parse(text, mode="eval").body
+    return expression(text)
 
 
 def _filled(node: ast.AST, parts: dict[str, ast.expr]) -> ast.AST:

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from difflib import SequenceMatcher
 
 from gradcheck.diagnosis.mistakes.case import Case
-from gradcheck.diagnosis.mistakes.mistake import Edit, Mistake, Prediction
+from gradcheck.diagnosis.mistakes.mistake import Mistake, Prediction
 from gradcheck.diagnosis.mistakes.predicting import operands, with_operand
 from gradcheck.diagnosis.mistakes.reads import as_read, described, reads_of
 from gradcheck.diagnosis.mistakes.wording import name
-from gradcheck.diagnosis.mistakes.writing import Context, Spot, broadcasts, spots_of, written
+from gradcheck.diagnosis.mistakes.writing import Context, Edit, Spot, broadcasts, spots_of, written
 from gradcheck.diagnosis.syntax import exchanged
 from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.fronts.tape import Value
