@@ -7,7 +7,7 @@ from gradcheck.diagnosis.mistakes.case import CannotExplainError, Case
 from gradcheck.diagnosis.mistakes.catalogue import CATALOGUE
 from gradcheck.diagnosis.mistakes.mistake import Explanation
 from gradcheck.diagnosis.mistakes.wording import explanation
-from gradcheck.judge.judge import Judged
+from gradcheck.judge.judged import Judged
 from gradcheck.judge.judgement import JudgedPass, Judgement
 from gradcheck.judge.verdict import Verdict
 
