@@ -15,10 +15,10 @@ from gradcheck.judge.judged import Judged
 from gradcheck.judge.judgement import JudgedPass, Judgement
 from gradcheck.judge.points import Point
 from gradcheck.judge.verdict import Verdict
-from gradcheck.replay.engine import ReplayError
 from gradcheck.replay.passes import Version
 from gradcheck.replay.probes import PROBES, has_frozen_numbers, jittered, probe_roots
 from gradcheck.replay.run import PassRun
+from gradcheck.replay.runner import ReplayError
 
 
 class CannotExplainError(Exception):

@@ -13,7 +13,7 @@ from gradcheck.diagnosis.mistakes.constants import Constant, constants_of, fitte
 from gradcheck.diagnosis.mistakes.mistake import Mistake, Predict, Prediction
 from gradcheck.diagnosis.mistakes.scene import Scene
 from gradcheck.fronts.tape import Value
-from gradcheck.replay.engine import ReplayError
+from gradcheck.replay.runner import ReplayError
 
 _MOST_FACTORS = 16
 _POWERS = {
