@@ -101,6 +101,20 @@ def test_codes_of_rules_are_written_in_the_rules_alone():
     assert literals == []
 
 
+def test_the_files_to_read_first_can_be_read_at_one_sitting():
+    text = (imports.ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    files = re.findall(r"^\d\. `(gradcheck/\S+\.py)`:", text, re.MULTILINE)
+    assert len(files) == 5
+    lines = {name: len((imports.ROOT / name).read_text(encoding="utf-8").splitlines()) for name in files}
+    assert {name: count for name, count in lines.items() if count > 250} == {}
+
+
+def test_the_order_of_the_stages_is_the_documented_one():
+    text = (imports.ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (order,) = re.findall(r"^    (base -> .*?)\n\n", text, re.MULTILINE | re.DOTALL)
+    assert tuple(order.replace("->", " ").split()) == imports.STAGES
+
+
 def test_the_code_is_no_larger_than_its_cap():
     assert size.complaint(size.lines_by_stage().total(), int(size.CAP.read_text())) == ""
 
