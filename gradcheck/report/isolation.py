@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from gradcheck.base import numbers
 from gradcheck.base.codec import encode
@@ -42,91 +42,72 @@ def encoded(isolation: Isolation | None) -> dict[str, Any] | None:
 
 
 def _costs(isolation: Isolation) -> Table:
-    columns = (
-        Column("component", "repaired", quoted),
-        Column("what", "how"),
-        Column("file", "file"),
-        Column("cell", "cell"),
-        Column("line", "line"),
-        Column("rules", "found by"),
-        Column("verified", "proved"),
-        Column("alone", "gain alone", _gain),
-        Column("alone_spread", "±", _gain),
-        Column("last", "gain as the last", _gain),
-        Column("last_spread", "±", _gain),
-        Column("share", "share", _gain),
-        Column("share_spread", "±", _gain),
-    )
     by_key = {component.key: component for component in isolation.components}
-    rows = []
-    for cost in isolation.costs:
-        c = by_key[cost.key]
-        place = c.location
-        rows.append(
-            (
-                c.key, c.what, place.file, place.cell, place.line, ", ".join(c.rules), c.verified,
-                cost.alone, cost.alone_spread, cost.last, cost.last_spread, cost.share, cost.share_spread,
-            )
-        )  # fmt: skip
-    title = "Gain in loss of each repair"
-    hidden = {"file"} if len({row[2] for row in rows}) <= 1 else set()
-    if all(row[3] is None for row in rows):
+    columns = (
+        Column("component", "repaired", "component.key", quoted),
+        Column("what", "how", "component.what"),
+        Column("file", "file", "component.location.file"),
+        Column("cell", "cell", "component.location.cell"),
+        Column("line", "line", "component.location.line"),
+        Column("rules", "found by", lambda row: ", ".join(row.component.rules)),
+        Column("verified", "proved", "component.verified"),
+        Column("alone", "gain alone", "cost.alone", _gain),
+        Column("alone_spread", "±", "cost.alone_spread", _gain),
+        Column("last", "gain as the last", "cost.last", _gain),
+        Column("last_spread", "±", "cost.last_spread", _gain),
+        Column("share", "share", "cost.share", _gain),
+        Column("share_spread", "±", "cost.share_spread", _gain),
+    )
+    costs = [_Costing(by_key[cost.key], cost) for cost in isolation.costs]
+    hidden = {"file"} if len({row.component.location.file for row in costs}) <= 1 else set()
+    if all(row.component.location.cell is None for row in costs):
         hidden.add("cell")
-    return Table("isolation", title, columns, rows, frozenset(hidden))
+    return Table.of("isolation", "Gain in loss of each repair", columns, costs, hidden)
+
+
+class _Costing(NamedTuple):
+    component: Component
+    cost: Cost
 
 
 def _variants(isolation: Isolation) -> Table:
-    columns = (
-        Column("repaired", "repaired"),
-        Column("loss", "loss", _loss),
-        Column("spread", "±", _gain),
-        Column("gain", "gain", _gain),
-        Column("seeds", "seeds"),
-        Column("diverged", "diverged"),
-        Column("error", "why not trained"),
-    )
     written = isolation.as_written
-    rows = []
-    for variant in isolation.variants:
-        gain = None
-        if written is not None and written.loss is not None and variant.loss is not None:
-            gain = written.loss - variant.loss
-        diverged = _diverged(variant) or None
-        rows.append(
-            (
-                named(variant, isolation, quoted), variant.loss, variant.spread, gain, len(variant.seeds), diverged,
-                variant.error or None,
-            )
-        )  # fmt: skip
-    hidden = {name for name, i in (("diverged", 5), ("error", 6)) if all(row[i] is None for row in rows)}
+
+    def gain(variant: Variant) -> float | None:
+        if written is None or written.loss is None or variant.loss is None:
+            return None
+        return written.loss - variant.loss
+
+    columns = (
+        Column("repaired", "repaired", lambda variant: named(variant, isolation, quoted)),
+        Column("loss", "loss", shown=_loss),
+        Column("spread", "±", shown=_gain),
+        Column("gain", "gain", gain, _gain),
+        Column("seeds", "seeds", lambda variant: len(variant.seeds)),
+        Column("diverged", "diverged", lambda variant: _diverged(variant) or None),
+        Column("error", "why not trained", lambda variant: variant.error or None),
+    )
+    hidden = {name for name in ("diverged", "error") if not any(getattr(v, name) for v in isolation.variants)}
     title = f"Training loss, mean of the last {numbers.count(isolation.smoothed_over, 'step')} of {isolation.steps}"
-    return Table("isolation_variants", title, columns, rows, frozenset(hidden))
+    return Table.of("isolation_variants", title, columns, isolation.variants, hidden)
 
 
 def _layers(isolation: Isolation) -> Table:
     columns = (
-        Column("layer", "without layer"),
-        Column("name", "its output", quoted),
-        Column("line", "line"),
+        Column("layer", "without layer", "number"),
+        Column("name", "its output", shown=quoted),
+        Column("line", "line", "location.line"),
         Column("network", "network"),
-        Column("loss", "loss", _loss),
-        Column("spread", "±", _gain),
-        Column("with_all", "with all layers", _loss),
-        Column("saves", "loss the layer saves", _gain),
-        Column("saves_spread", "±", _gain),
-        Column("error", "why not trained"),
+        Column("loss", "loss", shown=_loss),
+        Column("spread", "±", shown=_gain),
+        Column("with_all", "with all layers", shown=_loss),
+        Column("saves", "loss the layer saves", shown=_gain),
+        Column("saves_spread", "±", shown=_gain),
+        Column("error", "why not trained", lambda cost: cost.error or None),
     )
-    rows = [
-        (
-            cost.number, cost.name, cost.location.line, cost.network, cost.loss, cost.spread, cost.with_all,
-            cost.saves, cost.saves_spread, cost.error or None,
-        )
-        for cost in isolation.layers
-    ]  # fmt: skip
-    hidden = frozenset({"error"} if all(row[-1] is None for row in rows) else set())
-    return Table(
-        "isolation_layers", "Hidden layers switched off, true gradients throughout", columns, rows, hidden
-    )
+    hidden = () if any(cost.error for cost in isolation.layers) else {"error"}
+    title = "Hidden layers switched off, true gradients throughout"
+    return Table.of("isolation_layers", title, columns, isolation.layers, hidden)
 
 
 def quoted(key: str) -> str:

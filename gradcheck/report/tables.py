@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -34,11 +34,20 @@ def percent(share: float | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`name` is the column of the DataFrame, `heading` what a person reads, with the unit."""
+    """`name` is the column of the DataFrame, `heading` what a person reads, with the unit. `value` takes the cell from
+    a record: a path of attributes (`location.line`; None if a part of it is None), or a function."""
 
     name: str
     heading: str
+    value: str | Callable[[Any], Any] = ""  # the attribute `name`
     shown: Callable[[Any], str] = plain
+
+    def of(self, record: Any) -> Any:
+        if not isinstance(self.value, str):
+            return self.value(record)
+        for part in (self.value or self.name).split("."):
+            record = None if record is None else getattr(record, part)
+        return record
 
 
 @dataclass(slots=True)
@@ -50,6 +59,19 @@ class Table:
     columns: tuple[Column, ...]
     rows: list[tuple[Any, ...]] = field(default_factory=list)
     hidden: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        title: str,
+        columns: tuple[Column, ...],
+        records: Iterable[Any],
+        hidden: Iterable[str] = (),
+    ) -> Table:
+        """One row for each record."""
+        rows = [tuple(column.of(record) for column in columns) for record in records]
+        return cls(name, title, columns, rows, frozenset(hidden))
 
     def shown(self) -> tuple[list[str], list[list[str]]]:
         """Headings, and cells as text."""

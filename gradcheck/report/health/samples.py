@@ -2,45 +2,64 @@
 
 from __future__ import annotations
 
-from gradcheck.health.samples.records import Lengths, SampleHealth, SampleSet
+from typing import NamedTuple
+
+from gradcheck.health.samples.records import Lengths, SampleHealth
 from gradcheck.report.tables import Column, Table, percent
 
-_LENGTHS = (
-    Column("source", "sequences"),
-    Column("count", "number"),
-    Column("mean", "mean length"),
-    Column("minimum", "shortest"),
-    Column("quartile_1", "quartile 1"),
-    Column("median", "median"),
-    Column("quartile_3", "quartile 3"),
-    Column("maximum", "longest"),
-    Column("share_0", "of length 0", percent),
-    Column("share_1", "of length 1", percent),
-    Column("share_2", "of length 2", percent),
-)
 _SETS = (
     Column("source", "sequences"),
-    Column("number", "number"),
+    Column("number", "number", "count"),
     Column("ended", "ended"),
-    Column("unended", "never ended"),
-    Column("kolmogorov_smirnov", "KS distance"),
-    Column("p_value", "p"),
-    Column("wasserstein", "Wasserstein (tokens)"),
+    Column("unended", "never ended", lambda one: one.cut + one.endless),
+    Column("kolmogorov_smirnov", "KS distance", "difference.kolmogorov_smirnov"),
+    Column("p_value", "p", "difference.p_value"),
+    Column("wasserstein", "Wasserstein (tokens)", "difference.wasserstein"),
     Column("distinct", "different"),
     Column("distinct_expected", "in the data"),
-    Column("copies", "copies of the data", percent),
-    Column("loss", "loss"),
-    Column("guessing", "guessing"),
-    Column("sampler_shift", "sampler against network"),
+    Column("copies", "copies of the data", shown=percent),
+    Column("loss", "loss", "training.loss"),
+    Column("guessing", "guessing", "training.guessing"),
+    Column("sampler_shift", "sampler against network", "network.distance"),
 )
 _ENDS = (
     Column("position", "position"),
     Column("sequences", "sequences there"),
-    Column("sampled", "end there", percent),
-    Column("data", "in the data", percent),
-    Column("sampler", "sampler's probability", percent),
-    Column("network", "trained network's", percent),
+    Column("sampled", "end there", shown=percent),
+    Column("data", "in the data", shown=percent),
+    Column("sampler", "sampler's probability", shown=percent),
+    Column("network", "trained network's", shown=percent),
 )
+_QUANTILES = (
+    ("minimum", "shortest", 0.0),
+    ("quartile_1", "quartile 1", 0.25),
+    ("median", "median", 0.5),
+    ("quartile_3", "quartile 3", 0.75),
+    ("maximum", "longest", 1.0),
+)
+
+
+def _quantile(name: str, heading: str, at: float) -> Column:
+    return Column(name, heading, lambda named: named.lengths.quantile(at))
+
+
+def _share(length: int) -> Column:
+    name = f"share_{length}"
+    return Column(name, f"of length {length}", lambda named: named.lengths.share(length), percent)
+
+
+_LENGTHS = (
+    Column("source", "sequences"),
+    Column("count", "number", "lengths.count"),
+    Column("mean", "mean length", "lengths.mean"),
+    *(_quantile(*quantile) for quantile in _QUANTILES),
+    *(_share(length) for length in (0, 1, 2)),
+)
+
+
+class _Named(NamedTuple):
+    source: str
+    lengths: Lengths
 
 
 def tables(health: SampleHealth) -> list[Table]:
@@ -48,39 +67,13 @@ def tables(health: SampleHealth) -> list[Table]:
     found: list[Table] = []
     for number, one in enumerate(health.sets, 1):
         which = f"_{number}" if len(health.sets) > 1 else ""
-        lengths = [_row(one.source, one.lengths)]
+        lengths = [_Named(one.source, one.lengths)]
         if one.data is not None:
-            lengths.append(_row(one.data.source, one.data))
-        ends = [(e.position, e.sequences, e.sampled, e.data, e.sampler, e.network) for e in one.ends]
+            lengths.append(_Named(one.data.source, one.data))
+        title = "Their lengths, and those of the training data"
         found += [
-            Table(f"samples{which}", f"Generated sequences, {one.source}", _SETS, [_set(one)]),
-            Table(
-                f"sample_lengths{which}", "Their lengths, and those of the training data", _LENGTHS, lengths
-            ),
-            Table(f"sample_ends{which}", "Where they end", _ENDS, list(ends)),
+            Table.of(f"samples{which}", f"Generated sequences, {one.source}", _SETS, [one]),
+            Table.of(f"sample_lengths{which}", title, _LENGTHS, lengths),
+            Table.of(f"sample_ends{which}", "Where they end", _ENDS, one.ends),
         ]
     return [table for table in found if table.rows]
-
-
-def _row(source: str, lengths: Lengths) -> tuple[object, ...]:
-    quantiles = (lengths.quantile(q) for q in (0.0, 0.25, 0.5, 0.75, 1.0))
-    return (source, lengths.count, lengths.mean, *quantiles, *(lengths.share(i) for i in (0, 1, 2)))
-
-
-def _set(one: SampleSet) -> tuple[object, ...]:
-    difference, network = one.difference, one.network
-    return (
-        one.source,
-        one.count,
-        one.ended,
-        one.cut + one.endless,
-        difference and difference.kolmogorov_smirnov,
-        difference and difference.p_value,
-        difference and difference.wasserstein,
-        one.distinct,
-        one.distinct_expected,
-        one.copies,
-        one.training.loss,
-        one.training.guessing,
-        network and network.distance,
-    )

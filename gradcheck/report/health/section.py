@@ -27,15 +27,11 @@ def checks_table(checks: Iterable[CheckState]) -> Table:
     columns = (
         Column("rule", "rule"),
         Column("name", "looks for"),
-        Column("state", "state"),
-        Column("findings", "findings"),
-        Column("looked_at", "looked at, or why not"),
+        Column("state", "state", "state.value"),
+        Column("findings", "findings", lambda check: check.findings or None),
+        Column("looked_at", "looked at, or why not", lambda check: check.looked_at or check.reason),
     )
-    rows = [
-        (check.rule, check.name, check.state.value, check.findings or None, check.looked_at or check.reason)
-        for check in health_checks(checks)
-    ]
-    return Table("checks", "Health", columns, rows)
+    return Table.of("checks", "Health", columns, health_checks(checks))
 
 
 def health_checks(checks: Iterable[CheckState]) -> list[CheckState]:

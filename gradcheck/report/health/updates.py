@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from gradcheck.health.updates.records import UpdateHealth
+from gradcheck.health.updates.records import ParameterRecord, StepRecord, UpdateHealth
 from gradcheck.report.tables import Column, Table
 
 
@@ -12,58 +12,46 @@ def _log10(value: Any) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
+_INITIAL_LOSSES = (
+    Column("pass", "pass", "pass_index"),
+    Column("loss", "loss"),
+    Column("classes", "classes"),
+    Column("expected", "ln(classes)"),
+    Column("found", "at the first step"),
+    Column("standard_error", "standard error", "error"),
+    Column("examples", "examples"),
+    Column("logits_std", "std of the logits"),
+)
+_PARAMETERS = (
+    Column("pass", "pass", "step.pass_index"),
+    Column("iteration", "iteration", "step.iteration"),
+    Column("parameter", "parameter", "parameter.name"),
+    Column("shape", "shape", lambda moved: " x ".join(map(str, moved.parameter.shape)) or "1"),
+    Column("mean", "mean", "parameter.mean"),
+    Column("std", "std", "parameter.std"),
+    Column("gradient", "gradient", lambda moved: moved.parameter.gradient or None),
+    Column("gradient_mean", "gradient mean", "parameter.gradient_mean"),
+    Column("gradient_std", "gradient std", "parameter.gradient_std"),
+    Column("gradient_ratio", "gradient : data", "parameter.gradient_ratio"),
+    Column("update_std", "update std", "parameter.update_std"),
+    Column("update_ratio", "update : data (log10)", "parameter.update_ratio", _log10),
+    Column("learning_rate", "learning rate", "parameter.learning_rate.value"),
+)
+
+
+class _Moved(NamedTuple):
+    step: StepRecord
+    parameter: ParameterRecord
+
+
 def tables(health: UpdateHealth) -> list[Table]:
     """Those that have rows."""
-    return [table for table in (_initial_losses(health), _parameters(health)) if table.rows]
-
-
-def _initial_losses(health: UpdateHealth) -> Table:
-    columns = (
-        Column("pass", "pass"),
-        Column("loss", "loss"),
-        Column("classes", "classes"),
-        Column("expected", "ln(classes)"),
-        Column("found", "at the first step"),
-        Column("standard_error", "standard error"),
-        Column("examples", "examples"),
-        Column("logits_std", "std of the logits"),
-    )
-    rows = [
-        (
-            loss.pass_index, loss.loss, loss.classes, loss.expected, loss.found, loss.error, loss.examples,
-            loss.logits_std,
-        )
-        for loss in health.initial_losses
-    ]  # fmt: skip
-    return Table("initial_loss", "Initial loss", columns, rows, hidden=frozenset({"pass"}))
-
-
-def _parameters(health: UpdateHealth) -> Table:
-    columns = (
-        Column("pass", "pass"),
-        Column("iteration", "iteration"),
-        Column("parameter", "parameter"),
-        Column("shape", "shape"),
-        Column("mean", "mean"),
-        Column("std", "std"),
-        Column("gradient", "gradient"),
-        Column("gradient_mean", "gradient mean"),
-        Column("gradient_std", "gradient std"),
-        Column("gradient_ratio", "gradient : data"),
-        Column("update_std", "update std"),
-        Column("update_ratio", "update : data (log10)", _log10),
-        Column("learning_rate", "learning rate"),
-    )
-    rows = [
-        (
-            step.pass_index, step.iteration, p.name, " x ".join(map(str, p.shape)) or "1", p.mean, p.std,
-            p.gradient or None, p.gradient_mean, p.gradient_std, p.gradient_ratio, p.update_std, p.update_ratio,
-            p.learning_rate.value if p.learning_rate is not None else None,
-        )
-        for step in health.steps
-        for p in step.parameters
-    ]  # fmt: skip
+    moved = [_Moved(step, parameter) for step in health.steps for parameter in step.parameters]
     hidden = {"pass", "mean", "gradient_mean", "update_std"}
     if all(step.iteration is None for step in health.steps):
         hidden.add("iteration")
-    return Table("parameters", "Parameters and their updates", columns, rows, frozenset(hidden))
+    found = (
+        Table.of("initial_loss", "Initial loss", _INITIAL_LOSSES, health.initial_losses, {"pass"}),
+        Table.of("parameters", "Parameters and their updates", _PARAMETERS, moved, hidden),
+    )
+    return [table for table in found if table.rows]
