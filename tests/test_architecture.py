@@ -11,7 +11,6 @@ from tools import imports, op_names, size
 OP_SETS_ALLOWED = {
     "gradcheck/fronts/gradient_names.py": "words that begin with `d` and are no gradient: names of values, not of operations",
     "gradcheck/fronts/torch/ufuncs.py": "the front end maps NumPy's functions to torch's: this is where spellings meet",
-    "gradcheck/isolation/plain_expressions.py": "Python's builtins",
 }
 # Stages that are not moved over yet.
 OP_SETS_LEFT = ("gradcheck/diagnosis/", "gradcheck/fronts/", "gradcheck/judge/")
