@@ -38,6 +38,11 @@ def test_slices_and_ways_between() -> None:
     assert flow.between(STEPS, {A}, {D}) == []
 
 
+def test_the_steps_that_compute_something_from_a_value() -> None:
+    assert flow.steps_from(STEPS, {A}) == [TO_C, TO_E]
+    assert flow.steps_from([TO_E, TO_C], {A}) == [TO_C]  # what is read before it was made is another value
+
+
 def test_a_change_in_place_is_a_way_too() -> None:
     target, source = value(), value()
     view = value()

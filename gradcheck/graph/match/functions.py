@@ -1,4 +1,4 @@
-"""Which function a program computes element by element, told from its values on a grid."""
+"""Which function a program computes element by element, found from its values on a grid."""
 
 from __future__ import annotations
 

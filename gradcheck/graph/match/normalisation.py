@@ -38,7 +38,7 @@ _NONLINEAR = ops.POWERS | {ops.ABS}
 
 
 class Role(Enum):
-    """How something of one number per feature is put to a batch."""
+    """How something of one number per feature changes a batch."""
 
     SHIFT = auto()
     SCALE = auto()

@@ -1,8 +1,8 @@
-"""Which dead units are worth a word: random weights leave some of them off on all data by themselves.
+"""Which dead units are worth reporting: random weights leave some of them off on all data by themselves.
 
 In a network of relus what reaches a deep or narrow layer is nearly the same for every sample, so that a unit is
 mostly on or mostly off for all of them; with weights drawn around zero some are off for good from the start, in right
-programs too. How many, random weights tell when they are applied to what the layer is really given.
+programs too. How many is found by applying random weights to what the layer is really given.
 """
 
 from __future__ import annotations

@@ -18,13 +18,67 @@ from gradcheck.health.activations.trend import trend_of
 from gradcheck.health.context import PassContext
 from gradcheck.health.network.activations import ActivationLayer, find_layers
 from gradcheck.health.records import Health
+from gradcheck.health.stretch import tensor_or_none
 from gradcheck.health.sweep import Batch
 from gradcheck.program.location import Location
 from gradcheck.replay.runner import ReplayError
 
-# A report is read as text as well: more numbers than these tell nobody anything.
+# A report is read as text as well: nobody reads more numbers than these.
 _MOST_UNITS = 4096
 _MAP_SAMPLES, _MAP_UNITS = 64, 512
+
+
+class _Watched:
+    """One layer, and what it did in every batch."""
+
+    def __init__(self, layer: ActivationLayer, limits: Limits) -> None:
+        self.layer = layer
+        self.statistics = LayerStatistics(layer.first.function, layer.axis, limits)
+        self.batches = 0
+        self.rows = 0
+        self.inputs: list[torch.Tensor] = []
+        self.map: list[str] = []
+        self._limits = limits
+
+    def look(self, batch: Batch) -> None:
+        layer = self.layer
+        try:
+            pairs = [
+                (batch.tensor(a.output), batch.tensor(a.argument) if a.argument is not None else None)
+                for a in layer.applied
+            ]
+        except ReplayError:
+            return
+        for output, argument in pairs:
+            if output.shape[layer.axis] == layer.first.output.shape[layer.axis]:
+                self.statistics.add(output, argument)
+        self.batches += 1
+        self.rows += _rows(tuple(pairs[0][0].shape), layer.axis)
+        self._keep_inputs(batch)
+        if batch.number == 0:
+            self.map = self._map(*pairs[0])
+
+    def _keep_inputs(self, batch: Batch) -> None:
+        """What a layer of relus is given, as rows: what random weights would make of it is asked in the end."""
+        layer, linear = self.layer, self.layer.linear
+        if layer.first.function not in ONE_SIDED or linear is None or linear.data is None:
+            return
+        if not multiplies_matrices(linear.op) or layer.normalised or len(layer.applied) > 1:
+            return
+        if sum(rows.numel() for rows in self.inputs) > MOST_INPUTS:
+            return
+        data = tensor_or_none(batch.tensor, linear.data)
+        if data is not None and data.ndim > 1 and data.is_floating_point():
+            self.inputs.append(by_unit(data, -1 if linear.axis == -1 else -2))
+
+    def _map(self, output: torch.Tensor, argument: torch.Tensor | None) -> list[str]:
+        function = self.layer.first.function
+        marked = saturated(function, output, self._limits)
+        marked = off(function, output, argument) if marked is None else marked
+        if marked is None:
+            return []
+        rows = by_unit(marked, self.layer.axis)[:_MAP_SAMPLES, :_MAP_UNITS]
+        return ["".join("#" if flat else "." for flat in row) for row in rows.tolist()]
 
 
 class ActivationMeasure:
@@ -33,49 +87,12 @@ class ActivationMeasure:
         self._limits = Limits(
             context.thresholds[SATURATED_TANH], context.thresholds[SATURATED_PRE_ACTIVATION]
         )
-        self._layers = find_layers(context.forward, context.parameter_roots)
-        self._statistics = [
-            LayerStatistics(layer.first.function, layer.axis, self._limits) for layer in self._layers
-        ]
-        self._batches = [0] * len(self._layers)
-        self._rows = [0] * len(self._layers)
-        self._inputs: list[list[torch.Tensor]] = [[] for _ in self._layers]
-        self._maps: list[list[str]] = [[] for _ in self._layers]
+        layers = find_layers(context.forward, context.parameter_roots)
+        self._layers = [_Watched(layer, self._limits) for layer in layers]
 
     def batch(self, batch: Batch) -> None:
-        for number, layer in enumerate(self._layers):
-            try:
-                pairs = [
-                    (batch.tensor(a.output), batch.tensor(a.argument) if a.argument is not None else None)
-                    for a in layer.applied
-                ]
-            except ReplayError:
-                continue
-            for output, argument in pairs:
-                if output.shape[layer.axis] == layer.first.output.shape[layer.axis]:
-                    self._statistics[number].add(output, argument)
-            self._batches[number] += 1
-            self._rows[number] += _rows(tuple(pairs[0][0].shape), layer.axis)
-            self._keep_inputs(number, batch)
-            if batch.number == 0:
-                self._maps[number] = self._map(layer, *pairs[0])
-
-    def _keep_inputs(self, number: int, batch: Batch) -> None:
-        """What a layer of relus is given, as rows: what random weights would make of it is asked in the end."""
-        layer, kept = self._layers[number], self._inputs[number]
-        linear = layer.linear
-        if layer.first.function not in ONE_SIDED or linear is None or linear.data is None:
-            return
-        if not multiplies_matrices(linear.op) or layer.normalised or len(layer.applied) > 1:
-            return
-        if sum(rows.numel() for rows in kept) > MOST_INPUTS:
-            return
-        try:
-            data = batch.tensor(linear.data)
-        except ReplayError:
-            return
-        if data.ndim > 1 and data.is_floating_point():
-            kept.append(by_unit(data, -1 if linear.axis == -1 else -2))
+        for watched in self._layers:
+            watched.look(batch)
 
     def finish(self, health: Health) -> None:
         found = health.activations
@@ -89,13 +106,13 @@ class ActivationMeasure:
         records: list[ActivationRecord] = []
         after: list[frozenset[int]] = []
         position: dict[int, int] = {}
-        for number, layer in enumerate(self._layers):
-            self._statistics[number].flush()
-            if not self._statistics[number].count:
+        for number, watched in enumerate(self._layers):
+            watched.statistics.flush()
+            if not watched.statistics.count:
                 continue
             position[number] = len(records)
-            records.append(self._record(number))
-            after.append(frozenset(position[i] for i in layer.after if i in position))
+            records.append(self._record(number, watched))
+            after.append(frozenset(position[i] for i in watched.layer.after if i in position))
         trend, why_none = trend_of(records, after)
         if trend is not None:
             found.trends.append(trend)
@@ -108,8 +125,8 @@ class ActivationMeasure:
 
     # -- one layer -----------------------------------------------------------------------------------------------
 
-    def _record(self, number: int) -> ActivationRecord:
-        layer, statistics = self._layers[number], self._statistics[number]
+    def _record(self, number: int, watched: _Watched) -> ActivationRecord:
+        layer, statistics = watched.layer, watched.statistics
         names = self._context.judgement.names
         first = layer.first
         unit_mean, unit_std = statistics.unit_mean_and_std()
@@ -129,10 +146,10 @@ class ActivationMeasure:
             applied=len(layer.applied),
             shape=tuple(first.output.shape),
             units=units,
-            batches=self._batches[number],
-            samples=self._rows[number],
+            batches=watched.batches,
+            samples=watched.rows,
             histogram=statistics.histogram(),
-            map=self._maps[number],
+            map=watched.map,
             weight=self._weight(layer),
         )
         record.mean, record.std = statistics.mean_and_std()
@@ -150,7 +167,7 @@ class ActivationMeasure:
             record.off = float(statistics.off.sum()) / statistics.total
             record.dead = (statistics.off == statistics.count).nonzero().flatten().tolist()
             if argument is not None:
-                self._weigh_dead(number, record, *argument)
+                self._weigh_dead(watched, record, *argument)
             if first.function in ONE_SIDED:
                 record.always_on = (statistics.off == 0).nonzero().flatten().tolist()
         if units <= _MOST_UNITS:
@@ -163,17 +180,17 @@ class ActivationMeasure:
         return record
 
     def _weigh_dead(
-        self, number: int, record: ActivationRecord, means: torch.Tensor, stds: torch.Tensor
+        self, watched: _Watched, record: ActivationRecord, means: torch.Tensor, stds: torch.Tensor
     ) -> None:
         record.middle = float(means.median())
         if record.saturated is None:
             far = distances(means, stds)
             limit = self._context.thresholds[DEAD_DISTANCE]
             record.stranded = [unit for unit in record.dead if far[unit] > limit]
-        if record.dead and self._layers[number].normalised:
+        if record.dead and watched.layer.normalised:
             record.expected_dead = 0.0
-        elif record.dead and self._inputs[number]:
-            record.expected_dead = dead_by_chance(self._inputs[number])
+        elif record.dead and watched.inputs:
+            record.expected_dead = dead_by_chance(watched.inputs)
         if record.dead:
             of_dead = means[record.stranded or record.dead]
             record.dead_argument = float(of_dead[(of_dead - record.middle).abs().argmax()])
@@ -213,11 +230,8 @@ class ActivationMeasure:
         )
 
     def _numbers(self, value: Value) -> torch.Tensor | None:
-        try:
-            found = self._context.forward.tensor(value).detach()
-        except ReplayError:
-            return None
-        return found if found.is_floating_point() else None
+        found = self._context.forward.known(value)
+        return found.detach() if found is not None and found.is_floating_point() else None
 
     def _location(self, layer: ActivationLayer) -> Location:
         """Where the activation is applied: if a function of the program's own computes it, the line that calls it."""
@@ -236,14 +250,6 @@ class ActivationMeasure:
             if binding.code is not None and not binding.alias:
                 return judgement.places.line_location(binding.code, binding.line)
         return None
-
-    def _map(self, layer: ActivationLayer, output: torch.Tensor, argument: torch.Tensor | None) -> list[str]:
-        marked = saturated(layer.first.function, output, self._limits)
-        marked = off(layer.first.function, output, argument) if marked is None else marked
-        if marked is None:
-            return []
-        rows = by_unit(marked, layer.axis)[:_MAP_SAMPLES, :_MAP_UNITS]
-        return ["".join("#" if flat else "." for flat in row) for row in rows.tolist()]
 
 
 def _rows(shape: tuple[int, ...], axis: int) -> int:

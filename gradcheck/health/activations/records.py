@@ -27,7 +27,7 @@ class WeightRecord:
 class ActivationRecord:
     """One layer of one recorded step, over its sweep. A unit is one place along the axis of the features: the
     channel of a convolution, a row of `W @ x`, else the last axis. `off` means: without a derivative that the
-    program's dtype could tell from 0; for a leaky relu: on its negative side. Shares are of outputs. `map` is the
+    program's dtype distinguishes from 0; for a leaky relu: on its negative side. Shares are of outputs. `map` is the
     recorded batch, a string for every sample and a character for every unit: `#` saturated or off, `.` not."""
 
     pass_index: int

@@ -1,6 +1,6 @@
 """The statistics that are used after the training instead of those of a batch, compared with the layer's own.
 
-A normalisation with statistics from elsewhere stands for the layer of the training step that has the same parameters
+A normalisation with statistics from elsewhere matches the layer of the training step that has the same parameters
 around it. What it is given must be the mean and the variance of that layer's input, in the trained network, over the
 training data: as exactly as the number of rows that they were taken of allows.
 """
@@ -75,7 +75,7 @@ class _Comparison:
         if uses:
             return "it is not known where the statistics in use come from"
         if fixed:
-            return "no normalisation after the training stands for one of the training step"
+            return "no normalisation after the training matches one of the training step"
         return "no normalisation with statistics from elsewhere was seen after the training"
 
     # -- running statistics ----------------------------------------------------------------------------------------
@@ -121,13 +121,13 @@ class _Comparison:
         read = [v for v in value.producer.inputs if v.shape == value.shape or math.prod(v.shape) > 1]
         return self._earlier(read[0], depth - 1) if len(read) == 1 else value
 
-    # -- which layer it stands for ---------------------------------------------------------------------------------
+    # -- which layer it matches ---------------------------------------------------------------------------------
 
     def _aligned(self, fixed: Iterable[BatchNorm]) -> list[tuple[BatchNorm, int]]:
         """One for each line, that of the most rows, and the index of the training layer."""
         by_place: dict[tuple[object, int, int], tuple[BatchNorm, int]] = {}
         for norm in fixed:
-            fits = [number for number, layer in enumerate(self._layers) if self._stands_for(norm, layer)]
+            fits = [number for number, layer in enumerate(self._layers) if self._matches(norm, layer)]
             if len(fits) != 1 or norm.norm.op is None:
                 continue
             key = (norm.norm.op.code, norm.norm.op.lasti, fits[0])
@@ -136,7 +136,7 @@ class _Comparison:
                 by_place[key] = (norm, fits[0])
         return list(by_place.values())
 
-    def _stands_for(self, norm: BatchNorm, layer: BatchNorm) -> bool:
+    def _matches(self, norm: BatchNorm, layer: BatchNorm) -> bool:
         """Whether the same trained parameters are around both."""
         (before, after), (trained_before, trained_after) = map(self._around, (norm, layer))
         if after or trained_after:

@@ -84,7 +84,7 @@ class Source(StrEnum):
 
 @dataclass(slots=True)
 class Statistic:
-    """A mean or a variance that is used in the place of the batch's, held against the layer's own over the data."""
+    """A mean or a variance that is used instead of the batch's, compared with the layer's own over the data."""
 
     name: str
     location: Location
@@ -113,7 +113,7 @@ class StatisticsInUse:
     """The statistics that one normalisation after the training uses in the place of those of a batch."""
 
     pass_index: int
-    layer: int  # number of the training layer that it stands for
+    layer: int  # number of the matching training layer
     input: str
     source: Source
     location: Location | None  # of the line that normalises with them, if one was seen

@@ -1,1 +1,1 @@
-"""The code that evaluates and samples, held against the training step (GC5xx, GC304)."""
+"""The code that evaluates and samples, compared with the training step (GC5xx, GC304)."""

@@ -100,7 +100,7 @@ class Comparer:
                 now = self._agreeing(tried, LIKE_STATISTICS)
                 progress = self._progress(now)
                 if progress > best or (progress == best and chosen is None):
-                    # Without progress the first of them stays: the next slot may tell.
+                    # Without progress the first of them stays: the next slot may decide.
                     best = max(best, progress)
                     chosen = candidate, tried, now
                 if progress > before and self._exactly(tried, by):

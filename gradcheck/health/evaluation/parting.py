@@ -107,7 +107,7 @@ class Explainer:
         if found.doubtful:
             place.why = "statistics"
         there = self._there
-        # What the training applies there may merely follow.
+        # What the training applies there may only follow.
         place.parameters_differ = bool(there) and (
             there != applied if applied else not there <= run.parameters
         )

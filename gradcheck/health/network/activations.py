@@ -1,7 +1,7 @@
 """The non-linearities of a network, in order: found from the dataflow and from what they compute, never from names.
 
 An activation is a value that is a function of one earlier value, element by element, and that something else then
-reads. What function it is, the operations themselves tell: they are made again on a grid of numbers.
+reads. Which function it is shows when the operations are run again on a grid of numbers.
 """
 
 from __future__ import annotations

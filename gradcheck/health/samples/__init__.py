@@ -1,1 +1,1 @@
-"""Generated sequences, held against the training data (GC6xx)."""
+"""Generated sequences, compared with the training data (GC6xx)."""

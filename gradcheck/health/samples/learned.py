@@ -1,4 +1,4 @@
-"""What the last recorded step tells of the network that the program samples from, and of its training data."""
+"""What the last recorded step shows of the network that the program samples from, and of its training data."""
 
 from __future__ import annotations
 

@@ -101,7 +101,6 @@ def _assignment(judgement: Judgement, name: str) -> Location:
 class _Measurement:
     def __init__(self, program: ProgramContext, learned: Learned, collected: _Collected) -> None:
         self._slicer = program.aftermath.slicer
-        self._learned = learned
         self._collected = collected
         runs = collected.runs
         hint = end_of(runs)

@@ -64,7 +64,7 @@ class Difference:
 
 @dataclass(slots=True)
 class NetworkEnds:
-    """The sampler held against the network as it was trained, on the contexts that the sampler drew from."""
+    """The sampler compared with the network as it was trained, on the contexts that the sampler drew from."""
 
     contexts: int
     sampler: float  # mean probability of the end
@@ -122,7 +122,7 @@ class SampleSet:
     network: NetworkEnds | None = None
     network_reason: str = ""
     ends: list[EndShare] = field(default_factory=list)
-    copies: float | None = None  # share that stands in the training data
+    copies: float | None = None  # share that is in the training data
     distinct: int = 0
     distinct_expected: float | None = None  # of as many training sequences
     commonest: str = ""

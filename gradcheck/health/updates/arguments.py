@@ -15,7 +15,7 @@ class _Function:
 
 
 def handed_over(trees: Sequence[ast.Module], wanted: ast.Name) -> Iterator[ast.expr]:
-    """The default of every argument `wanted`, and what stands in its place in every call by position. (Calls that
+    """The default of every argument `wanted`, and what is given for it in every call by position. (Calls that
     name it are found with the other assignments.) For an argument that is handed over in no visible way, `wanted`
     itself."""
     calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]

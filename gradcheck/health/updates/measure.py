@@ -18,16 +18,16 @@ def measure_updates(program: ProgramContext, health: Health) -> None:
     writings = Writings(judgement.recording, judgement.sources, judgement.places)
     first = 0
     for context in program.passes:
-        measured = measure_parameters(context, writings)
-        found.steps.append(measured.record)
+        step, parameters = measure_parameters(context, writings)
+        found.steps.append(step)
         ops = context.judged.plan.forward_ops
-        layers = linear_layers(ops, [parameter.value for parameter in measured.parameters])
+        layers = linear_layers(ops, [parameter.value for parameter in parameters])
         hidden, symmetric = symmetric_layers(context, layers, writings)
         found.layers = max(found.layers, hidden)
         found.symmetric += symmetric
         if is_first(context):
             first += 1
-            loss = initial_loss(context, measured.record, layers, writings)
+            loss = initial_loss(context, step, layers, writings)
             if loss is not None:
                 found.initial_losses.append(loss)
     if not found.steps:

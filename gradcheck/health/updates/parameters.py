@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 
 import torch
 
 from gradcheck.fronts.tape import Value
 from gradcheck.health.context import PassContext
+from gradcheck.health.network.probing import fed
+from gradcheck.health.stretch import tensor_or_none
 from gradcheck.health.updates.proportional import factors_of_moves
 from gradcheck.health.updates.records import ParameterRecord, StepRecord
 from gradcheck.health.updates.written import Writings
@@ -18,22 +19,14 @@ from gradcheck.judge.step.records import Movement
 from gradcheck.judge.step.still import may_be_still
 from gradcheck.judge.verdict import Verdict
 from gradcheck.replay.compare import norm
-from gradcheck.replay.runner import ReplayError, Runner
 
 GOAL = 1e-3  # update to data; about -3 as log10 is healthy (Karpathy, Building makemore Part 3)
 # What is spread less than this about its mean is all one number, and what moves less has not moved.
 _ROUNDING = 1e-12
 
 
-@dataclass
-class MeasuredStep:
-    """`parameters` and their `moves`, for what else is measured of the step."""
-
-    record: StepRecord
-    parameters: list[Parameter] = field(default_factory=list)
-
-
-def measure_parameters(context: PassContext, writings: Writings) -> MeasuredStep:
+def measure_parameters(context: PassContext, writings: Writings) -> tuple[StepRecord, list[Parameter]]:
+    """And the parameters of the step, in the order of its forward pass."""
     return _Step(context, writings).measured()
 
 
@@ -47,7 +40,7 @@ class _Step:
         self._parameters = context.parameters
         self._moves: dict[Value, torch.Tensor] = {}
 
-    def measured(self) -> MeasuredStep:
+    def measured(self) -> tuple[StepRecord, list[Parameter]]:
         context = self._context
         result = context.judged.result
         record = StepRecord(
@@ -74,7 +67,7 @@ class _Step:
                 made.learning_rate = self._writings.learning_rate(factor.number, factor.op)
             record.parameters.append(made)
         self._losses(record)
-        return MeasuredStep(record, kept)
+        return record, kept
 
     def _is_parameter(self, parameter: Parameter) -> bool:
         """Whether it is one, and no input or initial state, which have gradients as well."""
@@ -91,12 +84,10 @@ class _Step:
 
     def _record(self, parameter: Parameter) -> ParameterRecord | None:
         value = parameter.value
-        try:
-            data = self._context.forward.tensor(value).detach()
-        except ReplayError:
+        data = self._context.forward.known(value)
+        if data is None or not data.is_floating_point() or not data.numel():
             return None
-        if not data.is_floating_point() or not data.numel():
-            return None
+        data = data.detach()
         own = parameter.own[-1] if parameter.own else None
         name = self._names.shown_for(value, own.candidate.name if own is not None else "")
         record = ParameterRecord(name, tuple(data.shape), sum(size > 1 for size in data.shape) >= 2)
@@ -135,13 +126,9 @@ class _Step:
         start = self._judge.run.start_tensors()
         for value, move in self._moves.items():
             start[value] = self._context.forward.tensor(value).detach() + factor * move
-        replay = Runner(torch.float64, start_from=start)
-        with torch.no_grad():
-            replay.run(plan.forward_ops)
-        try:
-            return float(replay.tensor(plan.loss).sum())
-        except ReplayError:
-            return None
+        replay = fed(plan.forward_ops, start=start, mutated=self._context.mutated)
+        loss = tensor_or_none(replay.tensor, plan.loss)
+        return None if loss is None else float(loss.sum())
 
 
 def _mean(tensor: torch.Tensor) -> float:

@@ -1,7 +1,7 @@
-"""Where a number of the program is written, and the largest that the source ever makes of it.
+"""Where a number of the program is written, and the largest value that the source ever gives it.
 
 A learning rate that grows over the first steps (a warm-up) is small at the first of them on purpose. So it matters
-whether the source holds nothing but numbers for it, or computes it; what cannot be read off is not guessed.
+whether the source holds nothing but numbers for it, or computes it; what cannot be read from it is not guessed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from gradcheck.fronts.tape import Op, Recording
 from gradcheck.health.updates.arguments import handed_over
 from gradcheck.health.updates.records import LearningRate
 from gradcheck.program.location import Location
+from gradcheck.program.reading.reader import Reader, UnknownNameError, UnreadableError
 from gradcheck.program.reading.tree import operands
 from gradcheck.program.source import SourceMap, SourceUnit
 
@@ -77,7 +78,7 @@ class Writings:
     # -- what else it may be -------------------------------------------------------------------------------------
 
     def _largest(self, node: ast.expr, deepest: int) -> float | None:
-        """The largest value that an expression can have, by what stands in the source; None if it cannot be told."""
+        """The largest value that an expression can have according to the source; None if that is not known."""
         if deepest == 0:
             return None
         number = _literal(node)
@@ -132,31 +133,13 @@ def _unsigned(node: ast.expr) -> ast.expr:
 
 def _literal(node: ast.AST) -> float | None:
     """The number that is written there, of numbers alone: `0.1`, `1e-3`, `0.1 / 32`, `10**-2`."""
-    if isinstance(node, ast.Constant):
-        value = node.value
-        return float(value) if isinstance(value, (int, float)) and _is_number(value) else None
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
-        number = _literal(node.operand)
-        return -number if number is not None and isinstance(node.op, ast.USub) else number
-    if isinstance(node, ast.BinOp):
-        left, right = _literal(node.left), _literal(node.right)
-        if left is None or right is None:
-            return None
-        return _calculated(node.op, left, right)
-    return None
-
-
-def _calculated(operator: ast.operator, left: float, right: float) -> float | None:
-    try:
-        if isinstance(operator, ast.Mult):
-            return left * right
-        if isinstance(operator, ast.Div):
-            return left / right
-        if isinstance(operator, ast.Pow) and abs(right) < 100:
-            return float(left**right)
-    except (ArithmeticError, TypeError):
+    if not isinstance(node, (ast.Constant, ast.UnaryOp, ast.BinOp)):
         return None
-    return None
+    try:
+        value = Reader().read(node)
+    except (UnknownNameError, UnreadableError, ArithmeticError, TypeError, ValueError):
+        return None
+    return float(value) if _is_number(value) else None
 
 
 def _assigned_by(node: ast.AST, wanted: ast.expr) -> Iterator[ast.expr]:
@@ -172,7 +155,7 @@ def _assigned_by(node: ast.AST, wanted: ast.expr) -> Iterator[ast.expr]:
             yield node.value
     elif isinstance(node, ast.AugAssign):
         if _is_it(node.target, wanted) and not _shrinks(node):
-            yield node.target  # grows by what it was: no number that could be read off
+            yield node.target  # grows by what it was: no number is written
     elif isinstance(node, (ast.For, ast.comprehension)):
         if any(_is_it(part, wanted) for part in ast.walk(node.target)):
             yield node.iter
