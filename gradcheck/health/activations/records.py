@@ -55,12 +55,8 @@ class ActivationRecord:
     off: float | None = None
     dead: list[int] = field(default_factory=list)  # units that are off on every sample
     expected_dead: float | None = None  # if some are: the share that random weights leave off by themselves
-    stranded: list[int] = field(
-        default_factory=list
-    )  # dead units whose argument lies far below that of the others
-    dead_argument: float | None = (
-        None  # mean of what goes into the dead (stranded) unit furthest from the middle
-    )
+    stranded: list[int] = field(default_factory=list)  # dead units with an argument far below the others
+    dead_argument: float | None = None  # mean argument of the dead (stranded) unit furthest from the middle
     middle: float | None = None  # of the means of the arguments of all units
     always_on: list[int] = field(default_factory=list)  # of a relu: units that are never off
     unit_saturated: list[float] = field(default_factory=list)

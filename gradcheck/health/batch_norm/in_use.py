@@ -61,7 +61,7 @@ class _Comparison:
         found.in_use = self._running_in_use(uses, running_statistics(self._context, self._layers))
         if uses:
             after, _ = parameters_after(self._aftermath.whole, self._context.judged.plan)
-            known = populations(self._context, self._layers, after)
+            known = populations(self._context, after)
             records = {r.number: r for r in found.layers if r.pass_index == self._context.index}
             for norm, number in uses:
                 use = self._calibrated(records[number + 1], norm, number, known[number])

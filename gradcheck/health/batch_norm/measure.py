@@ -15,7 +15,6 @@ from gradcheck.health.network.normalising import (
     Normaliser,
     Tensors,
     depends_on_batch_alone,
-    entry_tensor,
 )
 from gradcheck.health.records import Health
 from gradcheck.health.sweep import Batch
@@ -78,16 +77,11 @@ class BatchNormMeasure:
         """The weight that the input was computed with, and the bias that the subtraction of the mean cancels."""
         names, places = self._context.forward.names, self._context.forward.places
         product = layer.product
-        weights = (
-            [v for v in product.inputs if self._context.is_parameter(v) and len(v.shape) > 1]
-            if product
-            else []
-        )
+        read = [v for v in product.inputs if self._context.is_parameter(v)] if product else []
+        weights = [v for v in read if len(v.shape) > 1]
         row.weight = names.shown(weights[0]) if weights else ""
         biases = [
-            (value, op)
-            for value, op in layer.biases
-            if op is not product or (weights and self._context.is_parameter(value))
+            (value, op) for value, op in layer.biases if op is not product or (weights and value in read)
         ]
         if biases:
             row.bias = names.shown(biases[0][0])
@@ -111,8 +105,7 @@ class _Watched:
 
     def __init__(self, layer: BatchNorm, mutated: set[Value]) -> None:
         self.layer = layer
-        self.normaliser = Normaliser(layer)
-        self._mutated = mutated
+        self.normaliser = Normaliser(layer, mutated)
         self._means: list[torch.Tensor] = []
         self._stds: list[torch.Tensor] = []
         self.entry_means: list[torch.Tensor] = []
@@ -121,7 +114,7 @@ class _Watched:
 
     def look(self, batch: Batch) -> None:
         try:
-            entry = entry_tensor(self.layer, batch.tensor, self._mutated).detach().double()
+            entry = self.normaliser.entry(batch.tensor)
             output = self.normaliser.output(entry, batch.tensor).detach().double()
         except (ReplayError, RuntimeError) as error:
             self._reason = str(error)

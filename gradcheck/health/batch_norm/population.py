@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import torch
 
 from gradcheck.fronts.tape import Value
-from gradcheck.graph.match.normalisation import BatchNorm
 from gradcheck.health.context import PassContext
-from gradcheck.health.network.normalising import Normaliser, entry_tensor
+from gradcheck.health.network.normalising import Normaliser
 from gradcheck.health.sweep import Batch, Sweep
 from gradcheck.replay.runner import ReplayError
 
@@ -25,36 +24,34 @@ class Population:
     count: int
 
 
-class _Visitor:
-    def __init__(self, layers: list[BatchNorm], mutated: set[Value]) -> None:
-        self._layers = [(layer, Normaliser(layer)) for layer in layers]
-        self._mutated = mutated
-        self.sums: list[list[tuple[torch.Tensor, torch.Tensor]]] = [[] for _ in layers]
-        self.counts = [0 for _ in layers]
+class _Entries:
+    """The inputs of one layer over a sweep."""
+
+    def __init__(self, normaliser: Normaliser) -> None:
+        self._normaliser = normaliser
+        self._means: list[torch.Tensor] = []
+        self._variances: list[torch.Tensor] = []
+        self._count = 0
 
     def batch(self, batch: Batch) -> None:
-        for number, (layer, normaliser) in enumerate(self._layers):
-            try:
-                entry = entry_tensor(layer, batch.tensor, self._mutated).detach().double()
-            except ReplayError:
-                continue
-            rows = normaliser.per_feature(entry)
-            self.sums[number].append((rows.mean(0), rows.var(0, unbiased=False)))
-            self.counts[number] += rows.shape[0]
+        try:
+            rows = self._normaliser.per_feature(self._normaliser.entry(batch.tensor))
+        except ReplayError:
+            return
+        self._means.append(rows.mean(0))
+        self._variances.append(rows.var(0, unbiased=False))
+        self._count += rows.shape[0]
+
+    def population(self) -> Population | None:
+        if not self._means:
+            return None
+        means = torch.stack(self._means)
+        within = torch.stack(self._variances).mean(0)
+        return Population(means.mean(0), within + means.var(0, unbiased=False), self._count)
 
 
-def populations(
-    context: PassContext, layers: list[BatchNorm], replacing: dict[Value, torch.Tensor]
-) -> list[Population | None]:
-    """One for each layer; None where its input could not be replayed."""
-    visitor = _Visitor(layers, context.mutated)
-    Sweep(context, _BATCHES, replacing).run([visitor])
-    found: list[Population | None] = []
-    for sums, count in zip(visitor.sums, visitor.counts, strict=True):
-        if not sums:
-            found.append(None)
-            continue
-        means = torch.stack([mean for mean, _ in sums])
-        within = torch.stack([variance for _, variance in sums]).mean(0)
-        found.append(Population(means.mean(0), within + means.var(0, unbiased=False), count))
-    return found
+def populations(context: PassContext, replacing: dict[Value, torch.Tensor]) -> list[Population | None]:
+    """One for each batch normalisation of a step; None where its input could not be replayed."""
+    entries = [_Entries(Normaliser(layer, context.mutated)) for layer in context.batch_norms]
+    Sweep(context, _BATCHES, replacing).run(entries)
+    return [each.population() for each in entries]

@@ -68,9 +68,7 @@ class BatchNormLayer:
     means: list[float] = field(default_factory=list)  # of the output, per feature
     stds: list[float] = field(default_factory=list)
     worst_mean: float | None = None  # the largest |mean| of a feature in any batch
-    variances: list[float] = field(
-        default_factory=list
-    )  # of the input, per feature, the median over the sweep
+    variances: list[float] = field(default_factory=list)  # of the input, per feature: the median of the sweep
     constant: int = 0  # features that did not vary in any batch
     below_eps: float = 0.0  # the share of the others whose variance is below eps
 
@@ -90,19 +88,13 @@ class Statistic:
     location: Location
     what: str  # "mean" or "variance"
     computed_from: str  # the value it is a statistic of
-    offset: float | None = (
-        None  # of a mean: root mean square over the features, in standard deviations of the layer
-    )
+    offset: float | None = None  # of a mean: root mean square of the features, in deviations of the layer
     ratio: float | None = None  # of a variance: geometric mean over the features
-    factor: float | None = (
-        None  # of a variance: by which it is off either way, root mean square of the logarithms
-    )
+    factor: float | None = None  # of a variance: how far off either way, root mean square of the logarithms
     worst: float | None = None  # feature: in standard deviations, or as a ratio
     allowed: float = 0.0  # what so few rows explain of the offset, or of the logarithm of the factor
     explained_by: str = ""
-    weights: float | None = (
-        None  # of a running one: what the weights of the old value and the batch's add up to
-    )
+    weights: float | None = None  # of a running one: the sum of the weights of the old value and the batch's
     correction: int | None = None  # of a running variance: it goes to the batch's over n minus this
     of_layer: int | None = None  # of a running one: the layer whose statistic it goes to
     of_input: str = ""

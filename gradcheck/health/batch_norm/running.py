@@ -15,7 +15,7 @@ import torch
 from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.graph.match.normalisation import BatchNorm
 from gradcheck.health.context import PassContext
-from gradcheck.health.network.normalising import Normaliser, entry_tensor
+from gradcheck.health.network.normalising import Normaliser
 from gradcheck.health.network.probing import fed
 from gradcheck.health.stretch import tensor_or_none
 from gradcheck.replay.runner import ReplayError
@@ -60,13 +60,12 @@ def running_statistics(context: PassContext, layers: list[BatchNorm]) -> list[Ru
 
 
 def _known(context: PassContext, layers: list[BatchNorm]) -> Iterator[_Known]:
-    mutated = context.mutated
     for number, layer in enumerate(layers):
+        normaliser = Normaliser(layer, context.mutated)
         try:
-            rows = Normaliser(layer).per_feature(entry_tensor(layer, context.forward.tensor, mutated))
+            rows = normaliser.per_feature(normaliser.entry(context.forward.tensor))
         except ReplayError:
             continue
-        rows = rows.detach().double()
         yield _Known(number, "mean", None, rows.mean(0))
         for correction in (0, 1) if rows.shape[0] > 1 else (0,):
             yield _Known(number, "variance", correction, rows.var(0, correction=correction))

@@ -34,14 +34,6 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Feed:
-    """`rows` are the samples given at once, as many as `count`; without an `axis` for them there is one."""
-
-    rows: torch.Tensor  # of the samples of the batch, which of them
-    tensors: dict[Value, torch.Tensor]
-
-
-@dataclass(frozen=True)
 class Outcome:
     """What the evaluation computed: for every value one row for each sample. `broken`: why there is none."""
 
@@ -104,18 +96,17 @@ class Feeder:
             raise CannotFeedError("the training step gives the network more input than it does")
         return list(found.values())
 
-    def feeds(self, size: int | None) -> Iterator[Feed]:
+    def _samples(self, size: int | None) -> Iterator[torch.Tensor]:
         """The first samples of the batch, `size` at a time; None: the whole batch at once."""
         count = self._training.count
         if size is None:
-            yield self._feed(torch.arange(count))
+            yield torch.arange(count)
             return
-        wanted = min(ROWS, count)
-        for first in range(0, wanted, size):
+        for first in range(0, min(ROWS, count), size):
             # Where the batch has fewer samples than the program's shapes ask for, some come twice.
-            yield self._feed(torch.arange(first, first + size) % count)
+            yield torch.arange(first, first + size) % count
 
-    def _feed(self, chosen: torch.Tensor) -> Feed:
+    def _feed(self, chosen: torch.Tensor) -> dict[Value, torch.Tensor]:
         tensors = {}
         for value, entry, other in self._inputs:
             given = self._of_training(other)
@@ -138,7 +129,7 @@ class Feeder:
                 raise CannotFeedError(
                     f"its input has another shape than a sample of the training, {list(inner)}"
                 )
-        return Feed(chosen, tensors)
+        return tensors
 
     def _of_training(self, entry: Entry) -> torch.Tensor:
         if isinstance(entry.data, list):
@@ -156,12 +147,13 @@ class Feeder:
             )
         rows: dict[Value, list[torch.Tensor]] = {}
         broken: dict[Value, str] = {}
-        for feed in self.feeds(size):
+        for chosen in self._samples(size):
+            fed = {**self._feed(chosen), **replaced}
             replay = Runner(
                 torch.float64,
                 drops=False,
-                overrides={**feed.tensors, **replaced},
-                known=self._given({**feed.tensors, **replaced}),
+                overrides=fed,
+                known=self._given(fed),
             )
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the program has had its own
@@ -171,7 +163,7 @@ class Feeder:
                 tensor = replay.env.get(value)
                 if tensor is None or tensor.numel() > _MOST_ELEMENTS:
                     continue
-                found = self._rows(tensor, len(feed.rows))
+                found = self._rows(tensor, len(chosen))
                 if found is not None:
                     rows.setdefault(value, []).append(found)
         wanted = min(ROWS, self._training.count)

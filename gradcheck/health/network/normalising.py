@@ -37,8 +37,10 @@ class Behaviour:
 class Normaliser:
     """Computes the normalised value of a layer from any input, with its scale at 1 and its shift at 0."""
 
-    def __init__(self, layer: BatchNorm) -> None:
+    def __init__(self, layer: BatchNorm, mutated: Collection[Value]) -> None:
+        """`mutated` are the storages that the forward pass changes in place."""
         self._layer = layer
+        self._mutated = mutated
         seen: dict[int, Op] = {}
         neutral: dict[int, dict[Value, Role]] = {}
         for node in layer.steps:
@@ -65,6 +67,18 @@ class Normaliser:
 
         given = {layer.entry.value: entry.detach().to(torch.float64, copy=True)}
         return fed_from(self._ops, given, neutral).tensor(layer.norm.value)
+
+    def entry(self, tensor: Tensors) -> torch.Tensor:
+        """The value that is normalised, in float64, as it was before anything changed it in place."""
+        value, nodes = self._layer.entry.value, self._layer.before
+        if value.root not in self._mutated:
+            return tensor(value).detach().double()
+        first = nodes[0].value.producer
+        if first is None or any(v.root in self._mutated for v in first.inputs):
+            raise ReplayError("what is normalised is changed in place, and so is what it is computed from")
+        ops = [first, *(node.op for node in nodes[1:] if node.op is not None)]
+        replay = fed_from(ops, {}, lambda _, read: tensor(read))
+        return replay.tensor(value).detach().double()
 
     def per_feature(self, tensor: torch.Tensor) -> torch.Tensor:
         """As rows of a table with one column for each feature."""
@@ -143,19 +157,6 @@ class Normaliser:
 
 def _whole(number: float) -> float:
     return float(round(number)) if abs(number - round(number)) < 0.01 else number
-
-
-def entry_tensor(layer: BatchNorm, tensor: Tensors, mutated: Collection[Value]) -> torch.Tensor:
-    """The value that is normalised, as it was before anything changed it in place."""
-    value = layer.entry.value
-    if value.root not in mutated:
-        return tensor(value)
-    nodes = layer.before
-    first = nodes[0].value.producer
-    if first is None or any(v.root in mutated for v in first.inputs):
-        raise ReplayError("what is normalised is changed in place, and so is what it is computed from")
-    ops = [first, *(node.op for node in nodes[1:] if node.op is not None)]
-    return fed_from(ops, {}, lambda _, read: tensor(read)).tensor(value)
 
 
 def depends_on_batch_alone(layer: BatchNorm) -> bool:

@@ -115,9 +115,7 @@ class SampleSet:
     data: Lengths | None = None
     data_reason: str = ""  # why there are no training sequences to compare with
     difference: Difference | None = None  # from the training data
-    from_network: Difference | None = (
-        None  # from the lengths that the trained network implies on the training data
-    )
+    from_network: Difference | None = None  # from the lengths that the network implies on the training data
     from_guessing: Difference | None = None  # from the lengths of a network that ends at every token alike
     network: NetworkEnds | None = None
     network_reason: str = ""

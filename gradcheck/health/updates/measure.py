@@ -16,7 +16,7 @@ def measure_updates(program: ProgramContext, health: Health) -> None:
     found = UpdateHealth("")
     judgement = program.judgement
     writings = Writings(judgement.recording, judgement.sources, judgement.places)
-    first = 0
+    first = False
     for context in program.passes:
         step, parameters = measure_parameters(context, writings)
         found.steps.append(step)
@@ -26,16 +26,14 @@ def measure_updates(program: ProgramContext, health: Health) -> None:
         found.layers = max(found.layers, hidden)
         found.symmetric += symmetric
         if is_first(context):
-            first += 1
+            first = True
             loss = initial_loss(context, step, layers, writings)
             if loss is not None:
                 found.initial_losses.append(loss)
     if not found.steps:
         found.absent = "no step could be replayed"
     elif not found.initial_losses:
-        found.no_loss = (
-            "the loss is no softmax cross-entropy"
-            if first
-            else "the first step of the training was not recorded"
-        )
+        found.no_loss = "the first step of the training was not recorded"
+        if first:
+            found.no_loss = "the loss is no softmax cross-entropy"
     health.updates = found

@@ -126,7 +126,7 @@ class _Step:
         start = self._judge.run.start_tensors()
         for value, move in self._moves.items():
             start[value] = self._context.forward.tensor(value).detach() + factor * move
-        replay = fed(plan.forward_ops, start=start, mutated=self._context.mutated)
+        replay = fed(plan.forward_ops, start=start)
         loss = tensor_or_none(replay.tensor, plan.loss)
         return None if loss is None else float(loss.sum())
 

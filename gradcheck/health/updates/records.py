@@ -34,9 +34,7 @@ class ParameterRecord:
     gradient: str = ""
     gradient_mean: float | None = None
     gradient_std: float | None = None
-    update_std: float | None = (
-        None  # of what the step changed it by; None if it was not moved, or not visibly
-    )
+    update_std: float | None = None  # of what the step changed it by; None if it was not visibly moved
     location: Location | None = None  # where it is moved
     learning_rate: LearningRate | None = None
 
