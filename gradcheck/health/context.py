@@ -77,7 +77,7 @@ class PassContext:
 
     @cached_property
     def parameters(self) -> list[Parameter]:
-        return find_parameters(self.judge, Flow(self.judge), self.judgement.names)
+        return find_parameters(self.judge, Flow(self.judge))
 
     @cached_property
     def parameter_roots(self) -> set[Value]:

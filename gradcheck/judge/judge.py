@@ -44,6 +44,11 @@ class Judge:
     faults: list[Fault] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.names, self.places, self.prepared = (
+            self.partners.names,
+            self.partners.names.places,
+            self.run.prepared,
+        )
         self.paired: dict[Value, Judged] = {}
         truth = self.run.graph.truth
         # Forward values computed from others that can have a gradient: everything but parameters and inputs.
@@ -57,7 +62,7 @@ class Judge:
         self.rounding = Rounding(self.run, self.coarse, self.opaque)
         self.data_rounding = DataRounding(self.run)
         self.influences = Influence(self.plan, self.forward_made)
-        self.relations = Relations(self.plan, self.ops, self.partners.names)
+        self.relations = Relations(self.plan, self.ops, self.names)
         self.ascends = goes_uphill(self.plan)
         self._with_true: dict[Faults, dict[int, torch.Tensor]] = {}
         self._expectations: dict[Faults, Gradients] = {}

@@ -134,10 +134,10 @@ def _judge_pass(judgement: Judgement, plan: PassPlan, stated: Stated) -> JudgedP
     partners = Partners(plan, names, stated)
     judge = Judge(plan, recording.ops, run, coarse, partners, opaque_values(recording.ops, plan))
     judge_all(judge)
-    points = probe(judge, prepared, places)
+    points = probe(judge)
     result.probes = len(points)
-    result.flow = follow_step(judge, prepared, names, places)
-    rows = rows_of(judge, names, places, index)
+    result.flow = follow_step(judge)
+    rows = rows_of(judge, index)
     result.gradients = [row for row, _ in rows]
     result.gradients += unfinished(recording, plan, names, places, result)
     return JudgedPass(plan, result, prepared, judge, points, {id(row): judged for row, judged in rows})

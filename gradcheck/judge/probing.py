@@ -4,29 +4,27 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from gradcheck.fronts.places import Places
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged
 from gradcheck.judge.points import Point
 from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.judge.verdicts.weight_decay import is_decayed
 from gradcheck.replay.probes import PROBES, has_frozen_numbers, jittered, probe_roots
-from gradcheck.replay.run import PassOps
 
 
-def probe(judge: Judge, prepared: PassOps, places: Places) -> list[Point]:
+def probe(judge: Judge) -> list[Point]:
     """Right under intervention (principle 3): what is right at the recorded point and wrong at every probe point is
     `introduced`. Returns the probe points that could be used."""
     right = (Verdict.CORRECT, Verdict.UNOBSERVABLE)
     doubtful = [j for j in judge.judged if j.verdict in right and j.of is not None]
-    if not doubtful or has_frozen_numbers(judge.ops, judge.plan, places):
+    if not doubtful or has_frozen_numbers(judge.ops, judge.plan, judge.places):
         return []
     roots = probe_roots(judge.plan, judge.judged, judge.run.graph.truth)
     used: list[Point] = []
     errors: dict[int, list[float]] = defaultdict(list)
     seen_right: set[int] = set()
     for seed in range(PROBES if roots else 0):
-        point = Point(prepared, judge, jittered(judge.run, roots, seed))
+        point = Point(judge.prepared, judge, jittered(judge.run, roots, seed))
         if not point.usable:
             continue
         used.append(point)

@@ -8,7 +8,6 @@ from collections import defaultdict
 import numpy as np
 import torch
 
-from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Value
 from gradcheck.graph import flow
 from gradcheck.judge.judge import Judge
@@ -22,14 +21,12 @@ from gradcheck.replay.compare import cosine, distance, exact, norm, relative
 _WRONG_SHARE = 1e-6  # of the largest expected magnitude: an element that differs by more is counted
 
 
-def rows_of(
-    judge: Judge, names: NameIndex, places: Places, pass_index: int
-) -> list[tuple[GradientResult, list[Judged]]]:
+def rows_of(judge: Judge, pass_index: int) -> list[tuple[GradientResult, list[Judged]]]:
     """One row per gradient and line, in program order, with the judged gradients it covers: time steps and layers of a
     loop share a row, that of the worst of them."""
-    rows = [(_row(judged, judge, names, places), judged) for judged in judge.judged]
+    rows = [(_row(judged, judge), judged) for judged in judge.judged]
     order = {id(row): i for i, (row, _) in enumerate(rows)}
-    _name_as_caller(rows, names)
+    _name_as_caller(rows, judge.names)
     groups: dict[tuple[str, Location, Verdict], list[tuple[GradientResult, Judged]]] = defaultdict(list)
     for row, judged in rows:
         row.pass_index = pass_index
@@ -57,8 +54,8 @@ def _name_as_caller(rows: list[tuple[GradientResult, Judged]], names: NameIndex)
                 row.of = names.shown_for(judged.of, row.name) if judged.of is not None else None
 
 
-def _row(judged: Judged, judge: Judge, names: NameIndex, places: Places) -> GradientResult:
-    candidate = judged.candidate
+def _row(judged: Judged, judge: Judge) -> GradientResult:
+    candidate, names, places = judged.candidate, judge.names, judge.places
     lines = lines_of(judged.version, places)
     if judged.at_return and candidate.returned is not None:
         lines = [places.location(candidate.returned)]

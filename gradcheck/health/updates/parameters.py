@@ -74,7 +74,7 @@ class _Step:
         if parameter.moves:
             return True
         siblings = [p.value for p in self._parameters if p is not parameter]
-        return may_be_still(parameter.value, siblings, self._context.judged.plan, self._names, self._places)
+        return may_be_still(parameter.value, siblings, self._context.judge)
 
     def _first_read(self, parameter: Parameter) -> int:
         """By the forward pass: the order is the same at every iteration."""

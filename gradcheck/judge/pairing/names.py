@@ -13,7 +13,7 @@ from gradcheck.fronts.tape import Binding, Kind, Op, Recording, Value
 
 class NameIndex:
     def __init__(self, recording: Recording, places: Places) -> None:
-        self._places = places
+        self.places = places
         self._by_value: dict[Value, list[Binding]] = defaultdict(list)
         for binding in recording.bindings:
             self._by_value[binding.value].append(binding)
@@ -47,16 +47,16 @@ class NameIndex:
         return self.text(value.producer) if value.producer is not None else "a tensor made elsewhere"
 
     def text(self, op: Op) -> str:
-        text = " ".join(self._places.text(op).split())
+        text = " ".join(self.places.text(op).split())
         return text if len(text) <= 60 else text[:57] + "..."
 
     def line(self, op: Op) -> tuple[str, int]:
         """The source line of an op."""
-        return op.code.co_filename, self._places.span(op.code, op.lasti)[0]
+        return op.code.co_filename, self.places.span(op.code, op.lasti)[0]
 
     def statement(self, op: Op) -> ast.stmt | None:
         """The statement that an op is part of."""
-        return self._places.statement(op)
+        return self.places.statement(op)
 
     def is_returned(self, op: Op) -> bool:
         """Whether what the op computes is what its function returns, or an item of it; not a part of it."""
@@ -65,7 +65,7 @@ class NameIndex:
             return False
         value = statement.value
         returned = value.elts if isinstance(value, ast.Tuple) else [value]
-        span = self._places.span(op.code, op.lasti)
+        span = self.places.span(op.code, op.lasti)
         return span in [(n.lineno, n.end_lineno, n.col_offset, n.end_col_offset) for n in returned]
 
     def returned_text(self, op: Op) -> str | None:
@@ -102,7 +102,7 @@ class NameIndex:
         return self._statement_names[key]
 
     def _statement_name(self, op: Op) -> str | None:
-        statement = self._places.statement(op)
+        statement = self.places.statement(op)
         if isinstance(statement, ast.Assign):
             return ast.unparse(statement.targets[0])
         if isinstance(statement, (ast.AugAssign, ast.AnnAssign)):

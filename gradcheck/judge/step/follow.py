@@ -2,41 +2,38 @@
 
 from __future__ import annotations
 
-from gradcheck.fronts.places import Places
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged
 from gradcheck.judge.lines import line_of
-from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.judge.step.minimised import is_minimised
 from gradcheck.judge.step.records import Bypass, SkippedGradient, StepFlow
 from gradcheck.judge.step.trails import Flow
 from gradcheck.judge.step.updates import parameter_updates
 from gradcheck.judge.step.wrong_reads import Why, WrongRead, find_wrong_reads
 from gradcheck.program.location import Location
-from gradcheck.replay.run import PassOps
 
 
-def follow_step(judge: Judge, prepared: PassOps, names: NameIndex, places: Places) -> StepFlow:
+def follow_step(judge: Judge) -> StepFlow:
     """The evidence of the rules about dataflow. A line that reads a gradient too early or too late gets a note that
     says so."""
     flow = Flow(judge)
-    words = _Words(names, places)
-    wrong_reads = find_wrong_reads(judge, flow, prepared)
+    words = _Words(judge)
+    wrong_reads = find_wrong_reads(judge, flow)
     for wrong_read in wrong_reads:
         note = words.note(wrong_read)
         if note is not None:
             wrong_read.wrong.notes.append(note)
     return StepFlow(
         skipped=words.skipped([m for m in wrong_reads if m.why is Why.SKIPPED], flow),
-        updates=parameter_updates(judge, flow, prepared, names, places),
+        updates=parameter_updates(judge, flow),
         minimised=is_minimised(judge.plan),
     )
 
 
 class _Words:
-    def __init__(self, names: NameIndex, places: Places) -> None:
-        self._names = names
-        self._places = places
+    def __init__(self, judge: Judge) -> None:
+        self._names = judge.names
+        self._places = judge.places
 
     def skipped(self, wrong_reads: list[WrongRead], flow: Flow) -> list[SkippedGradient]:
         by_gradient: dict[int, list[WrongRead]] = {}

@@ -26,7 +26,7 @@ class Parameter:
         return [move for move in self.moves if move.by_gradients] or self.moves
 
 
-def find_parameters(judge: Judge, trails: Flow, names: NameIndex) -> list[Parameter]:
+def find_parameters(judge: Judge, trails: Flow) -> list[Parameter]:
     """Values with a manual gradient, or moved after the loss, that are not computed from another such value."""
     plan, truth = judge.plan, judge.run.graph.truth
     own: dict[Value, list[Judged]] = {}
@@ -44,7 +44,7 @@ def find_parameters(judge: Judge, trails: Flow, names: NameIndex) -> list[Parame
             continue
         known = by_root.get(value.root)
         if known is None:
-            moves, rebound = _moves_of(value, trails, names)
+            moves, rebound = _moves_of(value, trails, judge.names)
             by_root[value.root] = Parameter(value, list(own.get(value, ())), moves, rebound)
         elif value.shape == known.value.shape:
             known.own.extend(own.get(value, ()))

@@ -9,25 +9,20 @@ from __future__ import annotations
 import ast
 import re
 
-from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Value
 from gradcheck.graph import flow
+from gradcheck.judge.judge import Judge
 from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.replay.passes import PassPlan
 
 _CHANGING = re.compile(r"[A-Za-z]\w*_$")
 
 
-def may_be_still(
-    value: Value, siblings: list[Value], plan: PassPlan, names: NameIndex, places: Places
-) -> bool:
+def may_be_still(value: Value, siblings: list[Value], judge: Judge) -> bool:
     """Whether its not moving can only be an omission."""
-    alike = _named_alike(value, siblings, names) or _reused_over_batch(value, siblings, plan)
-    return (
-        alike
-        and not _passed_over(value, siblings, plan, names)
-        and not _moved_by_source(value, plan, names, places)
-    )
+    if not _named_alike(value, siblings, judge.names) and not _reused_over_batch(value, siblings, judge.plan):
+        return False
+    return not _passed_over(value, siblings, judge) and not _moved_by_source(value, judge)
 
 
 def _named_alike(value: Value, siblings: list[Value], names: NameIndex) -> bool:
@@ -76,20 +71,21 @@ def _last_before_loss(plan: PassPlan) -> list[Value]:
     return [value for value in flow.ancestors(plan.loss, stop=stop) if has_axes(value)]
 
 
-def _passed_over(value: Value, siblings: list[Value], plan: PassPlan, names: NameIndex) -> bool:
+def _passed_over(value: Value, siblings: list[Value], judge: Judge) -> bool:
     """Whether a loop that moves the others had this one in hand and did nothing with it."""
 
     def held(v: Value) -> set[tuple[str, int]]:
-        return {(b.name, b.line) for b in names.bindings(v) if b.alias and b.when > plan.loss_op.index}
+        bindings, loss = judge.names.bindings(v), judge.plan.loss_op.index
+        return {(b.name, b.line) for b in bindings if b.alias and b.when > loss}
 
     return any(held(value) & held(sibling) for sibling in siblings)
 
 
-def _moved_by_source(value: Value, plan: PassPlan, names: NameIndex, places: Places) -> bool:
+def _moved_by_source(value: Value, judge: Judge) -> bool:
     """Whether some line of the program changes it, if perhaps not in this step: every tenth step, after a warm-up."""
-    own = {b.name for b in names.bindings(value)}
-    filename = plan.loss_op.code.co_filename
-    return any(_changes(statement, own) for statement in places.statements(filename))
+    own = {b.name for b in judge.names.bindings(value)}
+    filename = judge.plan.loss_op.code.co_filename
+    return any(_changes(statement, own) for statement in judge.places.statements(filename))
 
 
 def _changes(statement: ast.stmt, own: set[str]) -> bool:

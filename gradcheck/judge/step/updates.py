@@ -13,12 +13,10 @@ from collections.abc import Sequence
 import torch
 
 from gradcheck.fronts.gradient_names import Form, name_affinity, parse
-from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged
 from gradcheck.judge.lines import line_of
-from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.judge.step.effects import gradient_effects
 from gradcheck.judge.step.parameters import Parameter, find_parameters, span_of
 from gradcheck.judge.step.records import Movement, ParameterUpdate
@@ -27,7 +25,7 @@ from gradcheck.judge.step.trails import AUTOGRAD, Flow, Move, Trail
 from gradcheck.judge.verdict import Verdict
 from gradcheck.replay.compare import cosine, distance, norm
 from gradcheck.replay.probes import jittered
-from gradcheck.replay.run import PassOps, PassRun
+from gradcheck.replay.run import PassRun
 from gradcheck.replay.runner import ReplayError
 
 # A step that the gradient decides points along it; Adam's, of plus and minus ones, still has a cosine of about 0.8.
@@ -36,21 +34,18 @@ _PARALLEL = 1 - 1e-9
 _RIGHT = (Verdict.CORRECT, Verdict.INHERITED)
 
 
-def parameter_updates(
-    judge: Judge, flow: Flow, prepared: PassOps, names: NameIndex, places: Places
-) -> list[ParameterUpdate]:
-    return _Updates(judge, flow, prepared, names, places).records()
+def parameter_updates(judge: Judge, flow: Flow) -> list[ParameterUpdate]:
+    return _Updates(judge, flow).records()
 
 
 class _Updates:
-    def __init__(self, judge: Judge, flow: Flow, prepared: PassOps, names: NameIndex, places: Places) -> None:
+    def __init__(self, judge: Judge, flow: Flow) -> None:
         self._judge = judge
         self._flow = flow
-        self._prepared = prepared
-        self._names = names
-        self._places = places
+        self._names = judge.names
+        self._places = judge.places
         self._truth = judge.run.graph.truth
-        self._parameters = find_parameters(judge, flow, names)
+        self._parameters = find_parameters(judge, flow)
         self._roots = {parameter.value.root for parameter in self._parameters}
 
     def records(self) -> list[ParameterUpdate]:
@@ -139,9 +134,7 @@ class _Updates:
             reason = "no parameter was seen to move by a manual gradient"
         elif not reason and not any(_is_meant_for(j) for j in parameter.own):
             reason = "no name says that the gradient is its own"
-        elif not reason and not may_be_still(
-            parameter.value, moved, self._judge.plan, self._names, self._places
-        ):
+        elif not reason and not may_be_still(parameter.value, moved, self._judge):
             reason = "it may be an input, or be left alone on purpose"
         movement = Movement.UNCHECKED if reason else Movement.STILL
         return self._record(parameter, movement, None, [], reason)
@@ -192,7 +185,7 @@ class _Updates:
     def _is_curved(self, value: Value) -> bool:
         """Whether the loss is not linear in the value: its gradient changes as the value moves."""
         try:
-            moved = PassRun(self._prepared, torch.float64, jittered(self._judge.run, [value], seed=1))
+            moved = PassRun(self._judge.prepared, torch.float64, jittered(self._judge.run, [value], seed=1))
         except ReplayError:
             return False
         here, there = self._truth.get(value), moved.graph.truth.get(value)

@@ -23,7 +23,7 @@ from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.replay.compare import differentiable, distance, norm, same_but_for_ones
 from gradcheck.replay.passes import Version
 from gradcheck.replay.probes import jittered, probe_roots
-from gradcheck.replay.run import PassOps, PassRun
+from gradcheck.replay.run import PassRun
 from gradcheck.replay.runner import ReplayError
 
 _MOST_TRIALS = 24  # backward passes spent on one wrong line
@@ -46,8 +46,8 @@ class WrongRead:
     why: Why
 
 
-def find_wrong_reads(judge: Judge, flow: Flow, prepared: PassOps) -> list[WrongRead]:
-    search = _Search(judge, flow, prepared)
+def find_wrong_reads(judge: Judge, flow: Flow) -> list[WrongRead]:
+    search = _Search(judge, flow)
     found = (search.explain(judged) for judged in judge.judged if _is_wrong(judged))
     return [wrong_read for wrong_read in found if wrong_read is not None]
 
@@ -62,10 +62,9 @@ def _is_wrong(judged: Judged) -> bool:
 
 
 class _Search:
-    def __init__(self, judge: Judge, flow: Flow, prepared: PassOps) -> None:
+    def __init__(self, judge: Judge, flow: Flow) -> None:
         self._judge = judge
         self._flow = flow
-        self._prepared = prepared
         self._given: dict[tuple[bool, frozenset[int], int, Value], dict[Value, torch.Tensor]] = {}
 
     def explain(self, wrong: Judged) -> WrongRead | None:
@@ -143,7 +142,7 @@ class _Search:
         """The step at moved parameters."""
         roots = probe_roots(self._judge.plan, self._judge.judged, self._judge.run.graph.truth)
         try:
-            return PassRun(self._prepared, torch.float64, jittered(self._judge.run, roots, seed=0))
+            return PassRun(self._judge.prepared, torch.float64, jittered(self._judge.run, roots, seed=0))
         except ReplayError:
             return None
 
