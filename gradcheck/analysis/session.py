@@ -106,7 +106,7 @@ def analyse(
 
 
 def _excuse_interrupted(evidence: Evidence, outcome: RunOutcome, sources: SourceMap) -> None:
-    """A gradient whose next line raised was not finished: what it held by then is no fault of its line."""
+    """A gradient whose next line raised was not finished: its value at that point is not the fault of its line."""
     for fault in outcome.faults:
         if fault.location is None:
             continue

@@ -1,4 +1,4 @@
-"""What the Python API goes by unless a call says otherwise. The pytest plugin sets it for each test. Imports no torch."""
+"""The settings of the Python API, unless a call overrides them. The pytest plugin sets it for each test. Imports no torch."""
 
 from __future__ import annotations
 

@@ -162,7 +162,7 @@ class Watched:
         seconds may be spent on looking for a fix, per fault; `loss` and `pairs` are what `--loss` and `--pair` are on
         the command line. It can be asked for again, otherwise.
 
-        Raises NothingToCheckError if no manual gradient was found, ValueError for a rule that there is none of.
+        Raises NothingToCheckError if no manual gradient was found, ValueError for a rule that does not exist.
         """
         settings = in_force().but(select, ignore, thresholds, fix_budget_s)
         if self._recorder is None or not self._ended:

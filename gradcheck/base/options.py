@@ -1,4 +1,4 @@
-"""What one report is asked to do: the options as they travel from the command line to the child process."""
+"""The options of one report, as they travel from the command line to the child process."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ DEAD_SHARE = Threshold(
     "GC201",
     "dead-share",
     0.2,
-    "of the units of a layer, beyond what random weights leave dead by themselves",
+    "of the units of a layer, beyond what random weights leave dead",
     "a choice, not a published figure: right networks of narrow relu layers start with an eighth of a layer dead",
     low=0.0,
     high=1.0,
@@ -70,7 +70,7 @@ DEAD_DISTANCE = Threshold(
     "distance",
     4.0,
     "of the spread of the arguments of a layer, from their middle to that of a dead unit",
-    "of normal numbers one in 30,000 lies so far out on one side",
+    "one in 30,000 normally distributed numbers is so far out on one side",
     low=0.0,
 )
 DEAD_SLOPE = Threshold(
@@ -261,7 +261,7 @@ UNEXPLAINED_P_VALUE = Threshold(
     "unexplained-p-value",
     1e-5,
     "of that distance",
-    "a choice: what speaks against the sampler is then its sequences alone",
+    "a choice: here its sequences are the only evidence against the sampler",
     low=0.0,
     high=1.0,
 )
@@ -279,7 +279,7 @@ LEARNED = Threshold(
     "learned",
     0.9,
     "of the loss of guessing by frequency, at most",
-    "a choice; asked where nothing but the sequences speaks against the sampler",
+    "a choice; used where the sequences are the only evidence against the sampler",
     low=0.0,
     high=1.0,
 )

@@ -110,7 +110,7 @@ def _another(location: Location, found: Found) -> Finding:
     finding.label = f"moves {code(first.parameter)} along the gradient of {code(of)}"
     for update in updates[1:]:
         finding.notes.append(
-            f"likewise {code(update.parameter)} with {code(update.moved_by[0])}, the gradient of "
+            f"also {code(update.parameter)} with {code(update.moved_by[0])}, the gradient of "
             f"{code(update.moved_by_of[0])}"
         )
     if first.gradient is not None and first.gradient_location is not None:

@@ -159,7 +159,7 @@ def _slope(record: ActivationRecord, limit: float) -> str:
 def _beyond(record: ActivationRecord, limit: float) -> str:
     limit = limit if record.function == "tanh" else 2 * limit
     return (
-        f"{share(record.beyond or 0.0)} lies beyond {limit:g} before {record.function}, where no gradient "
+        f"{share(record.beyond or 0.0)} is beyond {limit:g} before {record.function}, where no gradient "
         "is left"
     )
 

@@ -69,7 +69,7 @@ def any_selected(prefixes: Sequence[str], select: Sequence[str] = (), ignore: Se
 
 
 def run_checks(evidence: Evidence, select: Sequence[str] = (), ignore: Sequence[str] = ()) -> list[Finding]:
-    """What the selected rules find, in the order in which it stands in the program."""
+    """What the selected rules find, in the order of the program."""
     found = [f for rule in all_rules() if is_selected(rule, select, ignore) for f in rule.check(evidence)]
     return in_reading_order(found)
 
@@ -90,5 +90,5 @@ def _specificity(selector: str, rule: Rule) -> int:
         return len(rule.code) + 1
     if wanted == ALL.casefold():
         return 1
-    # "G" would be a prefix too, but nobody means it: the shortest family is "GC".
+    # "G" is too short to be meant as a prefix: the shortest is "GC".
     return len(wanted) if len(wanted) >= 2 and rule.code.casefold().startswith(wanted) else 0

@@ -46,7 +46,7 @@ def report(**options: Any) -> None:
     """Check every manual gradient of a program.
 
     The program is run in a process of its own, as it is: nothing is edited, no window opens, no file of it
-    changes. Loops that train are left after the recorded iteration, so nobody has to lower max_steps. The
+    changes. Loops that train are left after the recorded iteration, so max_steps need not be lowered. The
     recorded step is then replayed in float64, and every manual gradient gets a verdict:
 
     \b
@@ -185,8 +185,8 @@ def isolate(**options: Any) -> None:
     The report ranks the faults by what they cost in loss. With up to 6 of them it gives each its share of the
     whole (Shapley values: they add up). On a right program it shows that true gradients change nothing.
 
-    Finished trainings are kept in a .jsonl file beside the output. Ctrl-C leaves them in the report; --resume
-    does the rest.
+    Finished trainings are kept in a .jsonl file beside the output. After Ctrl-C the report has them; --resume
+    trains the others.
 
     TARGETS are those of `gradcheck report`; without any, those of pyproject.toml.
 

@@ -1,4 +1,4 @@
-"""The options that `report` and `fix` share: how a program is run, and which rules speak."""
+"""The options that `report` and `fix` share: how a program is run, and which rules apply."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ class CommonOptions:
 
 
 def program_options(command: Command) -> Command:
-    """The targets, and how they are run. To stand above the command's own options."""
+    """The targets, and how they are run. Placed above the command's own options."""
     return _applied(command, _PROGRAM)
 
 
 def rule_options(command: Command) -> Command:
-    """Which rules, and what is shown besides. To stand below the command's own options."""
+    """Which rules, and what else is shown. Placed below the command's own options."""
     return _applied(command, (*_RULES, *_DISPLAY))
 
 
 def display_options(command: Command) -> Command:
-    """What is shown besides, and in which colours."""
+    """What else is shown, and in which colours."""
     return _applied(command, _DISPLAY)
 
 

@@ -139,7 +139,7 @@ def _replaced(fix: Fix) -> str:
 
 
 def _is_line_of(finding: Finding, row: GradientResult) -> bool:
-    """Whether the fix edits a line that computes this gradient: then the true gradient stands for it."""
+    """Whether the fix edits a line that computes this gradient: then the true gradient covers it."""
     assert finding.fix is not None
     place = finding.fix.location
     return any(

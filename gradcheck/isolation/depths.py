@@ -1,4 +1,4 @@
-"""How deep a value lies in its network: the weight matrices between the input and it."""
+"""The depth of a value in its network: the weight matrices between the input and it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gradcheck.isolation.step import TrainingStep
 
 class Depths:
     """Counts products with a weight matrix. A matrix that was applied already, as at an earlier step of a sequence,
-    makes nothing deeper; a parameter lies as deep as what it is applied in."""
+    makes nothing deeper; a parameter is as deep as the product it is applied in."""
 
     def __init__(self, step: TrainingStep) -> None:
         self._parameters = {value.root for value in step.carried} | step.changed

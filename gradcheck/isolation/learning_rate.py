@@ -59,7 +59,7 @@ def _rate(health: UpdateHealth, finding: Finding, pass_index: int) -> LearningRa
 
 
 def _literal_at(place: Location, value: float) -> Location | None:
-    """The number itself in what stands at `place`, if it is written there once."""
+    """The number in the source at `place`, if it is written there once."""
     try:
         text = _text(place)
     except (ProgramError, OSError, IndexError):

@@ -1,7 +1,7 @@
 """Does the tasks of an experiment side by side: on local processes, or on a Dask or Ray cluster, through joblib.
 
 The parent process runs none of them itself: it imports no torch, and the person's program is free to end the process
-it runs in. A worker that dies takes nobody else's results with it.
+it runs in. A worker that dies does not affect the results of others.
 """
 
 from __future__ import annotations

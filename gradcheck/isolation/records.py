@@ -138,7 +138,7 @@ class Isolation:
     draws: str = ""  # where fresh minibatches came from
     frozen: list[str] = field(default_factory=list)  # Python numbers that stayed as recorded
     followed: list[str] = field(default_factory=list)  # Python numbers that were computed again
-    replaced: int = 0  # gradients that were replaced by the true ones where nothing is to be repaired
+    replaced: int = 0  # gradients that were replaced by the true ones where there is nothing to repair
     difference: float | None = None  # of the loss then, relatively, at most
     first_difference: float | None = None  # the same over the first steps, before rounding has grown
     first_steps: int = 0

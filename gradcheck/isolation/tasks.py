@@ -209,7 +209,7 @@ def _edited(task: Task) -> dict[Path, bytes]:
 
 @contextmanager
 def _imports_forgotten() -> Iterator[None]:
-    """Modules of the person's that the program imports: the next recording may be of another text of theirs."""
+    """Modules of the person's that the program imports: the next recording may use an edited version of them."""
     from gradcheck.program.source import is_library
 
     before = set(sys.modules)
@@ -230,5 +230,5 @@ def silence() -> Iterator[None]:
 
 
 def surveyed(task: Task) -> Task:
-    """`task` without anything replaced or edited: what a survey is asked of."""
+    """`task` without anything replaced or edited, for a survey."""
     return replace(task, edits=(), gradients=(), all_gradients=False, without=None)

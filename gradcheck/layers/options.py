@@ -1,4 +1,4 @@
-"""What one layer check is asked to do, as it travels from the command line to the child process. Imports no torch."""
+"""The options of one layer check, as they travel from the command line to the child process. Imports no torch."""
 
 from __future__ import annotations
 

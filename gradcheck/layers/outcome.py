@@ -24,7 +24,7 @@ from gradcheck.program.live import LiveSources
 from gradcheck.program.source import SourceUnit
 from gradcheck.report.model import Report
 
-# What the loss is computed in, so that no frame of ours is taken for the person's, nor a frame of theirs for this.
+# The file name of the code that computes the loss, so that frames of gradcheck and of the person are not confused.
 _PLACE = "<layer>"
 _TEXT = "loss = (layer.forward(...) * upstream).sum()\n"
 _STEP = compile("step(frame())", _PLACE, "exec")

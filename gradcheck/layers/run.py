@@ -74,7 +74,7 @@ def _surroundings(target: Target, cwd: str | None) -> Iterator[None]:
 
 
 def _imported(target: Target) -> ModuleType:
-    """The module, imported and not run as a script: what stands under `if __name__ == "__main__"` does not run."""
+    """The module, imported and not run as a script: code under `if __name__ == "__main__"` does not run."""
     try:
         if target.path is None:
             return import_target_module(target)

@@ -35,7 +35,7 @@ class Size:
         return sizes[self.name] * self.times
 
 
-# What stands for a value: a size, a list or a dict of such, or the value itself.
+# A term for a value: a size, a list or a dict of sizes, or the value itself.
 Term = Any
 
 

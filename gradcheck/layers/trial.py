@@ -210,7 +210,7 @@ def _drawn(term: Term, trial: Trial, generator: torch.Generator) -> Any:
 
 
 def _indices(shape: tuple[int, ...], high: int, repeated: bool, generator: torch.Generator) -> torch.Tensor:
-    """With the highest among them, so that a table that is too small shows; all different as far as there are enough,
+    """With the highest among them, so that a table that is too small shows; all different if there are enough,
     unless they are to repeat."""
     count = int(np.prod(shape))
     if repeated:

@@ -74,7 +74,7 @@ _ROLES: tuple[tuple[str, str], ...] = (
 
 
 def constructor_options(parameter: inspect.Parameter, position: int) -> list[Term]:
-    """What may be given for it, the likeliest first; empty where nobody could know."""
+    """What may be given for it, the likeliest first; empty if it cannot be guessed."""
     name = parameter.name.lower()
     kind = _annotation(parameter)
     if kind not in ("float", "bool"):
@@ -95,7 +95,7 @@ def constructor_options(parameter: inspect.Parameter, position: int) -> list[Ter
 
 
 def is_a_size(parameter: inspect.Parameter) -> bool:
-    """Whether its default is a size that somebody chose, and not how a layer works."""
+    """Whether its default is an arbitrary size, and not part of how a layer works."""
     default, name = parameter.default, parameter.name.lower()
     if isinstance(default, bool) or not isinstance(default, int) or default < 1:
         return False
@@ -110,7 +110,7 @@ def input_options(
     gates: int = 1,
 ) -> list[Term]:
     """What may be handed to a parameter of `forward` when the activations look like `main`. `gates`: how many weights
-    stand side by side in one, as in an LSTM."""
+    are concatenated, as in an LSTM."""
     name = parameter.name.lower()
     kind = _annotation(parameter)
     if kind == "bool" or MODE_NAMES.fullmatch(name):

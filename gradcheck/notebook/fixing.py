@@ -64,7 +64,7 @@ def next_input(fixed: FixedCells, checked: int, wanted: int | None) -> FixedCell
 
 
 def _before(shell: Any, number: int, text: CellText, fixes: list[PlannedFix]) -> str | None:
-    """The text of a cell in which the lines of the fixes stand where they stood when they were proved."""
+    """The text of a cell in which the lines of the fixes are where they were when they were proved."""
     if number == text.number:
         return text.text
     return next((known for known in _texts(shell, number) if all(_stands(known, f) for f in fixes)), None)

@@ -112,7 +112,7 @@ def _let_go(error: BaseException) -> None:
     entry = error.__traceback__
     frame = entry.tb_frame.f_back if entry is not None else None
     while frame is not None and frame.f_code is not GradcheckMagics.gradcheck.__code__:
-        with suppress(RuntimeError):  # it is running: it is none of ours
+        with suppress(RuntimeError):  # it is running: it does not belong to gradcheck
             frame.clear()
         frame = frame.f_back
     while entry is not None:
@@ -121,7 +121,7 @@ def _let_go(error: BaseException) -> None:
 
 
 def _show_as_without_us(shell: Any, error: BaseException) -> None:
-    """IPython asks an exception, once, how it is to be shown: from the cell on, without the magic around it."""
+    """IPython asks an exception, once, how to show it: from the cell on, without the magic around it."""
     trace = error.__traceback__
 
     def render() -> Any:

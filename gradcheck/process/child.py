@@ -57,7 +57,7 @@ class ChildResult:
 def run_in_child(
     options: SessionOptions, on_progress: Callable[[Progress], None] | None = None
 ) -> ChildResult:
-    """The report on `options.target`. Raises ProgramError, or InternalError for a fault of ours."""
+    """The report on `options.target`. Raises ProgramError, or InternalError for a bug of gradcheck."""
     result, stdout, stderr = _result("report", options, on_progress)
     return ChildResult(Report.from_dict(result), stdout, stderr)
 

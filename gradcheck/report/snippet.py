@@ -21,7 +21,7 @@ _LEAST_LABEL = 36  # cells; a label with less room than this moves to the left
 def render_finding(
     finding: Finding, excerpt: Excerpt | None, width: int, shown: Collection[Fix] = ()
 ) -> Text:
-    """The finding in lines of at most `width` cells, as far as its words allow. `shown` are the fixes that
+    """The finding in lines of at most `width` cells, unless a word is longer. `shown` are the fixes that
     were shown with earlier findings: one fix may repair several."""
     fix = None if finding.fix in shown else finding.fix
     last = last_number(fix) if fix else 0
