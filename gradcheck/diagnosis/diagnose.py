@@ -14,12 +14,12 @@ from gradcheck.diagnosis.found import Found
 from gradcheck.diagnosis.mistakes.explain import explain
 from gradcheck.diagnosis.mistakes.mistake import Explanation
 from gradcheck.diagnosis.namespace import BindingIndex
-from gradcheck.diagnosis.sandbox import state_kept
 from gradcheck.diagnosis.search import FixSearch
 from gradcheck.diagnosis.wording import attach, tell
 from gradcheck.judge.judged import Judged
 from gradcheck.judge.judgement import JudgedPass, Judgement
 from gradcheck.judge.verdict import Verdict
+from gradcheck.program.torch_settings import kept_random_states, kept_torch_settings
 
 _FAULTS_WORTH = 12  # budgets of one fault that all faults of a program may take together
 _AT_FAULT = (Verdict.INTRODUCED, Verdict.COMPENSATED)
@@ -48,7 +48,7 @@ def diagnose(
     none.
     """
     cases = [case for finding in findings if (case := _case_of(finding, judgement)) is not None]
-    with warnings.catch_warnings(), state_kept():
+    with warnings.catch_warnings(), kept_torch_settings(), kept_random_states():
         warnings.simplefilter("ignore")  # edits that are tried may be deprecated, or worse
         if budget_s > 0:
             _search(cases, judgement, budget_s, on_progress)

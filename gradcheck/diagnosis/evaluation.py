@@ -1,4 +1,4 @@
-"""Evaluates a piece of source, as it stands or edited, on the tensors of a replay.
+"""Evaluates a piece of source, as it is or edited, on the tensors of a replay.
 
 The syntax is read, and only operations of torch, NumPy and Python are called; functions of the person's are followed
 by their source. So nothing that the person would notice happens a second time.

@@ -7,6 +7,7 @@ import builtins
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
@@ -38,12 +39,10 @@ class BindingIndex:
         self.recording = recording
         self._sources = sources
         self._by_name: dict[tuple[int, str], list[tuple[int, Any]]] = defaultdict(list)
-        self._by_owner: dict[tuple[int, str], list[tuple[int, Value]]] = defaultdict(list)
+        self._by_owner: dict[tuple[int | Value, str], list[tuple[int, Value]]] = defaultdict(list)
         self._names: dict[int, set[str]] = defaultdict(set)
-        self._parts: dict[int, set[str]] = defaultdict(
-            set
-        )  # `.W`, `['W1']`, by the identity of what they belong to
-        self._on_tensor: dict[tuple[Value, str], list[tuple[int, Value]]] = defaultdict(list)  # `x.g = ...`
+        # `.W`, `['W1']`, by what they belong to
+        self._parts: dict[int | Value, set[str]] = defaultdict(set)
         self._modules: dict[int, list[int]] = defaultdict(list)  # scopes of module level, by their namespace
         for number, scope in recording.scopes.items():
             if scope.is_module:
@@ -53,10 +52,10 @@ class BindingIndex:
             self._names[binding.scope].add(binding.name)
             if binding.owner:
                 last = binding.name[len(split_path(binding.name)[0]) :]
-                self._by_owner[binding.owner, _key(last)].append((binding.when, binding.value))
-                self._parts[binding.owner].add(last)
-                if binding.of is not None:
-                    self._on_tensor[binding.of, _key(last)].append((binding.when, binding.value))
+                for owner in (binding.owner, binding.of):  # `x.g = ...` is set on a tensor
+                    if owner is not None:
+                        self._by_owner[owner, _key(last)].append((binding.when, binding.value))
+                        self._parts[owner].add(last)
         for plain in recording.plain:
             held: Any = plain.value
             if plain.identity:
@@ -67,33 +66,26 @@ class BindingIndex:
                 self._by_owner[plain.identity, name].append((plain.when, value))
                 self._parts[plain.identity].add(f".{name}")
             self._names[plain.scope].add(plain.name)
-        for entries in (*self._by_name.values(), *self._by_owner.values(), *self._on_tensor.values()):
+        for entries in (*self._by_name.values(), *self._by_owner.values()):
             entries.sort(key=lambda entry: entry[0])
 
     def held(self, scope: int, name: str, when: int) -> tuple[int, Any] | None:
         """(since when, what) the name held in the scope."""
         return _latest(self._by_name.get((scope, name)), when)
 
-    def item(self, owner: int, key: str, when: int) -> Value | None:
-        found = _latest(self._by_owner.get((owner, key)), when)
+    def item(self, owner: Any, key: str, when: int) -> Value | None:
+        """What an attribute or item of a tensor or an object held."""
+        found = _latest(self._by_owner.get((_owner(owner), key)), when)
         return found[1] if found is not None else None
 
-    def on_tensor(self, value: Value, name: str, when: int) -> Value | None:
-        """What was set on a tensor as an attribute."""
-        found = _latest(self._on_tensor.get((value, name)), when)
-        return found[1] if found is not None else None
-
-    def parts_of_tensor(self, value: Value) -> list[str]:
-        return sorted(f".{name}" for owner, name in self._on_tensor if owner is value)
-
-    def parts(self, identity: int) -> set[str]:
-        return self._parts.get(identity, set())
+    def parts(self, owner: Any) -> set[str]:
+        return self._parts.get(_owner(owner), set())
 
     def names(self, scope: int) -> set[str]:
         return self._names.get(scope, set())
 
     def definition(self, function: object) -> Function | None:
-        """The source of a function of the person's; that behind a decorator of a library, such as `torch.no_grad`."""
+        """The source of a function of the person's; the one inside a decorator of a library, such as `torch.no_grad`."""
         while isinstance(function, FunctionType):
             unit = self._sources.unit(function.__code__.co_filename)
             if unit is not None:
@@ -105,7 +97,7 @@ class BindingIndex:
         return [0, *self._modules.get(id(namespace), ())]
 
     def enclosing(self, name: str, before: int) -> list[int]:
-        """Scopes of functions that lend `name` to the functions inside them, the latest first."""
+        """Scopes of functions that share `name` with the functions inside them, the latest first."""
         found = [
             number
             for number, scope in self.recording.scopes.items()
@@ -131,7 +123,7 @@ class Namespace(Reader):
 
     @property
     def parameters(self) -> frozenset[str]:
-        """The parameters of the function the statement stands in."""
+        """The parameters of the function the statement is in."""
         code = self._code
         return frozenset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
 
@@ -216,33 +208,20 @@ class Namespace(Reader):
             held = self.name(name)
         except UnknownNameError:
             return []
-        if isinstance(held, Value):
-            return [name + part for part in self._index.parts_of_tensor(held)]
-        identity = held.identity if isinstance(held, Ghost) else id(held)
-        return sorted(name + part for part in self._index.parts(identity))
+        return sorted(name + part for part in self._index.parts(held))
 
     def numbers(self) -> Iterator[tuple[str, int | float]]:
         """Every Python number that has a plain name here."""
-        seen: set[str] = set()
         names: list[str] = []
         for scope in (self._number, *self._global_scopes()):
             names += sorted(self._index.names(scope))
         if self._scope is not None:
-            names += [
-                name
-                for name, held in list(self._scope.namespace.items())
-                if type(held) in (int, float) and not name.startswith("_")
-            ]
-        for name in names:
-            if name in seen or not name.isidentifier():
-                continue
-            seen.add(name)
-            try:
+            names += [name for name in list(self._scope.namespace) if not name.startswith("_")]
+        for name in dict.fromkeys(filter(str.isidentifier, names)):
+            with suppress(UnknownNameError):
                 held = self.name(name)
-            except UnknownNameError:
-                continue
-            if type(held) in (int, float):
-                yield name, held
+                if type(held) in (int, float):
+                    yield name, held
 
     # -- names ---------------------------------------------------------------------------------------------------
 
@@ -290,19 +269,11 @@ class Namespace(Reader):
     # -- attributes and items --------------------------------------------------------------------------------------
 
     def attribute(self, base: Any, name: str) -> Any:
-        if isinstance(base, Value):
-            set_on_it = self._index.on_tensor(base, name, self.when)
-            if set_on_it is None:
-                raise UnknownNameError("an attribute of a tensor is computed, not named")
-            return set_on_it
-        if isinstance(base, Ghost):
-            found = self._index.item(base.identity, name, self.when)
-            if found is None:
-                raise UnknownNameError(name)
-            return found
-        found = self._index.item(id(base), name, self.when)
+        found = self._index.item(base, name, self.when)
         if found is not None:
             return found
+        if isinstance(base, (Value, Ghost)):
+            raise UnknownNameError(name)  # computed, not named; or not seen
         if isinstance(base, ModuleType):
             if name not in vars(base) and not hasattr(base, name):
                 raise UnknownNameError(name)
@@ -323,10 +294,9 @@ class Namespace(Reader):
             raise UnknownNameError("an item of a tensor is computed, not named")
         if type(key) not in (int, str, bool):
             raise UnknownNameError("an item by something that is no plain key")
-        identity = base.identity if isinstance(base, Ghost) else id(base)
-        found = self._index.item(identity, repr(key), self.when)
+        found = self._index.item(base, repr(key), self.when)
         if found is None and isinstance(key, int) and key < 0 and type(base) in (list, tuple):
-            found = self._index.item(identity, repr(len(base) + key), self.when)
+            found = self._index.item(base, repr(len(base) + key), self.when)
         if found is not None:
             return found
         if type(base) not in (list, tuple, dict, torch.Size):
@@ -335,6 +305,12 @@ class Namespace(Reader):
             return self.known(base[key], repr(key))
         except (KeyError, IndexError, TypeError):
             raise UnknownNameError(repr(key)) from None
+
+
+def _owner(thing: Any) -> int | Value:
+    if isinstance(thing, (Value, Ghost)):
+        return thing if isinstance(thing, Value) else thing.identity
+    return id(thing)
 
 
 def _latest(entries: list[tuple[int, Any]] | None, when: int) -> tuple[int, Any] | None:

@@ -16,10 +16,10 @@ from gradcheck.replay.runner import Runner
 
 @dataclass(slots=True)
 class SitePatch:
-    """One execution of a piece, with `evaluable` run in its stead. Implements `gradcheck.replay.runner.Patch`.
+    """One execution of a piece, replaced by `evaluable`. Implements `gradcheck.replay.runner.Patch`.
 
-    An edit may make one tensor of two (`dW = dh`, and `dW += ...` behind it). A proof lets that happen, for so would
-    the program. Where many edits are tried on the same tensors, they are kept `apart`.
+    An edit may make one tensor of two (`dW = dh`, then `dW += ...`). A proof lets that happen, as the program
+    would. Where many edits are tried on the same tensors, they are kept `apart`.
     """
 
     execution: Execution

@@ -4,17 +4,14 @@ else, and make no tensor that fills the memory."""
 from __future__ import annotations
 
 import builtins
-import random
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from itertools import zip_longest
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
-import numpy as np
 import torch
 
 from gradcheck.program.source import is_library
@@ -112,22 +109,6 @@ def is_pure(function: object) -> bool:
     return module.partition(".")[0] in _PURE_MODULES and _MORE.match(name) is None
 
 
-@contextmanager
-def state_kept() -> Iterator[None]:
-    """Leaves the random numbers and torch's settings as they were: edits may draw, or call what sets them."""
-    dtype, grad, numpy_state, python_state = (
-        torch.get_default_dtype(), torch.is_grad_enabled(), np.random.get_state(), random.getstate(),
-    )  # fmt: skip
-    try:
-        with torch.random.fork_rng(devices=[]):
-            yield
-    finally:
-        torch.set_default_dtype(dtype)
-        torch.set_grad_enabled(grad)
-        np.random.set_state(numpy_state)
-        random.setstate(python_state)
-
-
 def refuse_huge(function: Callable[..., Any], arguments: Sequence[Any]) -> None:
     """Raises NotAllowedError before a call whose result would be far larger than anything in the program."""
     shapes = [tuple(argument.shape) for argument in arguments if isinstance(argument, torch.Tensor)]
@@ -147,7 +128,7 @@ def refuse_huge(function: Callable[..., Any], arguments: Sequence[Any]) -> None:
 
 
 def _stretches(shapes: Sequence[Sequence[int]], to: Sequence[int]) -> bool:
-    """Whether the call makes something of that shape at all; if not, it will tell itself."""
+    """Whether the call makes something of that shape at all; if not, it raises an error itself."""
     return all(
         size in (1, wanted) for shape in shapes for size, wanted in zip(shape[::-1], to[::-1], strict=False)
     )

@@ -9,12 +9,14 @@ import ast
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from gradcheck.diagnosis.evaluation import Evaluable, Tree
 from gradcheck.diagnosis.namespace import BindingIndex, Namespace
 from gradcheck.diagnosis.syntax import Rewriter
 from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Kind, Op, Value
+from gradcheck.graph import flow
 from gradcheck.judge.judged import Judged
 from gradcheck.program.reading.tree import Span, contains, node_at, span_of
 from gradcheck.program.source import SourceUnit
@@ -37,7 +39,7 @@ class Execution:
     ops: frozenset[int] = frozenset()
 
 
-@dataclass(slots=True)
+@dataclass
 class Site:
     """A piece of source that may be edited. `own` are the executions that the judged gradient came from."""
 
@@ -46,9 +48,12 @@ class Site:
     tree: ast.expr | ast.stmt
     executions: list[Execution]
     own: list[Execution]
-    rewriter: Rewriter
     names: dict[int, Namespace] = field(default_factory=dict)  # by the first op of an execution
     is_alias: bool = False  # `db = dz`: a second name, which no recorded op made
+
+    @cached_property
+    def rewriter(self) -> Rewriter:
+        return Rewriter(self.tree, self.unit.code.split("\n"))
 
     @property
     def span(self) -> Span:
@@ -96,41 +101,23 @@ class SiteFinder:
         """What lies between the value of a gradient and `nearest`, in order."""
         if judged.of is None:
             return []
-        reached = {judged.of.root}
-        chosen: list[Op] = []
-        ends = {value.root for value in nearest}
-        for op in self._plan.forward_ops:
-            if any(value.root in reached for value in op.inputs):
-                chosen.append(op)
-                reached.update(v.root for v in (*op.outputs, *op.mutated) if v.root not in ends)
-        leading: set[Value] = set(ends)
-        useful: list[Op] = []
-        for op in reversed(chosen):
-            if any(v.root in leading for v in (*op.outputs, *op.mutated)):
-                useful.append(op)
-                leading.update(v.root for v in op.inputs)
-        return useful[::-1]
+        ends = set(nearest)
+        roots = {value.root for value in ends}
+        return flow.between(
+            self._plan.forward_ops, [judged.of], ends, into=lambda v: v.root not in roots, key=flow.storage
+        )
 
     def backward_ops(self, judged: Judged) -> list[Op]:
         """What computed a gradient from the judged gradients before it and from forward values; the last op first."""
         own = judged.candidate.value.root
-        needed = {own}
-        chosen: list[Op] = []
-        for index in range(judged.version.after, self._plan.start - 1, -1):
-            op = self._ops[index]
-            if op.kind in _NOT_COMPUTING or index in self._forward:
-                continue
-            touched = [*op.outputs, *op.mutated]
-            if not any(value.root in needed for value in touched):
-                continue
-            chosen.append(op)
-            for value in op.outputs:
-                if value.root is value and value.producer is op:
-                    needed.discard(value)
-            for value in op.inputs:
-                if value.root is own or value.root not in self._judged_roots:
-                    needed.add(value.root)
-        return chosen
+        ops = [
+            op
+            for op in self._ops[self._plan.start : judged.version.after + 1]
+            if op.kind not in _NOT_COMPUTING and op.index not in self._forward
+        ]
+        return flow.slice_for(ops, [own], into=lambda v: v.root is own or v.root not in self._judged_roots)[
+            ::-1
+        ]
 
     def _sites(self, chosen: list[Op], after: int) -> list[Site]:
         groups: dict[int, list[Op]] = {}
@@ -175,8 +162,7 @@ class SiteFinder:
             indices = {o.index for o in ops}
             own = [e for e in executions if e.last in indices]
             if own:
-                rewriter = Rewriter(tree, unit.code.split("\n"))
-                found.append(Site(unit, statement, tree, executions, own, rewriter))
+                found.append(Site(unit, statement, tree, executions, own))
         return found
 
     def _alias_sites(self, judged: Judged) -> list[Site]:
@@ -191,8 +177,7 @@ class SiteFinder:
         stand_in = Op(binding.when, _nothing, Kind.IGNORE, (), None, binding.code, 0)
         stand_in.scope = binding.scope
         execution = Execution(binding.when, binding.when, stand_in, judged.candidate.value)
-        rewriter = Rewriter(statement.value, unit.code.split("\n"))
-        site = Site(unit, statement, statement.value, [execution], [execution], rewriter, is_alias=True)
+        site = Site(unit, statement, statement.value, [execution], [execution], is_alias=True)
         return [site]
 
     def _statement_site(self, statement: ast.stmt, ops: list[Op], after: int) -> Site | None:
@@ -217,8 +202,7 @@ class SiteFinder:
         own = [e for e in executions if e.ops & chosen]
         if not own or len(executions) > _MOST_EXECUTIONS:
             return None
-        rewriter = Rewriter(statement, unit.code.split("\n"))
-        return Site(unit, statement, statement, executions, own, rewriter)
+        return Site(unit, statement, statement, executions, own)
 
     def _ops_of(self, statement: ast.stmt, like: Op, after: int) -> list[Op]:
         return [

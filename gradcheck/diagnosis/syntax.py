@@ -21,7 +21,7 @@ _ATOMS = (ast.Name, ast.Attribute, ast.Subscript, ast.Call, ast.Constant, ast.Tu
 
 @dataclass(frozen=True, slots=True)
 class TextChange:
-    """Replace what stands at `span` by `text`."""
+    """Replace what is at `span` by `text`."""
 
     span: Span
     text: str
@@ -117,7 +117,7 @@ class Rewriter:
         return None
 
     def _with_brackets(self, span: Span) -> Span | None:
-        """The place with the brackets that stand right around it, inside the original."""
+        """The place with the brackets right around it, inside the original."""
         line, end_line, column, end_column = span
         wider = (line, end_line, column - 1, end_column + 1)
         if column == 0 or not contains(self.span, wider):
@@ -134,7 +134,7 @@ class Rewriter:
         return before + change.text + after
 
     def _followed(self, edited: ast.Module) -> TextChange | None:
-        """The original statement with others after it: on lines of their own or, in a block of one line, behind
+        """The original statement with others after it: on lines of their own or, in a block of one line, after
         semicolons."""
         if edited.body[0] is not self._original:
             return None
@@ -144,12 +144,12 @@ class Rewriter:
         if indent.strip():
             return TextChange(span, "; ".join([self._cut(span), *added]))
         rest = self._lines[span[1] - 1].encode()[span[3] :].decode()
-        if rest.strip().startswith("#"):  # a comment belongs to the line it stands on
+        if rest.strip().startswith("#"):  # a comment belongs to its line
             span = (span[0], span[1], span[2], span[3] + len(rest.encode()))
         return TextChange(span, "\n".join([self._cut(span), *(indent + text for text in added)]))
 
     def _narrowed(self, edited: ast.AST) -> tuple[Placed, ast.AST]:
-        """The innermost node that all differences lie in, and what stands in its place."""
+        """The innermost node that all differences lie in, and what takes its place."""
         old: Placed = self._original
         new = edited
         while type(old) is type(new):

@@ -16,7 +16,7 @@ from gradcheck.judge.judged import Judged
 from gradcheck.replay.compare import NOISE_SHARE, RELATIVE_TOLERANCE, distance, norm
 from gradcheck.replay.runner import Runner
 
-_SAME = 1e-9  # relative: the piece as it stands must give again what was recorded
+_SAME = 1e-9  # relative: the unedited piece must give again what was recorded
 
 
 @dataclass
@@ -76,7 +76,7 @@ class Trial:
         return self._setting.replay.tensor(value)
 
     def reproduces(self) -> bool:
-        """Whether the piece, evaluated as it stands, gives what the replay of the recording gave: only then are its
+        """Whether the piece, evaluated unedited, gives what the replay of the recording gave: only then are its
         names understood, and edits of it mean what they would have meant."""
         recorded = self._setting.judge.run.captured.get(id(self._judged.version))
         if recorded is None:

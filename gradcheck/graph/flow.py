@@ -103,23 +103,34 @@ def backward(
     return wanted
 
 
-def slice_for(steps: Sequence[S], ends: Collection[Value], *, key: Key = storage) -> list[S]:
-    """The steps that have to run for `ends` to be there, in program order."""
+def slice_for(
+    steps: Sequence[S],
+    ends: Collection[Value],
+    *,
+    into: Callable[[Value], bool] | None = None,
+    key: Key = storage,
+) -> list[S]:
+    """The steps that have to run for `ends` to be there, in program order; what `into` does not accept is there."""
     wanted = {key(value) for value in ends}
     found: list[S] = []
     for step in reversed(steps):
         if any(key(value) in wanted for value in (*step.outputs, *step.mutated)):
             found.append(step)
-            wanted.update(key(value) for value in step.inputs)
+            wanted.update(key(value) for value in step.inputs if into is None or into(value))
     found.reverse()
     return found
 
 
 def between(
-    steps: Sequence[S], start: Collection[Value], ends: Collection[Value], *, key: Key = itself
+    steps: Sequence[S],
+    start: Collection[Value],
+    ends: Collection[Value],
+    *,
+    into: Callable[[Value], bool] | None = None,
+    key: Key = itself,
 ) -> list[S]:
-    """The steps on a way from `start` to `ends`, in program order."""
-    reached = forward(steps, start, key=key)
+    """The steps on a way from `start` to `ends` through values that `into` accepts, in program order."""
+    reached = forward(steps, start, into=into, key=key)
     wanted = {key(value) for value in ends}
     found: list[S] = []
     for step in reversed(steps):

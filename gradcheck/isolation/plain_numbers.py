@@ -245,7 +245,7 @@ class _Follower:
         return list(dict.fromkeys(found)) or [None]
 
     def agrees(self, statement: int, names: set[str]) -> bool:
-        """Whether the names hold what they held in the recorded step behind this statement of the loop."""
+        """Whether the names hold what they held in the recorded step after this statement of the loop."""
         end = self._ends[statement]
         for name in names:
             held = [

@@ -147,7 +147,7 @@ class StepReader(Reader):
         return self._recorded(name, op)
 
     def _parameter(self, name: str, op: Op, function: Function) -> Any:
-        """What the one call of the function hands over; the recorded number, where no call hands over one that
+        """What the one call of the function passes; the recorded number where no call passes one that
         changes."""
         calls = [
             (owner, argument)

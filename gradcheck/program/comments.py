@@ -1,6 +1,6 @@
 """Comments that speak to gradcheck: `# gradcheck: ignore[GC101]`, `# gradcheck: of A_1`.
 
-Only real comments count, so `tokenize` tells them from a `#` inside a string. Several may share a line, also with those
+Only real comments count, so `tokenize` separates them from a `#` inside a string. Several may share a line, also with those
 of other tools: `# noqa: E501  # gradcheck: ignore`.
 """
 
@@ -26,11 +26,11 @@ class Directive:
     rest: str  # "[GC101, GC3]"
     location: Location  # from the `#` to the last character
     rest_column: int  # of the first character of `rest`
-    alone: bool  # nothing but the comment stands on its line
+    alone: bool  # nothing but the comment is on its line
 
 
 def directives(unit: SourceUnit) -> list[Directive]:
-    """All of them, in reading order. Where the text is not Python, those before the place where it ceases to be."""
+    """All of them, in reading order. Where the text is not Python, those before the first error."""
     return [
         _directive(unit, token, match)
         for token in _comments(unit)

@@ -24,7 +24,7 @@ class CudaOnCpu(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         if getattr(func, "__name__", "") == "cuda" and args and isinstance(args[0], torch.Tensor):
-            self._tell()
+            self._note_cpu()
             return args[0].to("cpu")
         changed = [self._on_cpu(a) if isinstance(a, (str, torch.device)) else a for a in args]
         options = {k: self._on_cpu(v) if k == "device" else v for k, v in (kwargs or {}).items()}
@@ -32,14 +32,14 @@ class CudaOnCpu(TorchFunctionMode):
 
     def _on_cpu(self, value: Any) -> Any:
         if isinstance(value, torch.device) and value.type == "cuda":
-            self._tell()
+            self._note_cpu()
             return torch.device("cpu")
         if isinstance(value, str) and _CUDA.fullmatch(value):
-            self._tell()
+            self._note_cpu()
             return "cpu"
         return value
 
-    def _tell(self) -> None:
+    def _note_cpu(self) -> None:
         self._note("cuda is not available here: the program ran on the CPU")
 
 

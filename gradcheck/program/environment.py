@@ -1,6 +1,6 @@
 """The surroundings a program runs in: those of a bare run, except that nothing opens a window or waits.
 
-Everything is put back afterwards, because the analysis goes on in the same process.
+Everything is restored afterwards, because the analysis goes on in the same process.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import importlib
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
+from functools import partial
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -31,7 +32,7 @@ class ProgramExit(SystemExit):
 
 
 class ZMQInteractiveShell(Nothing):
-    """What `get_ipython()` returns; the name is what programs look at to tell a notebook."""
+    """What `get_ipython()` returns; programs look at its name to recognise a notebook."""
 
 
 class Surroundings:
@@ -51,12 +52,12 @@ class Surroundings:
         self._set(sys, "path", [entry, *(p for p in sys.path if p not in ("", entry))])
         self._set(os, "_exit", _program_exit(os.getpid()))
         if self._main.__name__ == "__main__":
-            self._replace_main()
+            self._set_item(sys.modules, "__main__", self._main)
         if program.is_notebook or program.contains(_EXPORTED):
             self._set(builtins, "get_ipython", lambda: ZMQInteractiveShell())
         if program.is_notebook:
             self._set(builtins, "display", lambda *args, **kwargs: None)
-        self._set_backend()
+        self._set_item(os.environ, "MPLBACKEND", "Agg")
         self._windows.install()
         self._undo.append(self._windows.remove)
         limit = sys.getrecursionlimit()
@@ -67,22 +68,6 @@ class Surroundings:
     def leave(self) -> None:
         while self._undo:
             self._undo.pop()()
-
-    def _replace_main(self) -> None:
-        before = sys.modules["__main__"]
-        sys.modules["__main__"] = self._main
-        self._undo.append(lambda: sys.modules.__setitem__("__main__", before))
-
-    def _set_backend(self) -> None:
-        before = os.environ.get("MPLBACKEND")
-        os.environ["MPLBACKEND"] = "Agg"
-
-        def back() -> None:
-            os.environ.pop("MPLBACKEND", None)
-            if before is not None:
-                os.environ["MPLBACKEND"] = before
-
-        self._undo.append(back)
 
     def _step_aside(self) -> None:
         """A program with a `gradcheck.py` of its own beside it must import that one, not us."""
@@ -115,6 +100,13 @@ class Surroundings:
 
         self._undo.append(back)
         os.chdir(self._program.directory)
+
+    def _set_item(self, mapping: MutableMapping[str, Any], key: str, value: Any) -> None:
+        before = mapping.get(key)
+        mapping[key] = value
+        self._undo.append(
+            partial(mapping.pop, key, None) if before is None else partial(mapping.__setitem__, key, before)
+        )
 
     def _set(self, owner: Any, name: str, value: Any) -> None:
         missing = object()

@@ -80,9 +80,8 @@ def missing_file(
 
 def person_traceback(error: BaseException) -> str:
     """Python's own traceback of `error`, without the frames that are on the stack only because the run is watched."""
-    told = traceback_module.TracebackException.from_exception(error)
-    _strip(told, set())
-    return "".join(told.format())
+    strip_own_frames(error)
+    return "".join(traceback_module.format_exception(error))
 
 
 def strip_own_frames(error: BaseException) -> None:
@@ -105,7 +104,7 @@ def _bare(entry: TracebackType | None) -> TracebackType | None:
         if not _is_ours(code.co_filename):
             kept.append(entry)
         elif kept and kept[-1].tb_frame.f_code.co_name == "handle_torch_function":
-            # A torch function written in Python is called a second time by whoever watches it: two frames more.
+            # A torch function written in Python is called a second time by the recorder: two frames more.
             kept.pop()
             if kept and is_library(kept[-1].tb_frame.f_code.co_filename):
                 kept.pop()
@@ -114,30 +113,6 @@ def _bare(entry: TracebackType | None) -> TracebackType | None:
     for one in reversed(kept):
         bare = TracebackType(bare, one.tb_frame, one.tb_lasti, one.tb_lineno)
     return bare
-
-
-def _strip(told: traceback_module.TracebackException, seen: set[int]) -> None:
-    if id(told) in seen:
-        return
-    seen.add(id(told))
-    told.stack = traceback_module.StackSummary.from_list(_as_bare(told.stack))
-    for other in (told.__cause__, told.__context__, *(getattr(told, "exceptions", None) or ())):
-        if other is not None:
-            _strip(other, seen)
-
-
-def _as_bare(stack: traceback_module.StackSummary) -> list[traceback_module.FrameSummary]:
-    kept: list[traceback_module.FrameSummary] = []
-    for frame in stack:
-        if not _is_ours(frame.filename):
-            kept.append(frame)
-            continue
-        # A torch function written in Python is called a second time by whoever watches it: two frames more.
-        if kept and kept[-1].name == "handle_torch_function":
-            kept.pop()
-            if kept and "handle_torch_function" in (kept[-1].line or ""):
-                kept.pop()
-    return kept
 
 
 def _entries(entry: TracebackType | None) -> Iterator[tuple[CodeType, int, int]]:

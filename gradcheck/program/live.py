@@ -83,7 +83,7 @@ def place_of(frame: FrameType) -> str:
 
 
 def cell_number(filename: str) -> int | None:
-    """The number of a notebook's cell as it stands beside it: `In [3]`."""
+    """The number of a notebook's cell as it is shown beside it: `In [3]`."""
     # Where it is defined: `IPython.get_ipython` may be a stand-in of a program that ran in this process.
     ipython = sys.modules.get("IPython.core.getipython")
     shell = ipython.get_ipython() if ipython is not None else None

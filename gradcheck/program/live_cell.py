@@ -23,8 +23,8 @@ from gradcheck.program.source import SourceMap, SourceUnit
 
 @dataclass(frozen=True, slots=True)
 class CellText:
-    """A cell as it was typed. The magic that runs it stands above line `first_line`, from 1, of the code that is to be
-    run; `number` is what stands beside the cell once it has run. `filename` is what its code is known by, if it is."""
+    """A cell as it was typed. The magic that runs it is above line `first_line`, from 1, of the code to run;
+    `number` is what is shown beside the cell once it has run. `filename` is what its code is known by, if it is."""
 
     text: str
     first_line: int
@@ -33,7 +33,7 @@ class CellText:
 
     @property
     def body(self) -> str:
-        """The code with empty lines in place of what stands above it."""
+        """The code with empty lines in place of what is above it."""
         lines = self.text.split("\n")
         above = self.first_line - 1
         return "\n".join([""] * above + lines[above:])
@@ -111,12 +111,12 @@ def run_cell(
         observer.stop()
         watch.turn_off()
     if raised is not None:
-        _tell(raised, cell.unit, sources, outcome)
+        _note_error(raised, cell.unit, sources, outcome)
         strip_own_frames(raised)
     return outcome, raised
 
 
-def _tell(error: BaseException, unit: SourceUnit, sources: SourceMap, outcome: RunOutcome) -> None:
+def _note_error(error: BaseException, unit: SourceUnit, sources: SourceMap, outcome: RunOutcome) -> None:
     fault = describe(error, unit, sources)
     if isinstance(error, SystemExit):
         outcome.ended, outcome.ended_at = Ending.EXIT, fault.location
@@ -126,6 +126,6 @@ def _tell(error: BaseException, unit: SourceUnit, sources: SourceMap, outcome: R
 
 
 def _is_silenced(code: str, last: ast.Expr) -> bool:
-    """Whether a semicolon stands behind it."""
+    """Whether a semicolon follows it."""
     line = code.split("\n")[(last.end_lineno or last.lineno) - 1].encode()
     return line[last.end_col_offset or 0 :].lstrip().startswith(b";")

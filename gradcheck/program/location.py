@@ -1,4 +1,4 @@
-"""Where something stands in the person's own source."""
+"""Where something is in the person's own source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the rewritten loop headers call: tells the observer when iterations begin and end."""
+"""What the rewritten loop headers call: reports to the observer when iterations begin and end."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class LoopWatch:
         os.register_at_fork(after_in_child=_turning_off(self))
 
     def turn_off(self) -> None:
-        """From here on nothing is told. The names stay: functions of the program may still be called. They hold
+        """From here on nothing is reported. The names stay: functions of the program may still be called. They hold
         nothing of this run, which in a notebook is one of many."""
         self.on = False
         setattr(builtins, FOR, lambda loop, iterable: iterable)
@@ -58,7 +58,7 @@ class LoopWatch:
         return self._turns(loop, iter(iterable), _get_frame(1).f_code)
 
     def _done(self, loop: int) -> bool:
-        """The condition of a `while` did not hold, or the observer wished its end. Always False: it ends."""
+        """The condition of a `while` did not hold, or the observer ended it. Always False: it ends."""
         running = self.whiles.get((id(_get_frame(1)), loop))
         if running is not None and running.how is not LoopEnd.LEFT:
             running.how = LoopEnd.CONDITION
@@ -109,7 +109,7 @@ _COUNTED: tuple[type, ...] = (type(iter(range(0))), type(iter(())), type(iter([]
 
 
 def _has_run_out(iterator: Iterator[Any]) -> bool:
-    """Whether the loop would have ended anyway, where that can be told without asking the person's code."""
+    """Whether the loop would have ended anyway, where that is known without asking the person's code."""
     return isinstance(iterator, _COUNTED) and operator.length_hint(iterator) == 0
 
 
@@ -152,7 +152,7 @@ class _While:
 
     def __init__(self, watch: LoopWatch, loop: int) -> None:
         self.index = -1
-        self.how = LoopEnd.BROKEN  # unless it is told otherwise
+        self.how = LoopEnd.BROKEN  # unless something else is reported
         self._watch = watch
         self._loop = loop
         self._activation = -1
@@ -170,7 +170,7 @@ class _While:
             return True
         observer = self._watch.observer
         if self.index >= 0 and observer.iteration_finished(self._loop, self._activation, self.index, frame):
-            self.index = -1  # told: leaving the loop must not tell it again
+            self.index = -1  # reported: leaving the loop must not report it again
             self.how = LoopEnd.LEFT
             return False
         self.index += 1

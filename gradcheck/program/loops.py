@@ -6,9 +6,9 @@
 
 Every node keeps its position, so tracebacks, `inspect` and the places of recorded calls are the person's.
 The names live in `builtins`, so `globals()`, `locals()` and `dir()` look as they always do. A `while` gets a
-`with` around it because nothing else tells when it is left by `break`, `return` or an exception without
-adding a name to the person's scope; that it ended by its condition is told by the last call, which is made only then
-and returns False. For a `for` loop the iterator tells it by being dropped. Comprehensions
+`with` around it because nothing else says when it is left by `break`, `return` or an exception without
+adding a name to the person's scope; the last call, which is made only then and returns False, says that it ended by its
+condition. For a `for` loop, the iterator is dropped. Comprehensions
 and `async for` are left alone.
 """
 

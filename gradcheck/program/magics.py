@@ -40,7 +40,7 @@ def strip_magics(
     text: str, cell: int, run: Callable[[str], str] | None = None
 ) -> tuple[str, list[SkippedLine]]:
     """`text` as plain Python with the same lines and columns, and what was left out of it. `run`, where there is
-    somebody to run magics, makes the Python that runs one: it stands in its place, and only what would run code of
+    somebody to run magics, makes the Python that runs one and takes its place; only what would run code of
     the cell unseen (`%time`) is left out."""
     if parses(text):
         return text, []
@@ -92,7 +92,7 @@ def _running(statement: str, run: Callable[[str], str]) -> str | None:
 
 
 def _without_magic(line: str) -> tuple[str, str] | None:
-    """What stands on the line instead, and why; None if there is no magic on it."""
+    """What replaces the line, and why; None if there is no magic on it."""
     if timed := _TIMED.match(line):
         # `if 1:` takes the place of `%time `, so that the timed code keeps its columns.
         plain = "if 1:".ljust(len(timed["magic"])) + timed["code"]
@@ -116,5 +116,5 @@ def _cell_reason(name: str) -> str:
 
 
 def _first_code_line(lines: list[str]) -> int | None:
-    """Index of the first line that is not blank; a cell magic may only stand there."""
+    """Index of the first line that is not blank; a cell magic may only be there."""
     return next((i for i, line in enumerate(lines) if line.strip()), None)

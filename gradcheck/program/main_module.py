@@ -16,7 +16,7 @@ from gradcheck.program.target import TargetKind
 
 def new_module(program: Program) -> ModuleType:
     """`__main__` for a script and a notebook. The file of `file.py::function` goes by its own name, so that
-    what stands under `if __name__ == "__main__"` does not run."""
+    what is under `if __name__ == "__main__"` does not run."""
     kind, path = program.target.kind, program.target.path
     if kind is TargetKind.FUNCTION and path is not None:
         name = path.stem if path.stem not in sys.modules else f"{path.stem}_"

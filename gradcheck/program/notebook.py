@@ -1,6 +1,6 @@
 """Reads a notebook: its code cells, counted from 1 as a notebook shows them.
 
-The JSON is read directly. The formats differ only in where cells stand (v4: `cells`; v2 and v3:
+The JSON is read directly. The formats differ only in where cells are (v4: `cells`; v2 and v3:
 `worksheets`) and in the name of a code cell's text (`source`, `input`), and importing nbformat costs more
 than reading all of it.
 """

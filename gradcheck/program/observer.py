@@ -1,4 +1,4 @@
-"""What the program stage tells whoever watches the run. The recording stage implements it."""
+"""What the program stage reports to an observer of the run. The front end implements it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class LoopEnd(StrEnum):
     CONDITION = "condition"  # that of a `while` was false
     BROKEN = "broken"  # `break` or `return`; of a `for` loop also an exception
     RAISED = "raised"  # an exception went through a `while`
-    LEFT = "left"  # the observer wished it
+    LEFT = "left"  # the observer asked for it
 
 
 class Observer(Protocol):
     """Called by the runner while the person's code runs, in the thread and process that runs it."""
 
-    # Whether loop iterations are to be told. A loop reads it twice per iteration, which is all a loop costs
-    # while it is False. Switched on inside an iteration, it makes that iteration's end told although its
+    # Whether loop iterations are reported. A loop reads it twice per iteration, which is all a loop costs
+    # while it is False. Switched on inside an iteration, the end of that iteration is reported although its
     # beginning was not.
     attention: bool
 
@@ -40,13 +40,13 @@ class Observer(Protocol):
         """A cell (or the script) has ended; `namespace` is the program's `__main__` namespace."""
 
     def iteration_started(self, loop: int, activation: int, index: int, frame: FrameType) -> None:
-        """Iteration `index` (from 0) of loop statement `loop` begins. `activation` tells runs of the same
-        loop apart; `frame` is the frame that holds the loop."""
+        """Iteration `index` (from 0) of loop statement `loop` begins. `activation` distinguishes runs of the
+        same loop; `frame` is the frame that holds the loop."""
 
     def iteration_finished(self, loop: int, activation: int, index: int, frame: FrameType) -> bool:
         """The iteration has ended. True: the loop is to end now, as if its iterator were exhausted."""
         ...
 
     def loop_ended(self, loop: int, activation: int, how: LoopEnd) -> None:
-        """That run of the loop has ended, after the end of its last iteration was told. Not told of a loop that
-        no iteration of was told, perhaps."""
+        """That run of the loop has ended, after the end of its last iteration was reported. May be left out for a loop of
+        which no iteration was reported."""

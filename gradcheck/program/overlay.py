@@ -11,7 +11,7 @@ _instead: dict[str, bytes] = {}
 
 @contextmanager
 def reading_instead(files: Mapping[Path, bytes]) -> Iterator[None]:
-    """While it lasts, whoever loads or imports one of `files` as a program gets the bytes given here."""
+    """While it lasts, a program that loads or imports one of `files` gets the bytes given here."""
     before = dict(_instead)
     _instead.update({str(path.resolve()): raw for path, raw in files.items()})
     try:

@@ -31,7 +31,7 @@ class Program:
 
     target: Target
     directory: Path  # the current directory of the run
-    path_entry: Path  # what stands first on sys.path
+    path_entry: Path  # what is first on sys.path
     pieces: list[Piece] = field(default_factory=list)
     skipped: list[SkippedLine] = field(default_factory=list)
     sources: SourceMap = field(default_factory=SourceMap)

@@ -1,4 +1,4 @@
-"""Runs a loaded program once, undisturbed, with an observer told what happens.
+"""Runs a loaded program once, undisturbed, and reports what happens to an observer.
 
 A notebook goes on after a cell that raises, as its user would; a script ends there, as Python would end it.
 What was observed until then counts either way.
@@ -45,10 +45,10 @@ def run(
     timeout_s: float = 120.0,
     data: dict[str, str] | None = None,
 ) -> RunOutcome:
-    """Runs `program` to its end, its time limit or the observer's wish.
+    """Runs `program` to its end, its time limit, or until the observer ends it.
 
     Raises ProgramError if there is nothing to run (no such function, no such module); whatever the program
-    itself raises is told in the outcome.
+    itself raises is part of the outcome.
     """
     return _Run(program, observer, timeout_s, data or {}).outcome_of_run()
 
@@ -102,7 +102,7 @@ class _Run:
             (self._watch.install, self._watch.turn_off),
             (self._observer.start, self._observer.stop),
         ):
-            cleanup.callback(leave)  # first: what is half set up is put back too
+            cleanup.callback(leave)  # first: what is half set up is undone too
             enter()
         cleanup.enter_context(cuda)
         self._limit.start()

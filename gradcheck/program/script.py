@@ -70,7 +70,7 @@ def syntax_error(error: SyntaxError, place: str, text: str) -> ProgramError:
         width = max(error.end_offset - error.offset, 1)
     indent = person_line[:start]
     gutter = f"{line} | "
-    # A tab stays a tab under the line, so that the caret stands where the eye expects it.
+    # A tab stays a tab under the line, so that the caret is where the eye expects it.
     spaces = "".join(c if c == "\t" else " " for c in indent).ljust(start)
     excerpt = f"{gutter}{person_line}\n{'| '.rjust(len(gutter))}{spaces}{'^' * width}"
     hint = "this is Python 2; `2to3 -w FILE` converts it" if is_python_2(error) else ""

@@ -1,4 +1,4 @@
-"""Source units: the pieces of text a program is made of, and how to tell them from library code.
+"""Source units: the pieces of text a program is made of, and what distinguishes them from library code.
 
 Everything later that says "the person's own line" asks a `SourceMap`.
 """

@@ -77,7 +77,7 @@ class Nothing:
 
 
 class ProgressBar(Nothing):
-    """`tqdm`: hands its iterable on and shows nothing."""
+    """`tqdm`: passes its iterable on and shows nothing."""
 
     def __init__(self, iterable: Iterable[Any] = (), *args: Any, **kwargs: Any) -> None:
         super().__init__(iterable)

@@ -32,22 +32,29 @@ def kept_torch_settings() -> Iterator[None]:
 
 
 @contextmanager
-def torch_as_imported() -> Iterator[None]:
-    """What the person has switched on or off around the call does not reach the replays, and the replays do not reach
-    the person's random numbers. The settings themselves are put back by `kept_torch_settings`."""
+def kept_random_states() -> Iterator[None]:
+    """Of torch, NumPy and Python."""
     numpy_state, python_state = np.random.get_state(), random.getstate()
     try:
-        with (
-            torch.random.fork_rng(devices=[]),
-            torch.inference_mode(False),
-            torch.enable_grad(),
-            torch.autograd.set_detect_anomaly(False),
-            warnings.catch_warnings(),  # a replay's would name lines that are not the person's
-        ):
-            warnings.simplefilter("ignore")
-            torch.set_default_dtype(torch.float32)
-            torch.set_default_device(None)
+        with torch.random.fork_rng(devices=[]):
             yield
     finally:
         np.random.set_state(numpy_state)
         random.setstate(python_state)
+
+
+@contextmanager
+def torch_as_imported() -> Iterator[None]:
+    """What the person has switched on or off around the call does not reach the replays, and the replays do not reach
+    the person's random numbers. The settings themselves are restored by `kept_torch_settings`."""
+    with (
+        kept_random_states(),
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.autograd.set_detect_anomaly(False),
+        warnings.catch_warnings(),  # a replay's would name lines that are not the person's
+    ):
+        warnings.simplefilter("ignore")
+        torch.set_default_dtype(torch.float32)
+        torch.set_default_device(None)
+        yield

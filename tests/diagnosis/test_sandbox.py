@@ -12,8 +12,8 @@ import torch
 
 from gradcheck.diagnosis.evaluation import CannotEvaluateError, Evaluable
 from gradcheck.diagnosis.namespace import BindingIndex, Namespace
-from gradcheck.diagnosis.sandbox import state_kept
 from gradcheck.program.reading.tree import expression
+from gradcheck.program.torch_settings import kept_random_states, kept_torch_settings
 from gradcheck.replay.runner import Runner
 from tests.support import record_source, report_on_source
 
@@ -130,7 +130,7 @@ def test_random_states_and_settings_stay() -> None:
     np.random.seed(1)
     random.seed(1)
     before = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()  # type: ignore[union-attr]
-    with state_kept():
+    with kept_torch_settings(), kept_random_states():
         torch.rand(3)
         np.random.rand()
         random.random()

@@ -299,7 +299,7 @@ class Reader:
     def call_of(
         self, function: FunctionType, node: Function, arguments: list[Any], keywords: dict[str, Any]
     ) -> Any:
-        """What a call of a function gives whose source is `node`. It must do no more than compute."""
+        """What a call of a function gives whose source is `node`. It may only compute."""
         if len(self.following) >= _DEEPEST:
             raise UnreadableError(f"a call of `{function.__name__}`")
         self.following.append(function)
