@@ -7,6 +7,7 @@ user-defined `__getitem__` of the person's is ever run by looking.
 from __future__ import annotations
 
 import ast
+import builtins
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import FrameType
@@ -40,7 +41,8 @@ class FrameReader(Reader):
         self._names = names
 
     def name(self, name: str) -> Any:
-        return _known(read_name(name, self._frame, self._names), name)
+        found = read_name(name, self._frame, self._names)
+        return _known(getattr(builtins, name, MISSING) if found is MISSING else found, name)
 
     def attribute(self, base: Any, name: str) -> Any:
         return _known(read_attribute(base, name), name)

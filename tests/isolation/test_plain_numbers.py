@@ -140,3 +140,17 @@ def test_constants_are_not_worth_a_word() -> None:
     source = inline(f"\n    for p, g in {FOUR}:\n        p -= lr * g / batch\n", "lr = 0.5\nbatch = 1")
     trainer = trainer_of(source)
     assert (trainer.followed, trainer.frozen) == ([], [])
+
+
+LOGGED = """
+calls = []
+
+def rate(i):
+    calls.append(i)
+    return 0.5 / (1 + i)
+"""
+
+
+def test_a_function_that_does_more_than_compute_is_not_called_again() -> None:
+    trainer = trainer_of(inline(FUNCTION, LOGGED))
+    assert not trainer.followed
