@@ -123,7 +123,7 @@ class Prover:
             if not point.usable:
                 continue
             run = PassRun(prepared, torch.float64, overrides, keep=True)
-            if run.manual is None or not is_right(Setting(point.judging, run.manual, prepared.mutated)):
+            if run.manual is None or not is_right(Setting(point.judging, run.manual)):
                 return Proof(False)
             counts[kind] += 1
         return Proof(bool(counts["recorded"]), counts["probe"], counts["fresh"])

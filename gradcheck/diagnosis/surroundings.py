@@ -65,7 +65,7 @@ class Surroundings:
                 return None
             judge, overrides = self.judged_pass.points[0].judging, self.judged_pass.points[0].overrides
         run = PassRun(prepared, torch.float64, overrides, keep=True)
-        return Setting(judge, run.manual, prepared.mutated) if run.manual is not None else None
+        return Setting(judge, run.manual) if run.manual is not None else None
 
     def upstream(self, judged: Judged) -> list[Value]:
         """The values whose gradients the line of this one read; the loss if it read none."""

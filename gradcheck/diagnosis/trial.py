@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 
@@ -25,7 +25,6 @@ class Setting:
 
     judge: Judge
     replay: Runner
-    mutated: set[Value] = field(default_factory=set)
 
 
 class Trial:

@@ -194,8 +194,8 @@ class StepReader(Reader):
             raise UnknownError(varies=False)
         owner = self.name_around(root) if self.following else self._namespace(op).get(root)
         if self.following or isinstance(owner, ModuleType):
-            known = isinstance(owner, ModuleType) and is_of_library(owner)
-            return _still(getattr(owner, node.attr, None) if known else None)
+            is_module = isinstance(owner, ModuleType) and is_of_library(owner)
+            return _still(getattr(owner, node.attr, None) if is_module else None)
         writes = self.source.attribute_writes(node.attr)
         held = [b for b in self.held[root] if b.reference is not None]
         here = [b for b in held if b.scope == op.scope] or held
