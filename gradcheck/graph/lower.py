@@ -32,7 +32,7 @@ _TO_ANOTHER_FLOAT = {
     "bfloat16": torch.bfloat16,
 }
 _TO_ANOTHER_DEVICE = {"cuda", "cpu", "xpu", "mps"}
-_UNKNOWN_MASKS = {"alpha_dropout", "feature_alpha_dropout", "native_dropout"}
+UNKNOWN_MASKS = {"alpha_dropout", "feature_alpha_dropout", "native_dropout"}
 # Their results can be the very memory that they were given, or not, as it happens.
 _MAY_ALIAS = frozenset({RESHAPE, CLONE, CAST, TENSOR, DETACH})
 
@@ -158,7 +158,7 @@ class Dropout:
         self.__name__ = op.name
 
     def __call__(self, source: torch.Tensor, *rest: Any, **kwargs: Any) -> torch.Tensor:
-        if self._name in _UNKNOWN_MASKS:
+        if self._name in UNKNOWN_MASKS:
             raise CannotLowerError(f"`{self._name}` cannot be replayed: its mask is not known")
         now = torch.get_rng_state()
         try:

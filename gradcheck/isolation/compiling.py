@@ -10,16 +10,19 @@ import copy
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
-from gradcheck.fronts.tape import Kind, Number, Op, Value
+from gradcheck.fronts.tape import Kind, Op, Value
+from gradcheck.graph.lower import UNKNOWN_MASKS, node_of
+from gradcheck.graph.node import Role
 from gradcheck.isolation.errors import CannotIsolateError
 from gradcheck.isolation.liveness import needed
 from gradcheck.isolation.plain_numbers import FollowedNumbers
 from gradcheck.isolation.step import TrainingStep
 from gradcheck.isolation.substitution import Substitution
+from gradcheck.replay.compiled import StraightLine
+from gradcheck.replay.runner import ReplayError
 
 _NOT_AGAIN = ("generator", "device", "out")  # of a draw: it comes from the one seeded stream
 
@@ -45,7 +48,12 @@ def compile_step(
     the earlier value that takes their place; `numbers` says which arguments change from step to step. Raises
     CannotIsolateError for what cannot be run again."""
     numbers = numbers or FollowedNumbers()
-    return _Compiler(step, list(substitutions), dict(fresh or {}), dict(skipped or {}), numbers).compiled()
+    try:
+        return _Compiler(
+            step, list(substitutions), dict(fresh or {}), dict(skipped or {}), numbers
+        ).compiled()
+    except ReplayError as error:
+        raise CannotIsolateError(str(error)) from None
 
 
 class _Compiler:
@@ -61,12 +69,8 @@ class _Compiler:
         self._step = step
         self._fresh = fresh
         self._skipped = skipped
-        self._names: dict[Value, str] = {}
         self._with_graph: dict[Value, str] = {}  # leaves of the forward pass, under their second name
-        self._constants: list[Any] = []
-        self._constant_names: dict[int, str] = {}
-        self._lines: list[str] = []
-        self._defined: set[Value] = set(step.start)
+        self._code = StraightLine(set(step.start))
         self._truths: dict[Value, str] = {}
         by_op: dict[int, list[Substitution]] = defaultdict(list)
         for substitution in substitutions:
@@ -93,12 +97,12 @@ class _Compiler:
         graph = False
         last_forward = max((op.index for op in step.ops if op.index in forward), default=-1)
         if self._numbers.arguments:
-            self._emit("now = numbers_at(number)")
+            self._code.emit("now = numbers_at(number)")
         for op in self._ordered(forward, last_forward):
             in_graph = bool(self._wanted) and op.index in forward
             if in_graph != graph:
                 graph = in_graph
-                self._emit(f"set_grad_enabled({graph})")
+                self._code.emit(f"set_grad_enabled({graph})")
             if op.index in self._needed.ops:
                 self._op(op, in_graph)
             if op.index == last_forward:
@@ -107,10 +111,10 @@ class _Compiler:
             for substitution in self._by_op.get(op.index, ()):
                 self._substitute(substitution)
         for old, new in step.carried.items():
-            self._emit(f"next_{self._name(old)} = {self._name(new)}")
+            self._code.emit(f"next_{self._code.name(old)} = {self._code.name(new)}")
         for old in step.carried:
-            self._emit(f"{self._name(old)} = next_{self._name(old)}")
-        unpacked = [f"    {self._name(value)} = start[{i}]" for i, value in enumerate(start)]
+            self._code.emit(f"{self._code.name(old)} = next_{self._code.name(old)}")
+        unpacked = [f"    {self._code.name(value)} = start[{i}]" for i, value in enumerate(start)]
         # Autograd refuses what the forward pass overwrites in place, unless it keeps copies.
         overwrites = bool(self._wanted) and any(op.mutated for op in step.ops if op.index in forward)
         source = "\n".join(
@@ -120,13 +124,12 @@ class _Compiler:
                 "    start = fresh_start()",
                 *unpacked,
                 "    for number in range(count):",
-                *(f"        {line}" for line in self._lines),
+                *(f"        {line}" for line in self._code.lines),
                 "        if not goes_on():",
                 "            break",
             ]
         )
-        namespace: dict[str, Any] = {f"c{i}": constant for i, constant in enumerate(self._constants)}
-        namespace |= {
+        namespace = self._code.namespace | {
             "numbers_at": self._numbers.at,
             "set_grad_enabled": torch._C._set_grad_enabled,
             "mutable": torch.autograd.graph.allow_mutation_on_saved_tensors,
@@ -154,77 +157,33 @@ class _Compiler:
     # -- ops -----------------------------------------------------------------------------------------------------
 
     def _op(self, op: Op, in_graph: bool) -> None:
-        kind = op.kind
-        if kind in (Kind.ESCAPE, Kind.BACKWARD, Kind.GRAD_WRITE):
-            return
+        node, code = node_of(op), self._code
+        code.second = self._with_graph if in_graph else {}
         if isinstance(op.out, Value) and op.out in self._fresh:
-            self._define(op.out, f"{self._constant(self._fresh[op.out])}()")
-            return
-        if isinstance(op.out, Value) and op.out in self._skipped and op.out.producer is op:
-            self._define(op.out, f"{self._read(self._skipped[op.out], in_graph)}.clone()")
-            return
-        if kind is Kind.GRAD_READ:
+            code.define(op.out, f"{code.constant(self._fresh[op.out])}()")
+        elif isinstance(op.out, Value) and op.out in self._skipped and op.out.producer is op:
+            code.define(op.out, f"{code.read(self._skipped[op.out])}.clone()")
+        elif op.kind is Kind.GRAD_READ:
             self._read_gradient(op)
-            return
-        if kind is Kind.DATA_WRITE:
-            self._emit(f"{self._read(op.args[0], False)}.data = {self._read(op.args[1], False)}")
-            return
-        if kind is Kind.DROPOUT and op.name in ("alpha_dropout", "feature_alpha_dropout", "native_dropout"):
+        elif op.kind is Kind.DROPOUT and op.name in UNKNOWN_MASKS:
             raise CannotIsolateError(f"`{op.name}` cannot be repeated: its mask is not known")
-        if (
-            isinstance(op.out, Value)
-            and op.out.producer is not op
-            and op.out in self._defined
-            and kind in (Kind.PURE, Kind.CREATE)
-        ):
-            return  # handed back the very tensor it was given
-        anew = self._numbers.arguments
-        arguments = [
-            anew.get((op.index, i)) or self._encode(argument, in_graph)
-            for i, argument in enumerate(op.args or ())
-        ]
-        for name, value in (op.kwargs or {}).items():
-            if kind in (Kind.RANDOM, Kind.RANDOM_MUTATE) and name in _NOT_AGAIN:
-                continue
-            given = anew.get((op.index, name)) or self._encode(value, in_graph)
-            arguments.append(f"{name}={given}" if name.isidentifier() else f"**{{{name!r}: {given}}}")
-        call = f"{self._constant(op.func)}({', '.join(arguments)})"
-        if (
-            kind is Kind.RANDOM
-            and op.args is not None
-            and any(isinstance(a, torch.Generator) for a in op.args)
-        ):
-            raise CannotIsolateError(f"`{op.name}` is given its generator by position")
-        self._result(op.out, call, op)
-
-    def _result(self, out: Any, call: str, op: Op) -> None:
-        if isinstance(out, Value):
-            if out.producer is op or out not in self._defined:
-                self._define(out, call)
-            else:
-                self._emit(call)
-        elif isinstance(out, tuple):
-            self._emit(f"several = {call}")
-            self._unpack(out, "several")
-        else:
-            self._emit(call)
-
-    def _unpack(self, out: tuple[Any, ...], source: str) -> None:
-        for i, item in enumerate(out):
-            if isinstance(item, Value):
-                self._define(item, f"{source}[{i}]")
-            elif isinstance(item, tuple):
-                self._unpack(item, f"{source}[{i}]")
+        elif node.role in (Role.CONSTANT, Role.FILL):
+            if node.role is Role.CONSTANT and any(isinstance(a, torch.Generator) for a in node.args):
+                raise CannotIsolateError(f"`{op.name}` is given its generator by position")
+            code.node(node, self._numbers.arguments, _NOT_AGAIN)
+        elif node.role is not Role.NOTHING:
+            drawn_anew = op.func if op.kind is Kind.DROPOUT else None
+            code.node(node, self._numbers.arguments, call=drawn_anew)
 
     def _read_gradient(self, op: Op) -> None:
         out = op.out
-        if not isinstance(out, Value) or out in self._defined:
+        if not isinstance(out, Value) or out in self._code.defined:
             return
         if out.autograd_of is None or out.autograd_of not in self._truths:
             raise CannotIsolateError(
                 "it reads a `.grad` that autograd filled in some way that cannot be repeated"
             )
-        self._define(out, f"{self._truths[out.autograd_of]}.clone()")
+        self._code.define(out, f"{self._truths[out.autograd_of]}.clone()")
 
     # -- true gradients ------------------------------------------------------------------------------------------
 
@@ -236,26 +195,28 @@ class _Compiler:
         for value, tensor in step.start.items():
             is_parameter = value in moved or value.root in step.changed
             if value in read and is_parameter and (tensor.is_floating_point() or tensor.is_complex()):
-                self._with_graph[value] = f"g{self._name(value)}"
-                self._emit(f"g{self._name(value)} = {self._name(value)}.detach().requires_grad_()")
+                self._with_graph[value] = f"g{self._code.name(value)}"
+                self._code.emit(
+                    f"g{self._code.name(value)} = {self._code.name(value)}.detach().requires_grad_()"
+                )
 
     def _after_forward(self) -> None:
         loss = self._step.judged.plan.loss
-        name = self._name(loss)
+        name = self._code.name(loss)
         if self._wanted:
-            targets = [self._with_graph.get(v) or self._name(v) for v in self._wanted]
+            targets = [self._with_graph.get(v) or self._code.name(v) for v in self._wanted]
             for value in self._wanted:
-                if value not in self._defined:
+                if value not in self._code.defined:
                     raise CannotIsolateError(
                         "a gradient belongs to a value that the loss is not computed from"
                     )
             total = name if loss.shape == () else f"{name}.sum()"
-            self._emit(f"truths = gradients({total}, [{', '.join(targets)}], allow_unused=True)")
-            self._emit("set_grad_enabled(False)")
+            self._code.emit(f"truths = gradients({total}, [{', '.join(targets)}], allow_unused=True)")
+            self._code.emit("set_grad_enabled(False)")
             for i, (value, target) in enumerate(zip(self._wanted, targets, strict=True)):
                 truth = self._truths[value] = f"t{i}"
-                self._emit(f"{truth} = zeros_like({target}) if truths[{i}] is None else truths[{i}]")
-        self._emit(f"losses.append({name}.detach())")
+                self._code.emit(f"{truth} = zeros_like({target}) if truths[{i}] is None else truths[{i}]")
+        self._code.emit(f"losses.append({name}.detach())")
 
     def _substitute(self, substitution: Substitution) -> None:
         truth = self._truths.get(substitution.of)
@@ -263,56 +224,9 @@ class _Compiler:
             raise CannotIsolateError("a gradient was finished before its loss was computed")
         scale = "" if substitution.scale == 1.0 else f" * {substitution.scale!r}"
         shape = tuple(substitution.value.shape)
-        name = self._name(substitution.value)
+        name = self._code.name(substitution.value)
         if substitution in self._needed.in_place:
-            self._emit(f"{name}.copy_({truth}{scale})")
+            self._code.emit(f"{name}.copy_({truth}{scale})")
             return
-        self._defined.add(substitution.value)
-        self._emit(f"{name} = {truth}.reshape({shape!r}){scale}")
-
-    # -- source ----------------------------------------------------------------------------------------------------
-
-    def _emit(self, line: str) -> None:
-        self._lines.append(line)
-
-    def _define(self, value: Value, source: str) -> None:
-        self._defined.add(value)
-        self._emit(f"{self._name(value)} = {source}")
-
-    def _name(self, value: Value) -> str:
-        return self._names.setdefault(value, f"v{len(self._names)}")
-
-    def _constant(self, thing: Any) -> str:
-        name = self._constant_names.get(id(thing))
-        if name is None:
-            name = self._constant_names[id(thing)] = f"c{len(self._constants)}"
-            self._constants.append(thing)
-        return name
-
-    def _read(self, value: Value, in_graph: bool) -> str:
-        if value not in self._defined:
-            raise CannotIsolateError("the step reads a value whose making was not recorded")
-        return (self._with_graph.get(value) if in_graph else None) or self._name(value)
-
-    def _encode(self, thing: Any, in_graph: bool) -> str:
-        if isinstance(thing, Value):
-            return self._read(thing, in_graph)
-        if isinstance(thing, Number):
-            return (
-                f"{self._read(thing.source, False)}.item()"
-                if thing.source in self._defined
-                else repr(thing.was)
-            )
-        kind = type(thing)
-        if kind in (int, bool, str, type(None)):
-            return repr(thing)
-        if kind is tuple or kind is list:
-            inner = ", ".join(self._encode(item, in_graph) for item in thing)
-            if kind is list:
-                return f"[{inner}]"
-            return f"({inner},)" if thing else "()"
-        if kind is dict:
-            return "{" + ", ".join(f"{k!r}: {self._encode(v, in_graph)}" for k, v in thing.items()) + "}"
-        if kind is slice:
-            return f"slice({', '.join(self._encode(b, in_graph) for b in (thing.start, thing.stop, thing.step))})"
-        return self._constant(thing)
+        self._code.defined.add(substitution.value)
+        self._code.emit(f"{name} = {truth}.reshape({shape!r}){scale}")
