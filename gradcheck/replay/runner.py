@@ -270,7 +270,9 @@ class Runner:
         else:
             result = self._made(node)
         if self._differentiate:
+            # Some derivatives need the arguments, some the result.
             self._memory.read.update(map(self._memory.base_of, node.inputs))
+            self._memory.read.update(node.outputs)
         if node.may_alias and node.inputs and same_memory(result, self.env.get(node.inputs[0])):
             self._memory.borrowed.add(node.out)
         self._set(node.out, result)

@@ -43,6 +43,7 @@ PROGRAMS = {
     "a draw": "a = torch.empty(4, 3)\na[:2].normal_()\na[2:].uniform_()\nc = a * x",
     "sums in a loop": "g = torch.zeros(3)\nfor i in range(4):\n    g += x[i]\n    g = g * 0.5 if i == 2 else g\nc = g",
     "the derivative keeps what is overwritten": "a = x.sigmoid()\nb = a * a\na += 1\na.tanh_()\nc = a * b\na.zero_()",
+    "the derivative needs the result": "a = x.sigmoid()\na *= p\nb = x.exp()\nb[0] = 1.0\nc = a + b",
     "running statistics": (
         "m, v = torch.zeros(3), torch.ones(3)\n"
         "c = torch.nn.functional.batch_norm(x, m, v, training=True)\nd = m + v"
