@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from types import CodeType
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -84,8 +85,13 @@ def mistakes(numbers: Slopes) -> Iterator[str]:
 
 def computed(formula: str, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
     """A formula at every element."""
-    found = eval(_compiled(formula), {"__builtins__": {}, **_NAMES}, {"x": x, "t": t})
+    found = evaluated(formula, x=x, t=t)
     return found.to(x.dtype) if isinstance(found, torch.Tensor) else torch.full_like(x, found)
+
+
+def evaluated(formula: str, **names: object) -> Any:
+    """What a formula of this catalogue gives."""
+    return eval(_compiled(formula), {"__builtins__": {}, **_NAMES}, names)
 
 
 def owner(formula: str) -> str:

@@ -2,119 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 
 from gradcheck import ops
 from gradcheck.diagnosis.mistakes.arguments import averaged, axis_of, operand_of
 from gradcheck.diagnosis.mistakes.case import Case
+from gradcheck.diagnosis.mistakes.functions import evaluated
 from gradcheck.diagnosis.mistakes.mistake import Mistake, Prediction
 from gradcheck.diagnosis.mistakes.predicting import Change, with_step
 from gradcheck.diagnosis.mistakes.scene import Scene
 from gradcheck.diagnosis.mistakes.segment import Edge
-from gradcheck.ops import Family
 
-_Tensor = torch.Tensor
-_OfResult = Callable[[_Tensor, _Tensor, int], _Tensor]  # of the result, its gradient and the dimension
-_OfLogits = Callable[[_Tensor, _Tensor], _Tensor]  # of the logits and the one-hot targets
+_Row = tuple[str, str, str]  # the kind, a formula, the sentence
 
-_OF_SOFTMAX = "the derivative of softmax, `p * (g - (p * g).sum())`,"
-_SOFTMAX: tuple[tuple[str, _OfResult, str], ...] = (
+# In these, `p` is the result, `g` its gradient, and `total` and `average` run over the dimension of softmax.
+_WHOLE = "the derivative of softmax, `p * (g - (p * g).sum())`,"
+_SOFTMAX: tuple[_Row, ...] = (
     (
         "softmax-diagonal",
-        lambda p, g, d: p * (1 - p) * g,
+        "p * (1 - p) * g",
         "softmax is differentiated element by element, as `p * (1 - p)`; every element depends on all in its row, and "
         "the derivative is `p * (g - (p * g).sum())`",
     ),
-    ("missing-branch", lambda p, g, d: p * g, f"the sum in {_OF_SOFTMAX} is missing"),
-    (
-        "missing-factor",
-        lambda p, g, d: p * (g - g.sum(d, keepdim=True)),
-        f"the sum in {_OF_SOFTMAX} is taken without the factor p",
-    ),
-    (
-        "missing-factor",
-        lambda p, g, d: g - (p * g).sum(d, keepdim=True),
-        f"the first factor p in {_OF_SOFTMAX} is missing",
-    ),
-    (
-        "flipped-branch",
-        lambda p, g, d: p * (g + (p * g).sum(d, keepdim=True)),
-        f"the sum in {_OF_SOFTMAX} has the wrong sign",
-    ),
-    (
-        "scaled-branch",
-        lambda p, g, d: p * (g - (p * g).mean(d, keepdim=True)),
-        f"the sum in {_OF_SOFTMAX} is taken as a mean",
-    ),
-    (
-        "missing-branch",
-        lambda p, g, d: -p * (p * g).sum(d, keepdim=True),
-        f"the first term of {_OF_SOFTMAX} is missing",
-    ),
-    ("missing-derivative", lambda p, g, d: g, "the derivative of softmax is left out"),
+    ("missing-branch", "p * g", f"the sum in {_WHOLE} is missing"),
+    ("missing-factor", "p * (g - total(g))", f"the sum in {_WHOLE} is taken without the factor p"),
+    ("missing-factor", "g - total(p * g)", f"the first factor p in {_WHOLE} is missing"),
+    ("flipped-branch", "p * (g + total(p * g))", f"the sum in {_WHOLE} has the wrong sign"),
+    ("scaled-branch", "p * (g - average(p * g))", f"the sum in {_WHOLE} is taken as a mean"),
+    ("missing-branch", "-p * total(p * g)", f"the first term of {_WHOLE} is missing"),
+    ("missing-derivative", "g", "the derivative of softmax is left out"),
     (
         "wrong-axis",
-        lambda p, g, d: p * (g - (p * g).sum()),
+        "p * (g - (p * g).sum())",
         "the sum in the derivative of softmax runs over everything; softmax runs over dimension {dim}",
     ),
 )
-
-_OF_LOG_SOFTMAX = "the derivative of log_softmax, `g - softmax * g.sum()`,"
-_LOG_SOFTMAX: tuple[tuple[str, _OfResult, str], ...] = (
-    ("missing-branch", lambda t, g, d: g, f"the softmax part of {_OF_LOG_SOFTMAX} is missing"),
-    (
-        "missing-factor",
-        lambda t, g, d: g - g.sum(d, keepdim=True),
-        f"the factor softmax in {_OF_LOG_SOFTMAX} is missing",
-    ),
-    ("missing-reduction", lambda t, g, d: g - t.exp() * g, f"the sum in {_OF_LOG_SOFTMAX} is missing"),
+_LOG_WHOLE = "the derivative of log_softmax, `g - softmax * g.sum()`,"
+_LOG_SOFTMAX: tuple[_Row, ...] = (
+    ("missing-branch", "g", f"the softmax part of {_LOG_WHOLE} is missing"),
+    ("missing-factor", "g - total(g)", f"the factor softmax in {_LOG_WHOLE} is missing"),
+    ("missing-reduction", "g - exp(p) * g", f"the sum in {_LOG_WHOLE} is missing"),
     (
         "wrong-operand",
-        lambda t, g, d: g - t * g.sum(d, keepdim=True),
-        f"{_OF_LOG_SOFTMAX} is taken with the logarithms in the place of softmax",
+        "g - p * total(g)",
+        f"{_LOG_WHOLE} is taken with the logarithms in the place of softmax",
     ),
 )
-
-# (softmax - one-hot) / n, by parts.
-_CROSS_ENTROPY: tuple[tuple[str, _OfLogits, str], ...] = (
-    (
-        "missing-branch",
-        lambda z, y: z.softmax(1),
-        "it is the softmax alone: the 1 at the right class is not subtracted",
-    ),
-    ("missing-branch", lambda z, y: -y, "only the right class counts: the softmax is missing"),
-    ("wrong-operand", lambda z, y: z - y, "it has the logits themselves where their softmax belongs"),
+# The parts of (softmax - one-hot) / n: `z` are the logits, `y` the targets as one-hot rows, `p` the softmax.
+_CROSS_ENTROPY: tuple[_Row, ...] = (
+    ("missing-branch", "p", "it is the softmax alone: the 1 at the right class is not subtracted"),
+    ("missing-branch", "-y", "only the right class counts: the softmax is missing"),
+    ("wrong-operand", "z - y", "it has the logits themselves where their softmax belongs"),
+    ("wrong-operand", "log(p) - y", "it has the logarithm of softmax where softmax belongs"),
     (
         "wrong-operand",
-        lambda z, y: z.log_softmax(1) - y,
-        "it has the logarithm of softmax where softmax belongs",
-    ),
-    (
-        "wrong-operand",
-        lambda z, y: z.exp() - y,
+        "exp(z) - y",
         "the exponentials are not divided by their sum: they are not yet softmax",
     ),
     (
         "wrong-axis",
-        lambda z, y: z.softmax(0) - y,
+        "z.softmax(0) - y",
         "softmax is taken over dimension 0; the loss takes it over dimension 1",
     ),
     (
         "wrong-axis",
-        lambda z, y: z.softmax(0),
+        "z.softmax(0)",
         "softmax is taken over dimension 0, not over dimension 1 as in the loss, and the 1 at the right class is not "
         "subtracted",
     ),
-    (
-        "flipped-branch",
-        lambda z, y: z.softmax(1) + y,
-        "the 1 at the right class is added where it should be subtracted",
-    ),
+    ("flipped-branch", "p + y", "the 1 at the right class is added where it should be subtracted"),
     (
         "extra-factor",
-        lambda z, y: z.softmax(1) * (1 - z.softmax(1)) * (z.softmax(1) - y),
+        "p * (1 - p) * (p - y)",
         "the derivative of softmax is applied although `softmax - one_hot` contains it",
     ),
 )
@@ -136,10 +97,12 @@ def _predictions(case: Case) -> Iterator[Prediction]:
 
 def _mistaken(edge: Edge) -> Iterator[tuple[str, Change, str]]:
     operation = edge.op.operation
-    if operation.family is Family.SOFTMAX:
-        yield from _of_softmax(edge, _SOFTMAX if operation is ops.SOFTMAX else _LOG_SOFTMAX)
-        if operation is ops.SOFTMAX:
-            yield from _along_another_axis(edge)
+    if operation is ops.SOFTMAX:
+        for kind, formula, sentence in (*_SOFTMAX, *_along_another_axis(edge)):
+            yield kind, _of_result(edge, formula), sentence
+    elif operation is ops.LOG_SOFTMAX:
+        for kind, formula, sentence in _LOG_SOFTMAX:
+            yield kind, _of_result(edge, formula), sentence
     elif operation is ops.CROSS_ENTROPY and edge.op.name == "cross_entropy":
         for factor, also in _factors(edge):
             for kind, formula, sentence in _CROSS_ENTROPY:
@@ -149,28 +112,27 @@ def _mistaken(edge: Edge) -> Iterator[tuple[str, Change, str]]:
             yield _of_probabilities(edge, factor)
 
 
-def _of_softmax(
-    edge: Edge, rows: tuple[tuple[str, _OfResult, str], ...]
-) -> Iterator[tuple[str, Change, str]]:
-    dim = _dim(edge)
-    for kind, formula, sentence in rows:
-
-        def change(scene: Scene, local: _Tensor, formula: _OfResult = formula) -> _Tensor:
-            return formula(scene.tensor(edge.target), scene.gradients[edge.target], dim)
-
-        yield kind, change, sentence
-
-
-def _along_another_axis(edge: Edge) -> Iterator[tuple[str, Change, str]]:
+def _along_another_axis(edge: Edge) -> Iterator[_Row]:
     rank = len(edge.target.shape)
     for axis in range(rank):
         if axis != _dim(edge) % rank:
-            row = (
-                "wrong-axis",
-                lambda p, g, d, axis=axis: p * (g - (p * g).sum(axis, keepdim=True)),
-                f"the sum in the derivative of softmax runs over dimension {axis}; softmax runs over dimension {{dim}}",
-            )
-            yield from _of_softmax(edge, (row,))
+            sentence = f"the sum in the derivative of softmax runs over dimension {axis}; softmax runs over dimension {{dim}}"
+            yield "wrong-axis", f"p * (g - (p * g).sum({axis}, keepdim=True))", sentence
+
+
+def _of_result(edge: Edge, formula: str) -> Change:
+    dim = _dim(edge)
+
+    def change(scene: Scene, local: torch.Tensor) -> torch.Tensor:
+        return evaluated(
+            formula,
+            p=scene.tensor(edge.target),
+            g=scene.gradients[edge.target],
+            total=lambda x: x.sum(dim, keepdim=True),
+            average=lambda x: x.mean(dim, keepdim=True),
+        )
+
+    return change
 
 
 def _factors(edge: Edge) -> Iterator[tuple[float, str]]:
@@ -183,18 +145,18 @@ def _factors(edge: Edge) -> Iterator[tuple[float, str]]:
         yield 1.0, ""
 
 
-def _of_logits(edge: Edge, formula: _OfLogits, factor: float) -> Change:
-    def change(scene: Scene, local: _Tensor) -> _Tensor | None:
+def _of_logits(edge: Edge, formula: str, factor: float) -> Change:
+    def change(scene: Scene, local: torch.Tensor) -> torch.Tensor | None:
         logits = scene.tensor(edge.source)
         targets, given = _one_hot(scene, edge, logits), scene.gradients[edge.target]
         if targets is None or given.numel() != 1:
             return None
-        return factor * given * formula(logits, targets)
+        return factor * given * evaluated(formula, z=logits, y=targets, p=logits.softmax(1))
 
     return change
 
 
-def _one_hot(scene: Scene, edge: Edge, logits: _Tensor) -> _Tensor | None:
+def _one_hot(scene: Scene, edge: Edge, logits: torch.Tensor) -> torch.Tensor | None:
     inputs = edge.op.inputs
     if logits.ndim != 2 or len(inputs) < 2:
         return None
@@ -207,7 +169,7 @@ def _one_hot(scene: Scene, edge: Edge, logits: _Tensor) -> _Tensor | None:
 
 
 def _of_probabilities(edge: Edge, factor: float) -> tuple[str, Change, str]:
-    def change(scene: Scene, local: _Tensor) -> _Tensor | None:
+    def change(scene: Scene, local: torch.Tensor) -> torch.Tensor | None:
         inputs, given = edge.op.inputs, scene.gradients[edge.target]
         if len(inputs) < 2 or given.numel() != 1:
             return None
