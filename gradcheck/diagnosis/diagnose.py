@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 
 from gradcheck.checks.finding import Finding
 from gradcheck.checks.registry import in_reading_order
-from gradcheck.diagnosis.causes import DIAGNOSED, one_per_cause
 from gradcheck.diagnosis.clock import Clock
+from gradcheck.diagnosis.findings import DIAGNOSED, attach, explain_in, one_per_cause
 from gradcheck.diagnosis.found import Found
 from gradcheck.diagnosis.mistakes.explain import explain
 from gradcheck.diagnosis.mistakes.mistake import Explanation
 from gradcheck.diagnosis.namespace import BindingIndex
 from gradcheck.diagnosis.search import FixSearch
-from gradcheck.diagnosis.wording import attach, tell
 from gradcheck.judge.judged import Judged
 from gradcheck.judge.judgement import JudgedPass, Judgement
 from gradcheck.judge.verdict import Verdict
@@ -27,7 +26,7 @@ _AT_FAULT = (Verdict.INTRODUCED, Verdict.COMPENSATED)
 
 @dataclass(slots=True)
 class _Case:
-    """One finding, and the gradients of one pass that it stands for."""
+    """One finding, and the gradients of one pass that it is about."""
 
     finding: Finding
     judged_pass: JudgedPass
@@ -57,7 +56,7 @@ def diagnose(
             if case.found is None or not case.found.is_forward:
                 case.explanations = explain(judgement, case.judged_pass, case.group[0])
     for case in cases:
-        tell(case.finding, case.explanations)
+        explain_in(case.finding, case.explanations)
         if case.found is not None:
             attach(case.finding, case.found, judgement)
     return in_reading_order(one_per_cause(findings))
@@ -99,23 +98,23 @@ def _search(
 
 
 def _search_for(case: _Case, cases: list[_Case], search: FixSearch, budget_s: float) -> None:
-    """One cause may show in several gradients: what mends one is tried on the others before more is looked for."""
+    """One cause may show in several gradients: a fix of one is tried on the others before another is looked for."""
     same_pass = [other for other in cases if other.judged_pass is case.judged_pass and other is not case]
     if _is_stage(case, same_pass):
         return
     known = [other.found for other in same_pass if other.found is not None]
-    case.found = next((found for found in known if search.mends(found, case.group)), None)
+    case.found = next((found for found in known if search.fixes(found, case.group)), None)
     if case.found is not None:
         return
     case.found = search.find(case.group, Clock(budget_s))
     for other in same_pass:
-        if other.found is None and case.found is not None and search.mends(case.found, other.group):
+        if other.found is None and case.found is not None and search.fixes(case.found, other.group):
             other.found = case.found
 
 
 def _is_stage(case: _Case, others: list[_Case]) -> bool:
     """Whether a case is about what a gradient was before its last line, and another about what it is in the end: that
-    is the one to mend."""
+    is the one to fix."""
     own = case.group[0]
     return any(
         judged.candidate is own.candidate and judged.of is own.of and judged.version.after > own.version.after
@@ -139,7 +138,7 @@ def _case_of(finding: Finding, judgement: Judgement) -> _Case | None:
 
 
 def _prove_together(search: FixSearch, cases: list[_Case]) -> None:
-    """Several faults of one pass are mended together: fixes that do not hold beside the earlier ones are dropped."""
+    """Several faults of one pass are fixed together: fixes that do not hold beside the earlier ones are dropped."""
     fixed = [
         case
         for case in cases

@@ -31,7 +31,7 @@ _ROOTS = (ops.POW, ops.SQRT, ops.RSQRT, ops.STD, ops.VAR)
 class ForwardSearch:
     """An edit of a forward line between the value of a gradient and those of its upstream gradients, that makes the
     gradient right as it is written *and* a value normalised that was only centred before. Without such a sign nothing
-    tells whether it is the forward or the backward line that is not as it was meant."""
+    shows whether the forward or the backward line is not as it was meant."""
 
     surroundings: Surroundings
     prover: Prover

@@ -15,8 +15,9 @@ from gradcheck.replay.runner import Patch
 @dataclass(frozen=True, slots=True)
 class Found:
     """An edit that replay proved (or, with `proof.proved` false, that fits the recorded step only). Without `patches`
-    it stands for no recorded op: a second name. A line that is moved reads as before: its `change` and the `advice`
-    in words are given, and `moved` tells at which op what each of its runs computes is known, by the op before."""
+    no recorded op belongs to it: a second name. A line that is moved reads as before: its `change` and the `advice`
+    in words are given, and `moved` gives the op after which the result of each of its runs is known, by that of the
+    recording."""
 
     site: Site
     tree: Tree

@@ -89,7 +89,7 @@ class _Keep:
 
 @dataclass(slots=True)
 class _Moved:
-    """The line, run at the moment that `after` stands for."""
+    """The line, run right after op `after`."""
 
     moment: _Moment
     after: int
@@ -236,7 +236,7 @@ class MoveSearch:
 
 
 def _block_of(statement: ast.stmt, statements: Sequence[ast.stmt]) -> list[ast.stmt] | None:
-    """The statements that it stands among."""
+    """The block that it is in."""
     inner: set[int] = set()
     for other in statements:
         for _, held in ast.iter_fields(other):
@@ -252,7 +252,7 @@ def _block_of(statement: ast.stmt, statements: Sequence[ast.stmt]) -> list[ast.s
 
 
 def _is_alone(statement: ast.stmt, unit: SourceUnit) -> bool:
-    """Whether no other statement stands on its lines."""
+    """Whether its lines hold no other statement."""
     first = unit.line_text(statement.lineno).encode()[: statement.col_offset]
     last = unit.line_text(statement.end_lineno or statement.lineno).encode()[statement.end_col_offset or 0 :]
     return not first.strip() and last.strip()[:1] in (b"", b"#")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from gradcheck.diagnosis.points import probe_overrides
 from gradcheck.diagnosis.trial import Setting
 from gradcheck.fronts.tape import Value
 from gradcheck.judge.judge import Judge
@@ -16,7 +17,6 @@ from gradcheck.judge.judgement import JudgedPass, Judgement
 from gradcheck.judge.points import Point
 from gradcheck.replay.compare import norm
 from gradcheck.replay.fresh import fresh_draws
-from gradcheck.replay.probes import PROBES, has_frozen_numbers, jittered, probe_roots
 from gradcheck.replay.run import PassOps, PassRun
 from gradcheck.replay.runner import Patch
 
@@ -55,7 +55,7 @@ class Proof:
 
 def without_stages(judge: Judge) -> Judge:
     """The judge of the final values alone. What a gradient was while it was being built is no fault that the lines
-    behind it are to be held against: an edit makes right what is there in the end."""
+    behind it are measured by: an edit makes right what is there in the end."""
     finished = copy.copy(judge)
     last: dict[tuple[Value, Value | None], int] = {}
     for judged in judge.judged:
@@ -76,14 +76,11 @@ class Prover:
     _wrong_before: list[set[int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        judge = self.judge = without_stages(self.judge)
-        recording = self.judgement.recording
-        plan = self.judged_pass.plan
+        self.judge = without_stages(self.judge)
         self._places.append(("recorded", {}))
-        if has_frozen_numbers(recording.ops, plan, self.judgement.places):
+        moved = probe_overrides(self.judgement, self.judged_pass, self.judge)
+        if moved is None:
             return
-        roots = probe_roots(plan, judge.judged, judge.run.graph.truth)
-        moved = [jittered(judge.run, roots, seed) for seed in range(PROBES)] if roots else []
         self._places += [("probe", overrides) for overrides in moved]
         for seed in range(FRESH_DRAWS):
             drawn = fresh_draws(self.judged_pass.prepared.manual, seed)
@@ -94,8 +91,8 @@ class Prover:
         self, patches: Mapping[int, Patch], fixed: Iterable[Judged], moved: Mapping[int, int] | None = None
     ) -> Proof:
         """Whether, with `patches` in place, the gradients in `fixed` are right at every point and none that was right
-        has become wrong. Points at which the pass leaves its domain are not used. `moved` tells for gradients that
-        are computed later than in the recording, by the op after which they were known, that op now."""
+        has become wrong. Points at which the pass leaves its domain are not used. `moved` gives, for gradients that
+        are computed later than in the recording, the op after which they are known now, by that of the recording."""
         fixed = list(fixed)
         reads = {value for patch in patches.values() for value in patch.reads}
         prepared = PassOps(self.judged_pass.plan, reads)
@@ -115,7 +112,7 @@ class Prover:
         return Proof(True, counts["probe"], counts["fresh"])
 
     def prove_alone(self, is_right: Callable[[Setting], bool], reads: Iterable[Value]) -> Proof:
-        """For an edit that stands for no recorded op: whether what it gives is right at every point."""
+        """For an edit that no recorded op belongs to: whether what it gives is right at every point."""
         prepared = PassOps(self.judged_pass.plan, reads)
         counts = {"recorded": 0, "probe": 0, "fresh": 0}
         for kind, overrides in self._places:
@@ -150,7 +147,7 @@ class Prover:
         return True
 
     def _before(self, number: int) -> set[int]:
-        """The gradients that are wrong at a point as the program stands."""
+        """The gradients that are wrong at a point without any edit."""
         while len(self._wrong_before) <= number:
             point = Point(self.judged_pass.prepared, self.judge, self._places[len(self._wrong_before)][1])
             wrong = set()

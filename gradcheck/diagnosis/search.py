@@ -68,7 +68,7 @@ class FixSearch:
             found = found or later
         return found
 
-    def mends(self, found: Found, group: list[Judged]) -> bool:
+    def fixes(self, found: Found, group: list[Judged]) -> bool:
         """Whether a fix found for another gradient makes these right as well."""
         return bool(found.patches) and self._prover.prove(found.patches, group, found.moved).proved
 

@@ -59,7 +59,7 @@ class Sense:
         )
 
     def _varies(self, site: Site, node: ast.expr, runs: list[Execution]) -> bool:
-        """Whether a name stands for different things when the line is run again."""
+        """Whether a name refers to different things when the line is run again."""
         held = []
         for execution in runs:
             try:

@@ -9,6 +9,7 @@ import torch
 
 from gradcheck.diagnosis.mistakes.scene import Scene
 from gradcheck.diagnosis.mistakes.segment import Segment, earlier_gradients, gradients_read
+from gradcheck.diagnosis.points import probe_overrides
 from gradcheck.fronts.tape import Value
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged
@@ -16,7 +17,6 @@ from gradcheck.judge.judgement import JudgedPass, Judgement
 from gradcheck.judge.points import Point
 from gradcheck.judge.verdict import Verdict
 from gradcheck.replay.passes import Version
-from gradcheck.replay.probes import PROBES, has_frozen_numbers, jittered, probe_roots
 from gradcheck.replay.run import PassRun
 from gradcheck.replay.runner import ReplayError
 
@@ -130,7 +130,7 @@ def handed_faults(judging: Judge, judged: Judged) -> frozenset[int]:
             if (i < own if own is not None else judging.faults[i].judged.version.after < judged.version.after)
         }
     if any(judging.faults[i].gradient is None for i in indices):
-        raise CannotExplainError  # what cannot stand in for a gradient cannot be handed on either
+        raise CannotExplainError  # what cannot take the place of a gradient cannot be handed on either
     return frozenset(i for i in indices if judging.faults[i].judged is not judged)
 
 
@@ -142,13 +142,8 @@ def usable_points(judgement: Judgement, judged_pass: JudgedPass) -> list[Point]:
         return judged_pass.points
     if any(j.verdict in (Verdict.CORRECT, Verdict.UNOBSERVABLE) and j.of is not None for j in judge.judged):
         return []  # none could be used
-    ops, plan = judgement.recording.ops, judged_pass.plan
-    if has_frozen_numbers(ops, plan, judgement.places):
-        return []
-    roots = probe_roots(plan, judge.judged, judge.run.graph.truth)
-    if roots:
-        made = (
-            Point(judged_pass.prepared, judge, jittered(judge.run, roots, seed)) for seed in range(PROBES)
-        )
-        judged_pass.points.extend(point for point in made if point.usable)
+    for overrides in probe_overrides(judgement, judged_pass, judge) or ():
+        point = Point(judged_pass.prepared, judge, overrides)
+        if point.usable:
+            judged_pass.points.append(point)
     return judged_pass.points

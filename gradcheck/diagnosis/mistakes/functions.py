@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from types import CodeType
-from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -85,13 +84,13 @@ def mistakes(numbers: Slopes) -> Iterator[str]:
 
 def computed(formula: str, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
     """A formula at every element."""
-    found = evaluated(formula, x=x, t=t)
-    return found.to(x.dtype) if isinstance(found, torch.Tensor) else torch.full_like(x, found)
+    return evaluated(formula, x=x, t=t).expand_as(x)
 
 
-def evaluated(formula: str, **names: object) -> Any:
+def evaluated(formula: str, **names: object) -> torch.Tensor:
     """What a formula of this catalogue gives."""
-    return eval(_compiled(formula), {"__builtins__": {}, **_NAMES}, names)
+    found = eval(_compiled(formula), {"__builtins__": {}, **_NAMES}, names)
+    return torch.as_tensor(found, dtype=torch.float64)
 
 
 def owner(formula: str) -> str:

@@ -60,7 +60,7 @@ def as_read(case: Case, scene: Scene, read: Read) -> torch.Tensor | None:
 
 
 def described(case: Case, read: Read, instead_of: Value) -> str:
-    """It, told apart from a forward value of the same name that it took the place of."""
+    """Its name, kept distinct from a forward value of the same name."""
     shown = name(case, read.value)
     if read.changed_by is not None and (read.value is instead_of or shown == name(case, instead_of)):
         return f"{shown} as {line(case, read.changed_by)} left it"

@@ -78,7 +78,7 @@ def described(case: Case, value: Value) -> str:
 
 
 def gradient(case: Case, version: Version, also: Version | None = None) -> str:
-    """A manual gradient; told apart from another of the same name by what it is the gradient of."""
+    """A manual gradient; where another has the same name, with what it is the gradient of."""
     text = f"`{version.candidate.name}`"
     if not version.final and version.writes:
         return f"{text} as it was after {line(case, version.writes[-1])}, before it was finished"

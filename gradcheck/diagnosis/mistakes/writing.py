@@ -173,7 +173,7 @@ def is_loaded(node: ast.AST) -> bool:
 
 
 def constant_of(node: ast.AST | None) -> int | float | None:
-    """The number a literal stands for, with its sign."""
+    """The value of a number literal, with its sign."""
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         inner = constant_of(node.operand)
         return -inner if inner is not None else None

@@ -39,7 +39,7 @@ def _edits(spot: Spot) -> Iterator[Edit]:
 
 
 def _everywhere(whole: Spot) -> Iterator[Edit]:
-    """The same change wherever a name stands: the upstream gradient without gamma in every term of a formula."""
+    """The same change wherever a name occurs: the upstream gradient without gamma in every term of a formula."""
     context = whole.context
     spots: dict[str, list[Spot]] = {}
     for spot in spots_of(whole.tree, context):

@@ -1,4 +1,4 @@
-"""What a found fix adds to a finding: the edit, the proof, and the line that is really at fault."""
+"""What the diagnosis adds to findings: the explanation, the edit and its proof, and the line that is really at fault."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from collections.abc import Sequence
 
 from gradcheck.base.codec import encode
 from gradcheck.checks.finding import Finding, Fix
+from gradcheck.checks.registry import all_rules
+from gradcheck.checks.wording import listing
 from gradcheck.diagnosis.found import Found
 from gradcheck.diagnosis.mistakes.mistake import Explanation
 from gradcheck.diagnosis.syntax import TextChange
 from gradcheck.judge.judgement import Judgement
 from gradcheck.program.location import Location
 
+DIAGNOSED = tuple(rule.code for rule in all_rules() if rule.is_diagnosed)
 
-def tell(finding: Finding, explanations: Sequence[Explanation]) -> None:
+
+def explain_in(finding: Finding, explanations: Sequence[Explanation]) -> None:
     """Why the gradient is wrong, before all other notes."""
     if not explanations:
         return
@@ -37,7 +41,7 @@ def attach(finding: Finding, found: Found, judgement: Judgement) -> None:
         finding.helps.append("this edit fits the recorded step; no other point could be replayed to prove it")
         return
     finding.helps.append(f"{_what_to_do(found, change)}: {proof.sentence}")
-    # The reader no longer needs to be told how to doubt the pairing.
+    # A proved edit leaves no doubt about the pairing.
     finding.helps = [text for text in finding.helps if "--pair" not in text]
     if found.is_forward or not (found.is_move or _covers(finding.location, place)):
         _move(finding, found, judgement)
@@ -102,6 +106,46 @@ def _diff(found: Found, change: TextChange) -> str:
 def _location(filename: str, change: TextChange, judgement: Judgement) -> Location:
     line, end_line, column, end_column = change.span
     return judgement.sources.location(filename, line, end_line, column, end_column)
+
+
+def one_per_cause(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings without those whose cause another one reports."""
+    groups: dict[tuple[Location, str], list[Finding]] = {}
+    for finding in findings:
+        if finding.fix is not None and finding.fix.verified:
+            groups.setdefault((finding.fix.location, finding.fix.replacement), []).append(finding)
+    dropped: set[int] = set()
+    for group in groups.values():
+        fix = group[0].fix
+        assert fix is not None
+        # A gradient computed on the very line to edit, for which no edit of its own was found, is wrong by it too.
+        members = [
+            *group,
+            *(
+                f
+                for f in findings
+                if f.fix is None and f.rule in DIAGNOSED and _covers(f.location, fix.location)
+            ),
+        ]
+        if len(members) < 2:
+            continue
+        kept = min(members, key=lambda f: ("gradient_line" in f.evidence, findings.index(f)))
+        _report_once(kept, [f for f in members if f is not kept], fix)
+        dropped.update(id(f) for f in members if f is not kept)
+    return [finding for finding in findings if id(finding) not in dropped]
+
+
+def _report_once(kept: Finding, others: list[Finding], fix: Fix) -> None:
+    if kept.fix is None:
+        kept.fix = fix
+        kept.helps += [text for text in others[0].helps if text not in kept.helps]
+    own = str(kept.evidence.get("gradient"))
+    names = [name for f in others if (name := str(f.evidence.get("gradient"))) != own]
+    if not names:
+        return  # what it was before its last line
+    verb = "is" if len(set(names)) == 1 else "are"
+    kept.notes.append(f"{listing(names)} {verb} wrong by the same cause")
+    kept.evidence["same_cause"] = list(dict.fromkeys(names))
 
 
 def _covers(outer: Location, inner: Location) -> bool:
