@@ -23,7 +23,7 @@ from gradcheck.isolation.step import TrainingStep
 from gradcheck.judge.judgement import Judgement
 from gradcheck.program.reading.names import assignments, names_read, names_written
 from gradcheck.program.reading.reader import Reader, UnknownNameError, UnreadableError
-from gradcheck.program.reading.tree import Function, first_line_of
+from gradcheck.program.reading.tree import Function, defaults, first_line_of
 
 _NUMBERS = (int, float, bool, str)
 _STILL = (*_NUMBERS, ModuleType, FunctionType, BuiltinFunctionType, np.ufunc, type)
@@ -367,9 +367,7 @@ def _handed_over(call: ast.Call, function: Function, name: str) -> ast.expr | No
         at -= 1
     if at < len(call.args) and not any(isinstance(a, ast.Starred) for a in call.args[: at + 1]):
         return call.args[at]
-    defaults = function.args.defaults
-    back = len(positional) - positional.index(name)
-    return defaults[-back] if back <= len(defaults) else None
+    return defaults(function.args).get(name)
 
 
 def moved_by(statement: ast.stmt) -> tuple[ast.operator, float] | None:

@@ -6,6 +6,8 @@ import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from gradcheck.program.reading.tree import called, defaults
+
 
 @dataclass(frozen=True, slots=True)
 class _Function:
@@ -25,9 +27,9 @@ def handed_over(trees: Sequence[ast.Module], wanted: ast.Name) -> Iterator[ast.e
         keyword_only = [argument.arg for argument in arguments.kwonlyargs]
         if wanted.id not in positional and wanted.id not in keyword_only:
             continue
-        found = list(_default(arguments, wanted.id))
+        found = [default for name, default in defaults(arguments).items() if name == wanted.id]
         for call in calls:
-            if _called(call) != function.called:
+            if called(call) != function.called:
                 continue
             if any(isinstance(a, ast.Starred) for a in call.args) or any(
                 k.arg is None for k in call.keywords
@@ -54,22 +56,6 @@ def _functions(trees: Sequence[ast.Module]) -> Iterator[_Function]:
                         yield _Function(name, inner, not static)
             elif isinstance(node, definitions) and node not in methods:
                 yield _Function(node.name, node, False)
-
-
-def _default(arguments: ast.arguments, name: str) -> Iterator[ast.expr]:
-    positional = [*arguments.posonlyargs, *arguments.args]
-    for argument, default in zip(reversed(positional), reversed(arguments.defaults), strict=False):
-        if argument.arg == name:
-            yield default
-    for argument, given in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
-        if argument.arg == name and given is not None:
-            yield given
-
-
-def _called(call: ast.Call) -> str:
-    if isinstance(call.func, ast.Name):
-        return call.func.id
-    return call.func.attr if isinstance(call.func, ast.Attribute) else ""
 
 
 def _is_same(node: ast.expr, wanted: ast.Name) -> bool:

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from types import FunctionType
 from typing import Any
 
-from gradcheck.program.reading.tree import Function
+from gradcheck.program.reading.tree import Function, defaults
 
 _BINARY: dict[type[ast.operator], str] = {
     ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "truediv", ast.MatMult: "matmul", ast.Pow: "pow",
@@ -343,11 +343,7 @@ class Reader:
         positional = [p.arg for p in (*given.posonlyargs, *given.args)]
         if given.vararg or given.kwarg or len(arguments) > len(positional):
             raise UnreadableError("arguments that are passed on")
-        defaults = dict(zip(positional[::-1], given.defaults[::-1], strict=False))
-        defaults |= {
-            p.arg: d for p, d in zip(given.kwonlyargs, given.kw_defaults, strict=True) if d is not None
-        }
-        found = {name: self.read(default) for name, default in defaults.items()}
+        found = {name: self.read(default) for name, default in defaults(given).items()}
         found |= dict(zip(positional, arguments, strict=False)) | keywords
         if set(found) != {*positional, *(p.arg for p in given.kwonlyargs)}:
             raise TypeError("other arguments than the function takes")

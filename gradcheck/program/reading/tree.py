@@ -159,6 +159,14 @@ def called(call: ast.Call) -> str:
     return function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
 
 
+def defaults(arguments: ast.arguments) -> dict[str, ast.expr]:
+    """Of the parameters that have one."""
+    positional = [parameter.arg for parameter in (*arguments.posonlyargs, *arguments.args)]
+    found = dict(zip(positional[::-1], arguments.defaults[::-1], strict=False))
+    given = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    return found | {parameter.arg: default for parameter, default in given if default is not None}
+
+
 def with_owner(node: ast.AST, owner: Function | None = None) -> Iterator[tuple[Function | None, ast.AST]]:
     """Every node below, with the function it is in."""
     for child in ast.iter_child_nodes(node):
