@@ -30,22 +30,10 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.In: lambda item, container: item in container, ast.NotIn: lambda item, container: item not in container,
 }  # fmt: skip
 _PLAIN = frozenset({int, float, bool, str, bytes, complex, tuple, type(None)})
-_ITERABLE = frozenset(
-    {
-        list,
-        dict,
-        set,
-        frozenset,
-        range,
-        zip,
-        enumerate,
-        reversed,
-        map,
-        type({}.items()),
-        type({}.keys()),
-        type({}.values()),
-    }
-)
+_ITERABLE = frozenset({
+    list, dict, set, frozenset, range, zip, enumerate, reversed, map, type({}.items()), type({}.keys()),
+    type({}.values()),
+})  # fmt: skip
 _DEEPEST = 20  # functions that call each other
 _MOST_TURNS = 10_000  # of all loops in functions that are followed
 
