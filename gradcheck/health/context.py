@@ -10,7 +10,8 @@ import torch
 
 from gradcheck.base.thresholds import Thresholds
 from gradcheck.fronts.tape import Recording, Value
-from gradcheck.graph.match.normalisation import BatchNorm, batch_norms
+from gradcheck.graph.match.batch_norm import BatchNorm
+from gradcheck.graph.match.normalisation import batch_norms
 from gradcheck.health.aftermath import Aftermath
 from gradcheck.health.network.trained import TrainedParameters, parameter_roots
 from gradcheck.health.stretch import Stretch

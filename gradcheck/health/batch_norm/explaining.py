@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradcheck.graph.match.normalisation import Node
+from gradcheck.graph.match.batch_norm import Node
 from gradcheck.health.context import ProgramContext
 
 

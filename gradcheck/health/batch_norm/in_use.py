@@ -14,7 +14,8 @@ import torch
 
 from gradcheck import ops
 from gradcheck.fronts.tape import Value
-from gradcheck.graph.match.normalisation import BatchNorm, Node, Origin, Role, Use, fixed_norms
+from gradcheck.graph.match.batch_norm import BatchNorm, Node, Origin, Role, Use
+from gradcheck.graph.match.normalisation import fixed_norms
 from gradcheck.graph.match.rows import reduced_axes
 from gradcheck.health.batch_norm.explaining import difference
 from gradcheck.health.batch_norm.population import Population, populations

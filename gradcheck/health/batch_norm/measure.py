@@ -7,7 +7,7 @@ import math
 import torch
 
 from gradcheck.fronts.tape import Value
-from gradcheck.graph.match.normalisation import BatchNorm, Origin, Role
+from gradcheck.graph.match.batch_norm import BatchNorm, Origin, Role
 from gradcheck.health.batch_norm.records import BatchNormHealth, BatchNormLayer, Fault, Spread
 from gradcheck.health.context import PassContext
 from gradcheck.health.network.normalising import (

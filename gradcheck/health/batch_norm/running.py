@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from gradcheck.fronts.tape import Kind, Op, Value
-from gradcheck.graph.match.normalisation import BatchNorm
+from gradcheck.graph.match.batch_norm import BatchNorm
 from gradcheck.health.context import PassContext
 from gradcheck.health.network.normalising import Normaliser
 from gradcheck.health.network.probing import fed

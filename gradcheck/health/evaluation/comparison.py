@@ -16,7 +16,7 @@ import torch
 from gradcheck import ops
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.graph import flow
-from gradcheck.graph.match.normalisation import batch_norm_call
+from gradcheck.graph.match.batch_norm import batch_norm_call
 from gradcheck.graph.match.products import is_linear_map
 from gradcheck.graph.match.rows import behind
 from gradcheck.health.evaluation.feeding import CannotFeedError, Evaluation, Feeder, Outcome

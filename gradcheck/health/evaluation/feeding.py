@@ -11,6 +11,7 @@ import torch
 
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.health.evaluation.training import ROWS, Masked, TrainingNetwork, in_rows, run_still
+from gradcheck.health.network.probing import read_from_outside
 from gradcheck.health.network.runs import Entry, NetworkRun
 from gradcheck.health.network.trained import TrainedParameters
 from gradcheck.replay.runner import Runner
@@ -51,8 +52,7 @@ class Feeder:
         self._steps = [self._with_value(op) for op in evaluation.steps]
         parts = {op.index: part for op, part in evaluation.masked.items()}
         self._masked = {op: parts[op.index] for op in self._steps if op.index in parts}
-        made = {v for op in evaluation.steps for v in op.outputs if v.producer is op}
-        self.read = list(dict.fromkeys(v for op in evaluation.steps for v in op.inputs if v not in made))
+        self.read = read_from_outside(evaluation.steps)
         self._known: dict[Value, torch.Tensor] = {}
         for value in self.read:
             if trained.of(value) is not None:

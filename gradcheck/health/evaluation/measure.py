@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import torch
 
@@ -14,9 +15,10 @@ from gradcheck.health.evaluation.modes import batch_statistics, dropouts
 from gradcheck.health.evaluation.parting import Explainer
 from gradcheck.health.evaluation.records import EvaluationHealth, EvaluationRun
 from gradcheck.health.evaluation.training import TrainingNetwork, noise_in, training_networks
+from gradcheck.health.network.probing import read_from_outside
 from gradcheck.health.network.runs import NetworkRun, RunFinder
 from gradcheck.health.records import Health
-from gradcheck.health.stretch import tensor_or_none
+from gradcheck.replay.runner import ReplayError
 
 _MOST_RUNS = 8  # of different code
 _MOST_OPS = 4_000  # of one run
@@ -144,14 +146,9 @@ class _Comparison:
 
     def _outside(self, steps: Sequence[Op]) -> dict[Value, torch.Tensor]:
         """What the steps read and is no parameter, as far as it is known."""
-        made = {v for op in steps for v in op.outputs if v.producer is op}
         found = {}
-        for value in dict.fromkeys(v for op in steps for v in op.inputs):
-            if value in made or self._trained.of(value) is not None:
-                continue
-            tensor = tensor_or_none(
-                lambda v: self._aftermath.tensor(v, _MOST_ELEMENTS, steps[0].index), value
-            )
-            if tensor is not None:
-                found[value] = tensor
+        for value in read_from_outside(steps):
+            if self._trained.of(value) is None:
+                with suppress(ReplayError):
+                    found[value] = self._aftermath.tensor(value, _MOST_ELEMENTS, steps[0].index)
         return found

@@ -17,7 +17,7 @@ from gradcheck.graph.match.chains import Chain, find_chains
 from gradcheck.graph.match.functions import Nonlinearity, is_affine, is_constant, recognise
 from gradcheck.graph.match.products import LinearMap, is_linear_map
 from gradcheck.health.network.linear import Ancestry
-from gradcheck.health.network.probing import fed
+from gradcheck.health.network.probing import fed, read_from_outside
 from gradcheck.health.stretch import Stretch
 from gradcheck.replay.runner import ReplayError
 
@@ -167,13 +167,8 @@ class _Grid:
 
 def _on_grid(chain: Chain, stretch: Stretch) -> _Grid | None:
     """None if the chain cannot be made again."""
-    made = {value for op in chain.ops for value in op.outputs if value.producer is op}
-    known = {
-        value: stretch.tensor(value).detach()
-        for op in chain.ops
-        for value in op.inputs
-        if value not in made and value is not chain.start
-    }
+    read = [value for value in read_from_outside(chain.ops) if value is not chain.start]
+    known = {value: stretch.tensor(value).detach() for value in read}
     size = math.prod(chain.start.shape)
     rounds = -(-len(_NUMBERS) // size)
     numbers = _NUMBERS.repeat(-(-rounds * size // len(_NUMBERS)))[: rounds * size]

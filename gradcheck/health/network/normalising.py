@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from gradcheck.fronts.tape import Op, Value
-from gradcheck.graph.match.normalisation import BatchNorm, Origin, Role
+from gradcheck.graph.match.batch_norm import BatchNorm, Origin, Role
 from gradcheck.health.network.probing import fed_from
 from gradcheck.replay.runner import ReplayError
 

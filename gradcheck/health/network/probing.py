@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.replay.runner import ReplayError, Runner
+from gradcheck.replay.slices import produced
 
 
 def fed(
@@ -45,3 +46,9 @@ def fed_from(
             replay.step(op)
             made.update(op.outputs)
     return replay
+
+
+def read_from_outside(ops: Sequence[Op]) -> list[Value]:
+    """What `ops` read and none of them makes, in the order of first use."""
+    made = produced(ops)
+    return list(dict.fromkeys(value for op in ops for value in op.inputs if value not in made))

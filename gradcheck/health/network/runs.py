@@ -15,7 +15,7 @@ from typing import Any
 from gradcheck import ops
 from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.graph import flow
-from gradcheck.graph.match.normalisation import batch_norm_call
+from gradcheck.graph.match.batch_norm import batch_norm_call
 from gradcheck.graph.match.products import is_linear_map
 from gradcheck.graph.match.rows import reduced_axes
 from gradcheck.health.network.trained import Trained, TrainedParameters

@@ -15,6 +15,7 @@ import torch
 from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.fronts.tape import Kind, Value
 from gradcheck.graph import flow
+from gradcheck.health.network.probing import read_from_outside
 from gradcheck.health.stretch import tensor_or_none
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.pairing.names import NameIndex
@@ -22,6 +23,7 @@ from gradcheck.judge.step.parameters import Parameter
 from gradcheck.ops import Family
 from gradcheck.replay.passes import PassPlan
 from gradcheck.replay.runner import Runner
+from gradcheck.replay.slices import produced
 
 # How far a parameter is moved from what it was, as shares of its spread and of the size of a constant one: ones and
 # zeros would hide that a scale or a shift is left out.
@@ -73,8 +75,7 @@ class TrainedParameters:
         self._loss_at = plan.loss_op.index
         self.all: list[Trained] = []
         self.tensors: dict[Value, torch.Tensor] = {}
-        made = {value for op in plan.forward_ops for value in op.outputs if value.producer is op}
-        read = list(dict.fromkeys(v for op in plan.forward_ops for v in op.inputs if v not in made))
+        made, read = produced(plan.forward_ops), read_from_outside(plan.forward_ops)
         recorded = Runner(torch.float64, start_from=dict(start))
         shown = _distinct_names([p.value for p in parameters], names)
         for parameter in parameters:

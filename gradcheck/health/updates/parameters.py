@@ -19,6 +19,7 @@ from gradcheck.judge.step.records import Movement
 from gradcheck.judge.step.still import may_be_still
 from gradcheck.judge.verdict import Verdict
 from gradcheck.replay.compare import norm
+from gradcheck.replay.slices import produced
 
 GOAL = 1e-3  # update to data; about -3 as log10 is healthy (Karpathy, Building makemore Part 3)
 # What is spread less than this about its mean is all one number, and what moves less has not moved.
@@ -120,7 +121,7 @@ class _Step:
 
     def _loss_after(self, factor: float) -> float | None:
         plan = self._context.judged.plan
-        made = {value for op in plan.forward_ops for value in op.outputs if value.producer is op}
+        made = produced(plan.forward_ops)
         if any(value in made or value.root is not value for value in self._moves):
             return None
         start = self._judge.run.start_tensors()
