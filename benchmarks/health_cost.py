@@ -21,7 +21,7 @@ import torch
 from benchmarks.measuring import MODELS, environment, in_turns, markdown, training_part
 from benchmarks.recordings import record
 from gradcheck.base.thresholds import Thresholds
-from gradcheck.fronts.torch.recorder import Recorder
+from gradcheck.fronts.recorder import Recorder
 from gradcheck.health.measure import SWEEP_BATCHES, HealthOptions, measure_health
 from gradcheck.judge.judgement import judge_recording
 from gradcheck.program.program import load

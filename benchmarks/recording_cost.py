@@ -20,7 +20,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from benchmarks.measuring import MODELS, environment, markdown, training_part
-from gradcheck.fronts.torch.recorder import Recorder
+from gradcheck.fronts.recorder import Recorder
 from gradcheck.program.source import SourceMap, SourceUnit
 
 STEPS = 20  # of a program, in one turn

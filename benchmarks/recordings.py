@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 
 from gradcheck.fronts.places import Places
+from gradcheck.fronts.recorder import Recorder
 from gradcheck.fronts.tape import Recording, Value
-from gradcheck.fronts.torch.recorder import Recorder
 from gradcheck.judge.judgement import judge_recording
 from gradcheck.judge.pairing.find_passes import find_passes
 from gradcheck.judge.pairing.names import NameIndex

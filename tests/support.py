@@ -24,8 +24,8 @@ import torch
 
 from gradcheck.analysis.session import run_report
 from gradcheck.base.options import SessionOptions
+from gradcheck.fronts.recorder import Recorder
 from gradcheck.fronts.tape import Binding, Op, Recording, Value
-from gradcheck.fronts.torch.recorder import Recorder
 from gradcheck.program.outcome import RunOutcome
 from gradcheck.program.program import Program, load
 from gradcheck.program.runner import run

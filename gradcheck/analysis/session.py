@@ -14,8 +14,8 @@ from gradcheck.checks.states import states_of
 from gradcheck.checks.suppressions import suppress
 from gradcheck.diagnosis.diagnose import diagnose
 from gradcheck.fronts.recorded_lines import recorded_lines
+from gradcheck.fronts.recorder import Recorder
 from gradcheck.fronts.tape import Recording
-from gradcheck.fronts.torch.recorder import Recorder
 from gradcheck.health.measure import HealthOptions, measure_health
 from gradcheck.judge.judgement import judge_recording
 from gradcheck.judge.verdict import Problem, Verdict

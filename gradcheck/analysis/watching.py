@@ -15,10 +15,10 @@ from gradcheck.analysis.session import Words, analyse
 from gradcheck.analysis.settings import in_force
 from gradcheck.base.errors import NothingToCheckError, WatchError
 from gradcheck.base.options import SessionOptions
+from gradcheck.fronts import active
 from gradcheck.fronts.namespace import visible_names
+from gradcheck.fronts.recorder import Recorder
 from gradcheck.fronts.tape import Recording
-from gradcheck.fronts.torch import active
-from gradcheck.fronts.torch.recorder import Recorder
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.faults import describe
 from gradcheck.program.live import LiveSources, place_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradcheck.fronts.torch import active
+from gradcheck.fronts import active
 
 
 def pair(forward_tensor: object, manual_gradient: object) -> None:

@@ -7,11 +7,10 @@ compute no gradients, its ops stand apart on the tape: no backward pass is looke
 from __future__ import annotations
 
 from types import FrameType
-from typing import Protocol
 
-from gradcheck.fronts.loop_runs import LoopRuns
+from gradcheck.fronts.control import Control
 from gradcheck.fronts.reach import Reach
-from gradcheck.fronts.tape import LoopRun, Mark, Recording
+from gradcheck.fronts.tape import LoopRun, Mark
 from gradcheck.program.loops import LoopSite
 from gradcheck.program.observer import LoopEnd
 from gradcheck.program.source import SourceMap
@@ -19,94 +18,62 @@ from gradcheck.program.source import SourceMap
 _IDLE_ITERATIONS = 1_000  # without an op or, while nothing is recorded, a draw: loops need not be followed
 
 
-class Tape(Protocol):
-    recording: Recording
-    paused: bool
-    attention: bool
-
-    def rest(self, attention: bool) -> None: ...
-    def listen(self) -> None: ...
-    def doze(self) -> None: ...
-    def stand_apart(self, frame: FrameType) -> None: ...
-
-
 class Aftermath:
-    def __init__(self, tape: Tape, sources: SourceMap, reach: Reach) -> None:
-        self._tape = tape
+    def __init__(self, control: Control, sources: SourceMap, reach: Reach) -> None:
+        self._control = control
+        self._state = control.state
+        self._recording = control.recording
         self._sources = sources
         self._reach = reach
-        self._around = False  # whether loops around the training are still to be left
-        self.runs = LoopRuns(tape.recording, sources.loops.sites)
-        self.apart = False
+        self.runs = control.follower.runs
 
     @property
     def on(self) -> bool:
         return self.runs.on
 
     @property
-    def must_listen(self) -> bool:
-        """Whether a loop around the training is still to be left: unheard, it would train once more."""
-        return self.apart and self._around
+    def apart(self) -> bool:
+        return self._control.apart
 
     def begin(self, frame: FrameType) -> None:
         """All that was wanted is on the tape; the loop at whose header `frame` stands is left."""
         self.cancel()
-        recording = self._tape.recording
-        self.apart = not self._reach.gradients_after(frame)
-        if self.apart:
+        recording = self._recording
+        if not self._reach.gradients_after(frame):
             recording.aftermath_cut = recording.lengths()
-            self._around = self._reach.inside_loop(frame)
-            self._tape.stand_apart(frame)
+            self._state.loops_to_leave = self._reach.inside_loop(frame)
+            self._control.stand_apart(frame)
         recording.marks.append(Mark(len(recording.ops), "aftermath", 0))
         self.runs.start()
 
     def cancel(self) -> None:
         """Another step is to be recorded."""
         if self.on:
-            recording = self._tape.recording
+            recording = self._recording
             recording.marks[:] = [mark for mark in recording.marks if mark.what != "aftermath"]
             recording.aftermath_cut = None
-            self.apart = False
             self.runs.cancel()
-
-    def spent(self) -> None:
-        """Enough is on the tape: the program runs on by itself."""
-        self.runs.writes = False
-        self._rest(self._around)
 
     def loop_left(self, frame: FrameType) -> None:
         """A loop around the training."""
-        self._around = self._reach.inside_loop(frame)
-        if self._tape.paused:
-            self._rest(self._around)
+        self._state.loops_to_leave = self._reach.inside_loop(frame)
+        if self._state.paused:
+            self._control.rest()
 
     def finished(self, loop: int, activation: int, index: int) -> bool:
         """Whether the loop has no end, and is to be left."""
         endless = self.runs.finished(loop, activation, index)
-        if self.runs.idle > _IDLE_ITERATIONS and self.apart and not self._around:
-            if self._tape.paused:
-                self._rest(False)
+        if self.runs.idle > _IDLE_ITERATIONS and self.apart and not self._state.loops_to_leave:
+            if self._state.paused:
+                self._control.rest()
             else:
-                self._tape.doze()
+                self._control.follower.stop_listening()
         return endless
 
     def ended(self, activation: int, how: LoopEnd) -> None:
         run = self.runs.ended(activation, how)
         if run is not None and how is LoopEnd.LEFT:
-            self._tape.recording.notes.append(self._note(run))
-
-    def drew(self) -> None:
-        """From a distribution over categories."""
-        if not self.on:
-            return
-        if self._tape.paused and not self._tape.attention:
-            self._tape.listen()
-        self.runs.drew()
-
-    def _rest(self, attention: bool) -> None:
-        self._tape.rest(attention)
-        if not attention:
-            self.runs.lost_attention()
+            self._recording.notes.append(self._note(run))
 
     def _note(self, run: LoopRun) -> str:
         place = _place(run.site, self._sources)

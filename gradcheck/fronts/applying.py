@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gradcheck import ops
 from gradcheck.fronts.tape import Op, Recording, Value
 from gradcheck.fronts.updates import Update
 
@@ -23,9 +24,6 @@ def only_applies(recording: Recording, start: int, updates: Sequence[Update]) ->
     return True
 
 
-_CLEARS = {"zero_", "fill_"}
-
-
 class _Follow:
     def __init__(self, gradient_named: set[Value], start: int) -> None:
         self._gradient_named = gradient_named
@@ -33,9 +31,8 @@ class _Follow:
         self._changed: set[Value] = set()
         self._finished: set[Value] = set()  # computed from a gradient that was finished before the start
         self._fresh: set[Value] = set()  # computed from a gradient that was computed since
-        self._joined: set[Value] = (
-            set()
-        )  # computed since from several tensors, none of them a gradient: no mere decay
+        # Computed since from several tensors, none of them a gradient: no mere decay.
+        self._joined: set[Value] = set()
 
     def is_finished(self, step: Value) -> bool:
         return self._given(step) and step.root not in self._fresh
@@ -43,7 +40,9 @@ class _Follow:
     def follow(self, op: Op) -> None:
         inputs = op.inputs
         touched = [*op.outputs, *op.mutated]
-        if op.name in _CLEARS:  # what a buffer held is gone: what is put into it from here on is new
+        if (
+            op.operation is ops.FILL and op.mutated
+        ):  # what a buffer held is gone: what is put into it from here on is new
             for value in op.mutated:
                 self._finished.discard(value.root)
                 self._changed.add(value.root)

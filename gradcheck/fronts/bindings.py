@@ -5,44 +5,46 @@ from __future__ import annotations
 import weakref
 from contextlib import suppress
 from types import CodeType, FrameType, ModuleType
+from typing import Any
 
 import numpy as np
 import torch
 
+from gradcheck.fronts.arrays import ARRAYS
 from gradcheck.fronts.gradient_names import Form, parse
+from gradcheck.fronts.known import KnownValues
 from gradcheck.fronts.namespace import tensors_of_namespace
-from gradcheck.fronts.tape import Binding, PlainBinding, Recording, Scope, Value
-from gradcheck.fronts.torch.values import Values
+from gradcheck.fronts.state import State
+from gradcheck.fronts.tape import Binding, PlainBinding, Scope, Value
 
-_NOTHING = object()
 _MOST_ATTRIBUTES = 100
 _KEPT = (int, float, complex, str, bytes, torch.Size, torch.dtype, torch.device, slice, range, np.generic)
 
 
 class Bindings:
-    """What the name tracer tells goes onto the tape here, while `on`."""
+    """What the name tracer sees goes onto the tape here, while anything is recorded."""
 
-    def __init__(self, recording: Recording, values: Values) -> None:
-        self._recording = recording
+    def __init__(self, state: State, values: KnownValues) -> None:
+        self._state = state
+        self._recording = state.recording
         self._values = values
         self._last_bound: dict[tuple[int, str], Value] = {}
-        self._last_plain: dict[tuple[int, str], object] = {}  # numbers, and identities of objects
-        self.on = False
+        self._last_plain: dict[tuple[int, str], PlainBinding] = {}
 
     def forget(self) -> None:
-        """Every name is to be told anew."""
+        """Every name is written down again."""
         self._last_bound.clear()
         self._last_plain.clear()
 
     def name_namespace(self, namespace: dict[str, object]) -> None:
-        """Give names to the tensors that no traced statement has named."""
-        bindings = self._recording.bindings
-        for name, tensor, owner in tensors_of_namespace(namespace):
-            value = self._values.known_value(tensor)
-            if value is not None and (0, name) not in self._last_bound:
-                self._last_bound[0, name] = value
-                when = len(self._recording.ops)
-                bindings.append(Binding(name, value, when, 0, None, 0, True, owner))
+        """Give names to the arrays that no traced statement has named."""
+        with self._state.unrecorded:
+            for name, tensor, owner in tensors_of_namespace(namespace):
+                value = self._values.known_value(tensor)
+                if value is not None and (0, name) not in self._last_bound:
+                    self._last_bound[0, name] = value
+                    when = len(self._recording.ops)
+                    self._recording.bindings.append(Binding(name, value, when, 0, None, 0, True, owner))
 
     def name_leaves(self, namespace: dict[str, object]) -> None:
         """Give names to the tensors that a step begins with: a parameter that is rebound in every step (`W = W - lr *
@@ -52,7 +54,7 @@ class Bindings:
     def bound(
         self,
         name: str,
-        tensor: torch.Tensor | None,
+        array: Any,
         scope: int,
         code: CodeType,
         line: int,
@@ -60,21 +62,21 @@ class Bindings:
         owner: int,
         evaluated: str = "",
     ) -> None:
-        if not self.on:
+        """`array` is None for a name that holds None."""
+        if self._state.paused or not self._state.on:
             return
         recording = self._recording
-        if tensor is None:
+        if array is None:
             recording.nones.append((name, code, line, len(recording.ops)))
             return
         values = self._values
-        entry = values.known.get(id(tensor))
-        value = entry[1] if entry is not None and entry[0]() is tensor else values.new_value(tensor, None)
+        value = values.known_value(array) or values.new_value(array, None)
         key = (scope, name)
         if self._last_bound.get(key) is not value:
             self._last_bound[key] = value
             entry = values.known.get(owner)
             of = entry[1] if entry is not None and entry[0]() is not None else None
-            # `w.g` is the gradient of a tensor; of a layer, `layer.g` is its gain or its gate.
+            # `w.g` is the gradient of an array; of a layer, `layer.g` is its gain or its gate.
             a_gain = of is None and name.endswith(".g")
             if not alias and not a_gain and parse(name).form is not Form.NONE:
                 recording.gradient_named.add(value)
@@ -82,32 +84,33 @@ class Bindings:
                 Binding(name, value, len(recording.ops), scope, code, line, alias, owner, of, evaluated)
             )
 
-    def bound_plain(self, name: str, value: object, scope: int) -> None:
-        if not self.on:
+    def bound_plain(self, name: str, thing: object, scope: int) -> None:
+        if self._state.paused or not self._state.on:
             return
-        kept = isinstance(value, _KEPT)
-        held = value if kept else id(value)
         key = (scope, name)
-        if self._last_plain.get(key, _NOTHING) is held:
-            return
-        self._last_plain[key] = held
-        binding = PlainBinding(name, len(self._recording.ops), scope)
-        if kept:
-            binding.value = value
+        last = self._last_plain.get(key)
+        now = len(self._recording.ops)
+        if isinstance(thing, _KEPT):
+            if last is not None and not last.identity and last.value is thing:
+                return
+            binding = PlainBinding(name, now, scope, thing)
         else:
-            binding.identity = id(value)
+            attributes = self._arrays_of_object(thing)
+            if last is not None and last.holds(thing) and last.attributes == attributes:
+                return
+            binding = PlainBinding(name, now, scope, identity=id(thing), attributes=attributes)
             with suppress(TypeError):
-                binding.reference = weakref.ref(value)
-            binding.attributes = self._tensors_of_object(value)
+                binding.reference = weakref.ref(thing)
+        self._last_plain[key] = binding
         self._recording.plain.append(binding)
 
-    def _tensors_of_object(self, thing: object) -> dict[str, Value]:
+    def _arrays_of_object(self, thing: object) -> dict[str, Value]:
         attributes = getattr(thing, "__dict__", None)
         if type(attributes) is not dict or isinstance(thing, (type, ModuleType)):
             return {}
         found = {}
         for name, held in list(attributes.items())[:_MOST_ATTRIBUTES]:
-            value = self._values.known_value(held) if isinstance(held, torch.Tensor) else None
+            value = self._values.known_value(held) if isinstance(held, ARRAYS) else None
             if value is not None:
                 found[name] = value
         return found

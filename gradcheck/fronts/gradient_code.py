@@ -9,23 +9,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib.machinery import PathFinder
 
+from gradcheck import ops
 from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.program.reading.names import targets_of
 from gradcheck.program.source import is_library
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-_OF_GRADIENTS = {"grad", "backward", "sub_", "subtract_", "add_", "addcmul_", "addcdiv_", "step"}
-_ANYTHING = {
-    "exec",
-    "eval",
-    "compile",
-    "import_module",
-    "__import__",
-    "run_path",
-    "run_module",
-    "get_ipython",
-}
+_MOVES = ops.ADDITIVE | {ops.ADDCMUL, ops.ADDCDIV}
+_ANYTHING = frozenset(
+    ["exec", "eval", "compile", "import_module", "__import__", "run_path", "run_module", "get_ipython"]
+)
 
 
 @dataclass(slots=True)
@@ -72,7 +66,7 @@ def function_part(node: _Function) -> Part:
 
 def _works(node: ast.AST) -> bool:
     """Whether it binds a name that speaks of gradients, uses autograd's, or moves something downhill."""
-    if isinstance(node, ast.Attribute) and node.attr in _OF_GRADIENTS:
+    if isinstance(node, ast.Attribute) and _of_gradients(node.attr):
         return True
     if isinstance(node, ast.Name) and node.id in _ANYTHING:
         return True
@@ -90,6 +84,13 @@ def _works(node: ast.AST) -> bool:
         return False  # `g = torch.Generator()`
     targets = (t for t in targets_of(node))
     return any(parse(text).form is not Form.NONE for t in targets for text in (t.text, t.container) if text)
+
+
+def _of_gradients(attribute: str) -> bool:
+    spelling = ops.spelling(attribute)
+    if spelling.operation is ops.BACKWARD or attribute in ("grad", "step"):
+        return True
+    return spelling.in_place and spelling.operation in _MOVES
 
 
 def _moves(node: ast.Assign | ast.NamedExpr) -> bool:

@@ -11,17 +11,13 @@ from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any
 
-import torch
-
+from gradcheck.fronts.arrays import ARRAYS
+from gradcheck.fronts.bindings import Bindings
+from gradcheck.fronts.state import State
 from gradcheck.fronts.targets import MISSING, held_by, read_name, tensors_in
-from gradcheck.fronts.torch.quiet import Quiet
 from gradcheck.program.reading.names import Target, targets_by_line
 from gradcheck.program.source import SourceMap
 
-# (name, tensor or None, scope, code, line, alias, owner, name with its key evaluated)
-OnBind = Callable[[str, torch.Tensor | None, int, CodeType, int, bool, int, str], None]
-# (name, what it holds, scope)
-OnPlain = Callable[[str, object, int], None]
 _Trace = Callable[[FrameType, str, Any], Any]
 
 _SLEEP_AFTER_LINES = 3000
@@ -43,26 +39,16 @@ class _Watched:
 
 
 class NameTracer:
-    """`on_bind` is called for every name that a statement has bound to a tensor (or to None), `on_plain` for every
-    plain name bound to anything else."""
+    """Every name that a statement has bound to an array (or to None), and every plain name bound to anything else, goes
+    to `bindings`. `on_sleep` is called when tracing has turned itself off."""
 
     def __init__(
-        self,
-        sources: SourceMap,
-        quiet: Quiet,
-        on_bind: OnBind,
-        on_plain: OnPlain,
-        on_scope: Callable[[int, FrameType], None],
-        on_sleep: Callable[[], None],
-        on_error: Callable[[Exception], None],
+        self, sources: SourceMap, state: State, bindings: Bindings, on_sleep: Callable[[], None]
     ) -> None:
         self._sources = sources
-        self._quiet = quiet
-        self._on_bind = on_bind
-        self._on_plain = on_plain
-        self._on_scope = on_scope
+        self._state = state
+        self._bindings = bindings
         self._on_sleep = on_sleep
-        self._on_error = on_error
         self._tables: dict[str, dict[int, tuple[Target, ...]]] = {}
         self.frames: dict[int, _Watched] = {}
         self._next_scope = 1
@@ -70,9 +56,8 @@ class NameTracer:
         self._previous: Any = None
         self._hook = self._global  # one object, made once
         self.awake = False
-        self.last_return: tuple[CodeType, int, int] | None = (
-            None  # of a frame that was watched, and its scope
-        )
+        # Of a frame that was watched, and its scope.
+        self.last_return: tuple[CodeType, int, int] | None = None
 
     def wake(self, frame: FrameType) -> None:
         """Start watching `frame` and the person's frames that called it; or, if awake, stay so."""
@@ -140,7 +125,7 @@ class NameTracer:
             unit = self._sources.unit(code.co_filename)
             table = self._tables[code.co_filename] = targets_by_line(unit.tree) if unit else {}
         watched = self.frames[id(frame)] = _Watched(code, frame.f_lineno, self._next_scope, table)
-        self._on_scope(self._next_scope, frame)
+        self._bindings.entered_scope(self._next_scope, frame)
         self._next_scope += 1
         return watched
 
@@ -157,7 +142,7 @@ class NameTracer:
             watched.line = frame.f_lineno
             return self._tracer_of(watched)
         except Exception as error:
-            self._on_error(error)
+            self._state.failed(error)
             return None
 
     def _tracer_of(self, watched: _Watched) -> _Trace:
@@ -171,7 +156,7 @@ class NameTracer:
                 try:
                     look(frame, watched, targets)
                 except Exception as error:
-                    self._on_error(error)
+                    self._state.failed(error)
                     return None
             if event == "return":
                 self.last_return = watched.code, frame.f_lasti, watched.scope
@@ -189,10 +174,9 @@ class NameTracer:
         return trace
 
     def _look(self, frame: FrameType, watched: _Watched, targets: tuple[Target, ...]) -> None:
-        on_bind = self._on_bind
-        quiet = self._quiet
-        quiet.level += 1
-        try:
+        bound, bound_plain = self._bindings.bound, self._bindings.bound_plain
+        scope, code, line = watched.scope, watched.code, watched.line
+        with self._state.unrecorded:
             names = frame.f_locals
             for target in targets:
                 if target.is_name:
@@ -203,47 +187,34 @@ class NameTracer:
                     if value is MISSING:
                         continue
                     if kind in _PLAIN:
-                        self._on_plain(target.text, value, watched.scope)
+                        bound_plain(target.text, value, scope)
                         continue
-                    if kind is torch.Tensor or value is None:
-                        on_bind(
-                            target.text, value, watched.scope, watched.code, watched.line, target.alias, 0, ""
-                        )
+                    if kind in ARRAYS or value is None:
+                        bound(target.text, value, scope, code, line, target.alias, 0)
                         continue
-                    if not isinstance(value, torch.Tensor):
-                        self._on_plain(target.text, value, watched.scope)
+                    if not isinstance(value, ARRAYS):
+                        bound_plain(target.text, value, scope)
                 for held in held_by(target, frame, names):
-                    on_bind(
-                        held.name,
-                        held.value,
-                        watched.scope,
-                        watched.code,
-                        watched.line,
-                        target.alias,
-                        held.owner,
-                        held.evaluated,
-                    )
-        finally:
-            quiet.level -= 1
+                    bound(held.name, held.value, scope, code, line, target.alias, held.owner, held.evaluated)
 
     def _note_parameters(self, frame: FrameType, watched: _Watched) -> None:
         code = frame.f_code
         count = code.co_argcount + code.co_kwonlyargcount
         if not count:
             return
-        with self._quiet:
+        with self._state.unrecorded:
             names = frame.f_locals
             for name in code.co_varnames[:count]:
                 value = names.get(name)
                 if value is None:
                     continue
-                if not isinstance(value, torch.Tensor):
-                    self._on_plain(name, value, watched.scope)
+                if not isinstance(value, ARRAYS):
+                    self._bindings.bound_plain(name, value, watched.scope)
                     if type(value) in _PLAIN:
                         continue
                 for held in tensors_in(name, value, depth=1):
-                    self._on_bind(
-                        held.name, held.value, watched.scope, code, frame.f_lineno, True, held.owner, ""
+                    self._bindings.bound(
+                        held.name, held.value, watched.scope, code, frame.f_lineno, True, held.owner
                     )
 
 

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping
 from types import FrameType, FunctionType, ModuleType
 from typing import Any
 
-import torch
+from gradcheck.fronts.arrays import ARRAYS
 
 _MAX_ITEMS = 400
 _MAX_DEPTH = 5
-_READABLE = (list, tuple, dict, str, torch.Tensor)
+_READABLE = (list, tuple, dict, str, *ARRAYS)
 
 
-def tensors_of_namespace(namespace: dict[str, object]) -> Iterator[tuple[str, torch.Tensor, int]]:
+def tensors_of_namespace(namespace: dict[str, object]) -> Iterator[tuple[str, Any, int]]:
     """(name, tensor, identity of its owner) for every tensor reachable by names, items and attributes; the
     shallowest name first, each tensor once."""
     seen: set[int] = set()
@@ -24,7 +24,7 @@ def tensors_of_namespace(namespace: dict[str, object]) -> Iterator[tuple[str, to
     for depth in range(_MAX_DEPTH):
         deeper: list[tuple[str, Any, int]] = []
         for name, value, owner in level:
-            if isinstance(value, torch.Tensor):
+            if isinstance(value, ARRAYS):
                 if id(value) not in seen:
                     seen.add(id(value))
                     yield name, value, owner

@@ -1,4 +1,4 @@
-"""Tells when the program does the same over and over: names are then followed no longer.
+"""Recognises when the program does the same over and over: names are then followed no longer.
 
 Following names line by line costs as much as recording, and a sampling loop binds the same names a thousand times.
 """
@@ -24,6 +24,6 @@ class Repeats:
         self._old_in_a_row = self._old_in_a_row + 1 if old else 0
         return old
 
-    def weary(self, op: Op) -> bool:
+    def is_repetitive(self, op: Op) -> bool:
         """Whether many calls in a row have been made from old places."""
         return self.is_old(op) and self._old_in_a_row > _IN_A_ROW

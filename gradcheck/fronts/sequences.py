@@ -5,13 +5,21 @@ loop that they were made in: a name letter by letter, a text word by word.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
-import torch
+from gradcheck import ops
+from gradcheck.fronts.tape import LoopRun, Op, Recording, function_name
 
-from gradcheck.fronts.tape import LoopRun, Op, Recording
 
-CATEGORICAL_DRAWS = frozenset({torch.multinomial, torch.Tensor.multinomial})
+def is_categorical(func: Callable[..., Any]) -> bool:
+    """Whether a function draws from a distribution over categories."""
+    return ops.operation_called(function_name(func)) is ops.CATEGORICAL
+
+
+def is_categorical_draw(op: Op) -> bool:
+    return op.operation is ops.CATEGORICAL
 
 
 @dataclass(slots=True)
@@ -35,7 +43,7 @@ class DrawnSequence:
 
 
 def draws_after_training(recording: Recording) -> list[Op]:
-    return [op for op in recording.aftermath_ops if op.func in CATEGORICAL_DRAWS]
+    return [op for op in recording.aftermath_ops if is_categorical_draw(op)]
 
 
 def drawn_sequences(recording: Recording) -> list[DrawnSequence]:

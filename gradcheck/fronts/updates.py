@@ -15,48 +15,13 @@ from bisect import bisect_left
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from gradcheck import ops
 from gradcheck.fronts.tape import Kind, Op, Recording, Value, existed_before
+from gradcheck.ops import Family, Operation
 
-_SUBTRACT = {"sub", "sub_", "subtract", "subtract_", "__isub__", "__sub__"}
-_ADD = {"add", "add_", "__iadd__", "__add__", "__radd__"}
-_SCALE = {
-    "mul",
-    "mul_",
-    "__mul__",
-    "__rmul__",
-    "__imul__",
-    "multiply",
-    "div",
-    "true_divide",
-    "__truediv__",
-    "neg",
-}
-_PASS = {
-    "clamp",
-    "clip",
-    "clamp_",
-    "clip_",
-    "getitem",
-    "__getitem__",
-    "T",
-    "data",
-    "detach",
-    "clone",
-    "view",
-    "reshape",
-}
-_OPTIMISER = {"addcdiv_", "_foreach_addcdiv_", "_foreach_add_", "_foreach_sub_", "_foreach_addcmul_"}
-_NOT_A_READ = {
-    "data",
-    "detach",
-    "grad",
-    "shape",
-    "requires_grad_",
-    "clone",
-    "numel",
-    "zeros_like",
-    "ones_like",
-}
+_HANDS_ON = (Family.SAME, Family.LAYOUT, Family.GATHER)  # a step that is picked or clipped is still a step
+_NO_COMPUTATION = frozenset({ops.DETACH, ops.CLONE, ops.REQUIRES_GRAD})
+_OPTIMISER = frozenset({ops.OPTIMISER_STEP, ops.ADDCDIV})
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +117,14 @@ class UpdateFinder:
         return existed_before(root, start)
 
     def _possibly(self, op: Op) -> list[_Possible]:
-        name = op.name
+        operation = op.operation
         in_place = op.kind is Kind.MUTATE
-        if in_place and name in _OPTIMISER:
+        if in_place and operation in _OPTIMISER:
             return [
                 _Possible(op, v, None, True, self._read_at.get(v.root, -1), -1, False, -1, False, -1, -1)
                 for v in op.mutated
             ]
-        if (name not in _SUBTRACT and name not in _ADD) or len(op.args) < 2:
+        if operation not in ops.ADDITIVE or _is_reversed_difference(op) or len(op.args) < 2:
             return []
         left, right = op.args[0], op.args[1]
         if not isinstance(left, Value) or not isinstance(right, Value) or left.shape != right.shape:
@@ -175,7 +140,7 @@ class UpdateFinder:
                 in_place,
                 self._read_at.get(left.root, -1),
                 self._changed_at.get(right.root, -1),
-                name in _SUBTRACT or (isinstance(alpha, (int, float)) and alpha < 0),
+                operation is ops.SUB or (isinstance(alpha, (int, float)) and alpha < 0),
                 self._negative_at.get(right, -1),
                 alpha != 1,
                 self._scaled_at.get(right, -1),
@@ -186,7 +151,7 @@ class UpdateFinder:
     def _follow(self, op: Op) -> None:
         index = op.index
         inputs = op.inputs
-        if op.kind in (Kind.PURE, Kind.DROPOUT) and op.name not in _NOT_A_READ:
+        if op.kind in (Kind.PURE, Kind.DROPOUT) and _computes(op.operation):
             for value in inputs:
                 self._read_at[value.root] = index
         mutated = op.mutated
@@ -206,26 +171,38 @@ class UpdateFinder:
         self._follow_scaling(op, inputs, touched)
 
     def _follow_scaling(self, op: Op, inputs: list[Value], touched: list[Value]) -> None:
-        name = op.name
-        taken = op.args[1] if name in _SUBTRACT and len(op.args) > 1 else None
+        operation = op.operation
+        subtracts = operation is ops.SUB and not op.reverse
+        taken = op.args[1] if subtracts and len(op.args) > 1 else None
         if isinstance(taken, Value) and taken in self._scaled_at:
             scaled_at = self._scaled_at[taken]
             _note(self._scaled_at, touched, scaled_at)
             _note(self._negative_at, touched, scaled_at)
             return
-        if name not in _SCALE and name not in _PASS:
+        scales = operation in ops.SCALING and not (operation is ops.DIV and op.reverse)
+        if not scales and operation.family not in _HANDS_ON and operation is not ops.CLAMP:
             return
         negative_at = max((self._negative_at.get(v, -1) for v in inputs), default=-1)
-        if name in _SCALE:
+        if scales:
             numbers = [a for a in op.args if isinstance(a, (int, float))]
-            if numbers or name == "neg" or any(v.shape == () for v in inputs):
+            negates = operation is ops.NEG
+            if numbers or negates or any(v.shape == () for v in inputs):
                 _note(self._scaled_at, touched, op.index)
-                flips = (name == "neg") != any(n < 0 for n in numbers)
+                flips = negates != any(n < 0 for n in numbers)
                 if flips != (negative_at >= 0):
                     _note(self._negative_at, touched, op.index if flips else negative_at)
                 return
         _note(self._scaled_at, touched, max((self._scaled_at.get(v, -1) for v in inputs), default=-1))
         _note(self._negative_at, touched, negative_at)
+
+
+def _is_reversed_difference(op: Op) -> bool:
+    return op.operation is ops.SUB and op.reverse
+
+
+def _computes(operation: Operation) -> bool:
+    """Whether the numbers of its operands matter."""
+    return operation not in _NO_COMPUTATION and operation.family not in (Family.QUERY, Family.CONSTANT)
 
 
 def _note(moments: dict[Value, int], values: list[Value], when: int) -> None:

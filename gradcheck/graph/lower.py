@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from gradcheck.fronts.tape import CHANGE_BUFFERS, Kind, Op, Value, function_name
-from gradcheck.fronts.torch.functions import view_as
+from gradcheck.fronts.markers import view_as
+from gradcheck.fronts.tape import Kind, Op, Value, function_name
 from gradcheck.graph.node import Node, Role
 from gradcheck.graph.precision import Precision, without_precision
 from gradcheck.ops import CAST, CLONE, DETACH, RESHAPE, TENSOR
@@ -66,8 +66,8 @@ def _role(op: Op) -> Role:
     role = _ROLES.get(op.kind)
     if role is not None:
         return role
-    if op.func in CHANGE_BUFFERS:
-        return Role.WRITE if op.mutated else Role.CALL
+    if op.buffers:
+        return Role.WRITE
     if op.kind in (Kind.PURE, Kind.CREATE) and any(op.out is value for value in op.inputs):
         return Role.NOTHING  # it handed back the very tensor it was given
     return Role.VIEW if _is_view(op) else Role.CALL
@@ -89,8 +89,9 @@ def _call(op: Op) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     args = op.args or ()
     if op.kind is Kind.DROPOUT:
         return Dropout(op), args
-    if op.func in CHANGE_BUFFERS:
-        return _Detached(op.func, range(1, 3)), args
+    if op.buffers:
+        places = [i for i, argument in enumerate(args) if any(argument is value for value in op.buffers)]
+        return _Detached(op.func, places), args
     if op.kind is Kind.MUTATE and isinstance((op.kwargs or {}).get("out"), Value):
         return _Into(op.func), args
     if args and not op.kwargs and isinstance(args[0], Value):

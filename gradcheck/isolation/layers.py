@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from gradcheck.fronts.tape import CHANGE_BUFFERS, Op, Value
+from gradcheck.fronts.tape import Op, Value
 from gradcheck.health.network.activations import find_layers
 from gradcheck.health.stretch import Stretch
 from gradcheck.isolation.step import TrainingStep
@@ -57,7 +57,7 @@ def hidden_layers(
 def _parameters(step: TrainingStep) -> list[Value]:
     """What training moves and the loss is computed from, without running statistics."""
     forward = step.judged.plan.forward_ops
-    statistics = {value.root for op in forward if op.func in CHANGE_BUFFERS for value in op.mutated}
+    statistics = {value.root for op in forward for value in op.buffers}
     moved = {value.root for value in step.carried} | step.changed
     read = {value.root for op in forward for value in op.inputs}
     return [

@@ -169,7 +169,7 @@ def _stamps(trainer: Trainer, task: Task) -> Stamps:
 
 
 def _recorded(task: Task) -> Trainer:
-    from gradcheck.fronts.torch.recorder import Recorder
+    from gradcheck.fronts.recorder import Recorder
     from gradcheck.isolation.errors import CannotIsolateError
     from gradcheck.isolation.training import Trainer
     from gradcheck.judge.judgement import judge_recording

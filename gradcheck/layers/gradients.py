@@ -14,8 +14,8 @@ import torch
 
 from gradcheck.fronts.gradient_names import Form, name_affinity, parse, split_path
 from gradcheck.fronts.namespace import tensors_of_namespace
+from gradcheck.fronts.recorder import Recorder
 from gradcheck.fronts.tape import Value
-from gradcheck.fronts.torch.recorder import Recorder
 from gradcheck.judge.verdict import GradientResult
 from gradcheck.layers.driver import LayerStep
 

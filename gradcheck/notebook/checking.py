@@ -17,10 +17,10 @@ from gradcheck.analysis.session import Words, analyse
 from gradcheck.base import numbers
 from gradcheck.base.errors import InternalError, internal_error
 from gradcheck.base.options import SessionOptions
+from gradcheck.fronts import active
 from gradcheck.fronts.namespace import names_of_person, readable
+from gradcheck.fronts.recorder import Recorder
 from gradcheck.fronts.tape import Recording
-from gradcheck.fronts.torch import active
-from gradcheck.fronts.torch.recorder import Recorder
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.live import LiveSources
 from gradcheck.program.live_cell import (

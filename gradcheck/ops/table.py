@@ -265,12 +265,13 @@ ATTENTION = define("scaled_dot_product_attention", F.OPAQUE, arity=3)
 # -- numbers from nowhere, and back to Python ---------------------------------------------------------------------------
 DRAW = define(
     "rand", F.DRAW,
-    "randn randint randperm normal bernoulli multinomial poisson binomial rand_like randn_like randint_like "
+    "randn randint randperm normal bernoulli poisson binomial rand_like randn_like randint_like "
     "_sample_dirichlet _standard_gamma gumbel_softmax uniform random exponential geometric cauchy log_normal "
     "xavier_uniform xavier_normal kaiming_uniform kaiming_normal trunc_normal orthogonal sparse",
-    numpy="rand randn randint permutation choice normal standard_normal uniform shuffle random random_sample "
+    numpy="rand randn randint permutation normal standard_normal uniform shuffle random random_sample "
     "binomial integers",
 )  # fmt: skip
+CATEGORICAL = define("multinomial", F.DRAW, numpy="choice")  # from a distribution over categories
 ZEROS = define("zeros", F.CONSTANT, "zeros_like new_zeros", numpy="zeros zeros_like")
 ONES = define("ones", F.CONSTANT, "ones_like new_ones", numpy="ones ones_like")
 FULL = define("full", F.CONSTANT, "full_like new_full", numpy="full full_like")
@@ -279,10 +280,8 @@ RANGE = define("arange", F.CONSTANT, "linspace logspace eye tril_indices triu_in
                numpy="arange linspace logspace eye identity meshgrid indices")  # fmt: skip
 TENSOR = define("tensor", F.CONSTANT, "as_tensor asarray from_numpy from_dlpack frombuffer new_tensor",
                 numpy="array asarray")  # fmt: skip
-OPTIMISER_STEP = define(
-    "_foreach_add", F.OPTIMISER,
-    "_foreach_sub _foreach_mul _foreach_div _foreach_addcdiv _foreach_addcmul _foreach_lerp _foreach_sqrt",
-)  # fmt: skip
+OPTIMISER_STEP = define("_foreach_add", F.OPTIMISER, "_foreach_sub _foreach_addcdiv _foreach_addcmul")
+OPTIMISER_SCALING = define("_foreach_mul", F.OPTIMISER, "_foreach_div _foreach_lerp _foreach_sqrt")
 QUERY = define(
     "size", F.QUERY,
     "dim numel nelement ndimension stride storage_offset element_size get_device data_ptr untyped_storage storage "

@@ -22,10 +22,11 @@ class LoopEnd(StrEnum):
 class Observer(Protocol):
     """Called by the runner while the person's code runs, in the thread and process that runs it."""
 
-    # Whether loop iterations are reported. A loop reads it twice per iteration, which is all a loop costs
-    # while it is False. Switched on inside an iteration, the end of that iteration is reported although its
-    # beginning was not.
-    attention: bool
+    @property
+    def attention(self) -> bool:
+        """Whether loops report their iterations. A loop reads it twice per iteration, which is all a loop costs while it
+        is False. Switched on inside an iteration, it makes that iteration report its end although it did not report its
+        beginning."""
 
     def start(self) -> None:
         """The first unit is about to run."""

@@ -12,9 +12,9 @@ from typing import Protocol
 import torch
 
 from gradcheck.fronts.gradient_names import Form, parse
+from gradcheck.fronts.markers import seen_from_outside
 from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Kind, Op, Value
-from gradcheck.fronts.torch.functions import seen_from_outside
 from gradcheck.replay.compare import norm
 from gradcheck.replay.passes import Candidate, PassPlan
 from gradcheck.replay.run import PassRun

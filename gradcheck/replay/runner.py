@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 import torch
 
+from gradcheck.fronts.markers import ONLY_THROUGH_THESE
 from gradcheck.fronts.tape import Number, Op, Value
-from gradcheck.fronts.torch.functions import ONLY_THROUGH_THESE
 from gradcheck.graph.lower import node_of
 from gradcheck.graph.node import Node, Role
 from gradcheck.graph.precision import Precision, converted, default_dtype

@@ -8,18 +8,27 @@ from typing import Any
 
 import torch
 
-from gradcheck.fronts.tape import CHANGE_BUFFERS, Kind, Op
-from gradcheck.fronts.torch.functions import FunctionBridge, view_as
+from gradcheck import ops as vocabulary
+from gradcheck.fronts.markers import view_as
+from gradcheck.fronts.tape import Kind, Op, values_in
+from gradcheck.fronts.torch.function_calls import FunctionCalls
 from gradcheck.fronts.torch.values import Values
 
 CHANGES = frozenset({Kind.MUTATE, Kind.RANDOM_MUTATE, Kind.DATA_WRITE})
 _FEW_NUMBERS = 64
+# Pure but for the running statistics, which they change: where those are among the arguments.
+_STATISTICS: dict[Callable[..., Any], tuple[int, int]] = {
+    torch.nn.functional.batch_norm: (1, 3),
+    torch.nn.functional.instance_norm: (1, 3),
+    torch.batch_norm: (3, 5),
+    torch.instance_norm: (3, 5),
+}
 
 
 class Calls:
     """`ops` is the growing tape."""
 
-    def __init__(self, ops: list[Op], values: Values, functions: FunctionBridge) -> None:
+    def __init__(self, ops: list[Op], values: Values, functions: FunctionCalls) -> None:
         self._ops = ops
         self._values = values
         self._functions = functions
@@ -62,19 +71,21 @@ class Calls:
         op.args = tuple(encoded)
         if kwargs:
             op.kwargs = {name: encode(a) for name, a in kwargs.items()}
-        if self._functions.inside_forward and op.name in ("detach", "data") and kind is Kind.PURE:
+        if self._functions.inside_forward and op.operation is vocabulary.DETACH and kind is Kind.PURE:
             op.func = view_as  # autograd does not look into a Function's forward: nothing is cut off there
         if kind is Kind.BACKWARD and kwargs.get("create_graph") and func is torch.autograd.grad:
             kind = op.kind = Kind.PURE  # a part of the forward pass
         if kind is not Kind.PURE:
             if kind in CHANGES:
-                self._values.keep_before_change(kind, args, kwargs)
+                self._values.before_change(kind, args, kwargs)
             elif kind is Kind.DROPOUT:
                 op.extra = torch.get_rng_state()
             elif kind is Kind.BACKWARD:
-                self._values.keep_before_backward()
-        elif func in CHANGE_BUFFERS:
-            self._values.keep_before_change(kind, args[1:3], kwargs)
+                self._values.before_backward()
+        elif func in _STATISTICS:
+            begin, end = _STATISTICS[func]
+            op.buffers = tuple(values_in(op.args[begin:end]))
+            self._values.before_change(kind, args[begin:end], kwargs)
         op.grad_enabled = torch.is_grad_enabled()
         return op
 

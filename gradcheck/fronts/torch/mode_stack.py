@@ -16,6 +16,7 @@ _pop: Callable[[], Any] = torch._C._pop_torch_function_stack
 _push: Callable[[Any], None] = torch._C._push_on_torch_function_stack
 _at: Callable[[int], Any] = torch._C._get_function_stack_at
 _length: Callable[[], int] = torch._C._len_torch_function_stack
+in_transform: Callable[[], bool] = torch._C._are_functorch_transforms_active
 
 
 def take_out(mode: TorchFunctionMode) -> int | None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+# Those that torch does not know by the same name, or knows as something else.
 _SPECIAL: dict[str, Callable[..., Any]] = {
     "absolute": torch.abs,
     "fabs": torch.abs,
@@ -22,21 +23,8 @@ _SPECIAL: dict[str, Callable[..., Any]] = {
     "float_power": torch.pow,
     "conjugate": torch.conj,
     "equal": torch.eq,
-    "not_equal": torch.ne,
-    "less": torch.lt,
-    "less_equal": torch.le,
-    "greater_equal": torch.ge,
-    "arcsin": torch.asin,
-    "arccos": torch.acos,
-    "arctan": torch.atan,
-    "arcsinh": torch.asinh,
-    "arccosh": torch.acosh,
-    "arctanh": torch.atanh,
     "invert": torch.bitwise_not,
-    "fmax": torch.fmax,
-    "fmin": torch.fmin,
 }
-
 
 # NumPy takes a number on either side, these torch functions on neither: `np.maximum(0, t)`.
 _REFUSE_NUMBERS = ("maximum", "minimum", "fmax", "fmin", "logaddexp", "logaddexp2", "arctan2", "hypot")
@@ -60,7 +48,7 @@ def torch_equivalent(ufunc: np.ufunc) -> Callable[..., Any] | None:
 
 
 class UfuncBridge:
-    """Installs and removes the hook. `on_call(torch_function, inputs, result)` is told of every ufunc call."""
+    """Installs and removes the hook. `on_call(torch_function, inputs, result)` is called after every ufunc call."""
 
     def __init__(self, on_call: Callable[[Callable[..., Any], tuple[Any, ...], torch.Tensor], None]) -> None:
         self._on_call = on_call
@@ -78,7 +66,7 @@ class UfuncBridge:
             result = original(self, array, *more)  # type: ignore[no-untyped-call]
             context, pending = pending, None
             if context is not None:
-                bridge.told(context, result)
+                bridge._called(context, result)
             return result
 
         bridge = self
@@ -91,7 +79,7 @@ class UfuncBridge:
             torch.Tensor.__array_wrap__ = self._original  # type: ignore[method-assign]
             self._original = None
 
-    def told(self, context: tuple[np.ufunc, tuple[Any, ...], int], result: Any) -> None:
+    def _called(self, context: tuple[np.ufunc, tuple[Any, ...], int], result: Any) -> None:
         ufunc, arguments, _ = context
         if ufunc.nout == 1 and len(arguments) == ufunc.nin and isinstance(result, torch.Tensor):
             function = torch_equivalent(ufunc)

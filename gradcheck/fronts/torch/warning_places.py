@@ -1,4 +1,4 @@
-"""Warnings that torch raises in a recorded call are told where the person's line is, as in a bare run.
+"""Warnings that torch raises in a recorded call are reported at the person's line, as in a bare run.
 
 Torch names the innermost Python line, and while a call is recorded that is a line of ours. Such a warning is raised
 again at the person's line, with the registry of the person's module, so that it is shown as often as it would be.
@@ -47,7 +47,9 @@ class WarningPlaces:
         if filename != self._own.get("__file__"):
             show(message, category, filename, lineno, file, line)
             return
-        self._own.pop("__warningregistry__", None)  # or each would be told once for all lines of the person's
+        self._own.pop(
+            "__warningregistry__", None
+        )  # or each would be reported once for all lines of the person's
         frame = self._user_frame(sys._getframe(1))
         if frame is None:
             show(message, category, filename, lineno, file, line)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gradcheck.diagnosis.mistakes.explain import proved
 from gradcheck.diagnosis.mistakes.mistake import Explanation
-from gradcheck.fronts.torch.recorder import Recorder
+from gradcheck.fronts.recorder import Recorder
 from gradcheck.judge.judgement import Judgement, judge_recording
 from gradcheck.judge.verdict import Verdict
 from gradcheck.program.program import load

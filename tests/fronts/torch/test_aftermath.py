@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from gradcheck.fronts import control
 from gradcheck.fronts.loop_runs import ENDLESS_DRAWS
 from gradcheck.fronts.sequences import drawn_sequences
-from gradcheck.fronts.torch import recorder as recorder_module
 from gradcheck.judge.judgement import judge_recording
 from gradcheck.program.observer import LoopEnd
 from gradcheck.program.outcome import Ending
@@ -168,7 +168,7 @@ GENERATOR = "g = torch.Generator().manual_seed(1)\n"
 
 @pytest.mark.parametrize("most_ops", [5, 12_000])
 def test_a_sampler_without_an_end_is_left(most_ops, monkeypatch):
-    monkeypatch.setattr(recorder_module, "_AFTERMATH_OPS", most_ops)
+    monkeypatch.setattr(control, "AFTERMATH_OPS", most_ops)
     loop = f"names = 0\nfor _ in range(20):{ENDLESS}    names += 1\nafter = True\n"
     run = record_source(f"{TRAINING}{GENERATOR}{loop}")
     assert run.outcome.ended is Ending.COMPLETED
@@ -231,7 +231,7 @@ def test_loops_around_the_training_are_left_after_long_work_without_tensors():
 
 
 def test_what_was_sampled_is_not_kept_alive_and_the_budget_is_one_of_bytes_too(monkeypatch):
-    monkeypatch.setattr(recorder_module, "_AFTERMATH_BYTES", 1 << 20)
+    monkeypatch.setattr(control, "AFTERMATH_BYTES", 1 << 20)
     run = record_source(
         f"{TRAINING}import numpy as np\ntotal = 0.0\nfor i in range(100):\n"
         "    batch = torch.from_numpy(np.ones((1_000, 100), dtype=np.float32))\n    total += batch.mean().item()\n"

@@ -186,3 +186,27 @@ def _bare_seconds(n: int) -> float:
     started = time.thread_time()
     exec(f"counts = {{}}\nfor i in range({n}):\n    counts[i % 7] = counts.get(i % 7, 0) + i * 2\n", {})
     return time.thread_time() - started
+
+
+def test_an_object_that_a_name_holds_on_to_is_written_down_once():
+    run = record_source("""
+        import torch
+        class Box: pass
+        box, other = Box(), Box()
+        x = torch.ones(2)
+        for _ in range(50):
+            held = box
+            x = x + 1
+        for _ in range(10):
+            held = other
+            x = x * 2
+        for _ in range(5):
+            held = box
+            box.w = x = x - 1
+        """)
+    held = [binding for binding in run.recording.plain if binding.name == "held"]
+    identities = [binding.identity for binding in held]
+    box, other = (id(run.names[name]) for name in ("box", "other"))
+    # What the object holds is new in each turn of the last loop but for the first, which it begins without.
+    assert identities == [box, other, box, *[box] * 4]
+    assert [len(binding.attributes) for binding in held] == [0, 0, 0, 1, 1, 1, 1]

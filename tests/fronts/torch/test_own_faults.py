@@ -7,8 +7,8 @@ import sys
 import pytest
 import torch
 
-from gradcheck.fronts import bindings, loop_runs, names, reach, steps
-from gradcheck.fronts.torch import calls, entries, kinds, recorder, values
+from gradcheck.fronts import bindings, follower, loop_runs, names, reach, steps
+from gradcheck.fronts.torch import calls, entries, kinds, leaves, mode, values, writer
 from gradcheck.program.outcome import Ending
 from tests.support import record_source
 
@@ -35,17 +35,18 @@ def broken(*args, **kwargs):
     ("owner", "name"),
     [
         (calls.Calls, "prepared"),
-        (recorder.Recorder, "_after"),
+        (writer.Writer, "write"),
         (values.Values, "encode"),
-        (values.Values, "keep_before_change"),
-        (values.Values, "keep_leaf"),
+        (values.Values, "before_change"),
+        (leaves.Leaves, "keep"),
         (entries.EntryStates, "before_change"),
         (reach.Reach, "inside_loop"),
         (bindings.Bindings, "bound"),
-        (recorder.Recorder, "name_namespace"),
-        (recorder.Recorder, "flush_names"),
-        (recorder, "kind_of"),
-        (recorder, "as_tensor"),
+        (bindings.Bindings, "name_namespace"),
+        (names.NameTracer, "flush"),
+        (follower.Follower, "called"),
+        (mode, "kind_of"),
+        (writer, "as_tensor"),
         (names.NameTracer, "_look"),
         (names.NameTracer, "_watch"),
         (names.NameTracer, "_note_parameters"),
@@ -58,7 +59,7 @@ def broken(*args, **kwargs):
 def test_the_program_runs_on(monkeypatch, owner, name):
     expected = record_source(PROGRAM).names["total"]
     monkeypatch.setattr(owner, name, broken)
-    kinds.known_kinds.clear()  # or none would have to be told
+    kinds.known_kinds.clear()  # or none would have to be classified
     run = record_source(PROGRAM)
     assert run.outcome.ended is Ending.COMPLETED
     assert run.names["total"] == expected

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gradcheck.fronts.torch import recorder as recorder_module
+from gradcheck.fronts import control
 from gradcheck.program.program import load
 from gradcheck.program.runner import run
 from gradcheck.program.target import parse_target
@@ -115,7 +115,7 @@ def test_a_long_sampling_loop_does_not_fill_the_tape():
     sampling = "n = 0\nfor i in range(20_000):\n    h = torch.tanh(X[:1] @ W)\n    n += 1\n"
     silent = record_source(f"{TRAINING}{sampling}")
     assert silent.names["n"] == 20_000
-    assert len(silent.recording.aftermath_ops) == recorder_module._AFTERMATH_OPS
+    assert len(silent.recording.aftermath_ops) == control.AFTERMATH_OPS
     assert not silent.recording.notes
     gradients_after = record_source(f"{TRAINING}{sampling}dZ = X.T @ (X @ W - Y)\n")
     assert gradients_after.names["n"] == 20_000
@@ -173,7 +173,7 @@ ENDLESS = {
 
 @pytest.mark.parametrize("name", ENDLESS)
 def test_training_loops_are_left_after_an_early_end_too(name, monkeypatch):
-    monkeypatch.setattr(recorder_module, "_MAX_OPS", 8)
+    monkeypatch.setattr(control, "MAX_OPS", 8)
     header, indent = ENDLESS[name]
     body = "".join(f"{indent}{line}\n" for line in (STEP + "    W -= lr * dW").splitlines())
     run = record_source(

@@ -177,7 +177,7 @@ import sys
 from gradcheck.program.program import load
 from gradcheck.program.runner import run
 from gradcheck.program.target import parse_target
-from gradcheck.fronts.torch.recorder import Recorder
+from gradcheck.fronts.recorder import Recorder
 program = load(parse_target(sys.argv[1]))
 run(program, Recorder(program.sources))
 """

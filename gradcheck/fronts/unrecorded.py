@@ -1,9 +1,9 @@
-"""A re-entrant switch: while it is entered, what our own code does to tensors is not recorded."""
+"""A re-entrant switch: while it is entered, what our own code does to arrays is not recorded."""
 
 from __future__ import annotations
 
 
-class Quiet:
+class Unrecorded:
     __slots__ = ("level",)
 
     def __init__(self) -> None:

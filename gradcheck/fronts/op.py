@@ -1,0 +1,225 @@
+"""One recorded call, and the values it reads and makes.
+
+An `Op` is one call; a `Value` stands for one array object of the person's program, wherever it appears among arguments
+and results. `Op.func` is what a replay calls; what the call *does* is `Op.operation`, in the vocabulary of `ops`.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from enum import Enum, auto
+from types import CodeType
+from typing import Any
+
+import torch
+
+from gradcheck.fronts.fingerprint import Fingerprint
+from gradcheck.ops import MAX, MAXIMUM, MIN, MINIMUM, Operation, operation_called, spelling
+
+
+class Kind(Enum):
+    """How a call is to be treated, decided once per function."""
+
+    IGNORE = auto()  # asks a question (shape, is_leaf): no tensor comes out of it
+    CREATE = auto()  # makes a tensor of Python or NumPy numbers
+    PURE = auto()  # result depends on the arguments alone
+    MUTATE = auto()  # changes its first argument in place
+    RANDOM = auto()  # draws from the random stream
+    RANDOM_MUTATE = auto()  # fills its first argument with draws
+    DROPOUT = auto()  # draws a mask and applies it to a value that has a gradient
+    ESCAPE = auto()  # hands the numbers to Python or NumPy
+    BACKWARD = auto()  # autograd's own backward pass
+    GRAD_READ = auto()  # p.grad
+    GRAD_WRITE = auto()  # p.grad = g
+    DATA_WRITE = auto()  # p.data = t
+    UPSTREAM = auto()  # the gradient that autograd hands to the `backward` of a Function of the person's
+    RETURNED = auto()  # what such a `backward` returns for one of the arguments
+
+
+class Value:
+    """One array object. `root` is the value whose storage it shares (itself if none).
+
+    `data` is set for a leaf: a tensor whose making was not recorded, that came from a random draw, or that a training
+    step starts from; it is the tensor as it was when the recording first met it, or when that step began. `birth` is
+    the number of ops on the tape when the value was first met.
+    """
+
+    __slots__ = (
+        "autograd_of",
+        "birth",
+        "data",
+        "earlier",
+        "producer",
+        "reference",
+        "requires_grad",
+        "root",
+        "shape",
+    )
+
+    def __init__(
+        self,
+        producer: Op | None,
+        birth: int,
+        shape: tuple[int, ...],
+        reference: weakref.ref[torch.Tensor] | None = None,
+    ) -> None:
+        self.producer = producer
+        self.birth = birth
+        self.shape = shape
+        self.root: Value = self
+        self.data: torch.Tensor | None = None
+        self.reference = reference  # the tensor, as long as the program holds it
+        self.requires_grad = False
+        self.autograd_of: Value | None = None  # set if autograd put it into that value's .grad
+        self.earlier: Value | None = None  # of a value of the aftermath: what the same tensor was before it
+
+    @property
+    def is_leaf(self) -> bool:
+        return self.producer is None or self.data is not None
+
+
+class Number:
+    """A Python number among the arguments that was read out of a tensor (`loss.item()`): as it was then, and
+    the value it came from, so that a replay can read it again."""
+
+    __slots__ = ("source", "was")
+
+    def __init__(self, was: float, source: Value) -> None:
+        self.was = was
+        self.source = source
+
+
+class Op:
+    """One recorded call. Arrays among `args`, `kwargs` and `out` are replaced by their `Value`s. `buffers` are values that
+    a pure call changes besides: running statistics. `fingerprint` is what its result was, in a few numbers."""
+
+    __slots__ = (
+        "args",
+        "buffers",
+        "code",
+        "extra",
+        "fingerprint",
+        "func",
+        "grad_enabled",
+        "index",
+        "kind",
+        "kwargs",
+        "lasti",
+        "lowered",
+        "out",
+        "scope",
+    )
+
+    def __init__(
+        self,
+        index: int,
+        func: Callable[..., Any],
+        kind: Kind,
+        args: Any,
+        kwargs: Any,
+        code: CodeType,
+        lasti: int,
+    ) -> None:
+        self.index = index
+        self.func = func
+        self.kind = kind
+        self.args = args
+        self.kwargs = kwargs
+        self.code = code
+        self.lasti = lasti
+        self.out: Any = None
+        self.extra: Any = None  # random state of a dropout, result of an in-place draw, number of an escape
+        self.buffers: tuple[Value, ...] = ()
+        self.fingerprint: Fingerprint | None = None
+        self.scope = 0  # which activation of which frame made the call
+        self.grad_enabled = True
+        self.lowered: Any = None  # its node of the graph, once it was asked for
+
+    def empty(self) -> None:
+        """Forget what it was called with and what it made: only its place on the tape remains."""
+        self.args, self.kwargs, self.out, self.extra = (), None, None, None
+        self.buffers, self.fingerprint, self.lowered = (), None, None
+
+    @property
+    def name(self) -> str:
+        return function_name(self.func)
+
+    @property
+    def operation(self) -> Operation:
+        """What it does, in the vocabulary: the same for `a + b`, `a.add_(b)` and `np.add(a, b)`. The reduction `max` of two
+        arrays is the maximum of each pair of elements."""
+        found = operation_called(self.name)
+        if (found is MAX or found is MIN) and len(self.args) > 1 and isinstance(self.args[1], Value):
+            return MAXIMUM if found is MAX else MINIMUM
+        return found
+
+    @property
+    def reverse(self) -> bool:
+        """Whether the operands are the other way round: `__rsub__`."""
+        return spelling(self.name).reverse
+
+    @property
+    def inputs(self) -> list[Value]:
+        found = _flat_values(self.args)
+        if self.kwargs:
+            found.extend(values_in(self.kwargs))
+        return found
+
+    @property
+    def outputs(self) -> list[Value]:
+        return [self.out] if isinstance(self.out, Value) else list(values_in(self.out))
+
+    @property
+    def mutated(self) -> list[Value]:
+        """The values this call changes in place."""
+        if not self.args and not self.kwargs:
+            return []
+        if self.kind is Kind.DATA_WRITE:
+            return list(values_in(self.args[0]))
+        if self.kind in (Kind.MUTATE, Kind.RANDOM_MUTATE):
+            out = self.kwargs.get("out") if self.kwargs else None
+            if out is not None:
+                return list(values_in(out))
+            return list(values_in(self.args[0])) if self.args else []
+        return list(self.buffers)
+
+
+def existed_before(value: Value, moment: int) -> bool:
+    """Whether a value was there before op `moment`."""
+    return value.birth <= moment if value.producer is None else value.producer.index < moment
+
+
+def _flat_values(things: Any) -> list[Value]:
+    found: list[Value] = []
+    for thing in things or ():
+        kind = type(thing)
+        if kind is Value:
+            found.append(thing)
+        elif kind is not int and kind is not float:
+            found.extend(values_in(thing))
+    return found
+
+
+def values_in(thing: Any) -> Iterator[Value]:
+    """All values inside nested tuples, lists, dicts and slices."""
+    if isinstance(thing, Value):
+        yield thing
+    elif isinstance(thing, Number):
+        yield thing.source
+    elif isinstance(thing, (tuple, list)):
+        for item in thing:
+            yield from values_in(item)
+    elif isinstance(thing, dict):
+        for item in thing.values():
+            yield from values_in(item)
+    elif isinstance(thing, slice):
+        yield from values_in((thing.start, thing.stop, thing.step))
+
+
+def function_name(func: Callable[..., Any]) -> str:
+    """`add`, `__setitem__`; for a property read or write the property: `T`, `data`."""
+    name = getattr(func, "__name__", "")
+    if name in ("__get__", "__set__"):
+        return getattr(getattr(func, "__self__", None), "__name__", name)
+    return name

@@ -1,0 +1,145 @@
+"""The gradients that autograd hands to the `backward` of a custom Function, and those it gets back for each argument."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import CodeType, FrameType
+from typing import Any
+
+import torch
+from torch.autograd.function import BackwardCFunction
+
+from gradcheck.fronts.control import Control
+from gradcheck.fronts.markers import ONLY_THROUGH_THESE, returned_gradient, upstream_gradient, view_as
+from gradcheck.fronts.tape import Kind, Op, Value
+from gradcheck.fronts.torch.function_calls import Call, FunctionCalls
+from gradcheck.fronts.torch.values import Values
+
+_MOST_NODES = 20_000
+_Pairs = list[tuple[Value, Value]]  # a value and its gradient
+
+
+class FunctionGradients:
+    def __init__(self, control: Control, values: Values, calls: FunctionCalls) -> None:
+        self._follower = control.follower
+        self._values = values
+        self._calls = calls
+
+    def arrived(self, call: Call, gradients: Any, frame: FrameType) -> None:
+        """`backward` is about to be called with these upstream gradients."""
+        for output, gradient in zip(call.outputs, gradients, strict=False):
+            if output is not None and isinstance(gradient, torch.Tensor):
+                self._upstream((output, *call.upstream), gradient, frame).autograd_of = output
+
+    def returned(self, call: Call, context: Any, result: Any, frame: FrameType) -> None:
+        """`backward` has returned `result`."""
+        gradients = result if isinstance(result, (tuple, list)) else (result,)
+        at = _At(self._calls, self._follower.put, frame, self._follower.tracer.last_return)
+        handed: dict[Value, list[tuple[int, Value]]] = {}
+        needed = context.needs_input_grad
+        taken: set[Value] = set()
+        for position, of in call.inputs.items():
+            if position >= len(gradients) or position >= len(needed) or not needed[position]:
+                continue
+            gradient = gradients[position]
+            if gradient is None:
+                value = at.value(torch.zeros_like, (of,), position, of.shape)
+            elif isinstance(gradient, torch.Tensor):
+                value = self._values.value_of(gradient)
+                passed_on = value.producer is None or value.producer.kind is Kind.UPSTREAM
+                if value in taken or passed_on or not _after(value, call):
+                    value = at.value(view_as, (value,), position, value.shape)
+                taken.add(value)
+            else:
+                continue
+            handed.setdefault(of, []).append((position, value))
+        pairs: _Pairs = []
+        for of, parts in handed.items():
+            position, value = parts[0]
+            for _, other in parts[1:]:  # one tensor as several arguments: its gradient is their sum
+                value = at.value(torch.add, (value, other), position, value.shape)
+            op = at.put(returned_gradient, Kind.RETURNED, (of, value))
+            op.extra = (call.name, call.arguments[position])
+            pairs.append((of, value))
+        if pairs:
+            for node, _ in context.next_functions:
+                self._pass_on(node, pairs)
+
+    def seeded(self, roots: Any, gradients: Any) -> None:
+        """Autograd is given these gradients to begin with."""
+        roots = roots if isinstance(roots, (tuple, list)) else (roots,)
+        gradients = gradients if isinstance(gradients, (tuple, list)) else (gradients,)
+        if not self._calls.of_context:
+            return
+        for root, gradient in zip(roots, gradients, strict=False):
+            if isinstance(root, torch.Tensor) and isinstance(gradient, torch.Tensor) and root.ndim:
+                pair = (self._values.value_of(root), self._values.value_of(gradient))
+                self._pass_on(root.grad_fn, [pair])
+
+    def vector_jacobian(self, of: Value, gradient: torch.Tensor, seeds: _Pairs, frame: FrameType) -> None:
+        """`torch.autograd.grad(outputs, of, seeds)`: the gradient that follows from those of the outputs."""
+        self._upstream((of, *seeds), gradient, frame, extra=ONLY_THROUGH_THESE)
+
+    def _upstream(
+        self, args: tuple[Any, ...], gradient: torch.Tensor, frame: FrameType, extra: str | None = None
+    ) -> Value:
+        op = self._calls.op(upstream_gradient, Kind.UPSTREAM, args, frame)
+        op.extra = extra
+        value = self._values.new_value(gradient, op)
+        op.out = value
+        self._values.keep_leaf(value, gradient)
+        self._follower.put(op, frame)
+        return value
+
+    def _pass_on(self, start: Any, pairs: _Pairs) -> None:
+        """The nearest Functions towards the inputs get their own gradients from what was returned."""
+        seen: set[Any] = set()
+        pending = [start]
+        while pending and len(seen) < _MOST_NODES:
+            node = pending.pop()
+            if node is None or node in seen:
+                continue
+            seen.add(node)
+            call = self._calls.of_context.get(node) if isinstance(node, BackwardCFunction) else None
+            if call is not None:
+                call.upstream += [pair for pair in pairs if pair not in call.upstream]
+                continue
+            pending += [following for following, _ in node.next_functions]
+
+
+class _At:
+    """Writes ops at the return statement of a `backward`, if `place` tells where that is, or else where `frame` is."""
+
+    def __init__(
+        self,
+        calls: FunctionCalls,
+        put: Callable[[Op, FrameType | None], None],
+        frame: FrameType,
+        place: tuple[CodeType, int, int] | None,
+    ) -> None:
+        self._calls = calls
+        self._put = put
+        self._frame = frame
+        self._place = place
+
+    def put(self, func: Callable[..., Any], kind: Kind, args: tuple[Value, ...]) -> Op:
+        op = self._calls.op(func, kind, args, self._frame)
+        if self._place is not None:
+            op.code, op.lasti, op.scope = self._place
+        self._put(op, None if self._place is not None else self._frame)
+        return op
+
+    def value(
+        self, func: Callable[..., Any], args: tuple[Value, ...], position: int, shape: tuple[int, ...]
+    ) -> Value:
+        """A value that is returned at `position` and that no call of the person's made."""
+        op = self.put(func, Kind.PURE, args)
+        op.extra = position
+        value = op.out = Value(op, op.index, shape)
+        return value
+
+
+def _after(value: Value, call: Call) -> bool:
+    """Whether a value was made in the backward pass, and not by the forward pass."""
+    made = max((v.birth for v in call.outputs if v is not None), default=0)
+    return value.producer is not None and value.producer.index > made

@@ -1,0 +1,150 @@
+"""Hooks in `torch.autograd.Function`: autograd calls `backward` while the mode is off, and hands over copies of what was
+saved. While recording, the mode is on there too, and saved tensors are known again."""
+
+from __future__ import annotations
+
+import inspect
+import weakref
+from collections.abc import Callable
+from types import CodeType
+from typing import Any
+
+import torch
+from torch.autograd.function import BackwardCFunction, FunctionCtx
+from torch.overrides import TorchFunctionMode
+
+from gradcheck.fronts.control import Control
+from gradcheck.fronts.tape import Value
+from gradcheck.fronts.torch.function_calls import FunctionCalls, place_of
+from gradcheck.fronts.torch.function_gradients import FunctionGradients
+from gradcheck.fronts.torch.values import Values
+
+_METHODS = ("forward", "setup_context", "backward", "vjp")
+
+
+class FunctionHooks:
+    def __init__(
+        self,
+        control: Control,
+        values: Values,
+        calls: FunctionCalls,
+        gradients: FunctionGradients,
+        mode: TorchFunctionMode,
+    ) -> None:
+        self._guard = control.state.guard
+        self._follower = control.follower
+        self._values = values
+        self._calls = calls
+        self._gradients = gradients
+        self._mode = mode
+        # By context, what was saved for its backward pass: each tensor's place in memory, and its value.
+        self._saved: weakref.WeakKeyDictionary[Any, list[tuple[Any, Value | None]]] = (
+            weakref.WeakKeyDictionary()
+        )
+        self._user: dict[type, bool] = {}
+        self._undo: list[tuple[Any, str, Any]] = []
+
+    def install(self) -> None:
+        hooks, calls = self, self._calls
+        plain_apply = torch.autograd.Function.__dict__["apply"]
+
+        def apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
+            call = plain_apply.__get__(None, cls)
+            if not calls.listens() or not hooks._is_user(cls):
+                return call(*args, **kwargs)
+            return calls.apply(cls, call, args, kwargs)
+
+        self._patch(torch.autograd.Function, "apply", classmethod(apply))
+        for method in ("apply", "apply_boxed"):
+            original = BackwardCFunction.__dict__.get(method)
+            if original is not None:
+                self._patch(BackwardCFunction, method, self._backward(original, method == "apply_boxed"))
+        plain_save = FunctionCtx.save_for_backward
+
+        def save_for_backward(context: Any, *tensors: Any) -> None:
+            plain_save(context, *tensors)
+            hooks._saving(context, tensors)
+
+        self._patch(FunctionCtx, "save_for_backward", save_for_backward)
+        plain_saved: Any = BackwardCFunction.saved_tensors
+
+        def saved_tensors(context: Any) -> Any:
+            tensors = plain_saved.__get__(context)
+            hooks._recognise(context, tensors)
+            return tensors
+
+        self._patch(BackwardCFunction, "saved_tensors", property(saved_tensors))
+
+    def remove(self) -> None:
+        for owner, name, before in reversed(self._undo):
+            if before is None:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, before)
+        self._undo.clear()
+        self._calls.of_context.clear()
+        self._saved.clear()
+
+    def _patch(self, owner: Any, name: str, replacement: Any) -> None:
+        self._undo.append((owner, name, owner.__dict__.get(name)))
+        setattr(owner, name, replacement)
+
+    def _is_user(self, cls: type) -> bool:
+        known = self._user.get(cls)
+        if known is None:
+            methods = [getattr(cls, name, None) for name in _METHODS]
+            codes = [_code_of(method) for method in methods if inspect.isfunction(method)]
+            known = self._user[cls] = any(self._follower.is_user(code) for code in codes)
+        return known
+
+    def _backward(self, original: Callable[..., Any], boxed: bool) -> Callable[..., Any]:
+        def apply(context: Any, *args: Any) -> Any:
+            call = self._calls.of_context.get(context) if self._calls.listens() else None
+            frame = self._follower.caller() if call is not None else None
+            if call is None or frame is None:
+                return original(context, *args)
+            with self._guard:
+                self._gradients.arrived(call, args[0] if boxed else args, frame)
+            tracer = self._follower.tracer
+            tracer.last_return = None
+            tracer.go_on()
+            result = self._with_mode(original, context, *args)
+            with self._guard:
+                if self._calls.listens():
+                    self._gradients.returned(call, context, result, frame)
+            return result
+
+        apply.__name__ = original.__name__
+        return apply
+
+    def _with_mode(self, original: Callable[..., Any], *args: Any) -> Any:
+        if self._mode in torch.overrides._get_current_function_mode_stack():  # type: ignore[no-untyped-call]
+            return original(*args)
+        with self._mode:
+            return original(*args)
+
+    def _saving(self, context: Any, tensors: tuple[Any, ...]) -> None:
+        with self._guard:
+            if self._calls.listens() and isinstance(context, BackwardCFunction):
+                self._saved[context] = [
+                    (place_of(t), self._values.known_value(t))
+                    if isinstance(t, torch.Tensor)
+                    else (None, None)
+                    for t in tensors
+                ]
+
+    def _recognise(self, context: Any, tensors: Any) -> None:
+        """What was saved comes back as another tensor object: it is known by its place in memory."""
+        with self._guard:
+            if not self._calls.listens():
+                return
+            for tensor, (place, value) in zip(tensors, self._saved.get(context, ()), strict=False):
+                if value is None or not isinstance(tensor, torch.Tensor):
+                    continue
+                if self._values.known_value(tensor) is None and place_of(tensor) == place:
+                    self._values.remember(tensor, value)
+
+
+def _code_of(method: Any) -> CodeType:
+    code: CodeType = inspect.unwrap(method).__code__
+    return code

@@ -1,0 +1,139 @@
+"""Writes the calls of the person's on the tape, once each has been made."""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from gradcheck.fronts.control import Control
+from gradcheck.fronts.sequences import is_categorical_draw
+from gradcheck.fronts.tape import Kind, Op, Value
+from gradcheck.fronts.torch.fingerprints import fingerprint
+from gradcheck.fronts.torch.function_gradients import FunctionGradients
+from gradcheck.fronts.torch.ufuncs import NotATensorError, as_tensor
+from gradcheck.fronts.torch.values import Values, pairs
+
+_READ_GRAD: Callable[..., Any] = vars(torch._C.TensorBase)["grad"].__get__
+
+
+class Writer:
+    def __init__(self, control: Control, values: Values, gradients: FunctionGradients) -> None:
+        self._control = control
+        self._state = control.state
+        self._follower = control.follower
+        self._ops = control.recording.ops
+        self._values = values
+        self._gradients = gradients
+
+    def begins_backward(self, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """A backward pass of autograd's comes before what it calls, with the gradients it begins with."""
+        with self._state.guard:
+            self._ops.append(op)
+            position = 2 if op.func is torch.autograd.grad else 1
+            given = args[position] if len(args) > position else None
+            names = ("gradient", "grad_tensors", "grad_outputs")
+            gradients = next((kwargs[name] for name in names if name in kwargs), given)
+            if args and gradients is not None:
+                self._gradients.seeded(args[0], gradients)
+
+    def write(self, op: Op, result: Any) -> None:
+        """`op` as it was before the call, and what the call returned."""
+        kind = op.kind
+        if kind is Kind.BACKWARD:
+            if op.func is torch.autograd.grad:
+                self._gradients_of_autograd(op, result)
+        elif op.args is None:
+            if isinstance(result, torch.Tensor):
+                self._values.keep_leaf(self._values.new_value(result, None), result)
+        elif kind is Kind.ESCAPE:
+            self._ops.append(op)
+            if type(result) is float and not result.is_integer():
+                self._values.escaped[result] = op.args[0]
+        else:
+            self._with_result(op, result)
+
+    def ufunc_called(self, function: Callable[..., Any], inputs: tuple[Any, ...], result: Any) -> None:
+        """NumPy has computed `function` of tensors."""
+        if not self._state.records:
+            return
+        with self._state.guard:
+            frame = self._follower.caller()
+            if frame is None:
+                return
+            op = Op(len(self._ops), function, Kind.PURE, None, None, frame.f_code, frame.f_lasti)
+            with self._state.unrecorded:
+                try:
+                    tensors = [as_tensor(x) for x in inputs]
+                except NotATensorError:
+                    return
+                op.args = tuple([self._values.encode(x) for x in tensors])
+                self._with_result(op, result)
+            self._follower.wake(frame)
+            op.scope = self._follower.tracer.scope_of(frame)
+
+    def _with_result(self, op: Op, result: Any) -> None:
+        out = op.out = self._values.encode_result(op, result)
+        kind = op.kind
+        if kind is not Kind.PURE:
+            if kind is Kind.RANDOM:
+                for value, tensor in pairs(out, result):
+                    if value.producer is op:
+                        self._values.keep_leaf(value, tensor)
+                if is_categorical_draw(op):
+                    self._control.drew_category()
+            elif kind is Kind.RANDOM_MUTATE:
+                if isinstance(result, torch.Tensor):
+                    op.extra = result.detach().clone()
+            elif kind is Kind.GRAD_READ:
+                if not isinstance(out, Value):
+                    return
+                if out.producer is op:
+                    out.autograd_of = op.args[0]
+                    self._values.keep_leaf(out, result)
+                    self._values.of_autograd.append((weakref.ref(result), out))
+            elif out is None and kind is Kind.CREATE:
+                return
+        elif out is None:
+            return
+        op.fingerprint = fingerprint(result if result is not None else _first_argument(op))
+        self._ops.append(op)
+        self._control.written()
+
+    def _gradients_of_autograd(self, op: Op, result: Any) -> None:
+        """What `torch.autograd.grad` returns is noted as if it were read from `.grad`; or, where it was given gradients
+        to begin with, as what follows from those. It may be the very tensor that a Function of the person's has
+        returned, so it gets a value of its own."""
+        seeds = _seeds(op)
+        frame = self._follower.user_frame(sys._getframe(1)) if seeds else None
+        inputs = op.args[1] if len(op.args) > 1 else (op.kwargs or {}).get("inputs")
+        inputs = inputs if isinstance(inputs, (tuple, list)) else (inputs,)
+        for of, gradient in zip(inputs, result if isinstance(result, (tuple, list)) else (), strict=False):
+            if not isinstance(gradient, torch.Tensor) or not isinstance(of, Value):
+                continue
+            if frame is not None:
+                self._gradients.vector_jacobian(of, gradient, seeds, frame)
+                continue
+            read = Op(len(self._ops), _READ_GRAD, Kind.GRAD_READ, (of,), None, op.code, op.lasti)
+            value = read.out = self._values.new_value(gradient, read)
+            value.autograd_of = of
+            self._values.keep_leaf(value, gradient)
+            self._ops.append(read)
+
+
+def _first_argument(op: Op) -> torch.Tensor | None:
+    """The tensor itself: `a[0] = 1` returns nothing."""
+    first = op.args[0] if op.args else None
+    return first.reference() if isinstance(first, Value) and first.reference is not None else None
+
+
+def _seeds(op: Op) -> list[tuple[Value, Value]]:
+    """The gradients that `torch.autograd.grad` was given for its outputs."""
+    given = op.args[2] if len(op.args) > 2 else (op.kwargs or {}).get("grad_outputs")
+    outputs = op.args[0] if isinstance(op.args[0], (tuple, list)) else (op.args[0],)
+    given = given if isinstance(given, (tuple, list)) else (given,)
+    seeds = zip(outputs, given, strict=False)
+    return [(o, g) for o, g in seeds if isinstance(o, Value) and isinstance(g, Value)]
