@@ -10,6 +10,7 @@ iterations: then it is the parent of the runs that were met since. One that is n
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from gradcheck.fronts.tape import LoopRun, Recording
 from gradcheck.program.loops import LoopSite
@@ -21,31 +22,19 @@ _DRAWS_OF_MORE = 100  # of a run that follows these, where there is no loop arou
 _MOST_EVENTS = 200_000
 
 
+@dataclass(slots=True, eq=False)
 class _Running:
     """A run that has not ended, as far as is known."""
 
-    __slots__ = (
-        "draws",
-        "drew",
-        "endless",
-        "endless_inside",
-        "heard",
-        "run",
-        "seen",
-        "steady",
-        "steady_turns",
-    )
-
-    def __init__(self, run: LoopRun) -> None:
-        self.run = run
-        self.heard = 0  # ops on the tape when attention was lost
-        self.seen = False  # whether the current iteration was followed from its beginning
-        self.draws = 0  # in the current iteration, and in no loop inside it
-        self.drew = False  # ever
-        self.steady = True  # every iteration that was followed drew exactly once
-        self.steady_turns = 0
-        self.endless = False
-        self.endless_inside = 0  # runs inside it in a row
+    run: LoopRun
+    heard: int = 0  # ops on the tape when attention was lost
+    seen: bool = False  # whether the current iteration was followed from its beginning
+    draws: int = 0  # in the current iteration, and in no loop inside it
+    drew: bool = False  # ever
+    steady: bool = True  # every iteration that was followed drew exactly once
+    steady_turns: int = 0
+    endless: bool = False
+    endless_inside: int = 0  # runs inside it in a row
 
 
 class LoopRuns:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Any
 
@@ -26,16 +27,14 @@ _PLAIN = frozenset({int, float, str, bool, bytes, complex})
 _COMPREHENSIONS = frozenset({"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"})
 
 
+@dataclass(slots=True, eq=False)
 class _Watched:
     """One activation of one of the person's frames: the line it is in, and what the lines of its file bind."""
 
-    __slots__ = ("code", "line", "scope", "targets")
-
-    def __init__(self, code: CodeType, line: int, scope: int, targets: dict[int, tuple[Target, ...]]) -> None:
-        self.code = code
-        self.line = line
-        self.scope = scope
-        self.targets = targets
+    code: CodeType
+    line: int
+    scope: int
+    targets: dict[int, tuple[Target, ...]]
 
 
 class NameTracer:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from types import CodeType
 from typing import Any
@@ -37,6 +38,7 @@ class Kind(Enum):
     RETURNED = auto()  # what such a `backward` returns for one of the arguments
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Value:
     """One array object. `root` is the value whose storage it shares (itself if none).
 
@@ -45,96 +47,52 @@ class Value:
     the number of ops on the tape when the value was first met.
     """
 
-    __slots__ = (
-        "autograd_of",
-        "birth",
-        "data",
-        "earlier",
-        "producer",
-        "reference",
-        "requires_grad",
-        "root",
-        "shape",
-    )
+    producer: Op | None
+    birth: int
+    shape: tuple[int, ...]
+    reference: weakref.ref[Any] | None = None  # the array, as long as the program holds it
+    data: torch.Tensor | None = None
+    requires_grad: bool = False
+    autograd_of: Value | None = None  # set if autograd put it into that value's .grad
+    earlier: Value | None = None  # of a value of the aftermath: what the same array was before it
+    root: Value = field(init=False)
 
-    def __init__(
-        self,
-        producer: Op | None,
-        birth: int,
-        shape: tuple[int, ...],
-        reference: weakref.ref[torch.Tensor] | None = None,
-    ) -> None:
-        self.producer = producer
-        self.birth = birth
-        self.shape = shape
-        self.root: Value = self
-        self.data: torch.Tensor | None = None
-        self.reference = reference  # the tensor, as long as the program holds it
-        self.requires_grad = False
-        self.autograd_of: Value | None = None  # set if autograd put it into that value's .grad
-        self.earlier: Value | None = None  # of a value of the aftermath: what the same tensor was before it
+    def __post_init__(self) -> None:
+        self.root = self
 
     @property
     def is_leaf(self) -> bool:
         return self.producer is None or self.data is not None
 
 
+@dataclass(slots=True, eq=False)
 class Number:
     """A Python number among the arguments that was read out of a tensor (`loss.item()`): as it was then, and
     the value it came from, so that a replay can read it again."""
 
-    __slots__ = ("source", "was")
-
-    def __init__(self, was: float, source: Value) -> None:
-        self.was = was
-        self.source = source
+    was: float
+    source: Value
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Op:
     """One recorded call. Arrays among `args`, `kwargs` and `out` are replaced by their `Value`s. `buffers` are values that
     a pure call changes besides: running statistics. `fingerprint` is what its result was, in a few numbers."""
 
-    __slots__ = (
-        "args",
-        "buffers",
-        "code",
-        "extra",
-        "fingerprint",
-        "func",
-        "grad_enabled",
-        "index",
-        "kind",
-        "kwargs",
-        "lasti",
-        "lowered",
-        "out",
-        "scope",
-    )
-
-    def __init__(
-        self,
-        index: int,
-        func: Callable[..., Any],
-        kind: Kind,
-        args: Any,
-        kwargs: Any,
-        code: CodeType,
-        lasti: int,
-    ) -> None:
-        self.index = index
-        self.func = func
-        self.kind = kind
-        self.args = args
-        self.kwargs = kwargs
-        self.code = code
-        self.lasti = lasti
-        self.out: Any = None
-        self.extra: Any = None  # random state of a dropout, result of an in-place draw, number of an escape
-        self.buffers: tuple[Value, ...] = ()
-        self.fingerprint: Fingerprint | None = None
-        self.scope = 0  # which activation of which frame made the call
-        self.grad_enabled = True
-        self.lowered: Any = None  # its node of the graph, once it was asked for
+    index: int
+    func: Callable[..., Any]
+    kind: Kind
+    args: Any
+    kwargs: Any
+    code: CodeType
+    lasti: int
+    out: Any = None
+    extra: Any = None  # random state of a dropout, result of an in-place draw, number of an escape
+    buffers: tuple[Value, ...] = ()
+    fingerprint: Fingerprint | None = None
+    scope: int = 0  # which activation of which frame made the call
+    grad_enabled: bool = True
+    lowered: Any = None  # its node of the graph, once it was asked for
 
     def empty(self) -> None:
         """Forget what it was called with and what it made: only its place on the tape remains."""

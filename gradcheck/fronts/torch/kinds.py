@@ -32,6 +32,11 @@ def kind_of(func: Callable[..., Any]) -> Kind:
     return kind
 
 
+def is_categorical(func: Callable[..., Any]) -> bool:
+    """Whether a function draws from a distribution over categories."""
+    return ops.operation_called(function_name(func)) is ops.CATEGORICAL
+
+
 def may_share_storage(func: Callable[..., Any]) -> bool:
     """Whether the result may share storage with the first argument, although torch does not call it a view."""
     known = _may_share.get(func)

@@ -12,10 +12,9 @@ from typing import Any
 from torch.overrides import TorchFunctionMode
 
 from gradcheck.fronts.control import Control
-from gradcheck.fronts.sequences import is_categorical
 from gradcheck.fronts.tape import Kind
 from gradcheck.fronts.torch.calls import CHANGES, Calls
-from gradcheck.fronts.torch.kinds import kind_of, known_kinds
+from gradcheck.fronts.torch.kinds import is_categorical, kind_of, known_kinds
 from gradcheck.fronts.torch.mode_stack import in_transform, put_back, take_out
 from gradcheck.fronts.torch.values import Values
 from gradcheck.fronts.torch.writer import Writer

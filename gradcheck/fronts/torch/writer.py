@@ -10,10 +10,10 @@ from typing import Any
 import torch
 
 from gradcheck.fronts.control import Control
-from gradcheck.fronts.sequences import is_categorical_draw
 from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.fronts.torch.fingerprints import fingerprint
 from gradcheck.fronts.torch.function_gradients import FunctionGradients
+from gradcheck.fronts.torch.kinds import is_categorical
 from gradcheck.fronts.torch.ufuncs import NotATensorError, as_tensor
 from gradcheck.fronts.torch.values import Values, pairs
 
@@ -83,7 +83,7 @@ class Writer:
                 for value, tensor in pairs(out, result):
                     if value.producer is op:
                         self._values.keep_leaf(value, tensor)
-                if is_categorical_draw(op):
+                if is_categorical(op.func):
                     self._control.drew_category()
             elif kind is Kind.RANDOM_MUTATE:
                 if isinstance(result, torch.Tensor):
@@ -99,7 +99,10 @@ class Writer:
                 return
         elif out is None:
             return
-        op.fingerprint = fingerprint(result if result is not None else _first_argument(op))
+        if not (
+            isinstance(out, Value) and out.root is not out and kind is Kind.PURE
+        ):  # a view has no numbers of its own
+            op.fingerprint = fingerprint(result if result is not None else _first_argument(op))
         self._ops.append(op)
         self._control.written()
 

@@ -9,13 +9,13 @@ import pytest
 
 from gradcheck.fronts import control
 from gradcheck.fronts.loop_runs import ENDLESS_DRAWS
-from gradcheck.fronts.sequences import drawn_sequences
 from gradcheck.judge.judgement import judge_recording
 from gradcheck.program.observer import LoopEnd
 from gradcheck.program.outcome import Ending
 from gradcheck.program.program import load
 from gradcheck.program.runner import run as run_program
 from gradcheck.program.target import parse_target
+from tests.fronts.torch.sequences import drawn_sequences
 from tests.fronts.torch.test_rest_of_run import TRAINING
 from tests.program.conftest import notebook_json
 from tests.support import NamespaceRecorder, record_source

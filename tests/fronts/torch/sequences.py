@@ -5,21 +5,10 @@ loop that they were made in: a name letter by letter, a text word by word.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from gradcheck import ops
-from gradcheck.fronts.tape import LoopRun, Op, Recording, function_name
-
-
-def is_categorical(func: Callable[..., Any]) -> bool:
-    """Whether a function draws from a distribution over categories."""
-    return ops.operation_called(function_name(func)) is ops.CATEGORICAL
-
-
-def is_categorical_draw(op: Op) -> bool:
-    return op.operation is ops.CATEGORICAL
+from gradcheck.fronts.tape import LoopRun, Op, Recording
 
 
 @dataclass(slots=True)
@@ -42,16 +31,12 @@ class DrawnSequence:
         return found
 
 
-def draws_after_training(recording: Recording) -> list[Op]:
-    return [op for op in recording.aftermath_ops if is_categorical_draw(op)]
-
-
 def drawn_sequences(recording: Recording) -> list[DrawnSequence]:
     """In the order of their first draws."""
     pending = sorted(recording.loop_runs, key=lambda run: (-run.begin, -run.depth))
     running: list[LoopRun] = []
     found: dict[int, DrawnSequence] = {}
-    for op in draws_after_training(recording):
+    for op in (op for op in recording.aftermath_ops if op.operation is ops.CATEGORICAL):
         while pending and pending[-1].begin <= op.index:
             running.append(pending.pop())
         running = [run for run in running if run.end is None or run.end > op.index]
