@@ -24,7 +24,7 @@ from gradcheck.replay.runner import Runner
 
 _DEAREST = 2.2  # cost up to which edits of a forward line are tried: slips
 # What a normalisation divides by is a root, written in one of these ways.
-_ROOTS = (ops.POW, ops.SQRT, ops.RSQRT, ops.STD, ops.VAR)
+_ROOTS = ops.POWERS | ops.SPREADS
 
 
 @dataclass(eq=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -11,38 +10,18 @@ import torch
 from gradcheck.diagnosis.clock import Clock
 from gradcheck.diagnosis.evaluation import CannotEvaluateError, Evaluable
 from gradcheck.diagnosis.found import Found
+from gradcheck.diagnosis.mistakes.order import Position, advice, as_text, positions_of
 from gradcheck.diagnosis.namespace import Namespace
 from gradcheck.diagnosis.proving import Prover
 from gradcheck.diagnosis.sites import Execution, Site
 from gradcheck.diagnosis.surroundings import Surroundings
-from gradcheck.diagnosis.syntax import TextChange
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.judge.judged import Judged
-from gradcheck.program.source import SourceUnit
 from gradcheck.replay.runner import Patch, Runner
 
-_FURTHEST = 12  # lines that a line is moved past
 _MOST_RUNS = 64  # of a line in a loop
 _COST = 1.4  # of exchanging two lines, beside the costs of other edits
 _COST_PER_LINE = 0.1
-_STAYING = (
-    ast.FunctionDef,
-    ast.AsyncFunctionDef,
-    ast.ClassDef,
-    ast.Return,
-    ast.Import,
-    ast.ImportFrom,
-    ast.Global,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Position:
-    """Before (`up`) or after `past`, the last of the statements that are passed."""
-
-    past: ast.stmt
-    up: bool
-    lines: int
 
 
 @dataclass(slots=True)
@@ -127,7 +106,8 @@ class MoveSearch:
             if not self._may_move(site):
                 continue
             seen: set[object] = set()
-            for position in sorted(self._positions(site), key=lambda place: place.lines):
+            statements = self._around.judgement.places.statements(site.unit.filename)
+            for position in sorted(positions_of(site, statements), key=lambda place: place.lines):
                 if clock.is_over:
                     return None
                 moments = self._moments(site, position)
@@ -153,31 +133,14 @@ class MoveSearch:
             and len(site.executions) <= _MOST_RUNS
         )
 
-    def _positions(self, site: Site) -> Iterator[_Position]:
-        """Where the line could stand as well: nothing that it is moved past may know of what it computes."""
-        block = _block_of(site.statement, self._around.judgement.places.statements(site.unit.filename))
-        if block is None or not _is_alone(site.statement, site.unit):
-            return
-        assert isinstance(site.statement, ast.Assign)
-        own = _base(site.statement.targets[0])
-        number = next(i for i, statement in enumerate(block) if statement is site.statement)
-        for up, passed in ((True, block[:number][::-1]), (False, block[number + 1 :])):
-            for count, statement in enumerate(passed[:_FURTHEST], start=1):
-                mentions = own is None or any(
-                    ast.dump(node) == own for node in map(_loaded, ast.walk(statement))
-                )
-                if mentions or isinstance(statement, _STAYING) or not _is_alone(statement, site.unit):
-                    break
-                yield _Position(statement, up, count)
-
-    def _moments(self, site: Site, position: _Position) -> list[_Moment]:
+    def _moments(self, site: Site, position: Position) -> list[_Moment]:
         """For every run of the line; empty where one of them is not understood."""
         found = [self._moment(site, execution, position) for execution in site.executions]
         known = [moment for moment in found if moment is not None]
         return known if len(known) == len(found) else []
 
     def _proved(
-        self, site: Site, position: _Position, moments: list[_Moment], group: list[Judged]
+        self, site: Site, position: Position, moments: list[_Moment], group: list[Judged]
     ) -> Found | None:
         patches: dict[int, Patch] = {}
         moved: dict[int, int] = {}
@@ -194,13 +157,13 @@ class MoveSearch:
         proof = self._prover.prove(patches, group, moved)
         if not proof.proved:
             return None
-        change = _as_text(site, position)
+        change = as_text(site, position)
         cost = _COST + _COST_PER_LINE * position.lines
         return Found(
-            site, site.tree, patches, proof, cost, moved=moved, change=change, advice=_advice(position)
+            site, site.tree, patches, proof, cost, moved=moved, change=change, advice=advice(position)
         )
 
-    def _moment(self, site: Site, execution: Execution, position: _Position) -> _Moment | None:
+    def _moment(self, site: Site, execution: Execution, position: Position) -> _Moment | None:
         """None where nothing is known of what the line would read there."""
         ops = self._around.judgement.recording.ops
         runs = sorted(site.executions, key=lambda run: run.last)
@@ -233,62 +196,3 @@ class MoveSearch:
         else:
             new = [op for op in between if any(value in evaluable.reads for value in op.outputs)]
         return _Moment(execution, evaluable, when, sorted({*changes, *new}, key=lambda op: op.index))
-
-
-def _block_of(statement: ast.stmt, statements: Sequence[ast.stmt]) -> list[ast.stmt] | None:
-    """The block that it is in."""
-    inner: set[int] = set()
-    for other in statements:
-        for _, held in ast.iter_fields(other):
-            if isinstance(held, list) and held and isinstance(held[0], ast.stmt):
-                if any(item is statement for item in held):
-                    return held
-                inner.update(id(item) for item in held)
-        for handler in getattr(other, "handlers", ()):
-            inner.update(id(item) for item in handler.body)
-    outermost = [other for other in statements if id(other) not in inner]
-    outermost.sort(key=lambda other: other.lineno)
-    return outermost if any(other is statement for other in outermost) else None
-
-
-def _is_alone(statement: ast.stmt, unit: SourceUnit) -> bool:
-    """Whether its lines hold no other statement."""
-    first = unit.line_text(statement.lineno).encode()[: statement.col_offset]
-    last = unit.line_text(statement.end_lineno or statement.lineno).encode()[statement.end_col_offset or 0 :]
-    return not first.strip() and last.strip()[:1] in (b"", b"#")
-
-
-def _base(target: ast.expr) -> str | None:
-    """What a statement changes: `dW` for `dW[i]`, `self.dW` for `self.dW`."""
-    while isinstance(target, ast.Subscript):
-        target = target.value
-    return ast.dump(_loaded(target)) if isinstance(target, (ast.Name, ast.Attribute)) else None
-
-
-def _loaded(node: ast.AST) -> ast.AST:
-    if isinstance(node, ast.Name):
-        return ast.Name(node.id, ast.Load())
-    if isinstance(node, ast.Attribute):
-        return ast.Attribute(node.value, node.attr, ast.Load())
-    return node
-
-
-def _as_text(site: Site, position: _Position) -> TextChange:
-    """The lines of both in the other order; whole lines, so that comments stay where they belong."""
-    statement, past = site.statement, position.past
-    lines = site.unit.text.split("\n")
-    first, last = (past, statement) if position.up else (statement, past)
-    start, end = first.lineno, last.end_lineno or last.lineno
-    if position.up:
-        own, others = lines[statement.lineno - 1 : end], lines[start - 1 : statement.lineno - 1]
-        text = [*own, *others]
-    else:
-        own_end = statement.end_lineno or statement.lineno
-        own, others = lines[start - 1 : own_end], lines[own_end:end]
-        text = [*others, *own]
-    return TextChange((start, end, 0, len(lines[end - 1].encode())), "\n".join(text))
-
-
-def _advice(position: _Position) -> str:
-    side, line = ("above", position.past.lineno) if position.up else ("below", position.past.end_lineno)
-    return f"move this line {side} line {line}"

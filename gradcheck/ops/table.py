@@ -310,3 +310,6 @@ LOOK_UPS = frozenset({GETITEM, SELECT, EMBEDDING})
 NOT_NEGATIVE = frozenset({SQUARE, ABS, NORM, RELU})
 REPORTING = frozenset({LOG, LOG10, LOG2, EXP, SQRT, ROUND})  # of a loss: decibels, perplexity
 UNIFORM = frozenset({ZEROS, ONES, FULL, EMPTY})
+# Functions of one element that are mistaken for one another, the commonest first; reductions that are.
+COMMON_FUNCTIONS = (TANH, SIGMOID, EXP, LOG, SQRT, RELU, ABS, SIGN, SIN, COS, SQUARE)
+COUNTERPARTS = {SUM: MEAN, MEAN: SUM, VAR: STD, STD: VAR}

@@ -21,7 +21,7 @@ from gradcheck.diagnosis.mistakes.writing import AXES, Edit, Spot, constant_of, 
 from gradcheck.fronts.tape import Value
 from gradcheck.replay.compare import same_but_for_ones
 
-_OTHER = {"sum": "mean", "mean": "sum", "var": "std", "std": "var"}
+_OTHER = {one.name: other.name for one, other in ops.COUNTERPARTS.items()}
 _MODULES = ("torch", "np", "numpy", "F")
 
 

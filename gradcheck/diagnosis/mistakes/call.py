@@ -6,17 +6,18 @@ import ast
 import copy
 from collections.abc import Iterator
 
+from gradcheck import ops
 from gradcheck.diagnosis.mistakes.mistake import Mistake
 from gradcheck.diagnosis.mistakes.writing import Edit, Spot
 
-FUNCTIONS = ["tanh", "sigmoid", "exp", "log", "sqrt", "relu", "abs", "sign", "sin", "cos", "square"]
+_FUNCTIONS = [operation.name for operation in ops.COMMON_FUNCTIONS]
 
 
 def _edits(spot: Spot) -> Iterator[Edit]:
     node = spot.node
     if isinstance(node, ast.Call):
-        if isinstance(node.func, ast.Attribute) and node.func.attr in FUNCTIONS:
-            for other in FUNCTIONS:
+        if isinstance(node.func, ast.Attribute) and node.func.attr in _FUNCTIONS:
+            for other in _FUNCTIONS:
                 if other != node.func.attr:
                     yield spot.edit(1.7, renamed(node, other))
         if len(node.args) == 1 and not isinstance(node.args[0], ast.Starred):

@@ -126,7 +126,7 @@ class Constants:
 
     def _divisors(self, op: Op) -> Iterator[tuple[int, str]]:
         where = line(self._case, op)
-        if op.operation.family is Family.LOSS or op.operation in (ops.MEAN, ops.VAR, ops.STD):
+        if op.operation.family is Family.LOSS or op.operation in (ops.MEAN, *ops.SPREADS):
             count = averaged(op)
             if count:
                 yield count, f"`{op.name}` in {where} divides by {count}"

@@ -8,6 +8,7 @@ from functools import partial
 
 import torch
 
+from gradcheck import ops
 from gradcheck.diagnosis.mistakes.case import Case
 from gradcheck.diagnosis.mistakes.functions import Slopes, computed, functions, mistakes, owner
 from gradcheck.diagnosis.mistakes.mistake import Mistake, Predict, Prediction
@@ -26,7 +27,7 @@ _FORMS = (
     (2.1, "1 - x**2"),
     (2.1, "x * (1 - x)"),
 )
-_FUNCTIONS = ["tanh", "sigmoid", "exp", "log", "sqrt"]
+_FUNCTIONS = [operation.name for operation in ops.COMMON_FUNCTIONS[:5]]
 _LETTERS = re.compile(r"\b([xt])\b")
 # Made of the right derivative itself.
 _APPLIED = (

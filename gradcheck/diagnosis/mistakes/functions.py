@@ -127,9 +127,7 @@ def _of(name: str, operation: Operation, *also: str) -> Function:
 
 _NAMES = {
     "where": lambda mask, a, b: torch.where(mask, *(torch.as_tensor(v, dtype=torch.float64) for v in (a, b))),
-    **{
-        name: getattr(torch, name) for name in ("exp", "log", "sin", "cos", "tanh", "sigmoid", "sqrt", "sign")
-    },
+    **{operation.name: getattr(torch, operation.name) for operation in ops.COMMON_FUNCTIONS},
 }
 # In these, `u` is the argument or the result, and `a` a number of the program.
 _POLYNOMIALS = (
@@ -174,8 +172,13 @@ _KNOWN = (
     _of("abs", ops.ABS),
     _of("1/x", ops.RECIPROCAL, "-1 / x**2"),
     Function("the inverse square", lambda x: x**-2, "-2 / x**3", ("-2 * t**(3/2)",)),
-    *(_of(operation.name, operation) for operation in (ops.ELU, ops.SELU, ops.RELU6, ops.HARDTANH, ops.SOFTSIGN, ops.MISH)),
+    _of("elu", ops.ELU),
+    _of("selu", ops.SELU),
+    _of("relu6", ops.RELU6),
+    _of("hardtanh", ops.HARDTANH),
+    _of("softsign", ops.SOFTSIGN),
+    _of("mish", ops.MISH),
     _of("log-sigmoid", ops.LOGSIGMOID),
     _of("log1p", ops.LOG1P),
     _of("atan", ops.ATAN),
-)  # fmt: skip
+)

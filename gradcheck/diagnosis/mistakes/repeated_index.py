@@ -16,7 +16,6 @@ from gradcheck.diagnosis.mistakes.segment import Edge
 from gradcheck.diagnosis.mistakes.writing import Edit, Spot, written
 from gradcheck.fronts.tape import Value
 
-_SELECTING = (ops.GETITEM, ops.SELECT, ops.EMBEDDING)
 _WAYS = {
     "last": "only the last use of each index counts",
     "first": "only the first use of each index counts",
@@ -47,7 +46,7 @@ def _edits(spot: Spot) -> Iterator[Edit]:
 
 def _predictions(case: Case) -> Iterator[Prediction]:
     for edge in case.segment.edges if case.first.fits else ():
-        places = _places(case.first, edge) if edge.op.operation in _SELECTING else None
+        places = _places(case.first, edge) if edge.op.operation in ops.LOOK_UPS else None
         most = int(torch.bincount(places).max()) if places is not None and places.numel() else 0
         for how, words in _WAYS.items() if most > 1 else ():
             yield Prediction(
