@@ -9,12 +9,7 @@ from dataclasses import dataclass, field
 from gradcheck.fronts.tape import Kind, Value
 from gradcheck.isolation.step import TrainingStep
 from gradcheck.isolation.substitution import Substitution
-
-_MANY_IN_ONE = {
-    "expand",
-    "expand_as",
-    "broadcast_to",
-}  # several elements in one place of memory: cannot be written to
+from gradcheck.ops import EXPAND
 
 
 @dataclass
@@ -44,7 +39,8 @@ def needed(
                 continue
             found.substitutions.setdefault(op.index, []).insert(0, substitution)
             live.add(substitution.of)
-            writable = value.producer is None or value.producer.name not in _MANY_IN_ONE
+            # Several elements in one place of memory cannot be written to.
+            writable = value.producer is None or value.producer.operation is not EXPAND
             if (others or value.root in kept) and substitution.of.shape == value.shape and writable:
                 found.in_place.add(substitution)
             else:
