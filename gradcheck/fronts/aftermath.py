@@ -61,7 +61,7 @@ class Aftermath:
             self._control.rest()
 
     def finished(self, loop: int, activation: int, index: int) -> bool:
-        """Whether the loop has no end, and is to be left."""
+        """Whether the loop has no end, and should be left."""
         endless = self.runs.finished(loop, activation, index)
         if self.runs.idle > _IDLE_ITERATIONS and self.apart and not self._state.loops_to_leave:
             if self._state.paused:

@@ -48,7 +48,7 @@ class Bindings:
 
     def name_leaves(self, namespace: dict[str, object]) -> None:
         """Give names to the tensors that a step begins with: a parameter that is rebound in every step (`W = W - lr *
-        dW`) has its name from an earlier one. What speaks of a gradient is one of an earlier step, and is left out."""
+        dW`) has its name from an earlier one. A gradient is one of an earlier step, and is left out."""
         self.name_namespace({n: thing for n, thing in namespace.items() if parse(n).form is Form.NONE})
 
     def bound(

@@ -23,7 +23,7 @@ class Follower:
         self.runs = runs
         self.tracer = NameTracer(sources, state, bindings, self._lost_interest)
         self.repeats = Repeats()
-        self.awake_since = 0  # ops on the tape when loops were last told to report their iterations
+        self.awake_since = 0  # ops on the tape when loops began to report again
         self._state = state
         self._ops = state.recording.ops
         self._sources = sources

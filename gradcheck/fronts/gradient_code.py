@@ -1,4 +1,4 @@
-"""Whether a piece of source works on gradients: binds names that speak of them, uses autograd's, moves something
+"""Whether a piece of source works on gradients: binds names of gradients, uses autograd's, moves something
 downhill, or may do anything at all."""
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def function_part(node: _Function) -> Part:
 
 
 def _works(node: ast.AST) -> bool:
-    """Whether it binds a name that speaks of gradients, uses autograd's, or moves something downhill."""
+    """Whether it binds the name of a gradient, uses autograd's, or moves something downhill."""
     if isinstance(node, ast.Attribute) and _of_gradients(node.attr):
         return True
     if isinstance(node, ast.Name) and node.id in _ANYTHING:

@@ -1,7 +1,7 @@
 """The grammar of gradient names: what a name such as `dW1`, `self.grad_x` or `grads['b2']` says it belongs to.
 
 A name is evidence, never proof. The forms are those people use: prefix and suffix forms of d, grad, delta, g;
-`dL_dX`; attributes `.grad` and `.g`; items of containers whose name speaks of gradients.
+`dL_dX`; attributes `.grad` and `.g`; items of containers named for gradients.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which value of the tape an array of the program is: told apart by identity, for as long as the array lives."""
+"""Which value of the tape an array of the program is: found by identity, for as long as the array lives."""
 
 from __future__ import annotations
 

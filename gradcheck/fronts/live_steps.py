@@ -1,4 +1,4 @@
-"""Of code that is running already nobody can leave the loops. This tells when it has trained for many steps, of which
+"""Of code that is running already nobody can leave the loops. This recognises when it has trained for many steps, of which
 one is enough, and where the first one ends."""
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from gradcheck.fronts.updates import UpdateFinder
 
 ENOUGH = 20  # steps
 LOOK_EVERY = 4_000  # ops
-_LOOP = -2  # as its number, of a loop that was not told of
+_LOOP = -2  # as its number, of a loop that did not report
 
 
 def steps_so_far(recording: Recording) -> int:

@@ -1,9 +1,9 @@
-"""Follows the runs of the person's loops after the training: which stands in which, and how each of them ended.
+"""Follows the runs of the person's loops after the training: which runs inside which, and how each of them ended.
 
 A sampler whose network never draws the end of a word would run for ever. A `while` loop that counts nothing and draws
 from a distribution exactly once in each of very many iterations is left.
 
-Loops tell their iterations only while the recorder pays attention, so a run may be met late, at the end of one of its
+Loops report their iterations only while the recorder pays attention, so a run may be met late, at the end of one of its
 iterations: then it is the parent of the runs that were met since. One that is not heard of for a while may have ended.
 """
 
@@ -46,10 +46,10 @@ class LoopRuns:
         self.on = False
         self.writes = False  # whether what is met is put on the tape
         self._begin = 0
-        self._since = 0  # when loops were last told to report their iterations
+        self._since = 0  # when loops began to report their iterations again
         self._stack: list[_Running] = []
         self._unheard: dict[int, _Running] = {}  # by activation: they were running when attention was lost
-        self._orphans: list[_Running] = []  # runs met since then that stand in none that is known
+        self._orphans: list[_Running] = []  # runs met since then that run inside none that is known
         self._endless_at: dict[int, int] = {}  # runs of each loop in a row
         self._events = 0
         self._then = 0  # ops on the tape at the end of the last iteration
@@ -119,7 +119,7 @@ class LoopRuns:
             running.run.iterations.append(self._now)
 
     def finished(self, loop: int, activation: int, index: int) -> bool:
-        """Whether the loop is to be left."""
+        """Whether the loop should be left."""
         self.idle = self.idle + 1 if self._now == self._then else 0
         self._then = self._now
         running = self._reached(activation) or self._met_late(loop, activation)
@@ -153,7 +153,7 @@ class LoopRuns:
             _count(self._stack[-1], running)
         return running.run if running.endless else None
 
-    # -- which runs stand in which ---------------------------------------------------------------------------
+    # -- which runs inside which -----------------------------------------------------------------------------
 
     @property
     def _now(self) -> int:
@@ -188,7 +188,7 @@ class LoopRuns:
             if orphan.run.parent is parent.run:
                 _count(parent, orphan)
         for activation, other in list(self._unheard.items()):
-            if other.run.stands_in(parent.run):  # it would have been heard of first
+            if other.run.runs_inside(parent.run):  # it would have been heard of first
                 other.run.end = other.heard
                 del self._unheard[activation]
         self._orphans = [parent]

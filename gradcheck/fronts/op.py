@@ -20,7 +20,7 @@ from gradcheck.ops import MAX, MAXIMUM, MIN, MINIMUM, Operation, operation_calle
 
 
 class Kind(Enum):
-    """How a call is to be treated, decided once per function."""
+    """How a call is treated, decided once per function."""
 
     IGNORE = auto()  # asks a question (shape, is_leaf): no tensor comes out of it
     CREATE = auto()  # makes a tensor of Python or NumPy numbers

@@ -63,7 +63,7 @@ class Reach:
         return body is None or (bool(loops) and self._reaches(loops[-1].body))
 
     def inside_loop(self, frame: FrameType | None) -> bool:
-        """Whether `frame` stands in the body of a loop, or was called from one."""
+        """Whether `frame` is in the body of a loop, or was called from one."""
         while frame is not None and frame.f_code.co_filename not in _RUNNERS:
             code = frame.f_code
             if self._sources.is_user(code.co_filename):

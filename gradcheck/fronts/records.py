@@ -29,7 +29,7 @@ class Binding:
 
     @property
     def variable(self) -> str:
-        """What tells one variable from another: the name, with its key as it was."""
+        """What distinguishes one variable from another: the name, with its key as it was."""
         return self.evaluated or self.name
 
 
@@ -100,5 +100,5 @@ class LoopRun:
     def depth(self) -> int:
         return 0 if self.parent is None else self.parent.depth + 1
 
-    def stands_in(self, other: LoopRun) -> bool:
-        return self.parent is not None and (self.parent is other or self.parent.stands_in(other))
+    def runs_inside(self, other: LoopRun) -> bool:
+        return self.parent is not None and (self.parent is other or self.parent.runs_inside(other))

@@ -24,7 +24,7 @@ from gradcheck.program.source import SourceMap, SourceUnit
 # A loop that has run this often without a training step is building data; its ops are not worth the memory.
 _THIN_AFTER_ITERATIONS = 5_000
 _THIN_AFTER_OPS = 100_000
-_MAX_ACTIVATIONS = 12  # of one training loop that are each recorded anew
+_MAX_ACTIVATIONS = 12  # of one training loop that are each recorded again
 # A loop over layers or time steps computes no loss of its own, and one over micro-batches sums its gradients up.
 _PASSES_THAT_TRAIN = 8
 
@@ -126,7 +126,7 @@ class StepWatcher:
     def _activation(self, loop: int, activation: int, index: int) -> _Activation:
         record = self._activations.get(activation)
         if record is None:
-            # Its beginning was not told, because nothing had touched a tensor yet.
+            # Its beginning was not reported, because nothing had touched a tensor yet.
             self._iterations.setdefault(loop, index)
             since = self._control.follower.awake_since
             record = self._activations[activation] = _Activation(loop, since, 0, since, 0)
@@ -135,7 +135,7 @@ class StepWatcher:
         return record
 
     def _looked_at(self, loop: int, activation: int, index: int, frame: FrameType) -> bool:
-        """Whether the loop is to be left, now that an iteration of it is on the tape."""
+        """Whether the loop should be left, now that an iteration of it is on the tape."""
         if self._known_step_of is not None:
             if loop != self._known_step_of:
                 return False  # a loop inside the step: over its parameters, say
@@ -210,7 +210,7 @@ class StepWatcher:
             self.aftermath.begin(frame)
 
     def _repeats_a_pass(self, loop: int, record: _Activation) -> bool:
-        """Whether the loop has computed a loss and its gradients, each time anew, so often that it must be training,
+        """Whether the loop has computed a loss and its gradients, each time again, so often that it must be training,
         although how it moves its parameters cannot be seen (through NumPy, say). Then the first time is kept."""
         recording = self._recording
         if not holds_a_pass(recording, record.start, record.start_binding):

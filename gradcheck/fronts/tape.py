@@ -26,7 +26,7 @@ _LISTS = ("ops", "bindings", "marks", "nones", "plain")
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """How far the lists of a recording went at one moment, and which values spoke of gradients."""
+    """How far the lists of a recording went at one moment, and which values were named as gradients."""
 
     ops: int
     bindings: int
@@ -48,7 +48,7 @@ class Recording:
     ops: list[Op] = field(default_factory=list)
     bindings: list[Binding] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
-    gradient_named: set[Value] = field(default_factory=set)  # values that had a name that speaks of gradients
+    gradient_named: set[Value] = field(default_factory=set)  # values that had the name of a gradient
     nones: list[tuple[str, CodeType, int, int]] = field(default_factory=list)  # names bound to None
     plain: list[PlainBinding] = field(default_factory=list)
     scopes: dict[int, Scope] = field(default_factory=dict)

@@ -22,7 +22,7 @@ class UnseenLoops:
         self._left_before[activation] = self._left
 
     def finished(self, loop: int, activation: int, frame: FrameType) -> bool:
-        """Whether the loop is to be left."""
+        """Whether the loop should be left."""
         if self._left > self._left_before.get(activation, 0):
             return True
         count = self._iterations[loop] = self._iterations.get(loop, 0) + 1

@@ -138,7 +138,7 @@ class FunctionCalls:
 
 
 def place_of(tensor: torch.Tensor) -> tuple[Any, ...]:
-    """Its place in memory, which tells it from others while it lives."""
+    """Its place in memory, which no other has while it lives."""
     if tensor.layout is not torch.strided:
         return (id(tensor),)
     storage = tensor.untyped_storage()._cdata

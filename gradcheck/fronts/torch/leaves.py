@@ -98,7 +98,7 @@ class Leaves:
 
 
 def storage_of(tensor: torch.Tensor) -> int | None:
-    """What tells storages apart as long as something holds them; None for a tensor without one (sparse)."""
+    """What distinguishes storages as long as something holds them; None for a tensor without one (sparse)."""
     try:
         key: int = tensor.untyped_storage()._cdata
     except (RuntimeError, NotImplementedError):
