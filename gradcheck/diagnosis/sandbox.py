@@ -23,38 +23,9 @@ _MOST_PRODUCTS = 2**33  # multiplications in a matrix product: some seconds on o
 
 _PURE_MODULES = {"torch", "numpy", "math", "cmath", "operator", "itertools", "functools", "collections", "copy", "scipy",
                  "einops", "gradcheck"}  # fmt: skip
-_PURE_BUILTINS = {
-    "abs",
-    "all",
-    "any",
-    "divmod",
-    "isinstance",
-    "len",
-    "max",
-    "min",
-    "pow",
-    "round",
-    "sorted",
-    "sum",
-}
-_TYPES = {
-    bool,
-    complex,
-    dict,
-    enumerate,
-    float,
-    frozenset,
-    int,
-    list,
-    map,
-    range,
-    reversed,
-    set,
-    slice,
-    str,
-    tuple,
-    zip,
-}
+_PURE_BUILTINS = {abs, all, any, divmod, isinstance, len, max, min, pow, round, sorted, sum}
+_TYPES = {bool, complex, dict, enumerate, float, frozenset, int, list, map, range, reversed, set, slice, str, tuple,
+          zip}  # fmt: skip
 # Functions of those modules that read or write files, set something for the whole process, or run other code.
 _MORE = re.compile(
     r"_?(save|load|set_|seed|manual_seed|fork|print|to_?file|from_?file|dump|memmap|open|backward|register|share_memory"
@@ -99,7 +70,7 @@ def is_pure(function: object) -> bool:
         return function in _TYPES or function.__module__.partition(".")[0] in _PURE_MODULES
     name = getattr(function, "__name__", type(function).__name__)
     if owner is builtins:
-        return name in _PURE_BUILTINS
+        return function in _PURE_BUILTINS
     if owner is not None and not isinstance(owner, ModuleType):
         module = (owner if isinstance(owner, type) else type(owner)).__module__
         if module == "builtins":
