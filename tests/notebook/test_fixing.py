@@ -32,7 +32,7 @@ def test_the_mended_cell_is_put_below_and_is_right(trained):
     trained.check(CHECK)
     trained.run("%gradcheck_fix --apply")
     assert trained.next_inputs == [CHECK.replace("3 * (", "2 * (")]
-    assert "cell 3 with its fixes stands in the cell below" in trained.plain[-1]
+    assert "cell 3 with its fixes is in the cell below" in trained.plain[-1]
     report = trained.check(trained.next_inputs[0])
     assert report.findings == []
     trained.run("%gradcheck_fix")
@@ -64,7 +64,7 @@ def test_without_a_fix(trained):
     assert "no verified fix: notebook [cell 3] line 5" in trained.plain[-1]
     result = trained.run("%gradcheck_fix --apply")
     assert not result.success
-    assert "no verified fix of a cell is known" in str(result.error_in_exec)
+    assert "there is no verified fix of a cell" in str(result.error_in_exec)
 
 
 def test_before_any_cell_was_checked(trained):
