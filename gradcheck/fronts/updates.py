@@ -20,7 +20,6 @@ from gradcheck.fronts.tape import Kind, Op, Recording, Value, existed_before
 from gradcheck.ops import Family, Operation
 
 _HANDS_ON = (Family.SAME, Family.LAYOUT, Family.GATHER)  # a step that is picked or clipped is still a step
-_NO_COMPUTATION = frozenset({ops.DETACH, ops.CLONE, ops.REQUIRES_GRAD})
 _OPTIMISER = frozenset({ops.OPTIMISER_STEP, ops.ADDCDIV})
 
 
@@ -202,7 +201,7 @@ def _is_reversed_difference(op: Op) -> bool:
 
 def _computes(operation: Operation) -> bool:
     """Whether the numbers of its operands matter."""
-    return operation not in _NO_COMPUTATION and operation.family not in (Family.QUERY, Family.CONSTANT)
+    return operation not in ops.NO_COMPUTATION and operation.family not in (Family.QUERY, Family.CONSTANT)
 
 
 def _note(moments: dict[Value, int], values: list[Value], when: int) -> None:

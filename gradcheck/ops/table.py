@@ -303,6 +303,7 @@ BACKWARD = define("backward", F.BACKWARD, "_backward")
 # -- groups that several stages ask about ---------------------------------------------------------------------------------
 ADDITIVE = frozenset({ADD, SUB})
 SCALING = frozenset({MUL, DIV, NEG})
+NO_COMPUTATION = frozenset({DETACH, CLONE, REQUIRES_GRAD})
 POWERS = frozenset({POW, SQUARE, SQRT, RSQRT, RECIPROCAL})
 LOGARITHMS = frozenset({LOG, LOG1P, LOG2, LOG10, LOG_SOFTMAX, LOGSIGMOID, LOGSUMEXP})
 SPREADS = frozenset({VAR, STD, VAR_MEAN, STD_MEAN})

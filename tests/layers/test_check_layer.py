@@ -232,7 +232,7 @@ def test_arguments_and_inputs_can_be_said():
             self.dW = self.x.T @ dout
             return dout @ self.W.T
 
-    with pytest.raises(gradcheck.NothingToCheckError, match=r"for `first` \(str\) cannot be told"):
+    with pytest.raises(gradcheck.NothingToCheckError, match=r"for `first` \(str\) cannot be inferred"):
         check(Strange)
     report = check(Strange, args=["name", 5], inputs=["4,5"])
     assert report.exit_status == 0
@@ -340,7 +340,7 @@ def test_a_gradient_that_is_zero_by_invariance_is_not_called_right():
     report = check(Centred, ranks=[2])
     assert report.exit_status == 0, str(report)
     told = " ".join(str(report).split())
-    assert "Nothing can be told of `self.db`: zero by invariance in every case." in told
+    assert "`self.db`: unobservable, zero by invariance in every case." in told
 
 
 def test_large_values_are_activations_and_not_weights():

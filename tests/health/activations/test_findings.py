@@ -77,7 +77,7 @@ def test_a_small_recorded_batch_proves_nothing_about_its_units() -> None:
     assert found.findings == []
     reached, reason = state(found, "GC201")
     assert reached is State.NOT_TRIGGERED
-    assert reason.startswith("32 samples prove too little, 500 are needed")
+    assert reason.startswith("32 samples found; at least 500 needed")
 
 
 def test_a_large_recorded_batch_is_enough() -> None:
@@ -150,7 +150,7 @@ def test_how_it_was_at_another_iteration_is_told() -> None:
     found = report(text, at=(0, 20))
     finding = the_finding(found)
     assert finding.evidence["iteration"] == 20
-    assert any("at iteration 0; shown as at iteration 20" in note for note in finding.notes)
+    assert any("at iteration 0; the figures are of iteration 20" in note for note in finding.notes)
     assert [layer.iteration for layer in found.health.activations.layers] == [0, 20]
 
 
