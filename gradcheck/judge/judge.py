@@ -140,13 +140,17 @@ class Judge:
         """What this gradient would have been, had the wrong ones it was computed from been the true ones."""
         known = self._with_true.get(faults)
         if known is None:
-            replaced = {}
-            for judged in (fault.judged for fault in self.listed(faults)):
-                if judged.truth is not None and judged.found is not None:
-                    replaced[id(judged.version)] = _in_shape_of(judged.found, judged.truth)
-            known = self._with_true[faults] = self.run.mended(replaced)
+            known = self._with_true[faults] = self.run.mended(self.true_ones(faults))
         found = known.get(id(version))
         return found if found is not None and differentiable(found) else None
+
+    def true_ones(self, faults: Faults) -> dict[int, torch.Tensor]:
+        """The true gradients to put in the place of these wrong ones, by the identity of the version."""
+        return {
+            id(judged.version): _in_shape_of(judged.found, judged.truth)
+            for judged in (fault.judged for fault in self.listed(faults))
+            if judged.truth is not None and judged.found is not None
+        }
 
     # -- rounding ------------------------------------------------------------------------------------------------
 

@@ -44,7 +44,8 @@ class JudgedPass:
     @property
     def rightness(self) -> int:
         verdicts = [row.verdict for row in self.result.gradients]
-        return sum(verdict in _RIGHT for verdict in verdicts) - verdicts.count(Verdict.INTRODUCED)
+        wrong = verdicts.count(Verdict.INTRODUCED) + verdicts.count(Verdict.UNCHECKED)
+        return verdicts.count(Verdict.CORRECT) - wrong
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from gradcheck.judge.verdicts.compensated import compensated
 from gradcheck.judge.verdicts.convention import convention
 from gradcheck.judge.verdicts.data import data, unrelated
 from gradcheck.judge.verdicts.inherited import inherited
-from gradcheck.judge.verdicts.introduced import introduced
+from gradcheck.judge.verdicts.introduced import harmless, introduced
 from gradcheck.judge.verdicts.not_finite import not_finite
 from gradcheck.judge.verdicts.not_replayable import not_replayable
 from gradcheck.judge.verdicts.replaced import beside_a_right_one, replaced_unread
@@ -54,6 +54,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     unpaired,
     surrogate,
     unreached,
+    harmless,
     introduced,
 )
 _NAMED_FOR = 0.5

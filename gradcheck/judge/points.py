@@ -7,7 +7,9 @@ from collections.abc import Mapping
 import torch
 
 from gradcheck.fronts.tape import Value
+from gradcheck.judge.case import Case
 from gradcheck.judge.data_rounding import LARGEST
+from gradcheck.judge.intervention import has_victim
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Fault, Judged
 from gradcheck.replay.compare import differentiable, distance, norm
@@ -97,6 +99,8 @@ class Point:
         error = distance(found, expected)
         # Ten times the tolerance: at a probe point a fault that matters is far above it.
         wrong = error > 10 * tolerance
+        if wrong and not has_victim(Case(self.judging, version, found, faults), judged.of, judged.scale):
+            return
         observable = norm(expected) > tolerance and norm(expected) > 1e-3 * noise
         self._outcomes[id(judged)] = (wrong, error / size if size else 0.0, observable and not wrong)
         if wrong or judged.rounded_data:

@@ -164,7 +164,7 @@ class PassRun:
                     replay.step(op)
                 for version in prepared.versions_after.get(op.index, ()):
                     if id(version) in replaced:
-                        replay.put(version.candidate.value, replaced[id(version)].to(dtype, copy=True))
+                        replay.put(version.candidate.value, replaced[id(version)].clone())
                     _capture(results, replay, version)
                 if not self._keep:
                     for value in prepared.last_used.get(op.index, ()):

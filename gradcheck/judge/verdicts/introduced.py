@@ -6,12 +6,28 @@ from __future__ import annotations
 import torch
 
 from gradcheck.judge.case import Case
-from gradcheck.judge.judged import Fault, Ruling
+from gradcheck.judge.intervention import has_victim, is_finished
+from gradcheck.judge.judged import NOT_JUDGED, Fault, Ruling
 from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.judge.verdicts.convention import kept_factor
 from gradcheck.replay.compare import same_but_for_ones
 
 _NAMED_FOR = 0.6
+
+
+def harmless(case: Case) -> Ruling | None:
+    """Blame needs a victim and an intervention (principle 2): it is not the gradient that its name suggests, and
+    nothing that is wrong becomes right with the true gradient in its place."""
+    proposal = case.proposal
+    if proposal is None or proposal.value not in case.truth:
+        return None
+    if has_victim(case, proposal.value, kept_factor(case, proposal.value)):
+        return None
+    if not is_finished(case):
+        return NOT_JUDGED
+    shown = case.judge.partners.shown(proposal.value)
+    reason = f"it is not the gradient of `{shown}`, and nothing computed from it is wrong because of that"
+    return Ruling(case.judged(proposal, Verdict.UNCHECKED, Problem.UNPAIRED, reason))
 
 
 def introduced(case: Case) -> Ruling | None:

@@ -1,0 +1,101 @@
+"""What becomes of the later gradients when the true gradient is put in the place of this one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum, auto
+
+import torch
+
+from gradcheck.fronts.tape import Value
+from gradcheck.judge.case import Case
+from gradcheck.judge.consumers import Consumer
+from gradcheck.replay.compare import differentiable, distance, norm, same_but_for_ones
+
+
+class Effect(Enum):
+    """Of putting the true gradient where this one is."""
+
+    HEALS = auto()  # something that is wrong becomes right
+    HELPS = auto()  # what is wrong stays wrong, and comes closer
+    NO_VICTIM = auto()  # everything computed from it is right as it is
+    NONE = auto()  # what is wrong stays as wrong
+    UNKNOWN = auto()  # the true gradient cannot be put there: it has another number of elements
+
+
+def has_victim(case: Case, partner: Value, scale: float | None = None) -> bool:
+    """Whether a gradient that is not that of `partner` does harm: it is an output itself, or something that is wrong
+    heals with the true gradient in its place. `scale`: it is kept as that multiple of the gradient."""
+    finished = is_finished(case)
+    if finished and (case.candidate.of is not None or not _is_read_for_another(case, partner)):
+        return True
+    effect = effect_of_truth(case, partner, scale)
+    return effect in (Effect.HEALS, Effect.UNKNOWN) or (finished and effect is Effect.HELPS)
+
+
+def is_finished(case: Case) -> bool:
+    """Whether it is not a stage of what the person sees as one variable."""
+    return case.version.final and case.judge.relations.successor(case.version) is None
+
+
+def _is_read_for_another(case: Case, partner: Value) -> bool:
+    """Whether the gradient of another value is computed from it, and not only the step of an optimiser."""
+    judge = case.judge
+    for version in case.consumers.versions:
+        found = judge.captured(version)
+        if version.candidate is case.candidate or found is None:
+            continue
+        proposal = judge.partners.propose(version.candidate, found, judge.paired, case.truth)
+        if proposal is not None and proposal.value is not partner:
+            return True
+    return False
+
+
+def effect_of_truth(case: Case, partner: Value, scale: float | None) -> Effect:
+    """The effect on the finished gradients that are computed from this one, where all wrong gradients found so far are
+    replaced by true ones as well."""
+    truth = case.truth[partner] if scale is None else scale * case.truth[partner]
+    if truth.numel() != case.found.numel():
+        return Effect.UNKNOWN
+    pairs = _computed_from_it(case, truth.reshape(case.found.shape))
+    wrong = [pair for pair in pairs if not _is_right(case, pair[0], scale)]
+    if not wrong:
+        return Effect.NO_VICTIM
+    if any(_is_right(case, with_truth, scale) for _, with_truth in wrong):
+        return Effect.HEALS
+    closer = [_error(case, with_truth) < _error(case, as_written) for as_written, with_truth in wrong]
+    return Effect.HELPS if 2 * sum(closer) > len(closer) else Effect.NONE
+
+
+def _computed_from_it(case: Case, truth: torch.Tensor) -> Iterator[tuple[Consumer, Consumer]]:
+    """What is computed from it: as it is written, and with the true gradient put there."""
+    judge = case.judge
+    upstream = judge.true_ones(frozenset(range(len(judge.faults))))
+    as_written = judge.run.mended(upstream)
+    with_truth = judge.run.mended({**upstream, id(case.version): truth})
+    for version in case.consumers.versions:
+        before, after = as_written.get(id(version)), with_truth.get(id(version))
+        if version.final and before is not None and after is not None and differentiable(before):
+            noise = judge.noise(version)
+            yield (
+                Consumer(version, before, norm(before), noise, judge.tolerance(version, norm(before), noise)),
+                Consumer(version, after, norm(after), noise, judge.tolerance(version, norm(after), noise)),
+            )
+
+
+def _is_right(case: Case, consumer: Consumer, scale: float | None) -> bool:
+    if not consumer.is_finite:
+        return False
+    gradients = case.judge.expectation(frozenset())
+    return consumer.is_one_of(gradients, reshaped=True) or (
+        scale is not None
+        and bool(gradients[1].equals(consumer.found / scale, consumer.tolerance / abs(scale), reshaped=True))
+    )
+
+
+def _error(case: Case, consumer: Consumer) -> float:
+    """The distance to the nearest true gradient of its shape, relative to that."""
+    fitting = [
+        t for t in case.truth.values() if same_but_for_ones(t.shape, consumer.found.shape) and norm(t) > 0
+    ]
+    return min((distance(consumer.found, t) / norm(t) for t in fitting), default=float("inf"))
