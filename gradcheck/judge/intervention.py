@@ -34,8 +34,11 @@ def has_victim(case: Case, partner: Value, scale: float | None = None) -> bool:
 
 
 def is_finished(case: Case) -> bool:
-    """Whether it is not a stage of what the person sees as one variable."""
-    return case.version.final and case.judge.relations.successor(case.version) is None
+    """Whether it is not a stage of what the person sees as one variable, but for being clipped later on."""
+    later = case.judge.relations.successor(case.version)
+    if later is None:
+        return case.version.final
+    return case.judge.relations.only_rescales(later, case.version)
 
 
 def _is_read_for_another(case: Case, partner: Value) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -158,23 +158,38 @@ class PassRun:
             upstream=Arriving(graph, truth),
         )
         results.manual = replay if self._keep else None
+        # A second name may be bound after an op that the pass does not need: all up to the next op that it needs.
+        waiting = deque(
+            version for after in sorted(prepared.versions_after) for version in prepared.versions_after[after]
+        )
         with torch.no_grad():
             for op in prepared.manual:
+                self._reach(op.index, waiting, results, replay, replaced)
                 if not known or not _is_known(op, known):
                     replay.step(op)
-                for version in prepared.versions_after.get(op.index, ()):
-                    if id(version) in replaced:
-                        replay.put(version.candidate.value, replaced[id(version)].clone())
-                    _capture(results, replay, version)
+                self._reach(op.index + 1, waiting, results, replay, replaced)
                 if not self._keep:
                     for value in prepared.last_used.get(op.index, ()):
                         replay.forget(value)
-        for versions in prepared.versions_after.values():
-            for version in versions:
-                if id(version) not in results.captured and id(version) not in results.broken:
-                    _capture(results, replay, version)
+        for version in waiting:
+            _capture(results, replay, version)
         if dtype is not torch.float64:
             graph.release()
+
+    @staticmethod
+    def _reach(
+        moment: int,
+        waiting: deque[Version],
+        results: _Results,
+        replay: Runner,
+        replaced: Mapping[int, torch.Tensor],
+    ) -> None:
+        """Capture, or replace, the versions that are there before op `moment`."""
+        while waiting and waiting[0].after < moment:
+            version = waiting.popleft()
+            if id(version) in replaced:
+                replay.put(version.candidate.value, replaced[id(version)].clone())
+            _capture(results, replay, version)
 
     def start_tensors(self) -> dict[Value, torch.Tensor]:
         """The values that the ops before the pass leave to it."""
