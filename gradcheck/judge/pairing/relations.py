@@ -58,13 +58,14 @@ class Relations:
                     yield other
 
     def only_rescales(self, later: Version, version: Version) -> bool:
-        """Whether all that happens to a gradient in between is that it is multiplied in place."""
+        """Whether all that happens to a gradient in between is that it is multiplied in place, by numbers: by a tensor,
+        `mask *= upstream`, it only becomes a gradient."""
         writes = later.writes[len(version.writes) :]
         same = later.candidate is version.candidate
         return (
             same
             and bool(writes)
-            and all(op.operation in (ops.MUL, ops.DIV) and len(op.args) > 1 for op in writes)
+            and all(op.operation in (ops.MUL, ops.DIV) and _by_a_number(op) for op in writes)
         )
 
     def adds(self, sum_of: Version, version: Version) -> bool:
@@ -107,3 +108,8 @@ class Relations:
 
 def _computes(op: Op) -> bool:
     return op.kind not in (Kind.ESCAPE, Kind.BACKWARD)
+
+
+def _by_a_number(op: Op) -> bool:
+    factor = op.args[1] if len(op.args) > 1 else None
+    return factor is not None and (not isinstance(factor, Value) or factor.shape == ())
