@@ -11,6 +11,9 @@ Running statistics of which only some steps were recorded are not expected to ha
 what they converge to: the weights of the old value and of the batch value must add up to 1, and the
 statistic must be that of one of the layers.
 
+A mean or a variance that the training computed of its last minibatch, used after it, is a warning at the line
+that uses it: the training is right to compute it, and another minibatch would have given another result.
+
 ## Why is this bad?
 
 Training is right and the loss falls, but another network is evaluated and sampled from: its layers get
@@ -58,8 +61,9 @@ from gradcheck.base.thresholds import STALE_MEAN, STALE_VARIANCE
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.rule import Looked, Rule
-from gradcheck.checks.wording import code, place
+from gradcheck.checks.wording import code, listing, place
 from gradcheck.health.batch_norm.records import Statistic, StatisticsInUse
+from gradcheck.health.evaluation.records import LastBatch
 from gradcheck.program.location import Location
 
 Case = tuple[StatisticsInUse, Statistic]
@@ -74,6 +78,8 @@ def check(evidence: Evidence) -> Iterator[Finding]:
                 grouped.setdefault(statistic.location, []).append((use, statistic))
     for location, cases in grouped.items():
         yield _running(location, cases) if cases[0][1].weights is not None else _finding(location, cases)
+    used = {found.location: found for run in evidence.health.evaluation.complete for found in run.last_batch}
+    yield from map(_last_batch, used.values())
 
 
 def _is_off(use: StatisticsInUse, statistic: Statistic, evidence: Evidence) -> bool:
@@ -93,6 +99,9 @@ def _looked(evidence: Evidence) -> Looked:
     if measured:
         count = sum(len(use.statistics) for use in measured)
         return Looked(f"{numbers.count(count, 'statistic')} of {numbers.count(len(measured), 'layer')}")
+    last = [found for run in evidence.health.evaluation.complete for found in run.last_batch]
+    if last:
+        return Looked(numbers.count(sum(len(found.names) for found in last), "statistic"))
     if health.in_use:
         return Looked(why_not=health.in_use[0].unmeasured)
     return Looked(why_not=health.in_use_absent)
@@ -160,6 +169,28 @@ def _running(location: Location, cases: list[Case]) -> Finding:
         found=f"weights that add up to {numbers.value(weights)}",
         notes=_used(location, cases),
         evidence=evidence,
+    )
+
+
+def _last_batch(found: LastBatch) -> Finding:
+    shown = listing(found.names)
+    several = len(found.names) > 1
+    line = place(found.made_at, found.location)
+    return RULE.finding(
+        severity=Severity.WARNING,
+        location=found.location,
+        message=f"{shown} {'are' if several else 'is'} from the last minibatch of the training, not from its data",
+        label=f"the training computes {'them' if several else 'it'} of one minibatch, on {line}",
+        notes=[
+            f"{line} is right for the training, which normalises each minibatch of {code(found.input)} by its own "
+            "statistics; which samples came last is chance, and so is every result here"
+        ],
+        helps=[
+            f"after the training, compute the mean and the variance of {code(found.input)} over all training data, and "
+            "use these here",
+            "or keep running ones in the training step: `running = 0.9 * running + 0.1 * batch`",
+        ],
+        evidence={"statistics": found.names, "input": found.input, "source": "last minibatch"},
     )
 
 

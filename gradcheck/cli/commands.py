@@ -41,6 +41,7 @@ def cli() -> None:
 @cli.command(short_help="Check every manual gradient of a program.")
 @program_options
 @output_options("reports/<target>.md for markdown")
+@click.option("--verbose", is_flag=True, help="List the health rules that found nothing as well, and why.")
 @rule_options
 def report(**options: Any) -> None:
     """Check every manual gradient of a program.

@@ -28,7 +28,7 @@ def console_on(file: Any, color: bool | None) -> Console:
     )
 
 
-def write_markdown(report: Report, output: str) -> None:
+def write_markdown(report: Report, output: str, verbose: bool = False) -> None:
     """With its figures in a folder beside it; on standard output there is no place for them."""
     from gradcheck.report import markdown
 
@@ -44,7 +44,7 @@ def write_markdown(report: Report, output: str) -> None:
                 markdown.Image(f"{folder}/{picture.name}.png", picture.alt)
             )
     with opened(output) as file:
-        file.write(markdown.render(report, images))
+        file.write(markdown.render(report, images, verbose))
     if output != "-":
         click.echo(f"wrote {output}", err=True)
 

@@ -18,11 +18,12 @@ class ReportOptions:
     common: CommonOptions
     format: str
     output: str | None
+    verbose: bool
 
 
-def parse_options(format_: str, output: str | None, **common: Any) -> ReportOptions:
+def parse_options(format_: str, output: str | None, verbose: bool, **common: Any) -> ReportOptions:
     """Checks everything that can be checked before a program is run."""
-    options = ReportOptions(parse_common(**common), format_, output)
+    options = ReportOptions(parse_common(**common), format_, output, verbose)
     check_one_file(output, len(options.common.sessions))
     return options
 
@@ -48,9 +49,9 @@ def run(options: ReportOptions) -> int:
 def _write(report: Report, session: SessionOptions, options: ReportOptions) -> None:
     if options.format == "markdown":
         output = options.output or f"reports/{parse_target(session.target).stem}.md"
-        write_markdown(report, output)
+        write_markdown(report, output, options.verbose)
         return
     from gradcheck.report import terminal
 
     with opened(options.output or "-") as file:
-        terminal.render(report, console_on(file, options.common.color))
+        terminal.render(report, console_on(file, options.common.color), options.verbose)

@@ -53,6 +53,9 @@ class Value:
     reference: weakref.ref[Any] | None = None  # the array, as long as the program holds it
     data: torch.Tensor | None = None
     requires_grad: bool = False
+    differentiated: bool = (
+        False  # autograd gives it a gradient: it requires one, and comes of nothing that does
+    )
     autograd_of: Value | None = None  # set if autograd put it into that value's .grad
     earlier: Value | None = None  # of a value of the aftermath: what the same array was before it
     root: Value = field(init=False)
@@ -60,9 +63,9 @@ class Value:
     def __post_init__(self) -> None:
         self.root = self
 
-    @property
-    def is_leaf(self) -> bool:
-        return self.producer is None or self.data is not None
+    def asked_for(self, leaf: bool) -> None:
+        """Its gradient is asked for: when it is made, or later (`p.requires_grad = True`)."""
+        self.requires_grad, self.differentiated = True, leaf
 
 
 @dataclass(slots=True, eq=False)

@@ -19,7 +19,7 @@ _LONGEST_MESSAGE = 300
 
 def describe(error: BaseException, unit: SourceUnit, sources: SourceMap) -> Fault:
     """The fault behind `error`, at the innermost line of the person's."""
-    location = person_location(error, sources)
+    caller, location = _person_locations(error, sources)
     if location is None and isinstance(error, SyntaxError):
         location = _syntax_location(error, sources)
     message = _one_line(error.msg if isinstance(error, SyntaxError) else _text(error))
@@ -27,16 +27,18 @@ def describe(error: BaseException, unit: SourceUnit, sources: SourceMap) -> Faul
     for candidate in sources.units.values():
         if location and (candidate.file, candidate.cell) == (location.file, location.cell):
             text = candidate.line_text(location.line).strip()
-    return Fault(unit.cell, location, type(error).__name__, message, text)
+    return Fault(unit.cell, location, type(error).__name__, message, text, caller=caller)
 
 
 def person_location(error: BaseException, sources: SourceMap) -> Location | None:
     """The innermost position in the person's code that `error` passed through."""
-    found = None
-    for code, lasti, line in _entries(error.__traceback__):
-        if sources.is_user(code.co_filename):
-            found = code, lasti, line
-    return position(*found, sources) if found else None
+    return _person_locations(error, sources)[1]
+
+
+def _person_locations(error: BaseException, sources: SourceMap) -> tuple[Location | None, Location | None]:
+    """The outermost position in the person's code that `error` passed through, and the innermost."""
+    own = [entry for entry in _entries(error.__traceback__) if sources.is_user(entry[0].co_filename)]
+    return (position(*own[0], sources), position(*own[-1], sources)) if own else (None, None)
 
 
 def frame_location(frame: FrameType | None, sources: SourceMap) -> Location | None:

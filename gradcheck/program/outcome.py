@@ -26,6 +26,7 @@ class Fault:
     message: str
     text: str = ""  # the person's line
     hint: str = ""
+    caller: Location | None = None  # the line of the cell or script that called what raised
 
     def __str__(self) -> str:
         return f"{self.type}: {self.message}" if self.message else self.type

@@ -12,7 +12,7 @@ from gradcheck.checks.finding import Finding, Fix
 from gradcheck.judge.verdict import PassResult
 from gradcheck.report import isolation, sentences
 from gradcheck.report.contents import ReportContents
-from gradcheck.report.health.section import checks_table, health_tables
+from gradcheck.report.health.section import checks_table, health_checks, health_tables, silent
 from gradcheck.report.layout import describe, printable
 from gradcheck.report.snippet import render_finding
 from gradcheck.report.table import gradient_table
@@ -22,9 +22,12 @@ _WIDTH = 110
 _NAMES = ("name", "of")
 
 
-def render(report: ReportContents, images: Mapping[str, Sequence[Image]] | None = None) -> str:
-    """The whole report, in the order of the terminal's. `images` are shown under the table they belong to."""
-    return "\n\n".join(_blocks(report, images or {})) + "\n"
+def render(
+    report: ReportContents, images: Mapping[str, Sequence[Image]] | None = None, verbose: bool = False
+) -> str:
+    """The whole report, in the order of the terminal's. `images` are shown under the table they belong to. `verbose`:
+    with each health rule that found nothing."""
+    return "\n\n".join(_blocks(report, images or {}, verbose)) + "\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class Image:
     alt: str
 
 
-def _blocks(report: ReportContents, images: Mapping[str, Sequence[Image]]) -> Iterator[str]:
+def _blocks(report: ReportContents, images: Mapping[str, Sequence[Image]], verbose: bool) -> Iterator[str]:
     yield f"# Gradient report: {_text(report.target)}"
     yield _text(sentences.headline(report)) + "."
     yield f"**{sentences.conclusion(report)}**"
@@ -52,7 +55,7 @@ def _blocks(report: ReportContents, images: Mapping[str, Sequence[Image]]) -> It
         for finding in report.findings:
             yield from _finding(finding, report, shown)
             shown += [finding.fix] if finding.fix else []
-    yield from _health(report, images)
+    yield from _health(report, images, verbose)
     remarks = [_bullet(remark) for remark in sentences.program_remarks(report.program)]
     if remarks:
         yield "## The program"
@@ -78,12 +81,15 @@ def _pass(step: PassResult, of: int) -> Iterator[str]:
         yield "\n".join(remarks)
 
 
-def _health(report: ReportContents, images: Mapping[str, Sequence[Image]]) -> Iterator[str]:
-    checks = checks_table(report.checks)
-    if not checks.rows:
+def _health(report: ReportContents, images: Mapping[str, Sequence[Image]], verbose: bool) -> Iterator[str]:
+    if not health_checks(report.checks):
         return
     yield "## Health"
-    yield _table(checks)
+    checks = checks_table(report.checks, verbose)
+    if checks.rows:
+        yield _table(checks)
+    if not verbose and (others := silent(report.checks)):
+        yield _text(others[0].upper() + others[1:]) + "."
     for table in health_tables(report.health):
         yield f"### {_text(table.title)}"
         yield _table(table)

@@ -48,11 +48,11 @@ class Report(ReportContents):
 
             raise GradientError(error_text(self))
 
-    def to_markdown(self) -> str:
-        """The whole report as Markdown."""
+    def to_markdown(self, verbose: bool = False) -> str:
+        """The whole report as Markdown; `verbose`: with each health rule that found nothing."""
         from gradcheck.report import markdown
 
-        return markdown.render(self)
+        return markdown.render(self, verbose=verbose)
 
     def _repr_html_(self) -> str:
         from gradcheck.report import html

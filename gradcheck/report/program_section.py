@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gradcheck.program.magics import SkippedLine
 
 if TYPE_CHECKING:
-    from gradcheck.program.outcome import RunOutcome
+    from gradcheck.program.outcome import Fault, RunOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +16,12 @@ class CellError:
     """A cell, or the script, that raised; a notebook's run went on with the next cell, as its user would."""
 
     cell: int | None
-    line: int | None  # of the person's own code, where one was on the stack
+    line: int | None  # where it was raised, as far as that is the person's own code
     error: str  # "NameError: name 'x' is not defined"
     text: str = ""  # the person's line
     hint: str = ""
+    file: str = ""  # of the line, where that is another than the program's
+    called_from: str = ""  # "cell 2 line 1", where the line is in a function
 
 
 @dataclass(slots=True)
@@ -39,16 +41,27 @@ class ProgramSection:
         return cls(
             skipped=list(outcome.skipped),
             errors=[
-                CellError(
-                    fault.cell,
-                    fault.location.line if fault.location else None,
-                    str(fault),
-                    fault.text,
-                    fault.hint or hints.get(fault.location, ""),
-                )
-                for fault in outcome.faults
+                _cell_error(fault, fault.hint or hints.get(fault.location, "")) for fault in outcome.faults
             ],
             notes=list(outcome.notes),
             ended=outcome.ended.value,
             explanation=outcome.explanation,
         )
+
+
+def _cell_error(fault: Fault, hint: str) -> CellError:
+    at, caller = fault.location, fault.caller
+    if at is None:
+        return CellError(fault.cell, None, str(fault), fault.text, hint)
+    if caller is None or (caller.file, caller.cell, caller.line) == (at.file, at.cell, at.line):
+        return CellError(at.cell, at.line, str(fault), fault.text, hint)
+    file = at.file if at.file != caller.file else ""
+    return CellError(at.cell, at.line, str(fault), fault.text, hint, file, where(caller.cell, caller.line))
+
+
+def where(cell: int | None, line: int | None) -> str:
+    """`cell 3 line 6`, or as much of it as there is."""
+    parts = [f"cell {cell}"] if cell is not None else []
+    if line is not None:
+        parts.append(f"line {line}")
+    return " ".join(parts) or "the program"

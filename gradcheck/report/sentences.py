@@ -11,7 +11,7 @@ from gradcheck.checks.wording import listing
 from gradcheck.judge.verdict import GradientResult, PassResult, Verdict
 from gradcheck.program.location import Location
 from gradcheck.report.contents import ReportContents
-from gradcheck.report.program_section import ProgramSection
+from gradcheck.report.program_section import ProgramSection, where
 
 # What a person must act on comes first.
 _ORDER = (
@@ -31,6 +31,8 @@ def headline(report: ReportContents) -> str:
     if not rows:
         return f"{report.target}: no manual gradient was found"
     summary = report.summary
+    if not summary["checked"]:
+        return f"{report.target}: nothing could be checked: {numbers.count(len(rows), 'unchecked gradient')}"
     parts = [f"{n} {verdict}" for verdict in _ORDER if (n := summary[verdict.value])]
     return f"{report.target}: {numbers.count(len(rows), 'gradient')}: {', '.join(parts)}"
 
@@ -107,13 +109,15 @@ def fixes(report: ReportContents) -> str:
 def program_remarks(section: ProgramSection) -> Iterator[str]:
     """What was not run, what raised, how the run ended."""
     for error in section.errors:
-        where = _where(error.cell, error.line)
-        yield f"{where} raised {error.error}" + (f": `{error.text.strip()}`" if error.text.strip() else "")
+        place = f"{error.file} {where(error.cell, error.line)}".lstrip()
+        called = f", called from {error.called_from}," if error.called_from else ""
+        text = f": `{error.text.strip()}`" if error.text.strip() else ""
+        yield f"{place}{called} raised {error.error}{text}"
         if error.hint:
             yield f"help: {error.hint}"
     for skipped in section.skipped:
         reason = f" ({skipped.reason})" if skipped.reason else ""
-        yield f"{_where(skipped.cell, skipped.line)} was not run: `{skipped.text.strip()}`{reason}"
+        yield f"{where(skipped.cell, skipped.line)} was not run: `{skipped.text.strip()}`{reason}"
     yield from section.notes
     if section.ended != "completed":
         yield f"the run ended early: {section.explanation or section.ended}"
@@ -146,9 +150,4 @@ def _are(rows: Sequence[object]) -> str:
 
 def _whereabouts(place: Location, report: ReportContents) -> str:
     file = "" if place.file in report.target else f"{place.file} "
-    return f"{file}{_where(place.cell, place.line)}"
-
-
-def _where(cell: int | None, line: int | None) -> str:
-    parts = [f"cell {cell}" if cell is not None else "", f"line {line}" if line is not None else ""]
-    return " ".join(part for part in parts if part) or "the program"
+    return f"{file}{where(place.cell, place.line)}"

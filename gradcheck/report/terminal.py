@@ -17,13 +17,14 @@ from gradcheck.report.snippet import render_finding
 from gradcheck.report.table import terminal_table
 
 
-def render(report: ReportContents, console: Console) -> None:
-    """Print the report. Colour and width are the console's; nothing is coloured when it is no terminal."""
-    for block in _blocks(report, console.width):
+def render(report: ReportContents, console: Console, verbose: bool = False) -> None:
+    """Print the report. Colour and width are the console's; nothing is coloured when it is no terminal. `verbose`: with
+    each health rule that found nothing."""
+    for block in _blocks(report, console.width, verbose):
         console.print(block, soft_wrap=True)  # the blocks are laid out already
 
 
-def _blocks(report: ReportContents, width: int) -> Iterator[Text]:
+def _blocks(report: ReportContents, width: int, verbose: bool) -> Iterator[Text]:
     yield _paragraph(sentences.headline(report), width, "bold")
     for step in report.passes:
         yield _paragraph(sentences.pass_line(step, len(report.passes)), width)
@@ -37,7 +38,7 @@ def _blocks(report: ReportContents, width: int) -> Iterator[Text]:
         yield render_finding(finding, report.excerpt(finding.location), width, fixes)
         yield Text()
         fixes += [finding.fix] if finding.fix else []
-    remarks = [*health_lines(report.checks), *sentences.program_remarks(report.program)]
+    remarks = [*health_lines(report.checks, verbose), *sentences.program_remarks(report.program)]
     if remarks:
         yield from (_paragraph(remark, width, "dim") for remark in remarks)
         yield Text()

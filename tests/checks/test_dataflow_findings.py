@@ -72,7 +72,7 @@ def test_two_updates_on_one_line_are_one_finding() -> None:
     (finding,) = ups(*swapped)
     assert (finding.rule, finding.severity) == ("GC104", Severity.ERROR)
     assert finding.message == "`W_1` is updated with `d_W_2`, the gradient of `W_2`"
-    assert finding.notes[0] == "likewise `W_2` with `d_W_1`, the gradient of `W_1`"
+    assert finding.notes[0] == "also `W_2` with `d_W_1`, the gradient of `W_1`"
     assert finding.helps == ["put the parameters and their gradients in the same order"]
     assert len(finding.evidence["updates"]) == 2
 

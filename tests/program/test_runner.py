@@ -57,6 +57,7 @@ def test_a_notebook_goes_on_after_a_cell_that_raises(run_program, capfd):
         "return y / 0",
     )
     assert (division.location.line, division.location.column, division.location.end_column) == (2, 12, 17)
+    assert division.caller.line == 3
     assert (syntax.cell, syntax.type, syntax.location.line) == (4, "SyntaxError", 1)
     assert [(s.cell, s.line, s.text) for s in outcome.skipped] == [(3, 1, "!ls")]
     assert outcome.ended is Ending.COMPLETED

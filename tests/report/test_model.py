@@ -21,6 +21,7 @@ from gradcheck.program.outcome import Ending, Fault, MissingFile, RunOutcome
 from gradcheck.report import json_format
 from gradcheck.report.model import Report
 from gradcheck.report.program_section import CellError, ProgramSection
+from gradcheck.report.sentences import program_remarks
 from tests.report import samples
 
 REPORTS = {
@@ -167,6 +168,15 @@ def test_the_program_section_is_made_from_the_outcome_of_the_run() -> None:
         "timeout",
         "still running after 120 s",
     )
+
+
+def test_what_a_function_of_another_cell_raised_is_placed_where_it_was_raised() -> None:
+    inside, caller = Location("a.ipynb", 1, 3, 3, 5, 9), Location("a.ipynb", 2, 1, 1, 1, 5)
+    fault = Fault(2, inside, "TypeError", "no", "return x", caller=caller)
+    section = ProgramSection.from_outcome(RunOutcome(faults=[fault]))
+    assert section.errors == [CellError(1, 3, "TypeError: no", "return x", called_from="cell 2 line 1")]
+    (remark,) = program_remarks(section)
+    assert remark == "cell 1 line 3, called from cell 2 line 1, raised TypeError: no: `return x`"
 
 
 def test_exit_status_is_that_of_the_worst_finding() -> None:

@@ -65,7 +65,10 @@ class Calls:
             entry = known.get(id(argument))
             # The usual case of `_encode`, in place: a tensor made by a recorded op.
             if entry is not None and entry[0]() is argument and entry[1].producer is not None:
-                encoded.append(entry[1])
+                value = entry[1]
+                encoded.append(value)
+                if not value.requires_grad and argument.requires_grad:  # type: ignore[union-attr]
+                    value.asked_for(argument.is_leaf)  # type: ignore[union-attr]
             else:
                 encoded.append(encode(argument))
         op.args = tuple(encoded)

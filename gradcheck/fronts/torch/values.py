@@ -92,7 +92,8 @@ class Values(KnownValues):
     def new_value(self, array: torch.Tensor, op: Op | None) -> Value:
         reference = weakref.ref(array)
         value = Value(op, len(self._ops), array.shape, reference)
-        value.requires_grad = array.requires_grad
+        if array.requires_grad:
+            value.asked_for(array.is_leaf)
         if op is not None and op.args:
             first = op.args[0]
             if isinstance(first, Value) and (
@@ -111,6 +112,8 @@ class Values(KnownValues):
             value = entry[1]
             if value.producer is None and value.data is None:
                 self.keep_leaf(value, tensor)
+            if tensor.requires_grad and not value.requires_grad:
+                value.asked_for(tensor.is_leaf)
             return value
         value = self.new_value(tensor, None)
         self.keep_leaf(value, tensor)

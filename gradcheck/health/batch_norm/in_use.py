@@ -17,6 +17,7 @@ from gradcheck.fronts.tape import Value
 from gradcheck.graph.match.batch_norm import BatchNorm, Node, Origin, Role, Use
 from gradcheck.graph.match.normalisation import fixed_norms
 from gradcheck.graph.match.rows import reduced_axes
+from gradcheck.graph.match.scaling import degree
 from gradcheck.health.batch_norm.explaining import difference
 from gradcheck.health.batch_norm.population import Population, populations
 from gradcheck.health.batch_norm.records import (
@@ -180,7 +181,7 @@ class _Comparison:
         varies = population.variance > 1e-12 * population.variance.max()
         sign = -1 if _is_added(norm, shifts[0]) else 1
         off = ((sign * mean - expected) / population.variance.sqrt())[varies]
-        ratio = _variance_ratio(norm, scales[0].value, scale, population, record)[varies]
+        ratio = _variance_ratio(scales[0].value, _divides(norm, scales[0]), scale, population, record)[varies]
         row.statistics = [
             self._statistic(shifts[0], "mean", population, number),
             self._statistic(scales[0], "variance", population, number),
@@ -231,18 +232,27 @@ def _is_added(norm: BatchNorm, use: Use) -> bool:
 
 
 def _variance_ratio(
-    norm: BatchNorm, value: Value, scale: torch.Tensor, population: Population, record: BatchNormLayer
+    value: Value, divided: bool, scale: torch.Tensor, population: Population, record: BatchNormLayer
 ) -> torch.Tensor:
-    """The variance that a scale was made of, as a multiple of the layer's. It may be the power of it that the training
-    uses, or the right one."""
-    by = [node.op for node in norm.steps if any(use.value is value for use in node.used)]
-    divided = any(op is not None and op.operation is ops.DIV for op in by)
+    """The variance that a scale was made of, as a multiple of the layer's. Which power of it the scale is, is known from
+    what it was computed by; where it is not, it may be the power that the training uses, or the right one."""
+    grows = degree(value)
+    if grows:
+        powers = {grows / 2 * (-1 if divided else 1)}
+    else:
+        powers = {-0.5, round(2 * record.exponent) / 2 if record.exponent else -0.5}
     factor = 1 / scale if divided else scale
     ratios = []
-    for power in {-0.5, round(2 * record.exponent) / 2 if record.exponent else -0.5}:
+    for power in powers:
         variance = factor.clamp_min(1e-300) ** (1 / power) - (record.eps or 0.0)
         ratios.append(variance.clamp_min(1e-300) / population.variance.clamp_min(1e-300))
     return min(ratios, key=lambda ratio: abs(float(ratio.log().mean())))
+
+
+def _divides(norm: BatchNorm, use: Use) -> bool:
+    return any(
+        node.op is not None and node.op.operation is ops.DIV for node in norm.steps if use in node.used
+    )
 
 
 def _taken_by(node: Node) -> Node | None:

@@ -19,8 +19,9 @@ from gradcheck.graph import flow
 from gradcheck.graph.match.batch_norm import batch_norm_call
 from gradcheck.graph.match.products import is_linear_map
 from gradcheck.graph.match.rows import behind
+from gradcheck.graph.match.scaling import degree
 from gradcheck.health.evaluation.feeding import CannotFeedError, Evaluation, Feeder, Outcome
-from gradcheck.health.evaluation.training import Known, TrainingNetwork
+from gradcheck.health.evaluation.training import Known, Statistic, TrainingNetwork
 from gradcheck.health.network.trained import TrainedParameters
 
 EXACT = 1e-6  # rounding of constants that the program keeps in float32
@@ -266,14 +267,20 @@ class Comparer:
         known = next(
             (agreeing[v] for op in self._way[at : at + 1] for v in op.outputs if v in agreeing), None
         )
-        options: list[torch.Tensor] = []
+        options: list[Statistic] = []
         if known is not None:
             options += self._training.moments(known, count)
         if options and not _is_centre(slot, by):
             options = [*options[1:], options[0]]
         options += self._training.statistics(count)
+        own = self._training.env.get(slot.earlier) if slot.earlier is not None else None
+        if own is not None and own.numel() == count:
+            options = [(own, None)]  # the very one that the step computed of its batch
+        wanted = degree(slot)
         seen: list[torch.Tensor] = []
-        for option in options:
+        for option, grows in options:
+            if None not in (wanted, grows) and wanted != grows:
+                continue  # a variance takes the place of a variance alone
             if not option.is_floating_point() or not bool(torch.isfinite(option).all()):
                 continue
             shaped = option.detach().reshape(tuple(slot.shape))

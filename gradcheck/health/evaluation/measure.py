@@ -11,7 +11,7 @@ from gradcheck.fronts.tape import Op, Value
 from gradcheck.health.context import ProgramContext
 from gradcheck.health.evaluation.comparison import Comparer
 from gradcheck.health.evaluation.feeding import CannotFeedError, Evaluation
-from gradcheck.health.evaluation.modes import batch_statistics, dropouts
+from gradcheck.health.evaluation.modes import batch_statistics, dropouts, last_batch
 from gradcheck.health.evaluation.parting import Explainer
 from gradcheck.health.evaluation.records import EvaluationHealth, EvaluationRun
 from gradcheck.health.evaluation.training import TrainingNetwork, noise_in, training_networks
@@ -26,10 +26,11 @@ _MOST_ELEMENTS = 5_000_000  # computed to have a tensor that was made before the
 
 
 def measure_evaluation(program: ProgramContext, health: Health) -> None:
-    health.evaluation = _measured(program)
+    last = program.passes[-1].index if program.passes else None
+    health.evaluation = _measured(program, any(s.pass_index == last and s.fresh for s in health.sweeps))
 
 
-def _measured(program: ProgramContext) -> EvaluationHealth:
+def _measured(program: ProgramContext, in_minibatches: bool) -> EvaluationHealth:
     if not program.passes:
         return EvaluationHealth("no training step could be replayed")
     if program.aftermath.begin is None:
@@ -45,7 +46,7 @@ def _measured(program: ProgramContext) -> EvaluationHealth:
     if program.aftermath.whole.cut_short:
         runs = _not_cut_off(runs, steps)
     found = EvaluationHealth("", sorted(p.name for p in networks[0].run.parameters))
-    comparison = _Comparison(program, networks, finder)
+    comparison = _Comparison(program, networks, finder, in_minibatches)
     for group in _alike(runs, networks[0])[:_MOST_RUNS]:
         if len(group[0].per_sample) <= _MOST_OPS:
             found.runs.append(comparison.record(group))
@@ -87,8 +88,15 @@ def _shape_of_sample(run: NetworkRun) -> tuple[int, ...]:
 
 
 class _Comparison:
-    def __init__(self, program: ProgramContext, networks: list[TrainingNetwork], finder: RunFinder) -> None:
+    def __init__(
+        self,
+        program: ProgramContext,
+        networks: list[TrainingNetwork],
+        finder: RunFinder,
+        in_minibatches: bool,
+    ) -> None:
         self._program, self._networks, self._finder = program, networks, finder
+        self._in_minibatches = in_minibatches
         self._trained, self._aftermath = program.trained, program.aftermath
         judgement = program.judgement
         self._names, self._places = program.aftermath.names, judgement.places
@@ -111,6 +119,9 @@ class _Comparison:
         masked = noise_in(steps, run, self._finder)[0] if training.masked else {}
         record.dropouts = dropouts(group, masked, self._names, self._places)
         record.batch_statistics = batch_statistics(run, training, self._names, self._places)
+        if self._in_minibatches:
+            layers = self._program.passes[-1].batch_norms
+            record.last_batch = last_batch(steps, layers, self._program.judgement.names, self._places)
         self._compare(record, Evaluation(run, steps, masked, self._outside(steps)))
         return record
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 from gradcheck.fronts.places import Places
-from gradcheck.fronts.tape import Kind, Value
-from gradcheck.health.evaluation.records import BatchStatistics, Dropout
+from gradcheck.fronts.tape import Kind, Op, Value
+from gradcheck.graph.match.batch_norm import BatchNorm
+from gradcheck.health.evaluation.records import BatchStatistics, Dropout, LastBatch
 from gradcheck.health.evaluation.training import Masked, TrainingNetwork
 from gradcheck.health.network.runs import NetworkRun
 from gradcheck.judge.pairing.names import NameIndex
@@ -42,4 +44,22 @@ def batch_statistics(
                 (place.file, place.cell, place.line),
                 BatchStatistics(place, names.text(op), run.rows, run.rows == 1),
             )
+    return list(found.values())
+
+
+def last_batch(
+    steps: Iterable[Op], layers: Iterable[BatchNorm], names: NameIndex, places: Places
+) -> list[LastBatch]:
+    """Where `steps` read what the training step computed of its own minibatch, to normalise that; one for each line."""
+    made = {node.value: layer for layer in layers for node in layer.steps if node.statistic}
+    found: dict[tuple[str, int | None, int], LastBatch] = {}
+    for op in steps:
+        for value in op.inputs:
+            statistic = value.earlier
+            if statistic is None or statistic not in made or statistic.producer is None:
+                continue
+            at, of = places.location(op), names.shown(made[statistic].entry.value)
+            fresh = LastBatch(at, [], places.location(statistic.producer), of)
+            row = found.setdefault((at.file, at.cell, at.line), fresh)
+            row.names = list(dict.fromkeys((*row.names, names.shown(statistic))))
     return list(found.values())

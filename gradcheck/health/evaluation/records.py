@@ -52,6 +52,16 @@ class BatchStatistics:
 
 
 @dataclass(slots=True)
+class LastBatch:
+    """Statistics of one minibatch of the training, used in the evaluation by the line at `location`."""
+
+    location: Location
+    names: list[str]
+    made_at: Location  # where the training step computes the first of them
+    input: str  # the value that they are the statistics of
+
+
+@dataclass(slots=True)
 class Dropout:
     location: Location
     text: str
@@ -76,6 +86,7 @@ class EvaluationRun:
     parting: Parting | None = None
     dropouts: list[Dropout] = field(default_factory=list)
     batch_statistics: list[BatchStatistics] = field(default_factory=list)
+    last_batch: list[LastBatch] = field(default_factory=list)
 
 
 @dataclass(slots=True)

@@ -16,7 +16,9 @@ from gradcheck import ops
 from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.graph.match.products import is_linear_map
 from gradcheck.graph.match.rows import behind
+from gradcheck.graph.match.scaling import degree
 from gradcheck.health.context import PassContext
+from gradcheck.health.network.probing import read_from_outside
 from gradcheck.health.network.runs import Application, NetworkRun, RunFinder
 from gradcheck.health.network.trained import Trained, TrainedParameters
 from gradcheck.replay.runner import Runner
@@ -25,6 +27,7 @@ from gradcheck.replay.slices import roots_mutated
 ROWS = 8  # that are compared at most
 _STEPS_TO_DRAW = 6  # from a mask to the random numbers that it was made of
 
+Statistic = tuple[torch.Tensor, float | None]  # and how it grows with the batch
 Masked = dict[Op, tuple[Value, Value]]  # by the op that multiplies them: a value, and a mask that is drawn
 
 
@@ -92,14 +95,14 @@ class TrainingNetwork:
                 return known
         return None
 
-    def statistics(self, count: int) -> Iterator[torch.Tensor]:
+    def statistics(self, count: int) -> Iterator[Statistic]:
         """What it computes of the whole batch and has so many elements."""
         for value in dict.fromkeys(value for op in self.run.of_all for value in op.outputs):
             tensor = self.env.get(value)
             if tensor is not None and tensor.numel() == count:
-                yield tensor
+                yield tensor, degree(value)
 
-    def moments(self, known: Known, count: int) -> Iterator[torch.Tensor]:
+    def moments(self, known: Known, count: int) -> Iterator[Statistic]:
         """Mean, variance and what is made of them, of one of its values over the batch."""
         tensor = self.env[known.value]
         axis = _sample_axis(tensor, self.count, self.axis)
@@ -109,12 +112,12 @@ class TrainingNetwork:
         for axes in [[axis], *([[axis, d] for d in others] if len(others) > 1 else [])]:
             if tensor.numel() // math.prod(tensor.shape[d] for d in axes) != count or self.count < 2:
                 continue
-            yield tensor.mean(axes)
+            yield tensor.mean(axes), 1.0
             for correction in (0, 1):
                 variance = tensor.var(axes, correction=correction)
-                yield variance
-                yield variance.sqrt()
-                yield (variance + 1e-5) ** -0.5
+                yield variance, 2.0
+                yield variance.sqrt(), 1.0
+                yield (variance + 1e-5) ** -0.5, -1.0
 
 
 def _sample_axis(tensor: torch.Tensor, count: int, axis: int) -> int | None:
@@ -149,7 +152,7 @@ def training_networks(context: PassContext, trained: TrainedParameters) -> list[
     applied = [a.op for a in run.applications if a.op in run.per_sample]
     if run.rows is None or not applied or not isinstance(applied[-1].out, Value):
         return []
-    read = {v for op in steps for v in op.inputs}
+    read = set(read_from_outside(steps))
     changed = roots_mutated(context.judgement.recording.ops[context.judged.plan.start :])
     masked, noisy = noise_in(steps, run, finder)
     found = []

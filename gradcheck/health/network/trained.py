@@ -41,7 +41,7 @@ def parameter_roots(plan: PassPlan, judge: Judge, differentiated: Collection[Val
         if judged.of is not None and judged.of in differentiated and named:
             trained.add(judged.of.root)
     for op in plan.forward_ops:
-        trained.update(value.root for value in op.inputs if value.requires_grad and value.is_leaf)
+        trained.update(value.root for value in op.inputs if value.differentiated)
     marks = {root: frozenset((root,)) for root in trained}
     carried = flow.taint(plan.forward_ops, marks, key=flow.storage)
     return {root for root in trained if carried[root] == marks[root]}

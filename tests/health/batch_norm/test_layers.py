@@ -195,3 +195,28 @@ def test_a_report_of_several_iterations_has_a_row_for_each() -> None:
     report = batch_norm_report(program(bias=True), at=(0, 3))
     assert [layer.iteration for layer in report.health.batch_norm.layers] == [0, 3]
     assert codes(report) == ["GC302"]
+
+
+def test_a_parameter_whose_gradient_is_asked_for_later_is_one_all_the_same() -> None:
+    report = report_on_source(
+        """
+import torch
+
+torch.manual_seed(4)
+data = torch.randn(24, 6)
+weight, offset, scale, shift = (torch.randn(n) * 0.4 for n in ((6, 10), 10, 10, 10))
+scale = scale + 1
+weight.requires_grad_(), offset.requires_grad_(), scale.requires_grad_(), shift.requires_grad_()
+mixed = data @ weight + offset
+deviation = mixed - mixed.mean(0)
+norm = deviation / ((deviation**2).mean(0) + 1e-5).sqrt()
+out = torch.sigmoid(scale * norm + shift)
+loss = (out**2).mean()
+loss.backward()
+dout = 2 * out / out.numel()
+""",
+        fix_budget_s=0.0,
+        select=("GC3",),
+    )
+    assert codes(report) == ["GC302"]
+    assert {c.rule for c in report.checks if c.state == "passed"} >= {"GC301", "GC303", "GC306"}

@@ -192,3 +192,87 @@ def test_statistics_of_the_other_layer_are_told_so() -> None:
     assert report.findings[0].evidence["layer"] == 2
     right = running.replace("rm2 + 0.1 * m1", "rm2 + 0.1 * m2")
     assert codes(two("cm1, cv1, cm2, cv2 = rm1, rv1, rm2, rv2", right)) == []
+
+
+def all_rules(text: str) -> dict[str, str]:
+    """Of every finding that speaks of batch normalisation or evaluation: its rule, and the source of its line."""
+    found = report_on_source(text, fix_budget_s=0.0, select=("GC3", "GC5")).findings
+    return {finding.rule: text.splitlines()[finding.location.line - 1].strip() for finding in found}
+
+
+USED_WRONGLY = {
+    "the variance for its root": "/ (var_ + 1e-5)",
+    "the root of the root": "/ (var_ + 1e-5) ** 0.25",
+    "multiplied": "* (var_ + 1e-5).sqrt()",
+}
+
+
+@pytest.mark.parametrize("scale", USED_WRONGLY.values(), ids=USED_WRONGLY)
+def test_right_statistics_that_are_used_wrongly_are_a_fault_of_the_line_that_uses_them(scale: str) -> None:
+    wrong = USE.replace("* (var_ + 1e-5) ** -0.5", scale)
+    found = all_rules(program(after=CALIBRATE + wrong))
+    assert list(found) == ["GC502"]
+    assert found["GC502"].startswith("hidden =")
+
+
+@pytest.mark.parametrize(
+    ("calibration", "scale"),
+    [
+        ("sd_ = all_z.std(0)", "/ (sd_ + 1e-5)"),
+        ("inverse_ = (((all_z - mean_) ** 2).sum(0) / 299 + 1e-5).rsqrt()", "* inverse_"),
+        (
+            "var_ = torch.stack([z.var(0) for z in all_z.split(50)]).mean(0)",
+            "/ (1e-5 + var_) ** 0.5",
+        ),
+        ("var_ = (all_z**2).mean(0) - mean_**2", "/ torch.sqrt(var_ + 1e-5)"),
+    ],
+    ids=["deviation", "inverse", "in batches", "moments"],
+)
+def test_other_spellings_of_the_same_scale_are_right(calibration: str, scale: str) -> None:
+    use = USE.replace("* (var_ + 1e-5) ** -0.5", scale)
+    assert all_rules(program(after=f"all_z = X @ W1\nmean_ = all_z.mean(0)\n{calibration}\n{use}")) == {}
+
+
+ONE_SAMPLE = """
+for i in range(12):
+    one = X[i : i + 1] @ W1
+    scores = torch.tanh(gamma * (one - mean) * (var + 1e-5) ** -0.5 + beta) @ W2
+    print(torch.multinomial(F.softmax(scores, 1), 1).item())
+"""
+
+
+def test_statistics_of_the_last_minibatch_are_a_warning_where_they_are_used() -> None:
+    whole_split = USE.replace("mean_", "mean").replace("var_", "var")
+    for use in (ONE_SAMPLE, whole_split):
+        text = program(after=use)
+        (finding,) = report_on_source(text, fix_budget_s=0.0, select=("GC3", "GC5")).findings
+        assert (finding.rule, finding.severity) == ("GC304", "warning")
+        assert "(var + 1e-5)" in text.splitlines()[finding.location.line - 1]
+        assert (
+            finding.message
+            == "`mean` and `var` are from the last minibatch of the training, not from its data"
+        )
+        assert finding.notes[0].startswith("line 17 is right")
+
+
+def test_the_batch_that_is_all_of_the_data_has_its_statistics() -> None:
+    text = program(after=ONE_SAMPLE, batch=300).replace("torch.randint(0, 300, (300,))", "slice(None)")
+    assert all_rules(text) == {}
+
+
+IN_PLACE_OF_A_LAYER = """
+centre, spread = (X @ W1).mean(0), (X @ W1).var(0)
+h = X @ W1
+for _ in range(1):
+    h = gamma * (h - centre) * (spread + 1e-5) ** -0.5 + beta
+print(F.cross_entropy(torch.tanh(h) @ W2, Y).item())
+"""
+
+
+def test_a_normalisation_that_looks_like_an_update_moves_no_parameter() -> None:
+    training = program(after=IN_PLACE_OF_A_LAYER)
+    assert all_rules(training) == {}
+    same_name = training.replace("    norm = (z - mean) * (var + 1e-5) ** -0.5\n    out = gamma * norm + beta",
+        "    norm = (z - mean) * (var + 1e-5) ** -0.5\n    z = gamma * norm + beta\n    out = z")  # fmt: skip
+    assert same_name != training
+    assert all_rules(same_name) == {}
