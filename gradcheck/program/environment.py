@@ -14,16 +14,15 @@ from collections.abc import Callable, MutableMapping, Sequence
 from functools import partial
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
-from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
 from gradcheck.program.program import Program
+from gradcheck.program.shadows import OwnModules, shadowed
 from gradcheck.program.source import SourceMap
 from gradcheck.program.stand_ins import Nothing
 
 _exit = os._exit
-_OURS = Path(__file__).resolve().parent.parent
 _EXPORTED = "get_ipython()."  # what nbconvert writes for a magic
 
 
@@ -49,6 +48,10 @@ class Surroundings:
         file = str(program.target.path or program.target.module)
         entry = str(program.path_entry)
         self._set(sys, "argv", [file])
+        if names := shadowed(program.path_entry):
+            own = OwnModules(names, program.sources.is_user)
+            own.install()
+            self._undo.append(own.remove)
         self._set(sys, "path", [entry, *(p for p in sys.path if p not in ("", entry))])
         self._set(os, "_exit", _program_exit(os.getpid()))
         if self._main.__name__ == "__main__":
@@ -62,29 +65,11 @@ class Surroundings:
         self._undo.append(self._windows.remove)
         limit = sys.getrecursionlimit()
         self._undo.append(lambda: sys.setrecursionlimit(limit))
-        self._step_aside()
         self._change_directory()
 
     def leave(self) -> None:
         while self._undo:
             self._undo.pop()()
-
-    def _step_aside(self) -> None:
-        """A program with a `gradcheck.py` of its own beside it must import that one, not us."""
-        entry = self._program.path_entry
-        theirs = (entry / "gradcheck.py", entry / "gradcheck")
-        if not any(path.exists() and path.resolve() != _OURS for path in theirs):
-            return
-        ours = {name: module for name, module in sys.modules.items() if _is_named_as_we_are(name)}
-        for name in ours:
-            del sys.modules[name]
-
-        def back() -> None:
-            for name in [name for name in sys.modules if _is_named_as_we_are(name)]:
-                del sys.modules[name]
-            sys.modules.update(ours)
-
-        self._undo.append(back)
 
     def _change_directory(self) -> None:
         try:
@@ -116,10 +101,6 @@ class Surroundings:
             self._undo.append(lambda: delattr(owner, name) if hasattr(owner, name) else None)
         else:
             self._undo.append(lambda: setattr(owner, name, before))
-
-
-def _is_named_as_we_are(module: str) -> bool:
-    return module == "gradcheck" or module.startswith("gradcheck.")
 
 
 def _program_exit(process: int) -> Callable[[int], NoReturn]:

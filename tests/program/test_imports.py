@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import sys
 
 import pytest
@@ -96,3 +97,25 @@ def test_a_gradcheck_of_the_programs_own_is_the_one_it_imports(run_program):
     assert ran.watcher.told(3)[-1] == ("end", 1)
     assert sys.modules["gradcheck"] is gradcheck
     assert sys.modules["gradcheck.program.runner"] is runner
+
+
+def test_modules_named_like_pythons_own_are_the_programs_alone(run_program):
+    import statistics
+
+    ran = run_program(
+        "from statistics import normalise\nfrom types import kind\nimport statistics, random\n"
+        "mine, real = normalise(2), random.SystemRandom\nimport colorsys_user\n",
+        files={
+            "statistics.py": "from types import kind\nimport functools\ndef normalise(x): return x, kind\n",
+            "types.py": "kind = 'mine'\n",
+            "colorsys_user.py": "from statistics import normalise\n",
+        },
+    )
+    assert ran.outcome.faults == []
+    assert ran.names["mine"] == (2, "mine")
+    assert ran.names["statistics"] is not statistics
+    assert sys.modules["statistics"] is statistics
+    from types import FrameType  # not the program's
+
+    assert FrameType
+    assert builtins.__import__.__module__ == "builtins"
