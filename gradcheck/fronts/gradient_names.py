@@ -48,6 +48,8 @@ _OF_LOSS = re.compile(
 _PASSED_ON = re.compile(r"^_*grads?_?wrt_?(?:out|in)(?:put)?s?$", re.I)
 _CAMEL = re.compile(r"^(?:grad|delta|gradient|Grad|Delta)(?P<stem>[A-Z0-9]\w*)$")
 _CAMEL_SUFFIX = re.compile(r"^(?P<stem>\w*?[a-zA-Z0-9])(?:Grad|Delta|Gradient|_?[gG]rads?)$")
+# `v_quat`: the vector of a vector-Jacobian product, or the velocity of an optimiser: it does not say what of.
+_VECTOR = re.compile(r"^_*v_[A-Za-z]\w*$")
 _GENERIC = re.compile(
     r"^_*(?:d_?out(?:put)?s?|grad_?out(?:put)?s?|grad_?in(?:put)?s?|upstream(?:_?grad(?:ient)?)?|next_d\w*|delta|deltas|"
     r"errors?|err|grads?|gradients?|dy|dx|dz|da|dh|dnext|d_?next|g|back(?:ward)?_?grad\w*|"
@@ -64,6 +66,11 @@ _WORDS_WITH_D = {
     "duration", "decode", "decoded", "decoding", "deviation", "dialog", "dictionary", "drawing", "drawn",
 }  # fmt: skip
 _PATH_END = re.compile(r"^(?P<base>.*?)(?:\.(?P<attribute>\w+)|\[(?P<key>'[^']*'|\"[^\"]*\"|[^\]]*)\])$")
+
+
+def may_be_velocity(name: str) -> bool:
+    """Whether it may as well name what an optimiser keeps: `v_W`, `v_hat`."""
+    return bool(_VECTOR.match(split_path(name)[1]))
 
 
 def split_path(name: str) -> tuple[str, str, bool]:
@@ -107,7 +114,7 @@ def _parse_item(name: str, base: str, last: str) -> GradientName:
 
 
 def _parse_identifier(name: str) -> GradientName:
-    if _PASSED_ON.match(name):
+    if _PASSED_ON.match(name) or _VECTOR.match(name):
         return GradientName(Form.GENERIC, None)
     for pattern in (_DL_D, _OF_LOSS, _CAMEL, _PREFIX, _SUFFIX, _CAMEL_SUFFIX):
         match = pattern.match(name)

@@ -26,6 +26,16 @@ def seen_from_outside(value: Value) -> Value:
     return value
 
 
+def with_given_upstream(results: Any, given: Any) -> Any:
+    """The number whose gradients are those of `out.backward(given)`: each result times the gradient given of it, in sum.
+    What is given does not depend on anything here."""
+    terms = [
+        (result * gradient.detach().conj()).sum().real
+        for result, gradient in zip(results, given, strict=True)
+    ]
+    return sum(terms[1:], terms[0])
+
+
 def upstream_gradient(of: Any, *handed: Any) -> Any:
     """What autograd hands to a `backward`; a replay has its own way to find it."""
     raise NotImplementedError

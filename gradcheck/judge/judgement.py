@@ -20,7 +20,7 @@ from gradcheck.judge.points import Point
 from gradcheck.judge.probing import probe
 from gradcheck.judge.rows import rows_of
 from gradcheck.judge.step.follow import follow_step
-from gradcheck.judge.unwritten import all_unchecked, list_placeholders_once, unfinished
+from gradcheck.judge.unwritten import all_unchecked, list_placeholders_once, unfinished, unjudged
 from gradcheck.judge.verdict import PassResult, Verdict
 from gradcheck.program.source import SourceMap
 from gradcheck.replay.passes import PassPlan
@@ -79,7 +79,7 @@ def judge_recording(
     names = NameIndex(recording, places)
     stated = Stated(pairs or {}, sources, recording.pairings)
     judgement = Judgement(recording, sources, places, names, whole)
-    plans = find_passes(recording, names, loss)
+    plans = find_passes(recording, names, loss, stated)
     for plan in _without_repeats(plans, recording, most_repeats):
         found = _judge_under_likeliest_loss(judgement, plan, stated)
         if found.result.gradients:
@@ -140,5 +140,6 @@ def _judge_pass(judgement: Judgement, plan: PassPlan, stated: Stated) -> JudgedP
     result.flow = follow_step(judge)
     rows = rows_of(judge, index)
     result.gradients = [row for row, _ in rows]
+    result.gradients += unjudged(recording, judge, result)
     result.gradients += unfinished(recording, plan, names, places, result)
     return JudgedPass(plan, result, prepared, judge, points, {id(row): judged for row, judged in rows})

@@ -6,8 +6,10 @@ from __future__ import annotations
 from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Recording
+from gradcheck.judge.judge import Judge
 from gradcheck.judge.lines import line_of
 from gradcheck.judge.pairing.names import NameIndex
+from gradcheck.judge.pairing.placeholders import placeholders
 from gradcheck.judge.verdict import GradientResult, PassResult, Problem, Verdict
 from gradcheck.program.location import Location
 from gradcheck.replay.passes import PassPlan
@@ -25,18 +27,49 @@ def unfinished(
     recording: Recording, plan: PassPlan, names: NameIndex, places: Places, result: PassResult
 ) -> list[GradientResult]:
     """Gradients that are still `None`: the exercise is not finished there."""
+    taken = {row.name for row in result.gradients}
+    reason = "it is None: the gradient is not written yet"
+    return [
+        _unchecked(name, of, places.line_location(code, line), Problem.UNFINISHED, reason, result.index)
+        for name, of, code, line in placeholders(recording, plan, names)
+        if name not in taken
+    ]
+
+
+def unjudged(recording: Recording, judge: Judge, result: PassResult) -> list[GradientResult]:
+    """Gradients that a statement of the backward pass names for a value, and for which there is no other row: they
+    are not passed over in silence."""
+    plan, places = judge.plan, judge.places
+    taken = {row.name for row in result.gradients}
+    forward = plan.forward_values
+    plain = {
+        b.variable
+        for b in recording.bindings
+        if b.value.birth <= plan.loss_op.index and parse(b.name).form is Form.NONE
+    }
     found = []
-    taken = {row.name for row in result.gradients} | {b.name for b in recording.bindings}
-    partners = {name for value in plan.forward_values for name in names.forward_names(value)}
-    for name, code, line, when in recording.nones:
-        parsed = parse(name)
-        if name in taken or parsed.form < Form.BARE_D or name.endswith(".grad"):
-            continue  # `p.grad = None` clears what autograd accumulates
-        if parsed.stem not in partners or not plan.loss_op.index < when <= plan.stop:
+    for candidate in plan.candidates:
+        binding = candidate.binding
+        if binding is None or binding.alias or binding.code is None or candidate.name in taken:
             continue
-        taken.add(name)
-        reason, where = "it is None: the gradient is not written yet", places.line_location(code, line)
-        found.append(_unchecked(name, parsed.stem, where, Problem.UNFINISHED, reason, result.index))
+        parsed = parse(candidate.name)
+        made = candidate.value.producer
+        if parsed.form < Form.BARE_D or parsed.stem not in plain or binding.when <= plan.loss_op.index:
+            continue
+        if candidate.value in judge.influences.autograd or candidate.value in forward:
+            continue
+        taken.add(candidate.name)
+        if made is None:
+            reason = "what computed it was not recorded"
+        elif any(parsed.stem in judge.names.forward_names(value) for value in forward):
+            continue
+        else:
+            reason = (
+                f"the forward pass does not use `{parsed.stem}`, as far as it was recorded: the loss does not depend "
+                "on it, and its true gradient is zero"
+            )
+        where = line_of(candidate.versions[-1], places)
+        found.append(_unchecked(candidate.name, parsed.stem, where, Problem.UNREACHED, reason, result.index))
     return found
 
 

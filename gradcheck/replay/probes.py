@@ -15,6 +15,7 @@ from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.fronts.markers import seen_from_outside
 from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Kind, Op, Value
+from gradcheck.graph import flow
 from gradcheck.replay.compare import norm
 from gradcheck.replay.passes import Candidate, PassPlan
 from gradcheck.replay.run import PassRun
@@ -61,9 +62,18 @@ def probe_roots(plan: PassPlan, judged: Iterable[Pair], truth: Mapping[Value, to
             made_from_parameters.update(
                 v.root for v in op.outputs if v.producer is op and v.root not in given
             )
-    return [
-        v for v in sorted(paired, key=lambda v: v.birth) if v.root not in made_from_parameters and v in truth
-    ]
+    roots = {v for v in paired if v.root not in made_from_parameters and v in truth}
+    return sorted({leaf for v in roots for leaf in _moved_for(v, plan, truth)}, key=lambda v: v.birth)
+
+
+def _moved_for(root: Value, plan: PassPlan, truth: Mapping[Value, torch.Tensor]) -> list[Value]:
+    """What has to move for `root` to move: itself; but where the backward pass computes from what `root` was made of (it
+    normalises a second time), that, so that both see the same point."""
+    made_of = [v for v in flow.ancestors(root)[1:] if v in truth and v.root is not root.root]
+    backward = plan.slicer.slice((c.value for c in plan.candidates), plan.loss_op.index + 1, plan.last_op + 1)
+    if not any(read in made_of for op in backward for read in op.inputs):
+        return [root]
+    return [v for v in made_of if v.producer is None or not any(read in truth for read in v.producer.inputs)]
 
 
 def jittered(run: PassRun, roots: Iterable[Value], seed: int) -> dict[Value, torch.Tensor]:

@@ -274,6 +274,9 @@ def opaque_values(ops: Sequence[Op], plan: PassPlan) -> set[Value]:
     their numbers are float32 in every replay."""
     tainted: set[Value] = set()
     forward = set(plan.forward_ops)
+    for value in (candidate.value for candidate in plan.candidates):
+        if value.producer is None and value.data is not None and value.birth > plan.loss_op.index:
+            tainted.add(value.root)
     for op in ops[plan.start : plan.last_op + 1]:
         if op.kind in (Kind.ESCAPE, Kind.BACKWARD):
             continue

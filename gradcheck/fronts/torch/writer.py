@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from gradcheck.fronts.control import Control
+from gradcheck.fronts.markers import with_given_upstream
 from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.fronts.torch.fingerprints import fingerprint
 from gradcheck.fronts.torch.function_gradients import FunctionGradients
@@ -32,6 +33,8 @@ class Writer:
     def begins_backward(self, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """A backward pass of autograd's comes before what it calls, with the gradients it begins with."""
         with self._state.guard:
+            if op.kind is Kind.BACKWARD:
+                self._write_given_upstream(op)
             self._ops.append(op)
             position = 2 if op.func is torch.autograd.grad else 1
             given = args[position] if len(args) > position else None
@@ -39,6 +42,19 @@ class Writer:
             gradients = next((kwargs[name] for name in names if name in kwargs), given)
             if args and gradients is not None:
                 self._gradients.seeded(args[0], gradients)
+
+    def _write_given_upstream(self, op: Op) -> None:
+        """`out.backward(dy)`: no loss has been computed, but there is one that it is the backward pass of."""
+        seeds = [(out, given) for out, given in _seeds(op) if out.shape == given.shape and out.shape]
+        if seeds:
+            results, given = zip(*seeds, strict=True)
+            loss = Op(
+                len(self._ops), with_given_upstream, Kind.PURE, (results, given), None, op.code, op.lasti
+            )
+            loss.out = Value(loss, loss.index, ())
+            loss.scope = op.scope
+            self._ops.append(loss)
+            op.index = len(self._ops)
 
     def write(self, op: Op, result: Any) -> None:
         """`op` as it was before the call, and what the call returned."""
@@ -134,8 +150,11 @@ def _first_argument(op: Op) -> torch.Tensor | None:
 
 
 def _seeds(op: Op) -> list[tuple[Value, Value]]:
-    """The gradients that `torch.autograd.grad` was given for its outputs."""
-    given = op.args[2] if len(op.args) > 2 else (op.kwargs or {}).get("grad_outputs")
+    """The gradients that autograd was given for the results that it begins with."""
+    if not op.args:
+        return []
+    position, name = (2, "grad_outputs") if op.func is torch.autograd.grad else (1, "gradient")
+    given = op.args[position] if len(op.args) > position else (op.kwargs or {}).get(name)
     outputs = op.args[0] if isinstance(op.args[0], (tuple, list)) else (op.args[0],)
     given = given if isinstance(given, (tuple, list)) else (given,)
     seeds = zip(outputs, given, strict=False)

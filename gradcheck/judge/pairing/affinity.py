@@ -28,12 +28,28 @@ class Affinity:
         key = candidate, value
         if key not in self._known:
             names = self._forward_names.get(value, [])
-            fits = (self._of_binding(binding, value, names) for binding in candidate.bindings if names)
+            fits = (
+                self._of_binding(binding, value, self._at(binding, value, names))
+                for binding in candidate.bindings
+                if names
+            )
             self._known[key] = max(fits, default=0.0)
         return self._known[key]
 
+    def _at(self, gradient: Binding, value: Value, names: list[str]) -> list[str]:
+        """Of the names of `value`, those that say something beside this name of a gradient. The parameters of a helper
+        (`compare(dt, t)`) belong together in one call of it, and a loop variable (`for t in (pre, act)`) names whatever
+        comes."""
+        if not gradient.alias:
+            return names
+        bindings = self._names.bindings(value)
+        beside = {b.variable for b in bindings if not b.alias or b.scope == gradient.scope}
+        return [name for name in names if name in beside or not self._names.is_passed_around(name)]
+
     def _of_binding(self, binding: Binding, value: Value, names: list[str]) -> float:
         parsed = parse(binding.variable)
+        if not names:
+            return 0.0
         exact = _WHOLE * any(name in _after_d(binding.variable) for name in names)
         if not exact and (parsed.form is Form.NONE or parsed.stem is None):
             return 0.0

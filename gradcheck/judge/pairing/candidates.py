@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from gradcheck import ops
 from gradcheck.fronts.gradient_names import Form, name_affinity, parse, split_path
@@ -23,7 +23,8 @@ _SAME_NAME = 0.99
 
 
 class CandidateCollector:
-    """Fills in the candidates of `plans`. `updates` are those that follow any of them, in program order."""
+    """Fills in the candidates of `plans`. `updates` are those that follow any of them, in program order; `said` are the
+    names of which the person has said that they are gradients."""
 
     def __init__(
         self,
@@ -32,9 +33,11 @@ class CandidateCollector:
         names: NameIndex,
         steps: list[Step],
         updates: list[Update],
+        said: Collection[Binding] = (),
     ) -> None:
         self._recording = recording
         self._plans = plans
+        self._said = set(said)
         self._names = names
         self._chooser = PlanChooser(plans, steps)
         self._forward = {id(plan): plan.forward_values for plan in plans}
@@ -105,14 +108,17 @@ class CandidateCollector:
         if plan is None:
             return
         form = parse(binding.name).form
-        if form is Form.NONE and self._uses.of(value) is None and value.root not in self._near_gradients:
+        known = self._uses.of(value) is not None or value.root in self._near_gradients
+        if form is Form.NONE and not known and binding not in self._said:
             return
         if value.producer is not None and value.producer.kind is Kind.UPSTREAM:
             # `dxhat = dy`: what autograd has handed over, under the name of another gradient.
             if self._says_another(plan, binding, value.autograd_of):
                 self._second_name(plan, binding).bindings.append(binding)
             return
-        if value in self._forward[id(plan)] and not self._turns_into_gradient(plan, binding):
+        if self._names.original(value) in self._forward[id(plan)] and not self._turns_into_gradient(
+            plan, binding
+        ):
             # `dz = a`: a step was left out, and what should be a gradient is the forward value itself.
             if not self._is_changed_after(binding) and self._says_another(plan, binding):
                 self._second_name(plan, binding).bindings.append(binding)
@@ -184,7 +190,8 @@ class CandidateCollector:
         return stem is not None and any(
             name_affinity(stem, name) >= _SAME_NAME
             for value in self._forward[id(plan)]
-            if value.root is not (own or binding.value).root
+            if value.root
+            not in (own.root if own else binding.value.root, self._names.original(binding.value).root)
             for name in self._names.forward_names(value)
         )
 

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from gradcheck.fronts.gradient_names import Form, parse
-from gradcheck.fronts.tape import Recording
+from gradcheck.fronts.tape import Binding, Recording
 from gradcheck.fronts.updates import Update, UpdateFinder
 from gradcheck.judge.pairing.candidates import CandidateCollector
 from gradcheck.judge.pairing.losses import find_losses
 from gradcheck.judge.pairing.names import NameIndex
+from gradcheck.judge.pairing.placeholders import placeholders
+from gradcheck.judge.pairing.stated import Stated
 from gradcheck.judge.pairing.windows import forward_pass, merge_chains, recorded_steps, set_windows
+from gradcheck.program.source import SourceMap
 from gradcheck.replay.passes import Candidate, PassPlan
 from gradcheck.replay.slices import Slicer
 
 
-def find_passes(recording: Recording, names: NameIndex, loss_name: str | None) -> list[PassPlan]:
-    """All passes that have at least one candidate gradient, in program order."""
+def find_passes(
+    recording: Recording, names: NameIndex, loss_name: str | None, stated: Stated | None = None
+) -> list[PassPlan]:
+    """All passes that have at least one candidate gradient, or one to be written, in program order. What the person
+    has said is a gradient is one, whatever its name."""
+    stated = stated or Stated({}, SourceMap())
+    said = [binding for binding in recording.bindings if stated.value_of(binding) is not None]
     steps = recorded_steps(recording)
     updates = UpdateFinder(recording)
     slicer = Slicer(recording.ops)
     plans: list[PassPlan] = []
-    for loss in find_losses(recording, names, steps, loss_name):
+    for loss in find_losses(recording, names, steps, loss_name, said):
         begin = max((step.begin for step in steps if step.begin <= loss.op.index < step.end), default=0)
         needed = slicer.backwards([loss.value], loss.op.index + 1)
         start, forward_ops = forward_pass(needed, plans, updates, begin)
@@ -29,8 +37,12 @@ def find_passes(recording: Recording, names: NameIndex, loss_name: str | None) -
     moves = _all_updates(updates, plans)
     for plan in plans:
         plan.updates = [u for u in moves if plan.loss_op.index < u.op.index < plan.stop]
-    CandidateCollector(recording, plans, names, steps, moves).collect()
-    return [plan for plan in plans if any(_speaks_of_gradients(c) for c in plan.candidates)]
+    CandidateCollector(recording, plans, names, steps, moves, said).collect()
+    return [
+        plan
+        for plan in plans
+        if any(_speaks_of_gradients(c, said) for c in plan.candidates) or placeholders(recording, plan, names)
+    ]
 
 
 def _all_updates(finder: UpdateFinder, plans: list[PassPlan]) -> list[Update]:
@@ -41,5 +53,7 @@ def _all_updates(finder: UpdateFinder, plans: list[PassPlan]) -> list[Update]:
     return [found[index] for index in sorted(found)]
 
 
-def _speaks_of_gradients(candidate: Candidate) -> bool:
-    return candidate.of is not None or any(parse(b.name).form is not Form.NONE for b in candidate.bindings)
+def _speaks_of_gradients(candidate: Candidate, said: list[Binding]) -> bool:
+    return candidate.of is not None or any(
+        binding in said or parse(binding.name).form is not Form.NONE for binding in candidate.bindings
+    )

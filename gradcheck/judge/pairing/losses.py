@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gradcheck import ops
 from gradcheck.fronts.gradient_names import Form, is_loss_name, parse
-from gradcheck.fronts.tape import Kind, Op, Recording, Value
+from gradcheck.fronts.markers import with_given_upstream
+from gradcheck.fronts.tape import Binding, Kind, Op, Recording, Value
+from gradcheck.graph import flow
 from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.judge.pairing.windows import Step
 from gradcheck.ops import Family
@@ -21,16 +24,26 @@ class Loss:
     name: str
 
 
-def find_losses(recording: Recording, names: NameIndex, steps: list[Step], wanted: str | None) -> list[Loss]:
-    """The losses that may have been differentiated by hand, in program order; only `wanted`, if it is given."""
-    return _differentiated(recording, _select_losses(recording, names, wanted), steps)
+def find_losses(
+    recording: Recording,
+    names: NameIndex,
+    steps: list[Step],
+    wanted: str | None,
+    gradients: Sequence[Binding] = (),
+) -> list[Loss]:
+    """The losses that may have been differentiated by hand, in program order; only `wanted`, if it is given.
+    `gradients` are what the person has said is one."""
+    return _differentiated(recording, _select_losses(recording, names, wanted), steps, gradients)
 
 
-def _differentiated(recording: Recording, losses: list[Loss], steps: list[Step]) -> list[Loss]:
+def _differentiated(
+    recording: Recording, losses: list[Loss], steps: list[Step], gradients: Sequence[Binding]
+) -> list[Loss]:
     """The losses near which something is computed that may be a gradient: not those of evaluation loops."""
     places = [loss.op.index for loss in losses]
     kept: set[int] = set()
     moments = [b.when for b in recording.bindings if parse(b.name).form is not Form.NONE]
+    moments += [b.when for b in gradients]
     moments += [op.index for op in recording.ops if op.kind is Kind.GRAD_WRITE]
     moments += [step.begin + 1 for step in steps]
     paired = [pairing.gradient.producer for pairing in recording.pairings]
@@ -45,6 +58,7 @@ def _differentiated(recording: Recording, losses: list[Loss], steps: list[Step])
 
 def _select_losses(recording: Recording, names: NameIndex, wanted: str | None) -> list[Loss]:
     backward_called = {v for op in recording.ops if op.kind is Kind.BACKWARD for v in op.inputs[:1]}
+    given = {op.out for op in recording.ops if op.func is with_given_upstream and _is_given_freely(op)}
     ranked: dict[Value, tuple[int, Loss]] = {}
     for op in recording.ops:
         if op.kind in (Kind.ESCAPE, Kind.BACKWARD, Kind.RANDOM, Kind.GRAD_READ, Kind.UPSTREAM):
@@ -63,7 +77,9 @@ def _select_losses(recording: Recording, names: NameIndex, wanted: str | None) -
                 continue
             if not scalar or not any(isinstance(v, Value) for v in op.inputs):
                 continue
-            rank = _loss_rank(op, value, name, value in backward_called)
+            if op.func is with_given_upstream:
+                name = _as_a_sum(op, names)
+            rank = _loss_rank(op, value, name, value in backward_called or value in given)
             made_by = _loss_function(op, names) if rank < 2 else None
             if made_by is not None:
                 rank, name = 2, name or made_by
@@ -75,6 +91,29 @@ def _select_losses(recording: Recording, names: NameIndex, wanted: str | None) -
     best = max(rank for rank, _ in ranked.values())
     floor = 2 if best >= 2 else best
     return [loss for rank, loss in ranked.values() if rank >= floor]
+
+
+def _is_given_freely(op: Op) -> bool:
+    """Whether the upstream gradient does not depend on what it is given for: no loss stands behind it, and the backward
+    pass begins with it. In the middle of one, it comes from the loss."""
+    results, given = op.args
+    made = {value.root for value in flow.ancestors(*results) if value.producer is not None}
+
+    def is_drawn(value: Value) -> bool:
+        return value.producer is not None and value.producer.operation.family in (
+            Family.DRAW,
+            Family.CONSTANT,
+        )
+
+    return not any(
+        value.root in made for value in flow.ancestors(*given, stop=is_drawn) if not is_drawn(value)
+    )
+
+
+def _as_a_sum(op: Op, names: NameIndex) -> str:
+    """`(y * dy).sum()`, for `y.backward(dy)`."""
+    pairs = zip(*op.args, strict=True)
+    return " + ".join(f"({names.shown(result)} * {names.shown(given)}).sum()" for result, given in pairs)
 
 
 def _loss_function(op: Op, names: NameIndex) -> str | None:

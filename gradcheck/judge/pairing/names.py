@@ -6,6 +6,7 @@ import ast
 from collections import defaultdict
 from types import CodeType
 
+from gradcheck import ops
 from gradcheck.fronts.gradient_names import Form, is_loss_name, name_affinity, parse
 from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Binding, Kind, Op, Recording, Value
@@ -15,13 +16,24 @@ class NameIndex:
     def __init__(self, recording: Recording, places: Places) -> None:
         self.places = places
         self._by_value: dict[Value, list[Binding]] = defaultdict(list)
+        self._aliased: dict[str, set[Value]] = defaultdict(set)
         for binding in recording.bindings:
             self._by_value[binding.value].append(binding)
+            if binding.alias:
+                self._aliased[binding.name].add(binding.value)
         self._statement_names: dict[
             tuple[CodeType, int], str | None
         ] = {}  # by instruction: loops repeat them
         self._escaped_as: dict[Value, str] = {}
+        self._copies: dict[Value, list[Value]] = defaultdict(list)
+        self._copied: dict[Value, Value] = {}
+        changed = {value.root for op in recording.ops for value in op.mutated}
         for op in recording.ops:
+            copies = op.kind is Kind.PURE and op.operation in ops.NO_COMPUTATION and op.inputs
+            if copies and isinstance(op.out, Value) and op.out.producer is op and op.out.root not in changed:
+                copied = op.inputs[0]
+                self._copies[copied].append(op.out)
+                self._copied[op.out] = self._copied.get(copied, copied)
             if op.kind is Kind.ESCAPE and op.inputs:
                 name = self.statement_name(op)
                 if name is not None and is_loss_name(name):
@@ -29,6 +41,21 @@ class NameIndex:
 
     def bindings(self, value: Value) -> list[Binding]:
         return self._by_value.get(value, [])
+
+    def copies(self, value: Value) -> list[Value]:
+        """The values that hold the same numbers for good: `x = a.detach().clone()`."""
+        found = list(self._copies.get(value, ()))
+        for copy in found:
+            found += self._copies.get(copy, ())
+        return found
+
+    def original(self, value: Value) -> Value:
+        """What it is a copy of, or itself."""
+        return self._copied.get(value, value)
+
+    def is_passed_around(self, name: str) -> bool:
+        """Whether a parameter or loop variable of this name was given several values."""
+        return len(self._aliased.get(name, ())) > 1
 
     def all_names(self, value: Value) -> list[str]:
         return list(dict.fromkeys(name for b in self.bindings(value) for name in (b.name, b.variable)))

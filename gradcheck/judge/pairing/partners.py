@@ -41,8 +41,13 @@ class Partners:
             dict.fromkeys(value for op in plan.forward_ops for value in (*op.inputs, *op.outputs))
         )
         self._order = {value: i for i, value in enumerate(self._forward)}
-        self._forward_names = {value: names.forward_names(value) for value in self._forward}
+        self._forward_names = {value: self._names_of(value) for value in self._forward}
         self._affinity = Affinity(names, self._forward_names).between
+
+    def _names_of(self, value: Value) -> list[str]:
+        """Its own, and those of its copies: the backward pass may run on a copy of what the forward pass read."""
+        copies = (copy for copy in self.names.copies(value) if copy not in self._order)
+        return [name for held in (value, *copies) for name in self.names.forward_names(held)]
 
     def nameless_origins(self) -> set[Value]:
         """What a named value was first made of (`randn(5, 3)` in `W = randn(5, 3) * 0.1`) and has no name itself:
@@ -63,6 +68,10 @@ class Partners:
             or self.propose_by_name(candidate) is not None
             or bool(self._stated_values(candidate))
         )
+
+    def is_said_to_be_one(self, candidate: Candidate) -> bool:
+        """Whether the person has said themselves that it is a gradient."""
+        return bool(self._stated_values(candidate))
 
     def is_stated(self, candidate: Candidate, value: Value) -> bool:
         """Whether the person has said themselves that it is the gradient of this value."""
@@ -207,7 +216,10 @@ class Partners:
         wanted = {stated[0] for b in candidate.bindings if (stated := self._stated.value_of(b))}
         if not wanted:
             return []
-        return [v for v in self._forward if wanted & set(self._forward_names[v])]
+        found = [v for v in self._forward if wanted & set(self._forward_names[v])]
+        # Of several values of that name, the one that it is used for (a parameter, and not what is made of it).
+        used = [v for v in found if candidate.of is not None and v.root is candidate.of.root]
+        return used or found
 
     def _word(self, candidate: Candidate) -> str:
         """How the person stated it."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from gradcheck import ops
-from gradcheck.fronts.gradient_names import name_affinity, parse
+from gradcheck.fronts.gradient_names import may_be_velocity, name_affinity, parse
 from gradcheck.fronts.tape import Binding, Kind, Op, Recording, Value
 from gradcheck.fronts.updates import Update
 from gradcheck.judge.pairing.names import NameIndex
@@ -123,8 +123,22 @@ class Uses:
         """Whether it is what an optimiser made, and not named after the parameter as a gradient is."""
         if use.returned is not None or not self.is_optimisers(binding.value, use.of):
             return False
-        stem, names = parse(binding.name).stem, self._names.forward_names(use.of)
-        return stem is None or not any(name_affinity(stem, name) >= _SAME_NAME for name in names)
+        names = self._names.forward_names(use.of)
+        if may_be_velocity(binding.name):
+            return not _is_of(binding.name[2:], names) or self._is_kept(binding, names)
+        return not _is_of(parse(binding.name).stem, names)
+
+    def _is_kept(self, binding: Binding, parameter: list[str]) -> bool:
+        """Whether what is called `v_W` is made of a `v_W` that was there before, or of a gradient of `W`: a velocity."""
+        producer = binding.value.producer
+        made = producer.index + 1 if producer is not None else 0
+        return any(
+            named.name == binding.name or _is_of(parse(named.name).stem, parameter)
+            for op in islice(self._slicer.backwards([binding.value], made), _MOST_OPS)
+            for read in op.inputs
+            for named in self._names.bindings(read)
+            if named.when < binding.when
+        )
 
     def is_scaled(self, value: Value) -> bool:
         """Whether it is another named tensor times a number: `step = lr * grad`."""
@@ -133,6 +147,10 @@ class Uses:
             return False
         others = [a for a in producer.args if isinstance(a, Value) and a.shape == value.shape]
         return len(others) == 1 and bool(self._names.bindings(others[0]))
+
+
+def _is_of(stem: str | None, names: list[str]) -> bool:
+    return stem is not None and any(name_affinity(stem, name) >= _SAME_NAME for name in names)
 
 
 def _scales(op: Op) -> bool:

@@ -14,6 +14,8 @@ def data(case: Case) -> Ruling | None:
     if case.found.numel() == 0 or candidate.value in influences.autograd:
         return NOT_JUDGED
     unmarked = candidate.of is None and parse(candidate.name).form is Form.NONE
+    if unmarked and case.judge.partners.is_said_to_be_one(candidate):
+        return None
     return NOT_JUDGED if unmarked and not influences.has(candidate.value, Mark.LIVE) else None
 
 

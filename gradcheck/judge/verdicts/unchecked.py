@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradcheck.fronts.gradient_names import Form, parse
+from gradcheck.fronts.gradient_names import Form, may_be_velocity, parse
 from gradcheck.fronts.tape import Value
 from gradcheck.graph import flow
 from gradcheck.judge.case import Case
@@ -31,7 +31,7 @@ def unpaired(case: Case) -> Ruling | None:
         return None
     candidate = case.candidate
     form = parse(candidate.name).form
-    if form is Form.GENERIC and not case.consumers.versions:
+    if form is Form.GENERIC and (may_be_velocity(candidate.name) or not case.consumers.versions):
         return NOT_JUDGED
     if form < Form.GENERIC or candidate.binding is None or candidate.binding.alias:
         return NOT_JUDGED
