@@ -30,11 +30,13 @@ class Bindings:
         self._values = values
         self._last_bound: dict[tuple[int, str], Value] = {}
         self._last_plain: dict[tuple[int, str], PlainBinding] = {}
+        self._named_plainly: set[Value] = set()  # what nothing was computed for, and was no gradient by its name
 
     def forget(self) -> None:
         """Every name is written down again."""
         self._last_bound.clear()
         self._last_plain.clear()
+        self._named_plainly.clear()
 
     def name_namespace(self, namespace: dict[str, object]) -> None:
         """Give names to the arrays that no traced statement has named."""
@@ -78,11 +80,18 @@ class Bindings:
             of = entry[1] if entry is not None and entry[0]() is not None else None
             # `w.g` is the gradient of an array; of a layer, `layer.g` is its gain or its gate.
             a_gain = of is None and name.endswith(".g")
-            if not alias and not a_gain and parse(name).form is not Form.NONE:
+            if not alias and not a_gain and self._speaks_of_gradient(name, value):
                 recording.gradient_named.add(value)
             recording.bindings.append(
                 Binding(name, value, len(recording.ops), scope, code, line, alias, owner, of, evaluated)
             )
+
+    def _speaks_of_gradient(self, name: str, value: Value) -> bool:
+        """Whether the name makes it a gradient: a parameter that has a name already may be called `g` in a function."""
+        form = parse(name).form
+        if form is Form.NONE and (value.producer is None or not value.producer.inputs):
+            self._named_plainly.add(value)
+        return form is not Form.NONE and not (form is Form.GENERIC and value in self._named_plainly)
 
     def bound_plain(self, name: str, thing: object, scope: int) -> None:
         if self._state.paused or not self._state.on:

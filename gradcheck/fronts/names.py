@@ -51,6 +51,7 @@ class NameTracer:
         self._tables: dict[str, dict[int, tuple[Target, ...]]] = {}
         self.frames: dict[int, _Watched] = {}
         self._next_scope = 1
+        self._modules: dict[int, int] = {}  # the scope of each namespace of module level
         self.idle = 0
         self._previous: Any = None
         self._hook = self._global  # one object, made once
@@ -123,8 +124,11 @@ class NameTracer:
         if table is None:
             unit = self._sources.unit(code.co_filename)
             table = self._tables[code.co_filename] = targets_by_line(unit.tree) if unit else {}
-        watched = self.frames[id(frame)] = _Watched(code, frame.f_lineno, self._next_scope, table)
-        self._bindings.entered_scope(self._next_scope, frame)
+        scope = self._next_scope
+        if code.co_name == "<module>":  # the cells of a notebook are one scope
+            scope = self._modules.setdefault(id(frame.f_globals), scope)
+        watched = self.frames[id(frame)] = _Watched(code, frame.f_lineno, scope, table)
+        self._bindings.entered_scope(scope, frame)
         self._next_scope += 1
         return watched
 

@@ -30,7 +30,9 @@ class Influence:
         for value in forward_made:
             if value.producer is None or value.producer.operation not in (ops.GETITEM, ops.SELECT):
                 self._marks.add(value, [Mark.LIVE])
+        self._forward_made = forward_made
         self.autograd: set[Value] = set()  # handed over by autograd
+        self.optimisers: set[Value] = set()  # computed from autograd's gradients of parameters, and nothing else
         self._rewired: dict[int, list[Value]] = {}
 
     def rewire(self, patches: Mapping[int, Patch]) -> None:
@@ -42,13 +44,21 @@ class Influence:
         if op.kind in (Kind.ESCAPE, Kind.BACKWARD):
             return
         if op.kind is Kind.GRAD_READ:
-            self.autograd.update(v for v in op.outputs if v.autograd_of is not None)
+            handed_over = [v for v in op.outputs if v.autograd_of is not None]
+            self.autograd.update(handed_over)
+            self.optimisers.update(v for v in handed_over if v.autograd_of not in self._forward_made)
             return
         inputs = self._rewired.get(op.index, op.inputs)
         self._marks.follow(op, inputs)
         same = op.operation.family in (Family.SAME, Family.LAYOUT)
         if same and op.kind is Kind.PURE and any(v in self.autograd for v in inputs):
             self.autograd.update(op.outputs)
+        if any(v in self.optimisers for v in inputs) and all(self._is_optimisers(v) for v in inputs):
+            self.optimisers.update((*op.outputs, *op.mutated))
+
+    def _is_optimisers(self, value: Value) -> bool:
+        """Whether an optimiser may compute its step with it: autograd's gradients, its own state, numbers."""
+        return value in self.optimisers or not self.has(value, Mark.DERIVED)
 
     def has(self, value: Value, mark: Mark) -> bool:
         return mark in self._marks.of(value)

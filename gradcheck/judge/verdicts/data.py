@@ -9,9 +9,10 @@ from gradcheck.judge.judged import NOT_JUDGED, Ruling
 
 
 def data(case: Case) -> Ruling | None:
-    """Scope, no principle: only what somebody wrote as a gradient is judged."""
+    """Scope, no principle: only what somebody wrote as a gradient is judged. What is computed from autograd's
+    gradients of parameters alone is the step of an optimiser."""
     influences, candidate = case.judge.influences, case.candidate
-    if case.found.numel() == 0 or candidate.value in influences.autograd:
+    if case.found.numel() == 0 or candidate.value in influences.autograd | influences.optimisers:
         return NOT_JUDGED
     unmarked = candidate.of is None and parse(candidate.name).form is Form.NONE
     if unmarked and case.judge.partners.is_said_to_be_one(candidate):
