@@ -11,6 +11,7 @@ from gradcheck.fronts.tape import Value
 from gradcheck.judge.consumers import Consumers
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Faults, Judged
+from gradcheck.judge.outputs import Outputs
 from gradcheck.judge.pairing.partners import BY_NAME, Proposal
 from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.replay.compare import Fingerprints, norm
@@ -26,6 +27,7 @@ class Case:
     version: Version
     found: torch.Tensor
     faults: Faults
+    outputs: Outputs
 
     @property
     def candidate(self) -> Candidate:

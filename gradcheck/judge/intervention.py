@@ -26,7 +26,9 @@ class Effect(Enum):
 def has_victim(case: Case, partner: Value, scale: float | None = None) -> bool:
     """Whether a gradient that is not that of `partner` does harm: it is an output itself, or something that is wrong
     heals with the true gradient in its place. `scale`: it is kept as that multiple of the gradient."""
-    finished = is_finished(case)
+    finished, outputs = is_finished(case), case.outputs
+    if outputs.is_replaced_unread(case.version) or not outputs.spoils_one(case.version):
+        return False
     if finished and (case.candidate.of is not None or not _is_read_for_another(case, partner)):
         return True
     effect = effect_of_truth(case, partner, scale)
@@ -78,6 +80,8 @@ def _computed_from_it(case: Case, truth: torch.Tensor) -> Iterator[tuple[Consume
     with_truth = judge.run.mended({**upstream, id(case.version): truth})
     for version in case.consumers.versions:
         before, after = as_written.get(id(version)), with_truth.get(id(version))
+        if not case.outputs.spoils_one(version):
+            continue
         if version.final and before is not None and after is not None and differentiable(before):
             noise = judge.noise(version)
             yield (

@@ -146,11 +146,13 @@ class Judge:
 
     def true_ones(self, faults: Faults) -> dict[int, torch.Tensor]:
         """The true gradients to put in the place of these wrong ones, by the identity of the version."""
-        return {
-            id(judged.version): _in_shape_of(judged.found, judged.truth)
-            for judged in (fault.judged for fault in self.listed(faults))
-            if judged.truth is not None and judged.found is not None
-        }
+        found: dict[int, torch.Tensor] = {}
+        for judged in (fault.judged for fault in self.listed(faults)):
+            truth = self.run.graph.truth.get(judged.of) if judged.of is not None else None
+            if truth is not None and judged.found is not None:
+                truth = truth if judged.scale is None else judged.scale * truth
+                found[id(judged.version)] = _in_shape_of(judged.found, truth)
+        return found
 
     # -- rounding ------------------------------------------------------------------------------------------------
 

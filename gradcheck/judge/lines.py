@@ -8,11 +8,13 @@ from gradcheck.replay.passes import Version
 
 
 def lines_of(version: Version, places: Places) -> list[Location]:
-    """A second name (`db = dz`) computes nothing: its own line counts, as for what no recorded op made."""
+    """A second name (`db = dz`) computes nothing: its own line counts, as for what no recorded op made, unless something is
+    written into the tensor afterwards."""
     candidate, binding = version.candidate, version.candidate.binding
     last = {(op.code, op.lasti): op for op in version.writes}  # a loop runs an expression many times
     ops = sorted(last.values(), key=lambda op: op.index)
-    if binding is not None and binding.code is not None and (candidate.second_name or not ops):
+    computed = [op for op in ops if not candidate.second_name or (binding and op.index >= binding.when)]
+    if binding is not None and binding.code is not None and not computed:
         return [places.line_location(binding.code, binding.line)]
     return [places.location(op) for op in ops]
 

@@ -11,6 +11,7 @@ from gradcheck.fronts.gradient_names import parse
 from gradcheck.judge.case import Case
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import NOT_JUDGED, Judged, Ruling
+from gradcheck.judge.outputs import Outputs
 from gradcheck.judge.verdict import Verdict
 from gradcheck.judge.verdicts.clipped import clipped
 from gradcheck.judge.verdicts.compensated import compensated
@@ -66,16 +67,17 @@ def judge_all(judge: Judge) -> None:
     for candidate in judge.plan.candidates:
         for version in candidate.versions:
             by_op[version.after].append(version)
+    outputs = Outputs(judge)
     for op in judge.ops[judge.plan.start : max(by_op, default=-1) + 1]:
         judge.follow(op)
         for version in by_op.get(op.index, ()):
-            judge.accept(_ruling(judge, version))
+            judge.accept(_ruling(judge, version, outputs))
     judge.judged = [judged for judged in judge.judged if not _is_stage_of_another(judge, judged)]
 
 
-def _ruling(judge: Judge, version: Version) -> Ruling:
+def _ruling(judge: Judge, version: Version, outputs: Outputs) -> Ruling:
     found = judge.captured(version)
-    case = Case(judge, version, torch.empty(0) if found is None else found, judge.influence(version))
+    case = Case(judge, version, torch.empty(0) if found is None else found, judge.influence(version), outputs)
     rulings = (hypothesis(case) for hypothesis in HYPOTHESES)
     return next((ruling for ruling in rulings if ruling is not None), NOT_JUDGED)
 

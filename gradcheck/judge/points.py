@@ -11,7 +11,8 @@ from gradcheck.judge.case import Case
 from gradcheck.judge.data_rounding import LARGEST
 from gradcheck.judge.intervention import has_victim
 from gradcheck.judge.judge import Judge
-from gradcheck.judge.judged import Fault, Judged
+from gradcheck.judge.outputs import Outputs
+from gradcheck.judge.judged import Fault, Faults, Judged
 from gradcheck.replay.compare import differentiable, distance, norm
 from gradcheck.replay.run import PassOps, PassRun
 from gradcheck.replay.runner import Patch, ReplayError
@@ -69,6 +70,7 @@ class Point:
         base = self._base
         self._judging = Judge(base.plan, base.ops, self.run, self.coarse, base.partners, base.opaque)
         self._judging.rewire(self._patches)
+        self._outputs = Outputs(self._judging)
         pairs: dict[int, Judged] = {id(j.version): j for j in self._base.judged}
         by_op: dict[int, list[Judged]] = {}
         for judged in pairs.values():
@@ -99,12 +101,24 @@ class Point:
         error = distance(found, expected)
         # Ten times the tolerance: at a probe point a fault that matters is far above it.
         wrong = error > 10 * tolerance
-        if wrong and not has_victim(Case(self.judging, version, found, faults), judged.of, judged.scale):
+        if wrong and self._is_inherited(judged, faults, 10 * tolerance):
+            self.judging.add_fault(Fault(judged, found if found.shape == expected.shape else None))
+            return
+        case = Case(self.judging, version, found, faults, self._outputs)
+        if wrong and not has_victim(case, judged.of, judged.scale):
             return
         observable = norm(expected) > tolerance and norm(expected) > 1e-3 * noise
         self._outcomes[id(judged)] = (wrong, error / size if size else 0.0, observable and not wrong)
         if wrong or judged.rounded_data:
             self.judging.add_fault(Fault(judged, found if found.shape == expected.shape else None))
+
+    def _is_inherited(self, judged: Judged, faults: Faults, tolerance: float) -> bool:
+        """Whether it is right here with the true gradients upstream."""
+        healed = self.judging.with_true_upstream(judged.version, faults) if faults else None
+        if healed is None:
+            return False
+        truth = self._closest(judged, healed, self.run.graph.truth)
+        return truth is not None and distance(healed, truth) <= tolerance
 
     def _closest(
         self, judged: Judged, found: torch.Tensor, gradients: dict[Value, torch.Tensor]

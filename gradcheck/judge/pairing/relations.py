@@ -46,7 +46,7 @@ class Relations:
 
     def consumers(self, version: Version) -> Iterator[Version]:
         """Later candidate versions computed from this one."""
-        later = self._tape[version.after + 1 : self._plan.stop]
+        later = self._tape[version.after + 1 : max(self._plan.stop, self._plan.last_op + 1)]
         made = flow.computed_from(later, {version.candidate.value}, through=_computes, key=flow.storage)
         for candidate in self._plan.candidates:
             if candidate is version.candidate:

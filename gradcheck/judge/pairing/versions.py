@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from gradcheck import ops
 from gradcheck.fronts.tape import Op
 from gradcheck.judge.pairing.names import NameIndex
@@ -27,7 +29,12 @@ def versions_of(
         writes.append(value.producer)
     made = value.producer.index if value.producer is not None else value.birth - 1
     begin = max(made + 1, first) if in_forward else made + 1
-    writes += [op for op in mutations if begin <= op.index < min(used_at, plan.stop)]
+    # What is made when the iteration is over belongs to the last one, with all that is done to it.
+    stop = min(used_at, plan.stop) if made < plan.stop else sys.maxsize
+    stop = min(stop, _named_anew(candidate, plan))
+    writes += [op for op in mutations if begin <= op.index < stop]
+    if candidate.second_name:
+        writes = [op for op in writes if op.index >= first] or writes
     # What a buffer held before this pass began was the gradient of another one, or nothing yet.
     writes = [op for op in writes if op.index >= plan.start] or writes
     while len(writes) > 1 and _is_post_processing(writes[-1]):
@@ -42,6 +49,17 @@ def versions_of(
         after = first if candidate.second_name else value.birth
         versions.append(Version(candidate, max(0, after - 1), [], final=True))
     return versions[-_MOST:]
+
+
+def _named_anew(candidate: Candidate, plan: PassPlan) -> int:
+    """When the tensor gets the name of another gradient (`dX = dY`): what is written into it from then on is that."""
+    own = candidate.binding.when if candidate.binding is not None else 0
+    later = [
+        other.binding.when
+        for other in plan.candidates
+        if other.value is candidate.value and other.second_name and other.binding is not None
+    ]
+    return min((when for when in later if when > own), default=sys.maxsize)
 
 
 def _is_post_processing(op: Op) -> bool:

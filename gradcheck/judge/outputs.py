@@ -1,0 +1,75 @@
+"""The outputs of a backward pass: the gradients that leave it, and which of them are wrong."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import torch
+
+from gradcheck.judge.consumers import Consumer
+from gradcheck.judge.judge import Judge
+from gradcheck.judge.pairing.partners import Proposal
+from gradcheck.replay.compare import distance, norm, same_but_for_ones
+from gradcheck.replay.passes import Version
+
+
+class Outputs:
+    """Blame needs a victim (principle 2): what moves a parameter, is returned or set as an attribute, and named
+    gradients that nothing reads. A value that nothing reads and whose name is bound again is none."""
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge = judge
+        self._consumers: dict[Version, list[Version]] = {}
+
+    def is_one(self, version: Version) -> bool:
+        candidate, relations = version.candidate, self._judge.relations
+        if not version.final or relations.successor(version) is not None:
+            return False
+        if candidate.of is not None:
+            return True
+        return not self._is_read(version) and not self.is_replaced_unread(version)
+
+    def is_replaced_unread(self, version: Version) -> bool:
+        """Whether its name is given to another tensor later on, and nothing was computed from it."""
+        unread = version.candidate.of is None and not self._is_read(version)
+        return unread and self._judge.relations.renamed_later(version)
+
+    def spoils_one(self, version: Version) -> bool:
+        """Whether it is, or something computed from it is, an output that is wrong."""
+        return version in self._wrong or any(later in self._wrong for later in self._read_by(version))
+
+    def _is_read(self, version: Version) -> bool:
+        return any(later.candidate is not version.candidate for later in self._read_by(version))
+
+    def _read_by(self, version: Version) -> list[Version]:
+        if version not in self._consumers:
+            self._consumers[version] = list(self._judge.relations.consumers(version))
+        return self._consumers[version]
+
+    @cached_property
+    def _wrong(self) -> set[Version]:
+        versions = (c.versions[-1] for c in self._judge.plan.candidates)
+        return {version for version in versions if self.is_one(version) and self._is_wrong(version)}
+
+    def _is_wrong(self, version: Version) -> bool:
+        judge, found = self._judge, self._judge.captured(version)
+        if found is None:
+            return False
+        size, noise = norm(found), judge.noise(version)
+        consumer = Consumer(version, found, size, noise, judge.tolerance(version, size, noise))
+        if not consumer.is_finite:
+            return True
+        gradients = judge.expectation(frozenset())
+        meant = self._meant(version, found)
+        truth = gradients[0].get(meant.value) if meant is not None else None
+        if truth is not None and same_but_for_ones(truth.shape, found.shape):
+            noise = judge.noise_of(meant.value) if meant is not None else 0.0
+            if distance(found, truth) <= max(consumer.tolerance, judge.tolerance(version, size, noise)):
+                return False
+            if version.candidate.of is not None:
+                return True
+        return not consumer.is_one_of(gradients, reshaped=True)
+
+    def _meant(self, version: Version, found: torch.Tensor) -> Proposal | None:
+        judge = self._judge
+        return judge.partners.propose(version.candidate, found, judge.paired, judge.run.graph.truth)
