@@ -35,6 +35,7 @@ class Judged:
     surrogate: bool = False  # of a step function, which has no gradient: on purpose
     rounded_data: bool = False  # right but for the rounding the data came with
     alternatives: list[Value] = field(default_factory=list)  # other values with the same gradient here
+    written_at: Version | None = None  # the earlier stage since which what is wrong in it is as it is
     notes: list[str] = field(default_factory=list)  # for the reader of the report
     meant: Value | None = None  # what its name says it is the gradient of, where that is another value
     hidden_error: float | None = None  # local error at the worst probe point, if only those show it

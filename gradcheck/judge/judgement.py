@@ -9,6 +9,7 @@ import torch
 
 from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Recording
+from gradcheck.judge.carried import carried_over
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged
 from gradcheck.judge.loop import judge_all
@@ -120,6 +121,11 @@ def _judge_pass(judgement: Judgement, plan: PassPlan, stated: Stated) -> JudgedP
     location, index = places.location(plan.loss_op), len(judgement.passes)
     result = PassResult(index, plan.loss_name, None, location, iteration=plan.iteration, cell=location.cell)
     prepared = PassOps(plan)
+    judges = [judged.judge for judged in judgement.passes if judged.judge is not None]
+    carried = carried_over(plan, prepared.manual, judges)
+    if carried:
+        plan.candidates = [*carried, *plan.candidates]
+        prepared = PassOps(plan)
     try:
         run = PassRun(prepared, torch.float64)
     except ReplayError as error:
@@ -135,6 +141,7 @@ def _judge_pass(judgement: Judgement, plan: PassPlan, stated: Stated) -> JudgedP
     partners = Partners(plan, names, stated)
     judge = Judge(plan, recording.ops, run, coarse, partners, opaque_values(recording.ops, plan))
     judge_all(judge)
+    judge.judged = [judged for judged in judge.judged if judged.candidate not in carried]
     points = probe(judge)
     result.probes = len(points)
     result.flow = follow_step(judge)

@@ -15,7 +15,7 @@ from gradcheck.judge.outputs import Outputs
 from gradcheck.judge.verdict import Verdict
 from gradcheck.judge.verdicts.clipped import clipped
 from gradcheck.judge.verdicts.compensated import compensated
-from gradcheck.judge.verdicts.convention import convention
+from gradcheck.judge.verdicts.convention import convention, out_of_convention
 from gradcheck.judge.verdicts.data import data, unrelated
 from gradcheck.judge.verdicts.inherited import inherited
 from gradcheck.judge.verdicts.introduced import harmless, introduced
@@ -23,7 +23,8 @@ from gradcheck.judge.verdicts.not_finite import not_finite
 from gradcheck.judge.verdicts.not_replayable import not_replayable
 from gradcheck.judge.verdicts.replaced import beside_a_right_one, replaced_unread
 from gradcheck.judge.verdicts.right import right, right_but_for_rounding
-from gradcheck.judge.verdicts.unchecked import surrogate, unpaired, unreached, upstream_unusable
+from gradcheck.judge.verdicts.surrogate import surrogate
+from gradcheck.judge.verdicts.unchecked import unpaired, unreached, upstream_unusable
 from gradcheck.judge.verdicts.unfinished import part, stage
 from gradcheck.judge.verdicts.weight_decay import weight_decay
 from gradcheck.judge.verdicts.zero import zero
@@ -36,6 +37,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     data,
     not_finite,
     zero,
+    out_of_convention,
     # It is the gradient of something.
     right,
     compensated,

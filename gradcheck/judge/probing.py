@@ -16,7 +16,7 @@ def probe(judge: Judge) -> list[Point]:
     """Right under intervention (principle 3): what is right at the recorded point and wrong at every probe point is
     `introduced`. Returns the probe points that could be used."""
     right = (Verdict.CORRECT, Verdict.UNOBSERVABLE)
-    doubtful = [j for j in judge.judged if j.verdict in right and j.of is not None]
+    doubtful = [j for j in judge.judged if j.verdict in right and j.of is not None and not j.surrogate]
     if not doubtful or has_frozen_numbers(judge.ops, judge.plan, judge.places):
         return []
     roots = probe_roots(judge.plan, judge.judged, judge.run.graph.truth)

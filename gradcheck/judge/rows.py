@@ -8,11 +8,9 @@ from collections import defaultdict
 import numpy as np
 import torch
 
-from gradcheck.fronts.tape import Value
-from gradcheck.graph import flow
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged
-from gradcheck.judge.lines import lines_of
+from gradcheck.judge.lines import line_of, lines_of
 from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.judge.verdict import GradientResult, Problem, Verdict, WorstElement
 from gradcheck.program.location import Location
@@ -62,7 +60,7 @@ def _row(judged: Judged, judge: Judge) -> GradientResult:
     row = GradientResult(
         name=candidate.name,
         of=names.shown_for(judged.of, candidate.name) if judged.of is not None else None,
-        location=lines[-1],
+        location=lines[-1] if judged.written_at is None else line_of(judged.written_at, places),
         verdict=judged.verdict,
         problem=judged.problem,
         reason=judged.reason,
@@ -141,13 +139,5 @@ def _mismatched_elements(found: torch.Tensor, expected: torch.Tensor) -> int:
 
 def _upstream(judged: Judged, judge: Judge) -> list[str]:
     """The manual gradients its line read directly."""
-    named = {c.value: c.name for c in judge.plan.candidates if any(j.candidate is c for j in judge.judged)}
-    own, start = judged.candidate.value, judge.plan.start
-
-    def stop(value: Value) -> bool:
-        made = value.producer is not None and value.producer.index > start
-        return value in named or not made
-
-    inputs = [value for op in judged.version.writes for value in op.inputs if value is not own]
-    read = flow.ancestors(*inputs, stop=stop)
-    return list(dict.fromkeys(named[value] for value in read if value in named and value is not own))
+    named = {j.candidate.value: j.candidate.name for j in judge.judged}
+    return list(dict.fromkeys(named[value] for value in judge.relations.nearest(judged.version, named)))

@@ -5,7 +5,7 @@ Nothing here looks at numbers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from gradcheck import ops
 from gradcheck.fronts.tape import Kind, Op, Value
@@ -56,6 +56,18 @@ class Relations:
             for other in candidate.versions:
                 if candidate.value.root in made and other.after > version.after:
                     yield other
+
+    def nearest(self, version: Version, among: Collection[Value]) -> list[Value]:
+        """Of `among`, what its lines read directly."""
+        own, start = version.candidate.value, self._plan.start
+
+        def stop(value: Value) -> bool:
+            made = value.producer is not None and value.producer.index > start
+            return value in among or not made
+
+        inputs = [value for op in version.writes for value in op.inputs if value is not own]
+        read = flow.ancestors(*inputs, stop=stop)
+        return [value for value in dict.fromkeys(read) if value in among and value is not own]
 
     def only_rescales(self, later: Version, version: Version) -> bool:
         """Whether all that happens to a gradient in between is that it is multiplied in place, by numbers: by a tensor,

@@ -10,9 +10,9 @@ import torch
 from gradcheck.fronts.tape import Value
 from gradcheck.judge.case import Case
 from gradcheck.judge.consumers import Consumer
-from gradcheck.judge.judged import Ruling
+from gradcheck.judge.judged import Fault, Ruling
 from gradcheck.judge.pairing.partners import Proposal
-from gradcheck.judge.verdict import Verdict
+from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.replay.compare import distance, inner, norm, same_but_for_ones
 
 _MOST = 1e9  # elements that one takes a mean over
@@ -43,6 +43,31 @@ def convention(case: Case) -> Ruling | None:
     if judged.truth is not None and distance(case.found, judged.truth) > tolerance:
         judged.verdict, judged.faults = Verdict.INHERITED, case.faults
     return Ruling(judged)
+
+
+def out_of_convention(case: Case) -> Ruling | None:
+    """Blame needs an intervention (principle 2): it is the true gradient, but it is computed from one that is kept as a
+    multiple, and everything computed from it is wrong and becomes right if it is kept as that multiple too."""
+    judge = case.judge
+    scales = {j.candidate.value: j.scale for j in judge.judged if j.scale not in (None, 1.0)}
+    read = {scales[value] for value in judge.relations.nearest(case.version, scales)}
+    scale = next(iter(read)) if len(read) == 1 else None
+    equal = case.admitted(case.true_fingerprints.equals(case.found, case.tolerance)) if scale is not None else []
+    if scale is None or not equal or case.is_zero or not case.version.final:
+        return None
+    partner = judge.partners.choose(case.candidate, equal, judge.paired)
+    ends = [(c, case.truth[of]) for c, of in _ends(case) if of in case.truth]
+    ends = [(c, truth) for c, truth in ends if same_but_for_ones(truth.shape, c.found.shape)]
+    if not ends or any(distance(scale * c.found, truth) > scale * c.tolerance for c, truth in ends):
+        return None
+    judged = case.judged(
+        partner,
+        Verdict.INTRODUCED,
+        Problem.WRONG_VALUE,
+        expected=case.gradients[partner.value],
+        scale=scale,
+    )
+    return Ruling(judged, Fault(judged, case.found / scale))
 
 
 def _multiples(case: Case) -> Iterator[tuple[Value, float]]:

@@ -7,12 +7,14 @@ import torch
 
 from gradcheck.judge.case import Case
 from gradcheck.judge.intervention import has_victim, is_finished
-from gradcheck.judge.judged import NOT_JUDGED, Fault, Ruling
+from gradcheck.judge.judged import NOT_JUDGED, Fault, Judged, Ruling
 from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.judge.verdicts.convention import kept_factor
 from gradcheck.replay.compare import same_but_for_ones
+from gradcheck.replay.passes import Version
 
 _NAMED_FOR = 0.6
+_WRONG_SHARE = 1e-6  # of the largest expected magnitude: an element that differs by more is wrong
 
 
 def harmless(case: Case) -> Ruling | None:
@@ -60,10 +62,26 @@ def introduced(case: Case) -> Ruling | None:
         faults=case.faults,
         scale=factor,
     )
+    judged.written_at = _since_when(case, judged)
     judged.at_return = returned and _is_named_for_its_numbers(case)
     return Ruling(
         judged, Fault(judged, gradient if gradient is None or factor is None else gradient / factor)
     )
+
+
+def _since_when(case: Case, judged: Judged) -> Version | None:
+    """Built over several lines: the first stage from which on the elements that are wrong stay as they are."""
+    expected, found = judged.expected, case.found
+    if expected is None or expected.shape != found.shape:
+        return None
+    wrong = (found - expected).abs() > _WRONG_SHARE * expected.abs().max()
+    versions, since = case.candidate.versions, None
+    for earlier in reversed(versions[: versions.index(case.version)]):
+        stage = case.judge.captured(earlier)
+        if stage is None or stage.shape != found.shape or not torch.equal(stage[wrong], found[wrong]):
+            break
+        since = earlier
+    return since if bool(wrong.any()) else None
 
 
 def _is_named_for_its_numbers(case: Case) -> bool:

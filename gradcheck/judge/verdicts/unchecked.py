@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from gradcheck.fronts.gradient_names import Form, may_be_velocity, parse
-from gradcheck.fronts.tape import Value
-from gradcheck.graph import flow
 from gradcheck.judge.case import Case
-from gradcheck.judge.judged import NOT_JUDGED, Fault, Ruling
+from gradcheck.judge.judged import NOT_JUDGED, Ruling
 from gradcheck.judge.verdict import Problem, Verdict
-from gradcheck.ops import Family
-from gradcheck.replay.passes import PassPlan
 
 
 def upstream_unusable(case: Case) -> Ruling | None:
@@ -37,35 +33,6 @@ def unpaired(case: Case) -> Ruling | None:
         return NOT_JUDGED
     reason = "no forward value was found that this could be the gradient of"
     return Ruling(case.judged(None, Verdict.UNCHECKED, Problem.UNPAIRED, reason))
-
-
-def surrogate(case: Case) -> Ruling | None:
-    """Blame needs a victim (principle 2): what a Function returns for a step function (rounding, a sign, a comparison),
-    whose derivative is zero, is on purpose."""
-    proposal = case.proposal
-    expected = case.gradients.get(proposal.value) if proposal is not None else None
-    if proposal is None or not case.candidate.returned or (expected is not None and bool(expected.any())):
-        return None
-    if not _leads_through_a_step_function(case.judge.plan, proposal.value):
-        return None
-    reason = (
-        "the forward pass is a step function here, whose derivative is zero: what is returned replaces the "
-        "gradient on purpose, and what is computed from it is compared with what follows from it"
-    )
-    judged = case.judged(
-        proposal, Verdict.UNCHECKED, Problem.UNREACHED, reason, expected=expected, faults=case.faults
-    )
-    judged.surrogate = True
-    return Ruling(judged, Fault(judged, case.found))
-
-
-def _leads_through_a_step_function(plan: PassPlan, value: Value) -> bool:
-    reached = flow.forward(plan.forward_ops, {value})
-    return any(
-        (op.operation.step or op.operation.family is Family.DRAW)
-        and any(read in reached for read in op.inputs)
-        for op in plan.forward_ops
-    )
 
 
 def unreached(case: Case) -> Ruling | None:

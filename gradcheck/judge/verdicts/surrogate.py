@@ -1,0 +1,91 @@
+"""Gradients of what goes through a step function (rounding, a sign, a comparison), whose derivative is zero: what takes
+their place is on purpose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from gradcheck import ops
+from gradcheck.fronts.tape import Op, Value
+from gradcheck.graph import flow
+from gradcheck.judge.case import Case
+from gradcheck.judge.judged import Fault, Ruling, replaced_by
+from gradcheck.judge.verdict import Problem, Verdict
+from gradcheck.ops import Family
+from gradcheck.replay.compare import distance, norm
+from gradcheck.replay.forward import ForwardGraph
+from gradcheck.replay.passes import PassPlan
+from gradcheck.replay.runner import ReplayError, Runner
+
+_REPLACED = (ops.ROUND, ops.SIGN)
+_STRAIGHT = "it is the gradient with the derivative of every step function on the way taken as 1 (straight through)"
+_ON_PURPOSE = (
+    "the forward pass is a step function here, whose derivative is zero: what stands here replaces the gradient on "
+    "purpose, and what is computed from it is compared with what follows from it"
+)
+
+
+def surrogate(case: Case) -> Ruling | None:
+    """Blame needs a victim (principle 2): no gradient can be expected where the derivative is zero but for jumps. Right as
+    such is what a replay with the derivative 1 in its place gives."""
+    proposal = case.proposal
+    if proposal is None:
+        return None
+    expected = case.gradients.get(proposal.value)
+    steps = list(_steps_on_the_way(case.judge.plan, proposal.value))
+    nothing = expected is None or not bool(expected.any())
+    if not steps or not (any(op.operation in _REPLACED for op in steps) or (nothing and case.candidate.returned)):
+        return None
+    straight = _straight_through(case, steps).get(proposal.value)
+    fits = straight is not None and straight.shape == case.found.shape
+    if fits and straight is not None and distance(straight, case.found) <= case.tolerance and norm(straight) > 0:
+        judged = case.judged(proposal, Verdict.CORRECT, reason=_STRAIGHT, expected=straight)
+        judged.truth = straight
+    else:
+        judged = case.judged(
+            proposal, Verdict.UNCHECKED, Problem.UNREACHED, _ON_PURPOSE, expected=expected, faults=case.faults
+        )
+    judged.surrogate = True
+    return Ruling(judged, Fault(judged, case.found))
+
+
+def _steps_on_the_way(plan: PassPlan, value: Value) -> list[Op]:
+    reached = flow.forward(plan.forward_ops, {value})
+    return [
+        op
+        for op in plan.forward_ops
+        if (op.operation.step or op.operation.family is Family.DRAW) and any(read in reached for read in op.inputs)
+    ]
+
+
+@dataclass(frozen=True)
+class _Straight:
+    """The result of a step function, with the derivative of what it was given."""
+
+    op: Op
+    skipped: frozenset[int] = frozenset()
+    reads: tuple[Value, ...] = ()
+
+    @property
+    def after(self) -> int:
+        return self.op.index
+
+    def apply(self, replay: Runner) -> None:
+        stepped, given = replay.tensor(self.op.out), replay.tensor(self.op.inputs[0])
+        if given.requires_grad and stepped.shape == given.shape:
+            replay.put(self.op.out, given + (stepped - given).detach())
+
+
+def _straight_through(case: Case, steps: list[Op]) -> dict[Value, torch.Tensor]:
+    """The gradient of every value, given the wrong ones it was computed from, in a forward pass without steps."""
+    run, patches = case.judge.run, {op.index: _Straight(op) for op in steps if op.operation in _REPLACED}
+    plan = run.prepared.plan
+    try:
+        graph = ForwardGraph(
+            run.prepared.forward, plan.loss, torch.float64, start_from=run.start_tensors(), patches=patches
+        )
+        return graph.gradients(replaced_by(case.judge.listed(case.faults)))
+    except (ReplayError, RuntimeError):
+        return {}
