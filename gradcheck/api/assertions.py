@@ -11,7 +11,7 @@ from gradcheck.analysis.watching import Watched
 from gradcheck.api.checking import call_watched
 from gradcheck.base.errors import GradientError, NothingToCheckError
 from gradcheck.checks.registry import GRADIENT_FAMILY
-from gradcheck.judge.verdict import Verdict
+from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.layers import driver as layer_driver
 from gradcheck.layers.gradients import stored_but_not_judged
 from gradcheck.layers.watch import watch_layer
@@ -62,7 +62,7 @@ def assert_gradients(target: Any, /, *inputs: Any, **kwargs: Any) -> Report:
     unchecked = [
         f"`{row.name}` at {row.location} could not be checked: {row.reason}"
         for row in report.rows
-        if row.verdict is Verdict.UNCHECKED
+        if row.verdict is Verdict.UNCHECKED and row.problem is not Problem.HARMLESS
     ]
     if layer_driver.is_layer(target):
         unchecked += [

@@ -17,5 +17,5 @@ def probe_overrides(
     plan = judged_pass.plan
     if has_frozen_numbers(judgement.recording.ops, plan, judgement.places):
         return None
-    roots = probe_roots(plan, judge.judged, judge.run.graph.truth)
+    roots = probe_roots(plan, judge.rooted, judge.run.graph.truth)
     return [jittered(judge.run, roots, seed) for seed in range(PROBES)] if roots else []

@@ -20,6 +20,7 @@ from gradcheck.judge.judged import Fault, Faults, Judged, Ruling, replaced_by
 from gradcheck.judge.pairing.partners import Partners
 from gradcheck.judge.pairing.relations import Relations
 from gradcheck.judge.uphill import goes_uphill
+from gradcheck.judge.verdict import Verdict
 from gradcheck.replay.compare import Fingerprints, differentiable, same_but_for_ones
 from gradcheck.replay.passes import PassPlan, Version
 from gradcheck.replay.rounding import Rounding
@@ -92,6 +93,11 @@ class Judge:
     def add_fault(self, fault: Fault) -> None:
         self.faults.append(fault)
         self.influences.add(fault.judged.candidate.value, len(self.faults) - 1)
+
+    @property
+    def rooted(self) -> list[Judged]:
+        """Those that are known to be gradients of their values."""
+        return [judged for judged in self.judged if judged.verdict is not Verdict.UNCHECKED]
 
     # -- what the replay gives -----------------------------------------------------------------------------------
 

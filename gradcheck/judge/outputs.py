@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from functools import cached_property
 
-import torch
-
 from gradcheck.judge.consumers import Consumer
 from gradcheck.judge.judge import Judge
-from gradcheck.judge.pairing.partners import Proposal
 from gradcheck.replay.compare import distance, norm, same_but_for_ones
 from gradcheck.replay.passes import Version
 
@@ -54,22 +51,15 @@ class Outputs:
     def _is_wrong(self, version: Version) -> bool:
         judge, found = self._judge, self._judge.captured(version)
         if found is None:
-            return False
+            return True  # nobody can say that it is right
         size, noise = norm(found), judge.noise(version)
         consumer = Consumer(version, found, size, noise, judge.tolerance(version, size, noise))
         if not consumer.is_finite:
             return True
         gradients = judge.expectation(frozenset())
-        meant = self._meant(version, found)
+        meant = judge.partners.propose(version.candidate, found, judge.paired, gradients[0])
         truth = gradients[0].get(meant.value) if meant is not None else None
-        if truth is not None and same_but_for_ones(truth.shape, found.shape):
-            noise = judge.noise_of(meant.value) if meant is not None else 0.0
-            if distance(found, truth) <= max(consumer.tolerance, judge.tolerance(version, size, noise)):
-                return False
-            if version.candidate.of is not None:
-                return True
-        return not consumer.is_one_of(gradients, reshaped=True)
-
-    def _meant(self, version: Version, found: torch.Tensor) -> Proposal | None:
-        judge = self._judge
-        return judge.partners.propose(version.candidate, found, judge.paired, judge.run.graph.truth)
+        if meant is None or truth is None or not same_but_for_ones(truth.shape, found.shape):
+            return not consumer.is_one_of(gradients, reshaped=True)
+        noise = max(noise, judge.noise_of(meant.value))
+        return distance(found, truth) > judge.tolerance(version, size, noise)

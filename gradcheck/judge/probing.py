@@ -19,7 +19,7 @@ def probe(judge: Judge) -> list[Point]:
     doubtful = [j for j in judge.judged if j.verdict in right and j.of is not None and not j.surrogate]
     if not doubtful or has_frozen_numbers(judge.ops, judge.plan, judge.places):
         return []
-    roots = probe_roots(judge.plan, judge.judged, judge.run.graph.truth)
+    roots = probe_roots(judge.plan, judge.rooted, judge.run.graph.truth)
     used: list[Point] = []
     errors: dict[int, list[float]] = defaultdict(list)
     seen_right: set[int] = set()

@@ -35,6 +35,7 @@ class Problem(StrEnum):
     NON_FINITE = "non-finite"
     UNFINISHED = "unfinished"  # None where a gradient should be
     UNPAIRED = "unpaired"  # no forward value found for it
+    HARMLESS = "harmless"  # not what its name suggests, and no output is wrong because of it
     UNREACHED = "unreached"  # no oracle reaches it
 
 

@@ -86,6 +86,8 @@ def _judged(report: Report, layer: object) -> Outcome:
     outcome = Outcome(Status.PASSED, report=report)
     for row in report.rows:
         name = row.name
+        if row.problem is Problem.HARMLESS:
+            continue
         if row.verdict is Verdict.UNCHECKED:
             outcome.unjudged[name] = row.reason or "no reason was recorded"
         else:

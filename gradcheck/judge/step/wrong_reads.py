@@ -140,7 +140,8 @@ class _Search:
     @cached_property
     def _probe(self) -> PassRun | None:
         """The step at moved parameters."""
-        roots = probe_roots(self._judge.plan, self._judge.judged, self._judge.run.graph.truth)
+        judge = self._judge
+        roots = probe_roots(judge.plan, judge.rooted, judge.run.graph.truth)
         try:
             return PassRun(self._judge.prepared, torch.float64, jittered(self._judge.run, roots, seed=0))
         except ReplayError:

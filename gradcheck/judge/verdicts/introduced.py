@@ -29,7 +29,7 @@ def harmless(case: Case) -> Ruling | None:
         return NOT_JUDGED
     shown = case.judge.partners.shown(proposal.value)
     reason = f"it is not the gradient of `{shown}`, and nothing computed from it is wrong because of that"
-    return Ruling(case.judged(proposal, Verdict.UNCHECKED, Problem.UNPAIRED, reason))
+    return Ruling(case.judged(proposal, Verdict.UNCHECKED, Problem.HARMLESS, reason))
 
 
 def introduced(case: Case) -> Ruling | None:

@@ -31,8 +31,10 @@ def unpaired(case: Case) -> Ruling | None:
         return NOT_JUDGED
     if form < Form.GENERIC or candidate.binding is None or candidate.binding.alias:
         return NOT_JUDGED
-    reason = "no forward value was found that this could be the gradient of"
-    return Ruling(case.judged(None, Verdict.UNCHECKED, Problem.UNPAIRED, reason))
+    reason, problem = "no forward value was found that this could be the gradient of", Problem.UNPAIRED
+    if case.consumers.is_read and not case.outputs.spoils_one(case.version):
+        problem, reason = Problem.HARMLESS, f"{reason}, and everything computed from it is right"
+    return Ruling(case.judged(None, Verdict.UNCHECKED, problem, reason))
 
 
 def unreached(case: Case) -> Ruling | None:
