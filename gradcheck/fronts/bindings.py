@@ -30,7 +30,9 @@ class Bindings:
         self._values = values
         self._last_bound: dict[tuple[int, str], Value] = {}
         self._last_plain: dict[tuple[int, str], PlainBinding] = {}
-        self._named_plainly: set[Value] = set()  # what nothing was computed for, and was no gradient by its name
+        self._named_plainly: set[Value] = (
+            set()
+        )  # what nothing was computed for, and was no gradient by its name
 
     def forget(self) -> None:
         """Every name is written down again."""

@@ -59,7 +59,9 @@ class Case:
         """Whether such numbers can say what they are the gradient of. A constant equals many gradients: only a name
         makes it one."""
         flat = numbers.reshape(-1)
-        return numbers.numel() > 0 and (not bool((flat == flat[0]).all()) or self.judge.partners.named(self.candidate))
+        return numbers.numel() > 0 and (
+            not bool((flat == flat[0]).all()) or self.judge.partners.named(self.candidate)
+        )
 
     # -- what to compare with --------------------------------------------------------------------------------------
 

@@ -32,7 +32,9 @@ class Influence:
                 self._marks.add(value, [Mark.LIVE])
         self._forward_made = forward_made
         self.autograd: set[Value] = set()  # handed over by autograd
-        self.optimisers: set[Value] = set()  # computed from autograd's gradients of parameters, and nothing else
+        self.optimisers: set[Value] = (
+            set()
+        )  # computed from autograd's gradients of parameters, and nothing else
         self._rewired: dict[int, list[Value]] = {}
 
     def rewire(self, patches: Mapping[int, Patch]) -> None:

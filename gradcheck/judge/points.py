@@ -11,8 +11,8 @@ from gradcheck.judge.case import Case
 from gradcheck.judge.data_rounding import LARGEST
 from gradcheck.judge.intervention import has_victim
 from gradcheck.judge.judge import Judge
-from gradcheck.judge.outputs import Outputs
 from gradcheck.judge.judged import Fault, Faults, Judged
+from gradcheck.judge.outputs import Outputs
 from gradcheck.replay.compare import differentiable, distance, norm
 from gradcheck.replay.run import PassOps, PassRun
 from gradcheck.replay.runner import Patch, ReplayError

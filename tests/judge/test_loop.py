@@ -8,6 +8,7 @@ from gradcheck.judge.case import Case
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judgement import judge_recording
 from gradcheck.judge.loop import HYPOTHESES, judge_all
+from gradcheck.judge.outputs import Outputs
 from gradcheck.judge.verdict import Verdict
 from tests.fronts.torch.test_steps import NETWORK, STEP
 from tests.support import record_source
@@ -38,7 +39,7 @@ def test_hypotheses_change_nothing(step, monkeypatch):
     def ask_all_then_accept(self, ruling):
         version = ruling.judged.version if ruling.judged is not None else None
         if version is not None and self.captured(version) is not None:
-            case = Case(self, version, self.captured(version), self.influence(version))
+            case = Case(self, version, self.captured(version), self.influence(version), Outputs(self))
             before = state(self)
             asked.extend(hypothesis(case) for hypothesis in HYPOTHESES)
             assert state(self) == before

@@ -52,7 +52,9 @@ def out_of_convention(case: Case) -> Ruling | None:
     scales = {j.candidate.value: j.scale for j in judge.judged if j.scale not in (None, 1.0)}
     read = {scales[value] for value in judge.relations.nearest(case.version, scales)}
     scale = next(iter(read)) if len(read) == 1 else None
-    equal = case.admitted(case.true_fingerprints.equals(case.found, case.tolerance)) if scale is not None else []
+    equal = (
+        case.admitted(case.true_fingerprints.equals(case.found, case.tolerance)) if scale is not None else []
+    )
     if scale is None or not equal or case.is_zero or not case.version.final:
         return None
     partner = judge.partners.choose(case.candidate, equal, judge.paired)

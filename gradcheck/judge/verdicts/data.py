@@ -12,7 +12,8 @@ def data(case: Case) -> Ruling | None:
     """Scope, no principle: only what somebody wrote as a gradient is judged. What is computed from autograd's
     gradients of parameters alone is the step of an optimiser."""
     influences, candidate = case.judge.influences, case.candidate
-    if (case.found.numel() == 0 and not _should_hold_something(case)) or candidate.value in influences.autograd | influences.optimisers:
+    not_theirs = candidate.value in influences.autograd or candidate.value in influences.optimisers
+    if not_theirs or (case.found.numel() == 0 and not _should_hold_something(case)):
         return NOT_JUDGED
     unmarked = candidate.of is None and parse(candidate.name).form is Form.NONE
     if unmarked and case.judge.partners.is_said_to_be_one(candidate):
@@ -22,7 +23,8 @@ def data(case: Case) -> Ruling | None:
 
 def _should_hold_something(case: Case) -> bool:
     """Whether it is empty, and what it is the gradient of is not."""
-    truth = case.truth.get(case.named.value) if case.candidate.of is not None and case.named is not None else None
+    meant = case.named if case.candidate.of is not None else None
+    truth = case.truth.get(meant.value) if meant is not None else None
     return truth is not None and truth.numel() > 0
 
 

@@ -20,7 +20,9 @@ from gradcheck.replay.passes import PassPlan
 from gradcheck.replay.runner import ReplayError, Runner
 
 _REPLACED = (ops.ROUND, ops.SIGN)
-_STRAIGHT = "it is the gradient with the derivative of every step function on the way taken as 1 (straight through)"
+_STRAIGHT = (
+    "it is the gradient with the derivative of every step function on the way taken as 1 (straight through)"
+)
 _ON_PURPOSE = (
     "the forward pass is a step function here, whose derivative is zero: what stands here replaces the gradient on "
     "purpose, and what is computed from it is compared with what follows from it"
@@ -36,11 +38,18 @@ def surrogate(case: Case) -> Ruling | None:
     expected = case.gradients.get(proposal.value)
     steps = list(_steps_on_the_way(case.judge.plan, proposal.value))
     nothing = expected is None or not bool(expected.any())
-    if not steps or not (any(op.operation in _REPLACED for op in steps) or (nothing and case.candidate.returned)):
+    if not steps or not (
+        any(op.operation in _REPLACED for op in steps) or (nothing and case.candidate.returned)
+    ):
         return None
     straight = _straight_through(case, steps).get(proposal.value)
     fits = straight is not None and straight.shape == case.found.shape
-    if fits and straight is not None and distance(straight, case.found) <= case.tolerance and norm(straight) > 0:
+    if (
+        fits
+        and straight is not None
+        and distance(straight, case.found) <= case.tolerance
+        and norm(straight) > 0
+    ):
         judged = case.judged(proposal, Verdict.CORRECT, reason=_STRAIGHT, expected=straight)
         judged.truth = straight
     else:
@@ -56,7 +65,8 @@ def _steps_on_the_way(plan: PassPlan, value: Value) -> list[Op]:
     return [
         op
         for op in plan.forward_ops
-        if (op.operation.step or op.operation.family is Family.DRAW) and any(read in reached for read in op.inputs)
+        if (op.operation.step or op.operation.family is Family.DRAW)
+        and any(read in reached for read in op.inputs)
     ]
 
 
