@@ -119,11 +119,18 @@ class _Comparison:
         masked = noise_in(steps, run, self._finder)[0] if training.masked else {}
         record.dropouts = dropouts(group, masked, self._names, self._places)
         record.batch_statistics = batch_statistics(run, training, self._names, self._places)
-        if self._in_minibatches:
+        if self._in_minibatches and not self._on_last_batch(run):
             layers = self._program.passes[-1].batch_norms
             record.last_batch = last_batch(steps, layers, self._program.judgement.names, self._places)
         self._compare(record, Evaluation(run, steps, masked, self._outside(steps)))
         return record
+
+    def _on_last_batch(self, run: NetworkRun) -> bool:
+        """Whether it is given the very samples of the last minibatch: the statistics of that are right for them."""
+        start = self._program.passes[-1].judged.plan.start
+        read = [v for data in run.data for v in (data, *(data.producer.inputs if data.producer else ()))]
+        makers = [v.earlier.producer for v in read if v.earlier is not None]
+        return any(op is not None and op.index >= start for op in makers)
 
     def _compare(self, record: EvaluationRun, evaluation: Evaluation) -> None:
         run = evaluation.run

@@ -10,6 +10,7 @@ from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.graph.match.batch_norm import BatchNorm
 from gradcheck.health.evaluation.records import BatchStatistics, Dropout, LastBatch
 from gradcheck.health.evaluation.training import Masked, TrainingNetwork
+from gradcheck.health.network.normalising import depends_on_batch_alone
 from gradcheck.health.network.runs import NetworkRun
 from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.program.location import Location
@@ -51,7 +52,8 @@ def last_batch(
     steps: Iterable[Op], layers: Iterable[BatchNorm], names: NameIndex, places: Places
 ) -> list[LastBatch]:
     """Where `steps` read what the training step computed of its own minibatch, to normalise that; one for each line."""
-    made = {node.value: layer for layer in layers for node in layer.steps if node.statistic}
+    alone = [layer for layer in layers if depends_on_batch_alone(layer)]
+    made = {node.value: layer for layer in alone for node in layer.steps if node.statistic}
     found: dict[tuple[str, int | None, int], LastBatch] = {}
     for op in steps:
         for value in op.inputs:

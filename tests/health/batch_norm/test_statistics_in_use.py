@@ -255,6 +255,25 @@ def test_statistics_of_the_last_minibatch_are_a_warning_where_they_are_used() ->
         assert finding.notes[0].startswith("line 17 is right")
 
 
+LAST_BATCH_AGAIN = USE.replace("X @ W1", "X[rows] @ W1").replace("mean_", "mean").replace("var_", "var")
+
+
+def test_the_samples_of_the_last_minibatch_have_its_statistics() -> None:
+    assert all_rules(program(after=LAST_BATCH_AGAIN.replace("W2, Y", "W2, Y[rows]"))) == {}
+
+
+def test_a_mixed_statistic_that_the_training_normalises_by_is_no_last_minibatch() -> None:
+    mixed = """\
+mean = z.mean(0, keepdim=True)
+var = z.var(0, keepdim=True)
+running_mean = 0.9 * running_mean + 0.1 * mean
+running_var = 0.9 * running_var + 0.1 * var
+norm = (z - running_mean) * (running_var + 1e-5) ** -0.5"""
+    found = all_rules(program(mixed, after=RUNNING_USE))
+    assert "GC304" not in found
+    assert "GC502" not in found
+
+
 def test_the_batch_that_is_all_of_the_data_has_its_statistics() -> None:
     text = program(after=ONE_SAMPLE, batch=300).replace("torch.randint(0, 300, (300,))", "slice(None)")
     assert all_rules(text) == {}
