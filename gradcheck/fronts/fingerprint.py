@@ -45,7 +45,10 @@ def fingerprint(result: Any, whole: int = WHOLE) -> Fingerprints | None:
         if result.nbytes > whole:
             return None
         result = result.detach().contiguous()
-    address = result.data_ptr()
+    try:
+        address = result.data_ptr()
+    except RuntimeError:  # the wrappers of a transform have no memory
+        return None
     if not address:  # without elements
         return None
     size = result.nbytes
