@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from gradcheck.fronts.fingerprint import Fingerprint
+from gradcheck.fronts.fingerprint import Fingerprints
 from gradcheck.ops import MAX, MAXIMUM, MIN, MINIMUM, Operation, operation_called, spelling
 
 
@@ -57,6 +57,7 @@ class Value:
         False  # autograd gives it a gradient: it requires one, and comes of nothing that does
     )
     autograd_of: Value | None = None  # set if autograd put it into that value's .grad
+    fingerprint: Fingerprints | None = None  # what `data` was when it was kept
     earlier: Value | None = None  # of a value of the aftermath: what the same array was before it
     root: Value = field(init=False)
 
@@ -92,7 +93,7 @@ class Op:
     out: Any = None
     extra: Any = None  # random state of a dropout, result of an in-place draw, number of an escape
     buffers: tuple[Value, ...] = ()
-    fingerprint: Fingerprint | None = None
+    fingerprint: Fingerprints | None = None
     scope: int = 0  # which activation of which frame made the call
     grad_enabled: bool = True
     lowered: Any = None  # its node of the graph, once it was asked for

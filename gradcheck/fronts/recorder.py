@@ -3,7 +3,6 @@ each has its own file and its own state."""
 
 from __future__ import annotations
 
-import gc
 from types import CodeType, FrameType
 from typing import Any
 
@@ -54,7 +53,6 @@ class Recorder:
 
     def start(self) -> None:
         active.begin(self)
-        gc.freeze()  # the tape grows: without this, each full collection walks all of torch's modules as well
         self._state.on = self._started = True
         for front in self._control.fronts:
             front.install()
@@ -65,7 +63,6 @@ class Recorder:
         while self._borrowed:
             borrowed, trace = self._borrowed.pop()
             borrowed.f_trace = trace
-        gc.unfreeze()
         if not self.live:  # there, it goes on changing
             self.recording.final_namespace = readable(self._namespace)
         self._namespace = {}

@@ -24,6 +24,7 @@ from gradcheck.judge.step.follow import follow_step
 from gradcheck.judge.unwritten import all_unchecked, list_placeholders_once, unfinished, unjudged
 from gradcheck.judge.verdict import PassResult, Verdict
 from gradcheck.program.source import SourceMap
+from gradcheck.replay.fidelity import as_recorded, put_back_leaves
 from gradcheck.replay.passes import PassPlan
 from gradcheck.replay.run import PassOps, PassRun, opaque_values
 from gradcheck.replay.runner import ReplayError
@@ -76,6 +77,7 @@ def judge_recording(
     """Judges every manual gradient of every backward pass on the tape; of passes whose losses come from one and the
     same place, a loop that nobody could leave, the first `most_repeats`."""
     whole, recording = recording, recording.before_aftermath()
+    put_back_leaves(recording.ops)
     places = Places(sources)
     names = NameIndex(recording, places)
     stated = Stated(pairs or {}, sources, recording.pairings)
@@ -133,6 +135,8 @@ def _judge_pass(judgement: Judgement, plan: PassPlan, stated: Stated) -> JudgedP
         result.gradients = all_unchecked(plan, places, str(error), index)
         return JudgedPass(plan, result, prepared)
     result.loss_value = float(run.graph.loss_tensor.detach().sum())
+    if prepared.fidelity.parting(plan.loss, plan.loss_op.index) is not None:
+        result.loss_value = as_recorded(plan.loss)
     coarse: PassRun | None = None
     try:
         coarse = PassRun(prepared, torch.float32)

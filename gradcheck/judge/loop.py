@@ -20,11 +20,11 @@ from gradcheck.judge.verdicts.data import data, unrelated
 from gradcheck.judge.verdicts.inherited import inherited
 from gradcheck.judge.verdicts.introduced import harmless, introduced
 from gradcheck.judge.verdicts.not_finite import not_finite
-from gradcheck.judge.verdicts.not_replayable import not_replayable
 from gradcheck.judge.verdicts.replaced import beside_a_right_one, replaced_unread
 from gradcheck.judge.verdicts.right import right, right_but_for_rounding
 from gradcheck.judge.verdicts.surrogate import surrogate
 from gradcheck.judge.verdicts.unchecked import unpaired, unreached, upstream_unusable
+from gradcheck.judge.verdicts.unfaithful import unfaithful
 from gradcheck.judge.verdicts.unfinished import part, stage
 from gradcheck.judge.verdicts.weight_decay import weight_decay
 from gradcheck.judge.verdicts.zero import zero
@@ -33,7 +33,7 @@ from gradcheck.replay.passes import Version
 Hypothesis = Callable[[Case], Ruling | None]
 
 HYPOTHESES: tuple[Hypothesis, ...] = (
-    not_replayable,
+    unfaithful,
     data,
     not_finite,
     zero,

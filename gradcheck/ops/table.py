@@ -188,7 +188,8 @@ EMBEDDING_BAG = define("embedding_bag", F.PRODUCT, arity=2)
 BILINEAR = define("bilinear", F.PRODUCT, arity=3)
 
 # -- the same numbers ------------------------------------------------------------------------------------------------
-CLONE = define("clone", F.SAME, "contiguous alias copy", linear="all", numpy="copy ascontiguousarray")
+CLONE = define("clone", F.SAME, "contiguous alias copy", dunder="deepcopy", linear="all",
+               numpy="copy ascontiguousarray")  # fmt: skip
 DETACH = define("detach", F.SAME, "data", linear="all")
 REQUIRES_GRAD = define("requires_grad", F.SAME, linear="all")
 CAST = define(
@@ -288,7 +289,7 @@ QUERY = define(
     "register_hook retain_grad _is_view _set_grad_enabled get_default_dtype manual_seed is_tensor result_type can_cast "
     "promote_types _record_function_enter_new _record_function_exit._RecordFunction set_default_dtype "
     "set_default_device typename has_names share_memory_ pin_memory shape dtype ndim device",
-    dunder="len hash repr str format dir deepcopy reduce_ex array_wrap setstate",
+    dunder="len hash repr str format dir reduce_ex array_wrap setstate",
 )  # fmt: skip
 ESCAPE = define(
     "item",

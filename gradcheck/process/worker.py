@@ -16,6 +16,7 @@ from typing import Any
 
 from gradcheck.base import progress
 from gradcheck.base.codec import decode
+from gradcheck.base.depth import deep
 from gradcheck.base.errors import internal_error
 from gradcheck.base.options import SessionOptions
 from gradcheck.layers.options import LayerOptions
@@ -30,7 +31,8 @@ _open, _write, _close, _replace, _exit = os.open, os.write, os.close, os.replace
 def main(directory: str) -> None:
     """Never returns: threads that the program left behind must not keep the process alive."""
     process = os.getpid()
-    result = _result(directory)
+    with deep():
+        result = _result(directory)
     if os.getpid() == process:
         _write_atomically(os.path.join(directory, RESULT), result)
     for stream in (sys.stdout, sys.stderr):

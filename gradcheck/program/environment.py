@@ -17,6 +17,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any, NoReturn
 
+from gradcheck.base.depth import PROGRAMS
 from gradcheck.program.program import Program
 from gradcheck.program.shadows import OwnModules, shadowed
 from gradcheck.program.source import SourceMap
@@ -65,6 +66,7 @@ class Surroundings:
         self._undo.append(self._windows.remove)
         limit = sys.getrecursionlimit()
         self._undo.append(lambda: sys.setrecursionlimit(limit))
+        sys.setrecursionlimit(PROGRAMS)
         self._change_directory()
 
     def leave(self) -> None:

@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from types import CodeType
 from typing import TypeVar
 
+from gradcheck.base.depth import deep
+
 FOR, WHILE, TURN, DONE = (
     "__gradcheck_for__",
     "__gradcheck_while__",
@@ -69,15 +71,31 @@ def compile_watched(
     tree: ast.Module, filename: str, table: LoopTable, *, optimize: int = -1, flags: int = 0
 ) -> CodeType:
     """Compiles a module with its loop headers rewritten, in a copy of `tree`. `flags` are those of `compile`."""
-    watched = _HeaderRewriter(filename, table).visit(tree)
-    code: CodeType = compile(watched, filename, "exec", flags, dont_inherit=True, optimize=optimize)
-    return code
+    before = len(table.sites)
+    for most_nested in (20, 4, 0):
+        try:
+            with deep():
+                watched = _HeaderRewriter(filename, table, most_nested).visit(tree)
+                code: CodeType = compile(
+                    watched, filename, "exec", flags, dont_inherit=True, optimize=optimize
+                )
+            return code
+        except SyntaxError as error:
+            # Python nests 20 blocks, and the `with` around a `while` is one: the inner loops are not watched then.
+            if "nested blocks" not in str(error) or not most_nested:
+                raise
+            for loop in range(before, len(table.sites)):
+                del table.sites[loop]
+    raise AssertionError("the last attempt returns or raises")
 
 
 class _HeaderRewriter(ast.NodeTransformer):
-    def __init__(self, filename: str, table: LoopTable) -> None:
+    def __init__(self, filename: str, table: LoopTable, most_nested: int) -> None:
+        """A `while` in more than `most_nested` loops around it is left as it is."""
         self._filename = filename
         self._table = table
+        self._most_nested = most_nested
+        self._nested = 0
         self._function = ""
         self._loop: int | None = None
 
@@ -91,11 +109,11 @@ class _HeaderRewriter(ast.NodeTransformer):
         return self._enter_scope(node)
 
     def _enter_scope(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> ast.AST:
-        outer = self._function, self._loop
+        outer = self._function, self._loop, self._nested
         self._function = f"{self._function}.{node.name}" if self._function else node.name
-        self._loop = None
+        self._loop, self._nested = None, 0
         copied = self.generic_visit(node)
-        self._function, self._loop = outer
+        self._function, self._loop, self._nested = outer
         return copied
 
     def visit_For(self, node: ast.For) -> ast.AST:
@@ -105,6 +123,8 @@ class _HeaderRewriter(ast.NodeTransformer):
         return copied
 
     def visit_While(self, node: ast.While) -> ast.AST:
+        if self._nested > self._most_nested:
+            return self.generic_visit(node)
         loop, copied = self._enter_loop(node)
         # The turn is taken after the condition held, so that an iteration is announced only if it happens.
         turn = _call(TURN, loop, None, node.test)
@@ -117,7 +137,9 @@ class _HeaderRewriter(ast.NodeTransformer):
     def _enter_loop(self, node: _Loop) -> tuple[int, _Loop]:
         outer = self._loop
         self._loop = loop = self._table.add(node, self._filename, self._function, outer)
+        self._nested += 1
         copied = self.generic_visit(node)
+        self._nested -= 1
         self._loop = outer
         return loop, copied
 

@@ -35,7 +35,11 @@ def norm(tensor: torch.Tensor) -> float:
 
 def exact(tensor: torch.Tensor) -> torch.Tensor:
     """In double precision."""
-    return tensor.detach().to(torch.complex128 if tensor.is_complex() else torch.float64)
+    return dense(tensor.detach()).to(torch.complex128 if tensor.is_complex() else torch.float64)
+
+
+def dense(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor if tensor.layout is torch.strided else tensor.to_dense()
 
 
 def inner(left: torch.Tensor, right: torch.Tensor) -> float:
@@ -47,7 +51,7 @@ def inner(left: torch.Tensor, right: torch.Tensor) -> float:
 
 
 def distance(left: torch.Tensor, right: torch.Tensor) -> float:
-    return norm(left.detach().reshape(-1) - right.detach().reshape(-1))
+    return norm(dense(left.detach()).reshape(-1) - dense(right.detach()).reshape(-1))
 
 
 def relative(error: float, left: float, right: float) -> float:

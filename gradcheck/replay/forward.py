@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import torch
 
 from gradcheck.fronts.tape import Op, Value
+from gradcheck.replay.compare import dense
 from gradcheck.replay.runner import Patch, ReplayError, Runner
 from gradcheck.replay.slices import produced, roots_mutated
 
@@ -102,7 +103,7 @@ class ForwardGraph:
         finally:
             for hook in hooks:
                 hook.remove()
-        return {v: g.detach() for v, g in zip(self.values, found, strict=True) if g is not None}
+        return {v: dense(g.detach()) for v, g in zip(self.values, found, strict=True) if g is not None}
 
     def vector_jacobian(self, of: Value, given: Mapping[Value, torch.Tensor]) -> torch.Tensor | None:
         """The gradient of `of` that follows from the gradients given of other values, and from nothing else."""

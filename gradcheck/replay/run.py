@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 
 from gradcheck.fronts.tape import Kind, Op, Value
+from gradcheck.replay.compare import dense
+from gradcheck.replay.fidelity import Fidelity
 from gradcheck.replay.forward import ForwardGraph
 from gradcheck.replay.passes import PassPlan, Version
 from gradcheck.replay.runner import Patch, Runner
@@ -38,7 +41,7 @@ class PassOps:
         for candidate in plan.candidates:
             for version in candidate.versions:
                 self.versions_after[version.after].append(version)
-        self.last_used = self._last_used({*wanted})
+        self.last_used = _last_used(needed, {*wanted})
         # A leaf that was filled in place before the start (`torch.empty(..).normal_()`) is not what it was when it
         # was first seen, either.
         changed_before = roots_mutated(op for op in needed if op.index < plan.start)
@@ -50,17 +53,23 @@ class PassOps:
             or (value.producer is None and value.root in changed_before)
         }
 
-    def _last_used(self, wanted: set[Value]) -> dict[int, list[Value]]:
-        """By op, the values that no later op needs, nor anybody afterwards."""
-        last: dict[Value, int] = {}
-        for op in self.manual:
-            for value in (*op.inputs, *op.outputs):
-                last[value] = op.index
-        found: dict[int, list[Value]] = defaultdict(list)
-        for value, index in last.items():
-            if value not in wanted:
-                found[index].append(value)
-        return found
+    @cached_property
+    def fidelity(self) -> Fidelity:
+        """The pass replayed as it ran, its updates included, and held to what the program computed."""
+        plan = self.plan
+        ends = (plan.last_op, plan.loss_op.index, *(update.op.index for update in plan.updates))
+        ops = plan.slicer.all_of(plan.start, max(ends) + 1)
+        return Fidelity(ops, _last_used(ops, set()))
+
+
+def _last_used(ops: Iterable[Op], wanted: set[Value]) -> dict[int, list[Value]]:
+    """By op, the values that no later op needs, nor anybody afterwards."""
+    last = {value: op.index for op in ops for value in (*op.inputs, *op.outputs)}
+    found: dict[int, list[Value]] = defaultdict(list)
+    for value, index in last.items():
+        if value not in wanted:
+            found[index].append(value)
+    return found
 
 
 @dataclass(slots=True)
@@ -264,7 +273,7 @@ def _capture(results: _Results, replay: Runner, version: Version) -> None:
         results.broken[id(version)] = replay.broken[value]
         return
     try:
-        results.captured[id(version)] = replay.tensor(value).detach().clone()
+        results.captured[id(version)] = dense(replay.tensor(value).detach()).clone()
     except Exception as error:
         results.broken[id(version)] = str(error)
 
@@ -272,7 +281,7 @@ def _capture(results: _Results, replay: Runner, version: Version) -> None:
 def opaque_values(ops: Sequence[Op], plan: PassPlan) -> set[Value]:
     """Floating values that entered the step from outside torch after it had begun, and all computed from them:
     their numbers are float32 in every replay."""
-    tainted: set[Value] = set()
+    tainted: set[Value] = {c.value.root for c in plan.candidates if _came_late(c.value, plan)}
     forward = set(plan.forward_ops)
     for value in (candidate.value for candidate in plan.candidates):
         if value.producer is None and value.data is not None and value.birth > plan.loss_op.index:
@@ -281,12 +290,16 @@ def opaque_values(ops: Sequence[Op], plan: PassPlan) -> set[Value]:
         if op.kind in (Kind.ESCAPE, Kind.BACKWARD):
             continue
         for value in op.inputs:
-            late = value.producer is None and value.data is not None and value.birth > plan.loss_op.index
-            if late and op not in forward and value.data is not None and _not_exact(value.data):
+            if op not in forward and _came_late(value, plan):
                 tainted.add(value.root)
         if any(value.root in tainted for value in op.inputs):
             tainted.update(value.root for value in (*op.outputs, *op.mutated))
     return tainted
+
+
+def _came_late(value: Value, plan: PassPlan) -> bool:
+    late = value.producer is None and value.autograd_of is None and value.birth > plan.loss_op.index
+    return late and value.data is not None and _not_exact(value.data)
 
 
 def _not_exact(tensor: torch.Tensor) -> bool:

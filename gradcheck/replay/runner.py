@@ -62,7 +62,7 @@ class Runner:
     `start_from` are the tensors of values that were made before. `known` tensors are there from the start, and are never
     changed. `patches` maps the index of an op to what is done after it. `upstream` says what autograd hands to the
     `backward` of a custom Function, `autograd_truth` what it puts into `.grad`. With `differentiate`, every tensor that
-    can have a gradient has one. `drops` says whether dropout drops anything. `watch` is shown every node after it ran.
+    can have a gradient has one. `drops` says whether dropout drops anything.
     """
 
     def __init__(
@@ -77,7 +77,6 @@ class Runner:
         patches: Mapping[int, Patch] | None = None,
         upstream: Upstream | None = None,
         drops: bool = True,
-        watch: Callable[[Node, Any], None] | None = None,
     ) -> None:
         self._own_types = dtype is None
         self.dtype = torch.get_default_dtype() if dtype is None else dtype
@@ -92,7 +91,6 @@ class Runner:
         self._start_from = start_from or {}
         self._upstream = upstream
         self._drops = drops
-        self._watch = watch
         self._memory = Memory()
 
     # -- tensors -------------------------------------------------------------------------------------------------
@@ -222,9 +220,7 @@ class Runner:
             self.env.pop(value, None)
 
     def _execute(self, node: Node) -> None:
-        result = _HOW[node.role](self, node)
-        if self._watch is not None and result is not None:
-            self._watch(node, result)
+        _HOW[node.role](self, node)
 
     def _nothing(self, node: Node) -> None:
         pass

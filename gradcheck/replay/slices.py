@@ -37,6 +37,11 @@ class Slicer:
         chosen.reverse()
         return chosen
 
+    def all_of(self, start: int, stop: int) -> list[Op]:
+        """The ops from `start` to `stop`, and what they depend on."""
+        values = [value for op in self._ops[start:stop] for value in (*op.inputs, *op.outputs)]
+        return self.slice(values, 0, stop)
+
     def backwards(self, wanted: Iterable[Value], stop: int) -> Iterator[Op]:
         """The same without a start, the last op first."""
         needed: set[Value] = set()

@@ -188,3 +188,17 @@ def test_loops_of_a_forked_child_are_left_alone(run_program, watcher_class, monk
         "status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])\n"
     )
     assert run_program(text, watcher=watcher).names["status"] == 1  # the start of the run
+
+
+@pytest.mark.parametrize("depth", [8, 19])
+def test_loops_nested_as_deeply_as_python_nests_them(run_program, depth):
+    """A `with` around each would be too many blocks."""
+    header = "".join(" " * level + "while True:\n" for level in range(depth))
+    body = " " * depth + "n = 1\n"
+    ran = run_program(header + body + "".join(" " * level + "break\n" for level in range(depth, 0, -1)))
+    assert ran.names["n"] == 1
+
+
+def test_a_chain_of_conditions_of_hundreds_of_levels(run_program):
+    chain = "".join(f"elif n == {i}:\n    n = -1\n" for i in range(600))
+    assert run_program(f"n = 599\nif False:\n    pass\n{chain}").names["n"] == -1

@@ -56,6 +56,11 @@ class Calls:
             # `init.kaiming_uniform_(tensor=w)`: what is changed comes first, however it is handed over.
             first, *others = kwargs
             args, kwargs = (kwargs[first],), {name: kwargs[name] for name in others}
+        if func is torch.Tensor.__deepcopy__:
+            func, args = torch.Tensor.clone, args[:1]  # without the memo
+        elif func is torch.Tensor.set_:
+            self._values.let_go(args[0])  # what it holds now comes from elsewhere
+            return None
         op = Op(len(self._ops), func, kind, None, None, frame.f_code, frame.f_lasti)
         if kind is Kind.CREATE and args and holds_data(args[0]):
             return op  # without args: its result is a leaf

@@ -78,7 +78,7 @@ class EntryStates:
             elif value is value.root and sharing[value] == 1:
                 when, state = self._states.get(value, (-1, None))
                 if when >= start and state is not None:
-                    value.data = state
+                    value.data, value.fingerprint = state, None
                     continue
             needed.append(value)
         self._states.clear()

@@ -8,6 +8,7 @@ from gradcheck.fronts.torch.calls import Calls
 from gradcheck.fronts.torch.function_calls import FunctionCalls
 from gradcheck.fronts.torch.function_gradients import FunctionGradients
 from gradcheck.fronts.torch.function_hooks import FunctionHooks
+from gradcheck.fronts.torch.swapping import Swapping
 from gradcheck.fronts.torch.ufuncs import UfuncBridge
 from gradcheck.fronts.torch.values import Values
 from gradcheck.fronts.torch.warning_places import WarningPlaces
@@ -25,11 +26,13 @@ class TorchFront:
         self._ufuncs = UfuncBridge(writer.ufunc_called)
         self._functions = FunctionHooks(control, values, functions, gradients, self._mode)
         self._warnings = WarningPlaces(control.follower.user_frame, vars(mode))
+        self._swapping = Swapping(values)
         self._entered = False
 
     def install(self) -> None:
         self._ufuncs.install()
         self._functions.install()
+        self._swapping.install()
         self._warnings.install()
         self._mode.__enter__()  # type: ignore[no-untyped-call]
         self._entered = True
@@ -37,6 +40,7 @@ class TorchFront:
     def remove(self) -> None:
         self._ufuncs.remove()
         self._functions.remove()
+        self._swapping.remove()
         self._warnings.remove()
         if self._entered:
             self._entered = False

@@ -7,15 +7,19 @@ from typing import Any
 
 import torch
 
+from gradcheck.fronts.fingerprint import fingerprint
 from gradcheck.fronts.tape import Value
 
 # Numbers in a tensor that is copied when recording pauses: 16 MB in float32, more than most parameters hold. Data sets
 # are larger, and no program changes them in place as a rule; whether it did is seen from their version.
 _MOST_COPIED = 2**22
+# Bytes up to which a leaf that was changed unseen can be put back as it was.
+_KEPT_WHOLE = 2**20
 
 
 class Leaves:
-    """A leaf is an alias of the program's tensor, which is copied just before its storage is changed in place."""
+    """A leaf is an alias of the program's tensor, which is copied just before its storage is changed in place. Its fingerprint
+    tells whether it was changed unseen."""
 
     def __init__(self) -> None:
         self._by_storage: dict[int | None, list[Value]] = {}
@@ -26,6 +30,7 @@ class Leaves:
     def keep(self, value: Value, tensor: torch.Tensor) -> None:
         """Keep the tensor as it is now."""
         value.data = tensor.detach()
+        value.fingerprint = fingerprint(tensor, _KEPT_WHOLE)
         if self._counted is not None and tensor.layout is torch.strided:
             self._counted.append(value)
             self._bytes += tensor.nbytes

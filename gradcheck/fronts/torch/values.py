@@ -119,6 +119,21 @@ class Values(KnownValues):
         self.keep_leaf(value, tensor)
         return value
 
+    def let_go(self, tensor: torch.Tensor) -> Value | None:
+        """Hold no reference to it until `hold_again`."""
+        value = self.known_value(tensor)
+        for known in (self.known, self._earlier):
+            entry = known.get(id(tensor))
+            if entry is not None and entry[0]() is tensor:
+                del known[id(tensor)]
+                entry[1].reference = None
+        self.of_autograd[:] = [pair for pair in self.of_autograd if pair[0]() is not tensor]
+        return value
+
+    def hold_again(self, tensor: torch.Tensor, value: Value) -> None:
+        value.reference = weakref.ref(tensor)
+        self.remember(tensor, value)
+
     # -- before a call -------------------------------------------------------------------------------------------
 
     def before_change(self, kind: Kind, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

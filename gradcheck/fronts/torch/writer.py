@@ -10,15 +10,18 @@ from typing import Any
 import torch
 
 from gradcheck.fronts.control import Control
+from gradcheck.fronts.fingerprint import WHOLE, fingerprint
 from gradcheck.fronts.markers import with_given_upstream
 from gradcheck.fronts.tape import Kind, Op, Value
-from gradcheck.fronts.torch.fingerprints import fingerprint
 from gradcheck.fronts.torch.function_gradients import FunctionGradients
 from gradcheck.fronts.torch.kinds import is_categorical
 from gradcheck.fronts.torch.ufuncs import NotATensorError, as_tensor
 from gradcheck.fronts.torch.values import Values, pairs
 
 _READ_GRAD: Callable[..., Any] = vars(torch._C.TensorBase)["grad"].__get__
+
+# On a tape longer than this, only results up to so many bytes are kept whole: it may grow to 400,000 calls.
+_KEPT_WHOLE, _LATER_WHOLE = 10_000, 256
 
 
 class Writer:
@@ -65,6 +68,8 @@ class Writer:
         elif op.args is None:
             if isinstance(result, torch.Tensor):
                 self._values.keep_leaf(self._values.new_value(result, None), result)
+        elif op.func is torch.empty and not result.numel():
+            pass  # it is given its memory unseen (`torch.load`): a leaf, as it is when it is first read
         elif kind is Kind.ESCAPE:
             self._ops.append(op)
             if type(result) is float and not result.is_integer():
@@ -118,7 +123,8 @@ class Writer:
         if not (
             isinstance(out, Value) and out.root is not out and kind is Kind.PURE
         ):  # a view has no numbers of its own
-            op.fingerprint = fingerprint(result if result is not None else _first_argument(op))
+            whole = WHOLE if len(self._ops) < _KEPT_WHOLE else _LATER_WHOLE
+            op.fingerprint = fingerprint(result if result is not None else _first_argument(op), whole)
         self._ops.append(op)
         self._control.written()
 
