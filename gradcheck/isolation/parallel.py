@@ -144,7 +144,7 @@ _IDLE_S = 300
 
 
 def _begin_worker() -> None:
-    """Ctrl-C reaches every process of a terminal; the parent alone decides what is to end."""
+    """Ctrl-C reaches every process of a terminal; only the parent decides what ends."""
     with suppress(ValueError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
@@ -161,8 +161,8 @@ def _survey_apart(task: Task) -> Survey:
 
 def _chunks(tasks: Mapping[int, Task], workers: int) -> list[list[tuple[int, Task]]]:
     """The seeds of one variant together, for a worker compiles it once, but not so many that a worker is left idle at
-    the end. The variants keep their order, for the most telling come first; where there are more edited programs than
-    a worker keeps, those of one program stand together."""
+    the end. The variants keep their order, because the most informative come first; where there are more edited
+    programs than a worker keeps, those of one program are next to each other."""
     most = max(1, len(tasks) // (_CHUNKS_OF_A_WORKER * workers))
     by_variant: dict[object, list[tuple[int, Task]]] = {}
     for number, task in tasks.items():
@@ -211,7 +211,7 @@ def _backend(workers: Workers) -> Iterator[dict[str, Any]]:
 @contextmanager
 def _local_workers() -> Iterator[None]:
     with warnings.catch_warnings():
-        # loky replaces a worker that has become large; that is no news for the person.
+        # loky replaces a worker that has become large; the person need not know.
         warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
         try:
             yield

@@ -43,7 +43,7 @@ class TrainingStep:
 
     @cached_property
     def _tainted(self) -> dict[Value, int]:
-        """The storages that hold something of such a state, and the op that put it there. What every step fills anew
+        """The storages that hold something of such a state, and the op that put it there. What every step fills again
         is no state."""
         moved = {value.root for value in self.carried} | self.changed
         state = moved - {v.root for op in self.judged.plan.forward_ops for v in (*op.inputs, *op.mutated)}
@@ -107,7 +107,7 @@ def _window(judgement: Judgement, judged: JudgedPass) -> tuple[int, int]:
 
 def _rebound(judgement: Judgement, window: list[Op], begin: int, end: int) -> dict[Value, Value]:
     """Where a name held one value when the step began and another, computed from it, when it ended. Raises
-    CannotIsolateError where what it held cannot be told."""
+    CannotIsolateError where it is not known what it held."""
     before: dict[tuple[int, str, int], Value] = {}
     after: dict[tuple[int, str, int], Binding] = {}
     for binding in judgement.recording.bindings:
@@ -129,11 +129,11 @@ def _rebound(judgement: Judgement, window: list[Op], begin: int, end: int) -> di
             continue
         old = before.get((scope, name, owner)) or by_name.get((name, owner))
         if old is None or old not in outside:
-            # Earlier steps were not recorded: the name is told by what the step reads under it.
+            # Earlier steps were not recorded: what the step reads under a name says which value it held.
             olds = [v for v in read_as.get(binding.name, ()) if descends.computed_from(new, v)]
             if len(olds) > 1 and not any(v.root is new.root for v in olds):
                 raise CannotIsolateError(
-                    f"what `{binding.name}` held before the recorded step cannot be told; --at 0 records the first"
+                    f"it is not known what `{binding.name}` held before the recorded step; --at 0 records the first step"
                 )
             old = olds[0] if olds else None
         if old is None or old.root is new.root or old.shape != new.shape:
