@@ -49,11 +49,11 @@ def torch_settings_kept() -> Iterator[None]:
 
 
 def report_on_source(text: str, **options: Any) -> Report:
-    """The report on a script given as text."""
+    """The report on a script given as text; fixes are searched for only where a budget is given."""
     with tempfile.TemporaryDirectory() as folder, torch_settings_kept():
         path = Path(folder, "program.py")
         path.write_text(textwrap.dedent(text))
-        return run_report(SessionOptions(str(path), **{"timeout_s": 60.0, **options}))
+        return run_report(SessionOptions(str(path), **{"timeout_s": 60.0, "fix_budget_s": 0.0, **options}))
 
 
 class NamespaceRecorder(Recorder):
@@ -167,7 +167,7 @@ def _be_child(action: Callable[[], Any], writer: int, output: str) -> None:
     exit_now = os._exit
     try:
         gc.freeze()
-        random.seed(0)  # Python seeds it anew after a fork; NumPy seeds itself when it is first used
+        random.seed(0)  # Python seeds it again after a fork; NumPy seeds itself when it is first used
         np.random.seed(0)
         torch.set_num_threads(1)  # threads do not survive a fork, and a pool of them would be waited for
         for number, name in ((1, output), (2, output if output == os.devnull else output + ".err")):

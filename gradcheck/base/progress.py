@@ -52,7 +52,7 @@ def say(stage: Stage, detail: str = "") -> None:
     if _path is None or os.getpid() != _process:
         return
     line = f"{stage.value} {' '.join(detail.split())}\n"
-    with suppress(OSError):  # progress is a courtesy
+    with suppress(OSError):  # a report without progress is better than none
         descriptor = _open(_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             _write(descriptor, line.encode("utf-8", "replace"))

@@ -87,7 +87,7 @@ SATURATED_TANH = Threshold(
     "tanh-limit",
     0.97,
     "of abs(tanh(z))",
-    "Karpathy, Building makemore Part 3, calls a tanh unit saturated above it",
+    "Karpathy, Building makemore Part 3, calls a tanh unit saturated above this",
     low=0.0,
     high=1.0,
 )
@@ -104,7 +104,7 @@ SATURATED_SHARE = Threshold(
     "saturated-share",
     0.5,
     "of the outputs of a layer",
-    "a choice, not a published figure: more of the layer is flat than is not",
+    "a choice, not a published figure: most of the layer is flat",
     low=0.0,
     high=1.0,
 )
@@ -164,7 +164,7 @@ STALE_VARIANCE = Threshold(
     "variance-factor",
     1.5,
     "by which the variances are off either way: root mean square of the logarithms over the features",
-    "a choice: most outputs a fifth wider than in training, or narrower; a single batch of 32 gives 1.3",
+    "a choice: most outputs are a fifth wider or narrower than in training; a single batch of 32 gives 1.3",
     low=1.0,
 )
 SMALL_BATCH = Threshold(
@@ -208,7 +208,7 @@ LARGEST_UPDATE = Threshold(
     "largest-ratio",
     -1.0,
     "of log10(update / data), the median of the weight matrices",
-    "a choice: a step of a tenth of the weights is reported only where it raises the loss that it is to lower",
+    "a choice: a step of a tenth of the weights is reported only where it raises the loss that it should lower",
 )
 LOSS_RISE = Threshold(
     "GC402",
@@ -223,7 +223,7 @@ SAMPLES_NEEDED = Threshold(
     "sequences",
     10,
     "sequences, at least",
-    "with fewer, a Kolmogorov-Smirnov distance of 0.5 from the training data is no rarity (p = 0.01 at 9)",
+    "with fewer, a Kolmogorov-Smirnov distance of 0.5 from the training data is not rare (p = 0.01 at 9)",
     low=2,
 )
 LENGTH_DISTANCE = Threshold(
@@ -297,7 +297,7 @@ DEGENERATE_SHARE = Threshold(
     "degenerate-share",
     0.5,
     "of the sequences empty, or one token repeated",
-    "a choice: more are than are not, and hardly any (a tenth of it) in the training data",
+    "a choice: the majority, while hardly any (a tenth of it) are in the training data",
     low=0.0,
     high=1.0,
 )
@@ -314,7 +314,7 @@ UNFINISHED_SHARE = Threshold(
     "unfinished-share",
     0.5,
     "of the sequences cut off at twice the longest training sequence or later",
-    "a choice: more of them are than are not",
+    "a choice: the majority of them",
     low=0.0,
     high=1.0,
 )
@@ -361,7 +361,7 @@ def find_threshold(key: str) -> Threshold:
         return found
     keys = {threshold.key.casefold(): threshold.key for threshold in TABLE}
     close = [keys[k] for k in difflib.get_close_matches(key.casefold(), keys, 1)]
-    # A name without its rule is no key, but shows which one is meant.
+    # A name without its rule is not a key, but it shows which one is meant.
     close = close or [threshold.key for threshold in TABLE if threshold.name == key.casefold()]
     meant = " or ".join(f"`{k}`" for k in close)
     raise ThresholdError(

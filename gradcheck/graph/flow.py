@@ -7,7 +7,7 @@ thing: themselves, or, with `storage`, whatever shares their memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from gradcheck.fronts.tape import Value
@@ -63,26 +63,12 @@ def computed_from(
     key: Key = itself,
 ) -> set[Value]:
     """The same without `start`, but for what of it is changed again."""
-    reached = {key(value) for value in start}
-    made: set[Value] = set()
-    for step in steps:
-        if any(key(value) in reached for value in step.inputs) and (through is None or through(step)):
-            touched = (*step.outputs, *step.mutated)
-            written = {key(value) for value in touched if into is None or into(value)}
-            reached |= written
-            made |= written
-    return made
+    return set().union(*(written for _, written in _ahead(steps, start, through, into, key)))
 
 
 def steps_from(steps: Iterable[S], start: Collection[Value], *, key: Key = itself) -> list[S]:
     """The steps that compute something from `start`, in program order."""
-    reached = {key(value) for value in start}
-    found: list[S] = []
-    for step in steps:
-        if any(key(value) in reached for value in step.inputs):
-            found.append(step)
-            reached.update(key(value) for value in (*step.outputs, *step.mutated))
-    return found
+    return [step for step, _ in _ahead(steps, start, None, None, key)]
 
 
 def backward(
@@ -96,10 +82,8 @@ def backward(
     """`ends` and everything they were computed from, by steps that `through` accepts, as far as `into` accepts it. Keys
     are returned."""
     wanted = {key(value) for value in ends}
-    for step in reversed(steps):
-        made = (*step.outputs, *step.mutated)
-        if any(key(value) in wanted for value in made) and (through is None or through(step)):
-            wanted.update(key(value) for value in step.inputs if into is None or into(value))
+    for _ in _behind(steps, wanted, through, into, key):
+        pass
     return wanted
 
 
@@ -111,14 +95,7 @@ def slice_for(
     key: Key = storage,
 ) -> list[S]:
     """The steps that have to run for `ends` to be there, in program order; what `into` does not accept is there."""
-    wanted = {key(value) for value in ends}
-    found: list[S] = []
-    for step in reversed(steps):
-        if any(key(value) in wanted for value in (*step.outputs, *step.mutated)):
-            found.append(step)
-            wanted.update(key(value) for value in step.inputs if into is None or into(value))
-    found.reverse()
-    return found
+    return list(_behind(steps, {key(value) for value in ends}, None, into, key))[::-1]
 
 
 def between(
@@ -131,15 +108,43 @@ def between(
 ) -> list[S]:
     """The steps on a way from `start` to `ends` through values that `into` accepts, in program order."""
     reached = forward(steps, start, into=into, key=key)
-    wanted = {key(value) for value in ends}
-    found: list[S] = []
+
+    def on_the_way(step: S) -> bool:
+        return any(key(value) in reached for value in step.inputs)
+
+    return list(_behind(steps, {key(value) for value in ends}, on_the_way, None, key))[::-1]
+
+
+def _ahead(
+    steps: Iterable[S],
+    start: Collection[Value],
+    through: Callable[[S], bool] | None,
+    into: Callable[[Value], bool] | None,
+    key: Key,
+) -> Iterator[tuple[S, set[Value]]]:
+    """Each step that reads what is reached so far, with what it makes of it."""
+    reached = {key(value) for value in start}
+    for step in steps:
+        if any(key(value) in reached for value in step.inputs) and (through is None or through(step)):
+            touched = (*step.outputs, *step.mutated)
+            written = {key(value) for value in touched if into is None or into(value)}
+            reached |= written
+            yield step, written
+
+
+def _behind(
+    steps: Sequence[S],
+    wanted: set[Value],
+    through: Callable[[S], bool] | None,
+    into: Callable[[Value], bool] | None,
+    key: Key,
+) -> Iterator[S]:
+    """Each step that makes something of what is wanted, the last one first; what it reads is wanted then."""
     for step in reversed(steps):
-        on_the_way = any(key(value) in reached for value in step.inputs)
-        if on_the_way and any(key(value) in wanted for value in (*step.outputs, *step.mutated)):
-            found.append(step)
-            wanted.update(key(value) for value in step.inputs)
-    found.reverse()
-    return found
+        made = (*step.outputs, *step.mutated)
+        if any(key(value) in wanted for value in made) and (through is None or through(step)):
+            wanted.update(key(value) for value in step.inputs if into is None or into(value))
+            yield step
 
 
 def taint(
@@ -224,17 +229,17 @@ def new_storages(steps: Iterable[S], start: Collection[Value]) -> set[Value]:
 
 def readers(steps: Iterable[S]) -> dict[Value, list[S]]:
     """The steps that read each value, in program order."""
-    found: dict[Value, list[S]] = {}
-    for step in steps:
-        for value in dict.fromkeys(step.inputs):
-            found.setdefault(value, []).append(step)
-    return found
+    return _by_value((step, step.inputs) for step in steps)
 
 
 def makers(steps: Iterable[S]) -> dict[Value, list[S]]:
     """The steps that made or changed each value, in program order."""
+    return _by_value((step, (*step.outputs, *step.mutated)) for step in steps)
+
+
+def _by_value(pairs: Iterable[tuple[S, Sequence[Value]]]) -> dict[Value, list[S]]:
     found: dict[Value, list[S]] = {}
-    for step in steps:
-        for value in dict.fromkeys((*step.outputs, *step.mutated)):
+    for step, values in pairs:
+        for value in dict.fromkeys(values):
             found.setdefault(value, []).append(step)
     return found

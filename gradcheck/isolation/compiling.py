@@ -44,7 +44,7 @@ def compile_step(
     skipped: Mapping[Value, Value] | None = None,
     numbers: FollowedNumbers | None = None,
 ) -> CompiledStep:
-    """`fresh` gives for some values what makes them anew in every step, in place of their op; `skipped` for some
+    """`fresh` gives for some values what makes them in every step, in place of their op; `skipped` for some
     the earlier value that takes their place; `numbers` says which arguments change from step to step. Raises
     CannotIsolateError for what cannot be run again."""
     numbers = numbers or FollowedNumbers()
@@ -172,8 +172,8 @@ class _Compiler:
                 raise CannotIsolateError(f"`{op.name}` is given its generator by position")
             code.node(node, self._numbers.arguments, _NOT_AGAIN)
         elif node.role is not Role.NOTHING:
-            drawn_anew = op.func if op.kind is Kind.DROPOUT else None
-            code.node(node, self._numbers.arguments, call=drawn_anew)
+            draw = op.func if op.kind is Kind.DROPOUT else None
+            code.node(node, self._numbers.arguments, call=draw)
 
     def _read_gradient(self, op: Op) -> None:
         out = op.out

@@ -175,7 +175,7 @@ class Experiment:
 
 
 def wanted_variants(keys: Sequence[str]) -> list[frozenset[str]]:
-    """As written; each alone; all but each; all: and, for few components, every subset. The most telling first, so
+    """As written; each alone; all but each; all: and, for few components, every subset. The most informative first, so
     that an interrupted experiment says as much as it can."""
     everything = frozenset(keys)
     order = [
@@ -208,8 +208,8 @@ def costs(keys: Sequence[str], losses: Losses) -> list[Cost]:
 
 
 def _losses(variants: Iterable[Variant]) -> Losses:
-    """Of the variants that reached the end on every seed they were trained on: a gain over those seeds alone on which
-    nothing diverged would flatter."""
+    """Of the variants that reached the end on every seed they were trained on: a gain over only those seeds on which
+    nothing diverged would be too large."""
     return {
         frozenset(variant.repaired): dict(zip(variant.seeds, variant.losses, strict=True))
         for variant in variants

@@ -1,4 +1,4 @@
-"""Another learning rate as a component: an experiment, not a repair, for nothing proves the number."""
+"""Another learning rate as a component. It is an experiment and not a repair: nothing proves the number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does the tasks of an experiment side by side: on local processes, or on a Dask or Ray cluster, through joblib.
+"""Does the tasks of an experiment side by side: on local processes, or on a Dask or Ray cluster, through futures.
 
 The parent process runs none of them itself: it imports no torch, and the person's program is free to end the process
 it runs in. A worker that dies does not affect the results of others.
@@ -11,6 +11,7 @@ import signal
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, as_completed
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -21,8 +22,18 @@ from gradcheck.program.errors import ProgramError
 BACKENDS = ("local", "dask", "ray")
 _DEATHS_BEFORE_CAUTION = 2  # of workers; then the tasks that are left are done one by one
 _CHUNKS_OF_A_WORKER = 4
+_DEATHS = (
+    "BrokenProcessPool",
+    "TerminatedWorkerError",
+    "KilledWorker",
+    "WorkerCrashedError",
+    "CommClosedError",
+)
+_IDLE_S = 300
 _WORKER_DIED = "the process that trained it was killed, or memory ran out"
 T = TypeVar("T")
+Chunk = list[tuple[int, Task]]
+Submit = Callable[..., Future[Any]]  # a function of one argument, and that argument, for some worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,27 +58,23 @@ class WorkerPool:
 
     def __init__(self, workers: Workers) -> None:
         self.workers = workers
-        self._cluster: AbstractContextManager[dict[str, Any]] | None = None
-        self._config: dict[str, Any] = {}
+        self._cluster = _cluster(workers)
+        self._submit: Submit | None = None
 
     def __enter__(self) -> WorkerPool:
-        self._cluster = _backend(self.workers)
-        self._config = self._cluster.__enter__()
+        self._submit = self._cluster.__enter__()
         return self
 
-    @property
-    def _single(self) -> bool:
-        return self.workers.backend == "local" and self.workers.count == 1
-
     def __exit__(self, *exception: Any) -> None:
-        if self._cluster is not None:
-            self._cluster.__exit__(*exception)
+        self._cluster.__exit__(*exception)
 
     def survey(self, task: Task) -> Survey:
         """Raises ProgramError if the worker dies of it."""
+        assert self._submit is not None
         try:
             # Every worker has to import torch and to record the program: they do it side by side.
-            return self._alone(_survey_apart, task, self.workers.count)
+            found: list[Future[Survey]] = [self._submit(survey, task) for _ in range(self.workers.count)]
+            return found[0].result()
         except Exception as error:
             if not _is_death(error):
                 raise
@@ -79,7 +86,7 @@ class WorkerPool:
         deaths = 0
         while left:
             try:
-                for number, outcome in self._side_by_side(left):
+                for number, outcome in self._side_by_side(_chunks(left, self.workers.count)):
                     del left[number]
                     yield number, outcome
             except Exception as error:
@@ -88,83 +95,43 @@ class WorkerPool:
                 deaths += 1
                 if deaths >= _DEATHS_BEFORE_CAUTION:
                     break
-        for number, task in left.items():
-            yield number, self._with_care(task)
+        for number, task in left.items():  # its workers may have died of it
+            try:
+                yield from self._side_by_side([[(number, task)]])
+            except Exception as error:
+                if not _is_death(error):
+                    raise
+                yield number, Outcome(error=_WORKER_DIED)
 
-    def _with_care(self, task: Task) -> Outcome:
-        """A task that its workers may have died of."""
+    def _side_by_side(self, chunks: Sequence[Chunk]) -> Iterator[tuple[int, Outcome]]:
+        assert self._submit is not None
+        running = [self._submit(_perform_chunk, chunk) for chunk in chunks]
         try:
-            ((_, outcome),) = self._alone(_perform_chunk, [(0, task)])
-        except Exception as error:
-            if not _is_death(error):
-                raise
-            return Outcome(error=_WORKER_DIED)
-        return outcome
-
-    def _side_by_side(self, tasks: Mapping[int, Task]) -> Iterator[tuple[int, Outcome]]:
-        chunks = _chunks(tasks, self.workers.count)
-        if self._single:
-            for chunk in chunks:
-                yield from self._alone(_perform_chunk, chunk)
-            return
-        from joblib import Parallel, delayed, parallel_config
-
-        with parallel_config(**self._config):
-            parallel = Parallel(
-                n_jobs=self.workers.count, return_as="generator_unordered", batch_size=1,
-                pre_dispatch="2*n_jobs",
-            )  # fmt: skip
-            done = parallel(delayed(_perform_chunk)(chunk) for chunk in chunks)
-        try:
-            for outcomes in done:
-                yield from outcomes
+            for done in as_completed(running):
+                yield from done.result()
         finally:
-            with suppress(Exception), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # that not all results were taken
-                done.close()
-
-    def _alone(self, function: Callable[[Any], T], argument: Any, copies: int = 1) -> T:
-        """One call in one worker process, or the same in several. joblib itself would make a single one in this
-        process."""
-        if self._single:
-            from joblib.externals.loky import get_reusable_executor
-
-            executor = get_reusable_executor(max_workers=1, timeout=_IDLE_S, initializer=_begin_worker)
-            result: T = executor.submit(function, argument).result()
-            return result
-        from joblib import Parallel, delayed, parallel_config
-
-        with parallel_config(**self._config):
-            results = Parallel(n_jobs=max(2, self.workers.count))([delayed(function)(argument)] * copies)
-        first: T = results[0]
-        return first
-
-
-_IDLE_S = 300
+            for future in running:
+                future.cancel()
 
 
 def _begin_worker() -> None:
-    """Ctrl-C reaches every process of a terminal; the parent alone decides what is to end."""
+    """Ctrl-C reaches every process of a terminal; only the parent decides what ends."""
     with suppress(ValueError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _perform_chunk(chunk: Sequence[tuple[int, Task]]) -> list[tuple[int, Outcome]]:
+def _perform_chunk(chunk: Chunk) -> list[tuple[int, Outcome]]:
     if threading.current_thread() is threading.main_thread():
         _begin_worker()
     return [(number, perform(task)) for number, task in chunk]
 
 
-def _survey_apart(task: Task) -> Survey:
-    return survey(task)
-
-
-def _chunks(tasks: Mapping[int, Task], workers: int) -> list[list[tuple[int, Task]]]:
+def _chunks(tasks: Mapping[int, Task], workers: int) -> list[Chunk]:
     """The seeds of one variant together, for a worker compiles it once, but not so many that a worker is left idle at
-    the end. The variants keep their order, for the most telling come first; where there are more edited programs than
-    a worker keeps, those of one program stand together."""
+    the end. The variants keep their order, because the most informative come first; where there are more edited
+    programs than a worker keeps, those of one program are next to each other."""
     most = max(1, len(tasks) // (_CHUNKS_OF_A_WORKER * workers))
-    by_variant: dict[object, list[tuple[int, Task]]] = {}
+    by_variant: dict[object, Chunk] = {}
     for number, task in tasks.items():
         variant = task.edits, task.gradients, task.all_gradients, task.without
         by_variant.setdefault(variant, []).append((number, task))
@@ -178,52 +145,41 @@ def _chunks(tasks: Mapping[int, Task], workers: int) -> list[list[tuple[int, Tas
 def _is_death(error: BaseException) -> bool:
     """Whether a worker process is gone; each backend has its own words for it."""
     names = {cls.__name__ for cls in type(error).__mro__}
-    return bool(
-        names
-        & {
-            "BrokenProcessPool",
-            "TerminatedWorkerError",
-            "KilledWorker",
-            "WorkerCrashedError",
-            "CommClosedError",
-        }
-    )
+    return not names.isdisjoint(_DEATHS)
 
 
 # -- backends --------------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def _backend(workers: Workers) -> Iterator[dict[str, Any]]:
-    if workers.backend == "local":
-        with _local_workers():
-            yield {"backend": "loky", "inner_max_num_threads": 1}
-    elif workers.backend == "dask":
-        with _dask_client(workers):
-            yield {"backend": "dask"}
-    elif workers.backend == "ray":
-        with _ray_cluster(workers):
-            yield {"backend": "ray"}
-    else:
+def _cluster(workers: Workers) -> AbstractContextManager[Submit]:
+    if workers.backend not in BACKENDS:
         raise ProgramError(f"there is no backend `{workers.backend}`", f"one of {', '.join(BACKENDS)}")
+    return {"local": _local, "dask": _dask, "ray": _ray}[workers.backend](workers)
 
 
 @contextmanager
-def _local_workers() -> Iterator[None]:
+def _local(workers: Workers) -> Iterator[Submit]:
+    from joblib.externals.loky import get_reusable_executor
+
+    def submit(function: Callable[..., T], argument: Any) -> Future[T]:
+        # The same processes as the last time, or new ones if one of them has died.
+        executor = get_reusable_executor(
+            max_workers=workers.count, timeout=_IDLE_S, initializer=_begin_worker
+        )
+        return executor.submit(function, argument)  # type: ignore[no-any-return]
+
     with warnings.catch_warnings():
-        # loky replaces a worker that has become large; that is no news for the person.
+        # loky replaces a worker that has become large; the person need not know.
         warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
         try:
-            yield
+            yield submit
         finally:
-            from joblib.externals.loky import get_reusable_executor
-
             with suppress(Exception):
                 get_reusable_executor(max_workers=1, reuse=True).shutdown(wait=False, kill_workers=True)
 
 
 @contextmanager
-def _dask_client(workers: Workers) -> Iterator[Any]:
+def _dask(workers: Workers) -> Iterator[Submit]:
     try:
         from distributed import Client, LocalCluster
     except ImportError:
@@ -234,27 +190,25 @@ def _dask_client(workers: Workers) -> Iterator[Any]:
         except (OSError, ValueError) as error:
             raise ProgramError(f"there is no Dask scheduler at `{workers.address}`: {error}") from None
         with client:
-            yield client
+            yield client.get_executor(pure=False).submit
         return
     with (
         LocalCluster(n_workers=workers.count, threads_per_worker=1, dashboard_address=None) as cluster,
         Client(cluster) as client,
     ):
-        yield client
+        yield client.get_executor(pure=False).submit
 
 
 @contextmanager
-def _ray_cluster(workers: Workers) -> Iterator[None]:
+def _ray(workers: Workers) -> Iterator[Submit]:
     try:
         import ray
-        from ray.util.joblib import register_ray
     except ImportError:
         raise _missing("ray") from None
     count = None if workers.address else workers.count
     ray.init(address=workers.address, num_cpus=count, log_to_driver=False)
     try:
-        register_ray()
-        yield
+        yield lambda function, argument: ray.remote(function).remote(argument).future()
     finally:
         ray.shutdown()
 

@@ -21,8 +21,6 @@ from gradcheck.isolation.tasks import Survey, Task
 from gradcheck.judge.verdict import PassResult
 from gradcheck.program.errors import ProgramError
 
-BY = ("gradient", "layer")
-
 
 @dataclass(frozen=True, slots=True)
 class IsolationOptions:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 
 import torch
 
 from gradcheck.fronts.tape import Binding, Kind, Op, Value, existed_before
+from gradcheck.graph import flow
 from gradcheck.isolation.errors import CannotIsolateError
 from gradcheck.judge.judgement import JudgedPass, Judgement
 from gradcheck.judge.pairing.windows import recorded_steps
@@ -43,7 +44,7 @@ class TrainingStep:
 
     @cached_property
     def _tainted(self) -> dict[Value, int]:
-        """The storages that hold something of such a state, and the op that put it there. What every step fills anew
+        """The storages that hold something of such a state, and the op that put it there. What every step fills again
         is no state."""
         moved = {value.root for value in self.carried} | self.changed
         state = moved - {v.root for op in self.judged.plan.forward_ops for v in (*op.inputs, *op.mutated)}
@@ -53,10 +54,9 @@ class TrainingStep:
                 writes.setdefault(value.root, []).append(op)
         filled = {root for root, ops in writes.items() if _fills(ops[0], root) or _fills(ops[-1], root)}
         tainted = dict.fromkeys(state - filled, self.begin)
-        for op in self.ops:
-            if any(value.root in tainted for value in op.inputs):
-                for value in (*op.outputs, *op.mutated):
-                    tainted.setdefault(value.root, op.index)
+        for op in flow.steps_from(self.ops, tainted, key=flow.storage):
+            for value in (*op.outputs, *op.mutated):
+                tainted.setdefault(value.root, op.index)
         return tainted
 
     @property
@@ -107,7 +107,7 @@ def _window(judgement: Judgement, judged: JudgedPass) -> tuple[int, int]:
 
 def _rebound(judgement: Judgement, window: list[Op], begin: int, end: int) -> dict[Value, Value]:
     """Where a name held one value when the step began and another, computed from it, when it ended. Raises
-    CannotIsolateError where what it held cannot be told."""
+    CannotIsolateError where it is not known what it held."""
     before: dict[tuple[int, str, int], Value] = {}
     after: dict[tuple[int, str, int], Binding] = {}
     for binding in judgement.recording.bindings:
@@ -121,7 +121,11 @@ def _rebound(judgement: Judgement, window: list[Op], begin: int, end: int) -> di
     made = {value for op in window for value in op.outputs}
     outside = {v for op in window for v in op.inputs if v not in made and v.root not in made}
     found: dict[Value, Value] = {}
-    descends = _Descent(window)
+
+    @cache
+    def below(old: Value) -> set[Value]:
+        return flow.forward(window, [old], through=lambda op: op.kind is not Kind.ESCAPE, key=flow.storage)
+
     read_as = _read_as(judgement, window, outside)
     for (scope, name, owner), binding in after.items():
         new = binding.value
@@ -129,16 +133,16 @@ def _rebound(judgement: Judgement, window: list[Op], begin: int, end: int) -> di
             continue
         old = before.get((scope, name, owner)) or by_name.get((name, owner))
         if old is None or old not in outside:
-            # Earlier steps were not recorded: the name is told by what the step reads under it.
-            olds = [v for v in read_as.get(binding.name, ()) if descends.computed_from(new, v)]
+            # Earlier steps were not recorded: what the step reads under a name says which value it held.
+            olds = [v for v in read_as.get(binding.name, ()) if new.root in below(v)]
             if len(olds) > 1 and not any(v.root is new.root for v in olds):
                 raise CannotIsolateError(
-                    f"what `{binding.name}` held before the recorded step cannot be told; --at 0 records the first"
+                    f"it is not known what `{binding.name}` held before the recorded step; --at 0 records the first step"
                 )
             old = olds[0] if olds else None
         if old is None or old.root is new.root or old.shape != new.shape:
             continue
-        if descends.computed_from(new, old):
+        if new.root in below(old):
             found[old] = new
     return found
 
@@ -160,23 +164,6 @@ def _read_as(judgement: Judgement, window: list[Op], outside: set[Value]) -> dic
             if value in outside and value not in named:
                 named.append(value)
     return found
-
-
-class _Descent:
-    """Which of the values that a stretch of ops makes are computed from which."""
-
-    def __init__(self, ops: list[Op]) -> None:
-        self._ops = ops
-        self._below: dict[Value, set[Value]] = {}
-
-    def computed_from(self, new: Value, old: Value) -> bool:
-        below = self._below.get(old)
-        if below is None:
-            below = self._below[old] = {old.root}
-            for op in self._ops:
-                if op.kind is not Kind.ESCAPE and any(value.root in below for value in op.inputs):
-                    below.update(value.root for value in (*op.outputs, *op.mutated))
-        return new.root in below
 
 
 def _start(slicer: Slicer, step: TrainingStep) -> dict[Value, torch.Tensor]:

@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -180,7 +180,7 @@ def _recorded(task: Task) -> Trainer:
     from gradcheck.program.torch_settings import kept_torch_settings
 
     session = task.session
-    with reading_instead(_edited(task)), _imports_forgotten(), silence():
+    with reading_instead(_edited(task)), _imports_forgotten(), _quiet():
         program = load(parse_target(session.target), session.cwd)
         recorder = Recorder(program.sources, session.at)
         with kept_torch_settings():
@@ -223,12 +223,7 @@ def _imports_forgotten() -> Iterator[None]:
 
 
 @contextmanager
-def silence() -> Iterator[None]:
-    """What the program prints has been seen once; here it would drown the report."""
+def _quiet() -> Iterator[None]:
+    """What the program prints has been seen once; here it would hide the report."""
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
         yield
-
-
-def surveyed(task: Task) -> Task:
-    """`task` without anything replaced or edited, for a survey."""
-    return replace(task, edits=(), gradients=(), all_gradients=False, without=None)

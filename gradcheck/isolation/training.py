@@ -56,7 +56,7 @@ class Trainer:
         self._choice: RowChoice | None = row_choice(self.step.ops, parameters) if not draws else None
         if draws:
             names = sorted({f"`{op.name}`" for op in draws})
-            self.draws = f"drawn anew by {' and '.join(names)} in every step"
+            self.draws = f"fresh draws by {' and '.join(names)} in every step"
         elif self._choice is not None:
             shown = self.judgement.names.shown(self._choice.selects[0].args[0])
             self.draws = f"other rows of `{shown}` in every step"
@@ -70,7 +70,7 @@ class Trainer:
 
     @property
     def followed(self) -> list[str]:
-        """Python numbers that are computed anew."""
+        """Python numbers that are computed again."""
         return self._numbers.followed
 
     @property

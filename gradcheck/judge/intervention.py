@@ -76,8 +76,8 @@ def _computed_from_it(case: Case, truth: torch.Tensor) -> Iterator[tuple[Consume
     """What is computed from it: as it is written, and with the true gradient put there."""
     judge = case.judge
     upstream = judge.true_ones(frozenset(range(len(judge.faults))))
-    as_written = judge.run.mended(upstream)
-    with_truth = judge.run.mended({**upstream, id(case.version): truth})
+    as_written = judge.run.with_replaced(upstream)
+    with_truth = judge.run.with_replaced({**upstream, id(case.version): truth})
     for version in case.consumers.versions:
         before, after = as_written.get(id(version)), with_truth.get(id(version))
         if not case.outputs.spoils_one(version):

@@ -146,7 +146,7 @@ class Judge:
         """What this gradient would have been, had the wrong ones it was computed from been the true ones."""
         known = self._with_true.get(faults)
         if known is None:
-            known = self._with_true[faults] = self.run.mended(self.true_ones(faults))
+            known = self._with_true[faults] = self.run.with_replaced(self.true_ones(faults))
         found = known.get(id(version))
         return found if found is not None and differentiable(found) else None
 

@@ -90,15 +90,6 @@ class Trial:
                 found.append(f"{shape}:{value_of(term.high, self.sizes)}" if term.kind == "int" else shape)
         return found
 
-    @property
-    def volume(self) -> int:
-        """How many numbers the inputs hold."""
-        total = 0
-        for _, term in self.plan.inputs:
-            if isinstance(term, TensorTerm):
-                total += int(np.prod(value_of(term.dims, self.sizes)))
-        return total
-
 
 @dataclass(slots=True)
 class Built:

@@ -20,7 +20,7 @@ from gradcheck.program.loops import LoopTable
 
 
 class CellSyntaxError(Exception):
-    """The cell is no Python. IPython would show where it was compiled, which is here; this shows the cell alone."""
+    """The cell is not Python. IPython would show where it was compiled, which is here; this shows the cell alone."""
 
     def __init__(self, shell: Any, error: SyntaxError) -> None:
         super().__init__(str(error))
@@ -107,8 +107,8 @@ def _running_cell() -> tuple[str, int] | None:
 
 
 def _let_go(error: BaseException) -> None:
-    """A traceback is kept until the next one, and with its frames all that they can reach. Nothing of the recording is
-    to be kept with them: neither by our frames, which have ended, nor by how those of the cell were watched."""
+    """A traceback is kept until the next one, and with its frames all that they can reach. Nothing of the recording
+    may be kept with them: neither by our frames, which have ended, nor by how those of the cell were watched."""
     entry = error.__traceback__
     frame = entry.tb_frame.f_back if entry is not None else None
     while frame is not None and frame.f_code is not GradcheckMagics.gradcheck.__code__:

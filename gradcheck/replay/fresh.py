@@ -12,7 +12,7 @@ from gradcheck.fronts.tape import Kind, Op, Value, values_in
 def fresh_draws(ops: Iterable[Op], seed: int) -> dict[Value, torch.Tensor]:
     """What the random draws among `ops` could have given instead, as overrides for a replay.
 
-    Only draws that depend on no tensor are made anew (`randint(0, n, (32,))`, `randn(5, 3)`); the others stay as they
+    Only draws that depend on no tensor are made again (`randint(0, n, (32,))`, `randn(5, 3)`); the others stay as they
     were recorded. The random state of the process is left as it was.
     """
     found: dict[Value, torch.Tensor] = {}

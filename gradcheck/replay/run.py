@@ -143,7 +143,7 @@ class PassRun:
         self._replay_backward(results, {})
         return results
 
-    def mended(self, replaced: Mapping[int, torch.Tensor]) -> dict[int, torch.Tensor]:
+    def with_replaced(self, replaced: Mapping[int, torch.Tensor]) -> dict[int, torch.Tensor]:
         """What every version would have been, had those in `replaced` (by identity) been what is given there."""
         results = _Results(self.graph)
         self._replay_backward(results, replaced)

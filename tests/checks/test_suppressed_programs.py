@@ -60,15 +60,15 @@ def notebook(path: Path, *cells: str) -> Path:
 
 
 def test_without_comments_both_lines_are_found() -> None:
-    report = report_on_source(SETUP + STEP.format(first="", second=""), fix_budget_s=0.0)
+    report = report_on_source(SETUP + STEP.format(first="", second=""))
     assert rules(report) == [("GC101", 9), ("GC101", 11)]
     assert (report.exit_status, report.suppressed) == (1, [])
 
 
 def test_what_is_suppressed_does_not_count(tmp_path: Path) -> None:
-    report = report_on_source(SETUP + STEP.format(first=IGNORE, second=""), fix_budget_s=0.0)
+    report = report_on_source(SETUP + STEP.format(first=IGNORE, second=""))
     assert (rules(report), suppressed(report), report.exit_status) == ([("GC101", 11)], [("GC101", 9, 9)], 1)
-    report = report_on_source(SETUP + STEP.format(first=IGNORE, second=IGNORE), fix_budget_s=0.0)
+    report = report_on_source(SETUP + STEP.format(first=IGNORE, second=IGNORE))
     assert (rules(report), report.exit_status) == ([], 0)
     assert suppressed(report) == [("GC101", 9, 9), ("GC101", 11, 12)]
     assert report.summary["errors"] == 0
@@ -121,7 +121,7 @@ def test_comments_in_a_module_of_the_person(tmp_path: Path) -> None:
 
 def test_rules_that_were_off(tmp_path: Path) -> None:
     text = SETUP + STEP.format(first=IGNORE, second=IGNORE)
-    report = report_on_source(text, fix_budget_s=0.0, ignore=("GC101",))
+    report = report_on_source(text, ignore=("GC101",))
     assert (report.findings, report.suppressed) == ([], [])
 
 
@@ -137,7 +137,7 @@ def test_rules_that_were_off(tmp_path: Path) -> None:
 def test_the_state_of_the_rule_about_comments(
     first: str, ignore: tuple[str, ...], state: str, looked_at: str
 ) -> None:
-    report = report_on_source(SETUP + STEP.format(first=first, second=""), fix_budget_s=0.0, ignore=ignore)
+    report = report_on_source(SETUP + STEP.format(first=first, second=""), ignore=ignore)
     own, wrong = (next(c for c in report.checks if c.rule == rule) for rule in ("GC001", "GC101"))
     assert (own.state, own.looked_at, own.findings) == (state, looked_at, int(state == "found"))
     assert (wrong.state, wrong.findings) == ("found", 2)  # suppressed or not

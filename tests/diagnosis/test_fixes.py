@@ -319,7 +319,7 @@ def test_a_forward_line_that_does_not_normalise() -> None:
 
 
 def test_no_time_no_fix() -> None:
-    report: Report = report_on_source(planted("(1 - h**2)", "(1 - h)"), fix_budget_s=0.0)
+    report: Report = report_on_source(planted("(1 - h**2)", "(1 - h)"))
     assert [finding.rule for finding in report.findings] == ["GC101"]
     assert report.findings[0].fix is None
 

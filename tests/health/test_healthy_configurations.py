@@ -15,7 +15,7 @@ CONFIGURATIONS = 100
 def test_no_error(seed: int) -> None:
     net = configuration(seed)
     text = program(net)
-    report = report_on_source(text, at=(net.iterations - 1,), fix_budget_s=0.0, sweep=8)
+    report = report_on_source(text, at=(net.iterations - 1,), sweep=8)
     wrong = [(f.rule, f.location.line, f.message) for f in report.findings if f.severity is Severity.ERROR]
     assert not wrong, f"{net}\n{text}"
     assert not report.health.notes

@@ -33,7 +33,7 @@ for step in range(100):
 
 @pytest.mark.parametrize("seed", range(12))
 def test_targets_that_sum_to_one_in_float32_only(seed: int) -> None:
-    report = report_on_source(PROGRAM.format(seed=seed, factor="scale"), fix_budget_s=0.0)
+    report = report_on_source(PROGRAM.format(seed=seed, factor="scale"))
     assert len(report.rows) == 4
     assert {row.verdict for row in report.rows} <= {Verdict.CORRECT, Verdict.UNOBSERVABLE}
     assert max(row.total_error or 0.0 for row in report.rows) > 1e-8  # the rounding was there to be excused
@@ -42,6 +42,6 @@ def test_targets_that_sum_to_one_in_float32_only(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(12))
 def test_a_fault_of_the_size_of_that_rounding_is_still_found(seed: int) -> None:
     """The eps left out: with a variance near 50 that is a relative error of 1e-7."""
-    report = report_on_source(PROGRAM.format(seed=seed, factor="var ** -0.5"), fix_budget_s=0.0)
+    report = report_on_source(PROGRAM.format(seed=seed, factor="var ** -0.5"))
     verdicts = {row.name: row.verdict for row in report.rows}
     assert verdicts["d_z"] is Verdict.INTRODUCED

@@ -67,7 +67,7 @@ def test_only_its_line_is_accused(case: Case) -> None:
     data = {name.name: str(name) for name in path.parent.glob("*.txt")}
     data["data/names.txt"] = str(ROOT / "models" / "data" / "names.txt")
     report = in_child(
-        lambda: report_on_source(text.replace(case.old, case.new, 1), data=data, fix_budget_s=0.0).to_dict(),
+        lambda: report_on_source(text.replace(case.old, case.new, 1), data=data).to_dict(),
         timeout_s=120.0,
     )
     lines = {row["location"]["line"] for row in report["gradients"] if row["verdict"] in ACCUSED}

@@ -100,7 +100,7 @@ def test_a_large_tensor_that_changes_in_between_is_not_checked_with_other_number
             if step == 1:
                 x.mul_(2.0)
     """
-    report = report_on_source(text, at=(0, 4), fix_budget_s=0.0)
+    report = report_on_source(text, at=(0, 4))
     assert any("changed between the recorded iterations" in note for note in report.program.notes)
     first = [g for g in report.rows if g.pass_index == 0 and g.name == "dW"]
     assert not [g for g in first if g.verdict in ("introduced", "inherited")]
@@ -121,5 +121,5 @@ def test_what_changes_only_in_between_is_kept_as_the_recorded_step_read_it():
             if step == 5:
                 scale.mul_(3.0)
     """
-    alone, beside_a_later_one = (report_on_source(text, at=at, fix_budget_s=0.0) for at in ((0,), (0, 10)))
+    alone, beside_a_later_one = (report_on_source(text, at=at) for at in ((0,), (0, 10)))
     assert beside_a_later_one.passes[0].loss_value == alone.passes[0].loss_value

@@ -66,7 +66,7 @@ def program(
 
 
 def batch_norm_report(text: str, **options: Any) -> Report:
-    return report_on_source(text, fix_budget_s=0.0, select=("GC3",), **options)
+    return report_on_source(text, select=("GC3",), **options)
 
 
 def codes(report: Report) -> list[str]:

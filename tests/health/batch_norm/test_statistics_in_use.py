@@ -164,7 +164,7 @@ cm2, cv2 = a2.mean(0), a2.var(0)
 
 def two(calibration: str, running: str = "") -> Report:
     text = TWO % {"running": running, "calibration": calibration}
-    return report_on_source(text, fix_budget_s=0.0, select=("GC3",))
+    return report_on_source(text, select=("GC3",))
 
 
 def test_two_layers_calibrated_one_after_the_other_are_right() -> None:

@@ -21,7 +21,7 @@ RULES = ("GC601", "GC602", "GC603")
 
 
 def report(text: str, at: tuple[int, ...] = (TRAINED,), **options: Any) -> Report:
-    return report_on_source(text, at=at, select=("GC6",), fix_budget_s=0.0, **options)
+    return report_on_source(text, at=at, select=("GC6",), **options)
 
 
 def states(made: Report) -> dict[str, State]:

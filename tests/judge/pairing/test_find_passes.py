@@ -119,7 +119,7 @@ CLEARED_LAST = re.sub(r"( +)(\w+)\.W -= .*\n", r"\g<0>\1\2.dW.zero_()\n", CLEARE
 @pytest.mark.parametrize("text", [TWO_MODELS, CLEARED_LAST], ids=["cleared first", "cleared last"])
 def test_a_buffer_made_before_both_passes_is_a_gradient_of_the_one_that_fills_it(text):
     assert text.count("dW.zero_()") == 2
-    report = report_on_source(text, fix_budget_s=0.0)
+    report = report_on_source(text)
     rows = [row for judged in report.passes for row in judged.gradients if "dW" in row.name]
     found = [(row.pass_index, row.verdict.value) for row in rows]
     assert found == [(0, "correct"), (1, "correct")]
@@ -155,9 +155,9 @@ def test_a_part_of_what_a_loss_returns_is_no_loss():
     before, _, step = text.partition("pred = x @ W\n")
     step = f"pred = x @ W\n{step}W = W - 0.1 * dW"
     text = f"{before}for number in range(2):\n" + textwrap.indent(step, "    ")
-    (judged,) = report_on_source(text, fix_budget_s=0.0).passes
+    (judged,) = report_on_source(text).passes
     assert [row.verdict.value for row in judged.gradients] == ["correct", "correct"]
-    wrong = report_on_source(text.replace("- y) / 16", "- y)"), fix_budget_s=0.0)
+    wrong = report_on_source(text.replace("- y) / 16", "- y)"))
     assert wrong.passes[0].gradients[0].verdict.value == "introduced"
 
 

@@ -35,7 +35,7 @@ for i in range(100):
 
 
 def verdict_of(text: str, name: str) -> tuple[Verdict, str | None, Problem]:
-    report = report_on_source(text, fix_budget_s=0.0)
+    report = report_on_source(text)
     row = next(row for row in report.rows if row.name == name)
     return row.verdict, row.of, row.problem
 
@@ -75,7 +75,7 @@ def test_a_second_name_that_lacks_a_sum_is_a_gradient_of_its_own() -> None:
 
 
 def test_it_may_be_summed_where_it_is_used() -> None:
-    report = report_on_source(UNSUMMED.replace("SUM", ".sum(0)"), fix_budget_s=0.0)
+    report = report_on_source(UNSUMMED.replace("SUM", ".sum(0)"))
     assert {row.verdict for row in report.rows} == {Verdict.CORRECT}
 
 

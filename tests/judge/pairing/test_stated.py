@@ -43,7 +43,7 @@ first, second = (h**2).T @ dlogits, (X**2).T @ dh_pre{comment}
 
 def rows(lines: str, comment: str = "", **options: object) -> dict[str, GradientResult]:
     text = PROGRAM.format(lines=lines.format(comment=comment and f"  # gradcheck: {comment}"))
-    report = report_on_source(text, fix_budget_s=0.0, **options)
+    report = report_on_source(text, **options)
     return {row.name: row for row in report.rows}
 
 

@@ -192,7 +192,7 @@ def test_only_a_parameter_decays(wrong: str) -> None:
     text = NETWORK.format(
         before="", loss=ENTROPY[0], dlogits=ENTROPY[1], update="for p, g in zip(params, grads): p -= 0.1 * g"
     )
-    report = report_on_source(text.replace("dz = dh * (1 - h**2)", wrong), fix_budget_s=0.0)
+    report = report_on_source(text.replace("dz = dh * (1 - h**2)", wrong))
     assert [g.name for g in report.rows if g.verdict == "introduced"] == ["dz"]
 
 

@@ -22,7 +22,7 @@ grads["W"] = x.T @ (dpred * slope)
 
 
 def verdicts(lines: str) -> list[str]:
-    (judged,) = report_on_source(PROGRAM % lines, fix_budget_s=0.0).passes
+    (judged,) = report_on_source(PROGRAM % lines).passes
     return [row.verdict.value for row in judged.gradients]
 
 
