@@ -14,6 +14,7 @@ import torch
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.replay.runner import Patch, ReplayError, Runner
 from gradcheck.replay.slices import produced, roots_mutated
+from gradcheck.replay.variation import Variation
 
 
 class ForwardGraph:
@@ -28,6 +29,7 @@ class ForwardGraph:
         overrides: dict[Value, torch.Tensor] | None = None,
         start_from: dict[Value, torch.Tensor] | None = None,
         patches: Mapping[int, Patch] | None = None,
+        variation: Variation | None = None,
     ) -> None:
         self.loss = loss
         mutated = roots_mutated(ops)
@@ -37,6 +39,7 @@ class ForwardGraph:
             differentiate=True,
             start_from=start_from,
             patches=patches,
+            variation=variation,
         )
         with torch.enable_grad():
             self._run.run(ops)
