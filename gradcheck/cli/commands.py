@@ -87,13 +87,19 @@ def report(**options: Any) -> None:
 @program_options
 @click.option("--diff", is_flag=True, help="Show the patch, and change no file. This is the default.")
 @click.option("--write", is_flag=True, help="Write the fixes into the files, then report again.")
+@click.option(
+    "--unproved",
+    is_flag=True,
+    help="Also take edits that fit the recorded step but could not be proved.",
+)
 @rule_options
 def fix(**options: Any) -> None:
     """Show or write the fixes that were proved.
 
     The program is run and reported on as by `gradcheck report`. For every fault, edits of the person's own
     lines are tried; an edit is a verified fix only if the recorded step, replayed with it, computes the true
-    gradient. What is not verified is neither shown nor written here.
+    gradient: at other parameters, on other data, at other sizes, and with other constants. An edit that fits
+    the recorded step and could not be tried at other sizes is shown and written with --unproved only.
 
     \b
     --diff prints a unified diff, with paths relative to the current directory:

@@ -24,6 +24,8 @@ from gradcheck.program.errors import ProgramError
 from gradcheck.report.layout import describe
 from gradcheck.report.model import Report
 
+_PROVED = ("verified fix", "verified fixes")
+_SOME_UNPROVED = ("edit (not proved)", "edits (some not proved)")
 # A fix can reveal what its fault had hidden. More rounds than this would go in circles.
 MOST_ROUNDS = 5
 
@@ -32,6 +34,7 @@ MOST_ROUNDS = 5
 class FixOptions:
     common: CommonOptions
     write: bool
+    unproved: bool = False
 
 
 @dataclass(slots=True)
@@ -40,21 +43,22 @@ class _Round:
 
     reports: list[Report] = field(default_factory=list)
     unusable: bool = False
+    unproved: bool = False
 
     @property
     def plan(self) -> Plan:
-        return plan_fixes(self.reports)
+        return plan_fixes(self.reports, unproved=self.unproved)
 
     @property
     def has_errors(self) -> bool:
         return any(report.exit_status for report in self.reports)
 
 
-def parse_options(diff: bool, write: bool, **common: Any) -> FixOptions:
+def parse_options(diff: bool, write: bool, unproved: bool, **common: Any) -> FixOptions:
     """Checks everything that can be checked before a program is run."""
     if diff and write:
         raise ProgramError("--diff shows the patch and --write applies it: use one of them")
-    options = FixOptions(parse_common(**common), write)
+    options = FixOptions(parse_common(**common), write, unproved)
     if any(session.fix_budget_s == 0 for session in options.common.sessions):
         raise ProgramError(
             "the search for fixes is off",
@@ -70,7 +74,7 @@ def run(options: FixOptions) -> int:
 
 
 def _report(options: FixOptions) -> _Round:
-    found = _Round()
+    found = _Round(unproved=options.unproved)
     for _, result in run_targets(options.common):
         if result is None:
             found.unusable = True
@@ -90,8 +94,11 @@ def _show(found: _Round, options: FixOptions) -> int:
         )
     for finding in plan.unfixed:
         _say(f"no verified fix: {finding_line(finding).plain}")
+    if not options.unproved and any(finding.fix is not None for finding in plan.unfixed):
+        _say("some edits fit the recorded step and could not be proved; --unproved takes them too")
     if plan.fixes:
-        what = f"{numbers.count(len(plan.fixes), 'verified fix', 'verified fixes')} in "
+        proved = all(planned.fix.verified for planned in plan.fixes)
+        what = f"{numbers.count(len(plan.fixes), *(_PROVED if proved else _SOME_UNPROVED))} in "
         what += numbers.count(len(files), "file")
         _say(f"{what}; --write applies {'it' if len(plan.fixes) == 1 else 'them'}")
     elif not found.unusable and not plan.unfixed:

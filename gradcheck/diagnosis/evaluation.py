@@ -23,6 +23,7 @@ from gradcheck.fronts.torch.ufuncs import as_tensor, torch_equivalent
 from gradcheck.graph.lower import call_in_precision
 from gradcheck.graph.precision import default_dtype, in_precision
 from gradcheck.program.reading.reader import Closure, Reader, UnknownNameError, UnreadableError
+from gradcheck.replay.variation import Variation
 
 Tree = ast.expr | ast.stmt | ast.Module  # a module: statements in the place of one
 TensorOf = Callable[[Value], torch.Tensor]
@@ -45,13 +46,17 @@ class Evaluable:
         except UnknownNameError as error:
             raise CannotEvaluateError(f"nothing is known of `{error}`") from error
 
-    def result(self, tensor_of: TensorOf, dtype: torch.dtype) -> torch.Tensor:
+    def result(
+        self, tensor_of: TensorOf, dtype: torch.dtype, variation: Variation | None = None
+    ) -> torch.Tensor:
         """What the expression gives."""
-        return Evaluation(self._names, tensor_of, dtype).result(self._tree)
+        return Evaluation(self._names, tensor_of, dtype, variation=variation).result(self._tree)
 
-    def run(self, tensor_of: TensorOf, dtype: torch.dtype) -> dict[Value, Any]:
+    def run(
+        self, tensor_of: TensorOf, dtype: torch.dtype, variation: Variation | None = None
+    ) -> dict[Value, Any]:
         """What the statements bind in the place of recorded values."""
-        return Evaluation(self._names, tensor_of, dtype).bound_by(self._tree)
+        return Evaluation(self._names, tensor_of, dtype, variation=variation).bound_by(self._tree)
 
 
 def _reads(tree: ast.AST, names: Namespace, own: set[str]) -> Iterator[Value]:
@@ -79,9 +84,15 @@ class Evaluation(Reader):
     the nodes of `original` gave is remembered."""
 
     def __init__(
-        self, names: Namespace, tensor_of: TensorOf, dtype: torch.dtype, original: ast.AST | None = None
+        self,
+        names: Namespace,
+        tensor_of: TensorOf,
+        dtype: torch.dtype,
+        original: ast.AST | None = None,
+        variation: Variation | None = None,
     ) -> None:
         super().__init__()
+        self._variation = variation
         self._names = names
         self._tensor_of = tensor_of
         self._dtype = dtype
@@ -143,6 +154,8 @@ class Evaluation(Reader):
         if type(held) in (list, tuple, dict):
             held = _rebuilt(held, self._tensor_of)
             self._shared.append(held)
+        if self._variation is not None:
+            held = self._variation.number(held)
         return _on_tensors(held)
 
     def name(self, name: str) -> Any:

@@ -38,7 +38,7 @@ def attach(finding: Finding, found: Found, judgement: Judgement) -> None:
     proof = found.proof
     finding.fix = Fix(proof.proved, _diff(found, change), change.text, place)
     if not proof.proved:
-        finding.helps.append("this edit fits the recorded step; no other point could be replayed to prove it")
+        finding.helps.append(f"{_what_to_do(found, change)}: {proof.sentence}")
         return
     finding.helps.append(f"{_what_to_do(found, change)}: {proof.sentence}")
     # A proved edit leaves no doubt about the pairing.
@@ -76,6 +76,8 @@ def _move(finding: Finding, found: Found, judgement: Judgement) -> None:
 def _what_to_do(found: Found, change: TextChange) -> str:
     if found.advice:
         return found.advice
+    if found.deletion is not None:
+        return "delete this line"
     if isinstance(found.tree, ast.Module):
         added = change.text.split("\n")[-1] if "\n" in change.text else change.text.split("; ")[-1]
         return f"add {_code(added.strip())} after it"
@@ -94,6 +96,9 @@ def _diff(found: Found, change: TextChange) -> str:
     """The changed lines, whole, without the indentation they share."""
     lines = found.site.unit.text.split("\n")
     line, end_line, column, end_column = change.span
+    if found.deletion is not None:
+        gone = textwrap.dedent("\n".join(lines[line - 1 : end_line - 1]))
+        return "\n".join(f"- {text}" for text in gone.split("\n"))
     old = lines[line - 1 : end_line]
     first = lines[line - 1].encode()[:column].decode()
     last = lines[end_line - 1].encode()[end_column:].decode()

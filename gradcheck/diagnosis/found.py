@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from gradcheck.diagnosis.evaluation import Tree
 from gradcheck.diagnosis.proving import Proof
 from gradcheck.diagnosis.sites import Site
 from gradcheck.diagnosis.syntax import TextChange
+from gradcheck.ops import NO_COMPUTATION, operation_called
 from gradcheck.replay.runner import Patch
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Found:
     """An edit that replay proved (or, with `proof.proved` false, that fits the recorded step only). Without `patches`
     no recorded op belongs to it: a second name. A line that is moved reads as before: its `change` and the `advice`
@@ -36,4 +39,29 @@ class Found:
     @property
     def text_change(self) -> TextChange | None:
         """The edit as a change of the person's text; None if it cannot be written as one."""
-        return self.change or self.site.rewriter.change(self.tree)
+        return self.change or self.deletion or self.site.rewriter.change(self.tree)
+
+    @cached_property
+    def deletion(self) -> TextChange | None:
+        """Of the whole statement, where with the edit it would give a name what that name holds already."""
+        statement = self.site.statement
+        if self.change is not None or not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
+            return None
+        target = statement.targets[0]
+        if statement.value is not self.site.tree or not isinstance(target, ast.Name):
+            return None
+        left = _what_is_copied(self.tree)
+        if not isinstance(left, ast.Name) or left.id != target.id:
+            return None
+        return self.site.deletion
+
+
+def _what_is_copied(tree: Tree) -> Tree:
+    """`x` of `x.contiguous()`."""
+    while (
+        isinstance(tree, ast.Call)
+        and isinstance(tree.func, ast.Attribute)
+        and operation_called(tree.func.attr) in NO_COMPUTATION
+    ):
+        tree = tree.func.value
+    return tree

@@ -87,7 +87,7 @@ class _Moved:
             kept = self.kept.tensors.get((id(replay), value))
             return replay.tensor(value) if kept is None else kept
 
-        result = self.moment.evaluable.result(tensor_of, replay.dtype)
+        result = self.moment.evaluable.result(tensor_of, replay.dtype, replay.variation)
         replay.put(self.moment.execution.value, result)
         for key in [key for key in self.kept.tensors if key[0] == id(replay)]:
             del self.kept.tensors[key]  # another replay may get this identity

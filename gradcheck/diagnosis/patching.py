@@ -40,7 +40,7 @@ class SitePatch:
 
     def apply(self, replay: Runner) -> None:
         if not self.execution.ops:
-            result = self.evaluable.result(replay.tensor, replay.dtype)
+            result = self.evaluable.result(replay.tensor, replay.dtype, replay.variation)
             replay.put(self.execution.value, result.clone() if self.apart else result)
             return
         own = self.execution.value.root
@@ -54,7 +54,7 @@ class SitePatch:
                     given[value] = replay.tensor(value).clone() if self.apart else replay.tensor(value)
             return given[value]
 
-        for value, held in self.evaluable.run(tensor_of, replay.dtype).items():
+        for value, held in self.evaluable.run(tensor_of, replay.dtype, replay.variation).items():
             if not isinstance(held, torch.Tensor):
                 raise CannotEvaluateError("a gradient is no tensor any more")
             replay.put(value, held.clone() if self.apart else held)  # bound again, not changed in place

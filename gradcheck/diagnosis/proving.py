@@ -1,4 +1,4 @@
-"""Proves edits: the pass is replayed with them in place at the recorded step, on fresh draws and at probe points."""
+"""Proves edits: the pass is replayed with them in place, at the recorded step and elsewhere."""
 
 from __future__ import annotations
 
@@ -8,49 +8,67 @@ from dataclasses import dataclass, field
 
 import torch
 
-from gradcheck.diagnosis.points import probe_overrides
+from gradcheck.diagnosis.elsewhere import Elsewhere, Place
 from gradcheck.diagnosis.trial import Setting
 from gradcheck.fronts.tape import Value
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged
 from gradcheck.judge.judgement import JudgedPass, Judgement
 from gradcheck.judge.points import Point
-from gradcheck.replay.compare import norm
-from gradcheck.replay.fresh import fresh_draws
+from gradcheck.replay.compare import distance, norm
 from gradcheck.replay.run import PassOps, PassRun
-from gradcheck.replay.runner import Patch
+from gradcheck.replay.runner import Patch, ReplayError
 
-FRESH_DRAWS = 2  # beside the probe points, which keep the batch: another batch, other masks
+_SAME = 1e-9  # relative: as written, a piece gives what the replay gives
+_NO_WORSE = (
+    2.0  # local error of another fault, beside the one before: its upstream gradient is another one now
+)
+
+_PLACES = {
+    "probe": ("a probe point", "{} probe points", "at"),
+    "fresh": ("a fresh minibatch draw", "{} fresh minibatch draws", "on"),
+    "constant": ("other constants", "other constants", "with"),
+    "size": ("another size", "{} other sizes", "at"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """`right` where every gradient in question is right at every point; `elsewhere` counts the points beside the
-    recorded one: without any, nothing is proved."""
+    """`right` where every gradient in question is right wherever the step could be replayed; `counts` says where that
+    was. `sizes_vary`: there are sizes, and an edit that was tried at none but the recorded ones is not proved."""
 
     right: bool
-    probes: int = 0
-    fresh: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict)
+    sizes_vary: bool = True
 
     @property
     def elsewhere(self) -> int:
-        return self.probes + self.fresh
+        return sum(self.counts.get(kind, 0) for kind in _PLACES)
 
     @property
     def proved(self) -> bool:
-        return self.right and self.elsewhere > 0
+        return self.right and self.elsewhere > 0 and (not self.sizes_vary or self.counts.get("size", 0) > 0)
+
+    @property
+    def where(self) -> str:
+        """`on the recorded step, at 2 probe points and at another size`."""
+        places = ["on the recorded step"]
+        for kind, (one, several, preposition) in _PLACES.items():
+            count = self.counts.get(kind, 0)
+            if count:
+                places.append(f"{preposition} {one if count == 1 else several.format(count)}")
+        return places[0] if len(places) == 1 else f"{', '.join(places[:-1])} and {places[-1]}"
 
     @property
     def sentence(self) -> str:
-        places = ["on the recorded step"]
-        if self.probes:
-            places.append(f"at {self.probes} probe points" if self.probes > 1 else "at a probe point")
-        if self.fresh:
-            places.append(
-                f"on {self.fresh} fresh minibatch draws" if self.fresh > 1 else "on a fresh minibatch draw"
-            )
-        listed = places[0] if len(places) == 1 else f"{', '.join(places[:-1])} and {places[-1]}"
-        return f"proved by replay {listed}"
+        if self.proved:
+            return f"proved by replay {self.where}"
+        why = (
+            "the step could not be replayed at other sizes"
+            if self.elsewhere
+            else "no other point could be replayed"
+        )
+        return f"it fits {self.where.removeprefix('on ')}; {why}, so it is not proved"
 
 
 def without_stages(judge: Judge) -> Judge:
@@ -65,68 +83,99 @@ def without_stages(judge: Judge) -> Judge:
     return finished
 
 
-@dataclass
 class Prover:
-    """Holds the points of one pass, and which gradients were wrong at each of them before anything was edited."""
+    """For the edits of one pass."""
 
-    judgement: Judgement
-    judged_pass: JudgedPass
-    judge: Judge
-    _places: list[tuple[str, dict[Value, torch.Tensor]]] = field(default_factory=list)
-    _wrong_before: list[set[int]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.judge = without_stages(self.judge)
-        self._places.append(("recorded", {}))
-        moved = probe_overrides(self.judgement, self.judged_pass, self.judge)
-        if moved is None:
-            return
-        self._places += [("probe", overrides) for overrides in moved]
-        for seed in range(FRESH_DRAWS):
-            drawn = fresh_draws(self.judged_pass.prepared.manual, seed)
-            if drawn:
-                self._places.append(("fresh", {**drawn, **(moved[seed % len(moved)] if moved else {})}))
+    def __init__(self, judgement: Judgement, judged_pass: JudgedPass, judge: Judge) -> None:
+        self.judged_pass = judged_pass
+        self.judge = without_stages(judge)
+        self._elsewhere = Elsewhere(judgement, judged_pass, self.judge)
+        self._as_written: dict[tuple[object, Place], bool] = {}
 
     def prove(
-        self, patches: Mapping[int, Patch], fixed: Iterable[Judged], moved: Mapping[int, int] | None = None
+        self,
+        patches: Mapping[int, Patch],
+        fixed: Iterable[Judged],
+        moved: Mapping[int, int] | None = None,
+        as_written: tuple[object, Callable[[], Mapping[int, Patch]]] | None = None,
     ) -> Proof:
-        """Whether, with `patches` in place, the gradients in `fixed` are right at every point and none that was right
-        has become wrong. Points at which the pass leaves its domain are not used. `moved` gives, for gradients that
-        are computed later than in the recording, the op after which they are known now, by that of the recording."""
+        """Whether, with `patches` in place, the gradients in `fixed` are right everywhere and no other is worse than before.
+        Points at which the pass leaves its domain are not used. `moved` gives, for gradients that are computed later
+        than in the recording, the op after which they are known now, by that of the recording. `as_written` gives the
+        piece of source itself as patches, by a key: where it does not compute what the recording does, at another
+        size, it was not understood, and no edit of it either."""
         fixed = list(fixed)
         reads = {value for patch in patches.values() for value in patch.reads}
         prepared = PassOps(self.judged_pass.plan, reads)
         for before, after in (moved or {}).items():
             prepared.versions_after[after] += prepared.versions_after.pop(before, [])
-        counts = {"recorded": 0, "probe": 0, "fresh": 0}
+        counts: dict[str, int] = {}
         instead: dict[int, set[Value]] = {}
-        for number, (kind, overrides) in enumerate(self._places):
-            point = Point(prepared, self.judge, overrides, patches)
+        zero = {id(judged) for judged in fixed}
+        for place in self._elsewhere(fixed):
+            if place.variation is not None and not self._is_understood(place, fixed, as_written):
+                continue
+            point = place.point(prepared, self.judge, patches)
             if not point.usable:
-                if kind == "recorded":
+                if place.kind == "recorded" or place.variation is not None:
                     return Proof(False)
                 continue
-            if not self._right_at(point, fixed, self._before(number), instead):
+            if not self._right_at(point, fixed, place.wrong, instead):
                 return Proof(False)
-            counts[kind] += 1
-        return Proof(True, counts["probe"], counts["fresh"])
+            zero -= {id(judged) for judged in fixed if norm(point.run.captured[id(judged.version)]) > 0}
+            counts[place.kind] = counts.get(place.kind, 0) + 1
+        if zero:
+            return Proof(False)  # what is nothing everywhere is no gradient
+        return Proof(True, counts, self._elsewhere.has_sizes)
 
     def prove_alone(self, is_right: Callable[[Setting], bool], reads: Iterable[Value]) -> Proof:
         """For an edit that no recorded op belongs to: whether what it gives is right at every point."""
         prepared = PassOps(self.judged_pass.plan, reads)
-        counts = {"recorded": 0, "probe": 0, "fresh": 0}
-        for kind, overrides in self._places:
-            point = Point(prepared, self.judge, overrides)
+        counts: dict[str, int] = {}
+        for place in self._elsewhere(()):
+            point = place.point(prepared, self.judge)
             if not point.usable:
                 continue
-            run = PassRun(prepared, torch.float64, overrides, keep=True)
+            run = PassRun(prepared, torch.float64, place.overrides, keep=True, variation=place.variation)
             if run.manual is None or not is_right(Setting(point.judging, run.manual)):
                 return Proof(False)
-            counts[kind] += 1
-        return Proof(bool(counts["recorded"]), counts["probe"], counts["fresh"])
+            counts[place.kind] = counts.get(place.kind, 0) + 1
+        return Proof(counts.pop("recorded", 0) > 0, counts, self._elsewhere.has_sizes)
+
+    def _is_understood(
+        self,
+        place: Place,
+        fixed: list[Judged],
+        as_written: tuple[object, Callable[[], Mapping[int, Patch]]] | None,
+    ) -> bool:
+        if as_written is None:
+            return True
+        key, make = as_written
+        known = self._as_written.get((key, place))
+        if known is None:
+            known = self._as_written[key, place] = self._reproduces(place, fixed, make())
+        return known
+
+    def _reproduces(self, place: Place, fixed: list[Judged], patches: Mapping[int, Patch]) -> bool:
+        reads = {value for patch in patches.values() for value in patch.reads}
+        prepared = PassOps(self.judged_pass.plan, reads)
+        try:
+            with_patches, without = (
+                PassRun(prepared, torch.float64, place.overrides, patches=given, variation=place.variation)
+                for given in (patches, None)
+            )
+        except ReplayError:
+            return False
+        for judged in fixed:
+            found, recorded = (run.captured.get(id(judged.version)) for run in (with_patches, without))
+            if found is None or recorded is None or found.shape != recorded.shape:
+                return False
+            if distance(found, recorded) > _SAME * norm(recorded) + 1e-300:
+                return False
+        return True
 
     def _right_at(
-        self, point: Point, fixed: list[Judged], before: set[int], instead: dict[int, set[Value]]
+        self, point: Point, fixed: list[Judged], before: dict[int, float], instead: dict[int, set[Value]]
     ) -> bool:
         """`instead` collects, for gradients that turn out to be those of another value than was thought, which ones it
         can be at all points so far."""
@@ -134,7 +183,7 @@ class Prover:
         for judged in fixed:
             outcome = point.judge(judged)
             found = point.run.captured.get(id(judged.version))
-            if found is None or judged.of is None or tuple(found.shape) != tuple(judged.of.shape):
+            if found is None or judged.of is None or found.shape != point.run.graph.tensor(judged.of).shape:
                 return False
             if outcome is None or outcome[0]:
                 wrong.append(judged)
@@ -142,21 +191,12 @@ class Prover:
             return False
         for judged in self.judge.judged:
             outcome = point.judge(judged)
-            if (outcome is None or outcome[0]) and id(judged) not in before:
+            if judged in wrong or (outcome is not None and not outcome[0]):
+                continue
+            error = outcome[1] if outcome is not None else float("inf")
+            if error > _NO_WORSE * before.get(id(judged), -1.0):
                 return False
         return True
-
-    def _before(self, number: int) -> set[int]:
-        """The gradients that are wrong at a point without any edit."""
-        while len(self._wrong_before) <= number:
-            point = Point(self.judged_pass.prepared, self.judge, self._places[len(self._wrong_before)][1])
-            wrong = set()
-            for judged in self.judge.judged:
-                outcome = point.judge(judged) if point.usable else None
-                if outcome is None or outcome[0]:
-                    wrong.add(id(judged))
-            self._wrong_before.append(wrong)
-        return self._wrong_before[number]
 
 
 def _belongs_elsewhere(point: Point, judged: Judged, instead: dict[int, set[Value]]) -> bool:

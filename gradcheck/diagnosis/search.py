@@ -111,7 +111,10 @@ class FixSearch:
             patches = patches_for(attempt.site, fitting.tree, self._index)
         except CannotEvaluateError:
             return None
-        return Found(attempt.site, fitting.tree, patches, self._prover.prove(patches, group), fitting.cost)
+        site = attempt.site
+        as_written = site, lambda: patches_for(site, site.tree, self._index)
+        proof = self._prover.prove(patches, group, as_written=as_written)
+        return Found(site, fitting.tree, patches, proof, fitting.cost)
 
     def _proved_alone(self, attempt: Attempt, fitting: Edit, judged: Judged) -> Found | None:
         site = attempt.site

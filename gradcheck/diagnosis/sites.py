@@ -13,7 +13,7 @@ from functools import cached_property
 
 from gradcheck.diagnosis.evaluation import Evaluable, Tree
 from gradcheck.diagnosis.namespace import BindingIndex, Namespace
-from gradcheck.diagnosis.syntax import Rewriter
+from gradcheck.diagnosis.syntax import Rewriter, TextChange
 from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.graph import flow
@@ -39,7 +39,7 @@ class Execution:
     ops: frozenset[int] = frozenset()
 
 
-@dataclass
+@dataclass(eq=False)
 class Site:
     """A piece of source that may be edited. `own` are the executions that the judged gradient came from."""
 
@@ -58,6 +58,23 @@ class Site:
     @property
     def span(self) -> Span:
         return span_of(self.tree)
+
+    @property
+    def deletion(self) -> TextChange | None:
+        """The change of the text that leaves the lines of the statement out; None if they hold more, or a block would be
+        left empty."""
+        lines = self.unit.code.split("\n")
+        line, end_line, column, end_column = span_of(self.statement)
+        before = lines[line - 1].encode()[:column].decode()
+        rest = lines[end_line - 1].encode()[end_column:].decode().strip()
+        alone = any(
+            body == [self.statement]
+            for node in ast.walk(self.unit.tree.module)
+            for body in (getattr(node, "body", None), getattr(node, "orelse", None))
+        )
+        if before.strip() or (rest and not rest.startswith("#")) or alone or end_line >= len(lines):
+            return None
+        return TextChange((line, end_line + 1, 0, 0), "")
 
     def namespace(self, execution: Execution, index: BindingIndex) -> Namespace:
         found = self.names.get(execution.first)

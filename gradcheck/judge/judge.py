@@ -151,14 +151,14 @@ class Judge:
         return found if found is not None and differentiable(found) else None
 
     def true_ones(self, faults: Faults) -> dict[int, torch.Tensor]:
-        """The true gradients to put in the place of these wrong ones, by the identity of the version."""
-        found: dict[int, torch.Tensor] = {}
+        """The true gradients (of this point) to put in the place of these wrong ones, by the identity of the version."""
+        made: dict[int, torch.Tensor] = {}
         for judged in (fault.judged for fault in self.listed(faults)):
             truth = self.run.graph.truth.get(judged.of) if judged.of is not None else None
-            if truth is not None and judged.found is not None:
-                truth = truth if judged.scale is None else judged.scale * truth
-                found[id(judged.version)] = _in_shape_of(judged.found, truth)
-        return found
+            found = self.run.captured.get(id(judged.version))
+            if truth is not None and found is not None and judged.truth is not None:
+                made[id(judged.version)] = _in_shape_of(found, (judged.scale or 1.0) * truth)
+        return made
 
     # -- rounding ------------------------------------------------------------------------------------------------
 

@@ -16,12 +16,14 @@ from gradcheck.judge.outputs import Outputs
 from gradcheck.replay.compare import differentiable, distance, norm
 from gradcheck.replay.run import PassOps, PassRun
 from gradcheck.replay.runner import Patch, ReplayError
+from gradcheck.replay.variation import Variation
 
 
 class Point:
     """One probe point: the pairs found at the recorded point, compared with the truth at this one.
 
-    With `patches`, the person's program as it would be with some of its statements changed.
+    With `patches`, the person's program as it would be with some of its statements changed; with a `variation`, with
+    other sizes or constants.
     """
 
     def __init__(
@@ -31,19 +33,23 @@ class Point:
         overrides: dict[Value, torch.Tensor],
         patches: Mapping[int, Patch] | None = None,
         measure_noise: bool = True,
+        variation: Variation | None = None,
     ) -> None:
         self._base = judge
         self._patches = patches or {}
+        self._variation = variation
         self._judging: Judge | None = None
         self.overrides = overrides
         self.coarse: PassRun | None
         self._outcomes: dict[int, tuple[bool, float, bool]] = {}
         self.usable = False
         try:
-            self.run = PassRun(prepared, torch.float64, overrides, patches=patches)
+            self.run = PassRun(prepared, torch.float64, overrides, patches=patches, variation=variation)
             self.coarse = None
             if measure_noise:
-                self.coarse = PassRun(prepared, torch.float32, overrides, patches=patches)
+                self.coarse = PassRun(
+                    prepared, torch.float32, overrides, patches=patches, variation=variation
+                )
         except ReplayError:
             return
         self.usable = bool(torch.isfinite(self.run.graph.loss_tensor).all())
@@ -105,7 +111,7 @@ class Point:
             self.judging.add_fault(Fault(judged, found if found.shape == expected.shape else None))
             return
         case = Case(self.judging, version, found, faults, self._outputs)
-        if wrong and not has_victim(case, judged.of, judged.scale):
+        if wrong and not has_victim(case, judged.of, self._scale(judged)):
             return
         observable = norm(expected) > tolerance and norm(expected) > 1e-3 * noise
         self._outcomes[id(judged)] = (wrong, error / size if size else 0.0, observable and not wrong)
@@ -126,12 +132,16 @@ class Point:
         """The gradient at its partner; where several values had the same gradient at the recorded point (all
         samples at zero weights), the one that still fits is the one meant."""
         assert judged.of is not None
-        scale = 1.0 if judged.scale is None else judged.scale
+        scale = self._scale(judged) or 1.0
         options = [gradients.get(v) for v in (judged.of, *judged.alternatives)]
         fitting = [scale * g for g in options if g is not None and g.numel() == found.numel()]
         if not fitting:
             return None
         return min(fitting, key=lambda g: distance(found, g))
+
+    def _scale(self, judged: Judged) -> float | None:
+        """What multiple of the gradient it is kept as: 32 times, for 32 samples."""
+        return judged.scale if self._variation is None else self._variation.number(judged.scale)
 
     def judge(self, judged: Judged) -> tuple[bool, float, bool] | None:
         """(wrong, relative local error, seen to be right), or None where nothing was compared."""

@@ -311,6 +311,7 @@ SPREADS = frozenset({VAR, STD, VAR_MEAN, STD_MEAN})
 LOOK_UPS = frozenset({GETITEM, SELECT, EMBEDDING})
 NOT_NEGATIVE = frozenset({SQUARE, ABS, NORM, RELU})
 REPORTING = frozenset({LOG, LOG10, LOG2, EXP, SQRT, ROUND})  # of a loss: decibels, perplexity
+SIZED = frozenset({SPLIT, SELECT, ONE_HOT})  # are told a size of their result
 UNIFORM = frozenset({ZEROS, ONES, FULL, EMPTY})
 # Functions of one element that are mistaken for one another, the commonest first; reductions that are.
 COMMON_FUNCTIONS = (TANH, SIGMOID, EXP, LOG, SQRT, RELU, ABS, SIGN, SIN, COS, SQUARE)

@@ -32,15 +32,16 @@ class Plan:
     unfixed: list[Finding] = field(default_factory=list)  # no verified fix is known
 
 
-def plan_fixes(reports: Iterable[Report]) -> Plan:
-    """The plan for all reports together: programs may share a module, and then its faults."""
+def plan_fixes(reports: Iterable[Report], *, unproved: bool = False) -> Plan:
+    """The plan for all reports together: programs may share a module, and then its faults. `unproved`: edits that fit the
+    recorded step and could not be proved count too."""
     plan = Plan()
     fixed: dict[tuple[Location, str], list[Finding]] = {}
     planned: dict[tuple[Location, str], tuple[Fix, tuple[str, ...] | None]] = {}
     for report in reports:
         for finding in report.findings:
             fix = finding.fix
-            if fix is None or not fix.verified:
+            if fix is None or not (fix.verified or unproved):
                 if finding not in plan.unfixed:
                     plan.unfixed.append(finding)
                 continue

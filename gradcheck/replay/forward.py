@@ -15,6 +15,7 @@ from gradcheck.fronts.tape import Op, Value
 from gradcheck.replay.compare import dense
 from gradcheck.replay.runner import Patch, ReplayError, Runner
 from gradcheck.replay.slices import produced, roots_mutated
+from gradcheck.replay.variation import Variation
 
 
 class ForwardGraph:
@@ -29,6 +30,7 @@ class ForwardGraph:
         overrides: dict[Value, torch.Tensor] | None = None,
         start_from: dict[Value, torch.Tensor] | None = None,
         patches: Mapping[int, Patch] | None = None,
+        variation: Variation | None = None,
     ) -> None:
         self.loss = loss
         mutated = roots_mutated(ops)
@@ -38,6 +40,7 @@ class ForwardGraph:
             differentiate=True,
             start_from=start_from,
             patches=patches,
+            variation=variation,
         )
         with torch.enable_grad():
             self._run.run(ops)

@@ -16,6 +16,7 @@ from gradcheck.replay.forward import ForwardGraph
 from gradcheck.replay.passes import PassPlan, Version
 from gradcheck.replay.runner import Patch, Runner
 from gradcheck.replay.slices import roots_mutated
+from gradcheck.replay.variation import Variation
 
 
 class PassOps:
@@ -93,6 +94,7 @@ class PassRun:
         autograd_truth: dict[Value, torch.Tensor] | None = None,
         patches: Mapping[int, Patch] | None = None,
         keep: bool = False,
+        variation: Variation | None = None,
     ) -> None:
         """`keep` the replay of the manual backward pass as it ended, in `manual`."""
         self.prepared = prepared
@@ -101,6 +103,7 @@ class PassRun:
         self._autograd_truth = autograd_truth
         self._patches = patches
         self._keep = keep
+        self._variation = variation
         self._results: _Results | None = self._replayed()
 
     def release(self) -> None:
@@ -138,6 +141,7 @@ class PassRun:
             overrides=self._overrides,
             start_from=self.start_tensors(),
             patches=self._patches,
+            variation=self._variation,
         )
         results = _Results(graph)
         self._replay_backward(results, {})
@@ -165,6 +169,7 @@ class PassRun:
             known=known,
             patches=self._patches,
             upstream=Arriving(graph, truth),
+            variation=self._variation,
         )
         results.manual = replay if self._keep else None
         # A second name may be bound after an op that the pass does not need: all up to the next op that it needs.
@@ -205,7 +210,7 @@ class PassRun:
         prepared = self.prepared
         if not prepared.leaves_at_start:
             return {}
-        replay = Runner(self._dtype, overrides=self._overrides)
+        replay = Runner(self._dtype, overrides=self._overrides, variation=self._variation)
         with torch.no_grad():
             for op in prepared.manual:
                 if op.index >= prepared.plan.start:

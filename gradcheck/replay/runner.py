@@ -20,6 +20,7 @@ from gradcheck.graph.precision import Precision, converted, default_dtype
 from gradcheck.ops import ADD, COPY_INTO, DROPOUT, FILL, GETITEM, SELECT, SETITEM, SUB
 from gradcheck.replay.compare import differentiable
 from gradcheck.replay.memory import Memory, same_memory
+from gradcheck.replay.variation import Variation
 
 # Above this many elements a leaf that is only selected from is not converted whole.
 _LARGE = 100_000
@@ -62,7 +63,8 @@ class Runner:
     `start_from` are the tensors of values that were made before. `known` tensors are there from the start, and are never
     changed. `patches` maps the index of an op to what is done after it. `upstream` says what autograd hands to the
     `backward` of a custom Function, `autograd_truth` what it puts into `.grad`. With `differentiate`, every tensor that
-    can have a gradient has one. `drops` says whether dropout drops anything.
+    can have a gradient has one. `drops` says whether dropout drops anything. `variation` says which numbers of the
+    program are others: sizes, constants.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Runner:
         patches: Mapping[int, Patch] | None = None,
         upstream: Upstream | None = None,
         drops: bool = True,
+        variation: Variation | None = None,
     ) -> None:
         self._own_types = dtype is None
         self.dtype = torch.get_default_dtype() if dtype is None else dtype
@@ -91,6 +94,7 @@ class Runner:
         self._start_from = start_from or {}
         self._upstream = upstream
         self._drops = drops
+        self.variation = variation
         self._memory = Memory()
 
     # -- tensors -------------------------------------------------------------------------------------------------
@@ -163,7 +167,7 @@ class Runner:
         if value in self._overrides and value not in self._start_from:
             made = self._overriding(value)
         else:
-            made = self._convert(start)
+            made = self._varied(value, self._convert(start))
             if same_memory(made, start):
                 if self._differentiate:
                     made = made.detach().clone()
@@ -176,7 +180,10 @@ class Runner:
         return made
 
     def _overriding(self, value: Value) -> torch.Tensor:
-        return self._convert(self._overrides[value].detach()).clone()
+        return self._varied(value, self._convert(self._overrides[value].detach())).clone()
+
+    def _varied(self, value: Value, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor if self.variation is None else self.variation.leaf(value, tensor)
 
     def _convert(self, tensor: torch.Tensor) -> torch.Tensor:
         return converted(tensor, tensor.dtype if self._own_types else self.dtype)
@@ -232,7 +239,7 @@ class Runner:
     def _fill(self, node: Node) -> torch.Tensor:
         target = self.writable(node.args[0])
         with torch.no_grad():
-            target.copy_(self._convert(node.event.extra))
+            target.copy_(self._varied(node.args[0], self._convert(node.event.extra)))
         self._set(node.out, target)
         return target
 
@@ -334,6 +341,9 @@ class Runner:
         return {value: self.tensor(value) for value in read}
 
     def _made(self, node: Node) -> Any:
+        if self.variation is not None:
+            args, kwargs = self.variation.arguments(node)
+            return node.call(*self._decode(args), **{k: self._decode(a) for k, a in kwargs.items()})
         if node.flat:
             tensor = self.tensor
             return node.call(*[tensor(a) if type(a) is Value else a for a in node.args])
@@ -342,7 +352,7 @@ class Runner:
     def _selects_from_large_leaf(self, node: Node) -> bool:
         if node.operation is not GETITEM and node.operation is not SELECT:
             return False
-        source = node.args[0] if node.args else None
+        source = node.args[0] if node.args and self.variation is None else None
         return (
             isinstance(source, Value)
             and source.data is not None

@@ -64,7 +64,7 @@ def _remarks(finding: Finding, shown: Collection[Fix]) -> Iterator[tuple[str, st
         return
     if finding.fix in shown:
         yield "help: ", f"the fix shown above, at {describe(finding.fix.location)}, fixes this too"
-    elif not finding.fix.verified:
+    elif not finding.helps and not finding.fix.verified:
         yield "help: ", "a fix that was not proved:"
     elif not finding.helps:  # else the last of them introduces it
         yield "help: ", "this fix was proved by replay:"

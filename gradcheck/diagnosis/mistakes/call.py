@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from gradcheck import ops
 from gradcheck.diagnosis.mistakes.mistake import Mistake
 from gradcheck.diagnosis.mistakes.writing import Edit, Spot
+from gradcheck.ops import operation_called
 
 _FUNCTIONS = [operation.name for operation in ops.COMMON_FUNCTIONS]
 
@@ -22,6 +23,8 @@ def _edits(spot: Spot) -> Iterator[Edit]:
                     yield spot.edit(1.7, renamed(node, other))
         if len(node.args) == 1 and not isinstance(node.args[0], ast.Starred):
             yield spot.edit(1.6, node.args[0])
+        if isinstance(node.func, ast.Attribute) and operation_called(node.func.attr) is not ops.OPAQUE:
+            yield spot.edit(1.2, node.func.value)
     if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load) and spot.held is None:
         yield spot.edit(1.9, node.value)
 

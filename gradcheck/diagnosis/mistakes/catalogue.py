@@ -23,7 +23,8 @@ from gradcheck.diagnosis.mistakes import (
     wrong_name,
 )
 from gradcheck.diagnosis.mistakes.mistake import Mistake
-from gradcheck.diagnosis.mistakes.writing import Context, Edit, spots_of
+from gradcheck.diagnosis.mistakes.writing import Context, Edit, constant_of, spots_of
+from gradcheck.ops import PERMUTE, operation_called
 
 CATALOGUE: tuple[Mistake, ...] = (
     constant.MISTAKE,
@@ -52,6 +53,7 @@ def single_edits(tree: Tree, context: Context) -> list[Edit]:
     """All single edits of a piece of source, the cheapest first; what a statement writes to stays the same."""
     target = _written_to(tree)
     spots = list(spots_of(tree, context))
+    written = {id(node) for node in ast.walk(tree)}
     found = [
         edit
         for mistake in CATALOGUE
@@ -59,8 +61,27 @@ def single_edits(tree: Tree, context: Context) -> list[Edit]:
         for spot in spots
         for edit in mistake.edits(spot)
         if _written_to(edit.tree) == target
+        and not any(does_nothing(node) for node in ast.walk(edit.tree) if id(node) not in written)
     ]
     return sorted(found, key=lambda edit: edit.cost)
+
+
+def does_nothing(node: ast.AST) -> bool:
+    """`1 * x`, `x + 0`, `x.transpose(1, 1)`: nobody means that. What leaves it out is another edit."""
+    if isinstance(node, ast.BinOp):
+        left, right = constant_of(node.left), constant_of(node.right)
+        if isinstance(node.op, (ast.Mult, ast.Div, ast.Pow)):
+            return right == 1 or 0 in (left, right) or (left == 1 and isinstance(node.op, ast.Mult))
+        return isinstance(node.op, (ast.Add, ast.Sub)) and 0 in (left, right)
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        return False
+    axes = [constant_of(argument) for argument in node.args[-2:]]
+    return (
+        operation_called(node.func.attr) is PERMUTE
+        and len(axes) == 2
+        and None not in axes
+        and axes[0] == axes[1]
+    )
 
 
 def _written_to(tree: Tree) -> str:

@@ -1,0 +1,169 @@
+"""Where an edit is tried beside the recorded step: at probe points, on fresh draws, at other sizes, with other constants."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+
+from gradcheck import ops
+from gradcheck.diagnosis.points import probe_overrides
+from gradcheck.fronts.tape import Kind, Op, Value
+from gradcheck.graph import flow
+from gradcheck.judge.judge import Judge
+from gradcheck.judge.judged import Judged
+from gradcheck.judge.judgement import JudgedPass, Judgement
+from gradcheck.judge.points import Point
+from gradcheck.judge.verdict import Verdict
+from gradcheck.replay.fresh import fresh_draws
+from gradcheck.replay.run import PassOps
+from gradcheck.replay.runner import Patch
+from gradcheck.replay.variation import Variation, resized
+
+FRESH_DRAWS = 2  # beside the probe points, which keep the batch: another batch, other masks
+_MOST_SIZES = 3  # that are varied, of those that can be
+_MOST_TRIED = 6
+_LARGER_BY = (2, 3, 1, 5)
+_OTHER_CONSTANT = 1.37
+
+
+@dataclass(eq=False)
+class Place:
+    """`wrong` are the gradients that are wrong there without any edit, with their relative errors."""
+
+    kind: str  # recorded, probe, fresh, size, constant
+    overrides: dict[Value, torch.Tensor]
+    variation: Variation | None = None
+    wrong: dict[int, float] = field(default_factory=dict)
+
+    def point(self, prepared: PassOps, judge: Judge, patches: Mapping[int, Patch] | None = None) -> Point:
+        return Point(prepared, judge, self.overrides, patches, variation=self.variation)
+
+
+class Elsewhere:
+    """The places of one pass, each looked at once without an edit."""
+
+    def __init__(self, judgement: Judgement, judged_pass: JudgedPass, judge: Judge) -> None:
+        self._judgement = judgement
+        self._pass = judged_pass
+        self._judge = judge
+        self._plain = [self._looked_at(Place("recorded", {}))]
+        moved = probe_overrides(judgement, judged_pass, judge)
+        self._is_frozen = moved is None  # numbers were read out: they would stay what they were
+        self._moved = moved or []
+        self._plain += [self._looked_at(Place("probe", overrides)) for overrides in self._moved]
+        for seed in range(FRESH_DRAWS if moved is not None else 0):
+            drawn = fresh_draws(judged_pass.prepared.manual, seed)
+            if drawn:
+                beside = self._moved[seed % len(self._moved)] if self._moved else {}
+                self._plain.append(self._looked_at(Place("fresh", {**drawn, **beside})))
+        self._sizes: list[Place] | None = None
+
+    def __call__(self, fixed: Iterable[Judged]) -> Iterator[Place]:
+        yield from self._plain
+        if not self._is_frozen:
+            yield from self._other_constants(fixed)
+            yield from self.other_sizes
+
+    @property
+    def has_sizes(self) -> bool:
+        """Whether there is any size that could be another one."""
+        return any(size > 1 for value in self._judge.run.graph.values for size in value.shape)
+
+    @property
+    def other_sizes(self) -> list[Place]:
+        if self._sizes is None:
+            self._sizes = []
+            for old in self._sizes_in_play()[:_MOST_TRIED]:
+                place = next(self._usable(self._resizings(old)), None)
+                if place is not None:
+                    self._sizes.append(place)
+                if len(self._sizes) == _MOST_SIZES:
+                    break
+        return self._sizes
+
+    def _sizes_in_play(self) -> list[int]:
+        """Of the gradients that are wrong first, then of all others."""
+        judged = sorted(self._judge.judged, key=lambda j: j.verdict is not Verdict.INTRODUCED)
+        values = [j.of for j in judged if j.of is not None]
+        return list(dict.fromkeys(size for value in values for size in value.shape if size > 1))
+
+    def _resizings(self, old: int) -> Iterator[Place]:
+        tape = (*self._pass.prepared.manual, *self._pass.plan.forward_ops)
+        values = {value for op in tape for value in (*op.inputs, *op.outputs)}
+        known = {size for value in values for size in value.shape}
+        new = next((old + more for more in _LARGER_BY if old + more not in known), old + 7)
+        overrides = self._moved[0] if self._moved else {}
+        for multiples in (False, True):
+            sizes = resized(old, new, values, multiples)
+            yield Place("size", overrides, Variation(sizes, is_literal=self._is_literal))
+
+    def _other_constants(self, fixed: Iterable[Judged]) -> Iterator[Place]:
+        """What the loss is weighted with, say, is no matter of a line further up: other numbers than those on the way
+        from its value to the next gradients must leave it right."""
+        own: set[int] = set()
+        ends = {j.of for j in self._judge.judged if j.of is not None}
+        ends.update(op.args[0] for op in self._pass.prepared.manual if op.kind is Kind.UPSTREAM and op.args)
+        for judged in fixed:
+            if judged.of is not None:
+                beyond = ends - {judged.of}
+                segment = flow.between(
+                    self._pass.plan.forward_ops, [judged.of], {*beyond, self._pass.plan.loss},
+                    into=lambda v, beyond=beyond: v not in beyond, key=flow.itself,  # type: ignore[misc]
+                )  # fmt: skip
+                own.update(op.index for op in segment)
+        numbers: dict[bool, set[float]] = {True: set(), False: set()}
+        for op in self._pass.plan.forward_ops:
+            if op.operation in ops.SCALING:
+                numbers[op.index in own].update(abs(a) for a in op.args if type(a) in (int, float))
+        others = {n for n in numbers[False] - numbers[True] if n not in (0, 1, 2) and n < float("inf")}
+        if others:
+            constants = {s * n: s * n * _OTHER_CONSTANT for n in others for s in (1, -1)}
+            place = Place(
+                "constant", self._moved[0] if self._moved else {},
+                Variation(constants=constants, untouched=frozenset(own)),
+            )  # fmt: skip
+            yield from self._usable(iter([place]))
+
+    def _usable(self, places: Iterator[Place]) -> Iterator[Place]:
+        """Those at which no gradient that is right becomes wrong, without an edit: the numbers were understood."""
+        known = {wrong for place in self._plain for wrong in place.wrong}
+        for place in places:
+            try:
+                looked = self._looked_at(place)
+            except Exception:
+                continue
+            if set(looked.wrong) <= known and float("nan") not in looked.wrong.values():
+                yield looked
+
+    def _looked_at(self, place: Place) -> Place:
+        point = place.point(self._pass.prepared, self._judge)
+        wrong = {}
+        for judged in self._judge.judged:
+            outcome = point.judge(judged) if point.usable else None
+            if outcome is None or outcome[0]:
+                wrong[id(judged)] = outcome[1] if outcome is not None else float("inf")
+        if place.variation is not None and not point.usable:
+            raise ValueError("it cannot be replayed there")
+        return replace(place, wrong=wrong)
+
+    def _is_literal(self, op: Op) -> bool:
+        """Whether a number that an op computes with is written right there."""
+        node = self._judgement.places.node(op)
+        if isinstance(node, ast.BinOp):
+            operands: list[ast.expr] = [node.left, node.right]
+        elif isinstance(node, ast.Call):
+            operands = [*node.args, *(k.value for k in node.keywords)]
+        elif isinstance(node, ast.AugAssign):
+            operands = [node.value]
+        else:
+            return False
+        return any(_is_number(operand) for operand in operands)
+
+
+def _is_number(node: ast.expr) -> bool:
+    return not any(isinstance(n, (ast.Name, ast.Call, ast.Attribute)) for n in ast.walk(node)) and any(
+        isinstance(n, ast.Constant) and type(n.value) in (int, float) for n in ast.walk(node)
+    )
