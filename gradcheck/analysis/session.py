@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,6 +14,7 @@ from gradcheck.checks.registry import HEALTH_FAMILIES, any_selected, run_checks
 from gradcheck.checks.states import states_of
 from gradcheck.checks.suppressions import suppress
 from gradcheck.diagnosis.diagnose import diagnose
+from gradcheck.diagnosis.found import Found
 from gradcheck.fronts.recorded_lines import recorded_lines
 from gradcheck.fronts.recorder import Recorder
 from gradcheck.fronts.tape import Recording
@@ -64,9 +66,10 @@ def analyse(
     words: Words | None = None,
     most_repeats: int | None = None,
     watched: bool = False,
+    holds: Callable[[Found], bool] | None = None,
 ) -> Report:
     """The report on what was recorded. `most_repeats`: how many passes of one and the same loss line are judged.
-    `watched`: it was a part of a program that was running.
+    `watched`: it was a part of a program that was running. `holds` is asked of every edit that replay has proved.
 
     Raises ProgramError if no manual gradient is on the tape.
     """
@@ -85,7 +88,7 @@ def analyse(
         )
     found = run_checks(evidence, options.select, options.ignore)
     said = partial(progress.say, progress.Stage.DIAGNOSING)
-    findings = diagnose(judgement, found, options.fix_budget_s, said)
+    findings = diagnose(judgement, found, options.fix_budget_s, said, holds)
     lines = recorded_lines(recording, judgement.places)
     sorted_out = suppress(findings, sources, lines, options.select, options.ignore)
     evidence.ignore_comments = sorted_out.comments

@@ -13,11 +13,11 @@ from typing import Any
 
 from gradcheck.base import progress
 from gradcheck.layers.check import check, input_term
-from gradcheck.layers.discover import CannotCallError, Given
+from gradcheck.layers.making import CannotCallError, Given
 from gradcheck.layers.options import LayerOptions, arguments_of, keywords_of, layer_target
 from gradcheck.layers.records import SEVERAL
 from gradcheck.layers.report import LayerReport
-from gradcheck.layers.subject import NotALayer, subject_of
+from gradcheck.layers.subject import NotALayer, pair_named, subject_of
 from gradcheck.program.entry import import_target_module
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.faults import describe
@@ -39,6 +39,8 @@ def run_layer(options: LayerOptions) -> LayerReport:
     progress.say(progress.Stage.RUNNING, f"importing {options.target}")
     with _surroundings(target, options.cwd):
         module = _imported(target)
+        if len(names) == 1:
+            names = pair_named(names[0], vars(module)) or names
         found = tuple(_found(name, module, target) for name in names)
         try:
             subject = subject_of(found if len(found) == 2 else found[0])
