@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +22,7 @@ from gradcheck.fronts.tape import Recording
 from gradcheck.health.measure import HealthOptions, measure_health
 from gradcheck.judge.judgement import judge_recording
 from gradcheck.judge.verdict import Problem, Verdict
-from gradcheck.program.errors import ProgramError
+from gradcheck.program.errors import NothingFoundError, ProgramError
 from gradcheck.program.outcome import Ending, RunOutcome
 from gradcheck.program.program import load
 from gradcheck.program.reading.names import names_written_at
@@ -80,7 +81,7 @@ def analyse(
     evidence = Evidence(judgement.results, thresholds=thresholds)
     _excuse_interrupted(evidence, outcome, sources)
     if not evidence.gradients:
-        raise _nothing_found(outcome, recording, options, words or Words())
+        raise _nothing_found(outcome, recording, sources, options, words or Words())
     if any_selected(HEALTH_FAMILIES, options.select, options.ignore):
         wanted = HealthOptions(options.sweep, options.samples)
         evidence.health = measure_health(
@@ -123,7 +124,11 @@ def _excuse_interrupted(evidence: Evidence, outcome: RunOutcome, sources: Source
 
 
 def _nothing_found(
-    outcome: RunOutcome, recording: Recording, options: SessionOptions, words: Words
+    outcome: RunOutcome,
+    recording: Recording,
+    sources: SourceMap,
+    options: SessionOptions,
+    words: Words,
 ) -> ProgramError:
     """Why there is nothing to report on, the likeliest cause first."""
     if outcome.missing:
@@ -140,17 +145,33 @@ def _nothing_found(
         where = f" at {fault.location}" if fault.location else ""
         return ProgramError(f"the program raised before its first training step{where}: {fault}", fault.hint)
     if not recording.ops:
-        return ProgramError(
-            "no torch operation was recorded",
-            "gradcheck reads backward passes written on torch tensors; NumPy arrays are not followed",
+        return NothingFoundError(
+            "no torch operation was recorded", _what_to_point_at(sources, options.target)
         )
     if options.loss is not None:
         return ProgramError(
             f"no scalar named `{options.loss}` with manual gradients after it was found",
             f"{words.loss}: the name that the program gives it",
         )
-    return ProgramError(
+    return NothingFoundError(
         "no manual gradient was found",
         "a backward pass is recognised by gradients (dW, grad_W, W.grad, ...) computed from a scalar loss; "
         f"{words.loss} or {words.pair}",
     )
+
+
+def _what_to_point_at(sources: SourceMap, target: str) -> str:
+    """For a program in which nothing happened: its functions that can be called as they are."""
+    units = list(sources.units.values())
+    names = [
+        node.name
+        for unit in units
+        for node in unit.tree.module.body
+        if isinstance(node, ast.FunctionDef) and len(node.args.args) == len(node.args.defaults)
+    ]
+    if names and target.endswith(".py"):
+        shown = ", ".join(f"`{target}::{name}`" for name in names[:4])
+        return f"it only defines things: point at a function that does a training step, as in {shown}"
+    if any("numpy" in unit.text for unit in units):
+        return "gradcheck reads backward passes written on torch tensors; NumPy arrays are not followed"
+    return "it only defines things: run a training step in it, or point at a function, as in `file.py::train_step`"

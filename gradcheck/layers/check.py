@@ -96,7 +96,7 @@ def check(
     """`only` runs a single case, on exactly the shapes that are given. Raises CannotCallError."""
     found = discover(subject, given, seed)
     budget = in_force().fix_budget_s if fix_budget_s is None else fix_budget_s
-    return _Check(subject, given, target, seed, budget).run(found, only)
+    return LayerCheck(subject, given, target, seed, budget).run(found, only)
 
 
 @dataclass(slots=True)
@@ -108,7 +108,7 @@ class _Fault:
     raises: _Fault | None = None  # the same line, where it raises
 
 
-class _Check:
+class LayerCheck:
     def __init__(self, subject: Subject, given: Given, target: str, seed: int, budget: float) -> None:
         self._subject, self._given, self._seed, self._budget = subject, given, seed, budget
         self._target = target  # of the command line; empty for a call of the Python API
@@ -141,6 +141,11 @@ class _Check:
             )
             report.failures.append(self._failure(key, fault, exact=only is not None))
         return report
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """What every case that ran has shown."""
+        return [outcome for _, outcome in self._ran]
 
     def _run_plan(self, plan: Plan, cases: list[Case], unsupported: bool) -> None:
         for case in cases:

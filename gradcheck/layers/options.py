@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gradcheck.layers.sizes import TensorTerm
@@ -41,6 +41,9 @@ def layer_target(text: str) -> tuple[Target, tuple[str, ...]]:
     parts = tuple(part.strip() for part in names.split(","))
     if not place or not all(parts) or len(parts) > 2:
         raise ProgramError(f"`{text}` does not name a layer", HOW_LAYERS_ARE_WRITTEN)
+    if place.endswith(".ipynb"):
+        notebook = parse_target(place)
+        return replace(notebook, text=text, kind=TargetKind.FUNCTION, function=parts[0]), parts
     target = parse_target(f"{place}{separator}{parts[0]}")
     if target.kind not in (TargetKind.FUNCTION, TargetKind.CALLABLE):
         raise ProgramError(f"`{text}` does not name a layer", HOW_LAYERS_ARE_WRITTEN)

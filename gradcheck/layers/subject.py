@@ -91,15 +91,7 @@ _WHAT = (
 
 def _class(kind: type, name: str) -> Subject:
     if issubclass(kind, torch.nn.Module) and not callable(getattr(kind, "backward", None)):
-        files = tuple(file_of(each) for each in kind.__mro__[:-1])
-
-        def made(*args: Any, **kwargs: Any) -> ModuleLayer:
-            return ModuleLayer(kind(*args, **kwargs))
-
-        takes_nothing = _inherited(kind, "__init__") is torch.nn.Module.__init__
-        return Subject(
-            name or _name(kind), made, None if takes_nothing else kind, files, _without_context(kind.forward)
-        )
+        return _module(kind, name)
     missing = [m for m in ("forward", "backward") if not callable(getattr(kind, m, None))]
     if "forward" in missing and "__call__" in vars(kind):
         missing.remove("forward")
@@ -114,6 +106,16 @@ def _class(kind: type, name: str) -> Subject:
     return Subject(name or _name(kind), kind, None if takes_nothing else kind, files)
 
 
+def _module(kind: type[torch.nn.Module], name: str) -> Subject:
+    def made(*args: Any, **kwargs: Any) -> ModuleLayer:
+        return ModuleLayer(kind(*args, **kwargs))
+
+    files = tuple(file_of(each) for each in kind.__mro__[:-1])
+    forward = _with_signature(kind.forward, _without_first(inspect.signature(kind.forward)))
+    takes_nothing = _inherited(kind, "__init__") is torch.nn.Module.__init__
+    return Subject(name or _name(kind), made, None if takes_nothing else kind, files, forward)
+
+
 def _inherited(kind: type, name: str) -> Any:
     return next(vars(each)[name] for each in kind.__mro__ if name in vars(each))
 
@@ -124,9 +126,10 @@ class ModuleLayer:
     def __init__(self, module: torch.nn.Module) -> None:
         self.module = module
         self.train, self.eval = module.train, module.eval
+        self.forward = _with_signature(self._run, inspect.signature(module.forward))
         self._outputs: list[torch.Tensor] = []
 
-    def forward(self, *inputs: Any, **named: Any) -> Any:
+    def _run(self, *inputs: Any, **named: Any) -> Any:
         result = self.module(*inputs, **named)
         items = result if isinstance(result, (tuple, list)) else [result]
         self._outputs = [each for each in items if isinstance(each, torch.Tensor) and each.requires_grad]
@@ -142,14 +145,14 @@ class FunctionLayer:
     def __init__(self, function: Any) -> None:
         self._function = function
         self._context = FunctionContext()
+        self.forward = _with_signature(self._run, _signature(function))
         # The person's own function, with their signature and their lines: past what decorates it.
         self.backward = MethodType(inspect.unwrap(_backward_of(function)), self._context)
 
-    def forward(self, *inputs: Any, **named: Any) -> Any:
+    def _run(self, *inputs: Any, **named: Any) -> Any:
         function, context = self._function, self._context
         if named:
-            shown = function.forward if _sets_up(function) else _without_context(function.forward)
-            inputs = inspect.signature(shown).bind(*inputs, **named).args
+            inputs = _signature(function).bind(*inputs, **named).args
         context.called_with(inputs)
         if not _sets_up(function):
             return function.forward(context, *inputs)
@@ -170,22 +173,28 @@ def _backward_of(function: Any) -> Callable[..., Any]:
 def _function(function: Any, name: str) -> Subject:
     if function.backward is torch.autograd.Function.backward and "vjp" not in vars(function):
         raise NotALayer(f"`{function.__qualname__}` has no `backward`")
-    forward = function.forward if _sets_up(function) else _without_context(function.forward)
+    forward = _with_signature(function.forward, _signature(function))
     files = tuple(file_of(part) for part in (function, function.forward, _backward_of(function)))
     return Subject(name or _name(function), lambda: FunctionLayer(function), None, files, forward)
 
 
-def _without_context(forward: Callable[..., Any]) -> Callable[..., Any]:
-    """Something with the signature of `forward(ctx, ...)` less its first parameter."""
+def _signature(function: Any) -> inspect.Signature:
+    """Of its `forward`, as `apply` takes it: without the context."""
+    signature = inspect.signature(function.forward)
+    return signature if _sets_up(function) else _without_first(signature)
 
-    def shown(*inputs: Any) -> Any:
-        raise NotImplementedError
 
-    signature = inspect.signature(forward)
+def _without_first(signature: inspect.Signature) -> inspect.Signature:
     first, *others = signature.parameters.values()
-    keep = [first, *others] if first.kind is first.VAR_POSITIONAL else others
-    shown.__signature__ = signature.replace(parameters=keep)  # type: ignore[attr-defined]
-    shown.__wrapped__ = forward  # type: ignore[attr-defined]
+    return signature.replace(parameters=[first, *others] if first.kind is first.VAR_POSITIONAL else others)
+
+
+def _with_signature(function: Callable[..., Any], signature: inspect.Signature) -> Callable[..., Any]:
+    def shown(*inputs: Any, **named: Any) -> Any:
+        return function(*inputs, **named)
+
+    shown.__signature__ = signature  # type: ignore[attr-defined]
+    shown.__wrapped__ = function  # type: ignore[attr-defined]
     return shown
 
 

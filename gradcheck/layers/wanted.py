@@ -76,7 +76,7 @@ def constructor_options(parameter: inspect.Parameter, position: int) -> list[Ter
         shapes = _HELD.get(_role(name), ()) if name != "scale" else ()
         if shapes:
             return [*(TensorTerm(shape) for shape in shapes), *([True] if "bias" in name else [])]
-    if kind not in ("float", "bool"):
+    if kind not in ("float", "bool", "str"):
         for pattern, sizes in _SIZES:
             if re.fullmatch(pattern, name):
                 wrap = kind.startswith(("tuple", "list", "torch.size"))
@@ -164,7 +164,7 @@ def _of_role(role: str, main: TensorTerm, out: Size) -> list[Term]:
         case "index":
             return indices_of_rank_1_and_2()
         case _:
-            shapes = [(D, M), (M,), (D,), (N, M)]
+            shapes = [(D, M), (M,), (D,), (last,), (N, M)]
             return [main, *(TensorTerm(s) for s in shapes), TensorTerm((N,), "int", D)]
 
 
