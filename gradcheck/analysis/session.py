@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,13 +15,14 @@ from gradcheck.checks.registry import HEALTH_FAMILIES, any_selected, run_checks
 from gradcheck.checks.states import states_of
 from gradcheck.checks.suppressions import suppress
 from gradcheck.diagnosis.diagnose import diagnose
+from gradcheck.diagnosis.found import Found
 from gradcheck.fronts.recorded_lines import recorded_lines
 from gradcheck.fronts.recorder import Recorder
 from gradcheck.fronts.tape import Recording
 from gradcheck.health.measure import HealthOptions, measure_health
 from gradcheck.judge.judgement import judge_recording
 from gradcheck.judge.verdict import Problem, Verdict
-from gradcheck.program.errors import ProgramError
+from gradcheck.program.errors import NothingFoundError, ProgramError
 from gradcheck.program.outcome import Ending, RunOutcome
 from gradcheck.program.program import load
 from gradcheck.program.reading.names import names_written_at
@@ -64,9 +67,10 @@ def analyse(
     words: Words | None = None,
     most_repeats: int | None = None,
     watched: bool = False,
+    holds: Callable[[Found], bool] | None = None,
 ) -> Report:
     """The report on what was recorded. `most_repeats`: how many passes of one and the same loss line are judged.
-    `watched`: it was a part of a program that was running.
+    `watched`: it was a part of a program that was running. `holds` is asked of every edit that replay has proved.
 
     Raises ProgramError if no manual gradient is on the tape.
     """
@@ -77,7 +81,7 @@ def analyse(
     evidence = Evidence(judgement.results, thresholds=thresholds)
     _excuse_interrupted(evidence, outcome, sources)
     if not evidence.gradients:
-        raise _nothing_found(outcome, recording, options, words or Words())
+        raise _nothing_found(outcome, recording, sources, options, words or Words())
     if any_selected(HEALTH_FAMILIES, options.select, options.ignore):
         wanted = HealthOptions(options.sweep, options.samples)
         evidence.health = measure_health(
@@ -85,7 +89,7 @@ def analyse(
         )
     found = run_checks(evidence, options.select, options.ignore)
     said = partial(progress.say, progress.Stage.DIAGNOSING)
-    findings = diagnose(judgement, found, options.fix_budget_s, said)
+    findings = diagnose(judgement, found, options.fix_budget_s, said, holds)
     lines = recorded_lines(recording, judgement.places)
     sorted_out = suppress(findings, sources, lines, options.select, options.ignore)
     evidence.ignore_comments = sorted_out.comments
@@ -120,7 +124,11 @@ def _excuse_interrupted(evidence: Evidence, outcome: RunOutcome, sources: Source
 
 
 def _nothing_found(
-    outcome: RunOutcome, recording: Recording, options: SessionOptions, words: Words
+    outcome: RunOutcome,
+    recording: Recording,
+    sources: SourceMap,
+    options: SessionOptions,
+    words: Words,
 ) -> ProgramError:
     """Why there is nothing to report on, the likeliest cause first."""
     if outcome.missing:
@@ -137,17 +145,33 @@ def _nothing_found(
         where = f" at {fault.location}" if fault.location else ""
         return ProgramError(f"the program raised before its first training step{where}: {fault}", fault.hint)
     if not recording.ops:
-        return ProgramError(
-            "no torch operation was recorded",
-            "gradcheck reads backward passes written on torch tensors; NumPy arrays are not followed",
+        return NothingFoundError(
+            "no torch operation was recorded", _what_to_point_at(sources, options.target)
         )
     if options.loss is not None:
         return ProgramError(
             f"no scalar named `{options.loss}` with manual gradients after it was found",
             f"{words.loss}: the name that the program gives it",
         )
-    return ProgramError(
+    return NothingFoundError(
         "no manual gradient was found",
         "a backward pass is recognised by gradients (dW, grad_W, W.grad, ...) computed from a scalar loss; "
         f"{words.loss} or {words.pair}",
     )
+
+
+def _what_to_point_at(sources: SourceMap, target: str) -> str:
+    """For a program in which nothing happened: its functions that can be called as they are."""
+    units = list(sources.units.values())
+    names = [
+        node.name
+        for unit in units
+        for node in unit.tree.module.body
+        if isinstance(node, ast.FunctionDef) and len(node.args.args) == len(node.args.defaults)
+    ]
+    if names and target.endswith(".py"):
+        shown = ", ".join(f"`{target}::{name}`" for name in names[:4])
+        return f"it only defines things: point at a function that does a training step, as in {shown}"
+    if any("numpy" in unit.text for unit in units):
+        return "gradcheck reads backward passes written on torch tensors; NumPy arrays are not followed"
+    return "it only defines things: run a training step in it, or point at a function, as in `file.py::train_step`"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
 
@@ -15,6 +15,7 @@ from gradcheck.analysis.session import Words, analyse
 from gradcheck.analysis.settings import in_force
 from gradcheck.base.errors import NothingToCheckError, WatchError
 from gradcheck.base.options import SessionOptions
+from gradcheck.diagnosis.found import Found
 from gradcheck.fronts import active
 from gradcheck.fronts.namespace import visible_names
 from gradcheck.fronts.recorder import Recorder
@@ -23,7 +24,7 @@ from gradcheck.program.errors import ProgramError
 from gradcheck.program.faults import describe
 from gradcheck.program.live import LiveSources, place_of
 from gradcheck.program.outcome import Ending, RunOutcome
-from gradcheck.program.source import SourceUnit
+from gradcheck.program.source import SourceUnit, shown_path
 from gradcheck.program.torch_settings import kept_torch_settings, torch_as_imported
 from gradcheck.report.model import Report
 
@@ -75,6 +76,7 @@ class Watched:
         self._process = os.getpid()
         self._frame: FrameType | None = None
         self._names: dict[str, object] = {}
+        self.holds: Callable[[Found], bool] | None = None  # asked of every edit that replay has proved
 
     def __enter__(self) -> Watched:
         self.begin(sys._getframe(1))
@@ -92,9 +94,10 @@ class Watched:
         target: str = "",
         files: Sequence[str | None] = (),
         names: Mapping[str, object] | None = None,
+        texts: Mapping[str, str] | None = None,
     ) -> None:
         """Begin to record in `frame`, whose file is the person's, and so are `files`. `names` are what the step
-        starts from besides what the frame can name."""
+        starts from besides what the frame can name; `texts` are those of files that run otherwise than they read."""
         self._check_free()
         self._entered = True
         self._target = target or place_of(frame)
@@ -103,6 +106,8 @@ class Watched:
         for file in (frame.f_code.co_filename, *files):
             if file is not None and not _is_of_torch(file):
                 self._sources.include(file)
+        for file, text in (texts or {}).items():
+            self._sources.units[file] = SourceUnit(file, shown_path(Path(file)), text)
         self._frame, self._names = frame, dict(names or {})
         recorder = self._recorder = Recorder(self._sources, live=True)
         recorder.start()
@@ -188,6 +193,7 @@ class Watched:
                     words=_WORDS,
                     most_repeats=_MOST_REPEATS,
                     watched=True,
+                    holds=self.holds,
                 )
         except ProgramError as error:
             raise NothingToCheckError("\n".join(filter(None, (error.message, error.hint)))) from None

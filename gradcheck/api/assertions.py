@@ -13,7 +13,7 @@ from gradcheck.base.errors import GradientError, NothingToCheckError
 from gradcheck.checks.registry import GRADIENT_FAMILY
 from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.layers import driver as layer_driver
-from gradcheck.layers.gradients import stored_but_not_judged
+from gradcheck.layers.gradients import not_judged
 from gradcheck.layers.watch import watch_layer
 from gradcheck.program.live import file_of, name_of
 from gradcheck.report import sentences
@@ -52,7 +52,7 @@ def assert_gradients(target: Any, /, *inputs: Any, **kwargs: Any) -> Report:
             f"make one of the class first, as in `{target.__name__}(...)`"
         )
     frame = sys._getframe(1)
-    watched = _watched(frame, target, inputs, kwargs)
+    watched, returned = _watched(frame, target, inputs, kwargs)
     settings = in_force()
     try:
         report = watched.report(select=settings.select or (GRADIENT_FAMILY,))
@@ -64,23 +64,23 @@ def assert_gradients(target: Any, /, *inputs: Any, **kwargs: Any) -> Report:
         for row in report.rows
         if row.verdict is Verdict.UNCHECKED and row.problem is not Problem.HARMLESS
     ]
-    if layer_driver.is_layer(target):
-        unchecked += [
-            f"`{name}` could not be checked: `backward` did not compute it"
-            for name in stored_but_not_judged(target, report.rows)
-        ]
+    if returned is not None:
+        missing = not_judged(target, returned, report.rows)
+        unchecked += [f"`{name}` could not be checked: {reason}" for name, reason in missing.items()]
     if unchecked:  # an assertion that looked at nothing would pass for ever
         raise GradientError("\n".join([sentences.headline(report), *unchecked]))
     return report
 
 
-def _watched(frame: FrameType, target: Any, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Watched:
+def _watched(
+    frame: FrameType, target: Any, inputs: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Watched, list[list[str]] | None]:
     if not layer_driver.is_layer(target):
         if not callable(target):
             raise TypeError(
                 f"assert_gradients takes an object with forward and backward, or a callable that does one step, and "
                 f"{type(target).__qualname__} is neither"
             )
-        return call_watched(frame, target, inputs, kwargs)
+        return call_watched(frame, target, inputs, kwargs), None
     files = [file_of(target), *(file_of(kind) for kind in type(target).__mro__[1:-1])]
     return watch_layer(frame, target, inputs, kwargs, files=files)

@@ -40,17 +40,18 @@ def diagnose(
     findings: Sequence[Finding],
     budget_s: float,
     on_progress: Callable[[str], None] = lambda text: None,
+    holds: Callable[[Found], bool] | None = None,
 ) -> list[Finding]:
     """The findings with their explanations and fixes, one for each cause, in the order of the lines to edit.
 
     `budget_s` is the processor time in seconds spent at most on the search for the fix of one fault; 0 looks for
-    none.
+    none. `holds`: see FixSearch.
     """
     cases = [case for finding in findings if (case := _case_of(finding, judgement)) is not None]
     with warnings.catch_warnings(), kept_torch_settings(), kept_random_states():
         warnings.simplefilter("ignore")  # edits that are tried may be deprecated, or worse
         if budget_s > 0:
-            _search(cases, judgement, budget_s, on_progress)
+            _search(cases, judgement, budget_s, on_progress, holds)
         for case in cases:
             # A line that is right as it is written needs no explanation of what is wrong with it.
             if case.found is None or not case.found.is_forward:
@@ -63,7 +64,11 @@ def diagnose(
 
 
 def _search(
-    cases: list[_Case], judgement: Judgement, budget_s: float, on_progress: Callable[[str], None]
+    cases: list[_Case],
+    judgement: Judgement,
+    budget_s: float,
+    on_progress: Callable[[str], None],
+    holds: Callable[[Found], bool] | None,
 ) -> None:
     if not cases:
         return
@@ -81,7 +86,7 @@ def _search(
         try:
             search = searches.get(id(case.judged_pass))
             if search is None:
-                search = searches[id(case.judged_pass)] = FixSearch(judgement, case.judged_pass, index)
+                search = searches[id(case.judged_pass)] = FixSearch(judgement, case.judged_pass, index, holds)
             _search_for(case, cases, search, budget_s)
         except Exception as error:
             # A fault of ours costs the person a suggestion, never the report.

@@ -31,7 +31,15 @@ _SHARE_OF_MOVES = 0.3  # of the time: there are few, and each costs a replay
 class FixSearch:
     """For the gradients of one pass, which could be replayed."""
 
-    def __init__(self, judgement: Judgement, judged_pass: JudgedPass, index: BindingIndex) -> None:
+    def __init__(
+        self,
+        judgement: Judgement,
+        judged_pass: JudgedPass,
+        index: BindingIndex,
+        holds: Callable[[Found], bool] | None = None,
+    ) -> None:
+        """`holds` is asked of every edit that replay has proved, where more can be asked than of a recording."""
+        self._holds = holds
         assert judged_pass.judge is not None
         self._index = index
         self._around = Surroundings(judgement, judged_pass, judged_pass.judge, index)
@@ -49,7 +57,7 @@ class FixSearch:
             attempts[0].context.steps = self._around.steps(group[0], attempts[0].context)
         edits = Enumeration(attempts, clock)
         stages: tuple[Callable[[], Iterator[Fitting]], ...] = (edits.coefficients, edits.terms, edits.pairs)
-        moved = self._moves.find(group, clock.share(_SHARE_OF_MOVES))
+        moved = self._held(self._moves.find(group, clock.share(_SHARE_OF_MOVES)))
         singles = edits.singles()
         if moved is not None:
             singles = takewhile(lambda fitting: fitting[1].cost < moved.cost, singles)
@@ -58,7 +66,7 @@ class FixSearch:
             return found
         if moved is not None:
             return moved
-        forward = self._forward.find(group, clock)
+        forward = self._held(self._forward.find(group, clock))
         if forward is not None:
             return forward
         for stage in stages:
@@ -95,6 +103,8 @@ class FixSearch:
             if not self._sense.makes_sense(attempt.site, single.tree):
                 continue
             found = self._proved(attempt, single, group)
+            if found is not None and found.proof.right:
+                found = self._held(found)
             if found is not None and found.proof.proved:
                 return found
             if found is not None and found.proof.right and fallback is None:
@@ -103,6 +113,9 @@ class FixSearch:
             if tries >= _MOST_PROOFS:
                 break
         return fallback
+
+    def _held(self, found: Found | None) -> Found | None:
+        return found if found is None or self._holds is None or self._holds(found) else None
 
     def _proved(self, attempt: Attempt, fitting: Edit, group: list[Judged]) -> Found | None:
         if attempt.site.is_alias:

@@ -84,7 +84,11 @@ class Case:
         return self.judge.expectation(self.faults)[1]
 
     def admitted(self, values: list[Value]) -> list[Value]:
-        """Of these, what it may be the gradient of: what a Function returns for an argument is that argument's."""
+        """Of these, what it may be the gradient of: what a Function returns for an argument is that argument's, and what
+        was paired with a value itself is that value's."""
+        paired = self.judge.partners.paired_with(self.candidate)
+        if paired:
+            return [value for value in values if value in paired]
         if not self.candidate.returned or not self.version.final:
             return values
         return [value for value in values if value is self.candidate.of]

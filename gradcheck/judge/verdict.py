@@ -103,3 +103,4 @@ class PassResult:
     probes: int = 0  # probe points that ran
     flow: StepFlow = field(default_factory=StepFlow)  # where its gradients went
     notes: list[str] = field(default_factory=list)
+    layer: str = ""  # whose backward pass it is, run on its own, where it is that of a layer

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from gradcheck.layers.records import AS_CONSTRUCTED, EVALUATION, LARGE, REPEATED, SEVERAL
-from gradcheck.layers.sizes import Size
+from gradcheck.layers.sizes import Term
 from gradcheck.layers.subject import Subject
 from gradcheck.layers.trial import Plan, Trial, build, own_random_numbers, set_mode, takes_mode
-from gradcheck.layers.wanted import constructor_options
 
 _LARGE = 5.0  # standard deviations: exp() of it is far from overflowing, tanh() of most of it is 1
 _SQUARE = 4
@@ -51,9 +51,8 @@ def cases_of(subject: Subject, plan: Plan, seed: int) -> Iterator[Case]:
     yield _sized(plain, "odd sizes", {"T": 5, "H": 5, "W": 7} if names & set("THW") else {"D": 7, "M": 3})
     if "K" in names:
         yield _sized(plain, "window of 3", {"K": 3})
-    for name, value in _other_arguments(subject, plan):
-        if (name, value) not in plan.arguments:
-            yield Case(f"{name}={value}", replace(plain, other=((name, value),)))
+    for name, other in _other_options(subject, plain):
+        yield Case(name, other)
     if floats:
         yield Case(LARGE, in_state(plain, LARGE))
     else:
@@ -87,20 +86,47 @@ def has_mode(subject: Subject, trial: Trial) -> bool:
         return set_mode(build(subject, trial).layer, False)
 
 
-def _other_arguments(subject: Subject, plan: Plan) -> Iterator[tuple[str, object]]:
-    """Other values for what says how windows lie."""
-    if subject.constructor is None or plan.more:
-        return
+_WINDOWS = re.compile(r".*stride.*|(.*_)?pad(ding)?")
+
+
+def _other_options(subject: Subject, plain: Trial) -> Iterator[tuple[str, Trial]]:
+    """Other values for what says how windows lie: a stride of 1, under which they overlap; no padding, or some. It may
+    be an argument of the constructor or of `forward`, or an entry of a dict that `forward` takes."""
+    plan = plain.plan
+    if subject.constructor is not None and not plan.more:
+        given = dict(plan.arguments)
+        for name, value in _other_values(_parameters(subject.constructor), given):
+            yield f"{name}={value}", replace(plain, other=((name, value),))
     try:
-        parameters = inspect.signature(subject.constructor).parameters
-    except (TypeError, ValueError):
+        with own_random_numbers(plain.seed):
+            forward = subject.forward or build(subject, plain).forward
+    except Exception:  # the plain case says so
         return
-    given = dict(plan.arguments)
-    for name, parameter in parameters.items():
-        if not re.fullmatch(r".*stride.*|(.*_)?pad(ding)?", name.lower()):
-            continue
-        now = given.get(name, parameter.default)
-        known = constructor_options(parameter, 0)[0]
-        if isinstance(now, Size) or (now is not None and not isinstance(now, int)):
-            continue
-        yield name, 1 if now == known else known
+    inputs = dict(plan.inputs)
+    for name, value in _other_values(_parameters(forward), inputs):
+        yield f"{name}={value}", replace(plain, handed=((name, value),))
+    for name, term in inputs.items():
+        for key, now in term.items() if isinstance(term, dict) else ():
+            if _WINDOWS.fullmatch(key.lower()) and isinstance(now, int):
+                value = _other_than(now, key)
+                yield f"{key}={value}", replace(plain, handed=((name, {**term, key: value}),))
+
+
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return []
+
+
+def _other_values(parameters: list[inspect.Parameter], given: dict[str, Term]) -> Iterator[tuple[str, int]]:
+    for parameter in parameters:
+        now = given.get(parameter.name, parameter.default)
+        if _WINDOWS.fullmatch(parameter.name.lower()) and (now is None or isinstance(now, int)):
+            yield parameter.name, _other_than(now, parameter.name)
+
+
+def _other_than(now: int | None, name: str) -> int:
+    if "stride" in name.lower():
+        return 2 if now == 1 else 1
+    return 0 if now else 1

@@ -13,10 +13,11 @@ from gradcheck.base import progress
 from gradcheck.base.errors import NothingToCheckError
 from gradcheck.checks import gc106_gradient_shape_broadcast as gc106
 from gradcheck.layers.cases import Case, cases_of, in_state
-from gradcheck.layers.discover import CannotCallError, Found, Given, discover
+from gradcheck.layers.discover import Found, discover
+from gradcheck.layers.making import CannotCallError, Given
 from gradcheck.layers.outcome import Key, Outcome, run_trial
+from gradcheck.layers.proof import Everywhere
 from gradcheck.layers.records import (
-    EVALUATION,
     SEVERAL,
     STATES,
     CaseResult,
@@ -27,9 +28,9 @@ from gradcheck.layers.records import (
 )
 from gradcheck.layers.report import LayerReport
 from gradcheck.layers.shrink import shrink
+from gradcheck.layers.sizes import TensorTerm
 from gradcheck.layers.subject import Subject, subject_of
 from gradcheck.layers.trial import Plan, Trial
-from gradcheck.layers.wanted import TensorTerm
 from gradcheck.report.model import Report
 
 InputLike = str | Sequence[int] | torch.Tensor
@@ -95,7 +96,7 @@ def check(
     """`only` runs a single case, on exactly the shapes that are given. Raises CannotCallError."""
     found = discover(subject, given, seed)
     budget = in_force().fix_budget_s if fix_budget_s is None else fix_budget_s
-    return _Check(subject, given, target, seed, budget).run(found, only)
+    return LayerCheck(subject, given, target, seed, budget).run(found, only)
 
 
 @dataclass(slots=True)
@@ -107,7 +108,7 @@ class _Fault:
     raises: _Fault | None = None  # the same line, where it raises
 
 
-class _Check:
+class LayerCheck:
     def __init__(self, subject: Subject, given: Given, target: str, seed: int, budget: float) -> None:
         self._subject, self._given, self._seed, self._budget = subject, given, seed, budget
         self._target = target  # of the command line; empty for a call of the Python API
@@ -117,6 +118,7 @@ class _Check:
         self._judged: set[str] = set()
         self._count = 0
         self._several: dict[Plan, Outcome] = {}
+        self._ran: list[tuple[Trial, Outcome]] = []
 
     def run(self, found: Found, only: str | None) -> LayerReport:
         report = self._report
@@ -140,6 +142,11 @@ class _Check:
             report.failures.append(self._failure(key, fault, exact=only is not None))
         return report
 
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """What every case that ran has shown."""
+        return [outcome for _, outcome in self._ran]
+
     def _run_plan(self, plan: Plan, cases: list[Case], unsupported: bool) -> None:
         for case in cases:
             result = CaseResult(case.name, plan.rank, [], Status.NOT_TRIED, case.reason)
@@ -157,6 +164,7 @@ class _Check:
                 result.status = Status.UNSUPPORTED
                 continue
             result.gradients = {**outcome.judged, **dict.fromkeys(outcome.unjudged, "unchecked")}
+            self._ran.append((case.trial, outcome))
             self._judged |= outcome.judged.keys()
             self._unjudged |= outcome.unjudged
             for key in outcome.faults:
@@ -213,9 +221,8 @@ class _Check:
         smallest = Smallest(trial.shapes(), _arguments_text(trial), again, trial.seed, state, count)
         failure = Failure(smallest, _listed(fault.cases, self._report.cases), raised=small.raised)
         if outcome.report is not None:
-            if self._budget > 0 and not exact and self._is_ordinary(fault):
-                fixed = run_trial(subject, fault.trial, self._budget)
-                outcome = fixed if key in fixed.faults else outcome
+            if self._budget > 0 and not exact:
+                outcome = self._fixed(fault, outcome, key)
             failure.report = _alone(outcome, key)
             finding = small.faults[key]
             if finding is not None and finding.expected and trial is not fault.trial:
@@ -226,12 +233,20 @@ class _Check:
         failure.notes += self._only_there(fault)
         return failure
 
-    def _is_ordinary(self, fault: _Fault) -> bool:
-        """Whether a fix that is proved on its input can be trusted to be right on others: not on a batch of one, where
-        a sum is a mean, and not if with another rank the line is right as it is."""
-        right = {case.rank for case in self._report.cases if case.status is Status.PASSED}
-        wrong = {case.rank for case in fault.cases}
-        return fault.case.name in (SEVERAL, EVALUATION) and not right - wrong
+    def _fixed(self, fault: _Fault, outcome: Outcome, key: Key) -> Outcome:
+        """The outcome with a fix that holds in every case, if there is one."""
+        finding = outcome.faults[key]
+        if finding is None:
+            return outcome
+        ran = sorted(self._ran, key=lambda one: key not in one[1].faults)
+        holds = Everywhere(self._subject, str(finding.evidence.get("gradient", "")), ran)
+        fixed = run_trial(self._subject, fault.trial, self._budget, holds)
+        found = fixed.faults.get(key)
+        if found is None:
+            return outcome
+        if found.fix is not None and found.fix.verified and len(ran) > 1:
+            found.helps[-1] += f", and run in all {len(ran)} cases"
+        return fixed
 
     def _only_there(self, fault: _Fault) -> list[str]:
         """Advice, where only inputs of some ranks show it."""

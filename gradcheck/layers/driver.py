@@ -15,8 +15,10 @@ from typing import Any
 import torch
 
 from gradcheck.base.errors import NothingToCheckError
+from gradcheck.layers.handing import Call, Unclear, call_of
 
 _SEED = 20_240_229  # any; drawn from a generator of its own, so that the person's random numbers stay theirs
+_Named = tuple[str, torch.Tensor]
 
 
 @dataclass(slots=True)
@@ -24,8 +26,8 @@ class LayerStep:
     """What one step of a layer left behind."""
 
     loss: torch.Tensor
-    inputs: list[tuple[str, torch.Tensor]]  # those that can have a gradient, by their parameters' names
-    returned: list[tuple[str, torch.Tensor]] = field(default_factory=list)  # the key in a dict, or nothing
+    inputs: list[_Named]  # those that can have a gradient, by their parameters' names
+    returned: list[_Named] = field(default_factory=list)  # the key in a dict, or nothing
 
 
 def is_layer(target: object) -> bool:
@@ -33,8 +35,17 @@ def is_layer(target: object) -> bool:
     return (
         not isinstance(target, type)
         and callable(getattr(target, "backward", None))
-        and _forward(target) is not None
+        and forward_of(target) is not None
     )
+
+
+def forward_of(target: Any) -> Callable[..., Any] | None:
+    for name in ("forward", "__call__"):
+        found = getattr(target, name, None)
+        if callable(found) and not (name == "__call__" and inspect.isroutine(target)):
+            forward: Callable[..., Any] = found
+            return forward
+    return None
 
 
 def drive(
@@ -44,87 +55,50 @@ def drive(
     named: Callable[[str, torch.Tensor], None],
 ) -> LayerStep:
     """One step of the layer. `named` is called with the values that the person's code has no name for."""
-    forward = _forward(layer)
+    forward = forward_of(layer)
     assert forward is not None
-    arguments = list(_named_inputs(forward, inputs, kwargs))
+    given = inputs_by_name(layer, inputs, kwargs)
+    floats = [(name, value) for name, value in given.items() if is_floating(value)]
     result = forward(*inputs, **kwargs)
-    outputs, rest = _outputs(result)
-    if not outputs:
-        raise NothingToCheckError(
-            f"`forward` of {type(layer).__qualname__} returned no tensor of floats to take the gradient of"
-        )
-    backward = layer.backward
-    required, takes_any = _arity(backward)
-    if required == 0 and not takes_any:
+    what = type(layer).__qualname__
+    try:
+        call = call_of(layer.backward, forward, given, result)
+    except Unclear as unclear:
+        raise NothingToCheckError(f"`backward` of {what}: {unclear}") from None
+    if not call.outputs:
+        raise NothingToCheckError(f"`forward` of {what} returned no tensor of floats to take the gradient of")
+    loss, upstream = _loss(call, what)
+    named("loss", loss)
+    return LayerStep(loss, floats, list(_returned(layer.backward(*call.arguments(upstream)))))
+
+
+def _loss(call: Call, what: str) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    outputs = call.outputs
+    if call.is_loss:
         if len(outputs) > 1 or outputs[0].numel() != 1:
+            shapes = ", ".join(str(tuple(output.shape)) for output in outputs)
             raise NothingToCheckError(
-                f"`backward` of {type(layer).__qualname__} takes no upstream gradient, which only a loss can do, but "
-                f"`forward` returned {_shapes(outputs)}"
+                f"`backward` of {what} takes no upstream gradient, which only a loss can do, but `forward` returned "
+                f"{shapes}"
             )
-        loss = outputs[0]
-        named("loss", loss)
-        return LayerStep(loss, arguments, list(_returned(backward())))
+        return outputs[0], []
     upstream = [_random_like(output, number) for number, output in enumerate(outputs)]
     parts = [(output * given).sum() for output, given in zip(outputs, upstream, strict=True)]
-    loss = functools.reduce(torch.add, parts)
-    named("loss", loss)
-    given = upstream if required in (0, 1) or required == len(upstream) else [*upstream, *rest]
-    if len(upstream) > 1 and required in (0, 1):
-        handed: list[Any] = [tuple(upstream)]
-    else:
-        handed = list(given)
-    return LayerStep(loss, arguments, list(_returned(backward(*handed))))
+    return functools.reduce(torch.add, parts), upstream
 
 
-def _forward(target: Any) -> Callable[..., Any] | None:
-    for name in ("forward", "__call__"):
-        found = getattr(target, name, None)
-        if callable(found) and not (name == "__call__" and inspect.isroutine(target)):
-            forward: Callable[..., Any] = found
-            return forward
-    return None
-
-
-def _named_inputs(
-    forward: Callable[..., Any], inputs: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Iterator[tuple[str, torch.Tensor]]:
+def inputs_by_name(layer: Any, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    forward = forward_of(layer)
+    assert forward is not None
     try:
         bound = inspect.signature(forward).bind(*inputs, **kwargs).arguments
     except (TypeError, ValueError):  # what is wrong with the arguments, the call itself says best
         bound = {f"input_{number}": value for number, value in enumerate(inputs, 1)} | kwargs
+    found: dict[str, Any] = {}
     for name, value in bound.items():
-        if isinstance(value, tuple):  # *inputs
-            for number, item in enumerate(value):
-                if _is_floating(item):
-                    yield f"{name}[{number}]", item
-        elif _is_floating(value):
-            yield name, value
-
-
-def _outputs(result: Any) -> tuple[list[torch.Tensor], list[Any]]:
-    """The outputs, and what else `forward` returns: a cache, for `backward` to be given."""
-    if _is_floating(result):
-        return [result], []
-    if not isinstance(result, (tuple, list)):
-        return [], []
-    outputs: list[torch.Tensor] = []
-    for number, item in enumerate(result):
-        if not _is_floating(item):
-            return outputs, list(result[number:])
-        outputs.append(item)
-    return outputs, []
-
-
-def _arity(backward: Callable[..., Any]) -> tuple[int, bool]:
-    """How many arguments `backward` must be given, and whether it can be given more."""
-    try:
-        parameters = inspect.signature(backward).parameters.values()
-    except (TypeError, ValueError):
-        return 1, True
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    required = sum(p.default is p.empty for p in positional)
-    more = len(positional) > required or any(p.kind is p.VAR_POSITIONAL for p in parameters)
-    return required, more
+        many = isinstance(value, tuple) and any(isinstance(item, torch.Tensor) for item in value)
+        found |= {f"{name}[{number}]": item for number, item in enumerate(value)} if many else {name: value}
+    return found
 
 
 def _random_like(output: torch.Tensor, number: int) -> torch.Tensor:
@@ -133,8 +107,8 @@ def _random_like(output: torch.Tensor, number: int) -> torch.Tensor:
     return drawn.to(output.dtype).to(output.device)
 
 
-def _returned(result: Any, key: str = "") -> Iterator[tuple[str, torch.Tensor]]:
-    if _is_floating(result):
+def _returned(result: Any, key: str = "") -> Iterator[_Named]:
+    if is_floating(result):
         yield key, result
     elif isinstance(result, dict):
         for name, item in result.items():
@@ -144,9 +118,5 @@ def _returned(result: Any, key: str = "") -> Iterator[tuple[str, torch.Tensor]]:
             yield from _returned(item, key)
 
 
-def _is_floating(thing: Any) -> bool:
+def is_floating(thing: Any) -> bool:
     return isinstance(thing, torch.Tensor) and (thing.is_floating_point() or thing.is_complex())
-
-
-def _shapes(tensors: list[torch.Tensor]) -> str:
-    return ", ".join(str(tuple(tensor.shape)) for tensor in tensors)

@@ -38,47 +38,78 @@ def name_returned(
     parameters: list[_Named],
     backward: Callable[..., Any],
     frame: FrameType,
-) -> None:
-    """Give what `backward` returned the name of the gradient whose place it is in: that of its key in a dict; that of
-    the input in its position, if there are as many of both; else that of the first input or parameter of its shape."""
+) -> list[list[str]]:
+    """Say of what `backward` returned whose gradient it is, and give it a name where it has none of its own. Returns
+    the names of each."""
     value_of = recorder.recording.value_of
     loss = value_of(step.loss)
-    left = [*step.inputs, *parameters]
-    unnamed: list[tuple[int, torch.Tensor]] = []
-    names: dict[int, str] = {}
-    for number, (key, tensor) in enumerate(step.returned):
-        stems = [parse(key).stem or key] if key else _own_stems(recorder, value_of(tensor))
-        meant = next((one for one in left if any(name_affinity(s, one[0]) >= _SAME for s in stems)), None)
-        if meant is not None:
-            left = [one for one in left if one is not meant]
-        if key:
-            names[number] = key if parse(key).form is not Form.NONE else f"d_{key}"
-        elif meant is None:
-            unnamed.append((number, tensor))
-    if len(unnamed) == len(step.inputs):  # by position, as autograd would have it
-        for (number, tensor), (name, given) in zip(unnamed, step.inputs, strict=True):
-            names[number] = _gradient_of(name)
-            recorder.pair(given, tensor)
-        unnamed = []
-    for number, tensor in unnamed:
-        fitting = [one for one in left if one[1].shape == tensor.shape]
-        if fitting:
-            left = [one for one in left if one is not fitting[0]]
-        names[number] = _gradient_of(fitting[0][0]) if fitting else f"grads[{number}]"
+    own = [_own_names(recorder, value_of(tensor)) for _, tensor in step.returned]
+    meant = _whose(step, parameters, own)
     code = getattr(backward, "__code__", None)
-    for number, name in names.items():
-        tensor = step.returned[number][1]
+    if isinstance(code, CodeType):
+        line = _line_of_return(code)
+    else:
+        code, line = frame.f_code, frame.f_lineno
+    for number, (key, tensor) in enumerate(step.returned):
+        one, is_certain = meant[number]
+        if one is not None and is_certain:
+            recorder.pair(one[1], tensor)  # and not with what `forward` made of it under the same name
+        if key:
+            name = key if parse(key).form is not Form.NONE else f"d_{key}"
+        elif own[number] and (one is None or _means(own[number], one)):
+            continue
+        else:
+            name = _gradient_of(one[0]) if one is not None else f"grads[{number}]"
+        own[number].append(name)
         # A value of the forward pass that is handed back as a gradient is one only by being handed back.
         made_before = loss is None or not _made_after(value_of(tensor), loss)
-        if isinstance(code, CodeType):
-            recorder.bind(name, tensor, code, _line_of_return(code), alias=not made_before)
-        else:
-            recorder.bind(name, tensor, frame.f_code, frame.f_lineno, alias=not made_before)
+        recorder.bind(name, tensor, code, line, alias=not made_before)
+    return own
 
 
-def stored_but_not_judged(layer: object, rows: Iterable[GradientResult]) -> list[str]:
-    """Gradients of its parameters that a layer holds, by their names, and that are on no row: nothing computed them."""
+def _whose(
+    step: LayerStep, parameters: list[_Named], own: list[list[str]]
+) -> list[tuple[_Named | None, bool]]:
+    """For each that was returned, the input or parameter whose gradient it is: that which its key or its own name
+    means; that in its position, if there are as many inputs, or inputs and parameters, and no name contradicts; else
+    the first of its shape. And whether that is certain."""
+    left = [*step.inputs, *parameters]
+    found: list[tuple[_Named | None, bool]] = []
+    for (key, _), names in zip(step.returned, own, strict=True):
+        one = next((one for one in left if _means([key] if key else names, one)), None)
+        left = [other for other in left if other is not one]
+        found.append((one, one is not None))
+    for places in (step.inputs, [*step.inputs, *parameters]):
+        fits = len(places) == len(step.returned) and not any(key for key, _ in step.returned)
+        named = [place if one is None else one for (one, _), place in zip(found, places, strict=False)]
+        if fits and all(one is place for one, place in zip(named, places, strict=True)):
+            return [(one, True) for one in places]
+    for number, (_, tensor) in enumerate(step.returned):
+        if found[number][0] is None:
+            one = next((one for one in left if one[1].shape == tensor.shape), None)
+            left = [other for other in left if other is not one]
+            found[number] = (one, False)
+    is_input = [any(one is given for given in step.inputs) for one, _ in found]
+    return [(one, sure and at) for (one, sure), at in zip(found, is_input, strict=True)]
+
+
+def _means(names: list[str], one: _Named) -> bool:
+    return any(name_affinity(parse(name).stem or name, one[0]) >= _SAME for name in names)
+
+
+def not_judged(
+    layer: object, returned: Iterable[list[str]], rows: Iterable[GradientResult]
+) -> dict[str, str]:
+    """The gradients that are on no row, each with the reason: what was returned under these names and is the gradient
+    of nothing; and what the layer holds for its parameters and nothing computed."""
     judged = list(rows)
+    known = {row.name for row in judged}
+    reason = "no input or parameter was found that it could be the gradient of"
+    missing = {names[-1]: reason for names in returned if names and not known & set(names)}
+    return missing | dict.fromkeys(_stored(layer, judged), "`backward` did not compute it")
+
+
+def _stored(layer: object, judged: list[GradientResult]) -> list[str]:
     parameters = parameters_of(layer)
     found = []
     for name, _, _ in tensors_of_namespace({"self": layer}):
@@ -92,9 +123,9 @@ def stored_but_not_judged(layer: object, rows: Iterable[GradientResult]) -> list
     return found
 
 
-def _own_stems(recorder: Recorder, value: Value | None) -> list[str]:
-    stems = [parse(b.variable).stem for b in recorder.recording.bindings if b.value is value]
-    return [stem for stem in stems if stem is not None]
+def _own_names(recorder: Recorder, value: Value | None) -> list[str]:
+    names = [b.variable for b in recorder.recording.bindings if b.value is value]
+    return [name for name in names if parse(name).stem is not None]
 
 
 def _gradient_of(name: str) -> str:

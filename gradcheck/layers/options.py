@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from gradcheck.layers.sizes import TensorTerm
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.reading.tree import expression
 from gradcheck.program.target import Target, TargetKind, parse_target
@@ -40,6 +41,9 @@ def layer_target(text: str) -> tuple[Target, tuple[str, ...]]:
     parts = tuple(part.strip() for part in names.split(","))
     if not place or not all(parts) or len(parts) > 2:
         raise ProgramError(f"`{text}` does not name a layer", HOW_LAYERS_ARE_WRITTEN)
+    if place.endswith(".ipynb"):
+        notebook = parse_target(place)
+        return replace(notebook, text=text, kind=TargetKind.FUNCTION, function=parts[0]), parts
     target = parse_target(f"{place}{separator}{parts[0]}")
     if target.kind not in (TargetKind.FUNCTION, TargetKind.CALLABLE):
         raise ProgramError(f"`{text}` does not name a layer", HOW_LAYERS_ARE_WRITTEN)
@@ -48,7 +52,10 @@ def layer_target(text: str) -> tuple[Target, tuple[str, ...]]:
 
 def arguments_of(text: str) -> tuple[Any, ...]:
     try:
-        return tuple(ast.literal_eval(f"({text},)")) if text.strip() else ()
+        call = expression(f"f({text})")
+        if not isinstance(call, ast.Call) or call.keywords:
+            raise ValueError
+        return tuple(_value(item) for item in call.args)
     except (ValueError, SyntaxError):
         raise ProgramError(f"--args: `{text}` is not a list of values", "as in a call: --args 3,5") from None
 
@@ -56,17 +63,20 @@ def arguments_of(text: str) -> tuple[Any, ...]:
 def keywords_of(text: str) -> tuple[tuple[str, Any], ...]:
     try:
         call = expression(f"f({text})")
-        if not isinstance(call, ast.Call) or call.args:
+        if not isinstance(call, ast.Call) or call.args or not all(k.arg for k in call.keywords):
             raise ValueError
-        return tuple((str(k.arg), ast.literal_eval(k.value)) for k in call.keywords if k.arg or _raise())
+        return tuple((str(k.arg), _value(k.value)) for k in call.keywords)
     except (ValueError, SyntaxError):
         raise ProgramError(
             f"--kwargs: `{text}` is not a list of named values", "as in a call: --kwargs size=3,bias=False"
         ) from None
 
 
-def _raise() -> bool:
-    raise ValueError
+def _value(node: ast.expr) -> Any:
+    """A literal, or a tensor to draw: `torch.randn(4, 5)`. Raises ValueError."""
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.randn":
+        return TensorTerm(tuple(int(ast.literal_eval(size)) for size in node.args))
+    return ast.literal_eval(node)
 
 
 def check_shape(option: str, text: str) -> str:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import linecache
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
+from gradcheck.analysis.watching import Watched
 from gradcheck.base.errors import NothingToCheckError
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.registry import GRADIENT_FAMILY
+from gradcheck.diagnosis.found import Found
 from gradcheck.judge.verdict import Problem, Verdict
-from gradcheck.layers.discover import runs
-from gradcheck.layers.gradients import parameters_of, stored_but_not_judged
+from gradcheck.layers.fitting import runs
+from gradcheck.layers.gradients import not_judged, parameters_of
 from gradcheck.layers.records import Raised, Status
 from gradcheck.layers.subject import Subject
 from gradcheck.layers.trial import Trial, build, own_random_numbers
@@ -29,6 +31,7 @@ _PLACE = "<layer>"
 _TEXT = "loss = (layer.forward(...) * upstream).sum()\n"
 _STEP = compile("step(frame())", _PLACE, "exec")
 
+_Recorded = tuple[Watched, list[list[str]]]
 Key = tuple[str, ...]  # which fault it is, in whatever trial
 
 
@@ -44,7 +47,14 @@ class Outcome:
     unjudged: dict[str, str] = field(default_factory=dict)  # gradient -> why
 
 
-def run_trial(subject: Subject, trial: Trial, fix_budget_s: float = 0.0) -> Outcome:
+def run_trial(
+    subject: Subject,
+    trial: Trial,
+    fix_budget_s: float = 0.0,
+    holds: Callable[[Found], bool] | None = None,
+    edited: Mapping[str, str] | None = None,
+) -> Outcome:
+    """`holds` is asked of every edit before it is told; `edited` are the texts of files that run edited."""
     why = runs(subject, trial)
     if why is not None:
         return Outcome(Status.NOT_RUN, why)
@@ -52,21 +62,24 @@ def run_trial(subject: Subject, trial: Trial, fix_budget_s: float = 0.0) -> Outc
         built = build(subject, trial)
         parameters = {name for name, _ in parameters_of(built.layer)}
         try:
-            report = _on_a_frame(
+            watched, returned = _on_a_frame(
                 lambda frame: watch_layer(
                     frame,
                     built.layer,
                     tuple(built.inputs.values()),
-                    {},
+                    built.named,
                     files=subject.files,
                     target=subject.name,
-                ).report(select=(GRADIENT_FAMILY,), fix_budget_s=fix_budget_s)
+                    texts=edited,
+                )
             )
+            watched.holds = holds
+            report = watched.report(select=(GRADIENT_FAMILY,), fix_budget_s=fix_budget_s)
         except NothingToCheckError as error:
             return Outcome(Status.NOT_JUDGED, " ".join(str(error).split()))
         except Exception as error:
             return _raised(error, subject)
-    outcome = _judged(report, built.layer)
+    outcome = _judged(report, built.layer, returned)
     outcome.right = {
         row.of
         for row in report.rows
@@ -75,14 +88,14 @@ def run_trial(subject: Subject, trial: Trial, fix_budget_s: float = 0.0) -> Outc
     return outcome
 
 
-def _on_a_frame(action: Callable[[FrameType], Report]) -> Report:
+def _on_a_frame(action: Callable[[FrameType], _Recorded]) -> _Recorded:
     linecache.cache[_PLACE] = (len(_TEXT), None, [_TEXT], _PLACE)
-    kept: list[Report] = []
+    kept: list[_Recorded] = []
     exec(_STEP, {"step": lambda frame: kept.append(action(frame)), "frame": lambda: sys._getframe(1)})
     return kept[0]
 
 
-def _judged(report: Report, layer: object) -> Outcome:
+def _judged(report: Report, layer: object, returned: list[list[str]]) -> Outcome:
     outcome = Outcome(Status.PASSED, report=report)
     for row in report.rows:
         name = row.name
@@ -92,8 +105,7 @@ def _judged(report: Report, layer: object) -> Outcome:
             outcome.unjudged[name] = row.reason or "no reason was recorded"
         else:
             outcome.judged[name] = row.verdict.value
-    for name in stored_but_not_judged(layer, report.rows):
-        outcome.unjudged[name] = "`backward` did not compute it"
+    outcome.unjudged |= not_judged(layer, returned, report.rows)
     for finding in report.findings:
         if finding.severity is Severity.ERROR:
             place = finding.location

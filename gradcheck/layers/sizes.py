@@ -35,8 +35,21 @@ class Size:
         return sizes[self.name] * self.times
 
 
-# A term for a value: a size, a list or a dict of sizes, or the value itself.
+# A term for a value: a size, a tensor to draw, a list or a dict of terms, or the value itself.
 Term = Any
+
+
+@dataclass(frozen=True, slots=True)
+class TensorTerm:
+    """A tensor to draw. `kind`: "float", "unit" (between 0 and 1), "bool", or "int", below `high`."""
+
+    dims: tuple[Term, ...]
+    kind: str = "float"
+    high: Term = 0
+
+    def __repr__(self) -> str:
+        """As it is written where it is an argument: `--kwargs` reads it too."""
+        return f"torch.randn({', '.join(map(str, self.dims))})"
 
 
 def value_of(term: Term, sizes: Sizes) -> Any:
@@ -46,6 +59,8 @@ def value_of(term: Term, sizes: Sizes) -> Any:
         return type(term)(value_of(item, sizes) for item in term)
     if isinstance(term, dict):
         return {key: value_of(item, sizes) for key, item in term.items()}
+    if isinstance(term, TensorTerm):
+        return TensorTerm(value_of(term.dims, sizes), term.kind, value_of(term.high, sizes))
     return term
 
 
@@ -58,3 +73,5 @@ def names_in(term: Term) -> Iterator[str]:
             yield from names_in(item)
     elif isinstance(term, dict):
         yield from names_in(list(term.values()))
+    elif isinstance(term, TensorTerm):
+        yield from names_in((term.dims, term.high))

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MethodType
 from typing import Any
@@ -48,9 +49,38 @@ def subject_of(target: Any, name: str = "") -> Subject:
             None,
             (file_of(target), *(file_of(kind) for kind in type(target).__mro__[1:-1])),
         )
+    if inspect.isfunction(target):
+        names = pair_named(target.__name__, target.__globals__)
+        if names is not None and target.__qualname__ == target.__name__:
+            forward, backward = (target.__globals__[each] for each in names)
+            return _pair((forward, backward), name or target.__name__)
     if inspect.isroutine(target) or callable(target):
         return Subject(name or _name(target), target, target, (file_of(target),))
     raise NotALayer(f"{type(target).__qualname__} has no `backward`: {_WHAT}")
+
+
+_HALVES = (("forward", "backward"), ("fwd", "bwd"), ("fprop", "bprop"))
+
+
+def pair_named(name: str, known: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The names of the forward pass and the backward pass that `name` belongs to: `relu` is of `relu_forward` and
+    `relu_backward`, or of `relu` and `relu_backward`; so is each of them."""
+    for first, second in _HALVES:
+        for half, other, is_first in ((first, second, True), (second, first, False)):
+            if half not in name:
+                continue
+            plain = re.sub(f"_?{half}_?", "_", name).strip("_")
+            for partner in (name.replace(half, other), *([] if is_first else [plain])):
+                if inspect.isfunction(known.get(partner)) and inspect.isfunction(known.get(name)):
+                    return (name, partner) if is_first else (partner, name)
+        for form in ("{0}_{1}", "{1}_{0}"):
+            forward, backward = form.format(name, first), form.format(name, second)
+            if not inspect.isfunction(known.get(backward)):
+                continue
+            for each in (forward, name):
+                if inspect.isfunction(known.get(each)):
+                    return each, backward
+    return None
 
 
 _WHAT = (
@@ -60,6 +90,8 @@ _WHAT = (
 
 
 def _class(kind: type, name: str) -> Subject:
+    if issubclass(kind, torch.nn.Module) and not callable(getattr(kind, "backward", None)):
+        return _module(kind, name)
     missing = [m for m in ("forward", "backward") if not callable(getattr(kind, m, None))]
     if "forward" in missing and "__call__" in vars(kind):
         missing.remove("forward")
@@ -67,12 +99,44 @@ def _class(kind: type, name: str) -> Subject:
         raise NotALayer(f"`{kind.__qualname__}` has no `{missing[0]}`: {_WHAT}")
     # A constructor that is `object`'s own takes nothing, whatever its signature says.
     takes_nothing = _inherited(kind, "__init__") is object.__init__
-    files = tuple(file_of(each) for each in kind.__mro__[:-1])
+    methods = [
+        getattr(kind, each, None) for each in ("forward", "backward")
+    ]  # assigned later, maybe elsewhere
+    files = tuple(file_of(each) for each in (*kind.__mro__[:-1], *filter(None, methods)))
     return Subject(name or _name(kind), kind, None if takes_nothing else kind, files)
+
+
+def _module(kind: type[torch.nn.Module], name: str) -> Subject:
+    def made(*args: Any, **kwargs: Any) -> ModuleLayer:
+        return ModuleLayer(kind(*args, **kwargs))
+
+    files = tuple(file_of(each) for each in kind.__mro__[:-1])
+    forward = _with_signature(kind.forward, _without_first(inspect.signature(kind.forward)))
+    takes_nothing = _inherited(kind, "__init__") is torch.nn.Module.__init__
+    return Subject(name or _name(kind), made, None if takes_nothing else kind, files, forward)
 
 
 def _inherited(kind: type, name: str) -> Any:
     return next(vars(each)[name] for each in kind.__mro__ if name in vars(each))
+
+
+class ModuleLayer:
+    """A torch module whose backward pass is that of the Functions in it: autograd calls them."""
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        self.module = module
+        self.train, self.eval = module.train, module.eval
+        self.forward = _with_signature(self._run, inspect.signature(module.forward))
+        self._outputs: list[torch.Tensor] = []
+
+    def _run(self, *inputs: Any, **named: Any) -> Any:
+        result = self.module(*inputs, **named)
+        items = result if isinstance(result, (tuple, list)) else [result]
+        self._outputs = [each for each in items if isinstance(each, torch.Tensor) and each.requires_grad]
+        return tuple(self._outputs) if len(self._outputs) > 1 else result
+
+    def backward(self, *upstream: torch.Tensor) -> None:
+        torch.autograd.backward(self._outputs, list(upstream))
 
 
 class FunctionLayer:
@@ -81,11 +145,14 @@ class FunctionLayer:
     def __init__(self, function: Any) -> None:
         self._function = function
         self._context = FunctionContext()
+        self.forward = _with_signature(self._run, _signature(function))
         # The person's own function, with their signature and their lines: past what decorates it.
         self.backward = MethodType(inspect.unwrap(_backward_of(function)), self._context)
 
-    def forward(self, *inputs: Any) -> Any:
+    def _run(self, *inputs: Any, **named: Any) -> Any:
         function, context = self._function, self._context
+        if named:
+            inputs = _signature(function).bind(*inputs, **named).args
         context.called_with(inputs)
         if not _sets_up(function):
             return function.forward(context, *inputs)
@@ -106,22 +173,28 @@ def _backward_of(function: Any) -> Callable[..., Any]:
 def _function(function: Any, name: str) -> Subject:
     if function.backward is torch.autograd.Function.backward and "vjp" not in vars(function):
         raise NotALayer(f"`{function.__qualname__}` has no `backward`")
-    forward = function.forward if _sets_up(function) else _without_context(function.forward)
+    forward = _with_signature(function.forward, _signature(function))
     files = tuple(file_of(part) for part in (function, function.forward, _backward_of(function)))
     return Subject(name or _name(function), lambda: FunctionLayer(function), None, files, forward)
 
 
-def _without_context(forward: Callable[..., Any]) -> Callable[..., Any]:
-    """Something with the signature of `forward(ctx, ...)` less its first parameter."""
+def _signature(function: Any) -> inspect.Signature:
+    """Of its `forward`, as `apply` takes it: without the context."""
+    signature = inspect.signature(function.forward)
+    return signature if _sets_up(function) else _without_first(signature)
 
-    def shown(*inputs: Any) -> Any:
-        raise NotImplementedError
 
-    signature = inspect.signature(forward)
+def _without_first(signature: inspect.Signature) -> inspect.Signature:
     first, *others = signature.parameters.values()
-    keep = [first, *others] if first.kind is first.VAR_POSITIONAL else others
-    shown.__signature__ = signature.replace(parameters=keep)  # type: ignore[attr-defined]
-    shown.__wrapped__ = forward  # type: ignore[attr-defined]
+    return signature.replace(parameters=[first, *others] if first.kind is first.VAR_POSITIONAL else others)
+
+
+def _with_signature(function: Callable[..., Any], signature: inspect.Signature) -> Callable[..., Any]:
+    def shown(*inputs: Any, **named: Any) -> Any:
+        return function(*inputs, **named)
+
+    shown.__signature__ = signature  # type: ignore[attr-defined]
+    shown.__wrapped__ = function  # type: ignore[attr-defined]
     return shown
 
 

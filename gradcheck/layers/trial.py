@@ -14,9 +14,9 @@ import numpy as np
 import torch
 
 from gradcheck.layers.gradients import parameters_of
-from gradcheck.layers.sizes import BASE, Term, names_in, value_of
+from gradcheck.layers.sizes import BASE, TensorTerm, Term, names_in, value_of
 from gradcheck.layers.subject import Subject
-from gradcheck.layers.wanted import MODE_NAMES, TensorTerm
+from gradcheck.layers.wanted import MODE_NAMES
 from gradcheck.program.torch_settings import kept_torch_settings
 
 _SPREAD = 0.4  # of what parameters are moved by, as a share of their own spread
@@ -35,14 +35,12 @@ class Plan:
     inputs: tuple[tuple[str, Term], ...] = ()
     sizes: tuple[tuple[str, int], ...] = tuple(BASE.items())
     pinned: frozenset[str] = frozenset()  # sizes that the person gave: no case changes them
+    requires_grad: bool = False  # of the inputs: a backward pass may ask them for it
 
     @property
     def names(self) -> set[str]:
         """The sizes that matter."""
-        found = {*names_in([term for _, term in self.arguments])}
-        for _, term in self.inputs:
-            found |= term.names if isinstance(term, TensorTerm) else {*names_in(term)}
-        return found
+        return {*names_in([term for _, term in (*self.arguments, *self.inputs)])}
 
     @property
     def first(self) -> TensorTerm:
@@ -63,6 +61,7 @@ class Trial:
     plan: Plan
     changed: tuple[tuple[str, int], ...] = ()  # sizes in the place of the plan's
     other: tuple[tuple[str, Any], ...] = ()  # arguments in the place of the plan's, or beside them
+    handed: tuple[tuple[str, Any], ...] = ()  # the same of the inputs, by name
     jitter: bool = True  # every parameter is moved away from its initial value
     scale: float = 1.0  # of the inputs
     training: bool = True
@@ -78,8 +77,13 @@ class Trial:
 
     @property
     def arguments(self) -> dict[str, Any]:
+        """Of the constructor; a tensor stands as what is to be drawn."""
         terms = dict(self.plan.arguments) | dict(self.other)
         return {name: value_of(term, self.sizes) for name, term in terms.items()}
+
+    @property
+    def inputs(self) -> dict[str, Term]:
+        return dict(self.plan.inputs) | dict(self.handed)
 
     def shapes(self) -> list[str]:
         """As `--shape` takes them: `3,4`, and `3,6:7` for integers below 7."""
@@ -95,6 +99,7 @@ class Trial:
 class Built:
     layer: Any
     inputs: dict[str, Any] = field(default_factory=dict)
+    named: dict[str, Any] = field(default_factory=dict)  # those beyond the plan's
 
     @property
     def forward(self) -> Callable[..., Any]:
@@ -121,10 +126,9 @@ def own_random_numbers(seed: int) -> Iterator[None]:
 
 def build(subject: Subject, trial: Trial) -> Built:
     """A fresh layer and its inputs. Draws random numbers: to be called within `own_random_numbers`."""
-    layer = subject.make(*trial.plan.more, **trial.arguments)
-    set_mode(layer, trial.training)
     generator = torch.Generator().manual_seed(trial.seed)
-    inputs = {name: _drawn(term, trial, generator) for name, term in trial.plan.inputs}
+    layer = _made(subject, trial)
+    inputs = {name: _drawn(term, trial, generator) for name, term in trial.inputs.items()}
     if not trial.training:
         inputs = {name: _evaluating(name, value) for name, value in inputs.items()}
     if trial.jitter:
@@ -133,7 +137,21 @@ def build(subject: Subject, trial: Trial) -> Built:
             called, held = _created_when_called(subject, trial)
             layer = called if held else layer
         _jitter(held, generator)
-    return Built(layer, inputs)
+    names = dict(trial.plan.inputs)
+    named = {name: inputs.pop(name) for name, _ in trial.handed if name not in names}
+    if trial.plan.requires_grad:
+        for value in inputs.values():
+            if isinstance(value, torch.Tensor) and value.is_floating_point():
+                value.requires_grad_()
+    return Built(layer, inputs, named)
+
+
+def _made(subject: Subject, trial: Trial) -> Any:
+    generator = torch.Generator().manual_seed(trial.seed + 1_000)
+    arguments = {name: _drawn(term, trial, generator) for name, term in trial.arguments.items()}
+    layer = subject.make(*trial.plan.more, **arguments)
+    set_mode(layer, trial.training)
+    return layer
 
 
 def forward_of(layer: Any) -> Callable[..., Any]:
@@ -186,6 +204,8 @@ def _required(function: Callable[..., Any]) -> bool:
 
 
 def _drawn(term: Term, trial: Trial, generator: torch.Generator) -> Any:
+    if isinstance(term, dict):
+        return {key: _drawn(item, trial, generator) for key, item in term.items()}
     if not isinstance(term, TensorTerm):
         return value_of(term, trial.sizes)
     shape = value_of(term.dims, trial.sizes)
@@ -216,12 +236,11 @@ def _indices(shape: tuple[int, ...], high: int, repeated: bool, generator: torch
 def _created_when_called(subject: Subject, trial: Trial) -> tuple[Any, list[torch.Tensor]]:
     """Another such layer, which was called before, and the parameters that its first call created: unlike what it
     keeps for its backward pass, those are still there after a second call."""
-    layer = subject.make(*trial.plan.more, **trial.arguments)
-    set_mode(layer, trial.training)
+    layer = _made(subject, trial)
     kept: list[list[torch.Tensor]] = []
     for turn in (1, 2):
         generator = torch.Generator().manual_seed(trial.seed + turn)
-        inputs = [_drawn(term, trial, generator) for _, term in trial.plan.inputs]
+        inputs = [_drawn(term, trial, generator) for term in trial.inputs.values()]
         try:
             forward_of(layer)(*inputs)
         except Exception:  # it will raise again where that is reported

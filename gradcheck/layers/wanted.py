@@ -10,26 +10,12 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-from gradcheck.layers.sizes import Size, Term, names_in
+from gradcheck.layers.sizes import Size, TensorTerm, Term
 from gradcheck.program.reading.tree import parse
 
 N, D, M, T, H, W, K, V, G = (Size(name) for name in "NDMTHWKVG")
-
-
-@dataclass(frozen=True, slots=True)
-class TensorTerm:
-    """A tensor to draw. `kind`: "float", "unit" (between 0 and 1), "bool", or "int", below `high`."""
-
-    dims: tuple[Term, ...]
-    kind: str = "float"
-    high: Term = 0
-
-    @property
-    def names(self) -> set[str]:
-        return {*names_in(self.dims), *names_in(self.high)}
 
 
 _SIZES: tuple[tuple[str, tuple[Term, ...]], ...] = (
@@ -59,13 +45,14 @@ _VALUES: tuple[tuple[str, Any], ...] = (
     (r"dim|axis", -1),
 )
 _OTHER_SIZES = (D, M, T)
+_STATISTICS = r"(running|moving)_?(mean|var|variance|std)"
 MODE_NAMES = re.compile(r"(is_?)?train(ing)?(_mode)?")
 
 _ROLES: tuple[tuple[str, str], ...] = (
     (r"(y_?|gt_?)?(true|targets?|labels?|gt|classes)|y|yb|t", "target"),
     (r"w(eights?)?(_?\w{1,3})?|kernel|filters?|theta", "weight"),
     (r"b(ias(es)?)?(_?\w{1,2})?", "bias"),
-    (r"gamma|beta|gain|shift|scale", "scale"),
+    (r"gamma|beta|gain|shift|scale|g", "scale"),
     (r".*mask.*", "mask"),
     (r"(prev_?)?(h|c|hidden|state|cell)(_?(prev|t|0|in|state))?|[hc]x", "state"),
     (r"id(x|s)|ix|ind(ex|ices)|token(s|_ids)?|input_ids|words?", "index"),
@@ -73,11 +60,23 @@ _ROLES: tuple[tuple[str, str], ...] = (
 )  # fmt: skip
 
 
+# The tensors that a constructor may be handed, by their role.
+_HELD: dict[str, tuple[tuple[Term, ...], ...]] = {
+    "weight": ((D, M), (M, D), (D,), (M, D, K, K)),
+    "bias": ((M,), (D,)),
+    "scale": ((D,), (1, D), (1, D, 1, 1)),
+}
+
+
 def constructor_options(parameter: inspect.Parameter, position: int) -> list[Term]:
     """What may be given for it, the likeliest first; empty if it cannot be guessed."""
     name = parameter.name.lower()
     kind = _annotation(parameter)
-    if kind not in ("float", "bool"):
+    if parameter.default is parameter.empty and kind in ("", "any", "tensor", "torch.tensor", "parameter"):
+        shapes = _HELD.get(_role(name), ()) if name != "scale" else ()
+        if shapes:
+            return [*(TensorTerm(shape) for shape in shapes), *([True] if "bias" in name else [])]
+    if kind not in ("float", "bool", "str"):
         for pattern, sizes in _SIZES:
             if re.fullmatch(pattern, name):
                 wrap = kind.startswith(("tuple", "list", "torch.size"))
@@ -116,7 +115,7 @@ def input_options(
     if kind == "bool" or MODE_NAMES.fullmatch(name):
         return [True]
     if kind in ("dict",) or re.fullmatch(r".*_?(params?|config|cfg|opts?)", name):
-        return [_dictionary(parameter.name, function)]
+        return [dictionary(parameter.name, function)]
     if alone:
         return [main]
     role = _role(name)
@@ -124,9 +123,12 @@ def input_options(
         for pattern, value in _VALUES:
             if re.fullmatch(pattern, name):
                 return [value]
-        for pattern, sizes in _SIZES[:4]:
-            if re.fullmatch(pattern, name) and kind == "int":
+        for pattern, sizes in _SIZES if kind == "int" else _SIZES[:4]:
+            if re.fullmatch(pattern, name):
                 return list(sizes)
+        if kind in ("int", "float"):
+            return [2] if kind == "int" else [0.7]
+        return [*_of_role(role, main, Size("M", gates)), 2, 0.7]  # a number where no tensor fits
     return _of_role(role, main, Size("M", gates))
 
 
@@ -162,7 +164,7 @@ def _of_role(role: str, main: TensorTerm, out: Size) -> list[Term]:
         case "index":
             return indices_of_rank_1_and_2()
         case _:
-            shapes = [(D, M), (M,), (D,), (N, M)]
+            shapes = [(D, M), (M,), (D,), (last,), (N, M)]
             return [main, *(TensorTerm(s) for s in shapes), TensorTerm((N,), "int", D)]
 
 
@@ -188,20 +190,30 @@ def _annotation(parameter: inspect.Parameter) -> str:
     return text.lower()
 
 
-def _dictionary(name: str, function: Callable[..., Any]) -> dict[str, Term]:
-    """The keys that `function` reads of its parameter `name`, each with what its own name asks for."""
+def dictionary(name: str, function: Callable[..., Any]) -> dict[str, Term]:
+    """The keys that `function` reads of its parameter `name`, each with what its own name asks for. One that has a
+    default, as in `name.get("stride", 1)`, is given only what its name asks for beyond doubt."""
     try:
         tree = parse(textwrap.dedent(inspect.getsource(inspect.unwrap(function))))
     except (OSError, TypeError, SyntaxError):
         return {}
     found: dict[str, Term] = {}
     for node in ast.walk(tree):
-        if not (isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name)):
+        match node:
+            case ast.Subscript(ast.Name(id=read), ast.Constant(str(key)), ast.Load()):
+                has_default = False
+            case ast.Call(ast.Attribute(ast.Name(id=read), "get"), [ast.Constant(str(key)), *_]):
+                has_default = True
+            case _:
+                continue
+        if read != name or key in found:
             continue
-        key = node.slice.value if isinstance(node.slice, ast.Constant) else None
-        if node.value.id == name and isinstance(key, str) and isinstance(node.ctx, ast.Load):
-            asked = inspect.Parameter(key, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-            options = constructor_options(asked, len(found))
-            if options:
-                found[key] = options[0]
+        if re.fullmatch(_STATISTICS, key):
+            found[key] = TensorTerm((D,), "unit" if "mean" not in key else "float")
+            continue
+        asked = inspect.Parameter(key, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        options = constructor_options(asked, len(found))
+        certain = any(re.fullmatch(pattern, key) for pattern, _ in (*_SIZES[:4], *_VALUES))
+        if options and (certain or not has_default):
+            found[key] = options[0]
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import FrameType
 from typing import Any
 
@@ -22,11 +22,13 @@ def watch_layer(
     *,
     files: Sequence[str | None],
     target: str = "",
-) -> Watched:
-    """What was recorded, on behalf of `frame`; `files` are the person's. What the layer raises is raised."""
+    texts: Mapping[str, str] | None = None,
+) -> tuple[Watched, list[list[str]]]:
+    """What was recorded on behalf of `frame`, and the names of each gradient that `backward` returned. `files` are the
+    person's. What the layer raises is raised."""
     watched = Watched()
-    start = {"self": layer, **{f"input_{number}": value for number, value in enumerate(inputs, 1)}}
-    watched.begin(frame, target=target or name_of(layer), files=files, names=start)
+    start = {"self": layer, **layer_driver.inputs_by_name(layer, inputs, kwargs)}
+    watched.begin(frame, target=target or name_of(layer), files=files, names=start, texts=texts)
     error: BaseException | None = None
     try:
         recorder = watched.recorder
@@ -36,10 +38,10 @@ def watch_layer(
             recorder.bind(name, tensor, frame.f_code, frame.f_lineno, alias=False)
 
         step = layer_driver.drive(layer, inputs, kwargs, named)
-        name_returned(recorder, step, parameters, layer.backward, frame)
+        returned = name_returned(recorder, step, parameters, layer.backward, frame)
     except BaseException as raised:
         error = raised
         raise
     finally:
         watched.end(error)
-    return watched
+    return watched, returned

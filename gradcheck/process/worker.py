@@ -21,9 +21,10 @@ from gradcheck.base.errors import internal_error
 from gradcheck.base.options import SessionOptions
 from gradcheck.layers.options import LayerOptions
 from gradcheck.process.exchange import OPTIONS, PROGRESS, RESULT
-from gradcheck.program.errors import ProgramError
+from gradcheck.program.errors import NothingFoundError, ProgramError
 from gradcheck.program.program import load
 from gradcheck.program.target import parse_target
+from gradcheck.report.model import Report
 
 _open, _write, _close, _replace, _exit = os.open, os.write, os.close, os.replace, os._exit
 
@@ -52,13 +53,25 @@ def _result(directory: str) -> dict[str, Any]:
             return {"layer": run_layer(decode(LayerOptions, asked["layer"])).to_dict()}
         options = decode(SessionOptions, asked["report"])
         load(parse_target(options.target), options.cwd)  # a bad target is reported before torch is imported
-        from gradcheck.analysis.session import run_report
-
-        return {"report": run_report(options).to_dict()}
+        return {"report": _report(options).to_dict()}
     except ProgramError as error:
         return {"error": error.to_dict()}
     except BaseException as error:
         return {"internal": internal_error(error, traceback.format_exc())}
+
+
+def _report(options: SessionOptions) -> Report:
+    from gradcheck.analysis.session import run_report
+
+    try:
+        return run_report(options)
+    except NothingFoundError:
+        from gradcheck.layers.definitions import report_on_definitions
+
+        report = report_on_definitions(options)
+        if report is None:
+            raise
+        return report
 
 
 def _write_atomically(path: str, result: dict[str, Any]) -> None:

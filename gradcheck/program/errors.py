@@ -21,3 +21,7 @@ class ProgramError(Exception):
     @staticmethod
     def from_dict(data: dict[str, str]) -> ProgramError:
         return ProgramError(data["message"], data.get("hint", ""), data.get("excerpt", ""))
+
+
+class NothingFoundError(ProgramError):
+    """The program ran, and no backward pass was in what it did."""

@@ -44,6 +44,8 @@ def pass_line(step: PassResult, of: int) -> str:
     where = step.loss_location
     cell = "" if where.cell is None else f"cell {where.cell} "
     probes = f"; {numbers.count(step.probes, 'probe point')}" if step.probes else ""
+    if step.layer:
+        return f"{lead}`{step.layer}`, checked as a layer{probes}"
     value = numbers.value(step.loss_value, 5)
     return f"{lead}loss `{step.loss}` = {value}{iteration}, computed in {cell}line {where.line}{probes}"
 

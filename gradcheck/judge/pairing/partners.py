@@ -209,10 +209,13 @@ class Partners:
                 best.append(value)
         return best
 
+    def paired_with(self, candidate: Candidate) -> list[Value]:
+        """The values themselves that it was paired with."""
+        return [value for value in self._stated.paired(candidate.value) if value in self._order]
+
     def _stated_values(self, candidate: Candidate) -> list[Value]:
-        paired = self._stated.paired(candidate.value)
-        if paired:
-            return [value for value in paired if value in self._order]
+        if paired := self.paired_with(candidate):
+            return paired
         wanted = {stated[0] for b in candidate.bindings if (stated := self._stated.value_of(b))}
         if not wanted:
             return []

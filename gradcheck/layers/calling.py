@@ -1,0 +1,123 @@
+"""Ways to give `forward` its inputs, the likeliest first."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from gradcheck.layers.making import Given, likeliest_first
+from gradcheck.layers.sizes import Size, TensorTerm, Term
+from gradcheck.layers.trial import Plan
+from gradcheck.layers.wanted import D, has_state, indices_of_rank_1_and_2, input_options, is_index, mains
+
+_MOST_INPUTS = 400  # per shape of the activations
+
+
+def mains_for(parameters: list[inspect.Parameter], given: Given, of_one: bool) -> list[list[TensorTerm]]:
+    """Groups of what the activations may look like; what runs in one of them leaves the next ones out. `of_one`: a
+    single row of features."""
+    floats, indices = mains(), indices_of_rank_1_and_2()
+    role = parameters and is_index(parameters[0].name)
+    groups = [indices, floats] if role else [floats, indices]
+    if of_one:
+        groups = [[TensorTerm((D,))]]
+    if not given.ranks:
+        return groups
+    return [[main for main in group if len(main.dims) in given.ranks] for group in groups]
+
+
+def inputs_of(forward: Callable[..., Any]) -> list[inspect.Parameter]:
+    """The parameters of `forward` that must be given something."""
+    try:
+        parameters = list(inspect.signature(forward).parameters.values())
+    except (TypeError, ValueError):
+        parameters = []
+    variable = (
+        inspect.Parameter.VAR_POSITIONAL,
+        inspect.Parameter.VAR_KEYWORD,
+        inspect.Parameter.KEYWORD_ONLY,
+    )
+    needed = [p for p in parameters if p.default is p.empty and p.kind not in variable]
+    if not needed and parameters:
+        needed = [inspect.Parameter("x", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
+    return needed
+
+
+def called(
+    made: Plan, parameters: list[inspect.Parameter], main: TensorTerm, function: Callable[..., Any]
+) -> Iterator[Plan]:
+    units = replace(main, kind="unit")
+    for kind in (
+        (main, units) if main.kind == "float" else (main,)
+    ):  # a logarithm needs its argument to be positive
+        for gates in (1, 4, 3) if has_state(parameters) else (1,):
+            options = [input_options(p, kind, function, len(parameters) == 1, gates) for p in parameters]
+            for terms in itertools.islice(likeliest_first(options), _MOST_INPUTS):
+                if kind is main or units in terms:
+                    named = zip((p.name for p in parameters), terms, strict=True)
+                    yield replace(made, inputs=tuple(named))
+
+
+def as_given(
+    made: Plan, given: Given, parameters: list[inspect.Parameter], function: Callable[..., Any]
+) -> Iterator[Plan]:
+    """The shapes that the person gave, in sizes by name: as in what would have been tried, so that the constructor's
+    arguments stay tied to them; and else as numbers of their own."""
+    for main in [*mains(), *indices_of_rank_1_and_2(), TensorTerm((D,))]:
+        for plan in called(made, parameters, main, function):
+            sizes = _unified(plan, given.inputs)
+            if sizes is not None:
+                yield replace(plan, sizes=tuple(sizes.items()), pinned=frozenset(sizes) - {"N"})
+    yield _in_numbers(made, given, parameters, function)
+
+
+def _unified(plan: Plan, inputs: tuple[TensorTerm, ...]) -> dict[str, int] | None:
+    terms = [term for _, term in plan.inputs if isinstance(term, TensorTerm)]
+    if [(len(t.dims), t.kind) for t in terms] != [(len(t.dims), t.kind) for t in inputs]:
+        return None
+    bound = {name: dict(plan.sizes)[name] for name in plan.pinned}
+    for term, wanted in zip(terms, inputs, strict=True):
+        pairs = [*zip(term.dims, wanted.dims, strict=True)]
+        if term.kind == "int":
+            pairs.append((term.high, wanted.high))
+        for size, number in pairs:
+            if (
+                number % size.times
+                or bound.setdefault(size.name, number // size.times) * size.times != number
+            ):
+                return None
+    return dict(plan.sizes) | bound
+
+
+def _in_numbers(
+    made: Plan, given: Given, parameters: list[inspect.Parameter], function: Callable[..., Any]
+) -> Plan:
+    """The first size is the rows; a size that an argument has too is that argument's."""
+    sizes = dict(made.sizes)
+    names = {sizes[name]: name for name in sorted(made.names, reverse=True)}
+    rows = given.inputs[0].dims[0] if given.inputs[0].dims else None
+
+    def named(size: int, first: bool) -> Size:
+        name = "N" if first and size == rows else names.get(size, f"size {size}")
+        names.setdefault(size, name)
+        sizes[name] = size
+        return Size(name)
+
+    terms: list[Term] = []
+    for tensor in given.inputs:
+        dims = tuple(named(size, place == 0) for place, size in enumerate(tensor.dims))
+        high = named(tensor.high, False) if tensor.kind == "int" else 0
+        terms.append(TensorTerm(dims, tensor.kind, high))
+    inputs: list[tuple[str, Term]] = []
+    for parameter in parameters:
+        other = input_options(parameter, TensorTerm((D,)), function, len(parameters) == 1)[0]
+        if isinstance(other, TensorTerm):
+            inputs += [(parameter.name, terms.pop(0))] if terms else []
+        else:
+            inputs.append((parameter.name, other))
+    inputs += [(f"input_{number}", term) for number, term in enumerate(terms, len(inputs) + 1)]
+    pinned = frozenset(sizes) - {"N"}
+    return replace(made, inputs=tuple(inputs), sizes=tuple(sizes.items()), pinned=pinned)

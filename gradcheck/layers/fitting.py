@@ -1,0 +1,52 @@
+"""Tries a way to call the layer, without a recording: whether it runs, and whether what `backward` returns fits."""
+
+from __future__ import annotations
+
+import torch
+
+from gradcheck.base.errors import NothingToCheckError
+from gradcheck.layers.driver import drive
+from gradcheck.layers.subject import Subject
+from gradcheck.layers.trial import Trial, build, own_random_numbers
+
+FITS = 2
+
+
+def runs(subject: Subject, trial: Trial) -> str | None:
+    """None if `forward` runs and gives finite numbers, else why not."""
+    with own_random_numbers(trial.seed):
+        try:
+            built = build(subject, trial)
+        except Exception as error:
+            return f"the constructor raised {message_of(error)}"
+        try:
+            result = built.forward(*built.inputs.values(), **built.named)
+        except Exception as error:
+            return f"`forward` raised {message_of(error)}"
+        first = result[0] if isinstance(result, (tuple, list)) and result else result
+        if not isinstance(first, torch.Tensor) or not first.is_floating_point():
+            return "`forward` returned no tensor of floats"
+        if not bool(first.isfinite().all()):
+            return "the output of `forward` is not finite"
+        if not first.numel():
+            return "the output of `forward` is empty"
+    return None
+
+
+def fit_of(subject: Subject, trial: Trial) -> int:
+    """How well the inputs were guessed, as `backward` sees it: 0 if it raises, FITS if it returns for every input a
+    gradient of its shape. A guess that broadcasts in `forward` is seen through here."""
+    with own_random_numbers(trial.seed):
+        try:
+            built = build(subject, trial)
+            step = drive(built.layer, tuple(built.inputs.values()), built.named, lambda name, tensor: None)
+        except (Exception, NothingToCheckError):
+            return 0
+    shapes = [tuple(tensor.shape) for _, tensor in step.inputs]
+    returned = [tuple(tensor.shape) for _, tensor in step.returned]
+    return FITS if returned[: len(shapes)] == shapes else 1
+
+
+def message_of(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:160]}" if text else type(error).__name__

@@ -1,0 +1,131 @@
+"""What `backward` is called with: an upstream gradient for each output, what `forward` kept for it, the inputs again.
+
+Its parameters say it by their names: one named for a gradient is an upstream gradient, one named as a parameter of
+`forward` is that input, and what is left is what `forward` returned beside its outputs: the cache.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from gradcheck.fronts.gradient_names import Form, parse
+from gradcheck.layers.function_context import FunctionContext
+from gradcheck.program.reading.tree import parse as tree_of
+
+
+class Unclear(Exception):  # noqa: N818 - its text is shown to the person
+    """It cannot be told what `backward` is to be given; the text says what of it."""
+
+
+@dataclass(slots=True)
+class Call:
+    outputs: list[torch.Tensor]
+    is_loss: bool = False  # `backward` takes nothing
+    together: bool = False  # the upstream gradients in one tuple
+    order: list[str] = field(default_factory=list)  # of the parameters that are handed something
+    values: dict[str, Any] = field(default_factory=dict)  # of those that are no upstream gradient
+
+    def arguments(self, upstream: list[torch.Tensor]) -> list[Any]:
+        if self.together:
+            return [tuple(upstream)]
+        left = iter(upstream)
+        found = [self.values[name] if name in self.values else next(left) for name in self.order]
+        return [*found, *left]
+
+
+def call_of(
+    backward: Callable[..., Any], forward: Callable[..., Any], given: dict[str, Any], result: Any
+) -> Call:
+    """Raises Unclear."""
+    items = list(result) if isinstance(result, (tuple, list)) else [result]
+    floats = [item for item in items if isinstance(item, torch.Tensor) and _has_gradient(item)]
+    leading = next((n for n, item in enumerate(items) if not _is_in(item, floats)), len(items))
+    try:
+        parameters = list(inspect.signature(backward).parameters.values())
+    except (TypeError, ValueError):
+        return Call(floats[:leading])
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    names = [p.name for p in positional if p.default is p.empty]
+    if not names:
+        takes = bool(positional) or any(p.kind is p.VAR_POSITIONAL for p in parameters)
+        return Call(items[:leading], is_loss=not takes)
+    if isinstance(
+        getattr(backward, "__self__", None), FunctionContext
+    ):  # as autograd calls it: one for each output
+        return Call(items[:leading], order=names[:leading])
+    if len(names) == 1 and len(positional) == 1:
+        together = leading > 1 and _takes_apart(backward, names[0])
+        return Call(items[: leading if together else 1] if leading else [], together=together, order=names)
+    again = {name: given[known] for name in names for known in given if known.lower() == name.lower()}
+    upstream = [name for name in names if parse(name).form is not Form.NONE and name not in again]
+    if not upstream:
+        upstream = [name for name in names if name not in again][:1] or names[:1]
+        again.pop(upstream[0], None)
+    # A gradient that `backward` need not be given belongs to an output all the same.
+    more = [p.name for p in positional if p.name not in names and parse(p.name).form is not Form.NONE]
+    upstream += more[: max(leading - len(upstream), 0)]
+    outputs = items[: min(leading, len(upstream))]
+    kept = [name for name in names if name not in again and name not in upstream]
+    order = [p.name for p in positional if p.name in names or p.name in upstream]
+    return Call(outputs, order=order, values=again | _kept(kept, items[len(outputs) :], items, forward))
+
+
+def _kept(names: list[str], rest: list[Any], items: list[Any], forward: Callable[..., Any]) -> dict[str, Any]:
+    if not names:
+        return {}
+    if len(names) == 1 and len(rest) > 1:
+        rest = [tuple(rest)]
+    if rest and all(item is None for item in rest):
+        raise Unclear("`forward` kept nothing for it here")
+    found = dict(zip(names, rest, strict=False))
+    returned = _returned_names(forward)
+    for name in names[len(found) :]:  # an output again, by the name that `forward` gives it
+        if name not in returned or len(returned) != len(items):
+            raise Unclear(f"what it should be given for `{name}` cannot be told: `forward` returns no cache")
+        found[name] = items[returned.index(name)]
+    return found
+
+
+def _has_gradient(item: torch.Tensor) -> bool:
+    return item.is_floating_point() or item.is_complex()
+
+
+def _is_in(item: Any, among: list[torch.Tensor]) -> bool:
+    return any(item is other for other in among)
+
+
+def _returned_names(forward: Callable[..., Any]) -> list[str]:
+    for node in _statements(forward):
+        if isinstance(node, ast.Return) and node.value is not None:
+            parts = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
+            return [part.id if isinstance(part, ast.Name) else "" for part in parts]
+    return []
+
+
+def _takes_apart(backward: Callable[..., Any], name: str) -> bool:
+    """Whether it takes its one parameter for several gradients: it unpacks it, or reads one of its items."""
+    for node in _statements(backward):
+        match node:
+            case ast.Assign([ast.Tuple() | ast.List()], ast.Name(id=read)) | ast.For(iter=ast.Name(id=read)):
+                pass
+            case ast.Subscript(ast.Name(id=read), ast.Constant(int())):
+                pass
+            case _:
+                continue
+        if read == name:
+            return True
+    return False
+
+
+def _statements(function: Callable[..., Any]) -> Iterator[ast.AST]:
+    try:
+        yield from ast.walk(tree_of(textwrap.dedent(inspect.getsource(inspect.unwrap(function)))))
+    except (OSError, TypeError, SyntaxError):
+        return

@@ -1,0 +1,152 @@
+"""Ways to give a constructor its arguments, the likeliest first: guesses from names and annotations."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gradcheck.layers.gradients import parameters_of
+from gradcheck.layers.sizes import BASE, Size, TensorTerm, Term
+from gradcheck.layers.subject import Subject
+from gradcheck.layers.trial import Plan, own_random_numbers
+from gradcheck.layers.wanted import constructor_options, is_a_size
+
+_MOST_ARGUMENTS = 40
+_HOW_ARGUMENTS = "give it: --args 3,5 by position, --kwargs size=3,bias=False by name"
+
+
+class CannotCallError(Exception):
+    """No way to make or call the layer was found; the message says what was tried, the hint how to say it."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.message, self.hint = message, hint
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the person said: arguments of the constructor, and inputs as tensors to draw."""
+
+    args: tuple[Any, ...] = ()
+    kwargs: tuple[tuple[str, Any], ...] = ()
+    inputs: tuple[TensorTerm, ...] = ()  # with numbers for sizes
+    ranks: tuple[int, ...] = ()
+
+    @property
+    def arguments(self) -> bool:
+        return bool(self.args or self.kwargs)
+
+
+def ways_to_make(subject: Subject, given: Given) -> Iterator[Plan]:
+    """Ways to make the layer, the likeliest first."""
+    if subject.constructor is None:
+        if given.arguments:
+            raise CannotCallError(f"{subject.name} takes no arguments", "leave --args and --kwargs out")
+        yield from _sized_by_parameters(subject)
+        return
+    try:
+        signature = inspect.signature(subject.constructor)
+    except (TypeError, ValueError):
+        yield Plan(tuple(given.kwargs), given.args)
+        return
+    said, more = _bound(signature, given)
+    names: list[str] = []
+    options: list[list[Term]] = []
+    for parameter in signature.parameters.values():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        if more and parameter.name not in said:
+            continue  # handed over by position
+        required = parameter.default is parameter.empty
+        if parameter.name not in said and not required and (given.arguments or not is_a_size(parameter)):
+            continue
+        found = constructor_options(parameter, len(names))
+        if parameter.name in said:
+            options.append(_said(said[parameter.name], found))
+        elif not found:
+            kind = f" ({parameter.annotation})" if parameter.annotation is not parameter.empty else ""
+            raise CannotCallError(
+                f"what `{subject.name}` should be given for `{parameter.name}`{kind} cannot be inferred from its name",
+                _HOW_ARGUMENTS,
+            )
+        else:
+            options.append(found)
+        names.append(parameter.name)
+    for terms in itertools.islice(likeliest_first(options), _MOST_ARGUMENTS):
+        plan = _pinned(names, terms, said, more)
+        if plan is not None:
+            yield plan
+
+
+def _bound(signature: inspect.Signature, given: Given) -> tuple[dict[str, Any], tuple[Any, ...]]:
+    try:
+        bound = signature.bind_partial(*given.args, **dict(given.kwargs))
+    except TypeError as error:
+        raise CannotCallError(f"--args and --kwargs do not fit: {error}", f"it takes {signature}") from None
+    said = dict(bound.arguments)
+    for parameter in signature.parameters.values():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.POSITIONAL_ONLY) and parameter.name in said:
+            return {}, given.args
+        if parameter.kind is parameter.VAR_KEYWORD and parameter.name in said:
+            said |= said.pop(parameter.name)
+    return said, ()
+
+
+def _said(value: Any, guesses: list[Term]) -> list[Term]:
+    """A whole number that the person gave may be a size of the input; what it is worth stays what they gave."""
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return [*(guess for guess in guesses if isinstance(guess, Size)), value]
+    return [value]
+
+
+def _pinned(
+    names: list[str], terms: Sequence[Term], said: dict[str, Any], more: tuple[Any, ...]
+) -> Plan | None:
+    sizes, pinned = dict(BASE), set()
+    for name, term in zip(names, terms, strict=True):
+        if name in said and isinstance(term, Size):
+            if term.name in pinned and sizes[term.name] != said[name]:
+                return None  # one size cannot be two numbers
+            sizes[term.name] = said[name]
+            pinned.add(term.name)
+    for value in more:
+        if isinstance(value, int) and not isinstance(value, bool) and value > 0 and "D" not in pinned:
+            sizes["D"] = value
+            pinned.add("D")
+    arguments = tuple(zip(names, terms, strict=True))
+    rest = tuple((name, value) for name, value in said.items() if name not in names)
+    return Plan(arguments + rest, more, (), tuple(sizes.items()), frozenset(pinned))
+
+
+def _sized_by_parameters(subject: Subject) -> Iterator[Plan]:
+    """The features of an object that was made already are a size of one of its parameters."""
+    yield Plan()
+    with own_random_numbers(0):
+        try:
+            layer = subject.make()
+        except Exception:
+            return
+    for size in dict.fromkeys(n for _, tensor in parameters_of(layer) for n in tensor.shape):
+        yield Plan(sizes=tuple((BASE | {"D": size}).items()), pinned=frozenset({"D"}))
+
+
+def likeliest_first(options: list[list[Term]]) -> Iterator[tuple[Term, ...]]:
+    """All combinations; those of first choices before those of second ones."""
+    counts = [len(each) for each in options]
+    farthest = sum(count - 1 for count in counts)
+    for distance in range(farthest + 1):
+        for picks in _picks(counts, distance):
+            yield tuple(each[pick] for each, pick in zip(options, picks, strict=True))
+
+
+def _picks(counts: list[int], distance: int) -> Iterator[tuple[int, ...]]:
+    if not counts:
+        if distance == 0:
+            yield ()
+        return
+    for pick in range(min(counts[0] - 1, distance) + 1):
+        for rest in _picks(counts[1:], distance - pick):
+            yield (pick, *rest)

@@ -1,0 +1,92 @@
+"""`gradcheck report` on a file that only defines things, and layers in packages and notebooks."""
+
+from __future__ import annotations
+
+import json
+
+from gradcheck.base.options import SessionOptions
+from gradcheck.layers.definitions import report_on_definitions
+from gradcheck.layers.options import LayerOptions
+from gradcheck.layers.run import run_layer
+from gradcheck.process.child import run_in_child
+
+PAIR = """
+import torch
+
+def cube_forward(x):
+    return x**3, x
+
+def cube_backward(dout, x):
+    return dout * 3 * x  # wrong
+"""
+
+LAYER = """
+class Linear:
+    def __init__(self, n_in, n_out):
+        self.W = torch.randn(n_in, n_out)
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W
+
+    def backward(self, dout):
+        self.dW = self.x.T @ dout
+        return dout @ self.W.T
+"""
+
+
+def test_every_layer_of_a_file_is_judged_in_one_table(tmp_path):
+    path = tmp_path / "layers.py"
+    path.write_text(PAIR + LAYER)
+    report = run_in_child(SessionOptions(str(path), fix_budget_s=0.0)).report
+    assert [step.layer for step in report.passes] == ["cube_forward, cube_backward", "Linear"]
+    assert report.summary["introduced"] == 1
+    assert report.summary["correct"] == 2
+    (finding,) = report.findings
+    assert finding.location.line == 8
+    assert any(note.startswith("smallest input: (1") for note in finding.notes)
+    assert (
+        finding.notes[-1] == f"rerun: gradcheck layer {path}::cube_forward,cube_backward --shape 1,1 --seed 0"
+    )
+    assert report.exit_status == 1
+    assert "`Linear`, checked as a layer" in report.to_markdown()
+
+
+def test_a_layer_that_cannot_be_called_is_told(tmp_path):
+    path = tmp_path / "layers.py"
+    path.write_text(LAYER.replace("n_in, n_out):", "n_in, n_out, path: str):") + PAIR)
+    report = report_on_definitions(SessionOptions(str(path), fix_budget_s=0.0))
+    assert [step.layer for step in report.passes] == ["cube_forward, cube_backward"]
+    assert any("`Linear` was not judged" in note for note in report.program.notes)
+
+
+def test_a_file_without_layers_is_no_table(tmp_path):
+    path = tmp_path / "nothing.py"
+    path.write_text("def f(x):\n    return x\n")
+    assert report_on_definitions(SessionOptions(str(path))) is None
+
+
+def test_relative_imports_and_notebooks(tmp_path):
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "linear.py").write_text("import torch\n" + LAYER)
+    (package / "deep.py").write_text("from .linear import Linear\n\nclass Deep(Linear):\n    pass\n")
+    options = LayerOptions(f"{package / 'deep.py'}::Deep", fix_budget_s=0.0)
+    assert run_layer(options).exit_status == 0
+    cells = [PAIR, "raise ValueError('a cell that does not run')", LAYER]
+    notebook = tmp_path / "layers.ipynb"
+    cell = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
+    notebook.write_text(
+        json.dumps(
+            {
+                "nbformat": 4,
+                "nbformat_minor": 5,
+                "metadata": {},
+                "cells": [cell | {"source": text} for text in cells],
+            }
+        )
+    )
+    assert run_layer(LayerOptions(f"{notebook}::Linear", fix_budget_s=0.0)).exit_status == 0
+    wrong = run_layer(LayerOptions(f"{notebook}::cube_forward", fix_budget_s=0.0))
+    assert wrong.exit_status == 1
+    assert wrong.failures[0].report.findings[0].location.line == 8
