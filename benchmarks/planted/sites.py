@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import CodeType
 
 import libcst as cst
-from libcst.metadata import MetadataWrapper, PositionProvider
+from libcst.metadata import CodeRange, MetadataWrapper, PositionProvider
 
 from benchmarks.planted.observed import Observed
 from benchmarks.planted.scenes import Mutation, Scene, mutations, plain, text
@@ -42,6 +43,7 @@ class Site:
     scene: Scene
     is_gradient: bool
     is_update: bool
+    in_optimiser: bool = False  # it reads a finished gradient of a parameter
     accepted: set[Span] = field(default_factory=set)
 
     def accepts(self, location: dict, delta: int) -> bool:  # type: ignore[type-arg]
@@ -72,6 +74,7 @@ def find_sites(observed: Observed) -> list[Site]:
     for index, judge in sorted(observed.judges.items()):
         by_span: dict[Span, list[Op]] = defaultdict(list)
         updates = {_span(observed, update.op) for update in judge.plan.updates}
+        optimising = {_span(observed, op) for op in _after_the_gradients(judge)}
         for op in _backward(observed, judge):
             span = _span(observed, op)
             if op.index >= judge.plan.start and span is not None and span not in forward:
@@ -83,6 +86,7 @@ def find_sites(observed: Observed) -> list[Site]:
                 direct, accepted = _findable(observed, judge, ops)
                 site.is_gradient |= direct
                 site.is_update |= span in updates
+                site.in_optimiser |= span in updates or (span in optimising and not site.is_gradient)
                 site.accepted |= accepted
     return [found[span] for span in sorted(found, key=lambda s: (s[0], s[1] or 0, s[2]))]
 
@@ -94,18 +98,41 @@ def _backward(observed: Observed, judge: Judge) -> list[Op]:
     return judge.plan.slicer.slice(wanted, 0, last + 1)
 
 
+def _after_the_gradients(judge: Judge) -> Iterator[Op]:
+    """What is computed from the parameters' gradients, once they are finished: hand-written optimisers."""
+    finished = {judged.candidate.value.root for judged in parameters_of(judge).values()}
+    building = {op for judged in judge.judged for op in judged.version.writes}
+    for op in judge.ops[judge.plan.start : judge.plan.stop]:
+        if op not in building and op.kind not in (Kind.ESCAPE, Kind.BACKWARD):
+            if any(value.root in finished for value in op.inputs):
+                finished.update(value.root for value in (*op.outputs, *op.mutated))
+                yield op
+
+
 def mutations_of(site: Site, unit_text: str) -> Iterator[tuple[Mutation, str]]:
     """Mutations of the statement, and the whole changed text for each."""
-    wrapper = MetadataWrapper(cst.parse_module(unit_text), unsafe_skip_copy=True)
-    positions = wrapper.resolve(PositionProvider)
+    positions = _positions(unit_text)
+    rows = unit_text.split("\n")
     for node, position in positions.items():
         if isinstance(node, _SMALL) and position.start.line == site.span[2]:
             for mutation in mutations(node, site.scene):
                 if site.is_update and mutation.kind not in _NOT_OF_STEP_SIZE:
                     continue
-                changed = wrapper.module.deep_replace(mutation.old, mutation.new)
-                assert isinstance(changed, cst.Module)
-                yield mutation, changed.code
+                yield mutation, _put(rows, positions[mutation.old], text(mutation.new))
+
+
+@lru_cache(maxsize=8)
+def _positions(unit_text: str) -> Mapping[cst.CSTNode, CodeRange]:
+    wrapper = MetadataWrapper(cst.parse_module(unit_text), unsafe_skip_copy=True)
+    return wrapper.resolve(PositionProvider)
+
+
+def _put(rows: list[str], place: CodeRange, new: str) -> str:
+    """The text with the new expression in its place. Brackets around the old one are outside of its range, and stay."""
+    start, end = place.start, place.end
+    before = [*rows[: start.line - 1], rows[start.line - 1][: start.column]]
+    after = [rows[end.line - 1][end.column :], *rows[end.line :]]
+    return "\n".join(before) + new + "\n".join(after)
 
 
 def parameters_of(judge: Judge) -> dict[Value, Judged]:
@@ -221,14 +248,18 @@ def _in_scope(binding: Binding, code: CodeType) -> bool:
 
 
 def _divisors(unit_text: str, shapes: dict[str, tuple[int, ...]]) -> tuple[str, ...]:
+    return tuple(name for name in _divided_by(unit_text) if name not in shapes)
+
+
+@lru_cache(maxsize=64)
+def _divided_by(unit_text: str) -> tuple[str, ...]:
     found: dict[str, None] = {}
 
     class Collector(cst.CSTVisitor):
         def visit_BinaryOperation(self, node: cst.BinaryOperation) -> None:  # noqa: N802 (LibCST's name)
             if isinstance(node.operator, cst.Divide) and isinstance(node.right, (cst.Name, cst.Attribute)):
-                name = plain(node.right)
-                if name not in shapes and not _is_gain(node):
-                    found[name] = None
+                if not _is_gain(node):
+                    found[plain(node.right)] = None
 
     cst.parse_module(unit_text).visit(Collector())
     return tuple(found)
