@@ -24,7 +24,7 @@ from benchmarks.innocent.rules import RULES
 from benchmarks.innocent.trials import KEPT, EditTrial, edits_of
 from benchmarks.measuring import environment, markdown
 from benchmarks.planted.pool import each_in_a_child
-from benchmarks.planted.subjects import Subject, all_programs
+from benchmarks.planted.subjects import all_programs
 from benchmarks.planted.trials import Settings
 
 
@@ -36,12 +36,19 @@ def table(trials: Iterable[EditTrial]) -> pd.DataFrame:
         some = [trial for trial in counted if kind in (None, trial.kind)]
         if some:
             right, wrong = [t for t in some if t.is_right], [t for t in some if not t.is_right]
-            rows.append({
-                "edit": kind or "**all**", "of right programs": len(right), "accused then": sum(bool(t.accused) for t in right),
-                "of wrong programs": len(wrong), "same lines accused": sum(not t.accused and not t.missed for t in wrong if not t.failed),
-                "another line too": sum(bool(t.accused) for t in wrong), "a line no longer": sum(bool(t.missed) for t in wrong),
-                "a gradient unjudged": sum(bool(t.unjudged) for t in some), "no report": sum(bool(t.failed) for t in some),
-            })  # fmt: skip
+            rows.append(
+                {
+                    "edit": kind or "**all**",
+                    "of right programs": len(right),
+                    "accused then": sum(bool(t.accused) for t in right),
+                    "of wrong programs": len(wrong),
+                    "same lines accused": sum(t.is_same for t in wrong),
+                    "another line too": sum(bool(t.accused) for t in wrong),
+                    "a line no longer": sum(bool(t.missed) for t in wrong),
+                    "a gradient unjudged": sum(bool(t.unjudged) for t in some),
+                    "no report": sum(bool(t.failed) for t in some),
+                }
+            )
     return pd.DataFrame(rows)
 
 

@@ -65,7 +65,7 @@ class _Cut(ast.NodeTransformer):
     def _cut(self, loop: Any) -> Any:
         self.generic_visit(loop)
         if header(loop) in self.loops:
-            key = ast.Constant((header(loop)))
+            key = ast.Constant(header(loop))
             call = ast.Call(ast.Name("_cut", ast.Load()), [key], [])
             loop.body = [*loop.body, ast.If(call, [ast.Break()], [])]
         return loop

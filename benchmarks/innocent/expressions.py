@@ -63,13 +63,9 @@ def transposed(node: Any, place: Place) -> Iterator[cst.BaseExpression]:
             yield expression(f"{inner}.permute(1, 0)")
         else:
             yield expression(f"{inner}.transpose()")
-    if (
-        called(node) in ("t", "transpose")
-        and not is_module_call(node)
-        and (held := shape(node.func.value, place))
-    ):
-        if len(held) == 2:
-            yield expression(f"{text(node.func.value)}.T")
+    method = called(node) in ("t", "transpose") and not is_module_call(node)
+    if method and len(shape(node.func.value, place) or ()) == 2:
+        yield expression(f"{text(node.func.value)}.T")
 
 
 @of_expression("where for a mask")
@@ -100,8 +96,7 @@ def mask(node: Any, place: Place) -> Iterator[cst.BaseExpression]:
 @of_expression("operands the other way round")
 def commuted(node: Any, place: Place) -> Iterator[cst.BaseExpression]:
     if isinstance(node, cst.BinaryOperation) and isinstance(node.operator, (cst.Add, cst.Multiply)):
-        if not any(isinstance(s, (cst.List, cst.Tuple, cst.SimpleString)) for s in (node.left, node.right)):
-            yield node.with_changes(left=bracketed(node.right), right=bracketed(node.left))
+        yield node.with_changes(left=bracketed(node.right), right=bracketed(node.left))
     if (sides := binary(node, cst.Subtract)) and number(sides[1]) is None:
         yield expression(f"(-({text(sides[1])} - {text(bracketed(sides[0]))}))")
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import libcst as cst
 
+from benchmarks.innocent.neighbours import Named, Readers
 from benchmarks.innocent.rules import Edit, Place, Replaced, loads, of_statement
-from benchmarks.innocent.statements import _Named, _Readers, plain_statement
+from benchmarks.innocent.statements import plain_statement
 from benchmarks.innocent.units import statement
 from benchmarks.planted.scenes import binary, bracketed, number, plain, text
 
@@ -51,10 +52,10 @@ def recomputed(place: Place, kind: str) -> Iterator[Edit]:
             if isinstance(found, (cst.BinaryOperation, cst.UnaryOperation, cst.Call)):
                 again = place.unused(f"{name}_again", "g")
                 first = statement(f"{again} = {plain(found)}", place.line)
-                inside = place.small.with_changes(value=value.visit(_Named({name: cst.Name(again)})))
+                inside = place.small.with_changes(value=value.visit(Named({name: cst.Name(again)})))
                 second = place.line.with_changes(body=[inside])
                 yield Edit(kind, place.with_lines(first, second), f"{again} = {plain(found)}")
-                inside = place.small.with_changes(value=value.visit(_Named({name: bracketed(found)})))
+                inside = place.small.with_changes(value=value.visit(Named({name: bracketed(found)})))
                 yield Edit(kind, place.with_lines(place.line.with_changes(body=[inside])), text(inside))
 
 
@@ -88,7 +89,7 @@ def parameter_renamed(place: Place, kind: str) -> Iterator[Edit]:
                     yield _renamed(place, kind, name, wanted)
 
 
-class _AllNames(_Named):
+class _AllNames(Named):
     def visit_AssignTarget(self, node: cst.AssignTarget) -> bool:  # noqa: N802
         return True
 
@@ -126,7 +127,7 @@ def mean_moved(place: Place, kind: str) -> Iterator[Edit]:
         return
     if plain(count) in place.scene.shapes:
         return
-    readers = _Readers(place.target)
+    readers = Readers(place.target)
     for module in place.readable:
         module.visit(readers)
     if readers.assigned != 1:
@@ -135,7 +136,7 @@ def mean_moved(place: Place, kind: str) -> Iterator[Edit]:
     without = place.line.with_changes(body=[place.small.with_changes(value=bracketed(sides[0]))])
     mark = cst.Name("_the_line_itself")
     module = place.module.visit(Replaced(place.line, (cst.parse_statement(mark.value),)))
-    module = module.visit(_Named({place.target: used}))
+    module = module.visit(Named({place.target: used}))
     module = module.visit(_ByName(mark.value, without))
     yield Edit(
         kind, place.with_module(module), f"{place.target} / {text(count)}", free=frozenset({place.target})

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import random
 import sys
 import tempfile
-import tomllib
-from collections import defaultdict
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -15,13 +12,13 @@ from typing import Any
 
 import libcst as cst
 import torch
-from libcst.metadata import MetadataWrapper, PositionProvider
 
 from benchmarks.innocent import expressions as _expressions
-from benchmarks.innocent import scopes, statements  # noqa: F401 (they register their rules)
-from benchmarks.innocent.bare import Held, difference, header, run_bare, without_magics
+from benchmarks.innocent import neighbours, scopes, statements  # noqa: F401 (they register their rules)
+from benchmarks.innocent.bare import Held, difference, run_bare
+from benchmarks.innocent.places import all_names, lines_of, read_unit, training_loops
 from benchmarks.innocent.rules import RULES, Edit, Place, text_of
-from benchmarks.innocent.units import Lines, Old, marked, marks_of, read_units, write_units
+from benchmarks.innocent.units import Lines, Old, marks_of, read_units, write_units
 from benchmarks.planted.observed import Observed, observe
 from benchmarks.planted.sites import find_sites
 from benchmarks.planted.subjects import Subject
@@ -85,12 +82,12 @@ class EditBench:
         observe(self.right, self.options)
         torch.set_rng_state(state)
         self.texts = read_units(self.program)
-        modules = tuple(_marked(text, unit) for unit, text in enumerate(self.texts, 1))
+        modules = tuple(read_unit(text, unit) for unit, text in enumerate(self.texts, 1))
         self.lines = Lines.read([text_of(module) for module in modules])
         self.texts = list(self.lines.texts)
         self.modules = modules
         self.before = self._read(self.right.report, self.lines)
-        self.loops = _training_loops(subject, self.texts)
+        self.loops = training_loops(subject, self.texts)
         self.dtype, self.held = self._bare(torch.float64)
 
     def _bare(self, dtype: torch.dtype) -> tuple[torch.dtype, Held]:
@@ -107,9 +104,9 @@ class EditBench:
         return found
 
     def _places(self) -> list[Place]:
-        names = frozenset(n for m in self.modules if isinstance(m, cst.Module) for n in _all_names(m))
+        names = frozenset(n for m in self.modules if isinstance(m, cst.Module) for n in all_names(m))
         library = "torch" if any("import torch" in text for text in self.texts) else "np"
-        lines = [_lines_of(module) for module in self.modules]
+        lines = [lines_of(module) for module in self.modules]
         found = []
         for site in find_sites(self.right):
             if site.unit.cell is not None or Path(site.unit.filename).name == self.program.name:
@@ -214,47 +211,6 @@ class EditBench:
 
 def _meet(one: frozenset[Old], other: frozenset[Old]) -> bool:
     return bool(one & other)
-
-
-def _marked(text: str, unit: int) -> cst.Module | str:
-    try:
-        return marked(text, unit)
-    except cst.ParserSyntaxError:
-        return text
-
-
-def _lines_of(module: cst.Module | str) -> dict[str, list[tuple[cst.SimpleStatementLine, tuple[int, int]]]]:
-    """The statements that have a line to themselves and the rows they stand in, by their mark."""
-    found: dict[str, list[tuple[cst.SimpleStatementLine, tuple[int, int]]]] = defaultdict(list)
-    if isinstance(module, cst.Module):
-        wrapper = MetadataWrapper(module, unsafe_skip_copy=True)
-        for node, place in wrapper.resolve(PositionProvider).items():
-            if isinstance(node, cst.SimpleStatementLine) and len(node.body) == 1:
-                found[marks_of(node)[0]].append((node, (place.start.line, place.end.line)))
-    return found
-
-
-def _all_names(module: cst.Module) -> set[str]:
-    found: set[str] = set()
-
-    class Names(cst.CSTVisitor):
-        def visit_Name(self, node: cst.Name) -> None:  # noqa: N802
-            found.add(node.value)
-
-    module.visit(Names())
-    return found
-
-
-def _training_loops(subject: Subject, texts: list[str]) -> set[str]:
-    """What the training loops run over; the expectation beside the program says where they are."""
-    expectation = subject.path.with_suffix(".toml")
-    loops = tomllib.loads(expectation.read_text()).get("training_loop", []) if expectation.exists() else []
-    found = set()
-    for loop in loops:
-        for node in ast.walk(ast.parse(without_magics(texts[loop.get("cell", 1) - 1]))):
-            if isinstance(node, (ast.For, ast.While)) and node.lineno == loop["line"]:
-                found.add(header(node))
-    return found
 
 
 def edits_of(subject: Subject, settings: Settings) -> list[EditTrial]:

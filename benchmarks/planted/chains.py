@@ -30,9 +30,9 @@ def upstream_ignored(node: cst.CSTNode, scene: Scene) -> Iterator[cst.CSTNode]:
 
 @kind("upstream read at one element")
 def upstream_element(node: cst.CSTNode, scene: Scene) -> Iterator[cst.CSTNode]:
-    if isinstance(node, (cst.Name, cst.Attribute)) and plain(node) in scene.gradients:
-        if len(scene.shapes.get(plain(node), ())) == 2:
-            yield expression(f"{plain(node)}[:1, :1]")
+    name = plain(node) if isinstance(node, (cst.Name, cst.Attribute)) else ""
+    if name in scene.gradients and len(scene.shapes.get(name, ())) == 2:
+        yield expression(f"{name}[:1, :1]")
 
 
 @kind("dropped carry", of_statement=True)

@@ -121,7 +121,7 @@ def _leaves(ops: Iterable[Op]) -> list[Value]:
     found: dict[Value, None] = {}
     for op in ops:
         for value in (*op.inputs, *op.outputs):
-            if value.is_leaf and value.data is not None and value.data.is_floating_point():
+            if value.data is not None and value.data.is_floating_point():
                 found[value] = None
     return list(found)
 

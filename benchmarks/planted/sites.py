@@ -15,8 +15,9 @@ from types import CodeType
 import libcst as cst
 from libcst.metadata import CodeRange, MetadataWrapper, PositionProvider
 
+from benchmarks.planted.counts import divisors
 from benchmarks.planted.observed import Observed
-from benchmarks.planted.scenes import Mutation, Scene, mutations, plain, text
+from benchmarks.planted.scenes import Mutation, Scene, mutations, text
 from gradcheck.fronts.tape import Binding, Kind, Op, Value
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged
@@ -103,10 +104,10 @@ def _after_the_gradients(judge: Judge) -> Iterator[Op]:
     finished = {judged.candidate.value.root for judged in parameters_of(judge).values()}
     building = {op for judged in judge.judged for op in judged.version.writes}
     for op in judge.ops[judge.plan.start : judge.plan.stop]:
-        if op not in building and op.kind not in (Kind.ESCAPE, Kind.BACKWARD):
-            if any(value.root in finished for value in op.inputs):
-                finished.update(value.root for value in (*op.outputs, *op.mutated))
-                yield op
+        computes = op not in building and op.kind not in (Kind.ESCAPE, Kind.BACKWARD)
+        if computes and any(value.root in finished for value in op.inputs):
+            finished.update(value.root for value in (*op.outputs, *op.mutated))
+            yield op
 
 
 def mutations_of(site: Site, unit_text: str) -> Iterator[tuple[Mutation, str]]:
@@ -235,7 +236,7 @@ def _scene(observed: Observed, op: Op, unit: SourceUnit) -> Scene:
         gradients |= {b.name for j in judge.judged for b in j.candidate.bindings}
         roots = set(parameters_of(judge))
         parameters |= {b.name for b in observed.recording.bindings if b.value in roots}
-    return Scene(shapes, frozenset(gradients), frozenset(parameters), _divisors(unit.text, shapes))
+    return Scene(shapes, frozenset(gradients), frozenset(parameters), divisors(unit.text, shapes))
 
 
 def _in_scope(binding: Binding, code: CodeType) -> bool:
@@ -245,26 +246,3 @@ def _in_scope(binding: Binding, code: CodeType) -> bool:
         return True
     of_class = code.co_qualname.rpartition(".")[0]
     return binding.name.startswith("self.") and binding.code.co_qualname.rpartition(".")[0] == of_class != ""
-
-
-def _divisors(unit_text: str, shapes: dict[str, tuple[int, ...]]) -> tuple[str, ...]:
-    return tuple(name for name in _divided_by(unit_text) if name not in shapes)
-
-
-@lru_cache(maxsize=64)
-def _divided_by(unit_text: str) -> tuple[str, ...]:
-    found: dict[str, None] = {}
-
-    class Collector(cst.CSTVisitor):
-        def visit_BinaryOperation(self, node: cst.BinaryOperation) -> None:  # noqa: N802 (LibCST's name)
-            if isinstance(node.operator, cst.Divide) and isinstance(node.right, (cst.Name, cst.Attribute)):
-                if not _is_gain(node):
-                    found[plain(node.right)] = None
-
-    cst.parse_module(unit_text).visit(Collector())
-    return tuple(found)
-
-
-def _is_gain(node: cst.BinaryOperation) -> bool:
-    """`(2 / fan_in) ** 0.5` and `randn(..) / fan_in**0.5`: numbers of an initialisation, not of a batch."""
-    return isinstance(node.left, (cst.Integer, cst.Float)) and text(node.left) not in ("1", "1.0")
