@@ -25,10 +25,12 @@ from gradcheck.judge.verdict import Verdict
 from gradcheck.program.source import SourceUnit
 
 Span = tuple[str, int | None, int, int]  # file, cell, first and last line
-# In a statement that is the update too (`W -= rate * x.T @ delta`): what cannot be taken for another learning rate.
+# In a hand-written optimiser: what cannot be taken for another learning rate, momentum or decay.
 _NOT_OF_STEP_SIZE = (
     "dropped transpose", "swapped matrix product", "sum over the wrong axis", "dropped sum", "another gradient",
-    "another forward value", "sum before product", "slope at another value", "1 - t for 1 - t**2",
+    "another forward value", "sum before product", "slope at another value", "1 - t for 1 - t**2", "flipped sign",
+    "reversed difference", "missing branch", "dropped carry", "first try left standing", "neighbouring layer",
+    "off-by-one index",
 )  # fmt: skip
 _SMALL = (cst.Assign, cst.AnnAssign, cst.AugAssign, cst.Return, cst.Expr)
 
@@ -43,7 +45,6 @@ class Site:
     pass_index: int
     scene: Scene
     is_gradient: bool
-    is_update: bool
     in_optimiser: bool = False  # it reads a finished gradient of a parameter
     accepted: set[Span] = field(default_factory=set)
 
@@ -75,8 +76,9 @@ def find_sites(observed: Observed) -> list[Site]:
     for index, judge in sorted(observed.judges.items()):
         by_span: dict[Span, list[Op]] = defaultdict(list)
         updates = {_span(observed, update.op) for update in judge.plan.updates}
-        optimising = {_span(observed, op) for op in _after_the_gradients(judge)}
-        for op in _backward(observed, judge):
+        after = list(_after_the_gradients(judge))
+        optimising = {span for op in after if (span := _span(observed, op)) is not None}
+        for op in [*_backward(observed, judge), *after]:
             span = _span(observed, op)
             if op.index >= judge.plan.start and span is not None and span not in forward:
                 by_span[span].append(op)
@@ -86,9 +88,10 @@ def find_sites(observed: Observed) -> list[Site]:
                 found[span] = site
                 direct, accepted = _findable(observed, judge, ops)
                 site.is_gradient |= direct
-                site.is_update |= span in updates
-                site.in_optimiser |= span in updates or (span in optimising and not site.is_gradient)
+                site.in_optimiser |= span in updates or span in optimising
                 site.accepted |= accepted
+                if site.in_optimiser:  # found by what it does to the update
+                    site.accepted |= {span, *optimising}
     return [found[span] for span in sorted(found, key=lambda s: (s[0], s[1] or 0, s[2]))]
 
 
@@ -100,9 +103,16 @@ def _backward(observed: Observed, judge: Judge) -> list[Op]:
 
 
 def _after_the_gradients(judge: Judge) -> Iterator[Op]:
-    """What is computed from the parameters' gradients, once they are finished: hand-written optimisers."""
-    finished = {judged.candidate.value.root for judged in parameters_of(judge).values()}
-    building = {op for judged in judge.judged for op in judged.version.writes}
+    """What is computed from the parameters' gradients, once they are finished: hand-written optimisers. What stands
+    for the gradient of the same parameter a second time (a velocity) is of the optimiser too."""
+    parameters = set(parameters_of(judge))
+    first: dict[Value, Judged] = {}
+    for judged in sorted(judge.judged, key=lambda each: each.version.after):
+        if judged.of in parameters:
+            first.setdefault(judged.of, judged)
+    building = {op for judged in judge.judged if judged.of not in parameters for op in judged.version.writes}
+    building |= {op for judged in first.values() for op in judged.version.writes}
+    finished = {judged.candidate.value.root for judged in first.values()}
     for op in judge.ops[judge.plan.start : judge.plan.stop]:
         computes = op not in building and op.kind not in (Kind.ESCAPE, Kind.BACKWARD)
         if computes and any(value.root in finished for value in op.inputs):
@@ -117,7 +127,7 @@ def mutations_of(site: Site, unit_text: str) -> Iterator[tuple[Mutation, str]]:
     for node, position in positions.items():
         if isinstance(node, _SMALL) and position.start.line == site.span[2]:
             for mutation in mutations(node, site.scene):
-                if site.is_update and mutation.kind not in _NOT_OF_STEP_SIZE:
+                if site.in_optimiser and mutation.kind not in _NOT_OF_STEP_SIZE:
                     continue
                 yield mutation, _put(rows, positions[mutation.old], text(mutation.new))
 
@@ -161,7 +171,7 @@ def _site(observed: Observed, index: int, span: Span, op: Op) -> Site | None:
     unit = observed.sources.unit(op.code.co_filename)
     if unit is None:
         return None
-    return Site(unit, span, index, _scene(observed, op, unit), False, False)
+    return Site(unit, span, index, _scene(observed, op, unit), False)
 
 
 # -- where a finding should stand --------------------------------------------------------------------------------
