@@ -13,10 +13,8 @@ import json
 import sys
 import time
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import click
@@ -24,49 +22,35 @@ import pandas as pd
 import torch
 
 from benchmarks.measuring import environment, markdown
+from benchmarks.planted.pool import each_in_a_child
 from benchmarks.planted.scenes import KINDS
 from benchmarks.planted.subjects import Subject, find_subjects
 from benchmarks.planted.trials import CHANGED, Settings, Trial, fates, trials_of
-from tests.support import ChildFailedError, in_child
-
-_HOURS = 4 * 3600.0
 
 
 def run_all(subjects: list[Subject], settings: Settings, jobs: int) -> list[Trial]:
     """The trials of all programs, in the order of the programs."""
-    found: dict[str, list[Trial]] = {}
-    started = time.monotonic()
-    with ProcessPoolExecutor(jobs, mp_context=get_context("fork")) as pool:
-        waiting = {pool.submit(_of_one, subject, settings): subject for subject in subjects}
-        for future in as_completed(waiting):
-            subject = waiting[future]
-            found[subject.name], problem = future.result()
-            counted = [trial for trial in found[subject.name] if trial.fate == CHANGED]
-            missed = sum(not trial.right_line for trial in counted)
-            click.echo(
-                f"[{len(found)}/{len(subjects)}, {time.monotonic() - started:.0f} s] {subject.name}: "
-                + (problem or f"{len(counted)} bugs, {missed} not found where they are"),
-                err=True,
-            )
-    return [trial for subject in subjects for trial in found[subject.name]]
 
+    def shown(trials: list[Trial]) -> str:
+        counted = [trial for trial in trials if trial.fate == CHANGED]
+        return (
+            f"{len(counted)} bugs, {sum(not trial.right_line for trial in counted)} not found where they are"
+        )
 
-def _of_one(subject: Subject, settings: Settings) -> tuple[list[Trial], str]:
-    try:
-        return in_child(partial(trials_of, subject, settings), timeout_s=_HOURS), ""
-    except ChildFailedError as error:
-        return [], f"could not be used: {error}"
+    return each_in_a_child(subjects, partial(trials_of, settings=settings), shown, jobs)
 
 
 def table(trials: Iterable[Trial], *, baselines: bool) -> pd.DataFrame:
-    """One row per kind, and one for all."""
+    """One row per kind of wrong gradient, one for all of them, and one for what is wrong in optimisers."""
     trials = [trial for trial in trials if trial.fate == CHANGED]
     kinds = dict.fromkeys(kind.name for kind in KINDS)
     rows = []
-    for kind in (*kinds, None):
-        some = [trial for trial in trials if kind in (None, trial.kind)]
+    groups = {f"`{kind}`": [t for t in trials if t.kind == kind and not t.in_optimiser] for kind in kinds}
+    groups["**all, of gradients**"] = [trial for trial in trials if not trial.in_optimiser]
+    groups["**in hand-written optimisers**"] = [trial for trial in trials if trial.in_optimiser]
+    for title, some in groups.items():
         if some:
-            rows.append(_row(f"`{kind}`" if kind else "**all**", some, baselines))
+            rows.append(_row(title, some, baselines))
     return pd.DataFrame(rows)
 
 

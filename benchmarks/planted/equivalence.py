@@ -50,11 +50,16 @@ def jitter(recording: Recording, places: Iterable[Place], seed: int) -> dict[Pla
     return found
 
 
-def snapshot(recording: Recording, names: frozenset[str], jittered: Mapping[Place, torch.Tensor]) -> Snapshot:
+def snapshot(
+    recording: Recording,
+    names: frozenset[str],
+    jittered: Mapping[Place, torch.Tensor],
+    dtype: torch.dtype | None = torch.float64,
+) -> Snapshot:
     """What the names held, one after the other, and what they hold in the end."""
     values = _at(recording, jittered)
     replay = Runner(
-        torch.float64,
+        dtype,
         overrides={value: jittered[place] for place, value in values.items()},
     )
     moments: dict[int, list[tuple[str, Value]]] = defaultdict(list)
@@ -116,7 +121,7 @@ def _leaves(ops: Iterable[Op]) -> list[Value]:
     found: dict[Value, None] = {}
     for op in ops:
         for value in (*op.inputs, *op.outputs):
-            if value.is_leaf and value.data is not None and value.data.is_floating_point():
+            if value.data is not None and value.data.is_floating_point():
                 found[value] = None
     return list(found)
 

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import CodeType
 
 import libcst as cst
-from libcst.metadata import MetadataWrapper, PositionProvider
+from libcst.metadata import CodeRange, MetadataWrapper, PositionProvider
 
+from benchmarks.planted.counts import divisors
 from benchmarks.planted.observed import Observed
-from benchmarks.planted.scenes import Mutation, Scene, mutations, plain, text
+from benchmarks.planted.scenes import Mutation, Scene, mutations, text
 from gradcheck.fronts.tape import Binding, Kind, Op, Value
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged
@@ -23,10 +25,12 @@ from gradcheck.judge.verdict import Verdict
 from gradcheck.program.source import SourceUnit
 
 Span = tuple[str, int | None, int, int]  # file, cell, first and last line
-# In a statement that is the update too (`W -= rate * x.T @ delta`): what cannot be taken for another learning rate.
+# In a hand-written optimiser: what cannot be taken for another learning rate, momentum or decay.
 _NOT_OF_STEP_SIZE = (
     "dropped transpose", "swapped matrix product", "sum over the wrong axis", "dropped sum", "another gradient",
-    "another forward value", "sum before product", "slope at another value", "1 - t for 1 - t**2",
+    "another forward value", "sum before product", "slope at another value", "1 - t for 1 - t**2", "flipped sign",
+    "reversed difference", "missing branch", "dropped carry", "first try left standing", "neighbouring layer",
+    "off-by-one index",
 )  # fmt: skip
 _SMALL = (cst.Assign, cst.AnnAssign, cst.AugAssign, cst.Return, cst.Expr)
 
@@ -41,7 +45,7 @@ class Site:
     pass_index: int
     scene: Scene
     is_gradient: bool
-    is_update: bool
+    in_optimiser: bool = False  # it reads a finished gradient of a parameter
     accepted: set[Span] = field(default_factory=set)
 
     def accepts(self, location: dict, delta: int) -> bool:  # type: ignore[type-arg]
@@ -72,7 +76,9 @@ def find_sites(observed: Observed) -> list[Site]:
     for index, judge in sorted(observed.judges.items()):
         by_span: dict[Span, list[Op]] = defaultdict(list)
         updates = {_span(observed, update.op) for update in judge.plan.updates}
-        for op in _backward(observed, judge):
+        after = list(_after_the_gradients(judge))
+        optimising = {span for op in after if (span := _span(observed, op)) is not None}
+        for op in [*_backward(observed, judge), *after]:
             span = _span(observed, op)
             if op.index >= judge.plan.start and span is not None and span not in forward:
                 by_span[span].append(op)
@@ -82,8 +88,10 @@ def find_sites(observed: Observed) -> list[Site]:
                 found[span] = site
                 direct, accepted = _findable(observed, judge, ops)
                 site.is_gradient |= direct
-                site.is_update |= span in updates
+                site.in_optimiser |= span in updates or span in optimising
                 site.accepted |= accepted
+                if site.in_optimiser:  # found by what it does to the update
+                    site.accepted |= {span, *optimising}
     return [found[span] for span in sorted(found, key=lambda s: (s[0], s[1] or 0, s[2]))]
 
 
@@ -94,18 +102,48 @@ def _backward(observed: Observed, judge: Judge) -> list[Op]:
     return judge.plan.slicer.slice(wanted, 0, last + 1)
 
 
+def _after_the_gradients(judge: Judge) -> Iterator[Op]:
+    """What is computed from the parameters' gradients, once they are finished: hand-written optimisers. What stands
+    for the gradient of the same parameter a second time (a velocity) is of the optimiser too."""
+    parameters = set(parameters_of(judge))
+    first: dict[Value, Judged] = {}
+    for judged in sorted(judge.judged, key=lambda each: each.version.after):
+        if judged.of in parameters:
+            first.setdefault(judged.of, judged)
+    building = {op for judged in judge.judged if judged.of not in parameters for op in judged.version.writes}
+    building |= {op for judged in first.values() for op in judged.version.writes}
+    finished = {judged.candidate.value.root for judged in first.values()}
+    for op in judge.ops[judge.plan.start : judge.plan.stop]:
+        computes = op not in building and op.kind not in (Kind.ESCAPE, Kind.BACKWARD)
+        if computes and any(value.root in finished for value in op.inputs):
+            finished.update(value.root for value in (*op.outputs, *op.mutated))
+            yield op
+
+
 def mutations_of(site: Site, unit_text: str) -> Iterator[tuple[Mutation, str]]:
     """Mutations of the statement, and the whole changed text for each."""
-    wrapper = MetadataWrapper(cst.parse_module(unit_text), unsafe_skip_copy=True)
-    positions = wrapper.resolve(PositionProvider)
+    positions = _positions(unit_text)
+    rows = unit_text.split("\n")
     for node, position in positions.items():
         if isinstance(node, _SMALL) and position.start.line == site.span[2]:
             for mutation in mutations(node, site.scene):
-                if site.is_update and mutation.kind not in _NOT_OF_STEP_SIZE:
+                if site.in_optimiser and mutation.kind not in _NOT_OF_STEP_SIZE:
                     continue
-                changed = wrapper.module.deep_replace(mutation.old, mutation.new)
-                assert isinstance(changed, cst.Module)
-                yield mutation, changed.code
+                yield mutation, _put(rows, positions[mutation.old], text(mutation.new))
+
+
+@lru_cache(maxsize=8)
+def _positions(unit_text: str) -> Mapping[cst.CSTNode, CodeRange]:
+    wrapper = MetadataWrapper(cst.parse_module(unit_text), unsafe_skip_copy=True)
+    return wrapper.resolve(PositionProvider)
+
+
+def _put(rows: list[str], place: CodeRange, new: str) -> str:
+    """The text with the new expression in its place. Brackets around the old one are outside of its range, and stay."""
+    start, end = place.start, place.end
+    before = [*rows[: start.line - 1], rows[start.line - 1][: start.column]]
+    after = [rows[end.line - 1][end.column :], *rows[end.line :]]
+    return "\n".join(before) + new + "\n".join(after)
 
 
 def parameters_of(judge: Judge) -> dict[Value, Judged]:
@@ -133,7 +171,7 @@ def _site(observed: Observed, index: int, span: Span, op: Op) -> Site | None:
     unit = observed.sources.unit(op.code.co_filename)
     if unit is None:
         return None
-    return Site(unit, span, index, _scene(observed, op, unit), False, False)
+    return Site(unit, span, index, _scene(observed, op, unit), False)
 
 
 # -- where a finding should stand --------------------------------------------------------------------------------
@@ -208,7 +246,7 @@ def _scene(observed: Observed, op: Op, unit: SourceUnit) -> Scene:
         gradients |= {b.name for j in judge.judged for b in j.candidate.bindings}
         roots = set(parameters_of(judge))
         parameters |= {b.name for b in observed.recording.bindings if b.value in roots}
-    return Scene(shapes, frozenset(gradients), frozenset(parameters), _divisors(unit.text, shapes))
+    return Scene(shapes, frozenset(gradients), frozenset(parameters), divisors(unit.text, shapes))
 
 
 def _in_scope(binding: Binding, code: CodeType) -> bool:
@@ -218,22 +256,3 @@ def _in_scope(binding: Binding, code: CodeType) -> bool:
         return True
     of_class = code.co_qualname.rpartition(".")[0]
     return binding.name.startswith("self.") and binding.code.co_qualname.rpartition(".")[0] == of_class != ""
-
-
-def _divisors(unit_text: str, shapes: dict[str, tuple[int, ...]]) -> tuple[str, ...]:
-    found: dict[str, None] = {}
-
-    class Collector(cst.CSTVisitor):
-        def visit_BinaryOperation(self, node: cst.BinaryOperation) -> None:  # noqa: N802 (LibCST's name)
-            if isinstance(node.operator, cst.Divide) and isinstance(node.right, (cst.Name, cst.Attribute)):
-                name = plain(node.right)
-                if name not in shapes and not _is_gain(node):
-                    found[name] = None
-
-    cst.parse_module(unit_text).visit(Collector())
-    return tuple(found)
-
-
-def _is_gain(node: cst.BinaryOperation) -> bool:
-    """`(2 / fan_in) ** 0.5` and `randn(..) / fan_in**0.5`: numbers of an initialisation, not of a batch."""
-    return isinstance(node.left, (cst.Integer, cst.Float)) and text(node.left) not in ("1", "1.0")
