@@ -241,8 +241,14 @@ JOIN = define("cat", F.JOIN, "concat concatenate stack hstack vstack dstack colu
 PAD = define("pad", F.JOIN, linear="all", numpy="pad")
 
 # -- networks ----------------------------------------------------------------------------------------------------------
-SOFTMAX = define("softmax", F.SOFTMAX, axis=1, vjp="{y} * ({g} - ({g} * {y}).sum({axis}, keepdim=True))")
-LOG_SOFTMAX = define("log_softmax", F.SOFTMAX, axis=1, vjp="{g} - {y}.exp() * {g}.sum({axis}, keepdim=True)")
+SOFTMAX = define(
+    "softmax", F.SOFTMAX, axis=1,
+    vjp="{y} * ({g} - ({g} * {y}).sum({axis}, keepdim=True))", derivative="diag(y) - y y^T",
+)  # fmt: skip
+LOG_SOFTMAX = define(
+    "log_softmax", F.SOFTMAX, axis=1,
+    vjp="{g} - {y}.exp() * {g}.sum({axis}, keepdim=True)", derivative="1 - softmax(x) of every element",
+)  # fmt: skip
 CROSS_ENTROPY = define("cross_entropy", F.LOSS, "nll_loss", arity=2)
 SQUARED_ERROR = define("mse_loss", F.LOSS, arity=2)
 OTHER_LOSS = define(

@@ -38,9 +38,12 @@ def test_the_derivatives_are_those_of_autograd(operation: Operation) -> None:
     x = torch.cat([x, -x]) if operation not in (ops.LOG, ops.SQRT, ops.RSQRT, ops.LOG1P) else x
     x.requires_grad_()
     function = getattr(torch, operation.name, None) or getattr(torch.nn.functional, operation.name)
-    y = function(x)
+    along = (-1,) if operation.axis is not None else ()
+    y = function(x, *along)
     g = torch.randn(x.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     (expected,) = torch.autograd.grad(y, x, g) if y.requires_grad else (torch.zeros_like(x),)
-    found = eval(operation.vjp.format(g="g", x="x", y="y"), {"torch": torch, "g": g, "x": x, "y": y})
+    found = eval(
+        operation.vjp.format(g="g", x="x", y="y", axis="-1"), {"torch": torch, "g": g, "x": x, "y": y}
+    )
     assert torch.allclose(found, expected, rtol=1e-12, atol=1e-14)
     assert operation.derivative
