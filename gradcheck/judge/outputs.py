@@ -60,6 +60,7 @@ class Outputs:
         meant = judge.partners.propose(version.candidate, found, judge.paired, gradients[0])
         truth = gradients[0].get(meant.value) if meant is not None else None
         if meant is None or truth is None or not same_but_for_ones(truth.shape, found.shape):
-            return not consumer.is_one_of(gradients, reshaped=True)
+            # What is returned for a value, or moves it, is of that value, whatever else it equals.
+            return version.candidate.of is not None or not consumer.is_one_of(gradients, reshaped=True)
         noise = max(noise, judge.noise_of(meant.value))
         return distance(found, truth) > judge.tolerance(version, size, noise)

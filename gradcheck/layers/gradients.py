@@ -83,7 +83,9 @@ def _whose(
         fits = len(places) == len(step.returned) and not any(key for key, _ in step.returned)
         named = [place if one is None else one for (one, _), place in zip(found, places, strict=False)]
         if fits and all(one is place for one, place in zip(named, places, strict=True)):
-            return [(one, True) for one in places]
+            # Without a name that says so, nobody knows in which order a layer hands back those of its parameters.
+            said = any(one is place for (one, _), place in zip(found, places, strict=True))
+            return [(one, said or places is step.inputs) for one in places]
     for number, (_, tensor) in enumerate(step.returned):
         if found[number][0] is None:
             one = next((one for one in left if one[1].shape == tensor.shape), None)
