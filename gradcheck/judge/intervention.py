@@ -9,8 +9,8 @@ import torch
 
 from gradcheck.fronts.tape import Value
 from gradcheck.judge.case import Case
-from gradcheck.judge.consumers import Consumer
 from gradcheck.replay.compare import differentiable, distance, norm, same_but_for_ones
+from gradcheck.replay.passes import Version
 
 
 class Effect(Enum):
@@ -62,17 +62,23 @@ def effect_of_truth(case: Case, partner: Value, scale: float | None) -> Effect:
     truth = case.truth[partner] if scale is None else scale * case.truth[partner]
     if truth.numel() != case.found.numel():
         return Effect.UNKNOWN
-    pairs = _computed_from_it(case, truth.reshape(case.found.shape))
-    wrong = [pair for pair in pairs if not _is_right(case, pair[0], scale)]
+    is_right = case.outputs.is_right
+    wrong = [
+        (version, as_written, with_truth)
+        for version, as_written, with_truth in _computed_from_it(case, truth.reshape(case.found.shape))
+        if not is_right(version, as_written, scale)
+    ]
     if not wrong:
         return Effect.NO_VICTIM
-    if any(_is_right(case, with_truth, scale) for _, with_truth in wrong):
+    if any(is_right(version, with_truth, scale) for version, _, with_truth in wrong):
         return Effect.HEALS
-    closer = [_error(case, with_truth) < _error(case, as_written) for as_written, with_truth in wrong]
+    closer = [_error(case, with_truth) < _error(case, as_written) for _, as_written, with_truth in wrong]
     return Effect.HELPS if 2 * sum(closer) > len(closer) else Effect.NONE
 
 
-def _computed_from_it(case: Case, truth: torch.Tensor) -> Iterator[tuple[Consumer, Consumer]]:
+def _computed_from_it(
+    case: Case, truth: torch.Tensor
+) -> Iterator[tuple[Version, torch.Tensor, torch.Tensor]]:
     """What is computed from it: as it is written, and with the true gradient put there."""
     judge = case.judge
     upstream = judge.true_ones(frozenset(range(len(judge.faults))))
@@ -80,29 +86,13 @@ def _computed_from_it(case: Case, truth: torch.Tensor) -> Iterator[tuple[Consume
     with_truth = judge.run.with_replaced({**upstream, id(case.version): truth})
     for version in case.consumers.versions:
         before, after = as_written.get(id(version)), with_truth.get(id(version))
-        if not case.outputs.spoils_one(version):
+        if before is None or after is None or not (version.final and differentiable(before)):
             continue
-        if version.final and before is not None and after is not None and differentiable(before):
-            noise = judge.noise(version)
-            yield (
-                Consumer(version, before, norm(before), noise, judge.tolerance(version, norm(before), noise)),
-                Consumer(version, after, norm(after), noise, judge.tolerance(version, norm(after), noise)),
-            )
+        if case.outputs.spoils_one(version):
+            yield version, before, after
 
 
-def _is_right(case: Case, consumer: Consumer, scale: float | None) -> bool:
-    if not consumer.is_finite:
-        return False
-    gradients = case.judge.expectation(frozenset())
-    return consumer.is_one_of(gradients, reshaped=True) or (
-        scale is not None
-        and bool(gradients[1].equals(consumer.found / scale, consumer.tolerance / abs(scale), reshaped=True))
-    )
-
-
-def _error(case: Case, consumer: Consumer) -> float:
+def _error(case: Case, found: torch.Tensor) -> float:
     """The distance to the nearest true gradient of its shape, relative to that."""
-    fitting = [
-        t for t in case.truth.values() if same_but_for_ones(t.shape, consumer.found.shape) and norm(t) > 0
-    ]
-    return min((distance(consumer.found, t) / norm(t) for t in fitting), default=float("inf"))
+    fitting = [t for t in case.truth.values() if same_but_for_ones(t.shape, found.shape) and norm(t) > 0]
+    return min((distance(found, t) / norm(t) for t in fitting), default=float("inf"))

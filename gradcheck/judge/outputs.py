@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import cached_property
 
+import torch
+
 from gradcheck.judge.consumers import Consumer
 from gradcheck.judge.judge import Judge
 from gradcheck.replay.compare import distance, norm, same_but_for_ones
@@ -49,18 +51,34 @@ class Outputs:
         return {version for version in versions if self.is_one(version) and self._is_wrong(version)}
 
     def _is_wrong(self, version: Version) -> bool:
-        judge, found = self._judge, self._judge.captured(version)
-        if found is None:
-            return True  # nobody can say that it is right
+        found = self._judge.captured(version)
+        return found is None or not self.is_right(
+            version, found
+        )  # of what is not there, nobody can say that it is
+
+    def is_right(self, version: Version, found: torch.Tensor, scale: float | None = None) -> bool:
+        """Whether `found` would be right there: the true gradient of what it is named or used for; of anything, where
+        nothing says that. With `scale`, that multiple of it is right as well."""
+        judge = self._judge
         size, noise = norm(found), judge.noise(version)
         consumer = Consumer(version, found, size, noise, judge.tolerance(version, size, noise))
         if not consumer.is_finite:
-            return True
+            return False
         gradients = judge.expectation(frozenset())
         meant = judge.partners.propose(version.candidate, found, judge.paired, gradients[0])
         truth = gradients[0].get(meant.value) if meant is not None else None
+        scales = (1.0,) if scale is None else (1.0, scale)
         if meant is None or truth is None or not same_but_for_ones(truth.shape, found.shape):
             # What is returned for a value, or moves it, is of that value, whatever else it equals.
-            return version.candidate.of is not None or not consumer.is_one_of(gradients, reshaped=True)
-        noise = max(noise, judge.noise_of(meant.value))
-        return distance(found, truth) > judge.tolerance(version, size, noise)
+            return version.candidate.of is None and (
+                consumer.is_one_of(gradients, reshaped=True)
+                or any(
+                    gradients[1].equals(found / factor, consumer.tolerance / abs(factor), reshaped=True)
+                    for factor in scales[1:]
+                )
+            )
+        tolerance = judge.tolerance(version, size, max(noise, judge.noise_of(meant.value)))
+        is_step = version.candidate.binding is None and not version.candidate.returned
+        if is_step and consumer.is_one_of(gradients, reshaped=True):
+            return True  # what an update moves a parameter by: a multiple of the gradient
+        return any(distance(found, factor * truth) <= tolerance for factor in scales)
