@@ -117,7 +117,7 @@ class Runner:
             else:
                 start = value.data
         if start is None:
-            raise ReplayError("a value whose making was not recorded")
+            raise ReplayError("what computed it was not recorded")
         return self._place_leaf(value, start)
 
     def put(self, value: Value, tensor: torch.Tensor) -> None:

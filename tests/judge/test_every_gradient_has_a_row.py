@@ -9,7 +9,9 @@ from tests.support import report_on_source
 
 
 def report(text: str, **options: object) -> Report:
-    return report_on_source("import copy, torch\ntorch.manual_seed(0)\n" + text, fix_budget_s=0.0, **options)
+    return report_on_source(
+        "import pickle, torch\ntorch.manual_seed(0)\n" + text, fix_budget_s=0.0, **options
+    )
 
 
 def verdicts(text: str, **options: object) -> dict[str, str]:
@@ -94,11 +96,13 @@ def test_a_parameter_that_the_forward_pass_does_not_use() -> None:
     assert "does not use `b`" in row.reason
 
 
-def test_a_gradient_that_is_a_deep_copy() -> None:
-    (judged,) = report(STEP.format(forward="x @ w + b", dw="copy.deepcopy(x.T @ dpred.abs())")).passes
+def test_a_gradient_whose_making_was_not_recorded() -> None:
+    (judged,) = report(
+        STEP.format(forward="x @ w + b", dw="pickle.loads(pickle.dumps(x.T @ dpred.abs()))")
+    ).passes
     (row,) = [row for row in judged.gradients if row.name == "dw"]
-    assert row.verdict.value == "introduced"
-    report(STEP.format(forward="x @ w + b", dw="copy.deepcopy(x.T @ dpred)")).raise_for_errors()
+    assert (row.verdict.value, row.reason) == ("unchecked", "what computed it was not recorded")
+    report(STEP.format(forward="x @ w + b", dw="pickle.loads(pickle.dumps(x.T @ dpred))")).raise_for_errors()
 
 
 def test_none_after_a_finished_pass() -> None:

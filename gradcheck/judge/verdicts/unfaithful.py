@@ -45,7 +45,9 @@ def _reason(case: Case) -> str | None:
     if parting is not None:
         return f"the loss cannot be replayed as it was computed: {describe(judge, parting)}"
     if value.root in judge.opaque:
-        return "it comes from where no operation is recorded, so that it cannot be computed again with other numbers"
+        if value.producer is None:
+            return "what computed it was not recorded"
+        return "what it is computed from was not recorded, so that it cannot be tried with other numbers"
     return None
 
 
