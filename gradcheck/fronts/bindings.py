@@ -15,8 +15,9 @@ from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.fronts.known import KnownValues
 from gradcheck.fronts.namespace import tensors_of_namespace
 from gradcheck.fronts.state import State
-from gradcheck.fronts.tape import Binding, PlainBinding, Scope, Value
+from gradcheck.fronts.tape import Binding, Kind, PlainBinding, Scope, Value
 
+_MOST_STEPS = 12  # from a draw to the value that is named
 _MOST_ATTRIBUTES = 100
 _KEPT = (int, float, complex, str, bytes, torch.Size, torch.dtype, torch.device, slice, range, np.generic)
 
@@ -89,11 +90,14 @@ class Bindings:
             )
 
     def _speaks_of_gradient(self, name: str, value: Value) -> bool:
-        """Whether the name makes it a gradient: a parameter that has a name already may be called `g` in a function."""
+        """Whether the name makes it a gradient: a parameter that has a name already may be called `g` in a function,
+        and what was drawn is none under a name that is no other's."""
         form = parse(name).form
         if form is Form.NONE and (value.producer is None or not value.producer.inputs):
             self._named_plainly.add(value)
-        return form is not Form.NONE and not (form is Form.GENERIC and value in self._named_plainly)
+        if form is not Form.GENERIC:
+            return form is not Form.NONE
+        return value not in self._named_plainly and not _is_drawn(value)
 
     def bound_plain(self, name: str, thing: object, scope: int) -> None:
         if self._state.paused or not self._state.on:
@@ -128,3 +132,17 @@ class Bindings:
 
     def entered_scope(self, scope: int, frame: FrameType) -> None:
         self._recording.scopes[scope] = Scope(frame.f_code, frame.f_globals)
+
+
+def _is_drawn(value: Value) -> bool:
+    """Whether it was computed from random draws and numbers alone: a parameter or data, even if it is called `g`."""
+    drawn, pending = False, [value]
+    for _ in range(_MOST_STEPS):
+        op = pending.pop().producer
+        if op is None or (not op.inputs and op.kind is not Kind.RANDOM):
+            return False
+        drawn = drawn or op.kind is Kind.RANDOM
+        pending += op.inputs
+        if not pending:
+            break
+    return drawn and not pending
