@@ -10,15 +10,11 @@ from benchmarks.planted.scenes import (
     Scene,
     binary,
     bracketed,
-    called,
     expression,
-    is_module_call,
     kind,
     plain,
     text,
 )
-
-OF_NUMBERS = ("wrong dtype",)  # right as formulas: such a change is one of the program's own numbers
 
 
 @kind("upstream ignored")
@@ -66,17 +62,3 @@ def off_by_one(node: cst.CSTNode, scene: Scene) -> Iterator[cst.CSTNode]:
             if isinstance(index, cst.Name) and index.value not in scene.shapes:
                 for change in ("- 1", "+ 1"):
                     yield node.deep_replace(index, expression(f"{index.value} {change}"))
-
-
-@kind("wrong dtype")
-def wrong_dtype(node: cst.CSTNode, scene: Scene) -> Iterator[cst.CSTNode]:
-    """Multiplied and summed up in bfloat16."""
-    if sides := binary(node, cst.MatrixMultiply):
-        left, right = (text(bracketed(side)) for side in sides)
-        yield expression(f"({left}.bfloat16() @ {right}.bfloat16()).to(torch.get_default_dtype())")
-    if isinstance(node, cst.Call) and called(node) == "sum" and not is_module_call(node):
-        assert isinstance(node.func, cst.Attribute)
-        low = node.with_changes(
-            func=node.func.with_changes(value=expression(f"{text(node.func.value)}.bfloat16()"))
-        )
-        yield expression(f"{text(low)}.to(torch.get_default_dtype())")

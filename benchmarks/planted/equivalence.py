@@ -29,7 +29,7 @@ def places_of(recording: Recording, values: Iterable[Value]) -> dict[Value, Plac
     for value in values:
         if value in leaves:
             found[value] = ("leaf", leaves[value])
-        elif value.producer is not None:
+        elif value.producer in recording.ops and list(value.producer.outputs[:1]) == [value]:
             found[value] = ("op", value.producer.index)
     return found
 

@@ -38,6 +38,8 @@ class Judged:
     written_at: Version | None = None  # the earlier stage since which what is wrong in it is as it is
     notes: list[str] = field(default_factory=list)  # for the reader of the report
     meant: Value | None = None  # what its name says it is the gradient of, where that is another value
+    run_error: float | None = None  # of the number as it was run, where it is far off
+    careful_error: float | None = None  # of autograd's gradient in the program's own types
     hidden_error: float | None = None  # local error at the worst probe point, if only those show it
 
     @property

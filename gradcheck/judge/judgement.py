@@ -18,6 +18,7 @@ from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.judge.pairing.partners import Partners
 from gradcheck.judge.pairing.stated import Stated
 from gradcheck.judge.points import Point
+from gradcheck.judge.precision import measure_precision
 from gradcheck.judge.probing import probe
 from gradcheck.judge.rows import rows_of
 from gradcheck.judge.step.follow import follow_step
@@ -147,6 +148,7 @@ def _judge_pass(judgement: Judgement, plan: PassPlan, stated: Stated) -> JudgedP
     judge_all(judge)
     judge.judged = [judged for judged in judge.judged if judged.candidate not in carried]
     points = probe(judge)
+    measure_precision(judge)
     result.probes = len(points)
     result.flow = follow_step(judge)
     rows = rows_of(judge, index)

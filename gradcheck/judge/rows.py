@@ -77,6 +77,7 @@ def _row(judged: Judged, judge: Judge) -> GradientResult:
         row.scale_note = f"kept as {judged.scale:g} x dL/d{row.of}"
     _measure(row, judged)
     row.hidden_error = judged.hidden_error
+    row.run_error, row.careful_error = judged.run_error, judged.careful_error
     blamed = [fault.judged for fault in judge.listed(judged.faults)]
     fault_names = [fault.candidate.name for fault in blamed if fault.verdict is not Verdict.INHERITED]
     if judged.verdict in (Verdict.INHERITED, Verdict.UNCHECKED):

@@ -35,6 +35,7 @@ class Problem(StrEnum):
     NON_FINITE = "non-finite"
     UNFINISHED = "unfinished"  # None where a gradient should be
     UNPAIRED = "unpaired"  # no forward value found for it
+    IMPRECISE = "imprecise"  # a right formula, and a number that is far off
     HARMLESS = "harmless"  # not what its name suggests, and no output is wrong because of it
     UNREACHED = "unreached"  # no oracle reaches it
 
@@ -66,6 +67,8 @@ class GradientResult:
     total_error: float | None = None
     local_error: float | None = None
     hidden_error: float | None = None
+    run_error: float | None = None  # of the number as the program computed it, where that is far off
+    careful_error: float | None = None  # of autograd's gradient in the same types
     noise: float | None = None  # the relative rounding noise measured for this value
     cosine: float | None = None  # between the gradient and the true one
     worst: WorstElement | None = None

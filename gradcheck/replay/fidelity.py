@@ -11,6 +11,7 @@ float64 too, and its distance from there is what rounding does to it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from types import CodeType
@@ -23,6 +24,7 @@ from gradcheck.fronts.tape import Op, Value
 from gradcheck.graph.lower import node_of
 from gradcheck.graph.node import Role
 from gradcheck.replay.compare import exact
+from gradcheck.replay.passes import Version
 from gradcheck.replay.runner import ReplayError, Runner
 
 # Another order of adding up changes a result by about as much as rounding does in the one order there was.
@@ -43,9 +45,16 @@ class Parting:
 
 
 class Fidelity:
-    """`ops` are those that are replayed, in their order; `last_used` says which values no later one needs."""
+    """`ops` are those that are replayed, in their order; `last_used` says which values no later one needs. `computed` is
+    what the program computed as each of `versions_after`, by the op that finished it."""
 
-    def __init__(self, ops: Sequence[Op], last_used: Mapping[int, Iterable[Value]]) -> None:
+    def __init__(
+        self,
+        ops: Sequence[Op],
+        last_used: Mapping[int, Iterable[Value]],
+        versions_after: Mapping[int, Iterable[Version]],
+    ) -> None:
+        self.computed: dict[Version, torch.Tensor] = {}
         self.partings: list[Parting] = []
         self._parted: dict[Value, tuple[int, Parting]] = {}  # by storage, since which op
         self._rounded: set[Value] = set()  # storages that differ by rounding
@@ -57,6 +66,9 @@ class Fidelity:
                 self._compare_leaves(op)
                 self._runner.step(op)
                 self._compare(op)
+                for version in versions_after.get(op.index, ()):
+                    with suppress(ReplayError):
+                        self.computed[version] = self._runner.tensor(version.candidate.value).clone()
                 for value in last_used.get(op.index, ()):
                     self._runner.forget(value)
         self._runner = Runner(None)

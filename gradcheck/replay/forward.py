@@ -25,7 +25,7 @@ class ForwardGraph:
         self,
         ops: Sequence[Op],
         loss: Value,
-        dtype: torch.dtype,
+        dtype: torch.dtype | None,
         *,
         overrides: dict[Value, torch.Tensor] | None = None,
         start_from: dict[Value, torch.Tensor] | None = None,

@@ -60,7 +60,7 @@ class PassOps:
         plan = self.plan
         ends = (plan.last_op, plan.loss_op.index, *(update.op.index for update in plan.updates))
         ops = plan.slicer.all_of(plan.start, max(ends) + 1)
-        return Fidelity(ops, _last_used(ops, set()))
+        return Fidelity(ops, _last_used(ops, set()), self.versions_after)
 
 
 def _last_used(ops: Iterable[Op], wanted: set[Value]) -> dict[int, list[Value]]:

@@ -1,0 +1,53 @@
+"""The number as it was run: a right formula, and a number that is far off in the program's own types."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support import report_on_source
+
+STEP = """
+import torch, torch.nn.functional as F
+torch.manual_seed(0)
+x, y = torch.rand(1500, 4), torch.randint(0, 3, (1500,))
+W, b = torch.randn(4, 3), torch.zeros(3)
+logits = x @ W + b
+loss = F.cross_entropy(logits, y)
+dlogits = (F.softmax(logits, 1) - F.one_hot(y, 3)) / 1500
+dW = x.T @ dlogits
+{db}
+W -= 0.1 * dW
+b -= 0.1 * db.float()
+"""
+ROW_BY_ROW = """
+db = torch.zeros(3, dtype=torch.{dtype})
+for row in dlogits:
+    db += row.to(torch.{dtype})
+"""
+
+
+def test_a_sum_that_is_kept_in_a_type_too_narrow_for_it() -> None:
+    found = report_on_source(STEP.format(db=ROW_BY_ROW.format(dtype="bfloat16")))
+    (finding,) = [finding for finding in found.findings if finding.rule == "GC110"]
+    assert "`db` is computed by a right formula, and its number is far off" in finding.message
+    (row,) = [row for row in found.rows if row.name == "db"]
+    assert row.verdict.value == "correct"
+    assert row.run_error is not None
+    assert row.run_error > 0.05
+    assert row.careful_error is not None
+    assert row.careful_error < 1e-4
+
+
+@pytest.mark.parametrize(
+    "db",
+    [
+        ROW_BY_ROW.format(dtype="float32"),
+        "db = dlogits.sum(0)",
+        "db = dlogits.bfloat16().sum(0)",  # added up in float32, and rounded once
+        "db = (torch.ones(1, 1500).bfloat16() @ dlogits.bfloat16())[0]",
+    ],
+)
+def test_ordinary_rounding_is_no_finding(db: str) -> None:
+    assert not [
+        finding for finding in report_on_source(STEP.format(db=db)).findings if finding.rule == "GC110"
+    ]
