@@ -45,6 +45,8 @@ class FrameReader(Reader):
         return _known(getattr(builtins, name, MISSING) if found is MISSING else found, name)
 
     def attribute(self, base: Any, name: str) -> Any:
+        if type(base) is str:
+            return getattr(base, name)
         return _known(read_attribute(base, name), name)
 
     def item(self, base: Any, key: Any) -> Any:

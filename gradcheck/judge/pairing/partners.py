@@ -145,10 +145,15 @@ class Partners:
         paired: Mapping[Value, Judged],
         truth: Mapping[Value, torch.Tensor],
     ) -> Proposal | None:
-        options = [v for v in self._by_name(candidate) if v in truth]
+        named = self._by_name(candidate)
+        options = [v for v in named if v in truth]
         fitting = [v for v in options if truth[v].shape == found.shape] or [
             v for v in options if same_but_for_ones(truth[v].shape, found.shape)
         ]
+        # What the loss does not reach has no gradient here; where it alone fits, the name means it.
+        unreached = [v for v in named if v not in truth and v.shape == tuple(found.shape)]
+        if unreached and not fitting:
+            return Proposal(unreached[-1], BY_NAME)
         if not options or (
             not fitting
             and parse(candidate.name).form < Form.EXPLICIT

@@ -72,9 +72,10 @@ class Reader:
         raise UnknownNameError(repr(key))
 
     def call(self, function: Any, arguments: list[Any], keywords: dict[str, Any]) -> Any:
-        """Plain reads call nothing but `str`."""
-        if function is str and len(arguments) == 1 and self.is_operand(arguments[0]) and not keywords:
-            return str(arguments[0])
+        """Plain reads call nothing but `str` and the methods of strings, as keys are made with them."""
+        of_text = function is str or type(getattr(function, "__self__", None)) is str
+        if of_text and all(self.is_operand(one) for one in (*arguments, *keywords.values())):
+            return function(*arguments, **keywords)
         raise UnreadableError("a call")
 
     def set_item(self, base: Any, key: Any, value: Any) -> None:
