@@ -2,14 +2,15 @@
 
 ## What it does
 
-Reports a line whose formula is right, as a replay in float64 shows, while the number that the program computed
-with it is off by more than 5 %, and by 30 times more than what autograd computes in the same types.
+Reports a line whose formula is right, as a replay in float64 shows, while the number that the program
+computed with it is off by more than 5 %, and by 30 times more than what autograd computes in the same
+types.
 
 ## Why is this bad?
 
-The optimiser gets the number, not the formula. A sum that is kept in bfloat16 stops growing when the terms are
-256 times smaller than it; the difference of two large numbers keeps few of their digits; float16 overflows at
-65,504.
+The optimiser gets the number, not the formula. A sum that is kept in bfloat16 stops growing when the
+terms are 256 times smaller than it; the difference of two large numbers keeps few of their digits;
+float16 overflows at 65,504.
 
 ## Example
 
@@ -27,9 +28,9 @@ db = dlogits.float().sum(0)       # added up in float32, rounded once
 
 ## How it is measured
 
-The step is replayed in the program's own types, which gives the numbers that the program computed. They are
-compared with the same formula in float64, and autograd's gradient in the program's own types with autograd's in
-float64. Of gradients computed from one another the first is reported.
+The step is replayed in the program's own types, which gives the numbers that the program computed. They
+are compared with the same formula in float64, and autograd's gradient in the program's own types with
+autograd's in float64. Of gradients computed from one another the first is reported.
 
 ## References
 
