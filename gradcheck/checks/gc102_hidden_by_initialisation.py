@@ -5,6 +5,11 @@
 Replays the recorded step, forward and manual backward, at probe points: the same step with its parameters
 jittered. A gradient that was right at the recorded parameters and is wrong at a probe point is reported.
 
+The other thing that one step can hide is what a backward function does with the gradient that it is given.
+The step is replayed with a random one in its place: one that arrives in the `backward` of a custom
+`torch.autograd.Function`, or in the parameter of a helper (`def tanh_backward(dout, cache)`). A line that
+ignores it, or reads one element of it, is right for the ones that `sum()` sends, and reported too.
+
 ## Why is this bad?
 
 A factor left out of a backward line shows only where the factor is not 1, and a term only where it is not
@@ -55,6 +60,7 @@ from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.rule import Rule
 from gradcheck.checks.wording import (
+    Case,
     cases,
     code,
     common_notes,
@@ -67,6 +73,8 @@ from gradcheck.judge.verdict import Problem, Verdict
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
+    for case in cases(evidence, Verdict, {Problem.UPSTREAM}):
+        yield _for_one_upstream(case)
     for case in cases(evidence, Verdict, {Problem.HIDDEN}):
         row = case.row
         here = numbers.error(row.local_error)
@@ -88,6 +96,25 @@ def check(evidence: Evidence) -> Iterator[Finding]:
             finding.notes.append(row.reason)
         finding.helps += pairing_help(row)
         yield finding
+
+
+def _for_one_upstream(case: Case) -> Finding:
+    row = case.row
+    finding = RULE.finding(
+        location=row.location,
+        message=f"{code(row.name)} is the gradient of {code(row.of)} only for the upstream gradient of this loss",
+        label=f"relative error {numbers.error(row.hidden_error)} when another upstream gradient arrives",
+        evidence=case.evidence,
+    )
+    finding.notes += [
+        f"here the error is {numbers.error(row.local_error)}: the ones of a `sum()`, or zeros, hide what a backward "
+        "function does not do with the gradient that it is given",
+        *common_notes(case),
+    ]
+    finding.helps.append(
+        f"a backward function is linear in its upstream gradient: every element of {code(row.name)} follows from it"
+    )
+    return finding
 
 
 RULE = Rule(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from gradcheck.judge.arriving import try_other_upstreams
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged
 from gradcheck.judge.points import Point
@@ -43,6 +44,7 @@ def probe(judge: Judge) -> list[Point]:
         elif judged.verdict is Verdict.UNOBSERVABLE and id(judged) in seen_right:
             judged.verdict = Verdict.CORRECT
             judged.reason = "the true gradient is zero here; at a probe point it is not, and this agrees"
+    try_other_upstreams(judge)
     return used
 
 

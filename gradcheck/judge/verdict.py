@@ -29,6 +29,7 @@ class Problem(StrEnum):
     NONE = ""
     WRONG_VALUE = "wrong-value"
     HIDDEN = "hidden-by-initialisation"
+    UPSTREAM = "one-upstream"  # right for the upstream gradient of this loss, wrong for another one
     SHAPE = "wrong-shape"  # the shape cannot be the forward value's, or its values are broadcast
     SHAPE_NOTE = "shape-differs"  # right numbers in another shape (a missing keepdim)
     MISNAMED = "misnamed"  # equals the true gradient of another value

@@ -147,13 +147,21 @@ class PassRun:
         self._replay_backward(results, {})
         return results
 
-    def with_replaced(self, replaced: Mapping[int, torch.Tensor]) -> dict[int, torch.Tensor]:
-        """What every version would have been, had those in `replaced` (by identity) been what is given there."""
+    def with_replaced(
+        self, replaced: Mapping[int, torch.Tensor], arriving: Mapping[Value, torch.Tensor] | None = None
+    ) -> dict[int, torch.Tensor]:
+        """What every version would have been, had those in `replaced` (by identity) been what is given there, and had
+        autograd handed over what `arriving` gives for a value."""
         results = _Results(self.graph)
-        self._replay_backward(results, replaced)
+        self._replay_backward(results, replaced, arriving or {})
         return results.captured
 
-    def _replay_backward(self, results: _Results, replaced: Mapping[int, torch.Tensor]) -> None:
+    def _replay_backward(
+        self,
+        results: _Results,
+        replaced: Mapping[int, torch.Tensor],
+        arriving: Mapping[Value, torch.Tensor] | None = None,
+    ) -> None:
         prepared, dtype, graph = self.prepared, self._dtype, results.graph
         truth = graph.truth
         if self._autograd_truth:
@@ -168,7 +176,7 @@ class PassRun:
             autograd_truth=truth,
             known=known,
             patches=self._patches,
-            upstream=Arriving(graph, truth),
+            upstream=Arriving(graph, truth, arriving or {}),
             variation=self._variation,
         )
         results.manual = replay if self._keep else None
@@ -232,13 +240,22 @@ class PassRun:
 class Arriving:
     """What autograd hands to a `backward` of the person's, given what other ones have returned before."""
 
-    def __init__(self, graph: ForwardGraph, truth: Mapping[Value, torch.Tensor]) -> None:
+    def __init__(
+        self,
+        graph: ForwardGraph,
+        truth: Mapping[Value, torch.Tensor],
+        instead: Mapping[Value, torch.Tensor],
+    ) -> None:
+        """`instead` of what arrives at some values."""
         self._graph = graph
+        self._instead = instead
         self._truth = truth
         self._known: dict[tuple[tuple[Value, int], ...], dict[Value, torch.Tensor]] = {}
         self._held: list[torch.Tensor] = []
 
     def __call__(self, of: Value, handed: Mapping[Value, torch.Tensor], only: bool) -> torch.Tensor | None:
+        if of in self._instead and not only:
+            return self._instead[of]
         if only:
             return self._graph.vector_jacobian(of, handed)
         wrong = {value: given for value, given in handed.items() if not self._is_true(value, given)}

@@ -44,7 +44,7 @@ def _differentiated(
     kept: set[int] = set()
     moments = [b.when for b in recording.bindings if parse(b.name).form is not Form.NONE]
     moments += [b.when for b in gradients]
-    moments += [op.index for op in recording.ops if op.kind is Kind.GRAD_WRITE]
+    moments += [op.index for op in recording.ops if op.kind in (Kind.GRAD_WRITE, Kind.RETURNED)]
     moments += [step.begin + 1 for step in steps]
     paired = [pairing.gradient.producer for pairing in recording.pairings]
     moments += [op.index + 1 for op in paired if op is not None]

@@ -1,0 +1,189 @@
+"""Right under intervention (principle 3): another upstream gradient than the one of this loss.
+
+A backward function is written for every gradient that may arrive: one that ignores it, or reads one element of it, is
+right for the ones of a `sum()` and wrong for everybody else. So what arrives is replaced by random numbers, at the
+`backward` of a custom Function and at the parameters of a helper, and its lines have to give the VJP of those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from types import CodeType
+
+import torch
+
+from gradcheck.fronts.tape import Binding, Kind, Value
+from gradcheck.judge.judge import Judge
+from gradcheck.judge.judged import Judged
+from gradcheck.judge.verdict import Problem, Verdict
+from gradcheck.replay.compare import differentiable, distance, norm
+
+_WRONG = 1e-6  # relative: a float64 replay that follows its upstream gradient is far closer
+_SEED = 20
+
+
+@dataclass
+class _Arrival:
+    """Where gradients arrive, and random ones for the values they are of. `versions` are the tensors to replace."""
+
+    given: dict[Value, torch.Tensor] = field(default_factory=dict)
+    versions: dict[int, torch.Tensor] = field(default_factory=dict)
+    scopes: set[int] = field(default_factory=set)  # the calls they arrive in
+
+
+def try_other_upstreams(judge: Judge) -> None:
+    """Marks the lines that are right for the upstream gradient of this loss alone."""
+    known: set[Judged] = set()
+    _replace_upstream(judge, known)
+    _doubt_lines_behind_nothing(judge, known)
+
+
+def _replace_upstream(judge: Judge, known: set[Judged]) -> None:
+    """In backward functions, which are written for any."""
+    for arrival in (_at_functions(judge), *_at_parameters(judge)):
+        for judged, error in _wrong_lines(judge, arrival, known):
+            judged.verdict, judged.problem = Verdict.INTRODUCED, Problem.UPSTREAM
+            judged.reason = "right for the upstream gradient of this loss, wrong for another one"
+            judged.scale, judged.hidden_error = None, error
+
+
+def _doubt_lines_behind_nothing(judge: Judge, known: set[Judged]) -> None:
+    """A line whose upstream gradient is zero, or the same everywhere, is not shown to be right by that."""
+    for upstream in judge.judged:
+        if upstream in known or upstream.found is None or not upstream.version.final:
+            continue
+        empty = upstream.verdict is Verdict.UNOBSERVABLE
+        if not (empty or (upstream.verdict is Verdict.CORRECT and _is_constant(upstream.found))):
+            continue
+        arrival = _Arrival()
+        _replace(arrival, upstream, judge)
+        reads = {id(version) for version in judge.relations.consumers(upstream.version)}
+        for judged, _ in _wrong_lines(judge, arrival, known, reads):
+            judged.verdict = Verdict.UNOBSERVABLE
+            how = "zero" if empty else "the same number everywhere"
+            judged.reason = (
+                f"right only because `{upstream.candidate.name}`, which it is computed from, is {how} here: with "
+                "other numbers there this line would not give the gradient"
+            )
+
+
+def _at_functions(judge: Judge) -> _Arrival:
+    """The gradients that autograd hands to the `backward` of custom Functions."""
+    arrival = _Arrival()
+    tape = judge.ops[judge.plan.start : judge.plan.stop]
+    for op in tape:  # also what no line of the backward reads
+        if op.kind is Kind.UPSTREAM and op.extra is None and op.args[0] in judge.run.graph.truth:
+            arrival.given[op.args[0]] = _random(judge.run.graph.truth[op.args[0]], len(arrival.given))
+    arrival.scopes.update(op.scope for op in tape if op.kind is Kind.RETURNED)
+    return arrival
+
+
+def _at_parameters(judge: Judge) -> list[_Arrival]:
+    """Gradients that functions of the person's are called with, by function."""
+    known: dict[Value, list[Judged]] = {}
+    for judged in judge.judged:
+        known.setdefault(judged.candidate.value, []).append(judged)
+    arrivals: dict[CodeType | None, _Arrival] = {}
+    for candidate in judge.plan.candidates:
+        upstream = known.get(candidate.value, [])
+        if len(upstream) != 1 or not upstream[0].version.final:
+            continue  # of one tensor that is two gradients, nobody can say which of them arrives
+        for binding in candidate.bindings:
+            # A buffer that the function is to fill is no gradient yet when it arrives.
+            if _is_parameter(binding) and upstream[0].version.after < binding.when:
+                arrival = arrivals.setdefault(binding.code, _Arrival())
+                arrival.scopes.add(binding.scope)
+                if upstream[0].of not in arrival.given:
+                    _replace(arrival, upstream[0], judge)
+    return list(arrivals.values())
+
+
+def _is_parameter(binding: Binding) -> bool:
+    """Whether it is the parameter of a function, and no loop variable."""
+    code = binding.code
+    if code is None or not binding.alias:
+        return False
+    return binding.name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+
+def _replace(arrival: _Arrival, upstream: Judged, judge: Judge) -> None:
+    truth = judge.run.graph.truth.get(upstream.of) if upstream.of is not None else None
+    if truth is None or upstream.of is None or upstream.found is None or truth.shape != upstream.found.shape:
+        return
+    like = truth if upstream.verdict is Verdict.CORRECT else torch.zeros_like(truth)
+    given = arrival.given[upstream.of] = _random(like, len(arrival.given))
+    arrival.versions[id(upstream.version)] = given * (1.0 if upstream.scale is None else upstream.scale)
+
+
+def _wrong_lines(
+    judge: Judge, arrival: _Arrival, known: set[Judged], among: set[int] | None = None
+) -> Iterator[tuple[Judged, float]]:
+    """The right lines that spoil an output once random gradients arrive, with their relative errors. What is `known` to
+    be one of them is not told again, and what is computed from it is compared with what follows from it."""
+    if not arrival.given:
+        return
+    found = judge.run.with_replaced(arrival.versions, arrival.given)
+    asked = [
+        judged
+        for judged in judge.judged
+        if id(judged.version) not in arrival.versions
+        and (judged in known or _is_asked(judge, judged, arrival, among))
+    ]
+    first = judge.run.graph.gradients(arrival.given)
+    wrong = {id(judged.version) for judged in asked if _error(judged, found, first) > _WRONG}
+    inside = {j.version for j in asked}
+    given = dict(arrival.given)
+    for judged in asked:
+        if id(judged.version) not in wrong or judged.of is None or judged.of in arrival.given:
+            continue
+        error = _error(judged, found, judge.run.graph.gradients(given))
+        later = [version for version in judge.relations.consumers(judged.version) if version in inside]
+        harms = not later or any(id(version) in wrong for version in later)
+        if error > _WRONG and harms and judged not in known:
+            known.add(judged)
+            yield judged, error
+        tensor = found[id(judged.version)]
+        if tensor.numel() == judge.run.graph.tensor(judged.of).numel():
+            given[judged.of] = tensor / (1.0 if judged.scale is None else judged.scale)
+
+
+def _is_asked(judge: Judge, judged: Judged, arrival: _Arrival, among: set[int] | None) -> bool:
+    version = judged.version
+    if judged.verdict is not Verdict.CORRECT or judged.of is None or not version.final:
+        return False
+    if judged.surrogate or judged.rounded_data or version.candidate.value.root in judge.opaque:
+        return False
+    if judged.faults or not version.writes:
+        return False
+    if among is not None:
+        return id(version) in among
+    return version.candidate.returned is not None or any(op.scope in arrival.scopes for op in version.writes)
+
+
+def _error(judged: Judged, found: dict[int, torch.Tensor], gradients: dict[Value, torch.Tensor]) -> float:
+    """Relative to the larger of both; 0 where they cannot be compared."""
+    tensor = found.get(id(judged.version))
+    if tensor is None or not differentiable(tensor):
+        return 0.0
+    scale = 1.0 if judged.scale is None else judged.scale
+    options = [scale * gradients[v] for v in (judged.of, *judged.alternatives) if v in gradients]
+    errors = [
+        distance(tensor, expected) / max(norm(tensor), norm(expected), 1e-300)
+        for expected in options
+        if expected.numel() == tensor.numel()
+    ]
+    return min(errors, default=0.0)
+
+
+def _random(like: torch.Tensor, number: int) -> torch.Tensor:
+    """No larger than the gradient that is there, so that what is clipped there is clipped here."""
+    generator = torch.Generator().manual_seed(_SEED + number)
+    largest = float(like.abs().max()) if like.numel() else 0.0
+    drawn = 2 * torch.rand(like.shape, generator=generator, dtype=torch.float64) - 1
+    return (largest or 1.0) * drawn.to(like.dtype)
+
+
+def _is_constant(found: torch.Tensor) -> bool:
+    flat = found.reshape(-1)
+    return flat.numel() > 1 and bool((flat == flat[0]).all())
