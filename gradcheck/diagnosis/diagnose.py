@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from gradcheck.checks.finding import Finding
 from gradcheck.checks.registry import in_reading_order
 from gradcheck.diagnosis.clock import Clock
-from gradcheck.diagnosis.findings import DIAGNOSED, attach, explain_in, one_per_cause
+from gradcheck.diagnosis.consequence import Healed, healed_by
+from gradcheck.diagnosis.findings import DIAGNOSED, attach, explain_in, one_per_cause, tell_what_heals
 from gradcheck.diagnosis.found import Found
 from gradcheck.diagnosis.mistakes.explain import explain
 from gradcheck.diagnosis.mistakes.mistake import Explanation
@@ -33,6 +34,7 @@ class _Case:
     group: list[Judged]
     found: Found | None = None
     explanations: list[Explanation] = field(default_factory=list)
+    healed: list[Healed] = field(default_factory=list)
 
 
 def diagnose(
@@ -56,8 +58,10 @@ def diagnose(
             # A line that is right as it is written needs no explanation of what is wrong with it.
             if case.found is None or not case.found.is_forward:
                 case.explanations = explain(judgement, case.judged_pass, case.group[0])
+                case.healed = _healed(case)
     for case in cases:
-        explain_in(case.finding, case.explanations)
+        explain_in(case.finding, case.explanations, case.found, budget_s > 0)
+        tell_what_heals(case.finding, case.healed)
         if case.found is not None:
             attach(case.finding, case.found, judgement)
     return in_reading_order(one_per_cause(findings))
@@ -115,6 +119,15 @@ def _search_for(case: _Case, cases: list[_Case], search: FixSearch, budget_s: fl
     for other in same_pass:
         if other.found is None and case.found is not None and search.fixes(case.found, other.group):
             other.found = case.found
+
+
+def _healed(case: _Case) -> list[Healed]:
+    """Never raises: without it, a report is still right."""
+    assert case.judged_pass.judge is not None
+    try:
+        return healed_by(case.judged_pass.judge, case.group)
+    except Exception:
+        return []
 
 
 def _is_stage(case: _Case, others: list[_Case]) -> bool:

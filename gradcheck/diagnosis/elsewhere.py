@@ -31,12 +31,14 @@ _OTHER_CONSTANT = 1.37
 
 @dataclass(eq=False)
 class Place:
-    """`wrong` are the gradients that are wrong there without any edit, with their relative errors."""
+    """`wrong` are the gradients that are wrong there without any edit, with their relative errors; `true` those that are
+    the true ones, if only because two faults cancel."""
 
     kind: str  # recorded, probe, fresh, size, constant
     overrides: dict[Value, torch.Tensor]
     variation: Variation | None = None
     wrong: dict[int, float] = field(default_factory=dict)
+    true: frozenset[int] = frozenset()
 
     def point(self, prepared: PassOps, judge: Judge, patches: Mapping[int, Patch] | None = None) -> Point:
         return Point(prepared, judge, self.overrides, patches, variation=self.variation)
@@ -147,7 +149,8 @@ class Elsewhere:
                 wrong[id(judged)] = outcome[1] if outcome is not None else float("inf")
         if place.variation is not None and not point.usable:
             raise ValueError("it cannot be replayed there")
-        return replace(place, wrong=wrong)
+        true = frozenset(id(j) for j in self._judge.judged if point.usable and point.is_true(j))
+        return replace(place, wrong=wrong, true=true)
 
     def _is_literal(self, op: Op) -> bool:
         """Whether a number that an op computes with is written right there."""

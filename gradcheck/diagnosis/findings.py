@@ -7,9 +7,12 @@ import textwrap
 from collections.abc import Sequence
 
 from gradcheck.base.codec import encode
+from gradcheck.checks import gc101_wrong_gradient as gc101
+from gradcheck.checks import gc102_hidden_by_initialisation as gc102
 from gradcheck.checks.finding import Finding, Fix
 from gradcheck.checks.registry import all_rules
 from gradcheck.checks.wording import listing
+from gradcheck.diagnosis.consequence import Healed, sentence
 from gradcheck.diagnosis.found import Found
 from gradcheck.diagnosis.mistakes.mistake import Explanation
 from gradcheck.diagnosis.syntax import TextChange
@@ -19,14 +22,31 @@ from gradcheck.program.location import Location
 DIAGNOSED = tuple(rule.code for rule in all_rules() if rule.is_diagnosed)
 
 
-def explain_in(finding: Finding, explanations: Sequence[Explanation]) -> None:
-    """Why the gradient is wrong, before all other notes."""
+NEED_A_REASON = (gc101.RULE.code, gc102.RULE.code)  # the others say it in their message
+NOT_EXPLAINED = (
+    "why is not explained: no single mistake that is known gives these numbers, and no edit was found that mends them; "
+    "several mistakes may have come together here"
+)
+
+
+def explain_in(
+    finding: Finding, explanations: Sequence[Explanation], found: Found | None, is_searched: bool
+) -> None:
+    """Why the gradient is wrong, before all other notes; or that it is not known."""
     if not explanations:
+        if is_searched and found is None and finding.rule in NEED_A_REASON:
+            finding.notes.append(NOT_EXPLAINED)
         return
     finding.notes[:0] = [explanation.sentence for explanation in explanations]
     finding.evidence["explanation"] = [
         {"kind": e.kind, "sentence": e.sentence, **e.evidence} for e in explanations
     ]
+
+
+def tell_what_heals(finding: Finding, healed: Sequence[Healed]) -> None:
+    if healed:
+        finding.notes.append(sentence(healed))
+        finding.evidence["heals"] = [{"gradient": one.name, "error": one.error} for one in healed]
 
 
 def attach(finding: Finding, found: Found, judgement: Judgement) -> None:

@@ -120,7 +120,7 @@ class Prover:
                 if place.kind == "recorded" or place.variation is not None:
                     return Proof(False)
                 continue
-            if not self._right_at(point, fixed, place.wrong, instead):
+            if not self._right_at(point, fixed, place, instead):
                 return Proof(False)
             zero -= {id(judged) for judged in fixed if norm(point.run.captured[id(judged.version)]) > 0}
             counts[place.kind] = counts.get(place.kind, 0) + 1
@@ -175,7 +175,7 @@ class Prover:
         return True
 
     def _right_at(
-        self, point: Point, fixed: list[Judged], before: dict[int, float], instead: dict[int, set[Value]]
+        self, point: Point, fixed: list[Judged], before: Place, instead: dict[int, set[Value]]
     ) -> bool:
         """`instead` collects, for gradients that turn out to be those of another value than was thought, which ones it
         can be at all points so far."""
@@ -190,11 +190,13 @@ class Prover:
         if len(wrong) == len(fixed) or not all(_belongs_elsewhere(point, j, instead) for j in wrong):
             return False
         for judged in self.judge.judged:
+            if id(judged) in before.true and judged.version.final and not point.is_true(judged):
+                return False  # two faults that cancel: one edit alone spoils what is right
             outcome = point.judge(judged)
             if judged in wrong or (outcome is not None and not outcome[0]):
                 continue
             error = outcome[1] if outcome is not None else float("inf")
-            if error > _NO_WORSE * before.get(id(judged), -1.0):
+            if error > _NO_WORSE * before.wrong.get(id(judged), -1.0):
                 return False
         return True
 

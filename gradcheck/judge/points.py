@@ -143,6 +143,20 @@ class Point:
         """What multiple of the gradient it is kept as: 32 times, for 32 samples."""
         return judged.scale if self._variation is None else self._variation.number(judged.scale)
 
+    def is_true(self, judged: Judged) -> bool:
+        """Whether it is the true gradient here, whatever its upstream gradients are."""
+        found = self.run.captured.get(id(judged.version))
+        truth = (
+            self._closest(judged, found, self.run.graph.truth) if found is not None and judged.of else None
+        )
+        if found is None or truth is None:
+            return False
+        noise = (
+            max(self.judging.noise(judged.version), self.judging.noise_of(judged.of)) if judged.of else 0.0
+        )
+        size = max(norm(found), norm(truth))
+        return distance(found, truth) <= 10 * self.judging.tolerance(judged.version, size, noise)
+
     def judge(self, judged: Judged) -> tuple[bool, float, bool] | None:
         """(wrong, relative local error, seen to be right), or None where nothing was compared."""
         return self._outcomes.get(id(judged))
