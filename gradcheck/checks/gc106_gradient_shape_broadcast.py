@@ -43,6 +43,7 @@ note.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from gradcheck.base import numbers
@@ -84,6 +85,9 @@ def _other_shape(case: Case) -> Finding:
     message = f"{code(row.name)} holds the gradient of {code(row.of)} in a different shape"
     finding = _finding(case, Severity.NOTE, message)
     finding.notes += common_notes(case)
+    if row.shape is not None and row.of_shape is not None and math.prod(row.shape) != math.prod(row.of_shape):
+        finding.helps.append(f"`.expand_as({row.of})` gives it the shape of its value")
+        return finding
     ways = ["a sum without `keepdim`" if _has_more_axes(row) else "`keepdim=True` in the sum"]
     if row.of:
         ways.append(f"`.view_as({row.of})`")

@@ -11,13 +11,12 @@ import numpy as np
 import torch
 
 from gradcheck.fronts.arrays import ARRAYS
-from gradcheck.fronts.gradient_names import Form, parse
+from gradcheck.fronts.gradient_names import Form, is_loss_name, parse
 from gradcheck.fronts.known import KnownValues
 from gradcheck.fronts.namespace import tensors_of_namespace
 from gradcheck.fronts.state import State
-from gradcheck.fronts.tape import Binding, Kind, PlainBinding, Scope, Value
+from gradcheck.fronts.tape import Binding, PlainBinding, Scope, Value
 
-_MOST_STEPS = 12  # from a draw to the value that is named
 _MOST_ATTRIBUTES = 100
 _KEPT = (int, float, complex, str, bytes, torch.Size, torch.dtype, torch.device, slice, range, np.generic)
 
@@ -31,15 +30,15 @@ class Bindings:
         self._values = values
         self._last_bound: dict[tuple[int, str], Value] = {}
         self._last_plain: dict[tuple[int, str], PlainBinding] = {}
-        self._named_plainly: set[Value] = (
-            set()
-        )  # what nothing was computed for, and was no gradient by its name
+
+        self._of_the_forward: set[tuple[int, str]] = set()  # names that a loss was computed from
+        self._a_loss_is_known = False
 
     def forget(self) -> None:
         """Every name is written down again."""
         self._last_bound.clear()
         self._last_plain.clear()
-        self._named_plainly.clear()
+        self._of_the_forward.clear()
 
     def name_namespace(self, namespace: dict[str, object]) -> None:
         """Give names to the arrays that no traced statement has named."""
@@ -83,21 +82,28 @@ class Bindings:
             of = entry[1] if entry is not None and entry[0]() is not None else None
             # `w.g` is the gradient of an array; of a layer, `layer.g` is its gain or its gate.
             a_gain = of is None and name.endswith(".g")
-            if not alias and not a_gain and self._speaks_of_gradient(name, value):
+            if not self._a_loss_is_known and value.shape == () and is_loss_name(name):
+                self._nothing_before_is_a_gradient(value)
+            speaks = parse(name).form is not Form.NONE and key not in self._of_the_forward
+            if speaks and not alias and not a_gain:
                 recording.gradient_named.add(value)
             recording.bindings.append(
                 Binding(name, value, len(recording.ops), scope, code, line, alias, owner, of, evaluated)
             )
 
-    def _speaks_of_gradient(self, name: str, value: Value) -> bool:
-        """Whether the name makes it a gradient: a parameter that has a name already may be called `g` in a function,
-        and what was drawn is none under a name that is no other's."""
-        form = parse(name).form
-        if form is Form.NONE and (value.producer is None or not value.producer.inputs):
-            self._named_plainly.add(value)
-        if form is not Form.GENERIC:
-            return form is not Form.NONE
-        return value not in self._named_plainly and not _is_drawn(value)
+    def _nothing_before_is_a_gradient(self, loss: Value) -> None:
+        """What the first loss is computed from is no gradient, whatever its name: a bias `g`, data called `dt`."""
+        self._a_loss_is_known = True
+        recording = self._recording
+        seen, pending = {loss}, [loss]
+        while pending:
+            op = pending.pop().producer
+            new = [] if op is None else [value for value in op.inputs if value not in seen]
+            seen.update(new)
+            pending += new
+        mistaken = seen & recording.gradient_named
+        recording.gradient_named -= mistaken
+        self._of_the_forward.update((b.scope, b.name) for b in recording.bindings if b.value in mistaken)
 
     def bound_plain(self, name: str, thing: object, scope: int) -> None:
         if self._state.paused or not self._state.on:
@@ -132,17 +138,3 @@ class Bindings:
 
     def entered_scope(self, scope: int, frame: FrameType) -> None:
         self._recording.scopes[scope] = Scope(frame.f_code, frame.f_globals)
-
-
-def _is_drawn(value: Value) -> bool:
-    """Whether it was computed from random draws and numbers alone: a parameter or data, even if it is called `g`."""
-    drawn, pending = False, [value]
-    for _ in range(_MOST_STEPS):
-        op = pending.pop().producer
-        if op is None or (not op.inputs and op.kind is not Kind.RANDOM):
-            return False
-        drawn = drawn or op.kind is Kind.RANDOM
-        pending += op.inputs
-        if not pending:
-            break
-    return drawn and not pending

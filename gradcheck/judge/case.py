@@ -136,7 +136,10 @@ class Case:
             judged.truth = _times(scale, self.truth.get(of))
             judged.noise = max(self.noise, self.judge.noise_of(of))
             if verdict is not Verdict.INTRODUCED:
-                judged.meant = self.judge.partners.meant_instead(self.candidate, of, self.found)
+                partners = self.judge.partners
+                judged.meant = partners.meant_instead(self.candidate, of, self.found)
+                if judged.meant is None:
+                    judged.meant = partners.summed_for(self.candidate, of, self.found, self.truth)
         return judged
 
 

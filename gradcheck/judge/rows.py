@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from itertools import pairwise
 
 import numpy as np
 import torch
 
+from gradcheck.fronts.tape import Kind, Value
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged
 from gradcheck.judge.lines import line_of, lines_of
@@ -22,6 +24,7 @@ _WRONG_SHARE = 1e-6  # of the largest expected magnitude: an element that differ
 def rows_of(judge: Judge, pass_index: int) -> list[tuple[GradientResult, list[Judged]]]:
     """One row per gradient and line, in program order, with the judged gradients it covers: time steps and layers of a
     loop share a row, that of the worst of them."""
+    _note_aliases(judge)
     rows = [(_row(judged, judge), judged) for judged in judge.judged]
     order = {id(row): i for i, (row, _) in enumerate(rows)}
     _name_as_caller(rows, judge.names)
@@ -35,6 +38,32 @@ def rows_of(judge: Judge, pass_index: int) -> list[tuple[GradientResult, list[Ju
         worst.occurrences = len(group)
         merged.append((worst, [judged for _, judged in group]))
     return sorted(merged, key=lambda pair: order[id(pair[0])])
+
+
+def _note_aliases(judge: Judge) -> None:
+    """Of two names for one tensor, the first holds another gradient once the second has been changed in place."""
+    by_root: dict[Value, list[Judged]] = defaultdict(list)
+    for judged in judge.judged:
+        if judged.found is not None and judged.candidate.binding is not None:
+            by_root[judged.candidate.value.root].append(judged)
+    for judgeds in by_root.values():
+        for first, second in pairwise(judgeds):
+            one, other = first.candidate.name, second.candidate.name
+            same = first.candidate.value.root.shape == tuple(first.found.shape)  # type: ignore[union-attr]
+            written = any(
+                op.kind is Kind.MUTATE and op.index >= first.version.after for op in second.version.writes
+            )
+            if one == other or first.of is second.of or not same or not written:
+                continue
+            line = line_of(second.version, judge.places).line
+            of = (
+                f"the gradient of `{judge.names.shown(first.of)}`"
+                if first.of is not None
+                else "this gradient"
+            )
+            first.notes.append(
+                f"`{one}` and `{other}` are one tensor: once line {line} has run, `{one}` is no longer {of}"
+            )
 
 
 def _name_as_caller(rows: list[tuple[GradientResult, Judged]], names: NameIndex) -> None:
@@ -70,12 +99,22 @@ def _row(judged: Judged, judge: Judge) -> GradientResult:
     )
     if judged.of is not None and judged.of.producer is not None:
         row.of_location = places.location(judged.of.producer)
-    if judged.meant is not None and row.problem is Problem.NONE:
+    broadcast = (
+        judged.meant is not None and judged.truth is not None and judged.meant.shape != judged.truth.shape
+    )
+    if judged.meant is not None and row.problem is Problem.NONE and not broadcast:
         row.problem = Problem.MISNAMED
         row.reason = f"it is the gradient of `{row.of}`, although its name says `{names.shown(judged.meant)}`"
     if judged.scale is not None:
         row.scale_note = f"kept as {judged.scale:g} x dL/d{row.of}"
     _measure(row, judged)
+    if broadcast and judged.meant is not None and row.problem is Problem.NONE:
+        row.problem, row.of, row.of_shape = (
+            Problem.SHAPE_NOTE,
+            names.shown(judged.meant),
+            tuple(judged.meant.shape),
+        )
+        row.reason = f"its shape is {row.shape}: it fits {row.of_shape} only by broadcasting"
     row.hidden_error = judged.hidden_error
     row.run_error, row.careful_error = judged.run_error, judged.careful_error
     blamed = [fault.judged for fault in judge.listed(judged.faults)]

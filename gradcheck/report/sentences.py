@@ -63,6 +63,8 @@ def row_remarks(step: PassResult) -> Iterator[str]:
             reasons.setdefault(("scale", row.scale_note), []).append(row)
     for (kind, reason), rows in reasons.items():
         yield f"{kind}: {listing([row.name for row in rows], most=6)}: {reason}"
+    right = (row for row in step.gradients if row.verdict is Verdict.CORRECT)
+    yield from (f"note: {note}" for row in right for note in row.notes)
     yield from (f"note: {note}" for note in step.notes)
 
 

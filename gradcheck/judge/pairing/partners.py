@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -126,7 +127,10 @@ class Partners:
     ) -> Proposal | None:
         if candidate.of is None:
             return None
+        moved = math.prod(candidate.of.shape)
         same_storage = [v for v in self._forward if v.root is candidate.of.root and v in truth]
+        # A part of what is moved has a gradient of its own: of one flat tensor, say, that all parameters are views of.
+        same_storage = [v for v in same_storage if math.prod(v.shape) == moved]
         fitting = [v for v in same_storage if tuple(truth[v].shape) == tuple(found.shape)] or same_storage
         if not fitting:
             return None
@@ -190,6 +194,25 @@ class Partners:
                     continue
                 if self._affinity(candidate, value) >= 0.99:
                     return value
+        return None
+
+    def summed_for(
+        self, candidate: Candidate, of: Value, found: torch.Tensor, truth: Mapping[Value, torch.Tensor]
+    ) -> Value | None:
+        """The value its name means, whose gradient has the numbers of `found` in all the places that the nameless sum
+        `of` took together."""
+        if self._forward_names.get(of) or candidate.of is not None:
+            return None
+        for value in self._by_name(candidate):
+            if (
+                value in truth
+                and never_summed(tuple(truth[value].shape), tuple(found.shape))
+                and self._affinity(candidate, value) >= 0.99
+                and torch.allclose(
+                    truth[value], found.expand_as(truth[value]).to(truth[value].dtype), rtol=1e-6
+                )
+            ):
+                return value
         return None
 
     def _is_only_misused(self, candidate: Candidate, of: Value) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gradcheck.judge.verdict import Problem, Verdict
 from tests.support import report_on_source
 
@@ -99,3 +101,65 @@ def test_a_wrong_factor_on_a_single_number_is_not_taken_for_weight_decay() -> No
     """Any number is a multiple of any other: that something was added has to be seen from the operation."""
     assert verdict_of(SCALAR.format(then="* (1 - w)"), "dw")[0] is Verdict.INTRODUCED
     assert verdict_of(SCALAR.format(then="+ 0.1 * w"), "dw")[0] is Verdict.CORRECT
+
+
+BROADCAST = """
+import torch
+torch.manual_seed(0)
+x, w = torch.randn(12, 5), torch.randn(5, 4, requires_grad=True)
+scores = x @ w
+power = scores.exp()
+total = 0.5 * power.sum(1, keepdim=True)
+loss = total.log().mean()
+dtotal = 1 / total / total.numel()
+dpower = {dpower}
+dscores = dpower * power
+dw = x.T @ dscores
+"""
+
+
+@pytest.mark.parametrize(
+    ("dpower", "rules"), [("0.5 * dtotal", ["GC106"]), ("dtotal.expand_as(power) * 0.5", [])]
+)
+def test_a_gradient_that_fits_only_by_broadcasting(dpower: str, rules: list[str]) -> None:
+    report = report_on_source(BROADCAST.format(dpower=dpower))
+    assert {row.verdict.value for row in report.passes[0].gradients} == {"correct"}
+    assert [finding.rule for finding in report.findings if finding.rule < "GC2"] == rules
+
+
+def test_parameters_that_are_parts_of_one_flat_tensor() -> None:
+    report = report_on_source("""
+        import torch
+        torch.manual_seed(0)
+        x, y = torch.randn(8, 3), torch.randn(8, 2)
+        flat = torch.randn(3 * 2 + 2) * 0.4
+        w, b = flat[:6].view(3, 2), flat[6:]
+        out = x @ w + b
+        loss = ((out - y) ** 2).mean()
+        dout = 2 * (out - y) / out.numel()
+        dw, db = x.T @ dout, dout.sum(0)
+        flat -= 0.1 * torch.cat([dw.flatten(), db])
+    """)
+    assert {row.verdict.value for row in report.passes[0].gradients} == {"correct"}
+    assert [finding.rule for finding in report.findings if finding.rule < "GC2"] == []
+
+
+def test_two_names_for_one_tensor_that_is_changed_in_place() -> None:
+    text = """
+        import torch
+        torch.manual_seed(0)
+        x, w = torch.randn(8, 3), torch.randn(3, 4, requires_grad=True)
+        z = x @ w
+        centre = z.mean(1, keepdim=True)
+        a = z - centre
+        loss = (a ** 4).mean()
+        da = 4 * a ** 3 / a.numel()
+        dcentre = -da.sum(1, keepdim=True)
+        dz = {again}
+        dz += dcentre / 4
+        dw = x.T @ dz
+    """
+    said = "`da` and `dz` are one tensor: once line 12 has run, `da` is no longer the gradient of `a`"
+    for again, notes in (("da", [said]), ("da.clone()", [])):
+        (judged,) = report_on_source(text.format(again=again)).passes
+        assert [note for row in judged.gradients for note in row.notes] == notes
