@@ -45,7 +45,13 @@ def run_report(options: SessionOptions) -> Report:
     program = load(parse_target(options.target), options.cwd)
     recorder = Recorder(program.sources, options.at)
     with kept_torch_settings():
-        outcome = run(program, recorder, timeout_s=options.timeout_s, data=options.data)
+        outcome = run(
+            program,
+            recorder,
+            timeout_s=options.timeout_s,
+            data=options.data,
+            allow_writes=options.allow_writes,
+        )
     return analyse(recorder.recording, program.sources, outcome, options)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType, TracebackType
 
@@ -26,6 +27,7 @@ from gradcheck.program.live import LiveSources, place_of
 from gradcheck.program.outcome import Ending, RunOutcome
 from gradcheck.program.source import SourceUnit, shown_path
 from gradcheck.program.torch_settings import kept_torch_settings, torch_as_imported
+from gradcheck.program.writes.hold import writes_held_back, written_by_program
 from gradcheck.report.model import Report
 
 _WORDS = Words(
@@ -137,6 +139,15 @@ class Watched:
             self._outcome.ended = Ending.EXCEPTION
             self._outcome.ended_at = fault.location
             self._outcome.explanation = f"the watched code raised {fault}"
+
+    @contextmanager
+    def holding_writes(self) -> Iterator[None]:
+        """What is called in it writes into a private folder; the report says what."""
+        with writes_held_back(self._sources.is_user) as tree:
+            try:
+                yield
+            finally:
+                self._outcome.note_written(written_by_program(tree))
 
     @property
     def recording(self) -> Recording:

@@ -27,7 +27,8 @@ def check(step: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Report:
     >>> report.gradients[["name", "of", "verdict"]].iloc[0].tolist()
     ['dy', 'y', 'correct']
 
-    What the call raises is raised. For a report all the same, watch it: `with gradcheck.watch() as watched: step()`.
+    Files that the call writes are not kept, and the report names them: a test changes no file. What the call raises is
+    raised. For a report all the same, watch it: `with gradcheck.watch() as watched: step()`.
     """
     watched = call_watched(sys._getframe(1), step, args, kwargs)
     return watched.report()
@@ -41,7 +42,8 @@ def call_watched(
     watched.begin(frame, target=name_of(step), files=[file_of(step)])
     error: BaseException | None = None
     try:
-        step(*args, **kwargs)
+        with watched.holding_writes():
+            step(*args, **kwargs)
     except BaseException as raised:
         error = raised
         raise

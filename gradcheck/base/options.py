@@ -15,6 +15,7 @@ class SessionOptions:
     loss: str | None = None
     pairs: dict[str, str] = field(default_factory=dict)  # manual gradient -> forward value
     data: dict[str, str] = field(default_factory=dict)  # missing file -> the file that replaces it
+    allow_writes: bool = False  # the program writes where it says, and not into a private folder
     timeout_s: float = 120.0
     fix_budget_s: float = 5.0  # spent at most on the search for a fix, per fault; 0 searches for none
     sweep: int = 64  # minibatches of the data sweep, the recorded one among them

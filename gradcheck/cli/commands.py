@@ -20,7 +20,13 @@ from gradcheck.cli import isolate as cli_isolate
 from gradcheck.cli import layer as cli_layer
 from gradcheck.cli import report as cli_report
 from gradcheck.cli import run as cli_run
-from gradcheck.cli.options import display_options, output_options, program_options, rule_options
+from gradcheck.cli.options import (
+    allow_writes_option,
+    display_options,
+    output_options,
+    program_options,
+    rule_options,
+)
 from gradcheck.isolation.parallel import BACKENDS
 from gradcheck.program.errors import ProgramError
 
@@ -46,9 +52,10 @@ def cli() -> None:
 def report(**options: Any) -> None:
     """Check every manual gradient of a program.
 
-    The program is run in a process of its own, as it is: nothing is edited, no window opens, no file of it
-    changes. Loops that train are left after the recorded iteration, so max_steps need not be lowered. The
-    recorded step is then replayed in float64, and every manual gradient gets a verdict:
+    The program is run in a process of its own, as it is: nothing is edited, no window opens, and what it
+    writes goes to a private copy: no file changes (see --allow-writes). Loops that train are left after the
+    recorded iteration, so max_steps need not be lowered. The recorded step is then replayed in float64, and
+    every manual gradient gets a verdict:
 
     \b
       correct       equal to the true gradient
@@ -237,6 +244,7 @@ def isolate(**options: Any) -> None:
 @click.option("--rank", default="", metavar="N,N,...", help="Only inputs of so many dimensions: 2,3.")
 @click.option("--seed", default=0, show_default=True, help="The seed of all random draws.")
 @click.option("--cwd", metavar="DIR", help="Import the layer in DIR instead of its own directory.")
+@allow_writes_option
 @click.option("--timeout", default=120.0, show_default=True, metavar="SECONDS", help="Time limit per case.")
 @click.option(
     "--fix-budget",

@@ -33,8 +33,8 @@ class LayerCommand:
 
 def parse_options(
     targets: Sequence[str], args: str, kwargs: str, inputs: Sequence[str], shapes: Sequence[str], rank: str,
-    case: str | None, seed: int, cwd: str | None, timeout: float, fix_budget: float, format_: str,
-    output: str | None, show_output: bool, show_traceback: bool, color: bool | None,
+    case: str | None, seed: int, cwd: str | None, allow_writes: bool, timeout: float, fix_budget: float,
+    format_: str, output: str | None, show_output: bool, show_traceback: bool, color: bool | None,
 ) -> LayerCommand:  # fmt: skip
     """Checks everything that can be checked before a layer is imported."""
     arguments_of(args)
@@ -65,6 +65,7 @@ def parse_options(
                 cwd and str(Path(cwd).resolve()),
                 timeout,
                 fix_budget,
+                allow_writes,
             )
         )
     return LayerCommand(tuple(layers), format_, output or "-", show_output, show_traceback, color)

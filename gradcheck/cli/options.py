@@ -74,6 +74,12 @@ def _applied(command: Command, decorators: Sequence[Callable[[Command], Command]
     return command
 
 
+allow_writes_option = click.option(
+    "--allow-writes",
+    is_flag=True,
+    help="Let the program write its files. Without it, a private copy takes what it writes.",
+)
+
 _PROGRAM: tuple[Callable[[Any], Any], ...] = (
     click.argument("targets", nargs=-1, metavar="[TARGET]..."),
     click.option(
@@ -100,6 +106,7 @@ _PROGRAM: tuple[Callable[[Any], Any], ...] = (
         metavar="NAME=PATH",
         help="Read PATH where the program opens a file NAME that is not there. May be repeated.",
     ),
+    allow_writes_option,
     click.option(
         "--timeout", type=float, metavar="SECONDS", help="Time limit of the program.  [default: 120]"
     ),
@@ -152,14 +159,27 @@ _DISPLAY: tuple[Callable[[Any], Any], ...] = (
 
 def parse_common(
     targets: Sequence[str], at: str, loss: str | None, pairs: Sequence[str], cwd: str | None,
-    data: Sequence[str], timeout: float | None, sweep: int, samples: str | None, fix_budget: float | None,
-    select: Sequence[str], ignore: Sequence[str], thresholds: Sequence[str], show_output: bool,
+    data: Sequence[str], allow_writes: bool, timeout: float | None, sweep: int, samples: str | None,
+    fix_budget: float | None, select: Sequence[str], ignore: Sequence[str], thresholds: Sequence[str], show_output: bool,
     show_traceback: bool, color: bool | None,
 ) -> CommonOptions:  # fmt: skip
     """Checks everything that can be checked before a program is run."""
     config = read_config(_current_directory())
     common = session_options(
-        config, at, loss, pairs, cwd, data, timeout, sweep, samples, fix_budget, select, ignore, thresholds
+        config,
+        at,
+        loss,
+        pairs,
+        cwd,
+        data,
+        allow_writes,
+        timeout,
+        sweep,
+        samples,
+        fix_budget,
+        select,
+        ignore,
+        thresholds,
     )
     sessions = tuple(_given(common, text) for text in targets) or _configured(common, config)
     return CommonOptions(sessions, show_output, show_traceback, color)
@@ -167,7 +187,7 @@ def parse_common(
 
 def session_options(
     config: Config, at: str, loss: str | None, pairs: Sequence[str], cwd: str | None, data: Sequence[str],
-    timeout: float | None, sweep: int, samples: str | None, fix_budget: float | None, select: Sequence[str],
+    allow_writes: bool, timeout: float | None, sweep: int, samples: str | None, fix_budget: float | None, select: Sequence[str],
     ignore: Sequence[str], thresholds: Sequence[str],
 ) -> SessionOptions:  # fmt: skip
     """What is common to all targets. Raises ProgramError for what cannot be meant."""
@@ -186,6 +206,7 @@ def session_options(
         loss=loss,
         pairs=_assignments("--pair", pairs, "d_A=A_1"),
         data=_data_files(data),
+        allow_writes=allow_writes,
         sweep=sweep,
         samples=samples,
         timeout_s=_first(timeout, config.timeout, default.timeout_s),

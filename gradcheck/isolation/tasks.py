@@ -184,7 +184,13 @@ def _recorded(task: Task) -> Trainer:
         program = load(parse_target(session.target), session.cwd)
         recorder = Recorder(program.sources, session.at)
         with kept_torch_settings():
-            run(program, recorder, timeout_s=session.timeout_s, data=session.data)
+            run(
+                program,
+                recorder,
+                timeout_s=session.timeout_s,
+                data=session.data,
+                allow_writes=session.allow_writes,
+            )
         judgement = judge_recording(
             recorder.recording, program.sources, loss=session.loss, pairs=session.pairs
         )

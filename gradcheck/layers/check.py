@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,6 +32,8 @@ from gradcheck.layers.shrink import shrink
 from gradcheck.layers.sizes import TensorTerm
 from gradcheck.layers.subject import Subject, subject_of
 from gradcheck.layers.trial import Plan, Trial
+from gradcheck.program.live import LiveSources
+from gradcheck.program.writes.hold import writes_held_back, written_by_program
 from gradcheck.report.model import Report
 
 InputLike = str | Sequence[int] | torch.Tensor
@@ -92,11 +95,15 @@ def check(
     seed: int = 0,
     only: str | None = None,
     fix_budget_s: float | None = None,
+    allow_writes: bool = False,
 ) -> LayerReport:
     """`only` runs a single case, on exactly the shapes that are given. Raises CannotCallError."""
-    found = discover(subject, given, seed)
     budget = in_force().fix_budget_s if fix_budget_s is None else fix_budget_s
-    return LayerCheck(subject, given, target, seed, budget).run(found, only)
+    with nullcontext() if allow_writes else writes_held_back(LiveSources().is_user) as tree:
+        found = discover(subject, given, seed)
+        report = LayerCheck(subject, given, target, seed, budget).run(found, only)
+        report.written = written_by_program(tree)
+    return report
 
 
 @dataclass(slots=True)

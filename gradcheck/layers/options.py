@@ -31,6 +31,7 @@ class LayerOptions:
     cwd: str | None = None
     timeout_s: float = 120.0
     fix_budget_s: float = 5.0
+    allow_writes: bool = False
 
 
 def layer_target(text: str) -> tuple[Target, tuple[str, ...]]:

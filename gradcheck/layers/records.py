@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from gradcheck.base.version import __version__
 from gradcheck.program.location import Location
+from gradcheck.program.written import Written
 from gradcheck.report.model import Report
 
 # Names of the cases that do not follow from a shape.
@@ -85,6 +86,7 @@ class LayerResults:
     failures: list[Failure] = field(default_factory=list)
     never_judged: dict[str, str] = field(default_factory=dict)  # gradient -> why
     version: str = __version__
+    written: list[Written] = field(default_factory=list)  # by the layer or its module, and not kept
 
     @property
     def summary(self) -> dict[str, int]:

@@ -43,6 +43,7 @@ class LayerReport(LayerResults):
                 for each in self.failures
             ],
             "never_judged": self.never_judged,
+            "written": encode(self.written),
         }
 
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from types import ModuleType
 from typing import Any
@@ -16,7 +17,9 @@ from gradcheck.layers.records import SEVERAL
 from gradcheck.layers.report import LayerReport
 from gradcheck.layers.subject import NotALayer, pair_named, subject_of
 from gradcheck.program.errors import ProgramError
+from gradcheck.program.live import LiveSources
 from gradcheck.program.target import Target
+from gradcheck.program.writes.hold import writes_held_back, written_by_program
 
 
 def run_layer(options: LayerOptions) -> LayerReport:
@@ -29,20 +32,26 @@ def run_layer(options: LayerOptions) -> LayerReport:
         options.ranks,
     )
     progress.say(progress.Stage.RUNNING, f"importing {options.target}")
-    with imported(target, options.cwd) as source:
+    held: AbstractContextManager[Any] = (
+        nullcontext() if options.allow_writes else writes_held_back(LiveSources().is_user)
+    )
+    with held as tree, imported(target, options.cwd) as source:
         if len(names) == 1:
             names = pair_named(names[0], vars(source.module)) or names
         found = tuple(_found(name, source.module, target) for name in names)
         try:
             subject = subject_of(found if len(found) == 2 else found[0])
-            return check(
+            report = check(
                 replace(subject, files=(*subject.files, *source.files)),
                 given,
                 target=options.target,
                 seed=options.seed,
                 only=(options.case or SEVERAL) if options.exact else None,
                 fix_budget_s=options.fix_budget_s,
+                allow_writes=options.allow_writes,
             )
+            report.written = written_by_program(tree)
+            return report
         except CannotCallError as error:
             raise ProgramError(error.message, error.hint) from None
         except NotALayer as error:

@@ -10,6 +10,7 @@ from rich.text import Text
 from gradcheck.base import numbers
 from gradcheck.checks.wording import listing
 from gradcheck.layers.records import SEVERAL, CaseResult, Failure, LayerResults, Raised, Status
+from gradcheck.program.written import said
 from gradcheck.report.layout import describe, printable, wrapped
 from gradcheck.report.snippet import render_finding
 
@@ -78,6 +79,9 @@ def _blocks(report: LayerResults, width: int) -> Iterator[Text]:
     yield Text()
     for failure in report.failures:
         yield _failure(failure, width)
+        yield Text()
+    if report.written:
+        yield _paragraph(said(report.written, "the layer"), width)
         yield Text()
     style = "bold" if report.exit_status else "bold green"
     yield _paragraph(conclusion(report), width, style)
@@ -163,4 +167,6 @@ def markdown(report: LayerResults) -> str:
     for failure in report.failures:
         plain = "\n".join(line.rstrip() for line in _failure(failure, _WIDTH).plain.split("\n"))
         lines += ["", "```text", plain, "```"]
+    if report.written:
+        lines += ["", said(report.written, "the layer")]
     return "\n".join([*lines, "", conclusion(report), ""])

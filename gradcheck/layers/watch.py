@@ -37,7 +37,8 @@ def watch_layer(
         def named(name: str, tensor: torch.Tensor) -> None:
             recorder.bind(name, tensor, frame.f_code, frame.f_lineno, alias=False)
 
-        step = layer_driver.drive(layer, inputs, kwargs, named)
+        with watched.holding_writes():
+            step = layer_driver.drive(layer, inputs, kwargs, named)
         returned = name_returned(recorder, step, parameters, layer.backward, frame)
     except BaseException as raised:
         error = raised

@@ -96,8 +96,7 @@ def check_cell(shell: Any, text: CellText, options: SessionOptions, loops: LoopT
     namespace = shell.user_ns
     _read_definitions(sources, namespace)
     recorder = CellRecorder(sources, options.at)
-    recorder_names = names_of_person(namespace)
-    outcome, checked.raised = _recorded(cell, recorder, sources, namespace, recorder_names)
+    outcome, checked.raised = _recorded(cell, recorder, sources, namespace, options.allow_writes)
     if isinstance(checked.raised, KeyboardInterrupt):
         return checked  # who stops a cell does not wait for a report
     recording = recorder.recording
@@ -130,10 +129,10 @@ def _recorded(
     recorder: Recorder,
     sources: LiveSources,
     namespace: dict[str, object],
-    names: dict[str, object],
+    allow_writes: bool,
 ) -> tuple[RunOutcome, BaseException | None]:
-    recorder.begin_with(names, sys._getframe())
-    return run_cell(cell, recorder, sources, namespace)
+    recorder.begin_with(names_of_person(namespace), sys._getframe())
+    return run_cell(cell, recorder, sources, namespace, allow_writes)
 
 
 def _compiled(shell: Any, text: CellText, loops: LoopTable) -> LiveCell:

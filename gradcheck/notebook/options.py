@@ -24,6 +24,7 @@ _SHARED = (
     "pairs",
     "sweep",
     "samples",
+    "allow_writes",
     "fix_budget",
     "select",
     "ignore",

@@ -24,6 +24,7 @@ from gradcheck.process.exchange import OPTIONS, PROGRESS, RESULT
 from gradcheck.program.errors import NothingFoundError, ProgramError
 from gradcheck.program.program import load
 from gradcheck.program.target import parse_target
+from gradcheck.program.writes.hold import hold_for_good
 from gradcheck.report.model import Report
 
 _open, _write, _close, _replace, _exit = os.open, os.write, os.close, os.replace, os._exit
@@ -50,19 +51,24 @@ def _result(directory: str) -> dict[str, Any]:
         if "layer" in asked:
             from gradcheck.layers.run import run_layer
 
-            return {"layer": run_layer(decode(LayerOptions, asked["layer"])).to_dict()}
+            layer = decode(LayerOptions, asked["layer"])
+            if not layer.allow_writes:
+                hold_for_good(directory)
+            return {"layer": run_layer(layer).to_dict()}
         options = decode(SessionOptions, asked["report"])
         load(parse_target(options.target), options.cwd)  # a bad target is reported before torch is imported
-        return {"report": _report(options).to_dict()}
+        return {"report": _report(options, directory).to_dict()}
     except ProgramError as error:
         return {"error": error.to_dict()}
     except BaseException as error:
         return {"internal": internal_error(error, traceback.format_exc())}
 
 
-def _report(options: SessionOptions) -> Report:
-    from gradcheck.analysis.session import run_report
+def _report(options: SessionOptions, directory: str) -> Report:
+    from gradcheck.analysis.session import run_report  # before the writes are held back: Python caches it
 
+    if not options.allow_writes:
+        hold_for_good(directory)
     try:
         return run_report(options)
     except NothingFoundError:

@@ -10,9 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-_open = io.open
-_stat = os.stat
-
 
 class DataFiles:
     """Stands between the program and the file system while it runs.
@@ -25,28 +22,32 @@ class DataFiles:
     def __init__(self, data: dict[str, str]) -> None:
         self._wanted = {Path(name).parts: path for name, path in data.items()}
         self.used: set[str] = set()
+        self._open: Any = io.open
+        self._stat: Any = os.stat
 
     def install(self) -> None:
+        """Over what is in place by then."""
+        self._open, self._stat = io.open, os.stat
         if self._wanted:
-            builtins.open = self._redirected_open
-            io.open = self._redirected_open
-            os.stat = self._redirected(_stat)
-            _numpy_openers()[None] = self._redirected_open
+            self._put(self._redirected_open, self._redirected(self._stat))
 
     def remove(self) -> None:
-        builtins.open = _open
-        io.open = _open
-        os.stat = _stat
-        _numpy_openers()[None] = _open
+        if self._wanted:
+            self._put(self._open, self._stat)
+
+    def _put(self, opener: Any, stat: Any) -> None:
+        builtins.open = io.open = opener
+        os.stat = stat
+        _numpy_openers()[None] = opener
 
     def _redirected_open(self, file: Any, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
         try:
-            return _open(file, mode, *args, **kwargs)
+            return self._open(file, mode, *args, **kwargs)
         except FileNotFoundError:
             instead = self._instead_of(file)
             if instead is None or not set(mode) <= set("rbtU"):
                 raise
-            return _open(instead, mode, *args, **kwargs)
+            return self._open(instead, mode, *args, **kwargs)
 
     def _redirected(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def redirected(path: Any, *args: Any, **kwargs: Any) -> Any:

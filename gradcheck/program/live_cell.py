@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import copy
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import CodeType
 
@@ -19,6 +20,7 @@ from gradcheck.program.magics import SkippedLine, strip_magics
 from gradcheck.program.observer import Observer
 from gradcheck.program.outcome import Ending, RunOutcome
 from gradcheck.program.source import SourceMap, SourceUnit
+from gradcheck.program.writes.hold import writes_held_back, written_by_program
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +92,22 @@ def compile_cell(
 
 
 def run_cell(
-    cell: LiveCell, observer: Observer, sources: SourceMap, namespace: dict[str, object]
+    cell: LiveCell,
+    observer: Observer,
+    sources: SourceMap,
+    namespace: dict[str, object],
+    allow_writes: bool = False,
 ) -> tuple[RunOutcome, BaseException | None]:
-    """Runs the cell once. What it raises is handed back, with the traceback that it would have without us."""
+    """Runs the cell once. What it raises is handed back, with the traceback that it would have without us. A loop that
+    was left may be followed by a `torch.save`: what the cell writes is not kept, except with `allow_writes`."""
     outcome = RunOutcome(skipped=list(cell.skipped))
     watch = LoopWatch(observer)
     raised: BaseException | None = None
+    cleanup = ExitStack()
+    if not allow_writes:
+        tree = cleanup.enter_context(writes_held_back(sources.is_user))
+        way_out = "; `%%gradcheck --allow-writes` lets it write"
+        cleanup.callback(lambda: outcome.note_written(written_by_program(tree), "the cell", way_out))
     try:
         watch.install()
         observer.start()
@@ -110,6 +122,7 @@ def run_cell(
     finally:
         observer.stop()
         watch.turn_off()
+        cleanup.close()
     if raised is not None:
         _note_error(raised, cell.unit, sources, outcome)
         strip_own_frames(raised)

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from gradcheck.program.location import Location
 from gradcheck.program.magics import SkippedLine
+from gradcheck.program.written import Written, said
 
 
 class Ending(StrEnum):
@@ -50,6 +51,13 @@ class RunOutcome:
     skipped: list[SkippedLine] = field(default_factory=list)
     missing: list[MissingFile] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    written: list[Written] = field(default_factory=list)  # and not kept
     seconds: float = 0.0
     stdout_bytes: int | None = None  # None if the output is not captured in a file
     stderr_bytes: int | None = None
+
+    def note_written(self, written: list[Written], who: str = "the program", way_out: str = "") -> None:
+        """`way_out`: how it can be let write."""
+        self.written = written
+        if written:
+            self.notes.append(said(written, who) + way_out)

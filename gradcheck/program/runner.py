@@ -32,6 +32,9 @@ from gradcheck.program.source import SourceUnit
 from gradcheck.program.stand_ins import StandInFinder
 from gradcheck.program.target import TargetKind
 from gradcheck.program.time_limit import StillRunning, TimeLimit
+from gradcheck.program.writes.ending import PATIENCE_S, ProgramsEnd
+from gradcheck.program.writes.hold import writes_held_back, written_by_program
+from gradcheck.program.writes.tree import Tree
 
 __all__ = ["Program", "RunOutcome", "load", "run"]
 
@@ -44,17 +47,26 @@ def run(
     *,
     timeout_s: float = 120.0,
     data: dict[str, str] | None = None,
+    allow_writes: bool = False,
 ) -> RunOutcome:
-    """Runs `program` to its end, its time limit, or until the observer ends it.
+    """Runs `program` to its end, its time limit, or until the observer ends it. What it writes goes to a private folder,
+    except with `allow_writes`.
 
     Raises ProgramError if there is nothing to run (no such function, no such module); whatever the program
     itself raises is part of the outcome.
     """
-    return _Run(program, observer, timeout_s, data or {}).outcome_of_run()
+    return _Run(program, observer, timeout_s, data or {}, allow_writes).outcome_of_run()
 
 
 class _Run:
-    def __init__(self, program: Program, observer: Observer, timeout_s: float, data: dict[str, str]) -> None:
+    def __init__(
+        self,
+        program: Program,
+        observer: Observer,
+        timeout_s: float,
+        data: dict[str, str],
+        allow_writes: bool,
+    ) -> None:
         self._program = program
         self._observer = observer
         self._process = os.getpid()
@@ -63,6 +75,8 @@ class _Run:
         self._limit = TimeLimit(timeout_s, program.sources)
         self._watch = LoopWatch(observer)
         self._data = DataFiles(data)
+        self._end = ProgramsEnd(program.sources.is_user)
+        self._allow_writes = allow_writes
 
     def outcome_of_run(self) -> RunOutcome:
         before = output_sizes()
@@ -91,14 +105,19 @@ class _Run:
     def _set_up(self, cleanup: ExitStack) -> None:
         cleanup.enter_context(warnings.catch_warnings())  # filters the program sets must not be ours
         cuda = self._cuda_on_cpu()
+        if not self._allow_writes:
+            tree = cleanup.enter_context(writes_held_back(self._program.sources.is_user))
+            cleanup.callback(self._note_writes, tree)
         surroundings = Surroundings(self._program, self._module)
         people = PersonFinder(self._program.sources, self._program.loops)
         stand_ins = StandInFinder(self._program.sources, self._note)
         for enter, leave in (
+            (self._end.install, self._end.remove),
             (surroundings.enter, surroundings.leave),
             (stand_ins.install, stand_ins.remove),
             (people.install, people.remove),
             (self._data.install, self._data.remove),
+            (lambda: None, self._finish),
             (self._watch.install, self._watch.turn_off),
             (self._observer.start, self._observer.stop),
         ):
@@ -125,6 +144,23 @@ class _Run:
         if kind is TargetKind.FUNCTION:
             function = find_function(self._program.target, self._module)
             self._run_unit(self._program.pieces[0].unit, function)
+
+    def _finish(self) -> None:
+        """As Python finishes a program. What it does then is not recorded."""
+        if self._outcome.ended is Ending.TIMEOUT or os.getpid() != self._process:
+            return
+        limit = TimeLimit(min(self._limit.seconds, PATIENCE_S), self._program.sources)
+        try:
+            limit.start()
+            for note in self._end.finish():
+                self._note(note)
+        except StillRunning:
+            self._note(f"what the program does at its end was not finished after {limit.seconds:g} s")
+        finally:
+            limit.cancel()
+
+    def _note_writes(self, tree: Tree | None) -> None:
+        self._outcome.note_written(written_by_program(tree), way_out="; --allow-writes lets it write")
 
     def _run_callable(self) -> None:
         target = self._program.target

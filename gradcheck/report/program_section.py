@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gradcheck.program.magics import SkippedLine
+from gradcheck.program.written import Written
 
 if TYPE_CHECKING:
     from gradcheck.program.outcome import Fault, RunOutcome
@@ -34,6 +35,7 @@ class ProgramSection:
     notes: list[str] = field(default_factory=list)
     ended: str = "completed"
     explanation: str = ""
+    written: list[Written] = field(default_factory=list)  # by the program, and not kept
 
     @classmethod
     def from_outcome(cls, outcome: RunOutcome) -> ProgramSection:
@@ -46,6 +48,7 @@ class ProgramSection:
             notes=list(outcome.notes),
             ended=outcome.ended.value,
             explanation=outcome.explanation,
+            written=list(outcome.written),
         )
 
 

@@ -128,9 +128,7 @@ def test_a_function_of_an_unchecked_cell_runs_to_its_end(trained):
 
 
 def test_magics_and_shell_lines_run(trained, capfd):
-    cell = (
-        f"%%gradcheck {OPTIONS}\n%time a = 1\n!echo one \\\n  two\nhere = %pwd\nfound = !echo three\n{WRONG}"
-    )
+    cell = f"%%gradcheck {OPTIONS} --allow-writes\n%time a = 1\n!echo one \\\n  two\nhere = %pwd\nfound = !echo three\n{WRONG}"
     report = trained.check(cell)
     assert capfd.readouterr().out.split() == ["one", "two"]
     assert trained.names["found"] == ["three"]
@@ -138,6 +136,23 @@ def test_magics_and_shell_lines_run(trained, capfd):
     assert trained.names["a"] == 1
     assert [(s.line, s.reason) for s in report.program.skipped] == [(2, "runs once, untimed")]
     assert [f.location.line for f in report.findings] == [10]
+
+
+def test_a_checked_cell_changes_no_file(trained, tmp_path, monkeypatch):
+    """The loop was left after a step: what follows it would replace a trained model."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "model.txt"
+    path.write_text("trained")
+    cell = (
+        f"{WRONG}\nwith open('model.txt', 'w') as file: file.write('a step')\nread = open('model.txt').read()"
+    )
+    report = trained.check(f"%%gradcheck {OPTIONS}\n{cell}")
+    assert trained.names["read"] == "a step"
+    assert path.read_text() == "trained"
+    assert [one.what for one in report.program.written] == ["wrote"]
+    assert any("the cell wrote" in note for note in report.program.notes)
+    trained.check(f"%%gradcheck {OPTIONS} --allow-writes\n{cell}")
+    assert path.read_text() == "a step"
 
 
 def test_the_last_value_is_shown_unless_a_semicolon_follows(trained, capsys):

@@ -1,0 +1,52 @@
+"""Programs that write, in every way we could think of: no file of the person's changes, and the programs do not notice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gradcheck.program.program import load
+from gradcheck.program.runner import run
+from gradcheck.program.target import parse_target
+from tests.support import in_child
+from tests.writes.person import changes, fill, program, state_of
+from tests.writes.ways import WAYS
+
+
+class _Nobody:
+    attention = False
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *arguments: None
+
+
+def _run(path: Path) -> tuple[list[str], list[tuple[str, str]]]:
+    """What the program raised, and what it is said to have written."""
+    outcome = run(load(parse_target(str(path)), None), _Nobody())  # type: ignore[arg-type]
+    return [str(fault) for fault in outcome.faults], [(w.path, w.what) for w in outcome.written]
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[list[str], list[str], list[Any]]]:
+    """By way: what changed in the folder, what was raised, what was written. One process for all of them."""
+    folders = {name: tmp_path_factory.mktemp(name) for name in WAYS}
+    before = {}
+    for name, folder in folders.items():
+        fill(folder)
+        (folder / "program.py").write_text(program(WAYS[name]).replace("range(2000)", "range(2)"))
+        before[name] = state_of(folder)
+    results = in_child(
+        lambda: {name: _run(folder / "program.py") for name, folder in folders.items()}, timeout_s=120.0
+    )
+    return {
+        name: (changes(before[name], state_of(folder)), *results[name]) for name, folder in folders.items()
+    }
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_no_file_changes_and_the_program_reads_what_it_wrote(ran: Any, way: str) -> None:
+    changed, raised, _ = ran[way]
+    assert changed == []
+    assert raised == []
