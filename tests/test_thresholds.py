@@ -39,17 +39,14 @@ def test_keys_are_unique() -> None:
     assert len({threshold.key for threshold in TABLE}) == len(TABLE)
 
 
-def test_rules_and_the_table_name_each_other() -> None:
-    for rule in all_rules():
-        assert rule.thresholds == tuple(t for t in TABLE if t.rule == rule.code), rule.code
+def test_every_threshold_is_of_a_rule() -> None:
+    assert {threshold.rule for threshold in TABLE} <= {rule.code for rule in all_rules()}
 
 
 def test_the_page_of_a_rule_shows_its_thresholds() -> None:
-    rule = find_rule("GC101")
+    rule = find_rule("GC202")
     assert rule is not None
-    page = rule_page(
-        type(rule)(**{**{f: getattr(rule, f) for f in rule.__slots__}, "thresholds": (SATURATED_TANH,)})
-    )
+    page = rule_page(rule)
     assert f"### Thresholds\n\n- `GC202.tanh-limit` = 0.97 of abs(tanh(z)): {SATURATED_TANH.source}\n" in page
 
 

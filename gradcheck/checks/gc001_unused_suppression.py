@@ -1,4 +1,4 @@
-"""GC001 unused-suppression: a comment that should suppress a finding and suppresses none.
+"""GC001 unused-suppression: a comment that should suppress a finding suppresses none.
 
 What a comment suppresses is known only after all other rules have run, so `suppressions.py` creates these
 findings then; on the evidence alone there is nothing to check.
@@ -108,12 +108,4 @@ def _looked_at(evidence: Evidence) -> Looked:
     )
 
 
-RULE = Rule(
-    code="GC001",
-    name="unused-suppression",
-    severity=Severity.WARNING,
-    summary="a comment that should suppress a finding suppresses none",
-    page=__doc__,
-    check=_nothing,
-    looked_at=_looked_at,
-)
+RULE = Rule(__name__, __doc__, Severity.WARNING, _nothing, looked_at=_looked_at)

@@ -124,12 +124,4 @@ def _magnitude(row: GradientResult) -> str:
     return numbers.error(row.local_error)
 
 
-RULE = Rule(
-    code="GC101",
-    name="wrong-gradient",
-    severity=Severity.ERROR,
-    summary="the line computes something other than the gradient it is named for",
-    page=__doc__,
-    check=check,
-    is_diagnosed=True,
-)
+RULE = Rule(__name__, __doc__, Severity.ERROR, check, is_diagnosed=True)

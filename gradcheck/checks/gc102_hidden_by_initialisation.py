@@ -1,4 +1,4 @@
-"""GC102 hidden-by-initialisation: right at the recorded parameters, wrong beside them.
+"""GC102 hidden-by-initialisation: the gradient is right at the initial parameters and wrong as soon as they move.
 
 ## What it does
 
@@ -117,12 +117,4 @@ def _for_one_upstream(case: Case) -> Finding:
     return finding
 
 
-RULE = Rule(
-    code="GC102",
-    name="hidden-by-initialisation",
-    severity=Severity.ERROR,
-    summary="the gradient is right at the initial parameters and wrong as soon as they move",
-    page=__doc__,
-    check=check,
-    is_diagnosed=True,
-)
+RULE = Rule(__name__, __doc__, Severity.ERROR, check, is_diagnosed=True)

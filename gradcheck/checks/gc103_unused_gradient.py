@@ -1,4 +1,4 @@
-"""GC103 unused-gradient: a gradient is computed and never used, so the chain skips a layer.
+"""GC103 unused-gradient: a gradient is computed and never used, and the chain skips it.
 
 ## What it does
 
@@ -110,11 +110,4 @@ def _together(words: list[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-RULE = Rule(
-    code="GC103",
-    name="unused-gradient",
-    severity=Severity.ERROR,
-    summary="a gradient is computed and never used, and the chain skips it",
-    page=__doc__,
-    check=check,
-)
+RULE = Rule(__name__, __doc__, Severity.ERROR, check)

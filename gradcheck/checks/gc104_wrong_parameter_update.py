@@ -1,4 +1,4 @@
-"""GC104 wrong-parameter-update: a parameter is moved along another tensor's gradient, or uphill.
+"""GC104 wrong-parameter-update: a parameter is updated with another parameter's gradient, or uphill.
 
 ## What it does
 
@@ -155,12 +155,4 @@ def _finding(location: Location, found: Found, message: str) -> Finding:
     )
 
 
-RULE = Rule(
-    code="GC104",
-    name="wrong-parameter-update",
-    severity=Severity.ERROR,
-    summary="a parameter is updated with another parameter's gradient, or uphill",
-    page=__doc__,
-    check=check,
-    outside_gradients=True,
-)
+RULE = Rule(__name__, __doc__, Severity.ERROR, check, outside_gradients=True)

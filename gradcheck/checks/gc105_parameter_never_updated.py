@@ -1,4 +1,4 @@
-"""GC105 parameter-never-updated: a parameter has a gradient that never moves it, while the others move.
+"""GC105 parameter-never-updated: a parameter has a gradient that never moves it, while other parameters move by theirs.
 
 ## What it does
 
@@ -120,12 +120,4 @@ def _finding(location: Location, step: PassResult, update: ParameterUpdate) -> F
     )
 
 
-RULE = Rule(
-    code="GC105",
-    name="parameter-never-updated",
-    severity=Severity.WARNING,
-    summary="a parameter has a gradient that never moves it, while other parameters move by theirs",
-    page=__doc__,
-    check=check,
-    outside_gradients=True,
-)
+RULE = Rule(__name__, __doc__, Severity.WARNING, check, outside_gradients=True)

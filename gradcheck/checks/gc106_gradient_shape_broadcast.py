@@ -1,4 +1,4 @@
-"""GC106 gradient-shape-broadcast: the gradient does not have the shape of its value.
+"""GC106 gradient-shape-broadcast: the gradient does not have the shape of the value it belongs to.
 
 ## What it does
 
@@ -121,12 +121,4 @@ def _shape(shape: tuple[int, ...] | None) -> str:
     return "unknown" if shape is None else str(shape)
 
 
-RULE = Rule(
-    code="GC106",
-    name="gradient-shape-broadcast",
-    severity=Severity.ERROR,
-    summary="the gradient does not have the shape of the value it belongs to",
-    page=__doc__,
-    check=check,
-    is_diagnosed=True,
-)
+RULE = Rule(__name__, __doc__, Severity.ERROR, check, is_diagnosed=True)

@@ -1,4 +1,4 @@
-"""GC107 misnamed-gradient: right numbers under the wrong name.
+"""GC107 misnamed-gradient: the line computes the gradient of a different value than its name says.
 
 ## What it does
 
@@ -67,11 +67,4 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-RULE = Rule(
-    code="GC107",
-    name="misnamed-gradient",
-    severity=Severity.WARNING,
-    summary="the line computes the gradient of a different value than its name says",
-    page=__doc__,
-    check=check,
-)
+RULE = Rule(__name__, __doc__, Severity.WARNING, check)

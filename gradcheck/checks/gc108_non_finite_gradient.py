@@ -1,4 +1,4 @@
-"""GC108 non-finite-gradient: this line makes NaN or infinity out of finite numbers.
+"""GC108 non-finite-gradient: the line makes NaN or infinity where the true gradient is finite.
 
 ## What it does
 
@@ -71,12 +71,4 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-RULE = Rule(
-    code="GC108",
-    name="non-finite-gradient",
-    severity=Severity.ERROR,
-    summary="the line makes NaN or infinity where the true gradient is finite",
-    page=__doc__,
-    check=check,
-    is_diagnosed=True,
-)
+RULE = Rule(__name__, __doc__, Severity.ERROR, check, is_diagnosed=True)

@@ -1,4 +1,4 @@
-"""GC109 unfinished-gradient: a name for a gradient, and nothing computed yet.
+"""GC109 unfinished-gradient: a gradient is still a placeholder.
 
 ## What it does
 
@@ -60,11 +60,4 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-RULE = Rule(
-    code="GC109",
-    name="unfinished-gradient",
-    severity=Severity.WARNING,
-    summary="a gradient is still a placeholder",
-    page=__doc__,
-    check=check,
-)
+RULE = Rule(__name__, __doc__, Severity.WARNING, check)

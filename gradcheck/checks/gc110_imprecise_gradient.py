@@ -1,4 +1,4 @@
-"""GC110 imprecise-gradient: a right formula, and a number that is far off.
+"""GC110 imprecise-gradient: the formula is right, and the number it gave is far off.
 
 ## What it does
 
@@ -65,11 +65,4 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-RULE = Rule(
-    code="GC110",
-    name="imprecise-gradient",
-    severity=Severity.ERROR,
-    summary="the formula is right, and the number it gave is far off",
-    page=__doc__,
-    check=check,
-)
+RULE = Rule(__name__, __doc__, Severity.ERROR, check)

@@ -1,4 +1,4 @@
-"""GC201 dead-unit: a unit that no sample gives a gradient.
+"""GC201 dead-unit: a unit has no gradient on any sample of a sweep over the data.
 
 ## What it does
 
@@ -56,7 +56,7 @@ import math
 from collections.abc import Iterator
 
 from gradcheck.base import numbers
-from gradcheck.base.thresholds import DEAD_DISTANCE, DEAD_SAMPLES, DEAD_SHARE, DEAD_SLOPE, Thresholds
+from gradcheck.base.thresholds import DEAD_SAMPLES, DEAD_SHARE, DEAD_SLOPE, Thresholds
 from gradcheck.checks.activation_wording import (
     Layer,
     at_one_line,
@@ -216,13 +216,4 @@ def _helps(record: ActivationRecord) -> list[str]:
     return helps
 
 
-RULE = Rule(
-    code="GC201",
-    name="dead-unit",
-    severity=Severity.WARNING,
-    summary="a unit has no gradient on any sample of a sweep over the data",
-    page=__doc__,
-    check=check,
-    looked_at=looked_at,
-    thresholds=(DEAD_SAMPLES, DEAD_SHARE, DEAD_DISTANCE, DEAD_SLOPE),
-)
+RULE = Rule(__name__, __doc__, Severity.WARNING, check, looked_at=looked_at)

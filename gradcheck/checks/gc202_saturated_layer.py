@@ -1,4 +1,4 @@
-"""GC202 saturated-layer: most of a tanh or sigmoid layer is at its limits.
+"""GC202 saturated-layer: most of a tanh or sigmoid layer is at its limits, where there is next to no gradient.
 
 ## What it does
 
@@ -53,10 +53,8 @@ from collections.abc import Iterator
 
 from gradcheck.base import numbers
 from gradcheck.base.thresholds import (
-    SATURATED_PRE_ACTIVATION,
     SATURATED_SAMPLES,
     SATURATED_SHARE,
-    SATURATED_TANH,
     Thresholds,
 )
 from gradcheck.checks.activation_wording import (
@@ -164,13 +162,4 @@ def _beyond(record: ActivationRecord, limit: float) -> str:
     )
 
 
-RULE = Rule(
-    code="GC202",
-    name="saturated-layer",
-    severity=Severity.WARNING,
-    summary="most of a tanh or sigmoid layer is at its limits, where there is next to no gradient",
-    page=__doc__,
-    check=check,
-    looked_at=looked_at,
-    thresholds=(SATURATED_TANH, SATURATED_PRE_ACTIVATION, SATURATED_SHARE, SATURATED_SAMPLES),
-)
+RULE = Rule(__name__, __doc__, Severity.WARNING, check, looked_at=looked_at)

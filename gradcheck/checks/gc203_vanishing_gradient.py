@@ -1,4 +1,4 @@
-"""GC203 vanishing-gradient: the gradient shrinks from layer to layer until little is left.
+"""GC203 vanishing-gradient: the gradient shrinks from layer to layer, and little of it reaches the first ones.
 
 ## What it does
 
@@ -61,13 +61,4 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     return trend_findings(evidence, RULE, lambda trend: trend.factor < factor and trend.total < total)
 
 
-RULE = Rule(
-    code="GC203",
-    name="vanishing-gradient",
-    severity=Severity.WARNING,
-    summary="the gradient shrinks from layer to layer, and little of it reaches the first ones",
-    page=__doc__,
-    check=check,
-    looked_at=trends_looked_at,
-    thresholds=(VANISHING_FACTOR, VANISHING_TOTAL),
-)
+RULE = Rule(__name__, __doc__, Severity.WARNING, check, looked_at=trends_looked_at)

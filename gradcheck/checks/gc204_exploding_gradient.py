@@ -1,4 +1,4 @@
-"""GC204 exploding-gradient: the gradient grows from layer to layer.
+"""GC204 exploding-gradient: the gradient grows from layer to layer, and is far too large in the first ones.
 
 ## What it does
 
@@ -57,13 +57,4 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     return trend_findings(evidence, RULE, lambda trend: trend.factor > factor and trend.total > total)
 
 
-RULE = Rule(
-    code="GC204",
-    name="exploding-gradient",
-    severity=Severity.WARNING,
-    summary="the gradient grows from layer to layer, and is far too large in the first ones",
-    page=__doc__,
-    check=check,
-    looked_at=trends_looked_at,
-    thresholds=(EXPLODING_FACTOR, EXPLODING_TOTAL),
-)
+RULE = Rule(__name__, __doc__, Severity.WARNING, check, looked_at=trends_looked_at)

@@ -1,4 +1,4 @@
-"""GC301 not-normalising: a batch normalisation whose output does not have mean 0 and standard deviation 1.
+"""GC301 not-normalising: a batch normalisation does not give its output mean 0 and standard deviation 1.
 
 ## What it does
 
@@ -173,13 +173,4 @@ def _power(layer: BatchNormLayer) -> tuple[str, str]:
     return said, f"{of} should be the variance to the power of -0.5"
 
 
-RULE = Rule(
-    code="GC301",
-    name="not-normalising",
-    severity=Severity.ERROR,
-    summary="a batch normalisation does not give its output mean 0 and standard deviation 1",
-    page=__doc__,
-    check=check,
-    outside_gradients=True,
-    looked_at=looked_at_measured,
-)
+RULE = Rule(__name__, __doc__, Severity.ERROR, check, looked_at=looked_at_measured, outside_gradients=True)

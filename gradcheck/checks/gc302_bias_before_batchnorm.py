@@ -1,4 +1,4 @@
-"""GC302 bias-before-batchnorm: a bias that the subtraction of the mean cancels.
+"""GC302 bias-before-batchnorm: a bias is added to what a batch normalisation centres, and has no effect.
 
 ## What it does
 
@@ -83,12 +83,4 @@ def _finding(location: Location, group: list[BatchNormLayer]) -> Finding:
     )
 
 
-RULE = Rule(
-    code="GC302",
-    name="bias-before-batchnorm",
-    severity=Severity.NOTE,
-    summary="a bias is added to what a batch normalisation centres, and has no effect",
-    page=__doc__,
-    check=check,
-    looked_at=looked_at_measured,
-)
+RULE = Rule(__name__, __doc__, Severity.NOTE, check, looked_at=looked_at_measured)

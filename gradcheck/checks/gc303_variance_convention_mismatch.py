@@ -1,4 +1,4 @@
-"""GC303 variance-convention-mismatch: variances over n and over n - 1, one used in place of the other.
+"""GC303 variance-convention-mismatch: variances over n and over n - 1 are used in each other's place.
 
 ## What it does
 
@@ -138,12 +138,4 @@ def _word(layer: BatchNormLayer) -> str:
     return _WORDS[layer.correction or 0.0]
 
 
-RULE = Rule(
-    code="GC303",
-    name="variance-convention-mismatch",
-    severity=Severity.NOTE,
-    summary="variances over n and over n - 1 are used in each other's place",
-    page=__doc__,
-    check=check,
-    looked_at=_looked,
-)
+RULE = Rule(__name__, __doc__, Severity.NOTE, check, looked_at=_looked)

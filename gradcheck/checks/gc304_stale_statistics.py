@@ -1,4 +1,4 @@
-"""GC304 stale-statistics: evaluation normalises with statistics that are not those of the layer.
+"""GC304 stale-statistics: evaluation normalises with a mean or a variance that is not the layer's.
 
 ## What it does
 
@@ -219,13 +219,4 @@ def _found(statistic: Statistic) -> str:
     )
 
 
-RULE = Rule(
-    code="GC304",
-    name="stale-statistics",
-    severity=Severity.ERROR,
-    summary="evaluation normalises with a mean or a variance that is not the layer's",
-    page=__doc__,
-    check=check,
-    looked_at=_looked,
-    thresholds=(STALE_MEAN, STALE_VARIANCE),
-)
+RULE = Rule(__name__, __doc__, Severity.ERROR, check, looked_at=_looked)

@@ -1,4 +1,4 @@
-"""GC305 small-batch: a mean and a variance over so few numbers that they are mostly noise.
+"""GC305 small-batch: a batch normalisation takes its mean and variance of very few numbers.
 
 ## What it does
 
@@ -74,13 +74,4 @@ def _finding(location: Location, group: list[BatchNormLayer]) -> Finding:
     )
 
 
-RULE = Rule(
-    code="GC305",
-    name="small-batch",
-    severity=Severity.WARNING,
-    summary="a batch normalisation takes its mean and variance of very few numbers",
-    page=__doc__,
-    check=check,
-    looked_at=looked_at,
-    thresholds=(SMALL_BATCH,),
-)
+RULE = Rule(__name__, __doc__, Severity.WARNING, check, looked_at=looked_at)

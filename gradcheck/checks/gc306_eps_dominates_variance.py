@@ -1,4 +1,4 @@
-"""GC306 eps-dominates-variance: the epsilon, not the variance, determines the scale of a batch normalisation.
+"""GC306 eps-dominates-variance: the epsilon of a batch normalisation is larger than the variances it is added to.
 
 ## What it does
 
@@ -97,13 +97,4 @@ def _finding(location: Location, group: list[BatchNormLayer]) -> Finding:
     )
 
 
-RULE = Rule(
-    code="GC306",
-    name="eps-dominates-variance",
-    severity=Severity.WARNING,
-    summary="the epsilon of a batch normalisation is larger than the variances it is added to",
-    page=__doc__,
-    check=check,
-    looked_at=_looked,
-    thresholds=(EPS_SHARE,),
-)
+RULE = Rule(__name__, __doc__, Severity.WARNING, check, looked_at=_looked)

@@ -1,4 +1,4 @@
-"""GC401 overconfident-initial-loss: the first loss is far above that of uniform predictions.
+"""GC401 overconfident-initial-loss: the first loss is far above ln(classes).
 
 ## What it does
 
@@ -146,13 +146,4 @@ def _value(number: float, digits: int = 4) -> str:
     return numbers.value(number, digits)
 
 
-RULE = Rule(
-    code="GC401",
-    name="overconfident-initial-loss",
-    severity=Severity.WARNING,
-    summary="the first loss is far above ln(classes)",
-    page=__doc__,
-    check=check,
-    looked_at=looked_at,
-    thresholds=(OVERCONFIDENT_FACTOR,),
-)
+RULE = Rule(__name__, __doc__, Severity.WARNING, check, looked_at=looked_at)

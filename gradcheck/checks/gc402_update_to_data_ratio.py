@@ -1,4 +1,4 @@
-"""GC402 update-to-data-ratio: the steps are far too small for the weights, or so large that they overshoot.
+"""GC402 update-to-data-ratio: a step changes the weights far less than is healthy, or so much that it raises the loss.
 
 ## What it does
 
@@ -289,13 +289,4 @@ def _times(factor: float) -> str:
     return f"{numbers.value(factor, 2)} times"
 
 
-RULE = Rule(
-    code="GC402",
-    name="update-to-data-ratio",
-    severity=Severity.WARNING,
-    summary="a step changes the weights far less than is healthy, or so much that it raises the loss",
-    page=__doc__,
-    check=check,
-    looked_at=looked_at,
-    thresholds=(SMALLEST_UPDATE, LARGEST_UPDATE, LOSS_RISE),
-)
+RULE = Rule(__name__, __doc__, Severity.WARNING, check, looked_at=looked_at)

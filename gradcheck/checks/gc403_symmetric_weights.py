@@ -1,4 +1,4 @@
-"""GC403 symmetric-weights: hidden units that are identical, and that no step can make different.
+"""GC403 symmetric-weights: hidden units have equal weights and equal gradients, so they stay equal.
 
 ## What it does
 
@@ -108,12 +108,4 @@ def _finding(location: Location, layers: list[SymmetricLayer]) -> Finding:
     return finding
 
 
-RULE = Rule(
-    code="GC403",
-    name="symmetric-weights",
-    severity=Severity.WARNING,
-    summary="hidden units have equal weights and equal gradients, so they stay equal",
-    page=__doc__,
-    check=check,
-    looked_at=looked_at,
-)
+RULE = Rule(__name__, __doc__, Severity.WARNING, check, looked_at=looked_at)

@@ -1,4 +1,4 @@
-"""GC501 evaluates-another-network: a parameter is left out, put in another's place, or applied in another order.
+"""GC501 evaluates-another-network: the code that evaluates or samples leaves out a trained parameter, or applies another one.
 
 ## What it does
 
@@ -153,12 +153,4 @@ def _help(parting: Parting | None, left_out: list[str]) -> str:
     return f"apply {names} here as the training does, or let one function compute the forward pass of both"
 
 
-RULE = Rule(
-    code="GC501",
-    name="evaluates-another-network",
-    severity=Severity.ERROR,
-    summary="the code that evaluates or samples leaves out a trained parameter, or applies another one",
-    page=__doc__,
-    check=check,
-    looked_at=evaluations_looked_at,
-)
+RULE = Rule(__name__, __doc__, Severity.ERROR, check, looked_at=evaluations_looked_at)

@@ -1,4 +1,4 @@
-"""GC502 evaluation-diverges-at-layer: on the same input, evaluation and training step differ from some value on.
+"""GC502 evaluation-diverges-at-layer: on the same input, evaluation and training compute different values from some layer on.
 
 ## What it does
 
@@ -140,12 +140,4 @@ def _helps(parting: Parting) -> list[str]:
     return [f"compute what the training computes: {in_training(parting)}"]
 
 
-RULE = Rule(
-    code="GC502",
-    name="evaluation-diverges-at-layer",
-    severity=Severity.ERROR,
-    summary="on the same input, evaluation and training step compute different values from some layer on",
-    page=__doc__,
-    check=check,
-    looked_at=comparisons_looked_at,
-)
+RULE = Rule(__name__, __doc__, Severity.ERROR, check, looked_at=comparisons_looked_at)

@@ -1,4 +1,4 @@
-"""GC503 evaluates-in-training-mode: an evaluation uses dropout or batch statistics.
+"""GC503 evaluates-in-training-mode: dropout or the statistics of the batch are in use when the trained network is evaluated.
 
 ## What it does
 
@@ -117,12 +117,4 @@ def _statistics(run: EvaluationRun, found: BatchStatistics) -> Finding:
     )
 
 
-RULE = Rule(
-    code="GC503",
-    name="evaluates-in-training-mode",
-    severity=Severity.ERROR,
-    summary="dropout or the statistics of the batch are in use when the trained network is evaluated",
-    page=__doc__,
-    check=check,
-    looked_at=evaluations_looked_at,
-)
+RULE = Rule(__name__, __doc__, Severity.ERROR, check, looked_at=evaluations_looked_at)

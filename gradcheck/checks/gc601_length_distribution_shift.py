@@ -1,4 +1,4 @@
-"""GC601 length-distribution-shift: generated sequences have other lengths than the training data.
+"""GC601 length-distribution-shift: generated sequences are of clearly other lengths than the training data.
 
 ## What it does
 
@@ -69,7 +69,6 @@ from gradcheck.base.thresholds import (
     LENGTH_P_VALUE,
     SAMPLER_SHIFT,
     SAMPLER_VARIATION,
-    SAMPLES_NEEDED,
     UNEXPLAINED_DISTANCE,
     UNEXPLAINED_P_VALUE,
     Thresholds,
@@ -214,22 +213,4 @@ def _evidence(found: SampleSet) -> dict[str, object]:
     }
 
 
-RULE = Rule(
-    code="GC601",
-    name="length-distribution-shift",
-    severity=Severity.WARNING,
-    summary="generated sequences are of clearly other lengths than the training data",
-    page=__doc__,
-    check=check,
-    looked_at=looked_at,
-    thresholds=(
-        SAMPLES_NEEDED,
-        LENGTH_DISTANCE,
-        LENGTH_P_VALUE,
-        SAMPLER_SHIFT,
-        UNEXPLAINED_DISTANCE,
-        UNEXPLAINED_P_VALUE,
-        SAMPLER_VARIATION,
-        LEARNED,
-    ),
-)
+RULE = Rule(__name__, __doc__, Severity.WARNING, check, looked_at=looked_at)

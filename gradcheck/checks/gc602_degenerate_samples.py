@@ -1,4 +1,4 @@
-"""GC602 degenerate-samples: generated sequences are empty, identical, or one token repeated.
+"""GC602 degenerate-samples: generated sequences are empty, all the same, or one token repeated.
 
 ## What it does
 
@@ -135,13 +135,4 @@ def _finding(found: SampleSet, words: str) -> Finding:
     )
 
 
-RULE = Rule(
-    code="GC602",
-    name="degenerate-samples",
-    severity=Severity.WARNING,
-    summary="generated sequences are empty, all the same, or one token repeated",
-    page=__doc__,
-    check=check,
-    looked_at=looked_at,
-    thresholds=(FEW_DISTINCT, DEGENERATE_SHARE),
-)
+RULE = Rule(__name__, __doc__, Severity.WARNING, check, looked_at=looked_at)

@@ -1,4 +1,4 @@
-"""GC603 unterminated-sample: a sampler that does not end its sequences.
+"""GC603 unterminated-sample: the sampler does not end its sequences.
 
 ## What it does
 
@@ -141,13 +141,4 @@ def _finding(found: SampleSet, message: str, advice: str) -> Finding:
     )
 
 
-RULE = Rule(
-    code="GC603",
-    name="unterminated-sample",
-    severity=Severity.WARNING,
-    summary="the sampler does not end its sequences",
-    page=__doc__,
-    check=check,
-    looked_at=looked_at,
-    thresholds=(TIMES_THE_LONGEST, UNFINISHED_SHARE),
-)
+RULE = Rule(__name__, __doc__, Severity.WARNING, check, looked_at=looked_at)

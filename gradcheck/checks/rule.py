@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gradcheck.base.thresholds import Threshold
+from gradcheck.base.thresholds import TABLE, Threshold
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.program.location import Location
 
@@ -29,20 +29,38 @@ def gradients_looked_at(evidence: Evidence) -> Looked:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    code: str  # "GC101"
-    name: str  # the bad pattern: "wrong-gradient"
+    """Its file says the rest: `module` is named `gc101_wrong_gradient`, and `page`, its docstring, begins with
+    `GC101 wrong-gradient: what it finds.`; the sections begin with `## `. With `python -OO` there is no page."""
+
+    module: str
+    page: str | None
     severity: Severity
-    summary: str  # one line
-    page: (
-        str | None
-    )  # the docstring of the rule's file; its sections begin with `## `. None with `python -OO`
     check: Callable[[Evidence], Iterable[Finding]]
     looked_at: Callable[[Evidence], Looked] = gradients_looked_at
     is_diagnosed: bool = False  # the stage `diagnosis` looks for the cause of its findings
-    outside_gradients: bool = (
-        False  # a fault of training that is in no gradient: true gradients do not repair it
-    )
-    thresholds: tuple[Threshold, ...] = field(default=())  # its entries of gradcheck.base.thresholds.TABLE
+    outside_gradients: bool = False  # a fault of training in no gradient: true gradients do not repair it
+
+    @property
+    def code(self) -> str:
+        return self._file.partition("_")[0].upper()
+
+    @property
+    def name(self) -> str:
+        """The bad pattern: `wrong-gradient`."""
+        return self._file.partition("_")[2].replace("_", "-")
+
+    @property
+    def _file(self) -> str:
+        return self.module.rpartition(".")[2]
+
+    @property
+    def summary(self) -> str:
+        """One line."""
+        return (self.page or "").partition("\n")[0].partition(": ")[2].rstrip(".")
+
+    @property
+    def thresholds(self) -> tuple[Threshold, ...]:
+        return tuple(threshold for threshold in TABLE if threshold.rule == self.code)
 
     @property
     def sections(self) -> dict[str, str]:

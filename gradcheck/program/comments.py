@@ -11,6 +11,7 @@ import re
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gradcheck.program.location import Location
 from gradcheck.program.source import SourceUnit
@@ -29,13 +30,14 @@ class Directive:
     alone: bool  # nothing but the comment is on its line
 
 
-def directives(unit: SourceUnit) -> list[Directive]:
+@lru_cache(maxsize=64)
+def directives(unit: SourceUnit) -> tuple[Directive, ...]:
     """All of them, in reading order. Where the text is not Python, those before the first error."""
-    return [
+    return tuple(
         _directive(unit, token, match)
         for token in _comments(unit)
         for match in _DIRECTIVE.finditer(token.string)
-    ]
+    )
 
 
 def _directive(unit: SourceUnit, token: tokenize.TokenInfo, match: re.Match[str]) -> Directive:

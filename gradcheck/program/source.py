@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gradcheck.program.location import Location
 from gradcheck.program.loops import LoopTable
-from gradcheck.program.reading.tree import Tree
+from gradcheck.program.reading.tree import Tree, tree_of
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class SourceUnit:
     @cached_property
     def tree(self) -> Tree:
         """Parsed at the first use, and never again."""
-        return Tree(self.code, self.filename)
+        return tree_of(self.code, self.filename)
 
     def line_text(self, line: int) -> str:
         lines = self.text.split("\n")  # as Python counts: splitlines() also breaks at form feeds and U+2028

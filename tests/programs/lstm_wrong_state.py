@@ -2,7 +2,7 @@ import torch
 import torch.nn.functional as F
 
 torch.manual_seed(85)
-length, batch, n_in, n_h, n_out = 5, 6, 4, 5, 3
+length, batch, n_in, n_h, n_out = 3, 6, 4, 5, 3
 seq = torch.randn(length, batch, n_in)
 target = torch.randint(0, n_out, (length, batch))
 W_x, W_h, b = torch.randn(n_in, 4 * n_h) * 0.4, torch.randn(n_h, 4 * n_h) * 0.4, torch.zeros(4 * n_h)

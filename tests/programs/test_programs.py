@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch._dynamo  # once, and not in every child that makes an optimiser or a vjp
 
 from gradcheck.base.options import SessionOptions
 from gradcheck.analysis.session import run_report

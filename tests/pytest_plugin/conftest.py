@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 
 import pytest
 
-from tests.support import ROOT
+from gradcheck.program import source
+from tests.support import ROOT, in_child
 
 LAYERS = """
 import torch
@@ -35,7 +37,8 @@ class Wrong(Linear):
 
 @pytest.fixture
 def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[..., pytest.RunResult]:
-    """Runs pytest in a process of its own on a test file; the plugin is named, so that none is loaded twice."""
+    """Runs pytest in a child on a test file; the plugin is named, so that none is loaded twice. The child is forked,
+    which has imported torch, or `fresh`."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(ROOT), str(pytester.path))))
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -43,9 +46,22 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     pytester.makepyfile(layers=LAYERS)
 
-    def run_pytest(text: str, *arguments: str, plugin: bool = True) -> pytest.RunResult:
+    def run_pytest(text: str, *arguments: str, plugin: bool = True, fresh: bool = False) -> pytest.RunResult:
         pytester.makepyfile(test_layers=text)
         named = ("-p", "gradcheck.pytest_plugin") if plugin else ()
-        return pytester.runpytest_subprocess(*named, "-p", "no:cacheprovider", *arguments)
+        arguments = (*named, "-p", "no:cacheprovider", *arguments)
+        if fresh:
+            return pytester.runpytest_subprocess(*arguments)
+
+        def main() -> int:
+            sys.path.insert(0, str(pytester.path))
+            sys.modules.pop("layers", None)  # those of other tests
+            os.chdir(pytester.path)
+            source._STARTED_IN = pytester.path
+            return int(pytest.main(list(arguments)))
+
+        output = pytester.path / "output"
+        status = in_child(main, output=str(output))
+        return pytest.RunResult(status, output.read_text().splitlines(), [], 0.0)
 
     return run_pytest

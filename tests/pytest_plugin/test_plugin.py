@@ -140,7 +140,7 @@ def test_asserts_on_a_report():
 
 @pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n", "2")], ids=["one process", "xdist"])
 def test_a_report_for_each_failing_test(run, pytester, workers):
-    result = run(REPORTS, "--gradcheck-report=made/reports", *workers)
+    result = run(REPORTS, "--gradcheck-report=made/reports", *workers, fresh=bool(workers))
     result.assert_outcomes(passed=1, failed=6)
     folder = pytester.path / "made/reports"
     assert sorted(path.parent for path in pytester.path.rglob("*.md")) == [folder] * 5
@@ -174,7 +174,8 @@ def test_file_names_are_safe_and_no_two_the_same():
 
 
 def test_a_start_of_pytest_imports_no_torch(run):
-    run("def test_it():\n    import sys\n    assert 'torch' not in sys.modules\n").assert_outcomes(passed=1)
+    text = "def test_it():\n    import sys\n    assert 'torch' not in sys.modules\n"
+    run(text, fresh=True).assert_outcomes(passed=1)
 
 
 def test_it_is_loaded_by_itself_where_gradcheck_is_installed(run, pytester, monkeypatch):
@@ -189,7 +190,7 @@ def test_it_is_loaded_by_itself_where_gradcheck_is_installed(run, pytester, monk
     lines = [f"{name} = {module}" for name, module in declared.items()]
     info.joinpath("entry_points.txt").write_text("\n".join(["[pytest11]", *lines]) + "\n")
     monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
-    result = run("def test_it(gradcheck):\n    assert gradcheck.check\n", plugin=False)
+    result = run("def test_it(gradcheck):\n    assert gradcheck.check\n", plugin=False, fresh=True)
     result.assert_outcomes(passed=1)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from gradcheck.program.location import Location
 from gradcheck.program.reading.tree import Tree, called
@@ -27,6 +28,7 @@ class Target:
     container: str = ""  # for an item, what it is an item of
 
 
+@lru_cache(maxsize=64)
 def targets_by_line(tree: Tree) -> dict[int, tuple[Target, ...]]:
     """For every line, the targets of the simple statements (and loop headers) that cover it."""
     found: dict[int, list[Target]] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Span = tuple[int, int, int, int]  # line, end line, column, end column; columns in bytes of UTF-8, from 0
@@ -108,6 +108,12 @@ class Tree:
                 if isinstance(block, list) and block:  # the body of a lambda is an expression
                     found.append(range(block[0].lineno, lines_of(block[-1]).stop))
         return found
+
+
+@lru_cache(maxsize=64)
+def tree_of(text: str, filename: str) -> Tree:
+    """Parsed once, however often the text is run: a layer is, on dozens of inputs."""
+    return Tree(text, filename)
 
 
 def _is_compound(statement: ast.stmt) -> bool:
