@@ -37,6 +37,7 @@ class Node:
 
     __slots__ = (
         "args",
+        "before",  # what it writes, as it was before, where that has a gradient of its own
         "call",
         "event",
         "flat",  # whether the arguments are Values and constants, and nothing nested
@@ -69,6 +70,7 @@ class Node:
         self.inputs: tuple[Value, ...] = tuple(event.inputs)
         self.outputs: tuple[Value, ...] = tuple(event.outputs)
         self.writes: tuple[Value, ...] = tuple(event.mutated)
+        self.before: Value | None = None
         self.flat = not kwargs and not any(isinstance(a, _NOT_FLAT) for a in args)
         self.may_alias = (
             False  # whether the result can be the memory of the first argument, and counts as another

@@ -22,6 +22,7 @@ from gradcheck.judge.pairing.relations import Relations
 from gradcheck.judge.uphill import goes_uphill
 from gradcheck.judge.verdict import Verdict
 from gradcheck.replay.compare import Fingerprints, differentiable, same_but_for_ones
+from gradcheck.replay.earlier import as_of_now
 from gradcheck.replay.passes import PassPlan, Version
 from gradcheck.replay.rounding import Rounding
 from gradcheck.replay.run import PassRun
@@ -59,7 +60,7 @@ class Judge:
             for value in op.outputs
             if value.producer is op and any(v in truth for v in op.inputs)
         }
-        self._nameless = self.partners.nameless_origins()
+        self.forward_made |= {v for v in truth if as_of_now(v) in self.forward_made}
         self.rounding = Rounding(self.run, self.coarse, self.opaque)
         self.data_rounding = DataRounding(self.run)
         self.influences = Influence(self.plan, self.forward_made)
@@ -127,7 +128,7 @@ class Judge:
         found = self._expectations.get(faults)
         if found is None:
             gradients = self.given(faults, {})
-            comparable = {v: g for v, g in gradients.items() if v not in self._nameless}
+            comparable = {v: g for v, g in gradients.items() if v not in self.partners.nameless}
             found = self._expectations[faults] = (gradients, Fingerprints(comparable))
         return found
 

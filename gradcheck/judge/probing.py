@@ -12,6 +12,8 @@ from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.judge.verdicts.weight_decay import is_decayed
 from gradcheck.replay.probes import PROBES, has_frozen_numbers, jittered, probe_roots
 
+_NEAR = 1e-3  # of the jitter: no maximum and no branch is another one there
+
 
 def probe(judge: Judge) -> list[Point]:
     """Right under intervention (principle 3): what is right at the recorded point and wrong at every probe point is
@@ -36,8 +38,16 @@ def probe(judge: Judge) -> list[Point]:
             elif outcome is not None and outcome[2]:
                 seen_right.add(id(judged))
         point.release()
+    wrong = [
+        judged
+        for judged in doubtful
+        if used and len(errors[id(judged)]) == len(used) and not _is_excused(judge, judged, used)
+    ]
+    # What Python has decided by the numbers (an index, a branch) is frozen: near by, it would decide alike.
+    near = Point(judge.prepared, judge, jittered(judge.run, roots, PROBES, _NEAR)) if wrong else None
     for judged in doubtful if used else ():
-        if len(errors[id(judged)]) == len(used) and not _is_excused(judge, judged, used):
+        outcome = near.judge(judged) if near is not None and judged in wrong else None
+        if outcome is not None and outcome[0]:
             judged.verdict, judged.problem = Verdict.INTRODUCED, Problem.HIDDEN
             judged.reason = "right at this initialisation, wrong once the parameters have moved"
             judged.scale, judged.hidden_error = None, max(errors[id(judged)])

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from gradcheck import ops
 from gradcheck.fronts.gradient_names import Form, name_affinity, parse, split_path
 from gradcheck.fronts.namespace import tensors_of_namespace
 from gradcheck.fronts.recorder import Recorder
@@ -60,7 +61,8 @@ def name_returned(
             continue
         else:
             name = _gradient_of(one[0]) if one is not None else f"grads[{number}]"
-        own[number].append(name)
+        # It may be judged under a name that says only that it is a gradient: `g`.
+        own[number] = [*_all_names(recorder, value_of(tensor)), *own[number], name]
         # A value of the forward pass that is handed back as a gradient is one only by being handed back.
         made_before = loss is None or not _made_after(value_of(tensor), loss)
         recorder.bind(name, tensor, code, line, alias=not made_before)
@@ -126,8 +128,11 @@ def _stored(layer: object, judged: list[GradientResult]) -> list[str]:
 
 
 def _own_names(recorder: Recorder, value: Value | None) -> list[str]:
-    names = [b.variable for b in recorder.recording.bindings if b.value is value]
-    return [name for name in names if parse(name).stem is not None]
+    return [name for name in _all_names(recorder, value) if parse(name).stem is not None]
+
+
+def _all_names(recorder: Recorder, value: Value | None) -> list[str]:
+    return [b.variable for b in recorder.recording.bindings if b.value is value]
 
 
 def _gradient_of(name: str) -> str:
@@ -139,6 +144,8 @@ def _gradient_of(name: str) -> str:
 
 def _made_after(value: Value | None, loss: Value) -> bool:
     made, lost = value.producer if value is not None else None, loss.producer
+    while made is not None and made.operation in ops.NO_COMPUTATION and made.inputs:
+        made = made.inputs[0].producer
     return made is not None and lost is not None and made.index > lost.index
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,10 +56,20 @@ def call_of(
     if not names:
         takes = bool(positional) or any(p.kind is p.VAR_POSITIONAL for p in parameters)
         return Call(items[:leading], is_loss=not takes)
-    if isinstance(
-        getattr(backward, "__self__", None), FunctionContext
-    ):  # as autograd calls it: one for each output
-        return Call(items[:leading], order=names[:leading])
+    context = getattr(backward, "__self__", None)
+    if isinstance(context, FunctionContext):  # as autograd calls it: one for each output
+        outputs = [item for item in floats if not _is_in(item, context.not_differentiable)]
+        if any(context.hands_on(item) for item in outputs):
+            raise Unclear(
+                "`forward` hands on what it is given: its backward pass puts something else in the gradient's place on "
+                "purpose"
+            )
+        nothing = {
+            name: torch.zeros_like(item) if isinstance(item, torch.Tensor) else None
+            for name, item in zip(names, items, strict=False)
+            if not _is_in(item, outputs)
+        }
+        return Call(outputs, order=names[: len(items)], values=nothing)
     if len(names) == 1 and len(positional) == 1:
         together = leading > 1 and _takes_apart(backward, names[0])
         return Call(items[: leading if together else 1] if leading else [], together=together, order=names)
@@ -97,7 +107,7 @@ def _has_gradient(item: torch.Tensor) -> bool:
     return item.is_floating_point() or item.is_complex()
 
 
-def _is_in(item: Any, among: list[torch.Tensor]) -> bool:
+def _is_in(item: Any, among: Iterable[torch.Tensor]) -> bool:
     return any(item is other for other in among)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import linecache
 import sys
 from collections.abc import Callable, Mapping
@@ -141,7 +142,15 @@ def _raised(error: Exception, subject: Subject) -> Outcome:
     fault = describe(error, unit, sources)
     raised = Raised(fault.type, fault.message, fault.location, fault.text)
     place = fault.location
+    where = sources.unit(place.file) if place is not None else None
+    if place is not None and where is not None and _is_refusal(where, place.line):
+        return Outcome(Status.UNSUPPORTED, f"`backward` refuses it: {raised.text}")
     key = ("raised", place.file, str(place.line)) if place is not None else ("raised", fault.type)
     return Outcome(
         Status.BACKWARD_RAISED, f"`backward` raised {raised.text}", raised=raised, faults={key: None}
     )
+
+
+def _is_refusal(unit: SourceUnit, line: int) -> bool:
+    """Whether the person wrote there that it is to be raised."""
+    return isinstance(unit.tree.statement_at(line), (ast.Raise, ast.Assert))

@@ -13,6 +13,7 @@ import torch
 
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.replay.compare import dense
+from gradcheck.replay.earlier import as_of_now, earlier_versions
 from gradcheck.replay.runner import Patch, ReplayError, Runner
 from gradcheck.replay.slices import produced, roots_mutated
 from gradcheck.replay.variation import Variation
@@ -33,7 +34,8 @@ class ForwardGraph:
         variation: Variation | None = None,
     ) -> None:
         self.loss = loss
-        mutated = roots_mutated(ops)
+        mutated, earlier = roots_mutated(ops), earlier_versions(ops)
+        self._first = {as_of_now(version): version for version in reversed(earlier.values())}
         self._run = Runner(
             dtype,
             overrides=overrides,
@@ -43,7 +45,7 @@ class ForwardGraph:
             variation=variation,
         )
         with torch.enable_grad():
-            self._run.run(ops)
+            self._run.run(ops, earlier)
         if loss in self._run.broken:
             raise ReplayError(self._run.broken[loss])
         self.loss_tensor = self._run.tensor(loss)
@@ -72,6 +74,11 @@ class ForwardGraph:
 
     def tensor(self, value: Value) -> torch.Tensor:
         return self._run.tensor(value)
+
+    def at_first(self, value: Value) -> torch.Tensor:
+        """What it was before anything changed it in place."""
+        first = self._first.get(value)
+        return self.tensor(first if first is not None and first in self._run.env else value)
 
     @property
     def truth(self) -> dict[Value, torch.Tensor]:

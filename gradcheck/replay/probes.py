@@ -17,6 +17,7 @@ from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.graph import flow
 from gradcheck.replay.compare import norm
+from gradcheck.replay.earlier import as_of_now
 from gradcheck.replay.passes import Candidate, PassPlan
 from gradcheck.replay.run import PassRun
 
@@ -39,14 +40,8 @@ class Pair(Protocol):
 
 def probe_roots(plan: PassPlan, judged: Iterable[Pair], truth: Mapping[Value, torch.Tensor]) -> list[Value]:
     """The paired values that no other value with a gradient leads to: parameters and inputs."""
-    upstream: set[Value] = set()
-    for op in plan.forward_ops:
-        if op.kind is Kind.RANDOM:
-            continue
-        if any(v in truth for v in op.inputs):
-            upstream.update(v for v in op.outputs if v.producer is op)
     paired = {
-        seen_from_outside(j.of)
+        seen_from_outside(as_of_now(j.of))
         for j in judged
         if j.of is not None
         and (j.candidate.of is not None or parse(j.candidate.name).form is not Form.NONE)
@@ -54,15 +49,14 @@ def probe_roots(plan: PassPlan, judged: Iterable[Pair], truth: Mapping[Value, to
         and not (j.of.producer is not None and j.of.producer.name in _SELECTS)
     }
     paired = {v for v in paired if v is v.root or v.root not in paired}
-    made_from_parameters: set[Value] = set()
+    made: set[Value] = set()  # from parameters
     for op in plan.forward_ops:
-        # A view of a parameter (`W.T`) is the parameter.
-        if any(v in paired or v.root in paired or v.root in made_from_parameters for v in op.inputs):
-            given = {v.root for v in op.inputs}
-            made_from_parameters.update(
-                v.root for v in op.outputs if v.producer is op and v.root not in given
-            )
-    roots = {v for v in paired if v.root not in made_from_parameters and v in truth}
+        given = {v.root for v in op.inputs if v in paired or v.root in paired or v.root in made}
+        if given:
+            # A view of a parameter (`W.T`) is the parameter; a buffer that results are written to is none.
+            made.update(v.root for v in op.outputs if v.producer is op and v.root not in given)
+            made.update(v.root for v in op.mutated if given - {v.root})
+    roots = {v for v in paired if v.root not in made and v in truth}
     return sorted({leaf for v in roots for leaf in _moved_for(v, plan, truth)}, key=lambda v: v.birth)
 
 
@@ -76,11 +70,13 @@ def _moved_for(root: Value, plan: PassPlan, truth: Mapping[Value, torch.Tensor])
     return [v for v in made_of if v.producer is None or not any(read in truth for read in v.producer.inputs)]
 
 
-def jittered(run: PassRun, roots: Iterable[Value], seed: int) -> dict[Value, torch.Tensor]:
+def jittered(
+    run: PassRun, roots: Iterable[Value], seed: int, share: float = 1.0
+) -> dict[Value, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
     found = {}
     for value in roots:
-        tensor = run.graph.tensor(value).detach()
+        tensor = run.graph.at_first(value).detach()
         count = max(1, tensor.numel())
         mean = tensor.mean().item() if tensor.numel() else 0.0
         spread = norm(tensor - mean) / count**0.5
@@ -88,7 +84,7 @@ def jittered(run: PassRun, roots: Iterable[Value], seed: int) -> dict[Value, tor
         size = (_OF_CONSTANT * (abs(mean) or 0.3)) if constant else _SPREAD_SHARE * spread
         exact = torch.complex128 if tensor.is_complex() else torch.float64
         noise = torch.randn(tensor.shape, generator=generator, dtype=exact).to(tensor.dtype)
-        found[value] = tensor + size * noise
+        found[value] = tensor + share * size * noise
     return found
 
 

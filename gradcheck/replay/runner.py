@@ -19,6 +19,7 @@ from gradcheck.graph.node import Node, Role
 from gradcheck.graph.precision import Precision, converted, default_dtype
 from gradcheck.ops import ADD, COPY_INTO, DROPOUT, FILL, GETITEM, SELECT, SETITEM, SUB
 from gradcheck.replay.compare import differentiable
+from gradcheck.replay.earlier import EarlierVersion, as_of_now
 from gradcheck.replay.memory import Memory, same_memory
 from gradcheck.replay.variation import Variation
 
@@ -190,10 +191,23 @@ class Runner:
 
     # -- nodes ---------------------------------------------------------------------------------------------------
 
-    def run(self, ops: Iterable[Op]) -> None:
+    def run(self, ops: Iterable[Op], earlier: Mapping[int, EarlierVersion] | None = None) -> None:
+        """`earlier` says which versions to keep as what, before which op."""
+        kept = earlier or {}
         with default_dtype(self.dtype):
             for op in ops:
+                if op.index in kept:
+                    self._keep(kept[op.index])
                 self._step_or_break(op)
+
+    def _keep(self, version: EarlierVersion) -> None:
+        value = as_of_now(version)
+        if value in self.broken or self._memory.base_of(value) is not value:
+            return
+        tensor = self.tensor(value)
+        if tensor.requires_grad:
+            self.env[version] = tensor
+            self._memory.read.add(value)  # the next one is made in a copy
 
     def step(self, op: Op) -> None:
         """Run one op again; a failure marks its results as broken, with the reason."""

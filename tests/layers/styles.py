@@ -292,3 +292,114 @@ class Manual(nn.Module):
     def backward(self, grad):
         self.weight.grad = grad.reshape(-1, grad.shape[-1]).T @ self.x.reshape(-1, self.x.shape[-1])
         return grad @ self.weight
+
+
+# -- forward passes that change what they are given --------------------------------------------------------------------
+
+
+class HardShrink:
+    """Changes its input in place, after it has looked where."""
+
+    def forward(self, x):
+        self.small = x.abs() < 0.4
+        x[self.small] = 0.0
+        return x
+
+    def backward(self, dout):
+        dx = dout.clone()
+        dx[self.small] = 0.0
+        return dx
+
+
+class DoubledInPlace(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.mark_dirty(x.mul_(2.0))
+        return x
+
+    @staticmethod
+    def backward(ctx, dout):
+        return 2.0 * dout
+
+
+# -- outputs that have no gradient, and passes that are for training ---------------------------------------------------
+
+
+class Largest(torch.autograd.Function):
+    """The row maximum, and where it is."""
+
+    @staticmethod
+    def forward(ctx, x):
+        values, places = x.max(-1)
+        ctx.mark_non_differentiable(places)
+        ctx.save_for_backward(places)
+        ctx.width = x.shape[-1]
+        return values, places
+
+    @staticmethod
+    def backward(ctx, dvalues, dplaces):
+        (places,) = ctx.saved_tensors
+        dx = dvalues.new_zeros(*dvalues.shape, ctx.width)
+        return dx.scatter_(-1, places.unsqueeze(-1), dvalues.unsqueeze(-1))
+
+
+class TrainedOnly(nn.Module):
+    """Refuses to go back after an evaluation."""
+
+    def forward(self, x):
+        self.kept = x.detach() if self.training else None
+        return x**2
+
+    def backward(self, dout):
+        if self.kept is None:
+            raise RuntimeError("backward() after a forward pass in evaluation mode")
+        return 2 * self.kept * dout
+
+
+# -- decisions that Python makes by the numbers ------------------------------------------------------------------------
+
+
+def peaks_forward(x, pool_param):
+    size = pool_param["pool_height"]
+    n, c, height, width = x.shape
+    windows = x.reshape(n, c, height // size, size, width // size, size)
+    return windows.amax((3, 5)), (x, pool_param)
+
+
+def peaks_backward(dout, cache):
+    x, pool_param = cache
+    size = pool_param["pool_height"]
+    dx = torch.zeros_like(x)
+    for n in range(dout.shape[0]):
+        for c in range(dout.shape[1]):
+            for i in range(dout.shape[2]):
+                for j in range(dout.shape[3]):
+                    area = x[n, c, i * size : (i + 1) * size, j * size : (j + 1) * size]
+                    row, column = divmod(int(area.argmax()), size)
+                    dx[n, c, i * size + row, j * size + column] += dout[n, c, i, j]
+    return dx
+
+
+# -- states written into a buffer, and read from it again --------------------------------------------------------------
+
+
+def scan_forward(x, h0, w):
+    h = torch.zeros(*x.shape[:2], h0.shape[1])
+    kept = []
+    for t in range(x.shape[1]):
+        before = h0 if t == 0 else h[:, t - 1].clone()
+        h[:, t] = torch.tanh(x[:, t] * w + before)
+        kept.append((x[:, t], before))
+    return h, (kept, w, x.shape)
+
+
+def scan_backward(dh, cache):
+    kept, w, shape = cache
+    dx, dw, dbefore = torch.zeros(shape), torch.zeros_like(w), 0
+    for t in reversed(range(shape[1])):
+        x, before = kept[t]
+        dnow = dh[:, t] + dbefore
+        dbefore = dnow * (1 - torch.tanh(x * w + before) ** 2)
+        dx[:, t] = dbefore * w
+        dw += (dbefore * x).sum(0)
+    return dx, dbefore, dw

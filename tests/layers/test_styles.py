@@ -91,7 +91,33 @@ class Padded(nn.Module):
         return dx
 
 
+class HardShrink(styles.HardShrink):
+    def backward(self, dout):
+        dx = dout.clone()
+        dx[~self.small] = 0.0  # wrong
+        return dx
+
+
+class DoubledInPlace(styles.DoubledInPlace):
+    """Right for what `forward` has made of its input, and wrong for the input."""
+
+    @staticmethod
+    def backward(ctx, dout):
+        return dout.clone()  # wrong
+
+
+class Largest(styles.Largest):
+    @staticmethod
+    def backward(ctx, dvalues, dplaces):
+        (places,) = ctx.saved_tensors
+        dx = dvalues.new_zeros(*dvalues.shape, ctx.width)
+        return dx.scatter_(-1, places.unsqueeze(-1), 0.5 * dvalues.unsqueeze(-1))  # wrong
+
+
 WRONG = [
+    HardShrink,
+    DoubledInPlace,
+    Largest,
     (styles.relu_forward, relu_backward),
     (styles.window_forward, window_backward),
     (styles.tanh_forward, tanh_backward),
@@ -110,6 +136,25 @@ def test_wrong_layers_of_every_style_are_found_at_their_line(layer):
     assert report.exit_status == 1, str(report)
     assert all("# wrong" in str(f.report.findings[0] and report) for f in report.failures if f.report)
     assert "# wrong" in str(report)
+
+
+def test_a_function_that_changes_nothing_is_not_judged():
+    class Reversed(torch.autograd.Function):
+        """What domain adaptation puts before its second head."""
+
+        @staticmethod
+        def forward(ctx, x, strength=0.5):
+            ctx.strength = strength
+            return x.view_as(x)
+
+        @staticmethod
+        def backward(ctx, grad):
+            return -ctx.strength * grad, None
+
+    report = gradcheck.check_layer(Reversed, fix_budget_s=0.0)
+    assert not report.failures
+    assert report.summary["not judged"] >= 6, str(report)
+    assert "on purpose" in report.cases[0].reason
 
 
 def test_a_fix_holds_for_every_shape_that_was_tried():

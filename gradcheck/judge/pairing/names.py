@@ -10,6 +10,7 @@ from gradcheck import ops
 from gradcheck.fronts.gradient_names import Form, is_loss_name, name_affinity, parse
 from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Binding, Kind, Op, Recording, Value
+from gradcheck.replay.earlier import as_of_now
 
 
 class NameIndex:
@@ -40,7 +41,7 @@ class NameIndex:
                     self._escaped_as[op.inputs[0]] = name
 
     def bindings(self, value: Value) -> list[Binding]:
-        return self._by_value.get(value, [])
+        return self._by_value.get(as_of_now(value), [])
 
     def copies(self, value: Value) -> list[Value]:
         """The values that hold the same numbers for good: `x = a.detach().clone()`."""

@@ -15,6 +15,7 @@ from gradcheck.judge.pairing.affinity import GOOD_AFFINITY, Affinity
 from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.judge.pairing.stated import Stated
 from gradcheck.replay.compare import distance, never_summed, same_but_for_ones
+from gradcheck.replay.earlier import EarlierVersion, as_of_now, earlier_versions
 from gradcheck.replay.passes import Candidate, PassPlan
 
 if TYPE_CHECKING:
@@ -38,25 +39,42 @@ class Partners:
         self._plan = plan
         self.names = names
         self._stated = stated
-        self._forward = list(
-            dict.fromkeys(value for op in plan.forward_ops for value in (*op.inputs, *op.outputs))
-        )
+        earlier = earlier_versions(plan.forward_ops)
+        self._first = {as_of_now(version): version for version in reversed(earlier.values())}
+        self.nameless = self._nameless_origins(earlier)
+        self._forward = self._in_order(earlier)
         self._order = {value: i for i, value in enumerate(self._forward)}
         self._forward_names = {value: self._names_of(value) for value in self._forward}
         self._affinity = Affinity(names, self._forward_names).between
+
+    def _in_order(self, earlier: Mapping[int, EarlierVersion]) -> list[Value]:
+        """The values of the forward pass, and what they were before they were changed in place."""
+        found: dict[Value, None] = {}
+        for op in self._plan.forward_ops:
+            found.update(dict.fromkeys(op.inputs))
+            version = earlier.get(op.index)
+            if version is not None:
+                del found[as_of_now(version)]
+                found |= {version: None, as_of_now(version): None}
+            found.update(dict.fromkeys(op.outputs))
+        return [value for value in found if value not in self.nameless]
 
     def _names_of(self, value: Value) -> list[str]:
         """Its own, and those of its copies: the backward pass may run on a copy of what the forward pass read."""
         copies = (copy for copy in self.names.copies(value) if copy not in self._order)
         return [name for held in (value, *copies) for name in self.names.forward_names(held)]
 
-    def nameless_origins(self) -> set[Value]:
-        """What a named value was first made of (`randn(5, 3)` in `W = randn(5, 3) * 0.1`) and has no name itself:
-        nobody computes its gradient."""
+    def _nameless_origins(self, earlier: Mapping[int, EarlierVersion]) -> set[Value]:
+        """What a named value was first made of (`randn(5, 3)` in `W = randn(5, 3) * 0.1`, or before `W *= 0.1`) and has
+        no name itself: nobody computes its gradient. (Of an argument that is changed in place, somebody does.)"""
+        stated = {self._first.get(value) for value in self._stated.all_paired}
         found: set[Value] = set()
         for op in self._plan.forward_ops:
             if all(v in found for v in op.inputs):
                 found.update(v for v in op.outputs if v.producer is op and not self.names.bindings(v))
+        for version in earlier.values():
+            if version not in stated and all(v in found for v in _made_of(version)):
+                found.add(version)
         return found
 
     def shown(self, value: Value) -> str:
@@ -239,7 +257,13 @@ class Partners:
 
     def paired_with(self, candidate: Candidate) -> list[Value]:
         """The values themselves that it was paired with."""
-        return [value for value in self._stated.paired(candidate.value) if value in self._order]
+        paired = (self._as_it_came(value) for value in self._stated.paired(candidate.value))
+        return [value for value in paired if value in self._order]
+
+    def _as_it_came(self, value: Value) -> Value:
+        """Of an input that the forward pass changes in place, what it was before."""
+        first = self._first.get(value)
+        return first if first is not None and not _made_of(value) else value
 
     def _stated_values(self, candidate: Candidate) -> list[Value]:
         if paired := self.paired_with(candidate):
@@ -272,3 +296,7 @@ class Partners:
             return (expected.shape != found.shape, value in paired, far, -self._order[value])
 
         return min(values, key=rank)
+
+
+def _made_of(value: Value) -> list[Value]:
+    return value.producer.inputs if value.producer is not None else []

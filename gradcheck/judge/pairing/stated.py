@@ -28,6 +28,11 @@ class Stated:
         """The values themselves that `gradcheck.pair` has named for a gradient, which nothing overrules."""
         return self._paired.get(gradient, [])
 
+    @property
+    def all_paired(self) -> list[Value]:
+        """All values that it has named for one."""
+        return [value for values in self._paired.values() for value in values]
+
     def value_of(self, binding: Binding) -> tuple[str, str] | None:
         """The name of the value, and who said so."""
         if binding.name in self._pairs:

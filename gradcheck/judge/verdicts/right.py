@@ -9,6 +9,7 @@ from gradcheck.judge.judged import Fault, Faults, Judged, Ruling
 from gradcheck.judge.pairing.partners import Proposal
 from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.replay.compare import Fingerprints, distance
+from gradcheck.replay.earlier import as_of_now
 
 _NAMED_FOR = 0.5
 
@@ -49,7 +50,7 @@ def _equal(case: Case, tolerance: float, rounded: bool = False) -> Ruling | None
         if _was_meant_for_another(case, chosen.value):
             return None
         unnamed = judge.partners.score(case.candidate, chosen.value) < _NAMED_FOR
-        if unnamed and case.consumers.use_it_for_another:
+        if (unnamed or as_of_now(chosen.value) is not chosen.value) and case.consumers.use_it_for_another:
             return None
         judged = _judged(case, chosen)
         # What the person said, or what a second name is there for, is meant, whatever else it equals here.

@@ -1,5 +1,5 @@
-"""Gradients of what goes through a step function (rounding, a sign, a comparison), whose derivative is zero: what takes
-their place is on purpose."""
+"""Gradients of what goes through a step function (rounding, a sign, a comparison), whose derivative is zero, or through
+a Function that changes nothing: what takes their place is on purpose."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from gradcheck import ops
+from gradcheck.fronts.markers import view_as
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.graph import flow
 from gradcheck.judge.case import Case
@@ -19,6 +20,7 @@ from gradcheck.replay.forward import ForwardGraph
 from gradcheck.replay.passes import PassPlan
 from gradcheck.replay.runner import ReplayError, Runner
 
+_UNCHANGED = ops.NO_COMPUTATION | {ops.RESHAPE}
 _REPLACED = (ops.ROUND, ops.SIGN)
 _STRAIGHT = (
     "it is the gradient with the derivative of every step function on the way taken as 1 (straight through)"
@@ -26,6 +28,11 @@ _STRAIGHT = (
 _ON_PURPOSE = (
     "the forward pass is a step function here, whose derivative is zero: what stands here replaces the gradient on "
     "purpose, and what is computed from it is compared with what follows from it"
+)
+
+_CHANGES_NOTHING = (
+    "the forward pass of this Function hands on what it is given: it is there for its backward pass alone, which puts "
+    "something else in the gradient's place on purpose, and what is computed from it is compared with what follows from it"
 )
 
 
@@ -36,6 +43,17 @@ def surrogate(case: Case) -> Ruling | None:
     if proposal is None:
         return None
     expected = case.gradients.get(proposal.value)
+    if _is_handed_on(case):
+        judged = case.judged(
+            proposal,
+            Verdict.UNCHECKED,
+            Problem.UNREACHED,
+            _CHANGES_NOTHING,
+            expected=expected,
+            faults=case.faults,
+        )
+        judged.surrogate = True
+        return Ruling(judged, Fault(judged, case.found))
     steps = list(_steps_on_the_way(case.judge.plan, proposal.value))
     nothing = expected is None or not bool(expected.any())
     if not steps or not (
@@ -58,6 +76,24 @@ def surrogate(case: Case) -> Ruling | None:
         )
     judged.surrogate = True
     return Ruling(judged, Fault(judged, case.found))
+
+
+def _is_handed_on(case: Case) -> bool:
+    """Whether it is returned for an argument of a Function that is, unchanged, its result."""
+    of = case.candidate.of
+    if case.candidate.returned is None or of is None or of.producer is None:
+        return False
+    outside, pending, ends = of.producer.scope, [of], False
+    readers = flow.readers(case.judge.plan.forward_ops)
+    while pending:
+        for op in readers.get(pending.pop(), ()):
+            if op.func is view_as and op.scope == outside:
+                ends = True
+            elif (op.func is view_as or op.operation in _UNCHANGED) and op.out.shape == of.shape:
+                pending.append(op.out)
+            else:
+                return False
+    return ends
 
 
 def _steps_on_the_way(plan: PassPlan, value: Value) -> list[Op]:
