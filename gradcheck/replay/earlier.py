@@ -14,7 +14,6 @@ from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.graph.lower import node_of
 
 _MOST = 4  # what is changed more often is a buffer that is filled
-_FILLED = frozenset({ops.ZEROS, ops.ONES, ops.FULL, ops.EMPTY})
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -36,7 +35,7 @@ def earlier_versions(forward: Iterable[Op]) -> dict[int, EarlierVersion]:
     found: dict[int, EarlierVersion] = {}
     for op, root in changing:
         made = root.producer
-        if times[root] > _MOST or (made is not None and made.operation in _FILLED):
+        if times[root] > _MOST or (made is not None and made.operation in ops.UNIFORM):
             continue
         node = node_of(op)
         if node.before is None:
