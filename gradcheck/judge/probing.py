@@ -13,6 +13,7 @@ from gradcheck.judge.verdicts.weight_decay import is_decayed
 from gradcheck.replay.probes import PROBES, has_frozen_numbers, jittered, probe_roots
 
 _NEAR = 1e-3  # of the jitter: no maximum and no branch is another one there
+_RIGHT = 1e-12  # relative, in float64: what is right there is right to rounding
 
 
 def probe(judge: Judge) -> list[Point]:
@@ -47,7 +48,7 @@ def probe(judge: Judge) -> list[Point]:
     near = Point(judge.prepared, judge, jittered(judge.run, roots, PROBES, _NEAR)) if wrong else None
     for judged in doubtful if used else ():
         outcome = near.judge(judged) if near is not None and judged in wrong else None
-        if outcome is not None and outcome[0]:
+        if outcome is not None and outcome[1] > _RIGHT:
             judged.verdict, judged.problem = Verdict.INTRODUCED, Problem.HIDDEN
             judged.reason = "right at this initialisation, wrong once the parameters have moved"
             judged.scale, judged.hidden_error = None, max(errors[id(judged)])
