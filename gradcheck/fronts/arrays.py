@@ -4,4 +4,16 @@ from __future__ import annotations
 
 import torch
 
-ARRAYS: tuple[type, ...] = (torch.Tensor,)
+_TORCH: tuple[type, ...] = (torch.Tensor,)
+KINDS: tuple[type, ...] = _TORCH
+
+
+def add(*kinds: type) -> None:
+    """Objects of these types are arrays as well, until `reset`."""
+    global KINDS
+    KINDS = (*_TORCH, *kinds)
+
+
+def reset() -> None:
+    global KINDS
+    KINDS = _TORCH

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gradcheck.fronts.arrays import ARRAYS
+from gradcheck.fronts import arrays
 from gradcheck.fronts.gradient_names import Form, is_loss_name, parse
 from gradcheck.fronts.known import KnownValues
 from gradcheck.fronts.namespace import tensors_of_namespace
@@ -33,6 +33,10 @@ class Bindings:
 
         self._of_the_forward: set[tuple[int, str]] = set()  # names that a loss was computed from
         self._a_loss_is_known = False
+
+    def knows(self, number: float) -> bool:
+        """Whether a Python number is one that was computed of arrays."""
+        return self._values.known_value(number) is not None
 
     def forget(self) -> None:
         """Every name is written down again."""
@@ -131,7 +135,7 @@ class Bindings:
             return {}
         found = {}
         for name, held in list(attributes.items())[:_MOST_ATTRIBUTES]:
-            value = self._values.known_value(held) if isinstance(held, ARRAYS) else None
+            value = self._values.known_value(held) if isinstance(held, arrays.KINDS) else None
             if value is not None:
                 found[name] = value
         return found

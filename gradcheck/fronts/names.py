@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Any
 
-from gradcheck.fronts.arrays import ARRAYS
+from gradcheck.fronts import arrays
 from gradcheck.fronts.bindings import Bindings
 from gradcheck.fronts.state import State
 from gradcheck.fronts.targets import MISSING, held_by, read_name, tensors_in
@@ -189,13 +189,13 @@ class NameTracer:
                     kind = type(value)
                     if value is MISSING:
                         continue
-                    if kind in _PLAIN:
+                    if kind in _PLAIN and not (kind is float and self._bindings.knows(value)):
                         bound_plain(target.text, value, scope)
                         continue
-                    if kind in ARRAYS or value is None:
+                    if kind in arrays.KINDS or value is None or kind is float:
                         bound(target.text, value, scope, code, line, target.alias, 0)
                         continue
-                    if not isinstance(value, ARRAYS):
+                    if not isinstance(value, arrays.KINDS):
                         bound_plain(target.text, value, scope)
                 for held in held_by(target, frame, names):
                     bound(held.name, held.value, scope, code, line, target.alias, held.owner, held.evaluated)
@@ -211,7 +211,7 @@ class NameTracer:
                 value = names.get(name)
                 if value is None:
                     continue
-                if not isinstance(value, ARRAYS):
+                if not isinstance(value, arrays.KINDS):
                     self._bindings.bound_plain(name, value, watched.scope)
                     if type(value) in _PLAIN:
                         continue

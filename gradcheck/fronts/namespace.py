@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping
 from types import FrameType, FunctionType, ModuleType
 from typing import Any
 
-from gradcheck.fronts.arrays import ARRAYS
+from gradcheck.fronts import arrays
+
 
 _MAX_ITEMS = 400
 _MAX_DEPTH = 5
-_READABLE = (list, tuple, dict, str, *ARRAYS)
+_READABLE = (list, tuple, dict, str)
 
 
 def tensors_of_namespace(namespace: dict[str, object]) -> Iterator[tuple[str, Any, int]]:
@@ -24,7 +25,7 @@ def tensors_of_namespace(namespace: dict[str, object]) -> Iterator[tuple[str, An
     for depth in range(_MAX_DEPTH):
         deeper: list[tuple[str, Any, int]] = []
         for name, value, owner in level:
-            if isinstance(value, ARRAYS):
+            if isinstance(value, arrays.KINDS):
                 if id(value) not in seen:
                     seen.add(id(value))
                     yield name, value, owner
@@ -60,7 +61,7 @@ def readable(namespace: Mapping[str, object]) -> dict[str, object]:
     return {
         name: held
         for name, held in list(namespace.items())
-        if isinstance(held, _READABLE) and not name.startswith("__")
+        if isinstance(held, (*_READABLE, *arrays.KINDS)) and not name.startswith("__")
     }
 
 

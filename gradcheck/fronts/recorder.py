@@ -6,13 +6,13 @@ from __future__ import annotations
 from types import CodeType, FrameType
 from typing import Any
 
-from gradcheck.fronts import active, live_steps
-from gradcheck.fronts.arrays import ARRAYS
+from gradcheck.fronts import active, arrays, live_steps
 from gradcheck.fronts.bindings import Bindings
 from gradcheck.fronts.control import Control
 from gradcheck.fronts.follower import Follower
 from gradcheck.fronts.loop_runs import LoopRuns
 from gradcheck.fronts.namespace import names_over, readable, visible_names
+from gradcheck.fronts.numpy.front import NumpyFront
 from gradcheck.fronts.own_code import OwnCode
 from gradcheck.fronts.state import State
 from gradcheck.fronts.steps import StepWatcher
@@ -39,6 +39,7 @@ class Recorder:
         self._follower = Follower(state, sources, self._bindings, runs)
         self._control = Control(state, self._follower, self._bindings, values, live=live)
         self._control.fronts.append(TorchFront(self._control, values))
+        self._control.fronts.append(NumpyFront(self._control, values, sources.loops))
         self._steps = StepWatcher(self._control, at, sources)
         self._own_code = OwnCode(state, self._follower.tracer)
         self._namespace: dict[str, object] = {}
@@ -136,7 +137,7 @@ class Recorder:
             self._bindings.bound(name, array, 0, code, line, alias, 0)
 
     def knows(self, array: object) -> bool:
-        return isinstance(array, ARRAYS) and self._values.known_value(array) is not None
+        return isinstance(array, arrays.KINDS) and self._values.known_value(array) is not None
 
     def pair(self, forward: object, gradient: object) -> None:
         """The person says that `gradient` is the gradient of `forward`."""

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from gradcheck.fronts import arrays
 from gradcheck.program.reading.names import Target
 from gradcheck.program.reading.reader import Reader, UnknownNameError
 
@@ -27,7 +28,7 @@ class Held:
     """A tensor (or None) found under a name; `owner` is the identity of the object it is an item of."""
 
     name: str
-    value: torch.Tensor | None
+    value: Any  # the array, or None
     owner: int = 0
     evaluated: str = ""  # for an item, the name with its key as it was: `dW[2]` for `dW[i]`
 
@@ -74,7 +75,7 @@ def held_by(target: Target, frame: FrameType, names: Mapping[str, Any]) -> Itera
             owner = id(base)
             if isinstance(node, ast.Attribute):
                 value = reader.attribute(base, node.attr)
-            elif isinstance(base, torch.Tensor):
+            elif isinstance(base, arrays.KINDS):
                 value, owner, text = base, 0, target.container or text  # `dx[mask] = a` changes dx
             else:
                 key = reader.read(node.slice)
@@ -88,18 +89,18 @@ def held_by(target: Target, frame: FrameType, names: Mapping[str, Any]) -> Itera
     elif target.grows and type(value) is list:
         if value:
             yield from tensors_in(f"{target.text}[{len(value) - 1}]", value[-1], id(value), depth=1)
-    elif evaluated and isinstance(value, torch.Tensor):
+    elif evaluated and isinstance(value, arrays.KINDS):
         yield Held(text, value, owner, evaluated)
     else:
         yield from tensors_in(text, value, owner)
 
 
 def tensors_in(name: str, value: Any, owner: int = 0, depth: int = 2) -> Iterator[Held]:
-    if isinstance(value, torch.Tensor):
+    if isinstance(value, arrays.KINDS):
         yield Held(name, value, owner)
     elif depth and isinstance(value, (list, tuple)):
         for i, item in enumerate(value[:_MAX_ITEMS]):
-            if isinstance(item, torch.Tensor):
+            if isinstance(item, arrays.KINDS):
                 yield Held(f"{name}[{i}]", item, id(value))
             elif depth > 1 and isinstance(item, (list, tuple, dict)):
                 yield from tensors_in(f"{name}[{i}]", item, id(value), depth - 1)

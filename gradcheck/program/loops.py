@@ -22,6 +22,7 @@ from types import CodeType
 from typing import TypeVar
 
 from gradcheck.base.depth import deep
+from gradcheck.program.array_calls import through_hooks
 
 FOR, WHILE, TURN, DONE = (
     "__gradcheck_for__",
@@ -55,6 +56,7 @@ class LoopTable:
     """All loop statements of one run, by the number their header passes on."""
 
     sites: dict[int, LoopSite] = field(default_factory=dict)
+    array_calls: bool = False  # the program is a NumPy program: its operations go through hooks
 
     def add(self, node: ast.For | ast.While, filename: str, function: str, parent: int | None) -> int:
         loop = len(self.sites)
@@ -72,6 +74,9 @@ def compile_watched(
 ) -> CodeType:
     """Compiles a module with its loop headers rewritten, in a copy of `tree`. `flags` are those of `compile`."""
     before = len(table.sites)
+    if table.array_calls:
+        with deep():
+            tree = through_hooks(tree)
     for most_nested in (20, 4, 0):
         try:
             with deep():

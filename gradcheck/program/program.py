@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import linecache
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType
 
+from gradcheck.program.array_calls import libraries_of
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.loops import LoopTable, compile_watched
 from gradcheck.program.magics import SkippedLine, strip_magics
@@ -14,6 +16,8 @@ from gradcheck.program.notebook import read_notebook
 from gradcheck.program.script import is_python_2, read_source, syntax_error
 from gradcheck.program.source import SourceMap, SourceUnit, shown_path
 from gradcheck.program.target import Target, TargetKind
+
+_IMPORTED = re.compile(r"^\s*(?:import|from)\s+\.*(\w+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +69,13 @@ def _load_cells(program: Program) -> None:
     assert path is not None
     notebook = read_notebook(path)
     shown = shown_path(path)
+    units: list[SourceUnit] = []
     for number, text in enumerate(notebook.cells, start=1):
         plain, skipped = strip_magics(text, number)
         program.skipped += skipped
-        unit = SourceUnit(f"{path}[cell {number}]", shown, text, number, plain)
+        units.append(SourceUnit(f"{path}[cell {number}]", shown, text, number, plain))
+    program.loops.array_calls = _is_numpy_program(units, path.parent)
+    for unit in units:
         piece = _compile(program, unit)
         if piece.error and (notebook.python_2 or is_python_2(piece.error)):
             problem = syntax_error(piece.error, f"{shown}[cell {number}]", text)
@@ -81,8 +88,22 @@ def _load_cells(program: Program) -> None:
         raise syntax_error(first.error, f"{shown}[cell {first.unit.cell}]", first.unit.text)
 
 
+def _is_numpy_program(units: list[SourceUnit], directory: Path) -> bool:
+    """Whether the program or a module beside it uses NumPy, and none of them torch."""
+    texts = {unit.filename: unit.code for unit in units}
+    pending = list(texts.values())
+    while pending:
+        for name in set(_IMPORTED.findall(pending.pop())):
+            for path in (directory / f"{name}.py", *(directory / name).glob("*.py")):
+                if str(path) not in texts and path.is_file():
+                    text = texts[str(path)] = path.read_text(encoding="utf-8", errors="replace")
+                    pending.append(text)
+    return set().union(*map(libraries_of, texts.values())) == {"numpy"}
+
+
 def _load_script(program: Program, path: Path) -> None:
     unit = SourceUnit(str(path), shown_path(path), read_source(path))
+    program.loops.array_calls = _is_numpy_program([unit], path.parent)
     piece = _compile(program, unit)
     if piece.error:
         raise syntax_error(piece.error, unit.file, unit.text)

@@ -105,10 +105,10 @@ class Leaves:
 def storage_of(tensor: torch.Tensor) -> int | None:
     """What distinguishes storages as long as something holds them; None for a tensor without one (sparse)."""
     try:
-        key: int = tensor.untyped_storage()._cdata
+        key: int = tensor.untyped_storage().data_ptr()  # the same, whichever library wrapped that memory
     except (RuntimeError, NotImplementedError):
         return None
-    return key
+    return key or None
 
 
 def tensors_in(thing: Any) -> Iterator[torch.Tensor]:

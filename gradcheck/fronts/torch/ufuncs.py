@@ -47,6 +47,13 @@ def torch_equivalent(ufunc: np.ufunc) -> Callable[..., Any] | None:
     return found if callable(found) else None
 
 
+def numpy_function(ufunc: np.ufunc, arguments: tuple[Any, ...]) -> Callable[..., Any] | None:
+    """The torch function for a call of `ufunc` with these arguments."""
+    if any(isinstance(argument, (int, float)) for argument in arguments):
+        return _TAKING_NUMBERS.get(ufunc.__name__, torch_equivalent(ufunc))
+    return torch_equivalent(ufunc)
+
+
 class UfuncBridge:
     """Installs and removes the hook. `on_call(torch_function, inputs, result)` is called after every ufunc call."""
 
@@ -82,9 +89,7 @@ class UfuncBridge:
     def _called(self, context: tuple[np.ufunc, tuple[Any, ...], int], result: Any) -> None:
         ufunc, arguments, _ = context
         if ufunc.nout == 1 and len(arguments) == ufunc.nin and isinstance(result, torch.Tensor):
-            function = torch_equivalent(ufunc)
-            if any(isinstance(argument, (int, float)) for argument in arguments):
-                function = _TAKING_NUMBERS.get(ufunc.__name__, function)
+            function = numpy_function(ufunc, arguments)
             if function is not None:
                 self._on_call(function, arguments, result)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -25,6 +26,8 @@ class Values(KnownValues):
         self.keep_leaf = self._leaves.keep
         self.of_autograd: list[tuple[weakref.ref[torch.Tensor], Value]] = []
         self.escaped: dict[float, Value] = {}
+        # Makes the value of an array of another library.
+        self.foreign: Callable[[Any, Op | None], Value]
 
     # -- for the control -----------------------------------------------------------------------------------------
 
@@ -90,6 +93,8 @@ class Values(KnownValues):
         return None
 
     def new_value(self, array: torch.Tensor, op: Op | None) -> Value:
+        if not isinstance(array, torch.Tensor):
+            return self.foreign(array, op)
         reference = weakref.ref(array)
         value = Value(op, len(self._ops), array.shape, reference)
         if array.requires_grad:
@@ -148,6 +153,10 @@ class Values(KnownValues):
         for tensor in tensors_in(changed):
             self._entries.before_change(self.known_value(tensor))
             self._leaves.before_change(tensor)
+
+    def before_change_of(self, value: Value | None, tensor: torch.Tensor) -> None:
+        self._entries.before_change(value)
+        self._leaves.before_change(tensor)
 
     def before_backward(self) -> None:
         """Autograd adds to the gradients that are there already: what was read of them is another value."""

@@ -1,0 +1,42 @@
+"""The NumPy front end: serves the hooks of a rewritten program."""
+
+from __future__ import annotations
+
+import builtins
+
+import numpy as np
+
+from gradcheck.fronts import arrays
+from gradcheck.fronts.control import Control
+from gradcheck.fronts.numpy.hooks import Hooks
+from gradcheck.fronts.numpy.values import ArrayValues
+from gradcheck.fronts.numpy.writer import ArrayWriter
+from gradcheck.fronts.torch.values import Values
+from gradcheck.program.array_calls import HOOKS
+from gradcheck.program.loops import LoopTable
+
+
+class NumpyFront:
+    """Does nothing unless the program was compiled with hooks: `table` says so."""
+
+    def __init__(self, control: Control, values: Values, table: LoopTable) -> None:
+        self._table = table
+        known = ArrayValues(control.recording.ops, values)
+        self._writer = ArrayWriter(control, known)
+        values.foreign = known.new_value
+        self._hooks = Hooks()
+
+    def install(self) -> None:
+        if self._table.array_calls:
+            arrays.add(np.ndarray, np.floating)
+            self._hooks.writer = self._writer
+        setattr(builtins, HOOKS, self._hooks)
+
+    def remove(self) -> None:
+        """The name stays: functions of the program may still be called."""
+        arrays.reset()
+        self._hooks.writer = None
+
+    def take_out(self) -> None: ...
+
+    def put_back(self) -> None: ...

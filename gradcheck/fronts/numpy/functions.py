@@ -1,0 +1,119 @@
+"""What NumPy computes where torch has no function that does just that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import torch
+
+
+class UnknownFunctionError(Exception):
+    """gradcheck does not know what a function computes."""
+
+
+@cache
+def unknown(name: str) -> Callable[..., Any]:
+    """A call whose derivative nobody knows: what is computed from its result cannot be checked."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        raise UnknownFunctionError(f"gradcheck does not know what `{name}` computes")
+
+    call.__name__ = call.__qualname__ = name
+    return call
+
+
+@cache
+def as_floats(function: Callable[..., Any]) -> Callable[..., Any]:
+    """NumPy computes with integers as with floats of 64 bits; so do both operands where their types differ."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        tensors = [a for a in args if isinstance(a, torch.Tensor) and a.is_floating_point()]
+        wanted = torch.float64
+        if tensors and all(t.dtype == tensors[0].dtype for t in tensors):
+            wanted = tensors[0].dtype
+        return function(*[a.to(wanted) if isinstance(a, torch.Tensor) else a for a in args], **kwargs)
+
+    call.__name__ = call.__qualname__ = getattr(function, "__name__", "")
+    return call
+
+
+def part_of_memory(
+    whole: torch.Tensor, shape: tuple[int, ...], strides: tuple[int, ...], offset: int, order: tuple[int, ...]
+) -> torch.Tensor:
+    """The part of an array's memory that a view of it has. `order` is how the axes of the array lie in memory."""
+    flat = whole.permute(order)
+    if flat.is_contiguous():
+        return flat.as_strided(shape, strides, flat.storage_offset() + offset)
+    return flat.reshape(-1).as_strided(shape, strides, offset)
+
+
+part_of_memory.__name__ = "select"
+
+
+def element(array: torch.Tensor, key: Any) -> torch.Tensor:
+    """A number of an array, and no view."""
+    return array[key].clone()
+
+
+element.__name__ = "__getitem__"
+
+
+def backwards(array: torch.Tensor, key: Any) -> torch.Tensor:
+    """`a[..., ::-1]`: torch has no negative steps."""
+    keys = list(key) if isinstance(key, tuple) else [key]
+    axis = 0
+    for place, part in enumerate(keys):
+        if part is None:
+            continue
+        if part is Ellipsis:
+            axis += array.dim() - sum(p is not None and p is not Ellipsis for p in keys)
+            continue
+        if isinstance(part, slice) and (part.step or 1) < 0:
+            indices = range(*part.indices(array.shape[axis]))
+            keys[place] = torch.tensor(list(indices), dtype=torch.int64)
+        axis += 1
+    return array[tuple(keys)]
+
+
+backwards.__name__ = "__getitem__"
+
+
+def stacked(items: Any) -> torch.Tensor:
+    """`np.array([a, b])`, of numbers and arrays in lists."""
+    parts = [
+        stacked(item) if isinstance(item, (list, tuple)) else torch.as_tensor(item, dtype=None) for item in items
+    ]
+    dtype = next((p.dtype for p in parts if p.is_floating_point()), parts[0].dtype)
+    return torch.stack([part.to(dtype) for part in parts])
+
+
+stacked.__name__ = "stack"
+
+
+def added_at(array: torch.Tensor, key: Any, added: Any) -> torch.Tensor:
+    """`np.add.at`: what is added several times to one place counts each time."""
+    places = torch.arange(array.numel()).reshape(array.shape)[key]
+    values = torch.as_tensor(added, dtype=array.dtype).expand(places.shape)
+    flat = array.view(-1)
+    flat.index_put_((places.reshape(-1),), values.reshape(-1), accumulate=True)
+    return array
+
+
+added_at.__name__ = "index_add_"
+
+
+def padded(array: torch.Tensor, widths: tuple[tuple[int, int], ...], value: float) -> torch.Tensor:
+    flat = [width for pair in reversed(widths) for width in pair]
+    return torch.nn.functional.pad(array, flat, value=value)
+
+
+padded.__name__ = "pad"
+
+
+def dot_with_last_but_one(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    return torch.tensordot(a, b, dims=([-1], [-2]))
+
+
+dot_with_last_but_one.__name__ = "tensordot"

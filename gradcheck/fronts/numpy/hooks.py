@@ -1,0 +1,263 @@
+"""What a rewritten NumPy program calls in place of its operators and calls: each makes the operation, and writes it down."""
+
+from __future__ import annotations
+
+import builtins
+import math
+import operator
+import sys
+import types
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from gradcheck.fronts.numpy import functions as own
+from gradcheck.fronts.numpy import rows
+from gradcheck.fronts.numpy.writer import ArrayWriter
+
+_ARRAYS = (np.ndarray, np.generic)
+_INERT = frozenset({int, str, bool, type(None), list, dict, tuple, set, bytes})
+_Operate = Callable[..., Any]
+
+_OPERATORS: dict[str, _Operate] = {
+    name: getattr(operator, name if hasattr(operator, name) else f"{name}_")
+    for name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor")
+}
+_COMPARISONS: dict[str, _Operate] = {n: getattr(operator, n) for n in ("lt", "le", "gt", "ge", "eq", "ne")}
+_FLIPPED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le", "eq": "eq", "ne": "ne"}
+_IN_PLACE: dict[str, _Operate] = {f"i{name}": getattr(operator, f"i{name}") for name in _OPERATORS}
+_UNARY: dict[str, _Operate] = {"neg": operator.neg, "invert": operator.invert}
+_ALL = {**_OPERATORS, **_COMPARISONS}
+_T = torch.Tensor
+# Python's own functions that hand out the items of an array.
+_ITERATE = frozenset({zip, enumerate, map, list, tuple, sum, iter, sorted, filter, max, min, all, any})
+_METHODS = (types.BuiltinFunctionType, types.MethodWrapperType)
+
+
+class Hooks:
+    """Served while `writer` is there; without one, every operation is made and nothing else."""
+
+    slice = slice
+
+    def __init__(self) -> None:
+        self.writer: ArrayWriter | None = None
+
+    # -- operators -----------------------------------------------------------------------------------------------
+
+    def binop(self, name: str, a: Any, b: Any) -> Any:
+        result = _ALL[name](a, b)
+        writer = self.writer
+        if writer is None or type(a) in _INERT and type(b) in _INERT or not writer.concerns(result, a, b):
+            return result
+        if writer.is_array(a):
+            function = getattr(_T, f"__{name}__")
+            writer.write(sys._getframe(1), function, (a, b), {}, result)
+        elif name in _FLIPPED:
+            writer.write(sys._getframe(1), getattr(_T, f"__{_FLIPPED[name]}__"), (b, a), {}, result)
+        else:
+            writer.write(sys._getframe(1), getattr(_T, f"__r{name}__"), (b, a), {}, result)
+        return result
+
+    def unary(self, name: str, a: Any) -> Any:
+        result = _UNARY[name](a)
+        writer = self.writer
+        if writer is not None and type(a) not in _INERT and writer.concerns(result, a):
+            writer.write(sys._getframe(1), getattr(_T, f"__{name}__"), (a,), {}, result)
+        return result
+
+    def transposed(self, a: Any) -> Any:
+        result = a.T
+        writer = self.writer
+        if writer is not None and isinstance(a, np.ndarray):
+            writer.write(sys._getframe(1), *rows.transposed(a), result)
+        return result
+
+    # -- in place ------------------------------------------------------------------------------------------------
+
+    def aug(self, name: str, a: Any, b: Any) -> Any:
+        return self._aug(name, a, b, sys._getframe(1))
+
+    def _aug(self, name: str, a: Any, b: Any, frame: types.FrameType) -> Any:
+        writer = self.writer
+        if writer is None or (type(a) in _INERT and type(b) in _INERT):
+            return _IN_PLACE[name](a, b)
+        if isinstance(a, np.ndarray):
+            op = writer.before(frame, getattr(_T, f"__{name}__"), (a, b), {})
+            result = _IN_PLACE[name](a, b)
+            writer.changed(op, result, a)
+            return result
+        result = _IN_PLACE[name](a, b)
+        if writer.concerns(result, a, b):
+            plain = name[1:]
+            if writer.is_array(a):
+                writer.write(frame, getattr(_T, f"__{plain}__"), (a, b), {}, result)
+            else:
+                writer.write(frame, getattr(_T, f"__r{plain}__"), (b, a), {}, result)
+        return result
+
+    def aug_item(self, name: str, a: Any, key: Any) -> tuple[Any, ...]:
+        return name, a, key, self._item(a, key, sys._getframe(1)), None
+
+    def aug_attribute(self, name: str, a: Any, attribute: str) -> tuple[Any, ...]:
+        return name, a, None, getattr(a, attribute), attribute
+
+    def aug_store(self, held: tuple[Any, ...], b: Any) -> None:
+        name, a, key, old, attribute = held
+        frame = sys._getframe(1)
+        new = self._aug(name, old, b, frame)
+        if attribute is not None:
+            setattr(a, attribute, new)
+        else:
+            self.set_item(a, key, new, frame)
+
+    def at(self, a: Any, key: Any) -> _Slot:
+        return _Slot(self, a, key)
+
+    def set_item(self, a: Any, key: Any, value: Any, frame: types.FrameType) -> None:
+        writer = self.writer
+        if writer is None or not isinstance(a, np.ndarray):
+            a[key] = value
+            return
+        op = writer.before(frame, _T.__setitem__, (a, key, value), {})
+        a[key] = value
+        writer.changed(op, None, a)
+
+    # -- items ---------------------------------------------------------------------------------------------------
+
+    def getitem(self, a: Any, key: Any) -> Any:
+        return self._item(a, key, sys._getframe(1))
+
+    def _item(self, a: Any, key: Any, frame: types.FrameType) -> Any:
+        result = a[key]
+        writer = self.writer
+        if writer is not None and isinstance(a, np.ndarray):
+            writer.item(frame, a, key, result)
+        return result
+
+    def each(self, items: Iterable[Any]) -> Any:
+        if self.writer is None or not isinstance(items, np.ndarray) or not items.ndim:
+            return items
+        return self._items(items, sys._getframe(1))
+
+    def _items(self, items: np.ndarray[Any, Any], frame: types.FrameType) -> Iterator[Any]:
+        for i, item in enumerate(items):
+            if self.writer is not None:
+                self.writer.item(frame, items, i, item)
+            yield item
+
+    # -- calls ---------------------------------------------------------------------------------------------------
+
+    def callee(self, function: Any) -> Any:
+        """The function itself, or one that makes its call and writes it down."""
+        writer = self.writer
+        if writer is None:
+            return function
+        kind = type(function)
+        if kind is types.FunctionType or kind is types.MethodType:
+            return partial(self._call, function) if _is_of_numpy(function) else function
+        if kind in _METHODS:
+            owner = getattr(function, "__self__", None)
+            if isinstance(owner, _ARRAYS):
+                return partial(self._method, function, owner, function.__name__)
+            if isinstance(owner, np.ufunc):
+                return partial(self._of_ufunc, function, owner)
+            if isinstance(owner, (np.random.RandomState, np.random.Generator)):
+                return partial(self._drawn, function)
+        try:
+            if function in _ITERATE:
+                return partial(self._iterating, function)
+            if function in rows.rows or function in rows.changes or kind is np.ufunc or function is float:
+                return partial(self._call, function)
+        except TypeError:  # not hashable
+            return function
+        return partial(self._call, function) if _is_of_numpy(function) else function
+
+    def _call(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+        writer, frame = self.writer, sys._getframe(1)
+        change = rows.changes.get(function)
+        if writer is None:
+            return function(*args, **kwargs)
+        if change is not None or kwargs.get("out") is not None:
+            return writer.call_in_place(
+                frame, function, change or rows.rows.get(function, rows._unknown), args, kwargs
+            )
+        result = function(*args, **kwargs)
+        writer.called(frame, function, rows.rows.get(function), args, kwargs, result)
+        return result
+
+    def _method(self, function: Any, owner: Any, name: str, *args: Any, **kwargs: Any) -> Any:
+        writer, frame = self.writer, sys._getframe(1)
+        if writer is None:
+            return function(*args, **kwargs)
+        if name in rows.changing_methods or kwargs.get("out") is not None:
+            row = rows.changing_methods.get(name, rows.methods.get(name)) or rows._unknown
+            return writer.call_in_place(frame, function, row, (owner, *args), kwargs, bound=True)
+        result = function(*args, **kwargs)
+        writer.called(frame, function, rows.methods.get(name), (owner, *args), kwargs, result)
+        return result
+
+    def _of_ufunc(self, function: Any, ufunc: np.ufunc, *args: Any, **kwargs: Any) -> Any:
+        writer, frame = self.writer, sys._getframe(1)
+        if writer is not None and function.__name__ == "at":
+            row = rows.added_at if ufunc is np.add else rows._unknown
+            return writer.call_in_place(frame, function, row, args, kwargs)
+        result = function(*args, **kwargs)
+        if writer is not None:
+            row = {np.add: rows.rows[np.sum], np.maximum: rows.rows[np.max]}.get(ufunc)
+            reduces = function.__name__ == "reduce" and row is not None
+            kwargs = {"axis": 0, **kwargs} if reduces and len(args) < 2 else kwargs
+            writer.called(frame, function, row if reduces else None, args, kwargs, result)
+        return result
+
+    def _drawn(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
+        writer = self.writer
+        if writer is not None:
+            if function.__name__ == "shuffle" and args:
+                writer.shuffled(sys._getframe(1), args[0])
+            elif isinstance(result, (np.ndarray, float)):
+                categorical = function.__name__ == "choice"
+                writer.drawn(sys._getframe(1), torch.multinomial if categorical else torch.rand, result)
+        return result
+
+    def _iterating(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+        writer, frame = self.writer, sys._getframe(1)
+        if writer is None:
+            return function(*args, **kwargs)
+        if function is sum or function is max or function is min:
+            if function is sum and args and isinstance(args[0], types.GeneratorType):
+                args = (list(args[0]), *args[1:])
+            result = function(*args, **kwargs)
+            whole = {sum: np.sum, max: np.max, min: np.min}[function]
+            row = rows.rows[whole] if len(args) == 1 and not kwargs else None
+            writer.called(frame, function, row, args, kwargs, result)
+            return result
+        items = [self._items(a, frame) if isinstance(a, np.ndarray) and a.ndim else a for a in args]
+        return function(*items, **kwargs)
+
+
+class _Slot:
+    """Where something is stored: `a[key]`."""
+
+    __slots__ = ("_a", "_hooks", "_key")
+
+    def __init__(self, hooks: Hooks, a: Any, key: Any) -> None:
+        self._hooks, self._a, self._key = hooks, a, key
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "value":
+            self._hooks.set_item(self._a, self._key, value, sys._getframe(1))
+        else:
+            object.__setattr__(self, name, value)
+
+
+def _is_of_numpy(function: Any) -> bool:
+    """Whether it is a function of a library of arrays: what it computes is known, or known to be unknown."""
+    module = getattr(function, "__module__", None) or ""
+    return type(module) is str and module.partition(".")[0] in ("numpy", "scipy", "math", "numba")
+
+
+_ = own, math, builtins

@@ -1,0 +1,66 @@
+"""NumPy arrays as torch tensors in the same memory, so that aliasing, views and versions are what they are for torch."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def owner_of(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The array whose memory it lies in."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def tensor_of(thing: Any) -> torch.Tensor | None:
+    """In the same memory where torch allows it, otherwise a copy; None for what torch has no type for."""
+    if not isinstance(thing, np.ndarray):
+        return torch.tensor(thing, dtype=torch.float32 if isinstance(thing, np.float32) else torch.float64)
+    try:
+        owner = owner_of(thing)
+        if not owner.flags.writeable or owner.dtype != thing.dtype or min(thing.strides, default=0) < 0:
+            return torch.from_numpy(np.array(thing))
+        whole = torch.from_numpy(owner)
+        if owner is thing:
+            return whole
+        apart = thing.__array_interface__["data"][0] - owner.__array_interface__["data"][0]
+        strides = [stride // thing.itemsize for stride in thing.strides]
+        return whole.as_strided(thing.shape, strides, apart // thing.itemsize)
+    except (TypeError, ValueError, RuntimeError):
+        return None
+
+
+def shares_memory(one: Any, other: Any) -> bool:
+    return isinstance(one, np.ndarray) and isinstance(other, np.ndarray) and owner_of(one) is owner_of(other)
+
+
+class Held:
+    """Of an array, a weak reference that gives it as a tensor."""
+
+    __slots__ = ("_array",)
+
+    def __init__(self, array: np.ndarray[Any, Any]) -> None:
+        self._array = weakref.ref(array)
+
+    def __call__(self) -> torch.Tensor | None:
+        array = self._array()
+        return None if array is None else tensor_of(array)
+
+
+class Kept:
+    """A number: it allows no weak reference, and costs nothing to keep."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: Any) -> None:
+        self.number = number
+
+    def __call__(self) -> Any:
+        return self.number
+
+    def tensor(self) -> torch.Tensor | None:
+        return tensor_of(self.number)

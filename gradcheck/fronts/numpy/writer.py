@@ -1,0 +1,287 @@
+"""Writes what a NumPy program does on the tape, as calls of torch that compute the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+
+from gradcheck.fronts.control import Control
+from gradcheck.fronts.fingerprint import WHOLE, fingerprint
+from gradcheck.fronts.numpy import functions as own
+from gradcheck.fronts.numpy.memory import owner_of, tensor_of
+from gradcheck.fronts.numpy.rows import WITHOUT_ARRAYS, Row
+from gradcheck.fronts.numpy.values import ArrayValues
+from gradcheck.fronts.op import Kind, Op, Value, values_in
+from gradcheck.fronts.torch.kinds import kind_of
+
+_KEPT_WHOLE, _LATER_WHOLE = 10_000, 256
+_ARRAYS = (np.ndarray, np.floating)
+_COMPUTED = (np.ndarray, np.floating, float)
+
+
+class ArrayWriter:
+    def __init__(self, control: Control, arrays: ArrayValues) -> None:
+        self._control = control
+        self._state = control.state
+        self._follower = control.follower
+        self._ops = control.recording.ops
+        self._arrays = arrays
+        self._known = arrays.known_value
+
+    def is_array(self, thing: Any) -> bool:
+        return isinstance(thing, _ARRAYS) or (type(thing) is float and self._known(thing) is not None)
+
+    def concerns(self, result: Any, *operands: Any) -> bool:
+        """Whether an operation belongs on the tape."""
+        if not self._state.records:
+            return False
+        if not isinstance(result, _COMPUTED):
+            return False
+        return any(map(self.is_array, operands))
+
+    # -- calls that change nothing ---------------------------------------------------------------------------------
+
+    def write(
+        self,
+        frame: FrameType,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        result: Any,
+    ) -> None:
+        """A torch call that computes what `result` is."""
+        if not self._state.records or self._known(result) is not None:
+            return
+        tracer = self._follower.tracer
+        tracer.hold()
+        try:
+            with self._state.guard, self._state.unrecorded:
+                if kind_of(function) is Kind.PURE and _mixes_types(args, result):
+                    function = own.as_floats(function)
+                encode = self._arrays.encode
+                encoded = tuple([encode(a) for a in args])
+                named = {name: encode(a) for name, a in kwargs.items()} or None
+                op = Op(len(self._ops), function, Kind.PURE, encoded, named, frame.f_code, frame.f_lasti)
+                self._finish(op, frame, result, args[0] if args else None)
+        finally:
+            tracer.go_on()
+
+    def _finish(self, op: Op, frame: FrameType, result: Any, of: Any) -> None:
+        out: Any
+        if isinstance(result, (list, tuple)):
+            out = tuple([self._arrays.new_value(each, op, of) for each in result])
+            views = all(value.root is not value for value in out)
+        else:
+            out = self._arrays.new_value(result, op, of)
+            views = out.root is not out
+        op.out = out
+        if not views:
+            op.fingerprint = self._fingerprint(result)
+        self._ops.append(op)
+        self._control.written()
+        self._follower.called(op, frame)
+
+    def _fingerprint(self, result: Any) -> Any:
+        if isinstance(result, (list, tuple)):
+            return tuple(self._fingerprint(each) for each in result)
+        whole = WHOLE if len(self._ops) < _KEPT_WHOLE else _LATER_WHOLE
+        return fingerprint(tensor_of(result), whole)
+
+    def item(self, frame: FrameType, a: Any, key: Any, result: Any) -> None:
+        if not isinstance(result, (np.ndarray, np.floating)):
+            return
+        key = _plain_key(key)
+        keys = key if isinstance(key, tuple) else (key,)
+        backwards = any(isinstance(k, slice) and (k.step or 1) < 0 for k in keys)
+        function: Callable[..., Any] = own.backwards if backwards else torch.Tensor.__getitem__
+        if not isinstance(result, np.ndarray):
+            function = own.element
+        self.write(frame, function, (a, key), {}, result)
+
+    def called(
+        self,
+        frame: FrameType,
+        function: Any,
+        row: Row | None,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        result: Any,
+    ) -> None:
+        """`function`, which a row may know, has returned `result`."""
+        if not self._state.records:
+            return
+        many = isinstance(result, (list, tuple)) and result and all(isinstance(r, np.ndarray) for r in result)
+        if not many and not isinstance(result, _COMPUTED):
+            return
+        if not self._has_array((args, kwargs)) and function not in WITHOUT_ARRAYS:
+            return
+        if not many and self._known(result) is not None:
+            return
+        name = getattr(function, "__name__", "")
+        if name in ("item", "float", "tolist") and args and np.size(args[0]) == 1:
+            self._same_number(args[0], result)
+            return
+        same = None
+        if row is not None:
+            try:
+                same = row(*args, **kwargs)
+            except Exception:
+                same = None
+        if same is None:
+            taken = tuple(a for a in (*args, *kwargs.values()) if isinstance(a, (*_ARRAYS, float, list, tuple)))
+            same = own.unknown(name), taken, {}
+        call, inputs, named = same
+        inputs = tuple([self._operand(frame, each) for each in inputs])
+        self.write(frame, call, inputs, named, result)
+
+    def _operand(self, frame: FrameType, thing: Any) -> Any:
+        """Lists of numbers and of arrays are arrays for NumPy."""
+        if not isinstance(thing, list) or not thing:
+            return thing
+        if isinstance(thing[0], (int, float, list, np.generic, np.ndarray)):
+            if self._has_array(thing):
+                with_result = np.array(thing)
+                self.write(frame, own.stacked, (thing,), {}, with_result)
+                return with_result
+            return np.asarray(thing)
+        return thing
+
+    def _has_array(self, thing: Any, depth: int = 3) -> bool:
+        if isinstance(thing, _ARRAYS):
+            return True
+        if type(thing) is float:
+            return self._known(thing) is not None
+        if depth and isinstance(thing, (list, tuple)):
+            return any(self._has_array(each, depth - 1) for each in thing[:400])
+        if depth and isinstance(thing, dict):
+            return any(self._has_array(each, depth - 1) for each in thing.values())
+        return False
+
+    def _same_number(self, of: Any, number: Any) -> None:
+        with self._state.guard, self._state.unrecorded:
+            value = self._arrays.value_of(of) if self.is_array(of) else None
+            if value is not None and value.shape == () and type(number) is float:
+                self._arrays.also(number, value)
+
+    # -- changes ---------------------------------------------------------------------------------------------------
+
+    def before(
+        self, frame: FrameType, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Op | None:
+        """The op, before it changes its first argument (or `out`)."""
+        if not self._state.records:
+            self._about_to_change(kwargs.get("out", args[0] if args else None))
+            return None
+        tracer = self._follower.tracer
+        tracer.hold()
+        try:
+            with self._state.guard, self._state.unrecorded:
+                args = tuple([np.asarray(a) if isinstance(a, list) and not _holds_arrays(a) else a for a in args])
+                if function is torch.Tensor.__setitem__:
+                    args = (args[0], _plain_key(args[1]), *args[2:])
+                encode = self._arrays.encode
+                encoded = tuple([encode(a) for a in args])
+                named = {name: encode(a) for name, a in kwargs.items()} or None
+                op = Op(len(self._ops), function, Kind.MUTATE, encoded, named, frame.f_code, frame.f_lasti)
+                op.index = len(self._ops)
+                self._about_to_change(kwargs.get("out", args[0] if args else None))
+                op.scope = 0
+                op.extra = None
+                self._frame = frame
+                return op
+        finally:
+            tracer.go_on()
+        return None
+
+    def changed(self, op: Op | None, result: Any, of: Any) -> None:
+        if op is None:
+            return
+        with self._state.guard, self._state.unrecorded:
+            op.index = len(self._ops)
+            value = self._known(of)
+            op.out = value if result is of else None
+            op.fingerprint = self._fingerprint(of)
+            self._ops.append(op)
+            self._control.written()
+            self._follower.called(op, self._frame)
+
+    def _about_to_change(self, array: Any) -> None:
+        if isinstance(array, np.ndarray):
+            self._arrays.before_change(array)
+
+    def call_in_place(
+        self,
+        frame: FrameType,
+        function: Any,
+        row: Row,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        bound: bool = False,
+    ) -> Any:
+        given = args[1:] if bound else args
+        out = kwargs.get("out")
+        target = out[0] if isinstance(out, tuple) else out if out is not None else args[0] if args else None
+        if not isinstance(target, np.ndarray):
+            return function(*given, **kwargs)
+        try:
+            same = row(*args, **kwargs)
+        except Exception:
+            same = None
+        if same is None:
+            same = own.unknown(getattr(function, "__name__", "")), (target, *args), {}
+        op = self.before(frame, *same)
+        result = function(*given, **kwargs)
+        self.changed(op, result, target)
+        return result
+
+    # -- draws -----------------------------------------------------------------------------------------------------
+
+    def drawn(self, frame: FrameType, function: Callable[..., Any], result: Any) -> None:
+        if not self._state.records:
+            return
+        with self._state.guard, self._state.unrecorded:
+            op = Op(len(self._ops), function, Kind.RANDOM, (), None, frame.f_code, frame.f_lasti)
+            tensor = tensor_of(result)
+            if tensor is None:
+                return
+            op.out = self._arrays.new_value(result, op)
+            self._arrays.values.keep_leaf(op.out, tensor)
+            if function is torch.multinomial:
+                self._control.drew_category()
+            op.fingerprint = self._fingerprint(result)
+            self._ops.append(op)
+            self._control.written()
+            self._follower.called(op, frame)
+
+    def shuffled(self, frame: FrameType, array: Any) -> None:
+        if isinstance(array, np.ndarray) and self._known(array) is not None:
+            self.changed(self.before(frame, own.unknown("shuffle"), (array,), {}), None, array)
+
+
+def _mixes_types(args: tuple[Any, ...], result: Any) -> bool:
+    dtype = getattr(result, "dtype", None)
+    if dtype is None or dtype.kind != "f":
+        return False
+    return any(isinstance(a, (np.ndarray, np.floating)) and a.dtype != dtype for a in args)
+
+
+def _plain_key(key: Any) -> Any:
+    if isinstance(key, tuple):
+        return tuple([_plain_key(k) for k in key])
+    return np.asarray(key) if isinstance(key, list) else range_as_array(key)
+
+
+def range_as_array(key: Any) -> Any:
+    return np.asarray(key) if isinstance(key, range) else key
+
+
+def _holds_arrays(items: list[Any]) -> bool:
+    return any(isinstance(each, np.ndarray) for each in items)
+
+
+_ = owner_of, values_in, Value

@@ -1,0 +1,184 @@
+"""Lets a NumPy program be followed: its operators, calls, subscripts and iterations go through hooks.
+
+    a * b + c        becomes   __gc_np__.binop("add", __gc_np__.binop("mul", a, b), c)
+    f(x, axis=0)     becomes   __gc_np__.callee(f)(x, axis=0)
+    a[i] = v         becomes   __gc_np__.at(a, i).value = v
+    a[i] += v        becomes   __gc_np__.aug_store(__gc_np__.aug_item("iadd", a, i), v)
+
+A hook makes the very operation that was written, once, in the same order. Every node keeps its position. The name lives in
+`builtins`, as those of the loop headers do. Annotations, f-strings and patterns are left alone.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import re
+
+HOOKS = "__gc_np__"
+_LIBRARY = re.compile(r"^\s*(?:import|from)\s+(numpy|torch)\b", re.MULTILINE)
+# They look at the frame that calls them.
+_LOOKS_AT_ITS_CALLER = frozenset({"super", "locals", "globals", "vars", "dir", "eval", "exec", "breakpoint"})
+_BINARY: dict[type[ast.operator], str] = {
+    ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "truediv", ast.FloorDiv: "floordiv", ast.Mod: "mod",
+    ast.Pow: "pow", ast.MatMult: "matmul", ast.BitAnd: "and", ast.BitOr: "or", ast.BitXor: "xor",
+}  # fmt: skip
+_COMPARED: dict[type[ast.cmpop], str] = {
+    ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge", ast.Eq: "eq", ast.NotEq: "ne",
+}  # fmt: skip
+_UNARY: dict[type[ast.unaryop], str] = {ast.USub: "neg", ast.Invert: "invert"}
+
+
+def libraries_of(text: str) -> set[str]:
+    """Which of the two array libraries a source imports."""
+    return set(_LIBRARY.findall(text))
+
+
+def through_hooks(tree: ast.Module) -> ast.Module:
+    """A copy of `tree` that calls the hooks."""
+    rewritten: ast.Module = ast.fix_missing_locations(_Rewriter().visit(copy.deepcopy(tree)))
+    return rewritten
+
+
+class _Rewriter(ast.NodeTransformer):
+    def __init__(self) -> None:
+        self._class = ""
+
+    # -- left alone ----------------------------------------------------------------------------------------------
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
+        return node
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        if node.value is not None:
+            node.value = self.visit(node.value)
+            node.target = self.visit(node.target)
+        return node
+
+    def visit_match_case(self, node: ast.match_case) -> ast.AST:
+        node.guard = None if node.guard is None else self.visit(node.guard)
+        node.body = [self.visit(statement) for statement in node.body]
+        return node
+
+    def visit_Delete(self, node: ast.Delete) -> ast.AST:
+        return node
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        outer, self._class = self._class, node.name
+        self.generic_visit(node)
+        self._class = outer
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.args = self.visit(node.args)
+        node.body = [self.visit(statement) for statement in node.body]
+        return node
+
+    # -- expressions ---------------------------------------------------------------------------------------------
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        name = _BINARY.get(type(node.op))
+        if isinstance(node.left, ast.Constant) and isinstance(node.right, ast.Constant):
+            return node
+        self.generic_visit(node)
+        return node if name is None else _hook("binop", node, ast.Constant(name), node.left, node.right)
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
+        name = _UNARY.get(type(node.op))
+        if isinstance(node.operand, ast.Constant):
+            return node
+        self.generic_visit(node)
+        return node if name is None else _hook("unary", node, ast.Constant(name), node.operand)
+
+    def visit_Compare(self, node: ast.Compare) -> ast.AST:
+        self.generic_visit(node)
+        name = _COMPARED.get(type(node.ops[0])) if len(node.ops) == 1 else None
+        if name is None:
+            return node
+        return _hook("binop", node, ast.Constant(name), node.left, node.comparators[0])
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        if isinstance(node.func, ast.Name) and node.func.id in _LOOKS_AT_ITS_CALLER:
+            return node
+        for argument in node.args:
+            if isinstance(argument, ast.Starred):
+                argument.value = _hook("each", argument.value, argument.value)
+        node.func = _hook("callee", node.func, node.func)
+        return node
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        self.generic_visit(node)
+        if node.attr == "T" and isinstance(node.ctx, ast.Load):
+            return _hook("transposed", node, node.value)
+        return node
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        self.generic_visit(node)
+        key = _key(node.slice)
+        if isinstance(node.ctx, ast.Load):
+            return _hook("getitem", node, node.value, key)
+        if isinstance(node.ctx, ast.Store):
+            slot = _hook("at", node, node.value, key)
+            return ast.copy_location(ast.Attribute(slot, "value", ast.Store()), node)
+        return node
+
+    def visit_comprehension(self, node: ast.comprehension) -> ast.AST:
+        self.generic_visit(node)
+        node.iter = _hook("each", node.iter, node.iter)
+        return node
+
+    # -- statements ----------------------------------------------------------------------------------------------
+
+    def visit_For(self, node: ast.For) -> ast.AST:
+        self.generic_visit(node)
+        node.iter = _hook("each", node.iter, node.iter)
+        return node
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST:
+        unpacks = all(isinstance(target, (ast.Tuple, ast.List)) for target in node.targets)
+        self.generic_visit(node)
+        if unpacks and not isinstance(node.value, (ast.Tuple, ast.List)):
+            node.value = _hook("each", node.value, node.value)
+        return node
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
+        name, target = _BINARY.get(type(node.op)), node.target
+        node.value = self.visit(node.value)
+        if name is None:
+            return node
+        operation = ast.Constant("i" + name)
+        if isinstance(target, ast.Name):
+            old = ast.copy_location(ast.Name(target.id, ast.Load()), target)
+            made = _hook("aug", node, operation, old, node.value)
+            return ast.copy_location(ast.Assign([target], made), node)
+        owner = self.visit(target.value)
+        if isinstance(target, ast.Subscript):
+            held = _hook("aug_item", target, operation, owner, _key(self.visit(target.slice)))
+        else:
+            held = _hook("aug_attribute", target, operation, owner, ast.Constant(self._mangled(target.attr)))
+        return ast.copy_location(ast.Expr(_hook("aug_store", node, held, node.value)), node)
+
+    def _mangled(self, name: str) -> str:
+        own = self._class.lstrip("_")
+        return f"_{own}{name}" if own and name.startswith("__") and not name.endswith("__") else name
+
+
+def _key(node: ast.expr) -> ast.expr:
+    if isinstance(node, ast.Slice):
+        parts = [ast.Constant(None) if part is None else part for part in (node.lower, node.upper, node.step)]
+        return _hook("slice", node, *parts)
+    if isinstance(node, ast.Tuple):
+        return ast.copy_location(ast.Tuple([_key(item) for item in node.elts], ast.Load()), node)
+    return node
+
+
+def _hook(name: str, at: ast.AST, *arguments: ast.expr) -> ast.Call:
+    hooks = ast.Attribute(ast.Name(HOOKS, ast.Load()), name, ast.Load())
+    call = ast.Call(hooks, list(arguments), [])
+    for node in (call, hooks, hooks.value, *[a for a in arguments if not hasattr(a, "lineno")]):
+        ast.copy_location(node, at)
+    return call
