@@ -9,7 +9,6 @@ from typing import Any
 
 from gradcheck.fronts import arrays
 
-
 _MAX_ITEMS = 400
 _MAX_DEPTH = 5
 _READABLE = (list, tuple, dict, str)

@@ -16,7 +16,9 @@ import copy
 import re
 
 HOOKS = "__gc_np__"
-_LIBRARY = re.compile(r"^\s*(?:import|from)\s+(numpy|torch)\b", re.MULTILINE)
+_LIBRARIES = {
+    name: re.compile(rf"^\s*(?:import|from)\b[^\n#]*\b{name}\b", re.MULTILINE) for name in ("numpy", "torch")
+}
 # They look at the frame that calls them.
 _LOOKS_AT_ITS_CALLER = frozenset({"super", "locals", "globals", "vars", "dir", "eval", "exec", "breakpoint"})
 _BINARY: dict[type[ast.operator], str] = {
@@ -31,7 +33,7 @@ _UNARY: dict[type[ast.unaryop], str] = {ast.USub: "neg", ast.Invert: "invert"}
 
 def libraries_of(text: str) -> set[str]:
     """Which of the two array libraries a source imports."""
-    return set(_LIBRARY.findall(text))
+    return {name for name, imported in _LIBRARIES.items() if imported.search(text)}
 
 
 def through_hooks(tree: ast.Module) -> ast.Module:

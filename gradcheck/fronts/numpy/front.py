@@ -8,9 +8,9 @@ import numpy as np
 
 from gradcheck.fronts import arrays
 from gradcheck.fronts.control import Control
+from gradcheck.fronts.numpy.changes import ChangesWriter
 from gradcheck.fronts.numpy.hooks import Hooks
 from gradcheck.fronts.numpy.values import ArrayValues
-from gradcheck.fronts.numpy.writer import ArrayWriter
 from gradcheck.fronts.torch.values import Values
 from gradcheck.program.array_calls import HOOKS
 from gradcheck.program.loops import LoopTable
@@ -22,7 +22,7 @@ class NumpyFront:
     def __init__(self, control: Control, values: Values, table: LoopTable) -> None:
         self._table = table
         known = ArrayValues(control.recording.ops, values)
-        self._writer = ArrayWriter(control, known)
+        self._writer = ChangesWriter(control, known)
         values.foreign = known.new_value
         self._hooks = Hooks()
 

@@ -83,7 +83,8 @@ backwards.__name__ = "__getitem__"
 def stacked(items: Any) -> torch.Tensor:
     """`np.array([a, b])`, of numbers and arrays in lists."""
     parts = [
-        stacked(item) if isinstance(item, (list, tuple)) else torch.as_tensor(item, dtype=None) for item in items
+        stacked(item) if isinstance(item, (list, tuple)) else torch.as_tensor(item, dtype=None)
+        for item in items
     ]
     dtype = next((p.dtype for p in parts if p.is_floating_point()), parts[0].dtype)
     return torch.stack([part.to(dtype) for part in parts])
@@ -106,7 +107,8 @@ added_at.__name__ = "index_add_"
 
 def padded(array: torch.Tensor, widths: tuple[tuple[int, int], ...], value: float) -> torch.Tensor:
     flat = [width for pair in reversed(widths) for width in pair]
-    return torch.nn.functional.pad(array, flat, value=value)
+    made: torch.Tensor = torch.nn.functional.pad(array, flat, value=value)
+    return made
 
 
 padded.__name__ = "pad"

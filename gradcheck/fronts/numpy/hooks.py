@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-import builtins
-import math
-import operator
 import sys
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from gradcheck.fronts.numpy import functions as own
-from gradcheck.fronts.numpy import rows
-from gradcheck.fronts.numpy.writer import ArrayWriter
-
-_ARRAYS = (np.ndarray, np.generic)
-_INERT = frozenset({int, str, bool, type(None), list, dict, tuple, set, bytes})
-_Operate = Callable[..., Any]
-
-_OPERATORS: dict[str, _Operate] = {
-    name: getattr(operator, name if hasattr(operator, name) else f"{name}_")
-    for name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor")
-}
-_COMPARISONS: dict[str, _Operate] = {n: getattr(operator, n) for n in ("lt", "le", "gt", "ge", "eq", "ne")}
-_FLIPPED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le", "eq": "eq", "ne": "ne"}
-_IN_PLACE: dict[str, _Operate] = {f"i{name}": getattr(operator, f"i{name}") for name in _OPERATORS}
-_UNARY: dict[str, _Operate] = {"neg": operator.neg, "invert": operator.invert}
-_ALL = {**_OPERATORS, **_COMPARISONS}
-_T = torch.Tensor
-# Python's own functions that hand out the items of an array.
-_ITERATE = frozenset({zip, enumerate, map, list, tuple, sum, iter, sorted, filter, max, min, all, any})
-_METHODS = (types.BuiltinFunctionType, types.MethodWrapperType)
+from gradcheck.fronts.numpy.changes import ChangesWriter
+from gradcheck.fronts.numpy.operators import (
+    ALL,
+    ARRAYS,
+    FLIPPED,
+    IN_PLACE,
+    INERT,
+    ITERATE,
+    METHODS,
+    UNARY,
+    is_of_numpy,
+)
+from gradcheck.fronts.numpy.registry import methods, rows, unknown
+from gradcheck.fronts.numpy.shape_rows import added_at, changes, changing_methods, transposed
 
 
 class Hooks:
@@ -43,36 +34,36 @@ class Hooks:
     slice = slice
 
     def __init__(self) -> None:
-        self.writer: ArrayWriter | None = None
+        self.writer: ChangesWriter | None = None
 
     # -- operators -----------------------------------------------------------------------------------------------
 
     def binop(self, name: str, a: Any, b: Any) -> Any:
-        result = _ALL[name](a, b)
+        result = ALL[name](a, b)
         writer = self.writer
-        if writer is None or type(a) in _INERT and type(b) in _INERT or not writer.concerns(result, a, b):
+        if writer is None or (type(a) in INERT and type(b) in INERT) or not writer.concerns(result, a, b):
             return result
         if writer.is_array(a):
-            function = getattr(_T, f"__{name}__")
+            function = getattr(Tensor, f"__{name}__")
             writer.write(sys._getframe(1), function, (a, b), {}, result)
-        elif name in _FLIPPED:
-            writer.write(sys._getframe(1), getattr(_T, f"__{_FLIPPED[name]}__"), (b, a), {}, result)
+        elif name in FLIPPED:
+            writer.write(sys._getframe(1), getattr(Tensor, f"__{FLIPPED[name]}__"), (b, a), {}, result)
         else:
-            writer.write(sys._getframe(1), getattr(_T, f"__r{name}__"), (b, a), {}, result)
+            writer.write(sys._getframe(1), getattr(Tensor, f"__r{name}__"), (b, a), {}, result)
         return result
 
     def unary(self, name: str, a: Any) -> Any:
-        result = _UNARY[name](a)
+        result = UNARY[name](a)
         writer = self.writer
-        if writer is not None and type(a) not in _INERT and writer.concerns(result, a):
-            writer.write(sys._getframe(1), getattr(_T, f"__{name}__"), (a,), {}, result)
+        if writer is not None and type(a) not in INERT and writer.concerns(result, a):
+            writer.write(sys._getframe(1), getattr(Tensor, f"__{name}__"), (a,), {}, result)
         return result
 
     def transposed(self, a: Any) -> Any:
         result = a.T
         writer = self.writer
         if writer is not None and isinstance(a, np.ndarray):
-            writer.write(sys._getframe(1), *rows.transposed(a), result)
+            writer.write(sys._getframe(1), *transposed(a), result)
         return result
 
     # -- in place ------------------------------------------------------------------------------------------------
@@ -82,20 +73,20 @@ class Hooks:
 
     def _aug(self, name: str, a: Any, b: Any, frame: types.FrameType) -> Any:
         writer = self.writer
-        if writer is None or (type(a) in _INERT and type(b) in _INERT):
-            return _IN_PLACE[name](a, b)
+        if writer is None or (type(a) in INERT and type(b) in INERT):
+            return IN_PLACE[name](a, b)
         if isinstance(a, np.ndarray):
-            op = writer.before(frame, getattr(_T, f"__{name}__"), (a, b), {})
-            result = _IN_PLACE[name](a, b)
+            op = writer.before(frame, getattr(Tensor, f"__{name}__"), (a, b), {})
+            result = IN_PLACE[name](a, b)
             writer.changed(op, result, a)
             return result
-        result = _IN_PLACE[name](a, b)
+        result = IN_PLACE[name](a, b)
         if writer.concerns(result, a, b):
             plain = name[1:]
             if writer.is_array(a):
-                writer.write(frame, getattr(_T, f"__{plain}__"), (a, b), {}, result)
+                writer.write(frame, getattr(Tensor, f"__{plain}__"), (a, b), {}, result)
             else:
-                writer.write(frame, getattr(_T, f"__r{plain}__"), (b, a), {}, result)
+                writer.write(frame, getattr(Tensor, f"__r{plain}__"), (b, a), {}, result)
         return result
 
     def aug_item(self, name: str, a: Any, key: Any) -> tuple[Any, ...]:
@@ -121,7 +112,7 @@ class Hooks:
         if writer is None or not isinstance(a, np.ndarray):
             a[key] = value
             return
-        op = writer.before(frame, _T.__setitem__, (a, key, value), {})
+        op = writer.before(frame, Tensor.__setitem__, (a, key, value), {})
         a[key] = value
         writer.changed(op, None, a)
 
@@ -157,56 +148,54 @@ class Hooks:
             return function
         kind = type(function)
         if kind is types.FunctionType or kind is types.MethodType:
-            return partial(self._call, function) if _is_of_numpy(function) else function
-        if kind in _METHODS:
+            return partial(self._call, function) if is_of_numpy(function) else function
+        if kind in METHODS:
             owner = getattr(function, "__self__", None)
-            if isinstance(owner, _ARRAYS):
+            if isinstance(owner, ARRAYS):
                 return partial(self._method, function, owner, function.__name__)
             if isinstance(owner, np.ufunc):
                 return partial(self._of_ufunc, function, owner)
             if isinstance(owner, (np.random.RandomState, np.random.Generator)):
                 return partial(self._drawn, function)
         try:
-            if function in _ITERATE:
+            if function in ITERATE:
                 return partial(self._iterating, function)
-            if function in rows.rows or function in rows.changes or kind is np.ufunc or function is float:
+            if function in rows or function in changes or kind is np.ufunc or function is float:
                 return partial(self._call, function)
         except TypeError:  # not hashable
             return function
-        return partial(self._call, function) if _is_of_numpy(function) else function
+        return partial(self._call, function) if is_of_numpy(function) else function
 
     def _call(self, function: Any, *args: Any, **kwargs: Any) -> Any:
         writer, frame = self.writer, sys._getframe(1)
-        change = rows.changes.get(function)
+        change = changes.get(function)
         if writer is None:
             return function(*args, **kwargs)
         if change is not None or kwargs.get("out") is not None:
-            return writer.call_in_place(
-                frame, function, change or rows.rows.get(function, rows._unknown), args, kwargs
-            )
+            return writer.call_in_place(frame, function, change or rows.get(function, unknown), args, kwargs)
         result = function(*args, **kwargs)
-        writer.called(frame, function, rows.rows.get(function), args, kwargs, result)
+        writer.called(frame, function, rows.get(function), args, kwargs, result)
         return result
 
     def _method(self, function: Any, owner: Any, name: str, *args: Any, **kwargs: Any) -> Any:
         writer, frame = self.writer, sys._getframe(1)
         if writer is None:
             return function(*args, **kwargs)
-        if name in rows.changing_methods or kwargs.get("out") is not None:
-            row = rows.changing_methods.get(name, rows.methods.get(name)) or rows._unknown
+        if name in changing_methods or kwargs.get("out") is not None:
+            row = changing_methods.get(name, methods.get(name)) or unknown
             return writer.call_in_place(frame, function, row, (owner, *args), kwargs, bound=True)
         result = function(*args, **kwargs)
-        writer.called(frame, function, rows.methods.get(name), (owner, *args), kwargs, result)
+        writer.called(frame, function, methods.get(name), (owner, *args), kwargs, result)
         return result
 
     def _of_ufunc(self, function: Any, ufunc: np.ufunc, *args: Any, **kwargs: Any) -> Any:
         writer, frame = self.writer, sys._getframe(1)
         if writer is not None and function.__name__ == "at":
-            row = rows.added_at if ufunc is np.add else rows._unknown
+            row = added_at if ufunc is np.add else unknown
             return writer.call_in_place(frame, function, row, args, kwargs)
         result = function(*args, **kwargs)
         if writer is not None:
-            row = {np.add: rows.rows[np.sum], np.maximum: rows.rows[np.max]}.get(ufunc)
+            row = rows[np.sum] if ufunc is np.add else rows[np.max] if ufunc is np.maximum else None
             reduces = function.__name__ == "reduce" and row is not None
             kwargs = {"axis": 0, **kwargs} if reduces and len(args) < 2 else kwargs
             writer.called(frame, function, row if reduces else None, args, kwargs, result)
@@ -232,7 +221,7 @@ class Hooks:
                 args = (list(args[0]), *args[1:])
             result = function(*args, **kwargs)
             whole = {sum: np.sum, max: np.max, min: np.min}[function]
-            row = rows.rows[whole] if len(args) == 1 and not kwargs else None
+            row = rows[whole] if len(args) == 1 and not kwargs else None
             writer.called(frame, function, row, args, kwargs, result)
             return result
         items = [self._items(a, frame) if isinstance(a, np.ndarray) and a.ndim else a for a in args]
@@ -252,12 +241,3 @@ class _Slot:
             self._hooks.set_item(self._a, self._key, value, sys._getframe(1))
         else:
             object.__setattr__(self, name, value)
-
-
-def _is_of_numpy(function: Any) -> bool:
-    """Whether it is a function of a library of arrays: what it computes is known, or known to be unknown."""
-    module = getattr(function, "__module__", None) or ""
-    return type(module) is str and module.partition(".")[0] in ("numpy", "scipy", "math", "numba")
-
-
-_ = own, math, builtins

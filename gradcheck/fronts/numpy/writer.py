@@ -12,10 +12,11 @@ import torch
 from gradcheck.fronts.control import Control
 from gradcheck.fronts.fingerprint import WHOLE, fingerprint
 from gradcheck.fronts.numpy import functions as own
-from gradcheck.fronts.numpy.memory import owner_of, tensor_of
-from gradcheck.fronts.numpy.rows import WITHOUT_ARRAYS, Row
+from gradcheck.fronts.numpy.memory import tensor_of
+from gradcheck.fronts.numpy.registry import Row
+from gradcheck.fronts.numpy.shape_rows import WITHOUT_ARRAYS
 from gradcheck.fronts.numpy.values import ArrayValues
-from gradcheck.fronts.op import Kind, Op, Value, values_in
+from gradcheck.fronts.op import Kind, Op
 from gradcheck.fronts.torch.kinds import kind_of
 
 _KEPT_WHOLE, _LATER_WHOLE = 10_000, 256
@@ -94,7 +95,7 @@ class ArrayWriter:
     def item(self, frame: FrameType, a: Any, key: Any, result: Any) -> None:
         if not isinstance(result, (np.ndarray, np.floating)):
             return
-        key = _plain_key(key)
+        key = plain_key(key)
         keys = key if isinstance(key, tuple) else (key,)
         backwards = any(isinstance(k, slice) and (k.step or 1) < 0 for k in keys)
         function: Callable[..., Any] = own.backwards if backwards else torch.Tensor.__getitem__
@@ -132,7 +133,9 @@ class ArrayWriter:
             except Exception:
                 same = None
         if same is None:
-            taken = tuple(a for a in (*args, *kwargs.values()) if isinstance(a, (*_ARRAYS, float, list, tuple)))
+            taken = tuple(
+                a for a in (*args, *kwargs.values()) if isinstance(a, (*_ARRAYS, float, list, tuple))
+            )
             same = own.unknown(name), taken, {}
         call, inputs, named = same
         inputs = tuple([self._operand(frame, each) for each in inputs])
@@ -167,101 +170,6 @@ class ArrayWriter:
             if value is not None and value.shape == () and type(number) is float:
                 self._arrays.also(number, value)
 
-    # -- changes ---------------------------------------------------------------------------------------------------
-
-    def before(
-        self, frame: FrameType, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Op | None:
-        """The op, before it changes its first argument (or `out`)."""
-        if not self._state.records:
-            self._about_to_change(kwargs.get("out", args[0] if args else None))
-            return None
-        tracer = self._follower.tracer
-        tracer.hold()
-        try:
-            with self._state.guard, self._state.unrecorded:
-                args = tuple([np.asarray(a) if isinstance(a, list) and not _holds_arrays(a) else a for a in args])
-                if function is torch.Tensor.__setitem__:
-                    args = (args[0], _plain_key(args[1]), *args[2:])
-                encode = self._arrays.encode
-                encoded = tuple([encode(a) for a in args])
-                named = {name: encode(a) for name, a in kwargs.items()} or None
-                op = Op(len(self._ops), function, Kind.MUTATE, encoded, named, frame.f_code, frame.f_lasti)
-                op.index = len(self._ops)
-                self._about_to_change(kwargs.get("out", args[0] if args else None))
-                op.scope = 0
-                op.extra = None
-                self._frame = frame
-                return op
-        finally:
-            tracer.go_on()
-        return None
-
-    def changed(self, op: Op | None, result: Any, of: Any) -> None:
-        if op is None:
-            return
-        with self._state.guard, self._state.unrecorded:
-            op.index = len(self._ops)
-            value = self._known(of)
-            op.out = value if result is of else None
-            op.fingerprint = self._fingerprint(of)
-            self._ops.append(op)
-            self._control.written()
-            self._follower.called(op, self._frame)
-
-    def _about_to_change(self, array: Any) -> None:
-        if isinstance(array, np.ndarray):
-            self._arrays.before_change(array)
-
-    def call_in_place(
-        self,
-        frame: FrameType,
-        function: Any,
-        row: Row,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        *,
-        bound: bool = False,
-    ) -> Any:
-        given = args[1:] if bound else args
-        out = kwargs.get("out")
-        target = out[0] if isinstance(out, tuple) else out if out is not None else args[0] if args else None
-        if not isinstance(target, np.ndarray):
-            return function(*given, **kwargs)
-        try:
-            same = row(*args, **kwargs)
-        except Exception:
-            same = None
-        if same is None:
-            same = own.unknown(getattr(function, "__name__", "")), (target, *args), {}
-        op = self.before(frame, *same)
-        result = function(*given, **kwargs)
-        self.changed(op, result, target)
-        return result
-
-    # -- draws -----------------------------------------------------------------------------------------------------
-
-    def drawn(self, frame: FrameType, function: Callable[..., Any], result: Any) -> None:
-        if not self._state.records:
-            return
-        with self._state.guard, self._state.unrecorded:
-            op = Op(len(self._ops), function, Kind.RANDOM, (), None, frame.f_code, frame.f_lasti)
-            tensor = tensor_of(result)
-            if tensor is None:
-                return
-            op.out = self._arrays.new_value(result, op)
-            self._arrays.values.keep_leaf(op.out, tensor)
-            if function is torch.multinomial:
-                self._control.drew_category()
-            op.fingerprint = self._fingerprint(result)
-            self._ops.append(op)
-            self._control.written()
-            self._follower.called(op, frame)
-
-    def shuffled(self, frame: FrameType, array: Any) -> None:
-        if isinstance(array, np.ndarray) and self._known(array) is not None:
-            self.changed(self.before(frame, own.unknown("shuffle"), (array,), {}), None, array)
-
 
 def _mixes_types(args: tuple[Any, ...], result: Any) -> bool:
     dtype = getattr(result, "dtype", None)
@@ -270,18 +178,11 @@ def _mixes_types(args: tuple[Any, ...], result: Any) -> bool:
     return any(isinstance(a, (np.ndarray, np.floating)) and a.dtype != dtype for a in args)
 
 
-def _plain_key(key: Any) -> Any:
+def plain_key(key: Any) -> Any:
     if isinstance(key, tuple):
-        return tuple([_plain_key(k) for k in key])
+        return tuple([plain_key(k) for k in key])
     return np.asarray(key) if isinstance(key, list) else range_as_array(key)
 
 
 def range_as_array(key: Any) -> Any:
     return np.asarray(key) if isinstance(key, range) else key
-
-
-def _holds_arrays(items: list[Any]) -> bool:
-    return any(isinstance(each, np.ndarray) for each in items)
-
-
-_ = owner_of, values_in, Value

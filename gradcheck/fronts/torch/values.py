@@ -92,7 +92,7 @@ class Values(KnownValues):
             return tuple([self.encode_result(op, x) for x in result])
         return None
 
-    def new_value(self, array: torch.Tensor, op: Op | None) -> Value:
+    def new_value(self, array: Any, op: Op | None) -> Value:
         if not isinstance(array, torch.Tensor):
             return self.foreign(array, op)
         reference = weakref.ref(array)

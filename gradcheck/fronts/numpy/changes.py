@@ -1,0 +1,114 @@
+"""Writes what changes an array in place, and what is drawn at random."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+
+from gradcheck.fronts.numpy import functions as own
+from gradcheck.fronts.numpy.memory import tensor_of
+from gradcheck.fronts.numpy.registry import Row
+from gradcheck.fronts.numpy.writer import ArrayWriter, plain_key
+from gradcheck.fronts.op import Kind, Op
+
+
+class ChangesWriter(ArrayWriter):
+    def before(
+        self, frame: FrameType, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Op | None:
+        """The op, before it changes its first argument (or `out`)."""
+        if not self._state.records:
+            self._about_to_change(kwargs.get("out", args[0] if args else None))
+            return None
+        tracer = self._follower.tracer
+        tracer.hold()
+        try:
+            with self._state.guard, self._state.unrecorded:
+                args = tuple(
+                    [np.asarray(a) if isinstance(a, list) and not _holds_arrays(a) else a for a in args]
+                )
+                if function is torch.Tensor.__setitem__:
+                    args = (args[0], plain_key(args[1]), *args[2:])
+                encode = self._arrays.encode
+                encoded = tuple([encode(a) for a in args])
+                named = {name: encode(a) for name, a in kwargs.items()} or None
+                op = Op(len(self._ops), function, Kind.MUTATE, encoded, named, frame.f_code, frame.f_lasti)
+                self._about_to_change(kwargs.get("out", args[0] if args else None))
+                self._frame = frame
+                return op
+        finally:
+            tracer.go_on()
+        return None
+
+    def changed(self, op: Op | None, result: Any, of: Any) -> None:
+        if op is None:
+            return
+        with self._state.guard, self._state.unrecorded:
+            op.index = len(self._ops)
+            value = self._known(of)
+            op.out = value if result is of else None
+            op.fingerprint = self._fingerprint(of)
+            self._ops.append(op)
+            self._control.written()
+            self._follower.called(op, self._frame)
+
+    def _about_to_change(self, array: Any) -> None:
+        if isinstance(array, np.ndarray):
+            self._arrays.before_change(array)
+
+    def call_in_place(
+        self,
+        frame: FrameType,
+        function: Any,
+        row: Row,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        bound: bool = False,
+    ) -> Any:
+        given = args[1:] if bound else args
+        out = kwargs.get("out")
+        target = out[0] if isinstance(out, tuple) else out if out is not None else args[0] if args else None
+        if not isinstance(target, np.ndarray):
+            return function(*given, **kwargs)
+        try:
+            same = row(*args, **kwargs)
+        except Exception:
+            same = None
+        if same is None:
+            same = own.unknown(getattr(function, "__name__", "")), (target, *args), {}
+        op = self.before(frame, *same)
+        result = function(*given, **kwargs)
+        self.changed(op, result, target)
+        return result
+
+    # -- draws -----------------------------------------------------------------------------------------------------
+
+    def drawn(self, frame: FrameType, function: Callable[..., Any], result: Any) -> None:
+        if not self._state.records:
+            return
+        with self._state.guard, self._state.unrecorded:
+            op = Op(len(self._ops), function, Kind.RANDOM, (), None, frame.f_code, frame.f_lasti)
+            tensor = tensor_of(result)
+            if tensor is None:
+                return
+            op.out = self._arrays.new_value(result, op)
+            self._arrays.values.keep_leaf(op.out, tensor)
+            if function is torch.multinomial:
+                self._control.drew_category()
+            op.fingerprint = self._fingerprint(result)
+            self._ops.append(op)
+            self._control.written()
+            self._follower.called(op, frame)
+
+    def shuffled(self, frame: FrameType, array: Any) -> None:
+        if isinstance(array, np.ndarray) and self._known(array) is not None:
+            self.changed(self.before(frame, own.unknown("shuffle"), (array,), {}), None, array)
+
+
+def _holds_arrays(items: list[Any]) -> bool:
+    return any(isinstance(each, np.ndarray) for each in items)

@@ -1,0 +1,45 @@
+"""The rows by which a NumPy call is known, and how one is added."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+Same = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+Row = Callable[..., "Same | None"]
+NO_VALUE = np._NoValue
+
+rows: dict[Any, Row] = {}
+methods: dict[str, Row] = {}
+
+
+def row_for(*names: str, method: bool = True) -> Callable[[Row], Row]:
+    """For `np.name`, and for the method of an array."""
+
+    def add(row: Row) -> Row:
+        for name in names:
+            function: Any = np
+            for part in name.split("."):
+                function = getattr(function, part, None)
+            if function is not None:
+                rows[function] = row
+            if method and "." not in name and hasattr(np.ndarray, name):
+                methods[name] = row
+        return row
+
+    return add
+
+
+def torch_type(dtype: Any) -> torch.dtype | None:
+    try:
+        return torch.from_numpy(np.empty(0, dtype)).dtype
+    except TypeError:
+        return None
+
+
+def unknown(*_: Any, **__: Any) -> Same | None:
+    """Of a function that cannot be said in torch."""
+    return None

@@ -1,0 +1,210 @@
+"""Rows of NumPy functions that arrange, pick, join, make or change arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from gradcheck.fronts.numpy import functions as own
+from gradcheck.fronts.numpy.registry import Row, Same, methods, row_for, rows, torch_type
+
+# -- layout ---------------------------------------------------------------------------------------------------------------
+
+
+def _shape(shape: Any) -> tuple[int, ...]:
+    return tuple(int(n) for n in shape) if isinstance(shape, (tuple, list)) else (int(shape),)
+
+
+def _reshaped(x: Any, *shape: Any, order: str = "C", **more: Any) -> Same | None:
+    shape = shape[0] if len(shape) == 1 else shape
+    return None if order != "C" or more else (torch.reshape, (x, _shape(shape)), {})
+
+
+methods["reshape"] = _reshaped
+
+
+@row_for("reshape", method=False)
+def _reshape(a: Any, shape: Any = None, order: str = "C", **more: Any) -> Same | None:
+    return _reshaped(a, more.pop("newshape", shape), order=order, **more)
+
+
+@row_for("ravel", "flatten")
+def _flat(a: Any, order: str = "C") -> Same | None:
+    return None if order != "C" else (torch.reshape, (a, (-1,)), {})
+
+
+def transposed(x: Any, axes: Any = None) -> Same:
+    if axes is None and np.ndim(x) <= 2:
+        return torch.t, (x,), {}
+    axes = range(np.ndim(x))[::-1] if axes is None else axes
+    return torch.permute, (x, _shape(tuple(axes))), {}
+
+
+methods["transpose"] = lambda x, *axes: transposed(x, (axes[0] if len(axes) == 1 else axes) or None)
+rows[np.transpose] = lambda a, axes=None: transposed(a, axes)
+
+
+@row_for("swapaxes")
+def _swapaxes(a: Any, one: int, other: int) -> Same | None:
+    return torch.transpose, (a, one, other), {}
+
+
+@row_for("moveaxis")
+def _moveaxis(a: Any, source: Any, destination: Any) -> Same | None:
+    return torch.movedim, (a, source, destination), {}
+
+
+@row_for("expand_dims")
+def _expand_dims(a: Any, axis: Any) -> Same | None:
+    return (torch.unsqueeze, (a, axis), {}) if isinstance(axis, int) else None
+
+
+@row_for("squeeze")
+def _squeeze(a: Any, axis: Any = None) -> Same | None:
+    return torch.squeeze, (a,) if axis is None else (a, axis), {}
+
+
+@row_for("broadcast_to")
+def _broadcast(a: Any, shape: Any) -> Same | None:
+    return torch.broadcast_to, (a, _shape(shape)), {}
+
+
+@row_for("tile")
+def _tile(a: Any, reps: Any) -> Same | None:
+    return torch.tile, (a, _shape(reps)), {}
+
+
+@row_for("repeat")
+def _repeat(a: Any, repeats: Any, axis: Any = None) -> Same | None:
+    return torch.repeat_interleave, (a, repeats), {} if axis is None else {"dim": axis}
+
+
+@row_for("flip")
+def _flip(m: Any, axis: Any = None) -> Same | None:
+    axes = tuple(range(np.ndim(m))) if axis is None else _shape(axis)
+    return torch.flip, (m, axes), {}
+
+
+@row_for("roll")
+def _roll(a: Any, shift: Any, axis: Any = None) -> Same | None:
+    return torch.roll, (a, shift, axis), {}
+
+
+rows[np.diag] = lambda v, k=0: (torch.diag, (v, k), {})
+rows[np.tril] = lambda m, k=0: (torch.tril, (m, k), {})
+rows[np.triu] = lambda m, k=0: (torch.triu, (m, k), {})
+
+
+# -- joining and picking -----------------------------------------------------------------------------------------------------
+
+
+@row_for("concatenate")
+def _concatenate(arrays: Any, axis: Any = 0) -> Same | None:
+    return None if axis is None else (torch.cat, (tuple(arrays),), {"dim": axis} if axis else {})
+
+
+@row_for("stack")
+def _stack(arrays: Any, axis: int = 0) -> Same | None:
+    return torch.stack, (tuple(arrays),), {"dim": axis} if axis else {}
+
+
+for _name in ("hstack", "vstack", "dstack", "column_stack"):
+    _same = getattr(torch, _name)
+    rows[getattr(np, _name)] = lambda tup, same=_same: (same, (tuple(tup),), {})
+
+
+@row_for("append")
+def _append(arr: Any, values: Any, axis: Any = None) -> Same | None:
+    if axis is None and not np.ndim(arr) == np.ndim(values) == 1:
+        return None
+    return torch.cat, ((arr, values),), {"dim": axis or 0}
+
+
+@row_for("split", "array_split")
+def _split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Same | None:
+    parts = indices_or_sections
+    parts = parts if isinstance(parts, int) else [int(n) for n in parts]
+    return torch.tensor_split, (ary, parts, axis), {}
+
+
+@row_for("take")
+def _take(a: Any, indices: Any, axis: Any = None) -> Same | None:
+    if axis is None and np.ndim(a) != 1:
+        return None
+    return torch.Tensor.__getitem__, (a, (slice(None),) * int(axis or 0) + (indices,)), {}
+
+
+@row_for("pad")
+def _pad(array: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Same | None:
+    if mode != "constant" or np.ndim(constant_values):
+        return None
+    widths = np.broadcast_to(pad_width, (np.ndim(array), 2)).tolist()
+    return own.padded, (array, tuple((int(a), int(b)) for a, b in widths), constant_values), {}
+
+
+# -- made of numbers alone ---------------------------------------------------------------------------------------------------
+
+
+def _made(function: Callable[..., Any], like: bool) -> Row:
+    def row(
+        first: Any, *more: Any, dtype: Any = None, order: Any = "C", fill_value: Any = None, shape: Any = None
+    ) -> Any:
+        if shape is not None and like:
+            return None
+        if fill_value is not None:
+            more = (fill_value, *more)
+        count = 1 if function in (torch.full, torch.full_like) else 0
+        if len(more) > count:
+            dtype = more[count]
+        if dtype is None and not (like or count):
+            dtype = np.float64
+        wanted = None if dtype is None else torch_type(dtype)
+        first = first if like else _shape(first)
+        return function, (first, *more[:count]), {} if wanted is None else {"dtype": wanted}
+
+    return row
+
+
+for _name in ("zeros", "ones", "full"):
+    rows[getattr(np, _name)] = _made(getattr(torch, _name), False)
+    rows[getattr(np, _name + "_like")] = _made(getattr(torch, _name + "_like"), True)
+
+
+@row_for("eye", "identity")
+def _eye(size: Any, *, dtype: Any = None) -> Same | None:
+    return torch.eye, (int(size),), {"dtype": torch_type(dtype or np.float64)}
+
+
+@row_for("arange", method=False)
+def _arange(*bounds: Any) -> Same | None:
+    return torch.arange, tuple(b.item() if isinstance(b, np.generic) else b for b in bounds), {}
+
+
+def _array(x: Any, dtype: Any = None, **_: Any) -> Same | None:
+    if isinstance(x, (list, tuple)):
+        return own.stacked, (x,), {}
+    return torch.clone, (x,), {}
+
+
+rows.update(dict.fromkeys((np.array, np.asarray), _array))
+WITHOUT_ARRAYS = frozenset(
+    getattr(np, n)
+    for n in ("zeros", "ones", "full", "zeros_like", "ones_like", "full_like", "eye", "identity")
+)
+
+# -- changes in place ------------------------------------------------------------------------------------------------------
+
+changes: dict[Any, Row] = {
+    np.copyto: lambda dst, src: (torch.Tensor.copy_, (dst, src), {}),
+}
+changing_methods: dict[str, Row | None] = {
+    "fill": lambda x, value: (torch.Tensor.fill_, (x, value), {}),
+    "sort": None, "partition": None, "put": None, "resize": None, "itemset": None,
+}  # fmt: skip
+
+
+def added_at(a: Any, indices: Any, b: Any) -> Same | None:
+    return own.added_at, (a, indices, b), {}
