@@ -115,7 +115,8 @@ padded.__name__ = "pad"
 
 
 def dot_with_last_but_one(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    return torch.tensordot(a, b, dims=([-1], [-2]))
+    made: torch.Tensor = torch.tensordot(a, b, dims=([-1], [-2]))
+    return made
 
 
 dot_with_last_but_one.__name__ = "tensordot"

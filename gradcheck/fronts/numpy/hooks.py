@@ -24,7 +24,8 @@ from gradcheck.fronts.numpy.operators import (
     UNARY,
     is_of_numpy,
 )
-from gradcheck.fronts.numpy.registry import methods, rows, unknown
+from gradcheck.fronts.numpy.registry import methods, unknown
+from gradcheck.fronts.numpy.rows import rows
 from gradcheck.fronts.numpy.shape_rows import added_at, changes, changing_methods, transposed
 
 
@@ -195,10 +196,10 @@ class Hooks:
             return writer.call_in_place(frame, function, row, args, kwargs)
         result = function(*args, **kwargs)
         if writer is not None:
-            row = rows[np.sum] if ufunc is np.add else rows[np.max] if ufunc is np.maximum else None
-            reduces = function.__name__ == "reduce" and row is not None
+            reduction = rows[np.sum] if ufunc is np.add else rows[np.max] if ufunc is np.maximum else None
+            reduces = function.__name__ == "reduce" and reduction is not None
             kwargs = {"axis": 0, **kwargs} if reduces and len(args) < 2 else kwargs
-            writer.called(frame, function, row if reduces else None, args, kwargs, result)
+            writer.called(frame, function, reduction if reduces else None, args, kwargs, result)
         return result
 
     def _drawn(self, function: Any, *args: Any, **kwargs: Any) -> Any:

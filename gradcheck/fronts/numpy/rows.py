@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from gradcheck.fronts.numpy import functions as own
-from gradcheck.fronts.numpy.registry import NO_VALUE, Row, Same, methods, row_for, rows, torch_type
+from gradcheck.fronts.numpy.registry import NO_VALUE, Row, Same, methods, row_for, torch_type
+from gradcheck.fronts.numpy.registry import rows as rows
 from gradcheck.fronts.torch.ufuncs import numpy_function
 
 
