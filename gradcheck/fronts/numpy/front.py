@@ -13,6 +13,7 @@ from gradcheck.fronts.numpy.hooks import Hooks
 from gradcheck.fronts.numpy.values import ArrayValues
 from gradcheck.fronts.torch.values import Values
 from gradcheck.program.array_calls import HOOKS
+from gradcheck.program.array_hooks import PlainHooks
 from gradcheck.program.loops import LoopTable
 
 
@@ -30,12 +31,13 @@ class NumpyFront:
         if self._table.array_calls:
             arrays.add(np.ndarray, np.floating)
             self._hooks.writer = self._writer
-        setattr(builtins, HOOKS, self._hooks)
+            setattr(builtins, HOOKS, self._hooks)
 
     def remove(self) -> None:
         """The name stays: functions of the program may still be called."""
         arrays.reset()
         self._hooks.writer = None
+        setattr(builtins, HOOKS, PlainHooks())
 
     def take_out(self) -> None: ...
 

@@ -13,26 +13,15 @@ import torch
 from torch import Tensor
 
 from gradcheck.fronts.numpy.changes import ChangesWriter
-from gradcheck.fronts.numpy.operators import (
-    ALL,
-    ARRAYS,
-    FLIPPED,
-    IN_PLACE,
-    INERT,
-    ITERATE,
-    METHODS,
-    UNARY,
-    is_of_numpy,
-)
+from gradcheck.fronts.numpy.operators import ARRAYS, FLIPPED, INERT, ITERATE, METHODS, is_of_numpy
 from gradcheck.fronts.numpy.registry import methods, unknown
 from gradcheck.fronts.numpy.rows import rows
 from gradcheck.fronts.numpy.shape_rows import added_at, changes, changing_methods, transposed
+from gradcheck.program.array_hooks import IN_PLACE, OPERATORS, UNARY, PlainHooks
 
 
-class Hooks:
+class Hooks(PlainHooks):
     """Served while `writer` is there; without one, every operation is made and nothing else."""
-
-    slice = slice
 
     def __init__(self) -> None:
         self.writer: ChangesWriter | None = None
@@ -40,7 +29,7 @@ class Hooks:
     # -- operators -----------------------------------------------------------------------------------------------
 
     def binop(self, name: str, a: Any, b: Any) -> Any:
-        result = ALL[name](a, b)
+        result = OPERATORS[name](a, b)
         writer = self.writer
         if writer is None or (type(a) in INERT and type(b) in INERT) or not writer.concerns(result, a, b):
             return result
@@ -93,9 +82,6 @@ class Hooks:
     def aug_item(self, name: str, a: Any, key: Any) -> tuple[Any, ...]:
         return name, a, key, self._item(a, key, sys._getframe(1)), None
 
-    def aug_attribute(self, name: str, a: Any, attribute: str) -> tuple[Any, ...]:
-        return name, a, None, getattr(a, attribute), attribute
-
     def aug_store(self, held: tuple[Any, ...], b: Any) -> None:
         name, a, key, old, attribute = held
         frame = sys._getframe(1)
@@ -103,12 +89,12 @@ class Hooks:
         if attribute is not None:
             setattr(a, attribute, new)
         else:
-            self.set_item(a, key, new, frame)
+            self._store(a, key, new, frame)
 
-    def at(self, a: Any, key: Any) -> _Slot:
-        return _Slot(self, a, key)
+    def set_item(self, a: Any, key: Any, value: Any) -> None:
+        self._store(a, key, value, sys._getframe(2))
 
-    def set_item(self, a: Any, key: Any, value: Any, frame: types.FrameType) -> None:
+    def _store(self, a: Any, key: Any, value: Any, frame: types.FrameType) -> None:
         writer = self.writer
         if writer is None or not isinstance(a, np.ndarray):
             a[key] = value
@@ -227,18 +213,3 @@ class Hooks:
             return result
         items = [self._items(a, frame) if isinstance(a, np.ndarray) and a.ndim else a for a in args]
         return function(*items, **kwargs)
-
-
-class _Slot:
-    """Where something is stored: `a[key]`."""
-
-    __slots__ = ("_a", "_hooks", "_key")
-
-    def __init__(self, hooks: Hooks, a: Any, key: Any) -> None:
-        self._hooks, self._a, self._key = hooks, a, key
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "value":
-            self._hooks.set_item(self._a, self._key, value, sys._getframe(1))
-        else:
-            object.__setattr__(self, name, value)
