@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from gradcheck import ops
 from gradcheck.base import numbers
+from gradcheck.base.groups import grouped
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.rule import Looked
 from gradcheck.checks.wording import code, place
@@ -27,19 +28,13 @@ Layer = list[ActivationRecord]
 
 def layers_of(evidence: Evidence) -> list[Layer]:
     """The hidden layers, each with its records at all recorded steps, in program order."""
-    grouped: dict[tuple[Location, int], Layer] = {}
-    for record in evidence.health.activations.layers:
-        if record.hidden:
-            grouped.setdefault((record.location, record.layer), []).append(record)
-    return list(grouped.values())
+    records = evidence.health.activations.layers
+    return list(grouped(((r.location, r.layer), r) for r in records if r.hidden).values())
 
 
 def at_one_line(worst: Iterable[ActivationRecord]) -> list[Layer]:
     """The records gathered by line, in program order: a loop applies all its layers in one, and is one finding."""
-    grouped: dict[Location, Layer] = {}
-    for record in worst:
-        grouped.setdefault(record.location, []).append(record)
-    return list(grouped.values())
+    return list(grouped((record.location, record) for record in worst).values())
 
 
 def layers_looked_at(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from gradcheck.base import numbers
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.rule import Looked
 from gradcheck.health.batch_norm.records import BatchNormLayer
-from gradcheck.program.location import Location
 
 
 def measured(evidence: Evidence) -> list[BatchNormLayer]:
@@ -34,16 +33,6 @@ def looked_at_layers(evidence: Evidence, layers: Iterable[BatchNormLayer]) -> Lo
     return Looked(
         f"{numbers.count(count, 'batch normalisation')}, {numbers.count(max(1, layers[0].batches), 'batch', 'batches')}"
     )
-
-
-def by_place(
-    layers: Iterable[tuple[Location, BatchNormLayer]],
-) -> Iterator[tuple[Location, list[BatchNormLayer]]]:
-    """One line run by several steps, or for several layers, is one cause, and one finding."""
-    grouped: dict[Location, list[BatchNormLayer]] = {}
-    for location, layer in layers:
-        grouped.setdefault(location, []).append(layer)
-    yield from grouped.items()
 
 
 def also(group: list[BatchNormLayer], shown: list[str]) -> list[str]:

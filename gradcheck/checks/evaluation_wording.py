@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from gradcheck.base import numbers
+from gradcheck.base.groups import grouped
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.rule import Looked
 from gradcheck.checks.wording import code, place
@@ -38,16 +39,12 @@ def _counted(runs: list[EvaluationRun]) -> str:
     return f"{ways} of running the network after the training, {numbers.count(times, 'time')} in all"
 
 
-def grouped(
+def by_place(
     evidence: Evidence, where: Callable[[EvaluationRun], Location | None]
 ) -> Iterator[tuple[Location, list[EvaluationRun]]]:
     """The complete runs by the place of what is wrong with them."""
-    found: dict[Location, list[EvaluationRun]] = {}
-    for run in evidence.health.evaluation.complete:
-        at = where(run)
-        if at is not None:
-            found.setdefault(at, []).append(run)
-    yield from found.items()
+    placed = grouped((where(run), run) for run in evidence.health.evaluation.complete)
+    yield from ((place, runs) for place, runs in placed.items() if place is not None)
 
 
 def who(run: EvaluationRun) -> str:

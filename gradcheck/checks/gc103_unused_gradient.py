@@ -49,6 +49,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gradcheck.base.groups import grouped
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.rule import Rule
@@ -58,11 +59,8 @@ from gradcheck.program.location import Location
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
-    grouped: dict[Location, list[tuple[int, SkippedGradient]]] = {}
-    for step in evidence.passes:
-        for skipped in step.flow.skipped:
-            grouped.setdefault(skipped.location, []).append((step.index, skipped))
-    for location, group in grouped.items():
+    found = ((one.location, (step.index, one)) for step in evidence.passes for one in step.flow.skipped)
+    for location, group in grouped(found).items():
         yield _finding(location, group)
 
 
@@ -97,11 +95,10 @@ def _finding(location: Location, group: list[tuple[int, SkippedGradient]]) -> Fi
 
 def _past(past: list[Bypass], seen_from: Location) -> Iterator[str]:
     """`d_A_1` (line 52) and `d_W_2` (line 53) read `d_Z_2`, the gradient of `Z_2`."""
-    by_read: dict[tuple[str, str | None], list[str]] = {}
-    for bypass in past:
-        shown = f"{code(bypass.name)} ({place(bypass.location, seen_from)})"
-        by_read.setdefault((bypass.reads, bypass.reads_of), []).append(shown)
-    for (read, read_of), names in by_read.items():
+    by_read = (
+        ((one.reads, one.reads_of), f"{code(one.name)} ({place(one.location, seen_from)})") for one in past
+    )
+    for (read, read_of), names in grouped(by_read).items():
         of = f", the gradient of {code(read_of)}" if read_of else ""
         yield f"{_together(names)} {'reads' if len(names) == 1 else 'read'} {code(read)}{of}"
 

@@ -55,7 +55,8 @@ from collections.abc import Iterator
 from statistics import median
 
 from gradcheck.base import numbers
-from gradcheck.checks.batch_norms import also, by_place, looked_at_measured, measured
+from gradcheck.base.groups import grouped
+from gradcheck.checks.batch_norms import also, looked_at_measured, measured
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.rule import Rule
@@ -66,7 +67,7 @@ from gradcheck.program.location import Location
 
 def check(evidence: Evidence) -> Iterator[Finding]:
     wrong = [(_where(layer), layer) for layer in measured(evidence) if layer.fault is not Fault.NONE]
-    for location, group in by_place(wrong):
+    for location, group in grouped(wrong).items():
         yield _finding(location, group)
 
 

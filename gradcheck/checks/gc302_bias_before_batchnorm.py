@@ -41,7 +41,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradcheck.base import numbers
-from gradcheck.checks.batch_norms import by_place, looked_at_measured, measured
+from gradcheck.base.groups import grouped
+from gradcheck.checks.batch_norms import looked_at_measured, measured
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.rule import Rule
@@ -58,7 +59,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         for layer in measured(evidence)
         if layer.bias and layer.bias_location is not None and layer.fault in _CENTRES
     ]
-    for location, group in by_place(useless):
+    for location, group in grouped(useless).items():
         yield _finding(location, group)
 
 

@@ -57,6 +57,7 @@ import math
 from collections.abc import Iterator
 
 from gradcheck.base import numbers
+from gradcheck.base.groups import grouped
 from gradcheck.base.thresholds import STALE_MEAN, STALE_VARIANCE
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
@@ -71,12 +72,13 @@ _WEIGHTS_OFF = 0.01  # from 1
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
-    grouped: dict[Location, list[Case]] = {}
-    for use in evidence.health.batch_norm.in_use:
-        for statistic in use.statistics:
-            if _is_off(use, statistic, evidence):
-                grouped.setdefault(statistic.location, []).append((use, statistic))
-    for location, cases in grouped.items():
+    off = (
+        (statistic.location, (use, statistic))
+        for use in evidence.health.batch_norm.in_use
+        for statistic in use.statistics
+        if _is_off(use, statistic, evidence)
+    )
+    for location, cases in grouped(off).items():
         yield _running(location, cases) if cases[0][1].weights is not None else _finding(location, cases)
     used = {found.location: found for run in evidence.health.evaluation.complete for found in run.last_batch}
     yield from map(_last_batch, used.values())

@@ -44,8 +44,9 @@ from collections.abc import Iterator
 from statistics import median
 
 from gradcheck.base import numbers
+from gradcheck.base.groups import grouped
 from gradcheck.base.thresholds import EPS_SHARE
-from gradcheck.checks.batch_norms import by_place, looked_at_layers, measured
+from gradcheck.checks.batch_norms import looked_at_layers, measured
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.rule import Looked, Rule
@@ -61,7 +62,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         for layer in measured(evidence)
         if layer.eps and layer.below_eps > limit
     ]
-    for location, group in by_place(small):
+    for location, group in grouped(small).items():
         yield _finding(location, group)
 
 

@@ -67,6 +67,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gradcheck.base import numbers
+from gradcheck.base.groups import grouped
 from gradcheck.base.thresholds import LARGEST_UPDATE, LOSS_RISE, SMALLEST_UPDATE, Thresholds
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
@@ -113,11 +114,9 @@ def looked_at(evidence: Evidence) -> Looked:
 
 def _trainings(evidence: Evidence) -> list[list[StepRecord]]:
     """The steps of each training loop, in their order."""
-    found: dict[Location | None, list[StepRecord]] = {}
-    for step in evidence.health.updates.steps:
-        if step.iteration is not None and len(step.weights) >= _FEWEST_WEIGHTS:
-            found.setdefault(step.loss_location, []).append(step)
-    return list(found.values())
+    steps = evidence.health.updates.steps
+    used = [s for s in steps if s.iteration is not None and len(s.weights) >= _FEWEST_WEIGHTS]
+    return list(grouped((step.loss_location, step) for step in used).values())
 
 
 def _too_small(steps: list[StepRecord], thresholds: Thresholds) -> StepRecord | None:

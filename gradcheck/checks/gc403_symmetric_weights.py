@@ -52,6 +52,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradcheck.base import numbers
+from gradcheck.base.groups import grouped
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.rule import Looked, Rule
@@ -61,13 +62,10 @@ from gradcheck.program.location import Location
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
-    by_place: dict[tuple[Location, str], list[SymmetricLayer]] = {}
-    for layer in evidence.health.updates.symmetric:
-        location = layer.made or layer.location
+    by_place = (((one.made or one.location, one.weights), one) for one in evidence.health.updates.symmetric)
+    for (location, _), layers in grouped(by_place).items():
         if location is not None:
-            by_place.setdefault((location, layer.weights), []).append(layer)
-    for (location, _), layers in by_place.items():
-        yield _finding(location, layers)
+            yield _finding(location, layers)
 
 
 def looked_at(evidence: Evidence) -> Looked:

@@ -47,9 +47,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradcheck.checks.evaluation_wording import (
+    by_place,
     change_of_result,
     evaluations_looked_at,
-    grouped,
     in_training,
     who,
 )
@@ -68,7 +68,7 @@ def concerns_parameters(run: EvaluationRun) -> bool:
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
-    for location, runs in grouped(evidence, _where):
+    for location, runs in by_place(evidence, _where):
         yield _finding(location, runs)
 
 

@@ -49,9 +49,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradcheck.checks.evaluation_wording import (
+    by_place,
     change_of_result,
     comparisons_looked_at,
-    grouped,
     in_training,
     who,
 )
@@ -65,7 +65,7 @@ from gradcheck.program.location import Location
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
-    for location, runs in grouped(evidence, _where):
+    for location, runs in by_place(evidence, _where):
         yield _finding(location, runs)
 
 

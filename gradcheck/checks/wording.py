@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from gradcheck.base import numbers
+from gradcheck.base.groups import grouped
 from gradcheck.checks.evidence import Evidence
 from gradcheck.judge.verdict import GradientResult, PassResult, Problem, Verdict
 from gradcheck.program.location import Location
@@ -43,12 +44,13 @@ class Case:
 def cases(evidence: Evidence, verdicts: Iterable[Verdict], problems: Iterable[Problem]) -> Iterator[Case]:
     """The rows with one of these verdicts and problems, gathered by line, in program order."""
     verdicts, problems = set(verdicts), set(problems)
-    grouped: dict[Location, list[tuple[PassResult, GradientResult]]] = {}
-    for step in evidence.passes:
-        for row in step.gradients:
-            if row.verdict in verdicts and row.problem in problems:
-                grouped.setdefault(row.location, []).append((step, row))
-    return map(Case, grouped.values())
+    rows = (
+        (row.location, (step, row))
+        for step in evidence.passes
+        for row in step.gradients
+        if row.verdict in verdicts and row.problem in problems
+    )
+    return map(Case, grouped(rows).values())
 
 
 def code(name: str | None) -> str:

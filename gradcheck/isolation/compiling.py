@@ -7,12 +7,12 @@ behind the op that finished the person's own, so that all that is computed from 
 from __future__ import annotations
 
 import copy
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
 
+from gradcheck.base.groups import grouped
 from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.graph.lower import UNKNOWN_MASKS, node_of
 from gradcheck.graph.node import Role
@@ -72,9 +72,7 @@ class _Compiler:
         self._with_graph: dict[Value, str] = {}  # leaves of the forward pass, under their second name
         self._code = StraightLine(set(step.start))
         self._truths: dict[Value, str] = {}
-        by_op: dict[int, list[Substitution]] = defaultdict(list)
-        for substitution in substitutions:
-            by_op[substitution.after].append(substitution)
+        by_op = grouped((substitution.after, substitution) for substitution in substitutions)
         remade = {**dict.fromkeys(self._fresh, ()), **{v: (given,) for v, given in skipped.items()}}
         self._needed = needed(step, by_op, remade)
         self._by_op = self._needed.substitutions

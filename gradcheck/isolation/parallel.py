@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from gradcheck.base.groups import grouped
 from gradcheck.isolation.tasks import MOST_TRAINERS, Outcome, Survey, Task, perform, survey
 from gradcheck.program.errors import ProgramError
 
@@ -131,10 +132,10 @@ def _chunks(tasks: Mapping[int, Task], workers: int) -> list[Chunk]:
     the end. The variants keep their order, because the most informative come first; where there are more edited
     programs than a worker keeps, those of one program are next to each other."""
     most = max(1, len(tasks) // (_CHUNKS_OF_A_WORKER * workers))
-    by_variant: dict[object, Chunk] = {}
-    for number, task in tasks.items():
-        variant = task.edits, task.gradients, task.all_gradients, task.without
-        by_variant.setdefault(variant, []).append((number, task))
+    by_variant = grouped(
+        ((task.edits, task.gradients, task.all_gradients, task.without), (number, task))
+        for number, task in tasks.items()
+    )
     chunks = [group[i : i + most] for group in by_variant.values() for i in range(0, len(group), most)]
     programs = list(dict.fromkeys(chunk[0][1].edits for chunk in chunks))
     if len(programs) > MOST_TRAINERS:

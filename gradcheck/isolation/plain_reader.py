@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from gradcheck.base.groups import grouped
 from gradcheck.diagnosis.sandbox import is_of_library, is_pure
-from gradcheck.fronts.tape import Op, PlainBinding
+from gradcheck.fronts.tape import Op
 from gradcheck.isolation.plain_source import PlainSource
 from gradcheck.isolation.step import TrainingStep
 from gradcheck.judge.judgement import Judgement
@@ -48,9 +49,8 @@ class StepReader(Reader):
         self.source = PlainSource(judgement.recording, judgement.sources)
         self.loop = self.source.loop(step.begin, step.end)
         self.tensors = {binding.name for binding in judgement.recording.bindings}
-        self.held: dict[str, list[PlainBinding]] = defaultdict(list)  # by name, in the order of the recording
-        for binding in judgement.recording.plain:
-            self.held[binding.name].append(binding)
+        held = grouped((binding.name, binding) for binding in judgement.recording.plain)
+        self.held = defaultdict(list, held)  # by name, in the order of the recording
         self.state: dict[str, Any] = {}
         self.needed: set[str] = set()
         self.number = 0

@@ -8,6 +8,7 @@ from functools import cache, cached_property
 
 import torch
 
+from gradcheck.base.groups import grouped
 from gradcheck.fronts.tape import Binding, Kind, Op, Value, existed_before
 from gradcheck.graph import flow
 from gradcheck.isolation.errors import CannotIsolateError
@@ -48,10 +49,7 @@ class TrainingStep:
         is no state."""
         moved = {value.root for value in self.carried} | self.changed
         state = moved - {v.root for op in self.judged.plan.forward_ops for v in (*op.inputs, *op.mutated)}
-        writes: dict[Value, list[Op]] = {}
-        for op in self.ops:
-            for value in op.mutated:
-                writes.setdefault(value.root, []).append(op)
+        writes = grouped((value.root, op) for op in self.ops for value in op.mutated)
         filled = {root for root, ops in writes.items() if _fills(ops[0], root) or _fills(ops[-1], root)}
         tainted = dict.fromkeys(state - filled, self.begin)
         for op in flow.steps_from(self.ops, tainted, key=flow.storage):

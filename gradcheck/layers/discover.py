@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from gradcheck.base.groups import grouped
 from gradcheck.layers.calling import as_given, called, inputs_of, mains_for
 from gradcheck.layers.fitting import FITS, fit_of, message_of, runs
 from gradcheck.layers.making import CannotCallError, Given, ways_to_make
@@ -119,9 +120,7 @@ class _Search:
 
     def refusal(self) -> CannotCallError:
         """What was tried, the reason that most ways have in common first."""
-        reasons: dict[str, list[str]] = {}
-        for what, why in self._tried.items():
-            reasons.setdefault(why, []).append(what)
+        reasons = grouped((why, what) for what, why in self._tried.items())
         common = sorted(reasons, key=lambda why: -len(reasons[why]))
         lines = [
             f"  {why}, with {reasons[why][0]}"

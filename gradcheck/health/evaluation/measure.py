@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import torch
 
+from gradcheck.base.groups import grouped
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.health.context import ProgramContext
 from gradcheck.health.evaluation.comparison import Comparer
@@ -69,9 +70,7 @@ def _alike(runs: Sequence[NetworkRun], training: TrainingNetwork) -> list[list[N
     """The runs of the same lines together, those first whose samples have the shape of the training's, and of them
     those with the fewest; what reads most parameters first."""
     wanted = _shape_of_sample(training.run)
-    groups: dict[object, list[NetworkRun]] = {}
-    for run in runs:
-        groups.setdefault(run.signature, []).append(run)
+    groups = grouped((run.signature, run) for run in runs)
     for group in groups.values():
         group.sort(key=lambda run: (_shape_of_sample(run) != wanted, run.rows or 0))
     return sorted(groups.values(), key=lambda group: -len(group[0].parameters))

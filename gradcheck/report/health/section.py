@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from gradcheck.base import numbers
+from gradcheck.base.groups import grouped
 from gradcheck.checks.registry import HEALTH_FAMILIES
 from gradcheck.checks.states import CheckState, State
 from gradcheck.health.records import Health
@@ -63,9 +64,7 @@ def health_lines(checks: Iterable[CheckState], verbose: bool) -> Iterator[str]:
     passed = [check for check in shown if check.state is State.PASSED]
     if passed:
         yield "health: nothing found by " + ", ".join(f"{c.rule} {c.name} ({c.looked_at})" for c in passed)
-    reasons: dict[str, list[str]] = {}
-    for check in shown:
-        if check.state is State.NOT_TRIGGERED:
-            reasons.setdefault(check.reason or "nothing to look at", []).append(check.rule)
+    others = [check for check in shown if check.state is State.NOT_TRIGGERED]
+    reasons = grouped((check.reason or "nothing to look at", check.rule) for check in others)
     for reason, codes in reasons.items():
         yield f"not triggered: {', '.join(codes)}: {reason}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from typing import Any
 
 from gradcheck.report.model import Report
 from tests.support import report_on_source
@@ -54,8 +55,8 @@ def network(
     return _NETWORK.format(first=first, last=last, bias=bias, before=before, **inner)
 
 
-def report(program: str, at: tuple[int, ...] = (0,)) -> Report:
-    return report_on_source(program, at=at, select=("GC4",))
+def report(program: str, at: tuple[int, ...] = (0,), **options: Any) -> Report:
+    return report_on_source(program, at=at, select=("GC4",), **options)
 
 
 def line_of(program: str, text: str) -> int:

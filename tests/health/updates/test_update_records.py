@@ -44,7 +44,7 @@ def test_the_ratio_is_that_of_what_the_step_really_did(update: str) -> None:
     # The program itself measures its second step; the recording must agree.
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder, "moved.txt")
-        found = report(f"target = {str(target)!r}\n{follow}", at=(1, 5))
+        found = report(f"target = {str(target)!r}\n{follow}", at=(1, 5), allow_writes=True)
         expected = ast.literal_eval(target.read_text())
     step = next(s for s in found.health.updates.steps if s.iteration == 1)
     ratios = {p.name: p.update_ratio for p in step.parameters}
