@@ -39,7 +39,7 @@ def encode(value: Any) -> Any:
 
 def decode(cls: type[T], data: Any) -> T:
     """An instance of the dataclass `cls`. Unknown keys are ignored, because a newer version may have written them;
-    missing fields keep their defaults."""
+    missing fields keep their defaults. Raises TypeError or ValueError for what is not of the type of its field."""
     return _dataclass(cls, data)  # type: ignore[no-any-return]
 
 
@@ -57,7 +57,18 @@ def _fields(cls: type) -> dict[str, Any]:
     return {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.init}
 
 
+def checked_text(data: Any) -> str:
+    return _of_type(str, data)  # type: ignore[no-any-return]
+
+
+def _of_type(kind: type, data: Any) -> Any:
+    if not isinstance(data, kind) or (kind is int and isinstance(data, bool)):
+        raise TypeError(f"{kind.__name__} expected, not {type(data).__name__}")
+    return data
+
+
 def _dataclass(cls: Any, data: dict[str, Any]) -> Any:
+    _of_type(dict, data)
     return cls(**{name: _value(hint, data[name]) for name, hint in _fields(cls).items() if name in data})
 
 
@@ -68,6 +79,8 @@ def _value(hint: Any, data: Any) -> Any:
             return None
         (hint,) = [argument for argument in arguments if argument is not type(None)][:1]
         return _value(hint, data)
+    if origin in (list, set, frozenset, tuple):
+        _of_type(list, data)
     if origin in (list, set, frozenset):
         return origin(_value(arguments[0], item) for item in data)
     if origin is tuple:
@@ -75,6 +88,7 @@ def _value(hint: Any, data: Any) -> Any:
             return tuple(_value(arguments[0], item) for item in data)
         return tuple(_value(argument, item) for argument, item in zip(arguments, data, strict=True))
     if origin is dict:
+        _of_type(dict, data)
         key = arguments[0] if arguments[0] in (int, float) else str
         return {key(name): _value(arguments[1], item) for name, item in data.items()}
     if dataclasses.is_dataclass(hint):
@@ -83,4 +97,4 @@ def _value(hint: Any, data: Any) -> Any:
         return hint(data)
     if hint is float:
         return float(data)  # "NaN", "Infinity" and "-Infinity" are strings in JSON
-    return data
+    return _of_type(hint, data) if hint in (str, int, bool) else data

@@ -12,6 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gradcheck.base.regular import read_regular
+
 _open, _write, _close = os.open, os.write, os.close
 _path: str | None = None
 _process = 0
@@ -63,8 +65,7 @@ def say(stage: Stage, detail: str = "") -> None:
 def read(path: str) -> Progress | None:
     """The last step that was reported."""
     try:
-        with open(path, "rb") as file:
-            lines = file.read().decode("utf-8", "replace").split("\n")[:-1]  # the last is not finished
+        lines = read_regular(path).decode("utf-8", "replace").split("\n")[:-1]  # the last is not finished
         if not lines:
             return None
         stage, _, detail = lines[-1].partition(" ")

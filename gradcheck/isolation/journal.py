@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,7 +29,7 @@ class Journal:
         self.path = path
         self._print = print_of
         self._file: IO[str] | None = None
-        self._kept: dict[str, dict[str, Any]] = {}
+        self._kept: dict[str, Any] = {}
 
     def read(self) -> str:
         """Takes over what the file holds; empty if that could be done, otherwise why not."""
@@ -42,7 +43,9 @@ class Journal:
         if not lines or lines[0].get("fingerprint") != self._print:
             return f"`{self.path}` belongs to another program, or to other options"
         self._kept = {
-            line["key"]: line["outcome"] for line in lines[1:] if "key" in line and "outcome" in line
+            line["key"]: line["outcome"]
+            for line in lines[1:]
+            if isinstance(line.get("key"), str) and "outcome" in line
         }
         return ""
 
@@ -51,8 +54,9 @@ class Journal:
         found = {}
         for number, task in enumerate(tasks):
             line = self._kept.get(task.key)
-            if line is not None and not line.get("error"):
-                found[number] = decode(Outcome, line)
+            with suppress(TypeError, ValueError):  # a damaged line: it is trained again
+                if line is not None and not (outcome := decode(Outcome, line)).error:
+                    found[number] = outcome
         return found
 
     def __enter__(self) -> Journal:

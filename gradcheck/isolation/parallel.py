@@ -17,6 +17,12 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from gradcheck.base.groups import grouped
+from gradcheck.isolation.crossing import (
+    outcomes_as_text,
+    outcomes_from_text,
+    survey_as_text,
+    survey_from_text,
+)
 from gradcheck.isolation.tasks import MOST_TRAINERS, Outcome, Survey, Task, perform, survey
 from gradcheck.program.errors import ProgramError
 
@@ -74,8 +80,8 @@ class WorkerPool:
         assert self._submit is not None
         try:
             # Every worker has to import torch and to record the program: they do it side by side.
-            found: list[Future[Survey]] = [self._submit(survey, task) for _ in range(self.workers.count)]
-            return found[0].result()
+            found: list[Future[str]] = [self._submit(_survey, task) for _ in range(self.workers.count)]
+            return survey_from_text(found[0].result())
         except Exception as error:
             if not _is_death(error):
                 raise
@@ -109,7 +115,7 @@ class WorkerPool:
         running = [self._submit(_perform_chunk, chunk) for chunk in chunks]
         try:
             for done in as_completed(running):
-                yield from done.result()
+                yield from outcomes_from_text(done.result())
         finally:
             for future in running:
                 future.cancel()
@@ -121,10 +127,26 @@ def _begin_worker() -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _perform_chunk(chunk: Chunk) -> list[tuple[int, Outcome]]:
+def _perform_chunk(chunk: Chunk) -> str:
+    """As text: an object of the program's, handed over as it is, would be made again in the parent, by its own code."""
     if threading.current_thread() is threading.main_thread():
         _begin_worker()
-    return [(number, perform(task)) for number, task in chunk]
+    with _plain_errors():
+        return outcomes_as_text([(number, perform(task)) for number, task in chunk])
+
+
+def _survey(task: Task) -> str:
+    with _plain_errors():
+        return survey_as_text(survey(task))
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """An exception of a class of the program's would be made again in the parent, too."""
+    try:
+        yield
+    except BaseException as error:
+        raise RuntimeError(f"{type(error).__name__}: {error}") from None
 
 
 def _chunks(tasks: Mapping[int, Task], workers: int) -> list[Chunk]:

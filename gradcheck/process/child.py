@@ -17,13 +17,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from gradcheck.base import progress
-from gradcheck.base.codec import encode
+from gradcheck.base.codec import checked_text, encode
 from gradcheck.base.errors import InternalError
 from gradcheck.base.options import SessionOptions
 from gradcheck.base.progress import Progress, Stage
+from gradcheck.base.regular import read_regular
 from gradcheck.layers.options import LayerOptions
 from gradcheck.layers.report import LayerReport
 from gradcheck.process.exchange import OPTIONS, PROGRESS, RESULT, STDERR, STDOUT
@@ -45,6 +46,8 @@ _START = (
 
 
 Options = SessionOptions | LayerOptions
+T = TypeVar("T")
+_MALFORMED = (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError, OverflowError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,28 +61,39 @@ def run_in_child(
     options: SessionOptions, on_progress: Callable[[Progress], None] | None = None
 ) -> ChildResult:
     """The report on `options.target`. Raises ProgramError, or InternalError for a bug of gradcheck."""
-    result, stdout, stderr = _result("report", options, on_progress)
-    return ChildResult(Report.from_dict(result), stdout, stderr)
+    return _result(
+        "report", options, on_progress, lambda *found: ChildResult(Report.from_dict(found[0]), *found[1:])
+    )
 
 
 def run_layer_in_child(
     options: LayerOptions, on_progress: Callable[[Progress], None] | None = None
 ) -> tuple[LayerReport, str]:
     """The check of a layer, and what the layer printed. Raises as `run_in_child` does."""
-    result, stdout, stderr = _result("layer", options, on_progress)
-    return LayerReport.from_dict(result), stdout + stderr
+    return _result(
+        "layer",
+        options,
+        on_progress,
+        lambda found, stdout, stderr: (LayerReport.from_dict(found), stdout + stderr),
+    )
 
 
 def _result(
-    command: str, options: Options, on_progress: Callable[[Progress], None] | None
-) -> tuple[dict[str, Any], str, str]:
-    """What the child process found, and what the program printed on standard output and on standard error."""
+    command: str,
+    options: Options,
+    on_progress: Callable[[Progress], None] | None,
+    made: Callable[[Any, str, str], T],
+) -> T:
+    """`made` from what the child process found, and what the program printed on standard output and on standard error."""
     folder = Path(tempfile.mkdtemp(prefix="gradcheck-"))
     try:
         (folder / OPTIONS).write_text(json.dumps({command: encode(options)}), encoding="utf-8")
         status = _run(folder, options, on_progress or (lambda now: None))
-        result = _read_result(folder, status, options)[command]
-        return result, _read_output(folder / STDOUT), _read_output(folder / STDERR)
+        result = _read_result(folder, status, options)
+        try:
+            return made(result[command], _read_output(folder / STDOUT), _read_output(folder / STDERR))
+        except _MALFORMED as error:
+            raise _unreadable(error) from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -122,8 +136,9 @@ def _wait(
             deadline = time.monotonic() + limit
             on_progress(now)
         for name in (STDOUT, STDERR):
-            if (folder / name).stat().st_size > 2 * _MOST_OUTPUT:
-                os.truncate(folder / name, _MOST_OUTPUT + 1)  # one more than shown: "there was more"
+            with suppress(OSError):  # the program may have removed it
+                if (folder / name).lstat().st_size > 2 * _MOST_OUTPUT:
+                    os.truncate(folder / name, _MOST_OUTPUT + 1)  # one more than shown: "there was more"
         if time.monotonic() > deadline:
             if last is not None and last.stage is Stage.RUNNING:
                 raise ProgramError(
@@ -140,17 +155,24 @@ def _time_limit(stage: Stage, options: Options) -> float:
 
 
 def _read_result(folder: Path, status: int, options: Options) -> dict[str, Any]:
+    """It is the child's word, and the program could have written it: nothing in it is taken for granted."""
     try:
-        result: dict[str, Any] = json.loads(
-            (folder / RESULT).read_text(encoding="utf-8", errors="surrogatepass")
-        )
-    except (OSError, ValueError):
+        raw = read_regular(str(folder / RESULT))
+        result = json.loads(raw.decode("utf-8", "surrogatepass"))
+        if "error" in result:
+            raise ProgramError.from_dict(result["error"])
+        if "internal" in result:
+            found = result["internal"]
+            raise InternalError(checked_text(found["summary"]), checked_text(found["traceback"]))
+    except OSError:
         raise _died(folder, status, options) from None
-    if "error" in result:
-        raise ProgramError.from_dict(result["error"])
-    if "internal" in result:
-        raise InternalError(result["internal"]["summary"], result["internal"]["traceback"])
-    return result
+    except _MALFORMED as error:
+        raise _unreadable(error) from None
+    return result  # type: ignore[no-any-return]
+
+
+def _unreadable(error: Exception) -> InternalError:
+    return InternalError("the result of the child process cannot be read", f"{type(error).__name__}: {error}")
 
 
 def _died(folder: Path, status: int, options: Options) -> Exception:
@@ -186,8 +208,7 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
 
 def _read_output(path: Path) -> str:
     try:
-        with open(path, "rb") as file:
-            text = file.read(_MOST_OUTPUT + 1)
+        text = read_regular(str(path), _MOST_OUTPUT + 1)
     except OSError:
         return ""
     cut = "\n[the rest is not shown]\n" if len(text) > _MOST_OUTPUT else ""

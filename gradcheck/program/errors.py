@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from gradcheck.base.codec import checked_text
+
 
 class ProgramError(Exception):
     """One clear line, what may help, and the person's own line where there is one.
@@ -20,7 +22,8 @@ class ProgramError(Exception):
 
     @staticmethod
     def from_dict(data: dict[str, str]) -> ProgramError:
-        return ProgramError(data["message"], data.get("hint", ""), data.get("excerpt", ""))
+        """Raises TypeError or KeyError for what is none."""
+        return ProgramError(*(checked_text(data[name]) for name in ("message", "hint", "excerpt")))
 
 
 class NothingFoundError(ProgramError):

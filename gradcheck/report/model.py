@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from gradcheck.base.codec import decode, encode
+from gradcheck.base.codec import checked_text, decode, encode
 from gradcheck.base.errors import GradientError
 from gradcheck.checks.finding import Finding, SuppressedFinding
 from gradcheck.checks.states import CheckState
@@ -89,7 +89,7 @@ class Report(ReportContents):
             )
         gradients = [decode(GradientResult, row) for row in data["gradients"]]
         return cls(
-            target=data["target"],
+            target=checked_text(data["target"]),
             passes=[_decode_pass(step, gradients) for step in data["passes"]],
             findings=[decode(Finding, row) for row in data["findings"]],
             program=decode(ProgramSection, data["program"]),
@@ -98,7 +98,7 @@ class Report(ReportContents):
                 SuppressedFinding(decode(Finding, row), decode(Location, row["suppressed_by"]))
                 for row in data.get("suppressed", [])
             ],
-            version=data["version"],
+            version=checked_text(data["version"]),
             health=decode(Health, data.get("health", {})),
             checks=[decode(CheckState, row) for row in data.get("checks", [])],
             watched=data.get("watched", False),

@@ -1,0 +1,20 @@
+"""Files by which two processes exchange something: read only if they are plain files, and not endless."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+MOST = 2**30
+
+
+def read_regular(path: str, most: int = MOST) -> bytes:
+    """The first `most` bytes. Raises OSError for what is no file: a pipe would be waited for, a link leads elsewhere."""
+    flags = (
+        os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    )
+    descriptor = os.open(path, flags)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(f"{path} is no regular file")
+        return file.read(most)
