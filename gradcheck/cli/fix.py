@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import click
@@ -21,6 +22,7 @@ from gradcheck.patch.show import applied_fix, coloured_patch, finding_line
 from gradcheck.patch.unified import unified_diff
 from gradcheck.patch.write import restore_files, write_files
 from gradcheck.program.errors import ProgramError
+from gradcheck.program.own_files import own_files
 from gradcheck.report.layout import describe
 from gradcheck.report.model import Report
 
@@ -44,10 +46,11 @@ class _Round:
     reports: list[Report] = field(default_factory=list)
     unusable: bool = False
     unproved: bool = False
+    files: set[Path] = field(default_factory=set)  # of the targets, as they are read here
 
     @property
     def plan(self) -> Plan:
-        return plan_fixes(self.reports, unproved=self.unproved)
+        return plan_fixes(self.reports, unproved=self.unproved, files=self.files)
 
     @property
     def has_errors(self) -> bool:
@@ -75,10 +78,11 @@ def run(options: FixOptions) -> int:
 
 def _report(options: FixOptions) -> _Round:
     found = _Round(unproved=options.unproved)
-    for _, result in run_targets(options.common):
+    for session, result in run_targets(options.common):
         if result is None:
             found.unusable = True
         else:
+            found.files |= own_files(session.target, session.cwd)
             found.reports.append(result.report)
     return found
 

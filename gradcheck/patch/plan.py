@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from gradcheck.checks.finding import Finding, Fix
 from gradcheck.program.location import Location
@@ -32,16 +33,19 @@ class Plan:
     unfixed: list[Finding] = field(default_factory=list)  # no verified fix is known
 
 
-def plan_fixes(reports: Iterable[Report], *, unproved: bool = False) -> Plan:
+def plan_fixes(
+    reports: Iterable[Report], *, unproved: bool = False, files: Container[Path] | None = None
+) -> Plan:
     """The plan for all reports together: programs may share a module, and then its faults. `unproved`: edits that fit the
-    recorded step and could not be proved count too."""
+    recorded step and could not be proved count too. `files` are those that may be edited."""
     plan = Plan()
     fixed: dict[tuple[Location, str], list[Finding]] = {}
     planned: dict[tuple[Location, str], tuple[Fix, tuple[str, ...] | None]] = {}
     for report in reports:
         for finding in report.findings:
             fix = finding.fix
-            if fix is None or not (fix.verified or unproved):
+            allowed = fix is not None and (files is None or Path(fix.location.file).resolve() in files)
+            if fix is None or not allowed or not (fix.verified or unproved):
                 if finding not in plan.unfixed:
                     plan.unfixed.append(finding)
                 continue
