@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import click
 from rich.console import Console
 from rich.text import Text
 
 from gradcheck.base import numbers
 from gradcheck.checks.finding import Finding
 from gradcheck.cli.options import CommonOptions, parse_common
-from gradcheck.cli.run import run_targets
+from gradcheck.cli.run import run_targets, said
 from gradcheck.patch.files import PatchedFile, patched_files
 from gradcheck.patch.plan import Plan, PlannedFix, plan_fixes
 from gradcheck.patch.show import applied_fix, coloured_patch, finding_line
@@ -92,27 +91,27 @@ def _show(found: _Round, options: FixOptions) -> int:
     files = patched_files(plan.fixes)
     _print_patch(files, options)
     for waiting, blocker in plan.postponed:
-        _say(
+        said(
             f"the fix at {describe(waiting.location)} is left out: it overlaps with the one at "
             f"{describe(blocker.location)}; apply that, and run again"
         )
     for finding in plan.unfixed:
-        _say(f"no verified fix: {finding_line(finding).plain}")
+        said(f"no verified fix: {finding_line(finding).plain}")
     if not options.unproved and any(finding.fix is not None for finding in plan.unfixed):
-        _say("some edits fit the recorded step and could not be proved; --unproved takes them too")
+        said("some edits fit the recorded step and could not be proved; --unproved takes them too")
     if plan.fixes:
         proved = all(planned.fix.verified for planned in plan.fixes)
         what = f"{numbers.count(len(plan.fixes), *(_PROVED if proved else _SOME_UNPROVED))} in "
         what += numbers.count(len(files), "file")
-        _say(f"{what}; --write applies {'it' if len(plan.fixes) == 1 else 'them'}")
+        said(f"{what}; --write applies {'it' if len(plan.fixes) == 1 else 'them'}")
     elif not found.unusable and not plan.unfixed:
-        _say("nothing to fix")
+        said("nothing to fix")
     return _status(found, something_to_do=bool(plan.fixes) or found.has_errors)
 
 
 def _write(found: _Round, options: FixOptions) -> int:
     if found.unusable:  # a module shared with a program that does not run cannot be checked afterwards
-        _say("nothing was written")
+        said("nothing was written")
         return 2
     console = _console(options)
     applied = 0
@@ -168,7 +167,7 @@ def _print_summary(applied: int, found: _Round, console: Console) -> None:
     for finding in left:
         console.print(finding_line(finding), soft_wrap=True)
     if found.plan.fixes:
-        _say("more verified fixes are available; run it again")
+        said("more verified fixes are available; run it again")
     sys.stdout.flush()
 
 
@@ -180,7 +179,3 @@ def _console(options: FixOptions) -> Console:
 
 def _names(files: Sequence[PatchedFile]) -> str:
     return " and ".join(f"`{file.shown}`" for file in files)
-
-
-def _say(text: str) -> None:
-    click.echo(text, err=True)

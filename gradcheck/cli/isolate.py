@@ -8,13 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import click
 from rich.console import Console
 
 from gradcheck.base.options import SessionOptions
 from gradcheck.cli.options import CommonOptions, parse_common
 from gradcheck.cli.output import check_one_file, console_on, opened, write_json, write_markdown
-from gradcheck.cli.run import print_error, run_targets
+from gradcheck.cli.run import print_error, run_targets, said
 from gradcheck.isolation.experiment import ExperimentOptions
 from gradcheck.isolation.parallel import Workers
 from gradcheck.isolation.run import Faults, IsolationOptions, Listener, isolate
@@ -126,11 +125,8 @@ def _shown() -> Iterator[Listener]:
     """A bar on standard error; where that is no terminal, only what has to be said."""
     console = Console(stderr=True)
 
-    def note(text: str) -> None:
-        click.echo(text, err=True)
-
     if not console.is_terminal:
-        yield Listener(note=note)
+        yield Listener(note=said)
         return
     from rich import progress
 

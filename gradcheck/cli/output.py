@@ -13,6 +13,7 @@ import click
 from rich.console import Console
 
 from gradcheck.program.errors import ProgramError
+from gradcheck.report.layout import printable
 from gradcheck.report.model import Report
 
 
@@ -46,7 +47,7 @@ def write_markdown(report: Report, output: str, verbose: bool = False) -> None:
     with opened(output) as file:
         file.write(markdown.render(report, images, verbose))
     if output != "-":
-        click.echo(f"wrote {output}", err=True)
+        click.echo(printable(f"wrote {output}"), err=True)
 
 
 def write_json(reports: Sequence[Report], targets: int, output: str | None) -> None:

@@ -14,6 +14,7 @@ from gradcheck.base.progress import Progress, Stage
 from gradcheck.cli.options import CommonOptions
 from gradcheck.process.child import ChildResult, run_in_child
 from gradcheck.program.errors import ProgramError
+from gradcheck.report.layout import printable_lines
 
 _STAGES = {
     Stage.LOADING: "reading {}",
@@ -43,17 +44,22 @@ def run_targets(options: CommonOptions) -> Iterator[tuple[SessionOptions, ChildR
 
 
 def print_error(error: ProgramError) -> None:
-    click.echo(f"error: {error.message}", err=True)
+    """Its words may be anybody's: names of files, and what a program raised."""
+    said(f"error: {error.message}")
     if error.excerpt:
-        click.echo(error.excerpt, err=True)
+        said(error.excerpt)
     if error.hint:
-        click.echo(f"help: {error.hint}", err=True)
+        said(f"help: {error.hint}")
+
+
+def said(text: str) -> None:
+    click.echo(printable_lines(text), err=True)
 
 
 def print_internal_error(error: InternalError, show_traceback: bool) -> None:
-    click.echo(f"error: internal error of gradcheck, please report it: {error.summary}", err=True)
+    said(f"error: internal error of gradcheck, please report it: {error.summary}")
     if show_traceback:
-        click.echo(error.traceback, err=True)
+        said(error.traceback)
     else:
         click.echo("help: --traceback shows the details", err=True)
 

@@ -12,6 +12,7 @@ from gradcheck.checks.wording import listing
 from gradcheck.layers.records import SEVERAL, CaseResult, Failure, LayerResults, Raised, Status
 from gradcheck.program.written import said
 from gradcheck.report.layout import describe, printable, wrapped
+from gradcheck.report.markup import escaped, fenced
 from gradcheck.report.snippet import render_finding
 
 _STYLES = {
@@ -160,13 +161,14 @@ def _paragraph(words: str, width: int, style: str = "") -> Text:
 
 
 def markdown(report: LayerResults) -> str:
-    lines = [f"# {headline(report)}", "", "| case | input | result | |", "|---|---|---|---|"]
+    lines = [f"# {escaped(headline(report))}", "", "| case | input | result | |", "|---|---|---|---|"]
     for case in report.cases:
-        reason = "" if case.status is Status.PASSED else case.reason.replace("|", "\\|").replace("\n", " ")
-        lines.append(f"| {case.name} | {' '.join(case.shapes) or '-'} | {case.status.value} | {reason} |")
+        reason = "" if case.status is Status.PASSED else case.reason
+        cells = (case.name, " ".join(case.shapes) or "-", case.status.value, reason)
+        lines.append(f"| {' | '.join(map(escaped, cells))} |")
     for failure in report.failures:
         plain = "\n".join(line.rstrip() for line in _failure(failure, _WIDTH).plain.split("\n"))
-        lines += ["", "```text", plain, "```"]
+        lines += ["", fenced(plain)]
     if report.written:
-        lines += ["", said(report.written, "the layer")]
-    return "\n".join([*lines, "", conclusion(report), ""])
+        lines += ["", escaped(said(report.written, "the layer"))]
+    return "\n".join([*lines, "", escaped(conclusion(report)), ""])

@@ -14,6 +14,7 @@ from gradcheck.program.location import Location
 
 TAB = "    "
 GUTTER = "bold blue"
+_DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _DIFF = {"-": "red", "+": "green"}
 
 
@@ -24,9 +25,24 @@ def describe(location: Location) -> str:
 
 
 def printable(text: str) -> str:
-    """`text` without what would move the cursor or colour the terminal: it comes from anybody's file."""
-    shown = text.replace("\t", TAB).replace("\n", " ")
-    return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) == "Cc" else c for c in shown)
+    """`text` without what would move the cursor, colour the terminal or turn the order of the characters around: it
+    comes from anybody's file."""
+    return _shown(text.replace("\t", TAB).replace("\n", " "))
+
+
+def printable_lines(text: str) -> str:
+    """The same, of several lines."""
+    return "\n".join(_shown(line.replace("\t", TAB)) for line in text.split("\n"))
+
+
+def _shown(line: str) -> str:
+    return "".join("\N{REPLACEMENT CHARACTER}" if _moves(c) else c for c in line)
+
+
+def _moves(character: str) -> bool:
+    if character in _DIRECTIONS:
+        return True
+    return not character.isprintable() and unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
 
 
 def wrapped(text: str, width: int, indent: str = "") -> list[str]:

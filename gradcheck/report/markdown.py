@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +12,8 @@ from gradcheck.judge.verdict import PassResult
 from gradcheck.report import isolation, sentences
 from gradcheck.report.contents import ReportContents
 from gradcheck.report.health.section import checks_table, health_checks, health_tables, silent
-from gradcheck.report.layout import describe, printable
+from gradcheck.report.layout import describe
+from gradcheck.report.markup import code, escaped, fenced
 from gradcheck.report.snippet import render_finding
 from gradcheck.report.table import gradient_table
 from gradcheck.report.tables import Table
@@ -39,13 +39,13 @@ class Image:
 
 
 def _blocks(report: ReportContents, images: Mapping[str, Sequence[Image]], verbose: bool) -> Iterator[str]:
-    yield f"# Gradient report: {_text(report.target)}"
-    yield _text(sentences.headline(report)) + "."
-    yield f"**{sentences.conclusion(report)}**"
+    yield f"# Gradient report: {escaped(report.target)}"
+    yield escaped(sentences.headline(report)) + "."
+    yield f"**{escaped(sentences.conclusion(report))}**"
     if fixes := sentences.fixes(report):
-        yield _text(fixes)
+        yield escaped(fixes)
     if suppressed := sentences.suppressed(report):
-        yield _text(suppressed) + "."
+        yield escaped(suppressed) + "."
     yield from _isolation(report, images)
     for step in report.passes:
         yield from _pass(step, len(report.passes))
@@ -65,12 +65,12 @@ def _blocks(report: ReportContents, images: Mapping[str, Sequence[Image]], verbo
 
 def _pass(step: PassResult, of: int) -> Iterator[str]:
     yield f"## Pass {step.index + 1}" if of > 1 else "## Gradients"
-    yield _text(f"Against the {sentences.pass_line(step, 1)}.")
+    yield escaped(f"Against the {sentences.pass_line(step, 1)}.")
     if step.gradients:
         table = gradient_table(step.gradients)
         rows = [
             [
-                _name(cell) if heading in _NAMES else _text(cell)
+                _name(cell) if heading in _NAMES else escaped(cell)
                 for heading, cell in zip(table.headings, row, strict=True)
             ]
             for row in table.rows
@@ -89,52 +89,44 @@ def _health(report: ReportContents, images: Mapping[str, Sequence[Image]], verbo
     if checks.rows:
         yield _table(checks)
     if not verbose and (others := silent(report.checks)):
-        yield _text(others[0].upper() + others[1:]) + "."
+        yield escaped(others[0].upper() + others[1:]) + "."
     for table in health_tables(report.health):
-        yield f"### {_text(table.title)}"
+        yield f"### {escaped(table.title)}"
         yield _table(table)
         for image in images.get(table.name, ()):
-            yield f"![{_text(image.alt)}](<{image.path}>)"
+            yield f"![{escaped(image.alt)}](<{image.path}>)"
 
 
 def _isolation(report: ReportContents, images: Mapping[str, Sequence[Image]]) -> Iterator[str]:
     if report.isolation is None:
         return
     yield "## Isolation: what each fault costs"
-    first, *others = map(_text, isolation.sentences(report.isolation))
+    first, *others = map(escaped, isolation.sentences(report.isolation))
     yield f"**{first}**"
     for table in isolation.tables(report.isolation):
-        yield f"### {_text(table.title)}"
+        yield f"### {escaped(table.title)}"
         yield _table(table)
     for image in images.get("isolation", ()):
-        yield f"![{_text(image.alt)}](<{image.path}>)"
+        yield f"![{escaped(image.alt)}](<{image.path}>)"
     yield "\n".join(f"- {sentence}" for sentence in others)
 
 
 def _table(table: Table) -> str:
     headings, rows = table.shown()
-    cells = [[_text(cell) for cell in row] for row in rows]
-    return tabulate(cells, [_text(heading) for heading in headings], tablefmt="pipe", disable_numparse=True)
+    cells = [[escaped(cell) for cell in row] for row in rows]
+    return tabulate(cells, [escaped(heading) for heading in headings], tablefmt="pipe", disable_numparse=True)
 
 
 def _finding(finding: Finding, report: ReportContents, shown: Collection[Fix]) -> Iterator[str]:
-    yield f"### {finding.rule} {finding.name}: {describe(finding.location)}"
+    yield f"### {escaped(f'{finding.rule} {finding.name}: {describe(finding.location)}')}"
     excerpt = report.excerpt(finding.location)
     body = render_finding(finding, excerpt, _WIDTH, shown).plain
-    longest = max((len(run) for run in re.findall("`+", body)), default=0)
-    fence = "`" * max(3, longest + 1)
-    yield f"{fence}text\n{body}\n{fence}"
+    yield fenced(body)
 
 
 def _bullet(remark: str) -> str:
-    return f"- {_text(remark)}"
+    return f"- {escaped(remark)}"
 
 
 def _name(cell: str) -> str:
-    return cell if cell == "-" else f"`{cell.replace('|', '&#124;')}`"
-
-
-def _text(text: str) -> str:
-    """`text` with nothing in it read as Markdown, outside of its `code`."""
-    pieces = re.split(r"(`[^`]*`)", printable(text))
-    return "".join(p if p.startswith("`") else re.sub(r"([\\*_|<>\[\]#])", r"\\\1", p) for p in pieces)
+    return cell if cell == "-" else code(cell)

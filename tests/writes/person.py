@@ -30,22 +30,25 @@ for step in range(2000):
 
 def program(way: Callable[[], None]) -> str:
     """A training loop, and then the way."""
-    helper = inspect.getsource(ways._worker) if "_worker" in inspect.getsource(way) else ""
-    return f"{_LOOP}\n\n{inspect.getsource(way)}\n\n{helper}\n{way.__name__}()\n"
+    return f"{_LOOP}\n\n{_source(way)}\n{way.__name__}()\n"
+
+
+def _source(way: Callable[[], None]) -> str:
+    source = inspect.getsource(way)
+    return source + "\n\n" + (inspect.getsource(ways._worker) if "_worker" in source else "")
 
 
 def function(way: Callable[[], None]) -> str:
     """The same as a function without parameters."""
     called = _LOOP.replace("import torch\n", "") + f"{way.__name__}()\n"
-    helper = inspect.getsource(ways._worker) if "_worker" in inspect.getsource(way) else ""
-    return f"import torch\n\n{inspect.getsource(way)}\n\n{helper}\ndef train():\n{textwrap.indent(called, '    ')}\n"
+    return f"import torch\n\n{_source(way)}\n\ndef train():\n{textwrap.indent(called, '    ')}\n"
 
 
 def layer(way: Callable[[], None]) -> str:
     """A layer whose module and whose forward write."""
     forward = "        self.x = x\n        return x @ self.W\n"
     return (
-        f"import os\nimport torch\n\n{inspect.getsource(way)}\n\nclass Linear:\n    def __init__(self, fan_in, fan_out):\n"
+        f"import os\nimport torch\n\n{_source(way)}\n\nclass Linear:\n    def __init__(self, fan_in, fan_out):\n"
         "        self.W = torch.randn(fan_in, fan_out)\n\n    def forward(self, x):\n"
         f"        with open('forward.txt', 'a') as file:\n            file.write('x')\n{forward}\n"
         "    def backward(self, dout):\n        self.dW = self.x.T @ dout\n        return dout @ self.W.T\n\n\n"
