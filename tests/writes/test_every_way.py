@@ -38,7 +38,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[list[str], 
         (folder / "program.py").write_text(program(WAYS[name]).replace("range(2000)", "range(2)"))
         before[name] = state_of(folder)
     results = in_child(
-        lambda: {name: _run(folder / "program.py") for name, folder in folders.items()}, timeout_s=120.0
+        lambda: {name: _run(folder / "program.py") for name, folder in folders.items()}, timeout_s=400.0
     )
     return {
         name: (changes(before[name], state_of(folder)), *results[name]) for name, folder in folders.items()
