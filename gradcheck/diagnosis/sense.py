@@ -20,11 +20,26 @@ class Sense:
 
     def __init__(self, plan: PassPlan, index: BindingIndex) -> None:
         self._index = index
+        forward = plan.forward_values
+        self._gradients = {c.value.root for c in plan.candidates if c.value not in forward}
         self._updates = [update for update in plan.updates if update.op.index > plan.loss_op.index]
 
     def makes_sense(self, site: Site, edited: Tree) -> bool:
         """Whether the edit may be offered, if it is proved."""
-        return not self._holds_still(site, edited) and not self.reads_too_late(site, edited)
+        return not (
+            self._holds_still(site, edited)
+            or self.reads_too_late(site, edited)
+            or (self._reads_a_gradient(site, site.tree) and not self._reads_a_gradient(site, edited))
+        )
+
+    def _reads_a_gradient(self, site: Site, tree: Tree) -> bool:
+        """A line that is handed a gradient has to be right for any (principle 3): an edit after which it reads none is
+        right for the one of this loss alone."""
+        try:
+            reads = site.prepare(tree, site.own[0], self._index).reads
+        except (CannotEvaluateError, IndexError):
+            return True
+        return any(value.root in self._gradients for value in reads)
 
     def reads_too_late(self, site: Site, tree: Tree) -> bool:
         """Whether a parameter is read that this very step has updated before. No edit of the formula is the answer to

@@ -74,3 +74,30 @@ def test_no_edit_takes_an_update_back() -> None:
         dV = x.T @ (dh * (1 - h**2))
     """)
     assert fixes(source) == []  # the line cannot be moved out of its block
+
+
+def test_no_edit_ignores_the_gradient_that_the_line_is_handed() -> None:
+    """Of a cross entropy, `total_inv / 8` has the numbers of the gradient of `total`, whatever arrives."""
+    source = """
+        import torch
+
+        torch.manual_seed(4)
+        logits = torch.randn(8, 5)
+        labels = torch.randint(0, 5, (8,))
+        rows, batch = torch.arange(8), 8
+        counts = logits.exp()
+        total = counts.sum(1, keepdim=True)
+        total_inv = total**-1
+        probs = counts * total_inv
+        logprobs = probs.log()
+        loss = -logprobs[rows, labels].mean()
+        dlogprobs = torch.zeros_like(logprobs)
+        dlogprobs[rows, labels] = -1.0 / batch
+        dprobs = dlogprobs / probs
+        dtotal_inv = (counts * dprobs).sum(1, keepdim=True)
+        dtotal = dtotal_inv * -1
+        dcounts = dprobs * total_inv + dtotal
+        dlogits = dcounts * counts
+    """
+    for diff in fixes(source):
+        assert "dtotal_inv" in diff.split("\n")[1]
