@@ -31,8 +31,8 @@ class Bindings:
         self._last_bound: dict[tuple[int, str], Value] = {}
         self._last_plain: dict[tuple[int, str], PlainBinding] = {}
 
-        self._of_the_forward: set[tuple[int, str]] = set()  # names that a loss was computed from
-        self._a_loss_is_known = False
+        self._of_the_forward: set[tuple[CodeType | None, str]] = set()  # names that a loss was computed from
+        self._in_the_loss: set[Value] = set()  # what the first one was computed from
 
     def knows(self, number: float) -> bool:
         """Whether a Python number is one that was computed of arrays."""
@@ -42,7 +42,6 @@ class Bindings:
         """Every name is written down again."""
         self._last_bound.clear()
         self._last_plain.clear()
-        self._of_the_forward.clear()
 
     def name_namespace(self, namespace: dict[str, object]) -> None:
         """Give names to the arrays that no traced statement has named."""
@@ -86,9 +85,10 @@ class Bindings:
             of = entry[1] if entry is not None and entry[0]() is not None else None
             # `w.g` is the gradient of an array; of a layer, `layer.g` is its gain or its gate.
             a_gain = of is None and name.endswith(".g")
-            if not self._a_loss_is_known and value.shape == () and is_loss_name(name):
+            if not self._in_the_loss and value.shape == () and is_loss_name(name):
                 self._nothing_before_is_a_gradient(value)
-            speaks = parse(name).form is not Form.NONE and key not in self._of_the_forward
+            of_the_forward = value in self._in_the_loss or (code, name) in self._of_the_forward
+            speaks = parse(name).form is not Form.NONE and not of_the_forward
             if speaks and not alias and not a_gain:
                 recording.gradient_named.add(value)
             recording.bindings.append(
@@ -97,9 +97,9 @@ class Bindings:
 
     def _nothing_before_is_a_gradient(self, loss: Value) -> None:
         """What the first loss is computed from is no gradient, whatever its name: a bias `g`, data called `dt`."""
-        self._a_loss_is_known = True
         recording = self._recording
-        seen, pending = {loss}, [loss]
+        seen, pending = self._in_the_loss, [loss]
+        seen.add(loss)
         while pending:
             op = pending.pop().producer
             new = [] if op is None else [value for value in op.inputs if value not in seen]
@@ -107,7 +107,7 @@ class Bindings:
             pending += new
         mistaken = seen & recording.gradient_named
         recording.gradient_named -= mistaken
-        self._of_the_forward.update((b.scope, b.name) for b in recording.bindings if b.value in mistaken)
+        self._of_the_forward.update((b.code, b.name) for b in recording.bindings if b.value in mistaken)
 
     def bound_plain(self, name: str, thing: object, scope: int) -> None:
         if self._state.paused or not self._state.on:

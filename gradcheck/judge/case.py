@@ -7,6 +7,7 @@ from functools import cached_property
 
 import torch
 
+from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.fronts.tape import Value
 from gradcheck.judge.consumers import Consumers
 from gradcheck.judge.judge import Judge
@@ -16,6 +17,8 @@ from gradcheck.judge.pairing.partners import BY_NAME, Proposal
 from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.replay.compare import Fingerprints, norm
 from gradcheck.replay.passes import Candidate, Version
+
+_NAMED_FOR = 0.5
 
 
 @dataclass(eq=False)
@@ -109,10 +112,28 @@ class Case:
         """The same, where what is computed from it does not say otherwise."""
         named = self.named
         if named is None or not named.certain:
-            return self.consumers.agree_on(named) or named
+            return self.by_place or self.consumers.agree_on(named) or named
         if named.evidence == BY_NAME and self.consumers.contradict(named.value):
             return self.consumers.agree_on(None) or named
         return named
+
+    @cached_property
+    def by_place(self) -> Proposal | None:
+        """What it is multiplied with says so; of what has not the name of a gradient, both operands of the product."""
+        return self.by_operands(2 if parse(self.candidate.name).form is Form.NONE else 1)
+
+    def by_operands(self, least: int) -> Proposal | None:
+        # A second name for what has one already is there for something else.
+        value = None if self.candidate.second_name else self.judge.place_of(self.version, least)
+        return Proposal(value, "what it is multiplied with", certain=True) if value is not None else None
+
+    def is_used_for_another(self, partner: Value, equal: list[Value]) -> bool:
+        """Whether no name says that it is the gradient of `partner`, and both operands of a product say another value: a
+        line forgets a step."""
+        if self.judge.partners.score(self.candidate, partner) >= _NAMED_FOR or self.candidate.of is not None:
+            return False
+        place = self.by_operands(2)
+        return place is not None and place.value not in equal
 
     # -- the outcome -------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from gradcheck.judge.data_rounding import DataRounding
 from gradcheck.judge.influence import Influence, Mark
 from gradcheck.judge.judged import Fault, Faults, Judged, Ruling, replaced_by
 from gradcheck.judge.pairing.partners import Partners
+from gradcheck.judge.pairing.products import Products
 from gradcheck.judge.pairing.relations import Relations
 from gradcheck.judge.uphill import goes_uphill
 from gradcheck.judge.verdict import Verdict
@@ -65,6 +66,7 @@ class Judge:
         self.data_rounding = DataRounding(self.run)
         self.influences = Influence(self.plan, self.forward_made)
         self.relations = Relations(self.plan, self.ops, self.names)
+        self.products = Products(self.plan, self.ops)
         self.ascends = goes_uphill(self.plan)
         self._with_true: dict[Faults, dict[int, torch.Tensor]] = {}
         self._expectations: dict[Faults, Gradients] = {}
@@ -110,6 +112,11 @@ class Judge:
     def influence(self, version: Version) -> Faults:
         """The faults that what this gradient was computed from carries."""
         return self.influences.of(version.candidate.value)
+
+    def place_of(self, version: Version, least: int = 1) -> Value | None:
+        """The value whose gradient it is used as, by `least` or more operands of a product."""
+        value = self.products.belongs_to(version.candidate.value, version.after, least)
+        return value if value in self.run.graph.truth else None
 
     def influence_of(self, root: Value) -> Faults:
         """The faults that the storage `root` carries, as far as the tape has been followed."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import torch
 
+from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.fronts.tape import Value
 from gradcheck.judge.case import Case
 from gradcheck.judge.consumers import Consumer
@@ -74,7 +75,7 @@ def out_of_convention(case: Case) -> Ruling | None:
 
 def _multiples(case: Case) -> Iterator[tuple[Value, float]]:
     """Values whose gradient it is a multiple of, by a factor that a convention may have."""
-    ascends, unnamed = case.judge.ascends, case.candidate.binding is None
+    ascends, unnamed = case.judge.ascends, parse(case.candidate.name).form is Form.NONE
     sign = -1 if ascends else 1  # `error = target - output` and `W += lr * ...`
     for value, expected in case.gradients.items():
         size = norm(expected) if expected.shape == case.found.shape else 0.0

@@ -31,6 +31,8 @@ def inherited(case: Case) -> Ruling | None:
         chosen = judge.partners.choose(case.candidate, equal, judge.paired)
         if judge.partners.meant_instead(case.candidate, chosen.value, healed) is not None:
             return None
+        if case.is_used_for_another(chosen.value, equal):
+            return None
         expected = case.gradients.get(chosen.value)
         scale = sign if judge.ascends else None
         judged = case.judged(chosen, Verdict.INHERITED, expected=expected, faults=case.faults, scale=scale)

@@ -13,7 +13,8 @@ def replaced_unread(case: Case) -> Ruling | None:
     from it (or it is a buffer of zeros that was never filled)."""
     if not case.judge.relations.renamed_later(case.version):
         return None
-    return NOT_JUDGED if case.size == 0 or not case.consumers.is_read else None
+    placeholder = case.size == 0 and case.by_place is None
+    return NOT_JUDGED if placeholder or not case.consumers.is_read else None
 
 
 def beside_a_right_one(case: Case) -> Ruling | None:

@@ -47,7 +47,7 @@ def _equal(case: Case, tolerance: float, rounded: bool = False) -> Ruling | None
         if not equal:
             continue
         chosen = judge.partners.choose(case.candidate, equal, judge.paired)
-        if _was_meant_for_another(case, chosen.value):
+        if _was_meant_for_another(case, chosen.value) or case.is_used_for_another(chosen.value, equal):
             return None
         unnamed = judge.partners.score(case.candidate, chosen.value) < _NAMED_FOR
         if (unnamed or as_of_now(chosen.value) is not chosen.value) and case.consumers.use_it_for_another:

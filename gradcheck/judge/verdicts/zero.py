@@ -14,7 +14,7 @@ def zero(case: Case) -> Ruling | None:
         return None
     if not case.version.final:
         return NOT_JUDGED  # a buffer that is filled later
-    judge, proposal = case.judge, case.named
+    judge, proposal = case.judge, case.named or case.by_place
     if proposal is None:
         return None if judge.partners.named(case.candidate) else NOT_JUDGED
     expected = case.gradients.get(proposal.value)
