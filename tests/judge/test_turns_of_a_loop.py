@@ -1,4 +1,4 @@
-"""A line that runs several times in a step, back through time: it alone is accused, and what is summed over the turns is not."""
+"""A line that runs several times in a step, back through time: it alone is accused, and no sum over the turns is."""
 
 from __future__ import annotations
 
