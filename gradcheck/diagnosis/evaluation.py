@@ -7,8 +7,9 @@ by their source. So nothing that the person would notice happens a second time.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, ValuesView
 from contextlib import contextmanager
+from functools import partial
 from types import FunctionType, MethodType
 from typing import Any
 
@@ -18,6 +19,9 @@ from torch.overrides import TorchFunctionMode
 
 from gradcheck.diagnosis.namespace import Namespace
 from gradcheck.diagnosis.sandbox import is_of_library, is_pure, refuse_huge
+from gradcheck.fronts import arrays
+from gradcheck.fronts.numpy.registry import Row, methods
+from gradcheck.fronts.numpy.rows import rows
 from gradcheck.fronts.tape import Value
 from gradcheck.fronts.torch.ufuncs import as_tensor, torch_equivalent
 from gradcheck.graph.lower import call_in_precision
@@ -165,6 +169,8 @@ class Evaluation(Reader):
         """Never a property of the person's."""
         if not is_of_library(base):
             return self._in_replay(self._names.as_recorded(self._names.attribute(base, name), name))
+        if isinstance(base, torch.Tensor) and np.ndarray in arrays.KINDS and name in methods:
+            return partial(_as_torch, methods[name], None, base)  # it stands for an array
         held = getattr(base, name)
         if isinstance(held, torch.nn.Parameter):
             return self._in_replay(self._names.as_recorded(held, name))
@@ -243,7 +249,10 @@ def _values_in(thing: Any) -> Iterator[Value]:
 
 
 def _on_tensors(thing: Any) -> Any:
-    """A NumPy ufunc as the torch function that computes it: it can be differentiated and keeps the precision."""
+    """A NumPy function as the torch function that computes it: it can be differentiated and keeps the precision."""
+    row = rows.get(thing) if np.ndarray in arrays.KINDS and isinstance(thing, Hashable) else None
+    if row is not None:
+        return partial(_as_torch, row, thing)
     function = torch_equivalent(thing) if isinstance(thing, np.ufunc) else None
     if function is None:
         return thing
@@ -256,6 +265,27 @@ def _on_tensors(thing: Any) -> Any:
         return thing(*arguments)
 
     return call
+
+
+def _as_torch(row: Row, function: Any, *arguments: Any, **named: Any) -> Any:
+    """What a NumPy call gives, by its row in the table; `function` is called as it is where no tensor is among them."""
+    if function is not None and not any(
+        isinstance(x, torch.Tensor) for x in _flat((arguments, named.values()))
+    ):
+        return function(*arguments, **named)
+    same = row(*arguments, **named)
+    if same is None:
+        raise UnreadableError("a NumPy call that has no counterpart in torch")
+    call, given, more = same
+    return call(*given, **more)
+
+
+def _flat(things: Iterable[Any]) -> Iterator[Any]:
+    for thing in things:
+        if isinstance(thing, (list, tuple, ValuesView)):
+            yield from _flat(thing)
+        else:
+            yield thing
 
 
 class InPrecision(TorchFunctionMode):

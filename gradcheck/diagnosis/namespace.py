@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from gradcheck.fronts import arrays
 from gradcheck.fronts.gradient_names import split_path
 from gradcheck.fronts.tape import Op, Recording, Value
 from gradcheck.fronts.targets import MISSING, read_attribute
@@ -147,7 +148,7 @@ class Namespace(Reader):
         """An object that was found as it is now, with recorded values in the place of tensors."""
         if isinstance(held, Ghost):
             raise UnknownNameError(name)
-        if isinstance(held, torch.Tensor):
+        if isinstance(held, arrays.KINDS):
             return self.known(held, name)
         if type(held) in (list, tuple):
             return type(held)(self.as_recorded(item, name) for item in held[:_MOST_ITEMS])
@@ -259,7 +260,7 @@ class Namespace(Reader):
 
     def known(self, held: Any, name: str) -> Any:
         """What is held now, after the run: for a tensor, the value it is on the tape if that existed by then."""
-        if not isinstance(held, torch.Tensor):
+        if not isinstance(held, arrays.KINDS):
             return held
         value = self._index.recording.value_of(held)
         if value is None or value.birth > self.when:

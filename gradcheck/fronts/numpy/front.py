@@ -28,6 +28,7 @@ class NumpyFront:
         self._hooks = Hooks()
 
     def install(self) -> None:
+        arrays.reset()  # not when it is removed: what was recorded is read after that
         if self._table.array_calls:
             arrays.add(np.ndarray, np.floating)
             self._hooks.writer = self._writer
@@ -35,7 +36,6 @@ class NumpyFront:
 
     def remove(self) -> None:
         """The name stays: functions of the program may still be called."""
-        arrays.reset()
         self._hooks.writer = None
         setattr(builtins, HOOKS, PlainHooks())
 

@@ -17,5 +17,9 @@ METHODS = (types.BuiltinFunctionType, types.MethodWrapperType)
 
 def is_of_numpy(function: Any) -> bool:
     """Whether it is a function of a library of arrays: what it computes is known, or known to be unknown."""
-    module = getattr(function, "__module__", None) or ""
+    # What wraps another function may bear the name of its module: `np.vectorize(float)`.
+    return any(_of_arrays(getattr(thing, "__module__", None)) for thing in (function, type(function)))
+
+
+def _of_arrays(module: Any) -> bool:
     return type(module) is str and module.partition(".")[0] in ("numpy", "scipy", "math", "numba")
