@@ -28,12 +28,15 @@ def unknown(name: str) -> Callable[..., Any]:
 def as_floats(function: Callable[..., Any]) -> Callable[..., Any]:
     """NumPy computes with integers as with floats of 64 bits; so do both operands where their types differ."""
 
+    first = 1 if function is torch.where else 0  # its condition stays one
+
     def call(*args: Any, **kwargs: Any) -> Any:
+        chosen, args = args[:first], args[first:]
         tensors = [a for a in args if isinstance(a, torch.Tensor) and a.is_floating_point()]
         wanted = torch.float64
         if tensors and all(t.dtype == tensors[0].dtype for t in tensors):
             wanted = tensors[0].dtype
-        return function(*[a.to(wanted) if isinstance(a, torch.Tensor) else a for a in args], **kwargs)
+        return function(*chosen, *[a.to(wanted) if isinstance(a, torch.Tensor) else a for a in args], **kwargs)
 
     call.__name__ = call.__qualname__ = getattr(function, "__name__", "")
     return call

@@ -134,16 +134,16 @@ class Hooks(PlainHooks):
         if writer is None:
             return function
         kind = type(function)
-        if kind is types.FunctionType or kind is types.MethodType:
+        if kind is types.FunctionType:
             return partial(self._call, function) if is_of_numpy(function) else function
+        owner = getattr(function, "__self__", None)
+        if isinstance(owner, (np.random.RandomState, np.random.Generator)):
+            return partial(self._drawn, function)
         if kind in METHODS:
-            owner = getattr(function, "__self__", None)
             if isinstance(owner, ARRAYS):
                 return partial(self._method, function, owner, function.__name__)
             if isinstance(owner, np.ufunc):
                 return partial(self._of_ufunc, function, owner)
-            if isinstance(owner, (np.random.RandomState, np.random.Generator)):
-                return partial(self._drawn, function)
         try:
             if function in ITERATE:
                 return partial(self._iterating, function)

@@ -16,11 +16,12 @@ from gradcheck.fronts.numpy.memory import tensor_of
 from gradcheck.fronts.numpy.registry import Row
 from gradcheck.fronts.numpy.shape_rows import WITHOUT_ARRAYS
 from gradcheck.fronts.numpy.values import ArrayValues
-from gradcheck.fronts.op import Kind, Op
-from gradcheck.fronts.torch.kinds import kind_of
+from gradcheck.fronts.op import Kind, Op, function_name
+from gradcheck.ops import Family, operation_called
 
 _KEPT_WHOLE, _LATER_WHOLE = 10_000, 256
 _ARRAYS = (np.ndarray, np.floating)
+_COMPUTES = (Family.ELEMENTWISE, Family.REDUCTION, Family.PRODUCT, Family.SCAN)
 _COMPUTED = (np.ndarray, np.floating, float)
 
 
@@ -61,7 +62,7 @@ class ArrayWriter:
         tracer.hold()
         try:
             with self._state.guard, self._state.unrecorded:
-                if kind_of(function) is Kind.PURE and _mixes_types(args, result):
+                if operation_called(function_name(function)).family in _COMPUTES and _mixes_types(args, result):
                     function = own.as_floats(function)
                 encode = self._arrays.encode
                 encoded = tuple([encode(a) for a in args])
