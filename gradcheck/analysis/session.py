@@ -178,6 +178,4 @@ def _what_to_point_at(sources: SourceMap, target: str) -> str:
     if names and target.endswith(".py"):
         shown = ", ".join(f"`{target}::{name}`" for name in names[:4])
         return f"it only defines things: point at a function that does a training step, as in {shown}"
-    if any("numpy" in unit.text for unit in units):
-        return "gradcheck reads backward passes written on torch tensors; NumPy arrays are not followed"
     return "it only defines things: run a training step in it, or point at a function, as in `file.py::train_step`"

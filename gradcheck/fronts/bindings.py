@@ -30,6 +30,7 @@ class Bindings:
         self._values = values
         self._last_bound: dict[tuple[int, str], Value] = {}
         self._last_plain: dict[tuple[int, str], PlainBinding] = {}
+        self._plain_numbers: set[str | None] = set()  # names that once held one that nobody computed
 
         self._of_the_forward: set[tuple[CodeType | None, str]] = set()  # names that a loss was computed from
         self._in_the_loss: set[Value] = set()  # what the first one was computed from
@@ -48,6 +49,8 @@ class Bindings:
         with self._state.unrecorded:
             for name, tensor, owner in tensors_of_namespace(namespace):
                 value = self._values.known_value(tensor)
+                if isinstance(tensor, float) and parse(name).stem in self._plain_numbers:
+                    continue
                 if value is not None and (0, name) not in self._last_bound:
                     self._last_bound[0, name] = value
                     when = len(self._recording.ops)
@@ -76,6 +79,8 @@ class Bindings:
         if array is None:
             recording.nones.append((name, code, line, len(recording.ops)))
             return
+        if isinstance(array, float) and parse(name).stem in self._plain_numbers:
+            return  # the derivative by a plain number, which is no value: nothing to compare it with
         values = self._values
         value = values.known_value(array) or values.new_value(array, None)
         key = (scope, name)
@@ -110,6 +115,8 @@ class Bindings:
         self._of_the_forward.update((b.code, b.name) for b in recording.bindings if b.value in mistaken)
 
     def bound_plain(self, name: str, thing: object, scope: int) -> None:
+        if type(thing) in (int, float):
+            self._plain_numbers.add(name)
         if self._state.paused or not self._state.on:
             return
         key = (scope, name)

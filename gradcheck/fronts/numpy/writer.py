@@ -62,7 +62,9 @@ class ArrayWriter:
         tracer.hold()
         try:
             with self._state.guard, self._state.unrecorded:
-                if operation_called(function_name(function)).family in _COMPUTES and _mixes_types(args, result):
+                if operation_called(function_name(function)).family in _COMPUTES and _mixes_types(
+                    args, result
+                ):
                     function = own.as_floats(function)
                 encode = self._arrays.encode
                 encoded = tuple([encode(a) for a in args])

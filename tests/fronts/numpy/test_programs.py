@@ -1,0 +1,46 @@
+"""NumPy programs in several styles: right as they stand, and accused at the line where a mistake is made."""
+
+from pathlib import Path
+
+import pytest
+
+from gradcheck.analysis.session import run_report
+from gradcheck.base.options import SessionOptions
+
+PROGRAMS = sorted((Path(__file__).parent / "programs").glob("*.py"))
+# (program, what is written, what is written by mistake)
+MISTAKES = [
+    ("two_layers", "dW2 = h.T.dot(dscores)", "dW2 = 2 * h.T.dot(dscores)"),
+    ("two_layers", "dh[h <= 0] = 0", "dh[h > 0] = 0"),
+    ("layer_objects", "dout * (1 - self.out**2)", "dout * (1 - self.out)"),
+    ("dict_of_gradients", "1 / m * np.sum(dZ1", "np.sum(dZ1"),
+    ("recurrent", "dWhh += np.dot(dhraw, hs[t - 1].T)", "dWhh += np.dot(dhraw, hs[t].T)"),
+    ("normalised_embedding", "dad * mask", "dad"),
+    ("normalised_embedding", "np.add.at(dE, ix, demb)", "dE[ix] += demb"),
+    ("normalised_embedding", "(N * dzhat - dzhat.sum(0)", "(N * dzhat"),
+    ("convolution_loops", "+= w[m] * up", "= w[m] * up"),
+    ("minibatches", "* hidden * (1.0 - hidden)", "* hidden"),
+]
+
+
+def verdicts(path):
+    report = run_report(SessionOptions(str(path), fix_budget_s=0))
+    rows = report.gradients.to_dict("records")
+    return {(row["name"], row["line"]): row["verdict"] for row in rows}
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
+def test_right_programs_are_right(path):
+    found = verdicts(path)
+    assert len(found) >= 2
+    assert set(found.values()) == {"correct"}
+
+
+@pytest.mark.parametrize(("stem", "written", "mistaken"), MISTAKES)
+def test_a_mistake_is_accused_where_it_is_made(tmp_path, stem, written, mistaken):
+    text = next(path for path in PROGRAMS if path.stem == stem).read_text()
+    assert text.count(written) == 1
+    (tmp_path / "program.py").write_text(text.replace(written, mistaken))
+    line = text[: text.index(written)].count("\n") + 1
+    found = verdicts(tmp_path / "program.py")
+    assert {at for (_, at), verdict in found.items() if verdict == "introduced"} == {line}
