@@ -20,7 +20,7 @@ def unknown(name: str) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         raise UnknownFunctionError(f"gradcheck does not know what `{name}` computes")
 
-    call.__name__ = call.__qualname__ = name
+    call.__name__ = call.__qualname__ = f"{name}()"  # no row of the vocabulary has a name like this
     return call
 
 
