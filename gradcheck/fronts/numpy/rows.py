@@ -192,4 +192,9 @@ def _cast(x: Any, dtype: Any, **_: Any) -> Same | None:
     return None if wanted is None else (torch.Tensor.to, (x, wanted), {})
 
 
+def _type_called(kind: Any) -> Row:
+    return lambda x=0, *_: _cast(x, kind)
+
+
 methods["astype"] = _cast
+rows.update({kind: _type_called(kind) for kind in (np.int64, np.int32, np.float64, np.float32, np.bool_)})

@@ -116,13 +116,16 @@ def _as_a_sum(op: Op, names: NameIndex) -> str:
     return " + ".join(f"({names.shown(result)} * {names.shown(given)}).sum()" for result, given in pairs)
 
 
+_DERIVATIVE = re.compile(r"backward|prime|grad|deriv|delta", re.I)  # `mse_prime` is none
+
+
 def _loss_function(op: Op, names: NameIndex) -> str | None:
     """The function or class of the person's that hands this number out, if it is named for a loss: what
     `criterion.forward(pred, label)` returns has no name of its own if nobody keeps it."""
     if _only_reports(op) or not names.is_returned(op):
         return None
     path = [part for part in op.code.co_qualname.split(".") if part != "<locals>"]
-    if any(parse(part).form is Form.EXPLICIT or "backward" in part.lower() for part in path[-1:]):
+    if any(parse(part).form is Form.EXPLICIT or _DERIVATIVE.search(part) for part in path[-1:]):
         return None
     return next((part for part in reversed(path[-2:]) if _names_a_loss(part)), None)
 
@@ -140,7 +143,9 @@ def _loss_rank(op: Op, value: Value, name: str | None, backward_called: bool) ->
         return 0 if _only_reports(op) and all(v.shape == value.shape for v in op.inputs) else 3
     if op.operation.family is Family.LOSS:
         return 2
-    return 1 if name is not None and not _only_reports(op) else 0
+    if name is None or _only_reports(op):
+        return 0
+    return int(not value.shape or parse(name).form is Form.NONE)  # `grad` of one number is no loss
 
 
 def _only_reports(op: Op) -> bool:
