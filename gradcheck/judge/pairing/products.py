@@ -25,8 +25,10 @@ class Products:
         self._readers = flow.readers(plan.forward_ops)
         self._later = flow.readers(tape[plan.start : max(plan.stop, plan.last_op + 1)])
         self._with: dict[Hashable, list[Op]] = defaultdict(list)
+        # What is changed in place later on has one gradient before and another one after.
+        changed = {value.root for op in plan.forward_ops for value in op.mutated}
         for op in plan.forward_ops:
-            if op.operation in _PRODUCTS:
+            if op.operation in _PRODUCTS and op.out.root not in changed:
                 for key in {_identity(value) for value in op.inputs[:2]}:
                     self._with[key].append(op)
 
