@@ -54,6 +54,8 @@ class ProgramsEnd:
 
     def _close_files(self) -> None:
         """Those that the program left open; archives first, for they write when they are closed."""
+        if STATE.tree is not None and next(STATE.tree.written(), None) is None:
+            return  # nothing was opened to be written
         left = [file for file in _open_files() if file not in self._files]
         for file in sorted(
             left, key=lambda one: (not isinstance(one, _ARCHIVES), isinstance(one, io.RawIOBase))
