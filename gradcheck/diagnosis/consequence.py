@@ -1,4 +1,4 @@
-"""What a wrong gradient does to the others, told by an intervention: the true one is put in its place, and they heal."""
+"""What a wrong gradient does to the others, shown by an intervention: the true one is put in its place, and they heal."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def healed_by(judge: Judge, group: Sequence[Judged]) -> list[Healed]:
     }
     if len(true) < len(group):
         return []
-    mended = judge.run.with_replaced(true)
+    repaired = judge.run.with_replaced(true)
     found: dict[str, float] = {}
     for judged in judge.judged:
         truth, as_written = judged.truth, judged.found
-        after = mended.get(id(judged.version))
+        after = repaired.get(id(judged.version))
         if judged.verdict is not Verdict.INHERITED or truth is None or as_written is None or after is None:
             continue
         if not truth.shape == as_written.shape == after.shape:

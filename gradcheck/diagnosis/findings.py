@@ -24,8 +24,8 @@ DIAGNOSED = tuple(rule.code for rule in all_rules() if rule.is_diagnosed)
 
 NEED_A_REASON = (gc101.RULE.code, gc102.RULE.code)  # the others say it in their message
 NOT_EXPLAINED = (
-    "why is not explained: no single mistake that is known gives these numbers, and no edit was found that mends them; "
-    "several mistakes may have come together here"
+    "the cause was not found: no single known mistake gives these numbers, and no edit that was tried repairs them; "
+    "there may be several mistakes here"
 )
 
 

@@ -192,5 +192,13 @@ _LOSS = re.compile(
 )
 
 
+_DERIVATIVE = re.compile(r"backward|prime|grad|deriv|delta", re.I)
+
+
 def is_loss_name(name: str) -> bool:
     return bool(_LOSS.match(split_path(name)[1])) and parse(name).form is not Form.EXPLICIT
+
+
+def is_derivative_name(function: str) -> bool:
+    """Whether a function is named for a derivative that it computes: `mse_prime`, `Loss.backward`, `dloss_delta`."""
+    return _DERIVATIVE.search(function) is not None

@@ -18,8 +18,6 @@ from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.replay.compare import Fingerprints, norm
 from gradcheck.replay.passes import Candidate, Version
 
-_NAMED_FOR = 0.5
-
 
 @dataclass(eq=False)
 class Case:
@@ -130,7 +128,8 @@ class Case:
     def is_used_for_another(self, partner: Value, equal: list[Value]) -> bool:
         """Whether no name says that it is the gradient of `partner`, and both operands of a product say another value: a
         line forgets a step."""
-        if self.judge.partners.score(self.candidate, partner) >= _NAMED_FOR or self.candidate.of is not None:
+        named = self.judge.partners.is_named_for(self.candidate, partner)
+        if named or self.candidate.of is not None:
             return False
         place = self.by_operands(2)
         return place is not None and place.value not in equal

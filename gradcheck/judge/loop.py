@@ -60,7 +60,6 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     harmless,
     introduced,
 )
-_NAMED_FOR = 0.5
 
 
 def judge_all(judge: Judge) -> None:
@@ -96,5 +95,5 @@ def _is_stage_of_another(judge: Judge, judged: Judged) -> bool:
     # `grad = pull(grad)`: a name as general as that passes from one gradient to the next.
     if parse(judged.candidate.name).stem is None or final.of is judged.of:
         return final.of is judged.of
-    score = judge.partners.score
-    return score(judged.candidate, judged.of) < _NAMED_FOR <= score(final.candidate, final.of)
+    named = judge.partners.is_named_for
+    return named(final.candidate, final.of) and not named(judged.candidate, judged.of)

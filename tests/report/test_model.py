@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import subprocess
 import sys
 from importlib import resources
@@ -15,6 +16,7 @@ import pytest
 
 from gradcheck.base.codec import encode
 from gradcheck.checks.finding import Severity
+from gradcheck.judge.verdict import Problem
 from gradcheck.program.location import Location
 from gradcheck.program.magics import SkippedLine
 from gradcheck.program.outcome import Ending, Fault, MissingFile, RunOutcome
@@ -101,6 +103,12 @@ def test_the_contract_names_what_it_promises() -> None:
     assert (finding["rule"], finding["name"], finding["severity"]) == ("GC101", "wrong-gradient", "error")
     assert finding["location"] == row["location"]
     assert finding["fix"] is None
+
+
+def test_the_schema_knows_every_problem() -> None:
+    listed = re.search(r'"problem": \{\s*"enum": (\[.*?\])', json.dumps(SCHEMA), re.DOTALL)
+    assert listed is not None
+    assert set(json.loads(listed[1])) == set(Problem)
 
 
 def test_the_schema_lets_keys_be_added() -> None:

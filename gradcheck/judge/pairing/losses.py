@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gradcheck import ops
-from gradcheck.fronts.gradient_names import Form, is_loss_name, parse
+from gradcheck.fronts.gradient_names import Form, is_derivative_name, is_loss_name, parse
 from gradcheck.fronts.markers import with_given_upstream
 from gradcheck.fronts.tape import Binding, Kind, Op, Recording, Value
 from gradcheck.graph import flow
@@ -116,16 +116,13 @@ def _as_a_sum(op: Op, names: NameIndex) -> str:
     return " + ".join(f"({names.shown(result)} * {names.shown(given)}).sum()" for result, given in pairs)
 
 
-_DERIVATIVE = re.compile(r"backward|prime|grad|deriv|delta", re.I)  # `mse_prime` is none
-
-
 def _loss_function(op: Op, names: NameIndex) -> str | None:
     """The function or class of the person's that hands this number out, if it is named for a loss: what
     `criterion.forward(pred, label)` returns has no name of its own if nobody keeps it."""
     if _only_reports(op) or not names.is_returned(op):
         return None
     path = [part for part in op.code.co_qualname.split(".") if part != "<locals>"]
-    if any(parse(part).form is Form.EXPLICIT or _DERIVATIVE.search(part) for part in path[-1:]):
+    if any(parse(part).form is Form.EXPLICIT or is_derivative_name(part) for part in path[-1:]):
         return None
     return next((part for part in reversed(path[-2:]) if _names_a_loss(part)), None)
 

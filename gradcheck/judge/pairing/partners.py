@@ -21,6 +21,7 @@ from gradcheck.replay.passes import Candidate, PassPlan
 if TYPE_CHECKING:
     from gradcheck.judge.judged import Judged
 
+_NAMED = 0.5  # of a score
 BY_NAME = "its name"
 
 
@@ -102,6 +103,10 @@ class Partners:
         if candidate.of is not None and candidate.of.root is value.root:
             return 2.0
         return self._affinity(candidate, value)
+
+    def is_named_for(self, candidate: Candidate, value: Value) -> bool:
+        """Whether its name, its use or the person says that it is the gradient of `value`."""
+        return self.score(candidate, value) >= _NAMED
 
     def choose(self, candidate: Candidate, equal: list[Value], paired: Mapping[Value, Judged]) -> Proposal:
         """Among values that have the very gradient found: the one meant."""

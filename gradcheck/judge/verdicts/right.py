@@ -11,8 +11,6 @@ from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.replay.compare import Fingerprints, distance
 from gradcheck.replay.earlier import as_of_now
 
-_NAMED_FOR = 0.5
-
 
 def right(case: Case) -> Ruling | None:
     """Blame needs a victim (principle 2): it is the VJP of the upstream gradients that it had, so its line did its
@@ -49,8 +47,8 @@ def _equal(case: Case, tolerance: float, rounded: bool = False) -> Ruling | None
         chosen = judge.partners.choose(case.candidate, equal, judge.paired)
         if _was_meant_for_another(case, chosen.value) or case.is_used_for_another(chosen.value, equal):
             return None
-        unnamed = judge.partners.score(case.candidate, chosen.value) < _NAMED_FOR
-        if (unnamed or as_of_now(chosen.value) is not chosen.value) and case.consumers.use_it_for_another:
+        named = judge.partners.is_named_for(case.candidate, chosen.value)
+        if (not named or as_of_now(chosen.value) is not chosen.value) and case.consumers.use_it_for_another:
             return None
         judged = _judged(case, chosen)
         # What the person said, or what a second name is there for, is meant, whatever else it equals here.

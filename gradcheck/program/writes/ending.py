@@ -38,7 +38,7 @@ class ProgramsEnd:
 
     def install(self) -> None:
         self._threads.update(threading.enumerate())
-        if not STATE.lasting:  # in a process of ours there are none that matter
+        if not STATE.lasting and STATE.tree is None:  # in a process of ours there are none that matter
             self._files.update(_open_files())
         atexit.register, atexit.unregister = self._registered, self._unregistered
 
@@ -54,9 +54,15 @@ class ProgramsEnd:
 
     def _close_files(self) -> None:
         """Those that the program left open; archives first, for they write when they are closed."""
-        if STATE.tree is not None and next(STATE.tree.written(), None) is None:
-            return  # nothing was opened to be written
-        left = [file for file in _open_files() if file not in self._files]
+        tree = STATE.tree
+        if tree is not None and not tree.touched:
+            return
+        held = None if tree is None else tree.identities()
+        left = [
+            file
+            for file in _open_files()
+            if file not in self._files and (held is None or _identity(file) in held)
+        ]
         for file in sorted(
             left, key=lambda one: (not isinstance(one, _ARCHIVES), isinstance(one, io.RawIOBase))
         ):
@@ -114,3 +120,12 @@ def _is_written(file: Any) -> bool:
         return bool(file.writable()) and stat.S_ISREG(os.fstat(file.fileno()).st_mode)
     except Exception:  # closed, or no file of the machine's
         return False
+
+
+def _identity(file: Any) -> tuple[int, int] | None:
+    """Of a file, or of the one that an archive is written to, as the machine knows it."""
+    try:
+        status = os.fstat((getattr(file, "fp", None) or getattr(file, "fileobj", None) or file).fileno())
+    except Exception:
+        return None
+    return status.st_dev, status.st_ino

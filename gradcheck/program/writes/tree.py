@@ -252,6 +252,13 @@ class Tree:
             names.update(dict.fromkeys(_listdir(folder.upper)))
         return list(names)
 
+    def identities(self) -> set[tuple[int, int]]:
+        """Of all files in the private folder, as the machine knows them."""
+        with real_files():
+            folders = os.walk(self.root)
+            found = (_lstat(os.path.join(folder, name)) for folder, _, names in folders for name in names)
+            return {(status.st_dev, status.st_ino) for status in found}
+
     def written(self) -> Iterator[tuple[str, str]]:
         """Each file and what the program did with it: "wrote", "made" or "removed"."""
         with real_files():
