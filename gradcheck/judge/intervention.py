@@ -83,29 +83,13 @@ def _computed_from_it(
     judge = case.judge
     upstream = judge.true_ones(frozenset(range(len(judge.faults))))
     as_written = judge.run.with_replaced(upstream)
-    with_truth = judge.run.with_replaced({**upstream, **_other_turns(case), id(case.version): truth})
+    with_truth = judge.run.with_replaced({**upstream, id(case.version): truth})
     for version in case.consumers.versions:
         before, after = as_written.get(id(version)), with_truth.get(id(version))
         if before is None or after is None or not (version.final and differentiable(before)):
             continue
         if case.outputs.spoils_one(version):
             yield version, before, after
-
-
-def _other_turns(case: Case) -> dict[int, torch.Tensor]:
-    """The true gradients for what the same line computes in other turns of a loop: a sum over all turns heals as a whole."""
-    own, judge = case.candidate.binding, case.judge
-    found: dict[int, torch.Tensor] = {}
-    for candidate in judge.plan.candidates:
-        binding = candidate.binding
-        if own is None or binding is None or candidate is case.candidate or not candidate.versions:
-            continue
-        if (binding.code, binding.line, binding.name) == (own.code, own.line, own.name):
-            version = candidate.versions[-1]
-            of, written = judge.place_of(version), judge.captured(version)
-            if of is not None and written is not None and case.truth[of].shape == written.shape:
-                found[id(version)] = case.truth[of]
-    return found
 
 
 def _error(case: Case, found: torch.Tensor) -> float:

@@ -50,3 +50,19 @@ def test_no_file_changes_and_the_program_reads_what_it_wrote(ran: Any, way: str)
     changed, raised, _ = ran[way]
     assert changed == []
     assert raised == []
+
+
+def test_what_a_program_left_open_is_closed_and_nothing_else_is(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(
+        "import sys, zipfile\nsys.left_open = open('a.txt', 'w'), zipfile.ZipFile('a.zip', 'w')\n"
+    )
+
+    def closed() -> list[bool]:
+        import sys
+
+        with open(tmp_path / "ours.txt", "w") as ours:
+            _run(tmp_path / "program.py")
+            file, archive = sys.left_open  # type: ignore[attr-defined]
+            return [file.closed, archive.fp is None, ours.closed]
+
+    assert in_child(closed, timeout_s=60.0) == [True, True, False]

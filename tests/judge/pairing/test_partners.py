@@ -132,13 +132,15 @@ def test_parameters_that_are_parts_of_one_flat_tensor() -> None:
         import torch
         torch.manual_seed(0)
         x, y = torch.randn(8, 3), torch.randn(8, 2)
-        flat = torch.randn(3 * 2 + 2) * 0.4
+        w, b = torch.randn(3, 2) * 0.4, torch.zeros(2)
+        flat = torch.cat([w.flatten(), b])
         w, b = flat[:6].view(3, 2), flat[6:]
-        out = x @ w + b
-        loss = ((out - y) ** 2).mean()
-        dout = 2 * (out - y) / out.numel()
-        dw, db = x.T @ dout, dout.sum(0)
-        flat -= 0.1 * torch.cat([dw.flatten(), db])
+        for step in range(5):
+            out = x @ w + b
+            loss = ((out - y) ** 2).mean()
+            dout = 2 * (out - y) / out.numel()
+            dw, db = x.T @ dout, dout.sum(0)
+            flat -= 0.1 * torch.cat([dw.flatten(), db])
     """)
     assert {row.verdict.value for row in report.passes[0].gradients} == {"correct"}
     assert [finding.rule for finding in report.findings if finding.rule < "GC2"] == []
