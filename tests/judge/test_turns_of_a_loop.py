@@ -64,3 +64,31 @@ def test_the_step_of_an_update_under_a_name() -> None:
     named = text.replace(update, "part = rate * hid.T @ out_delta; W_out += part")
     (judged,) = report_on_source(named).passes
     assert {row.verdict.value for row in judged.gradients} == {"correct"}
+
+
+def test_a_parameter_that_is_called_g_in_a_function() -> None:
+    report = report_on_source("""
+        import torch
+        torch.manual_seed(4)
+
+        def scaled(x, g, b):
+            return x * g + b, (x, g)
+
+        def scaled_backward(dout, cache):
+            x, g = cache
+            return dout * g, (dout * x).sum(0), dout.sum(0)
+
+        x, y = torch.randn(30, 3), torch.randn(30, 1)
+        w, gain, shift = torch.randn(3, 1), torch.ones(3), torch.zeros(3)
+        for step in range(40):
+            a, cache = scaled(x, gain, shift)
+            loss = ((a @ w - y) ** 2).mean()
+            dout = 2 * (a @ w - y) / len(y)
+            dw = a.T @ dout
+            dx, dgain, dshift = scaled_backward(dout @ w.T, cache)
+            for p, d in ((w, dw), (gain, dgain), (shift, dshift)):
+                p -= 0.1 * d
+    """)
+    (judged,) = report.passes
+    assert {row.verdict.value for row in judged.gradients} == {"correct"}
+    assert [finding.rule for finding in report.findings if finding.rule < "GC2"] == []
