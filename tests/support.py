@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from gradcheck.program.outcome import RunOutcome
 from gradcheck.program.program import Program, load
 from gradcheck.program.runner import run
 from gradcheck.program.target import parse_target
+from gradcheck.program.writes.hold import writes_held_back
 from gradcheck.report.model import Report
 
 torch.set_num_threads(1)  # small tensors, and several tests at a time
@@ -131,9 +133,17 @@ class ChildFailedError(Exception):
     """The child raised, crashed or ran over its time; the message says which, and where."""
 
 
+@cache
+def _libraries_are_known() -> None:
+    """What is looked up once in a process is looked up before it is forked."""
+    with writes_held_back(lambda file: False):
+        pass
+
+
 def in_child(action: Callable[[], Any], *, timeout_s: float = 60.0, output: str = os.devnull) -> Any:
     """What `action()` returns, run in a forked child whose standard output goes to the file `output`, and its
     standard error beside it."""
+    _libraries_are_known()
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -92,12 +92,11 @@ def _put_in_place() -> Iterator[None]:
     new = all_replacements()
     new.update({id(real): (real, instead) for real, instead in compiled.replacements()})
     undo: list[tuple[dict[Any, Any], Any, object, object]] = []
-    for names in _namespaces():
-        for name, value in list(names.items()):
-            if id(value) in new:
-                real, instead = new[id(value)]
-                names[name] = instead
-                undo.append((names, name, real, instead))
+    for names, name in _holders(new.keys()):
+        real, instead = new.get(id(names.get(name)), (None, None))
+        if real is not None:
+            names[name] = instead
+            undo.append((names, name, real, instead))
     _follow_supported(new, add=True)
     bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     by_descriptor = shutil._use_fd_functions  # type: ignore[attr-defined]
@@ -113,14 +112,39 @@ def _put_in_place() -> Iterator[None]:
                 names[name] = real
 
 
-def _namespaces() -> Iterator[dict[Any, Any]]:
+class _Libraries:
+    """What the modules of libraries hold is looked up once: every look at every name copies the memory of a forked child."""
+
+    def __init__(self) -> None:
+        self._wanted: frozenset[int] = frozenset()
+        self._known: dict[str, tuple[dict[Any, Any], int, list[Any]]] = {}
+
+    def holders(self, wanted: Collection[int]) -> Iterator[tuple[dict[Any, Any], Any]]:
+        """The namespaces of loaded modules that hold a `wanted` object, and by what name."""
+        if wanted != self._wanted:
+            self._wanted, self._known = frozenset(wanted), {}
+        for module, names, is_library in _namespaces():
+            seen, size, held = self._known.get(module, ({}, -1, []))
+            if seen is not names or size != len(names):
+                held = [name for name, value in list(names.items()) if id(value) in wanted]
+                if is_library:
+                    self._known[module] = names, len(names), held
+            for name in held:
+                yield names, name
+
+
+_holders = _Libraries().holders
+
+
+def _namespaces() -> Iterator[tuple[str, dict[Any, Any], bool]]:
+    """By name of the module, and whether it is one of a library."""
     for name, module in list(sys.modules.items()):
-        found = getattr(module, "__dict__", None)
+        found, file = getattr(module, "__dict__", None), getattr(module, "__file__", None)
         if isinstance(found, dict) and not name.startswith("gradcheck."):
-            yield found
+            yield name, found, isinstance(file, str) and not NET.is_user(file)
     openers = getattr(sys.modules.get(_NUMPY_OPENERS), "_file_openers", None)
     if isinstance(found := getattr(openers, "_file_openers", None), dict):
-        yield found
+        yield "", found, False
 
 
 def _follow_supported(new: dict[int, tuple[object, object]], add: bool) -> None:
