@@ -6,6 +6,7 @@ import atexit
 import os
 import shutil
 import sys
+import sysconfig
 import tempfile
 import threading
 import weakref
@@ -23,6 +24,8 @@ from gradcheck.program.writes.state import STATE
 from gradcheck.program.writes.tree import Tree
 from gradcheck.program.written import Written
 
+_PLACES = ("stdlib", "platstdlib", "purelib", "platlib")
+_INSTALLED = tuple({sysconfig.get_path(place) + os.sep for place in _PLACES})
 _NUMPY_OPENERS = "numpy.lib._datasource"
 
 
@@ -141,7 +144,7 @@ def _namespaces() -> Iterator[tuple[str, dict[Any, Any], bool]]:
     for name, module in list(sys.modules.items()):
         found, file = getattr(module, "__dict__", None), getattr(module, "__file__", None)
         if isinstance(found, dict) and not name.startswith("gradcheck."):
-            yield name, found, isinstance(file, str) and not NET.is_user(file)
+            yield name, found, isinstance(file, str) and file.startswith(_INSTALLED)
     openers = getattr(sys.modules.get(_NUMPY_OPENERS), "_file_openers", None)
     if isinstance(found := getattr(openers, "_file_openers", None), dict):
         yield "", found, False
