@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from contextlib import suppress
+from itertools import islice
 from types import CodeType, FrameType, ModuleType
 from typing import Any
 
@@ -141,7 +142,7 @@ class Bindings:
         if type(attributes) is not dict or isinstance(thing, (type, ModuleType)):
             return {}
         found = {}
-        for name, held in list(attributes.items())[:_MOST_ATTRIBUTES]:
+        for name, held in islice(dict.copy(attributes).items(), _MOST_ATTRIBUTES):
             value = self._values.known_value(held) if isinstance(held, arrays.KINDS) else None
             if value is not None:
                 found[name] = value

@@ -16,10 +16,10 @@ _READABLE = (list, tuple, dict, str)
 
 def tensors_of_namespace(namespace: dict[str, object]) -> Iterator[tuple[str, Any, int]]:
     """(name, tensor, identity of its owner) for every tensor reachable by names, items and attributes; the
-    shallowest name first, each tensor once."""
+    shallowest name first, each tensor once. A dict is copied first, in one step: other threads may change it."""
     seen: set[int] = set()
     level: list[tuple[str, Any, int]] = [
-        (name, value, 0) for name, value in list(namespace.items()) if not name.startswith("__")
+        (name, value, 0) for name, value in dict(namespace).items() if not name.startswith("__")
     ]
     for depth in range(_MAX_DEPTH):
         deeper: list[tuple[str, Any, int]] = []
@@ -41,13 +41,13 @@ def _inside(name: str, value: Any) -> Iterator[tuple[str, Any, int]]:
                 yield f"{name}[{i}]", item, id(value)
     elif isinstance(value, dict):
         if len(value) <= _MAX_ITEMS:
-            for key, item in list(value.items()):
+            for key, item in dict.copy(value).items():
                 if isinstance(key, (str, int)):
                     yield f"{name}[{key!r}]", item, id(value)
     elif not isinstance(value, (ModuleType, FunctionType, type, str, int, float, bool)):
         attributes = getattr(value, "__dict__", None)
         if isinstance(attributes, dict):
-            for key, item in list(attributes.items()):
+            for key, item in dict.copy(attributes).items():
                 if key in ("_parameters", "_buffers", "_modules") and isinstance(item, dict):
                     for inner, thing in item.items():
                         yield f"{name}.{inner}", thing, id(value)
@@ -59,7 +59,7 @@ def readable(namespace: Mapping[str, object]) -> dict[str, object]:
     """What of a namespace is looked at after the run."""
     return {
         name: held
-        for name, held in list(namespace.items())
+        for name, held in dict(namespace).items()
         if isinstance(held, (*_READABLE, *arrays.KINDS)) and not name.startswith("__")
     }
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -10,6 +13,7 @@ import pytest
 from gradcheck.program.program import load
 from gradcheck.program.runner import run
 from gradcheck.program.target import parse_target
+from gradcheck.program.writes.hold import writes_held_back
 from tests.support import in_child
 from tests.writes.person import changes, fill, program, state_of
 from tests.writes.ways import WAYS
@@ -66,3 +70,24 @@ def test_what_a_program_left_open_is_closed_and_nothing_else_is(tmp_path: Path) 
             return [file.closed, archive.fp is None, ours.closed]
 
     assert in_child(closed, timeout_s=60.0) == [True, True, False]
+
+
+def test_a_collection_meanwhile_may_import() -> None:
+    made = [f"made_up_{i}" for i in range(100_000)]
+    left = iter(made)
+
+    def collected(phase: str, _: dict[str, int]) -> None:
+        name = next(left)
+        sys.modules[name] = ModuleType(name)
+
+    thresholds = gc.get_threshold()
+    gc.callbacks.append(collected)
+    gc.set_threshold(50)
+    try:
+        with writes_held_back(lambda file: False):
+            pass
+    finally:
+        gc.callbacks.remove(collected)
+        gc.set_threshold(*thresholds)
+        for name in made:
+            sys.modules.pop(name, None)

@@ -129,7 +129,7 @@ class _Libraries:
         for module, names, is_library in _namespaces():
             seen, size, held = self._known.get(module, ({}, -1, []))
             if seen is not names or size != len(names):
-                held = [name for name, value in list(names.items()) if id(value) in wanted]
+                held = [name for name, value in names.copy().items() if id(value) in wanted]
                 if is_library:
                     self._known[module] = names, len(names), held
             for name in held:
@@ -140,8 +140,8 @@ _holders = _Libraries().holders
 
 
 def _namespaces() -> Iterator[tuple[str, dict[Any, Any], bool]]:
-    """By name of the module, and whether it is one of a library."""
-    for name, module in list(sys.modules.items()):
+    """By name of the module, and whether it is one of a library. A copy is one step: a collection in the middle can import."""
+    for name, module in sys.modules.copy().items():
         found, file = getattr(module, "__dict__", None), getattr(module, "__file__", None)
         if isinstance(found, dict) and not name.startswith("gradcheck."):
             yield name, found, isinstance(file, str) and file.startswith(_INSTALLED)
