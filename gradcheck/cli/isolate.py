@@ -12,13 +12,13 @@ from rich.console import Console
 
 from gradcheck.base.options import SessionOptions
 from gradcheck.cli.options import CommonOptions, parse_common
-from gradcheck.cli.output import check_one_file, console_on, opened, write_json, write_markdown
+from gradcheck.cli.output import Destination, destination
 from gradcheck.cli.run import print_error, run_targets, said
 from gradcheck.isolation.experiment import ExperimentOptions
 from gradcheck.isolation.parallel import Workers
 from gradcheck.isolation.run import Faults, IsolationOptions, Listener, isolate
 from gradcheck.program.errors import ProgramError
-from gradcheck.program.target import parse_target
+from gradcheck.program.target import Target, parse_target
 from gradcheck.report.model import Report
 
 _INTERRUPTED = 130
@@ -32,29 +32,31 @@ class IsolateOptions:
     by: str | None
     layers: bool
     resume: bool
-    format: str
-    output: str | None
+    destination: Destination
 
 
 def parse_options(
     seeds: int, steps: int, jobs: int | None, backend: str, scheduler: str | None, resume: bool,
-    by: str | None, layers: bool, format_: str, output: str | None, **common: Any,
+    by: str | None, layers: bool, format_: str | None, output: str | None, force: bool, **common: Any,
 ) -> IsolateOptions:  # fmt: skip
     """Checks everything that can be checked before a program is run."""
     if scheduler is not None and backend == "local":
         raise ProgramError("--scheduler needs a cluster", "add --backend dask or --backend ray")
-    options = IsolateOptions(
-        parse_common(**common),
+    parsed = parse_common(**common)
+    targets = [parse_target(session.target) for session in parsed.sessions]
+    to = destination(format_, output, force, targets)
+    for target in targets:
+        for path in (_output(target, to), str(_journal(target, to))):
+            to.check(path)
+    return IsolateOptions(
+        parsed,
         ExperimentOptions(seeds, steps),
         Workers(jobs, backend, scheduler),
         by,
         layers,
         resume,
-        format_,
-        output,
+        to,
     )
-    check_one_file(output, len(options.common.sessions))
-    return options
 
 
 def run(options: IsolateOptions) -> int:
@@ -71,7 +73,7 @@ def run(options: IsolateOptions) -> int:
             print_error(error)
             status = 2
             continue
-        if options.format == "json":
+        if options.destination.format == "json":
             reports.append(report)
         else:
             _write(report, session, options)
@@ -79,45 +81,44 @@ def run(options: IsolateOptions) -> int:
             status = _INTERRUPTED
             break
     if reports:
-        write_json(reports, len(options.common.sessions), options.output)
+        options.destination.write_json(reports)
     return status
 
 
 def _isolated(report: Report, session: SessionOptions, options: IsolateOptions) -> Report:
+    journal = _journal(parse_target(session.target), options.destination)
+    options.destination.check(str(journal))
     asked = IsolationOptions(
-        _journal(session, options), options.experiment, options.workers, options.by, options.layers,
-        options.resume,
+        journal, options.experiment, options.workers, options.by, options.layers, options.resume,
     )  # fmt: skip
     faults = Faults(report.passes, report.findings, report.health.updates)
     with _shown() as listener:
         return replace(report, isolation=isolate(faults, session, asked, listener))
 
 
-def _output(session: SessionOptions, options: IsolateOptions) -> str:
-    if options.output is not None:
-        return options.output
-    return (
-        f"reports/{parse_target(session.target).stem}-isolation.md" if options.format == "markdown" else "-"
-    )
+def _output(target: Target, to: Destination) -> str:
+    return to.file_for(target, "-isolation")
 
 
-def _journal(session: SessionOptions, options: IsolateOptions) -> Path:
+def _journal(target: Target, to: Destination) -> Path:
     """Beside the output; of what goes to standard output, where a Markdown report would be."""
-    output = _output(session, options)
+    output = _output(target, to)
     if output == "-":
-        return Path("reports", f"{parse_target(session.target).stem}-isolation.jsonl")
-    return Path(output).with_suffix(".jsonl")
+        return Path(to.default_file(target, "-isolation.jsonl"))
+    found = Path(output).with_suffix(".jsonl")
+    return found if found != Path(output) else Path(output).with_suffix(".journal.jsonl")
 
 
 def _write(report: Report, session: SessionOptions, options: IsolateOptions) -> None:
-    output = _output(session, options)
-    if options.format == "markdown":
-        write_markdown(report, output)
+    to = options.destination
+    path = _output(parse_target(session.target), to)
+    if to.format == "markdown":
+        to.write_markdown(report, path)
         return
     from gradcheck.report import terminal
 
-    with opened(output) as file:
-        terminal.render_isolation(report, console_on(file, options.common.color))
+    with to.opened_text(path, report.target, options.common.color) as console:
+        terminal.render_isolation(report, console)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import click
 from rich.console import Console
 
 from gradcheck.base.errors import InternalError
-from gradcheck.cli.output import opened
+from gradcheck.cli.output import Destination, destination, json_text
 from gradcheck.cli.run import print_error, print_internal_error, shown_progress
 from gradcheck.layers.options import LayerOptions, arguments_of, check_shape, keywords_of, layer_target
 from gradcheck.layers.records import STATES
@@ -24,8 +23,7 @@ from gradcheck.program.errors import ProgramError
 @dataclass(frozen=True, slots=True)
 class LayerCommand:
     layers: tuple[LayerOptions, ...]
-    format: str
-    output: str
+    destination: Destination
     show_output: bool
     show_traceback: bool
     color: bool | None
@@ -34,7 +32,7 @@ class LayerCommand:
 def parse_options(
     targets: Sequence[str], args: str, kwargs: str, inputs: Sequence[str], shapes: Sequence[str], rank: str,
     case: str | None, seed: int, cwd: str | None, allow_writes: bool, timeout: float, fix_budget: float,
-    format_: str, output: str | None, show_output: bool, show_traceback: bool, color: bool | None,
+    format_: str | None, output: str | None, force: bool, show_output: bool, show_traceback: bool, color: bool | None,
 ) -> LayerCommand:  # fmt: skip
     """Checks everything that can be checked before a layer is imported."""
     arguments_of(args)
@@ -49,9 +47,9 @@ def parse_options(
         raise ProgramError("--timeout and --fix-budget are numbers of seconds")
     if cwd is not None and not Path(cwd).is_dir():
         raise ProgramError(f"--cwd: `{cwd}` is not a directory")
-    layers = []
+    layers, parsed = [], []
     for text in targets:
-        layer_target(text)
+        parsed.append(layer_target(text)[0])
         layers.append(
             LayerOptions(
                 text,
@@ -68,7 +66,8 @@ def parse_options(
                 allow_writes,
             )
         )
-    return LayerCommand(tuple(layers), format_, output or "-", show_output, show_traceback, color)
+    to = destination(format_, output, force, parsed, one=False)
+    return LayerCommand(tuple(layers), to, show_output, show_traceback, color)
 
 
 def run(options: LayerCommand) -> int:
@@ -104,19 +103,18 @@ def _write(reports: Sequence[LayerReport], options: LayerCommand) -> None:
 
     if not reports:
         return
-    with opened(options.output) as file:
-        if options.format == "json":
-            objects = [report.to_dict() for report in reports]
-            one = objects[0] if len(options.layers) == 1 else objects
-            file.write(json.dumps(one, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-        elif options.format == "markdown":
-            file.write("\n".join(report.to_markdown() for report in reports))
-        else:
-            console = Console(file=file)
-            if options.color is not None:
-                console = Console(file=file, force_terminal=options.color, no_color=not options.color)
+    to, path = options.destination, options.destination.output or "-"
+    if to.format == "terminal":
+        with to.opened_text(path, ", ".join(report.target for report in reports), options.color) as console:
             for report in reports:
                 show.render(report, console)
+        return
+    with to.opened(path) as file:
+        if to.format == "markdown":
+            file.write("\n".join(report.to_markdown() for report in reports))
+        else:
+            objects = [report.to_dict() for report in reports]
+            file.write(json_text(objects[0] if len(options.layers) == 1 else objects))
 
 
 def _ranks(text: str) -> tuple[int, ...]:

@@ -54,9 +54,7 @@ def output_options(file: str = "") -> Callable[[Command], Command]:
                 "--format",
                 "format_",
                 type=click.Choice(["terminal", "markdown", "json"]),
-                default="terminal",
-                show_default=True,
-                help="The format of the report.",
+                help="The format of the report.  [default: by the ending of --output; else terminal]",
             ),
             click.option(
                 "--output",
@@ -64,6 +62,7 @@ def output_options(file: str = "") -> Callable[[Command], Command]:
                 metavar="PATH",
                 help=f"Write the report to this file; - is standard output.  [default: {default}]",
             ),
+            click.option("--force", is_flag=True, help="Write over files that gradcheck did not write."),
         ),
     )
 

@@ -2,85 +2,163 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
 
+from gradcheck.base.ours import HEADING, may_be_replaced
 from gradcheck.program.errors import ProgramError
+from gradcheck.program.target import Target
 from gradcheck.report.layout import printable
 from gradcheck.report.model import Report
 
-
-def check_one_file(output: str | None, targets: int) -> None:
-    if output not in (None, "-") and targets > 1:
-        raise ProgramError(f"--output names one file, but there are {targets} targets")
+_BY_ENDING = {".json": "json", ".md": "markdown", ".markdown": "markdown"}
 
 
-def console_on(file: Any, color: bool | None) -> Console:
-    """`color` is what was asked for; None leaves it to what the file is."""
-    return (
-        Console(file=file) if color is None else Console(file=file, force_terminal=color, no_color=not color)
-    )
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """`output` is None where nothing was said, and "-" for standard output."""
 
+    format: str
+    output: str | None
+    force: bool
+    targets: tuple[Target, ...]
 
-def write_markdown(report: Report, output: str, verbose: bool = False) -> None:
-    """With its figures in a folder beside it; on standard output there is no place for them."""
-    from gradcheck.report import markdown
+    def file_for(self, target: Target, suffix: str = "") -> str:
+        """Where the report on `target` goes; "-" is standard output."""
+        if self.output is not None:
+            return self.output
+        return self.default_file(target, f"{suffix}.md") if self.format == "markdown" else "-"
 
-    images: dict[str, list[markdown.Image]] = {}
-    if output != "-":
-        from gradcheck.report.figures.all import report_pictures  # imports matplotlib
+    def default_file(self, target: Target, ending: str) -> str:
+        """In `reports`, by a name that no other target has."""
+        name = _default_name(target)
+        if sum(_default_name(other) == name for other in self.targets) > 1:
+            name += f"-{_digest(target.text)}"
+        return f"reports/{name}{ending}"
 
-        folder = Path(output).with_suffix("").name + "-figures"
-        for picture in report_pictures(report):
-            path = Path(output).parent / folder / f"{picture.name}.png"
-            _write_bytes(path, picture.png)
-            images.setdefault(picture.table, []).append(
-                markdown.Image(f"{folder}/{picture.name}.png", picture.alt)
+    def check(self, path: str) -> None:
+        """Raises ProgramError if something would be lost by writing there. Asked before a program is run, and again when
+        it is written."""
+        if path == "-":
+            return
+        for target in self.targets:
+            with suppress(OSError):
+                if target.path is not None and os.path.samefile(path, target.path):
+                    raise ProgramError(
+                        f"--output: `{path}` is the program itself", "name another file for the report"
+                    )
+        if not self.force and not may_be_replaced(Path(path)):
+            raise ProgramError(
+                f"`{path}` was not written by gradcheck, and is left as it is",
+                "--output names another file; --force writes over this one",
             )
-    with opened(output) as file:
-        file.write(markdown.render(report, images, verbose))
-    if output != "-":
-        click.echo(printable(f"wrote {output}"), err=True)
 
+    @contextmanager
+    def opened(self, path: str) -> Iterator[Any]:
+        if path == "-":
+            yield sys.stdout
+            sys.stdout.flush()  # here, where a reader that has gone is dealt with
+            return
+        self.check(path)
+        with _errors(path):
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            with open(path, "w", encoding="utf-8") as file:
+                yield file
+        click.echo(printable(f"wrote {path}"), err=True)
 
-def write_json(reports: Sequence[Report], targets: int, output: str | None) -> None:
-    """One object for one target, a list for several."""
-    from gradcheck.report import json_format
+    @contextmanager
+    def opened_text(self, path: str, target: str, color: bool | None) -> Iterator[Console]:
+        """`color` is what was asked for; None leaves it to what the file is."""
+        with self.opened(path) as file:
+            if path != "-":
+                file.write(f"{HEADING}{printable(target)}\n\n")
+            if color is None:
+                yield Console(file=file)
+            else:
+                yield Console(file=file, force_terminal=color, no_color=not color)
 
-    if len(reports) == 1 and targets == 1:
-        text = json_format.render(reports[0])
-    else:
+    def write_markdown(self, report: Report, path: str, verbose: bool = False) -> None:
+        """With its figures in a folder beside it; on standard output there is no place for them."""
+        from gradcheck.report import markdown
+
+        images: dict[str, list[markdown.Image]] = {}
+        if path != "-":
+            from gradcheck.report.figures.all import report_pictures  # imports matplotlib
+
+            folder = Path(path).with_suffix("").name + "-figures"
+            for picture in report_pictures(report):
+                file = Path(path).parent / folder / f"{picture.name}.png"
+                self.check(str(file))
+                with _errors(str(file)):
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    file.write_bytes(picture.png)
+                images.setdefault(picture.table, []).append(
+                    markdown.Image(f"{folder}/{picture.name}.png", picture.alt)
+                )
+        with self.opened(path) as opened:
+            opened.write(markdown.render(report, images, verbose))
+
+    def write_json(self, reports: Sequence[Report]) -> None:
+        """One object for one target, a list for several."""
         objects = [report.to_dict() for report in reports]
-        text = json.dumps(objects, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    with opened(output or "-") as file:
-        file.write(text)
+        with self.opened(self.output or "-") as file:
+            file.write(json_text(objects[0] if len(self.targets) == 1 else objects))
+
+
+def destination(
+    format_: str | None, output: str | None, force: bool, targets: Sequence[Target], one: bool = True
+) -> Destination:
+    """Checks what can be checked before a program is run. `one`: a file holds one report."""
+    if one and output not in (None, "-") and len(targets) > 1:
+        raise ProgramError(f"--output names one file, but there are {len(targets)} targets")
+    if output == "":
+        raise ProgramError("--output: the name of the file is empty")
+    ending = Path(output or "").suffix.lower()
+    found = Destination(format_ or _BY_ENDING.get(ending, "terminal"), output, force, tuple(targets))
+    if one:
+        for target in targets:
+            found.check(found.file_for(target))
+    else:
+        found.check(output or "-")
+    return found
+
+
+def json_text(data: object) -> str:
+    return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _default_name(target: Target) -> str:
+    """The path below the current folder without its ending; with it where `train.py` and `train.ipynb` lie side by side.
+    Of a file elsewhere, its name and a mark of its folder."""
+    if target.path is None:
+        return target.stem
+    path = target.path
+    twin = path.with_suffix({".py": ".ipynb", ".ipynb": ".py"}[path.suffix])
+    name = path.name if twin.exists() else path.stem
+    if target.function:
+        name += f"-{target.function}"
+    with suppress(ValueError, OSError):
+        return (path.parent.relative_to(Path.cwd().resolve()) / name).as_posix()
+    return f"{name}-{_digest(str(path.parent))}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:6]
 
 
 @contextmanager
-def opened(output: str) -> Iterator[Any]:
-    if output == "-":
-        yield sys.stdout
-        sys.stdout.flush()  # here, where a reader that has gone is dealt with
-        return
-    path = Path(output)
+def _errors(path: str) -> Iterator[None]:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", encoding="utf-8") as file:
-            yield file
-    except OSError as error:
-        raise ProgramError(f"--output: `{output}` cannot be written: {error.strerror}") from None
-
-
-def _write_bytes(path: Path, data: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        yield
     except OSError as error:
         raise ProgramError(f"--output: `{path}` cannot be written: {error.strerror}") from None

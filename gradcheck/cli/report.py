@@ -7,7 +7,7 @@ from typing import Any
 
 from gradcheck.base.options import SessionOptions
 from gradcheck.cli.options import CommonOptions, parse_common
-from gradcheck.cli.output import check_one_file, console_on, opened, write_json, write_markdown
+from gradcheck.cli.output import Destination, destination
 from gradcheck.cli.run import run_targets
 from gradcheck.program.target import parse_target
 from gradcheck.report.model import Report
@@ -16,16 +16,17 @@ from gradcheck.report.model import Report
 @dataclass(frozen=True, slots=True)
 class ReportOptions:
     common: CommonOptions
-    format: str
-    output: str | None
+    destination: Destination
     verbose: bool
 
 
-def parse_options(format_: str, output: str | None, verbose: bool, **common: Any) -> ReportOptions:
+def parse_options(
+    format_: str | None, output: str | None, force: bool, verbose: bool, **common: Any
+) -> ReportOptions:
     """Checks everything that can be checked before a program is run."""
-    options = ReportOptions(parse_common(**common), format_, output, verbose)
-    check_one_file(output, len(options.common.sessions))
-    return options
+    parsed = parse_common(**common)
+    targets = [parse_target(session.target) for session in parsed.sessions]
+    return ReportOptions(parsed, destination(format_, output, force, targets), verbose)
 
 
 def run(options: ReportOptions) -> int:
@@ -37,21 +38,22 @@ def run(options: ReportOptions) -> int:
             status = 2
             continue
         status = max(status, result.report.exit_status)
-        if options.format == "json":
+        if options.destination.format == "json":
             reports.append(result.report)
         else:
             _write(result.report, session, options)
     if reports:
-        write_json(reports, len(options.common.sessions), options.output)
+        options.destination.write_json(reports)
     return status
 
 
 def _write(report: Report, session: SessionOptions, options: ReportOptions) -> None:
-    if options.format == "markdown":
-        output = options.output or f"reports/{parse_target(session.target).stem}.md"
-        write_markdown(report, output, options.verbose)
+    to = options.destination
+    path = to.file_for(parse_target(session.target))
+    if to.format == "markdown":
+        to.write_markdown(report, path, options.verbose)
         return
     from gradcheck.report import terminal
 
-    with opened(options.output or "-") as file:
-        terminal.render(report, console_on(file, options.common.color), options.verbose)
+    with to.opened_text(path, report.target, options.common.color) as console:
+        terminal.render(report, console, options.verbose)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from gradcheck.base.codec import decode, encode
+from gradcheck.base.ours import JOURNAL
 from gradcheck.isolation.tasks import Outcome, Survey, Task
 from gradcheck.program.errors import ProgramError
 
@@ -23,7 +24,7 @@ def fingerprint(survey: Survey, task: Task) -> str:
 
 
 class Journal:
-    """To be used as a context. The first line holds the fingerprint."""
+    """To be used as a context. The first line says what it is, and holds the fingerprint."""
 
     def __init__(self, path: Path, print_of: str) -> None:
         self.path = path
@@ -40,7 +41,7 @@ class Journal:
         except (OSError, UnicodeDecodeError) as error:
             return f"`{self.path}` cannot be read: {error}"
         lines = list(_objects(text))
-        if not lines or lines[0].get("fingerprint") != self._print:
+        if not lines or lines[0].get(JOURNAL) != self._print:
             return f"`{self.path}` belongs to another program, or to other options"
         self._kept = {
             line["key"]: line["outcome"]
@@ -64,7 +65,7 @@ class Journal:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("w", encoding="utf-8")
-            self._line({"fingerprint": self._print})
+            self._line({JOURNAL: self._print})
             for key, outcome in self._kept.items():
                 self._line({"key": key, "outcome": outcome})
         except OSError as error:

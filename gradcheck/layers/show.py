@@ -161,7 +161,14 @@ def _paragraph(words: str, width: int, style: str = "") -> Text:
 
 
 def markdown(report: LayerResults) -> str:
-    lines = [f"# {escaped(headline(report))}", "", "| case | input | result | |", "|---|---|---|---|"]
+    lines = [
+        f"# Layer report: {escaped(report.target)}",
+        "",
+        escaped(headline(report)) + ".",
+        "",
+        "| case | input | result | |",
+        "|---|---|---|---|",
+    ]
     for case in report.cases:
         reason = "" if case.status is Status.PASSED else case.reason
         cells = (case.name, " ".join(case.shapes) or "-", case.status.value, reason)

@@ -6,6 +6,8 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gradcheck.base.ours import SOFTWARE
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -44,7 +46,7 @@ def png_of(figure: Figure) -> bytes:
     data = b""
     for dpi in _DPI:
         file = io.BytesIO()
-        figure.savefig(file, format="png", dpi=dpi, facecolor="white")
+        figure.savefig(file, format="png", dpi=dpi, facecolor="white", metadata=SOFTWARE)
         data = file.getvalue()
         if len(data) < MOST_BYTES:
             break
