@@ -6,6 +6,7 @@ The hunks come from the edits themselves, not from comparing the two files: a no
 from __future__ import annotations
 
 import os
+import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from itertools import accumulate
 from gradcheck.patch.files import PatchedFile
 
 _CONTEXT = 3
+_CONTROL = re.compile(rb"[\0-\x1f\x7f]")
+_CONTROL_OR_QUOTE = re.compile(rb'[\0-\x1f\x7f"\\]')
 
 
 @dataclass(slots=True)
@@ -31,14 +34,32 @@ def unified_diff(file: PatchedFile) -> bytes:
     changes = _joined(_changes(file, old))
     if not changes:
         return b""
-    name = patch_path(file)
-    end = b"\t\n" if b" " in name else b"\n"  # as git does it: names with spaces end at a tab
-    out = [b"--- a/" + name + end, b"+++ b/" + name + end]
+    out = [b"--- " + _header(b"a/", file), b"+++ " + _header(b"b/", file)]
     shift = 0
     for group in _groups(changes):
         out += _hunk(old, group, shift)
         shift += sum(len(change.new) - (change.end - change.start) for change in group)
     return b"".join(out)
+
+
+def _header(side: bytes, file: PatchedFile) -> bytes:
+    """The path as git writes it: one with spaces ends at a tab, one with control characters is quoted."""
+    name, folder = patch_path(file), _folder_in_repository()
+    if name.startswith(folder) and not folder.startswith((b"a/", b"b/")):
+        side += b"/"  # in `src` of a repository, git takes `a/src/x.py` for `x.py`, but not `a//src/x.py`
+    if _CONTROL.search(name):
+        return b'"' + side + _CONTROL_OR_QUOTE.sub(lambda m: b"\\%03o" % m[0][0], name) + b'"\n'
+    return side + name + (b"\t\n" if b" " in name else b"\n")
+
+
+def _folder_in_repository() -> bytes:
+    """The path of the current folder below the root of its repository, ending in a slash; "/" for the root, or outside."""
+    here = os.getcwdb()
+    above = here
+    while not os.path.exists(os.path.join(above, b".git")):
+        if above == (above := os.path.dirname(above)):
+            return b"/"
+    return os.path.relpath(here, above) + b"/"
 
 
 def patch_path(file: PatchedFile) -> bytes:

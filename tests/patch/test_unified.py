@@ -48,6 +48,27 @@ TOOLS = [["git", "apply", "--whitespace=nowarn"], ["patch", "-p1", "--quiet", "-
 
 
 @pytest.mark.parametrize("tool", TOOLS, ids=["git", "patch"])
+@pytest.mark.parametrize("folder", [".", "src", "a", "a b"])
+@pytest.mark.parametrize("repository", [True, False])
+def test_the_tools_find_files_of_every_name(
+    tool: list[str], folder: str, repository: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if repository:
+        subprocess.run(["git", "init", "--quiet"], check=True)
+    Path(folder).mkdir(exist_ok=True)
+    monkeypatch.chdir(folder)
+    for name in (
+        "a b.py", "a/b.py", "src/x.py", "src/src/x.py", "a b/c d.py", "b/a  b.py", "ä.py", 'we"ird.py', "back\\slash.py",
+        "tab\tname.py", "new\nline.py", "return\r.py", "x.py 2020-01-01 10.py", "-dash.py", "'q'.py", "\udcff.py",
+    ):  # fmt: skip
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text("y = 2\n")
+        (file,) = patched_files([planned(fix(name, "2", "3"))])
+        subprocess.run(tool, input=unified_diff(file), check=True)
+        assert Path(name).read_text() == "y = 3\n", name
+
+
+@pytest.mark.parametrize("tool", TOOLS, ids=["git", "patch"])
 @pytest.mark.parametrize(
     ("name", "raw"),
     [

@@ -59,14 +59,14 @@ def test_a_file_that_changed_in_the_meantime_is_left_alone() -> None:
     assert sorted(os.listdir()) == ["a.py", "b.py"]
 
 
-@pytest.mark.parametrize("moment", ["fsync", "replace"])
+@pytest.mark.parametrize("moment", ["os.fsync", "swap"])
 def test_an_interrupt_leaves_nothing_half_written(moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
     files = patched("a.py", "b.py")
 
     def interrupted(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(write.os, moment, interrupted)
+    monkeypatch.setattr(f"gradcheck.patch.write.{moment}", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_files(files)
     assert Path("a.py").read_text() == Path("b.py").read_text() == "x = 1\n"
