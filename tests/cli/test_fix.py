@@ -243,7 +243,8 @@ class TestWrite:
         result = invoke("fix", "a.py", "--write")
         assert (result.status, result.out) == (2, "")
         assert result.err == (
-            "error: `a.py` cannot be written: it is read-only\nhelp: without --write the patch is only shown\n"
+            "error: `a.py` cannot be written: it is read-only\n"
+            "help: no file was written; without --write the patch is only shown\n"
         )
 
 

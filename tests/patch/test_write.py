@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from gradcheck.patch import write
 from gradcheck.patch.files import PatchedFile, patched_files
 from gradcheck.patch.write import restore_files, write_files
 from gradcheck.program.errors import ProgramError
