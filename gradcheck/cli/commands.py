@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from types import FrameType
+import traceback
 from typing import Any, NoReturn
 
 import click
@@ -20,6 +19,7 @@ from gradcheck.cli import isolate as cli_isolate
 from gradcheck.cli import layer as cli_layer
 from gradcheck.cli import report as cli_report
 from gradcheck.cli import run as cli_run
+from gradcheck.cli.leaving import UNUSABLE, begin, leave, tell_unwritable
 from gradcheck.cli.options import (
     allow_writes_option,
     display_options,
@@ -30,7 +30,6 @@ from gradcheck.cli.options import (
 from gradcheck.isolation.parallel import BACKENDS
 from gradcheck.program.errors import ProgramError
 
-UNUSABLE = 2
 _INTERRUPTED = 130
 
 
@@ -323,31 +322,36 @@ def rules(thresholds: bool) -> None:
 
 def main() -> NoReturn:
     """The console script. Every error is reported in a line or two, never as a traceback."""
-    show_traceback = "--traceback" in sys.argv
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _terminated)
+    begin()
+    leave(_status("--traceback" in sys.argv))
+
+
+def _status(show_traceback: bool) -> int:
     try:
-        cli.main(standalone_mode=False)
-        sys.exit(0)
-    except ProgramError as error:
-        cli_run.print_error(error)
-    except click.exceptions.Exit as request:
-        sys.exit(request.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        sys.exit(_INTERRUPTED)
-    except click.ClickException as usage:
-        cli_run.print_error(_as_program_error(usage))
+        try:
+            cli.main(standalone_mode=False)
+            return 0
+        except ProgramError as error:
+            cli_run.print_error(error)
+        except click.exceptions.Exit as request:
+            return request.exit_code
+        except SystemExit as request:
+            return request.code if isinstance(request.code, int) else UNUSABLE
+        except (click.Abort, KeyboardInterrupt):
+            return _INTERRUPTED
+        except click.ClickException as usage:
+            cli_run.print_error(_as_program_error(usage))
+        except InternalError as error:
+            cli_run.print_internal_error(error, show_traceback)
     except BrokenPipeError:
-        sys.stderr.close()  # the reader (`| head`) has gone; Python must not complain about it at exit
-        sys.exit(1)
-    except InternalError as error:
-        cli_run.print_internal_error(error, show_traceback)
-    sys.exit(UNUSABLE)
-
-
-def _terminated(number: int, frame: FrameType | None) -> NoReturn:
-    """Leaves through `finally`, so that the child process does not outlive us."""
-    sys.exit(128 + number)
+        return 1
+    except OSError as error:
+        tell_unwritable(error)
+    except Exception as error:
+        cli_run.print_internal_error(
+            InternalError(f"{type(error).__name__}: {error}", traceback.format_exc()), show_traceback
+        )
+    return UNUSABLE
 
 
 def _as_program_error(usage: click.ClickException) -> ProgramError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import click
 from rich.console import Console
@@ -53,7 +53,9 @@ def print_error(error: ProgramError) -> None:
 
 
 def said(text: str) -> None:
-    click.echo(printable_lines(text), err=True)
+    """On standard error; that nobody can read it changes nothing."""
+    with suppress(OSError):
+        click.echo(printable_lines(text), err=True)
 
 
 def print_internal_error(error: InternalError, show_traceback: bool) -> None:
@@ -61,7 +63,7 @@ def print_internal_error(error: InternalError, show_traceback: bool) -> None:
     if show_traceback:
         said(error.traceback)
     else:
-        click.echo("help: --traceback shows the details", err=True)
+        said("help: --traceback shows the details")
 
 
 def _run_one(session: SessionOptions) -> ChildResult:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +18,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from gradcheck.base.groups import grouped
+from gradcheck.base.parent_death import end_with_parent
+from gradcheck.base.private_folder import private_folder
 from gradcheck.isolation.crossing import (
     outcomes_as_text,
     outcomes_from_text,
@@ -121,6 +124,12 @@ class WorkerPool:
                 future.cancel()
 
 
+def _begin_local_worker(folder: str) -> None:
+    end_with_parent()
+    tempfile.tempdir = folder
+    _begin_worker()
+
+
 def _begin_worker() -> None:
     """Ctrl-C reaches every process of a terminal; only the parent decides what ends."""
     with suppress(ValueError):
@@ -184,21 +193,25 @@ def _cluster(workers: Workers) -> AbstractContextManager[Submit]:
 def _local(workers: Workers) -> Iterator[Submit]:
     from joblib.externals.loky import get_reusable_executor
 
+    executor: Any = None
+
     def submit(function: Callable[..., T], argument: Any) -> Future[T]:
+        nonlocal executor
         # The same processes as the last time, or new ones if one of them has died.
         executor = get_reusable_executor(
-            max_workers=workers.count, timeout=_IDLE_S, initializer=_begin_worker
-        )
+            max_workers=workers.count, timeout=_IDLE_S, initializer=_begin_local_worker,
+            initargs=(str(own.path),),
+        )  # fmt: skip
         return executor.submit(function, argument)  # type: ignore[no-any-return]
 
-    with warnings.catch_warnings():
+    with private_folder() as own, warnings.catch_warnings():
         # loky replaces a worker that has become large; the person need not know.
         warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
         try:
             yield submit
         finally:
-            with suppress(Exception):
-                get_reusable_executor(max_workers=1, reuse=True).shutdown(wait=False, kill_workers=True)
+            with suppress(Exception):  # this one: to ask for it again would wait for what is running
+                executor.shutdown(wait=False, kill_workers=True)
 
 
 @contextmanager

@@ -5,9 +5,9 @@ Imports no torch. The program runs in its own process group, so that whatever it
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,17 +23,19 @@ from gradcheck.base import progress
 from gradcheck.base.codec import checked_text, encode
 from gradcheck.base.errors import InternalError
 from gradcheck.base.options import SessionOptions
+from gradcheck.base.private_folder import PrivateFolder, private_folder
 from gradcheck.base.progress import Progress, Stage
 from gradcheck.base.regular import read_regular
 from gradcheck.layers.options import LayerOptions
 from gradcheck.layers.report import LayerReport
-from gradcheck.process.exchange import OPTIONS, PROGRESS, RESULT, STDERR, STDOUT
+from gradcheck.process.exchange import NO_ROOM, OPTIONS, PROGRESS, RESULT, STDERR, STDOUT
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.source import shown_path
 from gradcheck.report.model import Report
 
+_ANALYSIS_PER_TIMEOUT = 5.0  # so much more than the program, if that is allowed long
 GRACE_S = 10.0  # after the child should have stopped the program itself
-ANALYSIS_S = 600.0  # for everything but the program; only a bug of gradcheck can take so long
+ANALYSIS_S = 600.0  # for everything but the program, in each stage
 _MOST_OUTPUT = 16 * 2**20  # kept of what the program prints; an endless loop prints for ever
 _POLL_S = 0.02
 
@@ -85,20 +87,22 @@ def _result(
     made: Callable[[Any, str, str], T],
 ) -> T:
     """`made` from what the child process found, and what the program printed on standard output and on standard error."""
-    folder = Path(tempfile.mkdtemp(prefix="gradcheck-"))
     try:
-        (folder / OPTIONS).write_text(json.dumps({command: encode(options)}), encoding="utf-8")
-        status = _run(folder, options, on_progress or (lambda now: None))
-        result = _read_result(folder, status, options)
-        try:
-            return made(result[command], _read_output(folder / STDOUT), _read_output(folder / STDERR))
-        except _MALFORMED as error:
-            raise _unreadable(error) from None
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        with private_folder() as own:
+            folder = own.path
+            (folder / OPTIONS).write_text(json.dumps({command: encode(options)}), encoding="utf-8")
+            status = _run(own, options, on_progress or (lambda now: None))
+            result = _read_result(folder, status, options)
+            try:
+                return made(result[command], _read_output(folder / STDOUT), _read_output(folder / STDERR))
+            except _MALFORMED as error:
+                raise _unreadable(error) from None
+    except OSError as error:
+        raise no_room(error.strerror or str(error)) from None
 
 
-def _run(folder: Path, options: Options, on_progress: Callable[[Progress], None]) -> int:
+def _run(own: PrivateFolder, options: Options, on_progress: Callable[[Progress], None]) -> int:
+    folder = own.path
     package_root = str(Path(__file__).resolve().parents[2])
     command = [sys.executable, "-P", "-c", _START, package_root, str(folder)]
     append = os.O_WRONLY | os.O_CREAT | os.O_APPEND  # so that the file can be cut while it is written
@@ -112,6 +116,7 @@ def _run(folder: Path, options: Options, on_progress: Callable[[Progress], None]
         os.close(stdout)
         os.close(stderr)
     try:
+        own.owns_group(process.pid)
         return _wait(process, folder, options, on_progress)
     finally:
         _kill_group(process)
@@ -131,27 +136,40 @@ def _wait(
             return process.wait(_POLL_S)
         now = progress.read(str(folder / PROGRESS))
         if now is not None and now != last:
-            last = now  # each step has the time of its stage
-            limit = _time_limit(now.stage, options)
-            deadline = time.monotonic() + limit
+            # A stage has its time, however many steps it has; the search for a fix has it for each fault.
+            if last is None or now.stage is not last.stage or now.stage is Stage.DIAGNOSING:
+                limit = _time_limit(now.stage, options)
+                deadline = time.monotonic() + limit
+            last = now
             on_progress(now)
         for name in (STDOUT, STDERR):
             with suppress(OSError):  # the program may have removed it
                 if (folder / name).lstat().st_size > 2 * _MOST_OUTPUT:
                     os.truncate(folder / name, _MOST_OUTPUT + 1)  # one more than shown: "there was more"
         if time.monotonic() > deadline:
-            if last is not None and last.stage is Stage.RUNNING:
-                raise ProgramError(
-                    f"still running after {options.timeout_s:g} s: it catches the exception that would stop it",
-                    "a bare `except:` in a loop does that; use `except Exception:`",
-                )
-            raise InternalError(f"no result after {limit:g} s", _read_output(folder / STDERR))
+            raise _took_too_long(last, limit, options)
+
+
+def _took_too_long(last: Progress | None, limit: float, options: Options) -> ProgramError:
+    if last is not None and last.stage is Stage.RUNNING:
+        return ProgramError(
+            f"still running after {options.timeout_s:g} s: it catches the exception that would stop it",
+            "a bare `except:` in a loop does that; use `except Exception:`",
+        )
+    stage = "reading" if last is None else last.stage.value
+    return ProgramError(
+        f"`{shown_path(Path(options.target))}` ran, but {stage} it took longer than {limit:g} s, and was stopped"
+        if last is not None and last.stage is not Stage.LOADING
+        else f"`{shown_path(Path(options.target))}`: reading it took longer than {limit:g} s, and was stopped",
+        f"--timeout {2 * limit / _ANALYSIS_PER_TIMEOUT:g} gives it twice the time; a smaller step needs less",
+    )
 
 
 def _time_limit(stage: Stage, options: Options) -> float:
     if stage is Stage.RUNNING:
         return options.timeout_s + GRACE_S
-    return ANALYSIS_S + (options.fix_budget_s if stage is Stage.DIAGNOSING else 0.0)
+    limit = max(ANALYSIS_S, _ANALYSIS_PER_TIMEOUT * options.timeout_s)
+    return limit + (options.fix_budget_s if stage is Stage.DIAGNOSING else 0.0)
 
 
 def _read_result(folder: Path, status: int, options: Options) -> dict[str, Any]:
@@ -175,9 +193,18 @@ def _unreadable(error: Exception) -> InternalError:
     return InternalError("the result of the child process cannot be read", f"{type(error).__name__}: {error}")
 
 
+def no_room(why: str) -> ProgramError:
+    return ProgramError(
+        f"the temporary folder `{tempfile.gettempdir()}` cannot be used: {why}",
+        "TMPDIR names another one: TMPDIR=/path gradcheck ...",
+    )
+
+
 def _died(folder: Path, status: int, options: Options) -> Exception:
     """The child ended without a result: the program ended it, if it was the program's turn."""
     name = shown_path(Path(options.target))
+    if status == NO_ROOM:
+        return no_room(os.strerror(errno.ENOSPC))
     stderr = _read_output(folder / STDERR)
     last = progress.read(str(folder / PROGRESS))
     if last is None or last.stage is not Stage.RUNNING:

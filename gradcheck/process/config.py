@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -35,7 +36,7 @@ def read_config(start: Path) -> Config:
     """The table of the nearest pyproject.toml from `start` upwards that has one, or an empty Config."""
     for folder in (start, *start.parents):
         path = folder / "pyproject.toml"
-        if path.is_file():
+        if os.path.isfile(path):  # not where the folder may not be looked into
             table = _table(path)
             if table is not None:
                 return _validated(table, path)

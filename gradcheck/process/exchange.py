@@ -7,3 +7,4 @@ RESULT = "result.json"  # {"report": ...}, {"error": ...} or {"internal": ...}
 PROGRESS = "progress.txt"
 STDOUT = "stdout.txt"
 STDERR = "stderr.txt"
+NO_ROOM = 77  # the exit status of a child that could not write its result

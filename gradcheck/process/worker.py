@@ -6,6 +6,7 @@ written under an absolute path by functions kept from before it ran.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -20,13 +21,14 @@ from gradcheck.base.depth import deep
 from gradcheck.base.errors import internal_error
 from gradcheck.base.options import SessionOptions
 from gradcheck.layers.options import LayerOptions
-from gradcheck.process.exchange import OPTIONS, PROGRESS, RESULT
+from gradcheck.process.exchange import NO_ROOM, OPTIONS, PROGRESS, RESULT
 from gradcheck.program.errors import NothingFoundError, ProgramError
 from gradcheck.program.program import load
 from gradcheck.program.target import parse_target
 from gradcheck.program.writes.hold import hold_for_good
 from gradcheck.report.model import Report
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _open, _write, _close, _replace, _exit = os.open, os.write, os.close, os.replace, os._exit
 
 
@@ -35,12 +37,16 @@ def main(directory: str) -> None:
     process = os.getpid()
     with deep():
         result = _result(directory)
+    status = 0
     if os.getpid() == process:
-        _write_atomically(os.path.join(directory, RESULT), result)
+        try:
+            _write_atomically(os.path.join(directory, RESULT), result)
+        except OSError as error:
+            status = NO_ROOM if error.errno in _FULL else 1
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):  # closed or replaced by the program
             stream.flush()
-    _exit(0)
+    _exit(status)
 
 
 def _result(directory: str) -> dict[str, Any]:
@@ -60,6 +66,10 @@ def _result(directory: str) -> dict[str, Any]:
         return {"report": _report(options, directory).to_dict()}
     except ProgramError as error:
         return {"error": error.to_dict()}
+    except OSError as error:  # ours: what the program raises is in the report
+        if error.errno not in _FULL:
+            return {"internal": internal_error(error, traceback.format_exc())}
+        return {"error": ProgramError(f"there is no room for temporary files: {error.strerror}").to_dict()}
     except BaseException as error:
         return {"internal": internal_error(error, traceback.format_exc())}
 

@@ -10,6 +10,8 @@ from gradcheck.program.errors import ProgramError
 from gradcheck.program.overlay import bytes_instead
 from gradcheck.program.source import shown_path
 
+_MOST = (8 * 2**20, 256 * 2**20)  # bytes of a script, and of a notebook with its pictures
+
 
 def read_source(path: Path) -> str:
     """The text of a script, decoded by its coding cookie (PEP 263), newlines as `\\n`."""
@@ -20,10 +22,18 @@ def read_bytes(path: Path) -> bytes:
     edited = bytes_instead(path)
     if edited is not None:
         return edited
+    most = _MOST[path.suffix == ".ipynb"]
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            raw = file.read(most + 1)
     except OSError as error:
         raise ProgramError(f"`{shown_path(path)}` cannot be read: {error.strerror}") from None
+    if len(raw) > most:
+        raise ProgramError(
+            f"`{shown_path(path)}` is larger than {most // 2**20} MB",
+            "a program holds its data in files, and a notebook can be cleared of its outputs",
+        )
+    return raw
 
 
 def decode_source(raw: bytes, path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -49,7 +50,7 @@ def parse_target(text: str) -> Target:
     if separator and file:
         return _function_of_file(text, file, function)
     path = Path(text)
-    if path.suffix in (".py", ".ipynb") or path.exists():
+    if path.suffix in (".py", ".ipynb") or os.path.exists(path):
         return _whole_file(text, path)
     module, separator, function = text.partition(":")
     if separator:
@@ -93,6 +94,8 @@ def _check_file(path: Path) -> None:
             raise ProgramError(f"`{path}` is a directory", "name the notebook or the script in it")
         if not path.exists():
             raise _no_such_file(path)
+        if not path.is_file():
+            raise ProgramError(f"`{path}` is no file, but a pipe or a device", "name a notebook or a script")
     except OSError as error:
         raise ProgramError(f"`{path}` cannot be read: {error.strerror}") from None
     if path.suffix not in (".py", ".ipynb"):

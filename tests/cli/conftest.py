@@ -18,7 +18,7 @@ import pytest
 from gradcheck.cli import commands as cli
 from gradcheck.process import child
 
-_STUB = """
+STUB = """
 import sys, types
 sys.path.insert(0, sys.argv[1])
 
@@ -37,6 +37,11 @@ def run_report(options):
     outcome = run(program, Nobody(), timeout_s=options.timeout_s, data=options.data)
     if program.contains("# analysis fails"):
         raise ZeroDivisionError("in the analysis")
+    while program.contains("# analysis never ends"):
+        import time
+        from gradcheck.base import progress
+        progress.say(progress.Stage.ANALYSING, str(time.monotonic()))
+        time.sleep(0.01)
     if program.contains("# finding"):
         from gradcheck.checks.finding import Finding, Severity
         from gradcheck.program.location import Location
@@ -58,7 +63,7 @@ gradcheck.process.worker.main(sys.argv[2])
 
 @pytest.fixture
 def stub_session(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(child, "_START", _STUB)
+    monkeypatch.setattr(child, "_START", STUB)
     monkeypatch.chdir(tmp_path)
 
 
@@ -71,7 +76,9 @@ def invoke(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
 
     def run(*arguments: str) -> SimpleNamespace:
         monkeypatch.setattr(sys, "argv", ["gradcheck", *arguments])
-        handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+        handlers = {
+            number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+        }
         with pytest.raises(SystemExit) as exit_:
             cli.main()
         for number, handler in handlers.items():
