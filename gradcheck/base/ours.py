@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -22,9 +23,9 @@ _BEGINNINGS = re.compile(
 def may_be_replaced(path: Path) -> bool:
     """Whether writing into `path` loses nothing of anybody's: it is not there, is empty, or is ours; or it is a device or
     a pipe. A folder, or what cannot be read, is for the one who writes to find out."""
+    if not os.path.isfile(path):
+        return True
     try:
-        if not path.is_file():
-            return True
         with path.open("rb") as file:
             beginning = file.read(_MOST)
     except PermissionError:

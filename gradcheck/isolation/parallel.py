@@ -40,6 +40,7 @@ _DEATHS = (
     "CommClosedError",
 )
 _IDLE_S = 300
+_SAFE_PATH = "PYTHONSAFEPATH"
 _WORKER_DIED = "the process that trained it was killed, or memory ran out"
 T = TypeVar("T")
 Chunk = list[tuple[int, Task]]
@@ -126,6 +127,7 @@ class WorkerPool:
 
 def _begin_local_worker(folder: str) -> None:
     end_with_parent()
+    os.environ.pop(_SAFE_PATH, None)  # the program does not see it
     tempfile.tempdir = folder
     _begin_worker()
 
@@ -193,6 +195,8 @@ def _cluster(workers: Workers) -> AbstractContextManager[Submit]:
 def _local(workers: Workers) -> Iterator[Submit]:
     from joblib.externals.loky import get_reusable_executor
 
+    if not os.access(".", os.X_OK):
+        raise ProgramError("the current directory cannot be entered", "change to another one")
     executor: Any = None
 
     def submit(function: Callable[..., T], argument: Any) -> Future[T]:
@@ -204,7 +208,7 @@ def _local(workers: Workers) -> Iterator[Submit]:
         )  # fmt: skip
         return executor.submit(function, argument)  # type: ignore[no-any-return]
 
-    with private_folder() as own, warnings.catch_warnings():
+    with private_folder() as own, _no_modules_of_this_folder(), warnings.catch_warnings():
         # loky replaces a worker that has become large; the person need not know.
         warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
         try:
@@ -212,6 +216,17 @@ def _local(workers: Workers) -> Iterator[Submit]:
         finally:
             with suppress(Exception):  # this one: to ask for it again would wait for what is running
                 executor.shutdown(wait=False, kill_workers=True)
+
+
+@contextmanager
+def _no_modules_of_this_folder() -> Iterator[None]:
+    """Python would put it on the path of a worker: a `warnings.py` in it would be taken for Python's."""
+    before = os.environ.get(_SAFE_PATH)
+    os.environ[_SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(_SAFE_PATH) if before is None else os.environ.__setitem__(_SAFE_PATH, before)
 
 
 @contextmanager

@@ -112,6 +112,8 @@ def _run(own: PrivateFolder, options: Options, on_progress: Callable[[Progress],
             command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, start_new_session=True,
             env={**os.environ, "PYTHONIOENCODING": "utf-8"},
         )  # fmt: skip
+    except OSError as error:
+        raise ProgramError(f"no process of Python can be started: {error.strerror}") from None
     finally:
         os.close(stdout)
         os.close(stderr)

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 from gradcheck.base.depth import PROGRAMS
 from gradcheck.program.program import Program
-from gradcheck.program.shadows import OwnModules, shadowed
+from gradcheck.program.shadows import OwnModules, forget_own, shadowed
 from gradcheck.program.source import SourceMap
 from gradcheck.program.stand_ins import Nothing
 
@@ -48,6 +48,7 @@ class Surroundings:
         program = self._program
         file = str(program.target.path or program.target.module)
         entry = str(program.path_entry)
+        self._undo.append(partial(forget_own, program.path_entry))  # last, when the path is ours again
         self._set(sys, "argv", [file])
         if names := shadowed(program.path_entry):
             own = OwnModules(names, program.sources.is_user)

@@ -11,7 +11,7 @@ import importlib
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from importlib.machinery import FrozenImporter
+from importlib.machinery import FrozenImporter, PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,6 +28,19 @@ def shadowed(entry: Path) -> set[str]:
         if known and path.resolve() != _OURS and not _is_loaded_early(path.stem):
             found.add(path.stem)
     return found
+
+
+def forget_own(entry: Path) -> None:
+    """Modules of the program's that are named like an installed one: what is imported from now on, is imported by us."""
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if "." in name or not isinstance(file, str) or not Path(file).is_relative_to(entry):
+            continue
+        with suppress(ImportError, ValueError):
+            spec = PathFinder.find_spec(name)
+            if spec is not None and spec.origin is not None and spec.origin != file:
+                for each in [n for n in sys.modules if n.partition(".")[0] == name]:
+                    del sys.modules[each]
 
 
 class OwnModules:

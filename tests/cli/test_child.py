@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -128,3 +130,44 @@ def _is_running(pid: int) -> bool:
     except OSError:
         return False
     return status.rpartition(")")[2].split()[0] != "Z"
+
+
+@pytest.mark.parametrize(
+    "start", [["-P", "-c", "from gradcheck.cli.commands import main; main()"], ["-m", "gradcheck"]]
+)
+def test_modules_in_the_current_folder_never_reach_the_command(start: list[str], tmp_path: Path) -> None:
+    """Those that Python itself needs for `-m`, and a `gradcheck.py`, end `python -m` before anything of ours begins."""
+    pythons_own = {
+        "collections", "contextlib", "functools", "importlib", "keyword", "operator", "reprlib", "types", "warnings",
+        "gradcheck",
+    }  # fmt: skip
+    names = {name for name in sys.stdlib_module_names if not name.startswith("_")}
+    names |= {"gradcheck", "click", "rich", "joblib", "tabulate", "matplotlib", "pandas", "scipy", "IPython"}
+    for name in names - pythons_own if start[0] == "-m" else names:
+        Path(f"{name}.py").write_text("raise SystemError('the wrong module')\n")
+    Path("program.py").write_text("x = 1\n")
+    root = str(Path(child.__file__).parents[2])
+    for words in (["rules"], ["layer", "nowhere.py::L"], ["isolate", "nowhere.py"]):
+        done = subprocess.run(
+            [sys.executable, *start, *words], capture_output=True, text=True, check=False, timeout=60,
+            env={**os.environ, "PYTHONPATH": root},
+        )  # fmt: skip
+        assert "wrong module" not in done.stderr
+        assert "Traceback" not in done.stderr
+        assert done.returncode == (0 if words == ["rules"] else 2)
+
+
+def test_nor_the_workers_of_an_experiment(tmp_path: Path) -> None:
+    for name in ("warnings", "joblib", "types", "random"):
+        Path(f"{name}.py").write_text("raise SystemError('the wrong module')\n")
+    code = (
+        "import os\nfrom gradcheck.isolation.parallel import Workers, WorkerPool\n"
+        "with WorkerPool(Workers(1)) as pool: print(pool._submit(os.getenv, 'PYTHONSAFEPATH').result())\n"
+    )
+    root = str(Path(child.__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False, timeout=60,
+        env={**os.environ, "PYTHONPATH": root},
+    )  # fmt: skip
+    assert (done.stdout, done.returncode) == ("None\n", 0)
+    assert "wrong module" not in done.stderr

@@ -144,3 +144,22 @@ def test_cuda_becomes_cpu_where_there_is_none(run_program):
     assert ran.names["z"].tolist() == [1, 1]
     assert ran.names["available"] is False
     assert ran.outcome.notes == ["cuda is not available here: the program ran on the CPU"]
+
+
+def test_a_module_of_the_program_named_like_an_installed_one_is_not_ours_afterwards(
+    run_program, tmp_path, monkeypatch
+):
+    installed = tmp_path / "installed"
+    installed.mkdir()
+    (installed / "of_both.py").write_text("WHOSE = 'installed'\n")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(installed)])
+    (tmp_path / "of_both.py").write_text("WHOSE = 'mine'\n")
+    (tmp_path / "only_mine.py").write_text("")
+    ran = run_program("import of_both, only_mine\nwhose = of_both.WHOSE\n")
+    assert ran.names["whose"] == "mine"
+    assert "of_both" not in sys.modules
+    assert sys.modules.pop("only_mine", None) is not None
+    import of_both
+
+    assert of_both.WHOSE == "installed"
+    del sys.modules["of_both"]
