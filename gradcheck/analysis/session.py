@@ -150,6 +150,12 @@ def _nothing_found(
         fault = outcome.faults[0]
         where = f" at {fault.location}" if fault.location else ""
         return ProgramError(f"the program raised before its first training step{where}: {fault}", fault.hint)
+    if outcome.ended is Ending.EXIT:
+        where = f" at {outcome.ended_at}" if outcome.ended_at else ""
+        return NothingFoundError(
+            f"{outcome.explanation}{where}, and no manual gradient had been found by then",
+            "if it misses arguments or files, point at the function that does the step: `file.py::train_step`",
+        )
     if not recording.ops:
         return NothingFoundError(
             "no torch operation was recorded", _what_to_point_at(sources, options.target)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import click
@@ -14,6 +15,7 @@ from gradcheck.base.version import __version__
 from gradcheck.checks.page import rule_page
 from gradcheck.checks.registry import all_rules, find_rule, similar_rules
 from gradcheck.checks.threshold_table import thresholds_table
+from gradcheck.cli import demo as cli_demo
 from gradcheck.cli import fix as cli_fix
 from gradcheck.cli import isolate as cli_isolate
 from gradcheck.cli import layer as cli_layer
@@ -33,19 +35,30 @@ from gradcheck.program.errors import ProgramError
 _INTERRUPTED = 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    invoke_without_command=True,  # what click does by itself without a command differs between its versions
+)
 @click.version_option(__version__, prog_name="gradcheck", message="%(prog)s %(version)s")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """A debugger for hand-written backward passes.
 
     It runs one training step of your program undisturbed, and reports for every gradient you compute by hand
     whether it is right, which line made the error, and which lines only pass it on.
     """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 @cli.command(short_help="Check every manual gradient of a program.")
 @program_options
 @output_options("reports/<target>.md for markdown")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Exit status 1 also for a report that is incomplete; its first line says so.",
+)
 @click.option("--verbose", is_flag=True, help="List the health rules that found nothing as well, and why.")
 @rule_options
 def report(**options: Any) -> None:
@@ -75,7 +88,8 @@ def report(**options: Any) -> None:
     \b
     EXIT STATUS
       0  nothing at error level
-      1  at least one finding at error level
+      1  at least one finding at error level; with --strict also: no gradient could be checked,
+         an exception cut the program short, or a parameter moves whose gradient was not found
       2  the program or the arguments could not be used
 
     \b
@@ -284,6 +298,22 @@ def layer(**options: Any) -> None:
       gradcheck layer mypackage.layers:Embedding --int-input 4,6:20 --kwargs vocab=20,dim=8
     """
     sys.exit(cli_layer.run(cli_layer.parse_options(**options)))
+
+
+@cli.command(short_help="Write an example with known faults, and report on it.")
+@click.argument("folder", default="gradcheck-demo", metavar="[FOLDER]")
+@click.option("--force", is_flag=True, help="Write over files that are not those of the example.")
+@click.pass_context
+def demo(context: click.Context, folder: str, force: bool) -> None:
+    """Write an example with known faults, and report on it.
+
+    The example is a network of three layers whose backward pass is written by hand, as a script and as a
+    notebook. It learns worse than it should. FOLDER is made if it is not there.
+    """
+    target = cli_demo.written(folder, force)
+    with suppress(SystemExit):
+        context.invoke(report, targets=[target], select=("GC1",))
+    click.echo("\n" + cli_demo.what_next(target))
 
 
 @cli.command(short_help="Explain one rule.")

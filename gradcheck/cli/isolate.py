@@ -13,7 +13,7 @@ from rich.console import Console
 from gradcheck.base.options import SessionOptions
 from gradcheck.cli.options import CommonOptions, parse_common
 from gradcheck.cli.output import Destination, destination
-from gradcheck.cli.run import print_error, run_targets, said
+from gradcheck.cli.run import failed_target, print_error, run_targets, said
 from gradcheck.isolation.experiment import ExperimentOptions
 from gradcheck.isolation.parallel import Workers
 from gradcheck.isolation.run import Faults, IsolationOptions, Listener, isolate
@@ -62,26 +62,27 @@ def parse_options(
 def run(options: IsolateOptions) -> int:
     """The exit status: 0 listener, 2 unusable, 130 interrupted."""
     status = 0
-    reports: list[Report] = []
-    for session, result in run_targets(options.common):
+    objects: list[Any] = []
+    for session, result in run_targets(options.common, objects):
         if result is None:
             status = 2
             continue
         try:
             report = _isolated(result.report, session, options)
         except ProgramError as error:
-            print_error(error)
+            objects.append(failed_target(session.target, error))
+            print_error(error, session.target if len(options.common.sessions) > 1 else "")
             status = 2
             continue
         if options.destination.format == "json":
-            reports.append(report)
+            objects.append(report.to_dict())
         else:
             _write(report, session, options)
         if report.isolation is not None and not report.isolation.finished:
             status = _INTERRUPTED
             break
-    if reports:
-        options.destination.write_json(reports)
+    if options.destination.format == "json":
+        options.destination.write_json(objects)
     return status
 
 

@@ -83,7 +83,7 @@ def run(options: LayerCommand) -> int:
             else:
                 report, said = run_layer_in_child(layer)
         except ProgramError as error:
-            print_error(error)
+            print_error(error, layer.target if len(options.layers) > 1 else "")
             status = 2
             continue
         except InternalError as error:

@@ -18,7 +18,7 @@ from rich.console import Console
 from gradcheck.base.ours import HEADING, may_be_replaced
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.target import Target
-from gradcheck.report.layout import printable
+from gradcheck.report.layout import UNCUT, printable
 from gradcheck.report.model import Report
 
 _BY_ENDING = {".json": "json", ".md": "markdown", ".markdown": "markdown"}
@@ -82,10 +82,12 @@ class Destination:
         with self.opened(path) as file:
             if path != "-":
                 file.write(f"{HEADING}{printable(target)}\n\n")
+            uncut = not (file.isatty() or color or "COLUMNS" in os.environ)
+            width = UNCUT if uncut else None
             if color is None:
-                yield Console(file=file)
+                yield Console(file=file, width=width)
             else:
-                yield Console(file=file, force_terminal=color, no_color=not color)
+                yield Console(file=file, width=width, force_terminal=color, no_color=not color)
 
     def write_markdown(self, report: Report, path: str, verbose: bool = False) -> None:
         """With its figures in a folder beside it; on standard output there is no place for them."""
@@ -108,9 +110,8 @@ class Destination:
         with self.opened(path) as opened:
             opened.write(markdown.render(report, images, verbose))
 
-    def write_json(self, reports: Sequence[Report]) -> None:
+    def write_json(self, objects: Sequence[Any]) -> None:
         """One object for one target, a list for several."""
-        objects = [report.to_dict() for report in reports]
         with self.opened(self.output or "-") as file:
             file.write(json_text(objects[0] if len(self.targets) == 1 else objects))
 

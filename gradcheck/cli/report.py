@@ -10,6 +10,7 @@ from gradcheck.cli.options import CommonOptions, parse_common
 from gradcheck.cli.output import Destination, destination
 from gradcheck.cli.run import run_targets
 from gradcheck.program.target import parse_target
+from gradcheck.report.gaps import gaps
 from gradcheck.report.model import Report
 
 
@@ -18,32 +19,34 @@ class ReportOptions:
     common: CommonOptions
     destination: Destination
     verbose: bool
+    strict: bool
 
 
 def parse_options(
-    format_: str | None, output: str | None, force: bool, verbose: bool, **common: Any
+    format_: str | None, output: str | None, force: bool, verbose: bool, strict: bool, **common: Any
 ) -> ReportOptions:
     """Checks everything that can be checked before a program is run."""
     parsed = parse_common(**common)
     targets = [parse_target(session.target) for session in parsed.sessions]
-    return ReportOptions(parsed, destination(format_, output, force, targets), verbose)
+    return ReportOptions(parsed, destination(format_, output, force, targets), verbose, strict)
 
 
 def run(options: ReportOptions) -> int:
     """Reports on every target; the exit status is the worst of theirs."""
     status = 0
-    reports: list[Report] = []
-    for session, result in run_targets(options.common):
+    objects: list[Any] = []
+    for session, result in run_targets(options.common, objects):
         if result is None:
             status = 2
             continue
-        status = max(status, result.report.exit_status)
+        incomplete = options.strict and bool(gaps(result.report))
+        status = max(status, result.report.exit_status, int(incomplete))
         if options.destination.format == "json":
-            reports.append(result.report)
+            objects.append(result.report.to_dict())
         else:
             _write(result.report, session, options)
-    if reports:
-        options.destination.write_json(reports)
+    if options.destination.format == "json":
+        options.destination.write_json(objects)
     return status
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import click
 from rich.console import Console
@@ -11,6 +12,7 @@ from rich.console import Console
 from gradcheck.base.errors import InternalError
 from gradcheck.base.options import SessionOptions
 from gradcheck.base.progress import Progress, Stage
+from gradcheck.base.version import __version__
 from gradcheck.cli.options import CommonOptions
 from gradcheck.process.child import ChildResult, run_in_child
 from gradcheck.program.errors import ProgramError
@@ -25,16 +27,23 @@ _STAGES = {
 }
 
 
-def run_targets(options: CommonOptions) -> Iterator[tuple[SessionOptions, ChildResult | None]]:
-    """Every target with its result; None for one that could not be used; its error has been printed."""
+def run_targets(
+    options: CommonOptions, failed: list[Any] | None = None
+) -> Iterator[tuple[SessionOptions, ChildResult | None]]:
+    """Every target with its result; None for one that could not be used; its error has been printed, and is added to
+    `failed`."""
     for session in options.sessions:
         try:
             result = _run_one(session)
         except ProgramError as error:
-            print_error(error)
+            if failed is not None:
+                failed.append(failed_target(session.target, error))
+            print_error(error, session.target if len(options.sessions) > 1 else "")
             yield session, None
             continue
         except InternalError as error:
+            if failed is not None:
+                failed.append(failed_target(session.target, ProgramError(f"internal error: {error.summary}")))
             print_internal_error(error, options.show_traceback)
             yield session, None
             continue
@@ -43,9 +52,15 @@ def run_targets(options: CommonOptions) -> Iterator[tuple[SessionOptions, ChildR
         yield session, result
 
 
-def print_error(error: ProgramError) -> None:
-    """Its words may be anybody's: names of files, and what a program raised."""
-    said(f"error: {error.message}")
+def failed_target(target: str, error: ProgramError) -> dict[str, Any]:
+    """What JSON has in the place of a report."""
+    return {"schema": 1, "version": __version__, "target": target, "exit_status": 2, "error": error.to_dict()}
+
+
+def print_error(error: ProgramError, target: str = "") -> None:
+    """Its words may be anybody's: names of files, and what a program raised. `target` is named where there are several."""
+    name = f"`{target}`: " if target and target not in error.message else ""
+    said(f"error: {name}{error.message}")
     if error.excerpt:
         said(error.excerpt)
     if error.hint:

@@ -3,6 +3,7 @@ each has its own file and its own state."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any
 
@@ -40,7 +41,9 @@ class Recorder:
         self._control = Control(state, self._follower, self._bindings, values, live=live)
         self._control.fronts.append(TorchFront(self._control, values))
         self._control.fronts.append(NumpyFront(self._control, values, sources.loops))
-        self._steps = StepWatcher(self._control, at, sources)
+        self.iterations_left: Callable[[int], int | None] = lambda activation: None
+        left = lambda activation: self.iterations_left(activation)  # noqa: E731  it is set later
+        self._steps = StepWatcher(self._control, at, sources, left)
         self._own_code = OwnCode(state, self._follower.tracer)
         self._namespace: dict[str, object] = {}
         self._borrowed: list[tuple[FrameType, Any]] = []  # frames that ran already, and what traced them

@@ -6,6 +6,7 @@ the iterations asked for are on the tape, and so are the loops around it. What f
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
 
@@ -44,7 +45,14 @@ class _Activation:
 
 
 class StepWatcher:
-    def __init__(self, control: Control, at: tuple[int, ...], sources: SourceMap) -> None:
+    def __init__(
+        self,
+        control: Control,
+        at: tuple[int, ...],
+        sources: SourceMap,
+        left: Callable[[int], int | None] = lambda activation: None,
+    ) -> None:
+        self._left = left
         self._control = control
         self._state = control.state
         self._recording = control.recording
@@ -154,7 +162,7 @@ class StepWatcher:
                 return True
             self._thin(record, index)
             return False
-        return self._step_finished(loop, record, frame)
+        return self._step_finished(loop, activation, record, frame)
 
     def unit_finished(self) -> None:
         """What was still to be recorded did not come; what follows is recorded again."""
@@ -165,13 +173,29 @@ class StepWatcher:
             self._control.resume()
         for loop, numbers in self._outstanding.items():
             if numbers:
+                last = self._iterations[loop]
+                there = sorted({last, *(n for n in self._at if n < last)})
                 self._recording.notes.append(
-                    f"iteration {', '.join(map(str, numbers))} was asked for but the loop ran only "
-                    f"{self._iterations[loop] + 1} times"
+                    f"iteration {', '.join(map(str, numbers))} was asked for, but the loop ran only "
+                    f"{last + 1} times; --at {','.join(map(str, there))} has its last one"
                 )
                 numbers.clear()
 
-    def _step_finished(self, loop: int, record: _Activation, frame: FrameType) -> bool:
+    def _still_to_come(self, number: int, activation: int, frame: FrameType) -> list[int]:
+        """What was asked for, from iteration `number` on; the last one there will be, instead of one that will not be. (A
+        loop inside another one may begin again.)"""
+        wanted = [n for n in self._at if n >= number] or [number]
+        left = None if self._reach.inside_loop(frame) else self._left(activation)
+        if left is None or wanted[-1] <= number + left:
+            return wanted
+        last = number + left
+        beyond = ", ".join(str(n) for n in wanted if n > last)
+        self._recording.notes.append(
+            f"iteration {beyond} was asked for, but the loop has only {last + 1}: its last one, {last}, was recorded"
+        )
+        return sorted({min(n, last) for n in wanted})
+
+    def _step_finished(self, loop: int, activation: int, record: _Activation, frame: FrameType) -> bool:
         recording = self._recording
         self.aftermath.cancel()
         number = self._iterations[loop]
@@ -186,7 +210,7 @@ class StepWatcher:
                     self._drop(record.start, record.start_binding)
                     return True
             self._trains.add(loop)
-            self._outstanding[loop] = [n for n in self._at if n >= number] or [number]
+            self._outstanding[loop] = self._still_to_come(number, activation, frame)
         outstanding = self._outstanding[loop]
         self._control.bindings.name_namespace({**frame.f_globals, **frame.f_locals})
         recording.marks.append(Mark(len(recording.ops), "step-end", number, loop))

@@ -12,7 +12,7 @@ from gradcheck.layers.records import Failure, LayerResults
 from gradcheck.report.model import Report
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class LayerReport(LayerResults):
     """What `gradcheck.check_layer` returns. A case that did not run has passed nothing."""
 
@@ -21,6 +21,9 @@ class LayerReport(LayerResults):
         __tracebackhide__ = True
         if self.exit_status:
             raise GradientError(show.text(self))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {show.headline(self)}>"
 
     def __str__(self) -> str:
         return show.text(self)

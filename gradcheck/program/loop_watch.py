@@ -31,6 +31,8 @@ class LoopWatch:
         self.activations = itertools.count()
         self.whiles: dict[tuple[int, int], _While] = {}  # by frame id and loop; see _While
         self.on = False
+        self._counted: dict[int, Iterator[Any]] = {}  # by activation: iterators that know how much is left
+        observer.iterations_left = self._left
         self._thread = threading.get_ident()
 
     def install(self) -> None:
@@ -60,6 +62,10 @@ class LoopWatch:
         # iter() here, not in the generator: "'int' object is not iterable" must come before the first turn.
         return self._turns(loop, iter(iterable), _get_frame(1).f_code)
 
+    def _left(self, activation: int) -> int | None:
+        iterator = self._counted.get(activation)
+        return None if iterator is None else operator.length_hint(iterator)
+
     def _done(self, loop: int) -> bool:
         """The condition of a `while` did not hold, or the observer ended it. Always False: it ends."""
         running = self.whiles.get((id(_get_frame(1)), loop))
@@ -77,6 +83,8 @@ class LoopWatch:
         activation = next(self.activations)
         index = -1
         held: list[Any] = []
+        if isinstance(iterator, _COUNTED):
+            self._counted[activation] = iterator
         try:
             while True:
                 index += 1
@@ -106,6 +114,8 @@ class LoopWatch:
                 observer.iteration_finished(loop, activation, index, frame)
                 observer.loop_ended(loop, activation, LoopEnd.BROKEN)
             raise
+        finally:
+            self._counted.pop(activation, None)
 
 
 _COUNTED: tuple[type, ...] = (type(iter(range(0))), type(iter(())), type(iter([])))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from types import FrameType
 from typing import Protocol
@@ -21,6 +22,9 @@ class LoopEnd(StrEnum):
 
 class Observer(Protocol):
     """Called by the runner while the person's code runs, in the thread and process that runs it."""
+
+    # Set before the run: how many iterations a run of a loop (an `activation`) has left, where that is known.
+    iterations_left: Callable[[int], int | None]
 
     @property
     def attention(self) -> bool:

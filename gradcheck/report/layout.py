@@ -13,15 +13,18 @@ from rich.cells import cell_len, set_cell_size
 from gradcheck.program.location import Location
 
 TAB = "    "
+UNCUT = 1_000_000  # the width of a file: nothing is left out of it, and sentences are wrapped as on a page
+_PAGE = 100
 GUTTER = "bold blue"
 _DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _DIFF = {"-": "red", "+": "green"}
 
 
 def describe(location: Location) -> str:
-    """`day70.ipynb [cell 9] line 65, column 11`."""
-    cell = "" if location.cell is None else f" [cell {location.cell}]"
-    return f"{printable(location.file)}{cell} line {location.line}, column {location.column}"
+    """`train.py:65:11`, which terminals and editors make a link of; `day70.ipynb [cell 9] line 65, column 11`."""
+    if location.cell is None:
+        return f"{printable(location.file)}:{location.line}:{location.column}"
+    return f"{printable(location.file)} [cell {location.cell}] line {location.line}, column {location.column}"
 
 
 def printable(text: str) -> str:
@@ -45,10 +48,15 @@ def _moves(character: str) -> bool:
     return not character.isprintable() and unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
 
 
+def page(width: int) -> int:
+    """How far a sentence may reach."""
+    return _PAGE if width > UNCUT // 2 else width
+
+
 def wrapped(text: str, width: int, indent: str = "") -> list[str]:
     """`text` in lines, further ones indented; names are never broken."""
     return textwrap.wrap(
-        text, max(width, 20), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        text, max(page(width), 20), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     ) or [""]
 
 

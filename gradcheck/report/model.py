@@ -18,8 +18,10 @@ from gradcheck.isolation.records import Isolation
 from gradcheck.judge.verdict import GradientResult, PassResult
 from gradcheck.program.location import Location
 from gradcheck.report import isolation as isolation_section
+from gradcheck.report import sentences
 from gradcheck.report.contents import ReportContents
 from gradcheck.report.excerpts import Excerpt
+from gradcheck.report.gaps import gaps
 from gradcheck.report.health.section import checks_table
 from gradcheck.report.program_section import ProgramSection
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     import pandas
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Report(ReportContents):
     """What gradcheck found. `findings` are the causes, each at the line to edit; `rows` are all gradients with their
     verdicts, `gradients` the same as a DataFrame. In a notebook it shows itself."""
@@ -47,6 +49,19 @@ class Report(ReportContents):
             from gradcheck.report.plain import error_text  # rich, which `import gradcheck` does not need
 
             raise GradientError(error_text(self))
+
+    def __repr__(self) -> str:
+        """One line; `print` shows the whole report."""
+        return f"<{type(self).__name__} {sentences.headline(self)}>"
+
+    def __str__(self) -> str:
+        from gradcheck.report import plain
+
+        return plain.text(self)
+
+    def to_html(self) -> str:
+        """As a notebook shows it: a piece of HTML with its style."""
+        return self._repr_html_()
 
     def to_markdown(self, verbose: bool = False) -> str:
         """The whole report as Markdown; `verbose`: with each health rule that found nothing."""
@@ -68,6 +83,7 @@ class Report(ReportContents):
             "watched": self.watched,
             "exit_status": self.exit_status,
             "summary": self.summary,
+            "incomplete": gaps(self),
             "program": encode(self.program),
             "passes": [_encode_pass(step) for step in self.passes],
             "gradients": encode(self.rows),

@@ -1,13 +1,25 @@
-"""The findings of a report as plain text: for an exception, which is no place for colours."""
+"""A report, or its findings alone, as plain text: for `print` and for an exception, which are no place for colours."""
 
 from __future__ import annotations
 
+import io
+
+from rich.console import Console
+
 from gradcheck.checks.finding import Fix, Severity
-from gradcheck.report import sentences
+from gradcheck.report import sentences, terminal
 from gradcheck.report.contents import ReportContents
+from gradcheck.report.layout import UNCUT
 from gradcheck.report.snippet import render_finding
 
 _WIDTH = 100
+
+
+def text(report: ReportContents) -> str:
+    """The whole report as in a file."""
+    stream = io.StringIO()
+    terminal.render(report, Console(file=stream, width=UNCUT, color_system=None))
+    return stream.getvalue().rstrip("\n")
 
 
 def error_text(report: ReportContents) -> str:

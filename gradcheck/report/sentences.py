@@ -11,6 +11,7 @@ from gradcheck.checks.wording import listing
 from gradcheck.judge.verdict import GradientResult, PassResult, Verdict
 from gradcheck.program.location import Location
 from gradcheck.report.contents import ReportContents
+from gradcheck.report.gaps import gaps
 from gradcheck.report.program_section import ProgramSection, where
 
 # What a person must act on comes first.
@@ -34,7 +35,8 @@ def headline(report: ReportContents) -> str:
     if not summary["checked"]:
         return f"{report.target}: nothing could be checked: {numbers.count(len(rows), 'unchecked gradient')}"
     parts = [f"{n} {verdict}" for verdict in _ORDER if (n := summary[verdict.value])]
-    return f"{report.target}: {numbers.count(len(rows), 'gradient')}: {', '.join(parts)}"
+    missing = "".join(f"; incomplete: {gap}" if not n else f"; {gap}" for n, gap in enumerate(gaps(report)))
+    return f"{report.target}: {numbers.count(len(rows), 'gradient')}: {', '.join(parts)}{missing}"
 
 
 def pass_line(step: PassResult, of: int) -> str:
@@ -134,7 +136,10 @@ def _no_fault(report: ReportContents) -> str:
     if not checked:
         return "No gradient could be checked: this report says nothing about the program."
     right = checked - unobservable
-    if unchecked:
+    if missing := gaps(report):
+        seen = numbers.count(checked, "gradient")
+        text = f"No fault in the {seen} that could be checked, but the report is incomplete: {'; '.join(missing)}."
+    elif unchecked:
         seen = numbers.count(checked, "gradient")
         text = f"No fault in the {seen} that could be checked; {unchecked} could not be."
     elif unobservable and right:

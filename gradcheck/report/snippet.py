@@ -11,7 +11,7 @@ from gradcheck.checks.finding import Finding, Fix, Severity
 from gradcheck.program.location import Location
 from gradcheck.report.excerpts import Excerpt
 from gradcheck.report.fix_lines import fix_lines, last_number
-from gradcheck.report.layout import GUTTER, describe, printable, window, wrapped
+from gradcheck.report.layout import GUTTER, describe, page, printable, window, wrapped
 
 STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.NOTE: "bold cyan"}
 _MOST_LINES = 6  # of a span; a longer one is shown by its ends
@@ -103,6 +103,7 @@ def _source(finding: Finding, excerpt: Excerpt, margin: int, width: int) -> Iter
     bar = (" " * margin + "| ", GUTTER)
     carets = " " * start + "^" * length
     label = printable(finding.label)
+    room = page(width) - margin - 2
     if start + length + 1 + cell_len(label) <= room:
         yield Text.assemble(bar, (f"{carets} {label}".rstrip(), style))
         return

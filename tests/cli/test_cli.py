@@ -97,7 +97,27 @@ class TestReport:
         result = invoke("report", "broken.py", "wrong.py", "fine.py", "--format", "json")
         assert result.status == 2
         assert result.err == "error: broken.py:1: invalid syntax\n1 | x = = 1\n  |     ^\n"
-        assert [r["target"] for r in json.loads(result.out)] == ["wrong.py", "fine.py"]
+        broken, *others = json.loads(result.out)
+        assert (broken["target"], broken["exit_status"]) == ("broken.py", 2)
+        assert broken["error"]["message"] == "broken.py:1: invalid syntax"
+        assert [r["target"] for r in others] == ["wrong.py", "fine.py"]
+
+    def test_errors_of_several_targets_name_them(self, invoke):
+        for name in ("a.py", "b.py"):
+            Path(name).write_text(
+                "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n# analysis fails\n"
+            )
+        Path("c.py").write_text("x = 1\n")
+        Path("d.ipynb").write_text("")
+        result = invoke("report", "a.py", "b.py", "c.py", "d.ipynb")
+        errors = [line for line in result.err.splitlines() if line.startswith("error: ")]
+        assert [error.split("`")[1] for error in errors] == ["a.py", "b.py", "d.ipynb"]
+        assert json.loads(invoke("report", "a.py", "--format", "json").out)["exit_status"] == 2
+
+    def test_strict_fails_where_nothing_was_established(self, invoke):
+        Path("fine.py").write_text("x = 1\n")
+        assert invoke("report", "fine.py").status == 0
+        assert invoke("report", "fine.py", "--strict").status == 1
 
     def test_output_goes_where_it_is_told(self, invoke):
         Path("a.py").write_text("print('from the program')\n")

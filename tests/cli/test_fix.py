@@ -81,7 +81,7 @@ class TestDiff:
         assert result.status == 1
         assert result.out == PATCH
         assert result.err == (
-            "no verified fix: a.py line 1, column 7: error[GC101]: `d_A` is not the gradient of `A`\n"
+            "no verified fix: a.py:1:7: error[GC101]: `d_A` is not the gradient of `A`\n"
             "2 verified fixes in 1 file; --write applies them\n"
         )
         assert Path("a.py").read_text() == SCRIPT
@@ -108,8 +108,8 @@ class TestDiff:
         ("faults", "severity", "status", "said"),
         [
             ({}, Severity.ERROR, 0, "nothing to fix\n"),
-            ({"1 - t": None}, Severity.ERROR, 1, "no verified fix: a.py line 3"),
-            ({"1 - t": None}, Severity.WARNING, 0, "no verified fix: a.py line 3"),
+            ({"1 - t": None}, Severity.ERROR, 1, "no verified fix: a.py:3:"),
+            ({"1 - t": None}, Severity.WARNING, 0, "no verified fix: a.py:3:"),
             ({"1 - t": "1 - t**2"}, Severity.WARNING, 1, "1 verified fix in 1 file; --write applies it"),
         ],
     )
@@ -125,7 +125,7 @@ class TestDiff:
         result = invoke("fix", "a.py")
         assert "+b = a @ W.T\n" in result.out
         assert (
-            "the fix at a.py line 2, column 7 is left out: it overlaps with the one at a.py line 2, column 5; "
+            "the fix at a.py:2:7 is left out: it overlaps with the one at a.py:2:5; "
             "apply that, and run again\n"
         ) in result.err
 
@@ -162,7 +162,7 @@ class TestDiff:
         cli_run.run_in_child = fails
         result = invoke("fix", "a.py", "b.py")
         assert result.status == 2
-        assert "error: no manual gradient was found\n" in result.err
+        assert "error: `b.py`: no manual gradient was found\n" in result.err
         assert "+c = 1 - t**2\n" in result.out
         result = invoke("fix", "a.py", "b.py", "--write")
         assert result.status == 2
@@ -178,9 +178,9 @@ class TestWrite:
         assert result.err == ""
         assert result.out.splitlines()[-2:] == [
             "2 fixes applied, 1 finding left",
-            "a.py line 1, column 7: error[GC101]: `d_A` is not the gradient of `A`",
+            "a.py:1:7: error[GC101]: `d_A` is not the gradient of `A`",
         ]
-        assert "fixed a.py line 2, column 5\n    - b = a @ W\n" in result.out
+        assert "fixed a.py:2:5\n    - b = a @ W\n" in result.out
         assert Path("a.py").read_text() == "a = x ** 2\nb = a @ W.T\nc = 1 - t**2\n"
 
     @pytest.mark.parametrize("severity", list(Severity))

@@ -32,7 +32,7 @@ def test_a_failure_shows_the_excerpt_and_nothing_of_ours(run, plugin):
             ">       gradcheck.assert_gradients(Wrong(4, 3), torch.randn(8, 4))",
             "E       gradcheck.GradientError: Wrong: 3 gradients: 1 introduced, 2 correct",
             "E       error[[]GC101[]]: `self.db` is not the gradient of `self.b`",
-            "E           --> layers.py line 19, column 19",
+            "E           --> layers.py:19:19",
             "E        19 |         self.db = dout.mean(0)",
             "E           |                   ^^^^^^^^^^^^ relative error *",
             "test_layers.py:8: GradientError",

@@ -116,7 +116,7 @@ def test_a_label_without_room_goes_below() -> None:
 
 def test_without_an_excerpt_the_place_and_the_label_are_told() -> None:
     text = render_finding(finding(7, 3, 5), None, 80).plain
-    assert text == "error[GC101]: `dx` is wrong\n   --> a.py line 7, column 3\n       here"
+    assert text == "error[GC101]: `dx` is wrong\n   --> a.py:7:3\n       here"
 
 
 def fix_part(found: Finding, *diff: str, place: Location | None = None, width: int = 80) -> list[str]:
@@ -146,9 +146,7 @@ def test_a_fix_of_another_cell_says_so() -> None:
     place = Location("a.py", None, 1000, 1000, 5, 6)
     assert fix_part(finding(7, 1, 3), "- x", "+ y", place=place)[0] == "      |"
     elsewhere = Location("model.py", None, 1000, 1000, 5, 6)
-    assert fix_part(finding(7, 1, 3), "- x", "+ y", place=elsewhere)[0] == (
-        "      --> model.py line 1000, column 5"
-    )
+    assert fix_part(finding(7, 1, 3), "- x", "+ y", place=elsewhere)[0] == ("      --> model.py:1000:5")
 
 
 @pytest.mark.parametrize("width", [60, 80])
@@ -167,4 +165,4 @@ def test_help_that_introduces_the_fix_stands_alone() -> None:
     text = render_finding(found, None, 80).plain
     assert "   = help: square it\n   |\n 7 - x\n 7 + y" in text
     again = render_finding(found, None, 80, [found.fix]).plain
-    assert again.endswith("= help: the fix shown above, at a.py line 7, column 1, fixes this too")
+    assert again.endswith("= help: the fix shown above, at a.py:7:1, fixes this too")

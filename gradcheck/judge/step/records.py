@@ -47,7 +47,8 @@ class Movement(StrEnum):
 class ParameterUpdate:
     """`location` is where it is moved, or None if it is not; `moved_by` names the gradients its step was computed
     from, `moved_by_of` what they are the gradients of. `curved`: the loss is not linear in the parameter, so
-    that going uphill has no end that anybody could want."""
+    that going uphill has no end that anybody could want. `unseen`: it moves, not by autograd, and no gradient of it was
+    found: what moves it was not checked."""
 
     parameter: str
     movement: Movement
@@ -58,6 +59,7 @@ class ParameterUpdate:
     moved_by_of: tuple[str, ...] = ()
     curved: bool = False
     reason: str = ""
+    unseen: bool = False
 
 
 @dataclass(slots=True)

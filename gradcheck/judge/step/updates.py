@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
@@ -85,7 +86,8 @@ class _Updates:
         op = parameter.deciding[-1].op
         trail = Trail().union(*(move.trail for move in parameter.moves))
         if AUTOGRAD in trail:
-            return self._unchecked(parameter, "autograd's gradient takes part in its move", op)
+            found = self._unchecked(parameter, "autograd's gradient takes part in its move", op)
+            return replace(found, unseen=False)
         sources = self._flow.judged_sources(trail)
         if not sources:
             return self._moved_without(parameter, op)
@@ -221,6 +223,7 @@ class _Updates:
             ),
             curved=curved,
             reason=reason,
+            unseen=gradient is None and op is not None and norm(self._truth[parameter.value]) > 0,
         )
 
 

@@ -232,9 +232,30 @@ def test_the_iterations_asked_for_are_recorded(at):
 
 
 def test_iterations_that_never_came_are_told():
-    run = record_source(f"{NETWORK}for step in range(5):{STEP}    W -= lr * dW\n", at=(0, 50))
+    loop = f"step = 0\nwhile step < 5:\n    step += 1{STEP}    W -= lr * dW\n"
+    run = record_source(NETWORK + loop, at=(0, 50))
     assert run.names["count"] == 5
-    assert run.recording.notes == ["iteration 50 was asked for but the loop ran only 5 times"]
+    assert run.recording.notes == [
+        "iteration 50 was asked for, but the loop ran only 5 times; --at 0,4 has its last one"
+    ]
+
+
+def test_of_a_loop_of_known_length_the_last_iteration_is_recorded_instead():
+    run = record_source(f"{NETWORK}for step in range(5):{STEP}    W -= lr * dW\n", at=(0, 3, 50))
+    assert [m.number for m in run.recording.marks if m.what == "step-end"] == [0, 3, 4]
+    assert run.recording.notes == [
+        "iteration 50 was asked for, but the loop has only 5: its last one, 4, was recorded"
+    ]
+
+
+def test_a_loop_inside_another_may_begin_again():
+    loop = f"for epoch in range(3):\n    for step in range(4):{STEP}    W -= lr * dW\n".replace(
+        "\n    ", "\n        "
+    )
+    loop = loop.replace("\n        for step", "\n    for step")
+    run = record_source(NETWORK + loop, at=(0, 9))
+    assert [m.number for m in run.recording.marks if m.what == "step-end"] == [0, 9]
+    assert not run.recording.notes
 
 
 def test_leaves_of_a_recorded_step_do_not_change_while_nothing_is_recorded():
