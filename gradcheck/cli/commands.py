@@ -13,7 +13,7 @@ from rich.console import Console
 from gradcheck.base.errors import InternalError
 from gradcheck.base.version import __version__
 from gradcheck.checks.page import rule_page
-from gradcheck.checks.registry import all_rules, find_rule, similar_rules
+from gradcheck.checks.registry import HEALTH_FAMILIES, all_rules, find_rule, similar_rules
 from gradcheck.checks.threshold_table import thresholds_table
 from gradcheck.cli import demo as cli_demo
 from gradcheck.cli import fix as cli_fix
@@ -312,7 +312,7 @@ def demo(context: click.Context, folder: str, force: bool) -> None:
     """
     target = cli_demo.written(folder, force)
     with suppress(SystemExit):
-        context.invoke(report, targets=[target], select=("GC1",))
+        context.invoke(report, targets=[target], ignore=HEALTH_FAMILIES)
     click.echo("\n" + cli_demo.what_next(target))
 
 
