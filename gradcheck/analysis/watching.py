@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType, TracebackType
 
 import numpy as np
 import torch
 
+from gradcheck.analysis.following import followed_calls
 from gradcheck.analysis.session import Words, analyse
 from gradcheck.analysis.settings import in_force
 from gradcheck.base.errors import NothingToCheckError, WatchError
@@ -78,6 +79,7 @@ class Watched:
         self._process = os.getpid()
         self._frame: FrameType | None = None
         self._names: dict[str, object] = {}
+        self._following = ExitStack()
         self.holds: Callable[[Found], bool] | None = None  # asked of every edit that replay has proved
 
     def __enter__(self) -> Watched:
@@ -97,9 +99,11 @@ class Watched:
         files: Sequence[str | None] = (),
         names: Mapping[str, object] | None = None,
         texts: Mapping[str, str] | None = None,
+        things: Sequence[object] = (),
     ) -> None:
         """Begin to record in `frame`, whose file is the person's, and so are `files`. `names` are what the step
-        starts from besides what the frame can name; `texts` are those of files that run otherwise than they read."""
+        starts from besides what the frame can name; `texts` are those of files that run otherwise than they read;
+        `things` are what is called and what it is given."""
         self._check_free()
         self._entered = True
         self._target = target or place_of(frame)
@@ -111,6 +115,7 @@ class Watched:
         for file, text in (texts or {}).items():
             self._sources.units[file] = SourceUnit(file, shown_path(Path(file)), text)
         self._frame, self._names = frame, dict(names or {})
+        self._following.enter_context(followed_calls(things, self._sources))
         recorder = self._recorder = Recorder(self._sources, live=True)
         recorder.start()
         recorder.begin_in(frame, self._names)
@@ -129,6 +134,7 @@ class Watched:
         finally:
             self._names = {}
             recorder.stop()
+            self._following.close()
         if not unit.text:
             recorder.recording.notes.append(
                 f"the source of `{filename}` cannot be read: some names may be missing"

@@ -39,7 +39,7 @@ def call_watched(
 ) -> Watched:
     """The call, recorded on behalf of the person's `frame`."""
     watched = Watched()
-    watched.begin(frame, target=name_of(step), files=[file_of(step)])
+    watched.begin(frame, target=name_of(step), files=[file_of(step)], things=[step, *args, *kwargs.values()])
     error: BaseException | None = None
     try:
         with watched.holding_writes():

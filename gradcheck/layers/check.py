@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from gradcheck.analysis.settings import in_force
@@ -15,6 +16,7 @@ from gradcheck.base.errors import NothingToCheckError
 from gradcheck.checks import gc106_gradient_shape_broadcast as gc106
 from gradcheck.layers.cases import Case, cases_of, in_state
 from gradcheck.layers.discover import Found, discover
+from gradcheck.layers.followed import computing_with_its_arrays
 from gradcheck.layers.making import CannotCallError, Given
 from gradcheck.layers.outcome import Key, Outcome, run_trial
 from gradcheck.layers.proof import Everywhere
@@ -36,7 +38,7 @@ from gradcheck.program.live import LiveSources
 from gradcheck.program.writes.hold import writes_held_back, written_by_program
 from gradcheck.report.model import Report
 
-InputLike = str | Sequence[int] | torch.Tensor
+InputLike = str | Sequence[int] | torch.Tensor | np.ndarray[Any, Any]
 
 
 def check_layer(
@@ -99,7 +101,8 @@ def check(
 ) -> LayerReport:
     """`only` runs a single case, on exactly the shapes that are given. Raises CannotCallError."""
     budget = in_force().fix_budget_s if fix_budget_s is None else fix_budget_s
-    with nullcontext() if allow_writes else writes_held_back(LiveSources().is_user) as tree:
+    held = nullcontext() if allow_writes else writes_held_back(LiveSources().is_user)
+    with held as tree, computing_with_its_arrays(subject):
         found = discover(subject, given, seed)
         report = LayerCheck(subject, given, target, seed, budget).run(found, only)
         report.written = written_by_program(tree)
@@ -336,6 +339,8 @@ def _arguments_text(trial: Trial) -> str:
 
 def input_term(given: InputLike) -> TensorTerm:
     """Raises ValueError."""
+    if isinstance(given, np.ndarray):
+        given = torch.from_numpy(given)
     if isinstance(given, torch.Tensor):
         if given.dtype is torch.bool:
             return TensorTerm(tuple(given.shape), "bool")

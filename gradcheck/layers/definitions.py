@@ -15,6 +15,7 @@ from gradcheck.checks.gc101_wrong_gradient import RULE
 from gradcheck.judge.verdict import GradientResult, PassResult, Verdict
 from gradcheck.layers.check import LayerCheck
 from gradcheck.layers.discover import discover
+from gradcheck.layers.followed import computing_with_its_arrays
 from gradcheck.layers.importing import Imported, imported
 from gradcheck.layers.making import CannotCallError, Given
 from gradcheck.layers.show import conclusion, remarks
@@ -70,7 +71,8 @@ def _add(report: Report, subject: Subject, source: Imported, options: SessionOpt
     check = LayerCheck(
         subject, Given(), f"{options.target}::{subject.name.replace(', ', ',')}", 0, options.fix_budget_s
     )
-    layer = check.run(discover(subject, Given(), 0), None)
+    with computing_with_its_arrays(subject):
+        layer = check.run(discover(subject, Given(), 0), None)
     index = len(report.passes)
     rows = _worst_rows(check)
     if not rows and not layer.failures:

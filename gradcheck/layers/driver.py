@@ -6,26 +6,28 @@ would hide what a layer gets wrong of a sum (batch normalisation), and a constan
 
 from __future__ import annotations
 
-import functools
 import inspect
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any
 
 import torch
 
 from gradcheck.base.errors import NothingToCheckError
+from gradcheck.layers.arrays import array_word, is_array, is_floating, random_like, sum_of_products
 from gradcheck.layers.handing import Call, Unclear, call_of
 
 _SEED = 20_240_229  # any; drawn from a generator of its own, so that the person's random numbers stay theirs
-_Named = tuple[str, torch.Tensor]
+_Named = tuple[str, Any]  # a tensor, or an array of NumPy's
 
 
 @dataclass(slots=True)
 class LayerStep:
     """What one step of a layer left behind."""
 
-    loss: torch.Tensor
+    loss: Any
     inputs: list[_Named]  # those that can have a gradient, by their parameters' names
     returned: list[_Named] = field(default_factory=list)  # the key in a dict, or nothing
 
@@ -52,9 +54,11 @@ def drive(
     layer: Any,
     inputs: tuple[Any, ...],
     kwargs: dict[str, Any],
-    named: Callable[[str, torch.Tensor], None],
+    named: Callable[[str, Any], None],
+    frame: FrameType | None = None,
 ) -> LayerStep:
-    """One step of the layer. `named` is called with the values that the person's code has no name for."""
+    """One step of the layer. `named` is called with the values that the person's code has no name for; `frame` is where
+    the loss is computed."""
     forward = forward_of(layer)
     assert forward is not None
     given = inputs_by_name(layer, inputs, kwargs)
@@ -66,25 +70,27 @@ def drive(
     except Unclear as unclear:
         raise NothingToCheckError(f"`backward` of {what}: {unclear}") from None
     if not call.outputs:
-        raise NothingToCheckError(f"`forward` of {what} returned no tensor of floats to take the gradient of")
-    loss, upstream = _loss(call, what)
+        raise NothingToCheckError(f"`forward` of {what} returned no {array_word()} of floats to take the gradient of")
+    loss, upstream = _loss(call, what, frame)
     named("loss", loss)
     return LayerStep(loss, floats, list(_returned(layer.backward(*call.arguments(upstream)))))
 
 
-def _loss(call: Call, what: str) -> tuple[torch.Tensor, list[torch.Tensor]]:
+def _loss(call: Call, what: str, frame: FrameType | None) -> tuple[Any, list[Any]]:
     outputs = call.outputs
     if call.is_loss:
-        if len(outputs) > 1 or outputs[0].numel() != 1:
+        if len(outputs) > 1 or math.prod(outputs[0].shape) != 1:
             shapes = ", ".join(str(tuple(output.shape)) for output in outputs)
             raise NothingToCheckError(
                 f"`backward` of {what} takes no upstream gradient, which only a loss can do, but `forward` returned "
                 f"{shapes}"
             )
         return outputs[0], []
-    upstream = [_random_like(output, number) for number, output in enumerate(outputs)]
-    parts = [(output * given).sum() for output, given in zip(outputs, upstream, strict=True)]
-    return functools.reduce(torch.add, parts), upstream
+    upstream = [
+        random_like(output, torch.Generator().manual_seed(_SEED + number))
+        for number, output in enumerate(outputs)
+    ]
+    return sum_of_products(outputs, upstream, frame), upstream
 
 
 def inputs_by_name(layer: Any, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -96,15 +102,9 @@ def inputs_by_name(layer: Any, inputs: tuple[Any, ...], kwargs: dict[str, Any]) 
         bound = {f"input_{number}": value for number, value in enumerate(inputs, 1)} | kwargs
     found: dict[str, Any] = {}
     for name, value in bound.items():
-        many = isinstance(value, tuple) and any(isinstance(item, torch.Tensor) for item in value)
+        many = isinstance(value, tuple) and any(is_array(item) for item in value)
         found |= {f"{name}[{number}]": item for number, item in enumerate(value)} if many else {name: value}
     return found
-
-
-def _random_like(output: torch.Tensor, number: int) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(_SEED + number)
-    drawn = torch.randn(output.shape, generator=generator, dtype=torch.float64, device="cpu")
-    return drawn.to(output.dtype).to(output.device)
 
 
 def _returned(result: Any, key: str = "") -> Iterator[_Named]:
@@ -116,7 +116,3 @@ def _returned(result: Any, key: str = "") -> Iterator[_Named]:
     elif isinstance(result, (tuple, list)):
         for item in result:
             yield from _returned(item, key)
-
-
-def is_floating(thing: Any) -> bool:
-    return isinstance(thing, torch.Tensor) and (thing.is_floating_point() or thing.is_complex())

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import torch
-
 from gradcheck.base.errors import NothingToCheckError
+from gradcheck.layers.arrays import array_word, as_tensor, is_floating
 from gradcheck.layers.driver import drive
 from gradcheck.layers.subject import Subject
 from gradcheck.layers.trial import Trial, build, own_random_numbers
@@ -24,11 +23,12 @@ def runs(subject: Subject, trial: Trial) -> str | None:
         except Exception as error:
             return f"`forward` raised {message_of(error)}"
         first = result[0] if isinstance(result, (tuple, list)) and result else result
-        if not isinstance(first, torch.Tensor) or not first.is_floating_point():
-            return "`forward` returned no tensor of floats"
-        if not bool(first.isfinite().all()):
+        output = as_tensor(first) if is_floating(first) else None
+        if output is None:
+            return f"`forward` returned no {array_word()} of floats"
+        if not bool(output.isfinite().all()):
             return "the output of `forward` is not finite"
-        if not first.numel():
+        if not output.numel():
             return "the output of `forward` is empty"
     return None
 

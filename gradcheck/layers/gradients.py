@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from types import CodeType, FrameType
 from typing import Any
 
-import torch
+import numpy as np
 
 from gradcheck import ops
 from gradcheck.fronts.gradient_names import Form, name_affinity, parse, split_path
@@ -18,18 +18,19 @@ from gradcheck.fronts.namespace import tensors_of_namespace
 from gradcheck.fronts.recorder import Recorder
 from gradcheck.fronts.tape import Value
 from gradcheck.judge.verdict import GradientResult
+from gradcheck.layers.arrays import is_floating
 from gradcheck.layers.driver import LayerStep
 
 _SAME = 0.9
-_Named = tuple[str, torch.Tensor]
+_Named = tuple[str, Any]  # a tensor, or an array of NumPy's
 
 
 def parameters_of(layer: object) -> list[_Named]:
-    """The tensors of floats it holds that are not named for gradients."""
+    """The tensors or arrays of floats it holds that are not named for gradients."""
     return [
-        (name, tensor)
-        for name, tensor, _ in tensors_of_namespace({"self": layer})
-        if tensor.is_floating_point() and parse(name).form is Form.NONE
+        (name, array)
+        for name, array, _ in tensors_of_namespace({"self": layer})
+        if is_floating(array) and not isinstance(array, np.generic) and parse(name).form is Form.NONE
     ]
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from gradcheck.fronts.gradient_names import Form, parse
+from gradcheck.layers.arrays import is_floating
 from gradcheck.layers.function_context import FunctionContext
 from gradcheck.program.reading.tree import parse as tree_of
 
@@ -26,13 +27,13 @@ class Unclear(Exception):  # noqa: N818 - its text is shown to the person
 
 @dataclass(slots=True)
 class Call:
-    outputs: list[torch.Tensor]
+    outputs: list[Any]  # tensors, or arrays of NumPy's
     is_loss: bool = False  # `backward` takes nothing
     together: bool = False  # the upstream gradients in one tuple
     order: list[str] = field(default_factory=list)  # of the parameters that are handed something
     values: dict[str, Any] = field(default_factory=dict)  # of those that are no upstream gradient
 
-    def arguments(self, upstream: list[torch.Tensor]) -> list[Any]:
+    def arguments(self, upstream: list[Any]) -> list[Any]:
         if self.together:
             return [tuple(upstream)]
         left = iter(upstream)
@@ -45,7 +46,7 @@ def call_of(
 ) -> Call:
     """Raises Unclear."""
     items = list(result) if isinstance(result, (tuple, list)) else [result]
-    floats = [item for item in items if isinstance(item, torch.Tensor) and _has_gradient(item)]
+    floats = [item for item in items if is_floating(item)]
     leading = next((n for n, item in enumerate(items) if not _is_in(item, floats)), len(items))
     try:
         parameters = list(inspect.signature(backward).parameters.values())
@@ -103,11 +104,7 @@ def _kept(names: list[str], rest: list[Any], items: list[Any], forward: Callable
     return found
 
 
-def _has_gradient(item: torch.Tensor) -> bool:
-    return item.is_floating_point() or item.is_complex()
-
-
-def _is_in(item: Any, among: Iterable[torch.Tensor]) -> bool:
+def _is_in(item: Any, among: Iterable[Any]) -> bool:
     return any(item is other for other in among)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import linecache
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from gradcheck.judge.verdict import Verdict
 from gradcheck.layers.outcome import Outcome, run_trial
 from gradcheck.layers.subject import Subject
 from gradcheck.layers.trial import Trial
+from gradcheck.program.hooked_code import codes_in, compiled, functions_of, is_followed
 
 _WRONG = {Verdict.INTRODUCED.value, Verdict.INHERITED.value, Verdict.COMPENSATED.value}
 
@@ -58,27 +58,20 @@ def _wrong(outcome: Outcome) -> set[str]:
 @contextmanager
 def _running(filename: str, text: str, edited: str) -> Iterator[None]:
     """Functions of the file run the edited text for as long: they stay the same objects. Raises ValueError."""
-    old, new = _codes(compile(text, filename, "exec")), _codes(compile(edited, filename, "exec"))
+    hooked = is_followed(filename)
+    old, new = (codes_in(compiled(each, filename, hooked=hooked)) for each in (text, edited))
     if [code.co_qualname for code in old] != [code.co_qualname for code in new]:
         raise ValueError("the edit makes or removes a function")
     places = {(code.co_qualname, code.co_firstlineno): number for number, code in enumerate(old)}
     changed: list[tuple[FunctionType, CodeType]] = []
     try:
-        for function in [thing for thing in gc.get_objects() if isinstance(thing, FunctionType)]:
+        for function in functions_of({filename}):
             code = function.__code__
             number = places.get((code.co_qualname, code.co_firstlineno))
-            if code.co_filename == filename and number is not None and new[number] != code:
+            if number is not None and new[number] != code:
                 function.__code__ = new[number]
                 changed.append((function, code))
         yield
     finally:
         for function, code in changed:
             function.__code__ = code
-
-
-def _codes(code: CodeType) -> list[CodeType]:
-    found = [code]
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            found += _codes(constant)
-    return found

@@ -27,6 +27,7 @@ class Subject:
     constructor: Callable[..., Any] | None
     files: tuple[str | None, ...]
     forward: Callable[..., Any] | None = None
+    things: tuple[Any, ...] = ()  # the person's, which it is made of
 
 
 class NotALayer(TypeError):  # noqa: N818 - its message is shown to the person
@@ -48,6 +49,7 @@ def subject_of(target: Any, name: str = "") -> Subject:
             lambda: copy.deepcopy(target),
             None,
             (file_of(target), *(file_of(kind) for kind in type(target).__mro__[1:-1])),
+            things=(target,),
         )
     if inspect.isfunction(target):
         names = pair_named(target.__name__, target.__globals__)
@@ -55,7 +57,7 @@ def subject_of(target: Any, name: str = "") -> Subject:
             forward, backward = (target.__globals__[each] for each in names)
             return _pair((forward, backward), name or target.__name__)
     if inspect.isroutine(target) or callable(target):
-        return Subject(name or _name(target), target, target, (file_of(target),))
+        return Subject(name or _name(target), target, target, (file_of(target),), things=(target,))
     raise NotALayer(f"{type(target).__qualname__} has no `backward`: {_WHAT}")
 
 
@@ -103,7 +105,7 @@ def _class(kind: type, name: str) -> Subject:
         getattr(kind, each, None) for each in ("forward", "backward")
     ]  # assigned later, maybe elsewhere
     files = tuple(file_of(each) for each in (*kind.__mro__[:-1], *filter(None, methods)))
-    return Subject(name or _name(kind), kind, None if takes_nothing else kind, files)
+    return Subject(name or _name(kind), kind, None if takes_nothing else kind, files, things=(kind,))
 
 
 def _module(kind: type[torch.nn.Module], name: str) -> Subject:
@@ -113,7 +115,7 @@ def _module(kind: type[torch.nn.Module], name: str) -> Subject:
     files = tuple(file_of(each) for each in kind.__mro__[:-1])
     forward = _with_signature(kind.forward, _without_first(inspect.signature(kind.forward)))
     takes_nothing = _inherited(kind, "__init__") is torch.nn.Module.__init__
-    return Subject(name or _name(kind), made, None if takes_nothing else kind, files, forward)
+    return Subject(name or _name(kind), made, None if takes_nothing else kind, files, forward, (kind,))
 
 
 def _inherited(kind: type, name: str) -> Any:
@@ -175,7 +177,7 @@ def _function(function: Any, name: str) -> Subject:
         raise NotALayer(f"`{function.__qualname__}` has no `backward`")
     forward = _with_signature(function.forward, _signature(function))
     files = tuple(file_of(part) for part in (function, function.forward, _backward_of(function)))
-    return Subject(name or _name(function), lambda: FunctionLayer(function), None, files, forward)
+    return Subject(name or _name(function), lambda: FunctionLayer(function), None, files, forward, (function,))
 
 
 def _signature(function: Any) -> inspect.Signature:
@@ -210,7 +212,7 @@ def _pair(pair: Sequence[Callable[..., Any]], name: str) -> Subject:
     forward, backward = pair
     shown = name or f"{_name(forward)},{_name(backward)}"
     files = (file_of(forward), file_of(backward))
-    return Subject(shown, lambda: PairLayer(forward, backward), None, files, forward)
+    return Subject(shown, lambda: PairLayer(forward, backward), None, files, forward, (forward, backward))
 
 
 def _name(thing: Any) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from gradcheck.layers.arrays import as_layer_takes_it, as_tensor, default_dtype
 from gradcheck.layers.gradients import parameters_of
 from gradcheck.layers.sizes import BASE, TensorTerm, Term, names_in, value_of
 from gradcheck.layers.subject import Subject
@@ -132,11 +133,11 @@ def build(subject: Subject, trial: Trial) -> Built:
     if not trial.training:
         inputs = {name: _evaluating(name, value) for name, value in inputs.items()}
     if trial.jitter:
-        held = [tensor for _, tensor in parameters_of(layer)]
+        held = [array for _, array in parameters_of(layer)]
         if not held:
             called, held = _created_when_called(subject, trial)
             layer = called if held else layer
-        _jitter(held, generator)
+        _jitter([tensor for array in held if (tensor := as_tensor(array)) is not None], generator)
     names = dict(trial.plan.inputs)
     named = {name: inputs.pop(name) for name, _ in trial.handed if name not in names}
     if trial.plan.requires_grad:
@@ -208,14 +209,19 @@ def _drawn(term: Term, trial: Trial, generator: torch.Generator) -> Any:
         return {key: _drawn(item, trial, generator) for key, item in term.items()}
     if not isinstance(term, TensorTerm):
         return value_of(term, trial.sizes)
+    return as_layer_takes_it(_tensor(term, trial, generator))
+
+
+def _tensor(term: TensorTerm, trial: Trial, generator: torch.Generator) -> torch.Tensor:
     shape = value_of(term.dims, trial.sizes)
     if term.kind == "int":
         return _indices(shape, value_of(term.high, trial.sizes), trial.repeated, generator)
+    dtype = default_dtype()
     if term.kind == "bool":
         return torch.rand(shape, generator=generator) < 0.7
     if term.kind == "unit":
-        return 0.1 + 0.8 * torch.rand(shape, generator=generator)
-    drawn = torch.randn(shape, generator=generator)
+        return 0.1 + 0.8 * torch.rand(shape, generator=generator, dtype=dtype)
+    drawn = torch.randn(shape, generator=generator, dtype=dtype)
     # The activations alone: with weights as large, nothing would be left of any gradient.
     return drawn * trial.scale if term.dims == trial.plan.first.dims else drawn
 
@@ -233,11 +239,11 @@ def _indices(shape: tuple[int, ...], high: int, repeated: bool, generator: torch
     return drawn.reshape(shape)
 
 
-def _created_when_called(subject: Subject, trial: Trial) -> tuple[Any, list[torch.Tensor]]:
+def _created_when_called(subject: Subject, trial: Trial) -> tuple[Any, list[Any]]:
     """Another such layer, which was called before, and the parameters that its first call created: unlike what it
     keeps for its backward pass, those are still there after a second call."""
     layer = _made(subject, trial)
-    kept: list[list[torch.Tensor]] = []
+    kept: list[list[Any]] = []
     for turn in (1, 2):
         generator = torch.Generator().manual_seed(trial.seed + turn)
         inputs = [_drawn(term, trial, generator) for term in trial.inputs.values()]

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from types import FrameType
 from typing import Any
 
-import torch
-
 from gradcheck.analysis.watching import Watched
 from gradcheck.layers import driver as layer_driver
 from gradcheck.layers.gradients import name_returned, parameters_of
@@ -28,17 +26,24 @@ def watch_layer(
     person's. What the layer raises is raised."""
     watched = Watched()
     start = {"self": layer, **layer_driver.inputs_by_name(layer, inputs, kwargs)}
-    watched.begin(frame, target=target or name_of(layer), files=files, names=start, texts=texts)
+    watched.begin(
+        frame,
+        target=target or name_of(layer),
+        files=files,
+        names=start,
+        texts=texts,
+        things=[layer, *inputs, *kwargs.values()],
+    )
     error: BaseException | None = None
     try:
         recorder = watched.recorder
         parameters = parameters_of(layer)
 
-        def named(name: str, tensor: torch.Tensor) -> None:
-            recorder.bind(name, tensor, frame.f_code, frame.f_lineno, alias=False)
+        def named(name: str, array: Any) -> None:
+            recorder.bind(name, array, frame.f_code, frame.f_lineno, alias=False)
 
         with watched.holding_writes():
-            step = layer_driver.drive(layer, inputs, kwargs, named)
+            step = layer_driver.drive(layer, inputs, kwargs, named, frame)
         returned = name_returned(recorder, step, parameters, layer.backward, frame)
     except BaseException as raised:
         error = raised

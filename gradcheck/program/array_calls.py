@@ -14,6 +14,7 @@ from __future__ import annotations
 import ast
 import copy
 import re
+from types import CodeType
 
 HOOKS = "__gc_np__"
 _LIBRARIES = {
@@ -40,6 +41,13 @@ def through_hooks(tree: ast.Module) -> ast.Module:
     """A copy of `tree` that calls the hooks."""
     rewritten: ast.Module = ast.fix_missing_locations(_Rewriter().visit(copy.deepcopy(tree)))
     return rewritten
+
+
+def goes_through_hooks(code: CodeType) -> bool:
+    """Whether it, or a function in it, was compiled with hooks."""
+    return HOOKS in code.co_names or any(
+        goes_through_hooks(constant) for constant in code.co_consts if isinstance(constant, CodeType)
+    )
 
 
 class _Rewriter(ast.NodeTransformer):

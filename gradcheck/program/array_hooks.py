@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 _Operate = Callable[..., Any]
@@ -62,6 +63,15 @@ class PlainHooks:
             a[key] = new
         else:
             setattr(a, attribute, new)
+
+
+    # -- of nobody's line: `frame` is whose they are -------------------------------------------------------------
+
+    def sum_of_product(self, a: Any, b: Any, frame: FrameType | None) -> Any:
+        return (a * b).sum()
+
+    def added(self, a: Any, b: Any, frame: FrameType | None) -> Any:
+        return a + b
 
 
 class Slot:

@@ -17,6 +17,7 @@ from gradcheck.fronts.numpy.operators import ARRAYS, FLIPPED, INERT, ITERATE, ME
 from gradcheck.fronts.numpy.registry import methods, unknown
 from gradcheck.fronts.numpy.rows import rows
 from gradcheck.fronts.numpy.shape_rows import added_at, changes, changing_methods, transposed
+from gradcheck.program.array_calls import goes_through_hooks
 from gradcheck.program.array_hooks import IN_PLACE, OPERATORS, UNARY, PlainHooks
 
 
@@ -25,6 +26,7 @@ class Hooks(PlainHooks):
 
     def __init__(self) -> None:
         self.writer: ChangesWriter | None = None
+        self._followed: dict[int, tuple[types.CodeType, bool]] = {}
 
     # -- operators -----------------------------------------------------------------------------------------------
 
@@ -135,7 +137,12 @@ class Hooks(PlainHooks):
             return function
         kind = type(function)
         if kind is types.FunctionType:
-            return partial(self._call, function) if is_of_numpy(function) else function
+            if is_of_numpy(function):
+                return partial(self._call, function)
+            return function if self._is_followed(function.__code__) else partial(self._unfollowed, function)
+        if kind is types.MethodType and type(function.__func__) is types.FunctionType:
+            followed = self._is_followed(function.__func__.__code__)
+            return function if followed else partial(self._unfollowed, function)
         owner = getattr(function, "__self__", None)
         if isinstance(owner, (np.random.RandomState, np.random.Generator)):
             return partial(self._drawn, function)
@@ -162,6 +169,19 @@ class Hooks(PlainHooks):
             return writer.call_in_place(frame, function, change or rows.get(function, unknown), args, kwargs)
         result = function(*args, **kwargs)
         writer.called(frame, function, rows.get(function), args, kwargs, result)
+        return result
+
+    def _is_followed(self, code: types.CodeType) -> bool:
+        known = self._followed.get(id(code))  # by identity, because a code's hash reads all of it
+        if known is None:
+            known = self._followed[id(code)] = code, goes_through_hooks(code)
+        return known[1]
+
+    def _unfollowed(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+        """Code without hooks: a library's, or what could not be compiled with them. What it makes is of unknown origin."""
+        result = function(*args, **kwargs)
+        if self.writer is not None:
+            self.writer.made_unseen(sys._getframe(1), function, args, kwargs, result)
         return result
 
     def _method(self, function: Any, owner: Any, name: str, *args: Any, **kwargs: Any) -> Any:
@@ -213,3 +233,23 @@ class Hooks(PlainHooks):
             return result
         items = [self._items(a, frame) if isinstance(a, np.ndarray) and a.ndim else a for a in args]
         return function(*items, **kwargs)
+
+    # -- of nobody's line ------------------------------------------------------------------------------------------
+
+    def sum_of_product(self, a: Any, b: Any, frame: types.FrameType | None) -> Any:
+        writer = self.writer
+        if writer is None or frame is None:
+            return super().sum_of_product(a, b, frame)
+        product = a * b
+        writer.write(frame, Tensor.__mul__, (a, b), {}, product)
+        if not product.ndim:
+            return product
+        total = product.sum()
+        writer.called(frame, np.sum, rows[np.sum], (product,), {}, total)
+        return total
+
+    def added(self, a: Any, b: Any, frame: types.FrameType | None) -> Any:
+        total = a + b
+        if self.writer is not None and frame is not None:
+            self.writer.write(frame, Tensor.__add__, (a, b), {}, total)
+        return total

@@ -12,7 +12,7 @@ import torch
 from gradcheck.fronts.control import Control
 from gradcheck.fronts.fingerprint import WHOLE, fingerprint
 from gradcheck.fronts.numpy import functions as own
-from gradcheck.fronts.numpy.memory import tensor_of
+from gradcheck.fronts.numpy.memory import owner_of, tensor_of
 from gradcheck.fronts.numpy.registry import Row
 from gradcheck.fronts.numpy.shape_rows import WITHOUT_ARRAYS
 from gradcheck.fronts.numpy.values import ArrayValues
@@ -143,6 +143,17 @@ class ArrayWriter:
         call, inputs, named = same
         inputs = tuple([self._operand(frame, each) for each in inputs])
         self.write(frame, call, inputs, named, result)
+
+    def made_unseen(
+        self, frame: FrameType, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
+    ) -> None:
+        """`function`, which nobody sees into, has returned `result`: its new arrays were computed from what it was given,
+        unless that has no derivative."""
+        if not any(isinstance(a, np.ndarray) and a.dtype.kind in "fc" for a in (*args, *kwargs.values())):
+            return
+        for each in result if isinstance(result, (list, tuple)) else [result]:
+            if isinstance(each, np.ndarray) and self._known(each) is None and self._known(owner_of(each)) is None:
+                self.called(frame, function, None, args, kwargs, each)
 
     def _operand(self, frame: FrameType, thing: Any) -> Any:
         """Lists of numbers and of arrays are arrays for NumPy."""

@@ -1,0 +1,65 @@
+"""What a layer computes with: torch's tensors, or NumPy's arrays where the layer is written in those."""
+
+from __future__ import annotations
+
+import builtins
+from functools import reduce
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+
+from gradcheck.fronts import arrays
+from gradcheck.fronts.numpy.memory import tensor_of
+from gradcheck.program.array_calls import HOOKS
+
+
+def numpy_counts() -> bool:
+    return np.ndarray in arrays.KINDS
+
+
+def array_word() -> str:
+    """What the person calls it."""
+    return "array" if numpy_counts() else "tensor"
+
+
+def is_array(thing: Any) -> bool:
+    return isinstance(thing, arrays.KINDS)
+
+
+def is_floating(thing: Any) -> bool:
+    if isinstance(thing, torch.Tensor):
+        return thing.is_floating_point() or thing.is_complex()
+    return is_array(thing) and thing.dtype.kind in "fc"
+
+
+def as_tensor(array: Any) -> torch.Tensor | None:
+    """In the same memory, where that can be; None for what torch has no type for."""
+    return array if isinstance(array, torch.Tensor) else tensor_of(array)
+
+
+def as_layer_takes_it(drawn: torch.Tensor) -> Any:
+    return drawn.numpy() if numpy_counts() else drawn
+
+
+def default_dtype() -> torch.dtype:
+    return torch.float64 if numpy_counts() else torch.get_default_dtype()
+
+
+def random_like(output: Any, generator: torch.Generator) -> Any:
+    drawn = torch.randn(output.shape, generator=generator, dtype=torch.float64, device="cpu")
+    if isinstance(output, torch.Tensor):
+        return drawn.to(output.dtype).to(output.device)
+    made = drawn.numpy().astype(output.dtype)
+    return made if isinstance(output, np.ndarray) else made[()]
+
+
+def sum_of_products(outputs: list[Any], others: list[Any], frame: FrameType | None) -> Any:
+    """`(output * other).sum()`, of all of them; what is computed with arrays is written down as done in `frame`."""
+    if isinstance(outputs[0], torch.Tensor):
+        parts = [(output * other).sum() for output, other in zip(outputs, others, strict=True)]
+        return reduce(torch.add, parts)
+    hooks = getattr(builtins, HOOKS)
+    parts = [hooks.sum_of_product(output, other, frame) for output, other in zip(outputs, others, strict=True)]
+    return reduce(lambda a, b: hooks.added(a, b, frame), parts)

@@ -1,0 +1,20 @@
+"""While a layer is checked: its code goes through hooks if it computes with NumPy, whose arrays are values then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gradcheck.analysis.following import followed_calls
+from gradcheck.layers.subject import Subject
+from gradcheck.program.live import LiveSources
+
+
+@contextmanager
+def computing_with_its_arrays(subject: Subject) -> Iterator[None]:
+    sources = LiveSources()
+    for file in subject.files:
+        if file is not None:
+            sources.include(file)
+    with followed_calls(subject.things, sources):
+        yield
