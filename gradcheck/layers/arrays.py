@@ -47,12 +47,14 @@ def default_dtype() -> torch.dtype:
     return torch.float64 if numpy_counts() else torch.get_default_dtype()
 
 
-def random_like(output: Any, generator: torch.Generator) -> Any:
-    drawn = torch.randn(output.shape, generator=generator, dtype=torch.float64, device="cpu")
+def random_like(output: Any, seed: int) -> Any:
+    """Drawn from a generator of its own."""
     if isinstance(output, torch.Tensor):
+        generator = torch.Generator().manual_seed(seed)
+        drawn = torch.randn(output.shape, generator=generator, dtype=torch.float64, device="cpu")
         return drawn.to(output.dtype).to(output.device)
-    made = drawn.numpy().astype(output.dtype)
-    return made if isinstance(output, np.ndarray) else made[()]
+    made = np.random.default_rng(seed).standard_normal(output.shape)
+    return np.asarray(made).astype(output.dtype)[()] if not output.shape else made.astype(output.dtype)
 
 
 def sum_of_products(outputs: list[Any], others: list[Any], frame: FrameType | None) -> Any:

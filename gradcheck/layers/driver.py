@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
-import torch
-
 from gradcheck.base.errors import NothingToCheckError
 from gradcheck.layers.arrays import array_word, is_array, is_floating, random_like, sum_of_products
 from gradcheck.layers.handing import Call, Unclear, call_of
@@ -86,10 +84,7 @@ def _loss(call: Call, what: str, frame: FrameType | None) -> tuple[Any, list[Any
                 f"{shapes}"
             )
         return outputs[0], []
-    upstream = [
-        random_like(output, torch.Generator().manual_seed(_SEED + number))
-        for number, output in enumerate(outputs)
-    ]
+    upstream = [random_like(output, _SEED + number) for number, output in enumerate(outputs)]
     return sum_of_products(outputs, upstream, frame), upstream
 
 

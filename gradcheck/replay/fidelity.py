@@ -23,6 +23,7 @@ from gradcheck.fronts.fingerprint import WHOLE, Fingerprint, Fingerprints, finge
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.graph.lower import node_of
 from gradcheck.graph.node import Role
+from gradcheck.ops import Family
 from gradcheck.replay.compare import exact
 from gradcheck.replay.passes import Version
 from gradcheck.replay.runner import ReplayError, Runner
@@ -31,6 +32,7 @@ from gradcheck.replay.runner import ReplayError, Runner
 _TIMES_THE_ROUNDING = 16
 # Units in the last place that may differ where float64 shows no rounding.
 _UNITS = 8
+_ADDING_UP = (Family.REDUCTION, Family.PRODUCT, Family.SCAN)
 # What is computed from such a result differs by that rounding, made larger by what was done to it.
 _UNITS_LATER = 4096
 
@@ -180,16 +182,23 @@ class Fidelity:
     def _roundings(
         self, op: Op, compared: Sequence[tuple[Fingerprint, Fingerprint, torch.Tensor]]
     ) -> dict[int, float]:
-        """How far each result is from that of the same call in float64."""
+        """How far each result is from that of the same call in float64. Of one in float64, what is added up can differ by
+        the rounding of as much as it would be without signs."""
         if op.mutated:
             return {}
+        adds_up = op.operation.family in _ADDING_UP and all(then.dtype == torch.float64 for then, _, _ in compared)
         try:
             given = {value: self._runner.tensor(value) for value in op.inputs}
+            if adds_up:
+                given = {value: held.abs() if held.is_floating_point() else held for value, held in given.items()}
             fine = Runner(torch.float64, start_from=given)
             fine.step(op)
             results = _flat(_with_tensors(op.out, fine))
         except ReplayError:
             return {}
+        if adds_up:
+            eps = torch.finfo(torch.float64).eps
+            return {n: eps * float(r.abs().max()) for n, r in enumerate(results) if r.numel()}
         return {
             number: float((exact(now) - exact(precise)).abs().max())
             for number, ((_, _, now), precise) in enumerate(zip(compared, results, strict=False))
