@@ -11,7 +11,7 @@ from typing import Any
 from gradcheck.layers.making import Given, likeliest_first
 from gradcheck.layers.sizes import Size, TensorTerm, Term
 from gradcheck.layers.trial import Plan
-from gradcheck.layers.wanted import D, has_state, indices_of_rank_1_and_2, input_options, is_index, mains
+from gradcheck.layers.wanted import D, has_state, indices_of_rank_1_and_2, input_options, is_index, is_target, mains
 
 _MOST_INPUTS = 400  # per shape of the activations
 
@@ -29,8 +29,8 @@ def mains_for(parameters: list[inspect.Parameter], given: Given, of_one: bool) -
     return [[main for main in group if len(main.dims) in given.ranks] for group in groups]
 
 
-def inputs_of(forward: Callable[..., Any]) -> list[inspect.Parameter]:
-    """The parameters of `forward` that must be given something."""
+def inputs_of(forward: Callable[..., Any], is_loss: bool = False) -> list[inspect.Parameter]:
+    """The parameters of `forward` that must be given something; of a loss, so must targets that are None otherwise."""
     try:
         parameters = list(inspect.signature(forward).parameters.values())
     except (TypeError, ValueError):
@@ -40,7 +40,12 @@ def inputs_of(forward: Callable[..., Any]) -> list[inspect.Parameter]:
         inspect.Parameter.VAR_KEYWORD,
         inspect.Parameter.KEYWORD_ONLY,
     )
-    needed = [p for p in parameters if p.default is p.empty and p.kind not in variable]
+    needed = [
+        p
+        for p in parameters
+        if p.kind not in variable
+        and (p.default is p.empty or (is_loss and p.default is None and is_target(p.name)))
+    ]
     if not needed and parameters:
         needed = [inspect.Parameter("x", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
     return needed

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from gradcheck.layers.fused import held_by
 from gradcheck.layers.records import AS_CONSTRUCTED, EVALUATION, LARGE, REPEATED, SEVERAL
 from gradcheck.layers.sizes import Term
 from gradcheck.layers.subject import Subject
@@ -83,7 +84,7 @@ def has_mode(subject: Subject, trial: Trial) -> bool:
     if takes_mode(trial.plan):
         return True
     with own_random_numbers(trial.seed):
-        return set_mode(build(subject, trial).layer, False)
+        return set_mode(held_by(build(subject, trial).layer), False)
 
 
 _WINDOWS = re.compile(r".*stride.*|(.*_)?pad(ding)?")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 from collections.abc import Iterator
 from dataclasses import replace
 from types import ModuleType
@@ -16,6 +17,7 @@ from gradcheck.judge.verdict import GradientResult, PassResult, Verdict
 from gradcheck.layers.check import LayerCheck
 from gradcheck.layers.discover import discover
 from gradcheck.layers.followed import computing_with_its_arrays
+from gradcheck.layers.fused import method_of, returned, returns_of
 from gradcheck.layers.importing import Imported, imported
 from gradcheck.layers.making import CannotCallError, Given
 from gradcheck.layers.show import conclusion, remarks
@@ -48,7 +50,8 @@ def report_on_definitions(options: SessionOptions) -> Report | None:
 
 def _defines_backward(path: Any) -> bool:
     functions = [node for node in ast.walk(parse(read_source(path))) if isinstance(node, ast.FunctionDef)]
-    return any("backward" in node.name or "bwd" in node.name for node in functions)
+    halves = ("backward", "bwd", "bprop")
+    return any(any(half in node.name for half in halves) or returned(node) is not None for node in functions)
 
 
 def layers_of(module: ModuleType) -> Iterator[tuple[str, Any]]:
@@ -58,13 +61,18 @@ def layers_of(module: ModuleType) -> Iterator[tuple[str, Any]]:
         if getattr(thing, "__module__", None) != module.__name__:
             continue
         if isinstance(thing, type):
-            if all(callable(getattr(thing, method, None)) for method in ("forward", "backward")):
+            if (
+                all(callable(getattr(thing, method, None)) for method in ("forward", "backward"))
+                or method_of(thing) is not None
+            ):
                 yield name, thing
             continue
         pair = pair_named(name, known)
         if pair is not None and pair not in done:
             done.add(pair)
             yield ", ".join(pair), tuple(known[each] for each in pair)
+        elif pair is None and inspect.isfunction(thing) and returns_of(thing) is not None:
+            yield name, thing
 
 
 def _add(report: Report, subject: Subject, source: Imported, options: SessionOptions) -> None:

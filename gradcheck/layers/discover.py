@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from gradcheck.base.groups import grouped
 from gradcheck.layers.calling import as_given, called, inputs_of, mains_for
 from gradcheck.layers.fitting import FITS, fit_of, message_of, runs
+from gradcheck.layers.fused import GivesGradients
 from gradcheck.layers.making import CannotCallError, Given, ways_to_make
 from gradcheck.layers.sizes import TensorTerm, value_of
 from gradcheck.layers.subject import NotALayer, Subject
@@ -72,7 +73,7 @@ class _Search:
         if not callable(getattr(layer, "backward", None)):
             raise NotALayer(f"what `{subject.name}` makes, a {type(layer).__qualname__}, has no `backward`")
         function = subject.forward or forward_of(layer)
-        parameters = inputs_of(function)
+        parameters = inputs_of(function, isinstance(layer, GivesGradients))
         if self._given.inputs:
             best, found.fit, _ = self._best(as_given(made, self._given, parameters, function))
             found.plans = [best] if best is not None else []

@@ -15,6 +15,7 @@ from typing import Any
 
 from gradcheck.base.errors import NothingToCheckError
 from gradcheck.layers.arrays import array_word, is_array, is_floating, random_like, sum_of_products
+from gradcheck.layers.fused import GivesGradients
 from gradcheck.layers.handing import Call, Unclear, call_of
 
 _SEED = 20_240_229  # any; drawn from a generator of its own, so that the person's random numbers stay theirs
@@ -28,6 +29,7 @@ class LayerStep:
     loss: Any
     inputs: list[_Named]  # those that can have a gradient, by their parameters' names
     returned: list[_Named] = field(default_factory=list)  # the key in a dict, or nothing
+    said: list[str] = field(default_factory=list)  # the names in the `return` of those, where it gives a loss too
 
 
 def is_layer(target: object) -> bool:
@@ -63,6 +65,13 @@ def drive(
     floats = [(name, value) for name, value in given.items() if is_floating(value)]
     result = forward(*inputs, **kwargs)
     what = type(layer).__qualname__
+    if isinstance(layer, GivesGradients):
+        both = layer.apart(result)
+        if both is None or both[0] is None:
+            raise NothingToCheckError("it returned no loss with its gradients")
+        named("loss", both[0])
+        returned = [(name, one) for name, part in both[1] for one in _returned(part)]
+        return LayerStep(both[0], floats, [one for _, one in returned], [name for name, _ in returned])
     try:
         call = call_of(layer.backward, forward, given, result)
     except Unclear as unclear:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from gradcheck.base.errors import NothingToCheckError
+from gradcheck.fronts.gradient_names import parse
 from gradcheck.layers.arrays import array_word, as_tensor, is_floating
-from gradcheck.layers.driver import drive
+from gradcheck.layers.driver import LayerStep, drive
+from gradcheck.layers.fused import GivesGradients
 from gradcheck.layers.subject import Subject
 from gradcheck.layers.trial import Trial, build, own_random_numbers
 
@@ -23,6 +27,10 @@ def runs(subject: Subject, trial: Trial) -> str | None:
         except Exception as error:
             return f"`forward` raised {message_of(error)}"
         first = result[0] if isinstance(result, (tuple, list)) and result else result
+        if isinstance(built.layer, GivesGradients):
+            both = built.layer.apart(result)
+            first = both[0] if both is not None else None
+            first = np.float64(first) if type(first) is float else first
         output = as_tensor(first) if is_floating(first) else None
         if output is None:
             return f"`forward` returned no {array_word()} of floats"
@@ -42,9 +50,21 @@ def fit_of(subject: Subject, trial: Trial) -> int:
             step = drive(built.layer, tuple(built.inputs.values()), built.named, lambda name, tensor: None)
         except (Exception, NothingToCheckError):
             return 0
+        if isinstance(built.layer, GivesGradients):
+            return FITS if _fits_its_names(step) else 1
     shapes = [tuple(tensor.shape) for _, tensor in step.inputs]
     returned = [tuple(tensor.shape) for _, tensor in step.returned]
     return FITS if returned[: len(shapes)] == shapes else 1
+
+
+def _fits_its_names(step: LayerStep) -> bool:
+    """Whether each gradient has the shape of the input that its name says it is of."""
+    inputs = {name.lower(): array.shape for name, array in step.inputs}
+    for name, (key, array) in zip(step.said, step.returned, strict=True):
+        shape = inputs.get((key or parse(name).stem or "").lower())
+        if shape is not None and shape != array.shape:
+            return False
+    return True
 
 
 def message_of(error: Exception) -> str:

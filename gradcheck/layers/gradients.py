@@ -20,6 +20,7 @@ from gradcheck.fronts.tape import Value
 from gradcheck.judge.verdict import GradientResult
 from gradcheck.layers.arrays import is_floating
 from gradcheck.layers.driver import LayerStep
+from gradcheck.layers.fused import held_by
 
 _SAME = 0.9
 _Named = tuple[str, Any]  # a tensor, or an array of NumPy's
@@ -29,7 +30,7 @@ def parameters_of(layer: object) -> list[_Named]:
     """The tensors or arrays of floats it holds that are not named for gradients."""
     return [
         (name, array)
-        for name, array, _ in tensors_of_namespace({"self": layer})
+        for name, array, _ in tensors_of_namespace({"self": held_by(layer)})
         if is_floating(array) and not isinstance(array, np.generic) and parse(name).form is Form.NONE
     ]
 
@@ -117,7 +118,7 @@ def not_judged(
 def _stored(layer: object, judged: list[GradientResult]) -> list[str]:
     parameters = parameters_of(layer)
     found = []
-    for name, _, _ in tensors_of_namespace({"self": layer}):
+    for name, _, _ in tensors_of_namespace({"self": held_by(layer)}):
         parsed = parse(name)
         if parsed.form < Form.BARE_D or parsed.stem is None or split_path(name)[1] == "grad":
             continue

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from gradcheck.layers.function_context import FunctionContext
+from gradcheck.layers.fused import GivesGradients, Returns, method_of, returns_of
 from gradcheck.program.live import file_of
 
 
@@ -56,6 +57,12 @@ def subject_of(target: Any, name: str = "") -> Subject:
         if names is not None and target.__qualname__ == target.__name__:
             forward, backward = (target.__globals__[each] for each in names)
             return _pair((forward, backward), name or target.__name__)
+    returns = returns_of(target) if inspect.isfunction(target) else None
+    if returns is not None:
+        files, kept = (file_of(target),), returns
+        return Subject(
+            name or _name(target), lambda: GivesGradients(target, kept), None, files, target, (target,)
+        )
     if inspect.isroutine(target) or callable(target):
         return Subject(name or _name(target), target, target, (file_of(target),), things=(target,))
     raise NotALayer(f"{type(target).__qualname__} has no `backward`: {_WHAT}")
@@ -97,6 +104,8 @@ def _class(kind: type, name: str) -> Subject:
     missing = [m for m in ("forward", "backward") if not callable(getattr(kind, m, None))]
     if "forward" in missing and "__call__" in vars(kind):
         missing.remove("forward")
+    if missing and (gives := method_of(kind)) is not None:
+        return _network(kind, name, *gives)
     if missing:
         raise NotALayer(f"`{kind.__qualname__}` has no `{missing[0]}`: {_WHAT}")
     # A constructor that is `object`'s own takes nothing, whatever its signature says.
@@ -106,6 +115,18 @@ def _class(kind: type, name: str) -> Subject:
     ]  # assigned later, maybe elsewhere
     files = tuple(file_of(each) for each in (*kind.__mro__[:-1], *filter(None, methods)))
     return Subject(name or _name(kind), kind, None if takes_nothing else kind, files, things=(kind,))
+
+
+def _network(kind: type, name: str, method: str, returns: Returns) -> Subject:
+    """Its method gives the loss, and the gradients of its parameters."""
+
+    def made(*args: Any, **kwargs: Any) -> GivesGradients:
+        network = kind(*args, **kwargs)
+        return GivesGradients(getattr(network, method), returns, network)
+
+    takes_nothing = _inherited(kind, "__init__") is object.__init__
+    files = tuple(file_of(each) for each in (*kind.__mro__[:-1], getattr(kind, method)))
+    return Subject(name or _name(kind), made, None if takes_nothing else kind, files, things=(kind,))
 
 
 def _module(kind: type[torch.nn.Module], name: str) -> Subject:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from gradcheck.layers.arrays import as_layer_takes_it, as_tensor, default_dtype
+from gradcheck.layers.fused import held_by
 from gradcheck.layers.gradients import parameters_of
 from gradcheck.layers.sizes import BASE, TensorTerm, Term, names_in, value_of
 from gradcheck.layers.subject import Subject
@@ -151,7 +152,7 @@ def _made(subject: Subject, trial: Trial) -> Any:
     generator = torch.Generator().manual_seed(trial.seed + 1_000)
     arguments = {name: _drawn(term, trial, generator) for name, term in trial.arguments.items()}
     layer = subject.make(*trial.plan.more, **arguments)
-    set_mode(layer, trial.training)
+    set_mode(held_by(layer), trial.training)
     return layer
 
 

@@ -174,6 +174,10 @@ def mains() -> list[TensorTerm]:
     return [TensorTerm(shape) for shape in shapes]
 
 
+def is_target(name: str) -> bool:
+    return _role(name) == "target"
+
+
 def is_index(name: str) -> bool:
     return _role(name) == "index"
 

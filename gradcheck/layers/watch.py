@@ -8,6 +8,7 @@ from typing import Any
 
 from gradcheck.analysis.watching import Watched
 from gradcheck.layers import driver as layer_driver
+from gradcheck.layers.fused import GivesGradients, held_by
 from gradcheck.layers.gradients import name_returned, parameters_of
 from gradcheck.program.live import name_of
 
@@ -25,14 +26,14 @@ def watch_layer(
     """What was recorded on behalf of `frame`, and the names of each gradient that `backward` returned. `files` are the
     person's. What the layer raises is raised."""
     watched = Watched()
-    start = {"self": layer, **layer_driver.inputs_by_name(layer, inputs, kwargs)}
+    start = {"self": held_by(layer), **layer_driver.inputs_by_name(layer, inputs, kwargs)}
     watched.begin(
         frame,
         target=target or name_of(layer),
         files=files,
         names=start,
         texts=texts,
-        things=[layer, *inputs, *kwargs.values()],
+        things=[held_by(layer), *inputs, *kwargs.values()],
     )
     error: BaseException | None = None
     try:
@@ -44,7 +45,8 @@ def watch_layer(
 
         with watched.holding_writes():
             step = layer_driver.drive(layer, inputs, kwargs, named, frame)
-        returned = name_returned(recorder, step, parameters, layer.backward, frame)
+        gives = layer.forward if isinstance(layer, GivesGradients) else layer.backward
+        returned = name_returned(recorder, step, parameters, gives, frame)
     except BaseException as raised:
         error = raised
         raise

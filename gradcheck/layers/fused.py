@@ -1,0 +1,105 @@
+"""A function that gives a loss and its gradients at once: `loss, dx = softmax_loss(x, y)`, and a network's
+`loss, grads = net.loss(X, y)`. Its `return` says so, by the names in it."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from gradcheck.fronts.gradient_names import Form, is_loss_name, parse
+from gradcheck.program.reading.tree import Function
+from gradcheck.program.reading.tree import parse as tree_of
+
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
+@dataclass(frozen=True, slots=True)
+class Returns:
+    """What stands at which place of the tuple that is returned."""
+
+    loss: int
+    gradients: tuple[tuple[int, str], ...]  # with their names
+    length: int
+
+
+class GivesGradients:
+    """`forward` gives everything; `owner` is the network whose method it is."""
+
+    def __init__(self, function: Callable[..., Any], returns: Returns, owner: Any = None) -> None:
+        self.forward = function
+        self.owner = owner
+        self._returns = returns
+
+    def backward(self) -> None:
+        """There is none of its own."""
+
+    def apart(self, result: Any) -> tuple[Any, list[tuple[str, Any]]] | None:
+        """The loss, and the gradients with their names; None if it is not what its `return` says."""
+        returns = self._returns
+        if not isinstance(result, (tuple, list)) or len(result) != returns.length:
+            return None
+        return result[returns.loss], [(name, result[place]) for place, name in returns.gradients]
+
+
+def held_by(layer: Any) -> Any:
+    """The person's own object in it."""
+    return layer.owner if isinstance(layer, GivesGradients) else layer
+
+
+def returns_of(function: Any) -> Returns | None:
+    """None if no `return` of the function hands back a loss and gradients."""
+    try:
+        tree = tree_of(textwrap.dedent(inspect.getsource(inspect.unwrap(function))))
+    except (OSError, TypeError, SyntaxError):
+        return None
+    return next((returned(node) for node in tree.body if isinstance(node, Function)), None)
+
+
+def returned(function: Function) -> Returns | None:
+    """The same, of its syntax."""
+    for node in _own_statements(function.body):
+        if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
+            names = [_name_of(part) for part in node.value.elts]
+            losses = [place for place, name in enumerate(names) if is_loss_name(name)]
+            gradients = [(place, name) for place, name in enumerate(names) if _is_gradient(name)]
+            if len(losses) == 1 and gradients:
+                return Returns(losses[0], tuple(gradients), len(names))
+    return None
+
+
+def method_of(kind: type) -> tuple[str, Returns] | None:
+    """The method of a network that gives its loss and the gradients of its parameters."""
+    for name, held in vars(kind).items():
+        if inspect.isfunction(held) and not name.startswith("_"):
+            returns = returns_of(held)
+            if returns is not None:
+                return name, returns
+    return next((found for base in kind.__bases__ if (found := method_of(base)) is not None), None)
+
+
+def _own_statements(body: list[ast.stmt]) -> Iterator[ast.AST]:
+    """Without those of functions in it."""
+    for statement in body:
+        if isinstance(statement, _SCOPES):
+            continue
+        yield statement
+        for _, held in ast.iter_fields(statement):
+            if isinstance(held, list) and held and isinstance(held[0], ast.stmt):
+                yield from _own_statements(held)
+
+
+def _name_of(part: ast.expr) -> str:
+    if isinstance(part, ast.Call) and len(part.args) == 1 and not part.keywords:
+        part = part.args[0]  # float(loss)
+    if isinstance(part, ast.Dict):
+        keys = [key.value for key in part.keys if isinstance(key, ast.Constant) and isinstance(key.value, str)]
+        return "grads" if keys and all(_is_gradient(key) for key in keys) else ""
+    return ast.unparse(part) if isinstance(part, (ast.Name, ast.Attribute, ast.Subscript)) else ""
+
+
+def _is_gradient(name: str) -> bool:
+    return bool(name) and parse(name).form is not Form.NONE and not is_loss_name(name)
