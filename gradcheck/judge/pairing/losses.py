@@ -44,6 +44,8 @@ def _differentiated(
     kept: set[int] = set()
     moments = [b.when for b in recording.bindings if parse(b.name).form is not Form.NONE]
     moments += [b.when for b in gradients]
+    named = {value.root for value in recording.gradient_named}
+    moments += [op.index + 1 for op in recording.ops if any(v.root in named for v in op.mutated)]
     moments += [op.index for op in recording.ops if op.kind in (Kind.GRAD_WRITE, Kind.RETURNED)]
     moments += [step.begin + 1 for step in steps]
     paired = [pairing.gradient.producer for pairing in recording.pairings]
