@@ -27,6 +27,7 @@ from gradcheck.judge.verdict import PassResult, Verdict
 from gradcheck.program.source import SourceMap
 from gradcheck.replay.fidelity import as_recorded, put_back_leaves
 from gradcheck.replay.passes import PassPlan
+from gradcheck.replay.guards import without_guards
 from gradcheck.replay.run import PassOps, PassRun, opaque_values
 from gradcheck.replay.runner import ReplayError
 
@@ -116,7 +117,26 @@ def _judge_under_likeliest_loss(judgement: Judgement, plan: PassPlan, stated: St
         other.candidates, other.stop, other.updates = plan.candidates, plan.stop, plan.updates
         tried = _judge_pass(judgement, other, stated)
         best = tried if tried.rightness > best.rightness else best
-    return best
+    return _judge_without_guards(judgement, best, stated)
+
+
+def _judge_without_guards(judgement: Judgement, judged: JudgedPass, stated: Stated) -> JudgedPass:
+    """What keeps a logarithm or a quotient finite changes nothing that anybody means to differentiate."""
+    if all(row.verdict in _RIGHT for row in judged.result.gradients):
+        return judged
+    plan = judged.plan
+    plan.instead = without_guards(plan.forward_ops)
+    if plan.instead:
+        tried = _judge_pass(judgement, plan, stated)
+        if tried.rightness > judged.rightness:
+            places = [judgement.places.location(op) for op in plan.instead.values()]
+            lines = " and ".join(dict.fromkeys(f"line {place.line}" for place in places))
+            tried.result.notes.append(
+                f"the guard against 0 in {lines} is left out in what is compared: the backward pass leaves it out"
+            )
+            return tried
+        plan.instead = {}
+    return judged
 
 
 def _judge_pass(judgement: Judgement, plan: PassPlan, stated: Stated) -> JudgedPass:

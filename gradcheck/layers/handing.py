@@ -55,7 +55,8 @@ def call_of(
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     names = [p.name for p in positional if p.default is p.empty]
     if not names:
-        takes = bool(positional) or any(p.kind is p.VAR_POSITIONAL for p in parameters)
+        takes = any(_reads(backward, p.name) for p in positional)
+        takes = takes or any(p.kind is p.VAR_POSITIONAL for p in parameters)
         return Call(items[:leading], is_loss=not takes)
     context = getattr(backward, "__self__", None)
     if isinstance(context, FunctionContext):  # as autograd calls it: one for each output
@@ -129,6 +130,12 @@ def _takes_apart(backward: Callable[..., Any], name: str) -> bool:
         if read == name:
             return True
     return False
+
+
+def _reads(backward: Callable[..., Any], name: str) -> bool:
+    """Whether it does anything with its parameter: a loss's `backward(dout=1)` may be written for 1 alone."""
+    nodes = list(_statements(backward))
+    return not nodes or any(isinstance(node, ast.Name) and node.id == name for node in nodes)
 
 
 def _statements(function: Callable[..., Any]) -> Iterator[ast.AST]:

@@ -31,12 +31,13 @@ class PassOps:
         wanted = [*candidates, plan.loss, *also]
         # What a pass after an earlier update starts from is whatever the earlier ops left.
         needed = plan.slicer.slice(wanted, 0, last + 1)
-        self.manual = needed
-        self.forward = (
+        self.manual = [plan.instead.get(op.index, op) for op in needed]
+        forward = (
             plan.slicer.slice([plan.loss, *also], plan.start, plan.loss_op.index + 1)
             if also
             else plan.forward_ops
         )
+        self.forward = [plan.instead.get(op.index, op) for op in forward]
         self.mutated = roots_mutated(needed)
         self.versions_after: dict[int, list[Version]] = defaultdict(list)
         for candidate in plan.candidates:
