@@ -16,6 +16,7 @@ from gradcheck.base.errors import NothingToCheckError
 from gradcheck.checks import gc106_gradient_shape_broadcast as gc106
 from gradcheck.layers.cases import Case, cases_of, in_state
 from gradcheck.layers.discover import Found, discover
+from gradcheck.layers.fitting import runs
 from gradcheck.layers.followed import computing_with_its_arrays
 from gradcheck.layers.making import CannotCallError, Given
 from gradcheck.layers.outcome import Key, Outcome, run_trial
@@ -38,6 +39,7 @@ from gradcheck.program.live import LiveSources
 from gradcheck.program.writes.hold import writes_held_back, written_by_program
 from gradcheck.report.model import Report
 
+_MANY_OPERATIONS = 2_000
 InputLike = str | Sequence[int] | torch.Tensor | np.ndarray[Any, Any]
 
 
@@ -168,17 +170,18 @@ class LayerCheck:
                 continue
             if case.trial is None:
                 continue
-            outcome = self._outcome(case, case.trial)
-            result.shapes, result.status, result.reason = case.trial.shapes(), outcome.status, outcome.reason
+            trial = case.trial if case.name == SEVERAL else self._affordable(case.trial)
+            outcome = self._outcome(case, trial)
+            result.shapes, result.status, result.reason = trial.shapes(), outcome.status, outcome.reason
             if unsupported:
                 result.status = Status.UNSUPPORTED
                 continue
             result.gradients = {**outcome.judged, **dict.fromkeys(outcome.unjudged, "unchecked")}
-            self._ran.append((case.trial, outcome))
+            self._ran.append((trial, outcome))
             self._judged |= outcome.judged.keys()
             self._unjudged |= outcome.unjudged
             for key in outcome.faults:
-                known = self._faults.setdefault(key, _Fault(case, case.trial, outcome, []))
+                known = self._faults.setdefault(key, _Fault(case, trial, outcome, []))
                 known.cases.append(result)
 
     def _outcome(self, case: Case, trial: Trial) -> Outcome:
@@ -188,6 +191,14 @@ class LayerCheck:
         self._count += 1
         progress.say(progress.Stage.RUNNING, f"case {self._count}: {case.name}, {plan.rank}-D")
         return run_trial(self._subject, trial)
+
+    def _affordable(self, trial: Trial) -> Trial:
+        """With small sizes, if the first case has shown that the layer does thousands of operations and runs on them."""
+        several = self._several.get(trial.plan)
+        if several is None or several.operations < _MANY_OPERATIONS:
+            return trial
+        smaller = trial.smaller()
+        return smaller if runs(self._subject, smaller) is None else trial
 
     def _unsupported(self, plans: list[Plan]) -> list[Plan]:
         """Those of a rank that `backward`, which runs for inputs of another one, was not written for: it raises; or no

@@ -46,6 +46,7 @@ class Outcome:
     right: set[str] = field(default_factory=set)  # parameters whose gradient is right, its shape too
     judged: dict[str, str] = field(default_factory=dict)  # gradient -> verdict
     unjudged: dict[str, str] = field(default_factory=dict)  # gradient -> why
+    operations: int = 0  # that were recorded
 
 
 def run_trial(
@@ -81,6 +82,7 @@ def run_trial(
         except Exception as error:
             return _raised(error, subject)
     outcome = _judged(report, built.layer, returned)
+    outcome.operations = len(watched.recording.ops)
     outcome.right = {
         row.of
         for row in report.rows

@@ -24,6 +24,10 @@ BASE: dict[str, int] = {
 }
 
 
+# For a layer that loops over rows, channels and places one by one.
+SMALL = {"N": 2, "M": 3, "T": 4, "W": 6}
+
+
 @dataclass(frozen=True, slots=True)
 class Size:
     """`Size("M", 4)` is four times the size M."""

@@ -16,7 +16,7 @@ import torch
 from gradcheck.layers.arrays import as_layer_takes_it, as_tensor, default_dtype
 from gradcheck.layers.fused import held_by
 from gradcheck.layers.gradients import parameters_of
-from gradcheck.layers.sizes import BASE, TensorTerm, Term, names_in, value_of
+from gradcheck.layers.sizes import BASE, SMALL, TensorTerm, Term, names_in, value_of
 from gradcheck.layers.subject import Subject
 from gradcheck.layers.wanted import MODE_NAMES
 from gradcheck.program.torch_settings import kept_torch_settings
@@ -76,6 +76,11 @@ class Trial:
 
     def with_sizes(self, **changed: int) -> Trial:
         return replace(self, changed=tuple((dict(self.changed) | changed).items()))
+
+    def smaller(self) -> Trial:
+        """With small sizes, but for those that it was given itself."""
+        fixed = self.plan.pinned | dict(self.changed).keys()
+        return self.with_sizes(**{name: size for name, size in SMALL.items() if name not in fixed})
 
     @property
     def arguments(self) -> dict[str, Any]:
