@@ -54,6 +54,7 @@ class Recording:
     scopes: dict[int, Scope] = field(default_factory=dict)
     value_of: Callable[[Any], Value | None] = lambda array: None  # of an array that is still alive
     pairings: list[Pairing] = field(default_factory=list)
+    loss: Value | None = None  # where it is known which value that is
     notes: list[str] = field(default_factory=list)
     loop_runs: list[LoopRun] = field(default_factory=list)  # of the aftermath, as they were first met
     aftermath_cut: Lengths | None = None  # set if the aftermath stands apart: how far all went before it
@@ -83,6 +84,7 @@ class Recording:
             value_of=self.earlier_value_of,
             notes=self.notes,
             pairings=self.pairings,
+            loss=self.loss,
         )
 
     def cut_to(self, cut: Lengths) -> None:

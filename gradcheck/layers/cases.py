@@ -88,6 +88,7 @@ def has_mode(subject: Subject, trial: Trial) -> bool:
 
 
 _WINDOWS = re.compile(r".*stride.*|(.*_)?pad(ding)?")
+_STRENGTHS = re.compile(r"(.*_)?(reg|regulari[sz]ation|lambd?a?|lambda_|l2|weight_decay)(_?(strength|lambda|lambd))?")
 
 
 def _other_options(subject: Subject, plain: Trial) -> Iterator[tuple[str, Trial]]:
@@ -120,8 +121,12 @@ def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
         return []
 
 
-def _other_values(parameters: list[inspect.Parameter], given: dict[str, Term]) -> Iterator[tuple[str, int]]:
+def _other_values(parameters: list[inspect.Parameter], given: dict[str, Term]) -> Iterator[tuple[str, Any]]:
     for parameter in parameters:
+        if parameter.default == 0 and _STRENGTHS.fullmatch(parameter.name.lower()):
+            if parameter.name not in given:
+                yield parameter.name, 0.7
+            continue
         now = given.get(parameter.name, parameter.default)
         if _WINDOWS.fullmatch(parameter.name.lower()) and (now is None or isinstance(now, int)):
             yield parameter.name, _other_than(now, parameter.name)

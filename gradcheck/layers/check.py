@@ -208,6 +208,9 @@ class LayerCheck:
             trial = Trial(plan, seed=self._seed)
             self._several[plan] = self._outcome(Case(SEVERAL, trial), trial)
         outcomes = self._several
+        if all(outcome.raised is not None for outcome in outcomes.values()) and len(plans) > 1:
+            # A weight that is transposed raises, whatever the rank, unless all sizes are the same.
+            outcomes = {plan: self._of_equal_sizes(plan) for plan in plans}
         meant = [o for o in outcomes.values() if o.report is not None and not _is_out_of_shape(o)]
         known = {key for outcome in meant for key in outcome.faults}
         if not meant:
@@ -218,6 +221,11 @@ class LayerCheck:
             if outcome.raised is not None
             or (_is_out_of_shape(outcome) and outcome.faults.keys() - _of_shape(outcome) <= known)
         ]
+
+    def _of_equal_sizes(self, plan: Plan) -> Outcome:
+        trial = Trial(plan, seed=self._seed)
+        sizes = dict.fromkeys(plan.names - plan.pinned, trial.sizes["D"])
+        return self._outcome(Case("", trial), trial.with_sizes(**sizes))
 
     def _join(self) -> None:
         """A line that is wrong on some inputs and raises on others is one fault."""

@@ -103,6 +103,22 @@ def _means(names: list[str], one: _Named) -> bool:
     return any(name_affinity(parse(name).stem or name, one[0]) >= _SAME for name in names)
 
 
+def pair_in_lists(recorder: Recorder, layer: Any) -> None:
+    """`self.params[0]` and `self.grads[0]`: lists of the same shapes, of which one is named for gradients, say by the place
+    in them what the gradient is of."""
+    attributes = getattr(held_by(layer), "__dict__", None)
+    lists = {name: held for name, held in (attributes or {}).items() if isinstance(held, list) and held}
+    lists = {name: held for name, held in lists.items() if all(map(is_floating, held))}
+    for name, gradients in lists.items():
+        shapes = [array.shape for array in gradients]
+        others = [held for other, held in lists.items() if parse(f"{other}[0]").form is Form.NONE]
+        fitting = [held for held in others if [array.shape for array in held] == shapes]
+        if parse(f"{name}[0]").form is Form.EXPLICIT and len(fitting) == 1:
+            for parameter, gradient in zip(fitting[0], gradients, strict=True):
+                if gradient is not parameter:
+                    recorder.pair(parameter, gradient)
+
+
 def not_judged(
     layer: object, returned: Iterable[list[str]], rows: Iterable[GradientResult]
 ) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 from gradcheck.analysis.watching import Watched
 from gradcheck.layers import driver as layer_driver
 from gradcheck.layers.fused import GivesGradients, held_by
-from gradcheck.layers.gradients import name_returned, parameters_of
+from gradcheck.layers.gradients import name_returned, pair_in_lists, parameters_of
 from gradcheck.program.live import name_of
 
 
@@ -45,7 +45,9 @@ def watch_layer(
 
         with watched.holding_writes():
             step = layer_driver.drive(layer, inputs, kwargs, named, frame)
+        recorder.recording.loss = recorder.recording.value_of(step.loss)
         gives = layer.forward if isinstance(layer, GivesGradients) else layer.backward
+        pair_in_lists(recorder, layer)
         returned = name_returned(recorder, step, parameters, gives, frame)
     except BaseException as raised:
         error = raised

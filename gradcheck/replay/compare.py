@@ -67,6 +67,12 @@ def same_but_for_ones(left: Iterable[int], right: Iterable[int]) -> bool:
     return [n for n in left if n != 1] == [n for n in right if n != 1]
 
 
+def is_multiple(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether it is the other, times a number."""
+    both = norm(one) * norm(other)
+    return one.shape == other.shape and both > 0 and abs(inner(one, other)) >= (1 - RELATIVE_TOLERANCE) * both
+
+
 def never_summed(found: tuple[int, ...], shape: tuple[int, ...]) -> bool:
     """Whether a gradient has the shape of what a parameter of `shape` was broadcast to."""
     padded = (1,) * (len(found) - len(shape)) + shape

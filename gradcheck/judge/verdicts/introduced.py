@@ -10,7 +10,8 @@ from gradcheck.judge.intervention import has_victim, is_finished
 from gradcheck.judge.judged import NOT_JUDGED, Fault, Judged, Ruling
 from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.judge.verdicts.convention import kept_factor
-from gradcheck.replay.compare import same_but_for_ones
+from gradcheck.ops import Family
+from gradcheck.replay.compare import is_multiple, same_but_for_ones
 from gradcheck.replay.passes import Version
 
 _NAMED_FOR = 0.6
@@ -76,12 +77,21 @@ def _since_when(case: Case, judged: Judged) -> Version | None:
         return None
     wrong = (found - expected).abs() > _WRONG_SHARE * expected.abs().max()
     versions, since = case.candidate.versions, None
+    later, now = case.version, found
     for earlier in reversed(versions[: versions.index(case.version)]):
         stage = case.judge.captured(earlier)
-        if stage is None or stage.shape != found.shape or not torch.equal(stage[wrong], found[wrong]):
+        if stage is None or stage.shape != found.shape or _is_blank(earlier):
             break
-        since = earlier
+        rescaled = case.judge.relations.only_rescales(later, earlier) and not is_multiple(stage, expected)
+        if not rescaled and not torch.equal(stage[wrong], now[wrong]):
+            break
+        since, later, now = earlier, earlier, stage
     return since if bool(wrong.any()) else None
+
+
+def _is_blank(version: Version) -> bool:
+    """Whether it is what nothing has been written to yet: what is missing in it, a later line leaves out."""
+    return version.writes[-1].operation.family is Family.CONSTANT if version.writes else True
 
 
 def _is_named_for_its_numbers(case: Case) -> bool:

@@ -9,7 +9,7 @@ import torch
 from gradcheck.fronts.tape import Value
 from gradcheck.judge.case import Case
 from gradcheck.judge.judged import NOT_JUDGED, Ruling
-from gradcheck.replay.compare import distance, same_but_for_ones
+from gradcheck.replay.compare import distance, is_multiple, same_but_for_ones
 
 _MOST_WAYS = 6
 
@@ -19,7 +19,11 @@ def stage(case: Case) -> Ruling | None:
     follows from it as from one."""
     relations, proposal = case.judge.relations, case.proposal
     successor = relations.successor(case.version)
-    if successor is None or relations.only_rescales(successor, case.version):
+    if successor is None:
+        return None
+    expected = case.gradients.get(proposal.value) if proposal is not None else None
+    is_scaled = expected is not None and is_multiple(case.found, expected)
+    if is_scaled and relations.only_rescales(successor, case.version):
         return None
     # Something that is right for nothing else may follow from it.
     used = proposal is not None and case.consumers.explained_by(proposal.value, finished=False) > 0

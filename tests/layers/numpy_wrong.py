@@ -1,0 +1,256 @@
+"""The layers of numpy_right.py, each with one mistake that its author's own inputs may hide."""
+
+import numpy as np
+
+from tests.layers import numpy_right as right
+
+
+def affine_backward(dout, cache):
+    x, w, b = cache
+    dx = dout.dot(w.T).reshape(x.shape)
+    dw = x.reshape(x.shape[0], -1).T.dot(dout)
+    db = np.mean(dout, axis=0)  # wrong
+    return dx, dw, db
+
+
+def relu_backward(dout, cache):
+    """Hidden from whoever has only positive inputs."""
+    dx = dout.copy()
+    dx[dout <= 0] = 0  # wrong
+    return dx
+
+
+def batchnorm_backward(dout, cache):
+    """The variance depends on the input as well."""
+    xhat, gamma, std = cache
+    N = dout.shape[0]
+    dbeta = dout.sum(axis=0)
+    dgamma = (dout * xhat).sum(axis=0)
+    dxhat = dout * gamma
+    dx = (N * dxhat - dxhat.sum(axis=0)) / (N * std)  # wrong
+    return dx, dgamma, dbeta
+
+
+def batchnorm_gamma_backward(dout, cache):
+    """Hidden as long as gamma is 1."""
+    xhat, gamma, std = cache
+    N = dout.shape[0]
+    dbeta = dout.sum(axis=0)
+    dgamma = (dout * xhat).sum(axis=0)
+    dx = (N * dout - dout.sum(axis=0) - xhat * (dout * xhat).sum(axis=0)) / (N * std)  # wrong
+    return dx, dgamma, dbeta
+
+
+def layernorm_backward(dout, cache):
+    xhat, gamma, var = cache
+    D = xhat.shape[1]
+    dgamma = np.sum(dout * xhat, axis=0)
+    dbeta = np.sum(dout, axis=0)
+    dxhat = dout * gamma
+    dx = dxhat - np.mean(dxhat, axis=0, keepdims=True)  # wrong
+    dx -= xhat * np.sum(dxhat * xhat, axis=1, keepdims=True) / D
+    dx /= np.sqrt(var)
+    return dx, dgamma, dbeta
+
+
+def dropout_backward(dout, cache):
+    dropout_param, mask = cache
+    if dropout_param["mode"] == "train":
+        return dout * (mask > 0)  # wrong
+    return dout
+
+
+def conv_backward(dout, cache):
+    """Hidden as long as windows do not overlap."""
+    x, w, b, conv_param = cache
+    stride, pad = conv_param["stride"], conv_param["pad"]
+    N, F, H_out, W_out = dout.shape
+    _, _, HH, WW = w.shape
+    x_pad = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)), "constant")
+    dx_pad, dw = np.zeros_like(x_pad), np.zeros_like(w)
+    db = np.sum(dout, axis=(0, 2, 3))
+    for n in range(N):
+        for f in range(F):
+            for i in range(H_out):
+                for j in range(W_out):
+                    rows = slice(i * stride, i * stride + HH)
+                    columns = slice(j * stride, j * stride + WW)
+                    dw[f] = dw[f] + x_pad[n, :, rows, columns] * dout[n, f, i, j]
+                    dx_pad[n, :, rows, columns] = w[f] * dout[n, f, i, j]  # wrong
+    dx = dx_pad[:, :, pad : pad + x.shape[2], pad : pad + x.shape[3]]
+    return dx, dw, db
+
+
+def max_pool_backward(dout, cache):
+    """The mask is that of the whole channel."""
+    x, pool_param = cache
+    HH, WW, stride = pool_param["pool_height"], pool_param["pool_width"], pool_param["stride"]
+    dx = np.zeros_like(x)
+    for i in range(dout.shape[2]):
+        for j in range(dout.shape[3]):
+            rows, columns = slice(i * stride, i * stride + HH), slice(j * stride, j * stride + WW)
+            window = x[:, :, rows, columns]
+            mask = window == np.max(x, axis=(2, 3), keepdims=True)
+            dx[:, :, rows, columns] += mask * dout[:, :, i, j][:, :, None, None]  # wrong
+    return dx
+
+
+def rnn_step_backward(dnext_h, cache):
+    x, prev_h, Wx, Wh, next_h = cache
+    da = dnext_h * (1 - next_h)  # wrong
+    dx, dprev_h = da @ Wx.T, da @ Wh.T
+    dWx, dWh = x.T @ da, prev_h.T @ da
+    return dx, dprev_h, dWx, dWh, np.sum(da, axis=0)
+
+
+def word_embedding_backward(dout, cache):
+    """Hidden as long as no word comes twice."""
+    x, shape = cache
+    dW = np.zeros(shape)
+    dW[x] += dout  # wrong
+    return dW
+
+
+def softmax_loss(x, y):
+    shifted = x - np.max(x, axis=1, keepdims=True)
+    probs = np.exp(shifted) / np.sum(np.exp(shifted), axis=1, keepdims=True)
+    N = x.shape[0]
+    loss = -np.sum(np.log(probs[np.arange(N), y])) / N
+    dx = probs.copy()
+    dx[np.arange(N), y] -= 1  # wrong
+    return loss, dx
+
+
+def svm_loss(x, y):
+    N = x.shape[0]
+    correct = x[np.arange(N), y]
+    margins = np.maximum(0, x - correct[:, np.newaxis] + 1.0)
+    margins[np.arange(N), y] = 0
+    loss = np.sum(margins) / N
+    dx = np.zeros_like(x)
+    dx[margins > 0] = 1
+    dx[np.arange(N), y] -= 1  # wrong
+    dx /= N
+    return loss, dx
+
+
+def svm_loss_in_loops(W, X, y, reg):
+    dW = np.zeros(W.shape)
+    num_train, loss = X.shape[0], 0.0
+    for i in range(num_train):
+        scores = X[i].dot(W)
+        for j in range(W.shape[1]):
+            if j == y[i]:
+                continue
+            margin = scores[j] - scores[y[i]] + 1
+            if margin > 0:
+                loss += margin
+                dW[:, j] += X[i]
+                dW[:, y[i]] -= X[i]
+    loss /= num_train
+    dW /= num_train
+    loss += reg * np.sum(W * W)
+    dW += reg * W  # wrong
+    return loss, dW
+
+
+def linear_backward(dZ, cache):
+    A_prev, W, b = cache
+    dW = np.dot(dZ, A_prev.T)
+    db = np.sum(dZ, axis=1, keepdims=True) / dZ.shape[1]  # wrong
+    dA_prev = np.dot(W.T, dZ)
+    return dA_prev, dW, db
+
+
+def sigmoid_backward(dA, cache):
+    s = 1 / (1 + np.exp(-cache))
+    return dA * s * (1 + s)  # wrong
+
+
+class Affine(right.Affine):
+    """Hidden as long as as many features go out as come in: else it raises."""
+
+    def backward(self, dout):
+        dx = np.dot(dout, self.W)  # wrong
+        self.dW = np.dot(self.x.T, dout)
+        self.db = np.sum(dout, axis=0)
+        return dx
+
+
+class Relu(right.Relu):
+    def backward(self, dout):
+        dout[~self.mask] = 0  # wrong
+        return dout
+
+
+class MatMul(right.MatMul):
+    def backward(self, dout):
+        (W,) = self.params
+        dx = np.dot(dout, W.T)
+        self.grads[0][...] = np.dot(self.x.T, np.abs(dout))  # wrong
+        return dx
+
+
+class Dense(right.Dense):
+    def backward(self, grad_out):
+        self.grads["W"] = self.cache.T @ grad_out / len(grad_out)  # wrong
+        self.grads["b"] = grad_out.sum(axis=0, keepdims=True)
+        return grad_out @ self.params["W"].T
+
+
+class Softmax(right.Softmax):
+    """The derivative of an element alone."""
+
+    def backward(self, dout):
+        return dout * self.out * (1 - self.out)  # wrong
+
+
+class SoftmaxWithLoss(right.SoftmaxWithLoss):
+    """The loss of all rows, without the mean over them."""
+
+    def backward(self, dout=1):
+        dx = self.y.copy()
+        dx[np.arange(self.t.shape[0]), self.t] += 1  # wrong
+        dx *= dout / self.t.shape[0]
+        return dx
+
+
+class SquaredError(right.SquaredError):
+    def backward(self):
+        return 2 * self.diff / self.diff.shape[0]  # wrong
+
+
+class Dropout(right.Dropout):
+    """Scaled on the way back alone."""
+
+    def backward(self, dout):
+        return dout * self.mask / (1.0 - self.dropout_ratio)  # wrong
+
+
+class Convolution(right.Convolution):
+    def backward(self, dout):
+        FN, C, FH, FW = self.W.shape
+        dout = dout.transpose(0, 2, 3, 1).reshape(-1, FN)
+        self.db = np.sum(dout, axis=0)
+        self.dW = np.dot(self.col.T, dout).reshape(FN, C, FH, FW)  # wrong
+        dcol = np.dot(dout, self.col_W.T)
+        return right.col2im(dcol, self.x.shape, FH, FW, self.stride, self.pad)
+
+
+class TwoLayerNet(right.TwoLayerNet):
+    """Hidden without regularisation."""
+
+    def loss(self, X, y=None):
+        W1, b1, W2, b2 = (self.params[name] for name in ("W1", "b1", "W2", "b2"))
+        hidden, cache = right.affine_relu_forward(X, W1, b1)
+        scores, out_cache = right.affine_forward(hidden, W2, b2)
+        if y is None:
+            return scores
+        grads = {}
+        loss, dscores = right.softmax_loss(scores, y)
+        loss += 0.5 * self.reg * (np.sum(W1 * W1) + np.sum(W2 * W2))
+        dhidden, grads["W2"], grads["b2"] = right.affine_backward(dscores, out_cache)
+        dx, grads["W1"], grads["b1"] = right.affine_relu_backward(dhidden, cache)
+        grads["W1"] += self.reg * W1
+        grads["W2"] += 2 * self.reg * W2  # wrong
+        return loss, grads
