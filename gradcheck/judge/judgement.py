@@ -26,8 +26,8 @@ from gradcheck.judge.unwritten import all_unchecked, list_placeholders_once, unf
 from gradcheck.judge.verdict import PassResult, Verdict
 from gradcheck.program.source import SourceMap
 from gradcheck.replay.fidelity import as_recorded, put_back_leaves
-from gradcheck.replay.passes import PassPlan
 from gradcheck.replay.guards import without_guards
+from gradcheck.replay.passes import PassPlan
 from gradcheck.replay.run import PassOps, PassRun, opaque_values
 from gradcheck.replay.runner import ReplayError
 

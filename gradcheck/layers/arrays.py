@@ -63,5 +63,7 @@ def sum_of_products(outputs: list[Any], others: list[Any], frame: FrameType | No
         parts = [(output * other).sum() for output, other in zip(outputs, others, strict=True)]
         return reduce(torch.add, parts)
     hooks = getattr(builtins, HOOKS)
-    parts = [hooks.sum_of_product(output, other, frame) for output, other in zip(outputs, others, strict=True)]
+    parts = [
+        hooks.sum_of_product(output, other, frame) for output, other in zip(outputs, others, strict=True)
+    ]
     return reduce(lambda a, b: hooks.added(a, b, frame), parts)

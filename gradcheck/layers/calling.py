@@ -11,7 +11,15 @@ from typing import Any
 from gradcheck.layers.making import Given, likeliest_first
 from gradcheck.layers.sizes import Size, TensorTerm, Term
 from gradcheck.layers.trial import Plan
-from gradcheck.layers.wanted import D, has_state, indices_of_rank_1_and_2, input_options, is_index, is_target, mains
+from gradcheck.layers.wanted import (
+    D,
+    has_state,
+    indices_of_rank_1_and_2,
+    input_options,
+    is_index,
+    is_target,
+    mains,
+)
 
 _MOST_INPUTS = 400  # per shape of the activations
 

@@ -88,7 +88,9 @@ def has_mode(subject: Subject, trial: Trial) -> bool:
 
 
 _WINDOWS = re.compile(r".*stride.*|(.*_)?pad(ding)?")
-_STRENGTHS = re.compile(r"(.*_)?(reg|regulari[sz]ation|lambd?a?|lambda_|l2|weight_decay)(_?(strength|lambda|lambd))?")
+_STRENGTHS = re.compile(
+    r"(.*_)?(reg|regulari[sz]ation|lambd?a?|lambda_|l2|weight_decay)(_?(strength|lambda|lambd))?"
+)
 
 
 def _other_options(subject: Subject, plain: Trial) -> Iterator[tuple[str, Trial]]:

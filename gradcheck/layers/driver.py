@@ -29,7 +29,9 @@ class LayerStep:
     loss: Any
     inputs: list[_Named]  # those that can have a gradient, by their parameters' names
     returned: list[_Named] = field(default_factory=list)  # the key in a dict, or nothing
-    said: list[str] = field(default_factory=list)  # the names in the `return` of those, where it gives a loss too
+    said: list[str] = field(
+        default_factory=list
+    )  # the names in the `return` of those, where it gives a loss too
 
 
 def is_layer(target: object) -> bool:
@@ -77,7 +79,9 @@ def drive(
     except Unclear as unclear:
         raise NothingToCheckError(f"`backward` of {what}: {unclear}") from None
     if not call.outputs:
-        raise NothingToCheckError(f"`forward` of {what} returned no {array_word()} of floats to take the gradient of")
+        raise NothingToCheckError(
+            f"`forward` of {what} returned no {array_word()} of floats to take the gradient of"
+        )
     loss, upstream = _loss(call, what, frame)
     named("loss", loss)
     return LayerStep(loss, floats, list(_returned(layer.backward(*call.arguments(upstream)))))

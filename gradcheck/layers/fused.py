@@ -96,7 +96,9 @@ def _name_of(part: ast.expr) -> str:
     if isinstance(part, ast.Call) and len(part.args) == 1 and not part.keywords:
         part = part.args[0]  # float(loss)
     if isinstance(part, ast.Dict):
-        keys = [key.value for key in part.keys if isinstance(key, ast.Constant) and isinstance(key.value, str)]
+        keys = [
+            key.value for key in part.keys if isinstance(key, ast.Constant) and isinstance(key.value, str)
+        ]
         return "grads" if keys and all(_is_gradient(key) for key in keys) else ""
     return ast.unparse(part) if isinstance(part, (ast.Name, ast.Attribute, ast.Subscript)) else ""
 

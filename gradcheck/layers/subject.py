@@ -198,7 +198,9 @@ def _function(function: Any, name: str) -> Subject:
         raise NotALayer(f"`{function.__qualname__}` has no `backward`")
     forward = _with_signature(function.forward, _signature(function))
     files = tuple(file_of(part) for part in (function, function.forward, _backward_of(function)))
-    return Subject(name or _name(function), lambda: FunctionLayer(function), None, files, forward, (function,))
+    return Subject(
+        name or _name(function), lambda: FunctionLayer(function), None, files, forward, (function,)
+    )
 
 
 def _signature(function: Any) -> inspect.Signature:

@@ -64,7 +64,6 @@ class PlainHooks:
         else:
             setattr(a, attribute, new)
 
-
     # -- of nobody's line: `frame` is whose they are -------------------------------------------------------------
 
     def sum_of_product(self, a: Any, b: Any, frame: FrameType | None) -> Any:

@@ -3,7 +3,6 @@ through hooks. They stay the same objects, with their globals and closures, so n
 """
 
 from __future__ import annotations
-
 import __future__
 
 import builtins
@@ -101,9 +100,7 @@ def _hooked(code: CodeType, sources: SourceMap) -> CodeType | None:
 
 
 @lru_cache(maxsize=64)
-def _pairs(
-    text: str, filename: str, flags: int
-) -> dict[tuple[str, int], list[tuple[CodeType, CodeType]]]:
+def _pairs(text: str, filename: str, flags: int) -> dict[tuple[str, int], list[tuple[CodeType, CodeType]]]:
     """Of every function in the text, by its name and its first line: as it is, and with hooks."""
     found: dict[tuple[str, int], list[tuple[CodeType, CodeType]]] = defaultdict(list)
     try:

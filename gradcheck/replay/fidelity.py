@@ -186,11 +186,15 @@ class Fidelity:
         the rounding of as much as it would be without signs."""
         if op.mutated:
             return {}
-        adds_up = op.operation.family in _ADDING_UP and all(then.dtype == torch.float64 for then, _, _ in compared)
+        adds_up = op.operation.family in _ADDING_UP and all(
+            then.dtype == torch.float64 for then, _, _ in compared
+        )
         try:
             given = {value: self._runner.tensor(value) for value in op.inputs}
             if adds_up:
-                given = {value: held.abs() if held.is_floating_point() else held for value, held in given.items()}
+                given = {
+                    value: held.abs() if held.is_floating_point() else held for value, held in given.items()
+                }
             fine = Runner(torch.float64, start_from=given)
             fine.step(op)
             results = _flat(_with_tensors(op.out, fine))

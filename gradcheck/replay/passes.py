@@ -53,7 +53,9 @@ class PassPlan:
     alternatives: list[PassPlan] = field(
         default_factory=list
     )  # the same pass under another loss it may be for
-    instead: dict[int, Op] = field(default_factory=dict)  # by index, what is replayed in the place of some of its ops
+    instead: dict[int, Op] = field(
+        default_factory=dict
+    )  # by index, what is replayed in the place of some of its ops
     iteration: int | None = None
     stop: int = 0  # first op on the tape that is no longer part of this pass
     used: frozenset[Value] = field(init=False)  # the storages that its forward pass reads

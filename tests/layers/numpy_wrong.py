@@ -43,13 +43,11 @@ def batchnorm_gamma_backward(dout, cache):
 
 def layernorm_backward(dout, cache):
     xhat, gamma, var = cache
-    D = xhat.shape[1]
     dgamma = np.sum(dout * xhat, axis=0)
     dbeta = np.sum(dout, axis=0)
     dxhat = dout * gamma
-    dx = dxhat - np.mean(dxhat, axis=0, keepdims=True)  # wrong
-    dx -= xhat * np.sum(dxhat * xhat, axis=1, keepdims=True) / D
-    dx /= np.sqrt(var)
+    sums = np.sum(dxhat, axis=1, keepdims=True) + xhat * np.sum(dxhat * xhat, axis=1, keepdims=True)
+    dx = (dxhat - sums / xhat.shape[0]) / np.sqrt(var)  # wrong
     return dx, dgamma, dbeta
 
 

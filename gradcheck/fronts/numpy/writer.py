@@ -152,7 +152,11 @@ class ArrayWriter:
         if not any(isinstance(a, np.ndarray) and a.dtype.kind in "fc" for a in (*args, *kwargs.values())):
             return
         for each in result if isinstance(result, (list, tuple)) else [result]:
-            if isinstance(each, np.ndarray) and self._known(each) is None and self._known(owner_of(each)) is None:
+            if (
+                isinstance(each, np.ndarray)
+                and self._known(each) is None
+                and self._known(owner_of(each)) is None
+            ):
                 self.called(frame, function, None, args, kwargs, each)
 
     def _operand(self, frame: FrameType, thing: Any) -> Any:
