@@ -18,12 +18,13 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from gradcheck.diagnosis.namespace import Namespace
-from gradcheck.diagnosis.sandbox import is_of_library, is_pure, refuse_huge
+from gradcheck.diagnosis.sandbox import is_pure, refuse_huge
 from gradcheck.fronts import arrays
 from gradcheck.fronts.numpy.registry import Row, methods
 from gradcheck.fronts.numpy.rows import rows
 from gradcheck.fronts.tape import Value
 from gradcheck.fronts.torch.ufuncs import as_tensor, torch_equivalent
+from gradcheck.graph.library import is_of_library
 from gradcheck.graph.lower import call_in_precision
 from gradcheck.graph.precision import default_dtype, in_precision
 from gradcheck.program.reading.reader import Closure, Reader, UnknownNameError, UnreadableError

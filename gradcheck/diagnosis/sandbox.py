@@ -5,16 +5,15 @@ from __future__ import annotations
 
 import builtins
 import re
-import sys
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
 from itertools import zip_longest
-from types import FunctionType, MethodType, ModuleType
+from types import ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 
-from gradcheck.program.source import is_library
+from gradcheck.graph.library import is_of_library
 
 # Elements of a result: 128 MiB in float64, far more than the gradients of what people debug by hand.
 _MOST_ELEMENTS = 2**24
@@ -37,30 +36,6 @@ class NotAllowedError(Exception):
     """The result would be far too large."""
 
 
-def is_of_library(thing: object) -> bool:
-    """Whether using it runs code of Python, of a library, or of ours alone."""
-    if isinstance(thing, MethodType):
-        return is_of_library(thing.__func__)
-    if isinstance(thing, ModuleType):
-        return _is_library(thing.__name__)
-    owner = thing if isinstance(thing, (FunctionType, type)) else type(thing)
-    if not _is_library(owner.__module__):
-        return False
-    if isinstance(thing, torch.nn.Module):
-        return all(_is_library(type(part).__module__) for part in thing.modules())
-    inner = thing.func if isinstance(thing, partial) else getattr(thing, "__wrapped__", None)
-    return inner is None or is_of_library(inner)
-
-
-@lru_cache(maxsize=1024)
-def _is_library(module: str) -> bool:
-    found = sys.modules.get(module)
-    if found is None or module == "__main__":
-        return False
-    file = getattr(found, "__file__", None)
-    return file is None or is_library(file)
-
-
 def is_pure(function: object) -> bool:
     """Whether a function of a library computes, and does nothing else."""
     owner = getattr(function, "__self__", None)
@@ -71,6 +46,8 @@ def is_pure(function: object) -> bool:
     name = getattr(function, "__name__", type(function).__name__)
     if owner is builtins:
         return function in _PURE_BUILTINS
+    if isinstance(function, np.ufunc) and getattr(np, name, None) is not function:
+        return type(function).__module__ == "scipy.special"  # `np.frompyfunc` makes them of any function
     if owner is not None and not isinstance(owner, ModuleType):
         module = (owner if isinstance(owner, type) else type(owner)).__module__
         if module == "builtins":

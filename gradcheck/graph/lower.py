@@ -9,6 +9,7 @@ import torch
 
 from gradcheck.fronts.markers import view_as
 from gradcheck.fronts.tape import Kind, Op, Value, function_name
+from gradcheck.graph.library import is_of_library
 from gradcheck.graph.node import Node, Role
 from gradcheck.graph.precision import Precision, without_precision
 from gradcheck.ops import CAST, CLONE, DETACH, RESHAPE, TENSOR
@@ -52,6 +53,8 @@ def node_of(op: Op) -> Node:
 def lower(op: Op) -> Node:
     role = _role(op)
     call, args = _call(op)
+    if any(callable(each) and not is_of_library(each) for each in (*args, *(op.kwargs or {}).values())):
+        call = _Refused(op)
     kwargs = {name: _argument(value) for name, value in (op.kwargs or {}).items()}
     if op.kind is Kind.DROPOUT:
         kwargs.pop("inplace", None)
@@ -118,6 +121,16 @@ def _argument(thing: Any) -> Any:
 
 def _same(tensor: torch.Tensor) -> torch.Tensor:
     return tensor
+
+
+class _Refused:
+    """A call that would call a function of the person's: it ran once, when the program did."""
+
+    def __init__(self, op: Op) -> None:
+        self.__name__ = op.name
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise CannotLowerError("it calls a function of the program, which is not called a second time")
 
 
 class _Detached:

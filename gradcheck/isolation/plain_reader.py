@@ -17,8 +17,9 @@ import numpy as np
 import torch
 
 from gradcheck.base.groups import grouped
-from gradcheck.diagnosis.sandbox import is_of_library, is_pure
+from gradcheck.diagnosis.sandbox import is_pure
 from gradcheck.fronts.tape import Op
+from gradcheck.graph.library import is_of_library
 from gradcheck.isolation.plain_source import PlainSource
 from gradcheck.isolation.step import TrainingStep
 from gradcheck.judge.judgement import Judgement

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gradcheck.judge.step.records import Movement
+from gradcheck.program.errors import ProgramError
 from gradcheck.report.model import Report
 from tests.support import report_on_source
 
@@ -281,3 +282,26 @@ def test_an_unused_gradient_that_nobody_goes_past_is_nobodys_business() -> None:
         assert "GC103" not in [f.rule for f in report.findings]
     report = report_on_source(text.replace("dW = x.T @ dz", "dW = x.T @ dh"))
     assert "GC103" in [f.rule for f in report.findings]
+
+
+def test_a_parameter_that_moves_by_nothing_that_was_found_is_unseen():
+    text = NETWORK.replace("    db1 = dz.sum(0)\n", "").replace("dW1, db1,", "dW1,")
+    text = text.replace("params = [W1, b1,", "params = [W1,")
+    step = "for p, g in zip(params, grads): p -= 0.1 * g\n    {}"
+    for last, expected in (
+        ("b1 -= 0.1 * dz.sum(0)", set()),
+        ("b1 -= 0.01", {"b1"}),
+    ):
+        source = text.format(update=step.format(last), before="", loss=ENTROPY[0], dlogits=ENTROPY[1])
+        report = report_on_source(source)
+        rows = {row.of for row in report.rows}
+        unseen = {update.parameter for update in report.passes[0].flow.updates if update.unseen}
+        assert unseen == expected - rows, (last, rows)
+    assert report.to_dict()["incomplete"] == ["no gradient of `b1` was found, though the program moves it"]
+
+
+def test_a_program_that_exits_is_told_so(tmp_path):
+    with pytest.raises(ProgramError) as raised:
+        report_on_source("import sys\nimport torch\nx = torch.ones(3) * 2\nsys.exit(3)\n")
+    assert "the program called exit(3) at " in raised.value.message
+    assert "numpy" not in raised.value.hint.lower()
