@@ -73,6 +73,11 @@ def may_be_velocity(name: str) -> bool:
     return bool(_VECTOR.match(split_path(name)[1]))
 
 
+def is_delta(name: str) -> bool:
+    """Whether it is a `delta`: in books, that of a layer is the gradient of what comes before its activation."""
+    return "delta" in split_path(name)[1].lower()
+
+
 def split_path(name: str) -> tuple[str, str, bool]:
     """(`self.grads`, `W1`, True) for `self.grads['W1']`: base, last part, whether the last part is an item."""
     match = _PATH_END.match(name)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from gradcheck.fronts.markers import Inferred
 from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Recording
 from gradcheck.judge.carried import carried_over
@@ -14,6 +15,7 @@ from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged
 from gradcheck.judge.loop import judge_all
 from gradcheck.judge.pairing.find_passes import find_passes
+from gradcheck.judge.pairing.inferred import infer_losses
 from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.judge.pairing.partners import Partners
 from gradcheck.judge.pairing.stated import Stated
@@ -83,8 +85,12 @@ def judge_recording(
     places = Places(sources)
     names = NameIndex(recording, places)
     stated = Stated(pairs or {}, sources, recording.pairings)
-    judgement = Judgement(recording, sources, places, names, whole)
     plans = find_passes(recording, names, loss, stated)
+    if not plans and loss is None and infer_losses(recording, whole, names):
+        recording = whole.before_aftermath()
+        names = NameIndex(recording, places)
+        plans = find_passes(recording, names, loss, stated)
+    judgement = Judgement(recording, sources, places, names, whole)
     for plan in _without_repeats(plans, recording, most_repeats):
         found = _judge_under_likeliest_loss(judgement, plan, stated)
         if found.result.gradients:
@@ -143,6 +149,7 @@ def _judge_pass(judgement: Judgement, plan: PassPlan, stated: Stated) -> JudgedP
     recording, names, places = judgement.recording, judgement.names, judgement.places
     location, index = places.location(plan.loss_op), len(judgement.passes)
     result = PassResult(index, plan.loss_name, None, location, iteration=plan.iteration, cell=location.cell)
+    result.inferred = isinstance(plan.loss_op.func, Inferred)
     prepared = PassOps(plan)
     judges = [judged.judge for judged in judgement.passes if judged.judge is not None]
     carried = carried_over(plan, prepared.manual, judges)

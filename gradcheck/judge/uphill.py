@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gradcheck import ops
 from gradcheck.fronts.tape import Op, Value
+from gradcheck.ops import Family
 from gradcheck.replay.passes import PassPlan
 
 _MOST_STEPS = 4  # from the update back to the gradient
@@ -23,6 +24,8 @@ def _adds_plainly(op: Op) -> bool:
         if not isinstance(step, Value) or step.producer is None:
             break
         producer = step.producer
+        if producer.operation.family in (Family.PRODUCT, Family.REDUCTION):
+            break  # the gradient itself: what it is computed from has signs of its own
         if producer.operation in (ops.NEG, ops.SUB):
             return False
         if any(isinstance(a, (int, float)) and a < 0 for a in producer.args):

@@ -98,7 +98,7 @@ class PassResult:
     """One backward pass: a loss, and the gradients judged against it, in program order."""
 
     index: int
-    loss: str
+    loss: str  # its name; of one that the program never computes, what it is
     loss_value: float | None
     loss_location: Location
     gradients: list[GradientResult] = field(default_factory=list)
@@ -107,4 +107,5 @@ class PassResult:
     probes: int = 0  # probe points that ran
     flow: StepFlow = field(default_factory=StepFlow)  # where its gradients went
     notes: list[str] = field(default_factory=list)
+    inferred: bool = False  # the program computes no loss: which it is was seen from the first line of backward
     layer: str = ""  # whose backward pass it is, run on its own, where it is that of a layer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from gradcheck.fronts.markers import Inferred
 from gradcheck.fronts.tape import Binding, Op, Value
 from gradcheck.fronts.updates import Update
 from gradcheck.replay.slices import Slicer, produced
@@ -59,16 +60,29 @@ class PassPlan:
     iteration: int | None = None
     stop: int = 0  # first op on the tape that is no longer part of this pass
     used: frozenset[Value] = field(init=False)  # the storages that its forward pass reads
+    # What only the gradients are made of that an inferred loss begins with: it is no part of the forward pass.
+    given_ops: list[Op] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        if isinstance(self.loss_op.func, Inferred):
+            own = {*self.slicer.slice(self.loss_op.args[0], self.start, self.loss_op.index), self.loss_op}
+            self.given_ops = [op for op in self.forward_ops if op not in own]
+            self.forward_ops = [op for op in self.forward_ops if op in own]
         self.used = frozenset(value.root for op in self.forward_ops for value in op.inputs)
 
     @property
     def forward_values(self) -> set[Value]:
         found = produced(self.forward_ops)
         for op in self.forward_ops:
-            found.update(op.inputs)
+            found.update(op.args[0] if isinstance(op.func, Inferred) else op.inputs)
         return found
+
+    @property
+    def replayed_ops(self) -> list[Op]:
+        """All that it takes to compute the loss."""
+        if not self.given_ops:
+            return self.forward_ops
+        return sorted([*self.forward_ops, *self.given_ops], key=lambda op: op.index)
 
     @property
     def last_op(self) -> int:

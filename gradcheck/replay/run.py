@@ -35,7 +35,7 @@ class PassOps:
         forward = (
             plan.slicer.slice([plan.loss, *also], plan.start, plan.loss_op.index + 1)
             if also
-            else plan.forward_ops
+            else plan.replayed_ops
         )
         self.forward = [plan.instead.get(op.index, op) for op in forward]
         self.mutated = roots_mutated(needed)

@@ -49,6 +49,11 @@ def pass_line(step: PassResult, of: int) -> str:
     if step.layer:
         return f"{lead}`{step.layer}`, checked as a layer{probes}"
     value = numbers.value(step.loss_value, 5)
+    if step.inferred:
+        return (
+            f"{lead}no loss is computed{iteration}: the gradients are held to those of {step.loss} ({value}), "
+            f"where the backward pass begins in {cell}line {where.line}{probes}"
+        )
     return f"{lead}loss `{step.loss}` = {value}{iteration}, computed in {cell}line {where.line}{probes}"
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from gradcheck import ops
 from gradcheck.fronts.gradient_names import Form, is_derivative_name, is_loss_name, parse
-from gradcheck.fronts.markers import with_given_upstream
+from gradcheck.fronts.markers import Inferred, with_given_upstream
 from gradcheck.fronts.tape import Binding, Kind, Op, Recording, Value
 from gradcheck.graph import flow
 from gradcheck.judge.pairing.names import NameIndex
@@ -85,6 +85,8 @@ def _select_losses(recording: Recording, names: NameIndex, wanted: str | None) -
             if op.func is with_given_upstream:
                 name = _as_a_sum(op, names)
             rank = _loss_rank(op, value, name, value in backward_called or value in given)
+            if isinstance(op.func, Inferred):
+                rank, name = 2, _as_inferred(op, op.func, names)
             made_by = _loss_function(op, names) if rank < 2 else None
             if made_by is not None:
                 rank, name = 2, name or made_by
@@ -119,6 +121,11 @@ def _as_a_sum(op: Op, names: NameIndex) -> str:
     """`(y * dy).sum()`, for `y.backward(dy)`."""
     pairs = zip(*op.args, strict=True)
     return " + ".join(f"({names.shown(result)} * {names.shown(given)}).sum()" for result, given in pairs)
+
+
+def _as_inferred(op: Op, inferred: Inferred, names: NameIndex) -> str:
+    begun = op.args[1][-1]
+    return f"{inferred.kind.value} whose gradient is `{names.shown_last(begun)}`"
 
 
 def _loss_function(op: Op, names: NameIndex) -> str | None:

@@ -74,6 +74,11 @@ class NameIndex:
             return found[0]
         return self.text(value.producer) if value.producer is not None else "a tensor made elsewhere"
 
+    def shown_last(self, value: Value) -> str:
+        """The name that was given to it last."""
+        found = [b.variable for b in self.bindings(value)]
+        return found[-1] if found else self.shown(value)
+
     def text(self, op: Op) -> str:
         text = " ".join(self.places.text(op).split())
         return text if len(text) <= 60 else text[:57] + "..."

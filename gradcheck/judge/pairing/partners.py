@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from gradcheck.fronts.gradient_names import Form, parse
-from gradcheck.fronts.tape import Value
+from gradcheck.fronts.gradient_names import Form, is_delta, parse
+from gradcheck.fronts.tape import Op, Value
+from gradcheck.graph import flow
 from gradcheck.judge.pairing.affinity import GOOD_AFFINITY, Affinity
 from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.judge.pairing.stated import Stated
@@ -80,6 +81,9 @@ class Partners:
 
     def shown(self, value: Value) -> str:
         return self.names.shown(value)
+
+    def has_name(self, value: Value) -> bool:
+        return bool(self._forward_names.get(value))
 
     def named(self, candidate: Candidate) -> bool:
         """Whether anything but its numbers says that this is a gradient."""
@@ -215,9 +219,16 @@ class Partners:
                 other_shape = value.shape != tuple(found.shape) and not candidate.second_name
                 if other_shape and not (of_unnamed and never_summed(tuple(found.shape), value.shape)):
                     continue
+                if is_delta(candidate.name) and self._is_before(of, value):
+                    continue
                 if self._affinity(candidate, value) >= 0.99:
                     return value
         return None
+
+    def _is_before(self, before: Value, value: Value) -> bool:
+        """Whether a layer's output is computed from the value element by element."""
+        behind = flow.ancestors(value, through=lambda step: _is_elementwise(step))
+        return before.shape == value.shape and before in behind
 
     def summed_for(
         self, candidate: Candidate, of: Value, found: torch.Tensor, truth: Mapping[Value, torch.Tensor]
@@ -301,6 +312,10 @@ class Partners:
             return (expected.shape != found.shape, value in paired, far, -self._order[value])
 
         return min(values, key=rank)
+
+
+def _is_elementwise(step: flow.Step) -> bool:
+    return isinstance(step, Op) and step.operation.is_elementwise
 
 
 def _made_of(value: Value) -> list[Value]:

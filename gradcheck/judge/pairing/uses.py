@@ -12,7 +12,9 @@ from gradcheck import ops
 from gradcheck.fronts.gradient_names import may_be_velocity, name_affinity, parse
 from gradcheck.fronts.tape import Binding, Kind, Op, Recording, Value
 from gradcheck.fronts.updates import Update
+from gradcheck.graph import flow
 from gradcheck.judge.pairing.names import NameIndex
+from gradcheck.ops import Family
 from gradcheck.replay.slices import Slicer
 
 _MOST_FACTORS = 6  # between a gradient and the update that it is used in
@@ -110,12 +112,15 @@ class Uses:
             return False
         writes = [value.producer, *self._mutations.get(value.root, ())[:_MOST_WRITES]]
         made = max((op.index for op in writes if op is not None), default=0)
+        behind = list(islice(self._slicer.backwards([value], made + 1), _MOST_OPS))[::-1]
+        made_of = flow.backward(behind, [value], through=_keeps_places, key=flow.storage)
         return any(
             read.shape == parameter.shape
+            and read.root in made_of
             and read.root not in (parameter.root, value.root)
             and read not in self._forward_values
             and bool(self._names.bindings(read))
-            for op in islice(self._slicer.backwards([value], made + 1), _MOST_OPS)
+            for op in behind
             for read in op.inputs
         )
 
@@ -151,6 +156,11 @@ class Uses:
 
 def _is_of(stem: str | None, names: list[str]) -> bool:
     return stem is not None and any(name_affinity(stem, name) >= _SAME_NAME for name in names)
+
+
+def _keeps_places(op: Op) -> bool:
+    """Whether it may be an optimiser's: those compute element by element, and put no gradient of a layer together."""
+    return op.operation.family not in (Family.PRODUCT, Family.REDUCTION)
 
 
 def _scales(op: Op) -> bool:

@@ -7,6 +7,7 @@ no greatest one: nobody goes uphill on it. A bare log-likelihood or a reward may
 from __future__ import annotations
 
 from gradcheck import ops
+from gradcheck.fronts.markers import Inferred
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.graph import flow
 from gradcheck.ops import Family
@@ -22,6 +23,8 @@ def is_minimised(plan: PassPlan) -> bool:
         if op is None:
             return False
         operation = op.operation
+        if isinstance(op.func, Inferred):
+            return True
         if operation.family is Family.LOSS or operation in ops.NOT_NEGATIVE or _is_square(op):
             return True
         if operation is ops.NEG:

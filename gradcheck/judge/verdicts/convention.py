@@ -35,7 +35,7 @@ def convention(case: Case) -> Ruling | None:
     if candidate.binding is None:
         if candidate.of is None or partner.root is not candidate.of.root:
             return None
-    elif not judge.ascends and not _made_good(case, partner, factor):
+    elif not _is_usual(case, factor) and not _made_good(case, partner, factor):
         return None
     proposal = Proposal(partner, f"its numbers, {factor:g} times the true gradient")
     judged = case.judged(proposal, Verdict.CORRECT, expected=case.gradients[partner], scale=factor)
@@ -89,13 +89,38 @@ def _multiples(case: Case) -> Iterator[tuple[Value, float]]:
             yield value, factor
 
 
+def _is_usual(case: Case, factor: float) -> bool:
+    """Whether it is the one that most gradients of parameters have, in a program that goes uphill; any is, where those
+    have no names, and a rate is a part of each."""
+    usual = _usual(case)
+    return case.judge.ascends and (usual is None or abs(factor - usual) <= 1e-6 * abs(factor))
+
+
+def _usual(case: Case) -> float | None:
+    """The factor that most gradients of parameters have, of those that are any multiple of the true one."""
+    judge = case.judge
+    if not judge.ascends:
+        return 1.0
+    factors: list[float] = []
+    for candidate in judge.plan.candidates:
+        named = candidate.of is not None and candidate.binding is not None
+        truth = case.truth.get(candidate.of) if named and candidate.of is not None else None
+        found = judge.captured(candidate.versions[-1])
+        if truth is None or found is None or not same_but_for_ones(truth.shape, found.shape):
+            continue
+        factor = inner(found, truth) / (norm(truth) ** 2 or 1.0)
+        if factor and distance(found, factor * truth) <= 1e-6 * norm(found):
+            factors.append(float(f"{factor:.6g}"))
+    return max(factors, key=factors.count, default=None)
+
+
 def _made_good(case: Case, partner: Value, factor: float) -> bool:
     """Whether the factor is made good where it matters: of the parameters' gradients that are computed from this
     one (of all gradients, if none of a parameter is), more are right than are scaled alike. Those that are
     neither have a fault of their own."""
     given = case.judge.given(case.faults, {partner: case.found})
     right, alike = {True: 0, False: 0}, {True: 0, False: 0}  # of parameters, of others
-    of_parameters = False
+    of_parameters, usual = False, _usual(case) or -1.0
     for consumer, of in _ends(case):
         expected = case.gradients.get(of)
         if expected is None or not same_but_for_ones(expected.shape, consumer.found.shape):
@@ -105,7 +130,7 @@ def _made_good(case: Case, partner: Value, factor: float) -> bool:
             continue  # it is right whatever this one is
         of_parameter = of not in case.judge.forward_made
         of_parameters |= of_parameter
-        right[of_parameter] += distance(consumer.found, expected) <= tolerance
+        right[of_parameter] += distance(consumer.found, usual * expected) <= tolerance
         alike[of_parameter] += distance(consumer.found, factor * expected) <= tolerance
     return 0 < right[of_parameters] >= alike[of_parameters]
 

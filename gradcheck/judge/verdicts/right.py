@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gradcheck.fronts.tape import Value
+from gradcheck.ops import NEG
 from gradcheck.judge.case import Case
 from gradcheck.judge.data_rounding import LARGEST
 from gradcheck.judge.judged import Fault, Faults, Judged, Ruling
@@ -45,6 +46,8 @@ def _equal(case: Case, tolerance: float, rounded: bool = False) -> Ruling | None
         if not equal:
             continue
         chosen = judge.partners.choose(case.candidate, equal, judge.paired)
+        if judge.ascends and not judge.partners.has_name(chosen.value) and _is_negative(chosen.value):
+            return None  # of `-x`: uphill, the gradient of `x` is kept as its negative
         if _was_meant_for_another(case, chosen.value) or case.is_used_for_another(chosen.value, equal):
             return None
         named = judge.partners.is_named_for(case.candidate, chosen.value)
@@ -62,6 +65,10 @@ def _equal(case: Case, tolerance: float, rounded: bool = False) -> Ruling | None
             )
         return Ruling(judged)
     return None
+
+
+def _is_negative(value: Value) -> bool:
+    return value.producer is not None and value.producer.operation is NEG
 
 
 def _judged(case: Case, chosen: Proposal) -> Judged:
