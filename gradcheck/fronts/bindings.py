@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from gradcheck.fronts import arrays
-from gradcheck.fronts.gradient_names import Form, is_loss_name, parse
+from gradcheck.fronts.gradient_names import Form, is_loss_name, parse, split_path
 from gradcheck.fronts.known import KnownValues
 from gradcheck.fronts.namespace import tensors_of_namespace
 from gradcheck.fronts.state import State
@@ -32,7 +32,7 @@ class Bindings:
         self._last_bound: dict[tuple[int, str], Value] = {}
         self._last_plain: dict[tuple[int, str], PlainBinding] = {}
         self._plain_numbers: set[str | None] = set()  # names that once held one that nobody computed
-
+        self._parameters: set[str] = set()  # of these, the names of those that the program moves
         self._of_the_forward: set[tuple[CodeType | None, str]] = set()  # names that a loss was computed from
         self._in_the_loss: set[Value] = set()  # what the first one was computed from
 
@@ -50,7 +50,7 @@ class Bindings:
         with self._state.unrecorded:
             for name, tensor, owner in tensors_of_namespace(namespace):
                 value = self._values.known_value(tensor)
-                if isinstance(tensor, float) and parse(name).stem in self._plain_numbers:
+                if isinstance(tensor, float) and self._is_by_a_constant(name):
                     continue
                 if value is not None and (0, name) not in self._last_bound:
                     self._last_bound[0, name] = value
@@ -80,8 +80,8 @@ class Bindings:
         if array is None:
             recording.nones.append((name, code, line, len(recording.ops)))
             return
-        if isinstance(array, float) and parse(name).stem in self._plain_numbers:
-            return  # the derivative by a plain number, which is no value: nothing to compare it with
+        if isinstance(array, float) and self._is_by_a_constant(name):
+            return
         values = self._values
         value = values.known_value(array) or values.new_value(array, None)
         key = (scope, name)
@@ -100,6 +100,23 @@ class Bindings:
             recording.bindings.append(
                 Binding(name, value, len(recording.ops), scope, code, line, alias, owner, of, evaluated)
             )
+
+    def plain_since(self, name: str, scope: int) -> int:
+        """How many ops there were when the name was last given a plain number, as far as that was seen."""
+        last = self._last_plain.get((scope, name))
+        return min(last.when, len(self._recording.ops)) if last is not None else 0
+
+    def bound_number(self, name: str, value: Value, scope: int, frame: FrameType) -> None:
+        """A plain number that is a parameter: its derivative is one like any other."""
+        self._parameters.add(split_path(name)[1])
+        self._recording.bindings.append(
+            Binding(name, value, len(self._recording.ops), scope, frame.f_code, frame.f_lineno, True)
+        )
+
+    def _is_by_a_constant(self, name: str) -> bool:
+        """Whether it is the derivative by a plain number that is no value: there is nothing to compare it with."""
+        stem = parse(name).stem
+        return stem in self._plain_numbers and stem not in self._parameters
 
     def _nothing_before_is_a_gradient(self, loss: Value) -> None:
         """What the first loss is computed from is no gradient, whatever its name: a bias `g`, data called `dt`."""

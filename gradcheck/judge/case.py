@@ -58,8 +58,10 @@ class Case:
 
     def says_something(self, numbers: torch.Tensor) -> bool:
         """Whether such numbers can say what they are the gradient of. A constant equals many gradients: only a name
-        makes it one."""
+        makes it one. A single number may be no constant: nobody writes one of sixteen digits."""
         flat = numbers.reshape(-1)
+        if numbers.numel() == 1 and not numbers.is_complex() and not _is_round(float(flat[0])):
+            return True
         return numbers.numel() > 0 and (
             not bool((flat == flat[0]).all()) or self.judge.partners.named(self.candidate)
         )
@@ -165,3 +167,8 @@ class Case:
 
 def _times(scale: float | None, gradient: torch.Tensor | None) -> torch.Tensor | None:
     return gradient if scale is None or gradient is None else scale * gradient
+
+
+def _is_round(number: float) -> bool:
+    """Whether it, or one over it, is a whole number of few digits, but for a power of two: a constant, a mean of ones."""
+    return number == 0 or any((n * 2**20).is_integer() for n in (number, 1 / number))

@@ -16,6 +16,7 @@ from gradcheck.judge.judged import Judged
 from gradcheck.judge.loop import judge_all
 from gradcheck.judge.pairing.find_passes import find_passes
 from gradcheck.judge.pairing.inferred import infer_losses
+from gradcheck.judge.pairing.losses import says_which
 from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.judge.pairing.partners import Partners
 from gradcheck.judge.pairing.stated import Stated
@@ -69,6 +70,11 @@ class Judgement:
     def results(self) -> list[PassResult]:
         return [judged.result for judged in self.passes]
 
+    @property
+    def is_right(self) -> bool:
+        rows = [row for result in self.results for row in result.gradients]
+        return bool(rows) and all(row.verdict in _RIGHT for row in rows)
+
 
 def judge_recording(
     recording: Recording,
@@ -80,17 +86,25 @@ def judge_recording(
 ) -> Judgement:
     """Judges every manual gradient of every backward pass on the tape; of passes whose losses come from one and the
     same place, a loop that nobody could leave, the first `most_repeats`."""
-    whole, recording = recording, recording.before_aftermath()
-    put_back_leaves(recording.ops)
-    places = Places(sources)
-    names = NameIndex(recording, places)
-    stated = Stated(pairs or {}, sources, recording.pairings)
-    plans = find_passes(recording, names, loss, stated)
-    if not plans and loss is None and infer_losses(recording, whole, names):
-        recording = whole.before_aftermath()
-        names = NameIndex(recording, places)
-        plans = find_passes(recording, names, loss, stated)
-    judgement = Judgement(recording, sources, places, names, whole)
+    put_back_leaves(recording.before_aftermath().ops)
+
+    def judged() -> Judgement:
+        return _judged(recording, sources, Stated(pairs or {}, sources, recording.pairings), loss, most_repeats)
+
+    found = judged()
+    said = loss is not None or (found.passes and says_which(found.recording, found.names))
+    rivals = [judged.plan.loss_op for judged in found.passes]
+    if not said and not found.is_right and infer_losses(found.recording, recording, found.names, rivals):
+        return judged()
+    return found
+
+
+def _judged(
+    whole: Recording, sources: SourceMap, stated: Stated, loss: str | None, most_repeats: int | None
+) -> Judgement:
+    recording, places = whole.before_aftermath(), Places(sources)
+    judgement = Judgement(recording, sources, places, NameIndex(recording, places), whole)
+    plans = find_passes(recording, judgement.names, loss, stated)
     for plan in _without_repeats(plans, recording, most_repeats):
         found = _judge_under_likeliest_loss(judgement, plan, stated)
         if found.result.gradients:

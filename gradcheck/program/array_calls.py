@@ -3,6 +3,7 @@
     a * b + c        becomes   __gc_np__.binop("add", __gc_np__.binop("mul", a, b), c)
     f(x, axis=0)     becomes   __gc_np__.callee(f)(x, axis=0)
     a[i] = v         becomes   __gc_np__.at(a, i).value = v
+    b * c            becomes   __gc_np__.binop_of("mul", b, c, "b", None), where `b` is moved: `b -= step`
     a[i] += v        becomes   __gc_np__.aug_store(__gc_np__.aug_item("iadd", a, i), v)
 
 A hook makes the very operation that was written, once, in the same order. Every node keeps its position. The name lives in
@@ -15,6 +16,8 @@ import ast
 import copy
 import re
 from types import CodeType
+
+from gradcheck.program.moved_numbers import moved_names, path_of
 
 HOOKS = "__gc_np__"
 _LIBRARIES = {
@@ -39,7 +42,8 @@ def libraries_of(text: str) -> set[str]:
 
 def through_hooks(tree: ast.Module) -> ast.Module:
     """A copy of `tree` that calls the hooks."""
-    rewritten: ast.Module = ast.fix_missing_locations(_Rewriter().visit(copy.deepcopy(tree)))
+    rewriter = _Rewriter(moved_names(tree))
+    rewritten: ast.Module = ast.fix_missing_locations(rewriter.visit(copy.deepcopy(tree)))
     return rewritten
 
 
@@ -51,8 +55,9 @@ def goes_through_hooks(code: CodeType) -> bool:
 
 
 class _Rewriter(ast.NodeTransformer):
-    def __init__(self) -> None:
+    def __init__(self, moved: frozenset[str]) -> None:
         self._class = ""
+        self._moved = moved
 
     # -- left alone ----------------------------------------------------------------------------------------------
 
@@ -93,8 +98,19 @@ class _Rewriter(ast.NodeTransformer):
         name = _BINARY.get(type(node.op))
         if isinstance(node.left, ast.Constant) and isinstance(node.right, ast.Constant):
             return node
+        moved = [self._if_moved(operand) for operand in (node.left, node.right)]
         self.generic_visit(node)
-        return node if name is None else _hook("binop", node, ast.Constant(name), node.left, node.right)
+        if name is None:
+            return node
+        operands = ast.Constant(name), node.left, node.right
+        if any(moved):
+            return _hook("binop_of", node, *operands, *map(ast.Constant, moved))
+        return _hook("binop", node, *operands)
+
+    def _if_moved(self, operand: ast.expr) -> str | None:
+        """Its name, if the program moves what it holds."""
+        path = path_of(operand)
+        return path if path in self._moved else None
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
         name = _UNARY.get(type(node.op))
@@ -163,7 +179,11 @@ class _Rewriter(ast.NodeTransformer):
         operation = ast.Constant("i" + name)
         if isinstance(target, ast.Name):
             old = ast.copy_location(ast.Name(target.id, ast.Load()), target)
-            made = _hook("aug", node, operation, old, node.value)
+            moved = self._if_moved(target)
+            if moved is None:
+                made = _hook("aug", node, operation, old, node.value)
+            else:
+                made = _hook("aug_of", node, operation, old, node.value, ast.Constant(moved))
             return ast.copy_location(ast.Assign([target], made), node)
         owner = self.visit(target.value)
         if isinstance(target, ast.Subscript):

@@ -26,6 +26,9 @@ class PlainHooks:
     def binop(self, name: str, a: Any, b: Any) -> Any:
         return OPERATORS[name](a, b)
 
+    def binop_of(self, name: str, a: Any, b: Any, _a: str | None, _b: str | None) -> Any:
+        return OPERATORS[name](a, b)
+
     def unary(self, name: str, a: Any) -> Any:
         return UNARY[name](a)
 
@@ -48,6 +51,9 @@ class PlainHooks:
         a[key] = value
 
     def aug(self, name: str, a: Any, b: Any) -> Any:
+        return IN_PLACE[name](a, b)
+
+    def aug_of(self, name: str, a: Any, b: Any, _: str) -> Any:
         return IN_PLACE[name](a, b)
 
     def aug_item(self, name: str, a: Any, key: Any) -> tuple[Any, ...]:

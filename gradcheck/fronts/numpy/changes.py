@@ -9,14 +9,21 @@ from typing import Any
 import numpy as np
 import torch
 
+from gradcheck.fronts.control import Control
 from gradcheck.fronts.numpy import functions as own
 from gradcheck.fronts.numpy.memory import tensor_of
+from gradcheck.fronts.numpy.operators import PLAIN
 from gradcheck.fronts.numpy.registry import Row
 from gradcheck.fronts.numpy.writer import ArrayWriter, plain_key
-from gradcheck.fronts.op import Kind, Op
+from gradcheck.fronts.numpy.values import ArrayValues
+from gradcheck.fronts.op import Kind, Op, Value
 
 
 class ChangesWriter(ArrayWriter):
+    def __init__(self, control: Control, arrays: ArrayValues) -> None:
+        super().__init__(control, arrays)
+        self._numbers: dict[tuple[int, str], tuple[Any, Value]] = {}  # by where a name is, and the name
+
     def before(
         self, frame: FrameType, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Op | None:
@@ -86,6 +93,36 @@ class ChangesWriter(ArrayWriter):
         self.changed(op, result, target)
         return result
 
+    # -- plain numbers ---------------------------------------------------------------------------------------------
+
+    def parameter(
+        self, frame: FrameType, name: str | None, number: Any, result: Any, owner: Any = None
+    ) -> Value | None:
+        """The value that a plain number is under a name that the program moves; None if it is none, or known already."""
+        if name is None or type(number) not in PLAIN or not self._state.records or not _is_float(result):
+            return None
+        if type(number) is float and self._known(number) is not None:
+            return None
+        first, _, attribute = name.partition(".")
+        if attribute:
+            owner = frame.f_locals.get(first)
+        inner = first in frame.f_code.co_varnames or first in frame.f_code.co_cellvars
+        place = owner if owner is not None else frame if inner else frame.f_globals
+        key = id(place), attribute or name
+        with self._state.guard, self._state.unrecorded:
+            found = self._numbers.get(key)
+            if found is not None and found[0] is number and found[1].birth <= len(self._ops):
+                return found[1]
+            shown = name if owner is None or attribute else f"self.{name}"
+            bindings, scope = self._control.bindings, self._follower.tracer.scope_of(frame)
+            # Not known by its identity: two names may hold the same 0.0.
+            value = Value(None, bindings.plain_since(shown, scope), ())
+            self._arrays.values.keep_leaf(value, torch.tensor(float(number), dtype=torch.float64))
+            self._numbers[key] = number, value
+            bindings.bound_number(shown, value, scope, frame)
+            return value
+        return None
+
     # -- draws -----------------------------------------------------------------------------------------------------
 
     def drawn(self, frame: FrameType, function: Callable[..., Any], result: Any) -> None:
@@ -108,6 +145,10 @@ class ChangesWriter(ArrayWriter):
     def shuffled(self, frame: FrameType, array: Any) -> None:
         if isinstance(array, np.ndarray) and self._known(array) is not None:
             self.changed(self.before(frame, own.unknown("shuffle"), (array,), {}), None, array)
+
+
+def _is_float(result: Any) -> bool:
+    return type(result) is float or getattr(getattr(result, "dtype", None), "kind", "") == "f"
 
 
 def _holds_arrays(items: list[Any]) -> bool:

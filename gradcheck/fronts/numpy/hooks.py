@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gradcheck.fronts.numpy.changes import ChangesWriter
-from gradcheck.fronts.numpy.operators import ARRAYS, FLIPPED, INERT, ITERATE, METHODS, is_of_numpy
+from gradcheck.fronts.numpy.operators import ARRAYS, FLIPPED, INERT, ITERATE, METHODS, PLAIN, is_of_numpy
 from gradcheck.fronts.numpy.registry import methods, unknown
 from gradcheck.fronts.numpy.rows import rows
 from gradcheck.fronts.numpy.shape_rows import added_at, changes, changing_methods, transposed
@@ -31,17 +31,35 @@ class Hooks(PlainHooks):
     # -- operators -----------------------------------------------------------------------------------------------
 
     def binop(self, name: str, a: Any, b: Any) -> Any:
-        result = OPERATORS[name](a, b)
+        return self._binop(name, a, b, sys._getframe(1))
+
+    def _binop(self, name: str, a: Any, b: Any, frame: types.FrameType) -> Any:
+        return self._written(name, a, b, OPERATORS[name](a, b), frame)
+
+    def _written(self, name: str, a: Any, b: Any, result: Any, frame: types.FrameType) -> Any:
         writer = self.writer
         if writer is None or (type(a) in INERT and type(b) in INERT) or not writer.concerns(result, a, b):
             return result
         if writer.is_array(a):
-            function = getattr(Tensor, f"__{name}__")
-            writer.write(sys._getframe(1), function, (a, b), {}, result)
+            writer.write(frame, getattr(Tensor, f"__{name}__"), (a, b), {}, result)
         elif name in FLIPPED:
-            writer.write(sys._getframe(1), getattr(Tensor, f"__{FLIPPED[name]}__"), (b, a), {}, result)
+            writer.write(frame, getattr(Tensor, f"__{FLIPPED[name]}__"), (b, a), {}, result)
         else:
-            writer.write(sys._getframe(1), getattr(Tensor, f"__r{name}__"), (b, a), {}, result)
+            writer.write(frame, getattr(Tensor, f"__r{name}__"), (b, a), {}, result)
+        return result
+
+    def binop_of(self, name: str, a: Any, b: Any, of_a: str | None, of_b: str | None) -> Any:
+        """Of names that the program moves: a plain number under such a name is a parameter."""
+        writer, frame = self.writer, sys._getframe(1)
+        if writer is None or not (type(a) in PLAIN or type(b) in PLAIN):
+            return self._binop(name, a, b, frame)
+        result = OPERATORS[name](a, b)
+        left = writer.parameter(frame, of_a, a, result) if writer.is_array(b) else None
+        right = writer.parameter(frame, of_b, b, result) if writer.is_array(a) else None
+        if left is None and right is None:
+            return self._written(name, a, b, result, frame)
+        args = a if left is None else left, b if right is None else right
+        writer.write(frame, getattr(Tensor, f"__{name}__"), args, {}, result)
         return result
 
     def unary(self, name: str, a: Any) -> Any:
@@ -63,7 +81,10 @@ class Hooks(PlainHooks):
     def aug(self, name: str, a: Any, b: Any) -> Any:
         return self._aug(name, a, b, sys._getframe(1))
 
-    def _aug(self, name: str, a: Any, b: Any, frame: types.FrameType) -> Any:
+    def _aug(
+        self, name: str, a: Any, b: Any, frame: types.FrameType, of: str | None = None, owner: Any = None
+    ) -> Any:
+        """`of` is the name, or the attribute of `owner`, that the program moves."""
         writer = self.writer
         if writer is None or (type(a) in INERT and type(b) in INERT):
             return IN_PLACE[name](a, b)
@@ -75,11 +96,17 @@ class Hooks(PlainHooks):
         result = IN_PLACE[name](a, b)
         if writer.concerns(result, a, b):
             plain = name[1:]
-            if writer.is_array(a):
+            number = writer.parameter(frame, of, a, result, owner) if type(a) in PLAIN else None
+            if number is not None:
+                writer.write(frame, getattr(Tensor, f"__{plain}__"), (number, b), {}, result)
+            elif writer.is_array(a):
                 writer.write(frame, getattr(Tensor, f"__{plain}__"), (a, b), {}, result)
             else:
                 writer.write(frame, getattr(Tensor, f"__r{plain}__"), (b, a), {}, result)
         return result
+
+    def aug_of(self, name: str, a: Any, b: Any, of: str) -> Any:
+        return self._aug(name, a, b, sys._getframe(1), of)
 
     def aug_item(self, name: str, a: Any, key: Any) -> tuple[Any, ...]:
         return name, a, key, self._item(a, key, sys._getframe(1)), None
@@ -87,7 +114,7 @@ class Hooks(PlainHooks):
     def aug_store(self, held: tuple[Any, ...], b: Any) -> None:
         name, a, key, old, attribute = held
         frame = sys._getframe(1)
-        new = self._aug(name, old, b, frame)
+        new = self._aug(name, old, b, frame, attribute, a)
         if attribute is not None:
             setattr(a, attribute, new)
         else:

@@ -9,6 +9,7 @@ import numpy as np
 
 ARRAYS = (np.ndarray, np.generic)
 INERT = frozenset({int, str, bool, type(None), list, dict, tuple, set, bytes})
+PLAIN = frozenset({int, float})
 FLIPPED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le", "eq": "eq", "ne": "ne"}
 # Python's own functions that hand out the items of an array.
 ITERATE = frozenset({zip, enumerate, map, list, tuple, sum, iter, sorted, filter, max, min, all, any})

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -31,6 +31,7 @@ from gradcheck.replay.slices import Slicer
 _MOST_OPS = 20_000  # of a step in which a loss is searched for
 _MOST_BEHIND = 16  # values behind an output that it may be the sigmoid of
 _CLOSE = 1e-9
+_SAME = 1e-7  # relative: two factors that are one
 _BEFORE = (LossKind.SIGMOID, LossKind.SOFTMAX, LossKind.TANH)
 
 Place = tuple[object, int]  # in the source: a code, and an instruction of it
@@ -60,9 +61,9 @@ class _Found:
     parameters: int  # whose gradients are among what the program computes
 
 
-def infer_losses(recording: Recording, whole: Recording, names: NameIndex) -> bool:
+def infer_losses(recording: Recording, whole: Recording, names: NameIndex, rivals: Sequence[Op]) -> bool:
     """Puts the losses on the tape of `whole`; whether there are any. `recording` is what is judged of it, which is then
-    another part."""
+    another part. `rivals` compute numbers that may be the loss: one for which as much speaks is it."""
     steps = recorded_steps(recording) or [Step(0, len(recording.ops), 0)]
     finder, slicer = UpdateFinder(recording), Slicer(recording.ops)
     known: tuple[_Found, set[Place]] | None = None
@@ -71,7 +72,7 @@ def infer_losses(recording: Recording, whole: Recording, names: NameIndex) -> bo
         search = _Search(recording, step, finder, slicer, names)
         if known is None:
             found = search.best()
-            if found is None:
+            if found is None or search.best_of(rivals) >= found.parameters:
                 continue
             known = found, {_place(s.op) for s in found.begin.begun}
         found, places = known
@@ -82,6 +83,12 @@ def infer_losses(recording: Recording, whole: Recording, names: NameIndex) -> bo
 
 def _place(op: Op) -> Place:
     return op.code, op.lasti
+
+
+def _exactly(factor: float) -> float:
+    """One over a count is meant to be that."""
+    count = round(1 / factor)
+    return 1 / count if count and abs(factor * count - 1) < _SAME else factor
 
 
 class _Search:
@@ -104,6 +111,11 @@ class _Search:
         if not found:
             found = [f for f in map(self._tried_further, begins) if f is not None]
         return max(found, key=lambda f: (f.parameters, f.begin.with_data, -f.begin.last), default=None)
+
+    def best_of(self, rivals: Sequence[Op]) -> int:
+        """The parameters whose gradients the program computes if the best of these is the loss."""
+        tried = [self._tried_as(op, op.index, 1.0) for op in rivals if op in self._ops]
+        return max((len(votes) for _, votes in filter(None, tried)), default=0)
 
     def losses(self, found: _Found, places: set[Place]) -> list[Op]:
         """The losses of this step, which is like the one that they were found in."""
@@ -159,7 +171,7 @@ class _Search:
             rests = [b - slope * a for a, b in points if a is not None and b is not None]
             size = max(norm(rest) for rest in rests) + max(norm(a) for a, _ in points if a is not None)
             if size > 0 and all(distance(rest, rests[0]) <= _CLOSE * size for rest in rests[1:]):
-                return slope if bool(rests[0].any()) else 0.0
+                return slope
         return 0.0
 
     def _kinds(self, out: Snapshot, begun: Value) -> Iterator[tuple[LossKind, Value, int]]:
@@ -189,15 +201,8 @@ class _Search:
     # -- whether the lines behind it are the backward pass of its loss ------------------------------------------------
 
     def _tried(self, begin: _Begin) -> _Found | None:
-        loss = self._loss(begin, begin.slope)
-        wanted = [*begin.at, *loss.args[1]]
-        try:
-            forward = self._slicer.slice(wanted, 0, begin.last + 1)
-            graph = ForwardGraph([*forward, loss], loss.out, torch.float64, overrides=self._points.moved(1))
-            truth = graph.truth
-        except ReplayError:
-            return None
-        return self._voted(begin, truth, begin.last)
+        found = self._tried_as(self._loss(begin, begin.slope), begin.last, begin.slope)
+        return None if found is None else _Found(begin, found[0], len(found[1]))
 
     def _tried_further(self, begin: _Begin) -> _Found | None:
         """Where no parameter's gradient is right, the line after it may be wrong: then there is a value before the output,
@@ -217,7 +222,14 @@ class _Search:
                     best = found
         return None if best is None else _Found(begin, best.factor, best.parameters)
 
-    def _voted(self, begin: _Begin, truth: Mapping[Value, torch.Tensor], after: int) -> _Found | None:
+    def _tried_as(self, loss: Op, after: int, slope: float) -> tuple[float, set[Value]] | None:
+        """The factor of it whose gradients are among what is computed after that op, and of which parameters."""
+        try:
+            forward = self._slicer.slice(loss.inputs, 0, loss.index)
+            graph = ForwardGraph([*forward, loss], loss.out, torch.float64, overrides=self._points.moved(1))
+            truth = graph.truth
+        except ReplayError:
+            return None
         votes: dict[float, set[Value]] = defaultdict(set)
         named: Counter[float] = Counter()
         for parameter in self._parameters:
@@ -228,13 +240,13 @@ class _Search:
                 ratio = inner(tensor.reshape(-1), expected.reshape(-1)) / norm(expected) ** 2
                 off = distance(tensor.reshape(-1), ratio * expected.reshape(-1))
                 if ratio and off <= _CLOSE * norm(tensor) and snapshot.value.root is not parameter.root:
-                    key = float(f"{abs(ratio):.8g}")
+                    key = next((known for known in votes if abs(known - abs(ratio)) <= _SAME * known), abs(ratio))
                     if parameter not in votes[key]:
                         votes[key].add(parameter)
                         named[key] += bool(self._names.bindings(snapshot.value))
         if not votes:
             return None
-        factor = max(votes, key=lambda ratio: (named[ratio], len(votes[ratio])))
-        return _Found(begin, factor * begin.slope, len(votes[factor]))
+        factor = max(votes, key=lambda ratio: (len(votes[ratio]), named[ratio]))
+        return _exactly(factor) * slope, votes[factor]
 
 

@@ -17,6 +17,9 @@ from gradcheck.judge.pairing.windows import Step
 from gradcheck.ops import Family
 
 
+_SAID = 2  # from this rank on, something says that it is a loss
+
+
 @dataclass(frozen=True, slots=True)
 class Loss:
     value: Value
@@ -61,7 +64,22 @@ def _differentiated(
     return [loss for i, loss in enumerate(losses) if i in kept]
 
 
+def says_which(recording: Recording, names: NameIndex) -> bool:
+    """Whether something says of a number that it is the loss: its name, what made it, `backward()`."""
+    return any(rank >= _SAID for rank, _ in _ranked(recording, names, None).values())
+
+
 def _select_losses(recording: Recording, names: NameIndex, wanted: str | None) -> list[Loss]:
+    ranked = _ranked(recording, names, wanted)
+    if not ranked:
+        return []
+    # Where real losses exist, other scalars (accuracies, means) are not mistaken for one.
+    best = max(rank for rank, _ in ranked.values())
+    floor = _SAID if best >= _SAID else best
+    return [loss for rank, loss in ranked.values() if rank >= floor]
+
+
+def _ranked(recording: Recording, names: NameIndex, wanted: str | None) -> dict[Value, tuple[int, Loss]]:
     backward_called = {v for op in recording.ops if op.kind is Kind.BACKWARD for v in op.inputs[:1]}
     given = {op.out for op in recording.ops if op.func is with_given_upstream and _is_given_freely(op)}
     ranked: dict[Value, tuple[int, Loss]] = {}
@@ -90,14 +108,9 @@ def _select_losses(recording: Recording, names: NameIndex, wanted: str | None) -
             made_by = _loss_function(op, names) if rank < 2 else None
             if made_by is not None:
                 rank, name = 2, name or made_by
-            if rank:
+            if rank > 1 or (rank and value.producer is op):
                 ranked[value] = rank, Loss(value, op, name or names.statement_name(op) or op.name)
-    if not ranked:
-        return []
-    # Where real losses exist, other scalars (accuracies, means) are not mistaken for one.
-    best = max(rank for rank, _ in ranked.values())
-    floor = 2 if best >= 2 else best
-    return [loss for rank, loss in ranked.values() if rank >= floor]
+    return ranked
 
 
 def _is_given_freely(op: Op) -> bool:

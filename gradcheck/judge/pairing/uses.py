@@ -10,6 +10,7 @@ from itertools import islice
 
 from gradcheck import ops
 from gradcheck.fronts.gradient_names import may_be_velocity, name_affinity, parse
+from gradcheck.fronts.markers import Inferred
 from gradcheck.fronts.tape import Binding, Kind, Op, Recording, Value
 from gradcheck.fronts.updates import Update
 from gradcheck.graph import flow
@@ -26,12 +27,13 @@ _SAME_NAME = 0.6
 @dataclass(frozen=True, slots=True)
 class Use:
     """`of` is what the value is used as the gradient of, `when` it is; `returned` is the op with which a Function
-    returns it."""
+    returns it; `begins`: the backward pass begins with it, and no optimiser makes it."""
 
     of: Value
     evidence: str
     when: int
     returned: Op | None = None
+    begins: bool = False
 
 
 class Uses:
@@ -78,6 +80,10 @@ class Uses:
         for op in recording.ops:
             if op.kind is Kind.GRAD_WRITE and len(op.args) > 1 and isinstance(op.args[1], Value):
                 self._found[op.args[1]] = Use(op.args[0], "being assigned to its `.grad`", op.index)
+        for op in recording.ops:
+            if isinstance(op.func, Inferred):
+                for at, begun in zip(*op.args, strict=True):
+                    self._found[begun] = Use(at, "being what the backward pass begins with", op.index, begins=True)
         for pairing in recording.pairings:
             made = pairing.gradient.producer
             if made is not None:
@@ -126,7 +132,7 @@ class Uses:
 
     def is_step(self, use: Use, binding: Binding) -> bool:
         """Whether it is what an optimiser made, and not named after the parameter as a gradient is."""
-        if use.returned is not None or not self.is_optimisers(binding.value, use.of):
+        if use.returned is not None or use.begins or not self.is_optimisers(binding.value, use.of):
             return False
         names = self._names.forward_names(use.of)
         if may_be_velocity(binding.name):

@@ -22,7 +22,7 @@ _MOST = 1e9  # elements that one takes a mean over
 def convention(case: Case) -> Ruling | None:
     """Blame needs a victim (principle 2): it is a whole multiple of a gradient, and the outputs computed from it are
     right."""
-    if not case.version.final or case.candidate.returned:
+    if not case.version.final or case.candidate.returned or not case.says_something(case.found):
         return None
     judge, candidate = case.judge, case.candidate
     fitting = dict(_multiples(case))
