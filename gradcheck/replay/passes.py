@@ -72,10 +72,12 @@ class PassPlan:
 
     @property
     def forward_values(self) -> set[Value]:
-        found = produced(self.forward_ops)
-        for op in self.forward_ops:
-            found.update(op.args[0] if isinstance(op.func, Inferred) else op.inputs)
-        return found
+        ops = self.replayed_ops
+        found = produced(ops)
+        for op in ops:
+            found.update(op.inputs)
+        # What an inferred loss begins with is a gradient already.
+        return found.difference(self.loss_op.args[1] if self.given_ops else ())
 
     @property
     def replayed_ops(self) -> list[Op]:

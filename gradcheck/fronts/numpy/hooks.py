@@ -13,12 +13,16 @@ import torch
 from torch import Tensor
 
 from gradcheck.fronts.numpy.changes import ChangesWriter
+from gradcheck.fronts.numpy.more_rows import joined_by_index
 from gradcheck.fronts.numpy.operators import ARRAYS, FLIPPED, INERT, ITERATE, METHODS, PLAIN, is_of_numpy
 from gradcheck.fronts.numpy.registry import methods, unknown
 from gradcheck.fronts.numpy.rows import rows
 from gradcheck.fronts.numpy.shape_rows import added_at, changes, changing_methods, transposed
 from gradcheck.program.array_calls import goes_through_hooks
 from gradcheck.program.array_hooks import IN_PLACE, OPERATORS, UNARY, PlainHooks
+
+
+_JOINERS = frozenset(map(type, joined_by_index))  # `np.c_[a, b]`
 
 
 class Hooks(PlainHooks):
@@ -142,6 +146,9 @@ class Hooks(PlainHooks):
         writer = self.writer
         if writer is not None and isinstance(a, np.ndarray):
             writer.item(frame, a, key, result)
+        elif writer is not None and type(a) in _JOINERS:
+            parts = key if isinstance(key, tuple) else (key,)
+            writer.called(frame, a, joined_by_index.get(a), parts, {}, result)
         return result
 
     def each(self, items: Iterable[Any]) -> Any:

@@ -37,6 +37,9 @@ def find_passes(
     moves = _all_updates(updates, plans)
     for plan in plans:
         plan.updates = [u for u in moves if plan.loss_op.index < u.op.index < plan.stop]
+        if not plan.updates and plan.iteration is not None:
+            plan.updates = _before_the_loss(updates, plan)
+            moves = sorted({u.op.index: u for u in (*moves, *plan.updates)}.values(), key=lambda u: u.op.index)
     CandidateCollector(recording, plans, names, steps, moves, said).collect()
     return [
         plan
@@ -51,6 +54,17 @@ def _all_updates(finder: UpdateFinder, plans: list[PassPlan]) -> list[Update]:
     for plan in plans:
         found.update((u.op.index, u) for u in finder.between(plan.loss_op.index + 1, plan.stop, plan.used))
     return [found[index] for index in sorted(found)]
+
+
+def _before_the_loss(finder: UpdateFinder, plan: PassPlan) -> list[Update]:
+    """Where the loss is only computed once the parameters have moved, of what they were before."""
+    forward = set(plan.forward_ops)
+    last_read = {value.root: op.index for op in plan.forward_ops for value in op.inputs}
+    return [
+        update
+        for update in finder.between(plan.start, plan.loss_op.index, plan.used)
+        if update.op not in forward and last_read.get(update.parameter.root, update.op.index) < update.op.index
+    ]
 
 
 def _speaks_of_gradients(candidate: Candidate, said: list[Binding]) -> bool:

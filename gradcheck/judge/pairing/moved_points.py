@@ -56,11 +56,11 @@ class Points:
         return versions[position - 1] if position else None
 
     def later(self, after: int, elements: int) -> Iterator[tuple[Snapshot, torch.Tensor]]:
-        """What was computed after that op, of so many elements, at the first moved point."""
+        """What was computed by that op or after it, of so many elements, at the first moved point."""
         for versions in self._versions.values():
             for snapshot in versions:
                 tensor = self.at(snapshot, 1)
-                if snapshot.after > after and tensor is not None and tensor.numel() == elements:
+                if snapshot.after >= after and tensor is not None and tensor.numel() == elements:
                     yield snapshot, tensor
 
     def _replay(self) -> bool:
