@@ -113,6 +113,11 @@ def _replace(arrival: _Arrival, upstream: Judged, judge: Judge) -> None:
         return
     like = truth if upstream.verdict is Verdict.CORRECT else torch.zeros_like(truth)
     given = arrival.given[upstream.of] = _random(like, len(arrival.given))
+    # It is the gradient of these too: `y = W @ h + b` and `b` have one and the same.
+    for other in upstream.alternatives:
+        same = judge.run.graph.truth.get(other)
+        if same is not None and same.shape == given.shape and other not in arrival.given:
+            arrival.given[other] = given
     arrival.versions[id(upstream.version)] = given * (1.0 if upstream.scale is None else upstream.scale)
 
 
