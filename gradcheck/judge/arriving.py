@@ -89,6 +89,8 @@ def _at_parameters(judge: Judge) -> list[_Arrival]:
         upstream = known.get(candidate.value, [])
         if len(upstream) != 1 or not upstream[0].version.final:
             continue  # of one tensor that is two gradients, nobody can say which of them arrives
+        if upstream[0].problem is Problem.HARMLESS:
+            continue  # nor whose gradient that is
         for binding in candidate.bindings:
             # A buffer that the function is to fill is no gradient yet when it arrives.
             if _is_parameter(binding) and upstream[0].version.after < binding.when:

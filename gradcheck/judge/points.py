@@ -42,6 +42,7 @@ class Point:
         self.overrides = overrides
         self.coarse: PassRun | None
         self._outcomes: dict[int, tuple[bool, float, bool]] = {}
+        self.unlike: set[int] = set()  # no gradients of their partners here, and nothing is wrong because of that
         self.usable = False
         try:
             self.run = PassRun(prepared, torch.float64, overrides, patches=patches, variation=variation)
@@ -112,6 +113,7 @@ class Point:
             return
         case = Case(self.judging, version, found, faults, self._outputs)
         if wrong and not has_victim(case, judged.of, self._scale(judged)):
+            self.unlike.add(id(judged))
             return
         observable = norm(expected) > tolerance and norm(expected) > 1e-3 * noise
         self._outcomes[id(judged)] = (wrong, error / size if size else 0.0, observable and not wrong)

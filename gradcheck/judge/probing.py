@@ -25,6 +25,7 @@ def probe(judge: Judge) -> list[Point]:
         return []
     roots = probe_roots(judge.plan, judge.rooted, judge.run.graph.truth)
     used: list[Point] = []
+    unlike = {id(judged) for judged in doubtful}
     errors: dict[int, list[float]] = defaultdict(list)
     seen_right: set[int] = set()
     for seed in range(PROBES if roots else 0):
@@ -32,6 +33,7 @@ def probe(judge: Judge) -> list[Point]:
         if not point.usable:
             continue
         used.append(point)
+        unlike &= point.unlike
         for judged in doubtful:
             outcome = point.judge(judged)
             if outcome is not None and outcome[0]:
@@ -55,8 +57,23 @@ def probe(judge: Judge) -> list[Point]:
         elif judged.verdict is Verdict.UNOBSERVABLE and id(judged) in seen_right:
             judged.verdict = Verdict.CORRECT
             judged.reason = "the true gradient is zero here; at a probe point it is not, and this agrees"
+    for judged in doubtful if used else ():
+        if id(judged) in unlike and judged.verdict in right:
+            _unpair(judge, judged)
     try_other_upstreams(judge)
     return used
+
+
+def _unpair(judge: Judge, judged: Judged) -> None:
+    """Blame needs a victim (principle 2): its numbers are those of a gradient by coincidence (of two gates that begin with
+    the same weights), and it is that of something that has no name."""
+    assert judged.of is not None
+    judged.verdict, judged.problem = Verdict.UNCHECKED, Problem.HARMLESS
+    judged.reason = (
+        f"it is the gradient of `{judge.names.shown(judged.of)}` only at the recorded parameters, and nothing computed "
+        "from it is wrong because of that"
+    )
+    judged.scale = judged.meant = None
 
 
 def _is_excused(judge: Judge, judged: Judged, points: list[Point]) -> bool:

@@ -94,24 +94,39 @@ class Fingerprints:
 
     def __init__(self, gradients: Mapping[Value, torch.Tensor]) -> None:
         self._gradients = gradients
-        self._by_size: dict[int, list[tuple[Value, float, float]]] = defaultdict(list)
+        self._by_size: dict[int, list[Value]] = defaultdict(list)
         for value, gradient in gradients.items():
-            self._by_size[gradient.numel()].append((value, _product(gradient), norm(gradient)))
+            self._by_size[gradient.numel()].append(value)
+        # Of those that something was compared with.
+        self._norms: dict[Value, float] = {}
+        self._products: dict[Value, float] = {}
 
     def equals(self, gradient: torch.Tensor, tolerance: float, *, reshaped: bool = False) -> list[Value]:
         """The values whose gradient lies within `tolerance` (absolute) of `gradient`, in the order given."""
-        product, size = _product(gradient), norm(gradient)
+        same_size = self._by_size.get(gradient.numel(), ())
+        size = norm(gradient) if same_size else 0.0
+        near = [value for value in same_size if abs(size - self._norm(value)) <= tolerance]
+        product = _product(gradient) if near else 0.0
         found = []
-        for value, other_product, other_size in self._by_size.get(gradient.numel(), ()):
-            if abs(size - other_size) > tolerance or abs(product - other_product) > 6 * tolerance:
-                continue
+        for value in near:
             other = self._gradients[value]
             fits = (
                 same_but_for_ones(other.shape, gradient.shape) if reshaped else other.shape == gradient.shape
             )
-            if fits and distance(gradient, other) <= tolerance:
+            close = fits and abs(product - self._product(value)) <= 6 * tolerance
+            if close and distance(gradient, other) <= tolerance:
                 found.append(value)
         return found
+
+    def _norm(self, value: Value) -> float:
+        if value not in self._norms:
+            self._norms[value] = norm(self._gradients[value])
+        return self._norms[value]
+
+    def _product(self, value: Value) -> float:
+        if value not in self._products:
+            self._products[value] = _product(self._gradients[value])
+        return self._products[value]
 
 
 _probe: dict[int, torch.Tensor] = {}
