@@ -27,7 +27,9 @@ def _insert(recording: Recording, op: Op) -> None:
     for binding in (*recording.bindings, *recording.plain):
         binding.when += binding.when > at
     recording.marks[:] = [replace(m, when=m.when + (m.when > at)) for m in recording.marks]
-    recording.nones[:] = [(name, code, line, when + (when > at)) for name, code, line, when in recording.nones]
+    recording.nones[:] = [
+        (name, code, line, when + (when > at)) for name, code, line, when in recording.nones
+    ]
     for run in recording.loop_runs:
         run.begin += run.begin > at
         run.iterations[:] = [when + (when > at) for when in run.iterations]

@@ -116,8 +116,9 @@ class Consumers:
         waiting = self._unexplained()
         return bool(waiting) and self._explained(value, waiting) == 0
 
-    def agree_on(self, named: Proposal | None) -> Proposal | None:
-        """The forward value for which everything later that is computed from this gradient comes out right."""
+    def agree_on(self, named: Proposal | None, besides: Value | None = None) -> Proposal | None:
+        """The forward value, another than `besides`, for which everything later that is computed from this gradient comes
+        out right."""
         judge, candidate, found = self._judge, self._version.candidate, self._found
         is_called_so = judge.partners.named(candidate) or parse(candidate.name).form is not Form.NONE
         graded = judge.influences.has(candidate.value, Mark.GRADED)
@@ -129,7 +130,8 @@ class Consumers:
         if not waiting:
             return None
         truth = judge.run.graph.truth
-        options = [v for v, g in truth.items() if g.shape == found.shape and v is not judge.plan.loss]
+        out = (judge.plan.loss, besides)
+        options = [v for v, g in truth.items() if g.shape == found.shape and v not in out]
         if named is not None and named.alternatives:
             options = [v for v in named.alternatives if v in truth and truth[v].shape == found.shape]
         # `a + b + c` has the gradient of each of its terms: the sum, which is nearer to the loss, decides.

@@ -89,7 +89,9 @@ def judge_recording(
     put_back_leaves(recording.before_aftermath().ops)
 
     def judged() -> Judgement:
-        return _judged(recording, sources, Stated(pairs or {}, sources, recording.pairings), loss, most_repeats)
+        return _judged(
+            recording, sources, Stated(pairs or {}, sources, recording.pairings), loss, most_repeats
+        )
 
     found = judged()
     said = loss is not None or (found.passes and says_which(found.recording, found.names))

@@ -42,7 +42,9 @@ class Point:
         self.overrides = overrides
         self.coarse: PassRun | None
         self._outcomes: dict[int, tuple[bool, float, bool]] = {}
-        self.unlike: set[int] = set()  # no gradients of their partners here, and nothing is wrong because of that
+        self.unlike: set[int] = (
+            set()
+        )  # no gradients of their partners here, and nothing is wrong because of that
         self.usable = False
         try:
             self.run = PassRun(prepared, torch.float64, overrides, patches=patches, variation=variation)

@@ -39,7 +39,9 @@ def find_passes(
         plan.updates = [u for u in moves if plan.loss_op.index < u.op.index < plan.stop]
         if not plan.updates and plan.iteration is not None:
             plan.updates = _before_the_loss(updates, plan)
-            moves = sorted({u.op.index: u for u in (*moves, *plan.updates)}.values(), key=lambda u: u.op.index)
+            moves = sorted(
+                {u.op.index: u for u in (*moves, *plan.updates)}.values(), key=lambda u: u.op.index
+            )
     CandidateCollector(recording, plans, names, steps, moves, said).collect()
     return [
         plan
@@ -63,7 +65,8 @@ def _before_the_loss(finder: UpdateFinder, plan: PassPlan) -> list[Update]:
     return [
         update
         for update in finder.between(plan.start, plan.loss_op.index, plan.used)
-        if update.op not in forward and last_read.get(update.parameter.root, update.op.index) < update.op.index
+        if update.op not in forward
+        and last_read.get(update.parameter.root, update.op.index) < update.op.index
     ]
 
 

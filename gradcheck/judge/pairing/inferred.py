@@ -8,7 +8,7 @@ parameters' gradients are searched among all that the program computes. No name 
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -72,7 +72,7 @@ def infer_losses(recording: Recording, whole: Recording, names: NameIndex, rival
         search = _Search(recording, step, finder, slicer, names)
         if known is None:
             found = search.best()
-            if found is None or search.best_of(rivals) >= found.parameters:
+            if found is None or search.best_of(rivals, found) >= found.parameters:
                 continue
             known = found, {_place(s.op) for s in found.begin.begun}
         found, places = known
@@ -89,6 +89,15 @@ def _exactly(factor: float) -> float:
     """One over a count is meant to be that."""
     count = round(1 / factor)
     return 1 / count if count and abs(factor * count - 1) < _SAME else factor
+
+
+def _rank(found: _Found) -> tuple[int, bool]:
+    return found.parameters, abs(abs(found.factor) - 1) < _SAME
+
+
+def _says_nothing(parameters: set[Value]) -> bool:
+    """Any number is a multiple of the derivative by one number."""
+    return len(parameters) == 1 and all(math.prod(p.shape) == 1 for p in parameters)
 
 
 class _Search:
@@ -112,14 +121,20 @@ class _Search:
             found = [f for f in map(self._tried_further, begins) if f is not None]
         return max(found, key=lambda f: (f.parameters, f.begin.with_data, -f.begin.last), default=None)
 
-    def best_of(self, rivals: Sequence[Op]) -> int:
+    def best_of(self, rivals: Sequence[Op], found: _Found) -> int:
         """The parameters whose gradients the program computes if the best of these is the loss."""
-        tried = [self._tried_as(op, op.index, 1.0) for op in rivals if op in self._ops]
-        return max((len(votes) for _, votes in filter(None, tried)), default=0)
+        begun = {snapshot.op for snapshot in found.begin.begun}
+        tried = [self._tried_as(op, op.index, 1.0) for op in rivals if op in self._ops and op not in begun]
+        votes = [votes for _, votes in filter(None, tried)]
+        return max((len(v) for v in votes if not _says_nothing(v)), default=0)
 
     def losses(self, found: _Found, places: set[Place]) -> list[Op]:
         """The losses of this step, which is like the one that they were found in."""
-        like = [b for b in self._begins().values() if b.kind is found.begin.kind and _place(b.begun[0].op) in places]
+        like = [
+            b
+            for b in self._begins().values()
+            if b.kind is found.begin.kind and _place(b.begun[0].op) in places
+        ]
         return [self._loss(begin, found.factor) for begin in like[:1]]
 
     def _loss(self, begin: _Begin, factor: float) -> Op:
@@ -164,7 +179,9 @@ class _Search:
 
     def _slope(self, out: Snapshot | None, begun: Snapshot) -> float:
         """1 or -1 if the one is the other up to its sign and to what does not move; otherwise 0."""
-        points = [] if out is None else [(self._points.at(out, i), self._points.at(begun, i)) for i in range(3)]
+        points = (
+            [] if out is None else [(self._points.at(out, i), self._points.at(begun, i)) for i in range(3)]
+        )
         if not points or any(a is None or b is None or a.shape != b.shape for a, b in points):
             return 0.0
         for slope in (1.0, -1.0):
@@ -177,7 +194,9 @@ class _Search:
     def _kinds(self, out: Snapshot, begun: Value) -> Iterator[tuple[LossKind, Value, int]]:
         if out.value is not begun:
             yield LossKind.SQUARES, out.value, -1
-        behind = [v for v in flow.ancestors(out.value) if v.root in self._moved and v.shape == out.value.shape]
+        behind = [
+            v for v in flow.ancestors(out.value) if v.root in self._moved and v.shape == out.value.shape
+        ]
         for value in behind[1 : _MOST_BEHIND + 1]:
             made = Snapshot(value, value.producer.index, value.producer) if value.producer else None
             for kind in _BEFORE if made is not None and value.root is not begun.root else ():
@@ -202,7 +221,9 @@ class _Search:
 
     def _tried(self, begin: _Begin) -> _Found | None:
         found = self._tried_as(self._loss(begin, begin.slope), begin.last, begin.slope)
-        return None if found is None else _Found(begin, found[0], len(found[1]))
+        if found is None or (len(self._parameters) > 1 and _says_nothing(found[1])):
+            return None
+        return _Found(begin, found[0], len(found[1]))
 
     def _tried_further(self, begin: _Begin) -> _Found | None:
         """Where no parameter's gradient is right, the line after it may be wrong: then there is a value before the output,
@@ -218,7 +239,7 @@ class _Search:
             for at in behind[1:_MOST_BEHIND]:
                 further = _Begin(LossKind.SQUARES, begin.slope, -1, begin.with_data, [at], [snapshot])
                 found = self._tried(further)
-                if found is not None and (best is None or found.parameters > best.parameters):
+                if found is not None and (best is None or _rank(found) > _rank(best)):
                     best = found
         return None if best is None else _Found(begin, best.factor, best.parameters)
 
@@ -231,22 +252,25 @@ class _Search:
         except ReplayError:
             return None
         votes: dict[float, set[Value]] = defaultdict(set)
-        named: Counter[float] = Counter()
         for parameter in self._parameters:
             expected = truth.get(parameter)
-            if expected is None or norm(expected) == 0:
-                continue
-            for snapshot, tensor in self._points.later(after, expected.numel()):
-                ratio = inner(tensor.reshape(-1), expected.reshape(-1)) / norm(expected) ** 2
-                off = distance(tensor.reshape(-1), ratio * expected.reshape(-1))
-                if ratio and off <= _CLOSE * norm(tensor) and snapshot.value.root is not parameter.root:
-                    key = next((known for known in votes if abs(known - abs(ratio)) <= _SAME * known), abs(ratio))
-                    if parameter not in votes[key]:
-                        votes[key].add(parameter)
-                        named[key] += bool(self._names.bindings(snapshot.value))
+            if expected is not None and norm(expected) > 0:
+                for ratio in self._multiples(parameter, expected, after):
+                    known = next((known for known in votes if abs(known - ratio) <= _SAME * known), ratio)
+                    votes[known].add(parameter)
         if not votes:
             return None
-        factor = max(votes, key=lambda ratio: (len(votes[ratio]), named[ratio]))
+        factor = max(votes, key=lambda ratio: len(votes[ratio]))
         return _exactly(factor) * slope, votes[factor]
 
-
+    def _multiples(self, parameter: Value, expected: torch.Tensor, after: int) -> list[float]:
+        """How often the gradient is in each of its multiples that the program computes; of those with a name, if any has
+        one."""
+        named, unnamed = [], []
+        size = norm(expected) ** 2
+        for snapshot, tensor in self._points.later(after, expected.numel()):
+            ratio = inner(tensor.reshape(-1), expected.reshape(-1)) / size
+            off = distance(tensor.reshape(-1), ratio * expected.reshape(-1))
+            if ratio and off <= _CLOSE * norm(tensor) and snapshot.value.root is not parameter.root:
+                (named if self._names.bindings(snapshot.value) else unnamed).append(abs(ratio))
+        return named or unnamed

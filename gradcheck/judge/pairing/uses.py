@@ -83,7 +83,9 @@ class Uses:
         for op in recording.ops:
             if isinstance(op.func, Inferred):
                 for at, begun in zip(*op.args, strict=True):
-                    self._found[begun] = Use(at, "being what the backward pass begins with", op.index, begins=True)
+                    self._found[begun] = Use(
+                        at, "being what the backward pass begins with", op.index, begins=True
+                    )
         for pairing in recording.pairings:
             made = pairing.gradient.producer
             if made is not None:

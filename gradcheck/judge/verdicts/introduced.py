@@ -6,12 +6,14 @@ from __future__ import annotations
 import torch
 
 from gradcheck.judge.case import Case
-from gradcheck.judge.intervention import has_victim, is_finished
+from gradcheck.judge.intervention import Effect, effect_of_truth, has_victim, is_finished
 from gradcheck.judge.judged import NOT_JUDGED, Fault, Judged, Ruling
+from gradcheck.judge.pairing.partners import BY_NAME
 from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.judge.verdicts.convention import kept_factor
+from gradcheck.judge.verdicts.right import right_as
 from gradcheck.ops import Family
-from gradcheck.replay.compare import is_multiple, same_but_for_ones
+from gradcheck.replay.compare import distance, is_multiple, same_but_for_ones
 from gradcheck.replay.passes import Version
 
 _NAMED_FOR = 0.6
@@ -26,6 +28,11 @@ def harmless(case: Case) -> Ruling | None:
         return None
     if has_victim(case, proposal.value, kept_factor(case, proposal.value)):
         return None
+    # A name says which layer, and not whether before its activation or after it: what heals says that.
+    other = case.consumers.agree_on(None, besides=proposal.value) if proposal.evidence == BY_NAME else None
+    if other is not None and effect_of_truth(case, other.value, None) is Effect.HEALS:
+        case.proposal = other
+        return None
     if not is_finished(case):
         return NOT_JUDGED
     shown = case.judge.partners.shown(proposal.value)
@@ -39,6 +46,9 @@ def introduced(case: Case) -> Ruling | None:
     expected = case.gradients.get(proposal.value) if proposal is not None else None
     if proposal is None or expected is None:
         return None
+    same = case.found.shape == expected.shape and distance(case.found, expected) <= case.tolerance
+    if same and case.candidate.returned is None:
+        return Ruling(right_as(case, proposal))  # what is computed from it has a fault of its own
     problem, reason = Problem.WRONG_VALUE, ""
     gradient: torch.Tensor | None = case.found
     if case.found.shape != expected.shape:

@@ -53,7 +53,7 @@ def _equal(case: Case, tolerance: float, rounded: bool = False) -> Ruling | None
         named = judge.partners.is_named_for(case.candidate, chosen.value)
         if (not named or as_of_now(chosen.value) is not chosen.value) and case.consumers.use_it_for_another:
             return None
-        judged = _judged(case, chosen)
+        judged = right_as(case, chosen)
         # What the person said, or what a second name is there for, is meant, whatever else it equals here.
         if not (case.candidate.second_name or judge.partners.is_stated(case.candidate, chosen.value)):
             judged.alternatives = [value for value in equal if value is not chosen.value]
@@ -71,7 +71,7 @@ def _is_negative(value: Value) -> bool:
     return value.producer is not None and value.producer.operation is NEG
 
 
-def _judged(case: Case, chosen: Proposal) -> Judged:
+def right_as(case: Case, chosen: Proposal) -> Judged:
     """Right for its upstream gradients; inherited if those are wrong, and it is therefore."""
     truth = case.truth.get(chosen.value)
     off = distance(case.found, truth) if truth is not None else 0.0

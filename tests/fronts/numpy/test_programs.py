@@ -20,6 +20,17 @@ MISTAKES = [
     ("normalised_embedding", "(N * dzhat - dzhat.sum(0)", "(N * dzhat"),
     ("convolution_loops", "+= w[m] * up", "= w[m] * up"),
     ("minibatches", "* hidden * (1.0 - hidden)", "* hidden"),
+    # No loss is computed in these: it is inferred from the first line of the backward pass.
+    ("no_loss_dense", "delta = miss * (1 - out**2)", "delta = miss * (1 - out)"),
+    ("no_loss_dense", "(1 - self.a[i] ** 2)", "(1 - self.a[i])"),
+    ("no_loss_softmax", "db2 = dscores.sum(axis=0)", "db2 = dscores.mean(axis=0)"),
+    ("no_loss_softmax", "dhidden[hidden <= 0] = 0", "dhidden[hidden <= 0.5] = 0"),
+    ("no_loss_onehot", "* a1 * (1 - a1)", "* (1 - a1)"),
+    ("no_loss_onehot", "dz1.sum(axis=1, keepdims=True) / m", "dz1.sum(axis=1, keepdims=True)"),
+    ("no_loss_samples", "delta_out = error * out * (1 - out)", "delta_out = error * (1 - out)"),
+    ("no_loss_samples", "* hid * (1 - hid)", "* hid"),
+    ("no_loss_recurrent", "dh = dz @ W.T + dh_next", "dh = dz @ W.T - dh_next"),
+    ("line_in_a_class", "-(2 / n) * sum(y - y_pred)", "-(1 / n) * sum(y - y_pred)"),
 ]
 
 
