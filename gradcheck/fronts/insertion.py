@@ -24,8 +24,10 @@ def _insert(recording: Recording, op: Op) -> None:
     ops.insert(at, op)
     for value in met:
         value.birth += value.birth > at
-    for binding in (*recording.bindings, *recording.plain):
+    for binding in recording.bindings:
         binding.when += binding.when > at
+    for plain in recording.plain:
+        plain.when += plain.when > at
     recording.marks[:] = [replace(m, when=m.when + (m.when > at)) for m in recording.marks]
     recording.nones[:] = [
         (name, code, line, when + (when > at)) for name, code, line, when in recording.nones

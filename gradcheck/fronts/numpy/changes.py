@@ -14,8 +14,8 @@ from gradcheck.fronts.numpy import functions as own
 from gradcheck.fronts.numpy.memory import tensor_of
 from gradcheck.fronts.numpy.operators import PLAIN
 from gradcheck.fronts.numpy.registry import Row
-from gradcheck.fronts.numpy.writer import ArrayWriter, plain_key
 from gradcheck.fronts.numpy.values import ArrayValues
+from gradcheck.fronts.numpy.writer import ArrayWriter, plain_key
 from gradcheck.fronts.op import Kind, Op, Value
 
 

@@ -21,7 +21,6 @@ from gradcheck.fronts.numpy.shape_rows import added_at, changes, changing_method
 from gradcheck.program.array_calls import goes_through_hooks
 from gradcheck.program.array_hooks import IN_PLACE, OPERATORS, UNARY, PlainHooks
 
-
 _JOINERS = frozenset(map(type, joined_by_index))  # `np.c_[a, b]`
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gradcheck.fronts.numpy.registry import Same, row_for, rows
+from gradcheck.fronts.numpy.registry import Row, Same, row_for, rows
 
 
 @row_for("average")
@@ -114,7 +114,7 @@ def _side_by_side(parts: tuple[torch.Tensor, ...]) -> torch.Tensor:
 
 
 _side_by_side.__name__ = "cat"
-joined_by_index = {
+joined_by_index: dict[Any, Row] = {
     np.c_: _columns,
     np.r_: lambda *parts: (
         (torch.cat, (parts,), {}) if all(isinstance(p, np.ndarray) and p.ndim for p in parts) else None

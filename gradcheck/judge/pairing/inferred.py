@@ -266,7 +266,8 @@ class _Search:
     def _multiples(self, parameter: Value, expected: torch.Tensor, after: int) -> list[float]:
         """How often the gradient is in each of its multiples that the program computes; of those with a name, if any has
         one."""
-        named, unnamed = [], []
+        named: list[float] = []
+        unnamed: list[float] = []
         size = norm(expected) ** 2
         for snapshot, tensor in self._points.later(after, expected.numel()):
             ratio = inner(tensor.reshape(-1), expected.reshape(-1)) / size

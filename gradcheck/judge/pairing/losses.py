@@ -16,7 +16,6 @@ from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.judge.pairing.windows import Step
 from gradcheck.ops import Family
 
-
 _SAID = 2  # from this rank on, something says that it is a loss
 
 

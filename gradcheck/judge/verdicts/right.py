@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from gradcheck.fronts.tape import Value
-from gradcheck.ops import NEG
 from gradcheck.judge.case import Case
 from gradcheck.judge.data_rounding import LARGEST
 from gradcheck.judge.judged import Fault, Faults, Judged, Ruling
 from gradcheck.judge.pairing.partners import Proposal
 from gradcheck.judge.verdict import Problem, Verdict
+from gradcheck.ops import NEG
 from gradcheck.replay.compare import Fingerprints, distance
 from gradcheck.replay.earlier import as_of_now
 
