@@ -1,6 +1,6 @@
 """Every hostile input of `tests/hostile`, each by the real command: what broke of ours, changed or stayed.
 
-    python benchmarks/hostile_inputs.py [--seed N] [--from N] [--to N] [--jobs N]
+python benchmarks/hostile_inputs.py [--seed N] [--from N] [--to N] [--jobs N]
 """
 
 from __future__ import annotations

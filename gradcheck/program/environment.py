@@ -106,6 +106,29 @@ class Surroundings:
             self._undo.append(lambda: setattr(owner, name, before))
 
 
+class Machinery:
+    """What imports and calls need, and a program can empty: put back as soon as it has ended, before anything of ours is
+    imported."""
+
+    def keep(self) -> None:
+        self._modules, self._finders, self._hooks = (
+            dict(sys.modules),
+            list(sys.meta_path),
+            list(sys.path_hooks),
+        )
+        self._builtins = vars(builtins).copy()
+
+    def put_back(self) -> None:
+        for name, module in self._modules.items():
+            if sys.modules.get(name) is None:
+                sys.modules[name] = module
+        for held, before in ((sys.meta_path, self._finders), (sys.path_hooks, self._hooks)):
+            held += [each for each in before if each not in held]
+        for name, value in self._builtins.items():
+            if callable(value) and not callable(getattr(builtins, name, None)):
+                setattr(builtins, name, value)
+
+
 def _program_exit(process: int) -> Callable[[int], NoReturn]:
     main_thread = threading.get_ident()
 

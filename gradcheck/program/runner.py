@@ -19,7 +19,7 @@ from typing import Any
 from gradcheck.base import progress
 from gradcheck.program.data_files import DataFiles
 from gradcheck.program.entry import find_function, import_target_module
-from gradcheck.program.environment import Surroundings
+from gradcheck.program.environment import Machinery, Surroundings
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.faults import describe, missing_file, person_location, person_traceback
 from gradcheck.program.imports import PersonFinder
@@ -109,6 +109,7 @@ class _Run:
             tree = cleanup.enter_context(writes_held_back(self._program.sources.is_user))
             cleanup.callback(self._note_writes, tree)
         surroundings = Surroundings(self._program, self._module)
+        machinery = Machinery()
         people = PersonFinder(self._program.sources, self._program.loops)
         stand_ins = StandInFinder(self._program.sources, self._note)
         for enter, leave in (
@@ -120,6 +121,7 @@ class _Run:
             (lambda: None, self._finish),
             (self._watch.install, self._watch.turn_off),
             (self._observer.start, self._observer.stop),
+            (machinery.keep, machinery.put_back),
         ):
             cleanup.callback(leave)  # first: what is half set up is undone too
             enter()

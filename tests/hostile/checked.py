@@ -104,7 +104,9 @@ def _alive(mark: str) -> list[tuple[int, str]]:
         try:
             state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
             if state not in "ZX" and mark.encode() in (folder / "environ").read_bytes():
-                found.append((int(folder.name), (folder / "cmdline").read_bytes().decode(errors="replace")[:60]))
+                found.append(
+                    (int(folder.name), (folder / "cmdline").read_bytes().decode(errors="replace")[:60])
+                )
         except OSError:
             continue
     return found

@@ -41,10 +41,21 @@ CELLS = (
 
 def notebook() -> dict[str, Any]:
     cells = [
-        {"cell_type": "code", "execution_count": 1, "metadata": {}, "outputs": [], "source": text.splitlines(True)}
+        {
+            "cell_type": "code",
+            "execution_count": 1,
+            "metadata": {},
+            "outputs": [],
+            "source": text.splitlines(True),
+        }
         for text in CELLS
     ]
-    return {"cells": cells, "metadata": {"language_info": {"name": "python"}}, "nbformat": 4, "nbformat_minor": 5}
+    return {
+        "cells": cells,
+        "metadata": {"language_info": {"name": "python"}},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
 
 
 @dataclass(frozen=True)
@@ -109,7 +120,23 @@ def _spoilt(draw: random.Random) -> Iterator[Hostile]:
 
 def _other_types(draw: random.Random) -> Iterator[Hostile]:
     """A notebook with one value in it of another type."""
-    values = (None, True, -1, 1.5, 10**30, "", "x", [], {}, [None], {"a": 1}, [[["x"]]], "\ud800", "\0", "é" * 999)
+    values = (
+        None,
+        True,
+        -1,
+        1.5,
+        10**30,
+        "",
+        "x",
+        [],
+        {},
+        [None],
+        {"a": 1},
+        [[["x"]]],
+        "\ud800",
+        "\0",
+        "é" * 999,
+    )
     for _ in range(60):
         book = notebook()
         place: Any = book
@@ -129,10 +156,29 @@ def _encoded() -> Iterator[Hostile]:
     for encoding in ("utf-8-sig", "utf-16", "utf-16-le", "utf-32", "utf-7", "cp037"):
         yield Hostile("encoding", {"p.py": text.encode(encoding, "replace")})
         yield Hostile("encoding", {"p.ipynb": json.dumps(notebook()).encode(encoding)})
-    for cookie in ("latin-1", "cp1252", "ascii", "utf-16", "utf-8-sig", "rot13", "hex", "zip", "idna", "punycode", "mbcs",
-                   "unicode_escape", "undefined", "nonsense", "", "utf-8 -*- coding: latin-1", "\x00"):  # fmt: skip
+    for cookie in (
+        "latin-1",
+        "cp1252",
+        "ascii",
+        "utf-16",
+        "utf-8-sig",
+        "rot13",
+        "hex",
+        "zip",
+        "idna",
+        "punycode",
+        "mbcs",
+        "unicode_escape",
+        "undefined",
+        "nonsense",
+        "",
+        "utf-8 -*- coding: latin-1",
+        "\x00",
+    ):
         for end in (b"\xe9\n", b"ok\n"):
-            yield Hostile("encoding", {"p.py": f"# -*- coding: {cookie} -*-\n".encode() + SCRIPT.encode() + b"# " + end})
+            yield Hostile(
+                "encoding", {"p.py": f"# -*- coding: {cookie} -*-\n".encode() + SCRIPT.encode() + b"# " + end}
+            )
     for end in ("\r\n", "\r", "\n\r", "\x0c\n", "\u2028", "\x0b", "\x1a", "\x85"):
         yield Hostile("line ends", {"p.py": SCRIPT.replace("\n", end).encode()})
 
@@ -141,7 +187,8 @@ def _large() -> Iterator[Hostile]:
     for depth in (50, 150, 1000, 100_000):
         for left, right in (("(", ")"), ("[", "]"), ("-", ""), ("not ", ""), ("lambda: ", ""), ("{1:", "}")):
             yield Hostile("deep", {"p.py": f"x = {left * depth}1{right * depth}\n".encode()})
-        yield Hostile("deep", {"p.py": "".join(f"{' ' * i}if 1:\n" for i in range(min(depth, 1000))).encode() + b" " * depth + b"x = 1\n"})
+        blocks = "".join(f"{' ' * i}if 1:\n" for i in range(min(depth, 1000)))
+        yield Hostile("deep", {"p.py": f"{blocks}{' ' * depth}x = 1\n".encode()})
         yield Hostile("deep", {"p.py": f"x = 1{'.real' * depth}\n".encode()})
         yield Hostile("deep", {"p.py": f"x = 1{' + 1' * depth}\n".encode()})
         yield Hostile("deep", {"p.ipynb": b'{"cells": ' + b"[" * depth + b"]" * depth + b"}"})
@@ -161,9 +208,48 @@ def _sparse(path: Path, size: int) -> None:
 
 
 def _named() -> Iterator[Hostile]:
-    names = ["a b", "a\nb", "a\tb", "a\x1b[31mb", "\u202eab", "ü", "名", "😀", "%s", "{x}", "[bold]x[/bold]", "$(touch x)", ";", "*", "?",
-             "a\\b", "'", '"', "`", "<b>", "&amp;", "-x", "--help", "a::b", "a:b", ".", "..", "con", "a." * 40, "n" * 200, "\udcff", "\u200b",
-             "a\rb", "\x7f", "#", "%20", "~", "=", "@", "a,b"]  # fmt: skip
+    names = [
+        "a b",
+        "a\nb",
+        "a\tb",
+        "a\x1b[31mb",
+        "\u202eab",
+        "ü",
+        "名",
+        "😀",
+        "%s",
+        "{x}",
+        "[bold]x[/bold]",
+        "$(touch x)",
+        ";",
+        "*",
+        "?",
+        "a\\b",
+        "'",
+        '"',
+        "`",
+        "<b>",
+        "&amp;",
+        "-x",
+        "--help",
+        "a::b",
+        "a:b",
+        ".",
+        "..",
+        "con",
+        "a." * 40,
+        "n" * 200,
+        "\udcff",
+        "\u200b",
+        "a\rb",
+        "\x7f",
+        "#",
+        "%20",
+        "~",
+        "=",
+        "@",
+        "a,b",
+    ]
     for name in names:
         for ending in (".py", ".ipynb"):
             raw = b"x = = 1\n" if ending == ".py" else b"{"
@@ -173,21 +259,77 @@ def _named() -> Iterator[Hostile]:
 def _no_files() -> Iterator[Hostile]:
     for name in ("p.py", "p.ipynb"):
         for make in (
-            lambda path: path.mkdir(), os.mkfifo, lambda path: path.symlink_to(path), lambda path: path.symlink_to("nowhere"),
-            lambda path: path.symlink_to("/dev/zero"), lambda path: path.symlink_to("/dev/null"), lambda path: path.symlink_to("/proc/self/mem"),
-            lambda path: socket.socket(socket.AF_UNIX).bind(str(path)[-100:]) if len(str(path)) < 100 else None,
-            lambda path: path.touch(), lambda path: path.symlink_to("/"), lambda path: path.symlink_to("/etc"),
-        ):  # fmt: skip
-            yield Hostile("no file", make=lambda folder, make=make, name=name: make(folder / name), target=name)
-    for target in ("", " ", ".", "..", "/", "nowhere.py", "p.txt", "a.b", "a:b", "a.b:c", ":", "::", "x.py::", "::f", "p.ipynb::f", "\n", "~"):
+            lambda path: path.mkdir(),
+            os.mkfifo,
+            lambda path: path.symlink_to(path),
+            lambda path: path.symlink_to("nowhere"),
+            lambda path: path.symlink_to("/dev/zero"),
+            lambda path: path.symlink_to("/dev/null"),
+            lambda path: path.symlink_to("/proc/self/mem"),
+            lambda path: (
+                socket.socket(socket.AF_UNIX).bind(str(path)[-100:]) if len(str(path)) < 100 else None
+            ),
+            lambda path: path.touch(),
+            lambda path: path.symlink_to("/"),
+            lambda path: path.symlink_to("/etc"),
+        ):
+            yield Hostile(
+                "no file", make=lambda folder, make=make, name=name: make(folder / name), target=name
+            )
+    for target in (
+        "",
+        " ",
+        ".",
+        "..",
+        "/",
+        "nowhere.py",
+        "p.txt",
+        "a.b",
+        "a:b",
+        "a.b:c",
+        ":",
+        "::",
+        "x.py::",
+        "::f",
+        "p.ipynb::f",
+        "\n",
+        "~",
+    ):
         yield Hostile("no file", {"p.txt": b"x = 1\n"}, target=target)
 
 
 def _called() -> Iterator[Hostile]:
-    words = [("--at", "9" * 30), ("--at", "0,"), ("--at", "1e3"), ("--loss", ""), ("--loss", "\n"), ("--pair", "="), ("--pair", "a=a=a"),
-             ("--pair", "\x1b=x"), ("--cwd", "p.py"), ("--cwd", "\n"), ("--data", "a=p.py"), ("--data", "/=/"), ("--timeout", "-1"),
-             ("--timeout", "inf"), ("--timeout", "1e-9"), ("--sweep", "0"), ("--fix-budget", "nan"), ("--select", ""), ("--select", "GC"),
-             ("--ignore", "gc9999"), ("--threshold", "x"), ("--threshold", "GC202.tanh-limit=nan"), ("--format", "xml"), ("-o", ""),
-             ("-o", "/"), ("-o", "p.py"), ("-o", "p.py/x"), ("-o", "\n/x"), ("--samples", "é"), ("--nonsense",)]  # fmt: skip
+    words = [
+        ("--at", "9" * 30),
+        ("--at", "0,"),
+        ("--at", "1e3"),
+        ("--loss", ""),
+        ("--loss", "\n"),
+        ("--pair", "="),
+        ("--pair", "a=a=a"),
+        ("--pair", "\x1b=x"),
+        ("--cwd", "p.py"),
+        ("--cwd", "\n"),
+        ("--data", "a=p.py"),
+        ("--data", "/=/"),
+        ("--timeout", "-1"),
+        ("--timeout", "inf"),
+        ("--timeout", "1e-9"),
+        ("--sweep", "0"),
+        ("--fix-budget", "nan"),
+        ("--select", ""),
+        ("--select", "GC"),
+        ("--ignore", "gc9999"),
+        ("--threshold", "x"),
+        ("--threshold", "GC202.tanh-limit=nan"),
+        ("--format", "xml"),
+        ("-o", ""),
+        ("-o", "/"),
+        ("-o", "p.py"),
+        ("-o", "p.py/x"),
+        ("-o", "\n/x"),
+        ("--samples", "é"),
+        ("--nonsense",),
+    ]
     for each in words:
         yield Hostile("called", {"p.py": b"x = 1\n"}, words=each)

@@ -156,7 +156,9 @@ def odd_programs() -> Iterator[Hostile]:
     inside = SCRIPT.replace("    dh =", "    {0}\n    dh =")
     for code in _lines(PROCESS):
         if "\n" not in code and not any(slow in code for slow in _SLOW):
-            yield Hostile("process, in a step", {"p.py": inside.replace("{0}", code).encode()}, words=("--timeout", "3"))
+            yield Hostile(
+                "process, in a step", {"p.py": inside.replace("{0}", code).encode()}, words=("--timeout", "3")
+            )
 
 
 def odd_tensors() -> Iterator[Hostile]:

@@ -210,3 +210,21 @@ def test_time_limit_waits_while_the_observer_writes_down_a_call():
     assert judged("person.py", ours, "/x/site-packages/torch/overrides.py")
     assert not judged(ours, "person.py")
     assert not judged(ours, "person.py", "/x/site-packages/torch/nn.py")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import sys\nsys.modules.clear()\n",
+        "import sys\nsys.meta_path.clear()\nsys.path_hooks.clear()\n",
+        "import builtins\nbuiltins.__import__ = builtins.len = None\n",
+        "import sys\nsys.modules['json'] = None\n",
+    ],
+)
+def test_what_imports_need_is_put_back(run_program, text):
+    import builtins
+    import sys
+
+    before = len, __import__, sys.modules["json"], list(sys.meta_path)
+    assert run_program(text).outcome.ended.value == "completed"
+    assert (builtins.len, builtins.__import__, sys.modules["json"], sys.meta_path) == before
