@@ -122,8 +122,8 @@ class Machinery:
         for name, module in self._modules.items():
             if sys.modules.get(name) is None:
                 sys.modules[name] = module
-        for held, before in ((sys.meta_path, self._finders), (sys.path_hooks, self._hooks)):
-            held += [each for each in before if each not in held]
+        sys.meta_path += [each for each in self._finders if each not in sys.meta_path]
+        sys.path_hooks += [each for each in self._hooks if each not in sys.path_hooks]
         for name, value in self._builtins.items():
             if callable(value) and not callable(getattr(builtins, name, None)):
                 setattr(builtins, name, value)
