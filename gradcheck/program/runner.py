@@ -77,6 +77,7 @@ class _Run:
         self._data = DataFiles(data)
         self._end = ProgramsEnd(program.sources.is_user)
         self._allow_writes = allow_writes
+        self._machinery = Machinery()
 
     def outcome_of_run(self) -> RunOutcome:
         before = output_sizes()
@@ -109,7 +110,6 @@ class _Run:
             tree = cleanup.enter_context(writes_held_back(self._program.sources.is_user))
             cleanup.callback(self._note_writes, tree)
         surroundings = Surroundings(self._program, self._module)
-        machinery = Machinery()
         people = PersonFinder(self._program.sources, self._program.loops)
         stand_ins = StandInFinder(self._program.sources, self._note)
         for enter, leave in (
@@ -121,7 +121,7 @@ class _Run:
             (lambda: None, self._finish),
             (self._watch.install, self._watch.turn_off),
             (self._observer.start, self._observer.stop),
-            (machinery.keep, machinery.put_back),
+            (self._machinery.keep, self._machinery.put_back),
         ):
             cleanup.callback(leave)  # first: what is half set up is undone too
             enter()
@@ -186,7 +186,10 @@ class _Run:
         """Whether the run goes on with the next unit."""
         self._observer.unit_started(unit)
         try:
-            action()
+            try:
+                action()
+            finally:
+                self._machinery.put_back()
             self._leave_if_forked(0)
             return True
         except ProgramError:
