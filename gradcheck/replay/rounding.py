@@ -47,8 +47,8 @@ class Rounding:
         return known
 
     def _measure(self, version: Version) -> float:
-        if self._coarse is None or id(version) not in self._coarse.captured:
-            return 0.0
+        if self._coarse is None or any(id(version) not in run.captured for run in (self._run, self._coarse)):
+            return 0.0  # what float64 cannot hold, float32 may
         found, coarse = self._run.captured[id(version)], self._coarse.captured[id(version)]
         if found.shape != coarse.shape or not differentiable(found):
             return 0.0

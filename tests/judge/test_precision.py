@@ -51,3 +51,19 @@ def test_ordinary_rounding_is_no_finding(db: str) -> None:
     assert not [
         finding for finding in report_on_source(STEP.format(db=db)).findings if finding.rule == "GC110"
     ]
+
+
+def test_what_only_the_programs_own_type_can_hold_is_unchecked():
+    report = report_on_source("""
+        import torch
+        torch.manual_seed(0)
+        x, W = torch.randn(8, 3), torch.randn(3, 4)
+        h = x @ W
+        loss = (h**2).mean()
+        dextra = torch.quantize_per_tensor(torch.randn(8, 3), 0.1, 0, torch.qint8)
+        dh = 2 * h / 32
+        dW = x.T @ dh
+    """)
+    verdicts = {row.name: row.verdict.value for row in report.rows}
+    assert verdicts["dextra"] == "unchecked"
+    assert verdicts["dW"] == "correct"
