@@ -5,7 +5,6 @@ Imports no torch. The program runs in its own process group, so that whatever it
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import signal
@@ -206,7 +205,7 @@ def _died(folder: Path, status: int, options: Options) -> Exception:
     """The child ended without a result: the program ended it, if it was the program's turn."""
     name = shown_path(Path(options.target))
     if status == NO_ROOM:
-        return no_room(os.strerror(errno.ENOSPC))
+        return no_room("no space is left, or the program has limited the size of files")
     stderr = _read_output(folder / STDERR)
     last = progress.read(str(folder / PROGRESS))
     if last is None or last.stage is not Stage.RUNNING:

@@ -28,7 +28,7 @@ from gradcheck.program.target import parse_target
 from gradcheck.program.writes.hold import hold_for_good
 from gradcheck.report.model import Report
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 _open, _write, _close, _replace, _exit = os.open, os.write, os.close, os.replace, os._exit
 
 
