@@ -22,6 +22,7 @@ from gradcheck.fronts.tape import Recording
 from gradcheck.health.measure import HealthOptions, measure_health
 from gradcheck.judge.judgement import judge_recording
 from gradcheck.judge.verdict import Problem, Verdict
+from gradcheck.program.array_calls import libraries_of
 from gradcheck.program.errors import NothingFoundError, ProgramError
 from gradcheck.program.outcome import Ending, RunOutcome
 from gradcheck.program.program import load
@@ -61,7 +62,14 @@ class Words:
 
     loss: str = "name the loss with --loss NAME"
     pair: str = "a pair with --pair dX=X"
+    running: bool = False  # what is recorded is a part of a program that was running before
     more_time: str = "give it more time with --timeout, or point at a smaller step with `file.py::function`"
+
+
+NUMPY_IS_FOLLOWED = (
+    "NumPy is followed where gradcheck runs the program itself: `gradcheck report FILE` runs a script or a notebook, "
+    "`gradcheck layer` and `assert_gradients` one function or class"
+)
 
 
 def analyse(
@@ -157,8 +165,17 @@ def _nothing_found(
             "if it misses arguments or files, point at the function that does the step: `file.py::train_step`",
         )
     if not recording.ops:
+        if words.running:
+            return NothingFoundError("no torch operation was recorded", NUMPY_IS_FOLLOWED)
+        what, todo = "no operation of torch or NumPy was recorded", _what_to_point_at(sources, options.target)
+        if not any(libraries_of(unit.code) for unit in sources.units.values()):
+            todo = "what is followed are arrays of torch or NumPy: a network of plain Python numbers has none"
+        return NothingFoundError(what, todo)
+    used = set().union(*(libraries_of(unit.code) for unit in sources.units.values()))
+    if used == {"numpy", "torch"} and not words.running and options.loss is None:
         return NothingFoundError(
-            "no torch operation was recorded", _what_to_point_at(sources, options.target)
+            "no manual gradient was found among what torch computes",
+            "in a program that imports torch, NumPy is not followed: leave that import out if it only loads data",
         )
     if options.loss is not None:
         return ProgramError(

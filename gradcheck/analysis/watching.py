@@ -34,6 +34,7 @@ from gradcheck.report.model import Report
 _WORDS = Words(
     loss="say which value is the loss with `report(loss=NAME)`",
     pair="which gradient belongs to which tensor with `gradcheck.pair(tensor, gradient)`",
+    running=True,
 )
 # A loop that is already running cannot be left: it is recorded to its end, and this many repeats of a step are judged.
 _MOST_REPEATS = 1

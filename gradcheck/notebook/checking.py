@@ -41,6 +41,7 @@ from gradcheck.report.model import Report
 _WORDS = Words(
     loss="name the loss with `%%gradcheck --loss NAME`",
     pair="a pair with `--pair dX=X`",
+    running=True,
 )
 _FUTURE = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
 

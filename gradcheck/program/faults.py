@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import CodeType, FrameType, TracebackType
 
+from gradcheck.program.fault_hints import hint_for
 from gradcheck.program.location import Location
 from gradcheck.program.magics import SkippedLine
 from gradcheck.program.outcome import Fault, MissingFile
@@ -27,7 +28,10 @@ def describe(error: BaseException, unit: SourceUnit, sources: SourceMap) -> Faul
     for candidate in sources.units.values():
         if location and (candidate.file, candidate.cell) == (location.file, location.cell):
             text = candidate.line_text(location.line).strip()
-    return Fault(unit.cell, location, type(error).__name__, message, text, caller=caller)
+    hint = hint_for(error, message)
+    if hint and isinstance(error, AttributeError):
+        message = message.partition(". ")[0].rstrip(".")  # the rest is what the hint says
+    return Fault(unit.cell, location, type(error).__name__, message, text, hint, caller)
 
 
 def person_location(error: BaseException, sources: SourceMap) -> Location | None:

@@ -7,6 +7,7 @@ import tokenize
 from pathlib import Path
 
 from gradcheck.program.errors import ProgramError
+from gradcheck.program.fault_hints import PYTHON_2
 from gradcheck.program.overlay import bytes_instead
 from gradcheck.program.source import shown_path
 
@@ -83,5 +84,5 @@ def syntax_error(error: SyntaxError, place: str, text: str) -> ProgramError:
     # A tab stays a tab under the line, so that the caret is where the eye expects it.
     spaces = "".join(c if c == "\t" else " " for c in indent).ljust(start)
     excerpt = f"{gutter}{person_line}\n{'| '.rjust(len(gutter))}{spaces}{'^' * width}"
-    hint = "this is Python 2; `2to3 -w FILE` converts it" if is_python_2(error) else ""
+    hint = PYTHON_2 if is_python_2(error) else ""
     return ProgramError(f"{place}:{line}: {error.msg}", hint, excerpt)

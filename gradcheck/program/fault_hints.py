@@ -1,0 +1,67 @@
+"""What to do about an exception that says which package, version or language a program is for."""
+
+from __future__ import annotations
+
+import re
+
+PYTHON_2 = "this is Python 2; `2to3 -w FILE` converts it"
+_NAMES_OF_PYTHON_2 = frozenset(
+    {"raw_input", "xrange", "unicode", "unichr", "long", "basestring", "execfile", "reduce", "reload"}
+)
+_MODULES_OF_PYTHON_2 = frozenset(
+    {
+        "cPickle",
+        "urllib2",
+        "urlparse",
+        "Queue",
+        "StringIO",
+        "Tkinter",
+        "ConfigParser",
+        "httplib",
+        "__builtin__",
+    }
+)
+# What is installed under another name than it is imported.
+_PACKAGES = {
+    "sklearn": "scikit-learn", "skimage": "scikit-image", "cv2": "opencv-python", "PIL": "pillow", "yaml": "pyyaml",
+}  # fmt: skip
+_LATER_NAMES = {
+    "float": "float", "int": "int", "bool": "bool", "object": "object", "str": "str", "long": "int",
+    "complex": "complex", "unicode": "str", "float_": "np.float64", "complex_": "np.complex128", "NaN": "np.nan",
+    "NAN": "np.nan", "Inf": "np.inf", "Infinity": "np.inf", "infty": "np.inf", "product": "np.prod",
+    "cumproduct": "np.cumprod", "sometrue": "np.any", "alltrue": "np.all", "row_stack": "np.vstack",
+    "in1d": "np.isin", "trapz": "np.trapezoid", "mat": "np.asmatrix", "asscalar": "x.item()", "pad": "np.pad",
+    "round_": "np.round", "msort": "np.sort",
+}  # fmt: skip
+_NO_ATTRIBUTE = re.compile(r"module '(numpy(?:\.lib)?)' has no attribute '(\w+)'")
+_TO_SCALARS = re.compile(r"only (?:0-dimensional|length-1|size-1) arrays can be converted")
+
+
+def hint_for(error: BaseException, message: str) -> str:
+    """In one line; empty if the exception says nothing of the kind."""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return _about_module(error.name)
+    if isinstance(error, NameError) and error.name in _NAMES_OF_PYTHON_2:
+        return PYTHON_2
+    gone = _NO_ATTRIBUTE.search(message) if isinstance(error, AttributeError) else None
+    if gone is not None:
+        written = f"{gone[1].replace('numpy', 'np')}.{gone[2]}"
+        later = _LATER_NAMES.get(gone[2])
+        instead = f"write `{later}`" if later else "it needs an older one, or another function"
+        return f"the NumPy that is installed no longer has `{written}`: {instead}"
+    if isinstance(error, TypeError) and _TO_SCALARS.search(message):
+        return "NumPy no longer makes a number of an array with dimensions: write `x.item()`"
+    if isinstance(error, ValueError) and "inhomogeneous" in message:
+        return "NumPy no longer makes an array of rows of several lengths, unless with `dtype=object`"
+    return ""
+
+
+def _about_module(name: str) -> str:
+    top = name.partition(".")[0]
+    if top in _MODULES_OF_PYTHON_2:
+        return PYTHON_2
+    package = _PACKAGES.get(top, top)
+    return (
+        f"if it is a package, `pip install {package}` where gradcheck is installed; if it is a file of yours, "
+        f"`PYTHONPATH=DIR` names the folder that it lies in"
+    )
