@@ -180,7 +180,7 @@ def _nothing_found(
     if options.loss is not None:
         return ProgramError(
             f"no scalar named `{options.loss}` with manual gradients after it was found",
-            f"{words.loss}: the name that the program gives it",
+            f"{words.loss}: the name that the program gives it, or an expression of names that it gives",
         )
     return NothingFoundError(
         "no manual gradient was found",

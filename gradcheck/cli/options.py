@@ -88,7 +88,12 @@ _PROGRAM: tuple[Callable[[Any], Any], ...] = (
         show_default=True,
         help="Iterations of the training loop to record, counted from 0; the loop is left after the last.",
     ),
-    click.option("--loss", metavar="NAME", help="The name of the loss, if several values are possible."),
+    click.option(
+        "--loss",
+        metavar="NAME",
+        help="The name of the loss, if several values are possible; or an expression, if the program computes none: "
+        "'((out - y)**2).sum()'.",
+    ),
     click.option(
         "--pair",
         "pairs",

@@ -20,11 +20,13 @@ from gradcheck.judge.pairing.losses import says_which
 from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.judge.pairing.partners import Partners
 from gradcheck.judge.pairing.stated import Stated
+from gradcheck.judge.pairing.stated_loss import state_loss
 from gradcheck.judge.points import Point
 from gradcheck.judge.precision import measure_precision
 from gradcheck.judge.probing import probe
 from gradcheck.judge.rows import rows_of
 from gradcheck.judge.step.follow import follow_step
+from gradcheck.judge.step.minimised import is_minimised
 from gradcheck.judge.unwritten import all_unchecked, list_placeholders_once, unfinished, unjudged
 from gradcheck.judge.verdict import PassResult, Verdict
 from gradcheck.program.source import SourceMap
@@ -47,6 +49,10 @@ class JudgedPass:
     judge: Judge | None = None  # None where the forward pass cannot be replayed
     points: list[Point] = field(default_factory=list)  # the usable probe points
     judged_of: dict[int, list[Judged]] = field(default_factory=dict)  # by the identity of the row they share
+
+    @property
+    def has_right_rows(self) -> bool:
+        return any(row.verdict is Verdict.CORRECT for row in self.result.gradients)
 
     @property
     def rightness(self) -> int:
@@ -88,6 +94,9 @@ def judge_recording(
     same place, a loop that nobody could leave, the first `most_repeats`."""
     put_back_leaves(recording.before_aftermath().ops)
 
+    if loss is not None:
+        state_loss(recording.before_aftermath(), recording, loss)
+
     def judged() -> Judgement:
         return _judged(
             recording, sources, Stated(pairs or {}, sources, recording.pairings), loss, most_repeats
@@ -96,8 +105,11 @@ def judge_recording(
     found = judged()
     said = loss is not None or (found.passes and says_which(found.recording, found.names))
     rivals = [judged.plan.loss_op for judged in found.passes]
-    if not said and not found.is_right and infer_losses(found.recording, recording, found.names, rivals):
+    if said or found.is_right:
+        return found
+    if infer_losses(found.recording, recording, found.names, rivals):
         return judged()
+    found.passes = [p for p in found.passes if p.has_right_rows or is_minimised(p.plan)]
     return found
 
 

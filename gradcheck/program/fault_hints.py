@@ -25,14 +25,39 @@ _MODULES_OF_PYTHON_2 = frozenset(
 _PACKAGES = {
     "sklearn": "scikit-learn", "skimage": "scikit-image", "cv2": "opencv-python", "PIL": "pillow", "yaml": "pyyaml",
 }  # fmt: skip
-_LATER_NAMES = {
-    "float": "float", "int": "int", "bool": "bool", "object": "object", "str": "str", "long": "int",
-    "complex": "complex", "unicode": "str", "float_": "np.float64", "complex_": "np.complex128", "NaN": "np.nan",
-    "NAN": "np.nan", "Inf": "np.inf", "Infinity": "np.inf", "infty": "np.inf", "product": "np.prod",
-    "cumproduct": "np.cumprod", "sometrue": "np.any", "alltrue": "np.all", "row_stack": "np.vstack",
-    "in1d": "np.isin", "trapz": "np.trapezoid", "mat": "np.asmatrix", "asscalar": "x.item()", "pad": "np.pad",
-    "round_": "np.round", "msort": "np.sort",
-}  # fmt: skip
+# Names of NumPy, and what they are called since it has removed them.
+_LATER_NAMES = dict(
+    pair.split("=")
+    for pair in [
+        "float=float",
+        "int=int",
+        "bool=bool",
+        "object=object",
+        "str=str",
+        "long=int",
+        "complex=complex",
+        "unicode=str",
+        "float_=np.float64",
+        "complex_=np.complex128",
+        "NaN=np.nan",
+        "NAN=np.nan",
+        "Inf=np.inf",
+        "Infinity=np.inf",
+        "infty=np.inf",
+        "product=np.prod",
+        "cumproduct=np.cumprod",
+        "sometrue=np.any",
+        "alltrue=np.all",
+        "row_stack=np.vstack",
+        "in1d=np.isin",
+        "trapz=np.trapezoid",
+        "mat=np.asmatrix",
+        "asscalar=x.item()",
+        "pad=np.pad",
+        "round_=np.round",
+        "msort=np.sort",
+    ]
+)
 _NO_ATTRIBUTE = re.compile(r"module '(numpy(?:\.lib)?)' has no attribute '(\w+)'")
 _TO_SCALARS = re.compile(r"only (?:0-dimensional|length-1|size-1) arrays can be converted")
 

@@ -13,6 +13,7 @@ from gradcheck.fronts.markers import Inferred, with_given_upstream
 from gradcheck.fronts.tape import Binding, Kind, Op, Recording, Value
 from gradcheck.graph import flow
 from gradcheck.judge.pairing.names import NameIndex
+from gradcheck.judge.pairing.stated_loss import StatedLoss
 from gradcheck.judge.pairing.windows import Step
 from gradcheck.ops import Family
 
@@ -94,7 +95,8 @@ def _ranked(recording: Recording, names: NameIndex, wanted: str | None) -> dict[
                 ranked.pop(value, None)  # it is the loss as it is now
             name = names.loss_name(value)
             if wanted is not None:
-                if wanted in names.all_names(value):
+                stated = isinstance(op.func, StatedLoss) and op.func.text == wanted
+                if stated or wanted in names.all_names(value):
                     ranked[value] = 9, Loss(value, op, wanted)
                 continue
             if not scalar or not any(isinstance(v, Value) for v in op.inputs):
