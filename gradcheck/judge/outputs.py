@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from functools import cached_property
 
 import torch
 
+from gradcheck.fronts.tape import Value
 from gradcheck.judge.consumers import Consumer
 from gradcheck.judge.judge import Judge
 from gradcheck.replay.compare import distance, norm, same_but_for_ones
@@ -29,9 +31,27 @@ class Outputs:
         return not self._is_read(version) and not self.is_replaced_unread(version)
 
     def is_replaced_unread(self, version: Version) -> bool:
-        """Whether its name is given to another tensor later on, and nothing was computed from it."""
-        unread = version.candidate.of is None and not self._is_read(version)
+        """Whether its name is given to another tensor later on, and neither a gradient nor the move of a parameter was
+        computed from it."""
+        unread = version.candidate.of is None and not self._is_read(version) and not self._moves(version)
         return unread and self._judge.relations.renamed_later(version)
+
+    def _moves(self, version: Version) -> bool:
+        """Whether a parameter is moved by it, through momentum or whatever else."""
+        return any(index > version.after for index in self._moving.get(version.candidate.value.root, ()))
+
+    @cached_property
+    def _moving(self) -> dict[Value, list[int]]:
+        """By storage, the ops that read it on its way into the move of a parameter."""
+        plan = self._judge.plan
+        moves = [update.op for update in plan.updates]
+        moved = [value for op in moves for value in (*op.outputs, *op.mutated)]
+        found: dict[Value, list[int]] = defaultdict(list)
+        last = max((op.index for op in moves), default=-1)
+        for op in plan.slicer.slice(moved, plan.loss_op.index, last + 1):
+            for value in op.inputs:
+                found[value.root].append(op.index)
+        return found
 
     def spoils_one(self, version: Version) -> bool:
         """Whether it is, or something computed from it is, an output that is wrong."""
