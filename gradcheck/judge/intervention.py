@@ -9,6 +9,7 @@ import torch
 
 from gradcheck.fronts.tape import Value
 from gradcheck.judge.case import Case
+from gradcheck.judge.judge import Judge
 from gradcheck.replay.compare import differentiable, distance, norm, same_but_for_ones
 from gradcheck.replay.passes import Version
 
@@ -58,14 +59,50 @@ def _is_read_for_another(case: Case, partner: Value) -> bool:
 
 def effect_of_truth(case: Case, partner: Value, scale: float | None) -> Effect:
     """The effect on the finished gradients that are computed from this one, where all wrong gradients found so far are
-    replaced by true ones as well."""
-    truth = case.truth[partner] if scale is None else scale * case.truth[partner]
-    if truth.numel() != case.found.numel():
+    replaced by true ones as well; if that is not enough, also those that its line makes in other turns of a loop."""
+    truth = _in_its_place(case, partner, scale)
+    if truth is None:
         return Effect.UNKNOWN
+    effect = _effect(case, truth, scale, {})
+    if effect in (Effect.HEALS, Effect.NO_VICTIM) or not (others := _other_turns(case, scale)):
+        return effect
+    return Effect.HEALS if _effect(case, truth, scale, others) is Effect.HEALS else effect
+
+
+def _in_its_place(case: Case, partner: Value, scale: float | None) -> torch.Tensor | None:
+    truth = case.truth[partner] if scale is None else scale * case.truth[partner]
+    return truth.reshape(case.found.shape) if truth.numel() == case.found.numel() else None
+
+
+def _other_turns(case: Case, scale: float | None) -> dict[int, torch.Tensor]:
+    """The true gradients in the place of what its line makes in other turns of a loop, by the identity of the version."""
+    judge, found = case.judge, {}
+    line = _statement(judge, case.version)
+    for candidate in judge.plan.candidates:
+        version = candidate.versions[-1]
+        if candidate is case.candidate or candidate.name != case.candidate.name:
+            continue
+        captured = judge.captured(version)
+        if captured is None or line is None or _statement(judge, version) is not line:
+            continue
+        other = Case(judge, version, captured, judge.influence(version), case.outputs)
+        proposal = other.proposal
+        if proposal is not None and proposal.value in case.truth:
+            truth = _in_its_place(other, proposal.value, scale)
+            if truth is not None:
+                found[id(version)] = truth
+    return found
+
+
+def _statement(judge: Judge, version: Version) -> object:
+    return judge.names.statement(version.writes[-1]) if version.writes else None
+
+
+def _effect(case: Case, truth: torch.Tensor, scale: float | None, others: dict[int, torch.Tensor]) -> Effect:
     is_right = case.outputs.is_right
     wrong = [
         (version, as_written, with_truth)
-        for version, as_written, with_truth in _computed_from_it(case, truth.reshape(case.found.shape))
+        for version, as_written, with_truth in _computed_from_it(case, truth, others)
         if not is_right(version, as_written, scale)
     ]
     if not wrong:
@@ -77,11 +114,11 @@ def effect_of_truth(case: Case, partner: Value, scale: float | None) -> Effect:
 
 
 def _computed_from_it(
-    case: Case, truth: torch.Tensor
+    case: Case, truth: torch.Tensor, others: dict[int, torch.Tensor]
 ) -> Iterator[tuple[Version, torch.Tensor, torch.Tensor]]:
     """What is computed from it: as it is written, and with the true gradient put there."""
     judge = case.judge
-    upstream = judge.true_ones(frozenset(range(len(judge.faults))))
+    upstream = {**others, **judge.true_ones(frozenset(range(len(judge.faults))))}
     as_written = judge.run.with_replaced(upstream)
     with_truth = judge.run.with_replaced({**upstream, id(case.version): truth})
     for version in case.consumers.versions:

@@ -20,7 +20,7 @@ from gradcheck.judge.verdicts.data import data, unrelated
 from gradcheck.judge.verdicts.inherited import inherited
 from gradcheck.judge.verdicts.introduced import harmless, introduced
 from gradcheck.judge.verdicts.not_finite import not_finite
-from gradcheck.judge.verdicts.replaced import beside_a_right_one, replaced_unread
+from gradcheck.judge.verdicts.replaced import beside_a_better_one, replaced_unread
 from gradcheck.judge.verdicts.right import right, right_but_for_rounding
 from gradcheck.judge.verdicts.surrogate import surrogate
 from gradcheck.judge.verdicts.unchecked import unpaired, unreached, upstream_unusable
@@ -51,7 +51,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     convention,
     stage,
     part,
-    beside_a_right_one,
+    beside_a_better_one,
     # It is wrong, or nothing can be said.
     upstream_unusable,
     unpaired,

@@ -10,6 +10,7 @@ import torch
 from gradcheck.fronts.tape import Value
 from gradcheck.judge.consumers import Consumer
 from gradcheck.judge.judge import Judge
+from gradcheck.judge.uphill import may_go_that_way
 from gradcheck.replay.compare import distance, norm, same_but_for_ones
 from gradcheck.replay.passes import Version
 
@@ -100,5 +101,6 @@ class Outputs:
         tolerance = judge.tolerance(version, size, max(noise, judge.noise_of(meant.value)))
         is_step = version.candidate.binding is None and not version.candidate.returned
         if is_step and consumer.is_one_of(gradients, reshaped=True):
-            return True  # what an update moves a parameter by: a multiple of the gradient
+            # What an update moves a parameter by: a multiple of the gradient.
+            return may_go_that_way(judge.plan, version.candidate.value, found, truth)
         return any(distance(found, factor * truth) <= tolerance for factor in scales)

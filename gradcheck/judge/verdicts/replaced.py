@@ -1,11 +1,10 @@
-"""Gradients that another one takes the place of: first tries, and tries beside a right one."""
+"""Gradients that another one takes the place of: first tries, and tries beside the one that is used."""
 
 from __future__ import annotations
 
 from gradcheck.judge.case import Case
 from gradcheck.judge.judged import NOT_JUDGED, Ruling
 from gradcheck.judge.pairing.partners import BY_NAME
-from gradcheck.judge.verdict import Verdict
 
 
 def replaced_unread(case: Case) -> Ruling | None:
@@ -17,14 +16,14 @@ def replaced_unread(case: Case) -> Ruling | None:
     return NOT_JUDGED if placeholder or not case.consumers.is_read else None
 
 
-def beside_a_right_one(case: Case) -> Ruling | None:
+def beside_a_better_one(case: Case) -> Ruling | None:
     """Blame needs a victim (principle 2): nothing reads it, its name fits only roughly, and the value it would be the
-    gradient of has a right gradient whose name fits better: `dlogits2` looked at after `dlogits` is done."""
+    gradient of has another gradient, whose name fits better: `dlogits2` looked at after `dlogits` is done."""
     proposal, score = case.proposal, case.judge.partners.score
     if proposal is None or proposal.evidence != BY_NAME:
         return None
     known = case.judge.paired.get(proposal.value)
-    if known is None or known.verdict is not Verdict.CORRECT:
+    if known is None:
         return None
     if score(known.candidate, proposal.value) <= score(case.candidate, proposal.value):
         return None
