@@ -81,7 +81,8 @@ def introduced(case: Case) -> Ruling | None:
 
 
 def _since_when(case: Case, judged: Judged) -> Version | None:
-    """Built over several lines: the first stage from which on the elements that are wrong stay as they are."""
+    """Built over several lines: the first stage from which on the elements that are wrong stay as they are; not one that
+    was the gradient of another value, and should have been changed."""
     expected, found = judged.expected, case.found
     if expected is None or expected.shape != found.shape:
         return None
@@ -94,6 +95,8 @@ def _since_when(case: Case, judged: Judged) -> Version | None:
             break
         rescaled = case.judge.relations.only_rescales(later, earlier) and not is_multiple(stage, expected)
         if not rescaled and not torch.equal(stage[wrong], now[wrong]):
+            break
+        if case.fingerprints.equals(stage, case.tolerance):
             break
         since, later, now = earlier, earlier, stage
     return since if bool(wrong.any()) else None

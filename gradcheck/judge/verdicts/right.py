@@ -50,7 +50,7 @@ def _equal(case: Case, tolerance: float, rounded: bool = False) -> Ruling | None
             return None  # of `-x`: uphill, the gradient of `x` is kept as its negative
         if _was_meant_for_another(case, chosen.value) or case.is_used_for_another(chosen.value, equal):
             return None
-        named = judge.partners.is_named_for(case.candidate, chosen.value)
+        named = judge.partners.is_named_for(case.candidate, chosen.value) and not _was_so_before(case, chosen)
         if (not named or as_of_now(chosen.value) is not chosen.value) and case.consumers.use_it_for_another:
             return None
         judged = right_as(case, chosen)
@@ -69,6 +69,17 @@ def _equal(case: Case, tolerance: float, rounded: bool = False) -> Ruling | None
 
 def _is_negative(value: Value) -> bool:
     return value.producer is not None and value.producer.operation is NEG
+
+
+def _was_so_before(case: Case, chosen: Proposal) -> bool:
+    """Whether it was the gradient of that value already before its last change, which was to make it another."""
+    versions = case.candidate.versions
+    earlier = versions[: versions.index(case.version)][-1:]
+    return any(
+        (found := case.judge.captured(version)) is not None
+        and chosen.value in case.fingerprints.equals(found, case.tolerance)
+        for version in earlier
+    )
 
 
 def right_as(case: Case, chosen: Proposal) -> Judged:
