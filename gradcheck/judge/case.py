@@ -125,7 +125,16 @@ class Case:
     def by_operands(self, least: int) -> Proposal | None:
         # A second name for what has one already is there for something else.
         value = None if self.candidate.second_name else self.judge.place_of(self.version, least)
-        return Proposal(value, "what it is multiplied with", certain=True) if value is not None else None
+        if value is None:
+            return None
+        return Proposal(self._sum_of(value), "what it is multiplied with", certain=True)
+
+    def _sum_of(self, term: Value) -> Value:
+        """A term of a sum has the gradient of the sum: of those that have none yet, the one that explains most of what is
+        computed from this gradient."""
+        equal = self.true_fingerprints.equals(self.truth[term], self.tolerance)
+        possible = [term, *(v for v in equal if v is not term and v not in self.judge.paired)]
+        return max(possible, key=self.consumers.explained_by) if len(possible) > 1 else term
 
     def is_used_for_another(self, partner: Value, equal: list[Value]) -> bool:
         """Whether no name says that it is the gradient of `partner`, and both operands of a product say another value: a

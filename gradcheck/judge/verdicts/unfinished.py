@@ -50,7 +50,7 @@ def _is_term(case: Case, partner: Value) -> bool:
     return any(
         consumer.candidate is not case.candidate
         and adds(consumer, case.version)
-        and score(consumer.candidate, partner) >= own
+        and score(consumer.candidate, partner) >= own > 0
         for consumer in case.consumers.versions
     )
 
