@@ -12,6 +12,7 @@ from gradcheck.judge.pairing.partners import BY_NAME
 from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.judge.verdicts.convention import kept_factor
 from gradcheck.judge.verdicts.right import right_as
+from gradcheck.judge.verdicts.weight_decay import adds_decay
 from gradcheck.ops import Family
 from gradcheck.replay.compare import distance, is_multiple, same_but_for_ones
 from gradcheck.replay.passes import Version
@@ -94,7 +95,8 @@ def _since_when(case: Case, judged: Judged) -> Version | None:
         if stage is None or stage.shape != found.shape or _is_blank(earlier):
             break
         rescaled = case.judge.relations.only_rescales(later, earlier) and not is_multiple(stage, expected)
-        if not rescaled and not torch.equal(stage[wrong], now[wrong]):
+        decayed = judged.of is not None and adds_decay(now, stage, judged.of, case.judge.run)
+        if not (rescaled or decayed or torch.equal(stage[wrong], now[wrong])):
             break
         if case.fingerprints.equals(stage, case.tolerance):
             break

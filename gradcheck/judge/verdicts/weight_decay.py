@@ -55,9 +55,15 @@ def is_decayed(version: Version, judged: Iterable[Judged], run: PassRun) -> bool
             continue
         if not _is_parameter(of) or (moved is not None and moved.root is not of.root):
             continue
-        if _is_multiple(found - gradient, run.graph.tensor(of).detach(), norm(found)):
+        if adds_decay(found, gradient, of, run):
             return True
     return False
+
+
+def adds_decay(found: torch.Tensor, gradient: torch.Tensor, parameter: Value, run: PassRun) -> bool:
+    """Whether `found` is `gradient` and a decay of the parameter, which has the same shape, and nothing else."""
+    weights = run.graph.tensor(parameter).detach()
+    return found.shape == weights.shape and _is_multiple(found - gradient, weights, norm(found))
 
 
 def _is_parameter(value: Value) -> bool:
