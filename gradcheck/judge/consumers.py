@@ -105,7 +105,7 @@ class Consumers:
     def use_it_for_another(self) -> bool:
         """Whether nothing computed from it is right, and some would be were it the gradient of another value than the
         one whose numbers it has: a line forgets a step."""
-        return self.nothing_is_right and self.agree_on(None) is not None
+        return self.nothing_is_right and self._agree_on(None) is not None
 
     def explained_by(self, value: Value, *, finished: bool = True) -> int:
         """How many come out right only if this is taken for the gradient of `value`."""
@@ -119,11 +119,15 @@ class Consumers:
     def agree_on(self, named: Proposal | None, besides: Value | None = None) -> Proposal | None:
         """The forward value, another than `besides`, for which everything later that is computed from this gradient comes
         out right."""
-        judge, candidate, found = self._judge, self._version.candidate, self._found
+        judge, candidate = self._judge, self._version.candidate
         is_called_so = judge.partners.named(candidate) or parse(candidate.name).form is not Form.NONE
         graded = judge.influences.has(candidate.value, Mark.GRADED)
         if not is_called_so and not (graded and self.nothing_is_right):
             return None  # a mask, a slope: something that gradients are computed with
+        return self._agree_on(named, besides)
+
+    def _agree_on(self, named: Proposal | None, besides: Value | None = None) -> Proposal | None:
+        judge, found = self._judge, self._found
         if named is None and self._are_its_negative:
             return None  # what it is turned into is judged
         waiting = self._unexplained()

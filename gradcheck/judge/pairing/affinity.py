@@ -11,7 +11,7 @@ from gradcheck.replay.passes import Candidate
 
 GOOD_AFFINITY = 0.6
 _WHOLE = 0.95  # `d_out_b` may be dout/db; where there is an `out_b` it is the gradient of that
-_ALIAS = 0.8  # a parameter or loop variable is another name for what exists already
+ALIAS = 0.8  # a parameter or loop variable is another name for what exists already
 # self.dW and self.W of the same object belong together; those of two objects do not.
 _SAME_OWNER, _OTHER_OWNER = 0.2, -0.25
 
@@ -57,7 +57,7 @@ class Affinity:
             return 0.0
         affinity = max(exact, *(name_affinity(parsed.stem or "", name) for name in names))
         if binding.alias:
-            affinity *= _ALIAS
+            affinity *= ALIAS
         owned = [b for b in self._names.bindings(value) if b.owner]
         if affinity < GOOD_AFFINITY or not binding.owner or not owned:
             return affinity

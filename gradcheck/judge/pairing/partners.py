@@ -12,7 +12,7 @@ import torch
 from gradcheck.fronts.gradient_names import Form, is_delta, parse
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.graph import flow
-from gradcheck.judge.pairing.affinity import GOOD_AFFINITY, Affinity
+from gradcheck.judge.pairing.affinity import ALIAS, GOOD_AFFINITY, Affinity
 from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.judge.pairing.stated import Stated
 from gradcheck.replay.compare import distance, never_summed, same_but_for_ones
@@ -111,6 +111,10 @@ class Partners:
     def is_named_for(self, candidate: Candidate, value: Value) -> bool:
         """Whether its name, its use or the person says that it is the gradient of `value`."""
         return self.score(candidate, value) >= _NAMED
+
+    def is_given_name_for(self, candidate: Candidate, value: Value) -> bool:
+        """The same, where the name of a parameter that it is handed over as does not count."""
+        return self.score(candidate, value) > ALIAS
 
     def choose(self, candidate: Candidate, equal: list[Value], paired: Mapping[Value, Judged]) -> Proposal:
         """Among values that have the very gradient found: the one meant."""
