@@ -1,4 +1,4 @@
-"""GC104 wrong-parameter-update: a parameter is updated with another parameter's gradient, or uphill.
+"""GC104 wrong-parameter-update: a parameter is updated with another parameter's gradient, uphill, or not from its old value.
 
 ## What it does
 
@@ -7,7 +7,11 @@ moments, clipping and lists, and reports an update that
 
 - moves a parameter along the gradient of another one of the same shape: `W1 -= lr * dW2`, or two lists
   zipped in different orders;
-- moves a parameter uphill, while the others go downhill or the loss is of a form that is always minimised.
+- moves a parameter uphill, while the others go downhill or the loss is of a form that is always minimised;
+- gives its name to the step alone (`b =- lr * db`), or to a value that the old one enters with a minus sign
+  (`W = lr * dW - W`);
+- computes the new value and keeps it in a loop variable only (`for p, g in zip(...): p = p - lr * g`), so that the
+  parameter stays as it was.
 
 GC101 reports gradients that are wrong themselves. Here the gradients are right and used in the wrong
 place, so the location is the update.
@@ -45,6 +49,9 @@ What both replays share (weight decay, an average) is not. The sign is that of t
 the parameter's own gradient; a program that keeps all of its gradients negated (`error = target -
 output`) and adds them goes downhill.
 
+Whether a new value goes on from the old one is measured as well: the update is replayed with the gradients held
+and the old value moved. A step leaves that move as it is, or shrinks it.
+
 Going uphill with every parameter is reported only for a loss that is bounded below and not above (a
 cross-entropy, a mean of squares), and going uphill with one of several only where the loss is not linear in
 it: a Lagrange multiplier is updated that way. If a step cannot be followed (through Python numbers,
@@ -69,14 +76,18 @@ from gradcheck.judge.step.records import Movement, ParameterUpdate
 from gradcheck.judge.verdict import PassResult
 from gradcheck.program.location import Location
 
+_NOT_FROM_IT = (Movement.LOST, Movement.REPLACED, Movement.TURNED_ROUND)
 Found = list[tuple[int, ParameterUpdate]]
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
     swapped: dict[Location, Found] = {}
     uphill: dict[Location, Found] = {}
+    not_from_it: dict[Location, Found] = {}
     for step in evidence.passes:
         for update in step.flow.updates:
+            if update.movement in _NOT_FROM_IT and update.location is not None:
+                not_from_it.setdefault(update.location, []).append((step.index, update))
             if update.movement is Movement.ANOTHERS and update.location is not None:
                 swapped.setdefault(update.location, []).append((step.index, update))
         for update in _against_the_sign(step):
@@ -86,6 +97,8 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         yield _another(location, found)
     for location, found in uphill.items():
         yield _uphill(location, found)
+    for location, found in not_from_it.items():
+        yield _not_from_it(location, found)
 
 
 def _against_the_sign(step: PassResult) -> list[ParameterUpdate]:
@@ -132,6 +145,33 @@ def _uphill(location: Location, found: Found) -> Finding:
     )
     finding.label = "the step and the gradient have the same sign"
     finding.helps.append("subtract the gradient, or compute it with the opposite sign, but not both")
+    return finding
+
+
+def _not_from_it(location: Location, found: Found) -> Finding:
+    update = found[0][1]
+    parameter, gradient = code(update.parameter), code(update.gradient)
+    every = listing(list({u.parameter: None for _, u in found}))
+    if update.movement is Movement.LOST:
+        message, label = f"the new values of {every} are lost", "changes the loop variable, not the parameter"
+        helps = ["change the parameter in place: `p -= ...` for `p = p - ...`"]
+    elif update.movement is Movement.REPLACED:
+        message, label = f"{parameter} is replaced by its step", f"nothing of the old {parameter} is in this"
+        helps = [
+            f"subtract the step from it: `-=`, not `=` or `=-` ({gradient} times the learning rate is the step)"
+        ]
+    else:
+        message, label = (
+            f"{parameter} changes its sign in this update",
+            f"the old {parameter} is subtracted here",
+        )
+        helps = [f"subtract the step from {parameter}, not {parameter} from the step"]
+    finding = _finding(location, found, message)
+    finding.label, finding.helps = label, helps
+    if update.movement is Movement.LOST:
+        finding.notes.append(
+            f"after the loop {every} {'are' if ' and ' in every else 'is'} what it was before"
+        )
     return finding
 
 

@@ -56,6 +56,23 @@ CASES = [
     # At the last step it is the gradient of the first state itself; before, a term of the sum in line 32.
     Case("a carried gradient that is changed at the end of each step", "lstm_cell_backward.py",
          "dc = dc * f", "dc = -(dc * f)", 39, also=32),
+    Case("a gradient that momentum alone reads, whose name is given away", "updates_momentum_decay.py",
+         "d_b1 = d_pre.sum(0)", "d_b1 = d_pre.mean(0)", 26),
+    Case("a sign that turns round all unnamed steps", "unnamed_updates.py",
+         "l2 * (1 - l2)", "l2 * (l2 - 1)", 16),
+    Case("a wrong gradient, and another look at a mask afterwards", "inline_looked_at_aside.py",
+         "dcounts = dprobs / total + dtotal", "dcounts = dprobs / total", 22),
+    Case("one line in all turns of a loop", "microbatch_accumulate.py",
+         "d_pre = torch.where", "d_pre = -torch.where", 25),
+    Case("a mask that changes nothing", "inplace_mask_relu.py", "dh[h <= 0] = 0", "dh[h < 0] = 0", 30),
+    Case("the gradient of a sum, read as that of a term", "residual_changed_in_place.py",
+         "x_hat * mean_both) / deviation", "x_hat * mean_both) * deviation", 42),
+    Case("a wrong gradient that decay is added to", "updates_l2_in_gradient.py",
+         "dW2 = hidden.T @ dscores", "dW2 = hidden.T @ torch.ones_like(dscores)", 23),
+    Case("the difference from the target, turned round", "rmsnorm_classes.py",
+         "d = 2 * (h - y)", "d = 2 * (y - h)", 47),
+    Case("a gradient copied from the line above", "attention_single_head.py",
+         "dv.reshape(-1, head)", "dk.reshape(-1, head)", 30),
 ]  # fmt: skip
 
 

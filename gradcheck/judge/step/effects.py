@@ -19,6 +19,9 @@ from gradcheck.judge.judge import Judge
 from gradcheck.replay.passes import Version
 from gradcheck.replay.runner import Patch, ReplayError, Runner
 
+# Numbers for gradients, by the op that finishes them.
+Given = dict[int, list[tuple[Version, torch.Tensor]]]
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -38,11 +41,13 @@ def gradient_effects(
     if not spans:
         return {}
     needed = ops_that_move(judge, spans)
-    negated: dict[int, list[Version]] = defaultdict(list)
+    # Set, and not only negated: one may have been computed from another that was negated already.
+    negated: Given = defaultdict(list)
     for version in gradients:
-        negated[version.after].append(version)
+        if (found := judge.run.captured.get(id(version))) is not None:
+            negated[version.after].append((version, -found))
     forward = moves(judge, needed, spans)
-    backward = moves(judge, needed, spans, negated=negated)
+    backward = moves(judge, needed, spans, given=negated)
     effects = {}
     for parameter, move in forward.items():
         effect = (move - backward[parameter]) / 2 if parameter in backward else None
@@ -63,11 +68,12 @@ def moves(
     ops: list[Op],
     spans: Mapping[Value, Span],
     patches: Mapping[int, Patch] | None = None,
-    negated: Mapping[int, list[Version]] | None = None,
+    given: Given | None = None,
+    shifts: Mapping[Value, torch.Tensor] | None = None,
 ) -> dict[Value, torch.Tensor]:
     """The whole change that the step made to every parameter in `spans`, by replaying `ops`; a parameter is left out
-    where that cannot be replayed. The gradients in `negated`, by the op that finishes them, are given the other
-    sign."""
+    where that cannot be replayed. What is `given`, by the op that finishes it, takes the place of what is computed;
+    `shifts` are added to parameters before their moves."""
     replay = Runner(
         torch.float64,
         autograd_truth=dict(judge.run.graph.truth),
@@ -84,20 +90,20 @@ def moves(
         for op in ops:
             for parameter in first.get(op.index, ()):
                 _keep(replay, spans[parameter].before, parameter, before)
+                if shifts is not None:
+                    replay.writable(spans[parameter].before).add_(shifts[parameter])
             replay.step(op)
-            for version in (negated or {}).get(op.index, ()):
-                _negate(replay, version, judge.run.captured.get(id(version)))
+            for version, tensor in (given or {}).get(op.index, ()):
+                _set(replay, version.candidate.value, tensor)
             for parameter in last.get(op.index, ()):
                 _keep(replay, spans[parameter].after, parameter, found)
     return {p: found[p] - before[p] for p in found if p in before and found[p].shape == before[p].shape}
 
 
-def _negate(replay: Runner, version: Version, gradient: torch.Tensor | None) -> None:
-    """Set it, and not only negate it: it may have been computed from one that was negated already."""
-    value = version.candidate.value
+def _set(replay: Runner, value: Value, given: torch.Tensor) -> None:
     tensor = replay.env.get(value)
-    if tensor is not None and gradient is not None and tensor.shape == gradient.shape:
-        replay.writable(value).copy_(-gradient)
+    if tensor is not None and tensor.shape == given.shape:
+        replay.writable(value).copy_(given)
 
 
 def _keep(replay: Runner, value: Value, parameter: Value, kept: dict[Value, torch.Tensor]) -> None:

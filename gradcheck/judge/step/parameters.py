@@ -10,6 +10,7 @@ from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged
 from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.judge.step.effects import Span
+from gradcheck.judge.step.rebound import own_names
 from gradcheck.judge.step.trails import Flow, Move
 
 
@@ -57,9 +58,9 @@ def _moves_of(value: Value, trails: Flow, names: NameIndex) -> tuple[list[Move],
     in_place = [m for m in moves if any(v.root is value.root for v in m.op.mutated)]
     if in_place:
         return in_place, None
-    own_names = {b.name for b in names.bindings(value)}
+    called = own_names(value, names)
     for move in moves:
-        if isinstance(move.op.out, Value) and own_names & set(names.all_names(move.op.out)):
+        if isinstance(move.op.out, Value) and called & set(names.all_names(move.op.out)):
             return [move], move.op
     return [], None
 

@@ -40,6 +40,9 @@ class Movement(StrEnum):
     ANOTHERS = "anothers-gradient"  # along the gradient of another parameter
     STILL = "still"  # not at all
     WITHOUT = "without-its-gradient"  # but no gradient has a part in it
+    LOST = "lost"  # the new value is computed, and only a loop variable holds it
+    REPLACED = "replaced"  # its name is given to its step alone
+    TURNED_ROUND = "turned-round"  # its name is given to a value that it enters with a minus sign
     UNCHECKED = "unchecked"  # what moved it could not be followed
 
 

@@ -20,6 +20,7 @@ from gradcheck.judge.judged import Judged
 from gradcheck.judge.lines import line_of
 from gradcheck.judge.step.effects import gradient_effects
 from gradcheck.judge.step.parameters import Parameter, find_parameters, span_of
+from gradcheck.judge.step.rebound import lost_in_loop, rebound
 from gradcheck.judge.step.records import Movement, ParameterUpdate
 from gradcheck.judge.step.still import may_be_still
 from gradcheck.judge.step.trails import AUTOGRAD, Flow, Move, Trail
@@ -68,7 +69,7 @@ class _Updates:
         ]
         for p in self._parameters:
             if id(p) not in found and p.own:
-                found[id(p)] = self._not_moved(p, siblings)
+                found[id(p)] = self._given_away(p) or self._not_moved(p, siblings)
         return [found[id(p)] for p in self._parameters if id(p) in found]
 
     def _assigned(self, parameter: Parameter) -> list[Move]:
@@ -128,6 +129,17 @@ class _Updates:
             reason = "no manual gradient of it was found"
         movement = Movement.UNCHECKED if reason else Movement.WITHOUT
         return self._record(parameter, movement, op, [], reason)
+
+    def _given_away(self, parameter: Parameter) -> ParameterUpdate | None:
+        """Its new value is computed, and does not become its value; or something else does."""
+        if self._judge.plan.iteration is None or not any(_is_meant_for(j) for j in parameter.own):
+            return None
+        computed = [move.op for move in self._flow.moves.get(parameter.value.root, ()) if move.by_gradients]
+        lost = lost_in_loop(parameter.value, computed, self._judge)
+        if lost is not None:
+            return self._record(parameter, Movement.LOST, lost, parameter.own)
+        found = rebound(parameter.value, [j.version for j in parameter.own], self._judge)
+        return self._record(parameter, found[0], found[1], parameter.own) if found is not None else None
 
     def _not_moved(self, parameter: Parameter, siblings: list[Parameter]) -> ParameterUpdate:
         reason = self._lost_track(parameter)

@@ -50,7 +50,9 @@ def _equal(case: Case, tolerance: float, rounded: bool = False) -> Ruling | None
             return None  # of `-x`: uphill, the gradient of `x` is kept as its negative
         if _was_meant_for_another(case, chosen.value) or case.is_used_for_another(chosen.value, equal):
             return None
-        named = judge.partners.is_given_name_for(case.candidate, chosen.value) and not _was_so_before(case, chosen)
+        named = judge.partners.is_given_name_for(case.candidate, chosen.value) and not _was_so_before(
+            case, chosen
+        )
         if (not named or as_of_now(chosen.value) is not chosen.value) and case.consumers.use_it_for_another:
             return None
         judged = right_as(case, chosen)
