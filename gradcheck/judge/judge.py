@@ -54,12 +54,14 @@ class Judge:
         )
         self.paired: dict[Value, Judged] = {}
         truth = self.run.graph.truth
-        # Forward values computed from others that can have a gradient: everything but parameters and inputs.
+        # Forward values computed from others that can have a gradient: everything but parameters and inputs. What a
+        # parameter was first made of (`W = randn(5, 3) * 0.1`) is no other.
+        nameless = self.partners.nameless
         self.forward_made = {
             value
             for op in self.plan.forward_ops
             for value in op.outputs
-            if value.producer is op and any(v in truth for v in op.inputs)
+            if value.producer is op and any(v in truth and v not in nameless for v in op.inputs)
         }
         self.forward_made |= {v for v in truth if as_of_now(v) in self.forward_made}
         self.rounding = Rounding(self.run, self.coarse, self.opaque)

@@ -71,6 +71,8 @@ CASES = [
          "dW2 = hidden.T @ dscores", "dW2 = hidden.T @ torch.ones_like(dscores)", 23),
     Case("the difference from the target, turned round", "rmsnorm_classes.py",
          "d = 2 * (h - y)", "d = 2 * (y - h)", 47),
+    Case("a factor that comes twice on the way to the input", "fastai_g_attributes.py",
+         "inp.g = out.g @ w.mT", "inp.g = 2 * (out.g @ w.mT)", 15),
     Case("a gradient copied from the line above", "attention_single_head.py",
          "dv.reshape(-1, head)", "dk.reshape(-1, head)", 30),
 ]  # fmt: skip

@@ -107,9 +107,9 @@ def _was_meant_for_another(case: Case, partner: Value) -> bool:
     if previous is not None and previous.candidate.variable == candidate.variable:
         return False
     other_shape = case.truth[meant].numel() != found.numel()
-    has_own = partner in judge.paired and judge.paired[partner].candidate is not candidate
-    if meant not in judge.forward_made or (has_own and not case.consumers.is_read):
+    if meant not in judge.forward_made:
         # A bias of ones may have the gradient of the layer: where only the shape differs, the layer must have its own.
+        has_own = partner in judge.paired and judge.paired[partner].candidate is not candidate
         return not other_shape or candidate.second_name or has_own
     if other_shape:
         return case.consumers.nothing_is_right
