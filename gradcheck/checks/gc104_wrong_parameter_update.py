@@ -10,8 +10,8 @@ moments, clipping and lists, and reports an update that
 - moves a parameter uphill, while the others go downhill or the loss is of a form that is always minimised;
 - gives its name to the step alone (`b =- lr * db`), or to a value that the old one enters with a minus sign
   (`W = lr * dW - W`);
-- computes the new value and keeps it in a loop variable only (`for p, g in zip(...): p = p - lr * g`), so that the
-  parameter stays as it was.
+- computes the new value and keeps it in a loop variable only (`for p, g in zip(...): p = p - lr * g`), so
+  that the parameter stays as it was.
 
 GC101 reports gradients that are wrong themselves. Here the gradients are right and used in the wrong
 place, so the location is the update.
@@ -49,8 +49,8 @@ What both replays share (weight decay, an average) is not. The sign is that of t
 the parameter's own gradient; a program that keeps all of its gradients negated (`error = target -
 output`) and adds them goes downhill.
 
-Whether a new value goes on from the old one is measured as well: the update is replayed with the gradients held
-and the old value moved. A step leaves that move as it is, or shrinks it.
+Whether a new value goes on from the old one is measured as well: the update is replayed with the gradients
+held and the old value moved. A step leaves that move as it is, or shrinks it.
 
 Going uphill with every parameter is reported only for a loss that is bounded below and not above (a
 cross-entropy, a mean of squares), and going uphill with one of several only where the loss is not linear in
