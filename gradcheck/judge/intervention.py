@@ -78,20 +78,29 @@ def _other_turns(case: Case, scale: float | None) -> dict[int, torch.Tensor]:
     """The true gradients in the place of what its line makes in other turns of a loop, by the identity of the version."""
     judge, found = case.judge, {}
     line = _statement(judge, case.version)
-    for candidate in judge.plan.candidates:
+    for candidate in judge.plan.candidates if line is not None else ():
         version = candidate.versions[-1]
         if candidate is case.candidate or candidate.name != case.candidate.name:
             continue
-        captured = judge.captured(version)
-        if captured is None or line is None or _statement(judge, version) is not line:
-            continue
-        other = Case(judge, version, captured, judge.influence(version), case.outputs)
-        proposal = other.proposal
-        if proposal is not None and proposal.value in case.truth:
-            truth = _in_its_place(other, proposal.value, scale)
+        if _statement(judge, version) is line and (of := _meant(case, version)) is not None:
+            truth = _in_its_place(case, of, scale)
             if truth is not None:
                 found[id(version)] = truth
     return found
+
+
+def _meant(case: Case, version: Version) -> Value | None:
+    """What another gradient was meant to be the gradient of; looked for once."""
+    known = case.outputs.meant
+    if version not in known:
+        known[version] = None
+        judge, captured = case.judge, case.judge.captured(version)
+        if captured is not None and captured.shape == case.found.shape:
+            other = Case(judge, version, captured, judge.influence(version), case.outputs)
+            proposal = other.by_place or other.named
+            if proposal is not None and proposal.value in case.truth:
+                known[version] = proposal.value
+    return known[version]
 
 
 def _statement(judge: Judge, version: Version) -> object:

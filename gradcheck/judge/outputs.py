@@ -22,6 +22,7 @@ class Outputs:
     def __init__(self, judge: Judge) -> None:
         self._judge = judge
         self._consumers: dict[Version, list[Version]] = {}
+        self.meant: dict[Version, Value | None] = {}  # what interventions at other turns of a loop found out
 
     def is_one(self, version: Version) -> bool:
         candidate, relations = version.candidate, self._judge.relations
