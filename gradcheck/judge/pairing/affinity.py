@@ -27,14 +27,17 @@ class Affinity:
     def between(self, candidate: Candidate, value: Value) -> float:
         key = candidate, value
         if key not in self._known:
-            names = self._forward_names.get(value, [])
-            fits = (
-                self._of_binding(binding, value, self._at(binding, value, names))
-                for binding in candidate.bindings
-                if names
-            )
-            self._known[key] = max(fits, default=0.0)
+            self._known[key] = self._best(candidate.bindings, value)
         return self._known[key]
+
+    def of_variables(self, candidate: Candidate, value: Value) -> float:
+        """The same, without what it was set on as an attribute (`W.grad = dV`)."""
+        return self._best([b for b in candidate.bindings if b.of is None], value)
+
+    def _best(self, bindings: list[Binding], value: Value) -> float:
+        names = self._forward_names.get(value, [])
+        fits = (self._of_binding(b, value, self._at(b, value, names)) for b in bindings if names)
+        return max(fits, default=0.0)
 
     def _at(self, gradient: Binding, value: Value, names: list[str]) -> list[str]:
         """Of the names of `value`, those that say something beside this name of a gradient. The parameters of a helper

@@ -47,7 +47,8 @@ class Partners:
         self._forward = self._in_order(earlier)
         self._order = {value: i for i, value in enumerate(self._forward)}
         self._forward_names = {value: self._names_of(value) for value in self._forward}
-        self._affinity = Affinity(names, self._forward_names).between
+        affinity = Affinity(names, self._forward_names)
+        self._affinity, self._of_variables = affinity.between, affinity.of_variables
 
     def _in_order(self, earlier: Mapping[int, EarlierVersion]) -> list[Value]:
         """The values of the forward pass, and what they were before they were changed in place."""
@@ -257,7 +258,7 @@ class Partners:
         """Whether the gradient is right, and only the update applies it to another parameter: its numbers say
         `of`, and its name does not contradict them."""
         assert candidate.of is not None
-        own, other = self._affinity(candidate, of), self._affinity(candidate, candidate.of)
+        own, other = self._of_variables(candidate, of), self._of_variables(candidate, candidate.of)
         if own >= GOOD_AFFINITY and own > other:
             return True
         moved = {update.parameter.root for update in self._plan.updates}
