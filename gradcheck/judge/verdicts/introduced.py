@@ -90,12 +90,16 @@ def _since_when(case: Case, judged: Judged) -> Version | None:
     wrong = (found - expected).abs() > _WRONG_SHARE * expected.abs().max()
     versions, since = case.candidate.versions, None
     later, now = case.version, found
+
+    def is_decayed(whole: torch.Tensor, stage: torch.Tensor) -> bool:
+        return judged.of is not None and adds_decay(whole, stage, judged.of, case.judge.run)
+
     for earlier in reversed(versions[: versions.index(case.version)]):
         stage = case.judge.captured(earlier)
         if stage is None or stage.shape != found.shape or _is_blank(earlier):
             break
         rescaled = case.judge.relations.only_rescales(later, earlier) and not is_multiple(stage, expected)
-        decayed = judged.of is not None and adds_decay(now, stage, judged.of, case.judge.run)
+        decayed = is_decayed(now, stage) and not is_decayed(expected, stage)
         if not (rescaled or decayed or torch.equal(stage[wrong], now[wrong])):
             break
         if case.fingerprints.equals(stage, case.tolerance):
