@@ -81,8 +81,11 @@ class Uses:
             if op.kind is Kind.GRAD_WRITE and len(op.args) > 1 and isinstance(op.args[1], Value):
                 self._found[op.args[1]] = Use(op.args[0], "being assigned to its `.grad`", op.index)
         for op in recording.ops:
-            if isinstance(op.func, Inferred):
+            # A difference with the other sign may be turned round in the next line, or by the update.
+            if isinstance(op.func, Inferred) and op.func.slope > 0:
                 for at, begun in zip(*op.args, strict=True):
+                    if not self._names.bindings(begun):
+                        continue
                     self._found[begun] = Use(
                         at, "being what the backward pass begins with", op.index, begins=True
                     )
