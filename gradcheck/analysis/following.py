@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 
+from gradcheck.base.errors import NothingToCheckError
 from gradcheck.fronts import arrays
-from gradcheck.program.array_calls import libraries_of
-from gradcheck.program.hooked_code import followed
+from gradcheck.program.array_calls import goes_through_hooks, libraries_of
+from gradcheck.program.hooked_code import can_be_followed, followed
 from gradcheck.program.reached import reached_from
 from gradcheck.program.source import SourceMap
 
@@ -37,6 +39,36 @@ def followed_calls(things: Sequence[Any], sources: SourceMap) -> Iterator[None]:
     _decided.append(uses_numpy)
     try:
         with followed(reached.files if uses_numpy else (), sources):
+            if uses_numpy:
+                _refuse_unfollowed(things, sources)
             yield
     finally:
         _decided.pop()
+
+
+def _refuse_unfollowed(things: Sequence[Any], sources: SourceMap) -> None:
+    """Raises NothingToCheckError: of what is called, every operation has to be seen."""
+    for function in _functions_in(things):
+        code = function.__code__
+        if goes_through_hooks(code) or not sources.is_user(code.co_filename):
+            continue
+        if not can_be_followed(code, sources):
+            known = sources.unit(code.co_filename) is not None
+            why = "has changed since it was imported" if known else "cannot be read"
+            raise NothingToCheckError(
+                f"the source of `{function.__qualname__}` {why}: operations of NumPy are followed by compiling it again"
+            )
+
+
+def _functions_in(things: Sequence[Any]) -> Iterator[FunctionType]:
+    """Those that are called, and the methods of objects and classes."""
+    for thing in things:
+        function = getattr(thing, "__func__", thing)
+        if isinstance(function, FunctionType):
+            yield function
+            continue
+        for kind in (thing if isinstance(thing, type) else type(thing)).__mro__:
+            for held in vars(kind).values():
+                method = getattr(held, "__func__", held)
+                if isinstance(method, FunctionType):
+                    yield method

@@ -157,7 +157,9 @@ def _nothing_found(
     if outcome.faults:
         fault = outcome.faults[0]
         where = f" at {fault.location}" if fault.location else ""
-        return ProgramError(f"the program raised before its first training step{where}: {fault}", fault.hint)
+        # What cannot be run by itself may be part of a package, and define layers.
+        kind = NothingFoundError if fault.type in ("ImportError", "ModuleNotFoundError") else ProgramError
+        return kind(f"the program raised before its first training step{where}: {fault}", fault.hint)
     if outcome.ended is Ending.EXIT:
         where = f" at {outcome.ended_at}" if outcome.ended_at else ""
         return NothingFoundError(

@@ -52,9 +52,9 @@ def assert_gradients(target: Any, /, *inputs: Any, **kwargs: Any) -> Report:
             f"make one of the class first, as in `{target.__name__}(...)`"
         )
     frame = sys._getframe(1)
-    watched, returned = _watched(frame, target, inputs, kwargs)
     settings = in_force()
     try:
+        watched, returned = _watched(frame, target, inputs, kwargs)
         report = watched.report(select=settings.select or (GRADIENT_FAMILY,))
     except NothingToCheckError as error:
         raise GradientError(f"no gradient of {name_of(target)} was checked: {error}") from None

@@ -31,7 +31,8 @@ _WORST = (Verdict.INTRODUCED, Verdict.INHERITED, Verdict.COMPENSATED, Verdict.CO
 
 
 def report_on_definitions(options: SessionOptions) -> Report | None:
-    """None if the file defines no layer, or none that could be judged. Raises ProgramError if it cannot be imported."""
+    """None if the file defines no layer; without rows if none could be judged: its notes say why. Raises ProgramError if
+    it cannot be imported."""
     target = parse_target(options.target)
     if target.path is None or target.kind is not TargetKind.SCRIPT or not _defines_backward(target.path):
         return None
@@ -45,7 +46,7 @@ def report_on_definitions(options: SessionOptions) -> Report | None:
             except (CannotCallError, NotALayer) as error:
                 said = error.message if isinstance(error, CannotCallError) else str(error)
                 report.program.notes.append(f"`{name}` was not judged: {said}")
-    return report if report.rows or report.findings else None
+    return report if report.rows or report.findings or report.program.notes else None
 
 
 def _defines_backward(path: Any) -> bool:

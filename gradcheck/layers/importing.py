@@ -17,6 +17,7 @@ from gradcheck.program.entry import import_target_module
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.faults import describe
 from gradcheck.program.live import LiveSources
+from gradcheck.program.own_packages import roots_of
 from gradcheck.program.program import load
 from gradcheck.program.reading.tree import parse
 from gradcheck.program.script import read_source
@@ -38,6 +39,7 @@ def imported(target: Target, cwd: str | None) -> Iterator[Imported]:
     entry = str(target.path.parent if target.path else folder)
     before, paths = Path.cwd(), list(sys.path)
     sys.path.insert(0, entry)
+    sys.path += roots_of(target.path) if target.path is not None else []
     os.environ.setdefault("MPLBACKEND", "Agg")
     os.chdir(folder)
     try:

@@ -81,12 +81,18 @@ def _report(options: SessionOptions, directory: str) -> Report:
         hold_for_good(directory)
     try:
         return run_report(options)
-    except NothingFoundError:
+    except NothingFoundError as nothing:
         from gradcheck.layers.definitions import report_on_definitions
 
-        report = report_on_definitions(options)
+        try:
+            report = report_on_definitions(options)
+        except ProgramError:
+            report = None
         if report is None:
             raise
+        if not report.rows and not report.findings:
+            said = "\n".join(report.program.notes)
+            raise NothingFoundError(f"no layer in it could be judged: {said}", nothing.hint) from None
         return report
 
 

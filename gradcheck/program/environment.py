@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from gradcheck.base.depth import PROGRAMS
+from gradcheck.program.own_packages import roots_of
 from gradcheck.program.program import Program
 from gradcheck.program.shadows import OwnModules, forget_own, shadowed
 from gradcheck.program.source import SourceMap
@@ -54,7 +55,8 @@ class Surroundings:
             own = OwnModules(names, program.sources.is_user)
             own.install()
             self._undo.append(own.remove)
-        self._set(sys, "path", [entry, *(p for p in sys.path if p not in ("", entry))])
+        more = roots_of(program.target.path) if program.target.path is not None else []
+        self._set(sys, "path", [entry, *(p for p in sys.path if p not in ("", entry)), *more])
         self._set(os, "_exit", _program_exit(os.getpid()))
         if self._main.__name__ == "__main__":
             self._set_item(sys.modules, "__main__", self._main)

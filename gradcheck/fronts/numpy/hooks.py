@@ -212,9 +212,12 @@ class Hooks(PlainHooks):
 
     def _unfollowed(self, function: Any, *args: Any, **kwargs: Any) -> Any:
         """Code without hooks: a library's, or what could not be compiled with them. What it makes is of unknown origin."""
-        result = function(*args, **kwargs)
-        if self.writer is not None:
-            self.writer.made_unseen(sys._getframe(1), function, args, kwargs, result)
+        writer = self.writer
+        if writer is None:
+            return function(*args, **kwargs)
+        with writer.unseen(function):
+            result = function(*args, **kwargs)
+        writer.made_unseen(sys._getframe(1), function, args, kwargs, result)
         return result
 
     def _method(self, function: Any, owner: Any, name: str, *args: Any, **kwargs: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from types import FrameType
 from typing import Any
 
@@ -143,6 +144,12 @@ class ArrayWriter:
         call, inputs, named = same
         inputs = tuple([self._operand(frame, each) for each in inputs])
         self.write(frame, call, inputs, named, result)
+
+    def unseen(self, function: Any) -> AbstractContextManager[None]:
+        """While a function of the person's runs that has no hooks, nothing is recorded: what others make of what it
+        computes would seem to come from nowhere. A library's only calls the person's."""
+        code = getattr(function, "__func__", function).__code__
+        return self._state.unrecorded if self._follower.is_user(code) else nullcontext()
 
     def made_unseen(
         self, frame: FrameType, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
