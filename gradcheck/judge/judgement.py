@@ -149,6 +149,7 @@ def _judge_under_likeliest_loss(judgement: Judgement, plan: PassPlan, stated: St
         if all(row.verdict in _RIGHT for row in best.result.gradients):
             break
         other.candidates, other.stop, other.updates = plan.candidates, plan.stop, plan.updates
+        other.is_part = True
         tried = _judge_pass(judgement, other, stated)
         best = tried if tried.rightness > best.rightness else best
     return _judge_without_guards(judgement, best, stated)

@@ -57,6 +57,7 @@ class PassPlan:
     instead: dict[int, Op] = field(
         default_factory=dict
     )  # by index, what is replayed in the place of some of its ops
+    is_part: bool = False  # whether its loss is a part of another one
     iteration: int | None = None
     stop: int = 0  # first op on the tape that is no longer part of this pass
     used: frozenset[Value] = field(init=False)  # the storages that its forward pass reads

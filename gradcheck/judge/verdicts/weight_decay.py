@@ -25,7 +25,10 @@ _SAYS_NOTHING = 2
 
 
 def weight_decay(case: Case) -> Ruling | None:
-    """Blame needs a victim (principle 2): the gradient was judged before; this is the optimiser's step."""
+    """Blame needs a victim (principle 2): the gradient was judged before; this is the optimiser's step. Of a part of a loss
+    it is none: the other part may be what the decay is the gradient of."""
+    if case.judge.plan.is_part:
+        return None
     return NOT_JUDGED if is_decayed(case.version, case.judge.judged, case.judge.run) else None
 
 
