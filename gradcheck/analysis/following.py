@@ -31,7 +31,14 @@ def followed_calls(things: Sequence[Any], sources: SourceMap) -> Iterator[None]:
     reached = reached_from(list(things), sources.is_user)
     libraries = reached.libraries
     if not libraries:  # it does arithmetic with what it is given
-        units = [unit for file in reached.files if (unit := sources.unit(file)) is not None]
+        beside = {
+            held.__code__.co_filename
+            for function in _functions_in(things)
+            for held in function.__globals__.values()
+            if isinstance(held, FunctionType)
+        }
+        files = reached.files | {file for file in beside if sources.is_user(file)}
+        units = [unit for file in files if (unit := sources.unit(file)) is not None]
         libraries = set().union(*(libraries_of(unit.code) for unit in units))
     uses_numpy = sources.loops.array_calls = libraries == {"numpy"}
     if uses_numpy:

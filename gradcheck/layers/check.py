@@ -15,7 +15,7 @@ from gradcheck.base import progress
 from gradcheck.base.errors import NothingToCheckError
 from gradcheck.checks import gc106_gradient_shape_broadcast as gc106
 from gradcheck.layers.cases import Case, cases_of, in_state
-from gradcheck.layers.discover import Found, discover
+from gradcheck.layers.discover import HOW_INPUTS, Found, discover
 from gradcheck.layers.fitting import runs
 from gradcheck.layers.followed import computing_with_its_arrays
 from gradcheck.layers.making import CannotCallError, Given
@@ -35,6 +35,7 @@ from gradcheck.layers.shrink import shrink
 from gradcheck.layers.sizes import TensorTerm
 from gradcheck.layers.subject import Subject, subject_of
 from gradcheck.layers.trial import Plan, Trial
+from gradcheck.layers.wanted import is_target
 from gradcheck.program.live import LiveSources
 from gradcheck.program.writes.hold import writes_held_back, written_by_program
 from gradcheck.report.model import Report
@@ -135,6 +136,8 @@ class LayerCheck:
     def run(self, found: Found, only: str | None) -> LayerReport:
         report = self._report
         unsupported = [] if only is not None else self._unsupported(found.plans)
+        if unsupported == found.plans:
+            found.plans = []
         for plan in found.plans:
             if only is not None:
                 cases = [Case(only, in_state(Trial(plan, seed=self._seed), only))]
@@ -175,6 +178,8 @@ class LayerCheck:
             result.shapes, result.status, result.reason = trial.shapes(), outcome.status, outcome.reason
             if unsupported:
                 result.status = Status.UNSUPPORTED
+                if outcome.hands_on:
+                    result.reason = "`forward` hands on what it is given, as it does for no other rank"
                 continue
             result.gradients = {**outcome.judged, **dict.fromkeys(outcome.unjudged, "unchecked")}
             self._ran.append((trial, outcome))
@@ -211,6 +216,9 @@ class LayerCheck:
         if all(outcome.raised is not None for outcome in outcomes.values()) and len(plans) > 1:
             # A weight that is transposed raises, whatever the rank, unless all sizes are the same.
             outcomes = {plan: self._of_equal_sizes(plan) for plan in plans}
+        elif len(plans) == 1 and outcomes[plans[0]].raised is not None and self._is_guess(plans[0]):
+            self._report.cases.append(self._not_judged(plans[0], outcomes[plans[0]]))
+            return plans
         meant = [o for o in outcomes.values() if o.report is not None and not _is_out_of_shape(o)]
         known = {key for outcome in meant for key in outcome.faults}
         if not meant:
@@ -219,8 +227,20 @@ class LayerCheck:
             plan
             for plan, outcome in outcomes.items()
             if outcome.raised is not None
+            or (outcome.hands_on and not all(o.hands_on for o in outcomes.values()))
             or (_is_out_of_shape(outcome) and outcome.faults.keys() - _of_shape(outcome) <= known)
         ]
+
+    def _is_guess(self, plan: Plan) -> bool:
+        """Whether what a loss compares with was guessed: numbers, classes, probabilities, in one of several shapes."""
+        return not self._given.inputs and any(
+            is_target(name) and isinstance(term, TensorTerm) for name, term in plan.inputs
+        )
+
+    def _not_judged(self, plan: Plan, outcome: Outcome) -> CaseResult:
+        shapes = Trial(plan, seed=self._seed).shapes()
+        reason = f"{outcome.reason}; {HOW_INPUTS}"
+        return CaseResult(SEVERAL, plan.rank, shapes, Status.NOT_JUDGED, reason)
 
     def _of_equal_sizes(self, plan: Plan) -> Outcome:
         trial = Trial(plan, seed=self._seed)

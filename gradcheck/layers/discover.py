@@ -21,7 +21,7 @@ _MOST_MADE = 8  # ways to make it that are looked at, once one of them runs
 _MOST_OTHERS = 60  # once inputs of one rank are found, for each other shape
 _TIME_S = 20.0
 _MOST_TOLD = 3
-_HOW_INPUTS = (
+HOW_INPUTS = (
     "give its inputs: --input 4,3 for a tensor of that shape, --int-input 4,3:10 for integers below 10, once for each "
     "input in order; and --args or --kwargs for its constructor"
 )
@@ -132,7 +132,7 @@ class _Search:
         what = (
             "the given inputs do not run" if self._given.inputs else "no inputs were found on which it runs"
         )
-        return CannotCallError("\n".join([f"{name}: {what}; {count} were tried:", *lines]), _HOW_INPUTS)
+        return CannotCallError("\n".join([f"{name}: {what}; {count} were tried:", *lines]), HOW_INPUTS)
 
 
 def _call_text(subject: Subject, plan: Plan) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from gradcheck.base.errors import NothingToCheckError
 from gradcheck.fronts.gradient_names import parse
@@ -39,6 +40,19 @@ def runs(subject: Subject, trial: Trial) -> str | None:
         if not output.numel():
             return "the output of `forward` is empty"
     return None
+
+
+def hands_on(subject: Subject, trial: Trial) -> bool:
+    """Whether `forward` returns the very input that it was given, as it was."""
+    with own_random_numbers(trial.seed):
+        built, before = build(subject, trial), build(subject, trial)
+        result = built.forward(*built.inputs.values(), **built.named)
+    first = result[0] if isinstance(result, (tuple, list)) and result else result
+    for name, given in built.inputs.items():
+        if given is first and is_floating(given):
+            now, was = as_tensor(given), as_tensor(before.inputs[name])
+            return now is not None and was is not None and torch.equal(now, was)
+    return False
 
 
 def fit_of(subject: Subject, trial: Trial) -> int:

@@ -16,7 +16,7 @@ from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.registry import GRADIENT_FAMILY
 from gradcheck.diagnosis.found import Found
 from gradcheck.judge.verdict import Problem, Verdict
-from gradcheck.layers.fitting import runs
+from gradcheck.layers.fitting import hands_on, runs
 from gradcheck.layers.gradients import not_judged, parameters_of
 from gradcheck.layers.records import Raised, Status
 from gradcheck.layers.subject import Subject
@@ -47,6 +47,7 @@ class Outcome:
     judged: dict[str, str] = field(default_factory=dict)  # gradient -> verdict
     unjudged: dict[str, str] = field(default_factory=dict)  # gradient -> why
     operations: int = 0  # that were recorded
+    hands_on: bool = False  # `forward` returned its input as it was
 
 
 def run_trial(
@@ -83,6 +84,7 @@ def run_trial(
             return _raised(error, subject)
     outcome = _judged(report, built.layer, returned)
     outcome.operations = len(watched.recording.ops)
+    outcome.hands_on = hands_on(subject, trial)
     outcome.right = {
         row.of
         for row in report.rows

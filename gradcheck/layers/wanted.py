@@ -45,6 +45,7 @@ _VALUES: tuple[tuple[str, Any], ...] = (
     (r"dim|axis", -1),
 )
 _OTHER_SIZES = (D, M, T)
+_SHAPES: tuple[tuple[Term, ...], ...] = ((D, M), (D, H, W))  # for one parameter that is several sizes
 _STATISTICS = r"(running|moving)_?(mean|var|variance|std)"
 MODE_NAMES = re.compile(r"(is_?)?train(ing)?(_mode)?")
 
@@ -80,7 +81,10 @@ def constructor_options(parameter: inspect.Parameter, position: int) -> list[Ter
         for pattern, sizes in _SIZES:
             if re.fullmatch(pattern, name):
                 wrap = kind.startswith(("tuple", "list", "torch.size"))
-                return [(size,) if wrap else size for size in sizes]
+                several = (
+                    [*_SHAPES] if kind == "" and re.fullmatch(r".*(shape|dims|sizes|layers)", name) else []
+                )
+                return [*((size,) if wrap else size for size in sizes), *several]
     for pattern, value in _VALUES:
         if re.fullmatch(pattern, name):
             return [value]
@@ -194,11 +198,13 @@ def _annotation(parameter: inspect.Parameter) -> str:
     return text.lower()
 
 
-def dictionary(name: str, function: Callable[..., Any]) -> dict[str, Term]:
-    """The keys that `function` reads of its parameter `name`, each with what its own name asks for. One that has a
-    default, as in `name.get("stride", 1)`, is given only what its name asks for beyond doubt."""
+def dictionary(name: str, function: Callable[..., Any], depth: int = 3) -> dict[str, Term]:
+    """The keys that `function` reads of its parameter `name`, or a function that it hands it on to, each with what its own
+    name asks for. One that has a default, as in `name.get("stride", 1)`, is given only what its name asks for beyond
+    doubt."""
+    function = inspect.unwrap(function)
     try:
-        tree = parse(textwrap.dedent(inspect.getsource(inspect.unwrap(function))))
+        tree = parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError):
         return {}
     found: dict[str, Term] = {}
@@ -208,6 +214,11 @@ def dictionary(name: str, function: Callable[..., Any]) -> dict[str, Term]:
                 has_default = False
             case ast.Call(ast.Attribute(ast.Name(id=read), "get"), [ast.Constant(str(key)), *_]):
                 has_default = True
+            case ast.Call(ast.Name(id=called), arguments) if depth:
+                taker = getattr(function, "__globals__", {}).get(called)
+                for taken in _taken_as(name, arguments, taker) if inspect.isfunction(taker) else ():
+                    found = dictionary(taken, taker, depth - 1) | found
+                continue
             case _:
                 continue
         if read != name or key in found:
@@ -221,3 +232,13 @@ def dictionary(name: str, function: Callable[..., Any]) -> dict[str, Term]:
         if options and (certain or not has_default):
             found[key] = options[0]
     return found
+
+
+def _taken_as(name: str, arguments: list[ast.expr], taker: Callable[..., Any]) -> list[str]:
+    """The parameters of `taker` that it is handed by position for."""
+    parameters = list(inspect.signature(taker).parameters)
+    return [
+        parameter
+        for parameter, argument in zip(parameters, arguments, strict=False)
+        if isinstance(argument, ast.Name) and argument.id == name
+    ]
