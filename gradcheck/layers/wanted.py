@@ -215,7 +215,7 @@ def dictionary(name: str, function: Callable[..., Any], depth: int = 3) -> dict[
             case ast.Call(ast.Attribute(ast.Name(id=read), "get"), [ast.Constant(str(key)), *_]):
                 has_default = True
             case ast.Call(ast.Name(id=called), arguments) if depth:
-                taker = getattr(function, "__globals__", {}).get(called)
+                taker: Any = getattr(function, "__globals__", {}).get(called)
                 for taken in _taken_as(name, arguments, taker) if inspect.isfunction(taker) else ():
                     found = dictionary(taken, taker, depth - 1) | found
                 continue
