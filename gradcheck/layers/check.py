@@ -22,6 +22,7 @@ from gradcheck.layers.making import CannotCallError, Given
 from gradcheck.layers.outcome import Key, Outcome, run_trial
 from gradcheck.layers.proof import Everywhere
 from gradcheck.layers.records import (
+    EVALUATION,
     SEVERAL,
     STATES,
     CaseResult,
@@ -41,6 +42,7 @@ from gradcheck.program.writes.hold import writes_held_back, written_by_program
 from gradcheck.report.model import Report
 
 _MANY_OPERATIONS = 2_000
+_OF_SHAPES = ("ValueError", "IndexError", "RuntimeError")
 InputLike = str | Sequence[int] | torch.Tensor | np.ndarray[Any, Any]
 
 
@@ -150,6 +152,7 @@ class LayerCheck:
             report.cases.append(CaseResult(f"{rank}-D input", rank, [shown], Status.NOT_RUN, reason))
         report.never_judged = {n: why for n, why in self._unjudged.items() if n not in self._judged}
         self._join()
+        self._forget_wrong_guesses(found.plans)
         for key, fault in self._faults.items():
             progress.say(
                 progress.Stage.RUNNING, f"looking for the smallest input, fault {len(report.failures) + 1}"
@@ -176,6 +179,9 @@ class LayerCheck:
             trial = case.trial if case.name == SEVERAL else self._affordable(case.trial)
             outcome = self._outcome(case, trial)
             result.shapes, result.status, result.reason = trial.shapes(), outcome.status, outcome.reason
+            if case.name == EVALUATION and outcome.raised is not None:
+                result.status = Status.UNSUPPORTED  # who trains does not evaluate
+                continue
             if unsupported:
                 result.status = Status.UNSUPPORTED
                 if outcome.hands_on:
@@ -230,6 +236,20 @@ class LayerCheck:
             or (outcome.hands_on and not all(o.hands_on for o in outcomes.values()))
             or (_is_out_of_shape(outcome) and outcome.faults.keys() - _of_shape(outcome) <= known)
         ]
+
+    def _forget_wrong_guesses(self, plans: list[Plan]) -> None:
+        """Where `backward` raises for the shapes, whatever they are, several inputs do not belong together that were put
+        together by trying: `forward` takes them by broadcasting."""
+        raised = [outcome.raised for _, outcome in self._ran]
+        guessed = not self._given.inputs and all(
+            sum(isinstance(term, TensorTerm) for _, term in plan.inputs) > 1 for plan in plans
+        )
+        if not guessed or not raised or not all(one and one.type in _OF_SHAPES for one in raised):
+            return
+        self._faults.clear()
+        for case in self._report.cases:
+            if case.status is Status.BACKWARD_RAISED:
+                case.status, case.reason = Status.NOT_JUDGED, f"{case.reason}; {HOW_INPUTS}"
 
     def _is_guess(self, plan: Plan) -> bool:
         """Whether what a loss compares with was guessed: numbers, classes, probabilities, in one of several shapes."""

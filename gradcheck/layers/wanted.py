@@ -119,7 +119,11 @@ def input_options(
     if kind == "bool" or MODE_NAMES.fullmatch(name):
         return [True]
     if kind in ("dict",) or re.fullmatch(r".*_?(params?|config|cfg|opts?)", name):
-        return [dictionary(parameter.name, function)]
+        found = dictionary(parameter.name, function)
+        others = {
+            key: TensorTerm((M,), term.kind) for key, term in found.items() if isinstance(term, TensorTerm)
+        }
+        return [found, {**found, **others}] if others else [found]
     if alone:
         return [main]
     role = _role(name)
@@ -160,7 +164,7 @@ def _of_role(role: str, main: TensorTerm, out: Size) -> list[Term]:
         case "bias":
             return [TensorTerm(s) for s in ((out,), (D,), (1, out), (out, 1))]
         case "scale":
-            return [TensorTerm(s) for s in ((D,), (last,), (1, D), (D, 1), (1, D, 1, 1))]
+            return [TensorTerm(s) for s in ((D,), (out,), (last,), (1, D), (D, 1), (1, D, 1, 1))]
         case "mask":
             return [TensorTerm(main.dims, "bool"), TensorTerm(rows, "bool"), floats]
         case "state":
