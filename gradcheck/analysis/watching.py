@@ -22,7 +22,6 @@ from gradcheck.fronts import active
 from gradcheck.fronts.namespace import visible_names
 from gradcheck.fronts.recorder import Recorder
 from gradcheck.fronts.tape import Recording
-from gradcheck.program.array_calls import libraries_of
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.faults import describe
 from gradcheck.program.live import LiveSources, place_of
@@ -36,10 +35,6 @@ _WORDS = Words(
     loss="say which value is the loss with `report(loss=NAME)`",
     pair="which gradient belongs to which tensor with `gradcheck.pair(tensor, gradient)`",
     running=True,
-)
-_IN_A_FUNCTION = (
-    "operations of NumPy are followed in functions that gradcheck calls: put the step into one, and call "
-    "`gradcheck.check(step, ...)` or `gradcheck.assert_gradients(step, ...)`"
 )
 # A loop that is already running cannot be left: it is recorded to its end, and this many repeats of a step are judged.
 _MOST_REPEATS = 1
@@ -219,19 +214,12 @@ class Watched:
                     holds=self.holds,
                 )
         except ProgramError as error:
-            hint = _IN_A_FUNCTION if self._is_numpy_body and not recording.ops else error.hint
-            raise NothingToCheckError("\n".join(filter(None, (error.message, hint)))) from None
+            raise NothingToCheckError("\n".join(filter(None, (error.message, error.hint)))) from None
         finally:
             recording.notes[:] = notes  # a second report adds its own
         if settings.reports is not None:
             settings.reports.append(report)
         return report
-
-    @property
-    def _is_numpy_body(self) -> bool:
-        """Whether the code that was watched computes with NumPy: what runs already cannot be followed."""
-        texts = [unit.code for unit in self._sources.units.values()]
-        return set().union(*map(libraries_of, texts)) == {"numpy"}
 
     def _check_free(self) -> None:
         if self._entered:
