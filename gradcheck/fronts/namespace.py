@@ -60,7 +60,8 @@ def readable(namespace: Mapping[str, object]) -> dict[str, object]:
     return {
         name: held
         for name, held in dict(namespace).items()
-        if isinstance(held, (*_READABLE, *arrays.KINDS)) and not name.startswith("__")
+        # Not isinstance(), which asks the object for its class.
+        if issubclass(type(held), (*_READABLE, *arrays.KINDS)) and not name.startswith("__")
     }
 
 

@@ -48,9 +48,10 @@ def decode_source(raw: bytes, path: Path) -> str:
             f"`{shown}` is not {error.encoding} text: byte 0x{raw[error.start]:02x} in line {line}",
             "save it as UTF-8, or name its encoding in the first line: # -*- coding: latin-1 -*-",
         ) from None
-    except SyntaxError as error:  # an unknown encoding, or bytes in the first two lines that are not UTF-8
+    # An unknown encoding, bytes in the first two lines that are not UTF-8, or an encoding that is none of text.
+    except (SyntaxError, LookupError, UnicodeError) as error:
         raise ProgramError(
-            f"`{shown}` cannot be decoded: {error.msg}",
+            f"`{shown}` cannot be decoded: {error.msg if isinstance(error, SyntaxError) else error}",
             "save it as UTF-8, or name its encoding in the first line: # -*- coding: latin-1 -*-",
         ) from None
     if "\0" in text:

@@ -8,6 +8,7 @@ import pytest
 
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.program import load
+from gradcheck.program.script import read_source
 from gradcheck.program.target import TargetKind, parse_target
 
 
@@ -144,3 +145,11 @@ def test_columns_count_characters(tmp_path):
     start = len("é = 'ü'; ".encode())
     location = program.sources.location(str(path), 1, 1, start, start + 1)
     assert (location.column, location.end_column) == (10, 11)
+
+
+@pytest.mark.parametrize("encoding", ["rot13", "hex", "zip", "punycode", "undefined", "nonsense"])
+def test_a_cookie_that_names_no_encoding_of_text_is_one_line(encoding, tmp_path):
+    path = tmp_path / "p.py"
+    path.write_bytes(f"# -*- coding: {encoding} -*-\nx = 1 == 2\n# ok\n".encode())
+    with pytest.raises(ProgramError, match="cannot be decoded"):
+        read_source(path)
