@@ -97,3 +97,14 @@ def test_a_view_is_no_new_storage() -> None:
     view, made = value(), value()
     view.root = A
     assert flow.new_storages([Step([A], [view]), Step([view], [made])], {A}) == {made}
+
+
+def test_computed_from_many_starts_in_one_walk() -> None:
+    change = Step([C, A], [], (A,))
+    steps = [*STEPS, change]
+    starts = {0: [A, B], 1: [C], 3: [E]}
+    derived = flow.computed_from_each(steps, starts)
+    for number, (since, start) in enumerate([(0, A), (0, B), (1, C), (3, E)]):
+        assert {v for v, bits in derived.items() if bits & (1 << number)} == flow.computed_from(
+            steps[since:], {start}
+        )

@@ -5,7 +5,9 @@ Nothing here looks at numbers.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator
+from functools import cached_property
 
 from gradcheck import ops
 from gradcheck.fronts.tape import Kind, Op, Value
@@ -46,16 +48,29 @@ class Relations:
 
     def consumers(self, version: Version) -> Iterator[Version]:
         """Later candidate versions computed from this one."""
-        later = self._tape[version.after + 1 : max(self._plan.stop, self._plan.last_op + 1)]
-        made = flow.computed_from(later, {version.candidate.value}, through=_computes, key=flow.storage)
+        number, derived = self._derived
+        bit = 1 << number[version]
         for candidate in self._plan.candidates:
             if candidate is version.candidate:
                 position = candidate.versions.index(version)
                 yield from candidate.versions[position + 1 :]
                 continue
             for other in candidate.versions:
-                if candidate.value.root in made and other.after > version.after:
+                if derived.get(candidate.value.root, 0) & bit and other.after > version.after:
                     yield other
+
+    @cached_property
+    def _derived(self) -> tuple[dict[Version, int], dict[Value, int]]:
+        """A number for each version, and for each storage the versions that it is computed from, as bits."""
+        plan = self._plan
+        versions = sorted((v for c in plan.candidates for v in c.versions), key=lambda v: v.after)
+        first = versions[0].after + 1 if versions else 0
+        starts: dict[int, list[Value]] = defaultdict(list)
+        for version in versions:
+            starts[version.after + 1 - first].append(version.candidate.value)
+        tape = self._tape[first : max(plan.stop, plan.last_op + 1)]
+        derived = flow.computed_from_each(tape, starts, through=_computes, key=flow.storage)
+        return {version: number for number, version in enumerate(versions)}, derived
 
     def nearest(self, version: Version, among: Collection[Value]) -> list[Value]:
         """Of `among`, what its lines read directly."""
