@@ -56,6 +56,14 @@ class Uses:
         self._paired = {pairing.gradient for pairing in recording.pairings}
         self._updates: dict[Value, list[int]] = defaultdict(list)  # by storage, where it moves a parameter
         self._found: dict[Value, Use] = {}
+        # Who reads what is made by an update that is not in place.
+        made = {u.op.out for u in updates if not u.in_place and isinstance(u.op.out, Value)}
+        self._readers: dict[Value, list[Op]] = defaultdict(list)
+        for op in recording.ops:
+            if not made.isdisjoint(op.inputs):
+                for value in op.inputs:
+                    self._readers[value].append(op)
+                made.update(op.outputs)
         self._collect(recording, updates)
 
     def of(self, value: Value) -> Use | None:
@@ -70,7 +78,7 @@ class Uses:
 
     def _collect(self, recording: Recording, updates: list[Update]) -> None:
         for update in updates:
-            if update.step is None:
+            if update.step is None or self._becomes_another(update):
                 continue
             gradient, index = self._behind_scaling(update.step), update.op.index
             self._updates[gradient.root].append(index)
@@ -99,6 +107,19 @@ class Uses:
                 function, argument = op.extra
                 evidence = f"being returned by `{function}` for `{argument}`"
                 self._found[gradient] = Use(of, evidence, op.index, op)
+
+    def _becomes_another(self, update: Update) -> bool:
+        """Whether what looks like the new value of a parameter gets a name, and not the parameter's: a term of a sum."""
+        value = update.op.out
+        for _ in range(_MOST_FACTORS):
+            if update.in_place or not isinstance(value, Value):
+                return False
+            given = {b.name for b in self._names.bindings(value)}
+            if given:
+                return not given & {b.name for b in self._names.bindings(update.parameter)}
+            readers = self._readers.get(value, [])
+            value = readers[0].out if len(readers) == 1 else None
+        return False
 
     def _behind_scaling(self, step: Value) -> Value:
         """The gradient behind `lr * g`: what is left when multiplications with numbers are taken away."""
