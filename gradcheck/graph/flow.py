@@ -66,36 +66,6 @@ def computed_from(
     return set().union(*(written for _, written in _ahead(steps, start, through, into, key)))
 
 
-def computed_from_each(
-    steps: Sequence[S],
-    starts: Mapping[int, list[Value]],
-    *,
-    through: Callable[[S], bool] | None = None,
-    key: Key = itself,
-) -> dict[Value, int]:
-    """`computed_from` for many starts in one walk; `starts` says after how many steps they are there. The bits of a key
-    are the starts that it is computed from, counted by those numbers and then in their order."""
-    carried: dict[Value, int] = {}
-    derived: dict[Value, int] = {}
-    bit = 1
-    for index in range(len(steps) + 1):
-        for value in starts.get(index, ()):
-            carried[key(value)] = carried.get(key(value), 0) | bit
-            bit <<= 1
-        if index == len(steps):
-            break
-        step = steps[index]
-        arriving = 0
-        for value in step.inputs:
-            arriving |= carried.get(key(value), 0)
-        if arriving and (through is None or through(step)):
-            for value in (*step.outputs, *step.mutated):
-                k = key(value)
-                carried[k] = carried.get(k, 0) | arriving
-                derived[k] = derived.get(k, 0) | arriving
-    return derived
-
-
 def steps_from(steps: Iterable[S], start: Collection[Value], *, key: Key = itself) -> list[S]:
     """The steps that compute something from `start`, in program order."""
     return [step for step, _ in _ahead(steps, start, None, None, key)]

@@ -6,18 +6,18 @@ import ast
 from pathlib import Path
 
 from gradcheck.program.errors import ProgramError
-from gradcheck.program.reading.tree import parse
+from gradcheck.program.reading.tree import tree_of
 from gradcheck.program.script import read_source
 
 
 def roots_of(path: Path) -> list[str]:
     """`lib/common/layers.py` with `from common.functions import relu` is run with `lib` among the folders of Python."""
     try:
-        tree = parse(read_source(path))
-    except (SyntaxError, ProgramError, OSError):
+        tree = tree_of(read_source(path), str(path))
+    except (ProgramError, OSError):
         return []
     names = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(tree.module):
         if isinstance(node, ast.Import):
             names |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and not node.level and node.module:

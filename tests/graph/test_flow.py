@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gradcheck.fronts.tape import Value
 from gradcheck.graph import flow
+from gradcheck.graph.derivations import computed_from_each
 
 
 class Step:
@@ -103,7 +104,7 @@ def test_computed_from_many_starts_in_one_walk() -> None:
     change = Step([C, A], [], (A,))
     steps = [*STEPS, change]
     starts = {0: [A, B], 1: [C], 3: [E]}
-    derived = flow.computed_from_each(steps, starts)
+    derived = computed_from_each(steps, starts)
     for number, (since, start) in enumerate([(0, A), (0, B), (1, C), (3, E)]):
         assert {v for v, bits in derived.items() if bits & (1 << number)} == flow.computed_from(
             steps[since:], {start}

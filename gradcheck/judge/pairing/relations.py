@@ -12,6 +12,7 @@ from functools import cached_property
 from gradcheck import ops
 from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.graph import flow
+from gradcheck.graph.derivations import computed_from_each
 from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.replay.passes import Candidate, PassPlan, Version
 
@@ -69,7 +70,7 @@ class Relations:
         for version in versions:
             starts[version.after + 1 - first].append(version.candidate.value)
         tape = self._tape[first : max(plan.stop, plan.last_op + 1)]
-        derived = flow.computed_from_each(tape, starts, through=_computes, key=flow.storage)
+        derived = computed_from_each(tape, starts, through=_computes, key=flow.storage)
         return {version: number for number, version in enumerate(versions)}, derived
 
     def nearest(self, version: Version, among: Collection[Value]) -> list[Value]:

@@ -14,6 +14,7 @@ import torch
 from gradcheck.fronts.insertion import insert
 from gradcheck.fronts.tape import Kind, Op, Recording, Value
 from gradcheck.judge.pairing.windows import Step, recorded_steps
+from gradcheck.program.reading.tree import expression
 
 _PATHS = (ast.Name, ast.Attribute, ast.Subscript)
 
@@ -43,12 +44,12 @@ class StatedLoss:
 def state_loss(recording: Recording, whole: Recording, text: str) -> bool:
     """Puts the number on the tape of `whole`, in each step; whether `text` is an expression of names that are known."""
     try:
-        tree = ast.parse(text, mode="eval")
+        tree = expression(text)
     except SyntaxError:
         return False
-    if isinstance(tree.body, _PATHS):
+    if isinstance(tree, _PATHS):
         return False  # a name
-    added = [op for step in _steps(recording) if (op := _in_step(recording, step, text, tree)) is not None]
+    added = [op for step in _steps(recording) if (op := _in_step(recording, step, text)) is not None]
     insert(whole, added)
     return bool(added)
 
@@ -57,14 +58,14 @@ def _steps(recording: Recording) -> list[Step]:
     return recorded_steps(recording) or [Step(0, len(recording.ops), 0)]
 
 
-def _in_step(recording: Recording, step: Step, text: str, tree: ast.Expression) -> Op | None:
+def _in_step(recording: Recording, step: Step, text: str) -> Op | None:
     known: dict[str, Value] = {}
     for binding in recording.bindings:
         if binding.when <= step.end:
             known[binding.name] = known[binding.variable] = binding.value
     plain = {b.name: b.value for b in recording.plain if b.when <= step.end and not b.identity}
     naming = _Naming(known)
-    code = compile(ast.fix_missing_locations(naming.visit(ast.parse(text, mode="eval"))), "--loss", "eval")
+    code = compile(ast.fix_missing_locations(naming.visit(ast.Expression(expression(text)))), "--loss", "eval")
     makers = [value.producer for value in naming.used if value.producer is not None]
     last = max((op for op in makers if op.index >= step.begin), key=lambda op: op.index, default=None)
     if last is None:

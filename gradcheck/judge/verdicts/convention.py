@@ -141,8 +141,8 @@ def kept_factor(case: Case, at: Value) -> float | None:
     if case.judge.ascends:
         return -1.0
     expected = case.truth.get(at)
-    if expected is None or expected.shape != case.found.shape:
-        return None
+    if expected is None or expected.shape != case.found.shape or not case.version.final:
+        return None  # a stage that is rescaled has the factor of its next line
     given = case.judge.given(case.faults, {at: case.found})
     factors: list[float] = []
     for consumer, of in _ends(case):
