@@ -65,7 +65,9 @@ def _in_step(recording: Recording, step: Step, text: str) -> Op | None:
             known[binding.name] = known[binding.variable] = binding.value
     plain = {b.name: b.value for b in recording.plain if b.when <= step.end and not b.identity}
     naming = _Naming(known)
-    code = compile(ast.fix_missing_locations(naming.visit(ast.Expression(expression(text)))), "--loss", "eval")
+    code = compile(
+        ast.fix_missing_locations(naming.visit(ast.Expression(expression(text)))), "--loss", "eval"
+    )
     makers = [value.producer for value in naming.used if value.producer is not None]
     last = max((op for op in makers if op.index >= step.begin), key=lambda op: op.index, default=None)
     if last is None:

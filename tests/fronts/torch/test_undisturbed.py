@@ -228,7 +228,8 @@ def _bare_run(target: str, left: list[tuple[int, int, int]]) -> dict[str, Any]:
 
 def _state(namespace: dict[str, Any]) -> dict[str, Any]:
     streams = _digest(torch.get_rng_state()), repr(random.getstate()), repr(np.random.get_state())
-    found = tensors_of_namespace(namespace)  # an earlier recording of this process may have known NumPy's arrays, too
+    # An earlier recording of this process may have known NumPy's arrays, too.
+    found = tensors_of_namespace(namespace)
     tensors = {name: _facts(tensor) for name, tensor, _ in found if isinstance(tensor, torch.Tensor)}
     plain = {n: repr(v) for n, v in namespace.items() if isinstance(v, (bool, int, float, str, np.ndarray))}
     return {"streams": streams, "tensors": {**tensors, **plain}}
