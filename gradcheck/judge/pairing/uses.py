@@ -56,14 +56,12 @@ class Uses:
         self._paired = {pairing.gradient for pairing in recording.pairings}
         self._updates: dict[Value, list[int]] = defaultdict(list)  # by storage, where it moves a parameter
         self._found: dict[Value, Use] = {}
-        # Who reads what is made by an update that is not in place.
+        # Who reads what is made by an update that is not in place, and what is computed from that.
         made = {u.op.out for u in updates if not u.in_place and isinstance(u.op.out, Value)}
         self._readers: dict[Value, list[Op]] = defaultdict(list)
-        for op in recording.ops:
-            if not made.isdisjoint(op.inputs):
-                for value in op.inputs:
-                    self._readers[value].append(op)
-                made.update(op.outputs)
+        for op in flow.steps_from(recording.ops, made):
+            for value in op.inputs:
+                self._readers[value].append(op)
         self._collect(recording, updates)
 
     def of(self, value: Value) -> Use | None:
