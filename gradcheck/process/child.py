@@ -42,8 +42,10 @@ _POLL_S = 0.02
 # a `types.py` of the person's would be taken for Python's. Modules of ours need sys.path only for the first.
 _START = (
     "import sys; sys.path.insert(0, sys.argv[1]); import gradcheck.process.worker; "
-    "sys.path.remove(sys.argv[1]); gradcheck.process.worker.main(sys.argv[2])"
+    "sys.path.remove(sys.argv[1]); gradcheck.process.worker.main(sys.argv[2], *sys.argv[3:])"
 )
+# Threads of OpenMP that have nothing to do spin by default: where the cores are busy, a report took four times as long.
+_IDLE_THREADS_SLEEP = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
 Options = SessionOptions | LayerOptions
@@ -103,13 +105,14 @@ def _result(
 def _run(own: PrivateFolder, options: Options, on_progress: Callable[[Progress], None]) -> int:
     folder = own.path
     package_root = str(Path(__file__).resolve().parents[2])
-    command = [sys.executable, "-P", "-c", _START, package_root, str(folder)]
+    ours = _IDLE_THREADS_SLEEP.keys() - os.environ.keys()
+    command = [sys.executable, "-P", "-c", _START, package_root, str(folder), *ours]
     append = os.O_WRONLY | os.O_CREAT | os.O_APPEND  # so that the file can be cut while it is written
     stdout, stderr = (os.open(folder / name, append, 0o600) for name in (STDOUT, STDERR))
     try:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, start_new_session=True,
-            env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+            env={**_IDLE_THREADS_SLEEP, **os.environ, "PYTHONIOENCODING": "utf-8"},
         )  # fmt: skip
     except OSError as error:
         raise ProgramError(f"no process of Python can be started: {error.strerror}") from None

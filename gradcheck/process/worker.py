@@ -32,11 +32,14 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 _open, _write, _close, _replace, _exit = os.open, os.write, os.close, os.replace, os._exit
 
 
-def main(directory: str) -> None:
-    """Never returns: threads that the program left behind must not keep the process alive."""
+def main(directory: str, *variables: str) -> None:
+    """Never returns: threads that the program left behind must not keep the process alive.
+
+    `variables` are those of the environment that torch reads when it is imported, and the program does not see.
+    """
     process = os.getpid()
     with deep():
-        result = _result(directory)
+        result = _result(directory, variables)
     status = 0
     if os.getpid() == process:
         try:
@@ -49,7 +52,7 @@ def main(directory: str) -> None:
     _exit(status)
 
 
-def _result(directory: str) -> dict[str, Any]:
+def _result(directory: str, variables: tuple[str, ...]) -> dict[str, Any]:
     try:
         asked = loads(Path(directory, OPTIONS).read_text(encoding="utf-8"))
         progress.write_to(os.path.join(directory, PROGRESS))
@@ -57,13 +60,14 @@ def _result(directory: str) -> dict[str, Any]:
         if "layer" in asked:
             from gradcheck.layers.run import run_layer
 
+            _remove_from_environment(variables)
             layer = decode(LayerOptions, asked["layer"])
             if not layer.allow_writes:
                 hold_for_good(directory)
             return {"layer": run_layer(layer).to_dict()}
         options = decode(SessionOptions, asked["report"])
         load(parse_target(options.target), options.cwd)  # a bad target is reported before torch is imported
-        return {"report": _report(options, directory).to_dict()}
+        return {"report": _report(options, directory, variables).to_dict()}
     except ProgramError as error:
         return {"error": error.to_dict()}
     except OSError as error:  # ours: what the program raises is in the report
@@ -74,9 +78,15 @@ def _result(directory: str) -> dict[str, Any]:
         return {"internal": internal_error(error, traceback.format_exc())}
 
 
-def _report(options: SessionOptions, directory: str) -> Report:
+def _remove_from_environment(variables: tuple[str, ...]) -> None:
+    for name in variables:
+        os.environ.pop(name, None)
+
+
+def _report(options: SessionOptions, directory: str, variables: tuple[str, ...]) -> Report:
     from gradcheck.analysis.session import run_report  # before the writes are held back: Python caches it
 
+    _remove_from_environment(variables)
     if not options.allow_writes:
         hold_for_good(directory)
     try:

@@ -57,7 +57,7 @@ session.run_report = run_report
 import gradcheck.process.worker
 sys.modules["gradcheck.analysis.session"] = session
 sys.path.remove(sys.argv[1])
-gradcheck.process.worker.main(sys.argv[2])
+gradcheck.process.worker.main(sys.argv[2], *sys.argv[3:])
 """
 
 

@@ -68,6 +68,17 @@ def test_output_is_captured_and_bounded(monkeypatch):
     assert len(result.stdout) < 1100
 
 
+@pytest.mark.parametrize("own", [None, "ACTIVE"])
+def test_the_program_sees_the_environment_of_the_person(
+    own: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if own is not None:
+        monkeypatch.setenv("OMP_WAIT_POLICY", own)
+    _, result = run_text("import os\nprint(os.environ.get('OMP_WAIT_POLICY'))\n")
+    assert result.stdout == f"{own}\n"
+
+
 def test_time_limit_from_inside():
     notes, _ = run_text("while True: pass\n", timeout_s=0.2)
     assert notes[:2] == ["timeout", "still running after 0.2 s at program.py:1:1"]
