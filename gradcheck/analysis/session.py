@@ -115,7 +115,7 @@ def analyse(
         evidence.passes,
         sorted_out.left,
         section,
-        collect_excerpts(sorted_out.left, sources),
+        collect_excerpts(sorted_out.left, sources, evidence.gradients),
         health=evidence.health,
         checks=checks,
         suppressed=sorted_out.suppressed,

@@ -8,12 +8,17 @@ from pathlib import Path
 
 HEADING = "Gradient report: "  # the first line of a text file
 JOURNAL = "gradcheck journal"  # the first key in a journal
+PAGE = "<!-- gradcheck report -->"  # at the top of an HTML page
 SOFTWARE = {"Software": "gradcheck"}  # in a figure
 _MOST = 4096
 _BEGINNINGS = re.compile(
     rb"(# )?(Gradient|Layer) report: "
     rb'|(\[\s*)?\{\s*"schema": \d+,\s*"version": "[^"\n]*",\s*"target": "'
     rb'|\{"gradcheck journal": "'
+    rb"|<!doctype html>\n<!-- gradcheck report -->"
+    rb'|\{\s*"\$schema": "[^"]*sarif[^"]*",.{,400}"name": "gradcheck"'
+    rb'|<\?xml [^>]*>\s*<testsuites name="gradcheck"'
+    rb"|::(error|warning|notice) [^\n]*title=(GC\d+ |gradcheck)"
     rb"|\x89PNG\r\n\x1a\n.{,200}tEXtSoftware\0gradcheck",
     re.DOTALL,
 )

@@ -53,11 +53,23 @@ def cli(context: click.Context) -> None:
 
 @cli.command(short_help="Check every manual gradient of a program.")
 @program_options
-@output_options("reports/<target>.md for markdown")
+@output_options("reports/<target>.md for markdown, .html for html", several=True)
 @click.option(
     "--strict",
     is_flag=True,
     help="Exit status 1 also for a report that is incomplete; its first line says so.",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(list(cli_report.FAIL_ON)),
+    default="error",
+    show_default=True,
+    help="The least severe finding that makes the exit status 1.",
+)
+@click.option(
+    "--baseline",
+    metavar="PATH",
+    help="An earlier JSON report: the findings in it are accepted, and only new ones count.",
 )
 @click.option("--verbose", is_flag=True, help="List the health rules that found nothing as well, and why.")
 @rule_options
@@ -199,7 +211,10 @@ def fix(**options: Any) -> None:
     help="The address of a running cluster. Without it one is started on this machine.",
 )
 @click.option("--resume", is_flag=True, help="Continue an interrupted run.")
-@output_options("reports/<target>-isolation.md for markdown, with a figure of the loss curves beside it")
+@output_options(
+    "reports/<target>-isolation.md for markdown, with a figure of the loss curves beside it",
+    ("terminal", "markdown", "html", "json"),
+)
 @rule_options
 def isolate(**options: Any) -> None:
     """Train with and without each fault: what does it cost?
@@ -266,7 +281,7 @@ def isolate(**options: Any) -> None:
     metavar="SECONDS",
     help="Time for the search for a fix, per fault.",
 )
-@output_options()
+@output_options(formats=("terminal", "markdown", "json"))
 @display_options
 def layer(**options: Any) -> None:
     """Check one layer on inputs that expose what its author's own hide.

@@ -13,12 +13,13 @@ from rich.console import Console
 from gradcheck.base.options import SessionOptions
 from gradcheck.cli.options import CommonOptions, parse_common
 from gradcheck.cli.output import Destination, destination
-from gradcheck.cli.run import failed_target, print_error, run_targets, said
+from gradcheck.cli.run import print_error, run_targets, said
 from gradcheck.isolation.experiment import ExperimentOptions
 from gradcheck.isolation.parallel import Workers
 from gradcheck.isolation.run import Faults, IsolationOptions, Listener, isolate
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.target import Target, parse_target
+from gradcheck.report.failed import FailedTarget
 from gradcheck.report.model import Report
 
 _INTERRUPTED = 130
@@ -70,19 +71,18 @@ def run(options: IsolateOptions) -> int:
         try:
             report = _isolated(result.report, session, options)
         except ProgramError as error:
-            objects.append(failed_target(session.target, error))
+            objects.append(FailedTarget(session.target, error))
             print_error(error, session.target if len(options.common.sessions) > 1 else "")
             status = 2
             continue
-        if options.destination.format == "json":
-            objects.append(report.to_dict())
-        else:
+        objects.append(report)
+        if not options.destination.holds_all:
             _write(report, session, options)
         if report.isolation is not None and not report.isolation.finished:
             status = _INTERRUPTED
             break
-    if options.destination.format == "json":
-        options.destination.write_json(objects)
+    if options.destination.holds_all:
+        options.destination.write_all(objects)
     return status
 
 
@@ -113,8 +113,8 @@ def _journal(target: Target, to: Destination) -> Path:
 def _write(report: Report, session: SessionOptions, options: IsolateOptions) -> None:
     to = options.destination
     path = _output(parse_target(session.target), to)
-    if to.format == "markdown":
-        to.write_markdown(report, path)
+    if to.format != "terminal":
+        to.write(report, path, options.common.color)
         return
     from gradcheck.report import terminal
 

@@ -44,21 +44,31 @@ def display_options(command: Command) -> Command:
     return _applied(command, _DISPLAY)
 
 
-def output_options(file: str = "") -> Callable[[Command], Command]:
-    """`--format` and `--output`; `file` says where a report goes if --output does not name a file."""
+FORMATS = ("terminal", "markdown", "html", "json", "sarif", "github", "junit")
+
+
+def output_options(
+    file: str = "", formats: Sequence[str] = FORMATS, several: bool = False
+) -> Callable[[Command], Command]:
+    """`--format` and `--output`; `file` says where a report goes if --output does not name a file. `several`: both may be
+    given more than once, for several reports in one run."""
     default = "standard output" + (f", and {file}" if file else "")
+    more = " May be repeated, with an --output for each." if several else ""
     return lambda command: _applied(
         command,
         (
             click.option(
                 "--format",
-                "format_",
-                type=click.Choice(["terminal", "markdown", "json"]),
-                help="The format of the report.  [default: by the ending of --output; else terminal]",
+                "formats" if several else "format_",
+                multiple=several,
+                type=click.Choice(formats),
+                help=f"The format of the report.{more}  [default: by the ending of --output; else terminal]",
             ),
             click.option(
                 "--output",
                 "-o",
+                "outputs" if several else "output",
+                multiple=several,
                 metavar="PATH",
                 help=f"Write the report to this file; - is standard output.  [default: {default}]",
             ),

@@ -1,4 +1,4 @@
-"""Where reports go: standard output, a file, a Markdown file with its figures beside it."""
+"""Where reports go: standard output, a file, a page, a Markdown file with its figures beside it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,22 @@ from rich.console import Console
 from gradcheck.base.ours import HEADING, may_be_replaced
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.target import Target
+from gradcheck.report.failed import FailedTarget
 from gradcheck.report.layout import UNCUT, printable
 from gradcheck.report.model import Report
 
-_BY_ENDING = {".json": "json", ".md": "markdown", ".markdown": "markdown"}
+Outcome = Report | FailedTarget
+
+_BY_ENDING = {
+    ".json": "json",
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".html": "html",
+    ".htm": "html",
+    ".sarif": "sarif",
+    ".xml": "junit",
+}
+_ENDINGS = {"markdown": ".md", "html": ".html"}  # of those that go to a file where nothing else is said
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +49,11 @@ class Destination:
         """Where the report on `target` goes; "-" is standard output."""
         if self.output is not None:
             return self.output
-        return self.default_file(target, f"{suffix}.md") if self.format == "markdown" else "-"
+        ending = _ENDINGS.get(self.format)
+        return self.default_file(target, f"{suffix}{ending}") if ending else "-"
+
+    def writes_to(self, path: str) -> bool:
+        return any(self.file_for(target) == path for target in self.targets)
 
     def default_file(self, target: Target, ending: str) -> str:
         """In `reports`, by a name that no other target has."""
@@ -89,7 +105,20 @@ class Destination:
             else:
                 yield Console(file=file, width=width, force_terminal=color, no_color=not color)
 
-    def write_markdown(self, report: Report, path: str, verbose: bool = False) -> None:
+    def write(self, report: Report, path: str, color: bool | None, verbose: bool = False) -> None:
+        """One report, in a format that has a file for each."""
+        if self.format == "markdown":
+            self._write_markdown(report, path, verbose)
+        elif self.format == "html":
+            with self.opened(path) as opened:
+                opened.write(report.to_html())
+        else:
+            from gradcheck.report import terminal
+
+            with self.opened_text(path, report.target, color) as console:
+                terminal.render(report, console, verbose)
+
+    def _write_markdown(self, report: Report, path: str, verbose: bool) -> None:
         """With its figures in a folder beside it; on standard output there is no place for them."""
         from gradcheck.report import markdown
 
@@ -110,28 +139,61 @@ class Destination:
         with self.opened(path) as opened:
             opened.write(markdown.render(report, images, verbose))
 
-    def write_json(self, objects: Sequence[Any]) -> None:
-        """One object for one target, a list for several."""
+    @property
+    def holds_all(self) -> bool:
+        """Whether one document holds the reports on all targets."""
+        return self.format in _ALL
+
+    def write_all(self, outcomes: Sequence[Outcome]) -> None:
+        """The reports on all targets as one document."""
         with self.opened(self.output or "-") as file:
-            file.write(json_text(objects[0] if len(self.targets) == 1 else objects))
+            file.write(_ALL[self.format](outcomes, len(self.targets)))
 
 
 def destination(
     format_: str | None, output: str | None, force: bool, targets: Sequence[Target], one: bool = True
 ) -> Destination:
     """Checks what can be checked before a program is run. `one`: a file holds one report."""
-    if one and output not in (None, "-") and len(targets) > 1:
-        raise ProgramError(f"--output names one file, but there are {len(targets)} targets")
     if output == "":
         raise ProgramError("--output: the name of the file is empty")
     ending = Path(output or "").suffix.lower()
     found = Destination(format_ or _BY_ENDING.get(ending, "terminal"), output, force, tuple(targets))
+    one = one and not found.holds_all
+    if one and output not in (None, "-") and len(targets) > 1:
+        raise ProgramError(f"--output names one file, but there are {len(targets)} targets")
     if one:
         for target in targets:
             found.check(found.file_for(target))
     else:
         found.check(output or "-")
     return found
+
+
+def _as_json(outcomes: Sequence[Outcome], targets: int) -> str:
+    """One object for one target, a list for several."""
+    objects = [each.to_dict() for each in outcomes]
+    return json_text(objects[0] if targets == 1 else objects)
+
+
+def _as_sarif(outcomes: Sequence[Outcome], _: int) -> str:
+    from gradcheck.report import sarif
+
+    return json_text(sarif.document(outcomes))
+
+
+def _as_github(outcomes: Sequence[Outcome], _: int) -> str:
+    from gradcheck.report import github
+
+    return github.lines(outcomes)
+
+
+def _as_junit(outcomes: Sequence[Outcome], _: int) -> str:
+    from gradcheck.report import junit
+
+    return junit.document(outcomes)
+
+
+_ALL = {"json": _as_json, "sarif": _as_sarif, "github": _as_github, "junit": _as_junit}
 
 
 def json_text(data: object) -> str:

@@ -2,61 +2,75 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
-from gradcheck.base.options import SessionOptions
+from gradcheck.base import numbers
+from gradcheck.checks.finding import Severity
 from gradcheck.cli.options import CommonOptions, parse_common
-from gradcheck.cli.output import Destination, destination
+from gradcheck.cli.output import Destination, Outcome, destination
 from gradcheck.cli.run import run_targets
+from gradcheck.program.errors import ProgramError
 from gradcheck.program.target import parse_target
+from gradcheck.report.baseline import Baseline, read, without_known
 from gradcheck.report.gaps import gaps
-from gradcheck.report.model import Report
+
+FAIL_ON = {"error": (Severity.ERROR,), "warning": (Severity.ERROR, Severity.WARNING), "never": ()}
 
 
 @dataclass(frozen=True, slots=True)
 class ReportOptions:
     common: CommonOptions
-    destination: Destination
+    destinations: tuple[Destination, ...]
     verbose: bool
     strict: bool
+    fail_on: str
+    baseline: Baseline | None
 
 
 def parse_options(
-    format_: str | None, output: str | None, force: bool, verbose: bool, strict: bool, **common: Any
-) -> ReportOptions:
+    formats: Sequence[str], outputs: Sequence[str], force: bool, verbose: bool, strict: bool, fail_on: str,
+    baseline: str | None, **common: Any,
+) -> ReportOptions:  # fmt: skip
     """Checks everything that can be checked before a program is run."""
     parsed = parse_common(**common)
     targets = [parse_target(session.target) for session in parsed.sessions]
-    return ReportOptions(parsed, destination(format_, output, force, targets), verbose, strict)
+    if formats and outputs and len(formats) != len(outputs):
+        raise ProgramError(
+            f"--format is given {numbers.count(len(formats), 'time')}, --output {numbers.count(len(outputs), 'time')}",
+            "each --output takes the --format in the same place; without --format, its ending says the format",
+        )
+    pairs = list(zip_longest(formats, outputs)) or [(None, None)]
+    found = tuple(destination(format_, output, force, targets) for format_, output in pairs)
+    if sum(to.writes_to("-") for to in found) > 1:
+        raise ProgramError("two reports cannot both go to standard output", "--output gives each a file")
+    known = None if baseline is None else read(baseline)
+    return ReportOptions(parsed, found, verbose, strict, fail_on, known)
 
 
 def run(options: ReportOptions) -> int:
     """Reports on every target; the exit status is the worst of theirs."""
     status = 0
-    objects: list[Any] = []
-    for session, result in run_targets(options.common, objects):
+    outcomes: list[Outcome] = []
+    for session, result in run_targets(options.common, outcomes):
         if result is None:
             status = 2
             continue
-        incomplete = options.strict and bool(gaps(result.report))
-        status = max(status, result.report.exit_status, int(incomplete))
-        if options.destination.format == "json":
-            objects.append(result.report.to_dict())
-        else:
-            _write(result.report, session, options)
-    if options.destination.format == "json":
-        options.destination.write_json(objects)
+        report = result.report
+        if options.baseline is not None:
+            report = without_known(report, options.baseline)
+        fails = any(report.count(severity) for severity in FAIL_ON[options.fail_on])
+        incomplete = options.strict and bool(gaps(report))
+        status = max(status, int(fails or incomplete))
+        outcomes.append(report)
+        for to in options.destinations:
+            if not to.holds_all:
+                to.write(
+                    report, to.file_for(parse_target(session.target)), options.common.color, options.verbose
+                )
+    for to in options.destinations:
+        if to.holds_all:
+            to.write_all(outcomes)
     return status
-
-
-def _write(report: Report, session: SessionOptions, options: ReportOptions) -> None:
-    to = options.destination
-    path = to.file_for(parse_target(session.target))
-    if to.format == "markdown":
-        to.write_markdown(report, path, options.verbose)
-        return
-    from gradcheck.report import terminal
-
-    with to.opened_text(path, report.target, options.common.color) as console:
-        terminal.render(report, console, options.verbose)

@@ -12,10 +12,10 @@ from rich.console import Console
 from gradcheck.base.errors import InternalError
 from gradcheck.base.options import SessionOptions
 from gradcheck.base.progress import Progress, Stage
-from gradcheck.base.version import __version__
 from gradcheck.cli.options import CommonOptions
 from gradcheck.process.child import ChildResult, run_in_child
 from gradcheck.program.errors import ProgramError
+from gradcheck.report.failed import FailedTarget
 from gradcheck.report.layout import printable_lines
 
 _STAGES = {
@@ -37,24 +37,19 @@ def run_targets(
             result = _run_one(session)
         except ProgramError as error:
             if failed is not None:
-                failed.append(failed_target(session.target, error))
+                failed.append(FailedTarget(session.target, error))
             print_error(error, session.target if len(options.sessions) > 1 else "")
             yield session, None
             continue
         except InternalError as error:
             if failed is not None:
-                failed.append(failed_target(session.target, ProgramError(f"internal error: {error.summary}")))
+                failed.append(FailedTarget(session.target, ProgramError(f"internal error: {error.summary}")))
             print_internal_error(error, options.show_traceback)
             yield session, None
             continue
         if options.show_output:
             _show_output(result)
         yield session, result
-
-
-def failed_target(target: str, error: ProgramError) -> dict[str, Any]:
-    """What JSON has in the place of a report."""
-    return {"schema": 1, "version": __version__, "target": target, "exit_status": 2, "error": error.to_dict()}
 
 
 def print_error(error: ProgramError, target: str = "") -> None:

@@ -14,7 +14,8 @@ from gradcheck.base import numbers
 from gradcheck.notebook.checking import Checked
 from gradcheck.notebook.fixing import FixedCell, FixedCells
 from gradcheck.patch.show import finding_line
-from gradcheck.report import html, terminal
+from gradcheck.report import terminal
+from gradcheck.report.html import element
 from gradcheck.report.layout import describe, diff_style, printable
 from gradcheck.report.model import Report
 
@@ -28,16 +29,16 @@ def checked(shell: Any, done: Checked, show_traceback: bool) -> None:
     elif done.internal is not None:
         text = f"Internal error of gradcheck, please report it: {done.internal.summary}"
         text += f"\n{done.internal.traceback}" if show_traceback else " (`--traceback` shows the details)"
-        _shown(shell, html.notice(text), Text(text))
+        _shown(shell, element.notice(text), Text(text))
     elif done.notice:
-        _shown(shell, html.notice(done.notice), Text(done.notice))
+        _shown(shell, element.notice(done.notice), Text(done.notice))
 
 
 def fixed(shell: Any, found: FixedCells, applied: FixedCell | None) -> None:
     blocks = list(_fixed(found))
     remarks = list(_remarks(found, applied))
     plain = Text("\n").join([*(line for block in blocks for line in block), *map(Text, remarks)])
-    _shown(shell, html.listings([Text("\n").join(block) for block in blocks], remarks), plain)
+    _shown(shell, element.listings([Text("\n").join(block) for block in blocks], remarks), plain)
 
 
 def _report(shell: Any, report: Report, hints: list[str]) -> None:
@@ -52,7 +53,7 @@ def _report(shell: Any, report: Report, hints: list[str]) -> None:
     pictures = health_pictures(report.health)
     file = io.StringIO()
     terminal.render(report, Console(file=file, width=_WIDTH, force_terminal=False, force_jupyter=False))
-    page = html.render(report, pictures, hints)
+    page = element.render(report, pictures, hints)
     _publish(shell, page, file.getvalue())
 
 

@@ -44,8 +44,7 @@ def _blocks(report: ReportContents, images: Mapping[str, Sequence[Image]], verbo
     yield f"**{escaped(sentences.conclusion(report))}**"
     if fixes := sentences.fixes(report):
         yield escaped(fixes)
-    if suppressed := sentences.suppressed(report):
-        yield escaped(suppressed) + "."
+    yield from (escaped(sentence) + "." for sentence in sentences.set_aside(report))
     yield from _isolation(report, images)
     for step in report.passes:
         yield from _pass(step, len(report.passes))

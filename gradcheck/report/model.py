@@ -60,8 +60,11 @@ class Report(ReportContents):
         return plain.text(self)
 
     def to_html(self) -> str:
-        """As a notebook shows it: a piece of HTML with its style."""
-        return self._repr_html_()
+        """A page of its own, with its figures: what `gradcheck report --format html` writes."""
+        from gradcheck.report.figures.all import report_pictures  # imports matplotlib
+        from gradcheck.report.html import page
+
+        return page.render(self, report_pictures(self))
 
     def to_markdown(self, verbose: bool = False) -> str:
         """The whole report as Markdown; `verbose`: with each health rule that found nothing."""
@@ -70,9 +73,9 @@ class Report(ReportContents):
         return markdown.render(self, verbose=verbose)
 
     def _repr_html_(self) -> str:
-        from gradcheck.report import html
+        from gradcheck.report.html import element
 
-        return html.render(self)
+        return element.render(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The whole report as plain data: the JSON of `gradcheck report --format json`."""
@@ -91,6 +94,7 @@ class Report(ReportContents):
             "suppressed": [
                 {**encode(each.finding), "suppressed_by": encode(each.comment)} for each in self.suppressed
             ],
+            "accepted": encode(self.accepted),
             "health": encode(self.health),
             "checks": encode(self.checks),
             "isolation": isolation_section.encoded(self.isolation),
@@ -114,6 +118,7 @@ class Report(ReportContents):
                 SuppressedFinding(decode(Finding, row), decode(Location, row["suppressed_by"]))
                 for row in data.get("suppressed", [])
             ],
+            accepted=[decode(Finding, row) for row in data.get("accepted", [])],
             version=checked_text(data["version"]),
             health=decode(Health, data.get("health", {})),
             checks=[decode(CheckState, row) for row in data.get("checks", [])],

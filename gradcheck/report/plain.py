@@ -9,7 +9,7 @@ from rich.console import Console
 from gradcheck.checks.finding import Fix, Severity
 from gradcheck.report import sentences, terminal
 from gradcheck.report.contents import ReportContents
-from gradcheck.report.layout import UNCUT
+from gradcheck.report.layout import UNCUT, printable
 from gradcheck.report.snippet import render_finding
 
 _WIDTH = 100
@@ -24,7 +24,7 @@ def text(report: ReportContents) -> str:
 
 def error_text(report: ReportContents) -> str:
     """The headline and every finding at error level, as the terminal shows them."""
-    blocks = [sentences.headline(report)]
+    blocks = [printable(sentences.headline(report))]
     shown: list[Fix] = []
     for finding in report.findings:
         if finding.severity is Severity.ERROR:

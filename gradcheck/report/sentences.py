@@ -12,6 +12,7 @@ from gradcheck.judge.verdict import GradientResult, PassResult, Verdict
 from gradcheck.program.location import Location
 from gradcheck.report.contents import ReportContents
 from gradcheck.report.gaps import gaps
+from gradcheck.report.layout import printable
 from gradcheck.report.program_section import ProgramSection, where
 
 # What a person must act on comes first.
@@ -57,6 +58,17 @@ def pass_line(step: PassResult, of: int) -> str:
     return f"{lead}loss `{step.loss}` = {value}{iteration}, computed in {cell}line {where.line}{probes}"
 
 
+def gradient(row: GradientResult) -> str:
+    """`d_A_1 of A_1: introduced, total error 0.43, local error 0.53`."""
+    of = f" of {row.of}" if row.of else ""
+    errors = [
+        f"{kind} error {numbers.error(error)}"
+        for kind, error in (("total", row.total_error), ("local", row.local_error))
+        if error is not None
+    ]
+    return printable(", ".join((f"{row.name}{of}: {row.verdict.value}", *errors)))
+
+
 def row_remarks(step: PassResult) -> Iterator[str]:
     """What the table cannot say of its rows: why one is unchecked or unobservable, how one is scaled."""
     reasons: dict[tuple[str, str], list[GradientResult]] = {}
@@ -85,25 +97,26 @@ def conclusion(report: ReportContents) -> str:
         return f"Found {counts}; {page}."
     wrong = [r for r in report.rows if r.verdict in (Verdict.INTRODUCED, Verdict.INHERITED)]
     if wrong:
-        silent = (
-            "; comments suppress what the rules report"
-            if report.suppressed
-            else ", though no selected rule says so"
-        )
+        silent = ", though no selected rule says so"
+        if report.suppressed:
+            silent = "; comments suppress what the rules report"
+        elif report.accepted:
+            silent = "; the baseline accepts what the rules report"
         return f"{numbers.count(len(wrong), 'gradient')} {_are(wrong)} wrong{silent}."
     return _no_fault(report)
 
 
-def suppressed(report: ReportContents) -> str:
-    """What comments suppress, and where; empty if they suppress nothing."""
-    if not report.suppressed:
-        return ""
-    places = [
-        f"{each.finding.rule} at {_whereabouts(each.finding.location, report)}" for each in report.suppressed
-    ]
-    shown = places if len(places) <= 4 else [*places[:3], f"{len(places) - 3} more"]
-    listed = " and ".join([", ".join(shown[:-1]), shown[-1]] if shown[1:] else shown)
-    return f"{numbers.count(len(places), 'finding')} {_are(places)} suppressed by comments: {listed}"
+def set_aside(report: ReportContents) -> Iterator[str]:
+    """What comments suppress and what a baseline accepts, and where."""
+    for found, how in (
+        ([each.finding for each in report.suppressed], "suppressed by comments"),
+        (report.accepted, "accepted by the baseline"),
+    ):
+        if found:
+            places = [f"{each.rule} at {_whereabouts(each.location, report)}" for each in found]
+            shown = places if len(places) <= 4 else [*places[:3], f"{len(places) - 3} more"]
+            listed = " and ".join([", ".join(shown[:-1]), shown[-1]] if shown[1:] else shown)
+            yield f"{numbers.count(len(places), 'finding')} {_are(places)} {how}: {listed}"
 
 
 def fixes(report: ReportContents) -> str:

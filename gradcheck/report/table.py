@@ -22,6 +22,14 @@ STYLES = {
     Verdict.UNOBSERVABLE: "dim",
     Verdict.UNCHECKED: "dim",
 }
+SIGNS = {
+    Verdict.CORRECT: "✓",
+    Verdict.INTRODUCED: "✗",
+    Verdict.INHERITED: "↓",
+    Verdict.COMPENSATED: "⇄",
+    Verdict.UNOBSERVABLE: "○",
+    Verdict.UNCHECKED: "?",
+}
 _GAP = "  "
 _LEFT = {"name", "of", "worst element", "verdict"}
 _AT_FAULT = (Verdict.INTRODUCED, Verdict.COMPENSATED)

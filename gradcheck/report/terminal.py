@@ -42,8 +42,7 @@ def _blocks(report: ReportContents, width: int, verbose: bool) -> Iterator[Text]
     if remarks:
         yield from (_paragraph(remark, width, "dim") for remark in remarks)
         yield Text()
-    if suppressed := sentences.suppressed(report):
-        yield _paragraph(suppressed, width, "dim")
+    yield from (_paragraph(sentence, width, "dim") for sentence in sentences.set_aside(report))
     yield _paragraph(sentences.conclusion(report), width, "bold" if report.exit_status else "bold green")
     if fixes_line := sentences.fixes(report):
         yield _paragraph(fixes_line, width, "bold green")

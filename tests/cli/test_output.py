@@ -17,7 +17,7 @@ from tests.cli.test_isolate import Experiments, experiments
 __all__ = ["Experiments", "experiments"]
 
 MINE = "# mine\nx = 1\n"
-KINDS = ["terminal", "markdown", "json"]
+KINDS = ["terminal", "markdown", "html", "json", "sarif", "github", "junit"]
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +43,65 @@ def test_a_report_is_replaced_by_the_next(invoke: Invoke, first: str, second: st
     before = Path("out").read_text()
     assert invoke("report", "a.py", "--format", second, "-o", "out").status == 0
     assert (Path("out").read_text() == before) is (first == second)
+
+
+def test_several_formats_in_one_run(invoke: Invoke) -> None:
+    done = invoke("report", "a.py", "-o", "r.html", "-o", "r.sarif", "-o", "-", "-o", "r.xml")
+    assert done.status == 0
+    assert done.out.startswith("a.py: no manual gradient was found")
+    for name, begins in (("html", "<!doctype html>"), ("sarif", "{"), ("xml", "<?xml")):
+        assert Path(f"r.{name}").read_text().startswith(begins)
+
+
+def test_formats_and_outputs_go_in_pairs(invoke: Invoke) -> None:
+    done = invoke("report", "a.py", "--format", "json", "--format", "html", "-o", "r.txt")
+    assert done.status == 2
+    assert done.err.startswith("error: --format is given 2 times, --output 1 time\n")
+    assert invoke("report", "a.py", "--format", "json", "--format", "html", "-o", "a", "-o", "b").status == 0
+    assert Path("b").read_text().startswith("<!doctype html>")
+
+
+def test_only_one_report_goes_to_standard_output(invoke: Invoke) -> None:
+    done = invoke("report", "a.py", "--format", "json", "--format", "terminal")
+    assert (done.status, done.out) == (2, "")
+    assert "two reports cannot both go to standard output" in done.err
+
+
+def test_one_document_holds_the_reports_on_all_targets(invoke: Invoke) -> None:
+    Path("b.py").write_text(MINE)
+    assert invoke("report", "a.py", "b.py", "-o", "all.json", "-o", "all.xml").status == 0
+    assert [each["target"] for each in json.loads(Path("all.json").read_text())] == ["a.py", "b.py"]
+    assert Path("all.xml").read_text().count("<testsuite ") == 2
+
+
+FINDING = "# finding\n"  # what the session of these tests reports on
+
+
+def test_only_what_is_new_counts(invoke: Invoke) -> None:
+    Path("a.py").write_text(FINDING)
+    assert invoke("report", "a.py", "-o", "before.json").status == 1
+    done = invoke("report", "a.py", "--baseline", "before.json")
+    assert done.status == 0
+    assert "1 finding is accepted by the baseline: GC101 at " in done.out
+    invoke("report", "a.py", "--baseline", "before.json", "-o", "after.json")
+    after = json.loads(Path("after.json").read_text())
+    assert (after["findings"], len(after["accepted"])) == ([], 1)
+    assert invoke("report", "a.py", "--baseline", "after.json").status == 1
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{}", '{"schema": 1}', "[" * 10_000])
+def test_a_baseline_that_is_none(invoke: Invoke, text: str) -> None:
+    Path("x.json").write_text(text)
+    done = invoke("report", "a.py", "--baseline", "x.json")
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith("error: --baseline: `x.json` is no JSON report of gradcheck\n")
+
+
+def test_which_findings_make_it_fail(invoke: Invoke) -> None:
+    Path("a.py").write_text(FINDING)
+    assert [
+        invoke("report", "a.py", "--fail-on", level).status for level in ("error", "warning", "never")
+    ] == [1, 1, 0]
 
 
 def test_several_reports_as_json_are_replaced(invoke: Invoke) -> None:

@@ -93,7 +93,11 @@ def report(*passes: PassResult, program: ProgramSection | None = None, target: s
     evidence = Evidence(list(passes))
     findings = run_checks(evidence)
     return Report(
-        target, evidence.passes, findings, program or ProgramSection(), collect_excerpts(findings, sources())
+        target,
+        evidence.passes,
+        findings,
+        program or ProgramSection(),
+        collect_excerpts(findings, sources(), evidence.gradients),
     )
 
 

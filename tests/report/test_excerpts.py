@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from gradcheck.checks.finding import Finding, Fix, Severity
+from gradcheck.judge.verdict import GradientResult, Verdict
 from gradcheck.program.location import Location
 from gradcheck.program.source import SourceMap, SourceUnit
 from gradcheck.report.excerpts import Excerpt, collect_excerpts, source_lines
@@ -31,6 +32,19 @@ def test_each_stretch_is_kept_once_with_that_of_the_fix() -> None:
     assert kept[0].covers(finding(1, 3, 3).location)
     assert not kept[0].covers(finding(2, 3, 3).location)
     assert kept[0].line(3) == "three"
+
+
+def row(line: int, *others: int) -> GradientResult:
+    places = [Location("a.py", None, each, each, 1, 2) for each in (line, *others)]
+    return GradientResult("d", "x", places[0], Verdict.CORRECT, lines=places)
+
+
+def test_gradients_are_kept_with_what_stands_between_neighbours() -> None:
+    known = SourceMap()
+    known.add(SourceUnit("a.py", "a.py", "\n".join(f"line {n}" for n in range(1, 61)), None))
+    kept = collect_excerpts([], known, [row(10, 8), row(14), row(58)])
+    assert [(each.first_line, each.end_line) for each in kept] == [(6, 16), (56, 60)]
+    assert kept[0].lines[0] == "line 6"
 
 
 def test_a_place_that_no_source_has_is_left_out() -> None:

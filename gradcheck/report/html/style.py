@@ -60,6 +60,35 @@ ROOT .yellow {color: var(--gc-heir)}
 ROOT .green, ROOT .cyan {color: var(--gc-right)}
 ROOT .blue {color: var(--gc-faint)}
 ROOT .magenta {color: var(--gc-pair)}
+ROOT .file {color: var(--gc-faint); margin-bottom: 0}
+ROOT pre.source {border-left: 0; padding: .4em 0; margin-top: .2em}
+ROOT .line {display: block; border-left: 4px solid transparent}
+ROOT .line.introduced {border-left-color: var(--gc-wrong)}
+ROOT .line.compensated {border-left-color: var(--gc-pair)}
+ROOT .line.inherited {border-left: 4px dashed var(--gc-heir)}
+ROOT .margin {display: inline-block; min-width: 3.2ch; padding: 0 .4em; text-align: right; font-weight: 700}
+ROOT .margin a {text-decoration: none; color: inherit}
+ROOT .line.introduced .margin {color: var(--gc-wrong)}
+ROOT .line.compensated .margin {color: var(--gc-pair)}
+ROOT .line.inherited .margin {color: var(--gc-heir)}
+ROOT .line.correct .margin {color: var(--gc-right)}
+ROOT .number {color: var(--gc-faint); user-select: none}
+ROOT tr:target {outline: 2px solid var(--gc-ink); outline-offset: -2px}
+ROOT .chain {font: 12px ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace; text-anchor: middle}
+ROOT .chain text {fill: var(--gc-ink)}
+ROOT .chain .small {font-size: 10px; fill: var(--gc-faint)}
+ROOT .node rect, ROOT .node polygon {fill: var(--gc-code); stroke: var(--gc-faint); stroke-width: 1}
+ROOT .node.correct rect {stroke: var(--gc-right)}
+ROOT .node.introduced polygon {stroke: var(--gc-wrong); stroke-width: 3}
+ROOT .node.introduced text {font-weight: 700}
+ROOT .node.inherited rect {stroke: var(--gc-heir); stroke-width: 2; stroke-dasharray: 6 3}
+ROOT .node.compensated polygon {stroke: var(--gc-pair); stroke-width: 3}
+ROOT .node.unobservable rect, ROOT .node.unchecked rect {stroke-dasharray: 2 3}
+ROOT .edge {fill: none; stroke: var(--gc-line); stroke-width: 1.5}
+ROOT .edge.inherited {stroke: var(--gc-heir)}
+ROOT .edge.introduced {stroke: var(--gc-wrong)}
+ROOT .chain a:hover rect, ROOT .chain a:hover polygon, ROOT .chain a:focus rect,
+ROOT .chain a:focus polygon {stroke-width: 4}
 ROOT ul {margin: .4em 0; padding-left: 1.4em; color: var(--gc-faint)}
 ROOT summary {cursor: pointer}
 ROOT .long {white-space: normal; min-width: 24em}
@@ -82,9 +111,42 @@ def _colours(selector: str, theme: str) -> str:
 STYLE = "\n".join(
     (
         _colours(_ROOT, "light"),
-        f"@media (prefers-color-scheme: dark) {{{_colours(_ROOT, 'dark')}}}",
+        f"@media screen and (prefers-color-scheme: dark) {{{_colours(_ROOT, 'dark')}}}",
         _colours(f'[data-jp-theme-light="true"] {_ROOT}, body.vscode-light {_ROOT}', "light"),
         _colours(f'[data-jp-theme-light="false"] {_ROOT}, body.vscode-dark {_ROOT}', "dark"),
         _RULES.strip().replace("ROOT", _ROOT),
+    )
+)
+
+_PAGE_RULES = """
+body {margin: 0; background: var(--gc-ground); color: var(--gc-ink); font: 15px/1.5 system-ui, sans-serif}
+main {max-width: 76em; margin: 0 auto; padding: 1em}
+h1 {font-size: 1.3em; overflow-wrap: anywhere}
+footer {color: var(--gc-faint); font-size: 13px; margin-top: 1em}
+main ROOT {border: 0; padding: 0; max-width: none}
+main ROOT summary {font-weight: 600; font-size: 1.05em; margin-top: .8em}
+@media (max-width: 40em) {
+ main {padding: .6em}
+ main ROOT .long {min-width: 14em}
+ main ROOT th, main ROOT td {padding: .2em .4em}
+ main ROOT tr.introduced td:first-child::before {content: "✗ "}
+ main ROOT tr.compensated td:first-child::before {content: "⇄ "}
+ main ROOT tr.inherited td:first-child::before {content: "↓ "}
+ main ROOT .number {display: none}
+}
+@media print {
+ main ROOT .scroll {overflow: visible}
+ main ROOT pre {overflow: visible; white-space: pre-wrap; break-inside: avoid}
+ main ROOT .chain {max-width: 100%; height: auto}
+ main ROOT tr, main ROOT img {break-inside: avoid}
+}
+"""
+
+# Of a page that holds one report and nothing else. Paper is white, whatever the screen is.
+PAGE_STYLE = "\n".join(
+    (
+        _colours("body", "light"),
+        f"@media screen and (prefers-color-scheme: dark) {{{_colours('body', 'dark')}}}",
+        _PAGE_RULES.strip().replace("ROOT", _ROOT),
     )
 )

@@ -1,4 +1,4 @@
-"""The report as HTML, for a notebook: one element that holds its own style and fetches nothing.
+"""The report as one element of HTML, which holds its own style and fetches nothing: what a notebook shows.
 
 Colours are those of Okabe and Ito, which colour-blind readers can distinguish, always with a sign and a word: nothing
 is said by colour alone.
@@ -16,34 +16,30 @@ from rich.text import Text
 
 from gradcheck.checks.finding import Fix
 from gradcheck.judge.verdict import PassResult, Verdict
-from gradcheck.report import sentences
+from gradcheck.report import isolation, sentences
 from gradcheck.report.contents import ReportContents
 from gradcheck.report.figures.drawing import Picture
-from gradcheck.report.health.section import checks_table
-from gradcheck.report.html_style import STYLE
+from gradcheck.report.health.section import checks_table, health_tables
+from gradcheck.report.html import chain, source
+from gradcheck.report.html.style import STYLE
 from gradcheck.report.layout import printable
 from gradcheck.report.snippet import render_finding
-from gradcheck.report.table import gradient_table
+from gradcheck.report.table import SIGNS, gradient_table
 from gradcheck.report.tables import Table
 
 _WIDTH = 100
 _LONG = 40  # characters: a sentence, which may take several lines
-_SIGNS = {
-    Verdict.CORRECT: "✓",
-    Verdict.INTRODUCED: "✗",
-    Verdict.INHERITED: "↓",
-    Verdict.COMPENSATED: "⇄",
-    Verdict.UNOBSERVABLE: "○",
-    Verdict.UNCHECKED: "?",
-}
 _LEFT = {"name", "of", "worst element", "verdict"}
 _CODE = {"name", "of"}
 
 
-def render(report: ReportContents, pictures: Iterable[Picture] = (), hints: Iterable[str] = ()) -> str:
+def render(
+    report: ReportContents, pictures: Iterable[Picture] = (), hints: Iterable[str] = (), alone: bool = False
+) -> str:
     """The whole report, in the order of the terminal's. `pictures` are shown below their tables, `hints` on
-    what to do next below the conclusion."""
-    return _element(_blocks(report, list(pictures), hints))
+    what to do next below the conclusion. `alone`: on a page of its own, where links between its parts mean nothing else, and
+    all of it is open."""
+    return _element(_blocks(report, list(pictures), hints, alone))
 
 
 def notice(text: str) -> str:
@@ -65,7 +61,9 @@ def _element(blocks: Iterable[str]) -> str:
     return f'<div class="gradcheck-report">\n<style>{STYLE}</style>\n{"".join(blocks)}</div>\n'
 
 
-def _blocks(report: ReportContents, pictures: list[Picture], hints: Iterable[str]) -> Iterator[str]:
+def _blocks(
+    report: ReportContents, pictures: list[Picture], hints: Iterable[str], alone: bool
+) -> Iterator[str]:
     state = "bad" if report.exit_status else "good"
     sign = "✗" if report.exit_status else "✓"
     if not report.summary["checked"]:
@@ -74,19 +72,54 @@ def _blocks(report: ReportContents, pictures: list[Picture], hints: Iterable[str
     yield f'<p class="conclusion {state}"><span aria-hidden="true">{sign}</span> '
     yield f"{_prose(sentences.conclusion(report))} {_prose(sentences.fixes(report))}</p>\n"
     yield from (f"<p>{_prose(hint)}</p>\n" for hint in hints)
+    yield from _isolation(report, pictures, alone)
     for step in report.passes:
-        yield from _pass(step, len(report.passes))
+        yield from _pass(step, len(report.passes), _anchor(step) if alone else "")
+    yield from _source(report, alone)
     shown: list[Fix] = []
     for finding in report.findings:
         text = render_finding(finding, report.excerpt(finding.location), _WIDTH, shown)
         yield f'<pre class="{finding.severity.value}">{_coloured(text)}</pre>\n'
         shown += [finding.fix] if finding.fix else []
-    yield from _folded("Health", [checks_table(report.checks), *report.tables], pictures)
-    yield _list(sentences.program_remarks(report.program))
+    yield from _tables(
+        "Health", [checks_table(report.checks), *health_tables(report.health)], pictures, alone
+    )
+    yield _list([*sentences.program_remarks(report.program), *sentences.set_aside(report)])
 
 
-def _pass(step: PassResult, of: int) -> Iterator[str]:
+def _isolation(report: ReportContents, pictures: list[Picture], alone: bool) -> Iterator[str]:
+    if report.isolation is None:
+        return
+    first, *others = isolation.sentences(report.isolation)
+    yield f'<p class="headline">{_prose(first)}</p>\n'
+    yield from _tables("What each fault costs", isolation.tables(report.isolation), pictures, alone)
+    yield from (_image(picture) for picture in pictures if picture.table == "isolation")
+    yield _list(others)
+
+
+def _anchor(step: PassResult) -> str:
+    return f"pass-{step.index + 1}-gradient-"
+
+
+def _source(report: ReportContents, alone: bool) -> Iterator[str]:
+    anchors = {
+        id(row): f"{_anchor(step)}{number}"
+        for step in report.passes
+        for number, row in enumerate(step.gradients)
+        if alone
+    }
+    if blocks := list(source.listings(report, anchors)):
+        yield from (_folded("The lines that compute the gradients", alone), *blocks, "</details>\n")
+
+
+def _folded(title: str, opened: bool) -> str:
+    return f"<details{' open' if opened else ''}><summary>{escape(title)}</summary>\n"
+
+
+def _pass(step: PassResult, of: int, anchor: str) -> Iterator[str]:
     yield f"<p>{_prose(sentences.pass_line(step, of))}</p>\n"
+    if drawn := chain.drawing(step, anchor):
+        yield f'{_folded("The backward pass", bool(anchor))}<div class="scroll">{drawn}</div></details>\n'
     if step.gradients:
         table = gradient_table(step.gradients)
         kinds = ["left" if heading in _LEFT else "right" for heading in table.headings]
@@ -96,8 +129,9 @@ def _pass(step: PassResult, of: int) -> Iterator[str]:
             for heading, kind in zip(table.headings, kinds, strict=True)
         )
         yield "</tr></thead>\n<tbody>\n"
-        for row, cells in zip(step.gradients, table.rows, strict=True):
-            yield f'<tr class="{row.verdict.value}">'
+        for number, (row, cells) in enumerate(zip(step.gradients, table.rows, strict=True)):
+            named = f' id="{anchor}{number}"' if anchor else ""
+            yield f'<tr{named} class="{row.verdict.value}">'
             for heading, kind, cell in zip(table.headings, kinds, cells, strict=True):
                 yield f'<td class="{kind}">{_cell(heading, cell, row.verdict)}</td>'
             yield "</tr>\n"
@@ -107,17 +141,15 @@ def _pass(step: PassResult, of: int) -> Iterator[str]:
 
 def _cell(heading: str, cell: str, verdict: Verdict) -> str:
     if heading == "verdict":
-        return (
-            f'<span class="verdict"><span aria-hidden="true">{_SIGNS[verdict]}</span> {escape(cell)}</span>'
-        )
+        return f'<span class="verdict"><span aria-hidden="true">{SIGNS[verdict]}</span> {escape(cell)}</span>'
     return f"<code>{escape(cell)}</code>" if heading in _CODE else escape(cell)
 
 
-def _folded(title: str, tables: list[Table], pictures: list[Picture]) -> Iterator[str]:
+def _tables(title: str, tables: list[Table], pictures: list[Picture], opened: bool) -> Iterator[str]:
     filled = [table for table in tables if table.rows]
     if not filled:
         return
-    yield f"<details><summary>{escape(title)}</summary>\n"
+    yield _folded(title, opened)
     for table in filled:
         headings, rows = table.shown()
         if table.title != title:

@@ -1,0 +1,39 @@
+"""The report as a page of its own: one file that fetches nothing and runs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+
+from gradcheck.base.ours import PAGE
+from gradcheck.report.contents import ReportContents
+from gradcheck.report.figures.drawing import Picture
+from gradcheck.report.html import element
+from gradcheck.report.html.style import PAGE_STYLE
+from gradcheck.report.layout import printable
+
+# No scripts, no addresses: what a program printed or is called can do nothing, even if it got into the page as markup.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+
+def render(report: ReportContents, pictures: Iterable[Picture] = ()) -> str:
+    """Readable on narrow screens, in light and dark, and in print."""
+    title = f"Gradient report: {escape(printable(report.target))}"
+    return f"""<!doctype html>
+{PAGE}
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>{PAGE_STYLE}</style>
+</head>
+<body>
+<main>
+<h1>{title}</h1>
+{element.render(report, pictures, alone=True)}<footer>Written by gradcheck {escape(report.version)}.</footer>
+</main>
+</body>
+</html>
+"""

@@ -1,0 +1,68 @@
+"""The person's own lines, with a mark in the margin at each gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from html import escape
+
+from gradcheck.judge.verdict import GradientResult, Verdict
+from gradcheck.report import sentences
+from gradcheck.report.contents import ReportContents
+from gradcheck.report.excerpts import Excerpt
+from gradcheck.report.layout import printable
+from gradcheck.report.table import SIGNS
+
+# The gravest colours the line.
+_GRAVEST = (
+    Verdict.INTRODUCED,
+    Verdict.COMPENSATED,
+    Verdict.INHERITED,
+    Verdict.UNCHECKED,
+    Verdict.UNOBSERVABLE,
+    Verdict.CORRECT,
+)
+_Places = dict[tuple[str, int | None, int], list[tuple[GradientResult, str]]]
+
+
+def listings(report: ReportContents, anchors: Mapping[int, str]) -> Iterator[str]:
+    """One block for each stretch of the source that computes gradients. `anchors`: by the `id()` of a row, where its
+    mark links to."""
+    marked: _Places = {}
+    stretches: dict[Excerpt, None] = {}
+    for row in report.rows:
+        place = row.location
+        marked.setdefault((place.file, place.cell, place.line), []).append((row, anchors.get(id(row), "")))
+        covering = [excerpt for excerpt in report.excerpts if excerpt.covers(place)]
+        if covering:
+            stretches[max(covering, key=lambda excerpt: len(excerpt.lines))] = None
+    for excerpt in stretches:
+        cell = "" if excerpt.cell is None else f", cell {excerpt.cell}"
+        yield f'<p class="file">{escape(printable(excerpt.file))}{cell}</p>\n'
+        yield '<pre class="source">'
+        yield from _lines(excerpt, marked)
+        yield "</pre>\n"
+
+
+def _lines(excerpt: Excerpt, marked: _Places) -> Iterator[str]:
+    margin = max(
+        (
+            len(marked.get((excerpt.file, excerpt.cell, excerpt.first_line + n), ()))
+            for n in range(len(excerpt.lines))
+        ),
+        default=1,
+    )
+    margin = min(margin, 3)
+    for number, line in enumerate(excerpt.lines, excerpt.first_line):
+        rows = marked.get((excerpt.file, excerpt.cell, number), [])
+        kind = next((v.value for v in _GRAVEST if any(row.verdict is v for row, _ in rows)), "")
+        signs = "".join(_mark(row, link) for row, link in rows[:margin]) + " " * (margin - len(rows))
+        yield (
+            f'<span class="line {kind}"><span class="margin">{signs}</span>'
+            f'<span class="number">{number:>5}</span> {escape(printable(line.rstrip()))}\n</span>'
+        )
+
+
+def _mark(row: GradientResult, link: str) -> str:
+    said = f'title="{escape(sentences.gradient(row))}"'
+    sign = SIGNS[row.verdict]
+    return f'<a href="#{link}" {said}>{sign}</a>' if link else f"<span {said}>{sign}</span>"
