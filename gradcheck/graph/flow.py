@@ -7,6 +7,7 @@ thing: themselves, or, with `storage`, whatever shares their memory.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
 
@@ -200,9 +201,9 @@ def ancestors(
     """`values` and what they were computed from, by the step that made each (later changes in place are not followed),
     nearest first. A value that `stop` accepts is among them and is not looked behind."""
     found: dict[Value, None] = dict.fromkeys(values)
-    pending = list(found)
+    pending = deque(found)
     while pending:
-        current = pending.pop(0)
+        current = pending.popleft()
         step = current.producer
         if (
             step is None

@@ -83,12 +83,12 @@ class Consumers:
     @cached_property
     def _telling(self) -> list[Consumer]:
         """The first ones, but for zeros and mere copies."""
-        first = set(map(id, self.versions[:_MOST]))
+        first = [self._consumer(version) for version in self.versions[:_MOST]]
         # What is zero but for rounding agrees with anything that is.
         return [
             c
-            for c in self.all
-            if id(c.version) in first
+            for c in first
+            if c is not None
             and c.is_finite
             and c.size > max(c.tolerance, c.noise)
             and not (c.found.shape == self._found.shape and distance(c.found, self._found) <= c.tolerance)

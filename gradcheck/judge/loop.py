@@ -73,7 +73,8 @@ def judge_all(judge: Judge) -> None:
         judge.follow(op)
         for version in by_op.get(op.index, ()):
             judge.accept(_ruling(judge, version, outputs))
-    judge.judged = [judged for judged in judge.judged if not _is_stage_of_another(judge, judged)]
+    by_version = {judged.version: judged for judged in reversed(judge.judged)}
+    judge.judged = [judged for judged in judge.judged if not _is_stage_of_another(judge, judged, by_version)]
 
 
 def _ruling(judge: Judge, version: Version, outputs: Outputs) -> Ruling:
@@ -83,13 +84,13 @@ def _ruling(judge: Judge, version: Version, outputs: Outputs) -> Ruling:
     return next((ruling for ruling in rulings if ruling is not None), NOT_JUDGED)
 
 
-def _is_stage_of_another(judge: Judge, judged: Judged) -> bool:
+def _is_stage_of_another(judge: Judge, judged: Judged, by_version: dict[Version, Judged]) -> bool:
     """Whether a right value is only a stage of the gradient its name says: what is built over several lines is one
     gradient, and its last value counts."""
     if judged.verdict not in (Verdict.CORRECT, Verdict.UNOBSERVABLE) or judged.of is None:
         return False
     later = judge.relations.successor(judged.version)
-    final = next((j for j in judge.judged if later is not None and j.version is later), None)
+    final = by_version.get(later) if later is not None else None
     if final is None or final.of is None:
         return False
     # `grad = pull(grad)`: a name as general as that passes from one gradient to the next.

@@ -25,7 +25,8 @@ def rows_of(judge: Judge, pass_index: int) -> list[tuple[GradientResult, list[Ju
     """One row per gradient and line, in program order, with the judged gradients it covers: time steps and layers of a
     loop share a row, that of the worst of them."""
     _note_aliases(judge)
-    rows = [(_row(judged, judge), judged) for judged in judge.judged]
+    named = {judged.candidate.value: judged.candidate.name for judged in judge.judged}
+    rows = [(_row(judged, judge, named), judged) for judged in judge.judged]
     order = {id(row): i for i, (row, _) in enumerate(rows)}
     _name_as_caller(rows, judge.names)
     groups: dict[tuple[str, Location, Verdict], list[tuple[GradientResult, Judged]]] = defaultdict(list)
@@ -81,7 +82,7 @@ def _name_as_caller(rows: list[tuple[GradientResult, Judged]], names: NameIndex)
                 row.of = names.shown_for(judged.of, row.name) if judged.of is not None else None
 
 
-def _row(judged: Judged, judge: Judge) -> GradientResult:
+def _row(judged: Judged, judge: Judge, named: dict[Value, str]) -> GradientResult:
     candidate, names, places = judged.candidate, judge.names, judge.places
     lines = lines_of(judged.version, places)
     if judged.at_return and candidate.returned is not None:
@@ -121,7 +122,8 @@ def _row(judged: Judged, judge: Judge) -> GradientResult:
     fault_names = [fault.candidate.name for fault in blamed if fault.verdict is not Verdict.INHERITED]
     if judged.verdict in (Verdict.INHERITED, Verdict.UNCHECKED):
         row.inherits_from = list(dict.fromkeys(fault_names))
-    row.upstream = _upstream(judged, judge)
+    # The manual gradients its line read directly.
+    row.upstream = list(dict.fromkeys(named[v] for v in judge.relations.nearest(judged.version, named)))
     return row
 
 
@@ -175,9 +177,3 @@ def _mismatched_elements(found: torch.Tensor, expected: torch.Tensor) -> int:
     expected = expected.detach().reshape(found.shape)
     scale = float(expected.abs().max()) if expected.numel() else 0.0
     return int(((found.detach() - expected).abs() > _WRONG_SHARE * scale).sum())
-
-
-def _upstream(judged: Judged, judge: Judge) -> list[str]:
-    """The manual gradients its line read directly."""
-    named = {j.candidate.value: j.candidate.name for j in judge.judged}
-    return list(dict.fromkeys(named[value] for value in judge.relations.nearest(judged.version, named)))

@@ -6,6 +6,7 @@ All norms are Euclidean over all elements, in float64.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
@@ -98,14 +99,12 @@ class Fingerprints:
         for value, gradient in gradients.items():
             self._by_size[gradient.numel()].append(value)
         # Of those that something was compared with.
-        self._norms: dict[Value, float] = {}
+        self._by_norm: dict[int, list[tuple[float, int]]] = {}
         self._products: dict[Value, float] = {}
 
     def equals(self, gradient: torch.Tensor, tolerance: float, *, reshaped: bool = False) -> list[Value]:
         """The values whose gradient lies within `tolerance` (absolute) of `gradient`, in the order given."""
-        same_size = self._by_size.get(gradient.numel(), ())
-        size = norm(gradient) if same_size else 0.0
-        near = [value for value in same_size if abs(size - self._norm(value)) <= tolerance]
+        near = self._of_norm(norm(gradient), tolerance, gradient.numel())
         product = _product(gradient) if near else 0.0
         found = []
         for value in near:
@@ -118,10 +117,18 @@ class Fingerprints:
                 found.append(value)
         return found
 
-    def _norm(self, value: Value) -> float:
-        if value not in self._norms:
-            self._norms[value] = norm(self._gradients[value])
-        return self._norms[value]
+    def _of_norm(self, size: float, tolerance: float, count: int) -> list[Value]:
+        """Those of so many elements whose norm is `size`, within the tolerance, in the order given."""
+        by_norm = self._by_norm.get(count)
+        if by_norm is None:
+            values = self._by_size.get(count, ())
+            by_norm = sorted((norm(self._gradients[value]), number) for number, value in enumerate(values))
+            self._by_norm[count] = by_norm = [pair for pair in by_norm if pair[0] == pair[0]]
+        first = bisect_left(by_norm, (size - tolerance, -1))
+        last = bisect_right(by_norm, (size + tolerance, math.inf))
+        return [
+            self._by_size[count][number] for number in sorted(number for _, number in by_norm[first:last])
+        ]
 
     def _product(self, value: Value) -> float:
         if value not in self._products:

@@ -57,15 +57,16 @@ def probe_roots(plan: PassPlan, judged: Iterable[Pair], truth: Mapping[Value, to
             made.update(v.root for v in op.outputs if v.producer is op and v.root not in given)
             made.update(v.root for v in op.mutated if given - {v.root})
     roots = {v for v in paired if v.root not in made and v in truth}
-    return sorted({leaf for v in roots for leaf in _moved_for(v, plan, truth)}, key=lambda v: v.birth)
+    backward = plan.slicer.slice((c.value for c in plan.candidates), plan.loss_op.index + 1, plan.last_op + 1)
+    read = {value for op in backward for value in op.inputs}
+    return sorted({leaf for v in roots for leaf in _moved_for(v, read, truth)}, key=lambda v: v.birth)
 
 
-def _moved_for(root: Value, plan: PassPlan, truth: Mapping[Value, torch.Tensor]) -> list[Value]:
+def _moved_for(root: Value, read_later: set[Value], truth: Mapping[Value, torch.Tensor]) -> list[Value]:
     """What has to move for `root` to move: itself; but where the backward pass computes from what `root` was made of (it
     normalises a second time), that, so that both see the same point."""
     made_of = [v for v in flow.ancestors(root)[1:] if v in truth and v.root is not root.root]
-    backward = plan.slicer.slice((c.value for c in plan.candidates), plan.loss_op.index + 1, plan.last_op + 1)
-    if not any(read in made_of for op in backward for read in op.inputs):
+    if read_later.isdisjoint(made_of):
         return [root]
     return [v for v in made_of if v.producer is None or not any(read in truth for read in v.producer.inputs)]
 

@@ -25,11 +25,14 @@ class EntryStates:
         self._boundary: int | None = None  # where the outermost running loop began
         self._states: dict[Value, tuple[int, torch.Tensor]] = {}  # by storage: when it was copied, the copy
         self._decided: set[Value] = set()
+        self._read: set[Value] = set()  # the storages that the loop has read, by the op `_seen`
+        self._seen = 0
 
     def loop_began(self) -> None:
-        self._boundary = len(self._ops)
+        self._boundary = self._seen = len(self._ops)
         self._states.clear()
         self._decided.clear()
+        self._read.clear()
 
     def no_more(self) -> None:
         """No training step follows."""
@@ -51,10 +54,11 @@ class EntryStates:
             self._states[root] = len(self._ops), tensor.detach().clone()
 
     def _was_read(self, root: Value) -> bool:
-        return any(
-            op.kind in (Kind.PURE, Kind.DROPOUT) and any(v.root is root for v in op.inputs)
-            for op in self._ops[self._boundary :]
-        )
+        for op in self._ops[self._seen :]:
+            if op.kind in (Kind.PURE, Kind.DROPOUT):
+                self._read.update(value.root for value in op.inputs)
+        self._seen = len(self._ops)
+        return root in self._read
 
     def settle(self, start: int, keep: _Keep) -> None:
         """Make leaves of what the ops from `start` on use of what was there before, and forget all ops before

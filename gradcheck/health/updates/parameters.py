@@ -58,7 +58,13 @@ class _Step:
             ops = ops_that_move(self._judge, moved)
             self._moves = moves(self._judge, ops, moved)
             factors = factors_of_moves(self._judge, ops, moved, self._moves)
-        kept = sorted(filter(self._is_parameter, self._parameters), key=self._first_read)
+        ops = context.judged.plan.forward_ops
+        first_read = {value.root: op.index for op in reversed(ops) for value in op.inputs}
+        last = ops[-1].index
+        # By the forward pass: the order is the same at every iteration.
+        kept = sorted(
+            filter(self._is_parameter, self._parameters), key=lambda p: first_read.get(p.value.root, last)
+        )
         for parameter in kept:
             made = self._record(parameter)
             if made is None:
@@ -76,12 +82,6 @@ class _Step:
             return True
         siblings = [p.value for p in self._parameters if p is not parameter]
         return may_be_still(parameter.value, siblings, self._context.judge)
-
-    def _first_read(self, parameter: Parameter) -> int:
-        """By the forward pass: the order is the same at every iteration."""
-        root = parameter.value.root
-        ops = self._context.judged.plan.forward_ops
-        return next((op.index for op in ops if any(v.root is root for v in op.inputs)), ops[-1].index)
 
     def _record(self, parameter: Parameter) -> ParameterRecord | None:
         value = parameter.value

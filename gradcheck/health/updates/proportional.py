@@ -7,19 +7,21 @@ the learning rate of then), or a clamp has, none doubles it, and there is none t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
 
 from gradcheck.fronts.tape import Kind, Op, Value
-from gradcheck.graph import flow
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.step.effects import Span, moves
 from gradcheck.replay.runner import Patch, Runner
+from gradcheck.replay.slices import Slicer
 
 _MOST_NUMBERS = 12
+_MOST_ON_WAY = 64  # numbers that are looked at; a rate is near the move
 _FACTOR = 2.0
 # A move is a small difference of large numbers: of one in 1e9, seven digits are left.
 _ROUNDING = 1e-4
@@ -73,7 +75,8 @@ def factors_of_moves(
     nearest to the move, if there are several. (Adam's first step is also proportional to 1 - beta1.)"""
     moved = {p: move for p, move in found.items() if _size_of(move) > 0}
     holders = _holders(judge, ops)
-    on_way = {p: _on_way(holders, spans[p], ops) for p in moved}
+    slicer = judge.plan.slicer
+    on_way = {p: list(islice(_on_way(holders, spans[p], slicer), _MOST_ON_WAY)) for p in moved}
     result: dict[Value, Factor] = {}
 
     def try_changed(changed_for: Mapping[Value, _Multiplied], patches: Mapping[int, Patch]) -> None:
@@ -120,12 +123,12 @@ def _holders(judge: Judge, ops: Sequence[Op]) -> dict[int, tuple[Op, list[float]
 
 
 def _on_way(
-    holders: Mapping[int, tuple[Op, list[float]]], span: Span, ops: Sequence[Op]
-) -> list[_Multiplied]:
+    holders: Mapping[int, tuple[Op, list[float]]], span: Span, slicer: Slicer
+) -> Iterator[_Multiplied]:
     """Every number that goes into what the parameter is moved by, the nearest to its move first."""
-    steps = flow.slice_for([op for op in ops if op.index <= span.last], [span.before, span.after])
-    held = [holders[op.index] for op in reversed(steps) if op.index in holders]
-    return [_Multiplied(op, size) for op, sizes in held for size in sizes]
+    for op in slicer.backwards([span.before, span.after], span.last + 1):
+        if op.index in holders:
+            yield from (_Multiplied(op, size) for size in holders[op.index][1])
 
 
 def _arguments(op: Op) -> Iterable[Any]:

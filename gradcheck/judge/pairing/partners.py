@@ -47,6 +47,7 @@ class Partners:
         self._forward = self._in_order(earlier)
         self._order = {value: i for i, value in enumerate(self._forward)}
         self._forward_names = {value: self._names_of(value) for value in self._forward}
+        self._named = [value for value, its in self._forward_names.items() if its]
         affinity = Affinity(names, self._forward_names)
         self._affinity, self._of_variables = affinity.between, affinity.of_variables
 
@@ -268,7 +269,7 @@ class Partners:
         """Forward values whose name fits best, in program order."""
         best: list[Value] = []
         top = GOOD_AFFINITY - 1e-9
-        for value in self._forward:
+        for value in self._named:
             affinity = self._affinity(candidate, value)
             if affinity > top + 1e-9:
                 best, top = [value], affinity

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from functools import cached_property
 
 from gradcheck import ops
-from gradcheck.fronts.tape import Kind, Op, Value
+from gradcheck.fronts.tape import Binding, Kind, Op, Value
 from gradcheck.graph import flow
 from gradcheck.graph.derivations import computed_from_each
 from gradcheck.judge.pairing.names import NameIndex
@@ -32,20 +32,27 @@ class Relations:
         if candidate.binding is None:
             return None
         best: Candidate | None = None
-        for other in self._plan.candidates:
-            if other.value is candidate.value or other.value.producer is None:
-                continue
-            for binding in other.bindings:
-                if (
-                    binding.variable == candidate.binding.variable
-                    and binding.scope == candidate.binding.scope
-                    and binding.when > candidate.binding.when
-                    and other.value.producer.index > version.after
-                    and self._computed_from(other.value, candidate.value)
-                    and (best is None or binding.when < (best.binding.when if best.binding else 0))
-                ):
-                    best = other
+        for other, binding in self._called.get(candidate.binding.variable, ()):
+            if (
+                other.value is not candidate.value
+                and other.value.producer is not None
+                and binding.scope == candidate.binding.scope
+                and binding.when > candidate.binding.when
+                and other.value.producer.index > version.after
+                and (best is None or binding.when < (best.binding.when if best.binding else 0))
+                and self._computed_from(other.value, candidate.value)
+            ):
+                best = other
         return best.versions[0] if best is not None and best.versions else None
+
+    @cached_property
+    def _called(self) -> dict[str, list[tuple[Candidate, Binding]]]:
+        """The candidates that bear each name, in their order."""
+        found: dict[str, list[tuple[Candidate, Binding]]] = defaultdict(list)
+        for candidate in self._plan.candidates:
+            for binding in candidate.bindings:
+                found[binding.variable].append((candidate, binding))
+        return found
 
     def consumers(self, version: Version) -> Iterator[Version]:
         """Later candidate versions computed from this one."""
@@ -108,12 +115,10 @@ class Relations:
         """Whether its name is given to another tensor later on."""
         binding = version.candidate.binding
         return binding is not None and any(
-            b.variable == binding.variable
-            and (b.scope == binding.scope or (b.owner != 0 and b.owner == binding.owner))
+            (b.scope == binding.scope or (b.owner != 0 and b.owner == binding.owner))
             and b.when > binding.when
-            for other in self._plan.candidates
+            for other, b in self._called.get(binding.variable, ())
             if other is not version.candidate
-            for b in other.bindings
         )
 
     def _computed_from(self, value: Value, source: Value) -> bool:

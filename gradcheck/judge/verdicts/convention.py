@@ -51,6 +51,8 @@ def out_of_convention(case: Case) -> Ruling | None:
     multiple, and everything computed from it is wrong and becomes right if it is kept as that multiple too."""
     judge = case.judge
     scales = {j.candidate.value: j.scale for j in judge.judged if j.scale not in (None, 1.0)}
+    if not scales:
+        return None
     read = {scales[value] for value in judge.relations.nearest(case.version, scales)}
     scale = next(iter(read)) if len(read) == 1 else None
     equal = (
