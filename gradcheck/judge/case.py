@@ -15,7 +15,7 @@ from gradcheck.judge.judged import Faults, Judged
 from gradcheck.judge.outputs import Outputs
 from gradcheck.judge.pairing.partners import BY_NAME, Proposal
 from gradcheck.judge.verdict import Problem, Verdict
-from gradcheck.replay.compare import Fingerprints, norm
+from gradcheck.replay.compare import Fingerprints, is_finite, norm
 from gradcheck.replay.passes import Candidate, Version
 
 
@@ -54,7 +54,7 @@ class Case:
 
     @property
     def is_finite(self) -> bool:
-        return bool(torch.isfinite(self.found).all())
+        return is_finite(self.found)
 
     def says_something(self, numbers: torch.Tensor) -> bool:
         """Whether such numbers can say what they are the gradient of. A constant equals many gradients: only a name

@@ -13,7 +13,7 @@ from gradcheck.judge.influence import Mark
 from gradcheck.judge.judge import Gradients, Judge
 from gradcheck.judge.judged import Faults
 from gradcheck.judge.pairing.partners import Proposal
-from gradcheck.replay.compare import Fingerprints, distance, inner, norm, same_but_for_ones
+from gradcheck.replay.compare import Fingerprints, distance, inner, is_finite, norm, same_but_for_ones
 from gradcheck.replay.passes import Version
 
 _MOST = 8  # consumers that are asked
@@ -32,7 +32,7 @@ class Consumer:
 
     @property
     def is_finite(self) -> bool:
-        return bool(torch.isfinite(self.found).all())
+        return is_finite(self.found)
 
     def is_one_of(self, gradients: Gradients, *, reshaped: bool = False) -> bool:
         """Whether it is one of these gradients; or, where it is the step of an update (`rate * x.T @ delta`), a

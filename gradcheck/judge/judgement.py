@@ -203,6 +203,8 @@ def _judge_pass(judgement: Judgement, plan: PassPlan, stated: Stated) -> JudgedP
     judge = Judge(plan, recording.ops, run, coarse, partners, opaque_values(recording.ops, plan))
     judge_all(judge)
     judge.judged = [judged for judged in judge.judged if judged.candidate not in carried]
+    if coarse is not None:
+        coarse.release()  # its tensors are not needed any more, as a rule
     points = probe(judge)
     measure_precision(judge)
     result.probes = len(points)

@@ -13,7 +13,7 @@ from gradcheck.judge.intervention import has_victim
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Fault, Faults, Judged
 from gradcheck.judge.outputs import Outputs
-from gradcheck.replay.compare import differentiable, distance, norm
+from gradcheck.replay.compare import differentiable, distance, is_finite, norm
 from gradcheck.replay.run import PassOps, PassRun
 from gradcheck.replay.runner import Patch, ReplayError
 from gradcheck.replay.variation import Variation
@@ -79,7 +79,7 @@ class Point:
         base = self._base
         self._judging = Judge(base.plan, base.ops, self.run, self.coarse, base.partners, base.opaque)
         self._judging.rewire(self._patches)
-        self._outputs = Outputs(self._judging)
+        outputs = Outputs(self._judging)
         pairs: dict[int, Judged] = {id(j.version): j for j in self._base.judged}
         by_op: dict[int, list[Judged]] = {}
         for judged in pairs.values():
@@ -88,19 +88,19 @@ class Point:
         for op in self.judging.ops[self.judging.plan.start : last + 1]:
             self.judging.follow(op)
             for judged in by_op.get(op.index, ()):
-                self._look(judged)
+                self._look(judged, outputs)
 
-    def _look(self, judged: Judged) -> None:
+    def _look(self, judged: Judged, outputs: Outputs) -> None:
         if judged.of is None:
             return
         version = judged.version
         found = self.run.captured.get(id(version))
-        if found is None or not differentiable(found) or not bool(torch.isfinite(found).all()):
+        if found is None or not differentiable(found) or not is_finite(found):
             return
         faults = self.judging.influence(version)
         gradients = self.judging.expectation(faults)[0]
         expected = self._closest(judged, found, gradients)
-        if expected is None or expected.numel() != found.numel() or not bool(torch.isfinite(expected).all()):
+        if expected is None or expected.numel() != found.numel() or not is_finite(expected):
             return
         noise = max(self.judging.noise(version), self.judging.noise_of(judged.of))
         size = max(norm(found), norm(expected))
@@ -113,7 +113,7 @@ class Point:
         if wrong and self._is_inherited(judged, faults, 10 * tolerance):
             self.judging.add_fault(Fault(judged, found if found.shape == expected.shape else None))
             return
-        case = Case(self.judging, version, found, faults, self._outputs)
+        case = Case(self.judging, version, found, faults, outputs)
         if wrong and not has_victim(case, judged.of, self._scale(judged)):
             self.unlike.add(id(judged))
             return
@@ -138,7 +138,8 @@ class Point:
         assert judged.of is not None
         scale = self._scale(judged) or 1.0
         options = [gradients.get(v) for v in (judged.of, *judged.alternatives)]
-        fitting = [scale * g for g in options if g is not None and g.numel() == found.numel()]
+        fitting = [g for g in options if g is not None and g.numel() == found.numel()]
+        fitting = fitting if scale == 1.0 else [scale * g for g in fitting]
         if not fitting:
             return None
         return min(fitting, key=lambda g: distance(found, g))

@@ -22,6 +22,7 @@ def measure_precision(judge: Judge) -> None:
     """Marks the right gradients whose number is far off though autograd's is not; of those that one such number
     follows from another, the first."""
     suspects = [judged for judged in judge.judged if _is_far_off(judge, judged)]
+    judge.prepared.fidelity.computed.clear()
     careful = _autograd(judge) if suspects else {}
     marked: set[Value] = set()
     for judged in suspects:

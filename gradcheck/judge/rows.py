@@ -16,7 +16,7 @@ from gradcheck.judge.lines import line_of, lines_of
 from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.judge.verdict import GradientResult, Problem, Verdict, WorstElement
 from gradcheck.program.location import Location
-from gradcheck.replay.compare import cosine, distance, exact, norm, relative
+from gradcheck.replay.compare import cosine, distance, exact, is_finite, norm, relative
 
 _WRONG_SHARE = 1e-6  # of the largest expected magnitude: an element that differs by more is counted
 
@@ -144,7 +144,7 @@ def _measure(row: GradientResult, judged: Judged) -> None:
     if expected is not None:
         row.expected_norm = norm(expected)
         row.local_error = _error(found, expected, judged.noise)
-        if expected.numel() == found.numel() and bool(torch.isfinite(found).all()):
+        if expected.numel() == found.numel() and is_finite(found):
             row.worst = _worst_element(found, expected)
             row.mismatched = _mismatched_elements(found, expected)
         scale = max(row.expected_norm, row.found_norm)

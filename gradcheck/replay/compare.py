@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 
@@ -24,6 +24,7 @@ NOISE_SHARE = 1e-3
 ROUNDING_FLOOR = 1e-14
 # For values that came into the step as float32 numbers (through NumPy, say), a replay cannot be better than this.
 FLOAT32_TOLERANCE = 2e-5
+_PIECE = 1 << 20  # elements
 
 
 def differentiable(tensor: torch.Tensor) -> bool:
@@ -31,7 +32,16 @@ def differentiable(tensor: torch.Tensor) -> bool:
 
 
 def norm(tensor: torch.Tensor) -> float:
-    return float(torch.linalg.vector_norm(exact(tensor).reshape(-1))) if tensor.numel() else 0.0
+    if not tensor.numel():
+        return 0.0
+    if tensor.numel() > _PIECE:
+        return math.hypot(*map(norm, _pieces(tensor)))
+    return float(torch.linalg.vector_norm(exact(tensor).reshape(-1)))
+
+
+def _pieces(tensor: torch.Tensor) -> Sequence[torch.Tensor]:
+    """A large tensor is looked at piece by piece, so that no second one in double precision is made of it."""
+    return torch.split(dense(tensor.detach()).reshape(-1), _PIECE)
 
 
 def exact(tensor: torch.Tensor) -> torch.Tensor:
@@ -45,6 +55,8 @@ def dense(tensor: torch.Tensor) -> torch.Tensor:
 
 def inner(left: torch.Tensor, right: torch.Tensor) -> float:
     """The inner product; of complex numbers, that of their real and imaginary parts."""
+    if left.numel() == right.numel() > _PIECE:
+        return math.fsum(map(inner, _pieces(left), _pieces(right)))
     a, b = exact(left).reshape(-1), exact(right).reshape(-1)
     if a.is_complex() or b.is_complex():
         return float((a * b.conj()).real.sum())
@@ -52,7 +64,13 @@ def inner(left: torch.Tensor, right: torch.Tensor) -> float:
 
 
 def distance(left: torch.Tensor, right: torch.Tensor) -> float:
+    if left.numel() == right.numel() > _PIECE:
+        return math.hypot(*map(distance, _pieces(left), _pieces(right)))
     return norm(dense(left.detach()).reshape(-1) - dense(right.detach()).reshape(-1))
+
+
+def is_finite(tensor: torch.Tensor) -> bool:
+    return all(bool(torch.isfinite(piece).all()) for piece in _pieces(tensor))
 
 
 def relative(error: float, left: float, right: float) -> float:
@@ -140,6 +158,8 @@ _probe: dict[int, torch.Tensor] = {}
 
 
 def _product(gradient: torch.Tensor) -> float:
+    if gradient.numel() > _PIECE:
+        return math.fsum(map(_product, _pieces(gradient)))
     flat = exact(gradient).reshape(-1)
     vector = _probe.get(flat.numel())
     if vector is None:

@@ -16,6 +16,7 @@ import torch
 
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.judge.judge import Judge
+from gradcheck.replay.compare import is_finite
 from gradcheck.replay.passes import Version
 from gradcheck.replay.runner import Patch, ReplayError, Runner
 
@@ -51,7 +52,7 @@ def gradient_effects(
     effects = {}
     for parameter, move in forward.items():
         effect = (move - backward[parameter]) / 2 if parameter in backward else None
-        if effect is not None and bool(torch.isfinite(effect).all()):
+        if effect is not None and is_finite(effect):
             effects[parameter] = effect
     return effects
 
@@ -97,7 +98,8 @@ def moves(
                 _set(replay, version.candidate.value, tensor)
             for parameter in last.get(op.index, ()):
                 _keep(replay, spans[parameter].after, parameter, found)
-    return {p: found[p] - before[p] for p in found if p in before and found[p].shape == before[p].shape}
+    # In its memory: what it was is not needed any more.
+    return {p: found[p].sub_(before[p]) for p in found if p in before and found[p].shape == before[p].shape}
 
 
 def _set(replay: Runner, value: Value, given: torch.Tensor) -> None:
