@@ -42,12 +42,12 @@ def gradient_effects(
     if not spans:
         return {}
     needed = ops_that_move(judge, spans)
+    forward = moves(judge, needed, spans)
     # Set, and not only negated: one may have been computed from another that was negated already.
     negated: Given = defaultdict(list)
     for version in gradients:
         if (found := judge.run.captured.get(id(version))) is not None:
             negated[version.after].append((version, -found))
-    forward = moves(judge, needed, spans)
     backward = moves(judge, needed, spans, given=negated)
     effects = {}
     for parameter, move in forward.items():
