@@ -56,10 +56,25 @@ def fingerprint(result: Any, whole: int = WHOLE) -> Fingerprints | None:
         array = _arrays.get(size) or _array(size)
         return tuple.__new__(Fingerprint, (result.dtype, size, array.from_address(address).raw))
     array = _arrays.get(PIECE) or _array(PIECE)
-    apart = (size - PIECE) // (PIECES - 1) // PIECE * PIECE or PIECE
-    starts = range(address, address + min(size - PIECE, PIECES * apart) + 1, apart)
-    kept = b"".join([array.from_address(start).raw for start in starts])
+    kept = b"".join([array.from_address(address + start).raw for start in _starts(size)])
     return Fingerprint(result.dtype, size, kept)
+
+
+def put_back(kept: Fingerprint, tensor: torch.Tensor) -> None:
+    """Let the numbers of a contiguous tensor be those that were kept, where they were."""
+    numbers, flat = torch.frombuffer(bytearray(kept.kept), dtype=kept.dtype), tensor.reshape(-1)
+    if kept.whole:
+        flat.copy_(numbers)
+        return
+    for start, piece in zip(_starts(kept.size), numbers.split(PIECE // kept.dtype.itemsize), strict=True):
+        first = start // kept.dtype.itemsize
+        flat[first : first + len(piece)] = piece
+
+
+def _starts(size: int) -> range:
+    """Where the pieces of so many bytes lie."""
+    apart = (size - PIECE) // (PIECES - 1) // PIECE * PIECE or PIECE
+    return range(0, min(size - PIECE, PIECES * apart) + 1, apart)
 
 
 def _array(size: int) -> Any:

@@ -7,12 +7,13 @@ from typing import Any
 
 import torch
 
+from gradcheck.fronts.fingerprint import Fingerprint, put_back
 from gradcheck.fronts.markers import view_as
 from gradcheck.fronts.tape import Kind, Op, Value, function_name
 from gradcheck.graph.library import is_of_library
 from gradcheck.graph.node import Node, Role
 from gradcheck.graph.precision import Precision, without_precision
-from gradcheck.ops import CAST, CLONE, DETACH, RESHAPE, TENSOR
+from gradcheck.ops import CAST, CLONE, DETACH, EMPTY, RESHAPE, TENSOR
 
 _ROLES = {
     Kind.ESCAPE: Role.NOTHING,
@@ -92,6 +93,8 @@ def _call(op: Op) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     args = op.args or ()
     if op.kind is Kind.DROPOUT:
         return Dropout(op), args
+    if op.operation is EMPTY and op.kind is not Kind.MUTATE:
+        return _Unwritten(op), args
     if op.buffers:
         places = [i for i, argument in enumerate(args) if any(argument is value for value in op.buffers)]
         return _Detached(op.func, places), args
@@ -147,6 +150,28 @@ class _Detached:
             for i, a in enumerate(args)
         ]
         return self._func(*given, **kwargs)
+
+
+class _Unwritten:
+    """New memory: what lay in it cannot be had again, but for what was kept of it."""
+
+    def __init__(self, op: Op) -> None:
+        self._func = op.func
+        self._kept = op.fingerprint
+        self.__name__ = op.name
+
+    def __call__(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        made: torch.Tensor = self._func(*args, **kwargs)
+        kept = self._kept
+        with torch.no_grad():
+            made.zero_()
+            if (
+                isinstance(kept, Fingerprint)
+                and kept.size == made.numel() * kept.dtype.itemsize
+                and made.is_contiguous()
+            ):
+                put_back(kept, made)
+        return made
 
 
 class _Into:

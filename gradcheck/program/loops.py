@@ -77,7 +77,7 @@ def compile_watched(
     if table.array_calls:
         with deep():
             tree = through_hooks(tree)
-    for most_nested in (20, 4, 0):
+    for most_nested in (20, 4, 0, -1):
         try:
             with deep():
                 watched = _HeaderRewriter(filename, table, most_nested).visit(tree)
@@ -87,10 +87,12 @@ def compile_watched(
             return code
         except SyntaxError as error:
             # Python nests 20 blocks, and the `with` around a `while` is one: the inner loops are not watched then.
-            if "nested blocks" not in str(error) or not most_nested:
+            if "nested blocks" not in str(error) or most_nested < 0:
                 raise
             for loop in range(before, len(table.sites)):
                 del table.sites[loop]
+        except RecursionError:
+            raise SyntaxError("it is nested deeper than gradcheck can follow") from None
     raise AssertionError("the last attempt returns or raises")
 
 

@@ -190,7 +190,7 @@ def test_loops_of_a_forked_child_are_left_alone(run_program, watcher_class, monk
     assert run_program(text, watcher=watcher).names["status"] == 1  # the start of the run
 
 
-@pytest.mark.parametrize("depth", [8, 19])
+@pytest.mark.parametrize("depth", [8, 19, 20])
 def test_loops_nested_as_deeply_as_python_nests_them(run_program, depth):
     """A `with` around each would be too many blocks."""
     header = "".join(" " * level + "while True:\n" for level in range(depth))
@@ -202,3 +202,9 @@ def test_loops_nested_as_deeply_as_python_nests_them(run_program, depth):
 def test_a_chain_of_conditions_of_hundreds_of_levels(run_program):
     chain = "".join(f"elif n == {i}:\n    n = -1\n" for i in range(600))
     assert run_program(f"n = 599\nif False:\n    pass\n{chain}").names["n"] == -1
+
+
+def test_a_chain_that_is_too_long_to_follow_is_no_internal_error():
+    chain = "if x: pass\n" + "elif x: pass\n" * 2000
+    with pytest.raises(SyntaxError, match="deeper than gradcheck can follow"):
+        compile_watched(ast.parse(chain), "program.py", LoopTable())

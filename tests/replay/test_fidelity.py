@@ -151,3 +151,30 @@ def test_the_loss_is_the_one_that_the_program_computed(tmp_path):
 def test_a_sparse_product_in_the_step(tmp_path):
     found = _verdicts(_report(tmp_path, in_forward="hidden = hidden @ torch.eye(20).to_sparse()", before=""))
     assert found["d_out"] == "correct"
+
+
+UNWRITTEN = {
+    "out=": "hidden = torch.empty(32, 20); torch.tanh(inputs @ first, out=hidden)",
+    "every element": "hidden = torch.empty(32, 20); hidden[:] = torch.tanh(inputs @ first)",
+    "column by column": (
+        "hidden = inputs.new_empty(32, 20)\n"
+        "    for j in range(20): hidden[:, j] = torch.tanh(inputs @ first[:, j])"
+    ),
+    "larger than what is kept whole": (
+        "rows = torch.empty(500, 20); torch.tanh(inputs.repeat(20, 1)[:500] @ first, out=rows); hidden = rows[:32]"
+    ),
+}
+
+
+@pytest.mark.parametrize("way", UNWRITTEN)
+def test_memory_that_was_not_written_to_yet_is_as_it_was(tmp_path, way):
+    """`torch.empty` gives whatever lay there: here, what was just thrown away."""
+    litter = "litter = [torch.randn(n, 20) for n in (32, 32, 500, 500) for _ in range(3)]; del litter"
+    found = _verdicts(_report(tmp_path, in_forward=f"{litter}\n    {UNWRITTEN[way]}", before=""))
+    assert set(found.values()) == {"correct"}
+
+
+def test_what_is_computed_from_memory_that_nobody_wrote_to_is_not_judged(tmp_path):
+    line = "junk = [torch.randn(3000, 20) for _ in range(5)]; del junk; hidden = hidden + 0.1 * torch.empty(3000, 20).nan_to_num()"
+    found = _verdicts(_report(tmp_path, rows=3000, in_forward=line, before=""))
+    assert found["d_second"] == "unchecked"
