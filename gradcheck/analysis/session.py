@@ -43,7 +43,7 @@ def run_report(options: SessionOptions) -> Report:
     with manual gradients.
     """
     Thresholds(options.thresholds)  # a threshold that does not exist is reported before the program runs
-    program = load(parse_target(options.target), options.cwd)
+    program = load(parse_target(options.target), options.cwd, options.arguments)
     recorder = Recorder(program.sources, options.at)
     with kept_torch_settings():
         outcome = run(
@@ -120,6 +120,7 @@ def analyse(
         checks=checks,
         suppressed=sorted_out.suppressed,
         watched=watched,
+        arguments=list(options.arguments),
     )
 
 

@@ -11,6 +11,7 @@ class SessionOptions:
 
     target: str
     cwd: str | None = None
+    arguments: tuple[str, ...] = ()  # of the program
     at: tuple[int, ...] = (0,)  # iterations of the training loop to record, ascending
     loss: str | None = None
     pairs: dict[str, str] = field(default_factory=dict)  # manual gradient -> forward value

@@ -23,6 +23,7 @@ from gradcheck.cli import report as cli_report
 from gradcheck.cli import run as cli_run
 from gradcheck.cli.leaving import UNUSABLE, begin, leave, tell_unwritable
 from gradcheck.cli.options import (
+    ProgramCommand,
     allow_writes_option,
     display_options,
     output_options,
@@ -51,7 +52,7 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-@cli.command(short_help="Check every manual gradient of a program.")
+@cli.command(cls=ProgramCommand, short_help="Check every manual gradient of a program.")
 @program_options
 @output_options("reports/<target>.md for markdown, .html for html", several=True)
 @click.option(
@@ -71,7 +72,21 @@ def cli(context: click.Context) -> None:
     metavar="PATH",
     help="An earlier JSON report: the findings in it are accepted, and only new ones count.",
 )
+@click.option(
+    "--against",
+    metavar="TARGET",
+    help="A right solution: each target gets the share of its gradients that it has right, and the names that are missing.",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Targets at a time.",
+)
 @click.option("--verbose", is_flag=True, help="List the health rules that found nothing as well, and why.")
+@click.option("--quiet", is_flag=True, help="Only the headlines of a report in the terminal.")
 @rule_options
 def report(**options: Any) -> None:
     """Check every manual gradient of a program.
@@ -109,13 +124,15 @@ def report(**options: Any) -> None:
       gradcheck report train.ipynb
       gradcheck report mlp.py --at 0,100 --loss loss
       gradcheck report lstm.py::step --pair d_h=h_prev
+      gradcheck report train.py -- --epochs 1
+      gradcheck report homework/*.ipynb --jobs 4 --quiet
       gradcheck report makemore.ipynb --data names.txt=~/data/names.txt
       gradcheck report train.ipynb --format json --output - | jq .summary
     """
     sys.exit(cli_report.run(cli_report.parse_options(**options)))
 
 
-@cli.command(short_help="Show or write the fixes that were proved.")
+@cli.command(cls=ProgramCommand, short_help="Show or write the fixes that were proved.")
 @program_options
 @click.option("--diff", is_flag=True, help="Show the patch, and change no file. This is the default.")
 @click.option("--write", is_flag=True, help="Write the fixes into the files, then report again.")
@@ -169,7 +186,7 @@ def fix(**options: Any) -> None:
     sys.exit(cli_fix.run(cli_fix.parse_options(**options)))
 
 
-@cli.command(short_help="Train with and without each fault: what does it cost?")
+@cli.command(cls=ProgramCommand, short_help="Train with and without each fault: what does it cost?")
 @program_options
 @click.option(
     "--seeds",

@@ -29,6 +29,18 @@ class CommonOptions:
     color: bool | None
 
 
+class ProgramCommand(click.Command):
+    """What follows `--` are the arguments of the program."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        end = args.index("--") if "--" in args else len(args)
+        ctx.params["arguments"] = tuple(args[end + 1 :])
+        return super().parse_args(ctx, args[:end])
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        return [*super().collect_usage_pieces(ctx), "[-- ARGUMENTS OF THE PROGRAM]"]
+
+
 def program_options(command: Command) -> Command:
     """The targets, and how they are run. Placed above the command's own options."""
     return _applied(command, _PROGRAM)
@@ -44,7 +56,7 @@ def display_options(command: Command) -> Command:
     return _applied(command, _DISPLAY)
 
 
-FORMATS = ("terminal", "markdown", "html", "json", "sarif", "github", "junit")
+FORMATS = ("terminal", "markdown", "html", "json", "sarif", "github", "junit", "csv")
 
 
 def output_options(
@@ -175,12 +187,13 @@ def parse_common(
     targets: Sequence[str], at: str, loss: str | None, pairs: Sequence[str], cwd: str | None,
     data: Sequence[str], allow_writes: bool, timeout: float | None, sweep: int, samples: str | None,
     fix_budget: float | None, select: Sequence[str], ignore: Sequence[str], thresholds: Sequence[str], show_output: bool,
-    show_traceback: bool, color: bool | None,
+    show_traceback: bool, color: bool | None, arguments: Sequence[str] = (),
 ) -> CommonOptions:  # fmt: skip
     """Checks everything that can be checked before a program is run."""
     config = read_config(_current_directory())
     common = session_options(
         config,
+        tuple(arguments),
         at,
         loss,
         pairs,
@@ -200,9 +213,9 @@ def parse_common(
 
 
 def session_options(
-    config: Config, at: str, loss: str | None, pairs: Sequence[str], cwd: str | None, data: Sequence[str],
-    allow_writes: bool, timeout: float | None, sweep: int, samples: str | None, fix_budget: float | None, select: Sequence[str],
-    ignore: Sequence[str], thresholds: Sequence[str],
+    config: Config, arguments: tuple[str, ...], at: str, loss: str | None, pairs: Sequence[str], cwd: str | None,
+    data: Sequence[str], allow_writes: bool, timeout: float | None, sweep: int, samples: str | None,
+    fix_budget: float | None, select: Sequence[str], ignore: Sequence[str], thresholds: Sequence[str],
 ) -> SessionOptions:  # fmt: skip
     """What is common to all targets. Raises ProgramError for what cannot be meant."""
     if timeout is not None and not (timeout > 0 and math.isfinite(timeout)):
@@ -216,6 +229,7 @@ def session_options(
     common = SessionOptions(
         target="",
         cwd=cwd and str(Path(cwd).resolve()),
+        arguments=arguments,
         at=_iterations(at),
         loss=loss,
         pairs=_assignments("--pair", pairs, "d_A=A_1"),

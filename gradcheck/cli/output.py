@@ -18,9 +18,12 @@ from rich.console import Console
 from gradcheck.base.ours import HEADING, may_be_replaced
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.target import Target
+from gradcheck.report import index
 from gradcheck.report.failed import FailedTarget
 from gradcheck.report.layout import UNCUT, printable
 from gradcheck.report.model import Report
+from gradcheck.report.plain_table import plain_table
+from gradcheck.report.tables import Table
 
 Outcome = Report | FailedTarget
 
@@ -32,6 +35,7 @@ _BY_ENDING = {
     ".htm": "html",
     ".sarif": "sarif",
     ".xml": "junit",
+    ".csv": "csv",
 }
 _ENDINGS = {"markdown": ".md", "html": ".html"}  # of those that go to a file where nothing else is said
 
@@ -98,17 +102,13 @@ class Destination:
         with self.opened(path) as file:
             if path != "-":
                 file.write(f"{HEADING}{printable(target)}\n\n")
-            uncut = not (file.isatty() or color or "COLUMNS" in os.environ)
-            width = UNCUT if uncut else None
-            if color is None:
-                yield Console(file=file, width=width)
-            else:
-                yield Console(file=file, width=width, force_terminal=color, no_color=not color)
+            yield _console(file, color)
 
-    def write(self, report: Report, path: str, color: bool | None, verbose: bool = False) -> None:
-        """One report, in a format that has a file for each."""
+    def write(self, report: Report, path: str, color: bool | None, verbosity: int = 0) -> None:
+        """One report, in a format that has a file for each. `verbosity`: 1 with each rule that found nothing, -1 the headline
+        alone, where it is to be read in a terminal."""
         if self.format == "markdown":
-            self._write_markdown(report, path, verbose)
+            self._write_markdown(report, path, verbosity > 0)
         elif self.format == "html":
             with self.opened(path) as opened:
                 opened.write(report.to_html())
@@ -116,7 +116,10 @@ class Destination:
             from gradcheck.report import terminal
 
             with self.opened_text(path, report.target, color) as console:
-                terminal.render(report, console, verbose)
+                if verbosity < 0:
+                    terminal.render_headline(report, console)
+                else:
+                    terminal.render(report, console, verbosity > 0)
 
     def _write_markdown(self, report: Report, path: str, verbose: bool) -> None:
         """With its figures in a folder beside it; on standard output there is no place for them."""
@@ -144,10 +147,26 @@ class Destination:
         """Whether one document holds the reports on all targets."""
         return self.format in _ALL
 
-    def write_all(self, outcomes: Sequence[Outcome]) -> None:
-        """The reports on all targets as one document."""
+    def write_all(self, outcomes: Sequence[Outcome], every: Table | None = None) -> None:
+        """The reports on all targets as one document; `every` has a row for each."""
         with self.opened(self.output or "-") as file:
-            file.write(_ALL[self.format](outcomes, len(self.targets)))
+            file.write(_ALL[self.format](outcomes, every, len(self.targets)))
+
+    def write_index(self, every: Table, color: bool | None) -> None:
+        """A row for each target: below the reports in a terminal, beside them in `reports`."""
+        if self.format == "terminal" and self.output in (None, "-"):
+            with self.opened("-") as file:
+                console = _console(file, color)
+                console.print()
+                console.print(plain_table(every, console.width, index.SPARE), soft_wrap=True)
+        elif self.output is None:
+            path = f"reports/index{_ENDINGS[self.format]}"
+            links = {
+                target.text: os.path.relpath(self.file_for(target), "reports") for target in self.targets
+            }
+            as_page = index.as_markdown if self.format == "markdown" else index.as_html
+            with self.opened(path) as file:
+                file.write(as_page(every, links))
 
 
 def destination(
@@ -169,31 +188,44 @@ def destination(
     return found
 
 
-def _as_json(outcomes: Sequence[Outcome], targets: int) -> str:
+def _console(file: Any, color: bool | None) -> Console:
+    uncut = not (file.isatty() or color or "COLUMNS" in os.environ)
+    width = UNCUT if uncut else None
+    if color is None:
+        return Console(file=file, width=width)
+    return Console(file=file, width=width, force_terminal=color, no_color=not color)
+
+
+def _as_csv(_: Sequence[Outcome], every: Table | None, __: int) -> str:
+    assert every is not None
+    return index.as_csv(every)
+
+
+def _as_json(outcomes: Sequence[Outcome], _: Table | None, targets: int) -> str:
     """One object for one target, a list for several."""
     objects = [each.to_dict() for each in outcomes]
     return json_text(objects[0] if targets == 1 else objects)
 
 
-def _as_sarif(outcomes: Sequence[Outcome], _: int) -> str:
+def _as_sarif(outcomes: Sequence[Outcome], _: Table | None, __: int) -> str:
     from gradcheck.report import sarif
 
     return json_text(sarif.document(outcomes))
 
 
-def _as_github(outcomes: Sequence[Outcome], _: int) -> str:
+def _as_github(outcomes: Sequence[Outcome], _: Table | None, __: int) -> str:
     from gradcheck.report import github
 
     return github.lines(outcomes)
 
 
-def _as_junit(outcomes: Sequence[Outcome], _: int) -> str:
+def _as_junit(outcomes: Sequence[Outcome], _: Table | None, __: int) -> str:
     from gradcheck.report import junit
 
     return junit.document(outcomes)
 
 
-_ALL = {"json": _as_json, "sarif": _as_sarif, "github": _as_github, "junit": _as_junit}
+_ALL = {"csv": _as_csv, "json": _as_json, "sarif": _as_sarif, "github": _as_github, "junit": _as_junit}
 
 
 def json_text(data: object) -> str:

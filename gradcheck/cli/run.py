@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -28,28 +30,44 @@ _STAGES = {
 
 
 def run_targets(
-    options: CommonOptions, failed: list[Any] | None = None
+    options: CommonOptions, failed: list[Any] | None = None, jobs: int = 1
 ) -> Iterator[tuple[SessionOptions, ChildResult | None]]:
     """Every target with its result; None for one that could not be used; its error has been printed, and is added to
-    `failed`."""
-    for session in options.sessions:
+    `failed`. `jobs` of them run side by side; they come in their order all the same."""
+    several = len(options.sessions) > 1
+    for session, found in _found(options.sessions, jobs):
+        if isinstance(found, ChildResult):
+            if options.show_output:
+                _show_output(found)
+            yield session, found
+            continue
+        if isinstance(found, InternalError):
+            print_internal_error(found, options.show_traceback)
+            error = ProgramError(f"internal error: {found.summary}")
+        else:
+            print_error(found, session.target if several else "")
+            error = found
+        if failed is not None:
+            failed.append(FailedTarget(session.target, error))
+        yield session, None
+
+
+def _found(
+    sessions: Sequence[SessionOptions], jobs: int
+) -> Iterator[tuple[SessionOptions, ChildResult | ProgramError | InternalError]]:
+    if jobs == 1 or len(sessions) == 1:
+        for session in sessions:
+            yield session, _run_one(session)
+        return
+    stop = threading.Event()  # a thread that waits for its child hears no Ctrl-C
+    with ThreadPoolExecutor(jobs) as pool:
         try:
-            result = _run_one(session)
-        except ProgramError as error:
-            if failed is not None:
-                failed.append(FailedTarget(session.target, error))
-            print_error(error, session.target if len(options.sessions) > 1 else "")
-            yield session, None
-            continue
-        except InternalError as error:
-            if failed is not None:
-                failed.append(FailedTarget(session.target, ProgramError(f"internal error: {error.summary}")))
-            print_internal_error(error, options.show_traceback)
-            yield session, None
-            continue
-        if options.show_output:
-            _show_output(result)
-        yield session, result
+            running = [pool.submit(_outcome, session, None, stop) for session in sessions]
+            for session, future in zip(sessions, running, strict=True):
+                yield session, future.result()
+        finally:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
 
 
 def print_error(error: ProgramError, target: str = "") -> None:
@@ -76,12 +94,21 @@ def print_internal_error(error: InternalError, show_traceback: bool) -> None:
         said("help: --traceback shows the details")
 
 
-def _run_one(session: SessionOptions) -> ChildResult:
+def _run_one(session: SessionOptions) -> ChildResult | ProgramError | InternalError:
     console = Console(stderr=True)
     if not console.is_terminal:
-        return run_in_child(session)
+        return _outcome(session, None, None)
     with shown_progress(session.target, console) as show:
-        return run_in_child(session, show)
+        return _outcome(session, show, None)
+
+
+def _outcome(
+    session: SessionOptions, show: Callable[[Progress], None] | None, stop: threading.Event | None
+) -> ChildResult | ProgramError | InternalError:
+    try:
+        return run_in_child(session, show, stop)
+    except (ProgramError, InternalError) as error:
+        return error
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -58,14 +59,33 @@ class ChildResult:
     report: Report
     stdout: str  # what the program printed
     stderr: str
+    seconds: float = 0.0  # on the clock, from the start of the child to its report
+
+
+class StoppedError(Exception):
+    """The child was ended because its report is no longer wanted."""
 
 
 def run_in_child(
-    options: SessionOptions, on_progress: Callable[[Progress], None] | None = None
+    options: SessionOptions,
+    on_progress: Callable[[Progress], None] | None = None,
+    stop: threading.Event | None = None,
 ) -> ChildResult:
-    """The report on `options.target`. Raises ProgramError, or InternalError for a bug of gradcheck."""
+    """The report on `options.target`. Raises ProgramError, or InternalError for a bug of gradcheck; StoppedError once
+    another thread has set `stop`."""
+    begun = time.monotonic()
+
+    def heard(now: Progress | None) -> None:
+        if stop is not None and stop.is_set():
+            raise StoppedError
+        if now is not None and on_progress is not None:
+            on_progress(now)
+
     return _result(
-        "report", options, on_progress, lambda *found: ChildResult(Report.from_dict(found[0]), *found[1:])
+        "report",
+        options,
+        heard,
+        lambda found, out, err: ChildResult(Report.from_dict(found), out, err, time.monotonic() - begun),
     )
 
 
@@ -76,7 +96,7 @@ def run_layer_in_child(
     return _result(
         "layer",
         options,
-        on_progress,
+        lambda now: on_progress(now) if now and on_progress else None,
         lambda found, stdout, stderr: (LayerReport.from_dict(found), stdout + stderr),
     )
 
@@ -84,15 +104,16 @@ def run_layer_in_child(
 def _result(
     command: str,
     options: Options,
-    on_progress: Callable[[Progress], None] | None,
+    heard: Callable[[Progress | None], None],
     made: Callable[[Any, str, str], T],
 ) -> T:
-    """`made` from what the child process found, and what the program printed on standard output and on standard error."""
+    """`made` from what the child process found, and what the program printed on standard output and on standard error.
+    `heard` is called all the while, with what is being done when that changes."""
     try:
         with private_folder() as own:
             folder = own.path
             (folder / OPTIONS).write_text(json.dumps({command: encode(options)}), encoding="utf-8")
-            status = _run(own, options, on_progress or (lambda now: None))
+            status = _run(own, options, heard)
             result = _read_result(folder, status, options)
             try:
                 return made(result[command], _read_output(folder / STDOUT), _read_output(folder / STDERR))
@@ -102,7 +123,7 @@ def _result(
         raise no_room(error.strerror or str(error)) from None
 
 
-def _run(own: PrivateFolder, options: Options, on_progress: Callable[[Progress], None]) -> int:
+def _run(own: PrivateFolder, options: Options, heard: Callable[[Progress | None], None]) -> int:
     folder = own.path
     package_root = str(Path(__file__).resolve().parents[2])
     ours = _IDLE_THREADS_SLEEP.keys() - os.environ.keys()
@@ -121,7 +142,7 @@ def _run(own: PrivateFolder, options: Options, on_progress: Callable[[Progress],
         os.close(stderr)
     try:
         own.owns_group(process.pid)
-        return _wait(process, folder, options, on_progress)
+        return _wait(process, folder, options, heard)
     finally:
         _kill_group(process)
 
@@ -130,7 +151,7 @@ def _wait(
     process: subprocess.Popen[bytes],
     folder: Path,
     options: Options,
-    on_progress: Callable[[Progress], None],
+    heard: Callable[[Progress | None], None],
 ) -> int:
     last: Progress | None = None
     limit = ANALYSIS_S
@@ -145,7 +166,8 @@ def _wait(
                 limit = _time_limit(now.stage, options)
                 deadline = time.monotonic() + limit
             last = now
-            on_progress(now)
+            heard(now)
+        heard(None)
         for name in (STDOUT, STDERR):
             with suppress(OSError):  # the program may have removed it
                 if (folder / name).lstat().st_size > 2 * _MOST_OUTPUT:

@@ -50,7 +50,7 @@ class Surroundings:
         file = str(program.target.path or program.target.module)
         entry = str(program.path_entry)
         self._undo.append(partial(forget_own, program.path_entry))  # last, when the path is ours again
-        self._set(sys, "argv", [file])
+        self._set(sys, "argv", [file, *program.arguments])
         if names := shadowed(program.path_entry):
             own = OwnModules(names, program.sources.is_user)
             own.install()

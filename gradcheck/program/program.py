@@ -39,6 +39,7 @@ class Program:
     pieces: list[Piece] = field(default_factory=list)
     skipped: list[SkippedLine] = field(default_factory=list)
     sources: SourceMap = field(default_factory=SourceMap)
+    arguments: tuple[str, ...] = ()  # what `sys.argv` has after the name
 
     @property
     def loops(self) -> LoopTable:
@@ -53,10 +54,11 @@ class Program:
         return any(text in unit.text for unit in self.sources.units.values())
 
 
-def load(target: Target, cwd: str | None = None) -> Program:
+def load(target: Target, cwd: str | None = None, arguments: tuple[str, ...] = ()) -> Program:
     """Raises ProgramError if the target cannot be read or, being a script, cannot be compiled."""
     directory = _working_directory(cwd) or (target.path.parent if target.path else _current_directory())
-    program = Program(target, directory, target.path.parent if target.path else directory)
+    entry = target.path.parent if target.path else directory
+    program = Program(target, directory, entry, arguments=arguments)
     if target.kind is TargetKind.NOTEBOOK:
         _load_cells(program)
     elif target.path is not None:

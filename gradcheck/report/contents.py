@@ -35,6 +35,7 @@ class ReportContents:
     health: Health = field(default_factory=Health)
     checks: list[CheckState] = field(default_factory=list)
     suppressed: list[SuppressedFinding] = field(default_factory=list)  # by comments; they count for nothing
+    arguments: list[str] = field(default_factory=list)  # that the program was given
     accepted: list[Finding] = field(default_factory=list)  # a baseline holds them; they count for nothing
     watched: bool = False  # a part of a program that was running, so that no command can run it again
     isolation: Isolation | None = None  # what each fault costs, where that was asked for

@@ -83,6 +83,7 @@ class Report(ReportContents):
             "schema": self.schema,
             "version": self.version,
             "target": self.target,
+            "arguments": self.arguments,
             "watched": self.watched,
             "exit_status": self.exit_status,
             "summary": self.summary,
@@ -123,6 +124,7 @@ class Report(ReportContents):
             health=decode(Health, data.get("health", {})),
             checks=[decode(CheckState, row) for row in data.get("checks", [])],
             watched=data.get("watched", False),
+            arguments=[checked_text(each) for each in data.get("arguments", [])],
             isolation=data.get("isolation") and decode(Isolation, data["isolation"]),
         )
 

@@ -127,7 +127,8 @@ def fixes(report: ReportContents) -> str:
     count = numbers.count(len(proved), "verified fix", "verified fixes")
     if report.watched:
         return f"{count}, shown with the finding{'' if len(proved) == 1 else 's'} above."
-    return f"{count}; `gradcheck fix {shlex.quote(report.target)}` shows the patch."
+    given = f" -- {shlex.join(report.arguments)}" if report.arguments else ""
+    return f"{count}; `gradcheck fix {shlex.quote(report.target)}{given}` shows the patch."
 
 
 def program_remarks(section: ProgramSection) -> Iterator[str]:

@@ -48,6 +48,12 @@ def _blocks(report: ReportContents, width: int, verbose: bool) -> Iterator[Text]
         yield _paragraph(fixes_line, width, "bold green")
 
 
+def render_headline(report: ReportContents, console: Console) -> None:
+    """How many gradients are right, and what was found, in a line or two."""
+    for sentence in (sentences.headline(report), sentences.conclusion(report)):
+        console.print(_paragraph(sentence, console.width), soft_wrap=True)
+
+
 def render_isolation(report: ReportContents, console: Console) -> None:
     """The headline of the report, and the isolation alone: what else it found, `gradcheck report` shows."""
     for block in _isolation_blocks(report, console.width):

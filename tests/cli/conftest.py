@@ -33,7 +33,7 @@ def run_report(options):
     from gradcheck.program.target import parse_target
     from gradcheck.report.model import Report
     from gradcheck.report.program_section import ProgramSection
-    program = load(parse_target(options.target), options.cwd)
+    program = load(parse_target(options.target), options.cwd, options.arguments)
     outcome = run(program, Nobody(), timeout_s=options.timeout_s, data=options.data)
     if program.contains("# analysis fails"):
         raise ZeroDivisionError("in the analysis")

@@ -78,7 +78,7 @@ class TestReport:
         assert report["target"] == "a.py"
         assert report["program"]["notes"][-1] == repr(
             {
-                "target": "a.py", "cwd": None, "at": (0, 100), "loss": "l",
+                "target": "a.py", "cwd": None, "arguments": (), "at": (0, 100), "loss": "l",
                 "pairs": {"d_A": "A_1", "dB": "B"},
                 "data": {"n.txt": str(tmp_path / "words.txt")}, "allow_writes": False, "timeout_s": 7.0, "fix_budget_s": 5.0,
                 "sweep": 64, "samples": None,

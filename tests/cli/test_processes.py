@@ -187,7 +187,7 @@ def test_a_child_without_room_ends_with_its_status(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(worker, "_write", full)
     monkeypatch.setattr(worker, "_exit", ends.append)
-    monkeypatch.setattr(worker, "_result", lambda directory: {})
+    monkeypatch.setattr(worker, "_result", lambda *_: {})
     worker.main(str(tmp_path))
     assert ends == [NO_ROOM]
 

@@ -39,7 +39,7 @@ def render(
     """The whole report, in the order of the terminal's. `pictures` are shown below their tables, `hints` on
     what to do next below the conclusion. `alone`: on a page of its own, where links between its parts mean nothing else, and
     all of it is open."""
-    return _element(_blocks(report, list(pictures), hints, alone))
+    return enclosed(_blocks(report, list(pictures), hints, alone))
 
 
 def notice(text: str) -> str:
@@ -49,15 +49,16 @@ def notice(text: str) -> str:
     blocks = [f'<p class="conclusion unknown">{sign} {_prose(first)}</p>\n']
     if more:
         blocks.append("<pre>" + "\n".join(map(escape, more)) + "</pre>\n")
-    return _element(blocks)
+    return enclosed(blocks)
 
 
 def listings(texts: Iterable[Text], remarks: Iterable[str]) -> str:
     """Coloured pieces of source, and remarks about them."""
-    return _element([*(f"<pre>{_coloured(text)}</pre>\n" for text in texts), _list(remarks)])
+    return enclosed([*(f"<pre>{_coloured(text)}</pre>\n" for text in texts), _list(remarks)])
 
 
-def _element(blocks: Iterable[str]) -> str:
+def enclosed(blocks: Iterable[str]) -> str:
+    """As one element with its style."""
     return f'<div class="gradcheck-report">\n<style>{STYLE}</style>\n{"".join(blocks)}</div>\n'
 
 

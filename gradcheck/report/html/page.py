@@ -18,7 +18,16 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 def render(report: ReportContents, pictures: Iterable[Picture] = ()) -> str:
     """Readable on narrow screens, in light and dark, and in print."""
-    title = f"Gradient report: {escape(printable(report.target))}"
+    body = element.render(report, pictures, alone=True)
+    return document(
+        f"Gradient report: {report.target}",
+        f"{body}<footer>Written by gradcheck {escape(report.version)}.</footer>\n",
+    )
+
+
+def document(title: str, body: str) -> str:
+    """A whole page around `body`, which is HTML; `title` is text."""
+    shown = escape(printable(title))
     return f"""<!doctype html>
 {PAGE}
 <html lang="en">
@@ -26,14 +35,13 @@ def render(report: ReportContents, pictures: Iterable[Picture] = ()) -> str:
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
+<title>{shown}</title>
 <style>{PAGE_STYLE}</style>
 </head>
 <body>
 <main>
-<h1>{title}</h1>
-{element.render(report, pictures, alone=True)}<footer>Written by gradcheck {escape(report.version)}.</footer>
-</main>
+<h1>{shown}</h1>
+{body}</main>
 </body>
 </html>
 """

@@ -1,0 +1,93 @@
+"""Many targets in one run: side by side, in their order, and none that spoils the others."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gradcheck.base.options import SessionOptions
+from gradcheck.process.child import StoppedError, run_in_child
+from tests.cli.conftest import Invoke
+
+pytestmark = pytest.mark.usefixtures("stub_session")
+
+
+def test_they_come_in_their_order_and_failures_are_rows(invoke: Invoke) -> None:
+    Path("a.py").write_text("import time\ntime.sleep(0.5)\n")
+    Path("b.py").write_text("x = (\n")
+    Path("c.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
+    Path("d.py").write_text("# finding\n")
+    done = invoke("report", "a.py", "b.py", "c.py", "d.py", "--jobs", "4", "--quiet")
+    assert done.status == 2
+    lines = done.out.splitlines()
+    rows = [line.split()[:2] for line in lines[lines.index("") + 2 :]]
+    assert rows == [["a.py", "incomplete"], ["b.py", "failed"], ["c.py", "failed"], ["d.py", "wrong"]]
+    assert done.err.index("b.py") < done.err.index("c.py")
+
+
+def test_pages_have_an_index_beside_them(invoke: Invoke) -> None:
+    for name in ("a.py", "b.py"):
+        Path(name).write_text("x = 1\n")
+    assert invoke("report", "a.py", "b.py", "--format", "html", "--format", "markdown").status == 0
+    assert sorted(path.name for path in Path("reports").iterdir()) == [
+        "a.html", "a.md", "b.html", "b.md", "index.html", "index.md",
+    ]  # fmt: skip
+    assert '<a href="a.html">a.py</a>' in Path("reports/index.html").read_text()
+    assert "[a.py](<a.md>)" in Path("reports/index.md").read_text()
+    assert invoke("report", "a.py", "b.py", "--format", "html", "--format", "markdown").status == 0
+
+
+def test_a_solution_without_a_right_gradient_is_none(invoke: Invoke) -> None:
+    Path("a.py").write_text("x = 1\n")
+    done = invoke("report", "a.py", "--against", "a.py")
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith("error: --against: no gradient of `a.py` is right, so it is no solution\n")
+
+
+def test_one_that_is_no_longer_wanted_is_ended() -> None:
+    Path("a.py").write_text("import time\ntime.sleep(60)\n")
+    stop = threading.Event()
+    threading.Timer(0.5, stop.set).start()
+    begun = time.monotonic()
+    with pytest.raises(StoppedError):
+        run_in_child(SessionOptions("a.py"), stop=stop)
+    assert time.monotonic() - begun < 20
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGINT"), reason="no Ctrl-C")
+def test_an_interrupt_ends_all_of_them(command: Callable[..., object], tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        Path(f"{name}.py").write_text(
+            f"import time\nopen('{tmp_path}/{name}', 'w').close()\ntime.sleep(60)\n"
+        )
+    root = str(Path(__file__).parents[2])
+    start = f"import sys; sys.path.insert(0, {root!r}); from gradcheck.cli.commands import main; main()"
+    arguments = ["report", "a.py", "b.py", "c.py", "--jobs", "2", "--allow-writes"]
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-c", start, *arguments], start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not (Path("a").exists() and Path("b").exists()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert not Path("c").exists()
+
+
+def test_the_program_gets_its_arguments(invoke: Invoke) -> None:
+    Path("a.py").write_text("import sys\nprint(sys.argv[1:])\n")
+    done = invoke("report", "a.py", "--show-output", "--", "--epochs", "1", "a b")
+    assert done.status == 0
+    assert "['--epochs', '1', 'a b']" in done.err
+    assert "[]" in invoke("report", "a.py", "--show-output").err
