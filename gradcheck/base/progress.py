@@ -55,7 +55,7 @@ def say(stage: Stage, detail: str = "") -> None:
         return
     line = f"{stage.value} {' '.join(detail.split())}\n"
     with suppress(OSError):  # a report without progress is better than none
-        descriptor = _open(_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = _open(_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             _write(descriptor, line.encode("utf-8", "replace"))
         finally:

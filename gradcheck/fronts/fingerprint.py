@@ -66,7 +66,9 @@ def put_back(kept: Fingerprint, tensor: torch.Tensor) -> None:
     if kept.whole:
         flat.copy_(numbers)
         return
-    for start, piece in zip(_starts(kept.size), numbers.split(PIECE // kept.dtype.itemsize), strict=True):
+    for start, piece in zip(
+        _starts(kept.size), torch.split(numbers, PIECE // kept.dtype.itemsize), strict=True
+    ):
         first = start // kept.dtype.itemsize
         flat[first : first + len(piece)] = piece
 

@@ -124,9 +124,9 @@ def _make_beside(change: _Change) -> None:
     with open(descriptor, "wb") as file:
         file.write(change.new)
         file.flush()
-        with suppress(OSError):  # only root may give a file away
+        with suppress(OSError, AttributeError):  # only root may give a file away; on Windows nobody
             os.fchown(file.fileno(), known.st_uid, known.st_gid)
-        os.fchmod(file.fileno(), stat.S_IMODE(known.st_mode))
+        os.chmod(change.beside, stat.S_IMODE(known.st_mode))
         _copy_attributes(path, file.fileno())
         os.fsync(file.fileno())
 

@@ -38,6 +38,7 @@ GRACE_S = 10.0  # after the child should have stopped the program itself
 ANALYSIS_S = 600.0  # for everything but the program, in each stage
 _MOST_OUTPUT = 16 * 2**20  # kept of what the program prints; an endless loop prints for ever
 _POLL_S = 0.02
+_KILLED = 9  # `signal` has no such name everywhere
 
 # Not `-m gradcheck.process.worker`: that would put the current directory on sys.path before anything is imported, and
 # a `types.py` of the person's would be taken for Python's. Modules of ours need sys.path only for the first.
@@ -234,10 +235,10 @@ def _died(folder: Path, status: int, options: Options) -> Exception:
     stderr = _read_output(folder / STDERR)
     last = progress.read(str(folder / PROGRESS))
     if last is None or last.stage is not Stage.RUNNING:
-        why = ", as if memory had run out" if status == -signal.SIGKILL else ""
+        why = ", as if memory had run out" if status == -_KILLED else ""
         return InternalError(f"the child process {_how(status)}{why}", stderr)
     hint = "it ends its own process; it must return, raise or call exit()"
-    if status == -signal.SIGKILL:
+    if status == -_KILLED:
         hint = "it killed itself, or memory ran out"
     said = [line for line in stderr.splitlines() if line.strip()][-1:]
     return ProgramError(f"`{name}` {_how(status)} before it could be analysed", hint, "\n".join(said))
@@ -255,7 +256,10 @@ def _how(status: int) -> str:
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
     """Whatever the program left running ends with it. The group's number is the child's, which it led."""
     with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, _KILLED)
+        else:  # Windows: what the program has started may stay
+            process.kill()
     process.wait()
 
 

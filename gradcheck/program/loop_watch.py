@@ -42,7 +42,8 @@ class LoopWatch:
         setattr(builtins, WHILE, lambda loop: _While(self, loop))
         setattr(builtins, TURN, _turn_function(self))
         setattr(builtins, DONE, self._done)
-        os.register_at_fork(after_in_child=_turning_off(self))
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=_turning_off(self))
 
     def turn_off(self) -> None:
         """From here on nothing is reported. The names stay: functions of the program may still be called. They hold

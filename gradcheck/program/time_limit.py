@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import signal
+import sys
 import threading
 from pathlib import Path
 from types import FrameType
@@ -31,19 +33,40 @@ class TimeLimit:
         self._sources = sources
         self._retries = _RETRIES
         self._armed = False
+        self._over = threading.Event()
 
     def start(self) -> None:
-        if threading.current_thread() is threading.main_thread():  # signals arrive nowhere else
+        if not hasattr(signal, "setitimer"):
+            self._armed = True
+            threading.Thread(
+                target=self._ring_from_beside, args=(threading.get_ident(),), daemon=True
+            ).start()
+        elif threading.current_thread() is threading.main_thread():  # signals arrive nowhere else
             signal.signal(signal.SIGALRM, self._ring)
             # Again every second: a bare `except:` in the program may swallow the first.
             signal.setitimer(signal.ITIMER_REAL, min(self.seconds, _LONGEST_S), 1.0)
             self._armed = True
 
     def cancel(self) -> None:
-        if self._armed:
+        if self._armed and hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, signal.SIG_IGN)
-            self._armed = False
+        self._armed = False
+        self._over.set()
+
+    def _ring_from_beside(self, thread: int) -> None:
+        """Where there are no timers (Windows). It arrives between two instructions: a call that waits is not cut short."""
+        self._over.wait(min(self.seconds, threading.TIMEOUT_MAX))
+        while self._armed:
+            frame = sys._current_frames().get(thread)
+            if not _inside_observer(frame, self._sources):
+                if not self.expired:
+                    self.expired, self.location = True, frame_location(frame, self._sources)
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                    ctypes.c_ulong(thread), ctypes.py_object(StillRunning)
+                )
+            del frame
+            self._over.wait(1.0 if self.expired else _RETRY_S)
 
     def _ring(self, number: int, frame: FrameType | None) -> None:
         if not self._armed:
