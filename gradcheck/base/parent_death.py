@@ -13,16 +13,18 @@ _PDEATHSIG = 1
 _LOOK_S = 0.5
 
 
-def end_with_parent() -> None:
-    """By the kernel on Linux. Elsewhere a thread looks whether another process has become the parent."""
-    parent = os.getppid()
+def end_with_parent(parent: int) -> None:
+    """By the kernel on Linux. Elsewhere a thread looks whether another process becomes the parent: on Windows, what was
+    started by a virtual environment has that one's process for a parent."""
     if sys.platform == "linux":
         try:
             if not ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGKILL, 0, 0, 0):
+                if os.getppid() != parent:  # it has died before
+                    os._exit(1)
                 return
         except (OSError, AttributeError):
             pass
-    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
 
 
 def _watch(parent: int) -> None:

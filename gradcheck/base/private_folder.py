@@ -6,10 +6,12 @@ A shell of a few lines waits at the end of a pipe whose other end only this proc
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -27,6 +29,42 @@ for time in 0 1; do
     sleep "$time"; chmod -R u+rwx -- "$1"; rm -rf -- "$1"
 done
 """
+
+
+_PREFIX = "gradcheck-"
+_NAME = re.compile(_PREFIX + r"(\d+)-\w+")
+_LEFT_S = 3600.0  # a process of another container is not seen: what was in use of late is left
+
+
+def make_folder(within: str | None = None) -> str:
+    """A temporary folder, whose name says whose it is. Raises OSError if none can be made."""
+    if within is None:
+        _remove_left_behind()
+    return tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=within)
+
+
+def _remove_left_behind() -> None:
+    """What was made in a process that was killed, where no shell waited: a test, a notebook."""
+    if os.name != "posix":
+        return
+    with suppress(OSError):
+        for entry in os.scandir(tempfile.gettempdir()):
+            found = _NAME.fullmatch(entry.name)
+            if found is None or not entry.is_dir(follow_symlinks=False):
+                continue
+            with suppress(OSError, OverflowError):
+                known = entry.stat(follow_symlinks=False)
+                left = known.st_uid == os.getuid() and time.time() - known.st_mtime > _LEFT_S
+                if left and not _lives(int(found[1])):
+                    remove_tree(entry.path)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +93,7 @@ class PrivateFolder:
 @contextmanager
 def private_folder() -> Iterator[PrivateFolder]:
     """Raises OSError if none can be made."""
-    folder = PrivateFolder(path := Path(tempfile.mkdtemp(prefix="gradcheck-")), _caretaker_of(path))
+    folder = PrivateFolder(path := Path(make_folder()), _caretaker_of(path))
     try:
         yield folder
     finally:

@@ -125,8 +125,8 @@ class WorkerPool:
                 future.cancel()
 
 
-def _begin_local_worker(folder: str) -> None:
-    end_with_parent()
+def _begin_local_worker(folder: str, parent: int) -> None:
+    end_with_parent(parent)
     os.environ.pop(_SAFE_PATH, None)  # the program does not see it
     tempfile.tempdir = folder
     _begin_worker()
@@ -204,7 +204,7 @@ def _local(workers: Workers) -> Iterator[Submit]:
         # The same processes as the last time, or new ones if one of them has died.
         executor = get_reusable_executor(
             max_workers=workers.count, timeout=_IDLE_S, initializer=_begin_local_worker,
-            initargs=(str(own.path),),
+            initargs=(str(own.path), os.getpid()),
         )  # fmt: skip
         return executor.submit(function, argument)  # type: ignore[no-any-return]
 

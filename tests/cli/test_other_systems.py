@@ -80,7 +80,7 @@ def test_the_time_limit_is_kept_without_timers(tmp_path: Path, less: dict[str, s
 def test_a_worker_looks_itself_whether_its_parent_is_there(tmp_path: Path, less: dict[str, str]) -> None:
     pid = tmp_path / "pid"
     worker = (
-        "import os, sys, time; from gradcheck.base.parent_death import end_with_parent; end_with_parent(); "
+        "import os, sys, time; from gradcheck.base.parent_death import end_with_parent; end_with_parent(os.getppid()); "
         "open(sys.argv[1] + '.new', 'w').write(str(os.getpid())); os.rename(sys.argv[1] + '.new', sys.argv[1]); "
         "time.sleep(60)"
     )

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -131,6 +132,25 @@ def test_a_private_folder_goes_even_if_it_was_made_read_only() -> None:
         (folder.path / "deep" / "er").chmod(0)
         (folder.path / "deep").chmod(0)
     assert not folder.path.exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere it is not known whether a process lives")
+def test_what_a_killed_process_has_left_goes_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    old, young = f"gradcheck-{ended.pid}-a_b", f"gradcheck-{ended.pid}-cd"
+    others = [f"gradcheck-{os.getpid()}-ab", "gradcheck-ab", "gradcheck-1-"]
+    for name in (old, young, *others):
+        tmp_path.joinpath(name, "deep").mkdir(parents=True)
+        if name != young:
+            os.utime(tmp_path / name, (0, 0))
+    tmp_path.joinpath(f"gradcheck-{ended.pid}-ln").symlink_to(tmp_path / "gradcheck-ab")
+    with private_folder():
+        pass
+    assert sorted(os.listdir(tmp_path)) == sorted([young, f"gradcheck-{ended.pid}-ln", *others])
 
 
 @pytest.mark.usefixtures("stub_session")

@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from gradcheck.base.private_folder import make_folder
 from gradcheck.program.source import shown_path
 from gradcheck.program.writes import compiled
 from gradcheck.program.writes.kernel import only_writes_in
@@ -37,7 +38,7 @@ def writes_held_back(is_user: Callable[[str], bool]) -> Iterator[Tree | None]:
     if STATE.tree is not None:
         yield None
         return
-    root = os.path.realpath(tempfile.mkdtemp(prefix="gradcheck-", dir=STATE.folder or None))
+    root = os.path.realpath(make_folder(STATE.folder or None))
     tree = Tree(root, os.path.realpath(STATE.folder) if STATE.folder else "")
     NET.install()
     STATE.others = weakref.WeakSet(threading.enumerate())
