@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from contextlib import suppress
+from importlib import resources
 from typing import Any, NoReturn
 
 import click
@@ -380,6 +381,14 @@ def rules(thresholds: bool) -> None:
     width = max((len(r.name) for r in all_), default=0)
     for each in all_:
         click.echo(f"{each.code}  {each.severity.value:<7}  {each.name:<{width}}  {each.summary}")
+
+
+@cli.command(short_help="Print the JSON schema of a report.")
+def schema() -> None:
+    """Print the JSON schema of what `gradcheck report --format json` writes."""
+    click.echo(
+        resources.files("gradcheck.report").joinpath("schema.json").read_text(encoding="utf-8"), nl=False
+    )
 
 
 def main() -> NoReturn:
