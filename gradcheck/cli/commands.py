@@ -22,6 +22,7 @@ from gradcheck.cli import isolate as cli_isolate
 from gradcheck.cli import layer as cli_layer
 from gradcheck.cli import report as cli_report
 from gradcheck.cli import run as cli_run
+from gradcheck.cli import watch as cli_watch
 from gradcheck.cli.leaving import UNUSABLE, begin, leave, tell_unwritable
 from gradcheck.cli.options import (
     ProgramCommand,
@@ -185,6 +186,18 @@ def fix(**options: Any) -> None:
       gradcheck fix --write --select GC101
     """
     sys.exit(cli_fix.run(cli_fix.parse_options(**options)))
+
+
+@cli.command(cls=ProgramCommand, short_help="Report again whenever the program is saved.")
+@program_options
+@click.option("--verbose", is_flag=True, help="List the health rules that found nothing as well, and why.")
+@rule_options
+def watch(**options: Any) -> None:
+    """Report again whenever the program, or a file of its own that it imports, is saved.
+
+    Each run is one of its own, from the beginning; torch is imported while gradcheck waits. Ctrl-C ends it.
+    """
+    sys.exit(cli_watch.run(cli_watch.parse_options(**options)))
 
 
 @cli.command(cls=ProgramCommand, short_help="Train with and without each fault: what does it cost?")

@@ -13,8 +13,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,12 +23,12 @@ from gradcheck.base import progress
 from gradcheck.base.codec import checked_text, encode
 from gradcheck.base.errors import InternalError
 from gradcheck.base.options import SessionOptions
-from gradcheck.base.private_folder import PrivateFolder, private_folder
+from gradcheck.base.private_folder import private_folder
 from gradcheck.base.progress import Progress, Stage
 from gradcheck.base.regular import read_regular
 from gradcheck.layers.options import LayerOptions
 from gradcheck.layers.report import LayerReport
-from gradcheck.process.exchange import NO_ROOM, OPTIONS, PROGRESS, RESULT, STDERR, STDOUT
+from gradcheck.process.exchange import NO_ROOM, OPTIONS, PROGRESS, RESULT, STDERR, STDOUT, WARM
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.source import shown_path
 from gradcheck.report.model import Report
@@ -74,6 +74,17 @@ def run_in_child(
 ) -> ChildResult:
     """The report on `options.target`. Raises ProgramError, or InternalError for a bug of gradcheck; StoppedError once
     another thread has set `stop`."""
+    with waiting_child() as child:
+        return report_of(child, options, on_progress, stop)
+
+
+def report_of(
+    child: Child,
+    options: SessionOptions,
+    on_progress: Callable[[Progress], None] | None = None,
+    stop: threading.Event | None = None,
+) -> ChildResult:
+    """As `run_in_child`, of a child that waits."""
     begun = time.monotonic()
 
     def heard(now: Progress | None) -> None:
@@ -82,7 +93,7 @@ def run_in_child(
         if now is not None and on_progress is not None:
             on_progress(now)
 
-    return _result(
+    return child.asked(
         "report",
         options,
         heard,
@@ -94,45 +105,68 @@ def run_layer_in_child(
     options: LayerOptions, on_progress: Callable[[Progress], None] | None = None
 ) -> tuple[LayerReport, str]:
     """The check of a layer, and what the layer printed. Raises as `run_in_child` does."""
-    return _result(
-        "layer",
-        options,
-        lambda now: on_progress(now) if now and on_progress else None,
-        lambda found, stdout, stderr: (LayerReport.from_dict(found), stdout + stderr),
-    )
+    with waiting_child() as child:
+        return child.asked(
+            "layer",
+            options,
+            lambda now: on_progress(now) if now and on_progress else None,
+            lambda found, stdout, stderr: (LayerReport.from_dict(found), stdout + stderr),
+        )
 
 
-def _result(
-    command: str,
-    options: Options,
-    heard: Callable[[Progress | None], None],
-    made: Callable[[Any, str, str], T],
-) -> T:
-    """`made` from what the child process found, and what the program printed on standard output and on standard error.
-    `heard` is called all the while, with what is being done when that changes."""
-    try:
-        with private_folder() as own:
-            folder = own.path
-            (folder / OPTIONS).write_text(json.dumps({command: encode(options)}), encoding="utf-8")
-            status = _run(own, options, heard)
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A process that waits to be asked, once."""
+
+    folder: Path
+    process: subprocess.Popen[bytes]
+
+    def asked(
+        self,
+        command: str,
+        options: Options,
+        heard: Callable[[Progress | None], None],
+        made: Callable[[Any, str, str], T],
+    ) -> T:
+        """`made` from what the child finds, and what the program prints on standard output and on standard error. `heard`
+        is called all the while, with what is being done when that changes."""
+        folder = self.folder
+        try:
+            written = folder / f"{OPTIONS}.tmp"
+            written.write_text(json.dumps({command: encode(options)}), encoding="utf-8")
+            written.replace(folder / OPTIONS)
+            status = _wait(self.process, folder, options, heard)
             result = _read_result(folder, status, options)
             try:
                 return made(result[command], _read_output(folder / STDOUT), _read_output(folder / STDERR))
             except _MALFORMED as error:
                 raise _unreadable(error) from None
-    except OSError as error:
-        raise no_room(error.strerror or str(error)) from None
+        except OSError as error:
+            raise no_room(error.strerror or str(error)) from None
 
 
-def _run(own: PrivateFolder, options: Options, heard: Callable[[Progress | None], None]) -> int:
-    folder = own.path
+@contextmanager
+def waiting_child(warm: bool = False) -> Iterator[Child]:
+    """It is ended on the way out. A `warm` one imports torch while it waits. Raises ProgramError if it cannot be started."""
+    with ExitStack() as leaving:
+        try:
+            own = leaving.enter_context(private_folder())
+            process = _started(own.path, warm)
+        except OSError as error:
+            raise no_room(error.strerror or str(error)) from None
+        leaving.callback(_kill_group, process)
+        own.owns_group(process.pid)
+        yield Child(own.path, process)
+
+
+def _started(folder: Path, warm: bool) -> subprocess.Popen[bytes]:
     package_root = str(Path(__file__).resolve().parents[2])
     ours = _IDLE_THREADS_SLEEP.keys() - os.environ.keys()
-    command = [sys.executable, "-P", "-c", _START, package_root, str(folder), *ours]
+    command = [sys.executable, "-P", "-c", _START, package_root, str(folder), WARM if warm else "", *ours]
     append = os.O_WRONLY | os.O_CREAT | os.O_APPEND  # so that the file can be cut while it is written
     stdout, stderr = (os.open(folder / name, append, 0o600) for name in (STDOUT, STDERR))
     try:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, start_new_session=True,
             env={**_IDLE_THREADS_SLEEP, **os.environ, "PYTHONIOENCODING": "utf-8"},
         )  # fmt: skip
@@ -141,11 +175,6 @@ def _run(own: PrivateFolder, options: Options, heard: Callable[[Progress | None]
     finally:
         os.close(stdout)
         os.close(stderr)
-    try:
-        own.owns_group(process.pid)
-        return _wait(process, folder, options, heard)
-    finally:
-        _kill_group(process)
 
 
 def _wait(

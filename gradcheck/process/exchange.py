@@ -8,3 +8,4 @@ PROGRESS = "progress.txt"
 STDOUT = "stdout.txt"
 STDERR = "stderr.txt"
 NO_ROOM = 77  # the exit status of a child that could not write its result
+WARM = "warm"  # a child that imports torch before it is asked

@@ -13,6 +13,7 @@ import traceback
 from contextlib import suppress
 from json import dumps, loads
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 from gradcheck.base import progress
@@ -29,16 +30,19 @@ from gradcheck.program.writes.hold import hold_for_good
 from gradcheck.report.model import Report
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+_POLL_S = 0.02
 _open, _write, _close, _replace, _exit = os.open, os.write, os.close, os.replace, os._exit
 
 
-def main(directory: str, *variables: str) -> None:
+def main(directory: str, warm: str = "", *variables: str) -> None:
     """Never returns: threads that the program left behind must not keep the process alive.
 
     `variables` are those of the environment that torch reads when it is imported, and the program does not see.
     """
     process = os.getpid()
     with deep():
+        if warm:
+            _wait_for_options(directory)
         result = _result(directory, variables)
     status = 0
     if os.getpid() == process:
@@ -50,6 +54,14 @@ def main(directory: str, *variables: str) -> None:
         with suppress(Exception):  # closed or replaced by the program
             stream.flush()
     _exit(status)
+
+
+def _wait_for_options(directory: str) -> None:
+    """With what takes longest done already."""
+    import gradcheck.analysis.session  # noqa: F401
+
+    while not os.path.exists(os.path.join(directory, OPTIONS)):
+        sleep(_POLL_S)
 
 
 def _result(directory: str, variables: tuple[str, ...]) -> dict[str, Any]:
