@@ -72,10 +72,11 @@ def _wrong_shape(case: Case) -> Finding:
             f"with the shapes made to fit, the relative error is {numbers.error(row.local_error)}"
         )
     finding.notes += common_notes(case)
-    finding.helps.append(
-        "torch broadcasts axes of length 1 silently: sum over the axes that the forward pass broadcast, "
-        f"so that {code(row.name)} ends with the shape of {code(row.of)}"
-    )
+    if _broadcasts(row):
+        finding.helps.append(
+            "axes of length 1 are broadcast silently: sum over the axes that the forward pass broadcast, "
+            f"so that {code(row.name)} ends with the shape of {code(row.of)}"
+        )
     finding.helps += pairing_help(row)
     return finding
 
@@ -93,6 +94,14 @@ def _other_shape(case: Case) -> Finding:
         ways.append(f"`.view_as({row.of})`")
     finding.helps.append(f"{', or '.join(ways)} gives it the shape of its value")
     return finding
+
+
+def _broadcasts(row: GradientResult) -> bool:
+    """Whether the two shapes differ by axes that broadcasting adds or stretches."""
+    if row.shape is None or row.of_shape is None:
+        return True
+    pairs = zip(reversed(row.shape), reversed(row.of_shape), strict=False)
+    return all(there == wanted or 1 in (there, wanted) for there, wanted in pairs)
 
 
 def _has_more_axes(row: GradientResult) -> bool:

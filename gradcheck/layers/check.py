@@ -14,6 +14,7 @@ from gradcheck.analysis.settings import in_force
 from gradcheck.base import progress
 from gradcheck.base.errors import NothingToCheckError
 from gradcheck.checks import gc106_gradient_shape_broadcast as gc106
+from gradcheck.judge.verdict import Verdict
 from gradcheck.layers.cases import Case, cases_of, in_state
 from gradcheck.layers.discover import HOW_INPUTS, Found, discover
 from gradcheck.layers.fitting import runs
@@ -35,7 +36,7 @@ from gradcheck.layers.report import LayerReport
 from gradcheck.layers.shrink import shrink
 from gradcheck.layers.sizes import TensorTerm
 from gradcheck.layers.subject import Subject, subject_of
-from gradcheck.layers.trial import Plan, Trial
+from gradcheck.layers.trial import Plan, Trial, takes_mode
 from gradcheck.layers.wanted import is_target
 from gradcheck.program.live import LiveSources
 from gradcheck.program.writes.hold import writes_held_back, written_by_program
@@ -182,6 +183,12 @@ class LayerCheck:
             if case.name == EVALUATION and outcome.raised is not None:
                 result.status = Status.UNSUPPORTED  # who trains does not evaluate
                 continue
+            if case.name == EVALUATION and self._is_of_training(plan, outcome):
+                result.status = Status.UNSUPPORTED
+                result.reason = (
+                    f"`backward` is that of training mode, where it is right: here {outcome.reason}"
+                )
+                continue
             if unsupported:
                 result.status = Status.UNSUPPORTED
                 if outcome.hands_on:
@@ -194,6 +201,24 @@ class LayerCheck:
             for key in outcome.faults:
                 known = self._faults.setdefault(key, _Fault(case, trial, outcome, []))
                 known.cases.append(result)
+
+    def _is_of_training(self, plan: Plan, outcome: Outcome) -> bool:
+        """Whether every line that is wrong in evaluation is right in training, and `forward` was told the mode of this call
+        alone: nobody calls `backward` after it. A layer that is switched has to do for both: parts of a network are
+        trained with others in evaluation mode."""
+        if not outcome.faults or not takes_mode(plan):
+            return False
+        right = {
+            (row.name, row.location)
+            for trial, other in self._ran
+            if trial.training and other.report is not None
+            for row in other.report.rows
+            if row.verdict is Verdict.CORRECT
+        }
+        return all(
+            finding is not None and (finding.evidence.get("gradient"), finding.location) in right
+            for finding in outcome.faults.values()
+        )
 
     def _outcome(self, case: Case, trial: Trial) -> Outcome:
         plan = trial.plan

@@ -360,3 +360,30 @@ def test_large_values_are_activations_and_not_weights():
     assert by_name(report)["large values"].status is Status.PASSED
     assert max(x for x, _ in seen) > 5
     assert max(w for _, w in seen) < 5
+
+
+def normalised(x, scale, param):
+    """Its cache is that of training in whatever mode, as nobody goes back from an evaluation."""
+    mean, var = (x.mean(0), x.var(0, unbiased=False)) if param["mode"] == "train" else (0.5, 2.0)
+    std = (var + 1e-5) ** 0.5
+    xhat = (x - mean) / std
+    return scale * xhat, (xhat, scale, std)
+
+
+def normalised_backward(dout, cache):
+    xhat, scale, std = cache
+    dscale = (dout * xhat).sum(0)
+    dxhat = dout * scale
+    dx = (dxhat - dxhat.mean(0) - xhat * (dxhat * xhat).mean(0)) / std
+    return dx, dscale
+
+
+def test_a_line_that_is_right_in_training_is_not_accused_of_an_evaluation_that_its_call_asks_for() -> None:
+    report = gradcheck.check_layer((normalised, normalised_backward), fix_budget_s=0.0)
+    assert report.exit_status == 0
+    case = by_name(report, rank=2)["eval mode"]
+    assert case.status is Status.UNSUPPORTED
+    assert (
+        case.reason
+        == "`backward` is that of training mode, where it is right: here `dx` is not the gradient of `x`"
+    )
