@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -26,6 +27,7 @@ FRESH_DRAWS = 2  # beside the probe points, which keep the batch: another batch,
 _MOST_SIZES = 3  # that are varied, of those that can be
 _MOST_TRIED = 6
 _LARGER_BY = (2, 3, 1, 5)
+_DOUBLED = 100_000  # elements of the largest tensor up to which a size is doubled
 _OTHER_CONSTANT = 1.37
 
 
@@ -96,7 +98,11 @@ class Elsewhere:
         tape = (*self._pass.prepared.manual, *self._pass.plan.forward_ops)
         values = {value for op in tape for value in (*op.inputs, *op.outputs)}
         known = {size for value in values for size in value.shape}
-        new = next((old + more for more in _LARGER_BY if old + more not in known), old + 7)
+        # One more row is one more in every count of rows (of those that a mask keeps, say): a size that is doubled, and
+        # one more, is what no such count is.
+        small = max(math.prod(value.shape) for value in values) <= _DOUBLED
+        by = (old + 1, *_LARGER_BY) if small else _LARGER_BY
+        new = next((old + more for more in by if old + more not in known), old + 7)
         overrides = self._moved[0] if self._moved else {}
         for multiples in (False, True):
             sizes = resized(old, new, values, multiples)

@@ -112,10 +112,18 @@ class Case:
         """The same, where what is computed from it does not say otherwise."""
         named = self.named
         if named is None or not named.certain:
-            return self.by_place or self.consumers.agree_on(named) or named
+            return self._by_place_or_what_follows(named) or named
         if named.evidence == BY_NAME and self.consumers.contradict(named.value):
             return self.consumers.agree_on(None) or named
         return named
+
+    def _by_place_or_what_follows(self, named: Proposal | None) -> Proposal | None:
+        """What it is multiplied with says so, unless nothing computed from it comes out right then, and something does for
+        another value."""
+        place = self.by_place
+        if place is not None and not self.consumers.contradict(place.value):
+            return place
+        return self.consumers.agree_on(named) or place
 
     @cached_property
     def by_place(self) -> Proposal | None:
@@ -137,13 +145,17 @@ class Case:
         return max(possible, key=self.consumers.explained_by) if len(possible) > 1 else term
 
     def is_used_for_another(self, partner: Value, equal: list[Value]) -> bool:
-        """Whether no name says that it is the gradient of `partner`, and both operands of a product say another value: a
-        line forgets a step."""
+        """Whether no name says that it is the gradient of `partner`, and both operands of a product say another value, for
+        which something computed from it comes out right: a line forgets a step."""
         named = self.judge.partners.is_named_for(self.candidate, partner)
         if named or self.candidate.of is not None:
             return False
         place = self.by_operands(2)
-        return place is not None and place.value not in equal
+        return (
+            place is not None
+            and place.value not in equal
+            and self.consumers.explained_by(place.value, finished=False) > 0
+        )
 
     # -- the outcome -------------------------------------------------------------------------------------------------
 

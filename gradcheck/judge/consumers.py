@@ -83,7 +83,8 @@ class Consumers:
     @cached_property
     def _telling(self) -> list[Consumer]:
         """The first ones, but for zeros and mere copies."""
-        first = [self._consumer(version) for version in self.versions[:_MOST]]
+        nearest = sorted(self.versions, key=lambda version: (not version.final, version.after))
+        first = [self._consumer(version) for version in nearest[:_MOST]]
         # What is zero but for rounding agrees with anything that is.
         return [
             c
@@ -91,8 +92,12 @@ class Consumers:
             if c is not None
             and c.is_finite
             and c.size > max(c.tolerance, c.noise)
-            and not (c.found.shape == self._found.shape and distance(c.found, self._found) <= c.tolerance)
+            and not self._is_copy(c)
         ]
+
+    def _is_copy(self, consumer: Consumer) -> bool:
+        found = consumer.found
+        return found.shape == self._found.shape and distance(found, self._found) <= consumer.tolerance
 
     @property
     def nothing_is_right(self) -> bool:
@@ -104,8 +109,11 @@ class Consumers:
     @property
     def use_it_for_another(self) -> bool:
         """Whether nothing computed from it is right, and some would be were it the gradient of another value than the
-        one whose numbers it has: a line forgets a step."""
-        return self.nothing_is_right and self._agree_on(None) is not None
+        one whose numbers it has: a line forgets a step. (It is the last of those with the same numbers that does.)"""
+        if any(self._is_copy(c) for c in self.finished) or not self.nothing_is_right:
+            return False
+        other = self._agree_on(None)
+        return other is not None and self.explained_by(other.value) == len(self._unexplained())
 
     def explained_by(self, value: Value, *, finished: bool = True) -> int:
         """How many come out right only if this is taken for the gradient of `value`."""
@@ -135,12 +143,18 @@ class Consumers:
             return None
         truth = judge.run.graph.truth
         out = (judge.plan.loss, besides)
-        options = [v for v, g in truth.items() if g.shape == found.shape and v not in out]
+        options = [v for v, g in truth.items() if same_but_for_ones(g.shape, found.shape) and v not in out]
         if named is not None and named.alternatives:
-            options = [v for v in named.alternatives if v in truth and truth[v].shape == found.shape]
+            options = [v for v in options if v in named.alternatives]
         # `a + b + c` has the gradient of each of its terms: the sum, which is nearer to the loss, decides.
         order = {value: i for i, value in enumerate(truth)}
-        options.sort(key=lambda v: (float(f"{distance(found, truth[v]):.9g}"), -order[v]))
+        options.sort(
+            key=lambda v: (
+                truth[v].shape != found.shape,
+                float(f"{distance(found.reshape(truth[v].shape), truth[v]):.9g}"),
+                -order[v],
+            )
+        )
         best, most = None, 0
         for value in options[:_MOST_VALUES]:
             score = self._explained(value, waiting)
@@ -169,6 +183,8 @@ class Consumers:
     def _explained(self, value: Value, waiting: list[Consumer]) -> int:
         if not waiting:
             return 0
-        gradients = self._judge.given(self._faults, {value: self._found})
+        truth = self._judge.run.graph.truth[value]
+        found = self._found.reshape(truth.shape) if truth.numel() == self._found.numel() else self._found
+        gradients = self._judge.given(self._faults, {value: found})
         given = gradients, Fingerprints(gradients)
         return sum(c.is_one_of(given) for c in waiting)

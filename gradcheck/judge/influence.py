@@ -23,7 +23,7 @@ class Mark(Enum):
 class Influence:
     """Follows the tape op by op, in the order the program ran. Faults are marks too: their indices."""
 
-    def __init__(self, plan: PassPlan, forward_made: set[Value]) -> None:
+    def __init__(self, plan: PassPlan, tape: list[Op], forward_made: set[Value]) -> None:
         self._marks: flow.Marks[Mark | int] = flow.Marks()
         for value in plan.forward_values:
             self._marks.add(value, [Mark.DERIVED])
@@ -35,6 +35,11 @@ class Influence:
         self.optimisers: set[Value] = (
             set()
         )  # computed from autograd's gradients of parameters, and nothing else
+        handed = {op.out for op in tape if op.kind is Kind.UPSTREAM and op.extra is None}
+        # The activations of `backward`s that autograd called: there, its gradient is read.
+        self._backwards = {
+            op.scope for op in tape if op.kind is not Kind.RETURNED and not handed.isdisjoint(op.inputs)
+        }
         self._rewired: dict[int, list[Value]] = {}
 
     def rewire(self, patches: Mapping[int, Patch]) -> None:
@@ -50,6 +55,8 @@ class Influence:
             self.autograd.update(handed_over)
             self.optimisers.update(v for v in handed_over if v.autograd_of not in self._forward_made)
             return
+        if op.kind is Kind.UPSTREAM:
+            self._marks.add(op.out, [Mark.GRADED])
         inputs = self._rewired.get(op.index, op.inputs)
         self._marks.follow(op, inputs)
         same = op.operation.family in (Family.SAME, Family.LAYOUT)
@@ -64,6 +71,11 @@ class Influence:
 
     def has(self, value: Value, mark: Mark) -> bool:
         return mark in self._marks.of(value)
+
+    def ignores_upstream(self, value: Value) -> bool:
+        """Whether a `backward` that autograd called computed it from no gradient: from what its `forward` has saved."""
+        made = value.producer
+        return made is not None and made.scope in self._backwards and not self.has(value, Mark.GRADED)
 
     def of(self, value: Value) -> Faults:
         """The faults that what this value was computed from carries."""

@@ -66,7 +66,7 @@ class Judge:
         self.forward_made |= {v for v in truth if as_of_now(v) in self.forward_made}
         self.rounding = Rounding(self.run, self.coarse, self.opaque)
         self.data_rounding = DataRounding(self.run)
-        self.influences = Influence(self.plan, self.forward_made)
+        self.influences = Influence(self.plan, self.ops, self.forward_made)
         self.relations = Relations(self.plan, self.ops, self.names)
         self.products = Products(self.plan, self.ops)
         self.ascends = goes_uphill(self.plan)

@@ -11,7 +11,7 @@ from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.fronts.tape import Value
 from gradcheck.judge.case import Case
 from gradcheck.judge.consumers import Consumer
-from gradcheck.judge.judged import Fault, Ruling
+from gradcheck.judge.judged import Fault, Faults, Ruling
 from gradcheck.judge.pairing.partners import Proposal
 from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.replay.compare import distance, inner, norm, same_but_for_ones
@@ -35,7 +35,12 @@ def convention(case: Case) -> Ruling | None:
     if candidate.binding is None:
         if candidate.of is None or partner.root is not candidate.of.root:
             return None
-    elif not _is_usual(case, factor) and not _made_good(case, partner, factor):
+    elif not (
+        _is_usual(case, factor)
+        or _is_handed_on(case, factor)
+        or _made_good(case, partner, factor)
+        or _made_good_further_on(case, factor)
+    ):
         return None
     proposal = Proposal(partner, f"its numbers, {factor:g} times the true gradient")
     judged = case.judged(proposal, Verdict.CORRECT, expected=case.gradients[partner], scale=factor)
@@ -121,6 +126,7 @@ def _made_good(case: Case, partner: Value, factor: float) -> bool:
     one (of all gradients, if none of a parameter is), more are right than are scaled alike. Those that are
     neither have a fault of their own."""
     given = case.judge.given(case.faults, {partner: case.found})
+    none = Faults()
     right, alike = {True: 0, False: 0}, {True: 0, False: 0}  # of parameters, of others
     of_parameters, usual = False, _usual(case) or -1.0
     for consumer, of in _ends(case):
@@ -132,9 +138,34 @@ def _made_good(case: Case, partner: Value, factor: float) -> bool:
             continue  # it is right whatever this one is
         of_parameter = of not in case.judge.forward_made
         of_parameters |= of_parameter
-        right[of_parameter] += distance(consumer.found, usual * expected) <= tolerance
+        is_step = consumer.version.candidate.binding is None and consumer.is_one_of(case.judge.expectation(none))
+        right[of_parameter] += is_step or distance(consumer.found, usual * expected) <= tolerance
         alike[of_parameter] += distance(consumer.found, factor * expected) <= tolerance
     return 0 < right[of_parameters] >= alike[of_parameters]
+
+
+def _is_handed_on(case: Case, factor: float) -> bool:
+    """Whether it is computed from gradients that are kept as this multiple, and from no others."""
+    judge = case.judge
+    scales = {j.candidate.value: j.scale or 1.0 for j in judge.judged if j.of in judge.forward_made}
+    read = [scales[value] for value in judge.relations.nearest(case.version, scales)]
+    kept = all(scale != 1 and abs(scale - factor) <= 1e-6 * factor for scale in read)
+    return bool(read) and kept
+
+
+def _made_good_further_on(case: Case, factor: float) -> bool:
+    """Whether a gradient computed from this one has a fault of its own, and those behind it say that it is kept as
+    this multiple as well."""
+    judge = case.judge
+    for consumer, of in _ends(case):
+        if of not in judge.forward_made or consumer.version.after <= case.version.after:
+            continue
+        version = consumer.version
+        further = Case(judge, version, consumer.found, judge.influence(version), case.outputs)
+        kept = kept_factor(further, of)
+        if kept is not None and kept != 1 and abs(kept - factor) <= 1e-6 * factor:
+            return True
+    return False
 
 
 def kept_factor(case: Case, at: Value) -> float | None:

@@ -10,7 +10,8 @@ from gradcheck.judge.judged import NOT_JUDGED, Ruling
 
 def data(case: Case) -> Ruling | None:
     """Scope, no principle: only what somebody wrote as a gradient is judged. What is computed from autograd's
-    gradients of parameters alone is the step of an optimiser."""
+    gradients of parameters alone is the step of an optimiser; what a `backward` computes without the gradient that autograd
+    handed it is something recomputed."""
     influences, candidate = case.judge.influences, case.candidate
     not_theirs = candidate.value in influences.autograd or candidate.value in influences.optimisers
     if not_theirs or (case.found.numel() == 0 and not _should_hold_something(case)):
@@ -18,6 +19,8 @@ def data(case: Case) -> Ruling | None:
     unmarked = candidate.of is None and parse(candidate.name).form is Form.NONE
     if unmarked and case.judge.partners.is_said_to_be_one(candidate):
         return None
+    if unmarked and influences.ignores_upstream(candidate.value):
+        return NOT_JUDGED
     return NOT_JUDGED if unmarked and not influences.has(candidate.value, Mark.LIVE) else None
 
 
