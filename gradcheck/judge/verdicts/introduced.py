@@ -12,13 +12,10 @@ from gradcheck.judge.pairing.partners import BY_NAME
 from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.judge.verdicts.convention import kept_factor
 from gradcheck.judge.verdicts.right import right_as
-from gradcheck.judge.verdicts.weight_decay import adds_decay
-from gradcheck.ops import Family
-from gradcheck.replay.compare import distance, is_multiple, same_but_for_ones
-from gradcheck.replay.passes import Version
+from gradcheck.judge.verdicts.written import written_at
+from gradcheck.replay.compare import distance, same_but_for_ones
 
 _NAMED_FOR = 0.6
-_WRONG_SHARE = 1e-6  # of the largest expected magnitude: an element that differs by more is wrong
 
 
 def harmless(case: Case) -> Ruling | None:
@@ -74,43 +71,11 @@ def introduced(case: Case) -> Ruling | None:
         faults=case.faults,
         scale=factor,
     )
-    judged.written_at = _since_when(case, judged)
+    judged.written_at = written_at(case, judged)
     judged.at_return = returned and _is_named_for_its_numbers(case)
     return Ruling(
         judged, Fault(judged, gradient if gradient is None or factor is None else gradient / factor)
     )
-
-
-def _since_when(case: Case, judged: Judged) -> Version | None:
-    """Built over several lines: the first stage from which on the elements that are wrong stay as they are; not one that
-    was the gradient of another value, and should have been changed."""
-    expected, found = judged.expected, case.found
-    if expected is None or expected.shape != found.shape:
-        return None
-    wrong = (found - expected).abs() > _WRONG_SHARE * expected.abs().max()
-    versions, since = case.candidate.versions, None
-    later, now = case.version, found
-
-    def is_decayed(whole: torch.Tensor, stage: torch.Tensor) -> bool:
-        return judged.of is not None and adds_decay(whole, stage, judged.of, case.judge.run)
-
-    for earlier in reversed(versions[: versions.index(case.version)]):
-        stage = case.judge.captured(earlier)
-        if stage is None or stage.shape != found.shape or _is_blank(earlier):
-            break
-        rescaled = case.judge.relations.only_rescales(later, earlier) and not is_multiple(stage, expected)
-        decayed = is_decayed(now, stage) and not is_decayed(expected, stage)
-        if not (rescaled or decayed or torch.equal(stage[wrong], now[wrong])):
-            break
-        if case.fingerprints.equals(stage, case.tolerance):
-            break
-        since, later, now = earlier, earlier, stage
-    return since if bool(wrong.any()) else None
-
-
-def _is_blank(version: Version) -> bool:
-    """Whether it is what nothing has been written to yet: what is missing in it, a later line leaves out."""
-    return version.writes[-1].operation.family is Family.CONSTANT if version.writes else True
 
 
 def _is_named_for_its_numbers(case: Case) -> bool:
