@@ -37,8 +37,9 @@ class Consumer:
     def is_one_of(self, gradients: Gradients, *, reshaped: bool = False) -> bool:
         """Whether it is one of these gradients; or, where it is the step of an update (`rate * x.T @ delta`), a
         multiple of the one of its parameter."""
-        of = self.version.candidate.of
-        step = gradients[0].get(of) if of is not None and self.version.candidate.binding is None else None
+        candidate = self.version.candidate
+        is_step = candidate.of is not None and candidate.binding is None and candidate.returned is None
+        step = gradients[0].get(candidate.of) if is_step and candidate.of is not None else None
         if step is not None and step.shape == self.found.shape:
             factor = inner(self.found, step) / max(norm(step) ** 2, 1e-300)
             return factor != 0 and distance(self.found, factor * step) <= self.tolerance

@@ -109,3 +109,27 @@ def test_sizes_and_what_is_computed_from_them() -> None:
     assert variation.number(0.25) == 1 / 6
     assert variation.number(0.3) == 0.3
     assert variation.number(torch.pi) == torch.pi
+
+
+# Of 18 rows the mask keeps 17: one more row that it keeps is one more in both counts.
+MASKED = """
+    import torch
+
+    torch.manual_seed(77)
+    n = 18
+    x, goal = torch.randn(n, 5), torch.randn(n, 3)
+    keep = (torch.rand(n, 1) > 0.3).float()
+    W = torch.randn(5, 3)
+    for step in range(2):
+        pred = x @ W
+        loss = (((pred - goal) ** 2) * keep).sum() / keep.sum()
+        dpred = 2 * (pred - goal) * keep / n
+        dW = x.T @ dpred
+        W = W - 0.01 * dW
+"""
+
+
+def test_a_count_of_rows_is_not_one_less_than_the_rows() -> None:
+    report = report_on_source(MASKED, fix_budget_s=3.0)
+    (finding,) = [f for f in report.findings if f.rule == "GC101"]
+    assert finding.fix is None or not finding.fix.verified or "n - 1" not in finding.fix.replacement

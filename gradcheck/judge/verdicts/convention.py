@@ -37,7 +37,7 @@ def convention(case: Case) -> Ruling | None:
             return None
     elif not (
         _is_usual(case, factor)
-        or _is_handed_on(case, factor)
+        or _is_handed_on(case, partner, factor)
         or _made_good(case, partner, factor)
         or _made_good_further_on(case, factor)
     ):
@@ -138,15 +138,20 @@ def _made_good(case: Case, partner: Value, factor: float) -> bool:
             continue  # it is right whatever this one is
         of_parameter = of not in case.judge.forward_made
         of_parameters |= of_parameter
-        is_step = consumer.version.candidate.binding is None and consumer.is_one_of(case.judge.expectation(none))
+        is_step = consumer.version.candidate.binding is None and consumer.is_one_of(
+            case.judge.expectation(none)
+        )
         right[of_parameter] += is_step or distance(consumer.found, usual * expected) <= tolerance
         alike[of_parameter] += distance(consumer.found, factor * expected) <= tolerance
     return 0 < right[of_parameters] >= alike[of_parameters]
 
 
-def _is_handed_on(case: Case, factor: float) -> bool:
-    """Whether it is computed from gradients that are kept as this multiple, and from no others."""
+def _is_handed_on(case: Case, partner: Value, factor: float) -> bool:
+    """Whether it is computed from gradients that are kept as this multiple, and from no others. (That of a parameter is
+    no multiple.)"""
     judge = case.judge
+    if partner not in judge.forward_made:
+        return False
     scales = {j.candidate.value: j.scale or 1.0 for j in judge.judged if j.of in judge.forward_made}
     read = [scales[value] for value in judge.relations.nearest(case.version, scales)]
     kept = all(scale != 1 and abs(scale - factor) <= 1e-6 * factor for scale in read)
@@ -157,11 +162,12 @@ def _made_good_further_on(case: Case, factor: float) -> bool:
     """Whether a gradient computed from this one has a fault of its own, and those behind it say that it is kept as
     this multiple as well."""
     judge = case.judge
-    for consumer, of in _ends(case):
-        if of not in judge.forward_made or consumer.version.after <= case.version.after:
-            continue
+    for consumer in case.consumers.finished:
         version = consumer.version
         further = Case(judge, version, consumer.found, judge.influence(version), case.outputs)
+        of = further.proposal.value if further.proposal is not None else None
+        if of is None or of not in judge.forward_made:
+            continue
         kept = kept_factor(further, of)
         if kept is not None and kept != 1 and abs(kept - factor) <= 1e-6 * factor:
             return True

@@ -1,0 +1,166 @@
+"""What is computed from a gradient says what it is the gradient of, and as what multiple it is kept."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support import report_on_source
+
+ATTENTION = """
+import torch
+
+class Attend(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, q, k, v):
+        scores = q @ k.transpose(-1, -2) * 0.4
+        lse = torch.logsumexp(scores, -1, keepdim=True)
+        out = torch.exp(scores - lse) @ v
+        ctx.save_for_backward(q, k, v, out, lse)
+        return out
+
+    @staticmethod
+    def backward(ctx, do):
+        q, k, v, o, lse = ctx.saved_tensors
+        delta = (do * o).sum(-1, keepdim=True)
+        p = torch.exp(q @ k.transpose(-1, -2) * 0.4 - lse)
+        dv = p.transpose(-1, -2) @ do
+        dp = do @ v.transpose(-1, -2)
+        ds = p * (dp - delta)
+        return ds @ k * 0.4, ds.transpose(-1, -2) @ q * 0.4, dv
+
+torch.manual_seed(1)
+x, goal = torch.randn(2, 7, 5), torch.randn(2, 7, 5)
+W = torch.nn.Parameter(torch.randn(3, 5, 5) * 0.5)
+loss = ((Attend.apply(x @ W[0], x @ W[1], x @ W[2]) - goal) ** 2).mean()
+loss.backward()
+"""
+
+LATE_MEAN = """
+import torch
+torch.manual_seed(12)
+m = 30
+X = torch.randn(5, m)
+Y = (X.sum(0, keepdim=True) > 0).float()
+W, b = torch.randn(1, 5) * 0.5, torch.zeros(1, 1)
+A = torch.sigmoid(W @ X + b)
+loss = -(Y * torch.log(A) + (1 - Y) * torch.log(1 - A)).mean()
+dA = -(Y / A) + (1 - Y) / (1 - A)
+dZ = dA * A * (1 - A)
+dW = dZ @ X.T / m
+db = dZ.sum(1, keepdim=True) / m
+W = W - 0.5 * dW
+b = b - 0.5 * db
+"""
+
+MEAN_IN_UPDATE = """
+import torch
+torch.manual_seed(21)
+n = 25
+x = torch.randn(n, 3)
+t = (x.prod(1, keepdim=True) > 0).float()
+u, v = torch.randn(3, 7), torch.randn(7, 1)
+lr = 0.3
+for epoch in range(3):
+    hid = torch.tanh(x @ u)
+    out = torch.sigmoid(hid @ v)
+    loss = 0.5 * ((out - t) ** 2).mean()
+    delta2 = (out - t) * out * (1 - out)
+    delta1 = (delta2 @ v.T) * (1 - hid**2)
+    v -= lr / n * (hid.T @ delta2)
+    u -= lr / n * (x.T @ delta1)
+"""
+
+MIXTURE = """
+import torch
+torch.manual_seed(77)
+x, goal = torch.randn(18, 5), torch.randn(18, 3)
+keep = (torch.rand(18, 1) > 0.3).float()
+Wg, We = torch.randn(5, 4) * 0.5, torch.randn(4, 5, 3) * 0.5
+gate = torch.softmax(x @ Wg, 1)
+each = torch.einsum("nd,edk->nek", x, We)
+pred = (gate.unsqueeze(-1) * each).sum(1)
+loss = (((pred - goal) ** 2) * keep).sum() / keep.sum()
+de = (2 * (pred - goal) * keep / keep.sum()).unsqueeze(1)
+dgate = (de * each).sum(-1)
+deach = de * gate.unsqueeze(-1)
+dscore = gate * (dgate - (dgate * gate).sum(1, keepdim=True))
+dWg = x.T @ dscore
+dWe = torch.einsum("nd,nek->edk", x, deach)
+Wg -= 0.1 * dWg
+We -= 0.1 * dWe
+"""
+
+# A value that is built over several lines: which of them wrote what is wrong.
+LEAKY = """
+import torch
+torch.manual_seed(3)
+x, t = torch.randn(24, 6), torch.randn(24, 4)
+W1, W2 = torch.randn(6, 9) * 0.4, torch.randn(9, 4) * 0.4
+a = x @ W1
+h = torch.where(a > 0, a, 0.2 * a)
+y = h @ W2
+loss = ((y - t) ** 2).sum()
+dy = 2 * (y - t)
+dW2 = h.T @ dy
+dh = dy @ W2.T
+slope = torch.ones_like(a)
+slope[a < 0] = 0.2
+slope = slope * dh
+dW1 = x.T @ slope
+W1 -= 0.01 * dW1
+W2 -= 0.01 * dW2
+"""
+
+HINGE = """
+import torch
+torch.manual_seed(14)
+n, k = 20, 4
+x, y, rows = torch.randn(n, 5), torch.randint(0, k, (n,)), torch.arange(n)
+W = torch.randn(5, k) * 0.1
+scores = x @ W
+margins = torch.clamp(scores - scores[rows, y].unsqueeze(1) + 1.0, min=0)
+margins[rows, y] = 0
+loss = margins.sum() / n
+dscores = torch.zeros_like(scores)
+dscores[margins > 0] = 1.0
+hits = dscores.sum(1)
+dscores[rows, y] = -hits
+dscores /= n
+dW = x.T @ dscores
+W -= 0.1 * dW
+"""
+
+WRONG = [
+    (ATTENTION, "ds = p * (dp - delta)", "ds = p * dp"),
+    (ATTENTION, "return ds @ k * 0.4, ", "return ds @ k, "),
+    (LATE_MEAN, "dZ = dA * A * (1 - A)", "dZ = dA * A * (1 + A)"),
+    (LATE_MEAN, "db = dZ.sum(1, keepdim=True) / m", "db = dZ.sum(1, keepdim=True)"),
+    (MEAN_IN_UPDATE, "delta1 = (delta2 @ v.T) * (1 - hid**2)", "delta1 = (delta2 @ v.T) * (1 - hid)"),
+    (MEAN_IN_UPDATE, "(x.T @ delta1)", "(x.T @ delta1 * 3 + u)"),
+    (MIXTURE, "* keep / keep.sum())", "* keep / 18)"),
+    (LEAKY, "slope[a < 0] = 0.2", "slope[a < 0] = 0.5"),
+    (LEAKY, "slope = slope * dh", "slope = slope + dh"),
+    (HINGE, "dscores[margins > 0] = 1.0", "dscores[margins >= 0] = 1.0"),
+    (HINGE, "dscores[rows, y] = -hits", "dscores[rows, y] = hits"),
+    (HINGE, "dscores /= n", "dscores /= n - 1"),
+]
+
+
+def _accused(source: str) -> set[int]:
+    report = report_on_source(source)
+    assert report.passes
+    return {
+        f.location.line for f in report.findings if f.location is not None and f.rule in ("GC101", "GC102")
+    }
+
+
+@pytest.mark.parametrize("source", [ATTENTION, LATE_MEAN, MEAN_IN_UPDATE, MIXTURE, LEAKY, HINGE])
+def test_what_is_right_is_not_accused(source: str) -> None:
+    assert _accused(source) == set()
+
+
+@pytest.mark.parametrize(("source", "right", "wrong"), WRONG)
+def test_the_wrong_line_alone_is_accused(source: str, right: str, wrong: str) -> None:
+    assert source.count(right) == 1
+    line = source[: source.index(right)].count("\n") + 1
+    assert _accused(source.replace(right, wrong)) == {line}
