@@ -135,6 +135,7 @@ WRONG = [
     (ATTENTION, "return ds @ k * 0.4, ", "return ds @ k, "),
     (LATE_MEAN, "dZ = dA * A * (1 - A)", "dZ = dA * A * (1 + A)"),
     (LATE_MEAN, "db = dZ.sum(1, keepdim=True) / m", "db = dZ.sum(1, keepdim=True)"),
+    (LATE_MEAN, "dZ = dA * A * (1 - A)", "dZ = dA * (A > 0)"),
     (MEAN_IN_UPDATE, "delta1 = (delta2 @ v.T) * (1 - hid**2)", "delta1 = (delta2 @ v.T) * (1 - hid)"),
     (MEAN_IN_UPDATE, "(x.T @ delta1)", "(x.T @ delta1 * 3 + u)"),
     (MIXTURE, "* keep / keep.sum())", "* keep / 18)"),

@@ -150,7 +150,12 @@ def _is_handed_on(case: Case, partner: Value, factor: float) -> bool:
     """Whether it is computed from gradients that are kept as this multiple, and from no others. (That of a parameter is
     no multiple.)"""
     judge = case.judge
-    if partner not in judge.forward_made:
+    place = case.by_place
+    if partner not in judge.forward_made or case.is_used_for_another(partner, [partner]):
+        return False
+    if place is not None and place.value is not partner and kept_factor(case, place.value) not in (None, 1):
+        return False  # what is computed from it is right for another value, kept as a multiple
+    if judge.partners.meant_instead(case.candidate, partner, case.found, of_unnamed=True) is not None:
         return False
     scales = {j.candidate.value: j.scale or 1.0 for j in judge.judged if j.of in judge.forward_made}
     read = [scales[value] for value in judge.relations.nearest(case.version, scales)]

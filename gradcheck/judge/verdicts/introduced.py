@@ -7,7 +7,7 @@ import torch
 
 from gradcheck.judge.case import Case
 from gradcheck.judge.intervention import Effect, effect_of_truth, has_victim, is_finished
-from gradcheck.judge.judged import NOT_JUDGED, Fault, Judged, Ruling
+from gradcheck.judge.judged import NOT_JUDGED, Fault, Ruling
 from gradcheck.judge.pairing.partners import BY_NAME
 from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.judge.verdicts.convention import kept_factor
