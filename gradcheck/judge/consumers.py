@@ -90,10 +90,7 @@ class Consumers:
         return [
             c
             for c in first
-            if c is not None
-            and c.is_finite
-            and c.size > max(c.tolerance, c.noise)
-            and not self._is_copy(c)
+            if c is not None and c.is_finite and c.size > max(c.tolerance, c.noise) and not self._is_copy(c)
         ]
 
     def _is_copy(self, consumer: Consumer) -> bool:
