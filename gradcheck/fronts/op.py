@@ -7,7 +7,7 @@ and results. `Op.func` is what a replay calls; what the call *does* is `Op.opera
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from types import CodeType
@@ -123,14 +123,14 @@ class Op:
 
     @property
     def inputs(self) -> list[Value]:
-        found = _flat_values(self.args)
+        found = values_in(self.args)
         if self.kwargs:
-            found.extend(values_in(self.kwargs))
+            _collect(self.kwargs, found)
         return found
 
     @property
     def outputs(self) -> list[Value]:
-        return [self.out] if isinstance(self.out, Value) else list(values_in(self.out))
+        return [self.out] if isinstance(self.out, Value) else values_in(self.out)
 
     @property
     def mutated(self) -> list[Value]:
@@ -138,12 +138,12 @@ class Op:
         if not self.args and not self.kwargs:
             return []
         if self.kind is Kind.DATA_WRITE:
-            return list(values_in(self.args[0]))
+            return values_in(self.args[0])
         if self.kind in (Kind.MUTATE, Kind.RANDOM_MUTATE):
             out = self.kwargs.get("out") if self.kwargs else None
             if out is not None:
-                return list(values_in(out))
-            return list(values_in(self.args[0])) if self.args else []
+                return values_in(out)
+            return values_in(self.args[0]) if self.args else []
         return list(self.buffers)
 
 
@@ -152,31 +152,33 @@ def existed_before(value: Value, moment: int) -> bool:
     return value.birth <= moment if value.producer is None else value.producer.index < moment
 
 
-def _flat_values(things: Any) -> list[Value]:
+def values_in(thing: Any) -> list[Value]:
+    """All values inside nested tuples, lists, dicts and slices."""
     found: list[Value] = []
-    for thing in things or ():
-        kind = type(thing)
-        if kind is Value:
-            found.append(thing)
-        elif kind is not int and kind is not float:
-            found.extend(values_in(thing))
+    _collect(thing, found)
     return found
 
 
-def values_in(thing: Any) -> Iterator[Value]:
-    """All values inside nested tuples, lists, dicts and slices."""
-    if isinstance(thing, Value):
-        yield thing
+def _collect(thing: Any, found: list[Value]) -> None:
+    kind = type(thing)
+    if kind is Value:
+        found.append(thing)
+    elif kind is int or kind is float or thing is None:
+        return
+    elif kind is slice:
+        for part in (thing.start, thing.stop, thing.step):
+            if part is not None and type(part) is not int:
+                _collect(part, found)
+    elif isinstance(thing, Value):
+        found.append(thing)
     elif isinstance(thing, Number):
-        yield thing.source
+        found.append(thing.source)
     elif isinstance(thing, (tuple, list)):
         for item in thing:
-            yield from values_in(item)
+            _collect(item, found)
     elif isinstance(thing, dict):
         for item in thing.values():
-            yield from values_in(item)
-    elif isinstance(thing, slice):
-        yield from values_in((thing.start, thing.stop, thing.step))
+            _collect(item, found)
 
 
 def function_name(func: Callable[..., Any]) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Protocol
 
 import torch
@@ -24,6 +25,7 @@ from gradcheck.replay.run import PassRun
 PROBES = 2
 _SELECTS = {"__getitem__", "getitem", "index_select", "select", "narrow", "gather", "take"}
 # A jitter of a fifth of the spread moves every parameter clearly and leaves the network in its regime.
+_MOST_STATEMENTS = 4096  # whose names are kept
 _SPREAD_SHARE = 0.2
 _OF_CONSTANT = 0.3  # of the magnitude of a constant parameter, or absolutely where that is zero
 
@@ -102,7 +104,7 @@ def has_frozen_numbers(ops: Sequence[Op], plan: PassPlan, places: Places) -> boo
         if op.kind is Kind.ESCAPE:
             if op.name not in ("__bool__", "is_nonzero", "allclose", "equal") and op.index not in for_ufuncs:
                 statement = places.statement(op)
-                names = _assigned(statement) if statement is not None else set()
+                names = _assigned(statement) if statement is not None else frozenset()
                 if names and not names <= tainted.get(filename, set()):
                     known = tainted.setdefault(filename, set())
                     known |= names
@@ -128,7 +130,8 @@ def _conversions_for_ufuncs(ops: Sequence[Op]) -> set[int]:
     return found
 
 
-def _assigned(statement: ast.stmt) -> set[str]:
+@lru_cache(_MOST_STATEMENTS)  # a loop over elements comes by each of its lines thousands of times
+def _assigned(statement: ast.stmt) -> frozenset[str]:
     """Names a statement binds, or the container it appends to."""
     found = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     for node in ast.walk(statement):
@@ -138,11 +141,13 @@ def _assigned(statement: ast.stmt) -> set[str]:
             isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "append"
         ):
             found |= {n.id for n in ast.walk(node.func.value) if isinstance(n, ast.Name)}
-    return found
+    return frozenset(found)
 
 
-def _read(statement: ast.stmt) -> set[str]:
-    return {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+@lru_cache(_MOST_STATEMENTS)
+def _read(statement: ast.stmt) -> frozenset[str]:
+    loaded = (n for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
+    return frozenset(name.id for name in loaded)
 
 
 def _spread(names: set[str], statements: Iterable[ast.stmt]) -> None:

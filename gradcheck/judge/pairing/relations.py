@@ -22,9 +22,15 @@ class Relations:
         self._plan = plan
         self._tape = tape
         self._names = names
+        self._successors: dict[Version, Version | None] = {}
 
     def successor(self, version: Version) -> Version | None:
         """The next version of what the person sees as one variable: changed in place, or rebound from itself."""
+        if version not in self._successors:
+            self._successors[version] = self._successor(version)
+        return self._successors[version]
+
+    def _successor(self, version: Version) -> Version | None:
         candidate = version.candidate
         if not version.final:
             position = candidate.versions.index(version)
