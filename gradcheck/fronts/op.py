@@ -97,11 +97,12 @@ class Op:
     scope: int = 0  # which activation of which frame made the call
     grad_enabled: bool = True
     lowered: Any = None  # its node of the graph, once it was asked for
+    _read: tuple[Value, ...] | None = None  # `inputs`, once they were asked for: that is what most walks do
 
     def empty(self) -> None:
         """Forget what it was called with and what it made: only its place on the tape remains."""
         self.args, self.kwargs, self.out, self.extra = (), None, None, None
-        self.buffers, self.fingerprint, self.lowered = (), None, None
+        self.buffers, self.fingerprint, self.lowered, self._read = (), None, None, None
 
     @property
     def name(self) -> str:
@@ -123,10 +124,12 @@ class Op:
 
     @property
     def inputs(self) -> list[Value]:
-        found = values_in(self.args)
-        if self.kwargs:
-            _collect(self.kwargs, found)
-        return found
+        if self._read is None:
+            found = values_in(self.args)
+            if self.kwargs:
+                _collect(self.kwargs, found)
+            self._read = tuple(found)
+        return list(self._read)
 
     @property
     def outputs(self) -> list[Value]:

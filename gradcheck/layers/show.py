@@ -25,6 +25,7 @@ _STYLES = {
     Status.NOT_TRIED: "dim",
 }
 _WIDTH = 100
+_SAME = "as above"
 _NAMES = 24  # characters of a case's name
 
 
@@ -101,10 +102,12 @@ def _table(report: LayerResults, width: int) -> Iterator[Text]:
     names = max((len(name) for name, _, _ in rows), default=0)
     shapes = max((len(shape) for _, shape, _ in rows), default=0)
     states = max((len(case.status.value) for _, _, case in rows), default=0)
+    before = ""
     for name, shape, case in rows:
         lead = f"  {name:<{names}}  {shape:<{shapes}}  "
         room = width - len(lead) - states - 2
-        reason = _short(case.reason, room) if case.status is not Status.PASSED else ""
+        reason = case.reason if case.status is not Status.PASSED else ""
+        reason, before = _SAME if reason and reason == before else _short(reason, room), reason
         yield Text.assemble(lead, (f"{case.status.value:<{states}}", _STYLES[case.status]), f"  {reason}")
 
 
