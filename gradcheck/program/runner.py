@@ -200,6 +200,9 @@ class _Run:
             self._leave_if_forked(request.code)
             code = "" if request.code is None else repr(request.code)
             self._outcome.explanation = f"the program called exit({code})"
+            if request.code is not None and not isinstance(request.code, int):
+                with suppress(Exception):  # as Python does
+                    sys.stderr.write(f"{request.code}\n")
             self._outcome.ended_at = person_location(request, self._program.sources)
             return self._ended(Ending.EXIT)
         except BaseException as error:  # whatever a program may raise, KeyboardInterrupt among it

@@ -16,7 +16,7 @@ from gradcheck.fronts.tape import Kind
 from gradcheck.fronts.torch.calls import CHANGES, Calls
 from gradcheck.fronts.torch.kinds import is_categorical, kind_of, known_kinds
 from gradcheck.fronts.torch.mode_stack import in_transform, put_back, take_out
-from gradcheck.fronts.torch.values import Values
+from gradcheck.fronts.torch.values import Values, WithoutSubclasses
 from gradcheck.fronts.torch.writer import Writer
 
 
@@ -64,7 +64,8 @@ class CallMode(TorchFunctionMode):
                 if kind is not Kind.IGNORE:
                     frame = self._follower.user_frame(sys._getframe(1))
                     if frame is not None:
-                        op = self._calls.prepared(func, kind, args, kwargs, frame)
+                        with WithoutSubclasses():
+                            op = self._calls.prepared(func, kind, args, kwargs, frame)
             except Exception as error:
                 op = None
                 state.failed(error)
@@ -74,8 +75,9 @@ class CallMode(TorchFunctionMode):
             result = func(*args, **kwargs)  # the person's call: its errors are the person's
             if op is not None and frame is not None:
                 try:
-                    self._writer.write(op, result)
-                    self._follower.called(op, frame)
+                    with WithoutSubclasses():
+                        self._writer.write(op, result)
+                        self._follower.called(op, frame)
                 except Exception as error:
                     state.failed(error)
         finally:

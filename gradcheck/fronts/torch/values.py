@@ -14,6 +14,9 @@ from gradcheck.fronts.torch.entries import EntryStates
 from gradcheck.fronts.torch.kinds import may_share_storage
 from gradcheck.fronts.torch.leaves import Leaves, storage_of, tensors_in
 
+# A tensor of a class of the program's has a function of its own for every call: what we ask it is none of the program's.
+WithoutSubclasses = torch._C.DisableTorchFunctionSubclass
+
 
 class Values(KnownValues):
     """`ops` is the growing tape."""
@@ -95,6 +98,12 @@ class Values(KnownValues):
     def new_value(self, array: Any, op: Op | None) -> Value:
         if not isinstance(array, torch.Tensor):
             return self.foreign(array, op)
+        if type(array) is torch.Tensor:
+            return self._new_value(array, op)
+        with WithoutSubclasses():
+            return self._new_value(array, op)
+
+    def _new_value(self, array: torch.Tensor, op: Op | None) -> Value:
         reference = weakref.ref(array)
         value = Value(op, len(self._ops), array.shape, reference)
         if array.requires_grad:

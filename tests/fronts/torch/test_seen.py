@@ -1,0 +1,20 @@
+"""What a program can see of being recorded: what is known and told in the documentation, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.fronts.torch import seen
+from tests.fronts.torch.compared import ends_differently, looks, seen_differently
+
+
+def test_in_the_midst_of_a_step(tmp_path: Path) -> None:
+    assert len(looks()) >= 60
+    assert set(seen_differently(tmp_path)) == set(seen.SEEN)
+
+
+@pytest.mark.parametrize("end", ["exit with a message"])
+def test_at_its_end(tmp_path: Path, end: str) -> None:
+    assert ends_differently(tmp_path, seen.ENDS[end]) == []
