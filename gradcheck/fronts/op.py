@@ -59,6 +59,9 @@ class Value:
     autograd_of: Value | None = None  # set if autograd put it into that value's .grad
     fingerprint: Fingerprints | None = None  # what `data` was when it was kept
     earlier: Value | None = None  # of a value of the aftermath: what the same array was before it
+    whole: bool = (
+        False  # some gradient has its shape: it gets its true gradient, however little of it is read
+    )
     root: Value = field(init=False)
 
     def __post_init__(self) -> None:

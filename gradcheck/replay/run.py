@@ -38,6 +38,9 @@ class PassOps:
             else plan.replayed_ops
         )
         self.forward = [plan.instead.get(op.index, op) for op in forward]
+        shapes = {value.shape for value in candidates}
+        for value in (value for op in self.forward for value in op.inputs if value.shape in shapes):
+            value.whole = True
         self.mutated = roots_mutated(needed)
         self.versions_after: dict[int, list[Version]] = defaultdict(list)
         for candidate in plan.candidates:

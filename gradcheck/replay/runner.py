@@ -379,6 +379,7 @@ class Runner:
             and source not in self._start_from
             and source not in self._overrides
             and not source.requires_grad
+            and not (source.whole and self._differentiate)
             and not node.kwargs
             and isinstance(node.out, Value)
             and source.data.numel() > 8 * max(1, math.prod(node.out.shape))
