@@ -193,15 +193,23 @@ def _nothing_found(
 
 
 def _what_to_point_at(sources: SourceMap, target: str) -> str:
-    """For a program in which nothing happened: its functions that can be called as they are."""
-    units = list(sources.units.values())
-    names = [
-        node.name
-        for unit in units
+    """For a program in which nothing happened: its functions that can be called as they are, or else one that loops."""
+    functions = [
+        node
+        for unit in sources.units.values()
         for node in unit.tree.module.body
-        if isinstance(node, ast.FunctionDef) and len(node.args.args) == len(node.args.defaults)
+        if isinstance(node, ast.FunctionDef)
     ]
+    names = [node.name for node in functions if len(node.args.args) == len(node.args.defaults)]
     if names and target.endswith(".py"):
         shown = ", ".join(f"`{target}::{name}`" for name in names[:4])
         return f"it only defines things: point at a function that does a training step, as in {shown}"
+    loops = [node for node in functions if any(isinstance(n, (ast.For, ast.While)) for n in ast.walk(node))]
+    if loops and target.endswith(".py"):
+        name, given = loops[-1].name, loops[-1].args
+        needed = [each.arg for each in given.args[: len(given.args) - len(given.defaults)]]
+        return (
+            f"it only defines things: call a function that trains, as in '{target}::{name}({', '.join(needed)})' with values "
+            "of yours, in which `np` and `torch` can be used"
+        )
     return "it only defines things: run a training step in it, or point at a function, as in `file.py::train_step`"

@@ -107,8 +107,10 @@ def report(**options: Any) -> None:
     TARGETS
       notebook.ipynb           its code cells, in order; magics and shell lines are skipped and listed
       script.py                the script, as __main__
-      script.py::function      a function of the script without parameters, after the script's body
-      package.module:callable  a callable without parameters that performs one training step
+      script.py::function      a function of the script, after the script's body
+      package.module:callable  a callable that performs one training step
+      'script.py::train(np.ones((4, 3)), 0.1)'
+                               the same with arguments, in which np, torch and the script's names can be used
       (none)                   `targets` under [tool.gradcheck] in the nearest pyproject.toml
 
     \b

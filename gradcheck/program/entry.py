@@ -1,4 +1,4 @@
-"""The callable that a target names: found, and checked to be callable without arguments."""
+"""The callable that a target names: found, and called as the target says, or else without arguments."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import difflib
 import importlib
 import importlib.util
 import inspect
+import sys
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -41,13 +42,25 @@ def find_function(target: Target, namespace: ModuleType) -> Callable[[], Any]:
         found = getattr(found, name)
     if not callable(found):
         raise ProgramError(f"`{target.function}` of `{place}` is not a function but {_article(found)}")
+    if target.call:
+        # `np` and `torch` can be written also where the program calls them otherwise.
+        names = {**_libraries(), **vars(namespace)}
+        return lambda: eval(compile(target.call, "<target>", "eval"), names)
     required = _required_parameters(found)
     if required:
         raise ProgramError(
             f"`{target.function}` of `{place}` needs arguments: {', '.join(required)}",
-            "name a function without parameters that performs one training step, such as one that calls it",
+            f"give them: '{target.text}(...)', in which `np` and `torch` can be used",
         )
     return lambda: found()
+
+
+def _libraries() -> dict[str, Any]:
+    return {
+        short: module
+        for short, name in (("np", "numpy"), ("torch", "torch"))
+        if (module := sys.modules.get(name))
+    }
 
 
 def _required_parameters(function: Callable[..., Any]) -> list[str]:

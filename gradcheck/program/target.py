@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
 import os
 import re
@@ -12,7 +13,8 @@ from pathlib import Path
 from gradcheck.program.errors import ProgramError
 
 HOW_TARGETS_ARE_WRITTEN = (
-    "a target is notebook.ipynb, script.py, script.py::function or package.module:callable"
+    "a target is notebook.ipynb, script.py, script.py::function, package.module:callable, or either of these two with "
+    "arguments: script.py::train(np.ones((4, 3)), 0.1)"
 )
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
@@ -27,13 +29,14 @@ class TargetKind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Target:
     """`path` is set for everything but a callable, `module` only for a callable; `function` for both of those
-    that name one and may be dotted (`Trainer.step`)."""
+    that name one and may be dotted (`Trainer.step`). `call` is how it is called, where arguments are given."""
 
     text: str
     kind: TargetKind
     path: Path | None = None
     module: str = ""
     function: str = ""
+    call: str = ""
 
     @property
     def stem(self) -> str:
@@ -46,9 +49,10 @@ def parse_target(text: str) -> Target:
     """The target that `text` means. Files must exist; nothing is read or imported yet."""
     if not text.strip() or "\0" in text:
         raise ProgramError("the target is empty", HOW_TARGETS_ARE_WRITTEN)
-    file, separator, function = text.rpartition("::")
+    named, bracket, arguments = text.partition("(")
+    file, separator, function = named.rpartition("::")
     if separator and file:
-        return _function_of_file(text, file, function)
+        return _function_of_file(text, file, function + bracket + arguments)
     path = Path(text)
     if path.suffix in (".py", ".ipynb") or os.path.exists(path):
         return _whole_file(text, path)
@@ -77,15 +81,31 @@ def _function_of_file(text: str, file: str, function: str) -> Target:
             f"`{text}` names a function of a notebook",
             f"name the notebook alone, all its cells run: `{file}`",
         )
-    if not _DOTTED.fullmatch(function):
+    name, call = _called(function)
+    if not _DOTTED.fullmatch(name):
         raise ProgramError(f"`{function}` is not the name of a function", HOW_TARGETS_ARE_WRITTEN)
-    return Target(text, TargetKind.FUNCTION, path.resolve(), function=function)
+    return Target(text, TargetKind.FUNCTION, path.resolve(), function=name, call=call)
 
 
 def _callable(text: str, module: str, function: str) -> Target:
-    if not _DOTTED.fullmatch(module) or not _DOTTED.fullmatch(function):
+    name, call = _called(function)
+    if not _DOTTED.fullmatch(module) or not _DOTTED.fullmatch(name):
         raise ProgramError(f"`{text}` is not a target", HOW_TARGETS_ARE_WRITTEN)
-    return Target(text, TargetKind.CALLABLE, module=module, function=function)
+    return Target(text, TargetKind.CALLABLE, module=module, function=name, call=call)
+
+
+def _called(function: str) -> tuple[str, str]:
+    """The name of a function, and the call if arguments follow it."""
+    name, bracket, _ = function.partition("(")
+    if not bracket:
+        return function, ""
+    try:
+        node = ast.parse(function, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise ProgramError(f"`{function}` is no call of a function", HOW_TARGETS_ARE_WRITTEN) from None
+    if not isinstance(node, ast.Call) or ast.unparse(node.func) != name.strip():
+        raise ProgramError(f"`{function}` is no call of a function", HOW_TARGETS_ARE_WRITTEN)
+    return name.strip(), function
 
 
 def _check_file(path: Path) -> None:

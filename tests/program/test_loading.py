@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -153,3 +154,27 @@ def test_a_cookie_that_names_no_encoding_of_text_is_one_line(encoding, tmp_path)
     path.write_bytes(f"# -*- coding: {encoding} -*-\nx = 1 == 2\n# ok\n".encode())
     with pytest.raises(ProgramError, match="cannot be decoded"):
         read_source(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "function", "call"),
+    [
+        ("a.py::train", "train", ""),
+        ("a.py::train(1, [2][::1])", "train", "train(1, [2][::1])"),
+        ("a.py::Net.fit(x='::')", "Net.fit", "Net.fit(x='::')"),
+        ("pkg.mod:train(f(1))", "train", "train(f(1))"),
+    ],
+)
+def test_a_function_may_be_given_arguments(monkeypatch, tmp_path, text, function, call):
+    monkeypatch.chdir(tmp_path)
+    Path("a.py").touch()
+    target = parse_target(text)
+    assert (target.function, target.call) == (function, call)
+
+
+@pytest.mark.parametrize("call", ["f(", "f()()", "f(1) + 1", "f(x)[0]", "(f)(", "f(1", "f(1); g()", "f(\0)"])
+def test_what_is_no_call_is_no_target(monkeypatch, tmp_path, call):
+    monkeypatch.chdir(tmp_path)
+    Path("a.py").touch()
+    with pytest.raises(ProgramError):
+        parse_target(f"a.py::{call}")

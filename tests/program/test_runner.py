@@ -142,12 +142,25 @@ def test_function_of_a_script(run_program):
     assert run_program(text, suffix="::Trainer.step").names["Trainer"].ran == [1]
 
 
+def test_function_of_a_script_with_arguments(run_program):
+    text = "import numpy as np\nran = []\nsize = 3\ndef step(x, *, by):\n    ran.append((x.shape, by))\n"
+    assert run_program(text, suffix="::step(np.ones((4, size)), by=0.5)").names["ran"] == [((4, 3), 0.5)]
+    text = "import numpy\nran = []\ndef step(x): ran.append(x)\n"
+    assert run_program(text, suffix="::step(np.arange(6)[::2].tolist())").names["ran"] == [[0, 2, 4]]
+
+
+def test_arguments_that_raise_are_a_fault_of_the_program(run_program):
+    ran = run_program("def step(x): pass\n", suffix="::step(unknown)")
+    assert ran.outcome.ended is Ending.EXCEPTION
+    assert "name 'unknown' is not defined" in ran.outcome.explanation
+
+
 @pytest.mark.parametrize(
     ("function", "message", "hint"),
     [
         ("setp", "there is no function `setp` in `program.py`", "did you mean `step`?"),
         ("wholly_other", "there is no function `wholly_other`", "it has `step`, `needs`"),
-        ("needs", "`needs` of `program.py` needs arguments: x, y", "without parameters"),
+        ("needs", "`needs` of `program.py` needs arguments: x, y", "::needs(...)'"),
         ("number", "`number` of `program.py` is not a function but an int", ""),
     ],
 )
