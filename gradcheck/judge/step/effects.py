@@ -90,16 +90,19 @@ def moves(
     with torch.no_grad():
         for op in ops:
             for parameter in first.get(op.index, ()):
-                _keep(replay, spans[parameter].before, parameter, before)
+                start = _current(replay, spans[parameter].before)
+                if start is not None:
+                    before[parameter] = start.clone()
                 if shifts is not None:
                     replay.writable(spans[parameter].before).add_(shifts[parameter])
             replay.step(op)
             for version, tensor in (given or {}).get(op.index, ()):
                 _set(replay, version.candidate.value, tensor)
             for parameter in last.get(op.index, ()):
-                _keep(replay, spans[parameter].after, parameter, found)
-    # In its memory: what it was is not needed any more.
-    return {p: found[p].sub_(before[p]) for p in found if p in before and found[p].shape == before[p].shape}
+                start, end = before.pop(parameter, None), _current(replay, spans[parameter].after)
+                if start is not None and end is not None and start.shape == end.shape:
+                    found[parameter] = start.neg_().add_(end)  # in the memory of what it was
+    return found
 
 
 def _set(replay: Runner, value: Value, given: torch.Tensor) -> None:
@@ -108,8 +111,8 @@ def _set(replay: Runner, value: Value, given: torch.Tensor) -> None:
         replay.writable(value).copy_(given)
 
 
-def _keep(replay: Runner, value: Value, parameter: Value, kept: dict[Value, torch.Tensor]) -> None:
+def _current(replay: Runner, value: Value) -> torch.Tensor | None:
     try:
-        kept[parameter] = replay.tensor(value).detach().clone()
+        return replay.tensor(value).detach()
     except ReplayError:
-        return
+        return None
