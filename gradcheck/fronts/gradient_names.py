@@ -153,8 +153,10 @@ def name_affinity(stem: str, forward_name: str) -> float:
     """How well a gradient's stem fits a forward name: 1 the same, 0 not at all."""
     _, last, is_item = split_path(forward_name)
     candidates = [_squash(forward_name)]
-    if not (is_item and last.isdigit()):
+    if not (is_item and last.lstrip("-").isdigit()):
         candidates.append(_squash(last))
+    elif re.search(r"\ws$", split_path(forward_name)[0]):
+        candidates.append(_squash(split_path(forward_name)[0][:-1]) + last.lstrip("-"))  # `hs[3]` is an `h`
     base, stem_last, stem_is_item = split_path(stem)
     own = {_squash(stem)}
     if base and not (stem_is_item and not stem.endswith(("']", '"]'))):

@@ -148,7 +148,7 @@ class Case:
         """Whether no name says that it is the gradient of `partner`, and both operands of a product say another value, for
         which something computed from it comes out right: a line forgets a step."""
         named = self.judge.partners.is_named_for(self.candidate, partner)
-        if named or self.candidate.of is not None:
+        if named or self.candidate.of is not None or self.judge.place_of(self.version, 2) in equal:
             return False
         place = self.by_operands(2)
         return (

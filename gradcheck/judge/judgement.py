@@ -30,6 +30,7 @@ from gradcheck.judge.step.minimised import is_minimised
 from gradcheck.judge.unwritten import all_unchecked, list_placeholders_once, unfinished, unjudged
 from gradcheck.judge.verdict import PassResult, Verdict
 from gradcheck.program.source import SourceMap
+from gradcheck.replay.compare import Fingerprints, differentiable, norm
 from gradcheck.replay.fidelity import as_recorded, put_back_leaves
 from gradcheck.replay.guards import without_guards
 from gradcheck.replay.passes import PassPlan
@@ -144,15 +145,39 @@ def _without_repeats(plans: list[PassPlan], recording: Recording, most: int | No
 
 def _judge_under_likeliest_loss(judgement: Judgement, plan: PassPlan, stated: Stated) -> JudgedPass:
     """Where one loss is a part of another, the one under which most gradients are right is the one they are of."""
-    best = _judge_pass(judgement, plan, stated)
     for other in plan.alternatives:
-        if all(row.verdict in _RIGHT for row in best.result.gradients):
-            break
         other.candidates, other.stop, other.updates = plan.candidates, plan.stop, plan.updates
         other.is_part = True
+    first, *others = _likeliest_first([plan, *plan.alternatives]) if plan.alternatives else [plan]
+    best = _judge_pass(judgement, first, stated)
+    for other in others:
+        if all(row.verdict in _RIGHT for row in best.result.gradients):
+            break
         tried = _judge_pass(judgement, other, stated)
         best = tried if tried.rightness > best.rightness else best
     return _judge_without_guards(judgement, best, stated)
+
+
+def _likeliest_first(plans: list[PassPlan]) -> list[PassPlan]:
+    """Those under which the most gradients are right as they are. Judging under a loss that they are not of takes long:
+    all of them are wrong then."""
+    fitting = {plan: _fitting(plan) for plan in plans}
+    return [plan for plan in plans if fitting[plan] == max(fitting.values())]
+
+
+def _fitting(plan: PassPlan) -> int:
+    """How many of its gradients are, as they are, that of something under its loss."""
+    try:
+        run = PassRun(PassOps(plan), torch.float64)
+    except ReplayError:
+        return -1
+    truth = Fingerprints(run.graph.truth)
+    found = [run.captured.get(id(candidate.versions[-1])) for candidate in plan.candidates]
+    return sum(
+        bool(truth.equals(gradient, 1e-9 * norm(gradient)))
+        for gradient in found
+        if gradient is not None and differentiable(gradient) and gradient.numel() > 1
+    )
 
 
 def _judge_without_guards(judgement: Judgement, judged: JudgedPass, stated: Stated) -> JudgedPass:

@@ -117,6 +117,35 @@ class Relations:
             for op in sum_of.writes
         )
 
+    def only_added(self, version: Version) -> list[Version]:
+        """The later gradients that read it, if each of them is the sum (or difference) that it is a term of, and
+        nothing else reads it."""
+        root = version.candidate.value.root
+        found = []
+        for op in self._readers.get(root, ()):
+            if not version.after < op.index < self._plan.stop:
+                continue
+            made = self._made_by.get(op)
+            if made is None or op.operation not in ops.ADDITIVE or made.candidate.value.root is root:
+                return []
+            found.append(made)
+        return found
+
+    @cached_property
+    def _readers(self) -> dict[Value, list[Op]]:
+        """By storage."""
+        found: dict[Value, list[Op]] = defaultdict(list)
+        for op in self._tape[self._plan.loss_op.index : self._plan.stop]:
+            for root in {value.root for value in op.inputs}:
+                found[root].append(op)
+        return found
+
+    @cached_property
+    def _made_by(self) -> dict[Op, Version]:
+        """By the last op that made it."""
+        versions = (version for candidate in self._plan.candidates for version in candidate.versions)
+        return {version.writes[-1]: version for version in versions if version.writes}
+
     def renamed_later(self, version: Version) -> bool:
         """Whether its name is given to another tensor later on."""
         binding = version.candidate.binding

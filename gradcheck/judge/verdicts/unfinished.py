@@ -17,10 +17,11 @@ _MOST_WAYS = 6
 def stage(case: Case) -> Ruling | None:
     """Blame needs a victim (principle 2): `dx = a; dx = dx + b`. The first is not yet the gradient, unless something
     follows from it as from one."""
-    relations, proposal = case.judge.relations, case.proposal
+    relations = case.judge.relations
     successor = relations.successor(case.version)
     if successor is None:
         return None
+    proposal = case.proposal
     expected = case.gradients.get(proposal.value) if proposal is not None else None
     is_scaled = expected is not None and is_multiple(case.found, expected)
     if is_scaled and relations.only_rescales(successor, case.version):
@@ -33,6 +34,8 @@ def stage(case: Case) -> Ruling | None:
 def part(case: Case) -> Ruling | None:
     """Blame needs a victim (principle 2): it is one part of a gradient that comes out right, or that is judged for
     all of its parts."""
+    if _is_only_added(case):
+        return NOT_JUDGED
     proposal = case.proposal
     expected = case.gradients.get(proposal.value) if proposal is not None else None
     if proposal is None or expected is None:
@@ -52,6 +55,18 @@ def _is_term(case: Case, partner: Value) -> bool:
         and adds(consumer, case.version)
         and score(consumer.candidate, partner) >= own > 0
         for consumer in case.consumers.versions
+    )
+
+
+def _is_only_added(case: Case) -> bool:
+    """Whether all that becomes of it is that it is added, to what comes out right."""
+    sums = case.judge.relations.only_added(case.version)
+    found = {consumer.version: consumer for consumer in case.consumers.all} if sums else {}
+    return bool(sums) and all(
+        (total := found.get(version)) is not None
+        and total.size > total.tolerance
+        and case.fingerprints.equals(total.found, total.tolerance)
+        for version in sums
     )
 
 
