@@ -37,6 +37,7 @@ from gradcheck.replay.passes import PassPlan
 from gradcheck.replay.run import PassOps, PassRun, opaque_values
 from gradcheck.replay.runner import ReplayError
 
+_FEW = 4  # times fewer are far fewer
 _RIGHT = (Verdict.CORRECT, Verdict.UNOBSERVABLE)
 
 
@@ -148,7 +149,7 @@ def _judge_under_likeliest_loss(judgement: Judgement, plan: PassPlan, stated: St
     for other in plan.alternatives:
         other.candidates, other.stop, other.updates = plan.candidates, plan.stop, plan.updates
         other.is_part = True
-    first, *others = _likeliest_first([plan, *plan.alternatives]) if plan.alternatives else [plan]
+    first, *others = _likely([plan, *plan.alternatives]) if plan.alternatives else [plan]
     best = _judge_pass(judgement, first, stated)
     for other in others:
         if all(row.verdict in _RIGHT for row in best.result.gradients):
@@ -158,11 +159,11 @@ def _judge_under_likeliest_loss(judgement: Judgement, plan: PassPlan, stated: St
     return _judge_without_guards(judgement, best, stated)
 
 
-def _likeliest_first(plans: list[PassPlan]) -> list[PassPlan]:
-    """Those under which the most gradients are right as they are. Judging under a loss that they are not of takes long:
-    all of them are wrong then."""
+def _likely(plans: list[PassPlan]) -> list[PassPlan]:
+    """Without those under which far fewer gradients are right than under others. Judging under a loss that they are not
+    of takes long: all of them are wrong then."""
     fitting = {plan: _fitting(plan) for plan in plans}
-    return [plan for plan in plans if fitting[plan] == max(fitting.values())]
+    return [plan for plan in plans if _FEW * fitting[plan] >= max(fitting.values())]
 
 
 def _fitting(plan: PassPlan) -> int:

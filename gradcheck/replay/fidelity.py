@@ -173,21 +173,24 @@ class Fidelity:
         compared = _compared(recorded, result)
         if not compared:
             return True
-        precise = dict.fromkeys(range(len(compared)), 0.0) if later else self._roundings(op, compared)
+        precise = self._roundings(op, compared, later)
         return all(
             then == now or _close(then, now, _UNITS_LATER if later else _UNITS, precise.get(number, 0.0))
             for number, (then, now, _) in enumerate(compared)
         )
 
     def _roundings(
-        self, op: Op, compared: Sequence[tuple[Fingerprint, Fingerprint, torch.Tensor]]
+        self, op: Op, compared: Sequence[tuple[Fingerprint, Fingerprint, torch.Tensor]], later: bool
     ) -> dict[int, float]:
-        """How far each result is from that of the same call in float64. Of one in float64, what is added up can differ by
-        the rounding of as much as it would be without signs."""
+        """How far each result is from that of the same call in float64. Of one in float64, and of what is computed from
+        rounded numbers, what is added up can differ by the rounding of as much as it would be without signs: a mean of
+        what has been centred is nothing but rounding."""
         if op.mutated:
             return {}
-        adds_up = op.operation.family in _ADDING_UP and all(
-            then.dtype == torch.float64 for then, _, _ in compared
+        if later and op.operation.family not in _ADDING_UP:
+            return {}
+        adds_up = op.operation.family in _ADDING_UP and (
+            later or all(then.dtype == torch.float64 for then, _, _ in compared)
         )
         try:
             given = {value: self._runner.tensor(value) for value in op.inputs}
@@ -201,7 +204,8 @@ class Fidelity:
         except ReplayError:
             return {}
         if adds_up:
-            eps = torch.finfo(torch.float64).eps
+            eps = max((torch.finfo(then.dtype).eps for then, _, _ in compared if then.dtype.is_floating_point), default=0.0)
+            eps *= _UNITS_LATER / _TIMES_THE_ROUNDING if later else 1
             return {n: eps * float(r.abs().max()) for n, r in enumerate(results) if r.numel()}
         return {
             number: float((exact(now) - exact(precise)).abs().max())
