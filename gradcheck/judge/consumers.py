@@ -183,6 +183,7 @@ class Consumers:
             return 0
         truth = self._judge.run.graph.truth[value]
         found = self._found.reshape(truth.shape) if truth.numel() == self._found.numel() else self._found
-        gradients = self._judge.given(self._faults, {value: found})
+        sizes = {c.found.numel() for c in waiting}
+        gradients = self._judge.changed(self._faults, value, found, sizes)
         given = gradients, Fingerprints(gradients)
         return sum(c.is_one_of(given) for c in waiting)

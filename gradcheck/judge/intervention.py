@@ -128,7 +128,7 @@ def _computed_from_it(
     """What is computed from it: as it is written, and with the true gradient put there."""
     judge = case.judge
     upstream = {**others, **judge.true_ones(frozenset(range(len(judge.faults))))}
-    as_written = judge.run.with_replaced(upstream)
+    as_written = judge.run.with_replaced(upstream) if others else case.outputs.with_true_faults
     with_truth = judge.run.with_replaced({**upstream, id(case.version): truth})
     for version in case.consumers.versions:
         before, after = as_written.get(id(version)), with_truth.get(id(version))

@@ -8,7 +8,7 @@ and everything computed from it is compared with the VJP of *it*: faults do not 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -147,6 +147,20 @@ class Judge:
         replaced = replaced_by(self.listed(faults))
         replaced |= {at: g for at, g in more.items() if g.numel() == graph.tensor(at).numel()}
         return graph.gradients(replaced) if replaced else graph.truth
+
+    def changed(
+        self, faults: Faults, value: Value, found: torch.Tensor, sizes: Collection[int]
+    ) -> dict[Value, torch.Tensor]:
+        """The gradients of so many elements that are others if that of `value` is what was found: derivatives are linear,
+        so that only what lies behind it need be followed."""
+        graph, plain = self.run.graph, self.expectation(faults)[0]
+        fixed = replaced_by(self.listed(faults))
+        if value not in plain or value in fixed or found.numel() != plain[value].numel():
+            return self.given(faults, {value: found})
+        by = found.reshape(plain[value].shape) - plain[value]
+        wanted = [v for v, gradient in plain.items() if gradient.numel() in sizes and v is not value]
+        changes = graph.changes(value, by, fixed, wanted)
+        return {value: found} | {v: plain[v] + change for v, change in changes.items()}
 
     def ways_back(self, value: Value, faults: Faults) -> list[torch.Tensor]:
         """The terms of the gradient of `value`, one for each operation that reads it."""

@@ -23,6 +23,16 @@ class Outputs:
         self._judge = judge
         self._consumers: dict[Version, list[Version]] = {}
         self.meant: dict[Version, Value | None] = {}  # what interventions at other turns of a loop found out
+        self._with_true_faults: tuple[int, dict[int, torch.Tensor]] = -1, {}
+
+    @property
+    def with_true_faults(self) -> dict[int, torch.Tensor]:
+        """What every version would have been, had all wrong gradients found so far been the true ones."""
+        judge = self._judge
+        faults = frozenset(range(len(judge.faults)))
+        if self._with_true_faults[0] != len(faults):
+            self._with_true_faults = len(faults), judge.run.with_replaced(judge.true_ones(faults))
+        return self._with_true_faults[1]
 
     def is_one(self, version: Version) -> bool:
         candidate, relations = version.candidate, self._judge.relations

@@ -59,7 +59,7 @@ class Fidelity:
         self.computed: dict[Version, torch.Tensor] = {}
         self.partings: list[Parting] = []
         self._parted: dict[Value, tuple[int, Parting]] = {}  # by storage, since which op
-        self._rounded: set[Value] = set()  # storages that differ by rounding
+        self._rounded: dict[Value, float] = {}  # storages that differ by rounding, and by how much
         self._shown: dict[Value, Op] = {}  # by storage, the last op that showed what was in it
         self._looked_at: set[Value] = set()
         self._runner = Runner(None)
@@ -106,15 +106,17 @@ class Fidelity:
             for root in made:
                 self._parted.setdefault(root, (op.index, known))
             return
+        noise = max((self._rounded[root] for root in read if root in self._rounded), default=None)
         if op.fingerprint is None:
-            if not self._rounded.isdisjoint(read):
-                self._rounded |= made
+            if noise is not None:
+                self._rounded.update(dict.fromkeys(made, noise))
             return
         result = self._result(op)
         if result is None:
             return
         if self._bits_differ(op.fingerprint, result):
-            if not self._is_rounding(op, op.fingerprint, result, not self._rounded.isdisjoint(read)):
+            differs = self._rounding(op, op.fingerprint, result, noise is not None)
+            if differs is None:
                 self._part(op, self._suspects(op, read))
                 for root in (
                     *made,
@@ -122,7 +124,7 @@ class Fidelity:
                 ):
                     self._parted.setdefault(root, (op.index, self.partings[-1]))
                 return
-            self._rounded |= made
+            self._rounded.update(dict.fromkeys(made, differs))
         else:
             self._clear(op, read)
         self._shown.update(dict.fromkeys((*read, *made), op))
@@ -169,28 +171,61 @@ class Fidelity:
     def _bits_differ(self, recorded: Fingerprints | None, result: Any) -> bool:
         return any(then != now for then, now, _ in _compared(recorded, result))
 
-    def _is_rounding(self, op: Op, recorded: Fingerprints | None, result: Any, later: bool) -> bool:
+    def _rounding(self, op: Op, recorded: Fingerprints | None, result: Any, later: bool) -> float | None:
+        """By how much they differ, if by rounding alone."""
         compared = _compared(recorded, result)
-        if not compared:
-            return True
-        precise = self._roundings(op, compared, later)
-        return all(
-            then == now or _close(then, now, _UNITS_LATER if later else _UNITS, precise.get(number, 0.0))
-            for number, (then, now, _) in enumerate(compared)
-        )
+        units, most = _UNITS_LATER if later else _UNITS, 0.0
+        precise: dict[int, float] | None = None
+        for number, (then, now, _) in enumerate(compared):
+            if then == now:
+                continue
+            if not _close(then, now, units, 0.0):
+                if precise is None:
+                    precise = self._shaken(op) if later else self._roundings(op, compared)
+                if not _close(then, now, units, precise.get(number, 0.0)):
+                    return None
+            most = max(most, _apart(then, now))
+        return most
+
+    def _shaken(self, op: Op) -> dict[int, float]:
+        """By how much each result changes if what it is computed from changes by as much as that differs by rounding: a
+        mean of what has been centred is nothing but rounding."""
+        noise = {value: self._rounded.get(value.root, 0.0) for value in op.inputs}
+        if op.mutated:
+            return dict.fromkeys(range(len(op.mutated)), sum(noise.values()))
+        generator = torch.Generator().manual_seed(op.index)
+        found = []
+        for share in (0.0, 1.0):
+            given = {}
+            for value in op.inputs:
+                held = self._runner.tensor(value)
+                if held.is_floating_point() and noise[value]:
+                    held = exact(held)
+                    signs = torch.randint(0, 2, held.shape, generator=generator) * 2 - 1
+                    held = held + share * noise[value] * signs
+                given[value] = held
+            runner = Runner(torch.float64, start_from=given)
+            try:
+                runner.step(op)
+                found.append(_flat(_with_tensors(op.out, runner)))
+            except ReplayError:
+                return {}
+        pairs = enumerate(zip(*found, strict=False))
+        return {
+            number: float((a - b).abs().max())
+            for number, (a, b) in pairs
+            if a.numel() and a.dtype.is_floating_point
+        }
 
     def _roundings(
-        self, op: Op, compared: Sequence[tuple[Fingerprint, Fingerprint, torch.Tensor]], later: bool
+        self, op: Op, compared: Sequence[tuple[Fingerprint, Fingerprint, torch.Tensor]]
     ) -> dict[int, float]:
-        """How far each result is from that of the same call in float64. Of one in float64, and of what is computed from
-        rounded numbers, what is added up can differ by the rounding of as much as it would be without signs: a mean of
-        what has been centred is nothing but rounding."""
+        """How far each result is from that of the same call in float64. Of one in float64, what is added up can differ by
+        the rounding of as much as it would be without signs."""
         if op.mutated:
             return {}
-        if later and op.operation.family not in _ADDING_UP:
-            return {}
-        adds_up = op.operation.family in _ADDING_UP and (
-            later or all(then.dtype == torch.float64 for then, _, _ in compared)
+        adds_up = op.operation.family in _ADDING_UP and all(
+            then.dtype == torch.float64 for then, _, _ in compared
         )
         try:
             given = {value: self._runner.tensor(value) for value in op.inputs}
@@ -204,8 +239,7 @@ class Fidelity:
         except ReplayError:
             return {}
         if adds_up:
-            eps = max((torch.finfo(then.dtype).eps for then, _, _ in compared if then.dtype.is_floating_point), default=0.0)
-            eps *= _UNITS_LATER / _TIMES_THE_ROUNDING if later else 1
+            eps = torch.finfo(torch.float64).eps
             return {n: eps * float(r.abs().max()) for n, r in enumerate(results) if r.numel()}
         return {
             number: float((exact(now) - exact(precise)).abs().max())
@@ -273,6 +307,16 @@ def _close(then: Fingerprint, now: Fingerprint, units: int, rounding: float) -> 
     share = min(0.1, units * max(torch.finfo(dtype).eps for dtype in floats))
     same = (old == new) | (old.isnan() & new.isnan())
     return bool((same | ((old - new).abs() <= share * scale + _TIMES_THE_ROUNDING * rounding)).all())
+
+
+def _apart(then: Fingerprint, now: Fingerprint) -> float:
+    """By how much they differ, where they can be compared."""
+    old, new = (exact(torch.frombuffer(bytearray(p.kept), dtype=p.dtype)) for p in (then, now))
+    if old.shape != new.shape or not old.is_floating_point():
+        return 0.0
+    apart = (old - new).abs()
+    apart = apart[apart.isfinite()]
+    return float(apart.max()) if apart.numel() else 0.0
 
 
 @lru_cache(maxsize=1024)

@@ -7,7 +7,7 @@ replaced on the way: the graph is cut there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import torch
 
@@ -114,6 +114,21 @@ class ForwardGraph:
             for hook in hooks:
                 hook.remove()
         return {v: dense(g.detach()) for v, g in zip(self.values, found, strict=True) if g is not None}
+
+    def changes(
+        self, value: Value, by: torch.Tensor, fixed: Collection[Value], wanted: Sequence[Value]
+    ) -> dict[Value, torch.Tensor]:
+        """By how much the gradients of `wanted` change if that of `value` does, and those of `fixed` stay as they are."""
+        hooks = [_replace_gradient(self.tensor(at), torch.zeros_like(self.tensor(at))) for at in fixed]
+        at = self.tensor(value)
+        try:
+            found = torch.autograd.grad(
+                at, [self.tensor(v) for v in wanted], _like(by, at), retain_graph=True, allow_unused=True
+            )
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return {v: dense(g.detach()) for v, g in zip(wanted, found, strict=True) if g is not None}
 
     def vector_jacobian(self, of: Value, given: Mapping[Value, torch.Tensor]) -> torch.Tensor | None:
         """The gradient of `of` that follows from the gradients given of other values, and from nothing else."""

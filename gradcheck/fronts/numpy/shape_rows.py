@@ -111,9 +111,9 @@ def _stack(arrays: Any, axis: int = 0) -> Same | None:
     return torch.stack, (tuple(arrays),), {"dim": axis} if axis else {}
 
 
-for _name in ("hstack", "vstack", "dstack", "column_stack"):
+for _name in ("hstack", "vstack", "dstack", "column_stack", "row_stack"):  # the last is gone in NumPy 3
     _same = getattr(torch, _name)
-    rows[getattr(np, _name)] = lambda tup, same=_same: (same, (tuple(tup),), {})
+    rows[getattr(np, _name, _name)] = lambda tup, same=_same: (same, (tuple(tup),), {})
 
 
 @row_for("append")
