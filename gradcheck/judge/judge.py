@@ -159,7 +159,7 @@ class Judge:
             return self.given(faults, {value: found})
         by = found.reshape(plain[value].shape) - plain[value]
         wanted = [v for v, gradient in plain.items() if gradient.numel() in sizes and v is not value]
-        changes = graph.changes(value, by, fixed, wanted)
+        changes = graph.changes(value, by, fixed, wanted) if wanted else {}
         return {value: found} | {v: plain[v] + change for v, change in changes.items()}
 
     def ways_back(self, value: Value, faults: Faults) -> list[torch.Tensor]:

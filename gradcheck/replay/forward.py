@@ -119,7 +119,7 @@ class ForwardGraph:
         self, value: Value, by: torch.Tensor, fixed: Collection[Value], wanted: Sequence[Value]
     ) -> dict[Value, torch.Tensor]:
         """By how much the gradients of `wanted` change if that of `value` does, and those of `fixed` stay as they are."""
-        hooks = [_replace_gradient(self.tensor(at), torch.zeros_like(self.tensor(at))) for at in fixed]
+        hooks = [self.tensor(at).register_hook(_no_change) for at in fixed]  # type: ignore[no-untyped-call]
         at = self.tensor(value)
         try:
             found = torch.autograd.grad(
@@ -188,6 +188,10 @@ def _like(gradient: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
     if given.is_complex() and not tensor.is_complex():
         given = given.real  # as autograd takes it
     return given.to(tensor.dtype)
+
+
+def _no_change(arriving: torch.Tensor | None) -> torch.Tensor | None:
+    return None if arriving is None else torch.zeros_like(arriving)
 
 
 def _replace_gradient(tensor: torch.Tensor, gradient: torch.Tensor) -> torch.utils.hooks.RemovableHandle:

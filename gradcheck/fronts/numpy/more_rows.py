@@ -41,6 +41,9 @@ rows[np.sort] = lambda a, axis=-1: None if axis is None else (_sorted, (a, axis)
 rows[np.take_along_axis] = lambda arr, indices, axis: (_gathered, (arr, indices, axis), {})
 rows[np.linalg.inv] = lambda a: (torch.linalg.inv, (a,), {})
 rows[np.linalg.det] = lambda a: (torch.linalg.det, (a,), {})
+rows[np.linalg.pinv] = lambda a: (torch.linalg.pinv, (a,), {})
+rows[np.linalg.qr] = lambda a: (torch.linalg.qr, (a,), {})
+rows[np.linalg.svd] = lambda a, full_matrices=True: (torch.linalg.svd, (a, full_matrices), {})
 rows[np.linalg.solve] = lambda a, b: (torch.linalg.solve, (a, b), {})
 
 
