@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.judge.data_rounding import DataRounding
 from gradcheck.judge.influence import Influence, Mark
@@ -117,7 +118,12 @@ class Judge:
 
     def place_of(self, version: Version, least: int = 1) -> Value | None:
         """The value whose gradient it is used as, by `least` or more operands of a product."""
-        value = self.products.belongs_to(version.candidate.value, version.after, least)
+        candidate = version.candidate
+        # What no gradient was computed into, and no name calls one, is what gradients are multiplied with.
+        may_be_slope = parse(candidate.name).form is Form.NONE and not self.influences.has(
+            candidate.value, Mark.GRADED
+        )
+        value = self.products.belongs_to(candidate.value, version.after, least, may_be_slope=may_be_slope)
         return value if value in self.run.graph.truth else None
 
     def influence_of(self, root: Value) -> Faults:

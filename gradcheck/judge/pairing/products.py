@@ -32,9 +32,11 @@ class Products:
                 for key in {_identity(value) for value in op.inputs[:2]}:
                     self._with[key].append(op)
 
-    def belongs_to(self, gradient: Value, after: int, least: int) -> Value | None:
-        """The value whose gradient it is used as, if there is one only, by `least` or more of the operands."""
-        return self._of_product(gradient, after, least) or self._of_function(gradient, after, least)
+    def belongs_to(self, gradient: Value, after: int, least: int, *, may_be_slope: bool) -> Value | None:
+        """The value whose gradient it is used as, if there is one only, by `least` or more of the operands. What may be
+        the slope of `d * slope` itself has no place of its own there."""
+        found = self._of_product(gradient, after, least)
+        return found if found is not None or may_be_slope else self._of_function(gradient, after, least)
 
     def _of_function(self, gradient: Value, after: int, least: int) -> Value | None:
         """With `d * slope` the gradient of `p`, which `y = f(p)` alone reads: `y`."""
