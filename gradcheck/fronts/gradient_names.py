@@ -155,8 +155,8 @@ def name_affinity(stem: str, forward_name: str) -> float:
     candidates = [_squash(forward_name)]
     if not (is_item and last.lstrip("-").isdigit()):
         candidates.append(_squash(last))
-    elif re.search(r"\ws$", split_path(forward_name)[0]):
-        candidates.append(_squash(split_path(forward_name)[0][:-1]) + last.lstrip("-"))  # `hs[3]` is an `h`
+    elif is_item and f"{stem}s" == split_path(forward_name)[0]:
+        return 0.85  # `hs[3]` is an `h`
     base, stem_last, stem_is_item = split_path(stem)
     own = {_squash(stem)}
     if base and not (stem_is_item and not stem.endswith(("']", '"]'))):

@@ -23,7 +23,14 @@ from gradcheck.judge.pairing.products import Products
 from gradcheck.judge.pairing.relations import Relations
 from gradcheck.judge.uphill import goes_uphill
 from gradcheck.judge.verdict import Verdict
-from gradcheck.replay.compare import Fingerprints, differentiable, same_but_for_ones
+from gradcheck.replay.compare import (
+    Fingerprints,
+    differentiable,
+    distance,
+    inner,
+    norm,
+    same_but_for_ones,
+)
 from gradcheck.replay.earlier import as_of_now
 from gradcheck.replay.passes import PassPlan, Version
 from gradcheck.replay.rounding import Rounding
@@ -70,9 +77,24 @@ class Judge:
         self.influences = Influence(self.plan, self.ops, self.forward_made)
         self.relations = Relations(self.plan, self.ops, self.names)
         self.products = Products(self.plan, self.ops)
-        self.ascends = goes_uphill(self.plan)
+        self.ascends = goes_uphill(self.plan) and not self._has_true_gradients
         self._with_true: dict[Faults, dict[int, torch.Tensor]] = {}
         self._expectations: dict[Faults, Gradients] = {}
+
+    @property
+    def _has_true_gradients(self) -> bool:
+        """Whether more parameters are moved by their gradient, as it is, than by a multiple of its negative."""
+        true, negative = 0, 0
+        for candidate in self.plan.candidates:
+            truth = self.run.graph.truth.get(candidate.of) if candidate.of is not None else None
+            found = self.captured(candidate.versions[-1])
+            if truth is None or found is None or not same_but_for_ones(truth.shape, found.shape):
+                continue
+            factor = inner(found, truth) / (norm(truth) ** 2 or 1.0)
+            if distance(found, factor * truth) <= 1e-6 * norm(found):
+                true += abs(factor - 1) < 1e-6
+                negative += factor < 0
+        return true > negative
 
     # -- what changes it -----------------------------------------------------------------------------------------
 

@@ -58,7 +58,9 @@ class Affinity:
             return 0.0
         if parsed.stem is not None and _names_an_operation(binding, parsed.stem):
             return 0.0
-        affinity = max(exact, *(name_affinity(parsed.stem or "", name) for name in names))
+        affinity = max(
+            exact, *(name_affinity(parsed.stem or "", n) * self._weight(binding, value, n) for n in names)
+        )
         if binding.alias:
             affinity *= ALIAS
         owned = [b for b in self._names.bindings(value) if b.owner]
@@ -70,6 +72,12 @@ class Affinity:
         base = split_path(binding.variable)[0]
         same_base = any(split_path(b.variable)[0] == base for b in owned)
         return affinity + _OTHER_OWNER if same_base else affinity
+
+    def _weight(self, gradient: Binding, value: Value, name: str) -> float:
+        """What a function elsewhere calls what it was handed says less."""
+        own = [b for b in self._names.bindings(value) if b.variable == name]
+        elsewhere = bool(own) and all(b.alias and b.scope != gradient.scope for b in own)
+        return ALIAS if elsewhere and not gradient.alias else 1.0
 
 
 def _after_d(name: str) -> tuple[str, ...]:

@@ -30,6 +30,9 @@ MISTAKES = [
     ("no_loss_samples", "delta_out = error * out * (1 - out)", "delta_out = error * (1 - out)"),
     ("no_loss_samples", "* hid * (1 - hid)", "* hid"),
     ("no_loss_recurrent", "dh = dz @ W.T + dh_next", "dh = dz @ W.T - dh_next"),
+    ("dict_by_depth", "dz.sum(axis=1, keepdims=True) / m", "dz.sum(axis=1, keepdims=True)"),
+    ("items_of_plurals", "dWh += dhraw @ hs[t - 1].T", "dWh += dhraw @ hs[t].T"),
+    ("list_of_sizes", "delta @ outs[-back - 1].T", "-delta @ outs[-back - 1].T"),
     ("line_in_a_class", "-(2 / n) * sum(y - y_pred)", "-(1 / n) * sum(y - y_pred)"),
 ]
 
