@@ -18,6 +18,8 @@ def owner_of(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 def tensor_of(thing: Any) -> torch.Tensor | None:
     """In the same memory where torch allows it, otherwise a copy; None for what torch has no type for."""
+    if isinstance(thing, torch.Tensor):
+        return thing
     if not isinstance(thing, np.ndarray):
         return torch.tensor(thing, dtype=torch.float32 if isinstance(thing, np.float32) else torch.float64)
     try:

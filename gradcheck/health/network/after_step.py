@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from gradcheck.fronts.namespace import tensors_of_namespace
+from gradcheck.fronts.numpy.memory import tensor_of
 from gradcheck.fronts.tape import Recording, Value
 from gradcheck.replay.passes import PassPlan
 from gradcheck.replay.slices import roots_mutated
@@ -36,9 +37,10 @@ def _held_afterwards(whole: Recording) -> dict[Value, torch.Tensor]:
     value_of = whole.earlier_value_of if apart else whole.value_of
     changed = roots_mutated(whole.aftermath_ops)
     held: dict[Value, torch.Tensor] = {}
-    for _, tensor, _ in tensors_of_namespace(whole.final_namespace):
-        value = value_of(tensor)
-        if value is not None and (apart or value.root not in changed):
+    for _, array, _ in tensors_of_namespace(whole.final_namespace):
+        value = value_of(array)
+        tensor = tensor_of(array) if value is not None and (apart or value.root not in changed) else None
+        if value is not None and tensor is not None:
             held[value] = tensor.detach()
     # As the program first used it after the step is more certain than as it was in the end.
     for op in whole.aftermath_ops:
