@@ -45,7 +45,7 @@ def make_folder(within: str | None = None) -> str:
 
 def _remove_left_behind() -> None:
     """What was made in a process that was killed, where no shell waited: a test, a notebook."""
-    if os.name != "posix":
+    if not hasattr(os, "getuid"):  # Windows, where to ask whether a process lives may end it
         return
     with suppress(OSError):
         for entry in os.scandir(tempfile.gettempdir()):

@@ -27,6 +27,12 @@ for module, names in {
     for name in names.split():
         if hasattr(module, name):
             delattr(module, name)
+readlink = os.readlink
+def without_proc(path, **options):
+    if str(path).startswith("/proc"):
+        raise FileNotFoundError(2, "No such file or directory", path)
+    return readlink(path, **options)
+os.readlink = without_proc
 sys.platform = "another"
 """
 WRONG = """\
