@@ -163,6 +163,7 @@ def test_a_cookie_that_names_no_encoding_of_text_is_one_line(encoding, tmp_path)
         ("a.py::train(1, [2][::1])", "train", "train(1, [2][::1])"),
         ("a.py::Net.fit(x='::')", "Net.fit", "Net.fit(x='::')"),
         ("pkg.mod:train(f(1))", "train", "train(f(1))"),
+        ("a.py::Net([2, 3]).train(x)", "Net", "Net([2, 3]).train(x)"),
     ],
 )
 def test_a_function_may_be_given_arguments(monkeypatch, tmp_path, text, function, call):
@@ -172,7 +173,7 @@ def test_a_function_may_be_given_arguments(monkeypatch, tmp_path, text, function
     assert (target.function, target.call) == (function, call)
 
 
-@pytest.mark.parametrize("call", ["f(", "f()()", "f(1) + 1", "f(x)[0]", "(f)(", "f(1", "f(1); g()", "f(\0)"])
+@pytest.mark.parametrize("call", ["f(", "f(1) + 1", "f(x)[0]", "(f)(", "f(1", "f(1); g()", "f(\0)"])
 def test_what_is_no_call_is_no_target(monkeypatch, tmp_path, call):
     monkeypatch.chdir(tmp_path)
     Path("a.py").touch()
