@@ -100,7 +100,7 @@ class Op:
     scope: int = 0  # which activation of which frame made the call
     grad_enabled: bool = True
     lowered: Any = None  # its node of the graph, once it was asked for
-    _read: tuple[Value, ...] | None = None  # `inputs`, once they were asked for: that is what most walks do
+    _read: tuple[Value, ...] | None = field(default=None, init=False)  # `inputs`, once they were asked for
 
     def empty(self) -> None:
         """Forget what it was called with and what it made: only its place on the tape remains."""

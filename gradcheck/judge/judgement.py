@@ -13,6 +13,7 @@ from gradcheck.fronts.tape import Recording
 from gradcheck.judge.carried import carried_over
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged
+from gradcheck.judge.kinks import points_beside
 from gradcheck.judge.loop import judge_all
 from gradcheck.judge.pairing.find_passes import find_passes
 from gradcheck.judge.pairing.inferred import infer_losses
@@ -34,6 +35,7 @@ from gradcheck.replay.compare import Fingerprints, differentiable, norm
 from gradcheck.replay.fidelity import as_recorded, put_back_leaves
 from gradcheck.replay.guards import without_guards
 from gradcheck.replay.passes import PassPlan
+from gradcheck.replay.probes import has_frozen_numbers
 from gradcheck.replay.run import PassOps, PassRun, opaque_values
 from gradcheck.replay.runner import ReplayError
 
@@ -156,7 +158,26 @@ def _judge_under_likeliest_loss(judgement: Judgement, plan: PassPlan, stated: St
             break
         tried = _judge_pass(judgement, other, stated)
         best = tried if tried.rightness > best.rightness else best
-    return _judge_without_guards(judgement, best, stated)
+    return _judge_without_guards(judgement, _judge_beside_kinks(judgement, best, stated), stated)
+
+
+def _judge_beside_kinks(judgement: Judgement, judged: JudgedPass, stated: Stated) -> JudgedPass:
+    plan, judge = judged.plan, judged.judge
+    if judge is None or not any(row.verdict is Verdict.INTRODUCED for row in judged.result.gradients):
+        return judged
+    if has_frozen_numbers(judge.ops, plan, judge.places):
+        return judged
+    for moved in points_beside(judged.prepared, judge.run):
+        plan.moved = moved
+        tried = _judge_pass(judgement, plan, stated)
+        if tried.rightness > judged.rightness:
+            tried.result.notes.append(
+                "numbers of this step lie where there is no derivative (a maximum of equal ones, a ReLU of exactly 0): the "
+                "gradients are compared with all of them moved a little"
+            )
+            return tried
+    plan.moved = {}
+    return judged
 
 
 def _likely(plans: list[PassPlan]) -> list[PassPlan]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import torch
+
 from gradcheck.fronts.markers import Inferred
 from gradcheck.fronts.tape import Binding, Op, Value
 from gradcheck.fronts.updates import Update
@@ -57,6 +59,9 @@ class PassPlan:
     instead: dict[int, Op] = field(
         default_factory=dict
     )  # by index, what is replayed in the place of some of its ops
+    moved: dict[Value, torch.Tensor] = field(
+        default_factory=dict
+    )  # leaves that every replay gives other numbers
     is_part: bool = False  # whether its loss is a part of another one
     iteration: int | None = None
     stop: int = 0  # first op on the tape that is no longer part of this pass

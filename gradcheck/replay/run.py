@@ -103,7 +103,7 @@ class PassRun:
         """`keep` the replay of the manual backward pass as it ended, in `manual`."""
         self.prepared = prepared
         self._dtype = dtype
-        self._overrides = overrides
+        self._overrides = {**prepared.plan.moved, **(overrides or {})}
         self._autograd_truth = autograd_truth
         self._patches = patches
         self._keep = keep
