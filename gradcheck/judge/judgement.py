@@ -29,7 +29,7 @@ from gradcheck.judge.rows import rows_of
 from gradcheck.judge.step.follow import follow_step
 from gradcheck.judge.step.minimised import is_minimised
 from gradcheck.judge.unwritten import all_unchecked, list_placeholders_once, unfinished, unjudged
-from gradcheck.judge.verdict import PassResult, Verdict
+from gradcheck.judge.verdict import PassResult, Problem, Verdict
 from gradcheck.program.source import SourceMap
 from gradcheck.replay.compare import Fingerprints, differentiable, norm
 from gradcheck.replay.fidelity import as_recorded, put_back_leaves
@@ -163,7 +163,11 @@ def _judge_under_likeliest_loss(judgement: Judgement, plan: PassPlan, stated: St
 
 def _judge_beside_kinks(judgement: Judgement, judged: JudgedPass, stated: Stated) -> JudgedPass:
     plan, judge = judged.plan, judged.judge
-    if judge is None or not any(row.verdict is Verdict.INTRODUCED for row in judged.result.gradients):
+    doubtful = (
+        row.verdict is Verdict.INTRODUCED or row.problem is Problem.HARMLESS
+        for row in judged.result.gradients
+    )
+    if judge is None or not any(doubtful):
         return judged
     if has_frozen_numbers(judge.ops, plan, judge.places):
         return judged

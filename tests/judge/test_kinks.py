@@ -80,3 +80,21 @@ def test_whole_numbers_move_where_nothing_else_leads_away() -> None:
     found = verdicts(NUMPY.format(bias="", slope="(Z1 > 0)"))
     del found["d_b1"]  # of no bias
     assert set(found.values()) == {Verdict.CORRECT}
+
+
+def test_the_maximum_of_equal_numbers_may_be_any_of_them() -> None:
+    text = """
+        import numpy as np
+        rng = np.random.RandomState(0)
+        X, w = rng.randn(5, 4), rng.randn(4, 6)
+        X[1:3] = 0
+        z = X @ w
+        h = np.maximum(z, 0)
+        top = h.max(axis=1, keepdims=True)
+        loss = (top**2).sum()
+        dtop = 2 * top
+        dh = dtop * (h == top)
+        dz = dh * (z > 0)
+        dw = X.T @ dz
+    """
+    assert set(verdicts(text).values()) == {Verdict.CORRECT}
