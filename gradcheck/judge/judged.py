@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from gradcheck.fronts.tape import Value
+from gradcheck.fronts.tape import Binding, Value
 from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.replay.passes import Candidate, Version
 from gradcheck.replay.run import PassRun
@@ -36,6 +36,7 @@ class Judged:
     rounded_data: bool = False  # right but for the rounding the data came with
     alternatives: list[Value] = field(default_factory=list)  # other values with the same gradient here
     written_at: Version | None = None  # the earlier stage since which what is wrong in it is as it is
+    handed_on_at: Binding | None = None  # the line that takes it for the gradient of this value
     notes: list[str] = field(default_factory=list)  # for the reader of the report
     meant: Value | None = None  # what its name says it is the gradient of, where that is another value
     run_error: float | None = None  # of the number as it was run, where it is far off

@@ -18,7 +18,9 @@ class NameIndex:
         self.places = places
         self._by_value: dict[Value, list[Binding]] = defaultdict(list)
         self._aliased: dict[str, set[Value]] = defaultdict(set)
+        self._by_scope: dict[int, list[Binding]] = defaultdict(list)
         for binding in recording.bindings:
+            self._by_scope[binding.scope].append(binding)
             self._by_value[binding.value].append(binding)
             if binding.alias:
                 self._aliased[binding.name].add(binding.value)
@@ -42,6 +44,11 @@ class NameIndex:
 
     def bindings(self, value: Value) -> list[Binding]:
         return self._by_value.get(as_of_now(value), [])
+
+    def next_in(self, scope: int, when: int) -> Binding | None:
+        """What is bound first in that activation of a frame, once more ops than these have run."""
+        later = (b for b in self._by_scope.get(scope, ()) if b.when > when and b.code is not None)
+        return min(later, key=lambda b: b.when, default=None)
 
     def copies(self, value: Value) -> list[Value]:
         """The values that hold the same numbers for good: `x = a.detach().clone()`."""

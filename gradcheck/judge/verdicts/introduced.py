@@ -11,6 +11,7 @@ from gradcheck.judge.judged import NOT_JUDGED, Fault, Ruling
 from gradcheck.judge.pairing.partners import BY_NAME
 from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.judge.verdicts.convention import kept_factor
+from gradcheck.judge.verdicts.handed_on import note_handed_on
 from gradcheck.judge.verdicts.right import right_as
 from gradcheck.judge.verdicts.written import written_at
 from gradcheck.replay.compare import distance, same_but_for_ones
@@ -72,6 +73,7 @@ def introduced(case: Case) -> Ruling | None:
         scale=factor,
     )
     judged.written_at = written_at(case, judged)
+    note_handed_on(case, judged)
     judged.at_return = returned and _is_named_for_its_numbers(case)
     return Ruling(
         judged, Fault(judged, gradient if gradient is None or factor is None else gradient / factor)

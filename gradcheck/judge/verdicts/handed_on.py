@@ -1,0 +1,53 @@
+"""Gradients that are right for one value and handed on as that of another: the line that does so is at fault, and not the
+one that computed them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from gradcheck.fronts.tape import Binding
+from gradcheck.judge.case import Case
+from gradcheck.judge.judged import Judged
+
+
+def note_handed_on(case: Case, judged: Judged) -> None:
+    """Blame needs an intervention (principle 2): it was right as it was computed."""
+    shown = case.judge.partners.shown
+    equal = case.fingerprints.equals(case.found, case.tolerance, reshaped=True)
+    if not equal or judged.of is None or case.candidate.returned is not None:
+        return
+    judged.handed_on_at = _second_name(case) or _call(case)
+    if judged.handed_on_at is not None:
+        right = case.judge.partners.choose(case.candidate, equal, case.judge.paired).value
+        judged.notes.append(
+            f"it is the gradient of `{shown(right)}`, and this line hands it on as that of `{shown(judged.of)}`"
+        )
+
+
+def _second_name(case: Case) -> Binding | None:
+    """`da = dh`: where code that has a name for it gives it another."""
+    names: dict[int, set[str]] = defaultdict(set)
+    for binding in case.judge.names.bindings(case.candidate.value):
+        if binding.alias or binding.code is None:
+            continue
+        known = names[binding.scope]
+        if known and binding.variable not in known:
+            return binding
+        known |= {binding.variable, binding.name}
+    return None
+
+
+def _call(case: Case) -> Binding | None:
+    """`dx = back(dh)`: what is bound when a function returns that was given it, and that computes gradients from it."""
+    value, names = case.candidate.value, case.judge.names
+    bindings = names.bindings(value)
+    readers = {
+        op.scope for version in case.consumers.versions for op in version.writes if value in op.inputs
+    }
+    for argument in bindings:
+        if not argument.alias or argument.scope not in readers:
+            continue
+        for own in bindings:
+            if not own.alias and own.scope not in readers and own.when <= argument.when:
+                return names.next_in(own.scope, argument.when)
+    return None
