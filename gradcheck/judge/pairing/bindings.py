@@ -20,14 +20,20 @@ def set_on_another(binding: Binding, candidate: Candidate) -> bool:
 
 
 def names_another(binding: Binding, candidate: Candidate) -> bool:
-    """Whether it is the name of another gradient: `db = dz`."""
-    own = candidate.binding
-    if own is None or binding.alias or own.alias or own.scope != binding.scope or own.name == binding.name:
+    """Whether it is the name of another gradient than the same code has called it before: `db = dz`."""
+    if binding.alias or split_path(binding.name)[0]:
         return False
-    new, old = parse(binding.name), parse(own.name)
-    if new.stem is None or old.stem is None or split_path(binding.name)[0] or split_path(own.name)[0]:
+    held = [candidate.binding] if candidate.binding is not None else []
+    own = [b for b in (*held, *candidate.bindings) if not b.alias and b.scope == binding.scope]
+    new = parse(binding.name).stem
+    stems = [parse(b.name).stem for b in own if not split_path(b.name)[0]]
+    if new is None or not stems or len(stems) < len(own) or None in stems:
         return False
-    return new.stem.strip("_").lower() != old.stem.strip("_").lower()
+    return all(stem is not None and _plain(stem) != _plain(new) for stem in stems)
+
+
+def _plain(stem: str) -> str:
+    return stem.strip("_").lower()
 
 
 def is_better(new: Binding, old: Binding | None) -> bool:
