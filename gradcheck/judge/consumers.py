@@ -111,7 +111,7 @@ class Consumers:
         if any(self._is_copy(c) for c in self.finished) or not self.nothing_is_right:
             return False
         other = self._agree_on(None)
-        return other is not None and self.explained_by(other.value) == len(self._unexplained())
+        return other is not None and self._explains_all(other.value)
 
     def explained_by(self, value: Value, *, finished: bool = True) -> int:
         """How many come out right only if this is taken for the gradient of `value`."""
@@ -128,9 +128,16 @@ class Consumers:
         judge, candidate = self._judge, self._version.candidate
         is_called_so = judge.partners.named(candidate) or parse(candidate.name).form is not Form.NONE
         graded = judge.influences.has(candidate.value, Mark.GRADED)
-        if not is_called_so and not (graded and self.nothing_is_right):
-            return None  # a mask, a slope: something that gradients are computed with
-        return self._agree_on(named, besides)
+        if not is_called_so and not self.nothing_is_right:
+            return None
+        found = self._agree_on(named, besides)
+        # A mask, a slope: something that gradients are computed with, unless it alone explains what is wrong.
+        if found is None or is_called_so or graded or self._explains_all(found.value):
+            return found
+        return None
+
+    def _explains_all(self, value: Value) -> bool:
+        return self.explained_by(value) == len(self._unexplained())
 
     def _agree_on(self, named: Proposal | None, besides: Value | None = None) -> Proposal | None:
         judge, found = self._judge, self._found

@@ -89,7 +89,7 @@ def _row(judged: Judged, judge: Judge, named: dict[Value, str]) -> GradientResul
         lines = [places.location(candidate.returned)]
     at = judged.handed_on_at
     if at is not None and at.code is not None:
-        lines = [*lines, places.line_location(at.code, at.line)]
+        lines = [places.line_location(at.code, at.line)]
     row = GradientResult(
         name=candidate.name,
         of=names.shown_for(judged.of, candidate.name) if judged.of is not None else None,

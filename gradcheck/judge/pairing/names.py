@@ -47,8 +47,11 @@ class NameIndex:
 
     def next_in(self, scope: int, when: int) -> Binding | None:
         """What is bound first in that activation of a frame, once more ops than these have run."""
-        later = (b for b in self._by_scope.get(scope, ()) if b.when > when and b.code is not None)
+        later = (b for b in self.bound_in(scope) if b.when > when and b.code is not None)
         return min(later, key=lambda b: b.when, default=None)
+
+    def bound_in(self, scope: int) -> list[Binding]:
+        return self._by_scope.get(scope, [])
 
     def copies(self, value: Value) -> list[Value]:
         """The values that hold the same numbers for good: `x = a.detach().clone()`."""

@@ -312,9 +312,12 @@ class Partners:
         truth: Mapping[Value, torch.Tensor],
         paired: Mapping[Value, Judged],
     ) -> Value:
+        is_something = bool(found.any())
+
         def rank(value: Value) -> tuple[bool, bool, float, int]:
             expected = truth[value]
             far = distance(found, expected) if expected.numel() == found.numel() else float("inf")
+            far = far if is_something else 0.0  # from nothing, the smallest gradient is the nearest
             return (expected.shape != found.shape, value in paired, far, -self._order[value])
 
         return min(values, key=rank)

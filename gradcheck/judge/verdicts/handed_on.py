@@ -7,12 +7,16 @@ from collections import defaultdict
 
 from gradcheck.fronts.tape import Binding
 from gradcheck.judge.case import Case
+from gradcheck.judge.influence import Mark
 from gradcheck.judge.judged import Judged
 
 
 def note_handed_on(case: Case, judged: Judged) -> None:
     """Blame needs an intervention (principle 2): it was right as it was computed."""
     shown = case.judge.partners.shown
+    judged.handed_on_at = _named_elsewhere(case)
+    if judged.handed_on_at is not None:
+        return
     equal = case.fingerprints.equals(case.found, case.tolerance, reshaped=True)
     if not equal or judged.of is None or case.candidate.returned is not None:
         return
@@ -22,6 +26,16 @@ def note_handed_on(case: Case, judged: Judged) -> None:
         judged.notes.append(
             f"it is the gradient of `{shown(right)}`, and this line hands it on as that of `{shown(judged.of)}`"
         )
+
+
+def _named_elsewhere(case: Case) -> Binding | None:
+    """`dz = slope(z)`: what a function that was given no gradient computed is one only where it is called so."""
+    binding, made = case.candidate.binding, case.candidate.value.producer
+    if binding is None or made is None or binding.alias or binding.scope == made.scope:
+        return None
+    given = (b.value for b in case.judge.names.bound_in(made.scope) if b.alias)
+    is_graded = case.judge.influences.has
+    return None if any(is_graded(value, Mark.GRADED) for value in given) else binding
 
 
 def _second_name(case: Case) -> Binding | None:
