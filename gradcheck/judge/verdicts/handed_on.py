@@ -18,6 +18,8 @@ def note_handed_on(case: Case, judged: Judged) -> None:
     if judged.handed_on_at is not None:
         return
     equal = case.fingerprints.equals(case.found, case.tolerance, reshaped=True)
+    # That of a target is that of the output, turned round.
+    equal = [value for value in equal if value in case.judge.forward_made]
     if not equal or judged.of is None or case.candidate.returned is not None:
         return
     judged.handed_on_at = _second_name(case) or _call(case)
@@ -55,9 +57,7 @@ def _call(case: Case) -> Binding | None:
     """`dx = back(dh)`: what is bound when a function returns that was given it, and that computes gradients from it."""
     value, names = case.candidate.value, case.judge.names
     bindings = names.bindings(value)
-    readers = {
-        op.scope for version in case.consumers.versions for op in version.writes if value in op.inputs
-    }
+    readers = {op.scope for version in case.consumers.versions for op in version.writes if value in op.inputs}
     for argument in bindings:
         if not argument.alias or argument.scope not in readers:
             continue

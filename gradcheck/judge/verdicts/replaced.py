@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gradcheck.judge.case import Case
+from gradcheck.judge.influence import Mark
 from gradcheck.judge.judged import NOT_JUDGED, Ruling
 from gradcheck.judge.pairing.partners import BY_NAME
 
@@ -12,7 +13,8 @@ def replaced_unread(case: Case) -> Ruling | None:
     from it (or it is a buffer of zeros that was never filled)."""
     if not case.judge.relations.renamed_later(case.version):
         return None
-    placeholder = case.size == 0 and case.by_place is None
+    made = case.judge.influences.has(case.candidate.value, Mark.GRADED)  # it is nothing, of something
+    placeholder = case.size == 0 and case.by_place is None and not made
     return NOT_JUDGED if placeholder or not case.consumers.is_read else None
 
 
