@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.fronts.tape import Binding
 from gradcheck.judge.case import Case
 from gradcheck.judge.influence import Mark
@@ -35,9 +36,11 @@ def _named_elsewhere(case: Case) -> Binding | None:
     binding, made = case.candidate.binding, case.candidate.value.producer
     if binding is None or made is None or binding.alias or binding.scope == made.scope:
         return None
-    given = (b.value for b in case.judge.names.bound_in(made.scope) if b.alias)
     is_graded = case.judge.influences.has
-    return None if any(is_graded(value, Mark.GRADED) for value in given) else binding
+    for own in case.judge.names.bound_in(made.scope):
+        if parse(own.name).form is not Form.NONE or (own.alias and is_graded(own.value, Mark.GRADED)):
+            return None
+    return binding
 
 
 def _second_name(case: Case) -> Binding | None:
