@@ -257,7 +257,8 @@ def _judge_pass(judgement: Judgement, plan: PassPlan, stated: Stated) -> JudgedP
     if coarse is not None:
         coarse.release()  # its tensors are not needed any more, as a rule
     points = probe(judge)
-    measure_precision(judge)
+    if not plan.instead:  # the program ran with its guards
+        measure_precision(judge)
     result.probes = len(points)
     result.flow = follow_step(judge)
     rows = rows_of(judge, index)

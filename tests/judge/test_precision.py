@@ -67,3 +67,30 @@ def test_what_only_the_programs_own_type_can_hold_is_unchecked():
     verdicts = {row.name: row.verdict.value for row in report.rows}
     assert verdicts["dextra"] == "unchecked"
     assert verdicts["dW"] == "correct"
+
+
+GUARDED = """
+import torch
+
+torch.manual_seed(0)
+x = torch.randn(30, 1)
+x[3] = 1e-3
+scale = torch.tensor([1.3])
+dy = torch.randn(30, 1)
+dy[3] = 9.0
+u0 = x.sign()
+dy[4] -= (dy * u0).sum() * u0[4] - 2.0 * u0[4]
+r = (x.square().mean(-1, keepdim=True) + 1e-6).rsqrt()
+u = x * r
+y = u * scale
+loss = (y * dy).sum()
+dscale = (dy * u).sum(0)
+du = dy
+dx = (du - u * (du * u).mean(-1, keepdim=True)) * r
+"""
+
+
+def test_a_number_that_was_run_with_a_guard_is_not_compared_with_one_without() -> None:
+    report = report_on_source(GUARDED)
+    assert "guard" in report.passes[0].notes[0]
+    assert [f.rule for f in report.findings] == []
