@@ -9,6 +9,7 @@ import torch
 
 from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.fronts.tape import Value
+from gradcheck.graph import flow
 from gradcheck.judge.influence import Mark
 from gradcheck.judge.judge import Gradients, Judge
 from gradcheck.judge.judged import Faults
@@ -17,7 +18,8 @@ from gradcheck.replay.compare import Fingerprints, distance, inner, is_finite, n
 from gradcheck.replay.passes import Version
 
 _MOST = 8  # consumers that are asked
-_MOST_VALUES = 16  # that a gradient is tried as
+_MOST_VALUES = 16  # that a gradient is tried as: those whose gradients are nearest to it
+_MOST_NEAR = 6  # and of those next to what it is computed from
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,14 +162,24 @@ class Consumers:
                 -order[v],
             )
         )
+        # In a loop, values of all turns have this shape: those next to what its upstream gradients are of come as well.
+        behind = self._behind_upstream()
+        near = sorted((v for v in options[_MOST_VALUES:] if v in behind), key=lambda v: -order[v])
         best, most = None, 0
-        for value in options[:_MOST_VALUES]:
+        for value in (*options[:_MOST_VALUES], *near[:_MOST_NEAR]):
             score = self._explained(value, waiting)
             if score > most:
                 best, most = value, score
             if most == len(waiting):
                 break
         return Proposal(best, "what is computed from it", certain=True) if best is not None else None
+
+    def _behind_upstream(self) -> set[Value]:
+        """What the values are computed from whose gradients it reads."""
+        judge = self._judge
+        of = {j.candidate.value: j.of for j in judge.judged if j.of is not None}
+        read = [of[value] for value in judge.relations.nearest(self._version, of)]
+        return set(flow.ancestors(*read))
 
     @property
     def _are_its_negative(self) -> bool:

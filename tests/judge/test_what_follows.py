@@ -130,7 +130,46 @@ dW = x.T @ dscores
 W -= 0.1 * dW
 """
 
+# Values of all turns have one shape, and nothing names what `dct` is of.
+CELL = """
+import torch
+
+torch.manual_seed(15)
+B, T, D, H = 3, 4, 2, 5
+x = torch.randn(T, B, D)
+want = torch.randn(B, H)
+W = torch.randn(D + H, 4 * H) * 0.4
+bias = torch.zeros(4 * H)
+for step in range(2):
+    h, c = torch.zeros(B, H), torch.zeros(B, H)
+    memo = []
+    for t in range(T):
+        z = torch.cat([x[t], h], 1)
+        a = z @ W + bias
+        i, f, o = (torch.sigmoid(p) for p in a[:, : 3 * H].chunk(3, 1))
+        g = torch.tanh(a[:, 3 * H :])
+        cp = c
+        c = f * cp + i * g
+        h = o * torch.tanh(c)
+        memo.append((z, i, f, o, g, cp, c))
+    loss = ((h - want) ** 2).mean()
+    dW, dbias = torch.zeros_like(W), torch.zeros_like(bias)
+    dh, dct = 2 * (h - want) / want.numel(), torch.zeros(B, H)
+    for z, i, f, o, g, cp, c in memo[::-1]:
+        do = dh * torch.tanh(c)
+        dct = dh * o * (1 - torch.tanh(c) ** 2) + dct
+        di, dg, df = dct * g, dct * i, dct * cp
+        da = torch.cat([di * i * (1 - i), df * f * (1 - f), do * o * (1 - o), dg * (1 - g**2)], 1)
+        dW += z.T @ da
+        dbias += da.sum(0)
+        dh = (da @ W.T)[:, D:]
+        dct = dct * f
+    W -= 0.5 * dW
+    bias -= 0.5 * dbias
+"""
+
 WRONG = [
+    (CELL, "dct = dh * o * (1 - torch.tanh(c) ** 2) + dct", "dct = dh * o * (1 - torch.tanh(c) ** 2)"),
     (ATTENTION, "ds = p * (dp - delta)", "ds = p * dp"),
     (ATTENTION, "return ds @ k * 0.4, ", "return ds @ k, "),
     (LATE_MEAN, "dZ = dA * A * (1 - A)", "dZ = dA * A * (1 + A)"),
@@ -155,7 +194,7 @@ def _accused(source: str) -> set[int]:
     }
 
 
-@pytest.mark.parametrize("source", [ATTENTION, LATE_MEAN, MEAN_IN_UPDATE, MIXTURE, LEAKY, HINGE])
+@pytest.mark.parametrize("source", [ATTENTION, LATE_MEAN, MEAN_IN_UPDATE, MIXTURE, LEAKY, HINGE, CELL])
 def test_what_is_right_is_not_accused(source: str) -> None:
     assert _accused(source) == set()
 
