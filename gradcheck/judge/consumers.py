@@ -198,10 +198,10 @@ class Consumers:
         return [c for c in self._telling if (c.version.final or not finished) and not c.is_one_of(plain)]
 
     def _explained(self, value: Value, waiting: list[Consumer]) -> int:
-        if not waiting:
+        truth, found = self._judge.run.graph.truth.get(value), self._found
+        if not waiting or truth is None:  # what the loss does not reach explains nothing
             return 0
-        truth = self._judge.run.graph.truth[value]
-        found = self._found.reshape(truth.shape) if truth.numel() == self._found.numel() else self._found
+        found = found.reshape(truth.shape) if truth.numel() == found.numel() else found
         sizes = {c.found.numel() for c in waiting}
         gradients = self._judge.changed(self._faults, value, found, sizes)
         given = gradients, Fingerprints(gradients)

@@ -148,6 +148,11 @@ class Judge:
         value = self.products.belongs_to(candidate.value, version.after, least, may_be_slope=may_be_slope)
         return value if value in self.run.graph.truth else None
 
+    def is_of_whole_numbers(self, version: Version) -> bool:
+        """Whether it is made as the gradient of a factor of whole numbers, which has none."""
+        factors = self.products.operands_of(version.candidate.value)
+        return bool(factors) and not any(differentiable(self.run.graph.tensor(value)) for value in factors)
+
     def influence_of(self, root: Value) -> Faults:
         """The faults that the storage `root` carries, as far as the tape has been followed."""
         return self.influences.of(root)

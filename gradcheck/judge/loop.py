@@ -16,7 +16,7 @@ from gradcheck.judge.verdict import Verdict
 from gradcheck.judge.verdicts.clipped import clipped
 from gradcheck.judge.verdicts.compensated import compensated
 from gradcheck.judge.verdicts.convention import convention, out_of_convention
-from gradcheck.judge.verdicts.data import data, unrelated
+from gradcheck.judge.verdicts.data import data, unrelated, whole_numbers
 from gradcheck.judge.verdicts.inherited import inherited
 from gradcheck.judge.verdicts.introduced import harmless, introduced
 from gradcheck.judge.verdicts.not_finite import not_finite
@@ -44,6 +44,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     right_but_for_rounding,
     inherited,
     # It is no gradient of its own.
+    whole_numbers,
     clipped,
     replaced_unread,
     weight_decay,

@@ -40,6 +40,8 @@ class Outputs:
             return False
         if candidate.of is not None:
             return True
+        if self._judge.is_of_whole_numbers(version):
+            return False
         return not self._is_read(version) and not self.is_replaced_unread(version)
 
     def is_replaced_unread(self, version: Version) -> bool:

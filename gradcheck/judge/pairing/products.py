@@ -32,6 +32,19 @@ class Products:
                 for key in {_identity(value) for value in op.inputs[:2]}:
                     self._with[key].append(op)
 
+    def operands_of(self, gradient: Value) -> set[Value]:
+        """Of `d @ w.T`: what the forward pass multiplies with `w`, whose gradient it is by its making."""
+        made = gradient.producer
+        if made is None or made.operation not in _PRODUCTS:
+            return set()
+        return {
+            value
+            for read in made.inputs[:2]
+            for product in self._with.get(_identity(read), ())
+            for value in product.inputs[:2]
+            if _identity(value) != _identity(read)
+        }
+
     def belongs_to(self, gradient: Value, after: int, least: int, *, may_be_slope: bool) -> Value | None:
         """The value whose gradient it is used as, if there is one only, by `least` or more of the operands. What may be
         the slope of `d * slope` itself has no place of its own there."""

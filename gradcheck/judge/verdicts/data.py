@@ -6,6 +6,7 @@ from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.judge.case import Case
 from gradcheck.judge.influence import Mark
 from gradcheck.judge.judged import NOT_JUDGED, Ruling
+from gradcheck.judge.verdict import Problem, Verdict
 
 
 def data(case: Case) -> Ruling | None:
@@ -35,3 +36,11 @@ def unrelated(case: Case) -> Ruling | None:
     """Scope, no principle: what is computed from nothing of the step is no gradient of it, unless it is used as one."""
     derived = case.judge.influences.has(case.candidate.value, Mark.DERIVED)
     return NOT_JUDGED if not derived and case.candidate.of is None else None
+
+
+def whole_numbers(case: Case) -> Ruling | None:
+    """Scope, no principle: whole numbers (a row of zeros and a one) have no gradient to compare with."""
+    if case.candidate.of is not None or not case.judge.is_of_whole_numbers(case.version):
+        return None
+    reason = "it is made as the gradient of an array of whole numbers, which has none"
+    return Ruling(case.judged(None, Verdict.UNCHECKED, Problem.HARMLESS, reason))
