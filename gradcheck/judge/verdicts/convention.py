@@ -138,9 +138,9 @@ def _made_good(case: Case, partner: Value, factor: float) -> bool:
             continue  # it is right whatever this one is
         of_parameter = of not in case.judge.forward_made
         of_parameters |= of_parameter
-        is_step = consumer.version.candidate.binding is None and consumer.is_one_of(
-            case.judge.expectation(none)
-        )
+        # A step is a multiple by its rate; one along this very gradient says nothing of what that is.
+        unnamed = of is not partner and consumer.version.candidate.binding is None
+        is_step = unnamed and consumer.is_one_of(case.judge.expectation(none))
         right[of_parameter] += is_step or distance(consumer.found, usual * expected) <= tolerance
         alike[of_parameter] += distance(consumer.found, factor * expected) <= tolerance
     return 0 < right[of_parameters] >= alike[of_parameters]
