@@ -32,7 +32,10 @@ def note_handed_on(case: Case, judged: Judged) -> None:
 
 
 def _named_elsewhere(case: Case) -> Binding | None:
-    """`dz = slope(z)`: what a function that was given no gradient computed is one only where it is called so."""
+    """`dz = slope(z)`: what a function that was given no gradient computed is one only where it is called so, unless the
+    backward pass begins there."""
+    if not case.judge.judged:
+        return None
     binding, made = case.candidate.binding, case.candidate.value.producer
     if binding is None or made is None or binding.alias or binding.scope == made.scope:
         return None
