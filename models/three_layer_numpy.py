@@ -1,0 +1,206 @@
+# %% [markdown]
+# # Three layers in NumPy, backward pass by hand
+#
+# The network of `three_layer.py`, with arrays in the place of tensors:
+#
+# `embedding -> Linear -> BatchNorm -> leaky ReLU -> Linear -> BatchNorm -> leaky ReLU -> Linear`
+# `-> cross-entropy`
+#
+# The gradients of cross-entropy and BatchNorm are worked out on paper first and written as one
+# line each. All gradients are right.
+
+# %%
+import numpy as np
+
+# %%
+# one name per line; "." (index 0) stands for both the start and the end of a name
+with open("data/names.txt") as file:
+    names = file.read().splitlines()
+characters = sorted(set("".join(names)))
+char_to_index = {char: index + 1 for index, char in enumerate(characters)}
+char_to_index["."] = 0
+index_to_char = {index: char for char, index in char_to_index.items()}
+vocab_size = len(char_to_index)
+print(f"{len(names)} names, {vocab_size} characters")
+
+# %%
+context_size = 4  # how many characters the model sees when it predicts the next one
+rng = np.random.default_rng(1971)
+
+
+def build_dataset(some_names):
+    X, Y = [], []
+    for name in some_names:
+        context = [0] * context_size
+        for char in name + ".":
+            index = char_to_index[char]
+            X.append(context)
+            Y.append(index)
+            context = context[1:] + [index]
+    return np.array(X), np.array(Y)
+
+
+rng.shuffle(names)
+train_end = int(0.8 * len(names))
+val_end = int(0.9 * len(names))
+X_train, Y_train = build_dataset(names[:train_end])
+X_val, Y_val = build_dataset(names[train_end:val_end])
+X_test, Y_test = build_dataset(names[val_end:])
+print(X_train.shape, X_val.shape, X_test.shape)
+
+# %%
+embedding_size = 10
+hidden_size = 200
+input_size = context_size * embedding_size
+
+C = rng.standard_normal((vocab_size, embedding_size))
+
+# layer 1: the gain sqrt(2) makes up for the half that the leaky ReLU takes away
+W_1 = rng.standard_normal((input_size, hidden_size)) * (2 / input_size) ** 0.5
+b_1 = rng.standard_normal(hidden_size) * 0.1  # BatchNorm cancels it; for practice
+gamma_1 = rng.standard_normal((1, hidden_size)) * 0.1 + 1.0
+beta_1 = rng.standard_normal((1, hidden_size)) * 0.1
+
+# layer 2
+W_2 = rng.standard_normal((hidden_size, hidden_size)) * (2 / hidden_size) ** 0.5
+b_2 = rng.standard_normal(hidden_size) * 0.1
+gamma_2 = rng.standard_normal((1, hidden_size)) * 0.1 + 1.0
+beta_2 = rng.standard_normal((1, hidden_size)) * 0.1
+
+# output layer: small, so that the first predictions are close to uniform
+W_3 = rng.standard_normal((hidden_size, vocab_size)) * 0.02
+b_3 = rng.standard_normal(vocab_size) * 0.1
+
+parameters = [C, W_1, b_1, gamma_1, beta_1, W_2, b_2, gamma_2, beta_2, W_3, b_3]
+print(sum(p.size for p in parameters), "parameters")
+
+# %%
+max_steps = 200_000
+batch_size = 32
+n = batch_size  # short, because the formulas are full of it
+losses = []
+
+for step in range(max_steps):
+    # minibatch
+    batch = rng.integers(0, X_train.shape[0], batch_size)
+    X_batch, Y_batch = X_train[batch], Y_train[batch]
+
+    # forward: embedding and layer 1
+    emb = C[X_batch]
+    emb_flat = emb.reshape(n, input_size)
+    pre_batch_norm_1 = emb_flat @ W_1 + b_1
+    mean_1 = pre_batch_norm_1.mean(axis=0, keepdims=True)
+    var_1 = ((pre_batch_norm_1 - mean_1) ** 2).sum(axis=0, keepdims=True) / (n - 1)
+    var_inv_1 = (var_1 + 1e-5) ** -0.5
+    norm_1 = (pre_batch_norm_1 - mean_1) * var_inv_1
+    Z_1 = gamma_1 * norm_1 + beta_1
+    A_1 = np.where(Z_1 > 0, Z_1, 0.01 * Z_1)
+    # forward: layer 2
+    pre_batch_norm_2 = A_1 @ W_2 + b_2
+    mean_2 = pre_batch_norm_2.mean(axis=0, keepdims=True)
+    var_2 = ((pre_batch_norm_2 - mean_2) ** 2).sum(axis=0, keepdims=True) / (n - 1)
+    var_inv_2 = (var_2 + 1e-5) ** -0.5
+    norm_2 = (pre_batch_norm_2 - mean_2) * var_inv_2
+    Z_2 = gamma_2 * norm_2 + beta_2
+    A_2 = np.where(Z_2 > 0, Z_2, 0.01 * Z_2)
+    # forward: output layer and cross-entropy
+    logits = A_2 @ W_3 + b_3
+    shifted_logits = logits - logits.max(axis=1, keepdims=True)  # keeps exp() from overflowing
+    log_probs = shifted_logits - np.log(np.exp(shifted_logits).sum(axis=1, keepdims=True))
+    loss = -log_probs[np.arange(n), Y_batch].mean()
+
+    # backward: cross-entropy and softmax in one, then the output layer
+    d_logits = (np.exp(log_probs) - np.eye(vocab_size)[Y_batch]) / n
+    d_A_2 = d_logits @ W_3.T
+    d_W_3 = A_2.T @ d_logits
+    d_b_3 = d_logits.sum(axis=0)
+    # backward: layer 2; the leaky ReLU has slope 1 above zero and 0.01 below
+    slope_2 = np.ones_like(Z_2)
+    slope_2[Z_2 <= 0] = 0.01
+    d_Z_2 = d_A_2 * slope_2
+    d_gamma_2 = (d_Z_2 * norm_2).sum(axis=0, keepdims=True)
+    d_beta_2 = d_Z_2.sum(axis=0, keepdims=True)
+    # every input also moves the mean and the variance: hence the two subtractions, which hold
+    # the very sums that are the gradients of beta and gamma; n / (n - 1) is Bessel's correction
+    d_pre_batch_norm_2 = (gamma_2 * var_inv_2 / n) * (n * d_Z_2 - d_beta_2 - n / (n - 1) * norm_2 * d_gamma_2)
+    d_A_1 = d_pre_batch_norm_2 @ W_2.T
+    d_W_2 = A_1.T @ d_pre_batch_norm_2
+    d_b_2 = d_pre_batch_norm_2.sum(axis=0)
+    # backward: layer 1, the same again
+    slope_1 = np.ones_like(Z_1)
+    slope_1[Z_1 <= 0] = 0.01
+    d_Z_1 = d_A_1 * slope_1
+    d_gamma_1 = (d_Z_1 * norm_1).sum(axis=0, keepdims=True)
+    d_beta_1 = d_Z_1.sum(axis=0, keepdims=True)
+    d_pre_batch_norm_1 = (gamma_1 * var_inv_1 / n) * (n * d_Z_1 - d_beta_1 - n / (n - 1) * norm_1 * d_gamma_1)
+    d_emb_flat = d_pre_batch_norm_1 @ W_1.T
+    d_W_1 = emb_flat.T @ d_pre_batch_norm_1
+    d_b_1 = d_pre_batch_norm_1.sum(axis=0)
+    # backward: embedding; a character that occurs twice collects both of its gradients
+    d_emb = d_emb_flat.reshape(emb.shape)
+    d_C = np.zeros_like(C)
+    np.add.at(d_C, X_batch, d_emb)
+
+    # update
+    grads = [d_C, d_W_1, d_b_1, d_gamma_1, d_beta_1]
+    grads += [d_W_2, d_b_2, d_gamma_2, d_beta_2, d_W_3, d_b_3]
+    learning_rate = 0.1 if step < 100_000 else 0.01
+    for p, grad in zip(parameters, grads, strict=True):
+        p -= learning_rate * grad
+
+    losses.append(loss)
+    if step % 10_000 == 0:
+        print(f"{step:7d}/{max_steps:7d}: {loss:.4f}")
+
+# %%
+# calibrate: statistics over the whole training set; those of the second BatchNorm need the whole
+# first layer, with its own BatchNorm, in front of them
+emb_flat = C[X_train].reshape(-1, input_size)
+pre_batch_norm_1 = emb_flat @ W_1 + b_1
+calibrated_mean_1 = pre_batch_norm_1.mean(axis=0, keepdims=True)
+calibrated_var_1 = pre_batch_norm_1.var(axis=0, keepdims=True, ddof=1)
+norm_1 = (pre_batch_norm_1 - calibrated_mean_1) * (calibrated_var_1 + 1e-5) ** -0.5
+Z_1 = gamma_1 * norm_1 + beta_1
+A_1 = np.where(Z_1 > 0, Z_1, 0.01 * Z_1)
+pre_batch_norm_2 = A_1 @ W_2 + b_2
+calibrated_mean_2 = pre_batch_norm_2.mean(axis=0, keepdims=True)
+calibrated_var_2 = pre_batch_norm_2.var(axis=0, keepdims=True, ddof=1)
+
+
+# %%
+# evaluate: the same network, with the calibrated statistics
+def predict(X):
+    emb_flat = C[X].reshape(-1, input_size)
+    pre_batch_norm_1 = emb_flat @ W_1 + b_1
+    norm_1 = (pre_batch_norm_1 - calibrated_mean_1) * (calibrated_var_1 + 1e-5) ** -0.5
+    Z_1 = gamma_1 * norm_1 + beta_1
+    A_1 = np.where(Z_1 > 0, Z_1, 0.01 * Z_1)
+    pre_batch_norm_2 = A_1 @ W_2 + b_2
+    norm_2 = (pre_batch_norm_2 - calibrated_mean_2) * (calibrated_var_2 + 1e-5) ** -0.5
+    Z_2 = gamma_2 * norm_2 + beta_2
+    A_2 = np.where(Z_2 > 0, Z_2, 0.01 * Z_2)
+    logits = A_2 @ W_3 + b_3
+    counts = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return counts / counts.sum(axis=1, keepdims=True)
+
+
+def split_loss(split):
+    X, Y = {"train": (X_train, Y_train), "val": (X_val, Y_val), "test": (X_test, Y_test)}[split]
+    print(f"{split:5s} {-np.log(predict(X)[np.arange(len(Y)), Y]).mean():.4f}")
+
+
+split_loss("train")
+split_loss("val")
+
+# %%
+# sample 20 names
+for _ in range(20):
+    sampled = []
+    context = [0] * context_size
+    while True:
+        index = int(rng.choice(vocab_size, p=predict(np.array([context]))[0]))
+        context = context[1:] + [index]
+        sampled.append(index_to_char[index])
+        if index == 0:
+            break
+    print("".join(sampled))
