@@ -149,7 +149,7 @@ class _Rewriter(ast.NodeTransformer):
             return _hook("getitem", node, node.value, key)
         if isinstance(node.ctx, ast.Store):
             slot = _hook("at", node, node.value, key)
-            return ast.copy_location(ast.Attribute(slot, "value", ast.Store()), node)
+            return _on_one_line(ast.copy_location(ast.Attribute(slot, "value", ast.Store()), node))
         return node
 
     def visit_comprehension(self, node: ast.comprehension) -> ast.AST:
@@ -211,4 +211,13 @@ def _hook(name: str, at: ast.AST, *arguments: ast.expr) -> ast.Call:
     call = ast.Call(hooks, list(arguments), [])
     for node in (call, hooks, hooks.value, *[a for a in arguments if not hasattr(a, "lineno")]):
         ast.copy_location(node, at)
+    _on_one_line(hooks)
     return call
+
+
+def _on_one_line(attribute: ast.Attribute) -> ast.Attribute:
+    """Python says of what uses an attribute that it is at the line where the attribute ends: for an expression over several
+    lines, that would be its last bracket."""
+    if attribute.end_lineno != attribute.lineno:
+        attribute.end_lineno, attribute.end_col_offset = attribute.lineno, attribute.col_offset + 1
+    return attribute
