@@ -95,6 +95,8 @@ def _own_statements(body: list[ast.stmt]) -> Iterator[ast.AST]:
 def _name_of(part: ast.expr) -> str:
     if isinstance(part, ast.Call) and len(part.args) == 1 and not part.keywords:
         part = part.args[0]  # float(loss)
+    while isinstance(part, ast.BinOp) and isinstance(part.op, ast.Div):
+        part = part.left  # dscores / n: the mean over the batch
     if isinstance(part, ast.Dict):
         keys = [
             key.value for key in part.keys if isinstance(key, ast.Constant) and isinstance(key.value, str)
