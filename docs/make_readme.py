@@ -1,6 +1,7 @@
 """Puts the real output of some commands into the README: `python docs/make_readme.py`.
 
-Between `<!-- NAME -->` and `<!-- end NAME -->` stands what the command of that name prints.
+Between `<!-- NAME -->` and `<!-- end NAME -->` stands what the command of that name prints. `python docs/make_readme.py numpy`
+renews that place alone.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Container
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 WIDTH = 100
 COMMANDS = {
+    "numpy": ("fix", "models/day70_numpy.py", "--select", "GC1"),
     "day70": ("report", "models/day70.ipynb", "--select", "GC1"),
     "health": ("report", "models/day70.ipynb", "--select", "GC301,GC304,GC402,GC601", "--at", "0,3000"),
     "isolate": ("isolate", "models/day70.ipynb"),
@@ -48,11 +51,17 @@ def _findings(text: str) -> str:
     return text[first.start() : first.start() + last.start()].rstrip()
 
 
-def filled(text: str) -> str:
-    """`text` with every marked place renewed."""
-    return _PLACE.sub(lambda m: f"{m[1]}```text\n{output(m['name'])}\n```\n{m[3]}", text)
+def filled(text: str, names: Container[str] = COMMANDS) -> str:
+    """`text` with every marked place of these names renewed."""
+
+    def renewed(place: re.Match[str]) -> str:
+        if place["name"] not in names:
+            return place[0]
+        return f"{place[1]}```text\n{output(place['name'])}\n```\n{place[3]}"
+
+    return _PLACE.sub(renewed, text)
 
 
 if __name__ == "__main__":
     readme = ROOT / "README.md"
-    readme.write_text(filled(readme.read_text(encoding="utf-8")), encoding="utf-8")
+    readme.write_text(filled(readme.read_text(encoding="utf-8"), sys.argv[1:] or COMMANDS), encoding="utf-8")
