@@ -10,6 +10,7 @@ from functools import cached_property
 import torch
 
 from gradcheck.fronts.tape import Kind, Op, Value
+from gradcheck.graph.precision import default_dtype
 from gradcheck.replay.compare import dense
 from gradcheck.replay.fidelity import Fidelity
 from gradcheck.replay.forward import ForwardGraph
@@ -188,7 +189,7 @@ class PassRun:
         waiting = deque(
             version for after in sorted(prepared.versions_after) for version in prepared.versions_after[after]
         )
-        with torch.no_grad():
+        with torch.no_grad(), default_dtype(dtype):
             for op in prepared.manual:
                 self._reach(op.index, waiting, results, replay, replaced)
                 if not known or not _is_known(op, known):
@@ -223,7 +224,7 @@ class PassRun:
         if not prepared.leaves_at_start:
             return {}
         replay = Runner(self._dtype, overrides=self._overrides, variation=self._variation)
-        with torch.no_grad():
+        with torch.no_grad(), default_dtype(self._dtype):
             for op in prepared.manual:
                 if op.index >= prepared.plan.start:
                     break

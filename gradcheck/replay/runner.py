@@ -211,6 +211,9 @@ class Runner:
 
     def step(self, op: Op) -> None:
         """Run one op again; a failure marks its results as broken, with the reason."""
+        if torch.get_default_dtype() is self.dtype:
+            self._step_or_break(op)
+            return
         with default_dtype(self.dtype):
             self._step_or_break(op)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import heappop, heappush
-from itertools import count
 
 from gradcheck.fronts.tape import Kind, Op, Value
 
@@ -21,6 +20,7 @@ class Slicer:
     def __init__(self, ops: Sequence[Op]) -> None:
         self._ops = ops
         self._writers: dict[Value, list[int]] = {}
+        self._flow: dict[int, tuple[tuple[Value, ...], tuple[Value, ...]]] = {}  # by op
         for op in ops:
             if op.kind in _SKIPPED:
                 continue
@@ -45,44 +45,52 @@ class Slicer:
     def backwards(self, wanted: Iterable[Value], stop: int) -> Iterator[Op]:
         """The same without a start, the last op first."""
         needed: set[Value] = set()
-        waiting: list[
-            tuple[int, int, Value]
-        ] = []  # the last writer of each needed storage, as a negative index
-        ticket = count()
+        waiting: list[int] = []  # ops still to come, as negative indices
+        wanted_of: dict[int, list[Value]] = {}  # by such an op, the needed storages that it is the last to write to
+        all_writers, ops = self._writers, self._ops
 
         def need(root: Value, before: int) -> None:
             """Wait for the last op before `before` that wrote to `root`."""
-            writers = self._writers.get(root, ())
+            writers = all_writers.get(root, ())
             position = bisect_left(writers, before)
             if position:
-                heappush(waiting, (-writers[position - 1], next(ticket), root))
+                writer = writers[position - 1]
+                roots = wanted_of.get(writer)
+                if roots is None:
+                    wanted_of[writer] = [root]
+                    heappush(waiting, -writer)
+                else:
+                    roots.append(root)
 
         for value in wanted:
             if value.root not in needed:
                 needed.add(value.root)
                 need(value.root, stop)
         while waiting:
-            index = -waiting[0][0]
-            wanted_here = []
-            while waiting and -waiting[0][0] == index:
-                wanted_here.append(heappop(waiting)[2])
-            wanted_here = [root for root in wanted_here if root in needed]
+            index = -heappop(waiting)
+            wanted_here = [root for root in wanted_of.pop(index) if root in needed]
             if not wanted_here:
                 continue
-            op = self._ops[index]
+            op = ops[index]
             yield op
-            for value in op.outputs:
-                if value.root is value and value.producer is op:
-                    needed.discard(value)
+            read, made = self._flow_of(op)
+            needed.difference_update(made)
             for root in wanted_here:
                 if root in needed:
                     need(root, index)
-            if op.kind is Kind.RANDOM:
-                continue
-            for value in op.inputs:
-                if value.root not in needed:
-                    needed.add(value.root)
-                    need(value.root, index)
+            for root in read:
+                if root not in needed:
+                    needed.add(root)
+                    need(root, index)
+
+    def _flow_of(self, op: Op) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
+        """The storages that it reads, and those that are there since then."""
+        found = self._flow.get(op.index)
+        if found is None:
+            read = () if op.kind is Kind.RANDOM else tuple([value.root for value in op.inputs])
+            made = tuple([v for v in op.outputs if v.root is v and v.producer is op])
+            found = self._flow[op.index] = read, made
+        return found
 
 
 def roots_mutated(ops: Iterable[Op]) -> set[Value]:

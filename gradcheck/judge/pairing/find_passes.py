@@ -10,7 +10,7 @@ from gradcheck.judge.pairing.losses import find_losses
 from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.judge.pairing.placeholders import placeholders
 from gradcheck.judge.pairing.stated import Stated
-from gradcheck.judge.pairing.windows import forward_pass, merge_chains, recorded_steps, set_windows
+from gradcheck.judge.pairing.windows import UsedMoves, forward_pass, merge_chains, recorded_steps, set_windows
 from gradcheck.program.source import SourceMap
 from gradcheck.replay.passes import Candidate, PassPlan
 from gradcheck.replay.slices import Slicer
@@ -25,12 +25,12 @@ def find_passes(
     said = [binding for binding in recording.bindings if stated.value_of(binding) is not None]
     steps = recorded_steps(recording)
     updates = UpdateFinder(recording)
-    slicer = Slicer(recording.ops)
+    slicer, moves_used = Slicer(recording.ops), UsedMoves(updates)
     plans: list[PassPlan] = []
     for loss in find_losses(recording, names, steps, loss_name, said):
         begin = max((step.begin for step in steps if step.begin <= loss.op.index < step.end), default=0)
         needed = slicer.backwards([loss.value], loss.op.index + 1)
-        start, forward_ops = forward_pass(needed, plans, updates, begin)
+        start, forward_ops = forward_pass(needed, plans, moves_used, begin)
         plans.append(PassPlan(loss.value, loss.op, loss.name, start, forward_ops, slicer))
     set_windows(plans, steps, len(recording.ops))
     plans = merge_chains(plans)

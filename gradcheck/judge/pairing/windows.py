@@ -31,8 +31,31 @@ def recorded_steps(recording: Recording) -> list[Step]:
     return found
 
 
+class UsedMoves:
+    """Which ops move what an earlier pass used. Each op is looked at once for each pass, however many losses depend on
+    it."""
+
+    def __init__(self, updates: UpdateFinder) -> None:
+        self._updates = updates
+        self._looked: dict[int, int] = {}  # by op, how many passes did not use what it moves
+        self._moves: set[int] = set()
+
+    def is_one(self, op: Op, earlier: Sequence[PassPlan]) -> bool:
+        """`earlier` are the passes known by now, those of the last call and further ones."""
+        if op.index in self._moves or not self._updates.may_be_update(op):
+            return op.index in self._moves
+        found = any(
+            plan.loss_op.index < op.index and self._updates.is_update(op, plan.loss_op.index + 1, plan.used)
+            for plan in earlier[self._looked.get(op.index, 0) :]
+        )
+        self._looked[op.index] = len(earlier)
+        if found:
+            self._moves.add(op.index)
+        return found
+
+
 def forward_pass(
-    ops: Iterator[Op], earlier: Sequence[PassPlan], updates: UpdateFinder, begin: int
+    ops: Iterator[Op], earlier: Sequence[PassPlan], moves: UsedMoves, begin: int
 ) -> tuple[int, list[Op]]:
     """Where the forward pass of a loss begins, and its ops in order. `ops` are those the loss depends on, the last
     first. It begins after the last parameter update among them (an update of what an earlier loss was computed
@@ -41,19 +64,12 @@ def forward_pass(
     for op in ops:
         if op.index < begin:
             break
-        if updates.may_be_update(op) and _moves_what_was_used(op, earlier, updates):
+        if moves.is_one(op, earlier):
             begin = op.index + 1
             break
         chosen.append(op)
     chosen.reverse()
     return begin, chosen
-
-
-def _moves_what_was_used(op: Op, earlier: Sequence[PassPlan], updates: UpdateFinder) -> bool:
-    return any(
-        plan.loss_op.index < op.index and updates.is_update(op, plan.loss_op.index + 1, plan.used)
-        for plan in reversed(earlier)
-    )
 
 
 def set_windows(plans: list[PassPlan], steps: list[Step], last: int) -> None:
