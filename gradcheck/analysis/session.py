@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -53,7 +54,12 @@ def run_report(options: SessionOptions) -> Report:
             data=options.data,
             allow_writes=options.allow_writes,
         )
-    return analyse(recorder.recording, program.sources, outcome, options)
+    # What was recorded stays until the report is there: the garbage collector need not go through it again and again.
+    gc.freeze()
+    try:
+        return analyse(recorder.recording, program.sources, outcome, options)
+    finally:
+        gc.unfreeze()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from gradcheck.judge.carried import carried_over
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged
 from gradcheck.judge.kinks import points_beside
+from gradcheck.judge.likely import likely, replayed
 from gradcheck.judge.loop import judge_all
 from gradcheck.judge.pairing.find_passes import find_passes
 from gradcheck.judge.pairing.inferred import infer_losses
@@ -31,7 +32,6 @@ from gradcheck.judge.step.minimised import is_minimised
 from gradcheck.judge.unwritten import all_unchecked, list_placeholders_once, unfinished, unjudged
 from gradcheck.judge.verdict import PassResult, Problem, Verdict
 from gradcheck.program.source import SourceMap
-from gradcheck.replay.compare import Fingerprints, differentiable, norm
 from gradcheck.replay.fidelity import as_recorded, put_back_leaves
 from gradcheck.replay.guards import without_guards
 from gradcheck.replay.passes import PassPlan
@@ -39,7 +39,6 @@ from gradcheck.replay.probes import has_frozen_numbers
 from gradcheck.replay.run import PassOps, PassRun, opaque_values
 from gradcheck.replay.runner import ReplayError
 
-_FEW = 4  # times fewer are far fewer
 _RIGHT = (Verdict.CORRECT, Verdict.UNOBSERVABLE)
 
 
@@ -151,8 +150,10 @@ def _judge_under_likeliest_loss(judgement: Judgement, plan: PassPlan, stated: St
     for other in plan.alternatives:
         other.candidates, other.stop, other.updates = plan.candidates, plan.stop, plan.updates
         other.is_part = True
-    first, *others = _likely([plan, *plan.alternatives]) if plan.alternatives else [plan]
-    best = _judge_pass(judgement, first, stated)
+    run = replayed(plan) if plan.alternatives else None
+    first, *others = likely(plan, run) if plan.alternatives else [plan]
+    best = _judge_pass(judgement, first, stated, run if first is plan else None)
+    run = None
     for other in others:
         if all(row.verdict in _RIGHT for row in best.result.gradients):
             break
@@ -184,28 +185,6 @@ def _judge_beside_kinks(judgement: Judgement, judged: JudgedPass, stated: Stated
     return judged
 
 
-def _likely(plans: list[PassPlan]) -> list[PassPlan]:
-    """Without those under which far fewer gradients are right than under others. Judging under a loss that they are not
-    of takes long: all of them are wrong then."""
-    fitting = {plan: _fitting(plan) for plan in plans}
-    return [plan for plan in plans if _FEW * fitting[plan] >= max(fitting.values())]
-
-
-def _fitting(plan: PassPlan) -> int:
-    """How many of its gradients are, as they are, that of something under its loss."""
-    try:
-        run = PassRun(PassOps(plan), torch.float64)
-    except ReplayError:
-        return 0
-    truth = Fingerprints(run.graph.truth)
-    found = [run.captured.get(id(candidate.versions[-1])) for candidate in plan.candidates]
-    return sum(
-        bool(truth.equals(gradient, 1e-9 * norm(gradient)))
-        for gradient in found
-        if gradient is not None and differentiable(gradient) and gradient.numel() > 1
-    )
-
-
 def _judge_without_guards(judgement: Judgement, judged: JudgedPass, stated: Stated) -> JudgedPass:
     """What keeps a logarithm or a quotient finite changes nothing that anybody means to differentiate."""
     if all(row.verdict in _RIGHT for row in judged.result.gradients):
@@ -225,19 +204,22 @@ def _judge_without_guards(judgement: Judgement, judged: JudgedPass, stated: Stat
     return judged
 
 
-def _judge_pass(judgement: Judgement, plan: PassPlan, stated: Stated) -> JudgedPass:
+def _judge_pass(
+    judgement: Judgement, plan: PassPlan, stated: Stated, run: PassRun | None = None
+) -> JudgedPass:
+    """`run` is a replay of it that is there already."""
     recording, names, places = judgement.recording, judgement.names, judgement.places
     location, index = places.location(plan.loss_op), len(judgement.passes)
     result = PassResult(index, plan.loss_name, None, location, iteration=plan.iteration, cell=location.cell)
     result.inferred = isinstance(plan.loss_op.func, Inferred)
-    prepared = PassOps(plan)
+    prepared = PassOps(plan) if run is None else run.prepared
     judges = [judged.judge for judged in judgement.passes if judged.judge is not None]
     carried = carried_over(plan, prepared.manual, judges)
     if carried:
         plan.candidates = [*carried, *plan.candidates]
-        prepared = PassOps(plan)
+        prepared, run = PassOps(plan), None
     try:
-        run = PassRun(prepared, torch.float64)
+        run = run or PassRun(prepared, torch.float64)
     except ReplayError as error:
         result.notes.append(f"the forward pass of this loss cannot be checked: {error}")
         result.gradients = all_unchecked(plan, places, str(error), index)

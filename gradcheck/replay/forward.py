@@ -90,6 +90,14 @@ class ForwardGraph:
                 raise ReplayError(f"autograd cannot differentiate it: {error}") from error
         return self._truth
 
+    def truth_under(self, part: Value) -> dict[Value, torch.Tensor]:
+        """The same for another loss, which this one was computed from."""
+        made = self.tensor(part)
+        found = torch.autograd.grad(
+            made.sum(), [self.tensor(v) for v in self.values], retain_graph=True, allow_unused=True
+        )
+        return {v: dense(g.detach()) for v, g in zip(self.values, found, strict=True) if g is not None}
+
     def gradients(self, replaced: Mapping[Value, torch.Tensor]) -> dict[Value, torch.Tensor]:
         """The gradient of every forward value when, at each value in `replaced`, the gradient that arrives is
         replaced by the one given: the VJPs of the person's own gradients."""

@@ -46,7 +46,9 @@ class Slicer:
         """The same without a start, the last op first."""
         needed: set[Value] = set()
         waiting: list[int] = []  # ops still to come, as negative indices
-        wanted_of: dict[int, list[Value]] = {}  # by such an op, the needed storages that it is the last to write to
+        wanted_of: dict[
+            int, list[Value]
+        ] = {}  # by such an op, the needed storages that it is the last to write to
         all_writers, ops = self._writers, self._ops
 
         def need(root: Value, before: int) -> None:
