@@ -175,11 +175,18 @@ class Marks(Generic[M]):
 
     def of(self, *values: Value) -> frozenset[M]:
         """The marks that any of the values carries."""
-        nothing: frozenset[M] = frozenset()
-        return nothing.union(*(self.carried.get(self._key(value), nothing) for value in values))
+        found: frozenset[M] = frozenset()
+        carried, key = self.carried, self._key
+        for value in values:
+            marks = carried.get(key(value))
+            if marks and marks is not found:
+                found = found | marks if found else marks
+        return found
 
     def add(self, value: Value, marks: Iterable[M]) -> None:
-        self.carried[self._key(value)] = self.of(value).union(marks)
+        key = self._key(value)
+        before = self.carried.get(key)
+        self.carried[key] = before.union(marks) if before else frozenset(marks)
 
     def replace(self, value: Value, marks: frozenset[M]) -> None:
         """Forget what the value carried: it is overwritten."""
@@ -241,6 +248,6 @@ def makers(steps: Iterable[S]) -> dict[Value, list[S]]:
 def _by_value(pairs: Iterable[tuple[S, Sequence[Value]]]) -> dict[Value, list[S]]:
     found: dict[Value, list[S]] = {}
     for step, values in pairs:
-        for value in dict.fromkeys(values):
+        for value in dict.fromkeys(values) if len(values) > 1 else values:
             found.setdefault(value, []).append(step)
     return found

@@ -53,6 +53,7 @@ class Judge:
     opaque: set[Value]
     judged: list[Judged] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    elsewhere: Judge | None = None  # of the same pass at another point, where it was judged before
 
     def __post_init__(self) -> None:
         self.names, self.places, self.prepared = (
@@ -75,8 +76,11 @@ class Judge:
         self.rounding = Rounding(self.run, self.coarse, self.opaque)
         self.data_rounding = DataRounding(self.run)
         self.influences = Influence(self.plan, self.ops, self.forward_made)
-        self.relations = Relations(self.plan, self.ops, self.names)
-        self.products = Products(self.plan, self.ops)
+        if self.elsewhere is None:
+            self.relations = Relations(self.plan, self.ops, self.names)
+            self.products = Products(self.plan, self.ops)
+        else:  # the tape is the same
+            self.relations, self.products = self.elsewhere.relations, self.elsewhere.products
         self.ascends = goes_uphill(self.plan) and not self._has_true_gradients
         self._with_true: dict[Faults, dict[int, torch.Tensor]] = {}
         self._expectations: dict[Faults, Gradients] = {}

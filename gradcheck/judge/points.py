@@ -77,7 +77,9 @@ class Point:
     def _follow(self) -> None:
         """Walk the tape again with the pairs fixed, and collect what each line should give here."""
         base = self._base
-        self._judging = Judge(base.plan, base.ops, self.run, self.coarse, base.partners, base.opaque)
+        self._judging = Judge(
+            base.plan, base.ops, self.run, self.coarse, base.partners, base.opaque, elsewhere=base
+        )
         self._judging.rewire(self._patches)
         outputs = Outputs(self._judging)
         pairs: dict[int, Judged] = {id(j.version): j for j in self._base.judged}

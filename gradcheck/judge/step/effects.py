@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 
 from gradcheck.fronts.tape import Op, Value
+from gradcheck.graph.precision import default_dtype
 from gradcheck.judge.judge import Judge
 from gradcheck.replay.compare import is_finite
 from gradcheck.replay.passes import Version
@@ -87,7 +88,7 @@ def moves(
         last[span.last].append(parameter)
     before: dict[Value, torch.Tensor] = {}
     found: dict[Value, torch.Tensor] = {}
-    with torch.no_grad():
+    with torch.no_grad(), default_dtype(torch.float64):
         for op in ops:
             for parameter in first.get(op.index, ()):
                 start = _current(replay, spans[parameter].before)
