@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import torch
 
-from gradcheck.fronts.tape import Kind, Value
+from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.health.sweep import RowChoice, row_choice
 from gradcheck.isolation.compiling import CompiledStep, compile_step
 from gradcheck.isolation.depths import Depths
@@ -51,7 +51,8 @@ class Trainer:
     def __post_init__(self) -> None:
         self.step = training_step(self.judgement, self.judged)
         self._numbers = follow_numbers(self.judgement, self.step)
-        draws = [op for op in self.step.ops if op.kind is Kind.RANDOM]
+        made = [op for op in self.step.ops if op.kind is Kind.RANDOM]
+        draws = [op for op in made if not _is_without_arguments(op)]
         parameters = {value.root for value in self.step.carried} | self.step.changed
         self._choice: RowChoice | None = row_choice(self.step.ops, parameters) if not draws else None
         if draws:
@@ -60,6 +61,8 @@ class Trainer:
         elif self._choice is not None:
             shown = self.judgement.names.shown(self._choice.selects[0].args[0])
             self.draws = f"other rows of `{shown}` in every step"
+        elif made:
+            self.draws = "the same in every step: what NumPy drew is not drawn again"
         else:
             self.draws = "the same in every step: the program chooses none"
 
@@ -152,10 +155,24 @@ class Trainer:
         return found
 
     def _fresh(self) -> dict[Value, Callable[[], torch.Tensor]]:
-        if self._choice is None:
-            return {}
-        rows = _Rows(self._choice)
-        return {op.out: rows.maker(op.out, op.args[0].data) for op in self._choice.selects}
+        fresh = {op.out: _recorded(op.out) for op in self.step.ops if _is_without_arguments(op)}
+        if self._choice is not None:
+            rows = _Rows(self._choice)
+            fresh.update((op.out, rows.maker(op.out, op.args[0].data)) for op in self._choice.selects)
+        return fresh
+
+
+def _is_without_arguments(op: Op) -> bool:
+    """Drawn by a generator of NumPy: what it was asked for was not recorded, so it stays as it was."""
+    return op.kind is Kind.RANDOM and not op.args and not op.kwargs
+
+
+def _recorded(value: Value) -> Callable[[], torch.Tensor]:
+    def make() -> torch.Tensor:
+        assert value.data is not None
+        return value.data
+
+    return make
 
 
 class _Watch:

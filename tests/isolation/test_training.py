@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -307,3 +308,36 @@ def test_a_forward_pass_may_overwrite_what_its_derivative_needs() -> None:
     program = inline(forward=OVERWRITTEN)
     trainer = trainer_of(program)
     assert same(replayed_losses(trainer, trainer.gradients), own_losses(program), 1e-4)
+
+
+ARRAYS = """
+import numpy as np
+rng = np.random.default_rng(3)
+X = rng.standard_normal((24, 5))
+W = rng.standard_normal((5, 2))
+losses = []
+for step in range(STEPS):
+    rows = rng.integers(0, 24, 6)
+    x = X[rows]
+    out = x @ W
+    loss = (out**2).sum() / 6
+    dout = 2 * out / 6
+    dW = x.T @ dout
+    W -= 0.01 * dW
+    losses.append(loss)
+"""
+
+
+def test_what_numpy_drew_is_not_drawn_again_but_other_rows_are_taken() -> None:
+    trainer = trainer_of(ARRAYS)
+    assert trainer.draws == "other rows of `X` in every step"
+    falls = [before - after for before, after in pairwise(replayed_losses(trainer))]
+    assert min(falls) < 0 < max(falls)  # of one minibatch alone, it would fall in every step
+
+
+def test_noise_of_numpy_stays_as_recorded() -> None:
+    noisy = ARRAYS.replace("rows = rng.integers(0, 24, 6)", "noise = rng.standard_normal(X.shape)")
+    trainer = trainer_of(noisy.replace("X[rows]", "X + noise"))
+    assert trainer.draws == "the same in every step: what NumPy drew is not drawn again"
+    losses = replayed_losses(trainer)
+    assert losses == sorted(losses, reverse=True)
