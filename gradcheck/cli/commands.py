@@ -110,7 +110,7 @@ def report(**options: Any) -> None:
       script.py::function      a function of the script, after the script's body
       package.module:callable  a callable that performs one training step
       'script.py::train(np.ones((4, 3)), 0.1)'
-                               the same with arguments, in which np, torch and the script's names can be used
+                               the same with arguments; np, torch and the script's names can be used
       (none)                   `targets` under [tool.gradcheck] in the nearest pyproject.toml
 
     \b

@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from gradcheck.program.errors import ProgramError
+from gradcheck.program.reading.tree import expression
 
 HOW_TARGETS_ARE_WRITTEN = (
     "a target is notebook.ipynb, script.py, script.py::function, package.module:callable, or either of these two with "
@@ -100,7 +101,7 @@ def _called(function: str) -> tuple[str, str]:
     if not bracket:
         return function, ""
     try:
-        node = ast.parse(function, mode="eval").body
+        node = expression(function)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise ProgramError(f"`{function}` is no call of a function", HOW_TARGETS_ARE_WRITTEN) from None
     if not isinstance(node, ast.Call):  # also `Net([4, 3]).train(x)`
