@@ -14,6 +14,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import islice
 
 from gradcheck import ops
 from gradcheck.fronts.tape import Kind, Op, Recording, Value, existed_before
@@ -193,6 +194,21 @@ class UpdateFinder:
                 return
         _note(self._scaled_at, touched, max((self._scaled_at.get(v, -1) for v in inputs), default=-1))
         _note(self._negative_at, touched, negative_at)
+
+
+def may_hold_update(recording: Recording, first: int) -> bool:
+    """Whether anything among the ops from `first` on is negative, subtracts, or is named as a gradient: there is no update
+    without."""
+    named = recording.gradient_named
+    for op in islice(recording.ops, first, None):
+        operation = op.operation
+        if operation is ops.SUB or operation is ops.NEG or operation in _OPTIMISER:
+            return True
+        if op.kwargs and "alpha" in op.kwargs:
+            return True
+        if any(isinstance(a, (int, float)) and a < 0 for a in op.args) or not named.isdisjoint(op.inputs):
+            return True
+    return False
 
 
 def _is_reversed_difference(op: Op) -> bool:

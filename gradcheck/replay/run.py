@@ -191,10 +191,12 @@ class PassRun:
         )
         with torch.no_grad(), default_dtype(dtype):
             for op in prepared.manual:
-                self._reach(op.index, waiting, results, replay, replaced)
+                if waiting and waiting[0].after < op.index:
+                    self._reach(op.index, waiting, results, replay, replaced)
                 if not known or not _is_known(op, known):
                     replay.step(op)
-                self._reach(op.index + 1, waiting, results, replay, replaced)
+                if waiting and waiting[0].after <= op.index:
+                    self._reach(op.index + 1, waiting, results, replay, replaced)
                 if not self._keep:
                     for value in prepared.last_used.get(op.index, ()):
                         replay.forget(value)

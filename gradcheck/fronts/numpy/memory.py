@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 import weakref
 from typing import Any
 
 import numpy as np
 import torch
+
+from gradcheck.fronts.fingerprint import Fingerprint
 
 
 def owner_of(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -34,6 +37,14 @@ def tensor_of(thing: Any) -> torch.Tensor | None:
         return whole.as_strided(thing.shape, strides, apart // thing.itemsize)
     except (TypeError, ValueError, RuntimeError):
         return None
+
+
+def of_number(number: float | np.floating[Any]) -> Fingerprint:
+    """The fingerprint of the tensor that it would be, without that tensor: programs that compute with single numbers
+    compute with many."""
+    if isinstance(number, np.float32):
+        return Fingerprint(torch.float32, 4, number.tobytes())
+    return Fingerprint(torch.float64, 8, struct.pack("d", number))
 
 
 def shares_memory(one: Any, other: Any) -> bool:

@@ -13,7 +13,7 @@ import torch
 from gradcheck.fronts.control import Control
 from gradcheck.fronts.fingerprint import WHOLE, fingerprint
 from gradcheck.fronts.numpy import functions as own
-from gradcheck.fronts.numpy.memory import owner_of, tensor_of
+from gradcheck.fronts.numpy.memory import of_number, owner_of, tensor_of
 from gradcheck.fronts.numpy.registry import Row
 from gradcheck.fronts.numpy.shape_rows import WITHOUT_ARRAYS
 from gradcheck.fronts.numpy.values import ArrayValues
@@ -93,6 +93,8 @@ class ArrayWriter:
     def _fingerprint(self, result: Any) -> Any:
         if isinstance(result, (list, tuple)):
             return tuple(self._fingerprint(each) for each in result)
+        if isinstance(result, (float, np.floating)):
+            return of_number(result)
         whole = WHOLE if len(self._ops) < _KEPT_WHOLE else _LATER_WHOLE
         return fingerprint(tensor_of(result), whole)
 
