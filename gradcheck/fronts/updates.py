@@ -197,16 +197,24 @@ class UpdateFinder:
 
 
 def may_hold_update(recording: Recording, first: int) -> bool:
-    """Whether anything among the ops from `first` on is negative, subtracts, or is named as a gradient: there is no update
-    without."""
+    """Whether among the ops from `first` on something is added to what existed before, and something is negative,
+    subtracts, or is named as a gradient: there is no update without."""
     named = recording.gradient_named
+    moves = downhill = False
     for op in islice(recording.ops, first, None):
-        operation = op.operation
-        if operation is ops.SUB or operation is ops.NEG or operation in _OPTIMISER:
+        operation, args = op.operation, op.args
+        if operation in _OPTIMISER:
             return True
-        if op.kwargs and "alpha" in op.kwargs:
-            return True
-        if any(isinstance(a, (int, float)) and a < 0 for a in op.args) or not named.isdisjoint(op.inputs):
+        if not moves and operation in ops.ADDITIVE and len(args) > 1:
+            moves = isinstance(args[0], Value) and existed_before(args[0].root, first)
+        downhill = (
+            downhill
+            or operation in (ops.SUB, ops.NEG)
+            or bool(op.kwargs and "alpha" in op.kwargs)
+            or any(isinstance(a, (int, float)) and a < 0 for a in args)
+            or not named.isdisjoint(op.inputs)
+        )
+        if moves and downhill:
             return True
     return False
 

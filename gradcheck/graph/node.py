@@ -15,8 +15,6 @@ from gradcheck.fronts.tape import Number, Op, Value
 from gradcheck.graph.precision import Precision
 from gradcheck.ops import Operation
 
-_NOT_FLAT = (tuple, list, dict, slice, Number, Precision)
-
 
 class Role(Enum):
     """What running a node comes to."""
@@ -40,7 +38,7 @@ class Node:
         "before",  # what it writes, as it was before, where that has a gradient of its own
         "call",
         "event",
-        "flat",  # whether the arguments are Values and constants, and nothing nested
+        "flat",  # whether the arguments are Values, and constants that hold none
         "inputs",
         "kwargs",
         "may_alias",
@@ -71,7 +69,7 @@ class Node:
         self.outputs: tuple[Value, ...] = tuple(event.outputs)
         self.writes: tuple[Value, ...] = tuple(event.mutated)
         self.before: Value | None = None
-        self.flat = not kwargs and not any(isinstance(a, _NOT_FLAT) for a in args)
+        self.flat = not kwargs and not any(_varies_inside(a) for a in args if type(a) is not Value)
         self.may_alias = (
             False  # whether the result can be the memory of the first argument, and counts as another
         )
@@ -87,3 +85,14 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<node {self.event.index} {self.operation.name} {self.role.name.lower()}>"
+
+
+def _varies_inside(thing: Any) -> bool:
+    """Whether a part of an argument is not the same in every replay."""
+    if isinstance(thing, (tuple, list)):
+        return any(map(_varies_inside, thing))
+    if isinstance(thing, dict):
+        return any(map(_varies_inside, thing.values()))
+    if isinstance(thing, slice):
+        return any(map(_varies_inside, (thing.start, thing.stop, thing.step)))
+    return isinstance(thing, (Value, Number, Precision))
