@@ -18,7 +18,7 @@ from gradcheck.fronts.passes import holds_a_pass, only_prepares
 from gradcheck.fronts.reach import Reach
 from gradcheck.fronts.tape import Mark
 from gradcheck.fronts.unseen_loops import UnseenLoops
-from gradcheck.fronts.updates import UpdateFinder, may_hold_update
+from gradcheck.fronts.updates import UpdateFinder
 from gradcheck.program.observer import LoopEnd
 from gradcheck.program.source import SourceMap, SourceUnit
 
@@ -155,9 +155,7 @@ class StepWatcher:
             return not any(self._outstanding.values())
         if len(ops) == record.start:
             return False
-        updates = []
-        if may_hold_update(self._recording, record.start):
-            updates = UpdateFinder(self._recording, record.start).between(record.start)
+        updates = UpdateFinder(self._recording, record.start).between(record.start)
         if not updates or only_applies(self._recording, record.start, updates):
             if self._repeats_a_pass(loop, record):
                 self._end_if_done(frame)

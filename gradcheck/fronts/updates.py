@@ -14,7 +14,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Collection
 from dataclasses import dataclass
-from itertools import islice
 
 from gradcheck import ops
 from gradcheck.fronts.tape import Kind, Op, Recording, Value, existed_before
@@ -194,29 +193,6 @@ class UpdateFinder:
                 return
         _note(self._scaled_at, touched, max((self._scaled_at.get(v, -1) for v in inputs), default=-1))
         _note(self._negative_at, touched, negative_at)
-
-
-def may_hold_update(recording: Recording, first: int) -> bool:
-    """Whether among the ops from `first` on something is added to what existed before, and something is negative,
-    subtracts, or is named as a gradient: there is no update without."""
-    named = recording.gradient_named
-    moves = downhill = False
-    for op in islice(recording.ops, first, None):
-        operation, args = op.operation, op.args
-        if operation in _OPTIMISER:
-            return True
-        if not moves and operation in ops.ADDITIVE and len(args) > 1:
-            moves = isinstance(args[0], Value) and existed_before(args[0].root, first)
-        downhill = (
-            downhill
-            or operation in (ops.SUB, ops.NEG)
-            or bool(op.kwargs and "alpha" in op.kwargs)
-            or any(isinstance(a, (int, float)) and a < 0 for a in args)
-            or not named.isdisjoint(op.inputs)
-        )
-        if moves and downhill:
-            return True
-    return False
 
 
 def _is_reversed_difference(op: Op) -> bool:
