@@ -7,11 +7,14 @@ from functools import cached_property
 
 import torch
 
+from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.fronts.tape import Value
+from gradcheck.graph import flow
 from gradcheck.judge.consumers import Consumer
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.uphill import may_go_that_way
-from gradcheck.replay.compare import distance, norm, same_but_for_ones
+from gradcheck.ops import Family
+from gradcheck.replay.compare import distance, is_finite, norm, same_but_for_ones
 from gradcheck.replay.passes import Version
 
 
@@ -86,9 +89,53 @@ class Outputs:
 
     def _is_wrong(self, version: Version) -> bool:
         found = self._judge.captured(version)
-        return found is None or not self.is_right(
-            version, found
-        )  # of what is not there, nobody can say that it is
+        if found is None:
+            return True  # of what is not there, nobody can say that it is right
+        return not self.is_right(version, found) and not self._is_moment(version)
+
+    def _is_moment(self, version: Version) -> bool:
+        """Whether it is what an optimiser keeps of right gradients: made of them element by element, one of them that of
+        a parameter. It has no true value of its own, so that it is as right as they are."""
+        named = any(parse(b.name).form is not Form.NONE for b in version.candidate.bindings)
+        if named or version.candidate.of is not None:
+            return False
+        sources = self._made_of(version)
+        return any(self._moves_by_itself(source) for source in sources) and all(
+            self._moves_by_itself(source) or not self._is_wrong(source) for source in sources
+        )
+
+    def _moves_by_itself(self, version: Version) -> bool:
+        """Whether it is the true gradient of a parameter that is moved."""
+        judge, found = self._judge, self._judge.captured(version)
+        if found is None or not is_finite(found):
+            return False
+        truths = [judge.run.graph.truth.get(parameter) for parameter in self._moved]
+        tolerance = judge.tolerance(version, norm(found), judge.noise(version))
+        return any(
+            truth is not None and truth.shape == found.shape and distance(found, truth) <= tolerance
+            for truth in truths
+        )
+
+    @cached_property
+    def _moved(self) -> list[Value]:
+        return list(dict.fromkeys(update.parameter for update in self._judge.plan.updates))
+
+    def _made_of(self, version: Version) -> list[Version]:
+        """The nearest gradients of its shape that it is made of element by element, as they were then."""
+        own = version.candidate.value
+        known = {c.value: c for c in self._judge.plan.candidates if c.value.shape == own.shape}
+
+        def stop(value: Value) -> bool:
+            made = value.producer
+            return value in known or made is None or made.operation.family in (Family.PRODUCT, Family.REDUCTION)
+
+        inputs = [value for op in version.writes for value in op.inputs]
+        found: list[Version] = []
+        for value in dict.fromkeys(flow.ancestors(*inputs, stop=stop)):
+            if value in known and value.root is not own.root:
+                before = [v for v in known[value].versions if v.after < version.after]
+                found += before[-1:]
+        return found
 
     def is_right(self, version: Version, found: torch.Tensor, scale: float | None = None) -> bool:
         """Whether `found` would be right there: the true gradient of what it is named or used for; of anything, where
