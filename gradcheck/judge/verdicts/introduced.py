@@ -32,8 +32,8 @@ def harmless(case: Case) -> Ruling | None:
     if other is not None and effect_of_truth(case, other.value, None) is Effect.HEALS:
         case.proposal = other
         return None
-    if not is_finished(case):
-        return NOT_JUDGED
+    if not is_finished(case) or case.judge.relations.successor(case.version) is not None:
+        return NOT_JUDGED  # what it is a stage of is judged
     shown = case.judge.partners.shown(proposal.value)
     reason = f"it is not the gradient of `{shown}`, and nothing computed from it is wrong because of that"
     return Ruling(case.judged(proposal, Verdict.UNCHECKED, Problem.HARMLESS, reason))
