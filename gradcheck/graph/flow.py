@@ -212,11 +212,7 @@ def ancestors(
     while pending:
         current = pending.popleft()
         step = current.producer
-        if (
-            step is None
-            or (stop is not None and stop(current))
-            or (through is not None and not through(step))
-        ):
+        if step is None or (stop and stop(current)) or (through and not through(step)):
             continue
         for read in step.inputs:
             if read not in found:
