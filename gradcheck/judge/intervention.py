@@ -17,8 +17,8 @@ from gradcheck.replay.passes import Version
 class Effect(Enum):
     """Of putting the true gradient where this one is."""
 
-    HEALS = auto()  # something that is wrong becomes right
-    HELPS = auto()  # what is wrong stays wrong, and comes closer
+    HEALS = auto()  # something that is wrong becomes right, more than what is right becomes wrong
+    HELPS = auto()  # what is wrong stays wrong, and comes closer; what is right stays right
     NO_VICTIM = auto()  # everything computed from it is right as it is
     NONE = auto()  # what is wrong stays as wrong
     UNKNOWN = auto()  # the true gradient cannot be put there: it has another number of elements
@@ -109,17 +109,20 @@ def _statement(judge: Judge, version: Version) -> object:
 
 def _effect(case: Case, truth: torch.Tensor, scale: float | None, others: dict[int, torch.Tensor]) -> Effect:
     is_right = case.outputs.is_right
-    wrong = [
-        (version, as_written, with_truth)
-        for version, as_written, with_truth in _computed_from_it(case, truth, others)
-        if not is_right(version, as_written, scale)
-    ]
+    changed = list(_computed_from_it(case, truth, others))
+    wrong = [each for each in changed if not is_right(each[0], each[1], scale)]
+    broken = sum(
+        not is_right(version, with_truth, scale)
+        for version, as_written, with_truth in changed
+        if is_right(version, as_written, scale)
+    )
     if not wrong:
         return Effect.NO_VICTIM
-    if any(is_right(version, with_truth, scale) for version, _, with_truth in wrong):
+    healed = sum(is_right(version, with_truth, scale) for version, _, with_truth in wrong)
+    if healed > broken:
         return Effect.HEALS
     closer = [_error(case, with_truth) < _error(case, as_written) for _, as_written, with_truth in wrong]
-    return Effect.HELPS if 2 * sum(closer) > len(closer) else Effect.NONE
+    return Effect.HELPS if not broken and 2 * sum(closer) > len(closer) else Effect.NONE
 
 
 def _computed_from_it(

@@ -115,6 +115,8 @@ def test_the_moments_of_adam_are_no_victims() -> None:
     [
         ("dx = dx / n", "dx = dx / 1", "dx[np.arange(n), self.t] -= 1"),
         ("self.t] -= 1", "self.t] -= 2", "dx[np.arange(n), self.t] -= 2"),
+        ("dW = np.dot(self.x.T, dout)", "dW = 2 * np.dot(self.x.T, dout)", "dW = 2 * np.dot(self.x.T, dout)"),
+        ("da *= 0.5", "da *= 0.3", "da *= 0.3"),
     ],
 )
 def test_a_wrong_gradient_that_they_are_made_of_is_found(right: str, wrong: str, line: str) -> None:
