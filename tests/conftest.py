@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
+
+import pytest
 
 # Small tensors gain nothing from a second thread, and several tests run at a time. Torch reads it when it is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Thousands of tests and all that they import are looked through at each full collection: there are fewer of them."""
+    gc.collect()
+    gc.set_threshold(50_000, 20, 50)

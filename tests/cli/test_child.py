@@ -47,7 +47,10 @@ def run_text(text: str, **options: object) -> tuple[list[str], child.ChildResult
         ("class E(BaseException):\n    def __str__(self): raise self\nraise E", "exception"),
     ],
 )
-def test_program_cannot_keep_the_result_from_us(text, ending):
+def test_program_cannot_keep_the_result_from_us(text, ending, monkeypatch):
+    session = "def run_report(options):\n"
+    less_patient = f"{session}    from gradcheck.program.writes import ending\n    ending.PATIENCE_S = 1.0\n"
+    monkeypatch.setattr(child, "_START", child._START.replace(session, less_patient))
     started = time.monotonic()
     notes, _ = run_text(text + "\n")
     assert notes[0] == ending
