@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 from urllib.parse import quote
 
 from tabulate import tabulate
@@ -80,7 +81,7 @@ def as_markdown(index: Table, links: Mapping[str, str]) -> str:
     headings, rows = index.shown()
     cells = [[escaped(cell) for cell in row] for row in rows]
     for row, shown in zip(index.rows, cells, strict=True):
-        if link := links.get(row[0]):
+        if link := _link(row, links):
             shown[0] = f"[{shown[0]}](<{_address(link)}>)"
     body = tabulate(cells, [escaped(heading) for heading in headings], tablefmt="pipe", disable_numparse=True)
     return f"# {HEADING}{len(rows)} targets\n\n{body}\n"
@@ -93,7 +94,7 @@ def as_html(index: Table, links: Mapping[str, str]) -> str:
     lines.append("</tr></thead><tbody>\n")
     for values, cells in zip(index.rows, rows, strict=True):
         first, *others = map(_cell, cells)
-        link = links.get(values[0])
+        link = _link(values, links)
         named = f'<a href="{escape(_address(link))}">{first}</a>' if link else first
         lines.append(f'<tr class="{_KINDS[values[1]]}"><td class="left">{named}</td>')
         lines += [f'<td class="left">{cell}</td>' for cell in others]
@@ -149,6 +150,12 @@ def _worst(finding: Finding | None) -> str:
 
 def _cell(text: str) -> str:
     return escape(printable(text))
+
+
+def _link(row: tuple[Any, ...], links: Mapping[str, str]) -> str:
+    """Where the report of a row is; of a target that failed there is none."""
+    target, state, *_ = row
+    return "" if state == "failed" else links.get(target, "")
 
 
 def _address(path: str) -> str:

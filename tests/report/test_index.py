@@ -58,6 +58,13 @@ def test_a_spreadsheet_reads_it_and_runs_nothing() -> None:
     assert third[:3] == ["c.py", "failed", ""]
 
 
+def test_only_what_has_a_report_is_a_link() -> None:
+    every = index.table([named("a.py", samples.faulty()), FAILED])
+    links = {"a.py": "a.html", "c.py": "c.html"}
+    assert Page(index.as_html(every, links)).all("href") == ["a.html"]
+    assert "c.html" not in index.as_markdown(every, links)
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_stays_text(text: str) -> None:
     every = index.table([named(text, samples.faulty()), FailedTarget(text, ProgramError(text))])
