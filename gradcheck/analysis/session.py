@@ -55,11 +55,14 @@ def run_report(options: SessionOptions) -> Report:
             allow_writes=options.allow_writes,
         )
     # What was recorded stays until the report is there: the garbage collector need not go through it again and again.
-    gc.freeze()
+    ours = gc.get_freeze_count() == 0  # else somebody has frozen what is theirs
+    if ours:
+        gc.freeze()
     try:
         return analyse(recorder.recording, program.sources, outcome, options)
     finally:
-        gc.unfreeze()
+        if ours:
+            gc.unfreeze()
 
 
 @dataclass(frozen=True, slots=True)

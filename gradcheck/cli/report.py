@@ -9,13 +9,13 @@ from typing import Any
 
 from gradcheck.base import numbers
 from gradcheck.checks.finding import Severity
+from gradcheck.cli.baseline import Baseline, read, without_known
 from gradcheck.cli.options import CommonOptions, parse_common
 from gradcheck.cli.output import Destination, Outcome, destination
 from gradcheck.cli.run import run_targets
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.target import parse_target
 from gradcheck.report import index
-from gradcheck.report.baseline import Baseline, read, without_known
 from gradcheck.report.gaps import gaps
 from gradcheck.report.model import Report
 

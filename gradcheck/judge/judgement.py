@@ -172,7 +172,7 @@ def _judge_beside_kinks(judgement: Judgement, judged: JudgedPass, stated: Stated
         return judged
     if has_frozen_numbers(judge.ops, plan, judge.places):
         return judged
-    for moved in points_beside(judged.prepared, judge.run):
+    for moved in points_beside(judge):
         plan.moved = moved
         tried = _judge_pass(judgement, plan, stated)
         if tried.rightness > judged.rightness:

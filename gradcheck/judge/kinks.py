@@ -11,48 +11,53 @@ from collections.abc import Iterator, Mapping
 import torch
 
 from gradcheck.fronts.tape import Value
-from gradcheck.replay.compare import distance, norm
+from gradcheck.judge.judge import Judge
 from gradcheck.replay.probes import jittered
-from gradcheck.replay.run import PassOps, PassRun
+from gradcheck.replay.run import PassRun
 from gradcheck.replay.runner import ReplayError
 
 _BESIDE = (
     1e-3  # of the jitter of a probe point: far above the rounding of float32, and no other branch is taken
 )
-_JUMP = 1e-2  # relative: what a gradient moves by there, if it does not follow the numbers
+_JUMP = 1e-3  # of the largest element: what one of them moves by there, if it does not follow the numbers
 _MOST_ELEMENTS = 5_000_000
 _SEED = 7
 
 
-def points_beside(prepared: PassOps, run: PassRun) -> Iterator[dict[Value, torch.Tensor]]:
-    """Numbers of the leaves a little beside the recorded ones, if the true gradients jump on the way there. Labels and masks
-    stay as they are at first: they are no numbers that could be others."""
-    leaves = _leaves(run)
-    tried: list[list[Value]] = []
-    for chosen in ([leaf for leaf in leaves if not _is_label(run.graph.at_first(leaf))], leaves):
-        if not chosen or chosen in tried:
-            continue
-        tried.append(chosen)
-        moved = jittered(run, chosen, _SEED, _BESIDE)
-        try:
-            beside = PassRun(prepared, torch.float64, moved)
-            jumps = _jumps(run.graph.truth, beside.graph.truth)
-        except ReplayError:
-            continue
-        if jumps:
-            yield moved
+def points_beside(judge: Judge) -> Iterator[dict[Value, torch.Tensor]]:
+    """Numbers of the leaves a little beside the recorded ones, on both sides, if the true gradients jump on the way there.
+    Labels and masks stay as they are at first: they are no numbers that could be others."""
+    run, leaves = judge.run, _leaves(judge)
+    some = [leaf for leaf in leaves if not _is_label(run.graph.at_first(leaf))]
+    for chosen in (some, leaves) if some != leaves else (leaves,):
+        for share in (_BESIDE, -_BESIDE) if chosen else ():
+            moved = jittered(run, chosen, _SEED, share)
+            try:
+                beside = PassRun(judge.prepared, torch.float64, moved)
+                jumps = _jumps(run.graph.truth, beside.graph.truth)
+            except ReplayError:
+                continue
+            if jumps:
+                yield moved
 
 
-def _leaves(run: PassRun) -> list[Value]:
-    """What the forward pass begins with: parameters and data that are made of nothing that has a gradient."""
-    truth = run.graph.truth
+def _leaves(judge: Judge) -> list[Value]:
+    """What the forward pass begins with, and the backward pass reads or is the gradient of: parameters and data. A
+    constant that the forward pass alone compares with stays what it is."""
+    truth, plan = judge.run.graph.truth, judge.plan
+    known = {j.of.root for j in judge.judged if j.of is not None}
+    known |= {v.root for op in judge.prepared.manual if op.index > plan.loss_op.index for v in op.inputs}
     found = []
     for value in truth:
         made_of = value.producer.inputs if value.producer is not None else []
-        if any(read in truth and read.root is not value.root for read in made_of):
+        if (
+            value is not value.root
+            or value not in known
+            or any(v in truth and v.root is not value for v in made_of)
+        ):
             continue
-        tensor = run.graph.at_first(value)
-        if value is value.root and tensor.is_floating_point() and 0 < tensor.numel() <= _MOST_ELEMENTS:
+        tensor = judge.run.graph.at_first(value)
+        if tensor.is_floating_point() and 0 < tensor.numel() <= _MOST_ELEMENTS:
             found.append(value)
     return found
 
@@ -64,8 +69,9 @@ def _is_label(tensor: torch.Tensor) -> bool:
 
 
 def _jumps(here: Mapping[Value, torch.Tensor], there: Mapping[Value, torch.Tensor]) -> bool:
-    both = ((here[value], there[value]) for value in here.keys() & there.keys())
+    both = ((here[value], there[value]) for value in here.keys() & there.keys() if here[value].numel())
     return any(
-        old.shape == new.shape and distance(old, new) > _JUMP * max(norm(old), norm(new)) > 0
+        old.shape == new.shape
+        and bool((old - new).abs().max() > _JUMP * torch.maximum(old.abs().max(), new.abs().max()))
         for old, new in both
     )

@@ -20,7 +20,10 @@ _CARELESS = 30  # times as far off as autograd's own gradient in the same types
 
 def measure_precision(judge: Judge) -> None:
     """Marks the right gradients whose number is far off though autograd's is not; of those that one such number
-    follows from another, the first."""
+    follows from another, the first. Numbers that were moved off a kink are no longer those that ran."""
+    if judge.plan.moved:
+        judge.prepared.fidelity.computed.clear()
+        return
     suspects = [judged for judged in judge.judged if _is_far_off(judge, judged)]
     judge.prepared.fidelity.computed.clear()
     careful = _autograd(judge) if suspects else {}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from gradcheck.cli import baseline
 from gradcheck.cli.output import json_text
-from gradcheck.report import baseline
 from gradcheck.report.model import Report
 from tests.report import samples
 
