@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import io
 from collections.abc import Iterator
 from typing import Any
@@ -13,14 +12,13 @@ from rich.text import Text
 from gradcheck.base import numbers
 from gradcheck.notebook.checking import Checked
 from gradcheck.notebook.fixing import FixedCell, FixedCells
-from gradcheck.patch.show import finding_line
+from gradcheck.patch.show import coloured, coloured_diff, finding_line
 from gradcheck.report import terminal
 from gradcheck.report.html import element
-from gradcheck.report.layout import describe, diff_style, printable
+from gradcheck.report.layout import describe
 from gradcheck.report.model import Report
 
 _WIDTH = 100
-_CONTEXT = 2
 
 
 def checked(shell: Any, done: Checked, show_traceback: bool) -> None:
@@ -87,13 +85,10 @@ def _is_notebook(shell: Any) -> bool:
 
 def _fixed(found: FixedCells) -> Iterator[list[Text]]:
     for cell in found.cells:
-        lines = list(
-            difflib.unified_diff(cell.before.split("\n"), cell.after.split("\n"), n=_CONTEXT, lineterm="")
-        )
-        yield [Text(f"cell {cell.number}", "bold"), *map(_coloured, lines[2:])]
+        yield [Text(f"cell {cell.number}", "bold"), *coloured_diff(cell.before, cell.after)]
     for planned in found.elsewhere:
         diff = planned.fix.diff.splitlines()
-        yield [Text(describe(planned.location), "bold"), *map(_coloured, diff)]
+        yield [Text(describe(planned.location), "bold"), *map(coloured, diff)]
 
 
 def _remarks(found: FixedCells, applied: FixedCell | None) -> Iterator[str]:
@@ -117,7 +112,3 @@ def _remarks(found: FixedCells, applied: FixedCell | None) -> Iterator[str]:
         yield "nothing to fix: the report has no finding"
     if found.elsewhere:
         yield "fixes outside the cells of this notebook must be applied by hand"
-
-
-def _coloured(line: str) -> Text:
-    return Text(printable(line), "cyan" if line.startswith("@@") else diff_style(line))

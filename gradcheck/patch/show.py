@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
+from itertools import islice
 
 from rich.text import Text
 
@@ -14,13 +15,13 @@ from gradcheck.patch.unified import unified_diff
 from gradcheck.report.layout import describe, diff_style, printable
 from gradcheck.report.snippet import STYLES
 
-_CONTEXT = 1
+_CONTEXT = 2  # lines
 
 
 def coloured_patch(file: PatchedFile) -> Text:
     """The unified diff in colours; before that of a notebook, its cells as code instead of as JSON."""
     lines = unified_diff(file).decode("utf-8", "replace").split("\n")[:-1]
-    shown = [_coloured(line, header=number < 2) for number, line in enumerate(lines)]
+    shown = [*(Text(printable(line), "bold") for line in lines[:2]), *map(coloured, lines[2:])]
     if file.is_notebook:
         shown = [*_cells(file), Text(f"The same as a patch of {printable(file.shown)}:", "dim"), *shown]
     return Text("\n").join(shown)
@@ -29,7 +30,7 @@ def coloured_patch(file: PatchedFile) -> Text:
 def applied_fix(planned: PlannedFix) -> Text:
     """`fixed day70.ipynb [cell 5] line 52, column 9` and the changed lines."""
     head = Text.assemble(("fixed ", "bold green"), describe(planned.location))
-    diff = [_coloured(line, indent="    ") for line in planned.fix.diff.splitlines()]
+    diff = [Text.assemble("    ", coloured(line)) for line in planned.fix.diff.splitlines()]
     return Text("\n").join([head, *diff])
 
 
@@ -41,17 +42,20 @@ def finding_line(finding: Finding) -> Text:
     )
 
 
+def coloured_diff(before: str, after: str) -> Iterator[Text]:
+    """What changes in a cell, with a little of what is around it."""
+    diff = difflib.unified_diff(before.split("\n"), after.split("\n"), n=_CONTEXT, lineterm="")
+    yield from map(coloured, islice(diff, 2, None))
+
+
+def coloured(line: str) -> Text:
+    """One line of a diff."""
+    return Text(printable(line), "cyan" if line.startswith("@@") else diff_style(line))
+
+
 def _cells(file: PatchedFile) -> Iterator[Text]:
     before, after = file.texts(file.before), file.texts(file.after)
     for cell in dict.fromkeys(planned.location.cell for planned in file.fixes):
         yield Text(f"{printable(file.shown)} [cell {cell}]", "bold")
-        diff = difflib.unified_diff(
-            before[cell].split("\n"), after[cell].split("\n"), n=_CONTEXT, lineterm=""
-        )
-        yield from (_coloured(line) for line in list(diff)[2:])
+        yield from coloured_diff(before[cell], after[cell])
         yield Text()
-
-
-def _coloured(line: str, header: bool = False, indent: str = "") -> Text:
-    style = "bold" if header else "cyan" if line.startswith("@@") else diff_style(line)
-    return Text(indent + printable(line), style)
