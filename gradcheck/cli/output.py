@@ -22,7 +22,7 @@ from gradcheck.report import index
 from gradcheck.report.failed import FailedTarget
 from gradcheck.report.layout import UNCUT, printable
 from gradcheck.report.model import Report
-from gradcheck.report.plain_table import plain_table
+from gradcheck.report.plain_table import plain_table, without
 from gradcheck.report.tables import Table
 
 Outcome = Report | FailedTarget
@@ -158,7 +158,7 @@ class Destination:
             with self.opened("-") as file:
                 console = _console(file, color)
                 console.print()
-                console.print(plain_table(every, console.width, index.SPARE), soft_wrap=True)
+                console.print(plain_table(without(every, index.SPARE), console.width), soft_wrap=True)
         elif self.output is None:
             path = f"reports/index{_ENDINGS[self.format]}"
             links = {

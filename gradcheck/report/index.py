@@ -11,8 +11,6 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
-from tabulate import tabulate
-
 from gradcheck.base.ours import HEADING
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.judge.verdict import Verdict
@@ -20,8 +18,9 @@ from gradcheck.report.contents import ReportContents
 from gradcheck.report.failed import FailedTarget
 from gradcheck.report.html.element import enclosed
 from gradcheck.report.html.page import document
+from gradcheck.report.html.tables import table_of
 from gradcheck.report.layout import describe, printable
-from gradcheck.report.markup import escaped
+from gradcheck.report.markup import markdown_table
 from gradcheck.report.tables import Column, Table, percent
 
 Outcome = ReportContents | FailedTarget
@@ -78,29 +77,20 @@ def table(
 
 def as_markdown(index: Table, links: Mapping[str, str]) -> str:
     """`links` leads from a target to its report."""
-    headings, rows = index.shown()
-    cells = [[escaped(cell) for cell in row] for row in rows]
-    for row, shown in zip(index.rows, cells, strict=True):
-        if link := _link(row, links):
-            shown[0] = f"[{shown[0]}](<{_address(link)}>)"
-    body = tabulate(cells, [escaped(heading) for heading in headings], tablefmt="pipe", disable_numparse=True)
-    return f"# {HEADING}{len(rows)} targets\n\n{body}\n"
+    addresses = [_address(row, links) for row in index.rows]
+    body = markdown_table(index, [f"[{{}}](<{link}>)" if link else "{}" for link in addresses])
+    return f"# {HEADING}{len(index.rows)} targets\n\n{body}\n"
 
 
 def as_html(index: Table, links: Mapping[str, str]) -> str:
-    headings, rows = index.shown()
-    lines = ['<div class="scroll"><table><thead><tr>']
-    lines += [f'<th scope="col" class="left">{escape(heading)}</th>' for heading in headings]
-    lines.append("</tr></thead><tbody>\n")
-    for values, cells in zip(index.rows, rows, strict=True):
-        first, *others = map(_cell, cells)
-        link = _link(values, links)
-        named = f'<a href="{escape(_address(link))}">{first}</a>' if link else first
-        lines.append(f'<tr class="{_KINDS[values[1]]}"><td class="left">{named}</td>')
-        lines += [f'<td class="left">{cell}</td>' for cell in others]
-        lines.append("</tr>\n")
-    lines.append("</tbody></table></div>\n")
-    return document(f"{HEADING}{len(rows)} targets", enclosed(lines))
+    def special(number: int, name: str, cell: str) -> str:
+        link = _address(index.rows[number], links)
+        linked = name == "target" and link
+        return f'<a href="{escape(link)}">{escape(printable(cell))}</a>' if linked else ""
+
+    kinds = [f' class="{_KINDS[row[1]]}"' for row in index.rows]
+    body = enclosed(table_of(index, kinds, special))
+    return document(f"{HEADING}{len(index.rows)} targets", body)
 
 
 def as_csv(index: Table) -> str:
@@ -148,18 +138,10 @@ def _worst(finding: Finding | None) -> str:
     return "" if finding is None else f"{finding.rule} at {describe(finding.location)}"
 
 
-def _cell(text: str) -> str:
-    return escape(printable(text))
-
-
-def _link(row: tuple[Any, ...], links: Mapping[str, str]) -> str:
-    """Where the report of a row is; of a target that failed there is none."""
+def _address(row: tuple[Any, ...], links: Mapping[str, str]) -> str:
+    """Of the report of a row; a target that failed has none."""
     target, state, *_ = row
-    return "" if state == "failed" else links.get(target, "")
-
-
-def _address(path: str) -> str:
-    return quote(path, errors="replace")
+    return "" if state == "failed" else quote(links.get(target, ""), errors="replace")
 
 
 def _safe(value: object) -> object:

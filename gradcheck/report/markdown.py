@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tabulate import tabulate
-
 from gradcheck.checks.finding import Finding, Fix
 from gradcheck.judge.verdict import PassResult
 from gradcheck.report import isolation, sentences
 from gradcheck.report.contents import ReportContents
 from gradcheck.report.health.section import checks_table, health_checks, health_tables, silent
 from gradcheck.report.layout import describe
-from gradcheck.report.markup import code, escaped, fenced
+from gradcheck.report.markup import escaped, fenced, markdown_table
 from gradcheck.report.snippet import render_finding
 from gradcheck.report.table import gradient_table
-from gradcheck.report.tables import Table
 
 _WIDTH = 110
 _NAMES = ("name", "of")
@@ -66,15 +63,7 @@ def _pass(step: PassResult, of: int) -> Iterator[str]:
     yield f"## Pass {step.index + 1}" if of > 1 else "## Gradients"
     yield escaped(f"Against the {sentences.pass_line(step, 1)}.")
     if step.gradients:
-        table = gradient_table(step.gradients)
-        rows = [
-            [
-                _name(cell) if heading in _NAMES else escaped(cell)
-                for heading, cell in zip(table.headings, row, strict=True)
-            ]
-            for row in table.rows
-        ]
-        yield tabulate(rows, table.headings, tablefmt="pipe", disable_numparse=True)
+        yield markdown_table(gradient_table(step.gradients), verbatim=_NAMES)
     remarks = [_bullet(remark) for remark in sentences.row_remarks(step)]
     if remarks:
         yield "\n".join(remarks)
@@ -86,12 +75,12 @@ def _health(report: ReportContents, images: Mapping[str, Sequence[Image]], verbo
     yield "## Health"
     checks = checks_table(report.checks, verbose)
     if checks.rows:
-        yield _table(checks)
+        yield markdown_table(checks)
     if not verbose and (others := silent(report.checks)):
         yield escaped(others[0].upper() + others[1:]) + "."
     for table in health_tables(report.health):
         yield f"### {escaped(table.title)}"
-        yield _table(table)
+        yield markdown_table(table)
         for image in images.get(table.name, ()):
             yield f"![{escaped(image.alt)}](<{image.path}>)"
 
@@ -104,16 +93,10 @@ def _isolation(report: ReportContents, images: Mapping[str, Sequence[Image]]) ->
     yield f"**{first}**"
     for table in isolation.tables(report.isolation):
         yield f"### {escaped(table.title)}"
-        yield _table(table)
+        yield markdown_table(table)
     for image in images.get("isolation", ()):
         yield f"![{escaped(image.alt)}](<{image.path}>)"
     yield "\n".join(f"- {sentence}" for sentence in others)
-
-
-def _table(table: Table) -> str:
-    headings, rows = table.shown()
-    cells = [[escaped(cell) for cell in row] for row in rows]
-    return tabulate(cells, [escaped(heading) for heading in headings], tablefmt="pipe", disable_numparse=True)
 
 
 def _finding(finding: Finding, report: ReportContents, shown: Collection[Fix]) -> Iterator[str]:
@@ -125,7 +108,3 @@ def _finding(finding: Finding, report: ReportContents, shown: Collection[Fix]) -
 
 def _bullet(remark: str) -> str:
     return f"- {escaped(remark)}"
-
-
-def _name(cell: str) -> str:
-    return cell if cell == "-" else code(cell)

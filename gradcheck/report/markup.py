@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Sequence
 
+from tabulate import tabulate
+
+from gradcheck.base.numbers import ABSENT
 from gradcheck.report.layout import printable
+from gradcheck.report.tables import Table
 
 _CODE = re.compile(r"(`[^`]+`)")
 _MARKUP = re.compile(r"([\\`*_|<>\[\]#~])")
@@ -32,6 +37,23 @@ def fenced(body: str) -> str:
     """A block of code."""
     fence = "`" * max(3, _longest_run(body) + 1)
     return f"{fence}text\n{body}\n{fence}"
+
+
+def markdown_table(table: Table, first: Sequence[str] = (), verbatim: Collection[str] = ()) -> str:
+    """`first` are what is made of the first cell of each row, as formats; the columns in `verbatim` hold names of the
+    person's."""
+    headings, rows = table.shown()
+    names = [column.name for column in table.columns if column.name not in table.hidden]
+    cells = [
+        [
+            code(cell) if name in verbatim and cell != ABSENT else escaped(cell)
+            for name, cell in zip(names, row, strict=True)
+        ]
+        for row in rows
+    ]
+    for row, form in zip(cells, first, strict=False):
+        row[0] = form.format(row[0])
+    return tabulate(cells, [escaped(heading) for heading in headings], tablefmt="pipe", disable_numparse=True)
 
 
 def _longest_run(text: str) -> int:

@@ -6,8 +6,9 @@ renamed. This file imports no torch.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from gradcheck.base.codec import checked_text, decode, encode
 from gradcheck.base.errors import GradientError
@@ -24,6 +25,7 @@ from gradcheck.report.excerpts import Excerpt
 from gradcheck.report.gaps import gaps
 from gradcheck.report.health.section import checks_table
 from gradcheck.report.program_section import ProgramSection
+from gradcheck.report.tables import Column, Table
 
 if TYPE_CHECKING:
     import pandas
@@ -132,18 +134,11 @@ class Report(ReportContents):
         """One of the report's tables. "gradients": one row per gradient; the loss and the iteration of its pass stand
         beside it. "checks": one row per rule. The others are those of `tables`, by name; raises KeyError if the
         report has no such table."""
-        if table == "checks":
-            return checks_table(self.checks).to_dataframe()
-        if table != "gradients":
-            found = {known.name: known for known in self.tables}
-            if table not in found:
-                raise KeyError(f"{table!r}; this report has {', '.join(('gradients', 'checks', *found))}")
-            return found[table].to_dataframe()
-        import pandas  # takes half a second, and most reports are never asked for one
-
-        return pandas.DataFrame(
-            [_flat_row(step, row) for step in self.passes for row in step.gradients], columns=list(_COLUMNS)
-        )
+        known = [_all_gradients(self.passes), checks_table(self.checks), *self.tables]
+        found = {each.name: each for each in known}
+        if table not in found:
+            raise KeyError(f"{table!r}; this report has {', '.join(found)}")
+        return found[table].to_dataframe()
 
 
 def _encode_pass(step: PassResult) -> dict[str, Any]:
@@ -160,27 +155,25 @@ def _decode_pass(data: dict[str, Any], gradients: list[GradientResult]) -> PassR
     return step
 
 
-_COLUMNS = (
-    "pass_index", "loss", "iteration", "name", "of", "file", "cell", "line", "column", "total_error",
-    "local_error", "hidden_error", "noise", "cosine", "worst_index", "worst_expected", "worst_found",
-    "expected_norm", "found_norm", "mismatched", "elements", "shape", "dtype", "verdict", "problem", "reason",
-    "occurrences",
+_PATHS = (
+    "row.pass_index", "step.loss", "step.iteration", "row.name", "row.of", "row.location.file", "row.location.cell",
+    "row.location.line", "row.location.column", "row.total_error", "row.local_error", "row.hidden_error", "row.noise",
+    "row.cosine", "row.worst.index", "row.worst.expected", "row.worst.found", "row.expected_norm", "row.found_norm",
+    "row.mismatched", "row.elements", "row.shape", "row.dtype", "row.verdict.value", "row.problem.value", "row.reason",
+    "row.occurrences",
 )  # fmt: skip
 
 
-def _flat_row(step: PassResult, row: GradientResult) -> dict[str, Any]:
-    place, worst = row.location, row.worst
-    known = {
-        "loss": step.loss,
-        "iteration": step.iteration,
-        "file": place.file,
-        "cell": place.cell,
-        "line": place.line,
-        "column": place.column,
-        "worst_index": worst.index if worst else None,
-        "worst_expected": worst.expected if worst else None,
-        "worst_found": worst.found if worst else None,
-        "verdict": row.verdict.value,
-        "problem": row.problem.value,
-    }
-    return {column: known[column] if column in known else getattr(row, column) for column in _COLUMNS}
+class _Row(NamedTuple):
+    step: PassResult
+    row: GradientResult
+
+
+def _all_gradients(passes: Iterable[PassResult]) -> Table:
+    """Everything that is known of each, for a DataFrame."""
+    columns = []
+    for path in _PATHS:
+        name = "_".join(path.split(".")[1:]).removeprefix("location_").removesuffix("_value")
+        columns.append(Column(name, name, path))
+    rows = [_Row(step, row) for step in passes for row in step.gradients]
+    return Table.of("gradients", "Gradients", tuple(columns), rows)

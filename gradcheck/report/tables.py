@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,19 @@ def percent(share: float | None) -> str:
     if 0.999 < share < 1:
         return "> 99.9 %"
     return f"{100 * share:.1f} %"
+
+
+def are_numbers(rows: Sequence[Sequence[str]]) -> list[bool]:
+    """For each column whether its cells are numbers, which stand below each other from the right."""
+    return [all(map(_is_number, column)) for column in zip(*rows, strict=True)]
+
+
+def _is_number(cell: str) -> bool:
+    """`0.43`, `2e-16`, `9:65`; or one that is not known."""
+    with suppress(ValueError):
+        float(cell.replace(":", ""))
+        return True
+    return cell == numbers.ABSENT
 
 
 @dataclass(frozen=True, slots=True)

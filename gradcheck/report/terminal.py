@@ -12,9 +12,9 @@ from gradcheck.report import isolation, sentences
 from gradcheck.report.contents import ReportContents
 from gradcheck.report.health.section import health_lines
 from gradcheck.report.layout import printable, wrapped
-from gradcheck.report.plain_table import plain_table
+from gradcheck.report.plain_table import plain_table, without
 from gradcheck.report.snippet import render_finding
-from gradcheck.report.table import terminal_table
+from gradcheck.report.table import STYLES, gradient_table, narrower
 
 
 def render(report: ReportContents, console: Console, verbose: bool = False) -> None:
@@ -30,7 +30,8 @@ def _blocks(report: ReportContents, width: int, verbose: bool) -> Iterator[Text]
         yield _paragraph(sentences.pass_line(step, len(report.passes)), width)
         if step.gradients:
             yield Text()
-            yield terminal_table(step.gradients, width)
+            styles = [STYLES[row.verdict] for row in step.gradients]
+            yield plain_table(narrower(gradient_table(step.gradients)), width, styles)
         yield from (_paragraph(remark, width, "dim") for remark in sentences.row_remarks(step))
         yield Text()
     fixes: list[Fix] = []
@@ -68,7 +69,7 @@ def _isolation_blocks(report: ReportContents, width: int) -> Iterator[Text]:
     for table in isolation.tables(report.isolation, brief=True):
         yield Text()
         yield Text(table.title, "bold")
-        yield plain_table(table, width, isolation.SPARE)
+        yield plain_table(without(table, isolation.SPARE), width)
     yield Text()
     yield from (_paragraph(sentence, width, "dim") for sentence in others)
 

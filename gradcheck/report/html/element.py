@@ -15,21 +15,20 @@ from rich.style import Style
 from rich.text import Text
 
 from gradcheck.checks.finding import Fix
-from gradcheck.judge.verdict import PassResult, Verdict
+from gradcheck.judge.verdict import PassResult
 from gradcheck.report import isolation, sentences
 from gradcheck.report.contents import ReportContents
 from gradcheck.report.figures.drawing import Picture
 from gradcheck.report.health.section import checks_table, health_tables
 from gradcheck.report.html import chain, source
+from gradcheck.report.html.prose import prose
 from gradcheck.report.html.style import STYLE
-from gradcheck.report.layout import printable
+from gradcheck.report.html.tables import table_of
 from gradcheck.report.snippet import render_finding
 from gradcheck.report.table import SIGNS, gradient_table
 from gradcheck.report.tables import Table
 
 _WIDTH = 100
-_LONG = 40  # characters: a sentence, which may take several lines
-_LEFT = {"name", "of", "worst element", "verdict"}
 _CODE = {"name", "of"}
 
 
@@ -46,7 +45,7 @@ def notice(text: str) -> str:
     """Why there is no report."""
     first, *more = text.split("\n")
     sign = '<span aria-hidden="true">?</span>'
-    blocks = [f'<p class="conclusion unknown">{sign} {_prose(first)}</p>\n']
+    blocks = [f'<p class="conclusion unknown">{sign} {prose(first)}</p>\n']
     if more:
         blocks.append("<pre>" + "\n".join(map(escape, more)) + "</pre>\n")
     return enclosed(blocks)
@@ -69,10 +68,10 @@ def _blocks(
     sign = "✗" if report.exit_status else "✓"
     if not report.summary["checked"]:
         state, sign = "unknown", "?"
-    yield f'<p class="headline">{_prose(sentences.headline(report))}</p>\n'
+    yield f'<p class="headline">{prose(sentences.headline(report))}</p>\n'
     yield f'<p class="conclusion {state}"><span aria-hidden="true">{sign}</span> '
-    yield f"{_prose(sentences.conclusion(report))} {_prose(sentences.fixes(report))}</p>\n"
-    yield from (f"<p>{_prose(hint)}</p>\n" for hint in hints)
+    yield f"{prose(sentences.conclusion(report))} {prose(sentences.fixes(report))}</p>\n"
+    yield from (f"<p>{prose(hint)}</p>\n" for hint in hints)
     yield from _isolation(report, pictures, alone)
     for step in report.passes:
         yield from _pass(step, len(report.passes), _anchor(step) if alone else "")
@@ -92,7 +91,7 @@ def _isolation(report: ReportContents, pictures: list[Picture], alone: bool) -> 
     if report.isolation is None:
         return
     first, *others = isolation.sentences(report.isolation)
-    yield f'<p class="headline">{_prose(first)}</p>\n'
+    yield f'<p class="headline">{prose(first)}</p>\n'
     yield from _tables("What each fault costs", isolation.tables(report.isolation), pictures, alone)
     yield from (_image(picture) for picture in pictures if picture.table == "isolation")
     yield _list(others)
@@ -118,32 +117,24 @@ def _folded(title: str, opened: bool) -> str:
 
 
 def _pass(step: PassResult, of: int, anchor: str) -> Iterator[str]:
-    yield f"<p>{_prose(sentences.pass_line(step, of))}</p>\n"
+    yield f"<p>{prose(sentences.pass_line(step, of))}</p>\n"
     if drawn := chain.drawing(step, anchor):
         yield f'{_folded("The backward pass", bool(anchor))}<div class="scroll">{drawn}</div></details>\n'
     if step.gradients:
-        table = gradient_table(step.gradients)
-        kinds = ["left" if heading in _LEFT else "right" for heading in table.headings]
-        yield '<div class="scroll"><table>\n<thead><tr>'
-        yield "".join(
-            f'<th scope="col" class="{kind}">{escape(heading)}</th>'
-            for heading, kind in zip(table.headings, kinds, strict=True)
-        )
-        yield "</tr></thead>\n<tbody>\n"
-        for number, (row, cells) in enumerate(zip(step.gradients, table.rows, strict=True)):
-            named = f' id="{anchor}{number}"' if anchor else ""
-            yield f'<tr{named} class="{row.verdict.value}">'
-            for heading, kind, cell in zip(table.headings, kinds, cells, strict=True):
-                yield f'<td class="{kind}">{_cell(heading, cell, row.verdict)}</td>'
-            yield "</tr>\n"
-        yield "</tbody></table></div>\n"
+        rows = step.gradients
+        attributes = [
+            (f' id="{anchor}{number}"' if anchor else "") + f' class="{row.verdict.value}"'
+            for number, row in enumerate(rows)
+        ]
+
+        def special(number: int, name: str, cell: str) -> str:
+            if name == "verdict":
+                sign = f'<span aria-hidden="true">{SIGNS[rows[number].verdict]}</span>'
+                return f'<span class="verdict">{sign} {escape(cell)}</span>'
+            return f"<code>{escape(cell)}</code>" if name in _CODE else escape(cell)
+
+        yield from table_of(gradient_table(rows), attributes, special)
     yield _list(sentences.row_remarks(step))
-
-
-def _cell(heading: str, cell: str, verdict: Verdict) -> str:
-    if heading == "verdict":
-        return f'<span class="verdict"><span aria-hidden="true">{SIGNS[verdict]}</span> {escape(cell)}</span>'
-    return f"<code>{escape(cell)}</code>" if heading in _CODE else escape(cell)
 
 
 def _tables(title: str, tables: list[Table], pictures: list[Picture], opened: bool) -> Iterator[str]:
@@ -152,21 +143,11 @@ def _tables(title: str, tables: list[Table], pictures: list[Picture], opened: bo
         return
     yield _folded(title, opened)
     for table in filled:
-        headings, rows = table.shown()
         if table.title != title:
-            yield f"<p>{_prose(table.title)}</p>"
-        yield '<div class="scroll"><table><thead><tr>'
-        yield "".join(f'<th scope="col" class="left">{escape(heading)}</th>' for heading in headings)
-        yield "</tr></thead><tbody>"
-        for row in rows:
-            yield "<tr>" + "".join(f'<td class="{_kind(cell)}">{_prose(cell)}</td>' for cell in row) + "</tr>"
-        yield "</tbody></table></div>\n"
+            yield f"<p>{prose(table.title)}</p>"
+        yield from table_of(table)
         yield from (_image(picture) for picture in pictures if picture.table == table.name)
     yield "</details>\n"
-
-
-def _kind(cell: str) -> str:
-    return "left long" if len(cell) > _LONG else "left"
 
 
 def _image(picture: Picture) -> str:
@@ -177,16 +158,8 @@ def _image(picture: Picture) -> str:
 
 
 def _list(remarks: Iterable[str]) -> str:
-    items = "".join(f"<li>{_prose(remark)}</li>" for remark in remarks)
+    items = "".join(f"<li>{prose(remark)}</li>" for remark in remarks)
     return f"<ul>{items}</ul>\n" if items else ""
-
-
-def _prose(text: str) -> str:
-    """A sentence, with text in backticks as code."""
-    pieces = printable(text).split("`")
-    if len(pieces) % 2 == 0:  # one is not closed
-        return escape(printable(text))
-    return "".join(f"<code>{escape(p)}</code>" if i % 2 else escape(p) for i, p in enumerate(pieces))
 
 
 def _coloured(text: Text) -> str:
