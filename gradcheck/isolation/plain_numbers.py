@@ -1,48 +1,55 @@
 """Python numbers that a program computes again in every step, such as a learning rate: computed again in a replay too.
 
-A recorded op holds the number itself. Where the person's source says how it follows from the loop's variable, from
-counters and from constants, their own expression is read again for every step. What is followed must give the recorded
-number at the recorded step; everything else that may change stays as it was, and is listed.
+A recorded op holds the number itself. Where the person's lines, read again over plain numbers, give that number in the
+recorded step, they are read again for every step of a replay. Everything else that may change stays as it was, and is
+listed.
 """
 
 from __future__ import annotations
 
 import ast
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from itertools import product
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from gradcheck.base import numbers
 from gradcheck.fronts.tape import Kind, Op
 from gradcheck.isolation.errors import CannotIsolateError
-from gradcheck.isolation.plain_reader import StepReader, UnknownError, moved_by
+from gradcheck.isolation.plain_loop import NUMBERS, RecordedLoop, recorded_loop
+from gradcheck.isolation.plain_reader import State, StepReader, Unknown
 from gradcheck.isolation.step import TrainingStep
 from gradcheck.judge.judgement import Judgement
-from gradcheck.program.reading.names import assignments, names_read, names_written
-from gradcheck.program.reading.tree import called, operands
+from gradcheck.program.reading.names import names_read
+from gradcheck.program.reading.tree import operands
 
 Place = tuple[int, int | str]  # an op's index, and which of its arguments
-_MOST_STARTS = 64  # combinations of what the counters may have been when the step began
-_EARLIER = 3
+# How far the counters of a loop are moved to see which numbers follow them.
+_FURTHER = (0, 1, 7, 1000, 1_000_000)
 
 
 @dataclass(frozen=True)
 class _Argument:
-    """A number that may change, and the expression that it comes from. `late`: counters that it reads were moved
-    before."""
+    """A number among the arguments of an op, and the expressions that it may come from. The op is number `turn` of
+    `turns` that the same place of the source made in the step."""
 
     op: Op
     key: int | str
     was: float
-    node: ast.expr
-    late: bool
+    nodes: list[ast.expr]
+    turn: int
+    turns: int
 
-    @property
-    def text(self) -> str:
-        return ast.unparse(self.node)
+    def value(self, node: ast.expr, trace: dict[ast.AST, list[Any]]) -> float | None:
+        """What `node` gave for it; None if that is not known."""
+        found = trace.get(node, [])
+        known = [value for value in found if type(value) in NUMBERS]
+        if not known or len(known) < len(found):
+            return None
+        if len(found) == self.turns:
+            return float(found[self.turn])
+        return float(found[0]) if len(set(found)) == 1 else None
 
 
 @dataclass
@@ -59,258 +66,132 @@ class FollowedNumbers:
         """What they are in a step of the replay, in their order; they depend on no tensor."""
         assert self.simulation is not None
         while len(self._known) <= number:
-            try:
-                self._known.append(self.simulation.step(len(self._known)))
-            except Exception as error:
-                number = len(self._known)
-                raise CannotIsolateError(
-                    f"the Python numbers of step {number} cannot be computed: {error}"
-                ) from error
+            self._known.append(self.simulation.next(len(self._known)))
         return self._known[number]
 
 
 def follow_numbers(judgement: Judgement, step: TrainingStep) -> FollowedNumbers:
-    return _Follower(judgement, step).result()
+    loop, found = recorded_loop(judgement, step), FollowedNumbers()
+    if loop is None:
+        return found
+    reader = StepReader(loop)
+    arguments = list(_arguments(judgement, step))
+    reader.wanted = {node for argument in arguments for node in argument.nodes}
+    simulation = _Simulation(reader, loop)
+    trace, moved = simulation.first_step()
+    for argument in arguments:
+        line = judgement.places.location(argument.op).line
+        node = next((n for n in argument.nodes if argument.value(n, trace) == argument.was), None)
+        if node is None:
+            doubtful = [n for n in argument.nodes if _varies(n, trace) and not _names(n) & loop.tensors]
+            for node in doubtful[:1]:
+                found.frozen.append(
+                    f"`{ast.unparse(node)}` = {numbers.value(argument.was, 4)} in line {line}"
+                )
+            continue
+        simulation.followed.append((argument, node))
+        if any(argument.value(node, other) != argument.was for other in moved):
+            found.followed.append(f"`{ast.unparse(node)}` in line {line}")
+    found.followed, found.frozen = (list(dict.fromkeys(texts)) for texts in (found.followed, found.frozen))
+    if found.followed or reader.branches:
+        found.simulation = simulation
+        places = [(argument.op.index, argument.key) for argument, _ in simulation.followed]
+        found.arguments = {place: f"now[{i}]" for i, place in enumerate(places)}
+    return found
 
 
 class _Simulation:
-    """The loop's own statements on numbers, step after step from `start`."""
+    """The loop's own statements on numbers, step after step."""
 
-    def __init__(self, follower: _Follower, arguments: Sequence[_Argument], start: dict[str, Any]) -> None:
-        self._follower = follower
-        self._reader = follower.reader
-        self._op = arguments[0].op
-        self._arguments: dict[int, list[tuple[int, _Argument]]] = defaultdict(list)
-        for i, argument in enumerate(arguments):
-            self._arguments[follower.statements[argument.op.index]].append((i, argument))
-        self._count = len(arguments)
-        self._state = dict(start)
-        self._needed = set(follower.reader.needed)
+    def __init__(self, reader: StepReader, loop: RecordedLoop) -> None:
+        self._reader = reader
+        held = loop.at_end()
+        self._counting = self._counted(loop, held)
+        self._start = self._state = self._before(held)
+        self.followed: list[tuple[_Argument, ast.expr]] = []
 
-    def step(self, number: int, checked: bool = False) -> list[Any]:
-        """The arguments in this step. Raises _DiffersError if one is `checked` and not what was recorded."""
-        reader, found = self._reader, [None] * self._count
-        reader.number, reader.state, reader.needed = number, self._state, self._needed
-        try:
-            counting = reader.counting(self._op)
-        except UnknownError:
-            raise _DiffersError from None
-        if counting is not None:
-            self._state[counting[0]] = counting[1] + number * counting[2]
-        assert reader.loop is not None
-        for i, statement in enumerate(reader.loop.body):
-            for place, argument in self._arguments.get(i, ()):
-                found[place] = self._follower.value(argument)
-                if checked and found[place] != argument.was:
-                    raise _DiffersError
-            try:
-                reader.perform(statement, self._op)
-            except UnknownError:
-                raise _DiffersError from None
-            if checked and not self._follower.agrees(i, names_written(statement) & reader.needed):
-                raise _DiffersError
-        return found
+    def first_step(self) -> tuple[dict[ast.AST, list[Any]], list[dict[ast.AST, list[Any]]]]:
+        """What the recorded step gives; and what it gives with all that counts further on, or, for the conditions, as they
+        are not now."""
+        reader, start = self._reader, self._start
+        after = self._step(start)
+        trace, moved = reader.trace, []
+        counters = _moved(start, after)
+        reader.contrary = {key if isinstance(key, str) else key[1] for key in counters}
+        reader.contrary |= {self._counting[0]} if self._counting else set()
+        for further in _FURTHER:
+            self._step({key: v + further if key in counters else v for key, v in start.items()}, further)
+            moved.append(reader.trace)
+            reader.contrary = set()
+        return trace, moved
 
+    def next(self, number: int) -> list[float]:
+        """The numbers of this step. Steps come in their order."""
+        self._state = self._step(self._state, number)
+        found = [argument.value(node, self._reader.trace) for argument, node in self.followed]
+        if None in found:
+            raise CannotIsolateError(f"the Python numbers of step {number} cannot be computed")
+        return [number for number in found if number is not None]
 
-class _Follower:
-    def __init__(self, judgement: Judgement, step: TrainingStep) -> None:
-        self.reader = StepReader(judgement, step)
-        self._step = step
-        self._places = judgement.places
-        self._frozen: dict[str, None] = {}
-        self._leading: dict[str, set[str]] = {}  # functions that a function is called from, by name
-        self._moves = False  # whether the argument that was read last changes from step to step
-        self._seen: dict[tuple[object, ...], _Argument | None] = {}
-
-    def result(self) -> FollowedNumbers:
-        if self.reader.loop is None:
-            return FollowedNumbers()
-        arguments: list[_Argument] = []
-        for op in self._step.ops:
-            if op.kind not in (Kind.ESCAPE, Kind.BACKWARD, Kind.RANDOM):
-                for key, was in _numbers_of(op):
-                    argument = self._known_argument(op, key, was)
-                    if argument is not None:
-                        arguments.append(argument)
-        found = FollowedNumbers()
-        while arguments:
-            found.simulation = self._simulation(arguments)
-            if found.simulation is not None:
-                break  # else nothing reproduces what was recorded: leave out the last that was added
-            dropped = arguments.pop()
-            self._freeze(dropped.op, dropped.text, dropped.was)
-        found.arguments = {(a.op.index, a.key): f"now[{i}]" for i, a in enumerate(arguments)}
-        found.followed = list(dict.fromkeys(f"`{a.text}` in line {self._line(a.op)}" for a in arguments))
-        found.frozen = list(self._frozen)
-        return found
-
-    # -- arguments -------------------------------------------------------------------------------------------------
-
-    def _known_argument(self, op: Op, key: int | str, was: float) -> _Argument | None:
-        """A loop within the step comes by the same expression with the same number many times."""
-        place = op.code, op.lasti, key, was
-        if place not in self._seen:
-            self._seen[place] = self._argument(op, key, was)
-        known = self._seen[place]
-        return known and replace(known, op=op)
-
-    def _argument(self, op: Op, key: int | str, was: float) -> _Argument | None:
-        """None where the number is a constant, or has to stay as it is."""
-        doubtful: ast.expr | None = None
-        nodes = operands(self._places.node(op))
-        if any(isinstance(node, ast.Constant) and node.value == was for node in nodes):
+    def _counted(self, loop: RecordedLoop, held: State) -> tuple[str, Any, Any] | None:
+        """The variable of the loop that counts, what it held in the recorded step, and by how much it moves."""
+        if (found := loop.counting()) is None:
             return None
-        needed = set(self.reader.needed)
-        for node in nodes:
-            for late in (False, True):
-                argument = _Argument(op, key, was, node, late)
-                try:
-                    simulation = self._simulation([argument])
-                except UnknownError as error:
-                    self.reader.needed = set(needed)
-                    if not error.varies:
-                        break
-                else:
-                    if simulation is not None:
-                        return argument if self._moves else None
-                    self.reader.needed = set(needed)
-                    if not self._moves:
-                        break
-                if not (names_read(node) | _attributes(node)) & self.reader.tensors:
-                    doubtful = node
-        if doubtful is not None:
-            self._freeze(op, ast.unparse(doubtful), was)
-        return None
+        name, first, stride = found
+        by = self._reader.read_with(held, stride)
+        at = held[name] if name in held else self._reader.read_with(held, first) + loop.iteration * by
+        return (name, at, by) if type(at) in NUMBERS and type(by) in NUMBERS else None
 
-    def value(self, argument: _Argument) -> Any:
-        function = self.reader.source.function(argument.op.code)
-        self.reader.moves = False
-        try:
-            return self.reader.value_of(argument.node, argument.op, function, argument.late)
-        finally:
-            self._moves = self.reader.moves
+    def _step(self, state: State, number: int = 0) -> State:
+        if self._counting is not None:
+            name, at, by = self._counting
+            state = {**state, name: at + number * by}
+        return self._reader.step(state)
 
-    def _freeze(self, op: Op, text: str, was: float) -> None:
-        self._frozen[f"`{text}` = {numbers.value(was, 4)} in line {self._line(op)}"] = None
-
-    def _line(self, op: Op) -> int:
-        return self._places.location(op).line
-
-    # -- what reproduces the recorded step -------------------------------------------------------------------------
-
-    def _simulation(self, arguments: Sequence[_Argument]) -> _Simulation | None:
-        """None if nothing reproduces the numbers of the recorded step. Raises UnknownError for an argument."""
-        while True:
-            needed = set(self.reader.needed)
-            for start in self._starts(arguments):
-                try:
-                    _Simulation(self, arguments, start).step(0, checked=True)
-                except (
-                    Exception
-                ) as error:  # whatever the person's expression raises over numbers it was never given
-                    if self.reader.needed != needed:
-                        break  # it reads names that were not known to be needed
-                    if isinstance(error, UnknownError):
-                        raise
-                else:
-                    if self.reader.needed != needed:
-                        break
-                    return _Simulation(self, arguments, start)
-            else:
-                return None
-
-    def _starts(self, arguments: Sequence[_Argument]) -> Iterator[dict[str, Any]]:
-        """What the names that are carried from step to step may have held when the step began."""
-        assert self.reader.loop is not None
-        carried = sorted(self.reader.needed - set(self.reader.loop.targets()))
-        possible = [self._possible_starts(name, arguments) for name in carried]
-        for tried, chosen in enumerate(product(*possible)):
-            if tried >= _MOST_STARTS:
-                return
-            yield dict(zip(carried, chosen, strict=True))
-
-    def _possible_starts(self, name: str, arguments: Sequence[_Argument]) -> list[Any]:
-        """The likeliest first. What was set before the first op of the step is noted at the same moment as what was
-        set just before the step, and what earlier steps made of it may not be noted at all."""
-        assert self.reader.loop is not None
-        held = [b for b in self.reader.held[name] if type(b.value) in (int, float, bool)]
-        before = [b.value for b in held if b.when <= self._step.begin]
-        found = list(reversed(before[-_EARLIER:]))
-        found += [a.was for a in arguments if isinstance(a.node, ast.Name) and a.node.id == name]
-        within = [b.value for b in held if self._step.begin <= b.when <= self._step.end]
-        for given, statement, _ in assignments(self.reader.loop.body):
-            moved = moved_by(statement) if given == name else None
-            if moved is not None and isinstance(moved[0], ast.Add):
-                found += [value - moved[1] for value in within[-_EARLIER:]]  # type: ignore[operator]
-        return list(dict.fromkeys(found)) or [None]
-
-    def agrees(self, statement: int, names: set[str]) -> bool:
-        """Whether the names hold what they held in the recorded step after this statement of the loop."""
-        end = self._ends[statement]
-        for name in names:
-            held = [
-                b.value
-                for b in self.reader.held[name]
-                if self._step.begin <= b.when <= end and b.scope == self.reader.scope
-            ]
-            if held and self.reader.state.get(name) != held[-1]:
-                return False
-        return True
-
-    @cached_property
-    def statements(self) -> dict[int, int]:
-        """For every op of the step the statement of the loop that it belongs to."""
-        found: dict[int, int] = {}
-        current = 0
-        for op in self.reader.recording.ops[self._step.begin : self._step.end]:
-            current = found[op.index] = max(current, self._statement_of(op, current))
-        return found
-
-    @cached_property
-    def _ends(self) -> list[int]:
-        """For every statement of the loop the first op of what comes after it."""
-        assert self.reader.loop is not None
-        ends = [self._step.end] * len(self.reader.loop.body)
-        for op, statement in reversed(self.statements.items()):
-            for i in range(statement):
-                ends[i] = op
-        return ends
-
-    def _statement_of(self, op: Op, current: int) -> int:
-        """By the line of the op, or by the call of the function it is in."""
-        assert self.reader.loop is not None
-        site, body = self.reader.loop.site, self.reader.loop.body
-        if op.code.co_filename == site.filename and site.line <= self._line(op) <= site.end_line:
-            return self.reader.loop.statement_at(self._line(op)) or 0
-        names = self._names_leading_to(op.code.co_name)
-        for i in range(current, len(body)):
-            if any(isinstance(n, ast.Call) and called(n) in names for n in ast.walk(body[i])):
-                return i
-        return current
-
-    def _names_leading_to(self, name: str) -> set[str]:
-        if name not in self._leading:
-            names, source = {name}, self.reader.source
-            for _ in range(4):
-                calls = (source.call_sites(node) for node in source.functions if node.name in names)
-                names |= {owner.name for found in calls for owner, _ in found if owner is not None}
-            self._leading[name] = names
-        return self._leading[name]
+    def _before(self, end: State) -> State:
+        """What was held when the recorded step began, by what was held at its end: a step adds the same as the next,
+        or multiplies by the same."""
+        after = self._step(end)
+        end = {key: self._reader.live(key) for key in after if not isinstance(key, str)} | end
+        moved = {key: after[key] for key in _moved(end, after)}
+        added = {key: 2 * end[key] - value for key, value in moved.items()}
+        again = self._step(end | added)
+        times = {key: end[key] ** 2 / value for key, value in moved.items() if value}
+        return end | {k: v if _same(again[k], end[k]) else times.get(k, v) for k, v in added.items()}
 
 
-class _DiffersError(Exception):
-    pass
+def _arguments(judgement: Judgement, step: TrainingStep) -> Iterator[_Argument]:
+    """The numbers that the source gives no constant for."""
+    ops = [op for op in step.ops if op.kind not in (Kind.ESCAPE, Kind.BACKWARD, Kind.RANDOM)]
+    turns = Counter((op.code, op.lasti) for op in ops)
+    seen: Counter[tuple[object, int]] = Counter()
+    for op in ops:
+        place = op.code, op.lasti
+        nodes = operands(judgement.places.node(op))
+        for key, was in (*enumerate(op.args or ()), *(op.kwargs or {}).items()):
+            constant = any(isinstance(node, ast.Constant) and node.value == was for node in nodes)
+            if isinstance(was, (int, float)) and not isinstance(was, bool) and not constant:
+                yield _Argument(op, key, was, nodes, seen[place], turns[place])
+        seen[place] += 1
 
 
-def _attributes(node: ast.expr) -> set[str]:
-    """`self.out`, `grads['W']`."""
-    return {ast.unparse(n) for n in ast.walk(node) if isinstance(n, (ast.Attribute, ast.Subscript))}
+def _moved(before: State, after: State) -> set[Any]:
+    """The numbers that another one has taken the place of."""
+    both = {key for key in before.keys() & after.keys() if type(before[key]) in NUMBERS}
+    return {key for key in both if type(after[key]) in NUMBERS and not _same(before[key], after[key])}
 
 
-def _numbers_of(op: Op) -> Iterator[tuple[int | str, float]]:
-    for i, argument in enumerate(op.args or ()):
-        if type(argument) in (int, float):
-            yield i, argument
-    for name, argument in (op.kwargs or {}).items():
-        if type(argument) in (int, float):
-            yield name, argument
+def _same(first: Any, second: Any) -> bool:
+    return type(first) in NUMBERS and math.isclose(first, second, rel_tol=1e-12)
+
+
+def _varies(node: ast.expr, trace: dict[ast.AST, list[Any]]) -> bool:
+    """Whether it is not known, and may be another number in another step."""
+    found = trace.get(node)
+    return found is None or any(isinstance(value, Unknown) and value.varies for value in found)
+
+
+def _names(node: ast.expr) -> set[str]:
+    """With `self.out`, `grads['W']`."""
+    parts = (n for n in ast.walk(node) if isinstance(n, (ast.Attribute, ast.Subscript)))
+    return names_read(node) | {ast.unparse(part) for part in parts}

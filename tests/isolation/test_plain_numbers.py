@@ -29,6 +29,12 @@ BRANCH = f"""
     for p, g in {FOUR}:
         p.add_(g, alpha=-lr)
 """
+DROP = f"""
+    if step == 6:
+        lr /= 10
+    for p, g in {FOUR}:
+        p -= lr * g
+"""
 COSINE = f"""
     lr = 0.25 * (1 + math.cos(math.pi * step / 12))
     for p, g in {FOUR}:
@@ -88,6 +94,9 @@ PROGRAMS = {
     "a rate that decays": inline(DECAY, "lr = 0.5"),
     "branches": inline(BRANCH, "lr = 0.5"),
     "a cosine": inline(COSINE, "import math"),
+    "a cosine of NumPy": inline(COSINE.replace("math.", "np."), "import numpy as np"),
+    "in a dictionary": inline(DECAY.replace("lr", "set['lr']"), "set = {'lr': 0.5}"),
+    "a drop": inline(DROP, "lr = 0.5"),
     "a function of the step": inline(FUNCTION, RATE),
     "handed to a function": inline(HANDED, UPDATE),
     "adam": inline(ADAM, MOMENTS),
@@ -151,6 +160,44 @@ def rate(i):
 """
 
 
-def test_a_function_that_does_more_than_compute_is_not_called_again() -> None:
-    trainer = trainer_of(inline(FUNCTION, LOGGED))
+def test_a_function_that_does_more_than_compute_is_read_and_not_called_again() -> None:
+    source = inline(FUNCTION, LOGGED)
+    trainer = trainer_of(source)
+    assert same(replayed_losses(trainer), own_losses(source), 1e-5)
+    (calls,) = {
+        tuple(scope.namespace["calls"])
+        for scope in trainer.judgement.recording.scopes.values()
+        if "calls" in scope.namespace
+    }
+    assert calls == (0, 0, 0, 0)  # in the recorded step alone
+
+
+CODE_OF_THEIRS = """
+ran = []
+
+class Rate:
+    def __float__(self):
+        ran.append(1)
+        return 0.5
+    def __getitem__(self, key):
+        ran.append(key)
+        return 0.5
+    @property
+    def now(self):
+        ran.append(2)
+        return 0.5
+
+rate = Rate()
+"""
+
+
+def test_no_code_of_theirs_runs_while_numbers_are_followed() -> None:
+    update = f"\n    lr = (float(rate) + rate[step] + rate.now) / 3\n    for p, g in {FOUR}:\n        p -= lr * g\n"
+    trainer = trainer_of(inline(update, CODE_OF_THEIRS))
+    (ran,) = {
+        tuple(scope.namespace["ran"])
+        for scope in trainer.judgement.recording.scopes.values()
+        if "ran" in scope.namespace
+    }
+    assert ran == (1, 0, 2)
     assert not trainer.followed
