@@ -13,7 +13,7 @@ from gradcheck.base.errors import GradientError, NothingToCheckError
 from gradcheck.checks.registry import GRADIENT_FAMILY
 from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.layers import driver as layer_driver
-from gradcheck.layers.gradients import not_judged
+from gradcheck.layers.gradients import not_judged, parameters_of
 from gradcheck.layers.watch import watch_layer
 from gradcheck.program.live import file_of, name_of
 from gradcheck.report import sentences
@@ -65,7 +65,8 @@ def assert_gradients(target: Any, /, *inputs: Any, **kwargs: Any) -> Report:
         if row.verdict is Verdict.UNCHECKED and row.problem is not Problem.HARMLESS
     ]
     if returned is not None:
-        missing = not_judged(target, returned, report.rows)
+        known = {name for name, _ in parameters_of(target)}
+        missing = not_judged(target, known, returned, report.rows)
         unchecked += [f"`{name}` could not be checked: {reason}" for name, reason in missing.items()]
     if unchecked:  # an assertion that looked at nothing would pass for ever
         raise GradientError("\n".join([sentences.headline(report), *unchecked]))

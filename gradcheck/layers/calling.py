@@ -19,22 +19,23 @@ from gradcheck.layers.wanted import (
     is_index,
     is_target,
     mains,
+    of_one,
 )
 
 _MOST_INPUTS = 400  # per shape of the activations
 
 
-def mains_for(parameters: list[inspect.Parameter], given: Given, of_one: bool) -> list[list[TensorTerm]]:
-    """Groups of what the activations may look like; what runs in one of them leaves the next ones out. `of_one`: a
-    single row of features."""
+def mains_for(parameters: list[inspect.Parameter], given: Given) -> list[list[TensorTerm]]:
+    """Groups of what the activations may look like; what runs in one of them leaves the next ones out."""
     floats, indices = mains(), indices_of_rank_1_and_2()
     role = parameters and is_index(parameters[0].name)
     groups = [indices, floats] if role else [floats, indices]
-    if of_one:
-        groups = [[TensorTerm((D,))]]
+    groups = [*groups, of_one()]
     if not given.ranks:
         return groups
-    return [[main for main in group if len(main.dims) in given.ranks] for group in groups]
+    return [
+        ranked for group in groups if (ranked := [main for main in group if len(main.dims) in given.ranks])
+    ]
 
 
 def inputs_of(forward: Callable[..., Any], is_loss: bool = False) -> list[inspect.Parameter]:
@@ -67,7 +68,11 @@ def called(
         (main, units) if main.kind == "float" else (main,)
     ):  # a logarithm needs its argument to be positive
         for gates in (1, 4, 3) if has_state(parameters) else (1,):
-            options = [input_options(p, kind, function, len(parameters) == 1, gates) for p in parameters]
+            out = Size("M", gates)
+            alone = len(parameters) == 1
+            options = [
+                input_options(p, kind, function, alone, out, not place) for place, p in enumerate(parameters)
+            ]
             for terms in itertools.islice(likeliest_first(options), _MOST_INPUTS):
                 if kind is main or units in terms:
                     named = zip((p.name for p in parameters), terms, strict=True)
@@ -79,7 +84,7 @@ def as_given(
 ) -> Iterator[Plan]:
     """The shapes that the person gave, in sizes by name: as in what would have been tried, so that the constructor's
     arguments stay tied to them; and else as numbers of their own."""
-    for main in [*mains(), *indices_of_rank_1_and_2(), TensorTerm((D,))]:
+    for main in [*mains(), *indices_of_rank_1_and_2(), *of_one()]:
         for plan in called(made, parameters, main, function):
             sizes = _unified(plan, given.inputs)
             if sizes is not None:
@@ -97,10 +102,12 @@ def _unified(plan: Plan, inputs: tuple[TensorTerm, ...]) -> dict[str, int] | Non
         if term.kind == "int":
             pairs.append((term.high, wanted.high))
         for size, number in pairs:
-            if (
-                number % size.times
-                or bound.setdefault(size.name, number // size.times) * size.times != number
-            ):
+            if isinstance(size, int):
+                fits = size == number
+            else:
+                once, rest = divmod(number, size.times)
+                fits = not rest and bound.setdefault(size.name, once) == once
+            if not fits:
                 return None
     return dict(plan.sizes) | bound
 
@@ -126,7 +133,7 @@ def _in_numbers(
         terms.append(TensorTerm(dims, tensor.kind, high))
     inputs: list[tuple[str, Term]] = []
     for parameter in parameters:
-        other = input_options(parameter, TensorTerm((D,)), function, len(parameters) == 1)[0]
+        other = input_options(parameter, TensorTerm((D,)), function, len(parameters) == 1, Size("M"))[0]
         if isinstance(other, TensorTerm):
             inputs += [(parameter.name, terms.pop(0))] if terms else []
         else:

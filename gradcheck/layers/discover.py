@@ -1,23 +1,27 @@
-"""Finds out how a layer is made and called: what runs decides, and what `backward` returns."""
+"""Finds out how a layer is made and called: what runs decides, and what `backward` returns.
+
+Where a way does not run, how far it came says which other way to try next: one that changes a single choice of the way
+that came farthest.
+"""
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from gradcheck.base.groups import grouped
-from gradcheck.layers.calling import as_given, called, inputs_of, mains_for
-from gradcheck.layers.fitting import FITS, fit_of, message_of, runs
+from gradcheck.layers.arrays import numpy_counts
+from gradcheck.layers.calling import as_given, inputs_of, mains_for
+from gradcheck.layers.fitting import FITS, Progress, attempt, fit_of, message_of
 from gradcheck.layers.fused import GivesGradients
-from gradcheck.layers.making import CannotCallError, Given, ways_to_make
+from gradcheck.layers.making import CannotCallError, Given, making
 from gradcheck.layers.sizes import TensorTerm, value_of
 from gradcheck.layers.subject import NotALayer, Subject
 from gradcheck.layers.trial import Plan, Trial, build, forward_of, own_random_numbers
+from gradcheck.layers.ways import Picks, Ways, farthest_first
 
-_MOST_FITTED = 12  # ways that run, of which the one that fits best is taken
-_MOST_MADE = 8  # ways to make it that are looked at, once one of them runs
+_MOST_FITTED = 16  # ways that run, of which the one that fits best is taken
+_PATIENCE = 600  # ways, none of which comes farther
 _MOST_OTHERS = 60  # once inputs of one rank are found, for each other shape
 _TIME_S = 20.0
 _MOST_TOLD = 3
@@ -33,100 +37,153 @@ class Found:
 
     plans: list[Plan] = field(default_factory=list)
     refused: dict[int, tuple[str, str]] = field(default_factory=dict)  # by rank: the inputs, and why
-    fit: int = -1  # how well the best of them fits
 
 
 def discover(subject: Subject, given: Given, seed: int) -> Found:
     """Raises CannotCallError."""
     search = _Search(subject, given, seed)
-    for of_one in (False, True):  # a batch first: most layers run on a single row too, by broadcasting
-        best: Found | None = None
-        for number, plan in enumerate(ways_to_make(subject, given)):
-            found = search.with_inputs(plan, of_one)
-            if found.plans and (best is None or found.fit > best.fit):
-                best = found
-            if search.is_over or (best is not None and (best.fit == FITS or number >= _MOST_MADE)):
-                break
-        if best is not None:
-            return best
-    raise search.refusal()
+    found = search.with_given_inputs() if given.inputs else search.with_guessed_inputs()
+    if found is None:
+        raise search.refusal()
+    return found
+
+
+@dataclass(slots=True)
+class _Best:
+    """The way that fits best, the first of equal ones."""
+
+    plan: Plan | None = None
+    picks: Picks = ()
+    fit: float = -1.0
+    fitted: int = 0  # ways that ran since it was found
+    refused: tuple[str, str] | None = None  # the first that does not run, and why
+
+    @property
+    def is_enough(self) -> bool:
+        return self.fit == FITS or self.fitted >= _MOST_FITTED
 
 
 class _Search:
     def __init__(self, subject: Subject, given: Given, seed: int) -> None:
         self._subject, self._given, self._seed = subject, given, seed
         self._until = time.monotonic() + _TIME_S
-        self._tried: dict[str, str] = {}  # how it was called, and why that did not run
+        self._tried: dict[
+            str, tuple[Progress, str]
+        ] = {}  # how it was called: how far it came, why no farther
 
     @property
-    def is_over(self) -> bool:
+    def _is_over(self) -> bool:
         return time.monotonic() > self._until
 
-    def with_inputs(self, made: Plan, of_one: bool) -> Found:
-        subject, found = self._subject, Found()
-        with own_random_numbers(self._seed):
-            try:
-                layer = build(subject, Trial(made, jitter=False, seed=self._seed)).layer
-            except Exception as error:
-                self._tried[_call_text(subject, made)] = f"the constructor raised {message_of(error)}"
-                return found
-        if not callable(getattr(layer, "backward", None)):
-            raise NotALayer(f"what `{subject.name}` makes, a {type(layer).__qualname__}, has no `backward`")
+    def with_given_inputs(self) -> Found | None:
+        best = _Best()
+        for plan in making(self._subject, self._given).ways():
+            layer = self._made(plan)
+            if layer is None:
+                continue
+            function = self._subject.forward or forward_of(layer)
+            parameters = inputs_of(function, isinstance(layer, GivesGradients))
+            for way in as_given(plan, self._given, parameters, function):
+                self._try(best, way, ())
+                if best.is_enough or self._is_over:
+                    break
+            if best.plan is not None or self._is_over:
+                break
+        return Found([best.plan]) if best.plan is not None else None
+
+    def with_guessed_inputs(self) -> Found | None:
+        """A batch first: most layers run on a single row too, by broadcasting."""
+        subject, given = self._subject, self._given
+        layers = (self._made(plan) for plan in making(subject, given).ways())
+        layer = next((made for made in layers if made is not None), None)
+        if layer is None:
+            return None
         function = subject.forward or forward_of(layer)
         parameters = inputs_of(function, isinstance(layer, GivesGradients))
-        if self._given.inputs:
-            best, found.fit, _ = self._best(as_given(made, self._given, parameters, function))
-            found.plans = [best] if best is not None else []
-            return found
-        ranks: set[int] = set()
-        for group in mains_for(parameters, self._given, of_one):
-            ranks = {len(main.dims) for main in group}
-            for main in group:
-                if any(plan.rank == len(main.dims) for plan in found.plans):
-                    continue
-                ways = called(made, parameters, main, function)
-                best, fit, refused = self._best(itertools.islice(ways, _MOST_OTHERS if found.plans else None))
-                if best is not None:
-                    found.plans.append(best)
-                    found.fit = max(found.fit, fit)
-                elif refused is not None:
-                    found.refused.setdefault(len(main.dims), refused)
-            if found.plans:
-                break
+        for group in mains_for(parameters, given):
+            ways = Ways(subject, given, group, parameters, function)
+            best = self._best(ways, ways.start, frozenset(), _PATIENCE)
+            if best.plan is not None:
+                return self._of_other_ranks(ways, group, best)
+        return None
+
+    def _made(self, plan: Plan) -> object | None:
+        """Raises NotALayer."""
+        subject = self._subject
+        with own_random_numbers(self._seed):
+            try:
+                layer: object = build(subject, Trial(plan, jitter=False, seed=self._seed)).layer
+            except Exception as error:
+                why = f"the constructor raised {message_of(error)}"
+                self._tried[_call_text(subject, plan)] = (0,), why
+                return None
+        if not callable(getattr(layer, "backward", None)):
+            raise NotALayer(f"what `{subject.name}` makes, a {type(layer).__qualname__}, has no `backward`")
+        return layer
+
+    def _of_other_ranks(self, ways: Ways, group: list[TensorTerm], best: _Best) -> Found:
+        """Made in the same way, and called with inputs of other ranks."""
+        assert best.plan is not None
+        found = Found([best.plan])
+        for place, main in enumerate(group):
+            rank = len(main.dims)
+            if any(plan.rank == rank for plan in found.plans) or self._is_over:
+                continue
+            other = self._best(ways, ways.with_main(best.picks, place), ways.made_as_it_is, _MOST_OTHERS)
+            if other.plan is not None and other.plan.rank == rank:
+                found.plans.append(other.plan)
+            elif other.refused is not None:
+                found.refused.setdefault(rank, other.refused)
         found.plans.sort(key=lambda plan: plan.rank)
-        missing = ranks - {plan.rank for plan in found.plans}
-        found.refused = {rank: why for rank, why in sorted(found.refused.items()) if rank in missing}
+        for plan in found.plans:
+            found.refused.pop(plan.rank, None)
+        found.refused = dict(sorted(found.refused.items()))
         return found
 
-    def _best(self, ways: Iterable[Plan]) -> tuple[Plan | None, int, tuple[str, str] | None]:
-        """The way that fits best, the first of equal ones, and how well; and the first that does not run, with the reason."""
-        best: Plan | None = None
-        refused: tuple[str, str] | None = None
-        fitted, most = 0, -1
-        for plan in ways:
-            why = runs(self._subject, Trial(plan, seed=self._seed))
-            if why is not None:
-                text = _shape_text(plan)
-                refused = refused or (text, why)
-                if all(t.kind != "unit" for _, t in plan.inputs if isinstance(t, TensorTerm)):
-                    self._tried.setdefault(f"{_call_text(self._subject, plan)} on {text}", why)
-            for each in (plan, replace(plan, requires_grad=True)) if why is None else ():
-                fits = fit_of(self._subject, Trial(each, seed=self._seed))
-                if fits > most:
-                    best, most = each, fits
-            fitted += why is None
-            if most == FITS or fitted == _MOST_FITTED or self.is_over:
+    def _best(self, ways: Ways, start: Picks, fixed: frozenset[int], patience: int) -> _Best:
+        best, since = _Best(), 0
+        farthest: Progress = (-1,)
+        order = farthest_first(ways, start, fixed)
+        picks = next(order, None)
+        while picks is not None and not best.is_enough and since < patience and not self._is_over:
+            plan = ways.plan(picks)
+            progress = self._try(best, plan, picks) if plan is not None else None
+            if progress is not None:
+                since = 0 if progress > farthest else since + 1
+                farthest = max(farthest, progress)
+            try:
+                picks = order.send(progress)
+            except StopIteration:
                 break
-        return best, most, refused
+        return best
+
+    def _try(self, best: _Best, plan: Plan, picks: Picks) -> Progress:
+        """How far it came."""
+        subject = self._subject
+        tried = attempt(subject, Trial(plan, seed=self._seed))
+        if tried.why is not None:
+            text = _shape_text(plan)
+            best.refused = best.refused or (text, tried.why)
+            self._tried.setdefault(f"{_call_text(subject, plan)} on {text}", (tried.progress, tried.why))
+            return tried.progress
+        best.fitted += 1
+        most = -1.0
+        for each in (plan,) if numpy_counts() else (plan, replace(plan, requires_grad=True)):
+            fit = fit_of(subject, Trial(each, seed=self._seed))
+            most = max(most, fit)
+            if fit > best.fit:
+                best.plan, best.picks, best.fit, best.fitted = each, picks, fit, 0
+        return (*tried.progress, int(1000 * most))
 
     def refusal(self) -> CannotCallError:
-        """What was tried, the reason that most ways have in common first."""
-        reasons = grouped((why, what) for what, why in self._tried.items())
-        common = sorted(reasons, key=lambda why: -len(reasons[why]))
+        """What was tried, the reason of what came farthest first, then what most have in common."""
+        reasons = grouped((why, (progress, what)) for what, (progress, why) in self._tried.items())
+        told = sorted(reasons, key=lambda why: (max(reasons[why])[0], len(reasons[why])), reverse=True)[:1]
+        told += [why for why in sorted(reasons, key=lambda why: -len(reasons[why])) if why not in told]
         lines = [
-            f"  {why}, with {reasons[why][0]}"
+            f"  {why}, with {reasons[why][0][1]}"
             + (f" and {len(reasons[why]) - 1} more" if reasons[why][1:] else "")
-            for why in common[:_MOST_TOLD]
+            for why in told[:_MOST_TOLD]
         ]
         name, count = self._subject.name, len(self._tried)
         what = (

@@ -29,9 +29,9 @@ class LayerStep:
     loss: Any
     inputs: list[_Named]  # those that can have a gradient, by their parameters' names
     returned: list[_Named] = field(default_factory=list)  # the key in a dict, or nothing
-    said: list[str] = field(
-        default_factory=list
-    )  # the names in the `return` of those, where it gives a loss too
+    # The names in the `return` of those, where it gives a loss too.
+    said: list[str] = field(default_factory=list)
+    upstream: list[Any] = field(default_factory=list)
 
 
 def is_layer(target: object) -> bool:
@@ -84,7 +84,8 @@ def drive(
         )
     loss, upstream = _loss(call, what, frame)
     named("loss", loss)
-    return LayerStep(loss, floats, list(_returned(layer.backward(*call.arguments(upstream)))))
+    returned = list(_returned(layer.backward(*call.arguments(upstream))))
+    return LayerStep(loss, floats, returned, upstream=upstream)
 
 
 def _loss(call: Call, what: str, frame: FrameType | None) -> tuple[Any, list[Any]]:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -10,23 +15,35 @@ from gradcheck.fronts.gradient_names import parse
 from gradcheck.layers.arrays import array_word, as_tensor, is_floating
 from gradcheck.layers.driver import LayerStep, drive
 from gradcheck.layers.fused import GivesGradients
+from gradcheck.layers.gradients import stored_gradients
 from gradcheck.layers.subject import Subject
 from gradcheck.layers.trial import Trial, build, own_random_numbers
 
-FITS = 2
+FITS = 2.0
+Progress = tuple[int, ...]
+_MADE, _CALLED, _RAN = 1, 2, 3
 
 
-def runs(subject: Subject, trial: Trial) -> str | None:
-    """None if `forward` runs and gives finite numbers, else why not."""
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """`why` it does not run, or None; `progress`: how far it came, the farther the greater: what it went through, and the
+    person's lines at which it stopped, from the outermost in."""
+
+    why: str | None
+    progress: Progress
+
+
+def attempt(subject: Subject, trial: Trial) -> Attempt:
+    """Makes the layer and calls its `forward`."""
     with own_random_numbers(trial.seed):
         try:
             built = build(subject, trial)
         except Exception as error:
-            return f"the constructor raised {message_of(error)}"
+            return Attempt(f"the constructor raised {message_of(error)}", (0, *_lines(error, subject)))
         try:
             result = built.forward(*built.inputs.values(), **built.named)
         except Exception as error:
-            return f"`forward` raised {message_of(error)}"
+            return Attempt(f"`forward` raised {message_of(error)}", (_MADE, *_lines(error, subject)))
         first = result[0] if isinstance(result, (tuple, list)) and result else result
         if isinstance(built.layer, GivesGradients):
             both = built.layer.apart(result)
@@ -34,12 +51,24 @@ def runs(subject: Subject, trial: Trial) -> str | None:
             first = np.float64(first) if type(first) is float else first
         output = as_tensor(first) if is_floating(first) else None
         if output is None:
-            return f"`forward` returned no {array_word()} of floats"
-        if not bool(output.isfinite().all()):
-            return "the output of `forward` is not finite"
-        if not output.numel():
-            return "the output of `forward` is empty"
-    return None
+            why = f"`forward` returned no {array_word()} of floats"
+        elif not bool(output.isfinite().all()):
+            why = "the output of `forward` is not finite"
+        elif not output.numel():
+            why = "the output of `forward` is empty"
+        else:
+            return Attempt(None, (_RAN,))
+        return Attempt(why, (_CALLED,))
+
+
+def runs(subject: Subject, trial: Trial) -> str | None:
+    """None if `forward` runs and gives finite numbers, else why not."""
+    return attempt(subject, trial).why
+
+
+def _lines(error: Exception, subject: Subject) -> list[int]:
+    frames = traceback.walk_tb(error.__traceback__)
+    return [line for frame, line in frames if frame.f_code.co_filename in subject.files]
 
 
 def hands_on(subject: Subject, trial: Trial) -> bool:
@@ -55,30 +84,38 @@ def hands_on(subject: Subject, trial: Trial) -> bool:
     return False
 
 
-def fit_of(subject: Subject, trial: Trial) -> int:
-    """How well the inputs were guessed, as `backward` sees it: 0 if it raises, FITS if it returns for every input a
-    gradient of its shape. A guess that broadcasts in `forward` is seen through here."""
+def fit_of(subject: Subject, trial: Trial) -> float:
+    """How well the inputs were guessed, as `backward` sees it: 0 if it raises, FITS if every gradient that it returns or
+    stores has the shape of what it is of. A guess that broadcasts in `forward` is seen through here."""
     with own_random_numbers(trial.seed):
         try:
             built = build(subject, trial)
             step = drive(built.layer, tuple(built.inputs.values()), built.named, lambda name, tensor: None)
         except (Exception, NothingToCheckError):
             return 0
-        if isinstance(built.layer, GivesGradients):
-            return FITS if _fits_its_names(step) else 1
-    shapes = [tuple(tensor.shape) for _, tensor in step.inputs]
-    returned = [tuple(tensor.shape) for _, tensor in step.returned]
-    return FITS if returned[: len(shapes)] == shapes else 1
+    shapes = [(array.shape, given.shape) for (_, given), array in _together(built.layer, step)]
+    if not isinstance(built.layer, GivesGradients) and step.returned:
+        returned = [array.shape for _, array in step.returned]
+        shapes += [
+            (returned[place] if place < len(returned) else None, given.shape)
+            for place, (_, given) in enumerate(step.inputs)
+        ]
+    if not shapes:
+        return FITS if isinstance(built.layer, GivesGradients) or not step.inputs else 1
+    return 1 + sum(bool(one == other) for one, other in shapes) / len(shapes)
 
 
-def _fits_its_names(step: LayerStep) -> bool:
-    """Whether each gradient has the shape of the input that its name says it is of."""
-    inputs = {name.lower(): array.shape for name, array in step.inputs}
-    for name, (key, array) in zip(step.said, step.returned, strict=True):
-        shape = inputs.get((key or parse(name).stem or "").lower())
-        if shape is not None and shape != array.shape:
-            return False
-    return True
+def _together(layer: object, step: LayerStep) -> Iterator[tuple[tuple[str, Any], Any]]:
+    """What a gradient is of, as its name says it, and the gradient: where it gives a loss too, those that it returns; and
+    those that it stores."""
+    if isinstance(layer, GivesGradients):
+        inputs = {name.lower(): (name, array) for name, array in step.inputs}
+        for name, (key, array) in zip(step.said, step.returned, strict=True):
+            of = inputs.get((key or parse(name).stem or "").lower())
+            if of is not None:
+                yield of, array
+    else:
+        yield from stored_gradients(layer)
 
 
 def message_of(error: Exception) -> str:

@@ -6,7 +6,7 @@ Names given here are evidence only, as all names are: the numbers count.
 from __future__ import annotations
 
 import dis
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import CodeType, FrameType
 from typing import Any
 
@@ -103,6 +103,26 @@ def _means(names: list[str], one: _Named) -> bool:
     return any(name_affinity(parse(name).stem or name, one[0]) >= _SAME for name in names)
 
 
+def stored_gradients(layer: Any) -> Iterator[tuple[_Named, Any]]:
+    """What the layer holds under the name of a parameter's gradient, with the parameter: `self.dW` of `self.W`. In lists,
+    the place says it."""
+    parameters = parameters_of(layer)
+    for name, array, _ in tensors_of_namespace({"self": held_by(layer)}):
+        if is_floating(array) and parse(name).form >= Form.BARE_D:
+            one = next((one for one in parameters if _means([name], one)), None)
+            if one is not None:
+                yield one, array
+    attributes = getattr(held_by(layer), "__dict__", None) or {}
+    lists = {name: held for name, held in attributes.items() if isinstance(held, list) and held}
+    for name, gradients in lists.items():
+        others = [held for each, held in lists.items() if parse(f"{each}[0]").form is Form.NONE]
+        others = [held for held in others if len(held) == len(gradients)]
+        if parse(f"{name}[0]").form is Form.EXPLICIT and len(others) == 1:
+            for place, (parameter, gradient) in enumerate(zip(others[0], gradients, strict=True)):
+                if is_floating(parameter) and is_floating(gradient) and parameter is not gradient:
+                    yield (f"{name}[{place}]", parameter), gradient
+
+
 def pair_in_lists(recorder: Recorder, layer: Any) -> None:
     """`self.params[0]` and `self.grads[0]`: lists of the same shapes, of which one is named for gradients, say by the place
     in them what the gradient is of."""
@@ -120,25 +140,24 @@ def pair_in_lists(recorder: Recorder, layer: Any) -> None:
 
 
 def not_judged(
-    layer: object, returned: Iterable[list[str]], rows: Iterable[GradientResult]
+    layer: object, parameters: set[str], returned: Iterable[list[str]], rows: Iterable[GradientResult]
 ) -> dict[str, str]:
     """The gradients that are on no row, each with the reason: what was returned under these names and is the gradient
-    of nothing; and what the layer holds for its parameters and nothing computed."""
+    of nothing; and what the layer holds for its parameters (not for a state that `forward` left) and nothing computed."""
     judged = list(rows)
     known = {row.name for row in judged}
     reason = "no input or parameter was found that it could be the gradient of"
     missing = {names[-1]: reason for names in returned if names and not known & set(names)}
-    return missing | dict.fromkeys(_stored(layer, judged), "`backward` did not compute it")
+    return missing | dict.fromkeys(_stored(layer, parameters, judged), "`backward` did not compute it")
 
 
-def _stored(layer: object, judged: list[GradientResult]) -> list[str]:
-    parameters = parameters_of(layer)
+def _stored(layer: object, parameters: set[str], judged: list[GradientResult]) -> list[str]:
     found = []
     for name, _, _ in tensors_of_namespace({"self": held_by(layer)}):
         parsed = parse(name)
         if parsed.form < Form.BARE_D or parsed.stem is None or split_path(name)[1] == "grad":
             continue
-        if not any(name_affinity(parsed.stem, parameter) >= 0.99 for parameter, _ in parameters):
+        if not any(name_affinity(parsed.stem, parameter) >= 0.99 for parameter in parameters):
             continue
         if not any(row.name == name or name_affinity(parsed.stem, row.of or "") >= _SAME for row in judged):
             found.append(name)

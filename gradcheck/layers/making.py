@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,18 +40,29 @@ class Given:
         return bool(self.args or self.kwargs)
 
 
-def ways_to_make(subject: Subject, given: Given) -> Iterator[Plan]:
-    """Ways to make the layer, the likeliest first."""
+@dataclass(frozen=True, slots=True)
+class Making:
+    """What there is to choose from for each argument of the constructor, the likeliest first, and how the layer is made
+    with one of each; None where they contradict what the person said."""
+
+    options: list[list[Term]]
+    plan: Callable[[Sequence[Term]], Plan | None]
+
+    def ways(self) -> Iterator[Plan]:
+        plans = map(self.plan, itertools.islice(likeliest_first(self.options), _MOST_ARGUMENTS))
+        return (plan for plan in plans if plan is not None)
+
+
+def making(subject: Subject, given: Given, gates: int = 1) -> Making:
+    """`gates`: how many weights are concatenated in those that it is handed, as in an LSTM. Raises CannotCallError."""
     if subject.constructor is None:
         if given.arguments:
             raise CannotCallError(f"{subject.name} takes no arguments", "leave --args and --kwargs out")
-        yield from _sized_by_parameters(subject)
-        return
+        return Making([list(_sized_by_parameters(subject))], lambda terms: terms[0])
     try:
         signature = inspect.signature(subject.constructor)
     except (TypeError, ValueError):
-        yield Plan(tuple(given.kwargs), given.args)
-        return
+        return Making([], lambda terms: Plan(tuple(given.kwargs), given.args))
     said, more = _bound(signature, given)
     names: list[str] = []
     options: list[list[Term]] = []
@@ -63,7 +74,7 @@ def ways_to_make(subject: Subject, given: Given) -> Iterator[Plan]:
         required = parameter.default is parameter.empty
         if parameter.name not in said and not required and (given.arguments or not is_a_size(parameter)):
             continue
-        found = constructor_options(parameter, len(names))
+        found = constructor_options(parameter, len(names), gates)
         if parameter.name in said:
             options.append(_said(said[parameter.name], found))
         elif not found:
@@ -75,10 +86,7 @@ def ways_to_make(subject: Subject, given: Given) -> Iterator[Plan]:
         else:
             options.append(found)
         names.append(parameter.name)
-    for terms in itertools.islice(likeliest_first(options), _MOST_ARGUMENTS):
-        plan = _pinned(names, terms, said, more)
-        if plan is not None:
-            yield plan
+    return Making(options, lambda terms: _pinned(names, terms, said, more))
 
 
 def _bound(signature: inspect.Signature, given: Given) -> tuple[dict[str, Any], tuple[Any, ...]]:

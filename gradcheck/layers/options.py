@@ -74,8 +74,8 @@ def keywords_of(text: str) -> tuple[tuple[str, Any], ...]:
 
 
 def _value(node: ast.expr) -> Any:
-    """A literal, or a tensor to draw: `torch.randn(4, 5)`. Raises ValueError."""
-    if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.randn":
+    """A literal, or a tensor or array to draw: `randn(4, 5)`. Raises ValueError."""
+    if isinstance(node, ast.Call) and ast.unparse(node.func) in ("randn", "torch.randn", "np.random.randn"):
         return TensorTerm(tuple(int(ast.literal_eval(size)) for size in node.args))
     return ast.literal_eval(node)
 

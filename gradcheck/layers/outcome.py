@@ -82,7 +82,7 @@ def run_trial(
             return Outcome(Status.NOT_JUDGED, " ".join(str(error).split()))
         except Exception as error:
             return _raised(error, subject)
-    outcome = _judged(report, built.layer, returned)
+    outcome = _judged(report, built.layer, parameters, returned)
     outcome.operations = len(watched.recording.ops)
     outcome.hands_on = hands_on(subject, trial)
     outcome.right = {
@@ -100,7 +100,7 @@ def _on_a_frame(action: Callable[[FrameType], _Recorded]) -> _Recorded:
     return kept[0]
 
 
-def _judged(report: Report, layer: object, returned: list[list[str]]) -> Outcome:
+def _judged(report: Report, layer: object, parameters: set[str], returned: list[list[str]]) -> Outcome:
     outcome = Outcome(Status.PASSED, report=report)
     for row in report.rows:
         name = row.name
@@ -110,7 +110,7 @@ def _judged(report: Report, layer: object, returned: list[list[str]]) -> Outcome
             outcome.unjudged[name] = row.reason or "no reason was recorded"
         else:
             outcome.judged[name] = row.verdict.value
-    outcome.unjudged |= not_judged(layer, returned, report.rows)
+    outcome.unjudged |= not_judged(layer, parameters, returned, report.rows)
     for finding in report.findings:
         if finding.severity is Severity.ERROR:
             place = finding.location

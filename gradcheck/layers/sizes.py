@@ -53,7 +53,7 @@ class TensorTerm:
 
     def __repr__(self) -> str:
         """As it is written where it is an argument: `--kwargs` reads it too."""
-        return f"torch.randn({', '.join(map(str, self.dims))})"
+        return f"randn({', '.join(map(str, self.dims))})"
 
 
 def value_of(term: Term, sizes: Sizes) -> Any:

@@ -50,33 +50,25 @@ _STATISTICS = r"(running|moving)_?(mean|var|variance|std)"
 MODE_NAMES = re.compile(r"(is_?)?train(ing)?(_mode)?")
 
 _ROLES: tuple[tuple[str, str], ...] = (
-    (r"(y_?|gt_?)?(true|targets?|labels?|gt|classes)|y|yb|t", "target"),
+    (r"(y_?|gt_?)?(true|targets?|labels?|gt|classes)|[yt]s?|yb|one_?hot", "target"),
     (r"w(eights?)?(_?\w{1,3})?|kernel|filters?|theta", "weight"),
     (r"b(ias(es)?)?(_?\w{1,2})?", "bias"),
     (r"gamma|beta|gain|shift|scale|g", "scale"),
     (r".*mask.*", "mask"),
     (r"(prev_?)?(h|c|hidden|state|cell)(_?(prev|t|0|in|state))?|[hc]x", "state"),
     (r"id(x|s)|ix|ind(ex|ices)|token(s|_ids)?|input_ids|words?", "index"),
-    (r"x|xb?|inp(uts?)?|inputs?|data|features|logits|scores|z|a|q|k|v|query|key|value|pred.*|y_?(hat|pred)", "main"),
+    (r"xs?|xb?|inp(uts?)?(_?data)?|data|features|logits|scores|z|a(_?prev)?|q|k|v|query|key|value|(y_?)?pred.*|y_?hat", "main"),
 )  # fmt: skip
 
 
-# The tensors that a constructor may be handed, by their role.
-_HELD: dict[str, tuple[tuple[Term, ...], ...]] = {
-    "weight": ((D, M), (M, D), (D,), (M, D, K, K)),
-    "bias": ((M,), (D,)),
-    "scale": ((D,), (1, D), (1, D, 1, 1)),
-}
-
-
-def constructor_options(parameter: inspect.Parameter, position: int) -> list[Term]:
+def constructor_options(parameter: inspect.Parameter, position: int, gates: int = 1) -> list[Term]:
     """What may be given for it, the likeliest first; empty if it cannot be guessed."""
     name = parameter.name.lower()
     kind = _annotation(parameter)
-    if parameter.default is parameter.empty and kind in ("", "any", "tensor", "torch.tensor", "parameter"):
-        shapes = _HELD.get(_role(name), ()) if name != "scale" else ()
-        if shapes:
-            return [*(TensorTerm(shape) for shape in shapes), *([True] if "bias" in name else [])]
+    role = _role(name)
+    if parameter.default is parameter.empty and kind in _ARRAYS and role in _PARAMETERS and name != "scale":
+        shapes = _parameter_shapes(role, Size("M", gates))
+        return [*(TensorTerm(shape) for shape in shapes), *([True] if "bias" in name else [])]
     if kind not in ("float", "bool", "str"):
         for pattern, sizes in _SIZES:
             if re.fullmatch(pattern, name):
@@ -92,9 +84,12 @@ def constructor_options(parameter: inspect.Parameter, position: int) -> list[Ter
         return [0.1]
     if kind == "bool":
         return [True]
-    if kind in ("", "int", "any"):
-        return [*_OTHER_SIZES] if position == 0 else [M, D, T]
-    return []
+    numbers: list[Term] = [*_OTHER_SIZES] if position == 0 else [M, D, T]
+    if parameter.default is parameter.empty and kind in _ARRAYS:
+        found = [each for role in _PARAMETERS for each in _parameter_shapes(role, Size("M", gates))]
+        held = [TensorTerm(shape) for shape in dict.fromkeys(found)]
+        return [*numbers, *held] if kind in ("", "any") else [*held]
+    return numbers if kind in ("", "int", "any") else []
 
 
 def is_a_size(parameter: inspect.Parameter) -> bool:
@@ -110,10 +105,10 @@ def input_options(
     main: TensorTerm,
     function: Callable[..., Any],
     alone: bool,
-    gates: int = 1,
+    out: Size,
+    is_first: bool = True,
 ) -> list[Term]:
-    """What may be handed to a parameter of `forward` when the activations look like `main`. `gates`: how many weights
-    are concatenated, as in an LSTM."""
+    """What may be handed to a parameter of `forward` when the activations look like `main`, and it gives `out` features."""
     name = parameter.name.lower()
     kind = _annotation(parameter)
     if kind == "bool" or MODE_NAMES.fullmatch(name):
@@ -124,9 +119,9 @@ def input_options(
             key: TensorTerm((M,), term.kind) for key, term in found.items() if isinstance(term, TensorTerm)
         }
         return [found, {**found, **others}] if others else [found]
-    if alone:
-        return [main]
     role = _role(name)
+    if alone or (is_first and role == "main"):
+        return [main]
     if not role:
         for pattern, value in _VALUES:
             if re.fullmatch(pattern, name):
@@ -136,8 +131,8 @@ def input_options(
                 return list(sizes)
         if kind in ("int", "float"):
             return [2] if kind == "int" else [0.7]
-        return [*_of_role(role, main, Size("M", gates)), 2, 0.7]  # a number where no tensor fits
-    return _of_role(role, main, Size("M", gates))
+        return [*_of_role(role, main, out), 2, 0.7]  # a number where no tensor fits
+    return _of_role(role, main, out)
 
 
 def has_state(parameters: list[inspect.Parameter]) -> bool:
@@ -148,38 +143,78 @@ def _role(name: str) -> str:
     return next((role for pattern, role in _ROLES if re.fullmatch(pattern, name.lower())), "")
 
 
+_PARAMETERS = ("weight", "bias", "scale")
+_ARRAYS = (
+    "",
+    "any",
+    "tensor",
+    "torch.tensor",
+    "parameter",
+    "ndarray",
+    "np.ndarray",
+    "numpy.ndarray",
+    "array",
+)
+
+
+def _parameter_shapes(role: str, out: Size) -> list[tuple[Term, ...]]:
+    match role:
+        case "weight":
+            flat: list[tuple[Term, ...]] = [(D, out), (M, out), (out, D), (out, M), (D,)]
+            return [*flat, (M, D, K, K), (M, D, K), (K, K, D, M), (V, D), (M,)]
+        case "bias":
+            return [(out,), (D,), (1, out), (out, 1)]
+        case _:
+            return [(D,), (out,), (1, D), (D, 1), (1, D, 1, 1)]
+
+
 def _of_role(role: str, main: TensorTerm, out: Size) -> list[Term]:
     rows, last = main.dims[:-1], main.dims[-1]
     floats = TensorTerm(main.dims)
+    likely: list[Term] = []
+    shapes: list[tuple[Term, ...]] = []
     match role:
         case "main":
-            return [main]
+            likely = [main]
         case "target":
-            return [TensorTerm(rows, "int", last), floats, TensorTerm(main.dims, "unit"), TensorTerm(rows)]
-        case "weight":
-            flat = [(D, out), (M, out), (out, D), (out, M)]
-            windows = [(M, D, K, K), (M, D, K), (K, K, D, M)]
-            shapes = [*windows, *flat[:2]] if len(main.dims) == 4 else [*flat, windows[1]]
-            return [*(TensorTerm(shape) for shape in shapes), TensorTerm((last,))]
-        case "bias":
-            return [TensorTerm(s) for s in ((out,), (D,), (1, out), (out, 1))]
-        case "scale":
-            return [TensorTerm(s) for s in ((D,), (out,), (last,), (1, D), (D, 1), (1, D, 1, 1))]
+            likely = [TensorTerm(rows, "int", last), floats, TensorTerm(main.dims, "unit"), TensorTerm(rows)]
+            likely.append(TensorTerm(main.dims, "int", 2))
+        case "weight" | "bias" | "scale":
+            shapes = [*_parameter_shapes(role, out), (last,)]
         case "mask":
-            return [TensorTerm(main.dims, "bool"), TensorTerm(rows, "bool"), floats]
+            likely = [TensorTerm(main.dims, "bool"), TensorTerm(rows, "bool"), floats]
         case "state":
-            return [TensorTerm((N, M)), TensorTerm((N, D))]
+            shapes = [(N, M), (N, D)]
         case "index":
-            return indices_of_rank_1_and_2()
+            likely = [*indices_of_rank_1_and_2()]
         case _:
-            shapes = [(D, M), (M,), (D,), (last,), (N, M)]
-            return [main, *(TensorTerm(s) for s in shapes), TensorTerm((N,), "int", D)]
+            likely = [main]
+    # Whatever its name says, it may be anything.
+    shapes += [
+        rows,
+        (D, M),
+        (M,),
+        (D,),
+        (last,),
+        (N, M),
+        (N, T),
+        (*main.dims, *main.dims[1:2]),
+        (N, T, M),
+        (N, D, M),
+    ]
+    found = [*likely, *(TensorTerm(shape) for shape in shapes if shape), TensorTerm((N,), "int", D)]
+    return [term for place, term in enumerate(found) if term not in found[:place]]
 
 
 def mains() -> list[TensorTerm]:
     """What the activations may look like, by rank: features last, or channels second; a batch first, or last."""
     shapes = [(N, D), (D, N), (N, T, D), (N, D, T), (N, D, H, W), (N, H, W, D)]
     return [TensorTerm(shape) for shape in shapes]
+
+
+def of_one() -> list[TensorTerm]:
+    """A single row, column or image."""
+    return [TensorTerm(shape) for shape in ((D,), (D, 1), (D, H, W), (H, W), (H, W, D))]
 
 
 def is_target(name: str) -> bool:

@@ -45,7 +45,10 @@ def watch_layer(
 
         with watched.holding_writes():
             step = layer_driver.drive(layer, inputs, kwargs, named, frame)
-        recorder.recording.loss = recorder.recording.value_of(step.loss)
+        recording = recorder.recording
+        recording.loss = recording.value_of(step.loss)
+        # The loss is computed from them all the same: what they are added to is no parameter that moves.
+        recording.gradient_named.update(filter(None, map(recording.value_of, step.upstream)))
         gives = layer.forward if isinstance(layer, GivesGradients) else layer.backward
         pair_in_lists(recorder, layer)
         returned = name_returned(recorder, step, parameters, gives, frame)

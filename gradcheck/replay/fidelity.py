@@ -220,12 +220,12 @@ class Fidelity:
     def _roundings(
         self, op: Op, compared: Sequence[tuple[Fingerprint, Fingerprint, torch.Tensor]]
     ) -> dict[int, float]:
-        """How far each result is from that of the same call in float64. Of one in float64, what is added up can differ by
-        the rounding of as much as it would be without signs."""
+        """How far each result is from that of the same call in float64. What is added up can differ by the rounding of as
+        much as it would be without signs: in another order, terms of both signs cancel otherwise."""
         if op.mutated:
             return {}
         adds_up = op.operation.family in _ADDING_UP and all(
-            then.dtype == torch.float64 for then, _, _ in compared
+            then.dtype in (torch.float32, torch.float64) for then, _, _ in compared
         )
         try:
             given = {value: self._runner.tensor(value) for value in op.inputs}
@@ -239,7 +239,7 @@ class Fidelity:
         except ReplayError:
             return {}
         if adds_up:
-            eps = torch.finfo(torch.float64).eps
+            eps = max(torch.finfo(then.dtype).eps for then, _, _ in compared)
             return {n: eps * float(r.abs().max()) for n, r in enumerate(results) if r.numel()}
         return {
             number: float((exact(now) - exact(precise)).abs().max())

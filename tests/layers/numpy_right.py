@@ -485,3 +485,70 @@ def affine_relu_backward(dout, cache):
     fc_cache, relu_cache = cache
     da = relu_backward(dout, relu_cache)
     return affine_backward(da, fc_cache)
+
+
+class Recurrent:
+    """A whole sequence: its weights are handed to it, and what it gives is filled step by step, in float32."""
+
+    def __init__(self, Wx, Wh, b, keeps=False):
+        self.params = [Wx, Wh, b]
+        self.grads = [np.zeros_like(each) for each in self.params]
+        self.h = None
+        self.keeps = keeps
+
+    def forward(self, xs):
+        Wx, Wh, b = self.params
+        N, T, _ = xs.shape
+        hs = np.empty((N, T, Wh.shape[0]), dtype="f")
+        if self.h is None or not self.keeps:
+            self.h = np.zeros((N, Wh.shape[0]))
+        self.steps = []
+        for t in range(T):
+            before = self.h
+            self.h = np.tanh(xs[:, t].dot(Wx) + before.dot(Wh) + b)
+            self.steps.append((xs[:, t], before, self.h))
+            hs[:, t] = self.h
+        return hs
+
+    def backward(self, dhs):
+        Wx, Wh, _ = self.params
+        N, T, _ = dhs.shape
+        dxs = np.empty((N, T, Wx.shape[0]))
+        for grad in self.grads:
+            grad[...] = 0
+        dh = 0
+        for t in reversed(range(T)):
+            x, before, h = self.steps[t]
+            da = (dhs[:, t] + dh) * (1 - h**2)
+            self.grads[0] += x.T.dot(da)
+            self.grads[1] += before.T.dot(da)
+            self.grads[2] += da.sum(axis=0)
+            dxs[:, t] = da.dot(Wx.T)
+            dh = da.dot(Wh.T)
+        return dxs
+
+
+class Cell:
+    """Four gates in one product."""
+
+    def __init__(self, W, U, b):
+        self.W, self.U, self.b = W, U, b
+
+    def forward(self, x, h_prev, c_prev):
+        H = h_prev.shape[1]
+        a = x @ self.W + h_prev @ self.U + self.b
+        f, i, o = (1 / (1 + np.exp(-a[:, n * H : (n + 1) * H])) for n in range(3))
+        g = np.tanh(a[:, 3 * H :])
+        c = f * c_prev + i * g
+        self.cache = x, h_prev, c_prev, f, i, o, g, c
+        return o * np.tanh(c), c
+
+    def backward(self, dh, dc):
+        x, h_prev, c_prev, f, i, o, g, c = self.cache
+        t = np.tanh(c)
+        dc = dc + dh * o * (1 - t**2)
+        da = np.hstack(
+            [dc * c_prev * f * (1 - f), dc * g * i * (1 - i), dh * t * o * (1 - o), dc * i * (1 - g**2)]
+        )
+        self.dW, self.dU, self.db = x.T @ da, h_prev.T @ da, da.sum(axis=0)
+        return da @ self.W.T, da @ self.U.T, dc * f

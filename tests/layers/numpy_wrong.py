@@ -252,3 +252,35 @@ class TwoLayerNet(right.TwoLayerNet):
         grads["W1"] += self.reg * W1
         grads["W2"] += 2 * self.reg * W2  # wrong
         return loss, grads
+
+
+class Recurrent(right.Recurrent):
+    """It is multiplied with the state after the step, and not with the one before."""
+
+    def backward(self, dhs):
+        Wx, Wh, _ = self.params
+        N, T, _ = dhs.shape
+        dxs = np.empty((N, T, Wx.shape[0]))
+        for grad in self.grads:
+            grad[...] = 0
+        dh = 0
+        for t in reversed(range(T)):
+            x, _, h = self.steps[t]
+            da = (dhs[:, t] + dh) * (1 - h**2)
+            self.grads[0] += x.T.dot(da)
+            self.grads[1] += h.T.dot(da)  # wrong
+            self.grads[2] += da.sum(axis=0)
+            dxs[:, t] = da.dot(Wx.T)
+            dh = da.dot(Wh.T)
+        return dxs
+
+
+class Cell(right.Cell):
+    def backward(self, dh, dc):
+        x, h_prev, c_prev, f, i, o, g, c = self.cache
+        t = np.tanh(c)
+        dc = dc + dh * o * (1 - t**2)
+        dg = dc * i * (1 - g)  # wrong
+        da = np.hstack([dc * c_prev * f * (1 - f), dc * g * i * (1 - i), dh * t * o * (1 - o), dg])
+        self.dW, self.dU, self.db = x.T @ da, h_prev.T @ da, da.sum(axis=0)
+        return da @ self.W.T, da @ self.U.T, dc * f

@@ -168,7 +168,7 @@ def _made(function: Callable[..., Any], like: bool) -> Row:
     return row
 
 
-for _name in ("zeros", "ones", "full"):
+for _name in ("zeros", "ones", "full", "empty"):
     rows[getattr(np, _name)] = _made(getattr(torch, _name), False)
     rows[getattr(np, _name + "_like")] = _made(getattr(torch, _name + "_like"), True)
 
@@ -191,9 +191,8 @@ def _array(x: Any, dtype: Any = None, **_: Any) -> Same | None:
 
 rows.update(dict.fromkeys((np.array, np.asarray), _array))
 WITHOUT_ARRAYS = frozenset(
-    getattr(np, n)
-    for n in ("zeros", "ones", "full", "zeros_like", "ones_like", "full_like", "eye", "identity")
-)
+    getattr(np, n + like) for n in ("zeros", "ones", "full", "empty") for like in ("", "_like")
+) | {np.eye, np.identity}
 
 # -- changes in place ------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,132 @@
+"""The ways to make and call a layer, as picks: one number for each choice there is, the likeliest being 0."""
+
+from __future__ import annotations
+
+import heapq
+import inspect
+import itertools
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
+from typing import Any
+
+from gradcheck.layers.fitting import Progress
+from gradcheck.layers.making import Given, likeliest_first, making
+from gradcheck.layers.sizes import Size, TensorTerm, Term
+from gradcheck.layers.subject import Subject
+from gradcheck.layers.trial import Plan
+from gradcheck.layers.wanted import has_state, input_options
+
+Picks = tuple[int, ...]
+_GATES, _MAIN, _KIND = range(
+    3
+)  # the places of the first choices; then the constructor's arguments, and the inputs
+_FAR = (2, 3, 4)  # how much less likely another pick of those is
+_EVERY = 3  # so often the likeliest way is tried, however far others came
+
+
+class Ways:
+    def __init__(
+        self,
+        subject: Subject,
+        given: Given,
+        mains: list[TensorTerm],
+        parameters: list[inspect.Parameter],
+        function: Callable[..., Any],
+    ) -> None:
+        self._mains, self._parameters, self._function = mains, parameters, function
+        made = making(subject, given)
+        held = any(isinstance(term, TensorTerm) for terms in made.options for term in terms)
+        several = held or has_state(parameters)
+        self._gates = (1, 4, 3) if several else (1,)
+        self._makings = [made, *(making(subject, given, gates) for gates in self._gates[1:])]
+        # A logarithm needs its argument to be positive.
+        self._kinds = ("float", "unit") if mains and mains[0].kind == "float" else ("int",)
+        self._known: dict[Picks, list[list[Term]]] = {}
+        self.start: Picks = (0,) * (3 + len(made.options) + len(parameters))
+        self.made_as_it_is = frozenset({_GATES, _MAIN, *range(3, 3 + len(made.options))})
+
+    def with_main(self, picks: Picks, place: int) -> Picks:
+        """The same layer, called with other activations."""
+        made = picks[: 3 + len(self._makings[0].options)]
+        return (made[_GATES], place, 0, *made[3:], *[0] * len(self._parameters))
+
+    def plan(self, picks: Picks) -> Plan | None:
+        """None where there is no such way."""
+        chosen = self._makings[picks[_GATES]]
+        options = [*chosen.options, *self._inputs(picks)]
+        if any(pick >= len(each) for pick, each in zip(picks[3:], options, strict=True)):
+            return None
+        terms = [each[pick] for pick, each in zip(picks[3:], options, strict=True)]
+        made, inputs = terms[: len(chosen.options)], terms[len(chosen.options) :]
+        if picks[_KIND] and self._main(picks) not in inputs:
+            return None
+        plan = chosen.plan(made)
+        named = zip((p.name for p in self._parameters), inputs, strict=True)
+        return plan and replace(plan, inputs=tuple(named))
+
+    def counts(self, picks: Picks) -> list[int]:
+        made = [len(each) for each in self._makings[picks[_GATES]].options]
+        first = [len(self._gates), len(self._mains), len(self._kinds)]
+        return [*first, *made, *(len(each) for each in self._inputs(picks))]
+
+    def _main(self, picks: Picks) -> TensorTerm:
+        return replace(self._mains[picks[_MAIN]], kind=self._kinds[picks[_KIND]])
+
+    def _inputs(self, picks: Picks) -> list[list[Term]]:
+        known = self._known.get(picks[:3])
+        if known is None:
+            main, alone = self._main(picks), len(self._parameters) == 1
+            gates = self._gates[picks[_GATES]]
+            known = self._known[picks[:3]] = [
+                input_options(parameter, main, self._function, alone, Size("M", gates), not place)
+                for place, parameter in enumerate(self._parameters)
+            ]
+        return known
+
+
+def farthest_first(
+    ways: Ways, start: Picks, fixed: frozenset[int]
+) -> Generator[Picks, Progress | None, None]:
+    """Each way once: those that change one choice of the way that came farthest first, and now and then the likeliest of
+    all. It is sent how far the last one came."""
+    counts = ways.counts(start)
+    options = [[start[n]] if n in fixed else list(range(count)) for n, count in enumerate(counts)]
+    # Of each shape of the activations in turn.
+    plain = _in_turn(
+        [likeliest_first([*options[:_MAIN], [n], *options[_MAIN + 1 :]]) for n in options[_MAIN]]
+    )
+    order = itertools.count(1)
+    # How far the way came that is changed, how many choices were changed since one came farther, how likely it is.
+    queue: list[tuple[Progress, int, int, int, Picks]] = [((), 0, 0, 0, start)]
+    seen: set[Picks] = set()
+    for turn in itertools.count(1):
+        before: Progress = ()
+        changed = 0
+        if turn % _EVERY == 0 or not queue:
+            picks = next((each for each in plain if each not in seen), None)
+            if picks is None and not queue:
+                return
+        else:
+            before, changed, *_, picks = heapq.heappop(queue)
+        if picks is None or picks in seen:
+            continue
+        seen.add(picks)
+        progress = yield picks
+        if progress is None:
+            continue
+        key = tuple(-step for step in progress)
+        changed = changed + 1 if key == before else 1
+        for place, count in enumerate(ways.counts(picks)):
+            for pick in range(count) if place not in fixed else ():
+                other = (*picks[:place], pick, *picks[place + 1 :])
+                if other not in seen:
+                    heapq.heappush(queue, (key, changed, _distance(other), next(order), other))
+
+
+def _in_turn(orders: list[Iterator[Any]]) -> Iterator[Any]:
+    for turn in itertools.zip_longest(*orders):
+        yield from (each for each in turn if each is not None)
+
+
+def _distance(picks: Picks) -> int:
+    return sum(pick * _FAR[n] if n < len(_FAR) else pick for n, pick in enumerate(picks))
