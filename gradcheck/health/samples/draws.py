@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from types import CodeType
 
 import torch
 
 from gradcheck.fronts.tape import LoopRun, Op, Recording, Value
-from gradcheck.health.samples.sequences import Drawn, Token
+from gradcheck.health.samples.sequences import Collected, Drawn
 from gradcheck.program.observer import LoopEnd
 
 _MOST_ROWS = 100_000
 
 
-@dataclass(slots=True)
-class DrawnSet:
-    """Everything that one call in the program drew. `runs` are sequences one by one, or, if `side_by_side`, one
-    run holds as many as the distribution has rows. `draws` are the ops, run by run."""
-
-    op: Op  # the first
-    side_by_side: bool = False
-    runs: list[Drawn] = field(default_factory=list)
-    draws: list[list[Op]] = field(default_factory=list)
-    columns: list[list[list[Token]]] = field(default_factory=list)  # of each run, if side by side
-    classes: int = 0
-    left_after: int = 0  # iterations: the longest run that had no end
-
-
-def drawn_sets(recording: Recording) -> list[DrawnSet]:
+def drawn_sets(recording: Recording) -> list[Collected]:
     """Those that could be sequences: one token at a time, in a loop."""
     by_place: dict[tuple[CodeType, int], list[Op]] = {}
     for op in recording.aftermath_ops:
@@ -43,7 +28,7 @@ def drawn_sets(recording: Recording) -> list[DrawnSet]:
     return found
 
 
-def _set_of(ops: Sequence[Op], loop_runs: Sequence[LoopRun]) -> DrawnSet | None:
+def _set_of(ops: Sequence[Op], loop_runs: Sequence[LoopRun]) -> Collected | None:
     shapes = {_rows_and_classes(op) for op in ops}
     if len(shapes) != 1:
         return None  # rows that are dropped as they end cannot be told apart
@@ -51,7 +36,7 @@ def _set_of(ops: Sequence[Op], loop_runs: Sequence[LoopRun]) -> DrawnSet | None:
     if shape is None:
         return None
     rows, classes = shape
-    found = DrawnSet(ops[0], side_by_side=rows > 1, classes=classes)
+    found = Collected([], rows > 1, ops[0], classes)
     for run, drawn in _by_innermost_run(ops, loop_runs):
         left = _had_no_end(run)
         if left:
@@ -59,14 +44,10 @@ def _set_of(ops: Sequence[Op], loop_runs: Sequence[LoopRun]) -> DrawnSet | None:
         # A loop that is not on the tape to its end, or not from its beginning. Its last turn may draw nothing.
         if not left and (run.how is None or len(drawn) < run.turns - 1):
             continue
-        table = [_tokens(op) for op in drawn]
-        found.draws.append(drawn)
-        if rows > 1:
-            found.columns.append([list(column) for column in zip(*table, strict=True)])
-        else:
-            tokens: list[Token] = [row[0] for row in table]
-            found.runs.append(Drawn(tokens, limited=run.site.is_bounded, left=left))
-    return found if found.draws else None
+        for row, tokens in enumerate(zip(*map(_tokens, drawn), strict=True)):
+            limited, endless = rows > 1 or run.site.is_bounded, rows == 1 and left
+            found.runs.append(Drawn(list(tokens), limited, endless, drawn, row))
+    return found if found.runs else None
 
 
 def _had_no_end(run: LoopRun) -> bool:

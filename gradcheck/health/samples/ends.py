@@ -14,7 +14,7 @@ from gradcheck.fronts.tape import Op, Value
 from gradcheck.health.network.probing import fed
 from gradcheck.health.samples.network import TrainedNetwork
 from gradcheck.health.samples.records import NetworkEnds
-from gradcheck.health.samples.sequences import Token
+from gradcheck.health.samples.sequences import Drawn, Token
 from gradcheck.health.samples.statistics import distance, implied_lengths, mean_length
 from gradcheck.health.samples.training_data import Rows
 from gradcheck.health.stretch import tensor_or_none
@@ -35,16 +35,14 @@ class Draw:
     before: tuple[Token, ...]
 
 
-def draws_of(sequences: Sequence[tuple[Sequence[Token], Sequence[Op], int]]) -> list[Draw]:
-    """For (tokens with the end, ops, row) of every sequence, whole sequences until there are enough."""
+def draws_of(runs: Sequence[Drawn]) -> list[Draw]:
+    """Those of whole runs, until there are enough."""
     found: list[Draw] = []
-    for tokens, ops, row in sequences:
-        if found and len(found) + len(tokens) > _MOST_CONTEXTS:
+    for run in runs:
+        if found and len(found) + len(run.tokens) > _MOST_CONTEXTS:
             break
-        found += [
-            Draw(op, row, tuple(tokens[:i]))
-            for i, op in zip(range(min(len(tokens), _MOST_CONTEXTS)), ops, strict=False)
-        ]
+        pairs = list(enumerate(run.ops[: len(run.tokens)]))[:_MOST_CONTEXTS]
+        found += [Draw(op, run.row, tuple(run.tokens[:i])) for i, op in pairs]
     return found
 
 

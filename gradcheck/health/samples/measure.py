@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 
 from gradcheck.health.context import ProgramContext
 from gradcheck.health.records import Health
-from gradcheck.health.samples.draws import DrawnSet, drawn_sets
-from gradcheck.health.samples.ends import Draw, by_position, compared, draws_of, network_gives, sampler_gives
+from gradcheck.health.samples.draws import drawn_sets
+from gradcheck.health.samples.ends import by_position, compared, draws_of, network_gives, sampler_gives
 from gradcheck.health.samples.learned import Learned
 from gradcheck.health.samples.named import NoSamplesError, named_runs
 from gradcheck.health.samples.records import EndShare, Lengths, SampleHealth, SampleSet
-from gradcheck.health.samples.sequences import (
-    Drawn,
-    Sequences,
-    Token,
-    columns_ended,
-    cut_apart,
-    end_of,
-)
+from gradcheck.health.samples.sequences import Collected, Sequences, Token, cut_apart, end_of, without_filling
 from gradcheck.health.samples.statistics import (
     counts_of,
     difference,
@@ -53,33 +47,23 @@ def measure_samples(program: ProgramContext, health: Health) -> None:
         return
     context = program.passes[-1] if program.passes else None
     learned = Learned(context, program.judgement.whole.final_namespace)
-    health.samples.sets = [_Measurement(program, learned, collected).record() for collected in found]
+    health.samples.sets = [
+        _Measurement(program, learned, collected).record(source, location)
+        for source, location, collected in found
+    ]
 
 
-@dataclass
-class _Collected:
-    source: str
-    location: Location
-    runs: list[Drawn]  # one by one, or none if they are in `drawn` side by side
-    characters: bool = False
-    drawn: DrawnSet | None = None
-
-
-def _collected(program: ProgramContext) -> list[_Collected]:
+def _collected(program: ProgramContext) -> Iterator[tuple[str, Location, Collected]]:
+    """The sequences of each place in the program, with what it is called."""
     recording, judgement = program.judgement.whole, program.judgement
     if program.samples is not None:
         runs, characters = named_runs(recording.final_namespace, program.samples)
         location = _assignment(judgement, program.samples)
-        return [_Collected(f"held by `{program.samples}`", location, runs, characters)]
-    return [
-        _Collected(
-            f"drawn by `{judgement.names.text(drawn.op)}`",
-            judgement.places.location(drawn.op),
-            drawn.runs,
-            drawn=drawn,
-        )
-        for drawn in drawn_sets(recording)
-    ]
+        yield f"held by `{program.samples}`", location, Collected(runs, True, characters=characters)
+        return
+    for found in drawn_sets(recording):
+        assert found.op is not None
+        yield f"drawn by `{judgement.names.text(found.op)}`", judgement.places.location(found.op), found
 
 
 def _assignment(judgement: Judgement, name: str) -> Location:
@@ -99,19 +83,18 @@ def _assignment(judgement: Judgement, name: str) -> Location:
 
 
 class _Measurement:
-    def __init__(self, program: ProgramContext, learned: Learned, collected: _Collected) -> None:
+    def __init__(self, program: ProgramContext, learned: Learned, collected: Collected) -> None:
         self._slicer = program.aftermath.slicer
         self._collected = collected
-        runs = collected.runs
-        hint = end_of(runs)
-        self._data, contexts = learned.data(hint)
+        self._data, contexts = learned.data(end_of(collected.runs))
         self._trained, self._network = learned.trained(self._data, contexts)
         predictions = learned.predictions
-        classes = collected.drawn.classes if collected.drawn else predictions.classes if predictions else 0
+        classes = collected.classes or (predictions.classes if predictions else 0)
         self._vocabulary = learned.vocabulary(classes)
         self._comparable = predictions is None or predictions.classes == classes
         self._end = self._known_end()
-        self._runs = self._all_runs()
+        runs, end = collected.runs, self._end
+        self._runs = without_filling(runs, end) if collected.filled and end is not None else runs
         self._sequences = self._cut()
 
     def _known_end(self) -> Token | None:
@@ -121,39 +104,27 @@ class _Measurement:
         shown = self._vocabulary.characters([end])
         return None if shown is None else shown[0]
 
-    def _all_runs(self) -> list[Drawn]:
-        """The runs that are one sequence each."""
-        drawn = self._collected.drawn
-        if drawn is not None and drawn.side_by_side:
-            columns = [column for run in drawn.columns for column in run]
-            if self._end is None:
-                return [Drawn(column, limited=True) for column in columns]
-            return columns_ended(columns, self._end)
-        if drawn is None and self._end is not None:
-            return columns_ended([run.tokens for run in self._collected.runs], self._end)
-        return self._collected.runs
-
     def _cut(self) -> Sequences:
         found = cut_apart(self._runs, self._end)
-        if self._collected.drawn is None and not found.ended:
+        if self._collected.op is None and not found.ended:
             # A name holds whole sequences, if no end token is in any of them.
             found.ended, found.cut = found.cut, []
         return found
 
     # -- the record ------------------------------------------------------------------------------------------
 
-    def record(self) -> SampleSet:
-        sequences, data, drawn = self._sequences, self._data, self._collected.drawn
+    def record(self, source: str, location: Location) -> SampleSet:
+        sequences, data = self._sequences, self._data
         found = SampleSet(
-            self._collected.source,
-            self._collected.location,
+            source,
+            location,
             Lengths("", counts_of([len(s) for s in sequences.all])),
             replace(self._trained.training),
             end_token="" if sequences.end is None else self._vocabulary.token(sequences.end),
             ended=len(sequences.ended),
             cut=len(sequences.cut),
             endless=len(sequences.endless),
-            left_after=drawn.left_after if drawn else 0,
+            left_after=self._collected.left_after,
             went_on=sequences.went_on,
         )
         self._describe(found)
@@ -224,15 +195,16 @@ class _Measurement:
 
     def _ask_network(self, found: SampleSet) -> None:
         end = self._sequences.end
-        data, network, drawn = self._data, self._network, self._collected.drawn
-        if drawn is None:
+        data, network = self._data, self._network
+        if self._collected.op is None:
             found.network_reason = "only drawn sequences can be compared with the network"
         elif network is None or data is None or data.rows is None or not self._comparable:
             found.network_reason = "the training step reads no rows of contexts that could be exchanged"
         elif not isinstance(end, int):
             found.network_reason = "the token that ends a sequence is not known"
         else:
-            draws = self._draws(drawn, end)
+            runs = without_filling(self._runs, end) if self._collected.filled else self._runs
+            draws = draws_of([run for run in runs if end not in run.tokens[:-1]])
             by_sampler = sampler_gives(self._slicer, draws)
             by_network = None if by_sampler is None else network_gives(network, data.rows, draws)
             if by_sampler is None or by_network is None:
@@ -245,15 +217,3 @@ class _Measurement:
             trained = dict(by_position(draws, by_network[:, end].tolist()))
             for row in found.ends:
                 row.sampler, row.network = sampler.get(row.position), trained.get(row.position)
-
-    def _draws(self, drawn: DrawnSet, end: int) -> list[Draw]:
-        if not drawn.side_by_side:
-            pairs = zip(drawn.runs, drawn.draws, strict=True)
-            whole = [(run.tokens, ops, 0) for run, ops in pairs if end not in run.tokens[:-1]]
-            return draws_of(whole)
-        pieces = [
-            (ended.tokens, ops, row)
-            for columns, ops in zip(drawn.columns, drawn.draws, strict=True)
-            for row, ended in enumerate(columns_ended(columns, end))
-        ]
-        return draws_of(pieces)

@@ -18,40 +18,28 @@ class NoSamplesError(Exception):
 def named_runs(namespace: Mapping[str, object], name: str) -> tuple[list[Drawn], bool]:
     """The sequences, and whether their tokens are characters. Raises NoSamplesError."""
     value = _held(namespace, name)
-    if isinstance(value, str):
-        value = value.splitlines()
-    if isinstance(value, torch.Tensor) or hasattr(value, "__array_interface__"):
-        value = value.tolist()
+    value = value.splitlines() if isinstance(value, str) else _as_list(value)
     if isinstance(value, (set, frozenset)):
         value = sorted(value, key=repr)
     if not isinstance(value, (list, tuple)):
         raise NoSamplesError(f"`{name}` holds {_kind(value)}, which is no list of sequences")
     if not value:
         raise NoSamplesError(f"`{name}` is empty")
-    if all(isinstance(item, str) for item in value):
-        return [Drawn(list(item), limited=True) for item in value], True
-    rows = [_row(item) for item in value]
+    rows = [_tokens(item) for item in value]
     if any(row is None for row in rows):
         raise NoSamplesError(f"`{name}` holds {_kind(value[0])}, and must hold strings or lists of tokens")
     runs = [Drawn(row, limited=True) for row in rows if row is not None]
     return runs, all(isinstance(token, str) for run in runs for token in run.tokens)
 
 
-def _row(item: Any) -> list[Token] | None:
-    if isinstance(item, str):
-        return list(item)
-    if isinstance(item, torch.Tensor) or hasattr(item, "__array_interface__"):
-        item = item.reshape(-1).tolist()
-    if not isinstance(item, (list, tuple)):
-        return None
-    tokens: list[Token] = []
-    for token in item:
-        if isinstance(token, torch.Tensor) and token.numel() == 1:
-            token = token.item()
-        if not isinstance(token, (int, str)):
-            return None
-        tokens.append(token)
-    return tokens
+def _as_list(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "__array__") else value
+
+
+def _tokens(item: Any) -> list[Token] | None:
+    item = _as_list(item.reshape(-1) if hasattr(item, "__array__") else item)
+    tokens = [_as_list(token) for token in item] if isinstance(item, (list, tuple, str)) else [None]
+    return tokens if all(isinstance(token, (int, str)) for token in tokens) else None
 
 
 def _held(namespace: Mapping[str, object], name: str) -> Any:

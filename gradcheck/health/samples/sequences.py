@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+from gradcheck.fronts.tape import Op
 
 Token = Hashable  # the number of a token, or a character
 
@@ -14,11 +16,26 @@ _FEW_THAT_END = 2
 @dataclass(slots=True)
 class Drawn:
     """What one run of a sampling loop drew. `limited`: the loop counts what it does; `left`: it would have gone on
-    for ever."""
+    for ever. Its tokens are in row `row` of what `ops` drew."""
 
     tokens: list[Token]
     limited: bool = False
     left: bool = False
+    ops: Sequence[Op] = ()
+    row: int = 0
+
+
+@dataclass(slots=True)
+class Collected:
+    """The runs of one place in the program: those that the call `op` drew, or else those that a name holds. `filled`: they
+    were drawn side by side until the last of them ended, and what follows an end is filling."""
+
+    runs: list[Drawn]
+    filled: bool
+    op: Op | None = None
+    classes: int = 0  # that were drawn from
+    left_after: int = 0  # tokens: the longest run that had no end
+    characters: bool = False  # the tokens are characters, not their numbers
 
 
 @dataclass(slots=True)
@@ -85,10 +102,6 @@ def _pieces(tokens: Sequence[Token], end: Token) -> list[list[Token]]:
     return pieces
 
 
-def columns_ended(columns: Sequence[list[Token]], end: Token) -> list[Drawn]:
-    """Sequences that were drawn side by side, until the last of them ended: what follows the end is filling."""
-    found = []
-    for column in columns:
-        stop = column.index(end) + 1 if end in column else len(column)
-        found.append(Drawn(column[:stop], limited=True))
-    return found
+def without_filling(runs: Sequence[Drawn], end: Token) -> list[Drawn]:
+    """The runs, each up to its end."""
+    return [replace(r, tokens=r.tokens[: r.tokens.index(end) + 1]) if end in r.tokens else r for r in runs]

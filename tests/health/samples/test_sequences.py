@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradcheck.health.samples.sequences import Drawn, columns_ended, cut_apart, end_of
+from gradcheck.health.samples.sequences import Drawn, cut_apart, end_of, without_filling
 
 
 def test_the_end_is_what_sequences_end_with_and_nothing_else_holds() -> None:
@@ -36,5 +36,5 @@ def test_a_run_that_was_left_has_no_end() -> None:
 
 
 def test_what_follows_the_end_in_a_column_is_filling() -> None:
-    runs = columns_ended([[3, 0, 5], [4, 4, 4]], 0)
+    runs = without_filling([Drawn([3, 0, 5]), Drawn([4, 4, 4])], 0)
     assert [run.tokens for run in runs] == [[3, 0], [4, 4, 4]]
