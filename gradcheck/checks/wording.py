@@ -59,10 +59,14 @@ def code(name: str | None) -> str:
 
 def listing(names: Sequence[str], most: int = 3) -> str:
     """`a`, `b` and `c`; with more than `most`, `a`, `b` and 7 more."""
-    quoted = [code(name) for name in dict.fromkeys(names)]
-    if len(quoted) > most:
-        quoted = [*quoted[: most - 1], f"{len(quoted) - most + 1} more"]
-    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
+    return joined([code(name) for name in dict.fromkeys(names)], most)
+
+
+def joined(parts: Sequence[str], most: int) -> str:
+    """The same of what is no name."""
+    if len(parts) > most:
+        parts = [*parts[: most - 1], f"{len(parts) - most + 1} more"]
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def judged_against(row: GradientResult, step: PassResult) -> str:

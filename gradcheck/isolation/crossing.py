@@ -9,7 +9,6 @@ import json
 from typing import Any
 
 from gradcheck.base.codec import decode, encode
-from gradcheck.isolation.records import GradientKey
 from gradcheck.isolation.tasks import Outcome, Survey
 from gradcheck.program.errors import ProgramError
 
@@ -28,18 +27,12 @@ def outcomes_from_text(text: str) -> list[tuple[int, Outcome]]:
 
 
 def survey_as_text(survey: Survey) -> str:
-    """JSON has no keys but strings: the depths are a list of pairs."""
-    row = encode(survey) | {"depths": [[encode(key), depth] for key, depth in survey.depths.items()]}
-    return json.dumps(row)
+    return json.dumps(encode(survey))
 
 
 def survey_from_text(text: str) -> Survey:
     try:
-        row = _loaded(text)
-        pairs = row.pop("depths")
-        found = decode(Survey, row)
-        found.depths = {decode(GradientKey, key): int(depth) for key, depth in pairs}
-        return found
+        return decode(Survey, _loaded(text))
     except _MALFORMED as error:
         raise _unreadable(error) from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -166,7 +167,4 @@ class Isolation:
 
 def spread_of(numbers: Sequence[float]) -> float | None:
     """The standard deviation, with n - 1."""
-    if len(numbers) < 2:
-        return None
-    mean = sum(numbers) / len(numbers)
-    return float((sum((number - mean) ** 2 for number in numbers) / (len(numbers) - 1)) ** 0.5)
+    return statistics.stdev(numbers) if len(numbers) > 1 else None

@@ -120,7 +120,7 @@ def _components(
     gradients = [c for c in usable if c.kind is ComponentKind.GRADIENT]
     by_layer = options.by == "layer" or (options.by is None and len(gradients) > MOST_SHARED)
     if by_layer:
-        usable = grouped_by_layer(usable, survey.depths)
+        usable = grouped_by_layer(usable, dict(zip(survey.gradients, survey.depths, strict=True)))
         if options.by is None:
             notes.append(
                 f"{numbers.count(len(gradients), 'gradient')} were grouped by layer; --by gradient separates them"

@@ -64,7 +64,7 @@ class Survey:
 
     error: str = ""
     gradients: list[GradientKey] = field(default_factory=list)  # that can be replaced by the true ones
-    depths: dict[GradientKey, int] = field(default_factory=dict)  # layers between the input and what it is of
+    depths: list[int] = field(default_factory=list)  # of each: layers between the input and what it is of
     layers: list[SwitchableLayer] = field(default_factory=list)
     no_layers: str = ""  # why none can be switched off
     sources: dict[str, str] = field(default_factory=dict)
@@ -103,7 +103,7 @@ def survey(task: Task) -> Survey:
             found.gradients = trainer.gradients
             for replaced in ((), trainer.gradients):
                 trainer.compiled(replaced)  # so that it fails now if it cannot be compiled
-            found.depths = trainer.depths()
+            found.depths = list(trainer.depths().values())
             found.layers, found.no_layers = trainer.switchable()
             found.draws, found.frozen, found.followed = trainer.draws, trainer.frozen, trainer.followed
             for unit in trainer.judgement.sources.units.values():

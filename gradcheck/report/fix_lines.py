@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import zip_longest
+from itertools import takewhile, zip_longest
 
 from rich.cells import cell_len
 from rich.text import Text
 
 from gradcheck.checks.finding import Fix
-from gradcheck.report.layout import GUTTER, describe, diff_style, printable, window
+from gradcheck.report.layout import GUTTER, describe, diff_style, first_cells, printable, window
 
 
 def fix_lines(fix: Fix, margin: int, width: int, elsewhere: bool) -> Iterator[Text]:
@@ -37,8 +37,8 @@ def _line(mark: str, line: str, changed: tuple[int, int], number: int, margin: i
     style = diff_style(mark)
     shown = Text(text, style)
     if length and (start, length) != (0, cell_len(text)):  # all of it would be no emphasis
-        first = len(_first_cells(text, start))
-        shown.stylize(f"bold underline {style}", first, first + len(_first_cells(text[first:], length)))
+        first = len(first_cells(text, start))
+        shown.stylize(f"bold underline {style}", first, first + len(first_cells(text[first:], length)))
     return Text.assemble((f"{number:>{margin - 1}} ", GUTTER), (f"{mark} ", style), shown)
 
 
@@ -63,16 +63,4 @@ def _emphasis(removed: list[str], added: list[str]) -> Iterator[tuple[tuple[int,
 
 def _common(first: Sequence[str], second: Sequence[str]) -> int:
     """How many characters, or lines, the two begin with alike."""
-    length = 0
-    while length < min(len(first), len(second)) and first[length] == second[length]:
-        length += 1
-    return length
-
-
-def _first_cells(text: str, cells: int) -> str:
-    taken = ""
-    for character in text:
-        if cell_len(taken) >= cells:
-            break
-        taken += character
-    return taken
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False)))

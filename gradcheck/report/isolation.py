@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 from gradcheck.base import numbers
 from gradcheck.base.codec import encode
+from gradcheck.checks.wording import joined
 from gradcheck.isolation.records import Component, ComponentKind, Cost, Isolation, Variant
-from gradcheck.report.tables import Column, Table, plain
+from gradcheck.report.tables import Column, Table
 
 # Relative to the loss: what is left of float32 after sums over some thousand numbers. Rounding grows over the steps,
 # so only the first of them are compared with it.
@@ -139,10 +140,8 @@ def sentences(isolation: Isolation) -> Iterator[str]:
             f"Interrupted: {isolation.done} of {isolation.wanted} trainings are finished; --resume does the others."
         )
     yield _how(isolation)
-    if unproved := [c for c in isolation.components if not c.verified]:
-        for component in unproved:
-            yield f"{name_of(component)} is {component.what}."
-    yield from (sentence for sentence in _layer_sentences(isolation))
+    yield from (f"{name_of(c)} is {c.what}." for c in isolation.components if not c.verified)
+    yield from _layer_sentences(isolation)
     for variant in isolation.variants:
         if variant.error:
             yield f"With {named(variant, isolation)} repaired the program could not be trained: {variant.error}."
@@ -198,7 +197,7 @@ def ranking(isolation: Isolation) -> str:
         for cost, gain in worse
     ]
     if unclear:
-        listed = _listing([_component(cost, isolation) for cost in unclear])
+        listed = joined([_component(cost, isolation) for cost in unclear], len(unclear))
         parts.append(
             f"{listed} cost{'s' if len(unclear) == 1 else ''} nothing that exceeds the variation between seeds"
         )
@@ -240,23 +239,17 @@ def _diverging(isolation: Isolation, written: Variant, repaired: Variant) -> str
         if (alone := isolation.variant([component.key])) is not None and alone.loss is not None
     ]
     if written.diverged and saved:
-        listed = _listing([name_of(component) for component in saved])
-        text += (
-            f"; repairing {listed} alone is enough for it not to diverge"
-            if saved[1:] == []
-            else (f"; repairing any one of {listed} is enough for it not to diverge")
-        )
+        listed = joined([name_of(component) for component in saved], len(saved))
+        any_of = f"any one of {listed}" if saved[1:] else f"{listed} alone"
+        text += f"; repairing {any_of} is enough for it not to diverge"
     return text + ". A diverged variant has no loss to rank by."
 
 
 def _how(isolation: Isolation) -> str:
-    text = (
-        f"{isolation.steps} replayed steps each, {numbers.count(len(isolation.seeds), 'seed')}, the same draws for "
-        f"every variant; minibatches: {isolation.draws or 'not known'}"
-    )
     return (
-        text
-        + f". The compared number is the training loss, mean of the last {isolation.smoothed_over} steps."
+        f"{isolation.steps} replayed steps each, {numbers.count(len(isolation.seeds), 'seed')}, the same draws for "
+        f"every variant; minibatches: {isolation.draws or 'not known'}. The compared number is the training loss, mean "
+        f"of the last {isolation.smoothed_over} steps."
     )
 
 
@@ -297,22 +290,12 @@ def _diverged(variant: Variant) -> str:
     return f"at step {first}, on {variant.diverged} of {numbers.count(len(variant.seeds), 'seed')}"
 
 
-def _listing(names: list[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
-
-
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
 def _loss(value: float | None) -> str:
-    return (
-        plain(None)
-        if value is None
-        else f"{value:.4f}"
-        if 1e-2 < abs(value) < 1e4
-        else numbers.value(value, 4)
-    )
+    return f"{value:.4f}" if value is not None and 1e-2 < abs(value) < 1e4 else numbers.value(value, 4)
 
 
 def _gain(value: float | None) -> str:

@@ -70,14 +70,19 @@ def window(text: str, start: int, length: int, room: int) -> tuple[str, int, int
     if cell_len(text) <= room:
         return text, start, length
     if start + length > room - 3 and start > room // 2:
-        keep_from = start - room // 4
-        dropped = ""
-        for character in text:
-            if cell_len(dropped) >= keep_from:
-                break
-            dropped += character
+        dropped = first_cells(text, start - room // 4)
         text, start = "..." + text[len(dropped) :], start - cell_len(dropped) + 3
     if cell_len(text) > room:
         text = set_cell_size(text, room - 3) + "..."
         length = min(length, room - 3 - start)
     return text, start, length
+
+
+def first_cells(text: str, cells: int) -> str:
+    """The characters that begin in the first cells."""
+    taken = ""
+    for character in text:
+        if cell_len(taken) >= cells:
+            break
+        taken += character
+    return taken

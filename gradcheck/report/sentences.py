@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from gradcheck.base import numbers
 from gradcheck.checks.finding import Severity
-from gradcheck.checks.wording import listing
+from gradcheck.checks.wording import joined, listing
 from gradcheck.judge.verdict import GradientResult, PassResult, Verdict
 from gradcheck.program.location import Location
 from gradcheck.report.contents import ReportContents
@@ -114,9 +114,7 @@ def set_aside(report: ReportContents) -> Iterator[str]:
     ):
         if found:
             places = [f"{each.rule} at {_whereabouts(each.location, report)}" for each in found]
-            shown = places if len(places) <= 4 else [*places[:3], f"{len(places) - 3} more"]
-            listed = " and ".join([", ".join(shown[:-1]), shown[-1]] if shown[1:] else shown)
-            yield f"{numbers.count(len(places), 'finding')} {_are(places)} {how}: {listed}"
+            yield f"{numbers.count(len(places), 'finding')} {_are(places)} {how}: {joined(places, 4)}"
 
 
 def fixes(report: ReportContents) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from statistics import linear_regression
 
 from gradcheck.health.activations.records import ActivationRecord, GradientTrend
 
@@ -30,10 +31,7 @@ def trend_of(
         return None, "the gradient of a layer is exactly zero, so that it has no trend"
     # The slope of a straight line through the logarithms: one odd layer does not decide.
     logs = [math.log(norm) for norm in reversed(known)]
-    middle = (len(logs) - 1) / 2
-    slope = sum((i - middle) * value for i, value in enumerate(logs)) / sum(
-        (i - middle) ** 2 for i in range(len(logs))
-    )
+    slope = linear_regression(range(len(logs)), logs).slope
     first = records[chain[0]]
     return GradientTrend(
         first.pass_index,

@@ -14,10 +14,7 @@ _LONGEST = 400  # tokens up to which an implied distribution is followed
 
 
 def counts_of(lengths: Sequence[int]) -> list[int]:
-    counts = [0] * (max(lengths, default=-1) + 1)
-    for length in lengths:
-        counts[length] += 1
-    return counts
+    return [int(count) for count in np.bincount(np.asarray(lengths, dtype=int))]
 
 
 def difference(samples: Sequence[int], data: Sequence[int]) -> Difference:
