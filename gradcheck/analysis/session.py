@@ -91,9 +91,11 @@ def analyse(
     most_repeats: int | None = None,
     watched: bool = False,
     holds: Callable[[Found], bool] | None = None,
+    explained: bool = True,
 ) -> Report:
     """The report on what was recorded. `most_repeats`: how many passes of one and the same loss line are judged.
     `watched`: it was a part of a program that was running. `holds` is asked of every edit that replay has proved.
+    `explained`: whether it is looked for why something is wrong.
 
     Raises ProgramError if no manual gradient is on the tape.
     """
@@ -112,7 +114,7 @@ def analyse(
         )
     found = run_checks(evidence, options.select, options.ignore)
     said = partial(progress.say, progress.Stage.DIAGNOSING)
-    findings = diagnose(judgement, found, options.fix_budget_s, said, holds)
+    findings = diagnose(judgement, found, options.fix_budget_s, said, holds) if explained else found
     lines = recorded_lines(recording, judgement.places)
     sorted_out = suppress(findings, sources, lines, options.select, options.ignore)
     evidence.ignore_comments = sorted_out.comments

@@ -82,6 +82,7 @@ class Watched:
         self._names: dict[str, object] = {}
         self._following = ExitStack()
         self.holds: Callable[[Found], bool] | None = None  # asked of every edit that replay has proved
+        self.explained = True  # whether the report says why what is wrong is wrong
 
     def __enter__(self) -> Watched:
         self.begin(sys._getframe(1))
@@ -212,6 +213,7 @@ class Watched:
                     most_repeats=_MOST_REPEATS,
                     watched=True,
                     holds=self.holds,
+                    explained=self.explained,
                 )
         except ProgramError as error:
             raise NothingToCheckError("\n".join(filter(None, (error.message, error.hint)))) from None

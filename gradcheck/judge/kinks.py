@@ -20,6 +20,9 @@ _BESIDE = (
     1e-3  # of the jitter of a probe point: far above the rounding of float32, and no other branch is taken
 )
 _JUMP = 1e-3  # of the largest element: what one of them moves by there, if it does not follow the numbers
+_CLOSER = 0.02  # of the way: what follows the numbers has moved by as much less there, and a jump is as large
+_STAYS = 0.1  # of a jump, at least
+_ROUNDING = 1e-12  # of the largest gradient: smaller ones are what is left of numbers that cancel each other
 _MOST_ELEMENTS = 5_000_000
 _SEED = 7
 
@@ -31,13 +34,14 @@ def points_beside(judge: Judge) -> Iterator[dict[Value, torch.Tensor]]:
     some = [leaf for leaf in leaves if not _is_label(run.graph.at_first(leaf))]
     for chosen in (some, leaves) if some != leaves else (leaves,):
         for share in (_BESIDE, -_BESIDE) if chosen else ():
-            moved = jittered(run, chosen, _SEED, share)
+            moved, closer = (jittered(run, chosen, _SEED, part) for part in (share, share * _CLOSER))
             try:
-                beside = PassRun(judge.prepared, torch.float64, moved)
-                jumps = _jumps(run.graph.truth, beside.graph.truth)
+                far = _changes(run, PassRun(judge.prepared, torch.float64, moved))
+                suspects = [value for value, change in far.items() if bool((change > 1).any())]
+                near = _changes(run, PassRun(judge.prepared, torch.float64, closer)) if suspects else {}
             except ReplayError:
                 continue
-            if jumps:
+            if any(_jumps(far[value], near[value]) for value in suspects if value in near):
                 yield moved
 
 
@@ -68,10 +72,18 @@ def _is_label(tensor: torch.Tensor) -> bool:
     return bool((tensor == tensor.round()).all()) and not bool((tensor == first).all())
 
 
-def _jumps(here: Mapping[Value, torch.Tensor], there: Mapping[Value, torch.Tensor]) -> bool:
-    both = ((here[value], there[value]) for value in here.keys() & there.keys() if here[value].numel())
-    return any(
-        old.shape == new.shape
-        and bool((old - new).abs().max() > _JUMP * torch.maximum(old.abs().max(), new.abs().max()))
-        for old, new in both
-    )
+def _changes(run: PassRun, other: PassRun) -> dict[Value, torch.Tensor]:
+    """By how much the elements of true gradients are others there; 1 is what a jump is at least."""
+    here, there = run.graph.truth, other.graph.truth
+    sizes = {value: float(tensor.abs().max()) for value, tensor in here.items() if tensor.numel()}
+    rounding = _ROUNDING * max(sizes.values(), default=0.0)
+    found = {}
+    for value in sizes.keys() & there.keys():
+        if here[value].shape == there[value].shape:
+            size = max(sizes[value], float(there[value].abs().max()))
+            found[value] = (here[value] - there[value]).abs() / max(_JUMP * size, rounding, 1e-300)
+    return found
+
+
+def _jumps(far: torch.Tensor, near: torch.Tensor) -> bool:
+    return bool(((far > 1) & (near > _STAYS * far)).any())

@@ -315,8 +315,7 @@ class LayerCheck:
         smallest = Smallest(trial.shapes(), _arguments_text(trial), again, trial.seed, state, count)
         failure = Failure(smallest, _listed(fault.cases, self._report.cases), raised=small.raised)
         if outcome.report is not None:
-            if self._budget > 0 and not exact:
-                outcome = self._fixed(fault, outcome, key)
+            outcome = self._explained(fault, key, 0.0 if exact else self._budget)
             failure.report = _alone(outcome, key)
             finding = small.faults[key]
             if finding is not None and finding.expected and trial is not fault.trial:
@@ -327,14 +326,16 @@ class LayerCheck:
         failure.notes += self._only_there(fault)
         return failure
 
-    def _fixed(self, fault: _Fault, outcome: Outcome, key: Key) -> Outcome:
-        """The outcome with a fix that holds in every case, if there is one."""
+    def _explained(self, fault: _Fault, key: Key, budget: float) -> Outcome:
+        """The outcome with why it is wrong, and with a fix that holds in every case, if there is one. All other trials do
+        without: only this one is told."""
+        outcome = fault.outcome
         finding = outcome.faults[key]
         if finding is None:
             return outcome
         ran = sorted(self._ran, key=lambda one: key not in one[1].faults)
         holds = Everywhere(self._subject, str(finding.evidence.get("gradient", "")), ran)
-        fixed = run_trial(self._subject, fault.trial, self._budget, holds)
+        fixed = run_trial(self._subject, fault.trial, explained=True, fix_budget_s=budget, holds=holds)
         found = fixed.faults.get(key)
         if found is None:
             return outcome

@@ -53,11 +53,14 @@ class Outcome:
 def run_trial(
     subject: Subject,
     trial: Trial,
+    *,
+    explained: bool = False,
     fix_budget_s: float = 0.0,
     holds: Callable[[Found], bool] | None = None,
     edited: Mapping[str, str] | None = None,
 ) -> Outcome:
-    """`holds` is asked of every edit before it is told; `edited` are the texts of files that run edited."""
+    """`explained`: whether it is looked for why something is wrong, which takes as long as all else, and for a fix within
+    its budget. `holds` is asked of every edit before it is told; `edited` are the texts of files that run edited."""
     why = runs(subject, trial)
     if why is not None:
         return Outcome(Status.NOT_RUN, why)
@@ -76,7 +79,7 @@ def run_trial(
                     texts=edited,
                 )
             )
-            watched.holds = holds
+            watched.holds, watched.explained = holds, explained
             report = watched.report(select=(GRADIENT_FAMILY,), fix_budget_s=fix_budget_s)
         except NothingToCheckError as error:
             return Outcome(Status.NOT_JUDGED, " ".join(str(error).split()))
