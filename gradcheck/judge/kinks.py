@@ -6,7 +6,7 @@ beside it there is one, so that gradients are compared there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import torch
 
