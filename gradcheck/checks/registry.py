@@ -9,7 +9,7 @@ import difflib
 import pkgutil
 import re
 from collections.abc import Iterable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 
 import gradcheck.checks
@@ -83,6 +83,7 @@ def _reading_order(finding: Finding) -> tuple[str, int, int, int, str]:
     return place.file, place.cell or 0, place.line, place.column, finding.rule
 
 
+@lru_cache(1024)  # asked for every rule in every report
 def _specificity(selector: str, rule: Rule) -> int:
     """0 if the selector does not mean the rule; more the more exactly it does."""
     wanted = selector.strip().casefold()

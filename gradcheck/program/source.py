@@ -5,11 +5,12 @@ Everything later that says "the person's own line" asks a `SourceMap`.
 
 from __future__ import annotations
 
+import os
 import sys
 import sysconfig
 import tokenize
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from gradcheck.program.location import Location
@@ -42,8 +43,12 @@ class SourceUnit:
         """Parsed at the first use, and never again."""
         return tree_of(self.code, self.filename)
 
+    @cached_property
+    def _lines(self) -> list[str]:
+        return self.text.split("\n")  # as Python counts: splitlines() also breaks at form feeds and U+2028
+
     def line_text(self, line: int) -> str:
-        lines = self.text.split("\n")  # as Python counts: splitlines() also breaks at form feeds and U+2028
+        lines = self._lines
         return lines[line - 1] if 1 <= line <= len(lines) else ""
 
 
@@ -100,6 +105,14 @@ def is_library(filename: str) -> bool:
     """Whether a file belongs to Python, to an installed package or to us."""
     if filename.startswith("<") or not filename.endswith((".py", ".ipynb")):
         return True
+    # A relative one is another file in another directory.
+    return _is_installed(filename) if os.path.isabs(filename) else _is_installed.__wrapped__(filename)
+
+
+@lru_cache(
+    10_000
+)  # to follow the links of a path takes long, and every step that is watched asks for all its callers
+def _is_installed(filename: str) -> bool:
     try:
         resolved = str(Path(filename).resolve())
     except OSError:
