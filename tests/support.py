@@ -176,7 +176,6 @@ def _be_child(action: Callable[[], Any], writer: int, output: str) -> None:
     """Never returns."""
     exit_now = os._exit
     try:
-        gc.freeze()
         random.seed(0)  # Python seeds it again after a fork; NumPy seeds itself when it is first used
         np.random.seed(0)
         torch.set_num_threads(1)  # threads do not survive a fork, and a pool of them would be waited for

@@ -14,6 +14,7 @@ from typing import Any
 
 from gradcheck.fronts import arrays
 from gradcheck.fronts.bindings import Bindings
+from gradcheck.fronts.reach import RUNNERS
 from gradcheck.fronts.state import State
 from gradcheck.fronts.targets import MISSING, held_by, read_name, tensors_in
 from gradcheck.program.reading.names import Target, targets_by_line
@@ -60,14 +61,14 @@ class NameTracer:
         self.last_return: tuple[CodeType, int, int] | None = None
 
     def wake(self, frame: FrameType) -> None:
-        """Start watching `frame` and the person's frames that called it; or, if awake, stay so."""
+        """Start watching `frame` and the program's frames that called it; or, if awake, stay so."""
         self.idle = 0
         if self.awake:
             return
         self.awake = True
         self._previous = sys.gettrace()
         caller: FrameType | None = frame
-        while caller is not None:
+        while caller is not None and caller.f_code.co_filename not in RUNNERS:
             code = caller.f_code
             if self._sources.is_user(code.co_filename) and code.co_name not in _COMPREHENSIONS:
                 watched = self.frames.get(id(caller))

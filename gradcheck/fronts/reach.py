@@ -24,7 +24,7 @@ from gradcheck.program import live_cell, runner
 from gradcheck.program.reading.tree import Tree, first_line_of
 from gradcheck.program.source import SourceMap
 
-_RUNNERS = {runner.__file__, live_cell.__file__}  # what called them is no part of the program
+RUNNERS = {runner.__file__, live_cell.__file__}  # what called them is no part of the program
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 
 
@@ -41,7 +41,7 @@ class Reach:
         rest: list[ast.AST] = []
         caller: FrameType | None = frame
         outermost = frame
-        while caller is not None and caller.f_code.co_filename not in _RUNNERS:
+        while caller is not None and caller.f_code.co_filename not in RUNNERS:
             if self._sources.is_user(caller.f_code.co_filename):
                 body = self._body(caller)
                 if body is None:
@@ -64,7 +64,7 @@ class Reach:
 
     def inside_loop(self, frame: FrameType | None) -> bool:
         """Whether `frame` is in the body of a loop, or was called from one."""
-        while frame is not None and frame.f_code.co_filename not in _RUNNERS:
+        while frame is not None and frame.f_code.co_filename not in RUNNERS:
             code = frame.f_code
             if self._sources.is_user(code.co_filename):
                 key = code, frame.f_lineno
