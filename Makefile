@@ -5,6 +5,9 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
+# The tests start a hundred processes, none of which should compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: report test golden golden-check lint format docs clean size imports
 
 # Status 1 means "there are findings", which is what the bundled regression is there to show.

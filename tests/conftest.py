@@ -11,6 +11,12 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Packages of plugins are rewritten so that their asserts explain themselves; these have hundreds of files."""
+    packages = getattr(config.pluginmanager.rewrite_hook, "_must_rewrite", set())
+    packages -= {"gradcheck", "hypothesis"}
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Thousands of tests and all that they import are looked through at each full collection: there are fewer of them."""
     gc.collect()

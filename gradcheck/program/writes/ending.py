@@ -14,7 +14,7 @@ import threading
 import time
 import weakref
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -24,6 +24,9 @@ from gradcheck.program.writes.state import STATE
 
 PATIENCE_S = 10.0  # for all of it: a loop that was left may have left a thread waiting
 _ARCHIVES = (zipfile.ZipFile, tarfile.TarFile)
+_MOST_DESCRIPTORS = 1024
+_listdir = os.listdir  # whatever the program puts in its place
+_Descriptor = tuple[int, int, int]  # its number, and the file as the machine knows it
 
 
 class ProgramsEnd:
@@ -34,12 +37,11 @@ class ProgramsEnd:
         self._handlers: list[partial[Any]] = []
         self._register, self._unregister = atexit.register, atexit.unregister
         self._threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
-        self._files: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._open: set[_Descriptor] = set()  # before the program
 
     def install(self) -> None:
         self._threads.update(threading.enumerate())
-        if not STATE.lasting and STATE.tree is None:  # in a process of ours there are none that matter
-            self._files.update(_open_files())
+        self._open = _descriptors()
         atexit.register, atexit.unregister = self._registered, self._unregistered
 
     def remove(self) -> None:
@@ -55,13 +57,14 @@ class ProgramsEnd:
     def _close_files(self) -> None:
         """Those that the program left open; archives first, for they write when they are closed."""
         tree = STATE.tree
-        if tree is not None and not tree.touched:
+        # To look through all objects takes as long as the rest of a small report.
+        if (tree is not None and not tree.touched) or _descriptors() <= self._open:
             return
         held = None if tree is None else tree.identities()
         left = [
             file
             for file in _open_files()
-            if file not in self._files and (held is None or _identity(file) in held)
+            if (one := _descriptor(file)) not in self._open and (held is None or (one and one[1:] in held))
         ]
         for file in sorted(
             left, key=lambda one: (not isinstance(one, _ARCHIVES), isinstance(one, io.RawIOBase))
@@ -122,10 +125,26 @@ def _is_written(file: Any) -> bool:
         return False
 
 
-def _identity(file: Any) -> tuple[int, int] | None:
-    """Of a file, or of the one that an archive is written to, as the machine knows it."""
+def _descriptors() -> set[_Descriptor]:
+    """Those of the regular files that are open, whoever has opened them."""
     try:
-        status = os.fstat((getattr(file, "fp", None) or getattr(file, "fileobj", None) or file).fileno())
+        numbers: Iterable[int] = map(int, _listdir("/dev/fd"))
+    except OSError:  # not told by every system
+        numbers = range(_MOST_DESCRIPTORS)
+    found = set()
+    for number in numbers:
+        with suppress(OSError):
+            status = os.fstat(number)
+            if stat.S_ISREG(status.st_mode):
+                found.add((number, status.st_dev, status.st_ino))
+    return found
+
+
+def _descriptor(file: Any) -> _Descriptor | None:
+    """Of a file, or of the one that an archive is written to."""
+    try:
+        number = (getattr(file, "fp", None) or getattr(file, "fileobj", None) or file).fileno()
+        status = os.fstat(number)
     except Exception:
         return None
-    return status.st_dev, status.st_ino
+    return number, status.st_dev, status.st_ino
