@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -79,6 +80,17 @@ def kill() -> None:
 
 @pytest.mark.parametrize("back", [False, True], ids=["write", "restore"])
 def test_killed_at_any_line_it_leaves_old_or_new(back: bool) -> None:
+    # A process of its own forks off those that are killed: to fork this one, with torch in it, takes much longer.
+    there = f"from {__name__} import killed_at_every_line; killed_at_every_line({back})"
+    done = subprocess.run(
+        [sys.executable, "-c", there],
+        env={**os.environ, "PYTHONPATH": str(Path(write.__file__).parents[2])},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def killed_at_every_line(back: bool) -> None:
     number, seen = 0, set()
     while True:
         number += 1
