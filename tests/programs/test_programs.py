@@ -21,7 +21,7 @@ PROGRAMS = sorted(
 )
 GRAVEST_FIRST = ["introduced", "compensated", "inherited", "unchecked", "unobservable", "correct"]
 ACCUSED = ("introduced", "compensated")
-FIX_BUDGET_S = 0.5  # verdicts need none; a fix of a right program would be found at once
+FIX_BUDGET_S = 0.1  # verdicts need none; a fix of a right program would be found at once
 ABOUT_DATAFLOW = ("GC103", "GC104", "GC105")
 
 
