@@ -53,7 +53,6 @@ class Outcome:
     loss: float = float("nan")
     diverged_at: int | None = None
     curve: list[float] = field(default_factory=list)
-    losses: list[float] = field(default_factory=list)  # of every step, where they were asked for
     error: str = ""
 
 
@@ -73,7 +72,7 @@ class Survey:
     followed: list[str] = field(default_factory=list)
 
 
-def perform(task: Task, keep_losses: bool = False) -> Outcome:
+def perform(task: Task) -> Outcome:
     """Never raises for what the program or the replay cannot do: the outcome says it."""
     from gradcheck.isolation.training import stretches
 
@@ -90,7 +89,6 @@ def perform(task: Task, keep_losses: bool = False) -> Outcome:
         training.smoothed(task.smoothed_over),
         training.diverged_at,
         stretches(training.losses, CURVE_POINTS, task.steps),
-        training.losses if keep_losses else [],
     )
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 
 import torch
@@ -86,7 +86,6 @@ class Trainer:
         replaced: Collection[GradientKey],
         seed: int,
         steps: int,
-        goes_on: Callable[[], bool] = lambda: True,
         *,
         without: int | None = None,
     ) -> Training:
@@ -97,10 +96,14 @@ class Trainer:
         if compiled is None:
             compiled = self._compiled[key] = self.compiled(replaced, without)
         losses: list[torch.Tensor] = []
-        watched = _Watch(losses, goes_on)
+
+        def goes_on() -> bool:
+            """Asks only now and then whether it has diverged, because asking waits for the result."""
+            return bool(len(losses) % _ASKED_EVERY) or bool(torch.isfinite(losses[-1]).all())
+
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(seed)
-            compiled.run(steps, losses, watched)
+            compiled.run(steps, losses, goes_on)
         numbers = torch.stack([loss.double().sum() for loss in losses]).tolist()
         bad = next((i for i, loss in enumerate(numbers) if not math.isfinite(loss)), None)
         return Training(numbers if bad is None else numbers[:bad], bad)
@@ -155,10 +158,10 @@ class Trainer:
         return found
 
     def _fresh(self) -> dict[Value, Callable[[], torch.Tensor]]:
-        fresh = {op.out: _recorded(op.out) for op in self.step.ops if _is_without_arguments(op)}
+        kept = [op.out for op in self.step.ops if _is_without_arguments(op)]
+        fresh: dict[Value, Callable[[], torch.Tensor]] = {v: partial(getattr, v, "data") for v in kept}
         if self._choice is not None:
-            rows = _Rows(self._choice)
-            fresh.update((op.out, rows.maker(op.out, op.args[0].data)) for op in self._choice.selects)
+            fresh.update(_other_rows(self._choice))
         return fresh
 
 
@@ -167,42 +170,17 @@ def _is_without_arguments(op: Op) -> bool:
     return op.kind is Kind.RANDOM and not op.args and not op.kwargs
 
 
-def _recorded(value: Value) -> Callable[[], torch.Tensor]:
-    def make() -> torch.Tensor:
-        assert value.data is not None
-        return value.data
-
-    return make
-
-
-class _Watch:
-    """Ends a training that has diverged: asks only now and then, for asking waits for the result."""
-
-    def __init__(self, losses: list[torch.Tensor], goes_on: Callable[[], bool]) -> None:
-        self._losses = losses
-        self._goes_on = goes_on
-
-    def __call__(self) -> bool:
-        if len(self._losses) % _ASKED_EVERY:
-            return True
-        return self._goes_on() and bool(torch.isfinite(self._losses[-1]).all())
-
-
-class _Rows:
+def _other_rows(choice: RowChoice) -> Iterator[tuple[Value, Callable[[], torch.Tensor]]]:
     """The same rows for every tensor that the program chose the same rows of; new ones when the first is made."""
+    rows: list[torch.Tensor] = []
 
-    def __init__(self, choice: RowChoice) -> None:
-        self._choice = choice
-        self._first = choice.selects[0].out
-        self._rows: torch.Tensor | None = None
+    def chosen(op: Op) -> torch.Tensor:
+        if op is choice.selects[0] or not rows:
+            rows[:] = [choice.draw()]
+        found: torch.Tensor = op.args[0].data[rows[0]]
+        return found
 
-    def maker(self, value: Value, source: torch.Tensor) -> Callable[[], torch.Tensor]:
-        def make() -> torch.Tensor:
-            if value is self._first or self._rows is None:
-                self._rows = self._choice.draw()
-            return source[self._rows]
-
-        return make
+    return ((op.out, partial(chosen, op)) for op in choice.selects)
 
 
 def stretches(losses: Sequence[float], count: int, steps: int) -> list[float]:

@@ -108,8 +108,7 @@ class _Watched:
         self.normaliser = Normaliser(layer, mutated)
         self._means: list[torch.Tensor] = []
         self._stds: list[torch.Tensor] = []
-        self.entry_means: list[torch.Tensor] = []
-        self.entry_variances: list[torch.Tensor] = []
+        self._variances: list[torch.Tensor] = []
         self._reason = ""
 
     def look(self, batch: Batch) -> None:
@@ -122,8 +121,7 @@ class _Watched:
         rows, inputs = self.normaliser.per_feature(output), self.normaliser.per_feature(entry)
         self._means.append(rows.mean(0))
         self._stds.append(rows.std(0, unbiased=False))
-        self.entry_means.append(inputs.mean(0))
-        self.entry_variances.append(inputs.var(0, unbiased=False))
+        self._variances.append(inputs.var(0, unbiased=False))
 
     def write(self, row: BatchNormLayer, tensor: Tensors) -> None:
         row.batches = len(self._means)
@@ -133,7 +131,7 @@ class _Watched:
         means, stds = torch.stack(self._means), torch.stack(self._stds)
         row.means, row.stds = means.mean(0).tolist(), stds.mean(0).tolist()
         row.worst_mean = float(means.abs().max())
-        variances = torch.stack(self.entry_variances)
+        variances = torch.stack(self._variances)
         typical = variances.median(0).values
         row.variances = typical.tolist()
         varies = variances.amax(0) > 0

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from gradcheck.health.activations.records import ActivationHealth, ActivationRecord
 from gradcheck.health.histogram import Histogram
-from gradcheck.report.figures.drawing import COLOURS, LINES, Picture, new_figure, png_of, shortened
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from gradcheck.report.figures.drawing import Picture, line_style, new_figure, png_of, shortened
 
 _MOST_LAYERS = 8  # in one figure: more could not be distinguished
+_HISTOGRAMS = (
+    (
+        "histogram", "activations", "value of the activation (no unit)",
+        "How the activations of each layer are spread",
+    ),
+    (
+        "gradient_histogram", "activation-gradients", "dL/d activation (loss per unit of activation)",
+        "How the gradients that reach each layer are spread",
+    ),
+)  # fmt: skip
 
 
 def pictures(health: ActivationHealth) -> Iterator[Picture]:
@@ -20,24 +26,10 @@ def pictures(health: ActivationHealth) -> Iterator[Picture]:
     mapped = [layer for layer in layers if layer.map and layer.hidden][:_MOST_LAYERS]
     if mapped:
         yield _saturation(mapped, health)
-    drawn = [layer for layer in layers if layer.histogram.counts][:_MOST_LAYERS]
-    if drawn:
-        yield _histograms(
-            drawn,
-            [layer.histogram for layer in drawn],
-            "activations",
-            "value of the activation (no unit)",
-            "How the activations of each layer are spread",
-        )
-    with_gradient = [layer for layer in layers if layer.gradient_histogram.counts][:_MOST_LAYERS]
-    if with_gradient:
-        yield _histograms(
-            with_gradient,
-            [layer.gradient_histogram for layer in with_gradient],
-            "activation-gradients",
-            "dL/d activation (loss per unit of activation)",
-            "How the gradients that reach each layer are spread",
-        )
+    for which, name, label, title in _HISTOGRAMS:
+        drawn = [layer for layer in layers if getattr(layer, which).counts][:_MOST_LAYERS]
+        if drawn:
+            yield _histograms(drawn, which, name, label, title)
 
 
 def _last_step(layers: Sequence[ActivationRecord]) -> list[ActivationRecord]:
@@ -74,31 +66,18 @@ def _black(layer: ActivationRecord, health: ActivationHealth) -> str:
     return "its negative side" if layer.slope else "off"
 
 
-def _histograms(
-    layers: Sequence[ActivationRecord], histograms: Sequence[Histogram], name: str, label: str, title: str
-) -> Picture:
+def _histograms(layers: Sequence[ActivationRecord], which: str, name: str, label: str, title: str) -> Picture:
     figure = new_figure(3.2)
     axes = figure.add_subplot()
-    for number, (layer, histogram) in enumerate(zip(layers, histograms, strict=True)):
-        _line(axes, histogram, number, f"layer {layer.layer}: {shortened(layer.name)} ({layer.function})")
+    for number, layer in enumerate(layers):
+        histogram: Histogram = getattr(layer, which)
+        total = sum(histogram.counts) or 1
+        named = f"layer {layer.layer}: {shortened(layer.name)} ({layer.function})"
+        shares = [count / total for count in histogram.counts]
+        axes.stairs(shares, histogram.edges, baseline=None, linewidth=1.3, label=named, **line_style(number))
     axes.set_xlabel(label)
     axes.set_ylabel("share of the values per bin")
     axes.set_title(title, fontsize=10, loc="left")
     axes.legend(fontsize=7)
     names = ", ".join(layer.name for layer in layers)
     return Picture(name, "activations", f"{title}: {names}.", png_of(figure))
-
-
-def _line(axes: Axes, histogram: Histogram, number: int, label: str) -> None:
-    middles = [(a + b) / 2 for a, b in zip(histogram.edges, histogram.edges[1:], strict=False)]
-    total = sum(histogram.counts) or 1
-    shares = [count / total for count in histogram.counts]
-    axes.plot(
-        middles,
-        shares,
-        color=COLOURS[number % len(COLOURS)],
-        linestyle=LINES[number % len(LINES)],
-        drawstyle="steps-mid",
-        linewidth=1.3,
-        label=label,
-    )

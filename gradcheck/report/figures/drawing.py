@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gradcheck.base.ours import SOFTWARE
 
@@ -55,3 +55,8 @@ def png_of(figure: Figure) -> bytes:
 
 def shortened(name: str, most: int = 28) -> str:
     return name if len(name) <= most else name[: most - 1] + "…"
+
+
+def line_style(number: int) -> dict[str, Any]:
+    """Of one line among others."""
+    return {"color": COLOURS[number % len(COLOURS)], "linestyle": LINES[number % len(LINES)]}

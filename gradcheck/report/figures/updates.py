@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from gradcheck.health.updates.records import StepRecord, UpdateHealth
-from gradcheck.report.figures.drawing import COLOURS, LINES, MARKERS, Picture, new_figure, png_of, shortened
+from gradcheck.report.figures.drawing import (
+    COLOURS,
+    MARKERS,
+    Picture,
+    line_style,
+    new_figure,
+    png_of,
+    shortened,
+)
 
 _MOST_LINES = 14
 _HEALTHY = -3.0
@@ -22,21 +31,16 @@ def pictures(health: UpdateHealth) -> Iterator[Picture]:
 def _over_iterations(steps: Sequence[StepRecord]) -> Picture:
     figure = new_figure(3.6)
     axes = figure.add_subplot()
-    names = list(
-        dict.fromkeys(p.name for step in steps for p in step.parameters if p.update_ratio is not None)
-    )
-    for number, name in enumerate(names[:_MOST_LINES]):
-        points = [
-            (step.iteration if step.iteration is not None else step.pass_index, p.update_ratio)
-            for step in steps
-            for p in step.parameters
-            if p.name == name and p.update_ratio is not None
-        ]
+    lines: dict[str, list[tuple[int, float]]] = {}
+    for step in steps:
+        at = step.iteration if step.iteration is not None else step.pass_index
+        for parameter in step.parameters:
+            if parameter.update_ratio is not None:
+                lines.setdefault(parameter.name, []).append((at, parameter.update_ratio))
+    for number, (name, points) in enumerate(islice(lines.items(), _MOST_LINES)):
         axes.plot(
-            [x for x, _ in points],
-            [y for _, y in points],
-            color=COLOURS[number % len(COLOURS)],
-            linestyle=LINES[number % len(LINES)],
+            *zip(*points, strict=True),
+            **line_style(number),
             marker=MARKERS[number % len(MARKERS)],
             markersize=4,
             label=shortened(name),
