@@ -10,9 +10,10 @@ from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Op, Recording, Value
 from gradcheck.health.network.probing import fed
 from gradcheck.judge.pairing.names import NameIndex
+from gradcheck.replay.runner import ReplayError
 from gradcheck.replay.slices import Slicer, roots_mutated
 
-_FEW_OPS = 8  # `(var + eps) ** -0.5` from `var`
+_MOST_OPS = 50
 
 
 class Aftermath:
@@ -29,18 +30,13 @@ class Aftermath:
     def slicer(self) -> Slicer:
         return Slicer(self.whole.ops)
 
-    def tensor(self, value: Value, most: int, before: int | None = None) -> torch.Tensor:
-        """As it was before op `before`, or when it was made. Raises ReplayError, also where more than `most` numbers
-        would have to be computed."""
+    def tensor(self, value: Value) -> torch.Tensor:
+        """What it held. Raises ReplayError where nothing is left that it could be computed from."""
         held = self._held(value)
-        if held is None:
-            held = self._from_what_is_held(value)
-        if held is not None:
-            return held
-        if before is None:
-            before = value.producer.index + 1 if value.producer is not None else 0
-        needed = self.slicer.slice([value], self.begin or 0, before)
-        return fed(needed, most=most).tensor(value)
+        found = self._from_what_is_held(value) if held is None else held
+        if found is None:
+            raise ReplayError("what it was computed from is not there any more")
+        return found
 
     def _held(self, value: Value) -> torch.Tensor | None:
         """What the tape or the program still has of it."""
@@ -50,7 +46,7 @@ class Aftermath:
         return held.detach() if held is not None else None
 
     def _from_what_is_held(self, value: Value) -> torch.Tensor | None:
-        """Computed by the last few ops from tensors that there still are."""
+        """Computed by its last ops from tensors that there still are."""
         ops: dict[int, Op] = {}
         known: dict[Value, torch.Tensor] = {}
         pending = [value]
@@ -61,7 +57,7 @@ class Aftermath:
                 known[wanted] = held.double() if held.is_floating_point() else held
                 continue
             op = wanted.producer
-            if op is None or wanted.root in self._mutated or len(ops) == _FEW_OPS:
+            if op is None or wanted.root in self._mutated or len(ops) == _MOST_OPS:
                 return None
             if op.index not in ops:
                 ops[op.index] = op

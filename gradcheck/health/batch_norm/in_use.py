@@ -34,7 +34,6 @@ from gradcheck.health.records import Health
 from gradcheck.program.location import Location
 from gradcheck.replay.runner import ReplayError
 
-_MOST_ELEMENTS = 50_000_000  # computed to have a statistic that the program did not keep
 _DEVIATIONS = 4.0  # of the sampling error of a mean, which are allowed
 
 
@@ -195,7 +194,7 @@ class _Comparison:
         return row
 
     def _tensor(self, value: Value) -> torch.Tensor:
-        return self._aftermath.tensor(value, _MOST_ELEMENTS).double().flatten()
+        return self._aftermath.tensor(value).double().flatten()
 
     def _left_out_bias(self, layer: BatchNorm, norm: BatchNorm) -> torch.Tensor | float:
         """A bias before the layer that the code after the training leaves out, in calibration and use alike."""

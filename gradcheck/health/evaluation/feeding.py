@@ -112,8 +112,6 @@ class Feeder:
             given = self._of_training(other)
             shape = (len(entry.data),) if isinstance(entry.data, list) else tuple(value.shape)
             given = _as_index(given) if entry.looks_up and not other.looks_up else given
-            if not entry.looks_up and other.looks_up:
-                given = torch.nn.functional.one_hot(given.long(), _classes(other)).double()
             if other.rows != self._training.count:
                 tensors[value] = given  # the same for all samples: positions, say
                 continue
@@ -193,9 +191,3 @@ def _as_index(tensor: torch.Tensor) -> torch.Tensor:
     if not bool(ones.all()) or not bool(((tensor == 0) | (tensor == 1)).all()):
         raise CannotFeedError("it looks rows up where the training multiplies")
     return tensor.argmax(-1)
-
-
-def _classes(entry: Entry) -> int:
-    """How many rows there are to look up."""
-    sources = [v for v in entry.op.inputs if v is not entry.data]
-    return int(sources[0].shape[0])

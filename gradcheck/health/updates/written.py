@@ -84,8 +84,6 @@ class Writings:
         number = _literal(node)
         if number is not None:
             return abs(number)
-        if isinstance(node, ast.UnaryOp):
-            return self._largest(node.operand, deepest - 1)
         if isinstance(node, ast.IfExp):
             return self._largest_of([node.body, node.orelse], deepest)
         if isinstance(node, (ast.Name, ast.Attribute)):
