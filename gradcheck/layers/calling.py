@@ -25,12 +25,15 @@ from gradcheck.layers.wanted import (
 _MOST_INPUTS = 400  # per shape of the activations
 
 
+ONE_ROW = [TensorTerm((1, D)), TensorTerm((D, 1))]
+
+
 def mains_for(parameters: list[inspect.Parameter], given: Given) -> list[list[TensorTerm]]:
     """Groups of what the activations may look like; what runs in one of them leaves the next ones out."""
     floats, indices = mains(), indices_of_rank_1_and_2()
     role = parameters and is_index(parameters[0].name)
     groups = [indices, floats] if role else [floats, indices]
-    groups = [*groups, of_one()]
+    groups = [*groups, ONE_ROW, of_one()]
     if not given.ranks:
         return groups
     return [

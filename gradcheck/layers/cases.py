@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gradcheck.layers.fused import held_by
+from gradcheck.layers.methods import held_by
 from gradcheck.layers.records import AS_CONSTRUCTED, EVALUATION, LARGE, REPEATED, SEVERAL
 from gradcheck.layers.sizes import Term
 from gradcheck.layers.subject import Subject

@@ -20,6 +20,8 @@ from gradcheck.layers.followed import computing_with_its_arrays
 from gradcheck.layers.fused import method_of, returned, returns_of
 from gradcheck.layers.importing import Imported, imported
 from gradcheck.layers.making import CannotCallError, Given
+from gradcheck.layers.methods import halves_of
+from gradcheck.layers.records import Status
 from gradcheck.layers.show import conclusion, remarks
 from gradcheck.layers.subject import NotALayer, Subject, pair_named, subject_of
 from gradcheck.program.reading.tree import parse
@@ -51,7 +53,7 @@ def report_on_definitions(options: SessionOptions) -> Report | None:
 
 def _defines_backward(path: Any) -> bool:
     functions = [node for node in ast.walk(parse(read_source(path))) if isinstance(node, ast.FunctionDef)]
-    halves = ("backward", "bwd", "bprop")
+    halves = ("backward", "bwd", "bprop", "backprop")
     return any(any(half in node.name for half in halves) or returned(node) is not None for node in functions)
 
 
@@ -62,10 +64,7 @@ def layers_of(module: ModuleType) -> Iterator[tuple[str, Any]]:
         if getattr(thing, "__module__", None) != module.__name__:
             continue
         if isinstance(thing, type):
-            if (
-                all(callable(getattr(thing, method, None)) for method in ("forward", "backward"))
-                or method_of(thing) is not None
-            ):
+            if halves_of(thing) is not None or method_of(thing) is not None:
                 yield name, thing
             continue
         pair = pair_named(name, known)
@@ -85,7 +84,8 @@ def _add(report: Report, subject: Subject, source: Imported, options: SessionOpt
     index = len(report.passes)
     rows = _worst_rows(check)
     if not rows and not layer.failures:
-        report.program.notes.append(f"`{subject.name}` was not judged: {conclusion(layer)}")
+        why = next((case.reason for case in layer.cases if case.status is Status.NOT_JUDGED), "")
+        report.program.notes.append(f"`{subject.name}` was not judged: {why or conclusion(layer)}")
         return
     places = [row.location for row in rows] + [
         f.raised.location for f in layer.failures if f.raised and f.raised.location

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from gradcheck.base.groups import grouped
 from gradcheck.layers.arrays import numpy_counts
-from gradcheck.layers.calling import as_given, inputs_of, mains_for
+from gradcheck.layers.calling import ONE_ROW, as_given, inputs_of, mains_for
 from gradcheck.layers.fitting import FITS, Progress, attempt, fit_of, message_of
 from gradcheck.layers.fused import GivesGradients
 from gradcheck.layers.making import CannotCallError, Given, making
@@ -100,12 +100,21 @@ class _Search:
             return None
         function = subject.forward or forward_of(layer)
         parameters = inputs_of(function, isinstance(layer, GivesGradients))
+        raises: Found | None = None
         for group in mains_for(parameters, given):
+            if raises is not None and group is not ONE_ROW:
+                continue
             ways = Ways(subject, given, group, parameters, function)
             best = self._best(ways, ways.start, frozenset(), _PATIENCE)
-            if best.plan is not None:
-                return self._of_other_ranks(ways, group, best)
-        return None
+            if best.plan is None or (raises is not None and best.fit < FITS):
+                continue
+            found = self._of_other_ranks(ways, group, best)
+            if raises is not None:
+                found.refused[2] = _shape_text(raises.plans[0]), "`backward`, which is for one row, raises"
+            if best.fit > 0:
+                return found
+            raises = found  # on several rows; maybe it is written for one
+        return raises
 
     def _made(self, plan: Plan) -> object | None:
         """Raises NotALayer."""

@@ -17,6 +17,7 @@ from gradcheck.base.errors import NothingToCheckError
 from gradcheck.layers.arrays import array_word, is_array, is_floating, random_like, sum_of_products
 from gradcheck.layers.fused import GivesGradients
 from gradcheck.layers.handing import Call, Unclear, call_of
+from gradcheck.layers.methods import called, held_by, upstream_attribute
 
 _SEED = 20_240_229  # any; drawn from a generator of its own, so that the person's random numbers stay theirs
 _Named = tuple[str, Any]  # a tensor, or an array of NumPy's
@@ -65,7 +66,7 @@ def drive(
     assert forward is not None
     given = inputs_by_name(layer, inputs, kwargs)
     floats = [(name, value) for name, value in given.items() if is_floating(value)]
-    result = forward(*inputs, **kwargs)
+    result = called(layer, forward, inputs, kwargs)
     what = type(layer).__qualname__
     if isinstance(layer, GivesGradients):
         both = layer.apart(result)
@@ -82,7 +83,11 @@ def drive(
         raise NothingToCheckError(
             f"`forward` of {what} returned no {array_word()} of floats to take the gradient of"
         )
+    attribute = upstream_attribute(layer) if call.is_loss and math.prod(call.outputs[0].shape) != 1 else None
+    call.is_loss &= attribute is None
     loss, upstream = _loss(call, what, frame)
+    if attribute is not None:
+        setattr(held_by(layer), attribute, upstream.pop())
     named("loss", loss)
     returned = list(_returned(layer.backward(*call.arguments(upstream))))
     return LayerStep(loss, floats, returned, upstream=upstream)

@@ -15,11 +15,13 @@ from gradcheck.fronts.gradient_names import parse
 from gradcheck.layers.arrays import array_word, as_tensor, is_floating
 from gradcheck.layers.driver import LayerStep, drive
 from gradcheck.layers.fused import GivesGradients
-from gradcheck.layers.gradients import stored_gradients
+from gradcheck.layers.gradients import parameters_of, stored_gradients
+from gradcheck.layers.methods import called
 from gradcheck.layers.subject import Subject
 from gradcheck.layers.trial import Trial, build, own_random_numbers
 
 FITS = 2.0
+NOTHING = -1.0  # there is nothing that could have a gradient
 Progress = tuple[int, ...]
 _MADE, _CALLED, _RAN = 1, 2, 3
 
@@ -41,7 +43,9 @@ def attempt(subject: Subject, trial: Trial) -> Attempt:
         except Exception as error:
             return Attempt(f"the constructor raised {message_of(error)}", (0, *_lines(error, subject)))
         try:
-            result = built.forward(*built.inputs.values(), **built.named)
+            result = called(built.layer, built.forward, tuple(built.inputs.values()), built.named)
+        except NothingToCheckError as unclear:
+            return Attempt(str(unclear), (_CALLED,))
         except Exception as error:
             return Attempt(f"`forward` raised {message_of(error)}", (_MADE, *_lines(error, subject)))
         first = result[0] if isinstance(result, (tuple, list)) and result else result
@@ -101,6 +105,8 @@ def fit_of(subject: Subject, trial: Trial) -> float:
             for place, (_, given) in enumerate(step.inputs)
         ]
     if not shapes:
+        if not step.inputs and not parameters_of(built.layer):
+            return NOTHING
         return FITS if isinstance(built.layer, GivesGradients) or not step.inputs else 1
     return 1 + sum(bool(one == other) for one, other in shapes) / len(shapes)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gradcheck.fronts.gradient_names import Form, is_loss_name, parse
+from gradcheck.layers.methods import StandsFor
 from gradcheck.program.reading.tree import Function
 from gradcheck.program.reading.tree import parse as tree_of
 
@@ -26,12 +27,12 @@ class Returns:
     length: int
 
 
-class GivesGradients:
-    """`forward` gives everything; `owner` is the network whose method it is."""
+class GivesGradients(StandsFor):
+    """`forward` gives everything; `owner` is the network whose method it is, or None."""
 
     def __init__(self, function: Callable[..., Any], returns: Returns, owner: Any = None) -> None:
+        super().__init__(owner)
         self.forward = function
-        self.owner = owner
         self._returns = returns
 
     def backward(self) -> None:
@@ -43,11 +44,6 @@ class GivesGradients:
         if not isinstance(result, (tuple, list)) or len(result) != returns.length:
             return None
         return result[returns.loss], [(name, result[place]) for place, name in returns.gradients]
-
-
-def held_by(layer: Any) -> Any:
-    """The person's own object in it."""
-    return layer.owner if isinstance(layer, GivesGradients) else layer
 
 
 def returns_of(function: Any) -> Returns | None:

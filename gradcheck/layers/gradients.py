@@ -20,7 +20,7 @@ from gradcheck.fronts.tape import Value
 from gradcheck.judge.verdict import GradientResult
 from gradcheck.layers.arrays import is_floating
 from gradcheck.layers.driver import LayerStep
-from gradcheck.layers.fused import held_by
+from gradcheck.layers.methods import held_by
 
 _SAME = 0.9
 _Named = tuple[str, Any]  # a tensor, or an array of NumPy's

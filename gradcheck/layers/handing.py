@@ -18,6 +18,7 @@ import torch
 from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.layers.arrays import is_floating
 from gradcheck.layers.function_context import FunctionContext
+from gradcheck.layers.wanted import is_target, rate_named
 from gradcheck.program.reading.tree import parse as tree_of
 
 
@@ -83,8 +84,15 @@ def call_of(
     # A gradient that `backward` need not be given belongs to an output all the same.
     more = [p.name for p in positional if p.name not in names and parse(p.name).form is not Form.NONE]
     upstream += more[: max(leading - len(upstream), 0)]
+    if len(upstream) == 1 and any(map(is_target, again)) and all(map(is_target, again)):
+        raise Unclear(
+            f"whether `{upstream[0]}` is the upstream gradient or once more what was predicted cannot be told"
+        )
     outputs = items[: min(leading, len(upstream))]
     kept = [name for name in names if name not in again and name not in upstream]
+    if not items[len(outputs) :]:  # nothing was kept for it: a rate
+        again |= {name: rate for name in kept if (rate := rate_named(name)) is not None}
+        kept = [name for name in kept if name not in again]
     order = [p.name for p in positional if p.name in names or p.name in upstream]
     return Call(outputs, order=order, values=again | _kept(kept, items[len(outputs) :], items, forward))
 

@@ -15,6 +15,7 @@ import torch
 
 from gradcheck.layers.function_context import FunctionContext
 from gradcheck.layers.fused import GivesGradients, Returns, method_of, returns_of
+from gradcheck.layers.methods import Halves, halves_of
 from gradcheck.program.live import file_of
 
 
@@ -101,20 +102,22 @@ _WHAT = (
 def _class(kind: type, name: str) -> Subject:
     if issubclass(kind, torch.nn.Module) and not callable(getattr(kind, "backward", None)):
         return _module(kind, name)
-    missing = [m for m in ("forward", "backward") if not callable(getattr(kind, m, None))]
-    if "forward" in missing and "__call__" in vars(kind):
-        missing.remove("forward")
-    if missing and (gives := method_of(kind)) is not None:
+    halves = halves_of(kind)
+    if halves is None and (gives := method_of(kind)) is not None:
         return _network(kind, name, *gives)
-    if missing:
-        raise NotALayer(f"`{kind.__qualname__}` has no `{missing[0]}`: {_WHAT}")
+    if halves is None:
+        missing = "backward" if callable(getattr(kind, "forward", None)) else "forward"
+        raise NotALayer(f"`{kind.__qualname__}` has no `{missing}`: {_WHAT}")
     # A constructor that is `object`'s own takes nothing, whatever its signature says.
     takes_nothing = _inherited(kind, "__init__") is object.__init__
-    methods = [
-        getattr(kind, each, None) for each in ("forward", "backward")
-    ]  # assigned later, maybe elsewhere
-    files = tuple(file_of(each) for each in (*kind.__mro__[:-1], *filter(None, methods)))
-    return Subject(name or _name(kind), kind, None if takes_nothing else kind, files, things=(kind,))
+    methods = [getattr(kind, each) for each in halves]  # assigned later, maybe elsewhere
+    files = tuple(file_of(each) for each in (*kind.__mro__[:-1], *methods))
+
+    def made(*args: Any, **kwargs: Any) -> Halves:
+        return Halves(kind(*args, **kwargs), halves)
+
+    make = kind if halves[1] == "backward" and halves[0] in ("forward", "__call__") else made
+    return Subject(name or _name(kind), make, None if takes_nothing else kind, files, things=(kind,))
 
 
 def _network(kind: type, name: str, method: str, returns: Returns) -> Subject:

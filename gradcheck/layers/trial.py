@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from gradcheck.layers.arrays import as_layer_takes_it, as_tensor, default_dtype
-from gradcheck.layers.fused import held_by
 from gradcheck.layers.gradients import parameters_of
+from gradcheck.layers.methods import held_by
 from gradcheck.layers.sizes import BASE, SMALL, TensorTerm, Term, names_in, value_of
 from gradcheck.layers.subject import Subject
 from gradcheck.layers.wanted import MODE_NAMES

@@ -217,6 +217,11 @@ def of_one() -> list[TensorTerm]:
     return [TensorTerm(shape) for shape in ((D,), (D, 1), (D, H, W), (H, W), (H, W, D))]
 
 
+def rate_named(name: str) -> float | None:
+    """What may be given for a learning rate."""
+    return 0.1 if re.fullmatch(r"lr|eta|alpha|(.*_)?(learn(ing)?_?)?rate|step_?size", name.lower()) else None
+
+
 def is_target(name: str) -> bool:
     return _role(name) == "target"
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from gradcheck.analysis.watching import Watched
 from gradcheck.layers import driver as layer_driver
-from gradcheck.layers.fused import GivesGradients, held_by
+from gradcheck.layers.fused import GivesGradients
 from gradcheck.layers.gradients import name_returned, pair_in_lists, parameters_of
+from gradcheck.layers.methods import held_by
 from gradcheck.program.live import name_of
 
 

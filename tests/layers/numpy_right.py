@@ -552,3 +552,51 @@ class Cell:
         )
         self.dW, self.dU, self.db = x.T @ da, h_prev.T @ da, da.sum(axis=0)
         return da @ self.W.T, da @ self.U.T, dc * f
+
+
+class LeavesItsOutput:
+    """`forward` returns nothing, nor does `backward`."""
+
+    def __init__(self, n_inputs, n_neurons):
+        self.weights = 0.1 * np.random.randn(n_inputs, n_neurons)
+        self.biases = np.zeros((1, n_neurons))
+
+    def forward(self, inputs):
+        self.inputs = inputs
+        self.output = np.dot(inputs, self.weights) + self.biases
+
+    def backward(self, dvalues):
+        self.dweights = np.dot(self.inputs.T, dvalues)
+        self.dbiases = np.sum(dvalues, axis=0, keepdims=True)
+        self.dinputs = np.dot(dvalues, self.weights.T)
+
+
+class OneRowAtATime:
+    """It learns as it goes back, by other names; the sum over several rows is left to nobody."""
+
+    def __init__(self, input_size, output_size):
+        self.weights = np.random.rand(input_size, output_size) - 0.5
+        self.bias = np.random.rand(1, output_size) - 0.5
+
+    def forward_propagation(self, row):
+        self.row = row
+        return np.dot(row, self.weights) + self.bias
+
+    def backward_propagation(self, output_error, learning_rate):
+        row_error = np.dot(output_error, self.weights.T)
+        self.weights -= learning_rate * np.dot(self.row.T, output_error)
+        self.bias -= learning_rate * output_error
+        return row_error
+
+
+class GivenByAttribute:
+    """Whoever comes after it puts the upstream gradient on it."""
+
+    dout = None
+
+    def forward(self, x):
+        self.out = 1 / (1 + np.exp(-x))
+        return self.out
+
+    def backward(self):
+        self.dx = self.dout * self.out * (1 - self.out)

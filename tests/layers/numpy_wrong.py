@@ -284,3 +284,23 @@ class Cell(right.Cell):
         da = np.hstack([dc * c_prev * f * (1 - f), dc * g * i * (1 - i), dh * t * o * (1 - o), dg])
         self.dW, self.dU, self.db = x.T @ da, h_prev.T @ da, da.sum(axis=0)
         return da @ self.W.T, da @ self.U.T, dc * f
+
+
+class LeavesItsOutput(right.LeavesItsOutput):
+    def backward(self, dvalues):
+        self.dweights = np.dot(self.inputs.T, dvalues)
+        self.dbiases = np.mean(dvalues, axis=0, keepdims=True)  # wrong
+        self.dinputs = np.dot(dvalues, self.weights.T)
+
+
+class OneRowAtATime(right.OneRowAtATime):
+    def backward_propagation(self, output_error, learning_rate):
+        self.weights -= learning_rate * np.dot(self.row.T, output_error)
+        self.bias -= learning_rate * output_error
+        row_error = np.dot(output_error, self.weights.T)  # wrong
+        return row_error
+
+
+class GivenByAttribute(right.GivenByAttribute):
+    def backward(self):
+        self.dx = self.dout * self.out * (1 + self.out)  # wrong

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import gradcheck
@@ -56,3 +57,54 @@ def test_wrong_layers_are_found_at_their_line(name):
     assert told == set(planted), (
         f"{sorted(told)} and not {planted} ({lines[planted[0] - 1].strip()})\n{report}"
     )
+
+
+class LossOfEachRow:
+    """Its `backward` is given what was predicted once more, under the name of a gradient."""
+
+    def forward(self, y_pred, y_true):
+        return -np.log(y_pred[np.arange(len(y_pred)), y_true])
+
+    def backward(self, dvalues, y_true):
+        self.dinputs = -np.eye(dvalues.shape[1])[y_true] / dvalues / len(dvalues)
+
+
+class TwoOutputs:
+    def forward(self, x):
+        self.z = x * 2
+        self.a = np.tanh(self.z)
+
+    def backward(self, da):
+        self.dx = 2 * da * (1 - self.a**2)
+
+
+@pytest.mark.parametrize(
+    ("layer", "why"),
+    [
+        (
+            LossOfEachRow,
+            "whether `dvalues` is the upstream gradient or once more what was predicted cannot be told",
+        ),
+        (
+            TwoOutputs,
+            "`forward` returns nothing, and which of `self.z`, `self.a` is its output cannot be told",
+        ),
+    ],
+)
+def test_what_cannot_be_told_accuses_nobody(layer, why):
+    if layer is TwoOutputs:
+        with pytest.raises(gradcheck.NothingToCheckError, match=why):
+            gradcheck.check_layer(layer, fix_budget_s=0.0)
+        return
+    report = gradcheck.check_layer(layer, fix_budget_s=0.0)
+    assert report.exit_status == 2
+    assert not report.failures
+    assert why in str(report.cases)
+
+
+def test_a_layer_for_one_row_is_checked_on_one():
+    report = gradcheck.check_layer(numpy_right.OneRowAtATime, fix_budget_s=0.0)
+    assert {case.shapes[0] for case in report.cases if case.status == "passed"} == {"1,4", "1,1", "1,7"}
+    assert [case.reason for case in report.cases if case.rank == 2 and case.status == "not run"] == [
+        "`backward`, which is for one row, raises"
+    ]

@@ -1,0 +1,103 @@
+"""The two halves of a person's class, whatever they are called, and what its `forward` leaves on the object in the place
+of returning it."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gradcheck.base.errors import NothingToCheckError
+from gradcheck.fronts.gradient_names import Form, parse
+from gradcheck.layers.arrays import is_floating
+from gradcheck.program.reading.tree import parse as tree_of
+
+_AGAIN = r"(_?(pass|prop(agat(e|ion))?|step))?"
+_FORWARD = re.compile(rf"(feed_?)?(forward|fwd|fprop){_AGAIN}", re.I)
+_BACKWARD = re.compile(rf"(backwards?|bwd|bprop|back_?prop){_AGAIN}|back_?propagat(e|ion)", re.I)
+_OUTPUT = re.compile(r"_*(out|outputs?|result|y|y_?(hat|pred))", re.I)
+
+
+@dataclass(slots=True)
+class StandsFor:
+    """What gradcheck drives in the place of the person's own object."""
+
+    owner: Any
+
+
+class Halves(StandsFor):
+    """An object whose methods are called otherwise."""
+
+    def __init__(self, owner: Any, names: tuple[str, str]) -> None:
+        super().__init__(owner)
+        self.forward, self.backward = (getattr(owner, name) for name in names)
+
+
+def held_by(layer: Any) -> Any:
+    """The person's own object in it."""
+    return layer.owner if isinstance(layer, StandsFor) else layer
+
+
+def halves_of(kind: type) -> tuple[str, str] | None:
+    """The names of the methods that are its forward pass and its backward pass."""
+    names = [name for name in dir(kind) if callable(getattr(kind, name)) and not name.startswith("__")]
+    found = []
+    for usual, pattern in (("forward", _FORWARD), ("backward", _BACKWARD)):
+        fitting = [name for name in names if pattern.fullmatch(name)]
+        if usual in fitting:
+            fitting = [usual]
+        if not fitting and usual == "forward" and "__call__" in vars(kind):
+            fitting = ["__call__"]
+        if len(fitting) != 1:
+            return None
+        found += fitting
+    return found[0], found[1]
+
+
+def called(layer: Any, forward: Callable[..., Any], inputs: Sequence[Any], named: dict[str, Any]) -> Any:
+    """What `forward` returns; if that is nothing, what it leaves on the object. Raises NothingToCheckError if that cannot
+    be told."""
+    held = held_by(layer)
+    before = dict(getattr(held, "__dict__", {}))
+    result = forward(*inputs, **named)
+    if result is not None:
+        return result
+    left = {
+        name: value
+        for name, value in getattr(held, "__dict__", {}).items()
+        if is_floating(value) and value is not before.get(name) and not any(value is each for each in inputs)
+    }
+    meant = left if len(left) == 1 else {name: left[name] for name in left if _OUTPUT.fullmatch(name)}
+    if len(meant) > 1 or (left and not meant):
+        names = ", ".join(f"`self.{name}`" for name in meant or left)
+        raise NothingToCheckError(
+            f"`forward` returns nothing, and which of {names} is its output cannot be told"
+        )
+    return next(iter(meant.values()), None)
+
+
+def upstream_attribute(layer: Any) -> str | None:
+    """What `backward`, which takes nothing, reads of its object as the upstream gradient: an attribute that is named for a
+    gradient, that it does not set before, and that is not there yet."""
+    held = held_by(layer)
+    try:
+        tree = tree_of(textwrap.dedent(inspect.getsource(layer.backward)))
+    except (OSError, TypeError, SyntaxError):
+        return None
+    read: list[str] = []
+    written: set[str] = set()
+    for statement in ast.walk(tree):
+        match statement:
+            case ast.Attribute(ast.Name("self"), name, ast.Load()):
+                read.append(name)
+            case ast.Attribute(ast.Name("self"), name, ast.Store()):
+                written.add(name)
+    wanted = [
+        name for name in dict.fromkeys(read) if name not in written and getattr(held, name, None) is None
+    ]
+    wanted = [name for name in wanted if parse(name).form is not Form.NONE]
+    return wanted[0] if len(wanted) == 1 else None
