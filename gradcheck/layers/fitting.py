@@ -94,6 +94,7 @@ def fit_of(subject: Subject, trial: Trial) -> float:
     with own_random_numbers(trial.seed):
         try:
             built = build(subject, trial)
+            held = parameters_of(built.layer)
             step = drive(built.layer, tuple(built.inputs.values()), built.named, lambda name, tensor: None)
         except (Exception, NothingToCheckError):
             return 0
@@ -105,7 +106,7 @@ def fit_of(subject: Subject, trial: Trial) -> float:
             for place, (_, given) in enumerate(step.inputs)
         ]
     if not shapes:
-        if not step.inputs and not parameters_of(built.layer):
+        if not step.inputs and not held:
             return NOTHING
         return FITS if isinstance(built.layer, GivesGradients) or not step.inputs else 1
     return 1 + sum(bool(one == other) for one, other in shapes) / len(shapes)
