@@ -20,6 +20,7 @@ from gradcheck.layers.followed import computing_with_its_arrays
 from gradcheck.layers.fused import method_of, returned, returns_of
 from gradcheck.layers.importing import Imported, imported
 from gradcheck.layers.making import CannotCallError, Given
+from gradcheck.layers.mean import MEAN_OVER_ROWS
 from gradcheck.layers.methods import halves_of
 from gradcheck.layers.records import Status
 from gradcheck.layers.show import conclusion, remarks
@@ -112,8 +113,9 @@ def _worst_rows(check: LayerCheck) -> list[GradientResult]:
     """Of every gradient, the worst of its rows in all cases, in the order of the first."""
     found: dict[tuple[str, int], GradientResult] = {}
 
-    def rank(row: GradientResult) -> int:
-        return (*_WORST, row.verdict).index(row.verdict)
+    def rank(row: GradientResult) -> float:
+        left_open = row.reason == MEAN_OVER_ROWS  # of a single row, it is right
+        return 2.5 if left_open else (*_WORST, row.verdict).index(row.verdict)
 
     for outcome in check.outcomes:
         for row in outcome.report.rows if outcome.report is not None else ():

@@ -18,6 +18,7 @@ from gradcheck.diagnosis.found import Found
 from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.layers.fitting import hands_on, runs
 from gradcheck.layers.gradients import not_judged, parameters_of
+from gradcheck.layers.mean import leave_open
 from gradcheck.layers.records import Raised, Status
 from gradcheck.layers.subject import Subject
 from gradcheck.layers.trial import Trial, build, own_random_numbers
@@ -85,6 +86,7 @@ def run_trial(
             return Outcome(Status.NOT_JUDGED, " ".join(str(error).split()))
         except Exception as error:
             return _raised(error, subject)
+    leave_open(report, trial, parameters)
     outcome = _judged(report, built.layer, parameters, returned)
     outcome.operations = len(watched.recording.ops)
     outcome.hands_on = hands_on(subject, trial)

@@ -102,6 +102,34 @@ def test_what_cannot_be_told_accuses_nobody(layer, why):
     assert why in str(report.cases)
 
 
+def mean_forward(A, W, b):
+    return W @ A + b, (A, W)
+
+
+def mean_backward(dZ, cache):
+    A, W = cache
+    m = A.shape[1]
+    dW = 1 / m * dZ @ A.T
+    db = 1 / m * np.sum(dZ, axis=1, keepdims=True)
+    return W.T @ dZ, dW, db
+
+
+def half_mean_backward(dZ, cache):
+    A, W = cache
+    return W.T @ dZ, dZ @ A.T, dZ.mean(axis=1, keepdims=True)
+
+
+def test_a_mean_over_the_rows_for_every_parameter_is_left_open():
+    """Whether the upstream gradient is divided by their number, a layer alone does not show."""
+    report = gradcheck.check_layer((mean_forward, mean_backward), fix_budget_s=0.0)
+    assert not report.failures
+    several = next(case for case in report.cases if case.name == "several rows")
+    assert several.gradients["dW"] == several.gradients["db"] == "unchecked"
+    assert "mean over the rows" in several.reason
+    half = gradcheck.check_layer((mean_forward, half_mean_backward), fix_budget_s=0.0)
+    assert len(half.failures) == 1
+
+
 def test_a_layer_for_one_row_is_checked_on_one():
     report = gradcheck.check_layer(numpy_right.OneRowAtATime, fix_budget_s=0.0)
     assert {case.shapes[0] for case in report.cases if case.status == "passed"} == {"1,4", "1,1", "1,7"}
