@@ -67,8 +67,8 @@ def test_faults_of_other_passes_play_no_part(file: Path) -> None:
     assert components_of(step(), [finding("GC101", fix.location, fix, passes=[1])]) == []
 
 
-def learning_rate(file: Path, at: Location, value: float) -> tuple[UpdateHealth, dict[str, object]]:
-    rate = LearningRate(value, "lr", at, value)
+def learning_rate(value: float, literal: Location | None) -> tuple[UpdateHealth, dict[str, object]]:
+    rate = LearningRate(value, "lr", None, value, literal)
     weights = [
         ParameterRecord(name, (2, 2), True, 0.0, 1.0, update_std=1e-6, learning_rate=rate)
         for name in ("W", "V")
@@ -77,22 +77,17 @@ def learning_rate(file: Path, at: Location, value: float) -> tuple[UpdateHealth,
     return UpdateHealth("", [StepRecord(0, 0, weights)]), evidence
 
 
-@pytest.mark.parametrize(("line", "old", "value"), [(2, "0.0005", 0.0005), (6, "0.25", 0.25)])
-def test_another_learning_rate_is_an_experiment_and_no_repair(
-    file: Path, line: int, old: str, value: float
-) -> None:
-    at = Location(str(file), None, line, line, 1, 15)
-    health, evidence = learning_rate(file, at, value)
+def test_another_learning_rate_is_an_experiment_and_no_repair() -> None:
+    health, evidence = learning_rate(0.0005, place(2, column=6, end_column=12))
     (found,) = components_of(step(), [finding("GC402", place(5), **evidence)], health)
     assert (found.key, found.verified) == ("lr", False)
-    (edit,) = found.edits
-    text = SOURCE.split("\n")[line - 1]
-    assert text[edit.location.column - 1 : edit.location.end_column - 1] == old
-    assert edit.replacement == "0.073"
+    assert [(e.location.column, e.location.end_column, e.replacement) for e in found.edits] == [
+        (6, 12, "0.073")
+    ]
 
 
-def test_a_learning_rate_that_is_not_written_there_is_left_alone(file: Path) -> None:
-    health, evidence = learning_rate(file, Location(str(file), None, 3, 3, 1, 5), 0.0005)
+def test_a_learning_rate_that_is_not_written_there_is_left_alone() -> None:
+    health, evidence = learning_rate(0.0005, None)
     assert components_of(step(), [finding("GC402", place(5), **evidence)], health) == []
 
 

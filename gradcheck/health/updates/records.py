@@ -19,6 +19,7 @@ class LearningRate:
     text: str  # as written in the update: `learning_rate`, `0.1`
     location: Location | None = None  # where the number is written, if that is one place
     largest: float | None = None
+    literal: Location | None = None  # the number itself there, if it is one
 
 
 @dataclass(slots=True)

@@ -38,9 +38,11 @@ class Writings:
             return None
         text = ast.unparse(node)
         if isinstance(node, ast.Constant):
-            return LearningRate(value, text, self._places.location(op), value)
-        largest, places = self._largest(node, _DEEPEST), self._set_at(node, value)
-        return LearningRate(value, text, places[0] if len(places) == 1 else None, largest)
+            literal = self._place(op.code.co_filename, node)
+            return LearningRate(value, text, self._places.location(op), value, literal)
+        largest, places = self._largest(node, _DEEPEST), list(self._set_at(node, value).items())
+        place, literals = places[0] if len(places) == 1 else (None, [])
+        return LearningRate(value, text, place, largest, literals[0] if len(literals) == 1 else None)
 
     def made_at(self, name: str) -> Location | None:
         """Where the source makes what it calls `name`, if that is one statement."""
@@ -51,7 +53,7 @@ class Writings:
                     continue
                 if any(ast.unparse(n) == name for n in ast.walk(node.value) if isinstance(n, ast.expr)):
                     continue  # its successor: `W = W - lr * dW`
-                found.append(self._place(unit, node))
+                found.append(self._place(unit.filename, node))
         return found[0] if len(found) == 1 else None
 
     # -- the operand ---------------------------------------------------------------------------------------------
@@ -105,19 +107,27 @@ class Writings:
         if isinstance(wanted, ast.Name):
             yield from handed_over([tree for _, tree in self._all_trees()], wanted)
 
-    def _set_at(self, wanted: ast.expr, value: float) -> list[Location]:
-        """The places at which the source assigns the very number to it."""
-        found = []
+    def _set_at(self, wanted: ast.expr, value: float) -> dict[Location, list[Location]]:
+        """The places at which the source assigns the very number to it, and the literals there."""
+        found = {}
         for unit, tree in self._all_trees():
             for node in ast.walk(tree):
                 for given in _assigned_by(node, wanted):
-                    if any(_same(n, value) for n in map(_literal, ast.walk(given)) if n is not None):
-                        found.append(self._place(unit, given))
-        return list(dict.fromkeys(found))
+                    same = [
+                        n
+                        for n in ast.walk(given)
+                        if (number := _literal(n)) is not None and _same(number, value)
+                    ]
+                    if same:
+                        literals = [
+                            self._place(unit.filename, n) for n in same if isinstance(n, ast.Constant)
+                        ]
+                        found[self._place(unit.filename, given)] = literals
+        return found
 
-    def _place(self, unit: SourceUnit, node: ast.stmt | ast.expr) -> Location:
+    def _place(self, filename: str, node: ast.stmt | ast.expr) -> Location:
         end, end_column = node.end_lineno or node.lineno, node.end_col_offset or node.col_offset
-        return self._sources.location(unit.filename, node.lineno, end, node.col_offset, end_column)
+        return self._sources.location(filename, node.lineno, end, node.col_offset, end_column)
 
     def _all_trees(self) -> list[tuple[SourceUnit, ast.Module]]:
         return [(unit, unit.tree.module) for unit in list(self._sources.units.values())]

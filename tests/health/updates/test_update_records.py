@@ -85,3 +85,24 @@ def test_the_table_shows_iterations_side_by_side() -> None:
     # Plain descent: the step is the learning rate times the gradient.
     assert 10 ** first["update_ratio"] == pytest.approx(0.1 * first["gradient_ratio"])
     assert rows[1]["update_ratio"] is None  # a bias of zeros has no spread to compare with
+
+
+@pytest.mark.parametrize(
+    ("before", "update", "written"),
+    [
+        ("lr = 0.05", "W1 -= lr * dW1\nW2 -= lr * dW2", "0.05"),
+        ("lr = 0.05", "lr = lr if step else 0.05\nW1 -= lr * dW1\nW2 -= lr * dW2", ""),  # in two places
+        ("", "lr = 0.05 if step < 9 else 0.1\nW1 -= lr * dW1\nW2 -= lr * dW2", "0.05"),
+        ("", "W1 -= 0.05 * dW1\nW2 -= 0.05 * dW2", "0.05"),
+        ("lr = 0.1 / 2", "W1 -= lr * dW1\nW2 -= lr * dW2", ""),
+    ],
+)
+def test_the_literal_that_is_the_learning_rate(before: str, update: str, written: str) -> None:
+    program = network(before=before, update=update)
+    rates = [p.learning_rate for p in report(program).health.updates.steps[0].weights]
+    assert rates
+    for rate in rates:
+        assert rate is not None
+        at = rate.literal
+        found = "" if at is None else program.split("\n")[at.line - 1][at.column - 1 : at.end_column - 1]
+        assert found == written
