@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from gradcheck.judge import judgement
+from gradcheck.judge.kinks import points_beside
 from gradcheck.judge.verdict import Verdict
 from tests.support import report_on_source
 
@@ -119,3 +121,22 @@ def test_the_maximum_of_equal_numbers_may_be_any_of_them() -> None:
         dw = X.T @ dz
     """
     assert set(verdicts(text).values()) == {Verdict.CORRECT}
+
+
+@pytest.mark.parametrize(
+    ("forward", "slope", "points"), [("torch.tanh(Z1)", "(1 - A1)", 0), ("torch.relu(Z1)", "2 * (Z1 > 0)", 2)]
+)
+def test_numbers_are_moved_only_where_a_gradient_jumps(
+    forward: str, slope: str, points: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To judge a wrong gradient at two more points takes three times as long."""
+    tried: list[object] = []
+
+    def counted(judge: judgement.Judge) -> list[object]:
+        tried.extend(points_beside(judge))
+        return tried
+
+    monkeypatch.setattr(judgement, "points_beside", counted)
+    found = verdicts(TORCH.format(forward=forward, slope=slope, more=""))
+    assert found["dZ1"] is Verdict.INTRODUCED
+    assert len(tried) == points

@@ -210,3 +210,9 @@ def test_an_object_that_a_name_holds_on_to_is_written_down_once():
     # What the object holds is new in each turn of the last loop but for the first, which it begins without.
     assert identities == [box, other, box, *[box] * 4]
     assert [len(binding.attributes) for binding in held] == [0, 0, 0, 1, 1, 1, 1]
+
+
+def test_what_runs_the_program_is_no_part_of_it():
+    """This file is the person's as well, and calls what runs the program: its lines are not followed."""
+    run = record_source("import torch\nx = torch.ones(2)\ny = x * 2\n")
+    assert __file__ not in run.program.sources.units
