@@ -85,11 +85,12 @@ class StepReader(Reader):
             ast.stmt, set[str]
         ] = {}  # statements that give nothing but what is unknown, to these names
         self._gives = False
+        self._depth = 0  # loops around what is read
         self._sizes: dict[ast.AST, bool] = {}
 
     def step(self, state: State) -> State:
         """Reads the body of the loop once; what its names, attributes and items hold afterwards."""
-        self._turns = 0
+        self._turns = self._depth = 0
         self.trace = defaultdict(list)
         self.locals = self._names = {key: value for key, value in state.items() if isinstance(key, str)}
         self._held = {key: value for key, value in state.items() if not isinstance(key, str)}
@@ -154,6 +155,8 @@ class StepReader(Reader):
                 named = {getattr(n, "id", None) or getattr(n, "attr", None) for n in ast.walk(node.test)}
                 taken = bool(self.operand(node.test)) == self.contrary.isdisjoint(named)
                 self.run(node.body if taken else node.orelse)
+            elif isinstance(node, ast.For):
+                self._for(node)
             else:
                 super()._run(node)
         except _LeftError:
@@ -161,11 +164,28 @@ class StepReader(Reader):
                 raise
             self._lose(node)
         except _RAISED:
+            if isinstance(node, ast.For) and self._depth:
+                raise
             self._lose(node)
         finally:
-            if not self._gives and isinstance(node, (ast.Assign, ast.AugAssign, ast.Expr)):
+            if not self._gives and isinstance(node, (ast.Assign, ast.AugAssign, ast.Expr, ast.For)):
                 self._idle[node] = names_written(node)
             self._gives |= before
+
+    def _for(self, node: ast.For) -> None:
+        """If it cannot be followed, nor can a loop around it."""
+        if node.orelse:
+            raise UnreadableError("an `else` of a loop")
+        gives, self._depth = False, self._depth + 1
+        try:
+            for item in self._over(self.read(node.iter)):
+                self.assign(node.target, item)
+                self._gives = False  # what its variable counts gives nothing yet
+                self.run(node.body)
+                gives |= self._gives
+        finally:
+            self._depth -= 1
+        self._gives = gives
 
     def _matters(self, node: ast.stmt) -> bool:
         return any(
@@ -175,6 +195,8 @@ class StepReader(Reader):
 
     def _lose(self, node: ast.stmt) -> None:
         """It is not known what it sets, or whether it does."""
+        if isinstance(node, ast.For):
+            self._turns, self._gives = 0, False  # a loop that is too long takes nothing from the next
         self.locals.update(dict.fromkeys(names_written(node), VARIES))
         for part in ast.walk(node):
             self.trace.pop(part, None)

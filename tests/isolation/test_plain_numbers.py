@@ -35,6 +35,12 @@ DROP = f"""
     for p, g in {FOUR}:
         p -= lr * g
 """
+LONG = """
+    seen = 0
+    for i in range(400):
+        for j in range(100):
+            seen += j * i
+"""
 COSINE = f"""
     lr = 0.25 * (1 + math.cos(math.pi * step / 12))
     for p, g in {FOUR}:
@@ -95,6 +101,7 @@ PROGRAMS = {
     "branches": inline(BRANCH, "lr = 0.5"),
     "a cosine": inline(COSINE, "import math"),
     "a cosine of NumPy": inline(COSINE.replace("math.", "np."), "import numpy as np"),
+    "after a long loop": inline(LONG + SCHEDULE),
     "in a dictionary": inline(DECAY.replace("lr", "set['lr']"), "set = {'lr': 0.5}"),
     "a drop": inline(DROP, "lr = 0.5"),
     "a function of the step": inline(FUNCTION, RATE),
