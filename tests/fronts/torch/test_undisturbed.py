@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch._dynamo  # once, and not in every child that makes an optimiser or a vjp
 
 from gradcheck.fronts.namespace import tensors_of_namespace
 from gradcheck.program.observer import LoopEnd
@@ -72,6 +73,7 @@ TRICKY = """
 import random
 import numpy as np
 import torch
+import torch._dynamo  # once, and not in every child that makes an optimiser or a vjp
 import torch.nn.functional as F
 
 torch.manual_seed(3); np.random.seed(4); random.seed(5)
@@ -154,6 +156,7 @@ def test_operators_and_ufuncs_of_every_kind(tmp_path: Path) -> None:
 LOUD = """
 import sys
 import torch
+import torch._dynamo  # once, and not in every child that makes an optimiser or a vjp
 import torch.nn.functional as F
 cube = torch.randn(3, 2, 2)
 def twice():
