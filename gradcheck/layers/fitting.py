@@ -19,11 +19,13 @@ from gradcheck.layers.gradients import parameters_of, stored_gradients
 from gradcheck.layers.methods import called
 from gradcheck.layers.subject import Subject
 from gradcheck.layers.trial import Trial, build, own_random_numbers
+from gradcheck.program.live import LiveSources
 
 FITS = 2.0
 NOTHING = -1.0  # there is nothing that could have a gradient
 Progress = tuple[int, ...]
 _MADE, _CALLED, _RAN = 1, 2, 3
+_SOURCES = LiveSources()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,8 @@ def runs(subject: Subject, trial: Trial) -> str | None:
 
 def _lines(error: Exception, subject: Subject) -> list[int]:
     frames = traceback.walk_tb(error.__traceback__)
-    return [line for frame, line in frames if frame.f_code.co_filename in subject.files]
+    names = ((frame.f_code.co_filename, line) for frame, line in frames)
+    return [line for name, line in names if name in subject.files or _SOURCES.is_user(name)]
 
 
 def hands_on(subject: Subject, trial: Trial) -> bool:

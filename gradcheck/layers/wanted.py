@@ -189,6 +189,8 @@ def _of_role(role: str, main: TensorTerm, out: Size) -> list[Term]:
             likely = [*indices_of_rank_1_and_2()]
         case _:
             likely = [main]
+    if role in ("target", "mask", "index"):
+        return likely  # guessed wrong, it would be taken for what it is not, and run all the same
     # Whatever its name says, it may be anything.
     shapes += [
         rows,

@@ -162,6 +162,8 @@ def _made(function: Callable[..., Any], like: bool) -> Row:
         if dtype is None and not (like or count):
             dtype = np.float64
         wanted = None if dtype is None else torch_type(dtype)
+        if function is torch.empty and wanted is not torch.float64:
+            return None  # what is written there is rounded: it stays what it was
         first = first if like else _shape(first)
         return function, (first, *more[:count]), {} if wanted is None else {"dtype": wanted}
 
@@ -170,7 +172,8 @@ def _made(function: Callable[..., Any], like: bool) -> Row:
 
 for _name in ("zeros", "ones", "full", "empty"):
     rows[getattr(np, _name)] = _made(getattr(torch, _name), False)
-    rows[getattr(np, _name + "_like")] = _made(getattr(torch, _name + "_like"), True)
+    if _name != "empty":
+        rows[getattr(np, _name + "_like")] = _made(getattr(torch, _name + "_like"), True)
 
 
 @row_for("eye", "identity")
@@ -191,8 +194,8 @@ def _array(x: Any, dtype: Any = None, **_: Any) -> Same | None:
 
 rows.update(dict.fromkeys((np.array, np.asarray), _array))
 WITHOUT_ARRAYS = frozenset(
-    getattr(np, n + like) for n in ("zeros", "ones", "full", "empty") for like in ("", "_like")
-) | {np.eye, np.identity}
+    getattr(np, n + like) for n in ("zeros", "ones", "full") for like in ("", "_like")
+) | {np.empty, np.eye, np.identity}
 
 # -- changes in place ------------------------------------------------------------------------------------------------------
 

@@ -139,6 +139,8 @@ class ArrayWriter:
             except Exception:
                 same = None
         if same is None:
+            if function in WITHOUT_ARRAYS and not self._has_array((args, kwargs)):
+                return  # a leaf
             taken = tuple(
                 a for a in (*args, *kwargs.values()) if isinstance(a, (*_ARRAYS, float, list, tuple))
             )
