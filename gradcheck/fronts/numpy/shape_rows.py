@@ -193,9 +193,8 @@ def _array(x: Any, dtype: Any = None, **_: Any) -> Same | None:
 
 
 rows.update(dict.fromkeys((np.array, np.asarray), _array))
-WITHOUT_ARRAYS = frozenset(
-    getattr(np, n + like) for n in ("zeros", "ones", "full") for like in ("", "_like")
-) | {np.empty, np.eye, np.identity}
+_NAMES = ("zeros", "ones", "full", "zeros_like", "ones_like", "full_like", "empty", "eye", "identity")
+WITHOUT_ARRAYS = frozenset(getattr(np, name) for name in _NAMES)
 
 # -- changes in place ------------------------------------------------------------------------------------------------------
 
