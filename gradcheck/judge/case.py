@@ -132,7 +132,10 @@ class Case:
 
     def by_operands(self, least: int) -> Proposal | None:
         # A second name for what has one already is there for something else.
-        value = None if self.candidate.second_name else self.judge.place_of(self.version, least)
+        binding = self.candidate.binding
+        changed = binding is None or self.version.after >= binding.when
+        named_twice = self.candidate.second_name and not changed
+        value = None if named_twice else self.judge.place_of(self.version, least)
         if value is None:
             return None
         return Proposal(self._sum_of(value), "what it is multiplied with", certain=True)

@@ -141,7 +141,7 @@ class CandidateCollector:
             return self._new(plan, binding)
         if names_another(binding, known):
             return self._second_name(plan, binding)
-        if self._lacks_a_sum(plan, binding):
+        if self._is_taken_over(binding, known) or self._lacks_a_sum(plan, binding):
             return self._another(plan, binding, lambda c: c.variable == binding.variable)
         if set_on_another(binding, known):
             second = self._another(plan, binding, lambda c: c.of is binding.of)
@@ -218,6 +218,16 @@ class CandidateCollector:
         """Whether this tensor has been given such a name before: `grads["b"] = db` says nothing new."""
         stems = [parse(known.variable).stem for known in plan.candidates if known.value is value]
         return any(name_affinity(s, parameter.variable) >= _SAME_NAME for s in stems if s is not None)
+
+    def _is_taken_over(self, binding: Binding, known: Candidate) -> bool:
+        """`da = layer.backward(dh)` and `da *= slope`: changed in place under the name that the caller gives it."""
+        if binding.alias or known.binding is None or known.binding.scope == binding.scope:
+            return False
+        new, old = parse(binding.name).stem, parse(known.binding.name).stem
+        if new is None or new == old:
+            return False
+        later = [op for op in self._mutations[binding.value.root] if op.index >= binding.when]
+        return any(op.scope == binding.scope for op in later)
 
     # -- forward values that turn into gradients ---------------------------------------------------------------------
 

@@ -57,9 +57,13 @@ def _named_anew(candidate: Candidate, plan: PassPlan) -> int:
     later = [
         other.binding.when
         for other in plan.candidates
-        if other.value is candidate.value and other.second_name and other.binding is not None
+        if other is not candidate
+        and other.value is candidate.value
+        and other.second_name
+        and other.binding is not None
     ]
-    return min((when for when in later if when > own), default=sys.maxsize)
+    least = own + 1 if candidate.second_name else own
+    return min((when for when in later if when >= least), default=sys.maxsize)
 
 
 def _is_post_processing(op: Op) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 
 from gradcheck.fronts.tape import Value
 from gradcheck.graph import flow
@@ -84,8 +85,31 @@ def _passed_over(value: Value, siblings: list[Value], judge: Judge) -> bool:
 def _moved_by_source(value: Value, judge: Judge) -> bool:
     """Whether some line of the program changes it, if perhaps not in this step: every tenth step, after a warm-up."""
     own = {b.name for b in judge.names.bindings(value)}
-    filename = judge.plan.loss_op.code.co_filename
-    return any(_changes(statement, own) for statement in judge.places.statements(filename))
+    statements = judge.places.statements(judge.plan.loss_op.code.co_filename)
+    if any(_changes(statement, own) for statement in statements):
+        return True
+    # Where the key is computed the line may change any item. If nothing can skip it, it ran for all that it changes.
+    skippable = {inner for statement in statements if _may_skip(statement) for inner in ast.walk(statement)}
+    keys = {
+        key
+        for statement in skippable
+        if isinstance(statement, ast.AugAssign)
+        for key in _computed(statement.target)
+    }
+    return not keys.isdisjoint(name.partition("[")[0] for name in own if name.endswith("]"))
+
+
+def _may_skip(statement: ast.stmt) -> bool:
+    """Whether some lines of `statement` may be passed over in one turn and run in the next."""
+    if isinstance(statement, (ast.For, ast.While)):
+        return any(isinstance(inner, (ast.Continue, ast.Break)) for inner in ast.walk(statement))
+    return isinstance(statement, ast.If)
+
+
+def _computed(target: ast.expr) -> Iterator[str]:
+    """`params` of `params[f"w{i}"]`."""
+    if isinstance(target, ast.Subscript) and isinstance(target.slice, (ast.JoinedStr, ast.BinOp, ast.Name)):
+        yield ast.unparse(target.value)
 
 
 def _changes(statement: ast.stmt, own: set[str]) -> bool:

@@ -118,6 +118,9 @@ def test_what_leaves_through_numpy_is_unchecked() -> None:
     assert report.findings == []
 
 
+KEYED = "P, G = dict(W1=W1, b1=b1, W2=W2, b2=b2), dict(dW1=dW1, db1=db1, dW2=dW2, db2=db2)\n    for k in P:\n"
+
+
 @pytest.mark.parametrize(
     "update",
     [
@@ -125,10 +128,16 @@ def test_what_leaves_through_numpy_is_unchecked() -> None:
         "for p, g in zip(params[:3], grads): p -= 0.1 * g\n    if step > 100: b2 -= 0.1 * db2",
         "for p, g in zip(params[:3], grads): p -= 0.1 * g\n    if step > 100: b2 = b2 - 0.1 * db2",
         "for p, g in zip(params[:3], grads): p -= 0.1 * g\n    if step > 100: b2.sub_(0.1 * db2)",
+        KEYED + "        if step > 100 or k[1] == '1': P[f'{k}'] -= 0.1 * G[f'd{k}']",
     ],
 )
 def test_what_is_passed_over_or_moved_later_is_not_forgotten(update: str) -> None:
     assert network(update).findings == []
+
+
+def test_what_no_condition_keeps_from_a_computed_key_is_forgotten() -> None:
+    report = network(KEYED.replace("in P", "in ('W1', 'b1', 'W2')") + "        P[k] -= 0.1 * G[f'd{k}']")
+    assert [(f.rule, f.evidence["parameter"]) for f in report.findings] == [("GC105", "b2")]
 
 
 def test_updates_are_followed_to_another_parameters_gradient() -> None:
