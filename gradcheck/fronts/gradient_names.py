@@ -57,13 +57,17 @@ _GENERIC = re.compile(
     re.I,
 )
 _BARE_D = re.compile(r"^_*[dD](?P<stem>[A-Za-z0-9_]\w*)$")
-# Words that begin with d and have nothing to do with gradients.
+# `gW1`, `gh`, `gpre`: with a longer stem it is more often a word (`gamma`, `gating`).
+_BARE_G = re.compile(r"^_*g(?P<stem>[A-Z]\w*|[a-z]{1,3}\d*)$")
+# Words that begin so and have nothing to do with gradients.
 _WORDS_WITH_D = {
     "data", "dataset", "datasets", "dataloader", "date", "day", "debug", "decay", "decoder", "deep", "default", "deg",
     "degree", "delay", "dense", "depth", "desc", "dest", "dev", "device", "df", "dict", "diff", "digit", "digits", "dim",
     "dims", "dir", "directory", "discount", "display", "dist", "distance", "distances", "div", "dl", "do", "doc", "docs",
     "dog", "domain", "done", "dot", "down", "draw", "draws", "drop", "dropout", "dropped", "ds", "dtype", "dummy", "dump",
     "duration", "decode", "decoded", "decoding", "deviation", "dialog", "dictionary", "drawing", "drawn",
+    "gain", "gap", "gas", "gate", "gauss", "gelu", "gen", "geo", "get", "glob", "glu", "goal", "gold", "got", "gpu",
+    "gray", "grid", "gru", "gt", "gui", "gym",
 }  # fmt: skip
 _PATH_END = re.compile(r"^(?P<base>.*?)(?:\.(?P<attribute>\w+)|\[(?P<key>'[^']*'|\"[^\"]*\"|[^\]]*)\])$")
 
@@ -135,6 +139,7 @@ def _parse_identifier(name: str) -> GradientName:
         return GradientName(Form.BARE_D, bare["stem"])
     if _GENERIC.match(name):
         return GradientName(Form.GENERIC, bare["stem"] if bare else None)
+    bare = bare or _BARE_G.match(name)
     if bare:
         return GradientName(Form.BARE_D, bare["stem"])
     return GradientName(Form.NONE, None)

@@ -59,7 +59,13 @@ class Consumers:
 
     @cached_property
     def versions(self) -> list[Version]:
-        return list(self._judge.relations.consumers(self._version))
+        return [v for v in self._judge.relations.consumers(self._version) if not v.candidate.divided]
+
+    @cached_property
+    def steps(self) -> list[Consumer]:
+        """What moves parameters, divided by a count on the way: no gradients, and no evidence of what this is one of."""
+        later = self._judge.relations.consumers(self._version)
+        return [c for v in later if v.candidate.divided and (c := self._consumer(v)) is not None]
 
     @cached_property
     def all(self) -> list[Consumer]:

@@ -111,8 +111,11 @@ def judge_recording(
     if said or found.is_right:
         return found
     if infer_losses(found.recording, recording, found.names, rivals):
-        return judged()
-    found.passes = [p for p in found.passes if p.has_right_rows or is_minimised(p.plan)]
+        found = judged()
+    # An objective that nobody wrote down accuses nothing by itself: some of the gradients have to be of it.
+    found.passes = [
+        p for p in found.passes if p.has_right_rows or (is_minimised(p.plan) and not p.result.inferred)
+    ]
     return found
 
 

@@ -67,7 +67,7 @@ def judge_all(judge: Judge) -> None:
     """Judges the gradients of the pass, in the order the program ran."""
     by_op: dict[int, list[Version]] = defaultdict(list)
     for candidate in judge.plan.candidates:
-        for version in candidate.versions:
+        for version in () if candidate.divided else candidate.versions:
             by_op[version.after].append(version)
     outputs = Outputs(judge)
     for op in judge.ops[judge.plan.start : max(by_op, default=-1) + 1]:
@@ -88,6 +88,10 @@ def _ruling(judge: Judge, version: Version, outputs: Outputs) -> Ruling:
 def _is_stage_of_another(judge: Judge, judged: Judged, by_version: dict[Version, Judged]) -> bool:
     """Whether a right value is only a stage of the gradient its name says: what is built over several lines is one
     gradient, and its last value counts."""
+    if judged.candidate.divided:
+        return (
+            judged.verdict is not Verdict.INTRODUCED
+        )  # the gradient that moves its parameter by this has a row
     if judged.verdict not in (Verdict.CORRECT, Verdict.UNOBSERVABLE) or judged.of is None:
         return False
     later = judge.relations.successor(judged.version)

@@ -79,12 +79,13 @@ class Outputs:
 
     def _read_by(self, version: Version) -> list[Version]:
         if version not in self._consumers:
-            self._consumers[version] = list(self._judge.relations.consumers(version))
+            later = self._judge.relations.consumers(version)
+            self._consumers[version] = [v for v in later if not v.candidate.divided]
         return self._consumers[version]
 
     @cached_property
     def _wrong(self) -> set[Version]:
-        versions = (c.versions[-1] for c in self._judge.plan.candidates)
+        versions = (c.versions[-1] for c in self._judge.plan.candidates if not c.divided)
         return {version for version in versions if self.is_one(version) and self._is_wrong(version)}
 
     def _is_wrong(self, version: Version) -> bool:

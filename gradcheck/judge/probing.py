@@ -7,9 +7,11 @@ from collections import defaultdict
 from gradcheck.judge.arriving import try_other_upstreams
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged
+from gradcheck.judge.loop import judge_all
 from gradcheck.judge.points import Point
 from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.judge.verdicts.weight_decay import is_decayed
+from gradcheck.replay.compare import distance, norm
 from gradcheck.replay.probes import PROBES, has_frozen_numbers, jittered, probe_roots
 
 _NEAR = 1e-3  # of the jitter: no maximum and no branch is another one there
@@ -51,17 +53,55 @@ def probe(judge: Judge) -> list[Point]:
     for judged in doubtful if used else ():
         outcome = near.judge(judged) if near is not None and judged in wrong else None
         if outcome is not None and outcome[1] > _RIGHT:
-            judged.verdict, judged.problem = Verdict.INTRODUCED, Problem.HIDDEN
-            judged.reason = "right at this initialisation, wrong once the parameters have moved"
-            judged.scale, judged.hidden_error = None, max(errors[id(judged)])
+            _hide(judged, max(errors[id(judged)]))
         elif judged.verdict is Verdict.UNOBSERVABLE and id(judged) in seen_right:
             judged.verdict = Verdict.CORRECT
             judged.reason = "the true gradient is zero here; at a probe point it is not, and this agrees"
+    _blame_there(judge, used)
     for judged in doubtful if used else ():
         if id(judged) in unlike and judged.verdict in right:
             _unpair(judge, judged)
     try_other_upstreams(judge)
     return used
+
+
+def _blame_there(judge: Judge, points: list[Point]) -> None:
+    """Where the gradients of two values are equal at the recorded point alone, the pairs found there may say nothing
+    of which line is at fault: the pass is judged anew at a probe point, and what is wrong there only because of
+    another line gives the blame to that one."""
+    hidden = {j.version: j for j in judge.judged if j.problem is Problem.HIDDEN}
+    if not hidden:
+        return
+    point = points[0]
+    there = Judge(
+        judge.plan, judge.ops, point.run, point.coarse, judge.partners, judge.opaque, elsewhere=judge
+    )
+    judge_all(there)
+    found = {j.version: j for j in there.judged}
+    inherited = {v for v in hidden if v in found and found[v].verdict is Verdict.INHERITED}
+    blamed = {v: j for v, j in found.items() if j.verdict is Verdict.INTRODUCED and v not in hidden}
+    known = {j.version: j for j in judge.judged}
+    if inherited and len(blamed) <= len(inherited) and all(v in known for v in blamed):
+        for version, other in blamed.items():
+            _hide(known[version], _error_of(other))
+            known[version].of, known[version].evidence = other.of, other.evidence
+        for version in inherited:
+            own = hidden[version]
+            own.verdict, own.problem, own.reason, own.hidden_error = Verdict.CORRECT, Problem.NONE, "", None
+    point.release()
+
+
+def _error_of(judged: Judged) -> float:
+    if judged.found is None or judged.expected is None or judged.found.shape != judged.expected.shape:
+        return 1.0
+    size = max(norm(judged.found), norm(judged.expected))
+    return distance(judged.found, judged.expected) / size if size else 0.0
+
+
+def _hide(judged: Judged, error: float) -> None:
+    judged.verdict, judged.problem = Verdict.INTRODUCED, Problem.HIDDEN
+    judged.reason = "right at this initialisation, wrong once the parameters have moved"
+    judged.scale, judged.hidden_error = None, error
 
 
 def _unpair(judge: Judge, judged: Judged) -> None:

@@ -64,10 +64,10 @@ class CandidateCollector:
             if use.returned is not None:
                 plan = self._plan_with(use.of, use.when)
                 name = self._names.returned_text(made) or name
-            elif self._uses.is_optimisers(value, use.of):
+            elif not use.divided and self._uses.is_optimisers(value, use.of):
                 continue
             if plan is not None:
-                of = Candidate(value, name, None, [], use.of, use.evidence, returned=use.returned)
+                of = Candidate(value, name, None, [], use.of, use.evidence, use.returned, use.divided)
                 self._add(plan, of)
         for plan in self._plans:
             for candidate in plan.candidates:

@@ -3,6 +3,7 @@ a `gradcheck.pair`."""
 
 from __future__ import annotations
 
+import ast
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ class Use:
     when: int
     returned: Op | None = None
     begins: bool = False
+    divided: bool = False  # it is what moves `of`, divided by a count: the mean is taken there
 
 
 class Uses:
@@ -79,6 +81,9 @@ class Uses:
             if update.step is None or self._becomes_another(update):
                 continue
             gradient, index = self._behind_scaling(update.step), update.op.index
+            if gradient is not update.step and self._divides_by_a_count(update, gradient):
+                evidence = "its use in the update of that parameter"
+                self._found.setdefault(update.step, Use(update.parameter, evidence, index, divided=True))
             self._updates[gradient.root].append(index)
             if gradient.shape == update.parameter.shape and gradient.producer is not None:
                 use = Use(update.parameter, "its use in the update of that parameter", index)
@@ -131,6 +136,21 @@ class Uses:
                 break
             step = values[0]
         return step
+
+    def _divides_by_a_count(self, update: Update, gradient: Value) -> bool:
+        """Whether the person divides by a whole number, or by something that has a name, between the gradient and the
+        move: `rate * grad / batch`, `rate / len(x) * grad`."""
+        ops, step = [update.op], update.step
+        while step is not gradient and step is not None and step.producer is not None:
+            ops.append(step.producer)
+            step = next(a for a in step.producer.args if isinstance(a, Value) and a.shape == step.shape)
+        statements = {self._names.statement(op) for op in ops}
+        return any(
+            isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and _is_count(node.right)
+            for statement in statements
+            if statement is not None
+            for node in ast.walk(statement)
+        )
 
     # -- what an optimiser makes of a gradient ---------------------------------------------------------------------
 
@@ -191,6 +211,15 @@ def _is_of(stem: str | None, names: list[str]) -> bool:
 def _keeps_places(op: Op) -> bool:
     """Whether it may be an optimiser's: those compute element by element, and put no gradient of a layer together."""
     return op.operation.family not in (Family.PRODUCT, Family.REDUCTION)
+
+
+def _is_count(divisor: ast.expr) -> bool:
+    """A whole number, a name, or the size of something; `(1 + decay * step)` and `sqrt(v)` are none."""
+    if isinstance(divisor, ast.Call):
+        return isinstance(divisor.func, ast.Name) and divisor.func.id in ("len", "float", "int")
+    if isinstance(divisor, ast.Constant):
+        return isinstance(divisor.value, (int, float)) and divisor.value > 1 and divisor.value % 1 == 0
+    return isinstance(divisor, (ast.Name, ast.Attribute, ast.Subscript))
 
 
 def _scales(op: Op) -> bool:

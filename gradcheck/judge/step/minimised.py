@@ -27,13 +27,11 @@ def is_minimised(plan: PassPlan) -> bool:
             return True
         if operation.family is Family.LOSS or operation in ops.NOT_NEGATIVE or _is_square(op):
             return True
-        if operation is ops.NEG:
+        if operation is ops.NEG or any(a < 0 for a in op.args if isinstance(a, (int, float))):
             return _has_log(plan, op)
         scales = operation in (ops.MUL, ops.DIV)
         keeps = operation in (ops.SUM, ops.MEAN) or operation.family in (Family.SAME, Family.LAYOUT)
         if not scales and not keeps:
-            return False
-        if scales and any(a < 0 for a in op.args if isinstance(a, (int, float))):
             return False
         values = [a for a in op.args if isinstance(a, Value)]
         if operation is ops.DIV:

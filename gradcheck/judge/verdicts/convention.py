@@ -68,7 +68,9 @@ def out_of_convention(case: Case) -> Ruling | None:
     partner = judge.partners.choose(case.candidate, equal, judge.paired)
     ends = [(c, case.truth[of]) for c, of in _ends(case) if of in case.truth]
     ends = [(c, truth) for c, truth in ends if same_but_for_ones(truth.shape, c.found.shape)]
-    if not ends or any(distance(scale * c.found, truth) > scale * c.tolerance for c, truth in ends):
+    divided_again = any(c.version.candidate.divided and of is partner.value for c, of in _ends(case))
+    fits = ends and all(distance(scale * c.found, truth) <= scale * c.tolerance for c, truth in ends)
+    if not fits and not divided_again:
         return None
     judged = case.judged(
         partner,
@@ -125,6 +127,10 @@ def _made_good(case: Case, partner: Value, factor: float) -> bool:
     """Whether the factor is made good where it matters: of the parameters' gradients that are computed from this
     one (of all gradients, if none of a parameter is), more are right than are scaled alike. Those that are
     neither have a fault of their own."""
+    if partner not in case.judge.forward_made and any(
+        kept != factor for kept in _kept_upstream(case, factor)
+    ):
+        return False  # its own line puts a factor to it
     given = case.judge.given(case.faults, {partner: case.found})
     none = Faults()
     right, alike = {True: 0, False: 0}, {True: 0, False: 0}  # of parameters, of others
@@ -138,8 +144,9 @@ def _made_good(case: Case, partner: Value, factor: float) -> bool:
             continue  # it is right whatever this one is
         of_parameter = of not in case.judge.forward_made
         of_parameters |= of_parameter
-        # A step is a multiple by its rate; one along this very gradient says nothing of what that is.
-        unnamed = of is not partner and consumer.version.candidate.binding is None
+        # A step is a multiple by its rate; one along this very gradient says nothing of what that is, unless it is divided.
+        step = consumer.version.candidate
+        unnamed = step.binding is None and (of is not partner or step.divided)
         is_step = unnamed and consumer.is_one_of(case.judge.expectation(none))
         right[of_parameter] += is_step or distance(consumer.found, usual * expected) <= tolerance
         alike[of_parameter] += distance(consumer.found, factor * expected) <= tolerance
@@ -157,10 +164,16 @@ def _is_handed_on(case: Case, partner: Value, factor: float) -> bool:
         return False  # what is computed from it is right for another value, kept as a multiple
     if judge.partners.meant_instead(case.candidate, partner, case.found, of_unnamed=True) is not None:
         return False
+    kept = _kept_upstream(case, factor)
+    return bool(kept) and all(scale == factor != 1 for scale in kept)
+
+
+def _kept_upstream(case: Case, factor: float) -> list[float]:
+    """As what multiples the gradients are kept that it is computed from: as `factor`, where that is meant."""
+    judge = case.judge
     scales = {j.candidate.value: j.scale or 1.0 for j in judge.judged if j.of in judge.forward_made}
     read = [scales[value] for value in judge.relations.nearest(case.version, scales)]
-    kept = all(scale != 1 and abs(scale - factor) <= 1e-6 * factor for scale in read)
-    return bool(read) and kept
+    return [factor if abs(scale - factor) <= 1e-6 * abs(factor) else scale for scale in read]
 
 
 def _made_good_further_on(case: Case, factor: float) -> bool:
@@ -212,7 +225,7 @@ def _proportion(follows: torch.Tensor, consumer: Consumer) -> float:
 def _ends(case: Case) -> Iterator[tuple[Consumer, Value]]:
     """Finished gradients computed from this one, with what their name or use says they are of."""
     judge = case.judge
-    for consumer in case.consumers.finished:
+    for consumer in (*case.consumers.finished, *case.consumers.steps):
         proposal = judge.partners.propose(
             consumer.version.candidate, consumer.found, judge.paired, case.truth
         )
