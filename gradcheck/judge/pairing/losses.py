@@ -83,6 +83,7 @@ def _ranked(recording: Recording, names: NameIndex, wanted: str | None) -> dict[
     backward_called = {v for op in recording.ops if op.kind is Kind.BACKWARD for v in op.inputs[:1]}
     given = {op.out for op in recording.ops if op.func is with_given_upstream and _is_given_freely(op)}
     ranked: dict[Value, tuple[int, Loss]] = {}
+    made_of_losses: set[Value] = set()  # numbers that are
     for op in recording.ops:
         if op.kind in (Kind.ESCAPE, Kind.BACKWARD, Kind.RANDOM, Kind.GRAD_READ, Kind.UPSTREAM):
             continue
@@ -109,6 +110,10 @@ def _ranked(recording: Recording, names: NameIndex, wanted: str | None) -> dict[
             made_by = _loss_function(op, names) if rank < 2 else None
             if made_by is not None:
                 rank, name = 2, name or made_by
+            if any(v in made_of_losses or ranked.get(v, (0,))[0] >= _SAID for v in op.inputs):
+                # `joint = ce + 0.4 * mse`: what a loss is a part of may be the loss, whatever its name.
+                made_of_losses.add(value)
+                rank = _SAID if rank == 1 else rank
             if rank > 1 or (rank and value.producer is op):
                 ranked[value] = rank, Loss(value, op, name or names.statement_name(op) or op.name)
     return ranked
