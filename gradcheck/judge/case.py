@@ -183,7 +183,7 @@ class Case:
             judged.noise = max(self.noise, self.judge.noise_of(of))
             if verdict is not Verdict.INTRODUCED:
                 partners = self.judge.partners
-                judged.meant = partners.meant_instead(self.candidate, of, self.found)
+                judged.meant = partners.misnamed_for(self.candidate, of, self.found)
                 if judged.meant is None:
                     judged.meant = partners.summed_for(self.candidate, of, self.found, self.truth)
         return judged

@@ -45,6 +45,9 @@ class Point:
         self.unlike: set[int] = (
             set()
         )  # no gradients of their partners here, and nothing is wrong because of that
+        self.fitting: dict[
+            int, set[Value]
+        ] = {}  # of which of several equal ones each is the gradient here too
         self.usable = False
         try:
             self.run = PassRun(prepared, torch.float64, overrides, patches=patches, variation=variation)
@@ -120,9 +123,22 @@ class Point:
             self.unlike.add(id(judged))
             return
         observable = norm(expected) > tolerance and norm(expected) > 1e-3 * noise
+        if judged.alternatives:
+            self.fitting[id(judged)] = self._fitting(judged, found, gradients, 10 * tolerance)
         self._outcomes[id(judged)] = (wrong, error / size if size else 0.0, observable and not wrong)
         if wrong or judged.rounded_data:
             self.judging.add_fault(Fault(judged, found if found.shape == expected.shape else None))
+
+    def _fitting(
+        self, judged: Judged, found: torch.Tensor, gradients: dict[Value, torch.Tensor], tolerance: float
+    ) -> set[Value]:
+        scale = self._scale(judged) or 1.0
+        options = ((v, gradients.get(v)) for v in (judged.of, *judged.alternatives) if v is not None)
+        return {
+            v
+            for v, g in options
+            if g is not None and g.numel() == found.numel() and distance(found, scale * g) <= tolerance
+        }
 
     def _is_inherited(self, judged: Judged, faults: Faults, tolerance: float) -> bool:
         """Whether it is right here with the true gradients upstream."""

@@ -57,12 +57,24 @@ def probe(judge: Judge) -> list[Point]:
         elif judged.verdict is Verdict.UNOBSERVABLE and id(judged) in seen_right:
             judged.verdict = Verdict.CORRECT
             judged.reason = "the true gradient is zero here; at a probe point it is not, and this agrees"
+    for judged in doubtful if used else ():
+        _pair_with_what_fits(judged, used)
     _blame_there(judge, used)
     for judged in doubtful if used else ():
         if id(judged) in unlike and judged.verdict in right:
             _unpair(judge, judged)
     try_other_upstreams(judge)
     return used
+
+
+def _pair_with_what_fits(judged: Judged, points: list[Point]) -> None:
+    """Of the values whose gradients are equal at the recorded point (a scale is one, say), those for which they are so
+    at every point are meant."""
+    fitting = [point.fitting[id(judged)] for point in points if id(judged) in point.fitting]
+    common = set.intersection(*fitting) if fitting else set()
+    if common and judged.of not in common:
+        judged.of = next(value for value in judged.alternatives if value in common)
+        judged.meant, judged.evidence = None, "its numbers"
 
 
 def _blame_there(judge: Judge, points: list[Point]) -> None:

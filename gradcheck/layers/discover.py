@@ -177,7 +177,10 @@ class _Search:
             return tried.progress
         best.fitted += 1
         most = -1.0
-        for each in (plan,) if numpy_counts() else (plan, replace(plan, requires_grad=True)):
+        asking = replace(plan, requires_grad=True)
+        # Autograd asks a Function inside of a module only for the gradients that somebody wants.
+        both = (asking, plan) if self._subject.by_autograd else (plan, asking)
+        for each in (plan,) if numpy_counts() else both:
             fit = fit_of(subject, Trial(each, seed=self._seed))
             most = max(most, fit)
             if fit > best.fit:

@@ -30,6 +30,7 @@ class Subject:
     files: tuple[str | None, ...]
     forward: Callable[..., Any] | None = None
     things: tuple[Any, ...] = ()  # the person's, which it is made of
+    by_autograd: bool = False  # autograd runs its backward pass
 
 
 class NotALayer(TypeError):  # noqa: N818 - its message is shown to the person
@@ -139,7 +140,7 @@ def _module(kind: type[torch.nn.Module], name: str) -> Subject:
     files = tuple(file_of(each) for each in kind.__mro__[:-1])
     forward = _with_signature(kind.forward, _without_first(inspect.signature(kind.forward)))
     takes_nothing = _inherited(kind, "__init__") is torch.nn.Module.__init__
-    return Subject(name or _name(kind), made, None if takes_nothing else kind, files, forward, (kind,))
+    return Subject(name or _name(kind), made, None if takes_nothing else kind, files, forward, (kind,), by_autograd=True)
 
 
 def _inherited(kind: type, name: str) -> Any:

@@ -231,6 +231,18 @@ class Partners:
                     return value
         return None
 
+    def misnamed_for(self, candidate: Candidate, of: Value, found: torch.Tensor) -> Value | None:
+        """The value that its name says it is the gradient of, if a reader would take that for a mistake: a layer's name
+        serves for what comes before its activation, where that has none, and `dy` for the prediction of `y`."""
+        value = self.meant_instead(candidate, of, found)
+        if value is None or candidate.of is not None:
+            return value
+        moved = {update.parameter.root for update in self._plan.updates}
+        is_data = bool(moved) and moved.isdisjoint(made.root for made in flow.ancestors(value))
+        has_own = any(not binding.alias for binding in self.names.bindings(of))
+        behind_activation = not has_own and any(self._is_before(of, v) for v in self._by_name(candidate))
+        return None if is_data or behind_activation else value
+
     def _is_before(self, before: Value, value: Value) -> bool:
         """Whether a layer's output is computed from the value element by element."""
         behind = flow.ancestors(value, through=lambda step: _is_elementwise(step))
