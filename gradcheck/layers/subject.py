@@ -140,7 +140,9 @@ def _module(kind: type[torch.nn.Module], name: str) -> Subject:
     files = tuple(file_of(each) for each in kind.__mro__[:-1])
     forward = _with_signature(kind.forward, _without_first(inspect.signature(kind.forward)))
     takes_nothing = _inherited(kind, "__init__") is torch.nn.Module.__init__
-    return Subject(name or _name(kind), made, None if takes_nothing else kind, files, forward, (kind,), by_autograd=True)
+    return Subject(
+        name or _name(kind), made, None if takes_nothing else kind, files, forward, (kind,), by_autograd=True
+    )
 
 
 def _inherited(kind: type, name: str) -> Any:

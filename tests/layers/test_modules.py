@@ -58,4 +58,4 @@ class Shuffled(nn.Module):
 def test_a_wrong_gradient_of_an_input_is_found(module):
     report = gradcheck.check_layer(module, fix_budget_s=0.0)
     assert report.failures, str(report)
-    assert "is not the gradient of `x" in str(report)  # of `x * self.w` too
+    assert "is not the gradient of" in str(report)
