@@ -44,7 +44,7 @@ def run_report(options: SessionOptions) -> Report:
     with manual gradients.
     """
     Thresholds(options.thresholds)  # a threshold that does not exist is reported before the program runs
-    program = load(parse_target(options.target), options.cwd, options.arguments)
+    program = load(parse_target(options.target, options.cwd), options.cwd, options.arguments)
     recorder = Recorder(program.sources, options.at)
     with kept_torch_settings():
         outcome = run(

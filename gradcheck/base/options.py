@@ -18,6 +18,7 @@ class SessionOptions:
     data: dict[str, str] = field(default_factory=dict)  # missing file -> the file that replaces it
     allow_writes: bool = False  # the program writes where it says, and not into a private folder
     timeout_s: float = 120.0
+    memory_gb: float | None = None  # at most, beyond what is mapped from files
     fix_budget_s: float = 5.0  # spent at most on the search for a fix, per fault; 0 searches for none
     sweep: int = 64  # minibatches of the data sweep, the recorded one among them
     samples: str | None = None  # the name that holds generated sequences

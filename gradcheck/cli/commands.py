@@ -108,6 +108,7 @@ def report(**options: Any) -> None:
       notebook.ipynb           its code cells, in order; magics and shell lines are skipped and listed
       script.py                the script, as __main__
       script.py::function      a function of the script, after the script's body
+      package.module           the module, as `python -m package.module` runs it
       package.module:callable  a callable that performs one training step
       'script.py::train(np.ones((4, 3)), 0.1)'
                                the same with arguments; np, torch and the script's names can be used

@@ -44,7 +44,7 @@ def parse_options(
     if scheduler is not None and backend == "local":
         raise ProgramError("--scheduler needs a cluster", "add --backend dask or --backend ray")
     parsed = parse_common(**common)
-    targets = [parse_target(session.target) for session in parsed.sessions]
+    targets = [parse_target(session.target, session.cwd) for session in parsed.sessions]
     to = destination(format_, output, force, targets)
     for target in targets:
         for path in (_output(target, to), str(_journal(target, to))):
@@ -87,7 +87,7 @@ def run(options: IsolateOptions) -> int:
 
 
 def _isolated(report: Report, session: SessionOptions, options: IsolateOptions) -> Report:
-    journal = _journal(parse_target(session.target), options.destination)
+    journal = _journal(parse_target(session.target, session.cwd), options.destination)
     options.destination.check(str(journal))
     asked = IsolationOptions(
         journal, options.experiment, options.workers, options.by, options.layers, options.resume,
@@ -112,7 +112,7 @@ def _journal(target: Target, to: Destination) -> Path:
 
 def _write(report: Report, session: SessionOptions, options: IsolateOptions) -> None:
     to = options.destination
-    path = _output(parse_target(session.target), to)
+    path = _output(parse_target(session.target, session.cwd), to)
     if to.format != "terminal":
         to.write(report, path, options.common.color)
         return

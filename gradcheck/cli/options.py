@@ -16,7 +16,7 @@ from gradcheck.checks.registry import unknown_selectors
 from gradcheck.process.config import EXAMPLE, Config, read_config
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.source import shown_path
-from gradcheck.program.target import TargetKind, parse_target
+from gradcheck.program.target import parse_target
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -124,6 +124,7 @@ _PROGRAM: tuple[Callable[[Any], Any], ...] = (
         help="GRAD is the gradient of VALUE, as in d_A=A_1. May be repeated. "
         "A comment does the same: # gradcheck: of A_1",
     ),
+    click.option("-m", expose_value=False, is_flag=True, help="The targets are modules, as in `python -m`."),
     click.option("--cwd", metavar="DIR", help="Run the program in DIR instead of its own directory."),
     click.option(
         "--data",
@@ -135,6 +136,12 @@ _PROGRAM: tuple[Callable[[Any], Any], ...] = (
     allow_writes_option,
     click.option(
         "--timeout", type=float, metavar="SECONDS", help="Time limit of the program.  [default: 120]"
+    ),
+    click.option(
+        "--memory",
+        type=click.FloatRange(0.5, 1e6),
+        metavar="GB",
+        help="Memory limit of the program, where the system has one.",
     ),
     click.option(
         "--sweep",
@@ -185,7 +192,7 @@ _DISPLAY: tuple[Callable[[Any], Any], ...] = (
 
 def parse_common(
     targets: Sequence[str], at: str, loss: str | None, pairs: Sequence[str], cwd: str | None,
-    data: Sequence[str], allow_writes: bool, timeout: float | None, sweep: int, samples: str | None,
+    data: Sequence[str], allow_writes: bool, timeout: float | None, memory: float | None, sweep: int, samples: str | None,
     fix_budget: float | None, select: Sequence[str], ignore: Sequence[str], thresholds: Sequence[str], show_output: bool,
     show_traceback: bool, color: bool | None, arguments: Sequence[str] = (),
 ) -> CommonOptions:  # fmt: skip
@@ -201,6 +208,7 @@ def parse_common(
         data,
         allow_writes,
         timeout,
+        memory,
         sweep,
         samples,
         fix_budget,
@@ -214,7 +222,7 @@ def parse_common(
 
 def session_options(
     config: Config, arguments: tuple[str, ...], at: str, loss: str | None, pairs: Sequence[str], cwd: str | None,
-    data: Sequence[str], allow_writes: bool, timeout: float | None, sweep: int, samples: str | None,
+    data: Sequence[str], allow_writes: bool, timeout: float | None, memory: float | None, sweep: int, samples: str | None,
     fix_budget: float | None, select: Sequence[str], ignore: Sequence[str], thresholds: Sequence[str],
 ) -> SessionOptions:  # fmt: skip
     """What is common to all targets. Raises ProgramError for what cannot be meant."""
@@ -238,6 +246,7 @@ def session_options(
         sweep=sweep,
         samples=samples,
         timeout_s=_first(timeout, config.timeout, default.timeout_s),
+        memory_gb=memory,
         fix_budget_s=_first(fix_budget, config.fix_budget, default.fix_budget_s),
         select=_codes(select) or config.select,
         ignore=_codes(ignore) or config.ignore,
@@ -262,13 +271,14 @@ def _configured_session(common: SessionOptions, text: str, folder: Path) -> Sess
     file = text.rpartition("::")[0] or text
     if Path(file).suffix in (".py", ".ipynb"):
         text = shown_path(folder / text)
-    if parse_target(text).kind is TargetKind.CALLABLE and common.cwd is None:
-        return replace(common, target=text, cwd=str(folder))
+    elif common.cwd is None:
+        common = replace(common, cwd=str(folder))
+    parse_target(text, common.cwd)
     return replace(common, target=text)
 
 
 def _given(common: SessionOptions, text: str) -> SessionOptions:
-    parse_target(text)  # a mistyped name is reported before any program is run
+    parse_target(text, common.cwd)  # a mistyped name is reported before any program is run
     return replace(common, target=text)
 
 

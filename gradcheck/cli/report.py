@@ -40,7 +40,7 @@ def parse_options(
 ) -> ReportOptions:  # fmt: skip
     """Checks everything that can be checked before a program is run."""
     parsed = parse_common(**common)
-    targets = [parse_target(session.target) for session in parsed.sessions]
+    targets = [parse_target(session.target, session.cwd) for session in parsed.sessions]
     if formats and outputs and len(formats) != len(outputs):
         raise ProgramError(
             f"--format is given {numbers.count(len(formats), 'time')}, --output {numbers.count(len(outputs), 'time')}",
@@ -78,7 +78,7 @@ def run(options: ReportOptions) -> int:
         seconds[session.target] = result.seconds
         for to in options.destinations:
             if not to.holds_all:
-                path = to.file_for(parse_target(session.target))
+                path = to.file_for(parse_target(session.target, session.cwd))
                 to.write(report, path, options.common.color, options.verbosity)
     every = index.table(outcomes, seconds, solution)
     for to in options.destinations:

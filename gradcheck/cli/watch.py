@@ -36,7 +36,7 @@ def parse_options(verbose: bool, **common: Any) -> WatchOptions:
     parsed = parse_common(**common)
     if len(parsed.sessions) > 1:
         raise ProgramError(f"one target is watched at a time, not {len(parsed.sessions)}")
-    parse_target(parsed.sessions[0].target)
+    parse_target(parsed.sessions[0].target, parsed.sessions[0].cwd)
     return WatchOptions(parsed, verbose)
 
 

@@ -179,7 +179,7 @@ def _recorded(task: Task) -> Trainer:
 
     session = task.session
     with reading_instead(_edited(task)), _imports_forgotten(), _quiet():
-        program = load(parse_target(session.target), session.cwd, session.arguments)
+        program = load(parse_target(session.target, session.cwd), session.cwd, session.arguments)
         recorder = Recorder(program.sources, session.at)
         with kept_torch_settings():
             run(

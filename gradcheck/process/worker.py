@@ -29,6 +29,11 @@ from gradcheck.program.target import parse_target
 from gradcheck.program.writes.hold import hold_for_good
 from gradcheck.report.model import Report
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 _POLL_S = 0.02
 _open, _write, _close, _replace, _exit = os.open, os.write, os.close, os.replace, os._exit
@@ -78,7 +83,9 @@ def _result(directory: str, variables: tuple[str, ...]) -> dict[str, Any]:
                 hold_for_good(directory)
             return {"layer": run_layer(layer).to_dict()}
         options = decode(SessionOptions, asked["report"])
-        load(parse_target(options.target), options.cwd)  # a bad target is reported before torch is imported
+        load(
+            parse_target(options.target, options.cwd), options.cwd
+        )  # a bad target is reported before torch is imported
         return {"report": _report(options, directory, variables).to_dict()}
     except ProgramError as error:
         return {"error": error.to_dict()}
@@ -95,12 +102,22 @@ def _remove_from_environment(variables: tuple[str, ...]) -> None:
         os.environ.pop(name, None)
 
 
+def _limit_memory(gigabytes: float | None) -> None:
+    """What asks for more gets a MemoryError; the processes that the program starts have the same limit each."""
+    if gigabytes is None or resource is None:
+        return
+    wanted, hard = int(gigabytes * 2**30), resource.getrlimit(resource.RLIMIT_DATA)[1]
+    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+
+
 def _report(options: SessionOptions, directory: str, variables: tuple[str, ...]) -> Report:
     from gradcheck.analysis.session import run_report  # before the writes are held back: Python caches it
 
     _remove_from_environment(variables)
     if not options.allow_writes:
         hold_for_good(directory)
+    _limit_memory(options.memory_gb)
     try:
         return run_report(options)
     except NothingFoundError as nothing:

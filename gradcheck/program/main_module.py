@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import builtins
-import os
-import stat
 import sys
-from contextlib import suppress
 from importlib.machinery import SourceFileLoader
 from types import ModuleType
 
@@ -27,22 +24,7 @@ def new_module(program: Program) -> ModuleType:
     vars(module).update(__builtins__=builtins, __annotations__={})
     if path is not None and kind is not TargetKind.NOTEBOOK:  # a notebook has no __file__
         vars(module).update(
-            __file__=str(path), __cached__=None, __package__=None,
+            __file__=str(path), __cached__=None, __package__=program.target.module or None,
             __loader__=SourceFileLoader(module.__name__, str(path)),
         )  # fmt: skip
     return module
-
-
-def output_sizes() -> tuple[int | None, int | None]:
-    """How much has been written to standard output and error, where those are files."""
-    return _size(1), _size(2)
-
-
-def _size(descriptor: int) -> int | None:
-    with suppress(Exception):
-        (sys.stdout if descriptor == 1 else sys.stderr).flush()
-    try:
-        status = os.fstat(descriptor)
-    except OSError:
-        return None
-    return status.st_size if stat.S_ISREG(status.st_mode) else None

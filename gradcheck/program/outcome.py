@@ -52,9 +52,6 @@ class RunOutcome:
     missing: list[MissingFile] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     written: list[Written] = field(default_factory=list)  # and not kept
-    seconds: float = 0.0
-    stdout_bytes: int | None = None  # None if the output is not captured in a file
-    stderr_bytes: int | None = None
 
     def note_written(self, written: list[Written], who: str = "the program", way_out: str = "") -> None:
         """`way_out`: how it can be let write."""

@@ -19,7 +19,7 @@ _LONGEST_FOLDER = 200
 
 def own_files(target: str, cwd: str | None) -> set[Path]:
     """As resolved paths. A name that only comes to be when the program runs is not followed."""
-    program = load(parse_target(target), cwd)
+    program = load(parse_target(target, cwd), cwd)
     known: set[Path] = set()
     folders = {program.path_entry, program.directory, Path.cwd()}
     pending: list[tuple[ast.AST, Path]] = []

@@ -56,8 +56,9 @@ class Program:
 
 def load(target: Target, cwd: str | None = None, arguments: tuple[str, ...] = ()) -> Program:
     """Raises ProgramError if the target cannot be read or, being a script, cannot be compiled."""
-    directory = _working_directory(cwd) or (target.path.parent if target.path else _current_directory())
-    entry = target.path.parent if target.path else directory
+    beside = target.path.parent if target.path and not target.module else None
+    directory = _working_directory(cwd) or beside or _current_directory()
+    entry = beside or directory
     program = Program(target, directory, entry, arguments=arguments)
     if target.kind is TargetKind.NOTEBOOK:
         _load_cells(program)

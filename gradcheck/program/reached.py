@@ -21,10 +21,6 @@ class Reached:
     files: set[str] = field(default_factory=set)  # as code names them
     libraries: set[str] = field(default_factory=set)
 
-    @property
-    def is_numpy(self) -> bool:
-        return self.libraries == {"numpy"}
-
 
 def reached_from(things: list[Any], is_user: Callable[[str], bool]) -> Reached:
     """From `things`: callables, classes, objects, and what they are given."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 import traceback
 import warnings
 from collections.abc import Callable
@@ -24,7 +23,7 @@ from gradcheck.program.errors import ProgramError
 from gradcheck.program.faults import describe, missing_file, person_location, person_traceback
 from gradcheck.program.imports import PersonFinder
 from gradcheck.program.loop_watch import LoopWatch
-from gradcheck.program.main_module import new_module, output_sizes
+from gradcheck.program.main_module import new_module
 from gradcheck.program.observer import Observer
 from gradcheck.program.outcome import Ending, RunOutcome
 from gradcheck.program.program import Piece, Program, load
@@ -80,9 +79,7 @@ class _Run:
         self._machinery = Machinery()
 
     def outcome_of_run(self) -> RunOutcome:
-        before = output_sizes()
         progress.say(progress.Stage.RUNNING)
-        started = time.perf_counter()
         try:
             with ExitStack() as cleanup:
                 self._set_up(cleanup)
@@ -94,11 +91,6 @@ class _Run:
         finally:
             self._leave_if_forked(1)
             progress.say(progress.Stage.ANALYSING)
-        self._outcome.seconds = time.perf_counter() - started
-        after = output_sizes()
-        self._outcome.stdout_bytes, self._outcome.stderr_bytes = (
-            None if b is None or a is None else a - b for b, a in zip(before, after, strict=True)
-        )
         for name in sorted(self._data.used):
             self._note(f"`{name}` was not there: the file given by --data was read instead")
         return self._outcome

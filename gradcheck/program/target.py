@@ -29,8 +29,9 @@ class TargetKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`path` is set for everything but a callable, `module` only for a callable; `function` for both of those
-    that name one and may be dotted (`Trainer.step`). `call` is how it is called, where arguments are given."""
+    """`path` is set for everything but a callable; `module` for that, and for a script that is run as `python -m` runs
+    it; `function` for those that name one and may be dotted (`Trainer.step`). `call` is how it is called, where
+    arguments are given."""
 
     text: str
     kind: TargetKind
@@ -43,11 +44,12 @@ class Target:
     def stem(self) -> str:
         """A file name for what is written about this target: `train`, `train-step`, `package.module-step`."""
         base = self.path.stem if self.path else self.module
+        base = self.text if self.path and self.module else base
         return f"{base}-{self.function}" if self.function else base
 
 
-def parse_target(text: str) -> Target:
-    """The target that `text` means. Files must exist; nothing is read or imported yet."""
+def parse_target(text: str, cwd: str | None = None) -> Target:
+    """The target that `text` means; modules are those in `cwd`. Files must exist; nothing is read or imported yet."""
     if not text.strip() or "\0" in text:
         raise ProgramError("the target is empty", HOW_TARGETS_ARE_WRITTEN)
     named, bracket, arguments = text.partition("(")
@@ -60,12 +62,24 @@ def parse_target(text: str) -> Target:
     module, separator, function = text.partition(":")
     if separator:
         return _callable(text, module, function)
-    if _DOTTED.fullmatch(text) and "." in text:
-        raise ProgramError(
-            f"`{text}` names a module but no callable in it",
-            f"write `{text}:function`, where function() performs one training step",
-        )
+    if _DOTTED.fullmatch(text):
+        return _module(text, Path(cwd or "."))
     raise _no_such_file(path)
+
+
+def _module(name: str, folder: Path) -> Target:
+    """`package.train`, looked for as `python -m` does: in the directory of the run."""
+    place = folder.joinpath(*name.split("."))
+    for path in (place.with_suffix(".py"), place / "__main__.py"):
+        if path.is_file():
+            package = name if path.stem == "__main__" else name.rpartition(".")[0]
+            return Target(name, TargetKind.SCRIPT, path.resolve(), module=package)
+    if "." not in name:
+        raise _no_such_file(Path(name))
+    raise ProgramError(
+        f"there is no module `{name}` in `{folder.resolve()}`",
+        f"--cwd names another folder; for a callable of an installed package write `{name}:function`",
+    )
 
 
 def _whole_file(text: str, path: Path) -> Target:

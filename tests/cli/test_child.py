@@ -185,3 +185,9 @@ def test_nor_the_workers_of_an_experiment(tmp_path: Path) -> None:
     )  # fmt: skip
     assert (done.stdout, done.returncode) == ("None\n", 0)
     assert "wrong module" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system holds nobody to it")
+def test_a_program_gets_no_more_memory_than_it_may_have() -> None:
+    notes, _ = run_text("taken = bytearray(3 * 2**30)\n", memory_gb=1.0)
+    assert notes[0] == "exception"

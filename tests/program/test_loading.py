@@ -36,6 +36,19 @@ def test_targets(tmp_path, monkeypatch):
     assert (found.kind, found.module, found.function) == (TargetKind.CALLABLE, "package.module", "step")
 
 
+def test_a_module_is_run_as_python_runs_it(tmp_path, monkeypatch):
+    package = tmp_path / "pkg"
+    package.mkdir()
+    for name in ("__init__", "__main__", "train"):
+        (package / f"{name}.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    found = parse_target("pkg.train")
+    assert (found.kind, found.path, found.module) == (TargetKind.SCRIPT, package / "train.py", "pkg")
+    assert load(found).path_entry == load(found).directory == tmp_path
+    monkeypatch.chdir(package)
+    assert parse_target("pkg.train", str(tmp_path)).path == package / "train.py"
+
+
 @pytest.mark.parametrize(
     ("target", "message", "hint"),
     [
@@ -46,7 +59,7 @@ def test_targets(tmp_path, monkeypatch):
         ("notes.txt", "`notes.txt` is neither a notebook", "a target is"),
         ("n.ipynb::step", "names a function of a notebook", "`n.ipynb`"),
         ("train.py::3x", "`3x` is not the name of a function", "a target is"),
-        ("package.module", "names a module but no callable", "`package.module:function`"),
+        ("package.module", "there is no module `package.module` in", "`package.module:function`"),
         ("a-b:c", "`a-b:c` is not a target", "a target is"),
     ],
 )

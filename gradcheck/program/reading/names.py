@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -100,21 +100,3 @@ def names_read(node: ast.AST, tensors: Collection[str] = ()) -> set[str]:
     for child in ast.iter_child_nodes(node):
         found |= names_read(child, tensors)
     return found
-
-
-def assignments(statements: Iterable[ast.stmt]) -> Iterator[tuple[str, ast.stmt, ast.expr | None]]:
-    """Each name with the statement that gives it a value, and the expression where it is a plain assignment."""
-    for statement in statements:
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Assign):
-                for target in node.targets:
-                    if isinstance(target, ast.Name):
-                        yield target.id, node, node.value
-                    else:
-                        yield from ((name, node, None) for name in names_written(target))
-            elif isinstance(node, (ast.AugAssign, ast.AnnAssign)) and isinstance(node.target, ast.Name):
-                yield node.target.id, node, node.value
-            elif isinstance(node, ast.NamedExpr):
-                yield node.target.id, statement, None
-            elif isinstance(node, (ast.For, ast.comprehension)):
-                yield from ((name, statement, None) for name in names_written(node.target))
