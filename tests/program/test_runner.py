@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import time
 from collections.abc import Callable
 
 import pytest
@@ -112,10 +113,11 @@ def test_time_limit_is_not_an_exception_a_program_catches(run_program, watcher_c
 def test_a_time_limit_that_was_swallowed_comes_again(run_program, watcher_class):
     text = "import time\nend = time.time() + 5\nwhile True:\n    try:\n        while True: pass\n"
     text += "    except:\n        break\nwhile time.time() < end: pass\n"
+    started = time.monotonic()
     ran = run_program(text, timeout_s=0.1, watcher=watcher_class(attention=False))
     assert ran.outcome.ended is Ending.TIMEOUT
     assert ran.outcome.ended_at.line == 5
-    assert ran.outcome.seconds < 3
+    assert time.monotonic() - started < 4
 
 
 def test_a_forked_child_never_comes_back(run_program, tmp_path):
