@@ -15,6 +15,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from gradcheck.base.extras import how_to_install, is_installed
 from gradcheck.base.ours import HEADING, may_be_replaced
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.target import Target
@@ -95,6 +96,10 @@ class Destination:
             with open(path, "w", encoding="utf-8") as file:
                 yield file
         click.echo(printable(f"wrote {path}"), err=True)
+        if self.format in ("markdown", "html") and not is_installed("matplotlib"):
+            click.echo(
+                f"no figures, as matplotlib is not installed: {how_to_install('matplotlib')}", err=True
+            )
 
     @contextmanager
     def opened_text(self, path: str, target: str, color: bool | None) -> Iterator[Console]:

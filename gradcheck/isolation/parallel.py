@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from gradcheck.base.extras import how_to_install, is_installed
 from gradcheck.base.groups import grouped
 from gradcheck.base.parent_death import end_with_parent
 from gradcheck.base.private_folder import private_folder
@@ -193,6 +194,8 @@ def _cluster(workers: Workers) -> AbstractContextManager[Submit]:
 
 @contextmanager
 def _local(workers: Workers) -> Iterator[Submit]:
+    if not is_installed("joblib"):
+        raise ProgramError("joblib, which starts the workers, is not installed", how_to_install("joblib"))
     from joblib.externals.loky import get_reusable_executor
 
     if not os.access(".", os.X_OK):

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
+from gradcheck.base.extras import how_to_install, is_installed
 from gradcheck.health.context import ProgramContext
 from gradcheck.health.records import Health
 from gradcheck.health.samples.draws import drawn_sets
@@ -170,6 +171,9 @@ class _Measurement:
         found.repeated_in_data = sum(map(is_repetition, known)) / len(known)
         found.copies = self._copies(data)
         if not found.training.beats_guessing:
+            return
+        if not is_installed("scipy"):
+            found.data_reason = f"their lengths are compared by scipy: {how_to_install('scipy')}"
             return
         found.difference = difference(samples, lengths)
         end_rate = len(lengths) / (sum(lengths) + len(lengths))
