@@ -27,7 +27,7 @@ from gradcheck.program.array_calls import libraries_of
 from gradcheck.program.errors import NothingFoundError, ProgramError
 from gradcheck.program.outcome import Ending, RunOutcome
 from gradcheck.program.program import load
-from gradcheck.program.reading.names import names_written_at
+from gradcheck.program.reading.names import unfinished_at
 from gradcheck.program.runner import run
 from gradcheck.program.source import SourceMap
 from gradcheck.program.target import parse_target
@@ -140,7 +140,7 @@ def _excuse_interrupted(evidence: Evidence, outcome: RunOutcome, sources: Source
     for fault in outcome.faults:
         if fault.location is None:
             continue
-        written = names_written_at(sources, fault.location)
+        written = unfinished_at(sources, fault.location)
         for row in evidence.gradients:
             same_piece = (row.location.file, row.location.cell) == (fault.location.file, fault.location.cell)
             if same_piece and row.name in written and row.verdict is Verdict.INTRODUCED:

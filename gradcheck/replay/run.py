@@ -9,6 +9,7 @@ from functools import cached_property
 
 import torch
 
+from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.graph.precision import default_dtype
 from gradcheck.replay.compare import dense
@@ -312,7 +313,10 @@ def opaque_values(ops: Sequence[Op], plan: PassPlan) -> set[Value]:
     their numbers are float32 in every replay."""
     tainted: set[Value] = {c.value.root for c in plan.candidates if _came_late(c.value, plan)}
     forward = set(plan.forward_ops)
-    for value in (candidate.value for candidate in plan.candidates):
+    for candidate in plan.candidates:
+        value = candidate.value
+        if not value.shape and candidate.of is None and parse(candidate.name).form is Form.NONE:
+            continue  # `np.sqrt(5)`: a number like any that is written down
         if value.producer is None and value.data is not None and value.birth > plan.loss_op.index:
             tainted.add(value.root)
     for op in ops[plan.start : plan.last_op + 1]:

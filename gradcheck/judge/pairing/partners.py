@@ -191,6 +191,9 @@ class Partners:
         unreached = [v for v in named if v not in truth and v.shape == tuple(found.shape)]
         if unreached and not fitting:
             return Proposal(unreached[-1], BY_NAME)
+        # `s` of every turn of a loop, and a gradient of another rank: it may be that of all of them, stacked.
+        if len(options) > 1 and not fitting and all(truth[v].dim() != found.dim() for v in options):
+            return None
         if not options or (
             not fitting
             and parse(candidate.name).form < Form.EXPLICIT

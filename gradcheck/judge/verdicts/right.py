@@ -59,7 +59,7 @@ def _equal(case: Case, tolerance: float, rounded: bool = False) -> Ruling | None
         # What the person said, or what a second name is there for, is meant, whatever else it equals here.
         if not (case.candidate.second_name or judge.partners.is_stated(case.candidate, chosen.value)):
             judged.alternatives = [value for value in equal if value is not chosen.value]
-        if reshaped:
+        if reshaped and case.found.dim():  # one number is broadcast to whatever shape of one element
             judged.problem = Problem.SHAPE_NOTE
             judged.reason = (
                 f"the numbers are right but the shape is {tuple(case.found.shape)}, "

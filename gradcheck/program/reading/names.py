@@ -26,6 +26,7 @@ class Target:
     is_name: bool = False  # a plain name, which needs no walking
     grows: bool = False  # only its last item is new
     container: str = ""  # for an item, what it is an item of
+    in_place: bool = False  # what is there is changed: by `x += 1`, or in one item
 
 
 @lru_cache(maxsize=64)
@@ -48,7 +49,9 @@ def targets_of(node: ast.AST) -> Iterator[Target]:
     if isinstance(node, ast.Assign):
         for target in node.targets:
             yield from _flatten(target)
-    elif isinstance(node, (ast.AugAssign, ast.AnnAssign, ast.NamedExpr)):
+    elif isinstance(node, ast.AugAssign):
+        yield from (replace(target, in_place=True) for target in _flatten(node.target))
+    elif isinstance(node, (ast.AnnAssign, ast.NamedExpr)):
         yield from _flatten(node.target)
     elif isinstance(node, ast.For):
         yield from (replace(target, alias=True, container="") for target in _flatten(node.target))
@@ -71,16 +74,32 @@ def _flatten(node: ast.expr) -> Iterator[Target]:
         yield from _flatten(node.value)
     elif isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)):
         container = ast.unparse(node.value) if isinstance(node, ast.Subscript) else ""
-        yield Target(ast.unparse(node), node, is_name=isinstance(node, ast.Name), container=container)
+        yield Target(
+            ast.unparse(node),
+            node,
+            is_name=isinstance(node, ast.Name),
+            container=container,
+            in_place=bool(container),
+        )
 
 
-def names_written_at(sources: SourceMap, location: Location) -> set[str]:
-    """What the statement at `location` writes to, as its text names it: `dx` for `dx[mask] = 0`."""
-    for unit in sources.units.values():
-        if (unit.file, unit.cell) == (location.file, location.cell):
-            targets = targets_by_line(unit.tree).get(location.line, ())
-            return {t.container or t.text for t in targets} | {t.text for t in targets}
-    return set()
+def unfinished_at(sources: SourceMap, location: Location) -> set[str]:
+    """What is not finished when the statement at `location` raises, as its text names it (`dx` for `dx[mask] = 0`): what
+    that writes to, all that the loops around it write to, and what is changed in place further down."""
+    units = [u for u in sources.units.values() if (u.file, u.cell) == (location.file, location.cell)]
+    found: set[str] = set()
+    for tree in (unit.tree for unit in units):
+        for line, targets in targets_by_line(tree).items():
+            inside = line == location.line or any(
+                loop.lineno <= line <= (loop.end_lineno or line)
+                for loop in tree.nodes
+                if isinstance(loop, (ast.For, ast.While))
+                and loop.lineno <= location.line <= (loop.end_lineno or 0)
+            )
+            for target in targets:
+                if inside or (line > location.line and target.in_place):
+                    found |= {target.container or target.text, target.text}
+    return found
 
 
 def names_written(node: ast.AST) -> set[str]:
