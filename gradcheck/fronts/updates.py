@@ -32,6 +32,11 @@ class Update:
     step: Value | None
     in_place: bool
 
+    @property
+    def arithmetic(self) -> Op:
+        """What adds or subtracts the step, if something does."""
+        return _arithmetic(self.op)
+
 
 @dataclass(frozen=True, slots=True)
 class _Possible:
@@ -123,21 +128,24 @@ class UpdateFinder:
                 _Possible(op, v, None, True, self._read_at.get(v.root, -1), -1, False, -1, False, -1, -1)
                 for v in op.mutated
             ]
-        if operation not in ops.ADDITIVE or _is_reversed_difference(op) or len(op.args) < 2:
+        by = _arithmetic(op)
+        operation = by.operation
+        if operation not in ops.ADDITIVE or _is_reversed_difference(by) or len(by.args) < 2:
             return []
-        left, right = op.args[0], op.args[1]
+        left, right = by.args[0], by.args[1]
         if not isinstance(left, Value) or not isinstance(right, Value) or left.shape != right.shape:
             return []
         if not in_place and op.kind is not Kind.PURE:
             return []
         alpha = (op.kwargs or {}).get("alpha", 1)
+        moved = left if by is op else op.args[0]
         return [
             _Possible(
                 op,
-                left,
+                moved,
                 right,
                 in_place,
-                self._read_at.get(left.root, -1),
+                self._read_at.get(moved.root, -1),
                 self._changed_at.get(right.root, -1),
                 operation is ops.SUB or (isinstance(alpha, (int, float)) and alpha < 0),
                 self._negative_at.get(right, -1),
@@ -193,6 +201,16 @@ class UpdateFinder:
                 return
         _note(self._scaled_at, touched, max((self._scaled_at.get(v, -1) for v in inputs), default=-1))
         _note(self._negative_at, touched, negative_at)
+
+
+def _arithmetic(op: Op) -> Op:
+    """The op itself; of `w[j] -= lr * g[j]`, where `w[j]` is a number and no view, what computes the new number."""
+    if op.operation is not ops.SETITEM or len(op.args) < 3 or not isinstance(op.args[2], Value):
+        return op
+    made = op.args[2].producer
+    old = made.args[0] if made is not None and made.args else None
+    item = old.producer if isinstance(old, Value) else None
+    return made if made is not None and item is not None and item.inputs[:1] == [op.args[0]] else op
 
 
 def _is_reversed_difference(op: Op) -> bool:

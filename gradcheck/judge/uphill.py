@@ -17,8 +17,8 @@ _MOST_STEPS = 4  # from the update back to the gradient
 
 
 def goes_uphill(plan: PassPlan) -> bool:
-    adding = [u for u in plan.updates if u.op.operation is ops.ADD]
-    return bool(adding) and all(_adds_plainly(u.op) for u in adding)
+    adding = [u.arithmetic for u in plan.updates if u.arithmetic.operation is ops.ADD]
+    return bool(adding) and all(map(_adds_plainly, adding))
 
 
 def _adds_plainly(op: Op) -> bool:
@@ -51,7 +51,7 @@ def may_go_that_way(plan: PassPlan, step: Value, found: torch.Tensor, truth: tor
 def _way(update: Update, wanted: Value) -> int | None:
     """1 if the update adds a positive multiple of `wanted`, -1 if it subtracts one; None if it is not made of it so."""
     step, way = update.step, 1
-    if update.op.operation is ops.SUB:
+    if update.arithmetic.operation is ops.SUB:
         way = -way
     if _is_negative((update.op.kwargs or {}).get("alpha", 1)):
         way = -way

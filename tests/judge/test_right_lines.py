@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gradcheck.judge.verdict import Verdict
 from tests.support import report_on_source
 
@@ -86,3 +88,43 @@ def test_what_a_loop_that_raised_would_have_filled_is_unfinished() -> None:
     # What stands above it is at fault all the same.
     rows = {row.name: row.verdict for row in report_on_source(text.replace("2 * out", "3 * out")).rows}
     assert rows["dout"] is Verdict.INTRODUCED
+
+
+ONE_AT_A_TIME = """
+    import numpy as np
+    rng = np.random.default_rng(0)
+    w1, w2 = rng.normal(size=(3, 2)), rng.normal(size=3)
+    examples = [([0.0, 0.0], 1.0), ([1.0, 0.5], 1.0), ([1.0, 1.0], 0.0)]
+    for epoch in range(3):
+        total_error = 0.0
+        for x, t in examples:
+            x = np.array(x)
+            h = 1 / (1 + np.exp(-(w1 @ x)))
+            o = 1 / (1 + np.exp(-(w2 @ h)))
+            total_error += 0.5 * (t - o) ** 2
+            delta_o = {error} * o * (1 - o)
+            delta_h = delta_o * w2 * {slope}
+            {update}
+        print(epoch, total_error)
+"""
+BY_ARRAYS = "w1 -= 0.5 * np.outer(delta_h, x); w2 -= 0.5 * delta_o * h"
+BY_NUMBERS = """
+            for j in range(3):
+                w2[j] -= 0.5 * delta_o * h[j]
+                for i in range(2):
+                    w1[j, i] -= 0.5 * delta_h[j] * x[i]
+"""
+
+
+@pytest.mark.parametrize("update", [BY_ARRAYS, BY_NUMBERS])
+@pytest.mark.parametrize("uphill", [False, True])
+def test_one_example_at_a_time(update: str, uphill: bool) -> None:
+    """An output of one number, and a `delta` of one, are not the loss: the parameters are moved by what they make."""
+    update = update.replace("-=", "+=") if uphill else update
+    error = "(t - o)" if uphill else "(o - t)"
+    right = ONE_AT_A_TIME.format(error=error, slope="h * (1 - h)", update=update)
+    assert accused(right) == []
+    wrong = ONE_AT_A_TIME.format(error=error, slope="h", update=update)
+    # With zeros as inputs, the first layer does not move.
+    wrong = report_on_source(wrong.replace("[0.0, 0.0]", "[0.5, 1.0]"))
+    assert [(f.rule, f.location.line) for f in wrong.findings if f.rule < "GC2"] == [("GC101", 14)]

@@ -10,7 +10,14 @@ from gradcheck.judge.pairing.losses import find_losses
 from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.judge.pairing.placeholders import placeholders
 from gradcheck.judge.pairing.stated import Stated
-from gradcheck.judge.pairing.windows import UsedMoves, forward_pass, merge_chains, recorded_steps, set_windows
+from gradcheck.judge.pairing.windows import (
+    Step,
+    UsedMoves,
+    forward_pass,
+    merge_chains,
+    recorded_steps,
+    set_windows,
+)
 from gradcheck.program.source import SourceMap
 from gradcheck.replay.passes import Candidate, PassPlan
 from gradcheck.replay.slices import Slicer
@@ -27,7 +34,11 @@ def find_passes(
     updates = UpdateFinder(recording)
     slicer, moves_used = Slicer(recording.ops), UsedMoves(updates)
     plans: list[PassPlan] = []
-    for loss in find_losses(recording, names, steps, loss_name, said):
+    moves = [
+        u for step in steps or [Step(0, len(recording.ops), 0)] for u in updates.between(step.begin, step.end)
+    ]
+    moved_by = [update.step for update in moves if update.step is not None]
+    for loss in find_losses(recording, names, steps, loss_name, said, moved_by):
         begin = max((step.begin for step in steps if step.begin <= loss.op.index < step.end), default=0)
         needed = slicer.backwards([loss.value], loss.op.index + 1)
         start, forward_ops = forward_pass(needed, plans, moves_used, begin)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from gradcheck import ops
@@ -33,13 +33,14 @@ def find_losses(
     steps: list[Step],
     wanted: str | None,
     gradients: Sequence[Binding] = (),
+    moved_by: Collection[Value] = (),
 ) -> list[Loss]:
     """The losses that may have been differentiated by hand, in program order; only `wanted`, if it is given.
-    `gradients` are what the person has said is one."""
+    `gradients` are what the person has said is one, `moved_by` what the parameters are moved by."""
     known = recording.loss
     if known is not None and known.producer is not None and wanted is None:
         return [Loss(known, known.producer, names.loss_name(known) or "loss")]
-    return _differentiated(recording, _select_losses(recording, names, wanted), steps, gradients)
+    return _differentiated(recording, _select_losses(recording, names, wanted, moved_by), steps, gradients)
 
 
 def _differentiated(
@@ -69,14 +70,21 @@ def says_which(recording: Recording, names: NameIndex) -> bool:
     return any(rank >= _SAID for rank, _ in _ranked(recording, names, None).values())
 
 
-def _select_losses(recording: Recording, names: NameIndex, wanted: str | None) -> list[Loss]:
+def _select_losses(
+    recording: Recording, names: NameIndex, wanted: str | None, moved_by: Collection[Value]
+) -> list[Loss]:
     ranked = _ranked(recording, names, wanted)
     if not ranked:
         return []
     # Where real losses exist, other scalars (accuracies, means) are not mistaken for one.
     best = max(rank for rank, _ in ranked.values())
     floor = _SAID if best >= _SAID else best
-    return [loss for rank, loss in ranked.values() if rank >= floor]
+    chosen = [loss for rank, loss in ranked.values() if rank >= floor]
+    if best >= _SAID:
+        return chosen
+    # Nor is what the parameters are moved by computed from the loss: from an output, a `delta` of one number.
+    behind = flow.backward(recording.ops, moved_by, key=flow.storage) if moved_by else set()
+    return [loss for loss in chosen if loss.value.root not in behind] or chosen
 
 
 def _ranked(recording: Recording, names: NameIndex, wanted: str | None) -> dict[Value, tuple[int, Loss]]:

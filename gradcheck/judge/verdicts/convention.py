@@ -28,7 +28,13 @@ def convention(case: Case) -> Ruling | None:
     fitting = dict(_multiples(case))
     if not fitting:
         return None
-    partner = max(fitting, key=lambda value: judge.partners.score(candidate, value))
+
+    def rank(value: Value) -> tuple[bool, float]:
+        """What it is computed from is kept as a multiple, and so is it, most likely."""
+        kept = kept_upstream(case, fitting[value])
+        return judge.ascends and fitting[value] in kept, judge.partners.score(candidate, value)
+
+    partner = max(fitting, key=rank)
     factor = fitting[partner]
     if partner is judge.plan.loss:
         return None
@@ -44,7 +50,7 @@ def convention(case: Case) -> Ruling | None:
         return None
     proposal = Proposal(partner, f"its numbers, {factor:g} times the true gradient")
     judged = case.judged(proposal, Verdict.CORRECT, expected=case.gradients[partner], scale=factor)
-    judged.alternatives = [value for value in fitting if value is not partner]
+    judged.alternatives = [v for v in fitting if v is not partner and math.isclose(fitting[v], factor)]
     tolerance = judge.tolerance(case.version, case.size, judged.noise)
     if judged.truth is not None and distance(case.found, judged.truth) > tolerance:
         judged.verdict, judged.faults = Verdict.INHERITED, case.faults
@@ -127,9 +133,7 @@ def _made_good(case: Case, partner: Value, factor: float) -> bool:
     """Whether the factor is made good where it matters: of the parameters' gradients that are computed from this
     one (of all gradients, if none of a parameter is), more are right than are scaled alike. Those that are
     neither have a fault of their own."""
-    if partner not in case.judge.forward_made and any(
-        kept != factor for kept in _kept_upstream(case, factor)
-    ):
+    if partner not in case.judge.forward_made and any(kept != factor for kept in kept_upstream(case, factor)):
         return False  # its own line puts a factor to it
     given = case.judge.given(case.faults, {partner: case.found})
     none = Faults()
@@ -164,11 +168,11 @@ def _is_handed_on(case: Case, partner: Value, factor: float) -> bool:
         return False  # what is computed from it is right for another value, kept as a multiple
     if judge.partners.meant_instead(case.candidate, partner, case.found, of_unnamed=True) is not None:
         return False
-    kept = _kept_upstream(case, factor)
+    kept = kept_upstream(case, factor)
     return bool(kept) and all(scale == factor != 1 for scale in kept)
 
 
-def _kept_upstream(case: Case, factor: float) -> list[float]:
+def kept_upstream(case: Case, factor: float) -> list[float]:
     """As what multiples the gradients are kept that it is computed from: as `factor`, where that is meant."""
     judge = case.judge
     scales = {j.candidate.value: j.scale or 1.0 for j in judge.judged if j.of in judge.forward_made}

@@ -8,6 +8,7 @@ from gradcheck.judge.data_rounding import LARGEST
 from gradcheck.judge.judged import Fault, Faults, Judged, Ruling
 from gradcheck.judge.pairing.partners import Proposal
 from gradcheck.judge.verdict import Problem, Verdict
+from gradcheck.judge.verdicts.convention import kept_upstream
 from gradcheck.ops import NEG
 from gradcheck.replay.compare import Fingerprints, distance
 from gradcheck.replay.earlier import as_of_now
@@ -46,8 +47,8 @@ def _equal(case: Case, tolerance: float, rounded: bool = False) -> Ruling | None
         if not equal:
             continue
         chosen = judge.partners.choose(case.candidate, equal, judge.paired)
-        if judge.ascends and not judge.partners.has_name(chosen.value) and _is_negative(chosen.value):
-            return None  # of `-x`: uphill, the gradient of `x` is kept as its negative
+        if judge.ascends and not judge.partners.has_name(chosen.value) and _is_negative(case, chosen.value):
+            return None
         if _was_meant_for_another(case, chosen.value) or case.is_used_for_another(chosen.value, equal):
             return None
         named = judge.partners.is_given_name_for(case.candidate, chosen.value) and not _was_so_before(
@@ -69,8 +70,10 @@ def _equal(case: Case, tolerance: float, rounded: bool = False) -> Ruling | None
     return None
 
 
-def _is_negative(value: Value) -> bool:
-    return value.producer is not None and value.producer.operation is NEG
+def _is_negative(case: Case, value: Value) -> bool:
+    """Of `-x`: uphill, the gradient of `x` is kept as its negative, and so is all that is computed from it."""
+    negated = value.producer is not None and value.producer.operation is NEG
+    return negated or any(scale < 0 for scale in kept_upstream(case, 1.0))
 
 
 def _was_so_before(case: Case, chosen: Proposal) -> bool:
