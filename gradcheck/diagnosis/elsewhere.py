@@ -13,6 +13,7 @@ from gradcheck import ops
 from gradcheck.diagnosis.points import probe_overrides
 from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.graph import flow
+from gradcheck.health.sweep import row_choice
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged
 from gradcheck.judge.judgement import JudgedPass, Judgement
@@ -58,8 +59,11 @@ class Elsewhere:
         self._is_frozen = moved is None  # numbers were read out: they would stay what they were
         self._moved = moved or []
         self._plain += [self._looked_at(Place("probe", overrides)) for overrides in self._moved]
+        prepared = judged_pass.prepared
+        of = {judged.of.root for judged in judge.judged if judged.of is not None}
+        rows = row_choice(prepared.manual, prepared.mutated | of)
         for seed in range(FRESH_DRAWS if moved is not None else 0):
-            drawn = fresh_draws(judged_pass.prepared.manual, seed)
+            drawn = fresh_draws(prepared.manual, seed) or (rows.other_rows(seed) if rows is not None else {})
             if drawn:
                 beside = self._moved[seed % len(self._moved)] if self._moved else {}
                 self._plain.append(self._looked_at(Place("fresh", {**drawn, **beside})))

@@ -36,15 +36,16 @@ class Consumer:
     def is_finite(self) -> bool:
         return is_finite(self.found)
 
-    def is_one_of(self, gradients: Gradients, *, reshaped: bool = False) -> bool:
+    def is_one_of(self, gradients: Gradients, *, reshaped: bool = False, same_sign: bool = False) -> bool:
         """Whether it is one of these gradients; or, where it is the step of an update (`rate * x.T @ delta`), a
-        multiple of the one of its parameter."""
+        multiple of the one of its parameter, with the same sign or with either."""
         candidate = self.version.candidate
         is_step = candidate.of is not None and candidate.binding is None and candidate.returned is None
         step = gradients[0].get(candidate.of) if is_step and candidate.of is not None else None
         if step is not None and step.shape == self.found.shape:
             factor = inner(self.found, step) / max(norm(step) ** 2, 1e-300)
-            return factor != 0 and distance(self.found, factor * step) <= self.tolerance
+            fits = factor > 0 if same_sign else factor != 0
+            return fits and distance(self.found, factor * step) <= self.tolerance
         return bool(gradients[1].equals(self.found, self.tolerance, reshaped=reshaped))
 
 
@@ -211,4 +212,5 @@ class Consumers:
         sizes = {c.found.numel() for c in waiting}
         gradients = self._judge.changed(self._faults, value, found, sizes)
         given = gradients, Fingerprints(gradients)
-        return sum(c.is_one_of(given) for c in waiting)
+        # Where updates add the gradients as they are, all of them have the sign that this one has.
+        return sum(c.is_one_of(given, same_sign=self._judge.ascends) for c in waiting)

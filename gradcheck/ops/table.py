@@ -274,11 +274,12 @@ DRAW = define(
     "rand", F.DRAW,
     "randn randint randperm normal bernoulli poisson binomial rand_like randn_like randint_like "
     "_sample_dirichlet _standard_gamma gumbel_softmax uniform random exponential geometric cauchy log_normal "
-    "xavier_uniform xavier_normal kaiming_uniform kaiming_normal trunc_normal orthogonal sparse",
+    "xavier_uniform xavier_normal kaiming_uniform kaiming_normal trunc_normal orthogonal sparse "
+    "permutation permuted standard_normal random_sample integers",
     numpy="rand randn randint permutation normal standard_normal uniform shuffle random random_sample "
     "binomial integers",
 )  # fmt: skip
-CATEGORICAL = define("multinomial", F.DRAW, numpy="choice")  # from a distribution over categories
+CATEGORICAL = define("multinomial", F.DRAW, "choice", numpy="choice")  # from a distribution over categories
 ZEROS = define("zeros", F.CONSTANT, "zeros_like new_zeros", numpy="zeros zeros_like")
 ONES = define("ones", F.CONSTANT, "ones_like new_ones", numpy="ones ones_like")
 FULL = define("full", F.CONSTANT, "full_like new_full", numpy="full full_like")

@@ -17,7 +17,7 @@ from gradcheck.fronts.tape import Number, Op, Value
 from gradcheck.graph.lower import node_of
 from gradcheck.graph.node import Node, Role
 from gradcheck.graph.precision import Precision, converted, default_dtype
-from gradcheck.ops import ADD, COPY_INTO, DROPOUT, FILL, GETITEM, SELECT, SETITEM, SUB
+from gradcheck.ops import ADD, COPY_INTO, DROPOUT, EMPTY, FILL, GETITEM, SELECT, SETITEM, SUB
 from gradcheck.replay.compare import differentiable
 from gradcheck.replay.earlier import EarlierVersion, as_of_now
 from gradcheck.replay.memory import Memory, same_memory
@@ -289,6 +289,8 @@ class Runner:
             result = self._convert(node.call(node.args[0].data, *self._decode(node.args[1:])))
         else:
             result = self._made(node)
+            if node.operation is EMPTY and not self._own_types:
+                result.zero_()  # what lies there may be the very gradient of an earlier call
         if self._differentiate:
             # Some derivatives need the arguments, some the result.
             self._memory.read.update(map(self._memory.base_of, node.inputs))

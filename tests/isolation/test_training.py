@@ -328,16 +328,23 @@ for step in range(STEPS):
 """
 
 
-def test_what_numpy_drew_is_not_drawn_again_but_other_rows_are_taken() -> None:
+def test_rows_chosen_by_numpy_are_drawn_again() -> None:
     trainer = trainer_of(ARRAYS)
-    assert trainer.draws == "other rows of `X` in every step"
+    assert trainer.draws == "fresh draws by `integers` in every step"
     falls = [before - after for before, after in pairwise(replayed_losses(trainer))]
     assert min(falls) < 0 < max(falls)  # of one minibatch alone, it would fall in every step
 
 
-def test_noise_of_numpy_stays_as_recorded() -> None:
-    noisy = ARRAYS.replace("rows = rng.integers(0, 24, 6)", "noise = rng.standard_normal(X.shape)")
+@pytest.mark.parametrize(
+    ("draw", "said"),
+    [
+        ("rng.standard_normal(X.shape)", "fresh draws by `standard_normal` in every step"),
+        ("rng.choice(X[:, 0], X.shape)", "the same in every step: what NumPy drew is not drawn again"),
+    ],
+)
+def test_noise_of_numpy_is_drawn_again_unless_it_depends_on_an_array(draw: str, said: str) -> None:
+    noisy = ARRAYS.replace("rows = rng.integers(0, 24, 6)", f"noise = {draw}")
     trainer = trainer_of(noisy.replace("X[rows]", "X + noise"))
-    assert trainer.draws == "the same in every step: what NumPy drew is not drawn again"
+    assert trainer.draws == said
     losses = replayed_losses(trainer)
-    assert losses == sorted(losses, reverse=True)
+    assert (losses == sorted(losses, reverse=True)) == ("the same" in said)

@@ -11,12 +11,14 @@ import torch
 
 from gradcheck.fronts.control import Control
 from gradcheck.fronts.numpy import functions as own
+from gradcheck.fronts.numpy.draw import Draw
 from gradcheck.fronts.numpy.memory import tensor_of
 from gradcheck.fronts.numpy.operators import PLAIN
 from gradcheck.fronts.numpy.registry import Row
 from gradcheck.fronts.numpy.values import ArrayValues
 from gradcheck.fronts.numpy.writer import ArrayWriter, plain_key
 from gradcheck.fronts.op import Kind, Op, Value
+from gradcheck.ops import CATEGORICAL
 
 
 class ChangesWriter(ArrayWriter):
@@ -125,17 +127,27 @@ class ChangesWriter(ArrayWriter):
 
     # -- draws -----------------------------------------------------------------------------------------------------
 
-    def drawn(self, frame: FrameType, function: Callable[..., Any], result: Any) -> None:
+    def drawn(
+        self,
+        frame: FrameType,
+        method: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        result: Any,
+    ) -> None:
         if not self._state.records:
             return
+        if any(isinstance(a, np.ndarray) for a in (*args, *kwargs.values())):
+            args, kwargs = (), {}  # what depends on an array stays as it was drawn
         with self._state.guard, self._state.unrecorded:
-            op = Op(len(self._ops), function, Kind.RANDOM, (), None, frame.f_code, frame.f_lasti)
+            function = Draw(method)
+            op = Op(len(self._ops), function, Kind.RANDOM, args, kwargs or None, frame.f_code, frame.f_lasti)
             tensor = tensor_of(result)
             if tensor is None:
                 return
             op.out = self._arrays.new_value(result, op)
             self._arrays.values.keep_leaf(op.out, tensor)
-            if function is torch.multinomial:
+            if op.operation is CATEGORICAL:
                 self._control.drew_category()
             op.fingerprint = self._fingerprint(result)
             self._ops.append(op)

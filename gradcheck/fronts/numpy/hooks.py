@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from gradcheck.fronts.numpy.changes import ChangesWriter
@@ -251,8 +250,7 @@ class Hooks(PlainHooks):
             if function.__name__ == "shuffle" and args:
                 writer.shuffled(sys._getframe(1), args[0])
             elif isinstance(result, (np.ndarray, float)):
-                categorical = function.__name__ == "choice"
-                writer.drawn(sys._getframe(1), torch.multinomial if categorical else torch.rand, result)
+                writer.drawn(sys._getframe(1), function, args, kwargs, result)
         return result
 
     def _iterating(self, function: Any, *args: Any, **kwargs: Any) -> Any:

@@ -162,8 +162,6 @@ def _made(function: Callable[..., Any], like: bool) -> Row:
         if dtype is None and not (like or count):
             dtype = np.float64
         wanted = None if dtype is None else torch_type(dtype)
-        if function is torch.empty and wanted is not torch.float64:
-            return None  # what is written there is rounded: it stays what it was
         first = first if like else _shape(first)
         return function, (first, *more[:count]), {} if wanted is None else {"dtype": wanted}
 
@@ -172,8 +170,7 @@ def _made(function: Callable[..., Any], like: bool) -> Row:
 
 for _name in ("zeros", "ones", "full", "empty"):
     rows[getattr(np, _name)] = _made(getattr(torch, _name), False)
-    if _name != "empty":
-        rows[getattr(np, _name + "_like")] = _made(getattr(torch, _name + "_like"), True)
+    rows[getattr(np, _name + "_like")] = _made(getattr(torch, _name + "_like"), True)
 
 
 @row_for("eye", "identity")

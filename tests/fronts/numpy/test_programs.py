@@ -78,3 +78,14 @@ def test_a_mistake_is_accused_where_it_is_made(tmp_path, stem, written, mistaken
     line = text[: text.index(written)].count("\n") + 1
     found = verdicts(tmp_path / "program.py")
     assert {at for (_, at), verdict in found.items() if verdict == "introduced"} == {line}
+
+
+def test_of_a_value_and_its_negative_the_one_is_meant_that_moves_the_program_its_own_way(tmp_path):
+    """The updates add the gradients: with the sign that the negative says, they would go the other way."""
+    path = next(path for path in PROGRAMS if path.stem == "no_loss_samples")
+    text = path.read_text().replace("delta_out = error * out * (1 - out)", "delta_out = error * (1 - out)")
+    (tmp_path / "program.py").write_text(text)
+    report = run_report(SessionOptions(str(tmp_path / "program.py"), fix_budget_s=20))
+    (finding,) = [found for found in report.findings if found.rule.startswith("GC10")]
+    assert finding.fix is not None
+    assert finding.fix.replacement == "error * (1 - out) * out"

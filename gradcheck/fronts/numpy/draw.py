@@ -1,0 +1,28 @@
+"""A draw of NumPy's, which can be made again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from gradcheck.fronts.numpy.memory import tensor_of
+from gradcheck.ops import Family, operation_called
+
+
+class Draw:
+    """A method of a generator of the program, which stays as it is: another one of its kind makes the draw again, with a
+    seed out of torch's random stream, as torch's own draws do."""
+
+    def __init__(self, method: Callable[..., Any]) -> None:
+        self._name = method.__name__
+        # By its name it is known to be a draw.
+        self.__name__ = self._name if operation_called(self._name).family is Family.DRAW else "rand"
+        self._is_old = isinstance(getattr(method, "__self__", None), np.random.RandomState)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> torch.Tensor | None:
+        seed = int(torch.randint(2**31, ()))
+        generator = np.random.RandomState(seed) if self._is_old else np.random.default_rng(seed)
+        return tensor_of(getattr(generator, self._name)(*args, **kwargs))
