@@ -112,7 +112,9 @@ class Case:
         """The same, where what is computed from it does not say otherwise."""
         named = self.named
         if named is None or not named.certain:
-            return self._by_place_or_what_follows(named) or named
+            found = self._by_place_or_what_follows(named)
+            if found is not None or named is None:
+                return found
         if named.evidence == BY_NAME and self.consumers.contradict(named.value):
             return self.consumers.agree_on(None) or named
         return named

@@ -51,6 +51,7 @@ MISTAKES = [
     ("huber_l2", "LIMIT * np.sign(r))", "np.sign(r))"),
     ("layer_norm", "dgamma = (dz * xhat)", "dgamma = (dz * z)"),
     ("layer_norm", "(s + a * s * (1 - s))", "s"),
+    ("gated_cell", "dn = dh * z * (1 - n**2)", "dn = dh * (1 - n**2)"),
     ("gated_cell", "np.outer(dz, both)", "np.outer(dz, gated)"),
     ("mixture", "1.0 - np.sum(dscaled * scaled)", "-np.sum(dscaled * scaled)"),
     ("line_in_a_class", "-(2 / n) * sum(y - y_pred)", "-(1 / n) * sum(y - y_pred)"),
