@@ -7,6 +7,7 @@ right for the ones of a `sum()` and wrong for everybody else. So what arrives is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import CodeType
@@ -17,7 +18,7 @@ from gradcheck.fronts.tape import Binding, Kind, Value
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged
 from gradcheck.judge.verdict import Problem, Verdict
-from gradcheck.replay.compare import differentiable, distance, norm
+from gradcheck.replay.compare import ROUNDING_FLOOR, differentiable, distance, norm
 
 _WRONG = 1e-6  # relative: a float64 replay that follows its upstream gradient is far closer
 _SEED = 20
@@ -138,13 +139,15 @@ def _wrong_lines(
         and (judged in known or _is_asked(judge, judged, arrival, among))
     ]
     first = judge.run.graph.gradients(arrival.given)
-    wrong = {id(judged.version) for judged in asked if _error(judged, found, first) > _WRONG}
+    sizes = map(norm, (*arrival.given.values(), *first.values()))
+    floor = ROUNDING_FLOOR * max((size for size in sizes if math.isfinite(size)), default=0.0)
+    wrong = {id(judged.version) for judged in asked if _error(judged, found, first, floor) > _WRONG}
     inside = {j.version for j in asked}
     given = dict(arrival.given)
     for judged in asked:
         if id(judged.version) not in wrong or judged.of is None or judged.of in arrival.given:
             continue
-        error = _error(judged, found, judge.run.graph.gradients(given))
+        error = _error(judged, found, judge.run.graph.gradients(given), floor)
         later = [version for version in judge.relations.consumers(judged.version) if version in inside]
         harms = not later or any(id(version) in wrong for version in later)
         if error > _WRONG and harms and judged not in known:
@@ -168,15 +171,18 @@ def _is_asked(judge: Judge, judged: Judged, arrival: _Arrival, among: set[int] |
     return version.candidate.returned is not None or any(op.scope in arrival.scopes for op in version.writes)
 
 
-def _error(judged: Judged, found: dict[int, torch.Tensor], gradients: dict[Value, torch.Tensor]) -> float:
-    """Relative to the larger of both; 0 where they cannot be compared."""
+def _error(
+    judged: Judged, found: dict[int, torch.Tensor], gradients: dict[Value, torch.Tensor], floor: float
+) -> float:
+    """Relative to the larger of both; 0 where they cannot be compared, or differ by what float64 leaves of numbers that
+    cancel (behind a softmax that is saturated, say)."""
     tensor = found.get(id(judged.version))
     if tensor is None or not differentiable(tensor):
         return 0.0
     scale = 1.0 if judged.scale is None else judged.scale
     options = [scale * gradients[v] for v in (judged.of, *judged.alternatives) if v in gradients]
     errors = [
-        distance(tensor, expected) / max(norm(tensor), norm(expected), 1e-300)
+        off / max(norm(tensor), norm(expected)) if (off := distance(tensor, expected)) > floor else 0.0
         for expected in options
         if expected.numel() == tensor.numel()
     ]

@@ -128,3 +128,32 @@ def test_helpers_that_fill_a_buffer(dx: str, verdict: str) -> None:
 def test_a_line_behind_a_gradient_of_zero_is_not_shown_to_be_right(factor: str, verdict: str) -> None:
     found = {name: verdict for name, verdict, _ in verdicts(BEHIND_ZERO.format(factor=factor))}
     assert found == {"dcentred": "correct", "dshift": "unobservable", "dscores": verdict, "dw": "correct"}
+
+
+SATURATED = """
+import torch
+torch.manual_seed(0)
+def softmax_backward(up, y):
+    dx = y * up
+    return {returned}
+x = torch.randn(6, 4, dtype=torch.float64) + 34 * torch.eye(4, dtype=torch.float64)[[0, 1, 2, 3, 0, 1]]
+v = torch.randn(4, 3, dtype=torch.float64)
+e = (x - x.max(1, keepdim=True).values).exp()
+y = e / e.sum(1, keepdim=True)
+out = y @ v
+loss = (out**2).mean()
+dout = 2 * out / out.numel()
+dy = dout @ v.T
+dx = softmax_backward(dy, y)
+dv = y.T @ dout
+"""
+
+
+@pytest.mark.parametrize(
+    ("returned", "right"),
+    [("dx - y * dx.sum(1, keepdim=True)", True), ("dx - dx * dx.sum(1, keepdim=True)", False)],
+)
+def test_what_cancels_behind_a_saturated_softmax_is_rounding(returned: str, right: bool) -> None:
+    report = report_on_source(SATURATED.format(returned=returned))
+    verdicts = {row.name: row.verdict.value for each in report.passes for row in each.gradients}
+    assert (verdicts["dx"] == "correct") == right
