@@ -16,10 +16,20 @@ def holds_a_pass(recording: Recording, start: int, start_binding: int) -> bool:
     if not any(is_loss_name(b.name) for b in bound):
         return False
     gradients = [b for b in bound if not b.alias and parse(b.name).form >= Form.BARE_D]
-    named = recording.gradient_named
+    if not gradients:
+        return False
     # Gradients that are summed over the iterations are not finished before the loop is.
-    summed = any(v in named and v.birth < start for op in recording.ops[start:] for v in op.inputs)
-    return bool(gradients) and not summed
+    ops, named = recording.ops[start:], recording.gradient_named
+    made = {v.root for v in named if v.birth >= start}
+    for op in ops:
+        if any(v in named and v.birth < start for v in op.inputs):
+            return False
+        if any(v.root in made for v in op.inputs):
+            if any(v.root.birth < start for v in op.mutated):
+                return False
+            made.update(v.root for v in op.outputs)
+    before = {b.name: b.value for b in recording.bindings[:start_binding]}
+    return not any(before.get(b.name) in b.value.producer.inputs for b in bound if b.value.root in made)  # type: ignore[union-attr]
 
 
 def only_prepares(recording: Recording, start: int, start_binding: int) -> bool:

@@ -42,11 +42,14 @@ class Pair(Protocol):
 
 def probe_roots(plan: PassPlan, judged: Iterable[Pair], truth: Mapping[Value, torch.Tensor]) -> list[Value]:
     """The paired values that no other value with a gradient leads to: parameters and inputs."""
+    moved = {update.parameter.root for update in plan.updates}
     paired = {
         seen_from_outside(as_of_now(j.of))
         for j in judged
         if j.of is not None
-        and (j.candidate.of is not None or parse(j.candidate.name).form is not Form.NONE)
+        and (
+            j.candidate.of is not None or parse(j.candidate.name).form is not Form.NONE or j.of.root in moved
+        )
         # A batch selected from the data may be selected a second time for the backward pass: it stays as it is.
         and not (j.of.producer is not None and j.of.producer.name in _SELECTS)
     }

@@ -128,3 +128,25 @@ def test_one_example_at_a_time(update: str, uphill: bool) -> None:
     # With zeros as inputs, the first layer does not move.
     wrong = report_on_source(wrong.replace("[0.0, 0.0]", "[0.5, 1.0]"))
     assert [(f.rule, f.location.line) for f in wrong.findings if f.rule < "GC2"] == [("GC101", 14)]
+
+
+SUMMED_OVER_SINGLE_ROWS = """
+    import numpy as np
+    rng = np.random.default_rng(7)
+    X, Y = rng.normal(size=(12, 3)), rng.normal(size=(12, 2))
+    W, b = rng.normal(size=(3, 2)), np.zeros(2)
+    for epoch in range(3):
+        sumW, sumb = 0, 0
+        for x, y in zip(X, Y):
+            p = np.tanh(x @ W + b)
+            delta = 2 * (p - y) * (1 - p**2)
+            sumW = sumW + np.outer(x, delta)
+            sumb = sumb + delta
+        W -= 0.1 * sumW / (12 * 2)
+        b -= 0.1 * sumb / (12 * 2)
+"""
+
+
+def test_sums_over_single_rows() -> None:
+    """What moves a parameter is moved at a probe point, and no value that is computed from it."""
+    assert accused(SUMMED_OVER_SINGLE_ROWS) == []
