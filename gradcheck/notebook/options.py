@@ -58,7 +58,7 @@ def cell_options(line: str) -> CellOptions | None:
     if into is not None and (not into.isidentifier() or keyword.iskeyword(into)):
         _refuse("%%gradcheck", f"--into: `{into}` is not a name", "as in --into report")
     try:
-        session = session_options(_config(), (), cwd=None, data=(), timeout=None, **given)
+        session = session_options(_config(), (), cwd=None, data=(), timeout=None, memory=None, **given)
     except ProgramError as error:
         _refuse("%%gradcheck", error.message, error.hint)
     if no_health:
