@@ -20,6 +20,7 @@ from gradcheck.layers.discover import HOW_INPUTS, Found, discover
 from gradcheck.layers.fitting import runs
 from gradcheck.layers.followed import computing_with_its_arrays
 from gradcheck.layers.making import CannotCallError, Given
+from gradcheck.layers.mean import MEAN_OVER_ROWS
 from gradcheck.layers.outcome import Key, Outcome, run_trial
 from gradcheck.layers.proof import Everywhere
 from gradcheck.layers.records import (
@@ -151,7 +152,9 @@ class LayerCheck:
             self._run_plan(plan, cases, plan in unsupported)
         for rank, (shown, reason) in found.refused.items():
             report.cases.append(CaseResult(f"{rank}-D input", rank, [shown], Status.NOT_RUN, reason))
-        report.never_judged = {n: why for n, why in self._unjudged.items() if n not in self._judged}
+        report.never_judged = {
+            n: why for n, why in self._unjudged.items() if n not in self._judged or why == MEAN_OVER_ROWS
+        }
         self._join()
         self._forget_wrong_guesses(found.plans)
         for key, fault in self._faults.items():

@@ -106,6 +106,8 @@ def _add(report: Report, subject: Subject, source: Imported, options: SessionOpt
             place = failure.raised.location
             report.findings.append(Finding(RULE.code, RULE.name, Severity.ERROR, place, message, notes=said))
     for name, why in layer.never_judged.items():
+        if why == MEAN_OVER_ROWS:
+            continue  # its row says so
         report.program.notes.append(f"{subject.name}: `{name}` was judged in no case: {why}")
 
 

@@ -12,7 +12,7 @@ from gradcheck.report.model import Report
 
 MEAN_OVER_ROWS = (
     "it is the mean over the rows, as is that of every parameter: right where the upstream gradient is not divided by "
-    "their number, which a layer alone does not show"
+    "their number, which a layer alone does not show, nor a single row; `gradcheck report` on a program that trains it does"
 )
 _SAME = 1e-6
 _WRONG = (Verdict.INTRODUCED, Verdict.INHERITED)

@@ -53,7 +53,10 @@ def conclusion(report: LayerResults) -> str:
     if report.exit_status == 2:
         return "No case could be judged: this says nothing about the layer."
     if report.never_judged:
-        listed = "; ".join(f"`{name}`: {why}" for name, why in report.never_judged.items())
+        by_reason: dict[str, list[str]] = {}
+        for name, why in report.never_judged.items():
+            by_reason.setdefault(why, []).append(name)
+        listed = "; ".join(f"{listing(names)}: {why}" for why, names in by_reason.items())
         return f"Not checked in any case: {listed}."
     verdicts: dict[str, set[str]] = {}
     for case in report.cases:

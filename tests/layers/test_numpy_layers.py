@@ -126,6 +126,10 @@ def test_a_mean_over_the_rows_for_every_parameter_is_left_open():
     several = next(case for case in report.cases if case.name == "several rows")
     assert several.gradients["dW"] == several.gradients["db"] == "unchecked"
     assert "mean over the rows" in several.reason
+    # A batch of one passes, and says nothing of it.
+    assert report.exit_status == 1
+    assert set(report.never_judged) == {"dW", "db"}
+    assert "Not checked in any case: `dW` and `db`: it is the mean" in " ".join(str(report).split())
     half = gradcheck.check_layer((mean_forward, half_mean_backward), fix_budget_s=0.0)
     assert len(half.failures) == 1
 
