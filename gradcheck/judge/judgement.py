@@ -26,6 +26,7 @@ from gradcheck.judge.pairing.stated_loss import state_loss
 from gradcheck.judge.points import Point
 from gradcheck.judge.precision import measure_precision
 from gradcheck.judge.probing import probe
+from gradcheck.judge.rivals import with_their_own
 from gradcheck.judge.rows import rows_of
 from gradcheck.judge.step.follow import follow_step
 from gradcheck.judge.step.minimised import is_minimised
@@ -127,6 +128,11 @@ def _judged(
     plans = find_passes(recording, judgement.names, loss, stated)
     for plan in _without_repeats(plans, recording, most_repeats):
         found = _judge_under_likeliest_loss(judgement, plan, stated)
+        others = list(with_their_own(found.judge)) if found.judge is not None else []
+        for other in others:
+            judgement.passes.append(_judge_under_likeliest_loss(judgement, other, stated))
+        if others:
+            found = _judge_under_likeliest_loss(judgement, plan, stated)
         if found.result.gradients:
             judgement.passes.append(found)
     list_placeholders_once(judgement.results)

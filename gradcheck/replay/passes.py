@@ -59,6 +59,7 @@ class PassPlan:
     alternatives: list[PassPlan] = field(
         default_factory=list
     )  # the same pass under another loss it may be for
+    rivals: list[PassPlan] = field(default_factory=list)  # other losses of the same iteration
     instead: dict[int, Op] = field(
         default_factory=dict
     )  # by index, what is replayed in the place of some of its ops
