@@ -26,6 +26,7 @@ from gradcheck.judge.pairing.stated_loss import state_loss
 from gradcheck.judge.points import Point
 from gradcheck.judge.precision import measure_precision
 from gradcheck.judge.probing import probe
+from gradcheck.judge.reported import share_of
 from gradcheck.judge.rivals import with_their_own
 from gradcheck.judge.rows import rows_of
 from gradcheck.judge.step.follow import follow_step
@@ -168,7 +169,22 @@ def _judge_under_likeliest_loss(judgement: Judgement, plan: PassPlan, stated: St
             break
         tried = _judge_pass(judgement, other, stated)
         best = tried if tried.rightness > best.rightness else best
+    best = _judge_as_reported(judgement, best, stated)
     return _judge_without_guards(judgement, _judge_beside_kinks(judgement, best, stated), stated)
+
+
+def _judge_as_reported(judgement: Judgement, judged: JudgedPass, stated: Stated) -> JudgedPass:
+    plan, judge = judged.plan, judged.judge
+    plan.share = share_of(judge) if judge is not None else 1.0
+    tried = _judge_pass(judgement, plan, stated) if plan.share != 1 else judged
+    if tried.rightness > judged.rightness:
+        tried.result.notes.append(
+            f"`{plan.loss_name}` adds up what it is to report: the gradients are compared with those of {plan.share:g} "
+            "times what is added"
+        )
+        return tried
+    plan.share = 1.0
+    return judged
 
 
 def _judge_beside_kinks(judgement: Judgement, judged: JudgedPass, stated: Stated) -> JudgedPass:
@@ -233,7 +249,7 @@ def _judge_pass(
         result.notes.append(f"the forward pass of this loss cannot be checked: {error}")
         result.gradients = all_unchecked(plan, places, str(error), index)
         return JudgedPass(plan, result, prepared)
-    result.loss_value = float(run.graph.loss_tensor.detach().sum())
+    result.loss_value = float(run.graph.loss_tensor.detach().sum()) / plan.share
     if prepared.fidelity.parting(plan.loss, plan.loss_op.index) is not None:
         result.loss_value = as_recorded(plan.loss)
     coarse: PassRun | None = None

@@ -66,6 +66,7 @@ class PassPlan:
     moved: dict[Value, torch.Tensor] = field(
         default_factory=dict
     )  # leaves that every replay gives other numbers
+    share: float = 1.0  # of its loss, which the gradients are of: a mean, where the sum is reported
     is_part: bool = False  # whether its loss is a part of another one
     iteration: int | None = None
     stop: int = 0  # first op on the tape that is no longer part of this pass
