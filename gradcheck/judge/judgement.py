@@ -9,11 +9,11 @@ import torch
 
 from gradcheck.fronts.markers import Inferred
 from gradcheck.fronts.places import Places
-from gradcheck.fronts.tape import Recording
+from gradcheck.fronts.tape import Op, Recording, Value
 from gradcheck.judge.carried import carried_over
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged
-from gradcheck.judge.kinks import points_beside
+from gradcheck.judge.kinks import points_beside, without_ties
 from gradcheck.judge.likely import likely, replayed
 from gradcheck.judge.loop import judge_all
 from gradcheck.judge.pairing.find_passes import find_passes
@@ -197,8 +197,10 @@ def _judge_beside_kinks(judgement: Judgement, judged: JudgedPass, stated: Stated
         return judged
     if has_frozen_numbers(judge.ops, plan, judge.places):
         return judged
-    for moved in points_beside(judge):
-        plan.moved = moved
+    ties = without_ties(judge)
+    beside: list[tuple[dict[Value, torch.Tensor], dict[int, Op]]] = [(m, {}) for m in points_beside(judge)]
+    for moved, instead in (*beside, *([({}, ties)] if ties else ())):
+        plan.moved, plan.instead = moved, instead
         tried = _judge_pass(judgement, plan, stated)
         if tried.rightness > judged.rightness:
             tried.result.notes.append(
@@ -206,7 +208,7 @@ def _judge_beside_kinks(judgement: Judgement, judged: JudgedPass, stated: Stated
                 "gradients are compared with all of them moved a little"
             )
             return tried
-    plan.moved = {}
+    plan.moved, plan.instead = {}, {}
     return judged
 
 
