@@ -59,3 +59,24 @@ def test_a_wrong_gradient_of_an_input_is_found(module):
     report = gradcheck.check_layer(module, fix_budget_s=0.0)
     assert report.failures, str(report)
     assert "is not the gradient of" in str(report)
+
+
+class WithMask(torch.autograd.Function):
+    """Its second output has a name that a gradient could have."""
+
+    @staticmethod
+    def forward(ctx, x):
+        mask = (x > 0).to(x.dtype)
+        ctx.mark_non_differentiable(mask)
+        ctx.save_for_backward(mask)
+        return x * mask, mask
+
+    @staticmethod
+    def backward(ctx, grad_out, grad_mask):
+        (mask,) = ctx.saved_tensors
+        return grad_out * mask
+
+
+def test_what_arrives_for_an_output_that_is_not_differentiable_is_nobodys_gradient():
+    report = gradcheck.check_layer(WithMask, fix_budget_s=0.0)
+    assert report.exit_status == 0, str(report)
