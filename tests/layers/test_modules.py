@@ -80,3 +80,37 @@ class WithMask(torch.autograd.Function):
 def test_what_arrives_for_an_output_that_is_not_differentiable_is_nobodys_gradient():
     report = gradcheck.check_layer(WithMask, fix_budget_s=0.0)
     assert report.exit_status == 0, str(report)
+
+
+class SignedRoot(torch.autograd.Function):
+    """A step beside a smooth path does not excuse what is wrong of the smooth one."""
+
+    @staticmethod
+    def forward(ctx, x):
+        r = torch.sqrt(x.abs() + 0.01)
+        ctx.save_for_backward(r)
+        return torch.sign(x) * r
+
+    @staticmethod
+    def backward(ctx, g):
+        (r,) = ctx.saved_tensors
+        return g * -0.5 / r  # wrong
+
+
+class Fraction(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        f = x - torch.floor(x)
+        ctx.save_for_backward(f)
+        return f * f
+
+    @staticmethod
+    def backward(ctx, g):
+        (f,) = ctx.saved_tensors
+        return g * f  # wrong
+
+
+@pytest.mark.parametrize("function", [SignedRoot, Fraction])
+def test_a_step_on_the_way_is_no_excuse(function):
+    report = gradcheck.check_layer(function, fix_budget_s=0.0)
+    assert report.failures, str(report)
