@@ -3,7 +3,7 @@
 ## What it does
 
 Reports a line whose formula is right, as a replay in float64 shows, while the number that the program
-computed with it is off by more than 5 %, and by 30 times more than what autograd computes in the same
+computed with it is off by more than 0.5 %, and by 30 times more than what autograd computes in the same
 types.
 
 ## Why is this bad?

@@ -149,7 +149,8 @@ def _wrong_lines(
             continue
         error = _error(judged, found, judge.run.graph.gradients(given), floor)
         later = [version for version in judge.relations.consumers(judged.version) if version in inside]
-        harms = not later or any(id(version) in wrong for version in later)
+        leaves = judged.candidate.returned is not None  # what arrives next is replaced too
+        harms = leaves or not later or any(id(version) in wrong for version in later)
         if error > _WRONG and harms and judged not in known:
             known.add(judged)
             yield judged, error

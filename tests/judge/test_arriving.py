@@ -157,3 +157,32 @@ def test_what_cancels_behind_a_saturated_softmax_is_rounding(returned: str, righ
     report = report_on_source(SATURATED.format(returned=returned))
     verdicts = {row.name: row.verdict.value for each in report.passes for row in each.gradients}
     assert (verdicts["dx"] == "correct") == right
+
+
+def test_a_function_behind_another_one_is_asked_too() -> None:
+    """What it returns arrives at the other one, where it is replaced as well: that the other one is right says nothing."""
+    source = FUNCTION.format(returned="{returned}", reduced="sum").replace(
+        "loss = Softplus.apply(x)", "loss = Softplus.apply(Softplus.apply(x) + 1)"
+    )
+    right = report_on_source(source.replace("{returned}", "up * torch.sigmoid(x)"))
+    assert not [finding for finding in right.findings if finding.rule < "GC2"]
+    wrong = report_on_source(source.replace("{returned}", "up.sum() / up.numel() * torch.sigmoid(x)"))
+    assert [finding.rule for finding in wrong.findings if finding.rule < "GC2"] != []
+    last = source.replace("Softplus.apply(Softplus.apply(x) + 1)", "Last.apply(Softplus.apply(x))")
+    last = last.replace("{returned}", "up * torch.sigmoid(x)").replace(
+        "x = torch.randn(5", LAST + "x = torch.randn(5"
+    )
+    assert [finding.rule for finding in report_on_source(last).findings if finding.rule < "GC2"] == ["GC102"]
+
+
+LAST = """
+class Last(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return (x ** 2).sum(1)
+    @staticmethod
+    def backward(ctx, up):
+        (x,) = ctx.saved_tensors
+        return 2 * x * up[0]
+"""

@@ -94,3 +94,24 @@ def test_a_number_that_was_run_with_a_guard_is_not_compared_with_one_without() -
     report = report_on_source(GUARDED)
     assert "guard" in report.passes[0].notes[0]
     assert [f.rule for f in report.findings] == []
+
+
+def test_a_sum_of_many_terms_in_few_bits() -> None:
+    source = """
+        import torch
+        torch.manual_seed(9)
+        X, y, W = torch.randn(512, 6) + 1, torch.randn(512, 2), torch.randn(6, 2)
+        out = X @ W
+        loss = ((out - y) ** 2).mean()
+        dout = 2 * (out - y) / out.numel()
+        total = torch.zeros(6, 2, dtype=torch.{dtype})
+        for first in range(0, 512, 4):
+            total += X[first:first + 4].T @ dout[first:first + 4]
+        dW = total.float()
+        W = W - 0.5 * dW
+    """
+    rules = {
+        dtype: [f.rule for f in report_on_source(source.format(dtype=dtype)).findings if f.rule < "GC2"]
+        for dtype in ("float32", "bfloat16")
+    }
+    assert rules == {"float32": [], "bfloat16": ["GC110"]}
