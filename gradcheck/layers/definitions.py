@@ -48,8 +48,13 @@ def report_on_definitions(options: SessionOptions) -> Report | None:
                 _add(report, replace(subject, files=(*subject.files, *source.files)), source, options)
             except (CannotCallError, NotALayer) as error:
                 said = error.message if isinstance(error, CannotCallError) else str(error)
-                report.program.notes.append(f"`{name}` was not judged: {said}")
+                _leave_out(report, name, said)
     return report if report.rows or report.findings or report.program.notes else None
+
+
+def _leave_out(report: Report, name: str, why: str) -> None:
+    report.program.unread.append(name)
+    report.program.notes.append(f"`{name}` was not judged: {why}")
 
 
 def _defines_backward(path: Any) -> bool:
@@ -86,7 +91,7 @@ def _add(report: Report, subject: Subject, source: Imported, options: SessionOpt
     rows = _worst_rows(check)
     if not rows and not layer.failures:
         why = next((case.reason for case in layer.cases if case.status is Status.NOT_JUDGED), "")
-        report.program.notes.append(f"`{subject.name}` was not judged: {why or conclusion(layer)}")
+        _leave_out(report, subject.name, why or conclusion(layer))
         return
     places = [row.location for row in rows] + [
         f.raised.location for f in layer.failures if f.raised and f.raised.location

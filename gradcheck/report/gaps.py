@@ -14,6 +14,8 @@ def gaps(report: ReportContents) -> list[str]:
         found.append("no gradient could be checked")
     if crash := _crash(report):
         found.append(crash)
+    if unread := report.program.unread:
+        found.append(f"{listing(unread, most=3)} {'was' if len(unread) == 1 else 'were'} not judged")
     unseen = [u.parameter for step in report.passes for u in step.flow.updates if u.unseen]
     if names := list(dict.fromkeys(unseen)):
         found.append(

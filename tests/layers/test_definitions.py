@@ -58,6 +58,7 @@ def test_a_layer_that_cannot_be_called_is_told(tmp_path):
     report = report_on_definitions(SessionOptions(str(path), fix_budget_s=0.0))
     assert [step.layer for step in report.passes] == ["cube_forward, cube_backward"]
     assert any("`Linear` was not judged" in note for note in report.program.notes)
+    assert report.program.unread == ["Linear"]
 
 
 def test_a_file_without_layers_is_no_table(tmp_path):
