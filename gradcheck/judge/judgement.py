@@ -9,11 +9,12 @@ import torch
 
 from gradcheck.fronts.markers import Inferred
 from gradcheck.fronts.places import Places
-from gradcheck.fronts.tape import Op, Recording, Value
+from gradcheck.fronts.tape import Recording
 from gradcheck.judge.carried import carried_over
+from gradcheck.judge.common_cause import CommonCauses, accused_lines
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged
-from gradcheck.judge.kinks import points_beside, without_ties
+from gradcheck.judge.kinks import points_beside
 from gradcheck.judge.likely import likely, replayed
 from gradcheck.judge.loop import judge_all
 from gradcheck.judge.pairing.find_passes import find_passes
@@ -26,14 +27,13 @@ from gradcheck.judge.pairing.stated_loss import state_loss
 from gradcheck.judge.points import Point
 from gradcheck.judge.precision import measure_precision
 from gradcheck.judge.probing import probe
-from gradcheck.judge.reported import share_of
-from gradcheck.judge.rivals import with_their_own
 from gradcheck.judge.rows import rows_of
 from gradcheck.judge.step.follow import follow_step
 from gradcheck.judge.step.minimised import is_minimised
 from gradcheck.judge.unwritten import all_unchecked, list_placeholders_once, unfinished, unjudged
 from gradcheck.judge.verdict import PassResult, Problem, Verdict
 from gradcheck.program.source import SourceMap
+from gradcheck.replay.earlier import carried_in
 from gradcheck.replay.fidelity import as_recorded, put_back_leaves
 from gradcheck.replay.guards import without_guards
 from gradcheck.replay.passes import PassPlan
@@ -41,6 +41,7 @@ from gradcheck.replay.probes import has_frozen_numbers
 from gradcheck.replay.run import PassOps, PassRun, opaque_values
 from gradcheck.replay.runner import ReplayError
 
+_MOST_CAUSES = 6  # of what may be the cause of wrong gradients, that are judged
 _RIGHT = (Verdict.CORRECT, Verdict.UNOBSERVABLE)
 
 
@@ -129,11 +130,6 @@ def _judged(
     plans = find_passes(recording, judgement.names, loss, stated)
     for plan in _without_repeats(plans, recording, most_repeats):
         found = _judge_under_likeliest_loss(judgement, plan, stated)
-        others = list(with_their_own(found.judge)) if found.judge is not None else []
-        for other in others:
-            judgement.passes.append(_judge_under_likeliest_loss(judgement, other, stated))
-        if others:
-            found = _judge_under_likeliest_loss(judgement, plan, stated)
         if found.result.gradients:
             judgement.passes.append(found)
     list_placeholders_once(judgement.results)
@@ -169,22 +165,8 @@ def _judge_under_likeliest_loss(judgement: Judgement, plan: PassPlan, stated: St
             break
         tried = _judge_pass(judgement, other, stated)
         best = tried if tried.rightness > best.rightness else best
-    best = _judge_as_reported(judgement, best, stated)
-    return _judge_without_guards(judgement, _judge_beside_kinks(judgement, best, stated), stated)
-
-
-def _judge_as_reported(judgement: Judgement, judged: JudgedPass, stated: Stated) -> JudgedPass:
-    plan, judge = judged.plan, judged.judge
-    plan.share = share_of(judge) if judge is not None else 1.0
-    tried = _judge_pass(judgement, plan, stated) if plan.share != 1 else judged
-    if tried.rightness > judged.rightness:
-        tried.result.notes.append(
-            f"`{plan.loss_name}` adds up what it is to report: the gradients are compared with those of {plan.share:g} "
-            "times what is added"
-        )
-        return tried
-    plan.share = 1.0
-    return judged
+    best = _judge_without_guards(judgement, _judge_beside_kinks(judgement, best, stated), stated)
+    return _judge_by_common_cause(judgement, best, stated)
 
 
 def _judge_beside_kinks(judgement: Judgement, judged: JudgedPass, stated: Stated) -> JudgedPass:
@@ -197,10 +179,8 @@ def _judge_beside_kinks(judgement: Judgement, judged: JudgedPass, stated: Stated
         return judged
     if has_frozen_numbers(judge.ops, plan, judge.places):
         return judged
-    ties = without_ties(judge)
-    beside: list[tuple[dict[Value, torch.Tensor], dict[int, Op]]] = [(m, {}) for m in points_beside(judge)]
-    for moved, instead in (*beside, *([({}, ties)] if ties else ())):
-        plan.moved, plan.instead = moved, instead
+    for moved in points_beside(judge):
+        plan.moved = moved
         tried = _judge_pass(judgement, plan, stated)
         if tried.rightness > judged.rightness:
             tried.result.notes.append(
@@ -208,7 +188,24 @@ def _judge_beside_kinks(judgement: Judgement, judged: JudgedPass, stated: Stated
                 "gradients are compared with all of them moved a little"
             )
             return tried
-    plan.moved, plan.instead = {}, {}
+    plan.moved = {}
+    return judged
+
+
+def _judge_by_common_cause(judgement: Judgement, judged: JudgedPass, stated: Stated) -> JudgedPass:
+    """Where lines are right once what they read is, the line that made that is at fault, whatever it is called."""
+    plan, before = judged.plan, accused_lines(judged.result.gradients)
+    candidates = plan.candidates
+    causes = CommonCauses(judged.judge).found() if judged.judge is not None else []
+    for line, meaning in causes[:_MOST_CAUSES]:
+        plan.meant, plan.carried = meaning, carried_in(meaning.values())
+        known = dict.fromkeys((*candidates, *(version.candidate for version in meaning)))
+        plan.candidates = list(known)
+        tried = _judge_pass(judgement, plan, stated)
+        now = accused_lines(tried.result.gradients)
+        if line in now and now <= before | {line} and now != before and len(now) <= len(before):
+            return tried
+    plan.meant, plan.carried, plan.candidates = {}, {}, candidates
     return judged
 
 
@@ -251,7 +248,7 @@ def _judge_pass(
         result.notes.append(f"the forward pass of this loss cannot be checked: {error}")
         result.gradients = all_unchecked(plan, places, str(error), index)
         return JudgedPass(plan, result, prepared)
-    result.loss_value = float(run.graph.loss_tensor.detach().sum()) / plan.share
+    result.loss_value = float(run.graph.loss_tensor.detach().sum())
     if prepared.fidelity.parting(plan.loss, plan.loss_op.index) is not None:
         result.loss_value = as_recorded(plan.loss)
     coarse: PassRun | None = None

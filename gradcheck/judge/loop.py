@@ -18,7 +18,7 @@ from gradcheck.judge.verdicts.compensated import compensated
 from gradcheck.judge.verdicts.convention import convention, out_of_convention
 from gradcheck.judge.verdicts.data import data, unrelated, whole_numbers
 from gradcheck.judge.verdicts.inherited import inherited
-from gradcheck.judge.verdicts.introduced import harmless, introduced
+from gradcheck.judge.verdicts.introduced import harmless, introduced, meant
 from gradcheck.judge.verdicts.not_finite import not_finite
 from gradcheck.judge.verdicts.replaced import beside_a_better_one, replaced_unread
 from gradcheck.judge.verdicts.right import right, right_but_for_rounding
@@ -38,6 +38,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     not_finite,
     zero,
     out_of_convention,
+    meant,
     # It is the gradient of something.
     right,
     compensated,

@@ -13,7 +13,7 @@ import torch
 
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.replay.compare import dense
-from gradcheck.replay.earlier import as_of_now, earlier_versions
+from gradcheck.replay.earlier import Carried, as_of_now, earlier_versions
 from gradcheck.replay.runner import Patch, ReplayError, Runner
 from gradcheck.replay.slices import produced, roots_mutated
 from gradcheck.replay.variation import Variation
@@ -32,6 +32,7 @@ class ForwardGraph:
         start_from: dict[Value, torch.Tensor] | None = None,
         patches: Mapping[int, Patch] | None = None,
         variation: Variation | None = None,
+        carried: Mapping[int, list[Carried]] | None = None,
     ) -> None:
         self.loss = loss
         mutated, earlier = roots_mutated(ops), earlier_versions(ops)
@@ -45,7 +46,7 @@ class ForwardGraph:
             variation=variation,
         )
         with torch.enable_grad():
-            self._run.run(ops, earlier)
+            self._run.run(ops, earlier, carried)
         if loss in self._run.broken:
             raise ReplayError(self._run.broken[loss])
         self.loss_tensor = self._run.tensor(loss)
@@ -56,7 +57,8 @@ class ForwardGraph:
         seen: set[int] = set()
         for value, tensor in self._run.env.items():
             if tensor.requires_grad and id(tensor) not in seen:
-                if value not in made and not tensor.is_leaf and value.root not in mutated:
+                new = value not in made and not isinstance(value, Carried)
+                if new and not tensor.is_leaf and value.root not in mutated:
                     continue
                 seen.add(id(tensor))
                 self.values.append(value)

@@ -9,6 +9,7 @@ import torch
 from gradcheck.fronts.markers import Inferred
 from gradcheck.fronts.tape import Binding, Op, Value
 from gradcheck.fronts.updates import Update
+from gradcheck.replay.earlier import Carried
 from gradcheck.replay.slices import Slicer, produced
 
 
@@ -59,14 +60,18 @@ class PassPlan:
     alternatives: list[PassPlan] = field(
         default_factory=list
     )  # the same pass under another loss it may be for
-    rivals: list[PassPlan] = field(default_factory=list)  # other losses of the same iteration
     instead: dict[int, Op] = field(
         default_factory=dict
     )  # by index, what is replayed in the place of some of its ops
     moved: dict[Value, torch.Tensor] = field(
         default_factory=dict
     )  # leaves that every replay gives other numbers
-    share: float = 1.0  # of its loss, which the gradients are of: a mean, where the sum is reported
+    meant: dict[Version, Value] = field(
+        default_factory=dict
+    )  # what some of its gradients turned out to be the gradients of, although they are not
+    carried: dict[int, list[Carried]] = field(
+        default_factory=dict
+    )  # by an op, what is taken for a value of its own where it is read from there on
     is_part: bool = False  # whether its loss is a part of another one
     iteration: int | None = None
     stop: int = 0  # first op on the tape that is no longer part of this pass

@@ -19,7 +19,7 @@ from gradcheck.graph.node import Node, Role
 from gradcheck.graph.precision import Precision, converted, default_dtype
 from gradcheck.ops import ADD, COPY_INTO, DROPOUT, EMPTY, FILL, GETITEM, SELECT, SETITEM, SUB
 from gradcheck.replay.compare import differentiable
-from gradcheck.replay.earlier import EarlierVersion, as_of_now
+from gradcheck.replay.earlier import Carried, EarlierVersion, as_of_now
 from gradcheck.replay.memory import Memory, same_memory
 from gradcheck.replay.variation import Variation
 
@@ -191,14 +191,27 @@ class Runner:
 
     # -- nodes ---------------------------------------------------------------------------------------------------
 
-    def run(self, ops: Iterable[Op], earlier: Mapping[int, EarlierVersion] | None = None) -> None:
-        """`earlier` says which versions to keep as what, before which op."""
-        kept = earlier or {}
+    def run(
+        self,
+        ops: Iterable[Op],
+        earlier: Mapping[int, EarlierVersion] | None = None,
+        carried: Mapping[int, list[Carried]] | None = None,
+    ) -> None:
+        """`earlier` says which versions to keep as what, before which op, and `carried` what is another value for those
+        who read it from an op on."""
+        kept, others = earlier or {}, carried or {}
+        whole: dict[Value, torch.Tensor] = {}
         with default_dtype(self.dtype):
             for op in ops:
                 if op.index in kept:
                     self._keep(kept[op.index])
+                for value in others.get(op.index, ()):
+                    now = as_of_now(value)
+                    if now in self.env and self.env[now].requires_grad:
+                        whole.setdefault(now, self.env[now])
+                        self.env[value] = self.env[now] = self.env[now].clone()
                 self._step_or_break(op)
+        self.env.update(whole)
 
     def _keep(self, version: EarlierVersion) -> None:
         value = as_of_now(version)

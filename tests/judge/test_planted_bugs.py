@@ -22,9 +22,6 @@ PROGRAMS = (
 SETTINGS = Settings(per_kind=1, seed=1, baselines=False, fix_budget=0.0, share=7)
 # `Trial.name` -> why it is missed; one that is found must be taken out
 KNOWN_MISSES = {
-    "tests/programs/classes_batchnorm_module.py:61 [reversed difference]": (
-        "the line runs for two layers, and its second sign undoes the first: what follows is right"
-    ),
     "tests/programs/regression_closed_linear.py:14 [swapped matrix product]": (
         "right numbers in another shape are a warning, although the update broadcasts them"
     ),

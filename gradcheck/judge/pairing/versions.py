@@ -41,8 +41,9 @@ def versions_of(
         writes.pop()
     # A loop that fills it element by element is one write: the last of each line counts.
     last_of_line = {names.line(op): i for i, op in enumerate(writes)}
+    known = first - 1 if candidate.second_name else 0  # a second name is read only once it is there
     versions = [
-        Version(candidate, writes[i].index, writes[: i + 1], final=i == len(writes) - 1)
+        Version(candidate, max(writes[i].index, known), writes[: i + 1], final=i == len(writes) - 1)
         for i in sorted(last_of_line.values())
     ]
     if not versions and (candidate.second_name or value.producer is None):

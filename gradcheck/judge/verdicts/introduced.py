@@ -8,13 +8,15 @@ import torch
 from gradcheck.judge.case import Case
 from gradcheck.judge.intervention import Effect, effect_of_truth, has_victim, is_finished
 from gradcheck.judge.judged import NOT_JUDGED, Fault, Ruling
-from gradcheck.judge.pairing.partners import BY_NAME
+from gradcheck.judge.pairing.partners import BY_NAME, Proposal
 from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.judge.verdicts.convention import kept_factor
 from gradcheck.judge.verdicts.handed_on import note_handed_on
+from gradcheck.judge.verdicts.inherited import inherited
 from gradcheck.judge.verdicts.right import right_as
 from gradcheck.judge.verdicts.written import written_at
 from gradcheck.replay.compare import distance, same_but_for_ones
+from gradcheck.replay.earlier import Carried
 
 _NAMED_FOR = 0.6
 
@@ -37,6 +39,25 @@ def harmless(case: Case) -> Ruling | None:
     shown = case.judge.partners.shown(proposal.value)
     reason = f"it is not the gradient of `{shown}`, and nothing computed from it is wrong because of that"
     return Ruling(case.judged(proposal, Verdict.UNCHECKED, Problem.HARMLESS, reason))
+
+
+def meant(case: Case) -> Ruling | None:
+    """Blame needs an intervention (principle 2): what reads it becomes right with the true gradient of that value."""
+    value = case.judge.plan.meant.get(case.version)
+    if value is None or value not in case.gradients:
+        return None
+    case.proposal = Proposal(value, "what is computed from it", certain=True)
+    healed = inherited(case)
+    if healed is not None and healed.judged is not None and healed.judged.of is value:
+        return healed
+    ruling = introduced(case)
+    if ruling is not None and ruling.judged is not None and isinstance(value, Carried):
+        line = case.judge.places.location(case.judge.ops[value.at]).line
+        shown = case.judge.partners.shown(value)
+        ruling.judged.notes.append(
+            f"meant is the part of it that comes back from line {line}, which reads `{shown}` too"
+        )
+    return ruling
 
 
 def introduced(case: Case) -> Ruling | None:
