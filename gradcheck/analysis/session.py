@@ -12,11 +12,13 @@ from gradcheck.base import progress
 from gradcheck.base.options import SessionOptions
 from gradcheck.base.thresholds import Thresholds
 from gradcheck.checks.evidence import Evidence
+from gradcheck.checks.finding import Finding
 from gradcheck.checks.registry import HEALTH_FAMILIES, any_selected, run_checks
 from gradcheck.checks.states import states_of
 from gradcheck.checks.suppressions import suppress
 from gradcheck.diagnosis.diagnose import diagnose
 from gradcheck.diagnosis.found import Found
+from gradcheck.fronts.arrays import in_its_words
 from gradcheck.fronts.recorded_lines import recorded_lines
 from gradcheck.fronts.recorder import Recorder
 from gradcheck.fronts.tape import Recording
@@ -115,6 +117,7 @@ def analyse(
     found = run_checks(evidence, options.select, options.ignore)
     said = partial(progress.say, progress.Stage.DIAGNOSING)
     findings = diagnose(judgement, found, options.fix_budget_s, said, holds) if explained else found
+    _say_in_words_of_the_library(findings, evidence)
     lines = recorded_lines(recording, judgement.places)
     sorted_out = suppress(findings, sources, lines, options.select, options.ignore)
     evidence.ignore_comments = sorted_out.comments
@@ -133,6 +136,15 @@ def analyse(
         watched=watched,
         arguments=list(options.arguments),
     )
+
+
+def _say_in_words_of_the_library(findings: list[Finding], evidence: Evidence) -> None:
+    for finding in findings:
+        for said in (finding.notes, finding.helps):
+            said[:] = map(in_its_words, said)
+        finding.message, finding.label = in_its_words(finding.message), in_its_words(finding.label)
+    for row in evidence.gradients:
+        row.reason = in_its_words(row.reason)
 
 
 def _excuse_interrupted(evidence: Evidence, outcome: RunOutcome, sources: SourceMap) -> None:

@@ -170,8 +170,11 @@ class Evaluation(Reader):
         """Never a property of the person's."""
         if not is_of_library(base):
             return self._in_replay(self._names.as_recorded(self._names.attribute(base, name), name))
-        if isinstance(base, torch.Tensor) and np.ndarray in arrays.KINDS and name in methods:
-            return partial(_as_torch, methods[name], None, base)  # it stands for an array
+        if isinstance(base, torch.Tensor) and arrays.are_of_numpy():  # it stands for an array
+            if name in methods:
+                return partial(_as_torch, methods[name], None, base)
+            if not hasattr(np.ndarray, name):
+                raise UnreadableError(f"`{name}`, which no array has")
         held = getattr(base, name)
         if isinstance(held, torch.nn.Parameter):
             return self._in_replay(self._names.as_recorded(held, name))
@@ -251,7 +254,7 @@ def _values_in(thing: Any) -> Iterator[Value]:
 
 def _on_tensors(thing: Any) -> Any:
     """A NumPy function as the torch function that computes it: it can be differentiated and keeps the precision."""
-    row = rows.get(thing) if np.ndarray in arrays.KINDS and isinstance(thing, Hashable) else None
+    row = rows.get(thing) if arrays.are_of_numpy() and isinstance(thing, Hashable) else None
     if row is not None:
         return partial(_as_torch, row, thing)
     function = torch_equivalent(thing) if isinstance(thing, np.ufunc) else None

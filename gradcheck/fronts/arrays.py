@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import torch
 
+_AXIS, _KEEPDIM = re.compile(r"\((axis|-?\d+), (?=keepdim\b)"), re.compile(r"\bkeepdim\b")
+_VIEW_AS = re.compile(r"\.view_as\((.*)\)$")
+_TENSOR, _DIMENSION = re.compile(r"\btensor(s?)\b"), re.compile(r"\bdimension(?=s? \d)")
 _TORCH: tuple[type, ...] = (torch.Tensor,)
 KINDS: tuple[type, ...] = _TORCH
 
@@ -12,6 +17,34 @@ def add(*kinds: type) -> None:
     """Objects of these types are arrays as well, until `reset`."""
     global KINDS
     KINDS = (*_TORCH, *kinds)
+
+
+def are_of_numpy() -> bool:
+    return len(KINDS) > len(_TORCH)
+
+
+def spelled(source: str) -> str:
+    """A piece of source as the library of the program spells it."""
+    if not are_of_numpy():
+        return source
+    source = _KEEPDIM.sub("keepdims", _AXIS.sub(r"(axis=\1, ", source))
+    # An expression has to be in brackets, unless it is a name, a call or an item.
+    return _VIEW_AS.sub(
+        lambda found: f".reshape({found[1] if ' ' not in found[1] else f'({found[1]})'}.shape)", source
+    )
+
+
+def in_its_words(text: str) -> str:
+    """What is said to its reader, the code between backticks included."""
+    if not are_of_numpy():
+        return text
+    parts = text.split("`")
+    parts[1::2] = map(spelled, parts[1::2])
+    parts[::2] = [
+        _DIMENSION.sub("axis", _TENSOR.sub(r"array\1", part)).replace("axiss ", "axes ")
+        for part in parts[::2]
+    ]
+    return "`".join(parts)
 
 
 def reset() -> None:

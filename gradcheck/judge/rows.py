@@ -110,7 +110,8 @@ def _row(judged: Judged, judge: Judge, named: dict[Value, str]) -> GradientResul
         row.problem = Problem.MISNAMED
         row.reason = f"it is the gradient of `{row.of}`, although its name says `{names.shown(judged.meant)}`"
     if judged.scale is not None:
-        row.scale_note = f"kept as {judged.scale:g} x dL/d{row.of}"
+        of = f"({row.of})" if row.of is not None and " " in row.of else row.of
+        row.scale_note = f"kept as {judged.scale:g} x dL/d{of}"
     _measure(row, judged)
     if broadcast and judged.meant is not None and row.problem is Problem.NONE:
         row.problem, row.of, row.of_shape = (

@@ -18,6 +18,7 @@ from gradcheck.diagnosis.mistakes.scene import Scene
 from gradcheck.diagnosis.mistakes.segment import Edge
 from gradcheck.diagnosis.mistakes.transposed import is_square
 from gradcheck.diagnosis.mistakes.writing import AXES, Edit, Spot, constant_of, written
+from gradcheck.fronts import arrays
 from gradcheck.fronts.tape import Value
 from gradcheck.replay.compare import same_but_for_ones
 
@@ -66,7 +67,7 @@ def _reduction(spot: Spot, node: ast.Call, function: ast.Attribute) -> Iterator[
     before, keywords = node.args[:position], node.keywords
     axis = next((k for k in keywords if k.arg in ("dim", "axis")), None)
     kept = next((k for k in keywords if k.arg in ("keepdim", "keepdims")), None)
-    keep = ast.keyword("keepdim", ast.Constant(True))
+    keep = ast.keyword(arrays.spelled("keepdim"), ast.Constant(True))
     given = axis.value if axis is not None else node.args[position] if len(node.args) > position else None
     for other in AXES:
         number = written(str(other))

@@ -11,6 +11,7 @@ import torch
 
 from gradcheck.diagnosis.evaluation import Tree
 from gradcheck.diagnosis.syntax import Path, exchanged, expressions, parent_of
+from gradcheck.fronts import arrays
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.program.reading.tree import expression
 
@@ -136,7 +137,7 @@ def written(text: str, **parts: ast.expr | str | float) -> ast.expr:
     """The tree of `text`, with `parts` in the place of the names in it. Its nodes have no position: they are not the
     person's own."""
     nodes = {name: part if isinstance(part, ast.expr) else written(str(part)) for name, part in parts.items()}
-    filled = _filled(_parsed(text), nodes)
+    filled = _filled(_parsed(arrays.spelled(text)), nodes)
     assert isinstance(filled, ast.expr)
     return filled
 
