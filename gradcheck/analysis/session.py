@@ -232,7 +232,7 @@ def _what_to_point_at(sources: SourceMap, target: str) -> str:
         name, given = loops[-1].name, loops[-1].args
         needed = [each.arg for each in given.args[: len(given.args) - len(given.defaults)]]
         return (
-            f"it only defines things: call a function that trains, as in '{target}::{name}({', '.join(needed)})' with values "
-            "of yours, in which `np` and `torch` can be used"
+            f"it only defines things: `gradcheck report '{target}::{name}({', '.join(needed)})'` would run what trains, with "
+            "values of yours in the brackets, such as `np.ones((4, 3))` or `torch.ones(4, 3)`"
         )
     return "it only defines things: run a training step in it, or point at a function, as in `file.py::train_step`"

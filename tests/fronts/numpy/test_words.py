@@ -3,6 +3,7 @@
 import pytest
 
 from gradcheck.fronts import arrays
+from gradcheck.program.errors import ProgramError
 from tests.support import report_on_source
 
 SOFTMAX = """
@@ -65,3 +66,13 @@ def test_words(said: str, in_numpy: str) -> None:
 def test_torch_keeps_its_own() -> None:
     said = "over dimension 0 of a tensor: `x.sum(0, keepdim=True)`"
     assert arrays.in_its_words(said) == said
+
+
+def test_a_file_that_defines_a_training_function_is_answered_with_the_command_that_runs_it() -> None:
+    text = (
+        "import numpy as np\ndef train(X, y, epochs=3):\n    for _ in range(epochs):\n        print(X @ y)\n"
+    )
+    with pytest.raises(ProgramError) as caught:
+        report_on_source(text)
+    assert "`gradcheck report '" in caught.value.hint
+    assert "::train(X, y)'`" in caught.value.hint
