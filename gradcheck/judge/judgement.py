@@ -9,12 +9,12 @@ import torch
 
 from gradcheck.fronts.markers import Inferred
 from gradcheck.fronts.places import Places
-from gradcheck.fronts.tape import Recording
+from gradcheck.fronts.tape import Op, Recording, Value
 from gradcheck.judge.carried import carried_over
 from gradcheck.judge.common_cause import CommonCauses, accused_lines
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged
-from gradcheck.judge.kinks import points_beside
+from gradcheck.judge.kinks import points_beside, without_ties
 from gradcheck.judge.likely import likely, replayed
 from gradcheck.judge.loop import judge_all
 from gradcheck.judge.pairing.find_passes import find_passes
@@ -27,6 +27,8 @@ from gradcheck.judge.pairing.stated_loss import state_loss
 from gradcheck.judge.points import Point
 from gradcheck.judge.precision import measure_precision
 from gradcheck.judge.probing import probe
+from gradcheck.judge.reported import share_of
+from gradcheck.judge.rivals import with_their_own
 from gradcheck.judge.rows import rows_of
 from gradcheck.judge.step.follow import follow_step
 from gradcheck.judge.step.minimised import is_minimised
@@ -130,6 +132,11 @@ def _judged(
     plans = find_passes(recording, judgement.names, loss, stated)
     for plan in _without_repeats(plans, recording, most_repeats):
         found = _judge_under_likeliest_loss(judgement, plan, stated)
+        others = list(with_their_own(found.judge)) if found.judge is not None else []
+        for other in others:
+            judgement.passes.append(_judge_under_likeliest_loss(judgement, other, stated))
+        if others:
+            found = _judge_under_likeliest_loss(judgement, plan, stated)
         if found.result.gradients:
             judgement.passes.append(found)
     list_placeholders_once(judgement.results)
@@ -165,8 +172,23 @@ def _judge_under_likeliest_loss(judgement: Judgement, plan: PassPlan, stated: St
             break
         tried = _judge_pass(judgement, other, stated)
         best = tried if tried.rightness > best.rightness else best
+    best = _judge_as_reported(judgement, best, stated)
     best = _judge_without_guards(judgement, _judge_beside_kinks(judgement, best, stated), stated)
     return _judge_by_common_cause(judgement, best, stated)
+
+
+def _judge_as_reported(judgement: Judgement, judged: JudgedPass, stated: Stated) -> JudgedPass:
+    plan, judge = judged.plan, judged.judge
+    plan.share = share_of(judge) if judge is not None else 1.0
+    tried = _judge_pass(judgement, plan, stated) if plan.share != 1 else judged
+    if tried.rightness > judged.rightness:
+        tried.result.notes.append(
+            f"`{plan.loss_name}` adds up what it is to report: the gradients are compared with those of {plan.share:g} "
+            "times what is added"
+        )
+        return tried
+    plan.share = 1.0
+    return judged
 
 
 def _judge_beside_kinks(judgement: Judgement, judged: JudgedPass, stated: Stated) -> JudgedPass:
@@ -179,8 +201,10 @@ def _judge_beside_kinks(judgement: Judgement, judged: JudgedPass, stated: Stated
         return judged
     if has_frozen_numbers(judge.ops, plan, judge.places):
         return judged
-    for moved in points_beside(judge):
-        plan.moved = moved
+    ties = without_ties(judge)
+    beside: list[tuple[dict[Value, torch.Tensor], dict[int, Op]]] = [(m, {}) for m in points_beside(judge)]
+    for moved, instead in (*beside, *([({}, ties)] if ties else ())):
+        plan.moved, plan.instead = moved, instead
         tried = _judge_pass(judgement, plan, stated)
         if tried.rightness > judged.rightness:
             tried.result.notes.append(
@@ -188,7 +212,7 @@ def _judge_beside_kinks(judgement: Judgement, judged: JudgedPass, stated: Stated
                 "gradients are compared with all of them moved a little"
             )
             return tried
-    plan.moved = {}
+    plan.moved, plan.instead = {}, {}
     return judged
 
 
@@ -248,7 +272,7 @@ def _judge_pass(
         result.notes.append(f"the forward pass of this loss cannot be checked: {error}")
         result.gradients = all_unchecked(plan, places, str(error), index)
         return JudgedPass(plan, result, prepared)
-    result.loss_value = float(run.graph.loss_tensor.detach().sum())
+    result.loss_value = float(run.graph.loss_tensor.detach().sum()) / plan.share
     if prepared.fidelity.parting(plan.loss, plan.loss_op.index) is not None:
         result.loss_value = as_recorded(plan.loss)
     coarse: PassRun | None = None

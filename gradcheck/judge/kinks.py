@@ -6,11 +6,14 @@ beside it there is one, so that gradients are compared there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
-from gradcheck.fronts.tape import Value
+from gradcheck import ops
+from gradcheck.fronts.tape import Kind, Op, Value, function_name
 from gradcheck.judge.judge import Judge
 from gradcheck.replay.probes import jittered
 from gradcheck.replay.run import PassRun
@@ -43,6 +46,37 @@ def points_beside(judge: Judge) -> Iterator[dict[Value, torch.Tensor]]:
                 continue
             if any(_jumps(far[value], near[value]) for value in suspects if value in near):
                 yield moved
+
+
+def without_ties(judge: Judge) -> dict[int, Op]:
+    """By index, the ops that make equal numbers of which a maximum is taken (all that a ReLU has made 0), as ones whose
+    results are a little apart: whichever of them the person takes, the first in the order of memory is the largest."""
+    graph, found = judge.run.graph, {}
+    for op in judge.plan.forward_ops:
+        of = op.args[0] if op.operation is ops.MAX and op.args else None
+        if not isinstance(of, Value) or of.root not in graph.truth:
+            continue
+        made = of.root.producer
+        if made is None or made.kind is not Kind.PURE or made.index < judge.plan.start:
+            continue
+        tensor = graph.tensor(of.root).detach()
+        if isinstance(made.out, Value) and len(set(tensor.flatten().tolist())) < tensor.numel():
+            found[made.index] = replace(made, func=_Apart(made.func), lowered=None)
+    return found
+
+
+@dataclass(frozen=True)
+class _Apart:
+    function: Callable[..., Any]
+
+    @property
+    def __name__(self) -> str:
+        return function_name(self.function)
+
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        made = self.function(*args, **named)
+        steps = torch.linspace(2, 1, made.numel(), dtype=made.dtype).reshape(made.shape)
+        return made + _BESIDE * _BESIDE * float(made.detach().abs().max()) * steps
 
 
 def _leaves(judge: Judge) -> list[Value]:

@@ -62,6 +62,7 @@ def _is_far_off(judge: Judge, judged: Judged) -> bool:
 def _autograd(judge: Judge) -> dict[Value, torch.Tensor]:
     """The gradients that autograd computes in the program's own types."""
     try:
-        return ForwardGraph(judge.prepared.forward, judge.plan.loss, None).truth
+        truth = ForwardGraph(judge.prepared.forward, judge.plan.loss, None).truth
+        return {value: judge.plan.share * gradient for value, gradient in truth.items()}
     except ReplayError:
         return {}

@@ -57,6 +57,15 @@ def random_like(output: Any, seed: int) -> Any:
     return np.asarray(made).astype(output.dtype)[()] if not output.shape else made.astype(output.dtype)
 
 
+def no_gradient(output: Any) -> Any:
+    """What autograd hands over for an output that is not differentiable: zeros. They are drawn, below 1, as an upstream
+    gradient is: what is drawn is no gradient that a line of the person's could have got wrong."""
+    if not isinstance(output, torch.Tensor):
+        return None
+    drawn = torch.randint(0, 1, output.shape, generator=torch.Generator(), dtype=output.dtype)
+    return drawn.to(output.device)
+
+
 def sum_of_products(outputs: list[Any], others: list[Any], frame: FrameType | None) -> Any:
     """`(output * other).sum()`, of all of them; what is computed with arrays is written down as done in `frame`."""
     if isinstance(outputs[0], torch.Tensor):

@@ -13,10 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-
 from gradcheck.fronts.gradient_names import Form, parse
-from gradcheck.layers.arrays import is_floating
+from gradcheck.layers.arrays import is_floating, no_gradient
 from gradcheck.layers.function_context import FunctionContext
 from gradcheck.layers.wanted import is_target, rate_named
 from gradcheck.program.reading.tree import parse as tree_of
@@ -68,7 +66,7 @@ def call_of(
                 "purpose"
             )
         nothing = {
-            name: torch.zeros_like(item) if isinstance(item, torch.Tensor) else None
+            name: no_gradient(item)
             for name, item in zip(names, items, strict=False)
             if not _is_in(item, outputs)
         }

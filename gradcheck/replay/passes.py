@@ -60,6 +60,7 @@ class PassPlan:
     alternatives: list[PassPlan] = field(
         default_factory=list
     )  # the same pass under another loss it may be for
+    rivals: list[PassPlan] = field(default_factory=list)  # other losses of the same iteration
     instead: dict[int, Op] = field(
         default_factory=dict
     )  # by index, what is replayed in the place of some of its ops
@@ -72,6 +73,7 @@ class PassPlan:
     carried: dict[int, list[Carried]] = field(
         default_factory=dict
     )  # by an op, what is taken for a value of its own where it is read from there on
+    share: float = 1.0  # of its loss, which the gradients are of: a mean, where the sum is reported
     is_part: bool = False  # whether its loss is a part of another one
     iteration: int | None = None
     stop: int = 0  # first op on the tape that is no longer part of this pass

@@ -150,6 +150,9 @@ class PassRun:
             variation=self._variation,
             carried=prepared.plan.carried,
         )
+        share, variation = prepared.plan.share, self._variation
+        if share != 1:
+            graph.loss_tensor = graph.loss_tensor * (share if variation is None else variation.number(share))
         results = _Results(graph)
         self._replay_backward(results, {})
         return results

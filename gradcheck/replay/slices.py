@@ -101,4 +101,4 @@ def roots_mutated(ops: Iterable[Op]) -> set[Value]:
 
 def produced(ops: Iterable[Op]) -> set[Value]:
     """All values the ops make (not those they only change)."""
-    return {value for op in ops for value in op.outputs if value.producer is op}
+    return {v for op in ops for v in op.outputs if v.producer is not None and v.producer.index == op.index}

@@ -36,7 +36,9 @@ class ProgramSection:
     ended: str = "completed"
     explanation: str = ""
     written: list[Written] = field(default_factory=list)  # by the program, and not kept
-    unread: list[str] = field(default_factory=list)  # the layers of a file of definitions that were not judged
+    unread: list[str] = field(
+        default_factory=list
+    )  # the layers of a file of definitions that were not judged
 
     @classmethod
     def from_outcome(cls, outcome: RunOutcome) -> ProgramSection:

@@ -140,3 +140,33 @@ def test_numbers_are_moved_only_where_a_gradient_jumps(
     found = verdicts(TORCH.format(forward=forward, slope=slope, more=""))
     assert found["dZ1"] is Verdict.INTRODUCED
     assert len(tried) == points
+
+
+POOLED = """
+    import torch
+    torch.manual_seed(0)
+    X, F, y = torch.randn(8, 12), torch.randn(12, 8), torch.randn(8, 4)
+    Z = X @ F
+    A = torch.relu(Z)
+    blocks = A.reshape(8, 4, 2)
+    P = blocks.amax(2)
+    loss = ((P - y) ** 2).sum()
+    dP = 2 * (P - y)
+    dblocks = (blocks == P[:, :, None]) * dP[:, :, None]
+    dA = dblocks.reshape(8, 8)
+    dZ = dA * ({slope})
+    dF = X.T @ dZ
+    F -= 0.01 * dF
+"""
+
+
+def test_all_of_a_window_that_a_relu_has_made_zero() -> None:
+    """Whichever of them is taken, the maximum is right: only the line behind it is wrong."""
+    assert not wrong_lines("Z > 0")
+    for slope in ("Z > -9", "A >= 0"):
+        assert wrong_lines(slope) == [13]
+
+
+def wrong_lines(slope: str) -> list[int]:
+    findings = report_on_source(POOLED.format(slope=slope)).findings
+    return [f.location.line for f in findings if f.rule == "GC101" and f.location is not None]

@@ -150,3 +150,64 @@ SUMMED_OVER_SINGLE_ROWS = """
 def test_sums_over_single_rows() -> None:
     """What moves a parameter is moved at a probe point, and no value that is computed from it."""
     assert accused(SUMMED_OVER_SINGLE_ROWS) == []
+
+
+TWO_LOSSES = """
+    import torch
+    torch.manual_seed(9)
+    s, a, ret = torch.randn(10, 4), torch.randint(0, 3, (10,)), torch.randn(10)
+    A, C = torch.randn(4, 3), torch.randn(4)
+    for turn in range(2):
+        v = s @ C
+        critic_loss = 0.5 * ((v - ret) ** 2).mean()
+        advantage = ret - v
+        logits = s @ A
+        actor_loss = -(advantage * torch.log_softmax(logits, 1)[torch.arange(10), a]).mean()
+        dv = (v - ret) / 10
+        dC = {dC}
+        dlogits = torch.softmax(logits, 1)
+        dlogits[torch.arange(10), a] -= 1
+        dlogits *= advantage[:, None] / {count}
+        dA = s.T @ dlogits
+        A -= 0.1 * dA
+        C -= 0.1 * dC
+"""
+
+
+def test_two_losses_with_gradients_of_their_own() -> None:
+    assert accused(TWO_LOSSES.format(dC="s.T @ dv", count=10)) == []
+    wrong = accused(TWO_LOSSES.format(dC="2 * s.T @ dv", count=10))
+    assert wrong == ["GC101 `dC` is not the gradient of `C`"]
+    wrong = accused(TWO_LOSSES.format(dC="s.T @ dv", count=9))
+    assert wrong == ["GC101 `dlogits` is not the gradient of `logits`"]
+
+
+ONLY_REPORTED = """
+    import numpy as np
+    np.random.seed(1)
+    X = np.random.randn(40, 3)
+    y = (X[:, 0] > 0).astype(int)
+    W, b = np.random.randn(3, 2) * 0.1, np.zeros(2)
+    for epoch in range(2):
+        epoch_loss = 0
+        for i in range(0, 40, 10):
+            xb, yb = X[i:i + 10], y[i:i + 10]
+            p = np.exp(xb @ W + b)
+            p /= p.sum(axis=1, keepdims=True)
+            {loss}
+            p[np.arange(10), yb] -= 1
+            dW = xb.T @ p / 10
+            db = p.sum(axis=0) / {count}
+            W -= 0.5 * dW
+            b -= 0.5 * db
+        print(epoch, epoch_loss / 40)
+"""
+
+
+def test_a_sum_that_is_only_reported() -> None:
+    loss = "epoch_loss += -np.log(p[np.arange(10), yb]).sum()"
+    assert accused(ONLY_REPORTED.format(loss=loss, count=10)) == []
+    assert accused(ONLY_REPORTED.format(loss=loss, count=11)) != []
+    # A loss that has a name is what the gradients are of.
+    named = "loss = -np.log(p[np.arange(10), yb]).sum(); epoch_loss += loss"
+    assert accused(ONLY_REPORTED.format(loss=named, count=10)) != []

@@ -22,6 +22,8 @@ from gradcheck.program.source import SourceMap
 from gradcheck.replay.passes import Candidate, PassPlan
 from gradcheck.replay.slices import Slicer
 
+_MOST_RIVALS = 3
+
 
 def find_passes(
     recording: Recording, names: NameIndex, loss_name: str | None, stated: Stated | None = None
@@ -54,11 +56,14 @@ def find_passes(
                 {u.op.index: u for u in (*moves, *plan.updates)}.values(), key=lambda u: u.op.index
             )
     CandidateCollector(recording, plans, names, steps, moves, said).collect()
-    return [
+    found = [
         plan
         for plan in plans
         if any(_speaks_of_gradients(c, said) for c in plan.candidates) or placeholders(recording, plan, names)
     ]
+    for plan in found:
+        plan.rivals = [p for p in plans if p not in found and p.iteration == plan.iteration][-_MOST_RIVALS:]
+    return found
 
 
 def _all_updates(finder: UpdateFinder, plans: list[PassPlan]) -> list[Update]:

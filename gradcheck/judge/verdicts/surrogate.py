@@ -20,6 +20,7 @@ from gradcheck.replay.forward import ForwardGraph
 from gradcheck.replay.passes import PassPlan
 from gradcheck.replay.runner import ReplayError, Runner
 
+_ROUNDING = 1e-6
 _UNCHANGED = ops.NO_COMPUTATION | {ops.RESHAPE}
 _REPLACED = (ops.ROUND, ops.SIGN)
 _STRAIGHT = (
@@ -70,12 +71,31 @@ def surrogate(case: Case) -> Ruling | None:
     ):
         judged = case.judged(proposal, Verdict.CORRECT, reason=_STRAIGHT, expected=straight)
         judged.truth = straight
+    elif not nothing and not _may_be_a_slope(case, proposal.value, steps):
+        return None
     else:
         judged = case.judged(
             proposal, Verdict.UNCHECKED, Problem.UNREACHED, _ON_PURPOSE, expected=expected, faults=case.faults
         )
     judged.surrogate = True
     return Ruling(judged, Fault(judged, case.found))
+
+
+def _may_be_a_slope(case: Case, value: Value, steps: list[Op]) -> bool:
+    """Where smooth ways go on beside a step of `value` itself: whether what is more than their gradient is what arrives
+    at the step times something that takes the place of its derivative. That is nowhere negative, as a step rises, and
+    not the same everywhere: another number than 1 is a wrong factor."""
+    gradients, direct = case.gradients, [op for op in steps if op.inputs[0] is value]
+    arriving = [gradients[op.out] for op in direct if op.operation in _REPLACED and op.out in gradients]
+    if direct and not arriving:
+        return False  # it is made a whole number, which no gradient goes through
+    if not arriving or any(each.shape != case.found.shape for each in arriving):
+        return True
+    upstream, more = sum(arriving[1:], arriving[0]), case.found - gradients[value]
+    slope = (more / upstream)[upstream != 0]
+    if slope.numel() == 0 or bool((more[upstream == 0].abs() > case.tolerance).any()):
+        return False
+    return bool(slope.min() > -_ROUNDING) and bool(slope.max() - slope.min() > _ROUNDING)
 
 
 def _is_handed_on(case: Case) -> bool:
