@@ -194,6 +194,7 @@ def _of_role(role: str, main: TensorTerm, out: Size) -> list[Term]:
     # Whatever its name says, it may be anything.
     shapes += [
         rows,
+        (M, *main.dims[1:]),  # other rows, to be compared with those of the activations
         (D, M),
         (M,),
         (D,),
