@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from gradcheck.analysis.seen import seen
 from gradcheck.base import progress
 from gradcheck.base.options import SessionOptions
 from gradcheck.base.thresholds import Thresholds
@@ -211,7 +212,7 @@ def _nothing_found(
     return NothingFoundError(
         "no manual gradient was found",
         "a backward pass is recognised by gradients (dW, grad_W, W.grad, ...) computed from a scalar loss; "
-        f"{words.loss} or {words.pair}",
+        f"{words.loss} or {words.pair}. In this program, {seen(recording, sources)}",
     )
 
 

@@ -131,7 +131,9 @@ def _report(options: SessionOptions, directory: str, variables: tuple[str, ...])
             raise
         if not report.rows and not report.findings:
             said = "\n".join(report.program.notes)
-            raise NothingFoundError(f"no layer in it could be judged: {said}", nothing.hint) from None
+            raise NothingFoundError(
+                f"{nothing}; no layer in it could be judged either: {said}", nothing.hint
+            ) from None
         return report
 
 

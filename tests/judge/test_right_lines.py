@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gradcheck.judge.verdict import Verdict
+from gradcheck.program.errors import ProgramError
 from tests.support import report_on_source
 
 
@@ -211,3 +212,39 @@ def test_a_sum_that_is_only_reported() -> None:
     # A loss that has a name is what the gradients are of.
     named = "loss = -np.log(p[np.arange(10), yb]).sum(); epoch_loss += loss"
     assert accused(ONLY_REPORTED.format(loss=named, count=10)) != []
+
+
+def test_a_refusal_says_what_there_was() -> None:
+    text = """
+        import numpy as np
+        rng = np.random.default_rng(0)
+        X, W = rng.normal(size=(4, 3)), rng.normal(size=(3, 2))
+        score = (X @ W).mean()
+        grad_buffer = np.ones((4, 3)) * 2
+    """
+    with pytest.raises(ProgramError, match="no manual gradient was found") as refused:
+        report_on_source(text)
+    assert "numbers that could be the loss: `score`" in refused.value.hint
+
+
+HINGE = """
+    import numpy as np
+    rng = np.random.default_rng(0)
+    X, y, W = rng.normal(size=(8, 5)), rng.integers(0, 4, 8), rng.normal(size=(5, 4))
+    score = X @ W
+    margins = np.maximum(0, score - score[np.arange(8), y][:, None] + 1)
+    margins[np.arange(8), y] = 0
+    hinge = margins.sum() / 8
+    up = (margins > 0).astype(float)
+    up[np.arange(8), y] {signs}
+    up = up / 8
+    gW = X.T @ up
+    W -= 0.1 * gW
+    print(hinge)
+"""
+
+
+def test_a_hinge_is_a_loss_that_is_to_fall() -> None:
+    """Its name says nothing, and no gradient is right: what it is made of says that it is one."""
+    assert accused(HINGE.format(signs="-= up.sum(axis=1)")) == []
+    assert accused(HINGE.format(signs="= -1")) != []

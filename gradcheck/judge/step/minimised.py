@@ -25,7 +25,12 @@ def is_minimised(plan: PassPlan) -> bool:
         operation = op.operation
         if isinstance(op.func, Inferred):
             return True
-        if operation.family is Family.LOSS or operation in ops.NOT_NEGATIVE or _is_square(op):
+        if (
+            operation.family is Family.LOSS
+            or operation in ops.NOT_NEGATIVE
+            or _is_square(op)
+            or _is_hinge(op)
+        ):
             return True
         if operation is ops.NEG or any(a < 0 for a in op.args if isinstance(a, (int, float))):
             return _has_log(plan, op)
@@ -47,6 +52,12 @@ def _is_square(op: Op) -> bool:
         return False
     left, right = op.args[:2]
     return (op.operation is ops.POW and right == 2) or (op.operation is ops.MUL and left is right)
+
+
+def _is_hinge(op: Op) -> bool:
+    """`np.maximum(0, margin)`, `margin.clamp(min=0)`."""
+    bounds = [a for a in (*op.args, *(op.kwargs or {}).values()) if isinstance(a, (int, float))]
+    return op.operation in (ops.MAXIMUM, ops.CLAMP) and len(bounds) == 1 and bounds[0] >= 0
 
 
 def _has_log(plan: PassPlan, op: Op) -> bool:
