@@ -248,3 +248,26 @@ def test_a_hinge_is_a_loss_that_is_to_fall() -> None:
     """Its name says nothing, and no gradient is right: what it is made of says that it is one."""
     assert accused(HINGE.format(signs="-= up.sum(axis=1)")) == []
     assert accused(HINGE.format(signs="= -1")) != []
+
+
+def test_what_moves_a_parameter_whose_first_name_is_not_known() -> None:
+    """`stiff` has the name of its new value at the end, and what it was is read as `stiff` all the same."""
+    text = """
+        import numpy as np
+        stiff = np.array([4.0, 3.0, 5.0])
+        x0, goal = np.array([-1.0, -1.5, -1.2]), np.array([-1.3, -1.9, -1.4])
+        x, seen = x0, [x0]
+        for n in range(3):
+            x = np.tanh(stiff * x)
+            seen.append(x)
+        error = 0.5 * np.sum((x - goal) ** 2)
+        dE_dk = np.zeros(3)
+        dx = x - goal
+        for n in (2, 1, 0):
+            dz = dx * (1 - seen[n + 1] ** 2)
+            dE_dk += {sign}np.diag(seen[n]) @ dz
+            dx = dz * stiff
+        stiff = stiff - 0.01 * dE_dk
+    """
+    assert accused(text.format(sign="")) == []
+    assert accused(text.format(sign="-")) != []

@@ -119,7 +119,8 @@ class Uses:
                 return False
             given = {b.name for b in self._names.bindings(value)}
             if given:
-                return not given & {b.name for b in self._names.bindings(update.parameter)}
+                own = {b.name for b in self._names.bindings(update.parameter)}
+                return bool(own) and not given & own  # a name it had before all else may be unknown
             readers = self._readers.get(value, [])
             value = readers[0].out if len(readers) == 1 else None
         return False
