@@ -271,3 +271,55 @@ def test_what_moves_a_parameter_whose_first_name_is_not_known() -> None:
     """
     assert accused(text.format(sign="")) == []
     assert accused(text.format(sign="-")) != []
+
+
+ENGINE = """
+    import numpy as np
+    class Node:
+        def __init__(self, data, parents=()):
+            self.data = np.asarray(data, dtype=float)
+            self.grad = np.zeros_like(self.data)
+            self.parents, self.step = parents, lambda: None
+        def __matmul__(self, other):
+            out = Node(self.data @ other.data, (self, other))
+            def step():
+                self.grad += out.grad @ other.data.T
+                other.grad {writes} self.data.T @ out.grad
+            out.step = step
+            return out
+        def tanh(self):
+            t = np.tanh(self.data)
+            out = Node(t, (self,))
+            def step():
+                self.grad += out.grad * (1 - t**2)
+            out.step = step
+            return out
+        def mean(self):
+            out = Node(self.data.mean(), (self,))
+            def step():
+                self.grad += np.ones_like(self.data) * out.grad / self.data.size
+            out.step = step
+            return out
+        def backward(self):
+            order = []
+            def visit(node):
+                if node not in order:
+                    for parent in node.parents:
+                        visit(parent)
+                    order.append(node)
+            visit(self)
+            self.grad = np.ones_like(self.data)
+            for node in reversed(order):
+                node.step()
+    rng = np.random.default_rng(0)
+    x, w = Node(rng.normal(size=(4, 4))), Node(rng.normal(size=(4, 4)))
+    out = ((x @ w).tanh() @ w).tanh().mean()
+    out.backward()
+    w.data -= 0.1 * w.grad
+"""
+
+
+def test_the_gradient_that_backward_begins_with_is_no_loss() -> None:
+    """Weights that are used twice get two terms: `=` keeps the last one."""
+    assert accused(ENGINE.format(writes="+=")) == []
+    assert accused(ENGINE.format(writes="=")) == ["GC101 `other.grad` is not the gradient of `self.data`"]

@@ -179,8 +179,8 @@ def _loss_rank(op: Op, value: Value, name: str | None, backward_called: bool) ->
         return 0 if _only_reports(op) and all(v.shape == value.shape for v in op.inputs) else 3
     if op.operation.family is Family.LOSS:
         return 2
-    if name is None or _only_reports(op):
-        return 0
+    if name is None or _only_reports(op) or op.operation.family is Family.CONSTANT:
+        return 0  # `self.grad = np.ones_like(self.data)`: what no number is computed from is no loss
     return int(not value.shape or parse(name).form is Form.NONE)  # `grad` of one number is no loss
 
 
