@@ -42,6 +42,7 @@ def _read(judge: Judge, version: Version) -> Iterator[tuple[Value, list[Op]]]:
     """What its statement reads of what the backward pass has computed, with the ops whose line made it."""
     names, plan = judge.names, judge.plan
     known, forward = {c.value: c for c in plan.candidates}, plan.forward_values
+    paired = {judged.candidate for judged in judge.judged if judged.of is not None}
     if not version.writes:
         return
     last = version.writes[-1]
@@ -54,6 +55,8 @@ def _read(judge: Judge, version: Version) -> Iterator[tuple[Value, list[Op]]]:
         if made.scope != last.scope or names.statement(made) is not own:
             yield value, [made]
         elif made.operation.family in _PIECE and made.inputs and made.inputs[0] in known:
-            yield value, known[made.inputs[0]].versions[-1].writes
+            whole = known[made.inputs[0]]
+            if whole not in paired:  # what it is a piece of is judged
+                yield value, whole.versions[-1].writes
         else:
             pending += made.inputs
