@@ -79,7 +79,9 @@ class Enumeration:
                 factor = attempt.coefficient(start.tree, path, node)
                 if factor is None:
                     continue
-                for scaled in scaled_expressions(node, factor, attempt.context):
+                for scaled in sorted(
+                    scaled_expressions(node, factor, attempt.context), key=lambda edit: edit.cost
+                ):
                     changed = exchanged(start.tree, path, scaled.tree)
                     assert isinstance(changed, (ast.expr, ast.stmt, ast.Module))
                     both = Edit(start.cost + scaled.cost, changed)

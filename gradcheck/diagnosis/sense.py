@@ -29,6 +29,8 @@ class Sense:
         return not (
             self._holds_still(site, edited)
             or self.reads_too_late(site, edited)
+            or _reads_what_it_makes(site, edited)
+            or _numbers_multiplied(edited) > max(1, _numbers_multiplied(site.tree))
             or (self._reads_a_gradient(site, site.tree) and not self._reads_a_gradient(site, edited))
         )
 
@@ -85,6 +87,32 @@ class Sense:
         if isinstance(first, (int, float)):
             return any(other != first for other in held)
         return any(other is not first for other in held)
+
+
+def _reads_what_it_makes(site: Site, edited: Tree) -> bool:
+    """Whether it reads the name that its statement gives to the result: the first time that it runs, there is none."""
+    targets = site.statement.targets if isinstance(site.statement, ast.Assign) else []
+    made = {target.id for target in targets if isinstance(target, ast.Name)}
+    return bool(made & (_loaded(edited) - _loaded(site.statement)))
+
+
+def _loaded(tree: ast.AST) -> set[str]:
+    return {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+
+
+def _numbers_multiplied(tree: ast.AST) -> int:
+    """How many fractions written as numbers one product holds: `0.01 / 0.1` is one that happens to come out right."""
+    return max(
+        (sum(1 for _ in _factors(node)) for node in ast.walk(tree) if isinstance(node, ast.expr)), default=0
+    )
+
+
+def _factors(node: ast.expr) -> Iterator[ast.Constant]:
+    if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Mult, ast.Div)):
+        yield from _factors(node.left)
+        yield from _factors(node.right)
+    elif isinstance(node, ast.Constant) and isinstance(node.value, float) and not node.value.is_integer():
+        yield node
 
 
 def _paths(tree: ast.AST, shared: set[int]) -> Iterator[ast.expr]:

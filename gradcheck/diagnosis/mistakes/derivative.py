@@ -20,7 +20,7 @@ from gradcheck.diagnosis.mistakes.writing import Edit, Spot
 from gradcheck.fronts.tape import Value
 
 _FORMS = (
-    (1.2, "x**2"),
+    (1.25, "x**2"),
     (1.6, "1 - x"),
     (2.0, "1 / x"),
     (1.9, "x > 0"),

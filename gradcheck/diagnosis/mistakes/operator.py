@@ -43,7 +43,7 @@ def _edits(spot: Spot) -> Iterator[Edit]:
     if spot.is_whole:
         yield spot.edit(1.1, "-x")
     elif (
-        spot.is_operand_of(ast.Add, ast.Sub, ast.Mult)
+        (spot.is_operand_of(ast.Add, ast.Sub, ast.Mult) or isinstance(spot.parent, ast.Call))
         and not isinstance(node, ast.UnaryOp)
         and constant_of(node) is None
     ):

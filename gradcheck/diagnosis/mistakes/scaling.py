@@ -77,8 +77,9 @@ def _forms(context: Context) -> Iterator[tuple[float, float, str, str]]:
             yield 1.5, size / (size - 1), "n / (n - 1) * x", text
             yield 1.5, (size - 1) / size, "(n - 1) / n * x", text
             yield 1.3, 1 / (size - 1), "x / (n - 1)", text
+    named = {number for text, number in context.numbers if text.isidentifier()}
     for literal in context.literals:
-        if literal > 0:
+        if literal > 0 and literal not in named:  # a name says which of several equal numbers is meant
             yield 1.1, literal, "n * x", repr(literal)
             yield 1.2, 1 / literal, "x / n", repr(literal)
     for text, number in context.numbers:
