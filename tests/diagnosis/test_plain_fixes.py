@@ -49,8 +49,9 @@ import numpy as np
 rng = np.random.default_rng(1)
 X, T, M = rng.normal(size=(9, 4)), rng.normal(size=(9, 2)), rng.normal(size=(4, 2))
 for epoch in range(3):
-    loss = ((X @ M - T) ** 2).sum() / 9
-    delta = 2 * (X @ M - T)
+    P = X @ M
+    loss = ((P - T) ** 2).sum() / 2 / len(X)
+    delta = T - P
     dM = X.T @ delta
     M = M - 0.1 * dM
 """
