@@ -113,6 +113,8 @@ def _row(judged: Judged, judge: Judge, named: dict[Value, str]) -> GradientResul
         of = f"({row.of})" if row.of is not None and " " in row.of else row.of
         row.scale_note = f"kept as {judged.scale:g} x dL/d{of}"
     _measure(row, judged)
+    if judged.hidden_error is not None:
+        row.worst = None  # at the recorded parameters, where all that differs is rounding
     if broadcast and judged.meant is not None and row.problem is Problem.NONE:
         row.problem, row.of, row.of_shape = (
             Problem.SHAPE_NOTE,
