@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from gradcheck.fronts.tape import Op, Value
+from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged
 from gradcheck.ops import Family
@@ -51,6 +51,8 @@ def _read(judge: Judge, version: Version) -> Iterator[tuple[Value, list[Op]]]:
         value = pending.pop()
         made = value.producer
         if made is None or value in forward or value in known or made.index <= plan.loss_op.index:
+            continue
+        if made.kind is Kind.UPSTREAM:  # autograd's
             continue
         if made.scope != last.scope or names.statement(made) is not own:
             yield value, [made]
