@@ -560,6 +560,7 @@ SEEN = {
     "a_traceback": "a call of torch that raises shows the one it went through",
     "filters_of_warnings": "warnings of torch are shown at the program's line",
     "hooks_of_python": "what it writes is held back",
+    "flags_of_python": "no bytecode is written beside the program's modules",
     "names_of_builtins": "loops report their turns by names that begin with `__gradcheck`",
 }
 

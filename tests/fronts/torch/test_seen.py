@@ -10,7 +10,8 @@ from tests.fronts.torch import seen
 from tests.fronts.torch.compared import ends_differently, looks, seen_differently
 
 
-def test_in_the_midst_of_a_step(tmp_path: Path) -> None:
+def test_in_the_midst_of_a_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)  # which says what a report says as well
     assert len(looks()) >= 60
     assert set(seen_differently(tmp_path)) == set(seen.SEEN)
 
