@@ -15,7 +15,7 @@ report: $(READY)
 	$(BIN)/python -m gradcheck report || test $$? -eq 1
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # The reports on every program of the repository, as files: `make golden`, and after a change of gradcheck
 # `make golden-check BASE=main` shows what it does to any of them. OPTIONS='--no-fixes "inline_*"' makes it faster.
@@ -56,5 +56,5 @@ clean:
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gradcheck needs Python 3.11 or newer")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $(READY)
