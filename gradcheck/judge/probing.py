@@ -91,9 +91,10 @@ def _blame_there(judge: Judge, points: list[Point]) -> None:
     judge_all(there)
     found = {j.version: j for j in there.judged}
     inherited = {v for v in hidden if v in found and found[v].verdict is Verdict.INHERITED}
-    blamed = {v: j for v, j in found.items() if j.verdict is Verdict.INTRODUCED and v not in hidden}
+    introduced = {v: j for v, j in found.items() if j.verdict is Verdict.INTRODUCED}
+    blamed = {v: j for v, j in introduced.items() if v not in hidden}
     known = {j.version: j for j in judge.judged}
-    if inherited and len(blamed) <= len(inherited) and all(v in known for v in blamed):
+    if inherited and introduced and len(blamed) <= len(inherited) and all(v in known for v in blamed):
         for version, other in blamed.items():
             _hide(known[version], _error_of(other))
             known[version].of, known[version].evidence = other.of, other.evidence

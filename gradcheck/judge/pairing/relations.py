@@ -77,11 +77,11 @@ class Relations:
     def _derived(self) -> tuple[dict[Version, int], dict[Value, int]]:
         """A number for each version, and for each storage the versions that it is computed from, as bits."""
         plan = self._plan
-        versions = sorted((v for c in plan.candidates for v in c.versions), key=_begins)
-        first = _begins(versions[0]) if versions else 0
+        versions = sorted((v for c in plan.candidates for v in c.versions), key=lambda v: v.after)
+        first = versions[0].after + 1 if versions else 0
         starts: dict[int, list[Value]] = defaultdict(list)
         for version in versions:
-            starts[_begins(version) - first].append(version.candidate.value)
+            starts[version.after + 1 - first].append(version.candidate.value)
         tape = self._tape[first : max(plan.stop, plan.last_op + 1)]
         derived = computed_from_each(tape, starts, through=_computes, key=flow.storage)
         return {version: number for number, version in enumerate(versions)}, derived
@@ -172,13 +172,6 @@ class Relations:
             )
 
         return any(read.root is source.root for read in flow.ancestors(*last.inputs, stop=is_outside))
-
-
-def _begins(version: Version) -> int:
-    """A second name is read only once it is there."""
-    candidate, after = version.candidate, version.after + 1
-    named_at = candidate.binding.when if candidate.second_name and candidate.binding is not None else after
-    return max(after, named_at)
 
 
 def _computes(op: Op) -> bool:

@@ -32,9 +32,9 @@ def is_minimised(plan: PassPlan) -> bool:
             or _is_hinge(op)
         ):
             return True
-        if operation is ops.NEG or any(a < 0 for a in op.args if isinstance(a, (int, float))):
-            return _has_log(plan, op)
         scales = operation in (ops.MUL, ops.DIV)
+        if operation is ops.NEG or (scales and any(a < 0 for a in op.args if isinstance(a, (int, float)))):
+            return _has_log(plan, op)
         keeps = operation in (ops.SUM, ops.MEAN) or operation.family in (Family.SAME, Family.LAYOUT)
         if not scales and not keeps:
             return False
@@ -56,8 +56,11 @@ def _is_square(op: Op) -> bool:
 
 def _is_hinge(op: Op) -> bool:
     """`np.maximum(0, margin)`, `margin.clamp(min=0)`."""
-    bounds = [a for a in (*op.args, *(op.kwargs or {}).values()) if isinstance(a, (int, float))]
-    return op.operation in (ops.MAXIMUM, ops.CLAMP) and len(bounds) == 1 and bounds[0] >= 0
+    if op.operation is ops.CLAMP and op.name != "clamp_max":
+        least = [*op.args[1:2], (op.kwargs or {}).get("min")]
+    else:
+        least = [*op.args] if op.operation is ops.MAXIMUM else []
+    return any(isinstance(bound, (int, float)) and bound >= 0 for bound in least)
 
 
 def _has_log(plan: PassPlan, op: Op) -> bool:

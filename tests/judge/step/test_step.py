@@ -314,3 +314,21 @@ def test_a_program_that_exits_is_told_so(tmp_path):
         report_on_source("import sys\nimport torch\nx = torch.ones(3) * 2\nsys.exit(3)\n")
     assert "the program called exit(3) at " in raised.value.message
     assert "numpy" not in raised.value.hint.lower()
+
+
+@pytest.mark.parametrize(("bound", "accused"), [("min=0.0", True), ("max=1.0", False)])
+def test_what_has_a_least_value_is_meant_to_fall(bound: str, accused: bool) -> None:
+    text = f"""
+import torch
+torch.manual_seed(2)
+x, w = torch.randn(9, 4), torch.randn(4, 3)
+z = x @ w
+value = z.clamp({bound}).mean()
+dz = 0.3 * z + 1
+dw = x.T @ dz
+"""
+    if accused:
+        assert [f.location.line for f in report_on_source(text).findings if f.rule == "GC101"] == [7]
+    else:
+        with pytest.raises(ProgramError):
+            report_on_source(text)
