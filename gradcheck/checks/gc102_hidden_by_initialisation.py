@@ -21,6 +21,7 @@ A comparison at the first step passes, and the gradient is wrong from the second
 ```python
 gamma = torch.ones(200)
 beta = torch.zeros(200)
+...
 h = gamma * h_hat + beta
 ...
 dh_hat = dh  # as long as gamma is all ones
@@ -31,6 +32,7 @@ dh_hat = dh  # as long as gamma is all ones
 ```python
 gamma = torch.ones(200)
 beta = torch.zeros(200)
+...
 h = gamma * h_hat + beta
 ...
 dh_hat = gamma * dh

@@ -18,6 +18,7 @@ h_pre = x @ W1 + b1
 h = torch.tanh(h_pre)
 ...
 dh = (dlogits @ W2.T) * (1 - h**2)   # this is the gradient of h_pre
+dW1, db1 = x.T @ dh, dh.sum(0)
 ```
 
 ## Use instead
@@ -28,6 +29,7 @@ h = torch.tanh(h_pre)
 ...
 dh = dlogits @ W2.T
 dh_pre = dh * (1 - h**2)
+dW1, db1 = x.T @ dh_pre, dh_pre.sum(0)
 ```
 
 ## How it is measured

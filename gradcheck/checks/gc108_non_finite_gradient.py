@@ -14,28 +14,25 @@ reports no problem.
 ## Example
 
 ```python
-p = logits.softmax(1)
-loss = -p[range(n), y].log().mean()
+h = torch.sigmoid(x @ W1)
 ...
-dp = torch.zeros_like(p)
-dp[range(n), y] = -1 / (n * p[range(n), y])
-dlogits = p * (dp - (dp * p).sum(1, keepdim=True))   # inf * 0 where p underflows
+z = x @ W1
+dz = dh * torch.exp(-z) / (1 + torch.exp(-z)) ** 2   # infinity / infinity where z is below -89
 ```
 
 ## Use instead
 
 ```python
-loss = F.cross_entropy(logits, y)
+h = torch.sigmoid(x @ W1)
 ...
-dlogits = logits.softmax(1)
-dlogits[range(n), y] -= 1
-dlogits /= n
+dz = dh * h * (1 - h)
 ```
 
 ## How it is measured
 
-Checked before any comparison of numbers, in the values that the program computed in its own dtype. The
-line is reported when its upstream gradients and the true gradient of its value are finite.
+Checked before any comparison of numbers, in the step replayed in float64 and in the values that the program
+computed in its own dtype. The line is reported when its upstream gradients and the true gradient of its value
+are finite.
 
 ## References
 
@@ -67,6 +64,19 @@ def check(evidence: Evidence) -> Iterator[Finding]:
             found=found_line(row),
             notes=[*([row.reason] if row.reason else []), *common_notes(case)],
             helps=pairing_help(row),
+            evidence=case.evidence,
+        )
+    for case in cases(evidence, {Verdict.CORRECT}, {Problem.NON_FINITE}):
+        row = case.row
+        yield RULE.finding(
+            location=row.location,
+            message=f"{code(row.name)} holds NaN or infinity where the gradient of {code(row.of)} is finite",
+            label="not finite from here on, in the program's own types",
+            notes=[
+                "in float64 the formula is right: a part of it is too large for the program's own type",
+                *common_notes(case),
+            ],
+            helps=["write it so that no part grows without bound, with what the forward pass has computed"],
             evidence=case.evidence,
         )
 

@@ -24,13 +24,15 @@ before it change. The network is smaller than intended.
 
 ```python
 W1 = torch.randn(30, 200)
-h = torch.relu(x @ W1 - 40)
+...
+h = torch.relu(x @ W1 - 20)
 ```
 
 ## Use instead
 
 ```python
 W1 = torch.randn(30, 200) * (2 / 30) ** 0.5
+...
 h = torch.relu(x @ W1)
 ```
 

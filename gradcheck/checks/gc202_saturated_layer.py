@@ -20,6 +20,7 @@ nearly always weights that are too large for their number of inputs.
 
 ```python
 W1 = torch.randn(30, 200)
+...
 h = torch.tanh(x @ W1)
 ```
 
@@ -27,6 +28,7 @@ h = torch.tanh(x @ W1)
 
 ```python
 W1 = torch.randn(30, 200) * (5 / 3) / 30**0.5
+...
 h = torch.tanh(x @ W1)
 ```
 

@@ -17,6 +17,7 @@ parameters hardly change, and the last layers learn on top of first layers that 
 
 ```python
 Ws = [torch.randn(100, 100) * 0.01 for _ in range(6)]
+...
 for W in Ws:
     h = torch.tanh(h @ W)
 ```
@@ -25,6 +26,7 @@ for W in Ws:
 
 ```python
 Ws = [torch.randn(100, 100) * (5 / 3) / 100**0.5 for _ in range(6)]
+...
 for W in Ws:
     h = torch.tanh(h @ W)
 ```

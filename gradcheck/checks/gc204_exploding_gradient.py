@@ -17,6 +17,7 @@ leaves the last ones unchanged. Often the loss becomes infinite or NaN after a f
 
 ```python
 Ws = [torch.randn(100, 100) for _ in range(6)]
+...
 for W in Ws:
     h = torch.relu(h @ W)
 ```
@@ -25,6 +26,7 @@ for W in Ws:
 
 ```python
 Ws = [torch.randn(100, 100) * (2 / 100) ** 0.5 for _ in range(6)]
+...
 for W in Ws:
     h = torch.relu(h @ W)
 ```

@@ -20,7 +20,7 @@ or vanish, and the learning rates that batch normalisation allows are out of rea
 ## Example
 
 ```python
-centred = x - x.mean(0, keepdim=True)
+centred = z - z.mean(0, keepdim=True)
 var = (centred**2).mean(0, keepdim=True)
 norm = centred * (var + 1e-5) ** 0.5     # multiplies by the standard deviation
 ```
@@ -28,7 +28,7 @@ norm = centred * (var + 1e-5) ** 0.5     # multiplies by the standard deviation
 ## Use instead
 
 ```python
-centred = x - x.mean(0, keepdim=True)
+centred = z - z.mean(0, keepdim=True)
 var = (centred**2).mean(0, keepdim=True)
 norm = centred * (var + 1e-5) ** -0.5
 ```

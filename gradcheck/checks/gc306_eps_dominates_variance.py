@@ -14,6 +14,7 @@ variance, it determines the scale: the output is not normalised, but divided by 
 
 ```python
 W = torch.randn(30, 100) * 0.0001
+...
 z = x @ W                                  # variances of about 3e-7
 norm = (z - z.mean(0)) / (z.var(0) + 1e-5).sqrt()
 ```
@@ -22,6 +23,7 @@ norm = (z - z.mean(0)) / (z.var(0) + 1e-5).sqrt()
 
 ```python
 W = torch.randn(30, 100) / 30**0.5
+...
 z = x @ W                                  # variances of about 1
 norm = (z - z.mean(0)) / (z.var(0) + 1e-5).sqrt()
 ```

@@ -24,17 +24,19 @@ loss oscillates or diverges.
 ## Example
 
 ```python
-learning_rate = 0.0005
+learning_rate = 0.0001
+...
 for p, grad in zip(parameters, grads):
-    p -= learning_rate * grad           # log10 of update / data: -5.2
+    p -= learning_rate * grad           # log10 of update / data: -5.0
 ```
 
 ## Use instead
 
 ```python
-learning_rate = 0.1
+learning_rate = 0.01
+...
 for p, grad in zip(parameters, grads):
-    p -= learning_rate * grad           # -2.9
+    p -= learning_rate * grad           # -3.0
 ```
 
 ## How it is measured

@@ -24,7 +24,9 @@ logits = h @ W2             # sampling: b2 is left out
 ## Use instead
 
 ```python
-def forward(X): ...         # one function for training, evaluation and sampling
+logits = h @ W2 + b2        # training
+...
+logits = h @ W2 + b2        # sampling; one function for both cannot forget it
 ```
 
 ## How it is measured

@@ -25,7 +25,9 @@ logits = h @ W2 + b2
 ## Use instead
 
 ```python
-h = torch.tanh(emb @ W1 + b1)
+h = torch.tanh(emb @ W1 + b1)     # training
+...
+h = torch.tanh(emb @ W1 + b1)     # sampling
 logits = h @ W2 + b2
 ```
 

@@ -23,7 +23,16 @@ def rules_page() -> str:
     rules = all_rules()
     rows = (f"| [{r.code}](#{_anchor(r)}) | {r.name} | {r.severity.value} | {r.summary} |" for r in rules)
     head = ["# Rules", "", "| code | name | severity | what it finds |", "|---|---|---|---|", *rows]
-    return "\n".join(head) + "\n\n" + "\n".join(rule_page(rule) for rule in rules)
+    return "\n".join(head) + "\n\n" + "\n".join(map(_with_program, rules))
+
+
+def _with_program(rule: Rule) -> str:
+    """Its page, and where the example is as a whole program, which the tests run as it is and repaired."""
+    file = f"examples/{rule.code.lower()}.py"
+    measured = "\n### How it is measured\n"
+    return rule_page(rule).replace(
+        measured, f"\nThe example as a whole program: [{file}]({file}).\n{measured}", 1
+    )
 
 
 def sentence(text: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from gradcheck.fronts.tape import Value
@@ -40,7 +42,8 @@ def measure_precision(judge: Judge) -> None:
         inherits = not marked.isdisjoint(flow.ancestors(judged.candidate.value))
         marked.add(judged.candidate.value)
         if not inherits:
-            judged.problem = Problem.IMPRECISE
+            finite = math.isfinite(judged.run_error)
+            judged.problem = Problem.IMPRECISE if finite else Problem.NON_FINITE
 
 
 def _is_far_off(judge: Judge, judged: Judged) -> bool:

@@ -53,6 +53,14 @@ def test_ordinary_rounding_is_no_finding(db: str) -> None:
     ]
 
 
+def test_a_number_that_left_its_type_is_not_finite_rather_than_imprecise() -> None:
+    db = "db = (dlogits.half() * 60000 * 60000 / 60000 / 60000).float().sum(0)"
+    found = report_on_source(STEP.format(db=db), select=("GC1",))
+    (finding,) = found.findings
+    assert (finding.rule, finding.location.line) == ("GC108", 10)
+    assert "in float64 the formula is right" in finding.notes[0]
+
+
 def test_what_only_the_programs_own_type_can_hold_is_unchecked():
     report = report_on_source("""
         import torch

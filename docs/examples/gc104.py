@@ -1,0 +1,27 @@
+"""gradcheck report docs/examples/gc104.py"""
+
+import torch
+import torch.nn.functional as F
+
+torch.manual_seed(0)
+X, Y = torch.randn(200, 10), torch.randint(0, 10, (200,))
+W1, b1 = torch.randn(10, 10) * 0.3, torch.zeros(10)
+W2, b2 = torch.randn(10, 10) * 0.3, torch.zeros(10)
+lr = 0.1
+
+for step in range(1000):
+    batch = torch.randint(0, 200, (32,))
+    x, y = X[batch], Y[batch]
+    h = torch.tanh(x @ W1 + b1)
+    logits = h @ W2 + b2
+    loss = F.cross_entropy(logits, y)
+
+    dlogits = (F.softmax(logits, 1) - F.one_hot(y, 10)) / 32
+    dW2, db2 = h.T @ dlogits, dlogits.sum(0)
+    dz = (dlogits @ W2.T) * (1 - h**2)
+    dW1, db1 = x.T @ dz, dz.sum(0)
+
+    params = [W1, b1, W2, b2]
+    grads = [dW2, db2, dW1, db1]        # collected from the output backwards
+    for p, g in zip(params, grads):
+        p -= lr * g

@@ -1,0 +1,25 @@
+"""gradcheck report docs/examples/gc106.py"""
+
+import torch
+import torch.nn.functional as F
+
+torch.manual_seed(0)
+X, Y = torch.randn(200, 10), torch.randint(0, 27, (200,))
+W1, b1 = torch.randn(10, 40) * 0.3, torch.zeros(40)
+W2, b2 = torch.randn(40, 27) * 0.1, torch.zeros(27)
+
+for step in range(1000):
+    batch = torch.randint(0, 200, (32,))
+    x, y = X[batch], Y[batch]
+    h = torch.tanh(x @ W1 + b1)
+    logits = h @ W2 + b2        # b2 has shape (27,)
+    loss = F.cross_entropy(logits, y)
+
+    dlogits = (F.softmax(logits, 1) - F.one_hot(y, 27)) / 32
+    dW2 = h.T @ dlogits
+    db2 = dlogits.sum()         # one number, broadcast over b2
+    dz = (dlogits @ W2.T) * (1 - h**2)
+    dW1, db1 = x.T @ dz, dz.sum(0)
+
+    for p, g in zip([W1, b1, W2, b2], [dW1, db1, dW2, db2]):
+        p -= 0.1 * g
