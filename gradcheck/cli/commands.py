@@ -84,6 +84,12 @@ def cli(context: click.Context) -> None:
     metavar="N",
     help="Targets at a time.",
 )
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Keep each finished report in reports/finished, and use it again as long as neither the program nor an option "
+    "has changed.",
+)
 @click.option("--verbose", is_flag=True, help="List the health rules that found nothing as well, and why.")
 @click.option("--quiet", is_flag=True, help="Only the headlines of a report in the terminal.")
 @rule_options

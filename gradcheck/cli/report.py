@@ -10,9 +10,10 @@ from typing import Any
 from gradcheck.base import numbers
 from gradcheck.checks.finding import Severity
 from gradcheck.cli.baseline import Baseline, read, without_known
+from gradcheck.cli.finished import Finished
 from gradcheck.cli.options import CommonOptions, parse_common
 from gradcheck.cli.output import Destination, Outcome, destination
-from gradcheck.cli.run import run_targets
+from gradcheck.cli.run import run_targets, said
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.target import parse_target
 from gradcheck.report import index
@@ -32,11 +33,12 @@ class ReportOptions:
     baseline: Baseline | None
     against: CommonOptions | None  # how the right solution is run
     jobs: int
+    finished: Finished | None
 
 
 def parse_options(
     formats: Sequence[str], outputs: Sequence[str], force: bool, verbose: bool, quiet: bool, strict: bool, fail_on: str,
-    baseline: str | None, against: str | None, jobs: int, **common: Any,
+    baseline: str | None, against: str | None, jobs: int, resume: bool, **common: Any,
 ) -> ReportOptions:  # fmt: skip
     """Checks everything that can be checked before a program is run."""
     parsed = parse_common(**common)
@@ -57,7 +59,8 @@ def parse_options(
         parse_target(against)
         solution = replace(parsed, sessions=(replace(parsed.sessions[0], target=against, fix_budget_s=0.0),))
     known = None if baseline is None else read(baseline)
-    return ReportOptions(parsed, found, verbose - quiet, strict, fail_on, known, solution, jobs)
+    finished = Finished() if resume else None
+    return ReportOptions(parsed, found, verbose - quiet, strict, fail_on, known, solution, jobs, finished)
 
 
 def run(options: ReportOptions) -> int:
@@ -66,7 +69,7 @@ def run(options: ReportOptions) -> int:
     status = 0
     outcomes: list[Outcome] = []
     seconds: dict[str, float] = {}
-    for session, result in run_targets(options.common, outcomes, options.jobs):
+    for session, result in run_targets(options.common, outcomes, options.jobs, options.finished):
         if result is None:
             status = 2
             continue
@@ -80,6 +83,8 @@ def run(options: ReportOptions) -> int:
             if not to.holds_all:
                 path = to.file_for(parse_target(session.target, session.cwd))
                 to.write(report, path, options.common.color, options.verbosity)
+    if options.finished is not None:
+        said(options.finished.in_words(len(options.common.sessions)))
     every = index.table(outcomes, seconds, solution)
     for to in options.destinations:
         if to.holds_all:

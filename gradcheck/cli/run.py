@@ -14,6 +14,7 @@ from rich.console import Console
 from gradcheck.base.errors import InternalError
 from gradcheck.base.options import SessionOptions
 from gradcheck.base.progress import Progress, Stage
+from gradcheck.cli.finished import Finished
 from gradcheck.cli.options import CommonOptions
 from gradcheck.process.child import ChildResult, run_in_child
 from gradcheck.program.errors import ProgramError
@@ -30,12 +31,12 @@ _STAGES = {
 
 
 def run_targets(
-    options: CommonOptions, failed: list[Any] | None = None, jobs: int = 1
+    options: CommonOptions, failed: list[Any] | None = None, jobs: int = 1, finished: Finished | None = None
 ) -> Iterator[tuple[SessionOptions, ChildResult | None]]:
     """Every target with its result; None for one that could not be used; its error has been printed, and is added to
-    `failed`. `jobs` of them run side by side; they come in their order all the same."""
+    `failed`. `jobs` of them run side by side; they come in their order all the same. What is `finished` is not run."""
     several = len(options.sessions) > 1
-    for session, found in _found(options.sessions, jobs):
+    for session, found in _found(options.sessions, jobs, finished):
         if isinstance(found, ChildResult):
             if options.show_output:
                 _show_output(found)
@@ -53,16 +54,16 @@ def run_targets(
 
 
 def _found(
-    sessions: Sequence[SessionOptions], jobs: int
+    sessions: Sequence[SessionOptions], jobs: int, finished: Finished | None
 ) -> Iterator[tuple[SessionOptions, ChildResult | ProgramError | InternalError]]:
     if jobs == 1 or len(sessions) == 1:
         for session in sessions:
-            yield session, _run_one(session)
+            yield session, _run_one(session, finished)
         return
     stop = threading.Event()  # a thread that waits for its child hears no Ctrl-C
     with ThreadPoolExecutor(jobs) as pool:
         try:
-            running = [pool.submit(_outcome, session, None, stop) for session in sessions]
+            running = [pool.submit(_outcome, session, None, stop, finished) for session in sessions]
             for session, future in zip(sessions, running, strict=True):
                 yield session, future.result()
         finally:
@@ -94,19 +95,28 @@ def print_internal_error(error: InternalError, show_traceback: bool) -> None:
         said("help: --traceback shows the details")
 
 
-def _run_one(session: SessionOptions) -> ChildResult | ProgramError | InternalError:
+def _run_one(
+    session: SessionOptions, finished: Finished | None
+) -> ChildResult | ProgramError | InternalError:
     console = Console(stderr=True)
     if not console.is_terminal:
-        return _outcome(session, None, None)
+        return _outcome(session, None, None, finished)
     with shown_progress(session.target, console) as show:
-        return _outcome(session, show, None)
+        return _outcome(session, show, None, finished)
 
 
 def _outcome(
-    session: SessionOptions, show: Callable[[Progress], None] | None, stop: threading.Event | None
-) -> ChildResult | ProgramError | InternalError:
+    session: SessionOptions, show: Callable[[Progress], None] | None, stop: threading.Event | None,
+    finished: Finished | None,
+) -> ChildResult | ProgramError | InternalError:  # fmt: skip
     try:
-        return run_in_child(session, show, stop)
+        kept = None if finished is None else finished.get(session)
+        if kept is not None:
+            return kept
+        result = run_in_child(session, show, stop)
+        if finished is not None:
+            finished.keep(session, result)
+        return result
     except (ProgramError, InternalError) as error:
         return error
 

@@ -34,7 +34,8 @@ def run_report(options):
     from gradcheck.report.model import Report
     from gradcheck.report.program_section import ProgramSection
     program = load(parse_target(options.target), options.cwd, options.arguments)
-    outcome = run(program, Nobody(), timeout_s=options.timeout_s, data=options.data)
+    limits = dict(timeout_s=options.timeout_s, data=options.data, allow_writes=options.allow_writes)
+    outcome = run(program, Nobody(), **limits)
     if program.contains("# analysis fails"):
         raise ZeroDivisionError("in the analysis")
     while program.contains("# analysis never ends"):

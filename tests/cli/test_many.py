@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -46,6 +47,49 @@ def test_pages_have_an_index_beside_them(invoke: Invoke) -> None:
     assert '<a href="a.html">a.py</a>' in Path("reports/index.html").read_text()
     assert "[a.py](<a.md>)" in Path("reports/index.md").read_text()
     assert invoke("report", "a.py", "b.py", "--format", "html", "--format", "markdown").status == 0
+
+
+def test_what_is_finished_is_not_made_again(invoke: Invoke) -> None:
+    """Each program notes in a file of its own that it ran."""
+    for name in "abc":
+        Path(f"{name}.py").write_text(
+            f"import helper\nopen('{Path.cwd()}/{name}.txt', 'w').close()\n# finding\n"
+        )
+    Path("helper.py").write_text("x = 1\n")
+
+    def ran(*options: str) -> str:
+        targets = ("a.py", "b.py", "c.py")
+        done = invoke("report", *targets, "--allow-writes", "--resume", "--format", "html", *options)
+        assert done.status == 1
+        assert all(f"wrote reports/{name}.html" in done.err for name in "abc")  # from what was kept
+        notes = [Path(f"{name}.txt") for name in "abc" if Path(f"{name}.txt").exists()]
+        for note in notes:
+            note.unlink()
+        return "".join(note.stem for note in notes)
+
+    assert ran() == "abc"
+    assert ran() == ""
+    assert ran("--jobs", "3") == ""
+    assert ran("--at", "1") == "abc"
+    Path("b.py").write_text(Path("b.py").read_text() + "\n")
+    assert ran("--at", "1") == "b"
+    Path("helper.py").write_text("x = 2\n")
+    assert ran("--at", "1") == "abc"
+    (kept,) = Path("reports/finished").glob("c-*.json")
+    assert json.loads(kept.read_text())["target"] == "c.py"
+    kept.write_text(kept.read_text()[:300])  # cut off, by a machine that lost its power
+    assert ran("--at", "1") == "c"
+    kept.write_text("mine")
+    assert ran("--at", "1") == "c"
+    assert kept.read_text() == "mine"
+
+
+def test_a_target_that_failed_is_tried_again(invoke: Invoke) -> None:
+    Path("a.py").write_text("x = (\n")
+    for _ in range(2):
+        done = invoke("report", "a.py", "--resume")
+        assert done.status == 2
+        assert "--resume: 0 of 1 report had been made before" in done.err
 
 
 def test_a_solution_without_a_right_gradient_is_none(invoke: Invoke) -> None:
