@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from gradcheck.report.model import Report
 
 _MARKER = (
-    "gradcheck(select=..., ignore=..., thresholds={...}, fix_budget=SECONDS): how gradcheck judges in this test: "
-    "the rules it looks for, by code or name, thresholds by their key, seconds spent on looking for a fix per fault"
+    "gradcheck(select=..., ignore=..., thresholds={...}, fix_budget=SECONDS, total_budget=SECONDS): how gradcheck judges "
+    "in this test: the rules it looks for, by code or name, thresholds by their key, seconds for the search for a fix, "
+    "per fault and in all"
 )
-_KEYWORDS = {"select": "select", "ignore": "ignore", "thresholds": "thresholds", "fix_budget": "fix_budget_s"}
+_KEYWORDS = {name: name for name in ("select", "ignore", "thresholds")}
+_KEYWORDS |= {"fix_budget": "fix_budget_s", "total_budget": "total_budget_s"}
 _LONGEST_NAME = 100
 _reports: pytest.StashKey[list[Any]] = pytest.StashKey()
 _fault: pytest.StashKey[str] = pytest.StashKey()  # what is wrong with a test's marker

@@ -117,7 +117,11 @@ def analyse(
         )
     found = run_checks(evidence, options.select, options.ignore)
     said = partial(progress.say, progress.Stage.DIAGNOSING)
-    findings = diagnose(judgement, found, options.fix_budget_s, said, holds) if explained else found
+    findings = (
+        diagnose(judgement, found, options.fix_budget_s, said, holds, options.total_budget_s)
+        if explained
+        else found
+    )
     _say_in_words_of_the_library(findings, evidence)
     lines = recorded_lines(recording, judgement.places)
     sorted_out = suppress(findings, sources, lines, options.select, options.ignore)

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`select`, `ignore` and `thresholds` as on the command line; `fix_budget_s` are seconds for each fault. `reports`
-    keeps every report that is made."""
+    """`select`, `ignore` and `thresholds` as on the command line; `fix_budget_s` are seconds for each fault, `total_budget_s`
+    for all of them. `reports` keeps every report that is made."""
 
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     thresholds: Mapping[str, float] = field(default_factory=dict)
     fix_budget_s: float = 5.0
+    total_budget_s: float | None = None
     reports: list[Report] | None = None
 
     def but(
@@ -32,6 +33,7 @@ class Settings:
         ignore: str | Sequence[str] | None = None,
         thresholds: Mapping[str, float] | None = None,
         fix_budget_s: float | None = None,
+        total_budget_s: float | None = None,
     ) -> Settings:
         """These settings with what is given in its place. Raises ValueError for a rule or a threshold that is none."""
         changed = self
@@ -42,10 +44,13 @@ class Settings:
         if thresholds is not None:
             Thresholds(thresholds)  # raises for what is none, or out of its range
             changed = replace(changed, thresholds={**self.thresholds, **thresholds})
+        for name, seconds in (("fix_budget_s", fix_budget_s), ("total_budget_s", total_budget_s)):
+            if seconds is not None and not seconds >= 0:
+                raise ValueError(f"{name} is a number of seconds from 0 up, not {seconds!r}")
         if fix_budget_s is not None:
-            if not fix_budget_s >= 0:
-                raise ValueError(f"fix_budget_s is a number of seconds from 0 up, not {fix_budget_s!r}")
             changed = replace(changed, fix_budget_s=float(fix_budget_s))
+        if total_budget_s is not None:
+            changed = replace(changed, total_budget_s=float(total_budget_s))
         return changed
 
 

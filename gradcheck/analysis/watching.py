@@ -177,18 +177,19 @@ class Watched:
         ignore: str | Sequence[str] | None = None,
         thresholds: Mapping[str, float] | None = None,
         fix_budget_s: float | None = None,
+        total_budget_s: float | None = None,
         loss: str | None = None,
         pairs: Mapping[str, str] | None = None,
     ) -> Report:
         """Judges what was recorded. Also after the body ended with an exception: what it did until then counts.
 
         `select` and `ignore` take codes or names of rules, or the beginnings of codes; `fix_budget_s` is how many
-        seconds may be spent on looking for a fix, per fault; `loss` and `pairs` are what `--loss` and `--pair` are on
-        the command line. It can be asked for again, otherwise.
+        seconds may be spent on looking for a fix, per fault, `total_budget_s` for all of them; `loss` and `pairs` are
+        what `--loss` and `--pair` are on the command line. It can be asked for again, otherwise.
 
         Raises NothingToCheckError if no manual gradient was found, ValueError for a rule that does not exist.
         """
-        settings = in_force().but(select, ignore, thresholds, fix_budget_s)
+        settings = in_force().but(select, ignore, thresholds, fix_budget_s, total_budget_s)
         if self._recorder is None or not self._ended:
             raise WatchError(self._not_yet())
         options = SessionOptions(
@@ -196,6 +197,7 @@ class Watched:
             loss=loss,
             pairs=dict(pairs or {}),
             fix_budget_s=settings.fix_budget_s,
+            total_budget_s=settings.total_budget_s,
             select=settings.select,
             ignore=settings.ignore,
             thresholds=dict(settings.thresholds),

@@ -61,7 +61,7 @@ def parse_options(diff: bool, write: bool, unproved: bool, **common: Any) -> Fix
     if diff and write:
         raise ProgramError("--diff shows the patch and --write applies it: use one of them")
     options = FixOptions(parse_common(**common), write, unproved)
-    if any(session.fix_budget_s == 0 for session in options.common.sessions):
+    if any(0 in (session.fix_budget_s, session.total_budget_s) for session in options.common.sessions):
         raise ProgramError(
             "the search for fixes is off",
             "set a budget: --fix-budget 5, or `fix-budget = 5` in pyproject",

@@ -162,6 +162,12 @@ _PROGRAM: tuple[Callable[[Any], Any], ...] = (
         metavar="SECONDS",
         help="Time for the search for a fix, per fault; 0 turns it off.  [default: 5]",
     ),
+    click.option(
+        "--total-budget",
+        type=float,
+        metavar="SECONDS",
+        help="Time for the search in all faults together.  [default: 60, or 12 fix budgets if that is more]",
+    ),
 )
 
 _RULES: tuple[Callable[[Any], Any], ...] = (
@@ -193,7 +199,8 @@ _DISPLAY: tuple[Callable[[Any], Any], ...] = (
 def parse_common(
     targets: Sequence[str], at: str, loss: str | None, pairs: Sequence[str], cwd: str | None,
     data: Sequence[str], allow_writes: bool, timeout: float | None, memory: float | None, sweep: int, samples: str | None,
-    fix_budget: float | None, select: Sequence[str], ignore: Sequence[str], thresholds: Sequence[str], show_output: bool,
+    fix_budget: float | None, total_budget: float | None, select: Sequence[str], ignore: Sequence[str],
+    thresholds: Sequence[str], show_output: bool,
     show_traceback: bool, color: bool | None, arguments: Sequence[str] = (),
 ) -> CommonOptions:  # fmt: skip
     """Checks everything that can be checked before a program is run."""
@@ -212,6 +219,7 @@ def parse_common(
         sweep,
         samples,
         fix_budget,
+        total_budget,
         select,
         ignore,
         thresholds,
@@ -223,13 +231,15 @@ def parse_common(
 def session_options(
     config: Config, arguments: tuple[str, ...], at: str, loss: str | None, pairs: Sequence[str], cwd: str | None,
     data: Sequence[str], allow_writes: bool, timeout: float | None, memory: float | None, sweep: int, samples: str | None,
-    fix_budget: float | None, select: Sequence[str], ignore: Sequence[str], thresholds: Sequence[str],
+    fix_budget: float | None, total_budget: float | None, select: Sequence[str], ignore: Sequence[str],
+    thresholds: Sequence[str],
 ) -> SessionOptions:  # fmt: skip
     """What is common to all targets. Raises ProgramError for what cannot be meant."""
     if timeout is not None and not (timeout > 0 and math.isfinite(timeout)):
         raise ProgramError(f"--timeout: {timeout:g} is not a positive number of seconds")
-    if fix_budget is not None and not (fix_budget >= 0 and math.isfinite(fix_budget)):
-        raise ProgramError(f"--fix-budget: {fix_budget:g} is not a number of seconds, 0 or more")
+    for option, seconds in (("--fix-budget", fix_budget), ("--total-budget", total_budget)):
+        if seconds is not None and not (seconds >= 0 and math.isfinite(seconds)):
+            raise ProgramError(f"{option}: {seconds:g} is not a number of seconds, 0 or more")
     if cwd is not None and not Path(cwd).is_dir():
         reason = "is not a directory" if Path(cwd).exists() else "does not exist"
         raise ProgramError(f"--cwd: `{cwd}` {reason}")
@@ -248,6 +258,7 @@ def session_options(
         timeout_s=_first(timeout, config.timeout, default.timeout_s),
         memory_gb=memory,
         fix_budget_s=_first(fix_budget, config.fix_budget, default.fix_budget_s),
+        total_budget_s=config.total_budget if total_budget is None else total_budget,
         select=_codes(select) or config.select,
         ignore=_codes(ignore) or config.ignore,
         thresholds=config.thresholds | _thresholds(thresholds),

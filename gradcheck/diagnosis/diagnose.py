@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import math
+import time
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
+from gradcheck.base.deadline import TimeIsUpError, within
+from gradcheck.base.numbers import count
 from gradcheck.checks.finding import Finding
 from gradcheck.checks.registry import in_reading_order
 from gradcheck.diagnosis.clock import Clock
 from gradcheck.diagnosis.consequence import Healed, healed_by
-from gradcheck.diagnosis.findings import DIAGNOSED, attach, explain_in, one_per_cause, tell_what_heals
+from gradcheck.diagnosis.findings import (
+    DIAGNOSED,
+    NOT_SEARCHED,
+    attach,
+    explain_in,
+    one_per_cause,
+    tell_what_heals,
+)
 from gradcheck.diagnosis.found import Found
 from gradcheck.diagnosis.mistakes.explain import explain
 from gradcheck.diagnosis.mistakes.mistake import Explanation
@@ -22,6 +34,8 @@ from gradcheck.judge.verdict import Verdict
 from gradcheck.program.torch_settings import kept_random_states, kept_torch_settings
 
 _FAULTS_WORTH = 12  # budgets of one fault that all faults of a program may take together
+_AT_LEAST_S = 60.0
+_MORE = 0.1  # of that time, for what is said about what was found
 _AT_FAULT = (Verdict.INTRODUCED, Verdict.COMPENSATED)
 
 
@@ -33,8 +47,14 @@ class _Case:
     judged_pass: JudgedPass
     group: list[Judged]
     found: Found | None = None
+    is_searched: bool = False
+    is_explained: bool = False
     explanations: list[Explanation] = field(default_factory=list)
     healed: list[Healed] = field(default_factory=list)
+
+
+def total_budget(said_s: float | None, budget_s: float) -> float:
+    return max(_AT_LEAST_S, _FAULTS_WORTH * budget_s) if said_s is None else said_s
 
 
 def diagnose(
@@ -43,24 +63,32 @@ def diagnose(
     budget_s: float,
     on_progress: Callable[[str], None] = lambda text: None,
     holds: Callable[[Found], bool] | None = None,
+    total_s: float | None = None,
 ) -> list[Finding]:
     """The findings with their explanations and fixes, one for each cause, in the order of the lines to edit.
 
     `budget_s` is the processor time in seconds spent at most on the search for the fix of one fault; 0 looks for
-    none. `holds`: see FixSearch.
+    none. `total_s` is what all faults take together, a tenth more at most: twelve such budgets, and a minute at least, where
+    nothing is said. `holds`: see FixSearch.
     """
+    total_s = total_budget(total_s, budget_s)
     cases = [case for finding in findings if (case := _case_of(finding, judgement)) is not None]
     with warnings.catch_warnings(), kept_torch_settings(), kept_random_states():
         warnings.simplefilter("ignore")  # edits that are tried may be deprecated, or worse
-        if budget_s > 0:
-            _search(cases, judgement, budget_s, on_progress, holds)
-        for case in cases:
-            # A line that is right as it is written needs no explanation of what is wrong with it.
-            if case.found is None or not case.found.is_forward:
-                case.explanations = explain(judgement, case.judged_pass, case.group[0])
-                case.healed = _healed(case)
+        begun = time.process_time()
+        if min(budget_s, total_s) > 0:
+            _search(cases, judgement, budget_s, total_s, on_progress, holds)
+            _say_what_is_left(cases, judgement, total_s)
+        left_s = (1 + _MORE) * (total_s or _AT_LEAST_S) - (time.process_time() - begun)
+        with suppress(TimeIsUpError), within(left_s):
+            for case in cases:
+                # A line that is right as it is written needs no explanation of what is wrong with it.
+                if case.found is None or not case.found.is_forward:
+                    case.explanations = explain(judgement, case.judged_pass, case.group[0])
+                    case.is_explained = True
+                    case.healed = _healed(case)
     for case in cases:
-        explain_in(case.finding, case.explanations, case.found, budget_s > 0)
+        explain_in(case.finding, case.explanations, case.found, case.is_searched and case.is_explained)
         tell_what_heals(case.finding, case.healed)
         if case.found is not None:
             attach(case.finding, case.found, judgement)
@@ -71,39 +99,54 @@ def _search(
     cases: list[_Case],
     judgement: Judgement,
     budget_s: float,
+    total_s: float,
     on_progress: Callable[[str], None],
     holds: Callable[[Found], bool] | None,
 ) -> None:
-    if not cases:
-        return
     index = BindingIndex(judgement.recording, judgement.sources)
     searches: dict[int, FixSearch] = {}
-    together = Clock(_FAULTS_WORTH * budget_s)
-    for number, case in enumerate(cases, start=1):
-        if together.is_over:
-            judgement.recording.notes.append(
-                f"no fix was looked for beyond the first {number - 1} of {len(cases)} faults: the time for all of them "
-                f"was over ({_FAULTS_WORTH * budget_s:g} s; --fix-budget gives more)"
-            )
-            break
-        on_progress(f"searching for a fix: {case.group[0].candidate.name} ({number} of {len(cases)})")
-        try:
-            search = searches.get(id(case.judged_pass))
-            if search is None:
-                search = searches[id(case.judged_pass)] = FixSearch(judgement, case.judged_pass, index, holds)
-            _search_for(case, cases, search, budget_s)
-        except Exception as error:
-            # A fault of ours costs the person a suggestion, never the report.
-            judgement.recording.notes.append(
-                f"the search for a fix of `{case.group[0].candidate.name}` ended by an error inside gradcheck: "
-                f"{type(error).__name__}: {error}"
-            )
+    # Where there is not time enough for all of them, the cheapest come first.
+    ordered = sorted(cases, key=_cost) if len(cases) * budget_s > total_s else cases
+    with suppress(TimeIsUpError), within(total_s):
+        for number, case in enumerate(ordered, start=1):
+            on_progress(f"searching for a fix: {case.group[0].candidate.name} ({number} of {len(cases)})")
+            try:
+                search = searches.get(id(case.judged_pass))
+                if search is None:
+                    search = FixSearch(judgement, case.judged_pass, index, holds)
+                    searches[id(case.judged_pass)] = search
+                _search_for(case, cases, search, budget_s)
+            except Exception as error:
+                # A fault of ours costs the person a suggestion, never the report.
+                judgement.recording.notes.append(
+                    f"the search for a fix of `{case.group[0].candidate.name}` ended by an error inside gradcheck: "
+                    f"{type(error).__name__}: {error}"
+                )
+            case.is_searched = True
     for case in cases:
         for other in cases:
             if other.found is not None and other.judged_pass is case.judged_pass and _is_stage(case, [other]):
                 case.found = other.found
-    for key, search in searches.items():
-        _prove_together(search, [case for case in cases if id(case.judged_pass) == key])
+    with within(_MORE / 2 * total_s):
+        for key, search in searches.items():
+            _prove_together(search, [case for case in cases if id(case.judged_pass) == key])
+
+
+def _cost(case: _Case) -> tuple[int, int]:
+    """What is replayed for each edit that is tried, and how many numbers are compared."""
+    of = case.group[0].of
+    return len(case.judged_pass.prepared.manual), math.prod(of.shape) if of is not None else 0
+
+
+def _say_what_is_left(cases: list[_Case], judgement: Judgement, total_s: float) -> None:
+    left = [case for case in cases if not case.is_searched and case.found is None]
+    for case in left:
+        case.finding.notes.append(NOT_SEARCHED)
+    if left:
+        judgement.recording.notes.append(
+            f"no fix was looked for in {len(left)} of {count(len(cases), 'fault')}: the time for all of them was over "
+            f"({total_s:g} s; --total-budget gives more)"
+        )
 
 
 def _search_for(case: _Case, cases: list[_Case], search: FixSearch, budget_s: float) -> None:
@@ -165,12 +208,16 @@ def _prove_together(search: FixSearch, cases: list[_Case]) -> None:
         and case.found.patches
         and not _is_stage(case, cases)
     ]
-    if len(fixed) < 2 or search.holds_together([(c.found, c.group) for c in fixed if c.found]):
-        return
     kept: list[tuple[Found, list[Judged]]] = []
-    for case in fixed:
-        assert case.found is not None
-        if search.holds_together([*kept, (case.found, case.group)]):
-            kept.append((case.found, case.group))
-        else:
-            case.found = None
+    try:
+        if len(fixed) < 2 or search.holds_together([(c.found, c.group) for c in fixed if c.found]):
+            return
+        for case in fixed:
+            assert case.found is not None
+            if search.holds_together([*kept, (case.found, case.group)]):
+                kept.append((case.found, case.group))
+            else:
+                case.found = None
+    except TimeIsUpError:
+        for case in fixed[max(len(kept), 1) :]:
+            case.found, case.is_searched = None, False  # proved alone, and not beside the others

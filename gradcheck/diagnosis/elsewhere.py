@@ -83,13 +83,14 @@ class Elsewhere:
     @property
     def other_sizes(self) -> list[Place]:
         if self._sizes is None:
-            self._sizes = []
+            found: list[Place] = []
             for old in self._sizes_in_play()[:_MOST_TRIED]:
                 place = next(self._usable(self._resizings(old)), None)
                 if place is not None:
-                    self._sizes.append(place)
-                if len(self._sizes) == _MOST_SIZES:
+                    found.append(place)
+                if len(found) == _MOST_SIZES:
                     break
+            self._sizes = found
         return self._sizes
 
     def _sizes_in_play(self) -> list[int]:

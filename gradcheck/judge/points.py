@@ -66,7 +66,11 @@ class Point:
     def judging(self) -> Judge:
         """What each line should give here."""
         if self._judging is None:
-            self._follow()
+            try:
+                self._follow()
+            except BaseException:
+                self._judging = None  # followed half of the way it would mislead whoever asks next
+                raise
         assert self._judging is not None
         return self._judging
 

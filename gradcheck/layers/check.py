@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from gradcheck.analysis.settings import in_force
 from gradcheck.base import progress
 from gradcheck.base.errors import NothingToCheckError
 from gradcheck.checks import gc106_gradient_shape_broadcast as gc106
+from gradcheck.diagnosis.diagnose import total_budget
 from gradcheck.judge.verdict import Verdict
 from gradcheck.layers.cases import Case, cases_of, in_state
 from gradcheck.layers.discover import HOW_INPUTS, Found, discover
@@ -128,6 +130,7 @@ class _Fault:
 class LayerCheck:
     def __init__(self, subject: Subject, given: Given, target: str, seed: int, budget: float) -> None:
         self._subject, self._given, self._seed, self._budget = subject, given, seed, budget
+        self._left_s = total_budget(in_force().total_budget_s, budget)  # for the fixes of all its faults
         self._target = target  # of the command line; empty for a call of the Python API
         self._report = LayerReport(target or subject.name, seed)
         self._faults: dict[Key, _Fault] = {}
@@ -338,7 +341,16 @@ class LayerCheck:
             return outcome
         ran = sorted(self._ran, key=lambda one: key not in one[1].faults)
         holds = Everywhere(self._subject, str(finding.evidence.get("gradient", "")), ran)
-        fixed = run_trial(self._subject, fault.trial, explained=True, fix_budget_s=budget, holds=holds)
+        begun = time.process_time()
+        fixed = run_trial(
+            self._subject,
+            fault.trial,
+            explained=True,
+            fix_budget_s=budget,
+            total_budget_s=self._left_s,
+            holds=holds,
+        )
+        self._left_s = max(0.0, self._left_s - (time.process_time() - begun))
         found = fixed.faults.get(key)
         if found is None:
             return outcome

@@ -57,6 +57,7 @@ def run_trial(
     *,
     explained: bool = False,
     fix_budget_s: float = 0.0,
+    total_budget_s: float | None = None,
     holds: Callable[[Found], bool] | None = None,
     edited: Mapping[str, str] | None = None,
 ) -> Outcome:
@@ -81,7 +82,9 @@ def run_trial(
                 )
             )
             watched.holds, watched.explained = holds, explained
-            report = watched.report(select=(GRADIENT_FAMILY,), fix_budget_s=fix_budget_s)
+            report = watched.report(
+                select=(GRADIENT_FAMILY,), fix_budget_s=fix_budget_s, total_budget_s=total_budget_s
+            )
         except NothingToCheckError as error:
             return Outcome(Status.NOT_JUDGED, " ".join(str(error).split()))
         except Exception as error:

@@ -26,6 +26,7 @@ _SHARED = (
     "samples",
     "allow_writes",
     "fix_budget",
+    "total_budget",
     "select",
     "ignore",
     "thresholds",

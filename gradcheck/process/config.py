@@ -16,6 +16,7 @@ from gradcheck.program.errors import ProgramError
 from gradcheck.program.source import shown_path
 
 EXAMPLE = '[tool.gradcheck]\ntargets = ["train.ipynb", "models/mlp.py::step"]'
+_SECONDS = ("timeout", "fix-budget", "total-budget")
 THRESHOLDS_EXAMPLE = '[tool.gradcheck.thresholds]\n"GC202.tanh-limit" = 0.95'
 
 
@@ -29,6 +30,7 @@ class Config:
     ignore: tuple[str, ...] = ()
     timeout: float | None = None
     fix_budget: float | None = None
+    total_budget: float | None = None
     thresholds: dict[str, float] = field(default_factory=dict)
 
 
@@ -64,13 +66,13 @@ def _validated(table: dict[str, Any], path: Path) -> Config:
         if key in lists:
             if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
                 raise ProgramError(f"{place}: `{key}` must be a list of strings, not {value!r}", EXAMPLE)
-        elif key in ("timeout", "fix-budget"):
+        elif key in _SECONDS:
             number = not isinstance(value, bool) and isinstance(value, (int, float)) and math.isfinite(value)
             if not number or value < 0 or (key == "timeout" and value == 0):
                 above = "above 0" if key == "timeout" else "of 0 or more"
                 raise ProgramError(f"{place}: `{key}` must be a number of seconds {above}, not {value!r}")
         elif key != "thresholds":
-            known = (*lists, "timeout", "fix-budget", "thresholds")
+            known = (*lists, *_SECONDS, "thresholds")
             close = difflib.get_close_matches(key, known, 1)
             hint = f"did you mean `{close[0]}`?" if close else f"the keys are {', '.join(known)}"
             raise ProgramError(f"{place}: there is no key `{key}`", hint)
@@ -79,6 +81,7 @@ def _validated(table: dict[str, Any], path: Path) -> Config:
         folder=path.parent,
         timeout=table.get("timeout"),
         fix_budget=table.get("fix-budget"),
+        total_budget=table.get("total-budget"),
         thresholds=_thresholds(table.get("thresholds", {}), path),
         **strings,
     )

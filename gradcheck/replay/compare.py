@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 
+from gradcheck.base.deadline import check_time
 from gradcheck.fronts.tape import Value
 
 # In float64 a right gradient agrees to about 1e-15 times the conditioning of the program; the smallest real
@@ -32,6 +33,7 @@ def differentiable(tensor: torch.Tensor) -> bool:
 
 
 def norm(tensor: torch.Tensor) -> float:
+    check_time()
     if not tensor.numel():
         return 0.0
     if tensor.numel() > _PIECE:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import torch
 
+from gradcheck.base.deadline import check_time
 from gradcheck.fronts.markers import ONLY_THROUGH_THESE
 from gradcheck.fronts.tape import Number, Op, Value
 from gradcheck.graph.lower import node_of
@@ -235,6 +236,7 @@ class Runner:
         self._execute(node_of(op))
 
     def _step_or_break(self, op: Op) -> None:
+        check_time()
         try:
             if op.index not in self._skipped:
                 self._execute(node_of(op))

@@ -81,7 +81,7 @@ class TestReport:
                 "target": "a.py", "cwd": None, "arguments": (), "at": (0, 100), "loss": "l",
                 "pairs": {"d_A": "A_1", "dB": "B"},
                 "data": {"n.txt": str(tmp_path / "words.txt")}, "allow_writes": False, "timeout_s": 7.0,
-                "memory_gb": None, "fix_budget_s": 5.0,
+                "memory_gb": None, "fix_budget_s": 5.0, "total_budget_s": None,
                 "sweep": 64, "samples": None,
                 "select": ("GC1",),
                 "ignore": ("GC102", "GC106"),

@@ -249,9 +249,24 @@ class TestWrite:
 
 
 def test_the_options_of_report_reach_the_session(invoke, runs):
-    invoke("fix", "a.py", "--at", "3", "--loss", "l", "--fix-budget", "0.5", "--select", "GC101")
+    invoke(
+        "fix",
+        "a.py",
+        "--at",
+        "3",
+        "--loss",
+        "l",
+        "--fix-budget",
+        "0.5",
+        "--total-budget",
+        "3",
+        "--select",
+        "GC101",
+    )
     (session,) = runs.sessions
-    assert session == SessionOptions("a.py", at=(3,), loss="l", fix_budget_s=0.5, select=("GC101",))
+    assert session == SessionOptions(
+        "a.py", at=(3,), loss="l", fix_budget_s=0.5, total_budget_s=3.0, select=("GC101",)
+    )
 
 
 @pytest.mark.parametrize(
@@ -259,6 +274,8 @@ def test_the_options_of_report_reach_the_session(invoke, runs):
     [
         (("--diff", "--write"), "--diff shows the patch and --write applies it"),
         (("--fix-budget", "0"), "the search for fixes is off"),
+        (("--total-budget", "0"), "the search for fixes is off"),
+        (("--total-budget", "nan"), "--total-budget: nan is not a number of seconds, 0 or more"),
         (("--fix-budget", "-1"), "--fix-budget: -1 is not a number of seconds, 0 or more"),
         (("--fix-budget", "inf"), "--fix-budget: inf is not a number of seconds, 0 or more"),
     ],
@@ -271,10 +288,10 @@ def test_arguments_that_cannot_be_used(invoke, runs, arguments, error):
 
 
 def test_the_budget_of_pyproject(invoke, runs):
-    Path("pyproject.toml").write_text("[tool.gradcheck]\nfix-budget = 0.25\n")
+    Path("pyproject.toml").write_text("[tool.gradcheck]\nfix-budget = 0.25\ntotal-budget = 2\n")
     invoke("fix", "a.py")
     invoke("report", "a.py", "--fix-budget", "0")
-    assert [session.fix_budget_s for session in runs.sessions] == [0.25, 0]
+    assert [(s.fix_budget_s, s.total_budget_s) for s in runs.sessions] == [(0.25, 2), (0, 2)]
     Path("pyproject.toml").write_text("[tool.gradcheck]\nfix-budget = -1\n")
     assert "`fix-budget` must be a number of seconds of 0 or more, not -1" in invoke("fix", "a.py").err
 

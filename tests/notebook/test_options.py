@@ -51,6 +51,7 @@ def test_the_help_runs_nothing(notebook, capsys):
         "--sweep",
         "--samples",
         "--fix-budget",
+        "--total-budget",
         "--select",
         "--no-health",
     ):

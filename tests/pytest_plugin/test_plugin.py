@@ -74,9 +74,9 @@ def test_select(gradcheck):
 def test_ignore():
     package.assert_gradients(Wrong(4, 3), X)
 
-@pytest.mark.gradcheck(fix_budget=0)
+@pytest.mark.gradcheck(total_budget=0)
 def test_budget(gradcheck):
-    assert gradcheck.settings.fix_budget_s == 0
+    assert gradcheck.settings.total_budget_s == 0
     assert gradcheck.check(step).findings[0].fix is None
 
 @pytest.mark.gradcheck(thresholds={"GC202.tanh-limit": 0.5}, fix_budget=0)
