@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
@@ -21,7 +21,7 @@ from gradcheck.base.version import __version__
 from gradcheck.cli.output import json_text
 from gradcheck.process.child import ChildResult
 from gradcheck.program.errors import ProgramError
-from gradcheck.program.target import parse_target
+from gradcheck.program.own_files import own_files
 from gradcheck.report.model import Report
 
 FOLDER = Path("reports/finished")
@@ -31,52 +31,62 @@ _MADE_FROM = "made_from"
 class Finished:
     """A JSON report for each target, with what it was made from."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path = FOLDER) -> None:
+        self._folder = folder
         self.used: list[str] = []
         try:
-            FOLDER.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ProgramError(f"--resume: `{FOLDER}` cannot be written: {error.strerror}") from None
+            raise ProgramError(f"--resume: `{folder}` cannot be written: {error.strerror}") from None
 
-    def get(self, session: SessionOptions) -> ChildResult | None:
+    def result(self, session: SessionOptions, make: Callable[[], ChildResult]) -> ChildResult:
+        """The kept one, or else the one that `make` makes; kept under what the files held before."""
         try:
-            kept = json.loads(read_regular(str(_file(session))))
-            files = list(kept[_MADE_FROM]["files"])
-            if kept[_MADE_FROM] != _made_from(session, files):
-                return None
-            result = ChildResult(Report.from_dict(kept), "", "", float(kept["seconds"]), tuple(files))
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
-            return None
-        self.used.append(session.target)
+            made_from = _made_from(session)
+        except (ProgramError, OSError):
+            return make()
+        file = self._file(session)
+        kept = _read(file, made_from)
+        if kept is not None:
+            self.used.append(session.target)
+            return kept
+        result = make()
+        with suppress(OSError):  # then it is made again
+            if may_be_replaced(file):
+                made = {"seconds": result.seconds, _MADE_FROM: made_from}
+                file.write_text(json_text({**result.report.to_dict(), **made}), encoding="utf-8")
         return result
 
     def in_words(self, targets: int) -> str:
         return f"--resume: {len(self.used)} of {numbers.count(targets, 'report')} had been made before, from the same program"
 
-    def keep(self, session: SessionOptions, result: ChildResult) -> None:
-        file = _file(session)
-        path = parse_target(session.target, session.cwd).path
-        files = {*result.files, *([str(path)] if path else []), *session.data.values()}
-        with suppress(OSError):  # then it is made again
-            made_from = _made_from(session, files)
-            if may_be_replaced(file):
-                kept = {**result.report.to_dict(), "seconds": result.seconds, _MADE_FROM: made_from}
-                file.write_text(json_text(kept), encoding="utf-8")
+    def _file(self, session: SessionOptions) -> Path:
+        name = "".join(c if c.isalnum() else "-" for c in Path(session.target).stem)[:60]
+        mark = hashlib.sha256(session.target.encode(errors="replace")).hexdigest()[:8]
+        return self._folder / f"{name}-{mark}.json"
 
 
-def _file(session: SessionOptions) -> Path:
-    name = "".join(c if c.isalnum() else "-" for c in Path(session.target).stem)[:60]
-    return FOLDER / f"{name}-{hashlib.sha256(session.target.encode(errors='replace')).hexdigest()[:8]}.json"
+def _read(file: Path, made_from: dict[str, Any]) -> ChildResult | None:
+    try:
+        kept = json.loads(read_regular(str(file)))
+        if kept[_MADE_FROM] != made_from:
+            return None
+        return ChildResult(Report.from_dict(kept), "", "", float(kept["seconds"]))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
+        return None
 
 
-def _made_from(session: SessionOptions, files: Iterable[str]) -> dict[str, Any]:
-    """Raises OSError for a file that is gone."""
+def _made_from(session: SessionOptions) -> dict[str, Any]:
+    """Raises OSError or ProgramError where a file cannot be read."""
+    files = [*map(str, own_files(session.target, session.cwd)), *session.data.values()]
     return {
         "gradcheck": __version__,
         "python": sys.version,
         "torch": metadata.version("torch"),
         "options": encode(session),
-        "files": {
-            file: hashlib.sha256(read_regular(os.path.realpath(file))).hexdigest() for file in sorted(files)
-        },
+        "files": {file: _digest(file) for file in sorted(files)},
     }
+
+
+def _digest(file: str) -> str:
+    return hashlib.sha256(read_regular(os.path.realpath(file))).hexdigest()

@@ -110,13 +110,9 @@ def _outcome(
     finished: Finished | None,
 ) -> ChildResult | ProgramError | InternalError:  # fmt: skip
     try:
-        kept = None if finished is None else finished.get(session)
-        if kept is not None:
-            return kept
-        result = run_in_child(session, show, stop)
-        if finished is not None:
-            finished.keep(session, result)
-        return result
+        if finished is None:
+            return run_in_child(session, show, stop)
+        return finished.result(session, lambda: run_in_child(session, show, stop))
     except (ProgramError, InternalError) as error:
         return error
 

@@ -61,7 +61,6 @@ class ChildResult:
     stdout: str  # what the program printed
     stderr: str
     seconds: float = 0.0  # on the clock, from the start of the child to its report
-    files: tuple[str, ...] = ()  # of the person's, that the program imported
 
 
 class StoppedError(Exception):
@@ -94,11 +93,12 @@ def report_of(
         if now is not None and on_progress is not None:
             on_progress(now)
 
-    def made(found: Any, out: str, err: str) -> ChildResult:
-        files = tuple(checked_text(each) for each in found.get("files", []))
-        return ChildResult(Report.from_dict(found), out, err, time.monotonic() - begun, files)
-
-    return child.asked("report", options, heard, made)
+    return child.asked(
+        "report",
+        options,
+        heard,
+        lambda found, out, err: ChildResult(Report.from_dict(found), out, err, time.monotonic() - begun),
+    )
 
 
 def run_layer_in_child(

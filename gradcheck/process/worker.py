@@ -25,7 +25,6 @@ from gradcheck.layers.options import LayerOptions
 from gradcheck.process.exchange import NO_ROOM, OPTIONS, PROGRESS, RESULT
 from gradcheck.program.errors import NothingFoundError, ProgramError
 from gradcheck.program.program import load
-from gradcheck.program.source import is_library
 from gradcheck.program.target import parse_target
 from gradcheck.program.writes.hold import hold_for_good
 from gradcheck.report.model import Report
@@ -87,8 +86,7 @@ def _result(directory: str, variables: tuple[str, ...]) -> dict[str, Any]:
         load(
             parse_target(options.target, options.cwd), options.cwd
         )  # a bad target is reported before torch is imported
-        report = _report(options, directory, variables).to_dict()
-        return {"report": {**report, "files": _own_files()}}
+        return {"report": _report(options, directory, variables).to_dict()}
     except ProgramError as error:
         return {"error": error.to_dict()}
     except OSError as error:  # ours: what the program raises is in the report
@@ -97,12 +95,6 @@ def _result(directory: str, variables: tuple[str, ...]) -> dict[str, Any]:
         return {"error": ProgramError(f"there is no room for temporary files: {error.strerror}").to_dict()}
     except BaseException as error:
         return {"internal": internal_error(error, traceback.format_exc())}
-
-
-def _own_files() -> list[str]:
-    """Of the person's modules that the program imported."""
-    files = [getattr(module, "__dict__", {}).get("__file__") for module in list(sys.modules.values())]
-    return sorted({file for file in files if isinstance(file, str) and not is_library(file)})
 
 
 def _remove_from_environment(variables: tuple[str, ...]) -> None:
