@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-_EXTRA = {"matplotlib": "plots", "scipy": "samples", "joblib": "isolate"}
+_EXTRA = {"matplotlib": "plots", "scipy": "samples", "joblib": "isolate", "mcp": "mcp"}
 
 
 def is_installed(library: str) -> bool:

@@ -12,6 +12,7 @@ import click
 from gradcheck.base.errors import InternalError
 from gradcheck.base.version import __version__
 from gradcheck.checks.registry import HEALTH_FAMILIES
+from gradcheck.cli import agents as cli_agents
 from gradcheck.cli import demo as cli_demo
 from gradcheck.cli import explain
 from gradcheck.cli import fix as cli_fix
@@ -366,6 +367,21 @@ def demo(context: click.Context, folder: str, force: bool) -> None:
     with suppress(SystemExit):
         context.invoke(report, targets=[target], ignore=HEALTH_FAMILIES)
     click.echo("\n" + cli_demo.what_next(target))
+
+
+@cli.command(short_help="Serve reports to coding agents, over MCP.")
+def mcp() -> None:
+    """Serve reports to coding agents, over the Model Context Protocol on standard input and output.
+
+    \b
+    TOOLS
+      report    judge every manual gradient of a program
+      explain   what is known of one gradient
+      fix       the edits that replay has proved, as a patch
+
+    They return what `gradcheck report --format json` prints. It needs the library: pip install 'gradcheck[mcp]'.
+    """
+    cli_agents.serve()
 
 
 for command in (explain.rule, explain.rules, explain.schema):
