@@ -68,8 +68,9 @@ class Tools:
         """
         parse_target(target)
         common = session_options(
-            read_config(Path.cwd()), tuple(arguments), at, loss, pairs, None, (), False, timeout, None, 64, None, None,
-            select, ignore, (),
+            read_config(Path.cwd()), tuple(arguments), at, loss, pairs, cwd=None, data=(), allow_writes=False, timeout=timeout,
+            memory=None, sweep=64, samples=None, fix_budget=None, total_budget=None, select=select, ignore=ignore,
+            thresholds=(),
         )  # fmt: skip
         self._asked[target] = replace(common, target=target)
         return self._report(target).to_dict()
