@@ -11,6 +11,7 @@ from typing import Any
 from gradcheck.layers.making import Given, likeliest_first
 from gradcheck.layers.sizes import Size, TensorTerm, Term
 from gradcheck.layers.trial import Plan
+from gradcheck.layers.usage import use_of
 from gradcheck.layers.wanted import (
     D,
     has_state,
@@ -20,6 +21,7 @@ from gradcheck.layers.wanted import (
     is_target,
     mains,
     of_one,
+    squares,
 )
 
 _MOST_INPUTS = 400  # per shape of the activations
@@ -33,7 +35,7 @@ def mains_for(parameters: list[inspect.Parameter], given: Given) -> list[list[Te
     floats, indices = mains(), indices_of_rank_1_and_2()
     role = parameters and is_index(parameters[0].name)
     groups = [indices, floats] if role else [floats, indices]
-    groups = [*groups, ONE_ROW, of_one()]
+    groups = [*groups, squares(), ONE_ROW, of_one()]
     if not given.ranks:
         return groups
     return [
@@ -136,7 +138,8 @@ def _in_numbers(
         terms.append(TensorTerm(dims, tensor.kind, high))
     inputs: list[tuple[str, Term]] = []
     for parameter in parameters:
-        other = input_options(parameter, TensorTerm((D,)), function, len(parameters) == 1, Size("M"))[0]
+        alone, use = len(parameters) == 1, use_of(parameter.name, function)
+        other = input_options(parameter, TensorTerm((D,)), function, alone, Size("M"), use=use)[0]
         if isinstance(other, TensorTerm):
             inputs += [(parameter.name, terms.pop(0))] if terms else []
         else:

@@ -93,26 +93,36 @@ def hands_on(subject: Subject, trial: Trial) -> bool:
 
 def fit_of(subject: Subject, trial: Trial) -> float:
     """How well the inputs were guessed, as `backward` sees it: 0 if it raises, FITS if every gradient that it returns or
-    stores has the shape of what it is of. A guess that broadcasts in `forward` is seen through here."""
+    stores has the shape of what it is of, and tells something. A guess that broadcasts in `forward` is seen through here,
+    and one under which everything is zero."""
+    return fit_and_shapes(subject, trial)[0]
+
+
+def fit_and_shapes(subject: Subject, trial: Trial) -> tuple[float, dict[str, tuple[int, ...]]]:
+    """The same, and the shape that `backward` returns for each input that has another."""
     with own_random_numbers(trial.seed):
         try:
             built = build(subject, trial)
             held = parameters_of(built.layer)
             step = drive(built.layer, tuple(built.inputs.values()), built.named, lambda name, tensor: None)
         except (Exception, NothingToCheckError):
-            return 0
-    shapes = [(array.shape, given.shape) for (_, given), array in _together(built.layer, step)]
+            return 0, {}
+    pairs = [(array, given.shape) for (_, given), array in _together(built.layer, step)]
+    others: dict[str, tuple[int, ...]] = {}
     if not isinstance(built.layer, GivesGradients) and step.returned:
-        returned = [array.shape for _, array in step.returned]
-        shapes += [
-            (returned[place] if place < len(returned) else None, given.shape)
-            for place, (_, given) in enumerate(step.inputs)
-        ]
-    if not shapes:
+        for place, (name, given) in enumerate(step.inputs):
+            array = step.returned[place][1] if place < len(step.returned) else None
+            pairs.append((array, given.shape))
+            if array is not None and array.shape != given.shape:
+                others[name] = tuple(array.shape)
+    if not pairs:
         if not step.inputs and not held:
-            return NOTHING
-        return FITS if isinstance(built.layer, GivesGradients) or not step.inputs else 1
-    return 1 + sum(bool(one == other) for one, other in shapes) / len(shapes)
+            return NOTHING, {}
+        return FITS if isinstance(built.layer, GivesGradients) or not step.inputs else 1, {}
+    fitting = sum(
+        array is not None and array.shape == shape and bool((array != 0).any()) for array, shape in pairs
+    )
+    return 1 + fitting / len(pairs), others
 
 
 def _together(layer: object, step: LayerStep) -> Iterator[tuple[tuple[str, Any], Any]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gradcheck.base.version import __version__
+from gradcheck.judge.verdict import Verdict
 from gradcheck.program.location import Location
 from gradcheck.program.written import Written
 from gradcheck.report.model import Report
@@ -98,7 +99,8 @@ class LayerResults:
         """1 if a gradient is wrong, or was judged in no case; 2 if no case could be judged at all."""
         if self.failures:
             return 1
-        if not any(case.status is Status.PASSED or case.gradients for case in self.cases):
+        seen = {verdict for case in self.cases for verdict in case.gradients.values()}
+        if not seen - {Verdict.UNOBSERVABLE.value} and not any(c.status is Status.PASSED for c in self.cases):
             return 2
         return 1 if self.never_judged else 0
 

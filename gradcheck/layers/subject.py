@@ -16,6 +16,7 @@ import torch
 from gradcheck.layers.function_context import FunctionContext
 from gradcheck.layers.fused import GivesGradients, Returns, method_of, returns_of
 from gradcheck.layers.methods import Halves, halves_of
+from gradcheck.layers.usage import gradients_given
 from gradcheck.program.live import file_of
 
 
@@ -31,6 +32,7 @@ class Subject:
     forward: Callable[..., Any] | None = None
     things: tuple[Any, ...] = ()  # the person's, which it is made of
     by_autograd: bool = False  # autograd runs its backward pass
+    has_gradient: dict[str, bool] | None = None  # whether an autograd Function gives one for each input
 
 
 class NotALayer(TypeError):  # noqa: N818 - its message is shown to the person
@@ -205,7 +207,13 @@ def _function(function: Any, name: str) -> Subject:
     forward = _with_signature(function.forward, _signature(function))
     files = tuple(file_of(part) for part in (function, function.forward, _backward_of(function)))
     return Subject(
-        name or _name(function), lambda: FunctionLayer(function), None, files, forward, (function,)
+        name or _name(function),
+        lambda: FunctionLayer(function),
+        None,
+        files,
+        forward,
+        (function,),
+        has_gradient=gradients_given(_backward_of(function), list(_signature(function).parameters)),
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gradcheck.layers.sizes import Size, TensorTerm, Term
+from gradcheck.layers.usage import Use
 from gradcheck.program.reading.tree import parse
 
 N, D, M, T, H, W, K, V, G = (Size(name) for name in "NDMTHWKVG")
@@ -45,6 +46,7 @@ _VALUES: tuple[tuple[str, Any], ...] = (
     (r"dim|axis", -1),
 )
 _OTHER_SIZES = (D, M, T)
+_COUNTS: tuple[Term, ...] = (G, K, N, *_OTHER_SIZES)
 _SHAPES: tuple[tuple[Term, ...], ...] = ((D, M), (D, H, W))  # for one parameter that is several sizes
 _STATISTICS = r"(running|moving)_?(mean|var|variance|std)"
 MODE_NAMES = re.compile(r"(is_?)?train(ing)?(_mode)?")
@@ -107,8 +109,38 @@ def input_options(
     alone: bool,
     out: Size,
     is_first: bool = True,
+    use: Use = Use.UNKNOWN,
 ) -> list[Term]:
     """What may be handed to a parameter of `forward` when the activations look like `main`, and it gives `out` features."""
+    name = parameter.name
+    likely = _by_name(parameter, main, function, alone, out, is_first)
+    match use:
+        case Use.COUNT:
+            first: list[Term] = [*(term for term in likely if not isinstance(term, TensorTerm)), *_COUNTS]
+        case Use.INDEX:
+            rows: list[Term] = [TensorTerm((rows,), "int", N) for rows in (T, N)]  # below every other size
+            known = is_index(name) or is_target(name)
+            first = [t for t in likely if known and isinstance(t, TensorTerm) and t.kind == "int"]
+            first += [*rows, *indices_of_rank_1_and_2()]
+        case Use.CONSTANT:
+            first = [term for term in likely if not isinstance(term, TensorTerm)] + [*_COUNTS, 0.7]
+        case Use.TENSOR:
+            likely = [term for term in likely if isinstance(term, TensorTerm)] or _of_role("", main, out)
+            one = [] if _role(name) else [TensorTerm(()), TensorTerm((1,))]
+            first = [*likely[:1], *one]
+        case _:
+            first = []
+    return [*first, *(term for term in likely if term not in first)]
+
+
+def _by_name(
+    parameter: inspect.Parameter,
+    main: TensorTerm,
+    function: Callable[..., Any],
+    alone: bool,
+    out: Size,
+    is_first: bool,
+) -> list[Term]:
     name = parameter.name.lower()
     kind = _annotation(parameter)
     if kind == "bool" or MODE_NAMES.fullmatch(name):
@@ -213,6 +245,11 @@ def mains() -> list[TensorTerm]:
     """What the activations may look like, by rank: features last, or channels second; a batch first, or last."""
     shapes = [(N, D), (D, N), (N, T, D), (N, D, T), (N, D, H, W), (N, H, W, D)]
     return [TensorTerm(shape) for shape in shapes]
+
+
+def squares() -> list[TensorTerm]:
+    """Matrices that have an inverse, a determinant."""
+    return [TensorTerm((D, D)), TensorTerm((N, D, D))]
 
 
 def of_one() -> list[TensorTerm]:

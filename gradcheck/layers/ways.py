@@ -14,6 +14,7 @@ from gradcheck.layers.making import Given, likeliest_first, making
 from gradcheck.layers.sizes import Size, TensorTerm, Term
 from gradcheck.layers.subject import Subject
 from gradcheck.layers.trial import Plan
+from gradcheck.layers.usage import use_of
 from gradcheck.layers.wanted import has_state, input_options
 
 Picks = tuple[int, ...]
@@ -34,6 +35,7 @@ class Ways:
         function: Callable[..., Any],
     ) -> None:
         self._mains, self._parameters, self._function = mains, parameters, function
+        self._uses = [use_of(each.name, function, subject.has_gradient) for each in parameters]
         made = making(subject, given)
         held = any(isinstance(term, TensorTerm) for terms in made.options for term in terms)
         several = held or has_state(parameters)
@@ -78,8 +80,8 @@ class Ways:
             main, alone = self._main(picks), len(self._parameters) == 1
             gates = self._gates[picks[_GATES]]
             known = self._known[picks[:3]] = [
-                input_options(parameter, main, self._function, alone, Size("M", gates), not place)
-                for place, parameter in enumerate(self._parameters)
+                input_options(parameter, main, self._function, alone, Size("M", gates), not place, use)
+                for place, (parameter, use) in enumerate(zip(self._parameters, self._uses, strict=True))
             ]
         return known
 

@@ -600,3 +600,20 @@ class GivenByAttribute:
 
     def backward(self):
         self.dx = self.dout * self.out * (1 - self.out)
+
+
+def group_scale_forward(x, gamma, beta, G, params):
+    """`G` counts the groups; `gamma` and `beta` are kept with the channels in the second of four axes."""
+    n, c, h, w = x.shape
+    parts = x.reshape(n, G, -1)
+    centred = (parts - parts.mean(axis=2, keepdims=True)).reshape(x.shape)
+    return gamma * centred + beta, (centred, gamma, G)
+
+
+def group_scale_backward(dout, cache):
+    centred, gamma, G = cache
+    dbeta = dout.sum(axis=(0, 2, 3), keepdims=True)
+    dgamma = (dout * centred).sum(axis=(0, 2, 3), keepdims=True)
+    parts = (dout * gamma).reshape(len(dout), G, -1)
+    dx = (parts - parts.mean(axis=2, keepdims=True)).reshape(dout.shape)
+    return dx, dgamma, dbeta

@@ -304,3 +304,12 @@ class OneRowAtATime(right.OneRowAtATime):
 class GivenByAttribute(right.GivenByAttribute):
     def backward(self):
         self.dx = self.dout * self.out * (1 + self.out)  # wrong
+
+
+def group_scale_backward(dout, cache):
+    centred, gamma, G = cache
+    dbeta = dout.sum(axis=(0, 2, 3), keepdims=True)
+    dgamma = dout.sum(axis=(0, 2, 3), keepdims=True)  # wrong
+    parts = (dout * gamma).reshape(len(dout), G, -1)
+    dx = (parts - parts.mean(axis=2, keepdims=True)).reshape(dout.shape)
+    return dx, dgamma, dbeta

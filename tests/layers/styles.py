@@ -294,6 +294,56 @@ class Manual(nn.Module):
         return grad @ self.weight
 
 
+# -- what a parameter is, is seen by what is done with it ---------------------------------------------------------------
+
+
+class Edges(torch.autograd.Function):
+    """Sums what comes in over edges: two arguments are positions, one is a number of rows, whatever their names say."""
+
+    @staticmethod
+    def forward(ctx, feats, a, b, rows):
+        ctx.save_for_backward(a, b)
+        ctx.shape = feats.shape
+        return feats.new_zeros(rows, feats.shape[1]).index_add_(0, b, feats[a])
+
+    @staticmethod
+    def backward(ctx, up):
+        a, b = ctx.saved_tensors
+        return up.new_zeros(ctx.shape).index_add_(0, a, up[b]), None, None, None
+
+
+class Shrinkage(torch.autograd.Function):
+    """`lam` is a tensor: it has a gradient; `floor` is a number: it has none."""
+
+    @staticmethod
+    def forward(ctx, x, lam, floor):
+        ctx.save_for_backward(x, lam)
+        ctx.floor = floor
+        return torch.sign(x) * torch.relu(x.abs() - lam) + lam * floor
+
+    @staticmethod
+    def backward(ctx, up):
+        x, lam = ctx.saved_tensors
+        passed = x.abs() > lam
+        dlam = (up * (ctx.floor - torch.sign(x) * passed)).sum()
+        return up * passed, dlam, None
+
+
+class Inverted(torch.autograd.Function):
+    """Takes square matrices alone."""
+
+    @staticmethod
+    def forward(ctx, m):
+        inverse = torch.linalg.inv(m)
+        ctx.save_for_backward(inverse)
+        return inverse
+
+    @staticmethod
+    def backward(ctx, up):
+        (inverse,) = ctx.saved_tensors
+        return -inverse.mT @ up @ inverse.mT
+
+
 # -- forward passes that change what they are given --------------------------------------------------------------------
 
 

@@ -1,0 +1,107 @@
+"""What `forward` does with a parameter, and `backward` gives back for it, says what may be handed over, whatever its name
+is: what it counts with is a whole number, what it picks rows by are positions, what has no gradient is no tensor to learn.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable, Iterator
+from enum import Enum, auto
+from typing import Any
+
+from gradcheck.ops.operation import Family, operation_called
+from gradcheck.program.reading.tree import parse
+
+
+class Use(Enum):
+    UNKNOWN = auto()
+    COUNT = auto()
+    INDEX = auto()
+    CONSTANT = auto()  # `backward` returns None for it
+    TENSOR = auto()  # `backward` returns a gradient for it
+
+
+_SHAPED = (Family.LAYOUT, Family.BROADCAST, Family.CONSTANT)
+_PICKED = (Family.GATHER, Family.SCATTER)
+
+
+def use_of(name: str, forward: Callable[..., Any], has_gradient: dict[str, bool] | None = None) -> Use:
+    """`has_gradient`: what `gradients_given` found, where autograd runs the backward pass."""
+    gradient = (has_gradient or {}).get(name)
+    if gradient:
+        return Use.TENSOR
+    known = getattr(inspect.unwrap(forward), "__globals__", {})
+    uses = {use for node in _nodes(forward) for read, use in _uses(node, known) if read == name}
+    for use in (Use.INDEX, Use.COUNT):
+        if use in uses:
+            return use
+    return Use.UNKNOWN if gradient is None else Use.CONSTANT
+
+
+def gradients_given(backward: Callable[..., Any], names: list[str]) -> dict[str, bool]:
+    """Whether an autograd Function's `backward` ever returns something else than None for each input of `forward`."""
+    returned: list[list[ast.expr]] = []
+    for node in _nodes(backward):
+        if isinstance(node, ast.Return) and node.value is not None:
+            parts = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
+            if len(parts) != len(names) or any(isinstance(part, ast.Starred) for part in parts):
+                return {}
+            returned.append(parts)
+    return {
+        name: any(not _is_none(parts[place]) for parts in returned)
+        for place, name in enumerate(names if returned else [])
+    }
+
+
+def _is_none(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
+
+
+def _uses(node: ast.AST, known: dict[str, Any]) -> Iterator[tuple[str, Use]]:
+    match node:
+        case ast.BinOp(left, ast.FloorDiv() | ast.Mod(), right):
+            yield from ((read, Use.COUNT) for part in (left, right) for read in _plain_names(part))
+        case ast.Slice(lower, upper, step):
+            parts = [part for part in (lower, upper, step) if part is not None]
+            yield from ((read, Use.COUNT) for part in parts for read in _plain_names(part))
+        case ast.Subscript(_, key):
+            parts = key.elts if isinstance(key, ast.Tuple) else [key]
+            yield from ((part.id, Use.INDEX) for part in parts if isinstance(part, ast.Name))
+        case ast.Call(ast.Name("range"), arguments):
+            yield from ((read, Use.COUNT) for part in arguments for read in _plain_names(part))
+        case ast.Call(ast.Attribute(owner, called), arguments) if not called.endswith(("_as", "_like")):
+            is_method = not (isinstance(owner, ast.Name) and inspect.ismodule(known.get(owner.id)))
+            family = operation_called(called).family
+            if family in _SHAPED:
+                takes_shape = is_method or family is Family.CONSTANT
+                shape = arguments if takes_shape else arguments[1:]
+                yield from ((read, Use.COUNT) for part in shape for read in _plain_names(part))
+            elif family in _PICKED:
+                place = 1 if is_method else 2  # after the axis
+                yield from (
+                    (part.id, Use.INDEX)
+                    for part in arguments[place : place + 1]
+                    if isinstance(part, ast.Name)
+                )
+
+
+def _plain_names(node: ast.expr) -> Iterator[str]:
+    """The names that a shape or a count is worked out from: not those inside of calls, or of which a part is read."""
+    match node:
+        case ast.Name(read):
+            yield read
+        case ast.BinOp(left, _, right):
+            yield from _plain_names(left)
+            yield from _plain_names(right)
+        case ast.Tuple(parts) | ast.List(parts):
+            for part in parts:
+                yield from _plain_names(part)
+
+
+def _nodes(function: Callable[..., Any]) -> Iterator[ast.AST]:
+    try:
+        yield from ast.walk(parse(textwrap.dedent(inspect.getsource(inspect.unwrap(function)))))
+    except (OSError, TypeError, SyntaxError):
+        return
