@@ -14,14 +14,16 @@ def computed_from_each(
     *,
     through: Callable[[S], bool] | None = None,
     key: Key = itself,
-) -> dict[Value, int]:
-    """`computed_from` for many starts in one walk; `starts` says after how many steps they are there. The bits of a key
-    are the starts that it is computed from, counted by those numbers and then in their order."""
+) -> list[int]:
+    """`computed_from` for many starts in one walk; `starts` says after how many steps they are there. For each start,
+    counted by those numbers and then in their order: the starts that it is computed from, as bits."""
     carried: dict[Value, int] = {}
     derived: dict[Value, int] = {}
+    found: list[int] = []
     bit = 1
     for index in range(len(steps) + 1):
         for value in starts.get(index, ()):
+            found.append(derived.get(key(value), 0))
             carried[key(value)] = carried.get(key(value), 0) | bit
             bit <<= 1
         if index == len(steps):
@@ -35,4 +37,4 @@ def computed_from_each(
                 k = key(value)
                 carried[k] = carried.get(k, 0) | arriving
                 derived[k] = derived.get(k, 0) | arriving
-    return derived
+    return found

@@ -18,7 +18,7 @@ class Slicer:
     """Knows which ops wrote to each storage, so that a slice costs what it holds and not what the tape holds."""
 
     def __init__(self, ops: Sequence[Op]) -> None:
-        self._ops = ops
+        self.ops = ops
         self._writers: dict[Value, list[int]] = {}
         self._flow: dict[int, tuple[tuple[Value, ...], tuple[Value, ...]]] = {}  # by op
         for op in ops:
@@ -39,7 +39,7 @@ class Slicer:
 
     def all_of(self, start: int, stop: int) -> list[Op]:
         """The ops from `start` to `stop`, and what they depend on."""
-        values = [value for op in self._ops[start:stop] for value in (*op.inputs, *op.outputs)]
+        values = [value for op in self.ops[start:stop] for value in (*op.inputs, *op.outputs)]
         return self.slice(values, 0, stop)
 
     def backwards(self, wanted: Iterable[Value], stop: int) -> Iterator[Op]:
@@ -49,7 +49,7 @@ class Slicer:
         wanted_of: dict[
             int, list[Value]
         ] = {}  # by such an op, the needed storages that it is the last to write to
-        all_writers, ops = self._writers, self._ops
+        all_writers, ops = self._writers, self.ops
 
         def need(root: Value, before: int) -> None:
             """Wait for the last op before `before` that wrote to `root`."""

@@ -103,9 +103,15 @@ def test_a_view_is_no_new_storage() -> None:
 def test_computed_from_many_starts_in_one_walk() -> None:
     change = Step([C, A], [], (A,))
     steps = [*STEPS, change]
-    starts = {0: [A, B], 1: [C], 3: [E]}
-    derived = computed_from_each(steps, starts)
-    for number, (since, start) in enumerate([(0, A), (0, B), (1, C), (3, E)]):
-        assert {v for v, bits in derived.items() if bits & (1 << number)} == flow.computed_from(
-            steps[since:], {start}
-        )
+    starts = {0: [A, B], 1: [C], 3: [E], 4: [A]}
+    placed = [(since, start) for since, values in starts.items() for start in values]
+    for until, (made_of, (last, value_)) in enumerate(
+        zip(computed_from_each(steps, starts), placed, strict=True)
+    ):
+        sources = {n for n in range(until + 1) if made_of & (1 << n)}
+        expected = {
+            n
+            for n, (since, start) in enumerate(placed)
+            if value_ in flow.computed_from(steps[since:last], {start})
+        }
+        assert sources == expected

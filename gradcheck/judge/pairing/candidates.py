@@ -48,6 +48,7 @@ class CandidateCollector:
                 self._mutations[value.root].append(op)
         slicer = plans[0].slicer if plans else Slicer(recording.ops)
         self._uses = Uses(recording, names, updates, self._all_forward, slicer, self._mutations)
+        self._moved = {value for update in updates if not update.in_place for value in update.op.outputs}
         self._by_key: dict[tuple[int, Value], Candidate] = {}
         self._plan_of: dict[Value, PassPlan] = {}  # of the values that are candidates already
         self._near_gradients = self._computed_with_gradients()
@@ -108,7 +109,9 @@ class CandidateCollector:
         if plan is None:
             return
         form = parse(binding.name).form
-        known = self._uses.of(value) is not None or value.root in self._near_gradients
+        known = self._uses.of(value) is not None or (
+            value.root in self._near_gradients and value not in self._moved
+        )
         if form is Form.NONE and not known and binding not in self._said:
             return
         if value.producer is not None and value.producer.kind is Kind.UPSTREAM:

@@ -62,20 +62,20 @@ class Relations:
 
     def consumers(self, version: Version) -> Iterator[Version]:
         """Later candidate versions computed from this one."""
-        number, derived = self._derived
-        bit = 1 << number[version]
+        numbers, made_of = self._derived
+        bit = 1 << numbers[version]
         for candidate in self._plan.candidates:
             if candidate is version.candidate:
                 position = candidate.versions.index(version)
                 yield from candidate.versions[position + 1 :]
                 continue
             for other in candidate.versions:
-                if derived.get(candidate.value.root, 0) & bit and other.after > version.after:
+                if made_of[numbers[other]] & bit and other.after > version.after:
                     yield other
 
     @cached_property
-    def _derived(self) -> tuple[dict[Version, int], dict[Value, int]]:
-        """A number for each version, and for each storage the versions that it is computed from, as bits."""
+    def _derived(self) -> tuple[dict[Version, int], list[int]]:
+        """A number for each version, and for each of those the versions that it is computed from, as bits."""
         plan = self._plan
         versions = sorted((v for c in plan.candidates for v in c.versions), key=lambda v: v.after)
         first = versions[0].after + 1 if versions else 0
@@ -83,8 +83,8 @@ class Relations:
         for version in versions:
             starts[version.after + 1 - first].append(version.candidate.value)
         tape = self._tape[first : max(plan.stop, plan.last_op + 1)]
-        derived = computed_from_each(tape, starts, through=_computes, key=flow.storage)
-        return {version: number for number, version in enumerate(versions)}, derived
+        made_of = computed_from_each(tape, starts, through=_computes, key=flow.storage)
+        return {version: number for number, version in enumerate(versions)}, made_of
 
     def nearest(self, version: Version, among: Collection[Value]) -> list[Value]:
         """Of `among`, what its lines read directly."""

@@ -6,6 +6,7 @@ import sys
 
 from gradcheck import ops
 from gradcheck.fronts.tape import Op
+from gradcheck.judge.pairing.clipping import clips
 from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.replay.passes import Candidate, PassPlan, Version
 
@@ -37,7 +38,7 @@ def versions_of(
         writes = [op for op in writes if op.index >= first] or writes
     # What a buffer held before this pass began was the gradient of another one, or nothing yet.
     writes = [op for op in writes if op.index >= plan.start] or writes
-    while len(writes) > 1 and _is_post_processing(writes[-1]):
+    while len(writes) > 1 and (_is_post_processing(writes[-1]) or clips(writes[-1], value, plan, names)):
         writes.pop()
     # A loop that fills it element by element is one write: the last of each line counts.
     last_of_line = {names.line(op): i for i, op in enumerate(writes)}

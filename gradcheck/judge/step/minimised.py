@@ -17,34 +17,26 @@ _MOST_STEPS = 12  # back from the loss
 
 
 def is_minimised(plan: PassPlan) -> bool:
-    value = plan.loss
-    for _ in range(_MOST_STEPS):
-        op = value.producer
-        if op is None:
-            return False
-        operation = op.operation
-        if isinstance(op.func, Inferred):
-            return True
-        if (
-            operation.family is Family.LOSS
-            or operation in ops.NOT_NEGATIVE
-            or _is_square(op)
-            or _is_hinge(op)
-        ):
-            return True
-        scales = operation in (ops.MUL, ops.DIV)
-        if operation is ops.NEG or (scales and any(a < 0 for a in op.args if isinstance(a, (int, float)))):
-            return _has_log(plan, op)
-        keeps = operation in (ops.SUM, ops.MEAN) or operation.family in (Family.SAME, Family.LAYOUT)
-        if not scales and not keeps:
-            return False
-        values = [a for a in op.args if isinstance(a, Value)]
-        if operation is ops.DIV:
-            values = values[:1]
-        if len(values) != 1:
-            return False
-        value = values[0]
-    return False
+    return _has_least_value(plan, plan.loss, _MOST_STEPS)
+
+
+def _has_least_value(plan: PassPlan, value: Value, steps: int) -> bool:
+    op = value.producer
+    if op is None or not steps:
+        return False
+    operation = op.operation
+    if isinstance(op.func, Inferred) or operation.family is Family.LOSS or operation in ops.NOT_NEGATIVE:
+        return True
+    if _is_square(op) or _is_hinge(op):
+        return True
+    scales = operation in (ops.MUL, ops.DIV)
+    if operation is ops.NEG or (scales and any(a < 0 for a in op.args if isinstance(a, (int, float)))):
+        return _has_log(plan, op)
+    keeps = operation in (ops.SUM, ops.MEAN) or operation.family in (Family.SAME, Family.LAYOUT)
+    values = [a for a in op.args if isinstance(a, Value)][: 1 if operation is ops.DIV else None]
+    if operation is ops.ADD:  # of terms that each have one
+        return bool(values) and all(_has_least_value(plan, term, steps - 1) for term in values)
+    return (scales or keeps) and len(values) == 1 and _has_least_value(plan, values[0], steps - 1)
 
 
 def _is_square(op: Op) -> bool:

@@ -198,7 +198,8 @@ def _made_good_further_on(case: Case, factor: float) -> bool:
 
 def kept_factor(case: Case, at: Value) -> float | None:
     """By what factor the gradients computed from this one say that it is kept: most of them are its VJP divided
-    by that; or all of the program point uphill. None if nothing says so."""
+    by that; or all of the program point uphill; or those it is computed from, where those after it say nothing. None if
+    nothing says so."""
     if case.judge.ascends:
         return -1.0
     expected = case.truth.get(at)
@@ -212,6 +213,11 @@ def kept_factor(case: Case, at: Value) -> float | None:
             continue
         if same_but_for_ones(follows.shape, consumer.found.shape):
             factors.append(_proportion(follows, consumer))
+
+    if not any(map(math.isfinite, factors)):
+        # They have faults of their own, or those of other turns of a loop: it is kept as what it is computed from.
+        scales = set(kept_upstream(case, 1.0))
+        factors = [*scales] if len(scales) == 1 else []
 
     def agreeing(factor: float) -> int:
         return sum(abs(factor - other) <= 1e-6 * abs(factor) for other in factors)
