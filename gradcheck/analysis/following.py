@@ -16,15 +16,14 @@ from gradcheck.program.hooked_code import can_be_followed, followed
 from gradcheck.program.reached import reached_from
 from gradcheck.program.source import SourceMap
 
-_decided: list[bool] = []
+_decided: list[set[str]] = []
 
 
 @contextmanager
 def followed_calls(things: Sequence[Any], sources: SourceMap) -> Iterator[None]:
-    """Of `things` and what they reach, if that computes with NumPy and not with torch. Within another one, that one
-    has decided."""
+    """Of `things` and what they reach, if that computes with NumPy. Within another one, that one has decided."""
     if _decided:
-        sources.loops.array_calls = _decided[-1]
+        sources.loops.libraries = _decided[-1]
         yield
         return
     arrays.reset()
@@ -40,13 +39,14 @@ def followed_calls(things: Sequence[Any], sources: SourceMap) -> Iterator[None]:
         files = reached.files | {file for file in beside if sources.is_user(file)}
         units = [unit for file in files if (unit := sources.unit(file)) is not None]
         libraries = set().union(*(libraries_of(unit.code) for unit in units))
-    uses_numpy = sources.loops.array_calls = libraries == {"numpy"}
+    sources.loops.libraries = libraries
+    uses_numpy = sources.loops.array_calls
     if uses_numpy:
-        arrays.add(np.ndarray, np.floating)
-    _decided.append(uses_numpy)
+        arrays.add(np.ndarray, np.floating, alone="torch" not in libraries)
+    _decided.append(libraries)
     try:
         with followed(reached.files if uses_numpy else (), sources):
-            if uses_numpy:
+            if libraries == {"numpy"}:
                 _refuse_unfollowed(things, sources)
             yield
     finally:

@@ -254,7 +254,7 @@ def _values_in(thing: Any) -> Iterator[Value]:
 
 def _on_tensors(thing: Any) -> Any:
     """A NumPy function as the torch function that computes it: it can be differentiated and keeps the precision."""
-    row = rows.get(thing) if arrays.are_of_numpy() and isinstance(thing, Hashable) else None
+    row = rows.get(thing) if arrays.FOREIGN and isinstance(thing, Hashable) else None
     if row is not None:
         return partial(_as_torch, row, thing)
     function = torch_equivalent(thing) if isinstance(thing, np.ufunc) else None

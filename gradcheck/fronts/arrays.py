@@ -11,16 +11,19 @@ _VIEW_AS = re.compile(r"\.view_as\((.*)\)$")
 _TENSOR, _DIMENSION = re.compile(r"\btensor(s?)\b"), re.compile(r"\bdimension(?=s? \d)")
 _TORCH: tuple[type, ...] = (torch.Tensor,)
 KINDS: tuple[type, ...] = _TORCH
+FOREIGN: tuple[type, ...] = ()  # those that are not torch's
+_alone = False
 
 
-def add(*kinds: type) -> None:
-    """Objects of these types are arrays as well, until `reset`."""
-    global KINDS
-    KINDS = (*_TORCH, *kinds)
+def add(*kinds: type, alone: bool = True) -> None:
+    """Objects of these types are arrays as well, until `reset`. `alone`: the program has no others."""
+    global KINDS, FOREIGN, _alone
+    KINDS, FOREIGN, _alone = (*_TORCH, *kinds), kinds, alone
 
 
 def are_of_numpy() -> bool:
-    return len(KINDS) > len(_TORCH)
+    """Whether all of them are: then what is said and written is in the words of NumPy."""
+    return _alone
 
 
 def spelled(source: str) -> str:
@@ -48,5 +51,5 @@ def in_its_words(text: str) -> str:
 
 
 def reset() -> None:
-    global KINDS
-    KINDS = _TORCH
+    global KINDS, FOREIGN, _alone
+    KINDS, FOREIGN, _alone = _TORCH, (), False

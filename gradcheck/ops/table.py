@@ -190,7 +190,7 @@ BILINEAR = define("bilinear", F.PRODUCT, arity=3)
 # -- the same numbers ------------------------------------------------------------------------------------------------
 CLONE = define("clone", F.SAME, "contiguous alias copy", dunder="deepcopy", linear="all",
                numpy="copy ascontiguousarray")  # fmt: skip
-DETACH = define("detach", F.SAME, "data", linear="all")
+DETACH = define("detach", F.SAME, "data converted", linear="all")
 REQUIRES_GRAD = define("requires_grad", F.SAME, linear="all")
 CAST = define(
     "to",

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from types import CodeType
 from typing import TypeVar
@@ -56,7 +56,13 @@ class LoopTable:
     """All loop statements of one run, by the number their header passes on."""
 
     sites: dict[int, LoopSite] = field(default_factory=dict)
-    array_calls: bool = False  # the program is a NumPy program: its operations go through hooks
+    libraries: Collection[str] = ()  # of arrays, that the program uses
+    hooked: set[str] = field(default_factory=set)  # the files that were compiled with hooks
+
+    @property
+    def array_calls(self) -> bool:
+        """Whether the program's operations go through hooks, since some of them may be NumPy's."""
+        return "numpy" in self.libraries
 
     def add(self, node: ast.For | ast.While, filename: str, function: str, parent: int | None) -> int:
         loop = len(self.sites)
@@ -75,6 +81,7 @@ def compile_watched(
     """Compiles a module with its loop headers rewritten, in a copy of `tree`. `flags` are those of `compile`."""
     before = len(table.sites)
     if table.array_calls:
+        table.hooked.add(filename)
         with deep():
             tree = through_hooks(tree)
     for most_nested in (20, 4, 0, -1):

@@ -77,7 +77,7 @@ def _load_cells(program: Program) -> None:
         plain, skipped = strip_magics(text, number)
         program.skipped += skipped
         units.append(SourceUnit(f"{path}[cell {number}]", shown, text, number, plain))
-    program.loops.array_calls = _is_numpy_program(units, path.parent)
+    program.loops.libraries = _libraries(units, path.parent)
     for unit in units:
         piece = _compile(program, unit)
         if piece.error and (notebook.python_2 or is_python_2(piece.error)):
@@ -91,8 +91,8 @@ def _load_cells(program: Program) -> None:
         raise syntax_error(first.error, f"{shown}[cell {first.unit.cell}]", first.unit.text)
 
 
-def _is_numpy_program(units: list[SourceUnit], directory: Path) -> bool:
-    """Whether the program or a module beside it uses NumPy, and none of them torch."""
+def _libraries(units: list[SourceUnit], directory: Path) -> set[str]:
+    """Which libraries of arrays the program and the modules beside it import."""
     texts = {unit.filename: unit.code for unit in units}
     pending = list(texts.values())
     while pending:
@@ -101,12 +101,12 @@ def _is_numpy_program(units: list[SourceUnit], directory: Path) -> bool:
                 if str(path) not in texts and path.is_file():
                     text = texts[str(path)] = path.read_text(encoding="utf-8", errors="replace")
                     pending.append(text)
-    return set().union(*map(libraries_of, texts.values())) == {"numpy"}
+    return set().union(*map(libraries_of, texts.values()))
 
 
 def _load_script(program: Program, path: Path) -> None:
     unit = SourceUnit(str(path), shown_path(path), read_source(path))
-    program.loops.array_calls = _is_numpy_program([unit], path.parent)
+    program.loops.libraries = _libraries([unit], path.parent)
     piece = _compile(program, unit)
     if piece.error:
         raise syntax_error(piece.error, unit.file, unit.text)

@@ -24,13 +24,14 @@ class NumpyFront:
         self._table = table
         known = ArrayValues(control.recording.ops, values)
         self._writer = ChangesWriter(control, known)
-        values.foreign = known.new_value
-        self._hooks = Hooks()
+        self._values, self._known = values, known
+        self._hooks = Hooks(table.hooked)
 
     def install(self) -> None:
         arrays.reset()  # not when it is removed: what was recorded is read after that
         if self._table.array_calls:
-            arrays.add(np.ndarray, np.floating)
+            arrays.add(np.ndarray, np.floating, alone="torch" not in self._table.libraries)
+            self._values.foreign = self._known
             self._hooks.writer = self._writer
             setattr(builtins, HOOKS, self._hooks)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from gradcheck.fronts.numpy.changes import ChangesWriter
@@ -19,15 +20,20 @@ from gradcheck.fronts.numpy.rows import rows
 from gradcheck.fronts.numpy.shape_rows import added_at, changes, changing_methods, transposed
 from gradcheck.program.array_calls import goes_through_hooks
 from gradcheck.program.array_hooks import IN_PLACE, OPERATORS, UNARY, PlainHooks
+from gradcheck.program.hooked_code import is_followed
 
+# Those that the torch front does not see: all others are functions of torch like any.
+_INTO_TORCH = frozenset({torch.from_numpy, torch.Tensor, torch.FloatTensor, torch.DoubleTensor})
 _JOINERS = frozenset(map(type, joined_by_index))  # `np.c_[a, b]`
 
 
 class Hooks(PlainHooks):
     """Served while `writer` is there; without one, every operation is made and nothing else."""
 
-    def __init__(self) -> None:
+    def __init__(self, hooked: Collection[str]) -> None:
+        """`hooked` are the files that were compiled with hooks."""
         self.writer: ChangesWriter | None = None
+        self._hooked = hooked
         self._followed: dict[int, tuple[types.CodeType, bool]] = {}
 
     # -- operators -----------------------------------------------------------------------------------------------
@@ -184,6 +190,8 @@ class Hooks(PlainHooks):
             if isinstance(owner, np.ufunc):
                 return partial(self._of_ufunc, function, owner)
         try:
+            if function in _INTO_TORCH:
+                return partial(self._into_torch, function)
             if function in ITERATE:
                 return partial(self._iterating, function)
             if function in rows or function in changes or kind is np.ufunc or function is float:
@@ -203,10 +211,18 @@ class Hooks(PlainHooks):
         writer.called(frame, function, rows.get(function), args, kwargs, result)
         return result
 
+    def _into_torch(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
+        if self.writer is not None and len(args) == 1 and isinstance(args[0], np.ndarray):
+            self.writer.crossed(sys._getframe(1), args[0], result)
+        return result
+
     def _is_followed(self, code: types.CodeType) -> bool:
         known = self._followed.get(id(code))  # by identity, because a code's hash reads all of it
         if known is None:
-            known = self._followed[id(code)] = code, goes_through_hooks(code)
+            # In a file with hooks, a function without one does nothing that needs it: `return p.grad`.
+            followed = code.co_filename in self._hooked or is_followed(code.co_filename)
+            known = self._followed[id(code)] = code, followed or goes_through_hooks(code)
         return known[1]
 
     def _unfollowed(self, function: Any, *args: Any, **kwargs: Any) -> Any:

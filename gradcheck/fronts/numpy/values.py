@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from gradcheck.fronts.numpy.memory import Held, Kept, owner_of, shares_memory, tensor_of
-from gradcheck.fronts.op import Op, Value
+from gradcheck.fronts.op import Number, Op, Value
 from gradcheck.fronts.torch.values import Values
 
 Numbers = (np.floating, float)
@@ -85,13 +85,20 @@ class ArrayValues:
         self._ops.append(op)
         return cast(Value, op.out)
 
+    def argument(self, thing: Any) -> Any:
+        """What stands for it among the arguments of a call of torch."""
+        if isinstance(thing, np.ndarray):
+            return self.encode(thing)
+        value = self.known_value(thing) if isinstance(thing, np.floating) else None
+        return thing if value is None else Number(float(thing), value)
+
     def encode(self, thing: Any) -> Any:
         kind = type(thing)
         if kind is np.ndarray or isinstance(thing, np.ndarray):
             value = self.value_of(thing)
             return thing if value is None else value
         if kind is float:
-            return self.known_value(thing) or thing
+            return self.known_value(thing) or self.values.encode(thing)
         if isinstance(thing, np.generic):
             if isinstance(thing, np.floating):
                 return self.value_of(thing)

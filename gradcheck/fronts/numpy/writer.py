@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from gradcheck.fronts.control import Control
+from gradcheck.fronts.crossing import conversion, converted
 from gradcheck.fronts.fingerprint import WHOLE, fingerprint
 from gradcheck.fronts.numpy import functions as own
 from gradcheck.fronts.numpy.memory import of_number, owner_of, tensor_of
@@ -22,6 +23,7 @@ from gradcheck.ops import Family, operation_called
 
 _KEPT_WHOLE, _LATER_WHOLE = 10_000, 256
 _ARRAYS = (np.ndarray, np.floating)
+_TAKEN = (*_ARRAYS, torch.Tensor)
 _COMPUTES = (Family.ELEMENTWISE, Family.REDUCTION, Family.PRODUCT, Family.SCAN)
 _COMPUTED = (np.ndarray, np.floating, float)
 
@@ -84,6 +86,9 @@ class ArrayWriter:
             out = self._arrays.new_value(result, op, of)
             views = out.root is not out
         op.out = out
+        self._written(op, frame, result, views)
+
+    def _written(self, op: Op, frame: FrameType, result: Any, views: bool) -> None:
         if not views:
             op.fingerprint = self._fingerprint(result)
         self._ops.append(op)
@@ -142,12 +147,26 @@ class ArrayWriter:
             if function in WITHOUT_ARRAYS and not self._has_array((args, kwargs)):
                 return  # a leaf
             taken = tuple(
-                a for a in (*args, *kwargs.values()) if isinstance(a, (*_ARRAYS, float, list, tuple))
+                a for a in (*args, *kwargs.values()) if isinstance(a, (*_TAKEN, float, list, tuple))
             )
             same = own.unknown(name), taken, {}
         call, inputs, named = same
         inputs = tuple([self._operand(frame, each) for each in inputs])
         self.write(frame, call, inputs, named, result)
+
+    def crossed(self, frame: FrameType, array: np.ndarray[Any, Any], made: torch.Tensor) -> None:
+        """`torch.from_numpy(array)`."""
+        if not self._state.records:
+            return
+        with self._state.guard, self._state.unrecorded:
+            source = self._arrays.value_of(array)
+            if source is not None and self._known(made) is None:
+                op = conversion(len(self._ops), source, frame)
+                shared = converted(op, tensor_of(array), made)
+                value = op.out = self._arrays.values.new_value(made, op)
+                if shared:
+                    value.root = source.root
+                self._written(op, frame, made, views=shared)
 
     def unseen(self, function: Any) -> AbstractContextManager[None]:
         """While a function of the person's runs that has no hooks, nothing is recorded: what others make of what it
@@ -183,7 +202,7 @@ class ArrayWriter:
         return thing
 
     def _has_array(self, thing: Any, depth: int = 3) -> bool:
-        if isinstance(thing, _ARRAYS):
+        if isinstance(thing, _TAKEN):
             return True
         if type(thing) is float:
             return self._known(thing) is not None
@@ -204,7 +223,10 @@ def _mixes_types(args: tuple[Any, ...], result: Any) -> bool:
     dtype = getattr(result, "dtype", None)
     if dtype is None or dtype.kind != "f":
         return False
-    return any(isinstance(a, (np.ndarray, np.floating)) and a.dtype != dtype for a in args)
+    return any(
+        isinstance(a, torch.Tensor) or (isinstance(a, (np.ndarray, np.floating)) and a.dtype != dtype)
+        for a in args
+    )
 
 
 def plain_key(key: Any) -> Any:

@@ -9,12 +9,14 @@ from typing import Any
 import torch
 
 from gradcheck import ops as vocabulary
+from gradcheck.fronts import arrays, crossing
 from gradcheck.fronts.markers import view_as
-from gradcheck.fronts.tape import Kind, Op, values_in
+from gradcheck.fronts.tape import Kind, Op, Value, values_in
 from gradcheck.fronts.torch.function_calls import FunctionCalls
 from gradcheck.fronts.torch.values import Values
 
 CHANGES = frozenset({Kind.MUTATE, Kind.RANDOM_MUTATE, Kind.DATA_WRITE})
+_TO_NUMPY: frozenset[Any] = frozenset((torch.Tensor.numpy, torch.Tensor.__array__))
 _FEW_NUMBERS = 64
 # Pure but for the running statistics, which they change: where those are among the arguments.
 _STATISTICS: dict[Callable[..., Any], tuple[int, int]] = {
@@ -49,6 +51,8 @@ class Calls:
             if not dropout_draws(args, kwargs):
                 kind = Kind.PURE
         elif kind is Kind.ESCAPE:
+            if arrays.FOREIGN and func in _TO_NUMPY and args:
+                return crossing.conversion(len(self._ops), self._values.value_of(args[0]), frame)
             if not (args and isinstance(args[0], torch.Tensor) and args[0].is_floating_point()):
                 return None
             args, kwargs = args[:1], {}
@@ -62,6 +66,10 @@ class Calls:
             self._values.let_go(args[0])  # what it holds now comes from elsewhere
             return None
         op = Op(len(self._ops), func, kind, None, None, frame.f_code, frame.f_lasti)
+        if kind is Kind.CREATE and args and isinstance(args[0], arrays.FOREIGN):
+            source = self._values.encode(args[0])
+            if isinstance(source, Value):
+                return crossing.conversion(len(self._ops), source, frame)
         if kind is Kind.CREATE and args and holds_data(args[0]):
             return op  # without args: its result is a leaf
         encode, known = self._values.encode, self._values.known
@@ -72,7 +80,7 @@ class Calls:
             if entry is not None and entry[0]() is argument and entry[1].producer is not None:
                 value = entry[1]
                 encoded.append(value)
-                if not value.requires_grad and argument.requires_grad:  # type: ignore[union-attr]
+                if not value.requires_grad and getattr(argument, "requires_grad", False):
                     value.asked_for(argument.is_leaf)  # type: ignore[union-attr]
             else:
                 encoded.append(encode(argument))

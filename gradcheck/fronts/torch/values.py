@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
 from typing import Any
 
 import torch
 
+from gradcheck.fronts.crossing import Foreign
 from gradcheck.fronts.known import KnownValues
 from gradcheck.fronts.tape import Kind, Number, Op, Value
 from gradcheck.fronts.torch.entries import EntryStates
@@ -29,8 +29,7 @@ class Values(KnownValues):
         self.keep_leaf = self._leaves.keep
         self.of_autograd: list[tuple[weakref.ref[torch.Tensor], Value]] = []
         self.escaped: dict[float, Value] = {}
-        # Makes the value of an array of another library.
-        self.foreign: Callable[[Any, Op | None], Value]
+        self.foreign: Foreign | None = None
 
     # -- for the control -----------------------------------------------------------------------------------------
 
@@ -74,7 +73,7 @@ class Values(KnownValues):
         if kind is int:
             return thing
         if kind is float:
-            source = self.escaped.get(thing)
+            source = self.escaped.get(thing) or self.known_value(thing)
             return thing if source is None else Number(thing, source)
         if kind is tuple or kind is list:
             encode = self.encode
@@ -85,7 +84,7 @@ class Values(KnownValues):
             return slice(self.encode(thing.start), self.encode(thing.stop), self.encode(thing.step))
         if isinstance(thing, (tuple, list)) and not isinstance(thing, torch.Size):
             return tuple([self.encode(x) for x in thing])
-        return thing
+        return thing if self.foreign is None else self.foreign.argument(thing)
 
     def encode_result(self, op: Op, result: Any) -> Any:
         if isinstance(result, torch.Tensor):
@@ -96,8 +95,8 @@ class Values(KnownValues):
         return None
 
     def new_value(self, array: Any, op: Op | None) -> Value:
-        if not isinstance(array, torch.Tensor):
-            return self.foreign(array, op)
+        if self.foreign is not None and not isinstance(array, torch.Tensor):
+            return self.foreign.new_value(array, op)
         if type(array) is torch.Tensor:
             return self._new_value(array, op)
         with WithoutSubclasses():

@@ -9,9 +9,11 @@ from typing import Any
 
 import torch
 
+from gradcheck.fronts import arrays, crossing
 from gradcheck.fronts.control import Control
 from gradcheck.fronts.fingerprint import WHOLE, fingerprint
 from gradcheck.fronts.markers import with_given_upstream
+from gradcheck.fronts.numpy.memory import tensor_of
 from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.fronts.torch.function_gradients import FunctionGradients
 from gradcheck.fronts.torch.kinds import is_categorical
@@ -68,6 +70,8 @@ class Writer:
         elif op.args is None:
             if isinstance(result, torch.Tensor):
                 self._values.keep_leaf(self._values.new_value(result, None), result)
+        elif op.func is crossing.in_same_memory:
+            self._crossed(op, result)
         elif op.func is torch.empty and not result.numel():
             pass  # it is given its memory unseen (`torch.load`): a leaf, as it is when it is first read
         elif kind is Kind.ESCAPE:
@@ -76,6 +80,19 @@ class Writer:
                 self._values.escaped[result] = op.args[0]
         else:
             self._with_result(op, result)
+
+    def _crossed(self, op: Op, result: Any) -> None:
+        """A tensor as an array, or an array as a tensor."""
+        source: Value = op.args[0]
+        held = source.reference() if source.reference is not None else None
+        shared = crossing.converted(op, held, tensor_of(result))
+        value = op.out = self._values.new_value(result, op)
+        if shared:
+            value.root = source.root
+        else:
+            op.fingerprint = fingerprint(tensor_of(result), WHOLE)
+        self._ops.append(op)
+        self._control.written()
 
     def ufunc_called(self, function: Callable[..., Any], inputs: tuple[Any, ...], result: Any) -> None:
         """NumPy has computed `function` of tensors."""
@@ -88,7 +105,7 @@ class Writer:
             op = Op(len(self._ops), function, Kind.PURE, None, None, frame.f_code, frame.f_lasti)
             with self._state.unrecorded:
                 try:
-                    tensors = [as_tensor(x) for x in inputs]
+                    tensors = [x if isinstance(x, arrays.FOREIGN) else as_tensor(x) for x in inputs]
                 except NotATensorError:
                     return
                 op.args = tuple([self._values.encode(x) for x in tensors])

@@ -126,10 +126,13 @@ class Uses:
         return False
 
     def _behind_scaling(self, step: Value) -> Value:
-        """The gradient behind `lr * g`: what is left when multiplications with numbers are taken away."""
+        """The gradient behind `lr * g`, or `lr * g.detach()`: what is left when multiplications with numbers are taken
+        away, and copies."""
         for _ in range(_MOST_FACTORS):
             producer = step.producer
-            if producer is None or not _scales(producer) or self._names.bindings(step):
+            if producer is None or self._names.bindings(step):
+                break
+            if not (_scales(producer) or _hands_on(producer)):
                 break
             values = [a for a in producer.args if isinstance(a, Value) and a.shape == step.shape]
             others = [a for a in producer.args if isinstance(a, Value) and a.shape not in (step.shape, ())]
@@ -221,6 +224,13 @@ def _is_count(divisor: ast.expr) -> bool:
     if isinstance(divisor, ast.Constant):
         return isinstance(divisor.value, (int, float)) and divisor.value > 1 and divisor.value % 1 == 0
     return isinstance(divisor, (ast.Name, ast.Attribute, ast.Subscript))
+
+
+def _hands_on(op: Op) -> bool:
+    """Whether its result is the same numbers, if it has the same shape."""
+    operation = op.operation
+    same = operation is ops.RESHAPE or (operation.family is Family.SAME and not operation.step)
+    return same and op.kind is Kind.PURE
 
 
 def _scales(op: Op) -> bool:
