@@ -202,12 +202,6 @@ def _nothing_found(
         if not any(libraries_of(unit.code) for unit in sources.units.values()):
             todo = "what is followed are arrays of torch or NumPy: a network of plain Python numbers has none"
         return NothingFoundError(what, todo)
-    used = set().union(*(libraries_of(unit.code) for unit in sources.units.values()))
-    if used == {"numpy", "torch"} and not words.running and options.loss is None:
-        return NothingFoundError(
-            "no manual gradient was found among what torch computes",
-            "in a program that imports torch, NumPy is not followed: leave that import out if it only loads data",
-        )
     if options.loss is not None:
         return ProgramError(
             f"no scalar named `{options.loss}` with manual gradients after it was found",

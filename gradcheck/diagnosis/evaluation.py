@@ -20,8 +20,7 @@ from torch.overrides import TorchFunctionMode
 from gradcheck.diagnosis.namespace import Namespace
 from gradcheck.diagnosis.sandbox import is_pure, refuse_huge
 from gradcheck.fronts import arrays
-from gradcheck.fronts.numpy.registry import Row, methods
-from gradcheck.fronts.numpy.rows import rows
+from gradcheck.fronts.numpy.registry import Row, methods, row_of
 from gradcheck.fronts.tape import Value
 from gradcheck.fronts.torch.ufuncs import as_tensor, torch_equivalent
 from gradcheck.graph.library import is_of_library
@@ -254,7 +253,7 @@ def _values_in(thing: Any) -> Iterator[Value]:
 
 def _on_tensors(thing: Any) -> Any:
     """A NumPy function as the torch function that computes it: it can be differentiated and keeps the precision."""
-    row = rows.get(thing) if arrays.FOREIGN and isinstance(thing, Hashable) else None
+    row = row_of(thing) if arrays.FOREIGN and isinstance(thing, Hashable) else None
     if row is not None:
         return partial(_as_torch, row, thing)
     function = torch_equivalent(thing) if isinstance(thing, np.ufunc) else None

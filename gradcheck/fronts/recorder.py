@@ -71,7 +71,7 @@ class Recorder:
             self.recording.final_namespace = readable(self._namespace)
         self._namespace = {}
         self._control.come_back()
-        for front in self._control.fronts:
+        for front in reversed(self._control.fronts):
             front.remove()
         if self._started:
             self._started = False

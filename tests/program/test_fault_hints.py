@@ -40,11 +40,3 @@ def test_a_program_without_arrays(text, said):
         report_on_source(text)
     assert "no operation of torch or NumPy" in raised.value.message
     assert said in raised.value.hint
-
-
-def test_a_program_of_both_libraries():
-    with pytest.raises(ProgramError) as raised:
-        report_on_source(
-            "import numpy as np, torch\nx = torch.ones(3).numpy()\ny = (x * np.ones(3)).sum()\ndx = np.ones(3)\n"
-        )
-    assert "NumPy is not followed" in raised.value.hint

@@ -8,12 +8,14 @@ import numpy as np
 
 from gradcheck.fronts import arrays
 from gradcheck.fronts.control import Control
+from gradcheck.fronts.numpy import changes, hooks
 from gradcheck.fronts.numpy.changes import ChangesWriter
 from gradcheck.fronts.numpy.hooks import Hooks
 from gradcheck.fronts.numpy.values import ArrayValues
 from gradcheck.fronts.torch.values import Values
+from gradcheck.fronts.warning_places import WarningPlaces
+from gradcheck.program import array_hooks
 from gradcheck.program.array_calls import HOOKS
-from gradcheck.program.array_hooks import PlainHooks
 from gradcheck.program.loops import LoopTable
 
 
@@ -26,6 +28,7 @@ class NumpyFront:
         self._writer = ChangesWriter(control, known)
         self._values, self._known = values, known
         self._hooks = Hooks(table.hooked)
+        self._warnings = WarningPlaces(control.follower.user_frame, *map(vars, (hooks, changes, array_hooks)))
 
     def install(self) -> None:
         arrays.reset()  # not when it is removed: what was recorded is read after that
@@ -34,11 +37,13 @@ class NumpyFront:
             self._values.foreign = self._known
             self._hooks.writer = self._writer
             setattr(builtins, HOOKS, self._hooks)
+            self._warnings.install()
 
     def remove(self) -> None:
         """The name stays: functions of the program may still be called."""
         self._hooks.writer = None
-        setattr(builtins, HOOKS, PlainHooks())
+        setattr(builtins, HOOKS, array_hooks.PlainHooks())
+        self._warnings.remove()
 
     def take_out(self) -> None: ...
 

@@ -68,18 +68,18 @@ element.__name__ = "__getitem__"
 def backwards(array: torch.Tensor, key: Any) -> torch.Tensor:
     """`a[..., ::-1]`: torch has no negative steps."""
     keys = list(key) if isinstance(key, tuple) else [key]
-    axis = 0
     for place, part in enumerate(keys):
-        if part is None:
-            continue
-        if part is Ellipsis:
-            axis += array.dim() - sum(p is not None and p is not Ellipsis for p in keys)
-            continue
         if isinstance(part, slice) and (part.step or 1) < 0:
+            # One axis after the other: two arrays of indices would be paired.
+            before, behind = keys[:place], keys[place:]
+            axis = sum(each is not None for each in before)
+            if any(each is Ellipsis for each in before):
+                axis = array.dim() - sum(each is not None for each in behind)
             indices = range(*part.indices(array.shape[axis]))
-            keys[place] = torch.tensor(list(indices), dtype=torch.int64)
-        axis += 1
-    return array[tuple(keys)]
+            array = array.index_select(axis, torch.tensor(list(indices), dtype=torch.int64))
+            keys[place] = slice(None)
+    made: torch.Tensor = array[tuple(keys)]
+    return made
 
 
 backwards.__name__ = "__getitem__"
@@ -125,3 +125,19 @@ def dot_with_last_but_one(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 
 dot_with_last_but_one.__name__ = "tensordot"
+
+
+def correlated(image: torch.Tensor, kernel: torch.Tensor, around: tuple[int, int]) -> torch.Tensor:
+    """`around` is how many zeros are put around the image, along each axis."""
+    made: torch.Tensor = torch.nn.functional.conv2d(image[None, None], kernel[None, None], padding=around)
+    return made[0, 0]
+
+
+correlated.__name__ = "conv2d"
+
+
+def convolved(image: torch.Tensor, kernel: torch.Tensor, around: tuple[int, int]) -> torch.Tensor:
+    return correlated(image, kernel.flip((0, 1)), around)
+
+
+convolved.__name__ = "conv2d"

@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gradcheck.fronts.numpy import scipy_rows as scipy_rows
 from gradcheck.fronts.numpy.changes import ChangesWriter
 from gradcheck.fronts.numpy.more_rows import joined_by_index
 from gradcheck.fronts.numpy.operators import ARRAYS, FLIPPED, INERT, ITERATE, METHODS, PLAIN, is_of_numpy
-from gradcheck.fronts.numpy.registry import methods, unknown
+from gradcheck.fronts.numpy.registry import methods, row_of, unknown
 from gradcheck.fronts.numpy.rows import rows
 from gradcheck.fronts.numpy.shape_rows import added_at, changes, changing_methods, transposed
 from gradcheck.program.array_calls import goes_through_hooks
@@ -206,9 +207,9 @@ class Hooks(PlainHooks):
         if writer is None:
             return function(*args, **kwargs)
         if change is not None or kwargs.get("out") is not None:
-            return writer.call_in_place(frame, function, change or rows.get(function, unknown), args, kwargs)
+            return writer.call_in_place(frame, function, change or row_of(function) or unknown, args, kwargs)
         result = function(*args, **kwargs)
-        writer.called(frame, function, rows.get(function), args, kwargs, result)
+        writer.called(frame, function, row_of(function), args, kwargs, result)
         return result
 
     def _into_torch(self, function: Any, *args: Any, **kwargs: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ NO_VALUE = np._NoValue
 
 rows: dict[Any, Row] = {}
 methods: dict[str, Row] = {}
+later: dict[str, dict[str, Row]] = {}  # of modules that the program may import: by their names
 
 
 def row_for(*names: str, method: bool = True) -> Callable[[Row], Row]:
@@ -31,6 +33,16 @@ def row_for(*names: str, method: bool = True) -> Callable[[Row], Row]:
         return row
 
     return add
+
+
+def row_of(function: Any) -> Row | None:
+    row = rows.get(function)
+    if row is None:
+        name = getattr(function, "__name__", "")
+        for module, named in later.items():
+            if name in named and getattr(sys.modules.get(module), name, None) is function:
+                row = rows[function] = named[name]
+    return row
 
 
 def torch_type(dtype: Any) -> torch.dtype | None:

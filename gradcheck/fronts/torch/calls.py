@@ -66,8 +66,9 @@ class Calls:
             self._values.let_go(args[0])  # what it holds now comes from elsewhere
             return None
         op = Op(len(self._ops), func, kind, None, None, frame.f_code, frame.f_lasti)
-        if kind is Kind.CREATE and args and isinstance(args[0], arrays.FOREIGN):
-            source = self._values.encode(args[0])
+        data = args[1:] if func is torch.Tensor.new_tensor else args
+        if kind is Kind.CREATE and data and isinstance(data[0], arrays.FOREIGN):
+            source = self._values.encode(data[0])
             if isinstance(source, Value):
                 return crossing.conversion(len(self._ops), source, frame)
         if kind is Kind.CREATE and args and holds_data(args[0]):

@@ -11,8 +11,8 @@ from gradcheck.fronts.torch.function_hooks import FunctionHooks
 from gradcheck.fronts.torch.swapping import Swapping
 from gradcheck.fronts.torch.ufuncs import UfuncBridge
 from gradcheck.fronts.torch.values import Values
-from gradcheck.fronts.torch.warning_places import WarningPlaces
 from gradcheck.fronts.torch.writer import Writer
+from gradcheck.fronts.warning_places import WarningPlaces
 
 
 class TorchFront:

@@ -54,6 +54,23 @@ MISTAKES = [
     ("gated_cell", "dn = dh * z * (1 - n**2)", "dn = dh * (1 - n**2)"),
     ("gated_cell", "np.outer(dz, both)", "np.outer(dz, gated)"),
     ("mixture", "1.0 - np.sum(dscaled * scaled)", "-np.sum(dscaled * scaled)"),
+    ("scipy_functions", "dh * h * (1 - h)", "dh * h"),
+    ("scipy_functions", "(dc, K[::-1, ::-1]", "(dc, K[::-1]"),
+    # NumPy and torch.
+    ("both_compared", "(1 - h ** 2)", "(1 - z1 ** 2)"),
+    ("both_dict_compared", "* (a > 0)", "* (h > 1)"),
+    ("both_numpy_inside", "dx = dpre @ W.T", "dx = dh @ W.T"),
+    ("both_read_as_arrays", "np.where(z > 0, 1.0, 0.1)", "np.where(z > 0, 1.0, 0.0)"),
+    ("both_backward_of_torch", "d_h * h_np * (1 - h_np)", "d_h * h_np"),
+    ("both_moved_by_arrays", "grad_b = grad_out.sum(axis=0)", "grad_b = grad_out.mean(axis=0)"),
+    ("both_one_memory", "dout = (2 * ", "dout = (1 * "),
+    ("both_in_one_line", "dh = do * scale", "dh = do / scale"),
+    ("both_softmax_of_torch", "(probs - np.eye(3)[y])", "(np.eye(3)[y] - probs)"),
+    ("both_optimiser_of_torch", "(d.T @ X)", "(d.T @ np.abs(X))"),
+    ("both_rows_of_a_tensor", "dC[i] += torch", "dC[i] = torch"),
+    ("both_functions", "g * scale.detach().numpy() * (1", "g * (1"),
+    ("both_functions", "np.exp(-ctx.a))", "np.exp(ctx.a))"),
+    ("both_scipy_function", 'filter.numpy(), mode="full"', 'flip(filter.numpy()), mode="full"'),
     ("line_in_a_class", "-(2 / n) * sum(y - y_pred)", "-(1 / n) * sum(y - y_pred)"),
 ]
 

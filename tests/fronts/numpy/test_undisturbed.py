@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from gradcheck.fronts.recorder import Recorder
 from gradcheck.program.program import load
 from gradcheck.program.runner import run
 from gradcheck.program.target import parse_target
+from tests.support import torch_settings_kept
 
 PROGRAMS = sorted((Path(__file__).parent / "programs").glob("*.py"))
 ENDS = "\nthe_next_number = np.random.rand()\n"
@@ -20,6 +22,10 @@ def same(one, other):
         return len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, dict):
         return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, torch.Tensor):
+        return (
+            type(one) is type(other) and one.requires_grad == other.requires_grad and torch.equal(one, other)
+        )
     if isinstance(one, (np.ndarray, np.generic, int, float, str)):
         return type(one) is type(other) and np.array_equal(one, other)
     return True
@@ -29,11 +35,13 @@ def same(one, other):
 def test_a_recorded_program_ends_as_it_would(tmp_path, capfd, path):
     program = tmp_path / "program.py"
     program.write_text("import numpy as np\nnp.random.seed(0)\n" + path.read_text() + ENDS)
-    bare = runpy.run_path(str(program))
+    with torch_settings_kept():
+        bare = runpy.run_path(str(program))
     printed = capfd.readouterr().out
     loaded = load(parse_target(str(program)))
     recorder = Recorder(loaded.sources, (10_000,))  # no such step: the whole program runs
-    outcome = run(loaded, recorder)
+    with torch_settings_kept():
+        outcome = run(loaded, recorder)
     assert not outcome.faults
     assert not any("inside gradcheck" in note for note in recorder.recording.notes)
     assert capfd.readouterr().out == printed

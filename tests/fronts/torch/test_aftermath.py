@@ -234,7 +234,8 @@ def test_what_was_sampled_is_not_kept_alive_and_the_budget_is_one_of_bytes_too(m
     monkeypatch.setattr(control, "AFTERMATH_BYTES", 1 << 20)
     run = record_source(
         f"{TRAINING}import numpy as np\ntotal = 0.0\nfor i in range(100):\n"
-        "    batch = torch.from_numpy(np.ones((1_000, 100), dtype=np.float32))\n    total += batch.mean().item()\n"
+        "    read = bytearray(np.ones(100_000, dtype=np.float32).tobytes())\n"
+        "    batch = torch.frombuffer(read, dtype=torch.float32)\n    total += batch.mean().item()\n"
         "kept = 1\n"
     )
     held = {v for op in run.recording.aftermath_ops for v in op.inputs if v.data is not None}

@@ -203,7 +203,7 @@ def test_numpy_ufuncs_are_what_they_compute():
     assert (maximum.out, exp.out) == (named["a"], named["b"])
     assert exp.args == (named["x"],)
     assert named["c"].producer.name in ("mul", "__rmul__")
-    assert torch.equal(other.args[0].data, torch.zeros(4, 3))
+    assert other.args[0].producer.name == "zeros"
     assert run.source(maximum) == "np.maximum(x, 0.1 * x)"
 
 

@@ -1,6 +1,6 @@
-"""Warnings that torch raises in a recorded call are reported at the person's line, as in a bare run.
+"""Warnings that a library raises in a recorded call are reported at the person's line, as in a bare run.
 
-Torch names the innermost Python line, and while a call is recorded that is a line of ours. Such a warning is raised
+It names the innermost Python line, and while a call is recorded that is a line of ours. Such a warning is raised
 again at the person's line, with the registry of the person's module, so that it is shown as often as it would be.
 """
 
@@ -16,13 +16,13 @@ _Show = Callable[..., Any]
 
 
 class WarningPlaces:
-    """`own` are the globals of the module that makes the person's calls; `user_frame` finds the person's frame."""
+    """`own` are the globals of the modules that make the person's calls; `user_frame` finds the person's frame."""
 
     def __init__(
-        self, user_frame: Callable[[FrameType | None], FrameType | None], own: dict[str, Any]
+        self, user_frame: Callable[[FrameType | None], FrameType | None], *own: dict[str, Any]
     ) -> None:
         self._user_frame = user_frame
-        self._own = own
+        self._own = {names.get("__file__"): names for names in own}
         self._original: _Show | None = None
 
     def install(self) -> None:
@@ -44,12 +44,11 @@ class WarningPlaces:
         line: str | None = None,
     ) -> None:
         show = self._original or warnings.showwarning
-        if filename != self._own.get("__file__"):
+        if filename not in self._own:
             show(message, category, filename, lineno, file, line)
             return
-        self._own.pop(
-            "__warningregistry__", None
-        )  # or each would be reported once for all lines of the person's
+        # Or each would be reported once for all lines of the person's.
+        self._own[filename].pop("__warningregistry__", None)
         frame = self._user_frame(sys._getframe(1))
         if frame is None:
             show(message, category, filename, lineno, file, line)
