@@ -11,6 +11,7 @@ from tools import imports, op_names, size
 OP_SETS_ALLOWED = {
     "gradcheck/fronts/gradient_names.py": "words that begin with `d` and are no gradient: names of values, not of operations",
     "gradcheck/fronts/numpy/shape_rows.py": "the NumPy front maps functions to those of torch of the same name",
+    "gradcheck/fronts/numpy/scipy_rows.py": "the same of SciPy",
     "gradcheck/program/array_hooks.py": "the operators of Python, which a rewritten program calls by name",
     "gradcheck/fronts/torch/ufuncs.py": "the front end maps NumPy's functions to torch's: this is where spellings meet",
 }
