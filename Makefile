@@ -8,7 +8,7 @@ READY := $(VENV)/.installed
 # The tests start a hundred processes, none of which should compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: report test golden golden-check lint format docs clean size imports
+.PHONY: report test golden golden-check lint format docs site clean size imports
 
 # Status 1 means "there are findings", which is what the bundled regression is there to show.
 report: $(READY)
@@ -41,13 +41,18 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# What is generated from the program itself: the pages of the rules, the output shown in the README.
+# The documentation as a site, in build/site; and what in it is generated from the program itself: the pages of the rules, the output
+# that is shown.
+site: $(READY)
+	$(BIN)/mkdocs build --strict
+
 docs: $(READY)
 	$(BIN)/python docs/make_rules.py
 	$(BIN)/python docs/make_readme.py
 	$(BIN)/python docs/make_pytest.py
 	$(BIN)/python docs/make_layer.py
 	$(BIN)/python docs/make_notebook.py
+	$(BIN)/python docs/make_tutorial.py
 
 clean:
 	rm -rf $(VENV) .golden .mypy_cache .ruff_cache .pytest_cache .benchmarks

@@ -34,9 +34,14 @@ def written(folder: str, force: bool) -> str:
 
 def what_next(notebook: str) -> str:
     shown = shlex.quote(notebook)
-    return f"""The example is in {shlex.quote(str(Path(notebook).parent))}. What to try next:
-
-  gradcheck fix {shown}              the patch; --write applies it
-  gradcheck report {shown}           also what the network does beyond its gradients
-  gradcheck isolate {shown}          what each fault costs in loss (a few minutes)
-  gradcheck report train.py                            your own program"""
+    tries = {
+        f"gradcheck fix {shown}": "the patch; --write applies it",
+        f"gradcheck report {shown}": "also what the network does beyond its gradients",
+        f"gradcheck isolate {shown}": "what each fault costs in loss (a few minutes)",
+        "gradcheck report train.py": "your own program",
+    }
+    width = max(map(len, tries))
+    lines = [f"  {command:<{width}}   {what}" for command, what in tries.items()]
+    return "\n".join(
+        [f"The example is in {shlex.quote(str(Path(notebook).parent))}. What to try next:", "", *lines]
+    )
