@@ -8,7 +8,7 @@ READY := $(VENV)/.installed
 # The tests start a hundred processes, none of which should compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: report test golden golden-check lint format docs site clean size imports
+.PHONY: report test golden golden-check lint format docs site screenshots clean size imports
 
 # Status 1 means "there are findings", which is what the bundled regression is there to show.
 report: $(READY)
@@ -41,8 +41,11 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The documentation as a site, in build/site; and what in it is generated from the program itself: the pages of the rules, the output
-# that is shown.
+# Pictures of reports, for looking at (needs Chromium); the documentation as a site, in build/site; and what is generated in it from
+# the program itself: the pages of the rules, the output that is shown.
+screenshots: $(READY)
+	$(BIN)/python docs/make_screenshots.py
+
 site: $(READY)
 	$(BIN)/mkdocs build --strict
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import takewhile, zip_longest
 
@@ -54,13 +55,15 @@ def _changed_lines(fix: Fix) -> tuple[list[str], list[str], int]:
 
 
 def _emphasis(removed: list[str], added: list[str]) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-    """For each pair of lines, the characters of either that the other has not."""
+    """For each pair of lines, the span of either that the other has not: whole names and numbers."""
     for old, new in zip_longest(removed, added, fillvalue=""):
-        ahead = _common(old, new)
-        behind = _common(old[ahead:][::-1], new[ahead:][::-1])
-        yield (ahead, len(old) - behind), (ahead, len(new) - behind)
+        olds, news = (re.findall(r"\w+|\W", line) for line in (old, new))
+        ahead = _common(olds, news)
+        behind = len("".join(olds[len(olds) - _common(olds[ahead:][::-1], news[ahead:][::-1]) :]))
+        start = len("".join(olds[:ahead]))
+        yield (start, len(old) - behind), (start, len(new) - behind)
 
 
 def _common(first: Sequence[str], second: Sequence[str]) -> int:
-    """How many characters, or lines, the two begin with alike."""
+    """How many words, or lines, the two begin with alike."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False)))

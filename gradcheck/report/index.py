@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from pathlib import PurePath
 from typing import Any
 from urllib.parse import quote
 
@@ -21,6 +22,7 @@ from gradcheck.report.html.page import document
 from gradcheck.report.html.tables import table_of
 from gradcheck.report.layout import describe, printable
 from gradcheck.report.markup import markdown_table
+from gradcheck.report.program_section import where
 from gradcheck.report.tables import Column, Table, percent
 
 Outcome = ReportContents | FailedTarget
@@ -85,10 +87,13 @@ def as_markdown(index: Table, links: Mapping[str, str]) -> str:
 def as_html(index: Table, links: Mapping[str, str]) -> str:
     def special(number: int, name: str, cell: str) -> str:
         link = _address(index.rows[number], links)
+        if name == "state":
+            sign = _KINDS[index.rows[number][1]][1]
+            return f'<span class="verdict"><span aria-hidden="true">{sign}</span> {escape(cell)}</span>'
         linked = name == "target" and link
         return f'<a href="{escape(link)}">{escape(printable(cell))}</a>' if linked else ""
 
-    kinds = [f' class="{_KINDS[row[1]]}"' for row in index.rows]
+    kinds = [f' class="{_KINDS[row[1]][0]}"' for row in index.rows]
     body = enclosed(table_of(index, kinds, special))
     return document(f"{HEADING}{len(index.rows)} targets", body)
 
@@ -102,7 +107,12 @@ def as_csv(index: Table) -> str:
     return stream.getvalue()
 
 
-_KINDS = {"wrong": "introduced", "right": "correct", "incomplete": "unchecked", "failed": "inherited"}
+_KINDS = {
+    "wrong": ("introduced", "✗"),
+    "right": ("correct", "✓"),
+    "incomplete": ("unchecked", "?"),
+    "failed": ("inherited", "!"),
+}
 
 
 def _row(outcome: Outcome, seconds: float | None, solution: Solution | None) -> _Row:
@@ -127,15 +137,20 @@ def _row(outcome: Outcome, seconds: float | None, solution: Solution | None) -> 
         len(rows) - bad - unchecked,
         bad,
         unchecked,
-        _worst(worst),
+        _worst(worst, outcome.target),
         score,
         missing,
         seconds,
     )
 
 
-def _worst(finding: Finding | None) -> str:
-    return "" if finding is None else f"{finding.rule} at {describe(finding.location)}"
+def _worst(finding: Finding | None, target: str) -> str:
+    """With its file only where that is another than the target's."""
+    if finding is None:
+        return ""
+    at = finding.location
+    own = PurePath(at.file).name in target
+    return f"{finding.rule} at {where(at.cell, at.line) if own else describe(at)}"
 
 
 def _address(row: tuple[Any, ...], links: Mapping[str, str]) -> str:

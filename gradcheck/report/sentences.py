@@ -117,6 +117,19 @@ def set_aside(report: ReportContents) -> Iterator[str]:
             yield f"{numbers.count(len(places), 'finding')} {_are(places)} {how}: {joined(places, 4)}"
 
 
+_MEANINGS = {
+    Verdict.INTRODUCED: "this line makes an error",
+    Verdict.INHERITED: "this line is right, and what it reads is not: here is nothing to edit",
+    Verdict.COMPENSATED: "this line is wrong, and what it reads is wrong the other way round",
+}
+
+
+def meanings(step: PassResult) -> Iterator[str]:
+    """Of the verdicts on its gradients that one cannot guess."""
+    given = {row.verdict for row in step.gradients}
+    return (f"{verdict.value}: {meaning}" for verdict, meaning in _MEANINGS.items() if verdict in given)
+
+
 def fixes(report: ReportContents) -> str:
     """How to get at the fixes that were proved; empty if there are none."""
     proved = {(f.fix.location, f.fix.replacement) for f in report.findings if f.fix and f.fix.verified}
@@ -124,7 +137,7 @@ def fixes(report: ReportContents) -> str:
         return ""
     count = numbers.count(len(proved), "verified fix", "verified fixes")
     if report.watched:
-        return f"{count}, shown with the finding{'' if len(proved) == 1 else 's'} above."
+        return f"{count}, shown with {'its finding' if len(proved) == 1 else 'their findings'}."
     given = f" -- {shlex.join(report.arguments)}" if report.arguments else ""
     return f"{count}; `gradcheck fix {shlex.quote(report.target)}{given}` shows the patch."
 

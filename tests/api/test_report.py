@@ -46,5 +46,5 @@ def test_a_watched_report_survives_its_json():
     assert loss.ndim == 0
     assert dy.shape == y.shape
     text = report.to_markdown()
-    assert "1 verified fix, shown with the finding above." in text
+    assert "1 verified fix, shown with its finding." in text
     assert "gradcheck fix" not in text  # no command can run a part of a program

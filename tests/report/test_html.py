@@ -45,6 +45,11 @@ class Elements(HTMLParser):
             self.text += data
 
 
+def test_a_verdict_that_cannot_be_guessed_is_explained() -> None:
+    assert "inherited: this line is right, and what it reads is not" in html.render(samples.faulty())
+    assert "inherited" not in html.render(samples.clean()).partition("</style>")[2]
+
+
 @each_report
 def test_it_is_one_well_formed_element_that_fetches_nothing(report):
     text = html.render(report)

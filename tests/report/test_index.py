@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 
 import pytest
 
@@ -26,6 +27,13 @@ def named(target: str, report: Report) -> Report:
 def shown(*outcomes: Report | FailedTarget, solution: index.Solution | None = None) -> list[dict[str, str]]:
     headings, rows = index.table(outcomes, {"a.py": 1.25}, solution).shown()
     return [dict(zip(headings, row, strict=True)) for row in rows]
+
+
+def test_the_worst_finding_is_placed_within_its_target() -> None:
+    (row,) = shown(named("homework/day70.ipynb", samples.faulty()))
+    assert row["worst finding"] == "GC101 at cell 2 line 6"
+    page = index.as_html(index.table([named("a.py", samples.faulty()), FAILED]), {})
+    assert re.findall(r'aria-hidden="true">(.)</span> (\w+)', page) == [("✗", "wrong"), ("!", "failed")]
 
 
 def test_a_row_says_how_the_gradients_are() -> None:

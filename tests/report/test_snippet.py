@@ -8,6 +8,7 @@ from rich.cells import cell_len
 from gradcheck.checks.finding import Finding, Fix, Severity
 from gradcheck.program.location import Location
 from gradcheck.report.excerpts import Excerpt
+from gradcheck.report.fix_lines import fix_lines
 from gradcheck.report.snippet import render_finding
 
 
@@ -131,6 +132,24 @@ def test_a_fix_is_shown_as_its_diff() -> None:
         " 7 - dx = 1 - t",
         " 7 + dx = 1 - t**2",
     ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "removed", "added"),
+    [
+        ("return dout - m", "return dxhat - m", "dout", "dxhat"),  # not `ou` and `xha`
+        ("d_A = d_Z_2 @ W", "d_A = d_pre_2 @ W", "d_Z_2", "d_pre_2"),
+        ("dz = 1 - h", "dz = 1 - h**2", "", "**2"),
+        ("v ** 0.5", "v ** -0.5", "", "-"),
+    ],
+)
+def test_what_changes_is_emphasised_by_whole_names(old: str, new: str, removed: str, added: str) -> None:
+    fix = Fix(True, f"- {old}\n+ {new}", "", finding(7, 1, 3).location)
+    lines = list(fix_lines(fix, 5, 80, elsewhere=False))[1:]
+    found = [
+        [line.plain[s.start : s.end] for s in line.spans if "underline" in str(s.style)] for line in lines
+    ]
+    assert found == [[text] if text else [] for text in (removed, added)]
 
 
 def test_lines_that_a_fix_keeps_are_not_shown() -> None:

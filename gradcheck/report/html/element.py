@@ -134,7 +134,7 @@ def _pass(step: PassResult, of: int, anchor: str) -> Iterator[str]:
             return f"<code>{escape(cell)}</code>" if name in _CODE else escape(cell)
 
         yield from table_of(gradient_table(rows), attributes, special)
-    yield _list(sentences.row_remarks(step))
+    yield _list([*sentences.meanings(step), *sentences.row_remarks(step)])
 
 
 def _tables(title: str, tables: list[Table], pictures: list[Picture], opened: bool) -> Iterator[str]:
