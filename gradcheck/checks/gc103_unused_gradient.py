@@ -5,7 +5,8 @@
 Finds a gradient of a value inside the network that no other gradient, no update and no `.grad` is
 computed from, although gradients nearer to the input must flow through it: they read the gradient of a
 later value instead, as if the operation in between did not exist. The location is the unused gradient; the
-finding names the lines that skip it.
+finding names the lines that skip it. Where one line alone goes past it, that line is wrong (GC101), and its
+finding says so.
 
 A gradient that is computed twice, by one formula after the other, or only to compare it with autograd's,
 is not reported, nor is an unused gradient of a parameter or of the input.

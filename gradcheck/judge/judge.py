@@ -26,8 +26,7 @@ from gradcheck.judge.verdict import Verdict
 from gradcheck.replay.compare import (
     Fingerprints,
     differentiable,
-    distance,
-    inner,
+    multiple_of,
     norm,
     same_but_for_ones,
 )
@@ -92,12 +91,11 @@ class Judge:
         for candidate in self.plan.candidates:
             truth = self.run.graph.truth.get(candidate.of) if candidate.of is not None else None
             found = self.captured(candidate.versions[-1])
-            if truth is None or found is None or not same_but_for_ones(truth.shape, found.shape):
+            if truth is None or found is None:
                 continue
-            factor = inner(found, truth) / (norm(truth) ** 2 or 1.0)
-            if distance(found, factor * truth) <= 1e-6 * norm(found):
-                true += abs(factor - 1) < 1e-6
-                negative += factor < 0
+            factor = multiple_of(found, truth, 1e-6 * norm(found))
+            true += abs(factor - 1) < 1e-6
+            negative += factor < 0
         return true > negative
 
     # -- what changes it -----------------------------------------------------------------------------------------

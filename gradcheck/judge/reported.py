@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 
-import torch
-
 from gradcheck import ops
 from gradcheck.fronts.tape import Value
 from gradcheck.judge.judge import Judge
-from gradcheck.replay.compare import distance, inner, norm, same_but_for_ones
+from gradcheck.replay.compare import multiple_of, norm
 
 _SAME = 1e-9  # relative, in float64
 
@@ -30,21 +28,12 @@ def share_of(judge: Judge) -> float:
             and judged.version.final
             and judged.found is not None
         ):
-            factors.append(_factor(judged.found, truth[judged.of]))
+            tolerance = _SAME * norm(judged.found)
+            factors.append(float(f"{multiple_of(judged.found, truth[judged.of], tolerance):.12g}"))
     usual = max(factors, key=factors.count, default=1.0)
     sizes = {size for op in plan.forward_ops for value in op.inputs for size in _sizes(value)}
     fits = any(size > 1 and abs(usual * size - 1) < _SAME for size in sizes)
     return usual if fits and 2 * factors.count(usual) > len(factors) else 1.0
-
-
-def _factor(found: torch.Tensor, truth: torch.Tensor) -> float:
-    """What multiple of the true gradient it is; 0 if it is none."""
-    if not same_but_for_ones(found.shape, truth.shape):
-        return 0.0
-    expected = truth.reshape(found.shape)
-    factor = inner(found, expected) / (norm(expected) ** 2 or 1.0)
-    is_one = distance(found, factor * expected) <= _SAME * norm(found)
-    return float(f"{factor:.12g}") if is_one else 0.0
 
 
 def _sizes(value: Value) -> tuple[int, ...]:

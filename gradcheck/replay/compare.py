@@ -88,6 +88,15 @@ def same_but_for_ones(left: Iterable[int], right: Iterable[int]) -> bool:
     return [n for n in left if n != 1] == [n for n in right if n != 1]
 
 
+def multiple_of(found: torch.Tensor, other: torch.Tensor, tolerance: float) -> float:
+    """What multiple of the other it is, but for `tolerance` (absolute) and dimensions of size one; 0 if it is none."""
+    size = norm(other)
+    if size == 0 or not same_but_for_ones(found.shape, other.shape):
+        return 0.0
+    factor = inner(found, other) / size**2
+    return factor if distance(found, factor * other) <= tolerance else 0.0
+
+
 def is_multiple(one: torch.Tensor, other: torch.Tensor) -> bool:
     """Whether it is the other, times a number."""
     both = norm(one) * norm(other)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged
 from gradcheck.judge.lines import line_of
@@ -19,12 +21,16 @@ def follow_step(judge: Judge) -> StepFlow:
     flow = Flow(judge)
     words = _Words(judge)
     wrong_reads = find_wrong_reads(judge, flow)
+    skipped = words.skipped([m for m in wrong_reads if m.why is Why.SKIPPED], flow)
+    # One line that goes past a gradient is a wrong line; several have a layer in common that all of them leave out.
+    layers = [one for one in skipped if len({bypass.location for bypass in one.bypassed_by}) > 1]
+    told = {one.location for one in layers}
     for wrong_read in wrong_reads:
-        note = words.note(wrong_read)
+        note = words.note(wrong_read, told)
         if note is not None:
             wrong_read.wrong.notes.append(note)
     return StepFlow(
-        skipped=words.skipped([m for m in wrong_reads if m.why is Why.SKIPPED], flow),
+        skipped=layers,
         updates=parameter_updates(judge, flow),
         minimised=is_minimised(judge.plan),
     )
@@ -58,11 +64,18 @@ class _Words:
             for group in by_gradient.values()
         ]
 
-    def note(self, wrong_read: WrongRead) -> str | None:
-        """Why it is wrong to read that variable at that time."""
-        read = wrong_read.read.candidate.name
+    def note(self, wrong_read: WrongRead, told: Collection[Location]) -> str | None:
+        """Why it is wrong to read that variable at that time. `told`: gradients of which it is said anyway that they are
+        skipped."""
+        read, meant = wrong_read.read.candidate.name, wrong_read.meant
         seen_from = line_of(wrong_read.wrong.version, self._places)
-        line = _line(line_of(wrong_read.meant.version, self._places), seen_from)
+        place = line_of(meant.version, self._places)
+        line = _line(place, seen_from)
+        if wrong_read.why is Why.SKIPPED and place not in told:
+            return (
+                f"it reads `{read}` as the gradient of `{self._of(meant)}`; that is `{meant.candidate.name}` ({line}), which "
+                "nothing reads"
+            )
         if wrong_read.why is Why.UNFINISHED:
             return (
                 f"it reads `{read}` before {line} adds the rest of it; for what `{read}` holds at that point, this line "

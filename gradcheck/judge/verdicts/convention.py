@@ -14,7 +14,7 @@ from gradcheck.judge.consumers import Consumer
 from gradcheck.judge.judged import Fault, Faults, Ruling
 from gradcheck.judge.pairing.partners import Proposal
 from gradcheck.judge.verdict import Problem, Verdict
-from gradcheck.replay.compare import distance, inner, norm, same_but_for_ones
+from gradcheck.replay.compare import distance, inner, multiple_of, norm, same_but_for_ones
 
 _MOST = 1e9  # elements that one takes a mean over
 
@@ -93,14 +93,9 @@ def _multiples(case: Case) -> Iterator[tuple[Value, float]]:
     ascends, unnamed = case.judge.ascends, parse(case.candidate.name).form is Form.NONE
     sign = -1 if ascends else 1  # `error = target - output` and `W += lr * ...`
     for value, expected in case.gradients.items():
-        size = norm(expected) if expected.shape == case.found.shape else 0.0
-        if size == 0:
-            continue
-        factor = inner(case.found, expected) / size**2
+        factor = multiple_of(case.found, expected, case.tolerance)
         plain = sign * factor
-        if not (_is_count(plain) or (ascends and abs(plain - 1) < 1e-9) or (unnamed and plain > 0)):
-            continue
-        if distance(case.found, factor * expected) <= case.tolerance:
+        if _is_count(plain) or (ascends and abs(plain - 1) < 1e-9) or (unnamed and plain > 0):
             yield value, factor
 
 
@@ -121,11 +116,9 @@ def _usual(case: Case) -> float | None:
         named = candidate.of is not None and candidate.binding is not None
         truth = case.truth.get(candidate.of) if named and candidate.of is not None else None
         found = judge.captured(candidate.versions[-1])
-        if truth is None or found is None or not same_but_for_ones(truth.shape, found.shape):
-            continue
-        factor = inner(found, truth) / (norm(truth) ** 2 or 1.0)
-        if factor and distance(found, factor * truth) <= 1e-6 * norm(found):
-            factors.append(float(f"{factor:.6g}"))
+        if truth is not None and found is not None:
+            factors.append(float(f"{multiple_of(found, truth, 1e-6 * norm(found)):.6g}"))
+    factors = [factor for factor in factors if factor]
     return max(factors, key=factors.count, default=None)
 
 

@@ -116,6 +116,8 @@ def _was_meant_for_another(case: Case, partner: Value) -> bool:
         return not other_shape or candidate.second_name or has_own
     if other_shape:
         return case.consumers.nothing_is_right
+    if candidate.second_name and not case.consumers.is_read:
+        return True  # `dx = dxhat`, and nothing else is made of it: an output, by the only name that it was given for
     given = Fingerprints(judge.given(case.faults, {meant: found}))
     return any(
         c.is_finite

@@ -1,0 +1,26 @@
+"""`dx = dxhat`: what a second name is there for."""
+
+from __future__ import annotations
+
+from tests.support import report_on_source
+
+PROGRAM = """
+import torch
+torch.manual_seed(5)
+x, goal = torch.randn(9, 4), torch.randn(9, 4)
+pre = x.mean(1, keepdim=True) * x
+mean = pre.mean(0)
+centred = pre - mean
+loss = ((torch.sin(centred) - goal) ** 2).mean()
+dcentred = 2 * (torch.sin(centred) - goal) / 36 * torch.cos(centred)
+dpre = dcentred
+"""
+
+
+def test_an_output_that_is_only_another_gradient_again_is_wrong() -> None:
+    (finding,) = report_on_source(PROGRAM).findings
+    assert (finding.rule, finding.location.line) == ("GC101", 10)
+
+
+def test_with_the_missing_term_it_is_right() -> None:
+    assert report_on_source(PROGRAM + "dpre = dpre - dcentred.mean(0)\n").findings == []
