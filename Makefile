@@ -8,7 +8,7 @@ READY := $(VENV)/.installed
 # The tests start a hundred processes, none of which should compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: report test golden golden-check lint format docs site screenshots clean size imports
+.PHONY: report test golden golden-check lint format docs site screenshots lowest clean size imports
 
 # Status 1 means "there are findings", which is what the bundled regression is there to show.
 report: $(READY)
@@ -57,8 +57,17 @@ docs: $(READY)
 	$(BIN)/python docs/make_notebook.py
 	$(BIN)/python docs/make_tutorial.py
 
+# Some of the tests, with the lowest versions that pyproject.toml claims (of torch with CUDA, unless PIP_OPTIONS names another index).
+LOWEST ?= .venv-lowest
+lowest:
+	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
+	$(PYTHON) tools/lowest.py > $(LOWEST)/lowest.txt
+	$(LOWEST)/bin/python -m pip install --quiet --no-compile -c $(LOWEST)/lowest.txt $(PIP_OPTIONS) -e '.[all]' \
+		pytest hypothesis jsonschema libcst pyyaml syrupy pytest-benchmark nbclient nbformat ipykernel
+	$(LOWEST)/bin/python -m pytest tests/checks tests/report tests/api tests/fronts tests/patch tests/cli/test_cli.py
+
 clean:
-	rm -rf $(VENV) .golden .mypy_cache .ruff_cache .pytest_cache .benchmarks
+	rm -rf $(VENV) $(LOWEST) .golden .mypy_cache .ruff_cache .pytest_cache .benchmarks
 
 # Without the constraints pip would fetch the newest torch, with gigabytes of CUDA where it has its choice.
 $(READY): pyproject.toml constraints.txt

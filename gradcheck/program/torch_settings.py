@@ -16,7 +16,7 @@ def kept_torch_settings() -> Iterator[None]:
     """`torch.set_grad_enabled(False)` at the top of a script would leave every replay without a graph."""
     grad_enabled = torch.is_grad_enabled()
     dtype = torch.get_default_dtype()
-    device = torch.get_default_device()
+    device = _default_device()
     deterministic = torch.get_deterministic_debug_mode()
     anomaly = torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()
     try:
@@ -24,11 +24,15 @@ def kept_torch_settings() -> Iterator[None]:
     finally:
         torch.set_grad_enabled(grad_enabled)
         torch.set_default_dtype(dtype)
-        if torch.get_default_device() != device:
+        if _default_device() != device:
             # A default device is a mode on torch's stack of modes: none must stay there for what was the default.
             torch.set_default_device(None if device.type == "cpu" else device)
         torch.set_deterministic_debug_mode(deterministic)
         torch.autograd.set_detect_anomaly(*anomaly)
+
+
+def _default_device() -> torch.device:
+    return torch.empty(0).device  # torch 2.6 raises if it is asked for it after `set_default_device(None)`
 
 
 @contextmanager

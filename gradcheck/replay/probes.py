@@ -94,11 +94,15 @@ def jittered(
     return found
 
 
+_TAKES_NUMBERS = (Kind.CREATE, Kind.PURE, Kind.MUTATE)
+
+
 def has_frozen_numbers(ops: Sequence[Op], plan: PassPlan, places: Places) -> bool:
     """Whether numbers read out of float tensors come back as plain Python numbers: those a replay at another
     point would keep, so that nothing it finds there would prove anything. A number counts as coming back where a
     statement reads a name that such numbers were assigned to."""
     tainted: dict[str, set[str]] = {}
+    left: set[ast.stmt] = set()  # in these statements numbers have left
     for_ufuncs = _conversions_for_ufuncs(ops)
     for op in ops:
         if op.index < plan.start or op.index >= plan.stop:
@@ -108,14 +112,18 @@ def has_frozen_numbers(ops: Sequence[Op], plan: PassPlan, places: Places) -> boo
             if op.name not in ("__bool__", "is_nonzero", "allclose", "equal") and op.index not in for_ufuncs:
                 statement = places.statement(op)
                 names = _assigned(statement) if statement is not None else frozenset()
+                if statement is not None:
+                    left.add(statement)
                 if names and not names <= tainted.get(filename, set()):
                     known = tainted.setdefault(filename, set())
                     known |= names
                     _spread(known, places.statements(filename))
-        elif op.kind in (Kind.PURE, Kind.MUTATE) and _has_plain_float(op) and filename in tainted:
+        elif op.kind in _TAKES_NUMBERS and filename in tainted and _has_plain_float(op.args):
             statement = places.statement(op)
-            if statement is not None and _read(statement) & tainted[filename]:
-                return True
+            if statement is None:
+                continue
+            if _read(statement) & tainted[filename] or (op.kind is Kind.CREATE and statement in left):
+                return True  # `torch.tensor([f(v) for v in x.tolist()])` is both at once
     return False
 
 
@@ -165,5 +173,8 @@ def _spread(names: set[str], statements: Iterable[ast.stmt]) -> None:
                 growing = True
 
 
-def _has_plain_float(op: Op) -> bool:
-    return any(isinstance(a, float) and not a.is_integer() for a in op.args)
+def _has_plain_float(given: Iterable[object]) -> bool:
+    return any(
+        not a.is_integer() if isinstance(a, float) else isinstance(a, (list, tuple)) and _has_plain_float(a)
+        for a in given
+    )

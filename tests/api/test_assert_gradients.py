@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 
 import pytest
 import torch
@@ -123,3 +124,31 @@ def test_the_random_numbers_of_the_test_are_its_own():
     torch.manual_seed(7)
     gradcheck.assert_gradients(layers.Relu(), X)
     assert torch.equal(torch.rand(3), expected)
+
+
+class _OnNumbers:
+    """The slope of erf, number by number in Python."""
+
+    def __init__(self, factor: float) -> None:
+        self.factor = factor
+
+    def forward(self, x):
+        self.x = x
+        return torch.erf(x)
+
+    def backward(self, dy):
+        slopes = [self.factor * math.exp(-v * v) for v in self.x.flatten().tolist()]
+        return dy * torch.tensor(slopes).reshape(self.x.shape)
+
+
+class _InOneStatement(_OnNumbers):
+    def backward(self, dy):
+        return dy * torch.tensor([[self.factor * math.exp(-v * v) for v in row] for row in self.x.tolist()])
+
+
+@pytest.mark.parametrize("layer", [_OnNumbers, _InOneStatement])
+def test_numbers_that_left_torch_and_came_back_prove_nothing_elsewhere(layer: type[_OnNumbers]) -> None:
+    """A replay at another point would keep them."""
+    gradcheck.assert_gradients(layer(2 / math.pi**0.5), torch.randn(3, 4))
+    with pytest.raises(gradcheck.GradientError, match="GC101"):
+        gradcheck.assert_gradients(layer(1.0), torch.randn(3, 4))
