@@ -24,7 +24,7 @@ from benchmarks.innocent.rules import RULES
 from benchmarks.innocent.trials import KEPT, EditTrial, edits_of
 from benchmarks.measuring import environment, markdown
 from benchmarks.planted.pool import each_in_a_child
-from benchmarks.planted.subjects import all_programs
+from benchmarks.planted.subjects import LIBRARIES, all_programs
 from benchmarks.planted.trials import Settings
 
 
@@ -62,6 +62,7 @@ def told(trial: EditTrial) -> str:
 @click.command()
 @click.option("--only", metavar="KIND", help="One kind of edit.")
 @click.option("--programs", metavar="GLOB", default="*", help="Programs by file name.")
+@click.option("--library", type=click.Choice(LIBRARIES), default=LIBRARIES[0], help="What the programs use.")
 @click.option(
     "--per-kind", type=click.IntRange(1), default=1, show_default=True, help="Edits of each kind and program."
 )
@@ -72,6 +73,7 @@ def told(trial: EditTrial) -> str:
 def main(
     only: str | None,
     programs: str,
+    library: str,
     per_kind: int,
     sample: int | None,
     seed: int,
@@ -83,7 +85,7 @@ def main(
         raise click.BadParameter("one of: " + ", ".join(RULES), param_hint="--only")
     torch.set_num_threads(1)
     started = time.monotonic()
-    subjects = all_programs(programs)
+    subjects = all_programs(programs, library)
     settings = Settings(only, per_kind, seed, baselines=False, fix_budget=0.0)
     if sample is not None:
         settings = replace(settings, share=-(-sample // max(1, len(subjects))))

@@ -24,7 +24,7 @@ import torch
 from benchmarks.measuring import environment, markdown
 from benchmarks.planted.pool import each_in_a_child
 from benchmarks.planted.scenes import KINDS
-from benchmarks.planted.subjects import Subject, find_subjects
+from benchmarks.planted.subjects import LIBRARIES, Subject, find_subjects
 from benchmarks.planted.trials import CHANGED, Settings, Trial, fates, trials_of
 
 
@@ -71,6 +71,7 @@ def _row(title: str, trials: list[Trial], baselines: bool) -> dict[str, object]:
 @click.command()
 @click.option("--only", metavar="KIND", help="One kind of bug.")
 @click.option("--programs", metavar="GLOB", default="*", help="Programs by file name.")
+@click.option("--library", type=click.Choice(LIBRARIES), default=LIBRARIES[0], help="What the programs use.")
 @click.option(
     "--per-kind", type=click.IntRange(1), default=3, show_default=True, help="Bugs of each kind and program."
 )
@@ -83,7 +84,7 @@ def _row(title: str, trials: list[Trial], baselines: bool) -> dict[str, object]:
     "--json", "json_file", type=click.Path(path_type=Path), help="Every bug with what was said of it."
 )
 def main(
-    only: str | None, programs: str, per_kind: int, sample: int | None, seed: int, jobs: int,
+    only: str | None, programs: str, library: str, per_kind: int, sample: int | None, seed: int, jobs: int,
     no_baselines: bool, fix_budget: float | None, json_file: Path | None,
 ) -> None:  # fmt: skip
     """Print how the planted bugs fared, as a Markdown table."""
@@ -91,7 +92,7 @@ def main(
         raise click.BadParameter("one of: " + ", ".join(kind.name for kind in KINDS), param_hint="--only")
     torch.set_num_threads(1)
     started = time.monotonic()
-    subjects = find_subjects(programs)
+    subjects = find_subjects(programs, library)
     settings = Settings(only, per_kind, seed, not no_baselines, fix_budget)
     if sample is not None:
         settings = replace(settings, share=-(-sample // len(subjects)))

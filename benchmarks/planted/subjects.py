@@ -14,6 +14,8 @@ from benchmarks.measuring import MODELS, training_part
 from gradcheck.program.source import SourceUnit
 
 PROGRAMS = MODELS.parent / "tests" / "programs"
+NUMPY_PROGRAMS = MODELS.parent / "tests" / "fronts" / "numpy" / "programs"  # right ones, without expectations
+LIBRARIES = ("torch", "numpy")
 _MODELS = ("two_layer.py", "three_layer.py", "two_layer.ipynb", "three_layer.ipynb")
 _WRONG = ("introduced", "compensated", "non-finite", "unfinished")
 _WRONG_UPDATES = ("GC103", "GC104", "GC105")
@@ -48,8 +50,10 @@ class Subject:
         return copy
 
 
-def find_subjects(pattern: str) -> list[Subject]:
+def find_subjects(pattern: str, library: str = "torch") -> list[Subject]:
     """The right programs whose path matches `pattern`, in the order of their paths."""
+    if library == "numpy":
+        return _of_numpy(pattern)
     found = [MODELS / name for name in _MODELS]
     for expectation in PROGRAMS.glob("*.toml"):
         if is_right(tomllib.loads(expectation.read_text())):
@@ -59,8 +63,10 @@ def find_subjects(pattern: str) -> list[Subject]:
     )
 
 
-def all_programs(pattern: str) -> list[Subject]:
+def all_programs(pattern: str, library: str = "torch") -> list[Subject]:
     """Right and wrong ones that stop by themselves: those with an expectation, which tells the training loops."""
+    if library == "numpy":
+        return _of_numpy(pattern)
     found = [
         path
         for expectation in PROGRAMS.glob("*.toml")
@@ -68,6 +74,10 @@ def all_programs(pattern: str) -> list[Subject]:
         if path.exists() and fnmatch(path.name, pattern)
     ]
     return sorted(map(Subject, found), key=lambda subject: subject.name)
+
+
+def _of_numpy(pattern: str) -> list[Subject]:
+    return [Subject(path) for path in sorted(NUMPY_PROGRAMS.glob("*.py")) if fnmatch(path.name, pattern)]
 
 
 def is_right(expectation: dict) -> bool:  # type: ignore[type-arg]

@@ -27,8 +27,8 @@ def are_of_numpy() -> bool:
 
 
 def spelled(source: str) -> str:
-    """A piece of source as the library of the program spells it."""
-    if not are_of_numpy():
+    """A piece of source as the library of the program spells it. In a program of both, as NumPy does: torch takes that too."""
+    if not FOREIGN:
         return source
     source = _KEEPDIM.sub("keepdims", _AXIS.sub(r"(axis=\1, ", source))
     # An expression has to be in brackets, unless it is a name, a call or an item.

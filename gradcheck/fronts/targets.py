@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from gradcheck.fronts import arrays
+from gradcheck.fronts.gradient_names import Form, is_loss_name, parse
 from gradcheck.program.reading.names import Target
 from gradcheck.program.reading.reader import Reader, UnknownNameError
 
@@ -93,6 +94,16 @@ def held_by(target: Target, frame: FrameType, names: Mapping[str, Any]) -> Itera
         yield Held(text, value, owner, evaluated)
     else:
         yield from tensors_in(text, value, owner)
+        if isinstance(node, ast.Name) and is_loss_name(text):
+            yield from _number_in(text, value)
+
+
+def _number_in(name: str, thing: Any) -> Iterator[Held]:
+    """Of an object that is called a loss, in an engine of the person's own, the number that it holds, under its name."""
+    attributes = getattr(thing, "__dict__", None)
+    for key, value in attributes.items() if type(attributes) is dict else ():
+        if isinstance(value, arrays.KINDS) and value.shape in ((), (1,), (1, 1)) and parse(key).form is Form.NONE:
+            yield Held(name, value)
 
 
 def tensors_in(name: str, value: Any, owner: int = 0, depth: int = 2) -> Iterator[Held]:

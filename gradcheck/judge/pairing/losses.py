@@ -181,7 +181,9 @@ def _loss_rank(op: Op, value: Value, name: str | None, backward_called: bool) ->
         return 2
     if name is None or _only_reports(op) or op.operation.family is Family.CONSTANT:
         return 0  # `self.grad = np.ones_like(self.data)`: what no number is computed from is no loss
-    return int(not value.shape or parse(name).form is Form.NONE)  # `grad` of one number is no loss
+    if is_derivative_name(name):
+        return 0
+    return int(not value.shape or parse(name).form is Form.NONE)
 
 
 def _only_reports(op: Op) -> bool:

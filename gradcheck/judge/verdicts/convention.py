@@ -200,12 +200,17 @@ def kept_factor(case: Case, at: Value) -> float | None:
         return None  # a stage that is rescaled has the factor of its next line
     given = case.judge.given(case.faults, {at: case.found})
     factors: list[float] = []
+    read_at_once: list[float] = []  # the lines between have no factor of their own
+    known = {candidate.value for candidate in case.judge.plan.candidates}
     for consumer, of in _ends(case):
         follows = given.get(of)
         if follows is None or of in case.judge.forward_made or consumer.size <= consumer.tolerance:
             continue
         if same_but_for_ones(follows.shape, consumer.found.shape):
             factors.append(_proportion(follows, consumer))
+            if case.candidate.value in case.judge.relations.nearest(consumer.version, known):
+                read_at_once.append(factors[-1])
+    factors = read_at_once or factors
 
     if not any(map(math.isfinite, factors)):
         # They have faults of their own, or those of other turns of a loop: it is kept as what it is computed from.

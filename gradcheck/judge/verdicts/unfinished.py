@@ -9,6 +9,7 @@ import torch
 from gradcheck.fronts.tape import Value
 from gradcheck.judge.case import Case
 from gradcheck.judge.judged import NOT_JUDGED, Ruling
+from gradcheck.judge.verdicts.convention import kept_factor
 from gradcheck.replay.compare import distance, is_multiple, same_but_for_ones
 
 _MOST_WAYS = 6
@@ -27,8 +28,11 @@ def stage(case: Case) -> Ruling | None:
     if is_scaled and relations.only_rescales(successor, case.version):
         return None
     # Something that is right for nothing else may follow from it.
-    used = proposal is not None and case.consumers.explained_by(proposal.value, finished=False) > 0
-    return None if used else NOT_JUDGED
+    if proposal is not None and case.consumers.explained_by(proposal.value, finished=False) > 0:
+        return None
+    if proposal is not None and not case.judge.ascends and kept_factor(case, proposal.value) is not None:
+        return None  # as from one that is kept as a multiple
+    return NOT_JUDGED
 
 
 def part(case: Case) -> Ruling | None:
