@@ -89,7 +89,7 @@ def find_sites(observed: Observed) -> list[Site]:
                 direct, accepted = _findable(observed, judge, ops)
                 site.is_gradient |= direct
                 site.in_optimiser |= span in updates or span in optimising
-                site.accepted |= accepted
+                site.accepted |= accepted | {span}
                 if site.in_optimiser:  # found by what it does to the update
                     site.accepted |= {span, *optimising}
     return [found[span] for span in sorted(found, key=lambda s: (s[0], s[1] or 0, s[2]))]

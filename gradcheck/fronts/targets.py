@@ -100,9 +100,10 @@ def held_by(target: Target, frame: FrameType, names: Mapping[str, Any]) -> Itera
 
 def _number_in(name: str, thing: Any) -> Iterator[Held]:
     """Of an object that is called a loss, in an engine of the person's own, the number that it holds, under its name."""
-    attributes = getattr(thing, "__dict__", None)
+    attributes: Any = getattr(thing, "__dict__", None)
     for key, value in attributes.items() if type(attributes) is dict else ():
-        if isinstance(value, arrays.KINDS) and value.shape in ((), (1,), (1, 1)) and parse(key).form is Form.NONE:
+        one = isinstance(value, arrays.KINDS) and getattr(value, "shape", None) in ((), (1,), (1, 1))
+        if one and parse(key).form is Form.NONE:
             yield Held(name, value)
 
 

@@ -14,6 +14,7 @@ from gradcheck.judge.consumers import Consumer
 from gradcheck.judge.judged import Fault, Faults, Ruling
 from gradcheck.judge.pairing.partners import Proposal
 from gradcheck.judge.verdict import Problem, Verdict
+from gradcheck.ops import NEG
 from gradcheck.replay.compare import distance, inner, multiple_of, norm, same_but_for_ones
 
 _MOST = 1e9  # elements that one takes a mean over
@@ -88,6 +89,15 @@ def out_of_convention(case: Case) -> Ruling | None:
     return Ruling(judged, Fault(judged, case.found / scale))
 
 
+def is_turned_round(case: Case, value: Value) -> bool:
+    """Of a `-x` in the middle of a formula, with nothing computed from it that comes out right: it is the gradient of `x`
+    with the wrong sign."""
+    if value.producer is None or value.producer.operation is not NEG or case.judge.partners.has_name(value):
+        return False
+    right_ones = case.judge.expectation(case.faults)
+    return not any(consumer.is_one_of(right_ones) for consumer in case.consumers.finished)
+
+
 def _multiples(case: Case) -> Iterator[tuple[Value, float]]:
     """Values whose gradient it is a multiple of, by a factor that a convention may have."""
     ascends, unnamed = case.judge.ascends, parse(case.candidate.name).form is Form.NONE
@@ -95,7 +105,8 @@ def _multiples(case: Case) -> Iterator[tuple[Value, float]]:
     for value, expected in case.gradients.items():
         factor = multiple_of(case.found, expected, case.tolerance)
         plain = sign * factor
-        if _is_count(plain) or (ascends and abs(plain - 1) < 1e-9) or (unnamed and plain > 0):
+        may_be = _is_count(plain) or (ascends and abs(plain - 1) < 1e-9) or (unnamed and plain > 0)
+        if may_be and not is_turned_round(case, value):
             yield value, factor
 
 

@@ -8,7 +8,7 @@ from gradcheck.judge.data_rounding import LARGEST
 from gradcheck.judge.judged import Fault, Faults, Judged, Ruling
 from gradcheck.judge.pairing.partners import Proposal
 from gradcheck.judge.verdict import Problem, Verdict
-from gradcheck.judge.verdicts.convention import kept_upstream
+from gradcheck.judge.verdicts.convention import is_turned_round, kept_upstream
 from gradcheck.ops import NEG
 from gradcheck.replay.compare import Fingerprints, distance
 from gradcheck.replay.earlier import as_of_now
@@ -43,7 +43,7 @@ def _equal(case: Case, tolerance: float, rounded: bool = False) -> Ruling | None
         if rounded:
             explains, faults = judge.data_rounding.explains, judge.listed(case.faults)
             equal = [v for v in equal if explains(case.version, v, case.found, gradients[v], faults)]
-        equal = case.admitted(equal)
+        equal = [v for v in case.admitted(equal) if not is_turned_round(case, v)]
         if not equal:
             continue
         chosen = judge.partners.choose(case.candidate, equal, judge.paired)

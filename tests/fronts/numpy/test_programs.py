@@ -56,6 +56,11 @@ MISTAKES = [
     ("mixture", "1.0 - np.sum(dscaled * scaled)", "-np.sum(dscaled * scaled)"),
     ("scipy_functions", "dh * h * (1 - h)", "dh * h"),
     ("scipy_functions", "(dc, K[::-1, ::-1]", "(dc, K[::-1]"),
+    ("engine_contexts", "g.dot(self.b.T), self.a.T.dot(g)", "g.dot(self.b.T), 2 * self.a.T.dot(g)"),
+    ("engine_contexts", "g[self.x < 0] = 0", "g[self.x > 0] = 0"),
+    ("engine_tape", "a.g += out.g * s * (1 - s)", "a.g += out.g * (1 - s)"),
+    # A gradient that is kept as a multiple, and rebound from itself.
+    ("dict_by_depth", 'dz = params[f"W{i}"].T', 'dz = 2 * params[f"W{i}"].T'),
     # NumPy and torch.
     ("both_compared", "(1 - h ** 2)", "(1 - z1 ** 2)"),
     ("both_dict_compared", "* (a > 0)", "* (h > 1)"),
@@ -107,3 +112,34 @@ def test_of_a_value_and_its_negative_the_one_is_meant_that_moves_the_program_its
     (finding,) = [found for found in report.findings if found.rule.startswith("GC10")]
     assert finding.fix is not None
     assert finding.fix.replacement == "error * (1 - out) * out"
+
+
+def test_a_sum_with_the_wrong_sign_is_not_the_gradient_of_a_value_turned_round(tmp_path):
+    """`exp(-z)` is in the forward pass: that the wrong sign makes it the gradient of `-z` is no reason to call it right."""
+    path = next(path for path in PROGRAMS if path.stem == "list_of_sizes")
+    text = path.read_text().replace("total + g for", "total - g for")
+    (tmp_path / "program.py").write_text(text)
+    found = verdicts(tmp_path / "program.py")
+    assert not [
+        name for (name, _), verdict in found.items() if name.startswith("all_") and verdict == "correct"
+    ]
+
+
+def test_the_number_in_an_object_that_is_called_a_loss_is_the_loss():
+    path = next(path for path in PROGRAMS if path.stem == "engine_contexts")
+    report = run_report(SessionOptions(str(path), fix_budget_s=0))
+    assert [found.loss for found in report.passes] == ["loss"]
+
+
+def test_an_edit_of_a_line_of_numpy_is_numpys_though_the_program_has_torch_too(tmp_path):
+    path = next(path for path in PROGRAMS if path.stem == "both_optimiser_of_torch")
+    text = path.read_text()
+    right = "p = e / e.sum(1, keepdims=True)"
+    assert right in text
+    softmax = "    dp = -np.eye(2, dtype=np.float32)[Y] / p / 8\n    d = p * (dp - (p * dp).sum({}))\n"
+    begin, end = text.index("    d = p.copy()"), text.index("    lin.weight.grad")
+    (tmp_path / "program.py").write_text(text[:begin] + softmax.format("") + text[end:])
+    report = run_report(SessionOptions(str(tmp_path / "program.py"), fix_budget_s=20))
+    (finding,) = [found for found in report.findings if found.rule == "GC101"]
+    assert finding.fix is not None
+    assert finding.fix.replacement == "(p * dp).sum(1, keepdims=True)"
