@@ -82,6 +82,7 @@ class Bindings:
             return
         if isinstance(array, float) and self._is_by_a_constant(name):
             return
+        self._plain_numbers.discard(name)
         values = self._values
         value = values.known_value(array) or values.new_value(array, None)
         key = (scope, name)

@@ -143,3 +143,12 @@ def test_an_edit_of_a_line_of_numpy_is_numpys_though_the_program_has_torch_too(t
     (finding,) = [found for found in report.findings if found.rule == "GC101"]
     assert finding.fix is not None
     assert finding.fix.replacement == "(p * dp).sum(1, keepdims=True)"
+
+
+def test_a_plain_number_that_becomes_an_array_has_a_gradient_of_its_name(tmp_path):
+    path = next(path for path in PROGRAMS if path.stem == "mixture")
+    text = path.read_text().replace("mean = mean - 0.1 * dmean", "d = 0.1 * dmean\n    mean = mean - d")
+    (tmp_path / "program.py").write_text(text)
+    found = verdicts(tmp_path / "program.py")
+    assert {name for name, _ in found} == {"dscaled", "dmean", "dlog_std"}
+    assert set(found.values()) == {"correct"}
