@@ -14,7 +14,7 @@ from gradcheck.fronts import arrays
 from gradcheck.program.array_calls import goes_through_hooks, libraries_of
 from gradcheck.program.hooked_code import can_be_followed, followed
 from gradcheck.program.reached import reached_from
-from gradcheck.program.source import SourceMap
+from gradcheck.program.source import SourceMap, SourceUnit
 
 _decided: list[set[str]] = []
 
@@ -51,6 +51,21 @@ def followed_calls(things: Sequence[Any], sources: SourceMap) -> Iterator[None]:
             yield
     finally:
         _decided.pop()
+
+
+@contextmanager
+def followed_cell(
+    unit: SourceUnit, namespace: dict[str, Any], sources: SourceMap, flags: int
+) -> Iterator[None]:
+    """A cell that is about to be compiled and run, with what it reaches. Raises SyntaxError."""
+    code = compile(unit.tree.module, unit.filename, "exec", flags, dont_inherit=True)
+    reached = reached_from([FunctionType(code, namespace)], sources.is_user)
+    libraries = sources.loops.libraries = reached.libraries | libraries_of(unit.code)
+    arrays.reset()
+    if sources.loops.array_calls:
+        arrays.add(np.ndarray, np.floating, alone="torch" not in libraries)
+    with followed(reached.files if sources.loops.array_calls else (), sources):
+        yield
 
 
 def _refuse_unfollowed(things: Sequence[Any], sources: SourceMap) -> None:

@@ -74,14 +74,8 @@ class Words:
 
     loss: str = "name the loss with --loss NAME"
     pair: str = "a pair with --pair dX=X"
-    running: bool = False  # what is recorded is a part of a program that was running before
+    nothing_seen: tuple[str, str] | None = None  # what to say where no operation was recorded, and what to do
     more_time: str = "give it more time with --timeout, or point at a smaller step with `file.py::function`"
-
-
-NUMPY_IS_FOLLOWED = (
-    "NumPy is followed where gradcheck runs the program itself: `gradcheck report FILE` runs a script or a notebook, "
-    "`gradcheck layer` and `assert_gradients` one function or class"
-)
 
 
 def analyse(
@@ -196,8 +190,8 @@ def _nothing_found(
             "if it misses arguments or files, point at the function that does the step: `file.py::train_step`",
         )
     if not recording.ops:
-        if words.running:
-            return NothingFoundError("no torch operation was recorded", NUMPY_IS_FOLLOWED)
+        if words.nothing_seen is not None:
+            return NothingFoundError(*words.nothing_seen)
         what, todo = "no operation of torch or NumPy was recorded", _what_to_point_at(sources, options.target)
         if not any(libraries_of(unit.code) for unit in sources.units.values()):
             todo = "what is followed are arrays of torch or NumPy: a network of plain Python numbers has none"

@@ -31,10 +31,14 @@ from gradcheck.program.torch_settings import kept_torch_settings, torch_as_impor
 from gradcheck.program.writes.hold import writes_held_back, written_by_program
 from gradcheck.report.model import Report
 
+NUMPY_IS_FOLLOWED = (
+    "NumPy is followed where gradcheck runs the program itself: `gradcheck report FILE` runs a script or a notebook, "
+    "`gradcheck layer` and `assert_gradients` one function or class, `%%gradcheck` a cell"
+)
 _WORDS = Words(
     loss="say which value is the loss with `report(loss=NAME)`",
     pair="which gradient belongs to which tensor with `gradcheck.pair(tensor, gradient)`",
-    running=True,
+    nothing_seen=("no torch operation was recorded", NUMPY_IS_FOLLOWED),
 )
 # A loop that is already running cannot be left: it is recorded to its end, and this many repeats of a step are judged.
 _MOST_REPEATS = 1

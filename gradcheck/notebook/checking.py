@@ -6,13 +6,15 @@ import __future__
 import linecache
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from types import FrameType, FunctionType, ModuleType
 from typing import Any
 
 from IPython.core.error import UsageError
 
+from gradcheck.analysis.following import followed_cell
 from gradcheck.analysis.session import Words, analyse
 from gradcheck.base import numbers
 from gradcheck.base.errors import InternalError, internal_error
@@ -41,7 +43,10 @@ from gradcheck.report.model import Report
 _WORDS = Words(
     loss="name the loss with `%%gradcheck --loss NAME`",
     pair="a pair with `--pair dX=X`",
-    running=True,
+    nothing_seen=(
+        "no operation of torch or NumPy was recorded",
+        "check the cell that computes a training step",
+    ),
 )
 _FUTURE = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
 
@@ -88,16 +93,15 @@ def check_cell(shell: Any, text: CellText, options: SessionOptions, loops: LoopT
     if active.current() is not None:
         raise UsageError("%%gradcheck: a recording is already running; one cell is checked at a time")
     sources = LiveSources(loops=loops)
-    cell = _compiled(shell, text, loops)
-    checked = Checked(text)
-    if cell.is_empty:
-        checked.notice = "Nothing was run: the cell has no code."
-        return checked
-    sources.add(cell.unit)
     namespace = shell.user_ns
-    _read_definitions(sources, namespace)
-    recorder = CellRecorder(sources, options.at)
-    outcome, checked.raised = _recorded(cell, recorder, sources, namespace, options.allow_writes)
+    checked = Checked(text)
+    with _compiled(shell, text, sources) as cell:
+        if cell.is_empty:
+            checked.notice = "Nothing was run: the cell has no code."
+            return checked
+        _read_definitions(sources, namespace)
+        recorder = CellRecorder(sources, options.at)
+        outcome, checked.raised = _recorded(cell, recorder, sources, namespace, options.allow_writes)
     if isinstance(checked.raised, KeyboardInterrupt):
         return checked  # who stops a cell does not wait for a report
     recording = recorder.recording
@@ -136,7 +140,9 @@ def _recorded(
     return run_cell(cell, recorder, sources, namespace, allow_writes)
 
 
-def _compiled(shell: Any, text: CellText, loops: LoopTable) -> LiveCell:
+@contextmanager
+def _compiled(shell: Any, text: CellText, sources: LiveSources) -> Iterator[LiveCell]:
+    """The cell, to be run while what it calls is followed."""
     shell_settings = CellSettings(
         run=shell.transform_cell,
         transform=shell.transform_ast,
@@ -149,14 +155,20 @@ def _compiled(shell: Any, text: CellText, loops: LoopTable) -> LiveCell:
     lines = [line + "\n" for line in unit.code.split("\n")]
     linecache.cache[filename] = (len(unit.code), None, lines, filename)
     unit = replace(unit, filename=filename)
-    try:
-        return compile_cell(unit, skipped, shell_settings, loops)
-    except SyntaxError as error:
-        if error.msg and "outside" in error.msg and ("await" in error.msg or "async" in error.msg):
-            raise UsageError(
-                f"%%gradcheck: line {error.lineno} awaits something, which a checked cell cannot do; move it to another cell"
-            ) from None
-        raise
+    sources.add(unit)
+    with ExitStack() as following:
+        try:
+            if unit.tree.error is None:
+                following.enter_context(followed_cell(unit, shell.user_ns, sources, shell_settings.flags))
+            cell = compile_cell(unit, skipped, shell_settings, sources.loops)
+        except SyntaxError as error:
+            if error.msg and "outside" in error.msg and ("await" in error.msg or "async" in error.msg):
+                raise UsageError(
+                    f"%%gradcheck: line {error.lineno} awaits something, which a checked cell cannot do; move it to "
+                    "another cell"
+                ) from None
+            raise
+        yield cell
 
 
 def _read_definitions(sources: LiveSources, namespace: Mapping[str, object]) -> None:

@@ -5,6 +5,7 @@ through hooks. They stay the same objects, with their globals and closures, so n
 from __future__ import annotations
 import __future__
 
+import ast
 import builtins
 import gc
 from collections import defaultdict
@@ -63,13 +64,11 @@ def can_be_followed(code: CodeType, sources: SourceMap) -> bool:
     return goes_through_hooks(code) or _hooked(code, sources) is not None
 
 
-def compiled(text: str, filename: str, *, hooked: bool, flags: int = 0) -> CodeType:
+def compiled(text: str, filename: str, *, hooked: bool) -> CodeType:
     """Raises SyntaxError."""
     with deep():
         tree = parse(text, filename)
-        code: CodeType = compile(
-            through_hooks(tree) if hooked else tree, filename, "exec", flags, dont_inherit=True
-        )
+        code: CodeType = compile(through_hooks(tree) if hooked else tree, filename, "exec", dont_inherit=True)
     return code
 
 
@@ -87,11 +86,13 @@ def _hooked(code: CodeType, sources: SourceMap) -> CodeType | None:
     unit = sources.unit(code.co_filename)
     if unit is None:
         return None
-    pairs = _pairs(unit.code, code.co_filename, code.co_flags & _FUTURE)
-    same = pairs.get((code.co_qualname, code.co_firstlineno), ())
-    for plain, new in same:
-        if plain == code:
-            return new
+    # A shell compiles a cell statement by statement, which makes another code of `np.tanh`: what `np` is cannot be seen.
+    for apart in (False, True):
+        pairs = _pairs(unit.code, code.co_filename, code.co_flags & _FUTURE, apart)
+        same = pairs.get((code.co_qualname, code.co_firstlineno), ())
+        for plain, new in same:
+            if plain == code:
+                return new
     # pytest compiles the `assert` statements of a test otherwise: a frame of its own reads the same text.
     if len(same) == 1 and any(name.startswith("@py") for name in (*code.co_names, *code.co_varnames)):
         plain, new = same[0]
@@ -100,14 +101,25 @@ def _hooked(code: CodeType, sources: SourceMap) -> CodeType | None:
 
 
 @lru_cache(maxsize=64)
-def _pairs(text: str, filename: str, flags: int) -> dict[tuple[str, int], list[tuple[CodeType, CodeType]]]:
-    """Of every function in the text, by its name and its first line: as it is, and with hooks."""
+def _pairs(
+    text: str, filename: str, flags: int, apart: bool
+) -> dict[tuple[str, int], list[tuple[CodeType, CodeType]]]:
+    """Of every function in the text, by its name and its first line: as it is, and with hooks. `apart`: each statement is
+    compiled on its own."""
     found: dict[tuple[str, int], list[tuple[CodeType, CodeType]]] = defaultdict(list)
     try:
-        plain, new = (codes_in(compiled(text, filename, hooked=each, flags=flags)) for each in (False, True))
+        with deep():
+            tree = parse(text, filename)
+            pieces = [ast.Module([statement], []) for statement in tree.body] if apart else [tree]
+            plain, new = (_functions(each, filename, flags) for each in (pieces, [through_hooks(tree)]))
     except (SyntaxError, ValueError):
         return found
     if [code.co_qualname for code in plain] == [code.co_qualname for code in new]:
         for pair in zip(plain, new, strict=True):
             found[pair[0].co_qualname, pair[0].co_firstlineno].append(pair)
     return found
+
+
+def _functions(pieces: list[ast.Module], filename: str, flags: int) -> list[CodeType]:
+    codes = [compile(piece, filename, "exec", flags, dont_inherit=True) for piece in pieces]
+    return [code for each in codes for code in codes_in(each) if code is not each]

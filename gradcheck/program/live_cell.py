@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import CodeType
 
+from gradcheck.program.array_calls import through_hooks
 from gradcheck.program.faults import describe, strip_own_frames
 from gradcheck.program.loop_watch import LoopWatch
 from gradcheck.program.loops import LoopTable, compile_watched
@@ -86,7 +87,9 @@ def compile_cell(
     if tree.body:
         cell.codes.append(compile_watched(tree, unit.filename, loops, flags=settings.flags))
     if shown is not None:
-        displayed = ast.Interactive([shown])
+        displayed = ast.Interactive(
+            [through_hooks(ast.Module([shown], [])).body[0] if loops.array_calls else shown]
+        )
         cell.codes.append(compile(displayed, unit.filename, "single", settings.flags, dont_inherit=True))
     return cell
 

@@ -199,7 +199,10 @@ def test_a_cell_that_is_no_python(trained, capsys):
     ("cell", "sentence"),
     [
         ("\n# only a comment", "Nothing was run: the cell has no code."),
-        ("n = 3", "NumPy is followed where gradcheck runs the program itself"),
+        (
+            "n = 3",
+            "no operation of torch or NumPy was recorded; check the cell that computes a training step",
+        ),
         ("z = x @ W", "no manual gradient was found"),
         ("%%bash\necho hello", "Nothing was run: the cell has no code."),
     ],
@@ -260,3 +263,48 @@ def test_future_imports_of_earlier_cells_hold(trained):
 def test_magics_above_it(trained):
     report = trained.check(f"%%time\n%%gradcheck {OPTIONS}\n{WRONG}")
     assert [f.location.line for f in report.findings] == [6]
+
+
+NUMPY_LAYERS = """\
+import numpy as np
+rng = np.random.default_rng(0)
+a, goal = rng.normal(size=(16, 5)), rng.normal(size=(16, 2))
+V = rng.normal(size=(5, 2))
+
+def ahead(a, V):
+    return np.tanh(a @ V)
+
+def back(out, dout, a):
+    dpre = dout * (1 - out**2)
+    return a.T @ dpre"""
+NUMPY_STEP = """\
+for i in range(300):
+    out = ahead(a, V)
+    loss = np.mean((out - goal) ** 2)
+    dout = 2 * (out - goal) / out.size
+    dV = back(out, dout, a)
+    V -= 0.1 * dV
+loss"""
+
+
+def test_a_cell_of_numpy_and_what_it_calls(notebook):
+    notebook.run(NUMPY_LAYERS)
+    code = notebook.names["back"].__code__
+    before = notebook.names["V"].copy()
+    report = notebook.check(f"%%gradcheck {OPTIONS}\n{NUMPY_STEP}")
+    assert verdicts(report) == {"dout": "correct", "dpre": "correct", "dV": "correct"}
+    assert (before - 0.1 * notebook.names["dV"] == notebook.names["V"]).all()
+    assert notebook.names["back"].__code__ is code
+    notebook.run(NUMPY_LAYERS.replace("(1 - out**2)", "(1 - out)"))
+    report = notebook.check(f"%%gradcheck {OPTIONS}\n{NUMPY_STEP}")
+    assert verdicts(report) == {"dout": "correct", "dpre": "introduced", "dV": "inherited"}
+
+
+def test_a_cell_of_both_libraries(notebook):
+    notebook.run(NUMPY_LAYERS + "\nimport torch\nU = torch.tensor(V, requires_grad=True)")
+    cell = NUMPY_STEP.partition("loss\n")[0].replace("300", "1") + (
+        "\ntorch.nn.functional.mse_loss(torch.tanh(torch.from_numpy(a) @ U), torch.from_numpy(goal)).backward()"
+        "\nprint(np.abs(dV - U.grad.numpy()).max())"
+    )
+    report = notebook.check(f"%%gradcheck {OPTIONS}\n{cell}")
+    assert verdicts(report) == {"dout": "correct", "dpre": "correct", "dV": "correct"}

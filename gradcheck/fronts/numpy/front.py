@@ -26,7 +26,7 @@ class NumpyFront:
         self._table = table
         known = ArrayValues(control.recording.ops, values)
         self._writer = ChangesWriter(control, known)
-        self._values, self._known = values, known
+        values.foreign = known
         self._hooks = Hooks(table.hooked)
         self._warnings = WarningPlaces(control.follower.user_frame, *map(vars, (hooks, changes, array_hooks)))
 
@@ -34,7 +34,6 @@ class NumpyFront:
         arrays.reset()  # not when it is removed: what was recorded is read after that
         if self._table.array_calls:
             arrays.add(np.ndarray, np.floating, alone="torch" not in self._table.libraries)
-            self._values.foreign = self._known
             self._hooks.writer = self._writer
             setattr(builtins, HOOKS, self._hooks)
             self._warnings.install()

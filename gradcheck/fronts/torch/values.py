@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from gradcheck.fronts import arrays
 from gradcheck.fronts.crossing import Foreign
 from gradcheck.fronts.known import KnownValues
 from gradcheck.fronts.tape import Kind, Number, Op, Value
@@ -29,7 +30,7 @@ class Values(KnownValues):
         self.keep_leaf = self._leaves.keep
         self.of_autograd: list[tuple[weakref.ref[torch.Tensor], Value]] = []
         self.escaped: dict[float, Value] = {}
-        self.foreign: Foreign | None = None
+        self.foreign: Foreign
 
     # -- for the control -----------------------------------------------------------------------------------------
 
@@ -84,7 +85,7 @@ class Values(KnownValues):
             return slice(self.encode(thing.start), self.encode(thing.stop), self.encode(thing.step))
         if isinstance(thing, (tuple, list)) and not isinstance(thing, torch.Size):
             return tuple([self.encode(x) for x in thing])
-        return thing if self.foreign is None else self.foreign.argument(thing)
+        return self.foreign.argument(thing) if isinstance(thing, arrays.FOREIGN) else thing
 
     def encode_result(self, op: Op, result: Any) -> Any:
         if isinstance(result, torch.Tensor):
@@ -95,7 +96,7 @@ class Values(KnownValues):
         return None
 
     def new_value(self, array: Any, op: Op | None) -> Value:
-        if self.foreign is not None and not isinstance(array, torch.Tensor):
+        if not isinstance(array, torch.Tensor):
             return self.foreign.new_value(array, op)
         if type(array) is torch.Tensor:
             return self._new_value(array, op)
