@@ -145,10 +145,12 @@ def _parse_identifier(name: str) -> GradientName:
     return GradientName(Form.NONE, None)
 
 
+@lru_cache(maxsize=4096)
 def _squash(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
+@lru_cache(maxsize=4096)
 def _without_index(name: str) -> str:
     return re.sub(r"\d+$", "", name)
 
@@ -194,9 +196,10 @@ def _affinity(left: str, right: str) -> float:
         return 0.85
     if min(len(left), len(right)) < 3:
         return 0.0
+    if re.findall(r"\d+", left) != re.findall(r"\d+", right):
+        return 0.0
     ratio = SequenceMatcher(None, left, right).ratio()
-    digits_agree = re.findall(r"\d+", left) == re.findall(r"\d+", right)
-    return 0.6 * ratio if ratio > 0.8 and digits_agree else 0.0
+    return 0.6 * ratio if ratio > 0.8 else 0.0
 
 
 _LOSS = re.compile(

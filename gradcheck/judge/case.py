@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -15,7 +15,7 @@ from gradcheck.judge.judged import Faults, Judged
 from gradcheck.judge.outputs import Outputs
 from gradcheck.judge.pairing.partners import BY_NAME, Proposal
 from gradcheck.judge.verdict import Problem, Verdict
-from gradcheck.replay.compare import Fingerprints, is_finite, norm
+from gradcheck.replay.compare import Fingerprints, Measured, is_finite, norm
 from gradcheck.replay.passes import Candidate, Version
 
 
@@ -29,6 +29,7 @@ class Case:
     found: torch.Tensor
     faults: Faults
     outputs: Outputs
+    kept: dict[Value, float | None] = field(default_factory=dict)  # by what factors, as the gradient of what
 
     @property
     def candidate(self) -> Candidate:
@@ -69,7 +70,7 @@ class Case:
     # -- what to compare with --------------------------------------------------------------------------------------
 
     @property
-    def truth(self) -> dict[Value, torch.Tensor]:
+    def truth(self) -> Measured:
         """The true gradient of every forward value."""
         return self.judge.run.graph.truth
 

@@ -27,11 +27,14 @@ from gradcheck.replay.earlier import Carried, as_of_now, carried_values
 from gradcheck.replay.passes import Candidate, Version
 from gradcheck.replay.run import PassOps, PassRun
 from gradcheck.replay.runner import ReplayError
+from gradcheck.replay.track import Track
 
 Meaning = dict[Version, Value]
 Line = tuple[str, int | None, int]
 
 _MOST = 120  # values that the gradients of one line are tried as: what is found is no matter of time
+_MOST_LINES = 24  # of the forward pass, whose values they are
+_READERS = 4  # that say whether what they read is at fault
 _RIGHT = (Verdict.CORRECT, Verdict.INHERITED, Verdict.UNOBSERVABLE, Verdict.COMPENSATED)
 
 
@@ -49,11 +52,13 @@ class CommonCauses:
     def __init__(self, judge: Judge) -> None:
         self._judge = judge
         self._judged = {judged.version: judged for judged in judge.judged}
-        self._accused = [
-            j
+        self._in_order = sorted(judge.judged, key=lambda judged: judged.version.after)
+        self._lines: dict[Version, Line] = {}
+        self._accused = {
+            j: None
             for j in judge.judged
             if j.verdict is Verdict.INTRODUCED and j.problem is Problem.WRONG_VALUE and j.hidden_error is None
-        ]
+        }
 
     def found(self) -> list[tuple[Line, Meaning]]:
         """What the gradients of one line may be the gradients of, so that accused ones become right: the line that
@@ -69,18 +74,21 @@ class CommonCauses:
             return []
         finally:
             plan.carried, plan.candidates = {}, candidates
-        found = []
-        for line, versions in self._suspects(nameless):
+        found, track = [], run.track({})
+        for line, versions in sorted(self._suspects(nameless), key=lambda suspect: suspect[1][0].after):
             least = 1 if any(self._is_unexplained(version) for version in versions) else 2
+            track.after(versions[0])
             for meaning in islice(self._meanings(run, versions), _MOST if least <= lines else 0):
-                mended = self._mended(run, line, meaning)
+                mended = self._mended(run, track, line, meaning)
                 if mended >= least:
                     found.append((-mended, versions[0].after, line, meaning))
         found.sort(key=lambda entry: entry[:2])
         return [(line, meaning) for _, _, line, meaning in found]
 
     def _line_of(self, version: Version) -> Line:
-        return _line(line_of(version, self._judge.places))
+        if version not in self._lines:
+            self._lines[version] = _line(line_of(version, self._judge.places))
+        return self._lines[version]
 
     def _suspects(self, nameless: list[Candidate]) -> Iterator[tuple[Line, list[Version]]]:
         """By their line, the gradients that accused ones are computed from, and that no name says are right."""
@@ -124,6 +132,7 @@ class CommonCauses:
                 made, turn = value.producer, value.turn if isinstance(value, Carried) else None
                 groups[value if made is None else (made.code, made.lasti, turn)].append(value)
         near = [values for values in groups.values() if any(as_of_now(value) in behind for value in values)]
+        near = self._nearest(near, versions[0], list(run.graph.truth))
         near.reverse()
         near.sort(key=lambda values: not judge.partners.has_name(as_of_now(values[0])))
         for values in near:
@@ -134,23 +143,48 @@ class CommonCauses:
                 for shift in (0, 1) if len(values) > 1 else (0,):
                     yield dict(zip(versions, order[shift:], strict=False))
 
-    def _mended(self, run: PassRun, line: Line, meaning: Meaning) -> int:
-        """How many accused lines become right; 0 if anything right becomes wrong."""
-        truth, instead = run.graph.truth, {}
+    def _nearest(self, groups: list[list[Value]], version: Version, order: list[Value]) -> list[list[Value]]:
+        """Those nearest to the value of the first accused gradient that is computed from this one."""
+        if len(groups) <= _MOST_LINES:
+            return groups
+        readers, place = set(self._judge.relations.consumers(version)), {v: i for i, v in enumerate(order)}
+        places = [
+            place.get(j.of, 0) for j in self._in_order if j in self._accused and j.of and j.version in readers
+        ]
+        ranked = sorted(
+            groups, key=lambda values: min(abs(place[v] - places[0]) for v in values) if places else 0
+        )
+        return [values for values in groups if values in ranked[:_MOST_LINES]]
+
+    def _mended(self, run: PassRun, track: Track, line: Line, meaning: Meaning) -> int:
+        """How many accused lines become right; 0 if anything right becomes wrong, or the first ones that read it stay wrong.
+        `track` has come to the first of these gradients."""
+        truth, mended, still_wrong = run.graph.truth, set(), 0
+        track = track.fork()
         for version, value in meaning.items():
             found = run.captured.get(id(version))
             if found is None or found.shape != truth[value].shape:
                 return 0
-            instead[id(version)] = truth[value]
-        with_truth, mended = run.with_replaced(instead), set()
-        for judged in self._judge.judged:
-            own, new = self._line_of(judged.version), with_truth.get(id(judged.version))
-            if own == line or new is None or judged.truth is None:
+            track.replace(version, truth[value])
+        first, last = (choose(version.after for version in meaning) for choose in (min, max))
+        for judged in self._in_order:
+            own, version = self._line_of(judged.version), judged.version
+            is_accused = judged in self._accused
+            is_right = judged.verdict is Verdict.CORRECT
+            if version.after < first or own == line or judged.truth is None or not (is_accused or is_right):
                 continue
-            if judged.verdict is Verdict.CORRECT and not self._is_true(judged, new):
-                return 0
-            if judged in self._accused and (self._is_true(judged, new) or self._is_of_another(judged, new)):
+            new = track.after(version).captured.get(id(version))
+            if new is None:
+                continue
+            if is_right:
+                if not self._is_true(judged, new):
+                    return 0
+            elif self._is_true(judged, new) or self._is_of_another(judged, new):
                 mended.add(own)
+            elif version.after > last and not torch.equal(new, run.captured[id(version)]):
+                still_wrong += 1
+                if still_wrong == _READERS and not mended:
+                    return 0
         return len(mended)
 
     def _is_true(self, judged: Judged, found: torch.Tensor) -> bool:

@@ -18,6 +18,7 @@ from gradcheck.replay.compare import Fingerprints, distance, inner, is_finite, n
 from gradcheck.replay.passes import Version
 
 _MOST = 8  # consumers that are asked
+_MOST_ENDS = 32
 _MOST_VALUES = 16  # that a gradient is tried as: those whose gradients are nearest to it
 _MOST_NEAR = 6  # and of those next to what it is computed from
 
@@ -62,11 +63,16 @@ class Consumers:
     def versions(self) -> list[Version]:
         return [v for v in self._judge.relations.consumers(self._version) if not v.candidate.divided]
 
-    @cached_property
-    def steps(self) -> list[Consumer]:
-        """What moves parameters, divided by a count on the way: no gradients, and no evidence of what this is one of."""
-        later = self._judge.relations.consumers(self._version)
-        return [c for v in later if v.candidate.divided and (c := self._consumer(v)) is not None]
+    @property
+    def ends(self) -> list[Consumer]:
+        """The first finished gradients, and the first moves of parameters, divided by a count on the way: no gradients, and no
+        evidence of what this is one of."""
+        own, later = self._version.candidate, list(self._judge.relations.consumers(self._version))
+        later.sort(key=lambda version: version.after)
+        finished = [v for v in later if v.final and v.candidate is not own and not v.candidate.divided]
+        steps = [v for v in later if v.candidate.divided]
+        ends = (*finished[:_MOST_ENDS], *steps[:_MOST_ENDS])
+        return [c for version in ends if (c := self._consumer(version)) is not None]
 
     @cached_property
     def all(self) -> list[Consumer]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from enum import Enum, auto
 
@@ -12,6 +13,8 @@ from gradcheck.judge.case import Case
 from gradcheck.judge.judge import Judge
 from gradcheck.replay.compare import differentiable, distance, norm, same_but_for_ones
 from gradcheck.replay.passes import Version
+
+_ENOUGH = 16  # later gradients
 
 
 class Effect(Enum):
@@ -108,40 +111,61 @@ def _statement(judge: Judge, version: Version) -> object:
 
 
 def _effect(case: Case, truth: torch.Tensor, scale: float | None, others: dict[int, torch.Tensor]) -> Effect:
-    is_right = case.outputs.is_right
-    changed = list(_computed_from_it(case, truth, others))
-    wrong = [each for each in changed if not is_right(each[0], each[1], scale)]
-    broken = sum(
-        not is_right(version, with_truth, scale)
-        for version, as_written, with_truth in changed
-        if is_right(version, as_written, scale)
-    )
+    """Where more heals than breaks among those that come first, it is not looked further: in a deep network everything else
+    is computed from each gradient."""
+    wrong: list[tuple[torch.Tensor, torch.Tensor]] = []
+    healed = broken = 0
+    for number, (version, as_written, with_truth) in enumerate(
+        _computed_from_it(case, truth, others), start=1
+    ):
+        is_right = case.outputs.is_right(version, with_truth, scale)
+        if case.outputs.is_right(version, as_written, scale):
+            broken += not is_right
+        else:
+            healed += is_right
+            wrong.append((as_written, with_truth))
+        if number % _ENOUGH == 0 and healed > broken:
+            return Effect.HEALS
     if not wrong:
         return Effect.NO_VICTIM
-    healed = sum(is_right(version, with_truth, scale) for version, _, with_truth in wrong)
     if healed > broken:
         return Effect.HEALS
-    closer = [_error(case, with_truth) < _error(case, as_written) for _, as_written, with_truth in wrong]
-    return Effect.HELPS if not broken and 2 * sum(closer) > len(closer) else Effect.NONE
+    if broken:
+        return Effect.NONE
+    closer = [_error(case, with_truth) < _error(case, as_written) for as_written, with_truth in wrong]
+    return Effect.HELPS if 2 * sum(closer) > len(closer) else Effect.NONE
 
 
 def _computed_from_it(
     case: Case, truth: torch.Tensor, others: dict[int, torch.Tensor]
 ) -> Iterator[tuple[Version, torch.Tensor, torch.Tensor]]:
-    """What is computed from it: as it is written, and with the true gradient put there."""
-    judge = case.judge
-    upstream = {**others, **judge.true_ones(frozenset(range(len(judge.faults))))}
-    as_written = judge.run.with_replaced(upstream) if others else case.outputs.with_true_faults
-    with_truth = judge.run.with_replaced({**upstream, id(case.version): truth})
-    for version in case.consumers.versions:
-        before, after = as_written.get(id(version)), with_truth.get(id(version))
-        if before is None or after is None or not (version.final and differentiable(before)):
+    """What is computed from it, the first first: as it is written, and with the true gradient put there."""
+    outputs, judge, own = case.outputs, case.judge, case.version
+    if others:
+        true = {id(version): tensor for version, tensor in judge.true_ones().items()}
+        there = judge.run.track({**others, **true}).after(own)
+    else:
+        there = outputs.healed(own)
+    as_written, with_truth = there.fork(), there.fork()
+    with_truth.replace(own, truth)
+    for version in sorted(case.consumers.versions, key=lambda version: version.after):
+        if not (version.final and outputs.spoils_one(version)):
             continue
-        if case.outputs.spoils_one(version):
+        before = as_written.after(version).captured.get(id(version))
+        after = with_truth.after(version).captured.get(id(version))
+        if before is not None and after is not None and differentiable(before):
             yield version, before, after
 
 
 def _error(case: Case, found: torch.Tensor) -> float:
     """The distance to the nearest true gradient of its shape, relative to that."""
-    fitting = [t for t in case.truth.values() if same_but_for_ones(t.shape, found.shape) and norm(t) > 0]
-    return min((distance(found, t) / norm(t) for t in fitting), default=float("inf"))
+    own, truth, least = norm(found), case.truth, math.inf
+    fitting = (
+        v for v, t in truth.items() if same_but_for_ones(t.shape, found.shape) and truth.norm_of(v) > 0
+    )
+    apart = {value: abs(own - truth.norm_of(value)) / truth.norm_of(value) for value in fitting}
+    for value in sorted(apart, key=apart.__getitem__):
+        if apart[value] > least + 1e-9:
+            break
+        least = min(least, distance(found, truth[value]) / truth.norm_of(value))
+    return least

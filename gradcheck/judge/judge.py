@@ -81,7 +81,6 @@ class Judge:
         else:  # the tape is the same
             self.relations, self.products = self.elsewhere.relations, self.elsewhere.products
         self.ascends = goes_uphill(self.plan) and not self._has_true_gradients
-        self._with_true: dict[Faults, dict[int, torch.Tensor]] = {}
         self._expectations: dict[Faults, Gradients] = {}
 
     @property
@@ -184,16 +183,23 @@ class Judge:
         return graph.gradients(replaced) if replaced else graph.truth
 
     def changed(
-        self, faults: Faults, value: Value, found: torch.Tensor, sizes: Collection[int]
+        self,
+        faults: Faults,
+        value: Value,
+        found: torch.Tensor,
+        sizes: Collection[int] = (),
+        wanted: list[Value] | None = None,
     ) -> dict[Value, torch.Tensor]:
-        """The gradients of so many elements that are others if that of `value` is what was found: derivatives are linear,
-        so that only what lies behind it need be followed."""
+        """The gradients of so many elements, or those wanted, that are others if that of `value` is what was found:
+        derivatives are linear, so that only what lies behind it need be followed."""
         graph, plain = self.run.graph, self.expectation(faults)[0]
         fixed = replaced_by(self.listed(faults))
-        if value not in plain or value in fixed or found.numel() != plain[value].numel():
+        if value not in plain or found.numel() != plain[value].numel():
             return self.given(faults, {value: found})
-        by = found.reshape(plain[value].shape) - plain[value]
-        wanted = [v for v, gradient in plain.items() if gradient.numel() in sizes and v is not value]
+        was = fixed.pop(value, plain[value]).reshape(plain[value].shape)
+        if wanted is None:
+            wanted = [v for v, gradient in plain.items() if gradient.numel() in sizes and v is not value]
+        by = found.reshape(was.shape) - was
         changes = graph.changes(value, by, fixed, wanted) if wanted else {}
         return {value: found} | {v: plain[v] + change for v, change in changes.items()}
 
@@ -201,22 +207,14 @@ class Judge:
         """The terms of the gradient of `value`, one for each operation that reads it."""
         return self.run.graph.ways_back(value, replaced_by(self.listed(faults)))
 
-    def with_true_upstream(self, version: Version, faults: Faults) -> torch.Tensor | None:
-        """What this gradient would have been, had the wrong ones it was computed from been the true ones."""
-        known = self._with_true.get(faults)
-        if known is None:
-            known = self._with_true[faults] = self.run.with_replaced(self.true_ones(faults))
-        found = known.get(id(version))
-        return found if found is not None and differentiable(found) else None
-
-    def true_ones(self, faults: Faults) -> dict[int, torch.Tensor]:
-        """The true gradients (of this point) to put in the place of these wrong ones, by the identity of the version."""
-        made: dict[int, torch.Tensor] = {}
-        for judged in (fault.judged for fault in self.listed(faults)):
+    def true_ones(self) -> dict[Version, torch.Tensor]:
+        """The true gradients (of this point) to put in the place of the wrong ones found so far."""
+        made: dict[Version, torch.Tensor] = {}
+        for judged in (fault.judged for fault in self.faults):
             truth = self.run.graph.truth.get(judged.of) if judged.of is not None else None
             found = self.run.captured.get(id(judged.version))
             if truth is not None and found is not None and judged.truth is not None:
-                made[id(judged.version)] = _in_shape_of(found, (judged.scale or 1.0) * truth)
+                made[judged.version] = _in_shape_of(found, (judged.scale or 1.0) * truth)
         return made
 
     # -- rounding ------------------------------------------------------------------------------------------------

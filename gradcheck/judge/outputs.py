@@ -14,8 +14,9 @@ from gradcheck.judge.consumers import Consumer
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.uphill import may_go_that_way
 from gradcheck.ops import Family
-from gradcheck.replay.compare import distance, is_finite, norm, same_but_for_ones
+from gradcheck.replay.compare import differentiable, distance, is_finite, norm, same_but_for_ones
 from gradcheck.replay.passes import Version
+from gradcheck.replay.track import Track
 
 
 class Outputs:
@@ -26,16 +27,26 @@ class Outputs:
         self._judge = judge
         self._consumers: dict[Version, list[Version]] = {}
         self.meant: dict[Version, Value | None] = {}  # what interventions at other turns of a loop found out
-        self._with_true_faults: tuple[int, dict[int, torch.Tensor]] = -1, {}
+        self._track: Track | None = None
+        self._true: set[Version] = set()  # for which it has the true ones
 
-    @property
-    def with_true_faults(self) -> dict[int, torch.Tensor]:
-        """What every version would have been, had all wrong gradients found so far been the true ones."""
-        judge = self._judge
-        faults = frozenset(range(len(judge.faults)))
-        if self._with_true_faults[0] != len(faults):
-            self._with_true_faults = len(faults), judge.run.with_replaced(judge.true_ones(faults))
-        return self._with_true_faults[1]
+    def healed(self, version: Version) -> Track:
+        """The backward pass up to `version`, had all wrong gradients found so far been the true ones. The gradients are asked
+        for in the order of the program: one replay goes along with them."""
+        true, track = self._judge.true_ones(), self._track
+        new = {at: truth for at, truth in true.items() if at not in self._true}
+        if track is None or not all(map(track.can_replace, (version, *new))):
+            track = self._track = self._judge.run.track({id(at): truth for at, truth in true.items()})
+        else:
+            for at, truth in new.items():
+                track.replace(at, truth)
+        self._true = set(true)
+        return track.after(version)
+
+    def with_true_upstream(self, version: Version) -> torch.Tensor | None:
+        """What this gradient would have been, had the wrong ones it was computed from been the true ones."""
+        found = self.healed(version).captured.get(id(version))
+        return found if found is not None and differentiable(found) else None
 
     def is_one(self, version: Version) -> bool:
         candidate, relations = version.candidate, self._judge.relations
@@ -149,7 +160,7 @@ class Outputs:
         if not consumer.is_finite:
             return False
         gradients = judge.expectation(frozenset())
-        meant = judge.partners.propose(version.candidate, found, judge.paired, gradients[0])
+        meant = judge.partners.propose(version.candidate, found, judge.paired, judge.run.graph.truth)
         truth = gradients[0].get(meant.value) if meant is not None else None
         scales = (1.0,) if scale is None else (1.0, scale)
         if meant is None or truth is None or not same_but_for_ones(truth.shape, found.shape):

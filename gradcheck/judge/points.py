@@ -11,7 +11,7 @@ from gradcheck.judge.case import Case
 from gradcheck.judge.data_rounding import LARGEST
 from gradcheck.judge.intervention import has_victim
 from gradcheck.judge.judge import Judge
-from gradcheck.judge.judged import Fault, Faults, Judged
+from gradcheck.judge.judged import Fault, Judged
 from gradcheck.judge.outputs import Outputs
 from gradcheck.replay.compare import differentiable, distance, is_finite, norm
 from gradcheck.replay.run import PassOps, PassRun
@@ -119,7 +119,7 @@ class Point:
         error = distance(found, expected)
         # Ten times the tolerance: at a probe point a fault that matters is far above it.
         wrong = error > 10 * tolerance
-        if wrong and self._is_inherited(judged, faults, 10 * tolerance):
+        if wrong and faults and self._is_inherited(judged, outputs, 10 * tolerance):
             self.judging.add_fault(Fault(judged, found if found.shape == expected.shape else None))
             return
         case = Case(self.judging, version, found, faults, outputs)
@@ -144,9 +144,9 @@ class Point:
             if g is not None and g.numel() == found.numel() and distance(found, scale * g) <= tolerance
         }
 
-    def _is_inherited(self, judged: Judged, faults: Faults, tolerance: float) -> bool:
+    def _is_inherited(self, judged: Judged, outputs: Outputs, tolerance: float) -> bool:
         """Whether it is right here with the true gradients upstream."""
-        healed = self.judging.with_true_upstream(judged.version, faults) if faults else None
+        healed = outputs.with_true_upstream(judged.version)
         if healed is None:
             return False
         truth = self._closest(judged, healed, self.run.graph.truth)

@@ -23,7 +23,8 @@ def share_of(judge: Judge) -> float:
     factors: list[float] = []
     for judged in judge.judged:
         if (
-            judged.of in truth
+            judged.of is not None
+            and judged.of in truth
             and judged.of.root in moved
             and judged.version.final
             and judged.found is not None

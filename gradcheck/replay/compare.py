@@ -118,6 +118,19 @@ def cosine(left: torch.Tensor, right: torch.Tensor) -> float | None:
     return inner(left, right) / scale if scale > 0 and math.isfinite(scale) else None
 
 
+class Measured(dict[Value, torch.Tensor]):
+    """Gradients by their values; the norm of each is computed once. Two tensors are no nearer than their norms."""
+
+    def __init__(self, gradients: Mapping[Value, torch.Tensor]) -> None:
+        super().__init__(gradients)
+        self._norms: dict[Value, float] = {}
+
+    def norm_of(self, value: Value) -> float:
+        if value not in self._norms:
+            self._norms[value] = norm(self[value])
+        return self._norms[value]
+
+
 class Fingerprints:
     """Finds, among many gradients, those equal to a given one without comparing with each in full: equal tensors
     have equal products with one fixed random vector."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 import torch
 
 from gradcheck.fronts.tape import Op, Value
-from gradcheck.replay.compare import dense
+from gradcheck.replay.compare import Measured, dense
 from gradcheck.replay.earlier import Carried, as_of_now, earlier_versions
 from gradcheck.replay.runner import Patch, ReplayError, Runner
 from gradcheck.replay.slices import produced, roots_mutated
@@ -62,7 +62,7 @@ class ForwardGraph:
                     continue
                 seen.add(id(tensor))
                 self.values.append(value)
-        self._truth: dict[Value, torch.Tensor] | None = None
+        self._truth: Measured | None = None
 
     def computed(self) -> Iterable[tuple[Value, torch.Tensor]]:
         """Every value of the forward pass, with its tensor."""
@@ -83,11 +83,11 @@ class ForwardGraph:
         return self.tensor(first if first is not None and first in self._run.env else value)
 
     @property
-    def truth(self) -> dict[Value, torch.Tensor]:
+    def truth(self) -> Measured:
         """dL/dx for every forward value that the loss depends on."""
         if self._truth is None:
             try:
-                self._truth = self.gradients({})
+                self._truth = Measured(self.gradients({}))
             except RuntimeError as error:
                 raise ReplayError(f"autograd cannot differentiate it: {error}") from error
         return self._truth

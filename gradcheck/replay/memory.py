@@ -26,6 +26,10 @@ class Memory:
     borrowed: set[Value] = field(default_factory=set)
     read: set[Value] = field(default_factory=set)
 
+    def copy(self) -> Memory:
+        views = {base: list(those) for base, those in self.views.items()}
+        return Memory(dict(self.base), dict(self.maker), views, set(self.borrowed), set(self.read))
+
     def base_of(self, value: Value) -> Value:
         return self.base.get(value, value)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -12,12 +12,12 @@ import torch
 from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.graph.precision import default_dtype
-from gradcheck.replay.compare import dense
 from gradcheck.replay.fidelity import Fidelity
 from gradcheck.replay.forward import ForwardGraph
 from gradcheck.replay.passes import PassPlan, Version
 from gradcheck.replay.runner import Patch, Runner
 from gradcheck.replay.slices import roots_mutated
+from gradcheck.replay.track import Track
 from gradcheck.replay.variation import Variation
 
 
@@ -82,9 +82,9 @@ def _last_used(ops: Iterable[Op], wanted: set[Value]) -> dict[int, list[Value]]:
 @dataclass(slots=True)
 class _Results:
     graph: ForwardGraph
-    captured: dict[int, torch.Tensor] = field(default_factory=dict)
-    broken: dict[int, str] = field(default_factory=dict)
-    manual: Runner | None = None
+    captured: dict[int, torch.Tensor]
+    broken: dict[int, str]
+    manual: Runner | None
 
 
 class PassRun:
@@ -153,77 +153,47 @@ class PassRun:
         share, variation = prepared.plan.share, self._variation
         if share != 1:
             graph.loss_tensor = graph.loss_tensor * (share if variation is None else variation.number(share))
-        results = _Results(graph)
-        self._replay_backward(results, {})
-        return results
+        track = self._track(graph, {}, {}).until()
+        if self._dtype is not torch.float64:
+            graph.release()
+        return _Results(graph, track.captured, track.broken, track.runner if self._keep else None)
 
     def with_replaced(
         self, replaced: Mapping[int, torch.Tensor], arriving: Mapping[Value, torch.Tensor] | None = None
     ) -> dict[int, torch.Tensor]:
         """What every version would have been, had those in `replaced` (by identity) been what is given there, and had
         autograd handed over what `arriving` gives for a value."""
-        results = _Results(self.graph)
-        self._replay_backward(results, replaced, arriving or {})
-        return results.captured
+        return self.track(replaced, arriving).until().captured
 
-    def _replay_backward(
+    def track(
+        self, replaced: Mapping[int, torch.Tensor], arriving: Mapping[Value, torch.Tensor] | None = None
+    ) -> Track:
+        """The same, to be followed step by step."""
+        return self._track(self.graph, replaced, arriving or {})
+
+    def _track(
         self,
-        results: _Results,
+        graph: ForwardGraph,
         replaced: Mapping[int, torch.Tensor],
-        arriving: Mapping[Value, torch.Tensor] | None = None,
-    ) -> None:
-        prepared, dtype, graph = self.prepared, self._dtype, results.graph
-        truth = graph.truth
-        if self._autograd_truth:
-            truth = {**truth, **self._autograd_truth}
+        arriving: Mapping[Value, torch.Tensor],
+    ) -> Track:
+        prepared, dtype = self.prepared, self._dtype
+        truth = {**graph.truth, **(self._autograd_truth or {})}
         known = self._shared_with(graph)
         hands_over = any(op.kind is Kind.UPSTREAM for op in prepared.manual)
         if dtype is not torch.float64 and not hands_over:
             graph.release()
-        replay = Runner(
+        runner = Runner(
             dtype,
             overrides=self._overrides,
             autograd_truth=truth,
             known=known,
             patches=self._patches,
-            upstream=Arriving(graph, truth, arriving or {}),
+            upstream=Arriving(graph, truth, arriving),
             variation=self._variation,
         )
-        results.manual = replay if self._keep else None
-        # A second name may be bound after an op that the pass does not need: all up to the next op that it needs.
-        waiting = deque(
-            version for after in sorted(prepared.versions_after) for version in prepared.versions_after[after]
-        )
-        with torch.no_grad(), default_dtype(dtype):
-            for op in prepared.manual:
-                if waiting and waiting[0].after < op.index:
-                    self._reach(op.index, waiting, results, replay, replaced)
-                if not known or not _is_known(op, known):
-                    replay.step(op)
-                if waiting and waiting[0].after <= op.index:
-                    self._reach(op.index + 1, waiting, results, replay, replaced)
-                if not self._keep:
-                    for value in prepared.last_used.get(op.index, ()):
-                        replay.forget(value)
-        for version in waiting:
-            _capture(results, replay, version)
-        if dtype is not torch.float64:
-            graph.release()
-
-    @staticmethod
-    def _reach(
-        moment: int,
-        waiting: deque[Version],
-        results: _Results,
-        replay: Runner,
-        replaced: Mapping[int, torch.Tensor],
-    ) -> None:
-        """Capture, or replace, the versions that are there before op `moment`."""
-        while waiting and waiting[0].after < moment:
-            version = waiting.popleft()
-            if id(version) in replaced:
-                replay.put(version.candidate.value, replaced[id(version)].clone())
-            _capture(results, replay, version)
+        last_used = {} if self._keep else prepared.last_used
+        return Track(runner, prepared.manual, prepared.versions_after, last_used, known, replaced)
 
     def start_tensors(self) -> dict[Value, torch.Tensor]:
         """The values that the ops before the pass leave to it."""
@@ -295,21 +265,6 @@ class Arriving:
 
 
 _TRUE_ENOUGH = {torch.float64: 1e-12, torch.float32: 1e-4, torch.complex128: 1e-12, torch.complex64: 1e-4}
-
-
-def _is_known(op: Op, known: Mapping[Value, torch.Tensor]) -> bool:
-    return isinstance(op.out, Value) and op.out.producer is op and op.out in known
-
-
-def _capture(results: _Results, replay: Runner, version: Version) -> None:
-    value = version.candidate.value
-    if value in replay.broken:
-        results.broken[id(version)] = replay.broken[value]
-        return
-    try:
-        results.captured[id(version)] = dense(replay.tensor(value).detach()).clone()
-    except Exception as error:
-        results.broken[id(version)] = str(error)
 
 
 def opaque_values(ops: Sequence[Op], plan: PassPlan) -> set[Value]:

@@ -6,6 +6,7 @@ came from outside, stays as it was recorded.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
@@ -98,6 +99,14 @@ class Runner:
         self._drops = drops
         self.variation = variation
         self._memory = Memory()
+
+    def fork(self) -> Runner:
+        """One that goes on by itself from here, and changes nothing that this one holds."""
+        other = copy.copy(self)
+        other.env, other.broken = dict(self.env), dict(self.broken)
+        other._known = dict(self.env)
+        other._memory = self._memory.copy()
+        return other
 
     # -- tensors -------------------------------------------------------------------------------------------------
 

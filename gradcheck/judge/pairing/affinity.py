@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from gradcheck.fronts.gradient_names import Form, name_affinity, parse, split_path
 from gradcheck.fronts.tape import Binding, Value
@@ -29,6 +29,15 @@ class Affinity:
         if key not in self._known:
             self._known[key] = self._best(candidate.bindings, value)
         return self._known[key]
+
+    def fitting(self, candidate: Candidate, names: Iterable[str]) -> list[str]:
+        """The names that may fit well, by their letters alone."""
+        own = [(_after_d(b.variable), parse(b.variable).stem or "") for b in candidate.bindings]
+        return [
+            name
+            for name in names
+            if any(name in after or name_affinity(stem, name) >= GOOD_AFFINITY for after, stem in own)
+        ]
 
     def of_variables(self, candidate: Candidate, value: Value) -> float:
         """The same, without what it was set on as an attribute (`W.grad = dV`)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from gradcheck.graph import flow
 from gradcheck.judge.pairing.affinity import ALIAS, GOOD_AFFINITY, Affinity
 from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.judge.pairing.stated import Stated
-from gradcheck.replay.compare import distance, never_summed, same_but_for_ones
+from gradcheck.replay.compare import Measured, distance, never_summed, norm, same_but_for_ones
 from gradcheck.replay.earlier import EarlierVersion, as_of_now, earlier_versions
 from gradcheck.replay.passes import Candidate, PassPlan
 
@@ -47,9 +48,20 @@ class Partners:
         self._forward = self._in_order(earlier)
         self._order = {value: i for i, value in enumerate(self._forward)}
         self._forward_names = {value: self._names_of(value) for value in self._forward}
-        self._named = [value for value, its in self._forward_names.items() if its]
+        self._bearers: dict[str, list[Value]] = defaultdict(list)
+        for value, its in self._forward_names.items():
+            for name in its:
+                self._bearers[name].append(value)
         affinity = Affinity(names, self._forward_names)
-        self._affinity, self._of_variables = affinity.between, affinity.of_variables
+        self._affinity, self._of_variables, self._fitting = (
+            affinity.between,
+            affinity.of_variables,
+            affinity.fitting,
+        )
+        self._best_named: dict[Candidate, list[Value]] = {}
+        self._in_storage: dict[Value, list[Value]] = defaultdict(list)
+        for value in self._forward:
+            self._in_storage[value.root].append(value)
 
     def _in_order(self, earlier: Mapping[int, EarlierVersion]) -> list[Value]:
         """The values of the forward pass, and what they were before they were changed in place."""
@@ -142,7 +154,7 @@ class Partners:
         candidate: Candidate,
         found: torch.Tensor,
         paired: Mapping[Value, Judged],
-        truth: Mapping[Value, torch.Tensor],
+        truth: Measured,
     ) -> Proposal | None:
         """What it was meant to be the gradient of, although its numbers do not say so."""
         stated = [v for v in self._stated_values(candidate) if v in truth]
@@ -155,13 +167,11 @@ class Partners:
             candidate, found, paired, truth
         )
 
-    def _propose_by_use(
-        self, candidate: Candidate, found: torch.Tensor, truth: Mapping[Value, torch.Tensor]
-    ) -> Proposal | None:
+    def _propose_by_use(self, candidate: Candidate, found: torch.Tensor, truth: Measured) -> Proposal | None:
         if candidate.of is None:
             return None
         moved = math.prod(candidate.of.shape)
-        same_storage = [v for v in self._forward if v.root is candidate.of.root and v in truth]
+        same_storage = [v for v in self._in_storage.get(candidate.of.root, ()) if v in truth]
         # A part of what is moved has a gradient of its own: of one flat tensor, say, that all parameters are views of.
         same_storage = [v for v in same_storage if math.prod(v.shape) == moved]
         fitting = [v for v in same_storage if tuple(truth[v].shape) == tuple(found.shape)] or same_storage
@@ -180,7 +190,7 @@ class Partners:
         candidate: Candidate,
         found: torch.Tensor,
         paired: Mapping[Value, Judged],
-        truth: Mapping[Value, torch.Tensor],
+        truth: Measured,
     ) -> Proposal | None:
         named = self._by_name(candidate)
         options = [v for v in named if v in truth]
@@ -252,7 +262,7 @@ class Partners:
         return before.shape == value.shape and before in behind
 
     def summed_for(
-        self, candidate: Candidate, of: Value, found: torch.Tensor, truth: Mapping[Value, torch.Tensor]
+        self, candidate: Candidate, of: Value, found: torch.Tensor, truth: Measured
     ) -> Value | None:
         """The value its name means, whose gradient has the numbers of `found` in all the places that the nameless sum
         `of` took together."""
@@ -282,9 +292,15 @@ class Partners:
 
     def _by_name(self, candidate: Candidate) -> list[Value]:
         """Forward values whose name fits best, in program order."""
+        if candidate not in self._best_named:
+            self._best_named[candidate] = self._named_best(candidate)
+        return self._best_named[candidate]
+
+    def _named_best(self, candidate: Candidate) -> list[Value]:
         best: list[Value] = []
         top = GOOD_AFFINITY - 1e-9
-        for value in self._named:
+        near = {value for name in self._fitting(candidate, self._bearers) for value in self._bearers[name]}
+        for value in sorted(near, key=self._order.__getitem__):
             affinity = self._affinity(candidate, value)
             if affinity > top + 1e-9:
                 best, top = [value], affinity
@@ -324,18 +340,26 @@ class Partners:
         self,
         values: list[Value],
         found: torch.Tensor,
-        truth: Mapping[Value, torch.Tensor],
+        truth: Measured,
         paired: Mapping[Value, Judged],
     ) -> Value:
-        is_something = bool(found.any())
+        def rank(value: Value) -> tuple[bool, bool]:
+            return truth[value].shape != found.shape, value in paired
 
-        def rank(value: Value) -> tuple[bool, bool, float, int]:
-            expected = truth[value]
-            far = distance(found, expected) if expected.numel() == found.numel() else float("inf")
-            far = far if is_something else 0.0  # from nothing, the smallest gradient is the nearest
-            return (expected.shape != found.shape, value in paired, far, -self._order[value])
-
-        return min(values, key=rank)
+        first = min(map(rank, values)) if len(values) > 1 else None
+        values = values if first is None else [value for value in values if rank(value) == first]
+        values = sorted(values, key=lambda value: -self._order[value])
+        if len(values) == 1 or not bool(found.any()):
+            return values[0]  # from nothing, the smallest gradient is the nearest
+        own, best, least = norm(found), values[0], math.inf
+        apart = {v: abs(own - truth.norm_of(v)) for v in values if truth[v].numel() == found.numel()}
+        for value in sorted(apart, key=apart.__getitem__):
+            if apart[value] > least + 1e-9 * own:
+                break
+            far = distance(found, truth[value])
+            if far < least or (far == least and self._order[value] > self._order[best]):
+                best, least = value, far
+        return best
 
 
 def _is_elementwise(step: flow.Step) -> bool:

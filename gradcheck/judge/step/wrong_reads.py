@@ -65,7 +65,7 @@ class _Search:
     def __init__(self, judge: Judge, flow: Flow) -> None:
         self._judge = judge
         self._flow = flow
-        self._given: dict[tuple[bool, frozenset[int], int, Value], dict[Value, torch.Tensor]] = {}
+        self._given: dict[tuple[frozenset[int], int, Value], dict[Value, torch.Tensor]] = {}
 
     def explain(self, wrong: Judged) -> WrongRead | None:
         options: list[WrongRead] = []
@@ -124,16 +124,17 @@ class _Search:
 
     def _arriving(self, run: PassRun, wrong: Judged, read: Version, at: Value) -> dict[Value, torch.Tensor]:
         """The gradient of every value if what was read were the gradient at `at`."""
-        key = (run is self._judge.run, wrong.faults, id(read), at)
+        found = run.captured.get(id(read))
+        if found is None or at not in run.graph.truth:
+            return {}
+        if run is self._judge.run and wrong.of is not None:
+            return self._judge.changed(wrong.faults, at, found, wanted=[wrong.of])
+        key = (wrong.faults, id(read), at)
         known = self._given.get(key)
         if known is None:
             # A wrong gradient on the way, as it is at this point.
-            faults = self._judge.listed(wrong.faults)
-            replaced = replaced_by(faults, None if run is self._judge.run else run)
-            read_tensor = run.captured.get(id(read))
-            if read_tensor is None or at not in run.graph.truth:
-                return {}
-            replaced[at] = read_tensor.reshape(run.graph.truth[at].shape)
+            replaced = replaced_by(self._judge.listed(wrong.faults), run)
+            replaced[at] = found.reshape(run.graph.truth[at].shape)
             known = self._given[key] = run.graph.gradients(replaced)
         return known
 

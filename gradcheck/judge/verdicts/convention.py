@@ -206,6 +206,12 @@ def kept_factor(case: Case, at: Value) -> float | None:
     nothing says so."""
     if case.judge.ascends:
         return -1.0
+    if at not in case.kept:
+        case.kept[at] = _kept_factor(case, at)
+    return case.kept[at]
+
+
+def _kept_factor(case: Case, at: Value) -> float | None:
     expected = case.truth.get(at)
     if expected is None or expected.shape != case.found.shape or not case.version.final:
         return None  # a stage that is rescaled has the factor of its next line
@@ -244,7 +250,7 @@ def _proportion(follows: torch.Tensor, consumer: Consumer) -> float:
 def _ends(case: Case) -> Iterator[tuple[Consumer, Value]]:
     """Finished gradients computed from this one, with what their name or use says they are of."""
     judge = case.judge
-    for consumer in (*case.consumers.finished, *case.consumers.steps):
+    for consumer in case.consumers.ends:
         proposal = judge.partners.propose(
             consumer.version.candidate, consumer.found, judge.paired, case.truth
         )

@@ -14,9 +14,7 @@ from gradcheck.replay.compare import norm
 def inherited(case: Case) -> Ruling | None:
     """Blame needs an intervention (principle 2): with the true gradients put in upstream, this one heals."""
     judge = case.judge
-    healed = (
-        judge.with_true_upstream(case.version, case.faults) if case.faults and case.version.final else None
-    )
+    healed = case.outputs.with_true_upstream(case.version) if case.faults and case.version.final else None
     if healed is None or not bool(torch.isfinite(healed).all()):
         return None
     tolerance = judge.tolerance(case.version, norm(healed), case.noise)
