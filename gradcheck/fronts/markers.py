@@ -12,6 +12,7 @@ from typing import Any
 
 from gradcheck.fronts.tape import Value
 
+OUR_PLACE = "<layer>"  # the file name of the statement in which a layer is run and its loss computed
 ONLY_THROUGH_THESE = "only through these"  # of an UPSTREAM op: nothing else leads to its value
 
 

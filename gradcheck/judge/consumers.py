@@ -162,7 +162,7 @@ class Consumers:
         if not waiting:
             return None
         truth = judge.run.graph.truth
-        out = (judge.plan.loss, besides)
+        out = {judge.plan.loss, besides, *judge.partners.nameless}
         options = [v for v, g in truth.items() if same_but_for_ones(g.shape, found.shape) and v not in out]
         if named is not None and named.alternatives:
             options = [v for v in options if v in named.alternatives]

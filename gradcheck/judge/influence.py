@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from enum import Enum, auto
 
 from gradcheck import ops
+from gradcheck.fronts.markers import OUR_PLACE
 from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.graph import flow
 from gradcheck.judge.judged import Faults
@@ -36,9 +37,16 @@ class Influence:
             set()
         )  # computed from autograd's gradients of parameters, and nothing else
         handed = {op.out for op in tape if op.kind is Kind.UPSTREAM and op.extra is None}
+        ours = [op for op in plan.forward_ops if op.code.co_filename == OUR_PLACE]
+        # What a layer's outputs are multiplied with.
+        handed |= {value for op in ours for value in op.inputs if value not in forward_made}
+        self._backward = tape[plan.loss_op.index : plan.stop]
+        self._from_upstream = self._computed_from(handed) if handed else set()
         # The activations of `backward`s that autograd called: there, its gradient is read.
         self._backwards = {
-            op.scope for op in tape if op.kind is not Kind.RETURNED and not handed.isdisjoint(op.inputs)
+            op.scope
+            for op in tape
+            if op.kind is not Kind.RETURNED and not handed.isdisjoint(op.inputs) and op not in ours
         }
         self._rewired: dict[int, list[Value]] = {}
 
@@ -73,9 +81,17 @@ class Influence:
         return mark in self._marks.of(value)
 
     def ignores_upstream(self, value: Value) -> bool:
-        """Whether a `backward` that autograd called computed it from no gradient: from what its `forward` has saved."""
+        """Whether a `backward` that autograd called, or a layer's, computed it from no gradient: from what its `forward` has saved."""
         made = value.producer
-        return made is not None and made.scope in self._backwards and not self.has(value, Mark.GRADED)
+        return made is not None and made.scope in self._backwards and value.root not in self._from_upstream
+
+    def meets_upstream(self, value: Value) -> bool:
+        """Whether something is computed from it together with the upstream gradient: it is a derivative, whatever it is
+        called, that gradients are multiplied with."""
+        return not self._from_upstream.isdisjoint(self._computed_from({value}))
+
+    def _computed_from(self, values: set[Value]) -> set[Value]:
+        return flow.forward(self._backward, values, key=flow.storage)
 
     def of(self, value: Value) -> Faults:
         """The faults that what this value was computed from carries."""

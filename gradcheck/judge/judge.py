@@ -147,7 +147,7 @@ class Judge:
             candidate.value, Mark.GRADED
         )
         value = self.products.belongs_to(candidate.value, version.after, least, may_be_slope=may_be_slope)
-        return value if value in self.run.graph.truth else None
+        return value if value in self.run.graph.truth and value not in self.partners.nameless else None
 
     def is_of_whole_numbers(self, version: Version) -> bool:
         """Whether it is made as the gradient of a factor of whole numbers, which has none."""

@@ -15,6 +15,7 @@ from gradcheck.analysis.settings import in_force
 from gradcheck.base import progress
 from gradcheck.base.errors import NothingToCheckError
 from gradcheck.checks import gc106_gradient_shape_broadcast as gc106
+from gradcheck.checks.finding import Finding
 from gradcheck.diagnosis.diagnose import total_budget
 from gradcheck.judge.verdict import Verdict
 from gradcheck.layers.cases import Case, cases_of, in_state
@@ -164,8 +165,18 @@ class LayerCheck:
             progress.say(
                 progress.Stage.RUNNING, f"looking for the smallest input, fault {len(report.failures) + 1}"
             )
-            report.failures.append(self._failure(key, fault, exact=only is not None))
+            self._add(self._failure(key, fault, exact=only is not None))
         return report
+
+    def _add(self, failure: Failure) -> None:
+        """Several lines may have one cause."""
+        for known in self._report.failures:
+            if failure.report and known.report and failure.report.findings and known.report.findings:
+                one, other = failure.report.findings[0], known.report.findings[0]
+                if one.fix is not None and (one.location, one.fix) == (other.location, other.fix):
+                    known.cases = list(dict.fromkeys([*known.cases, *failure.cases]))
+                    return
+        self._report.failures.append(failure)
 
     @property
     def outcomes(self) -> list[Outcome]:
@@ -321,8 +332,8 @@ class LayerCheck:
         smallest = Smallest(trial.shapes(), _arguments_text(trial), again, trial.seed, state, count)
         failure = Failure(smallest, _listed(fault.cases, self._report.cases), raised=small.raised)
         if outcome.report is not None:
-            outcome = self._explained(fault, key, 0.0 if exact else self._budget)
-            failure.report = _alone(outcome, key)
+            outcome, at = self._explained(fault, key, 0.0 if exact else self._budget)
+            failure.report = _alone(outcome, at)
             finding = small.faults[key]
             if finding is not None and finding.expected and trial is not fault.trial:
                 failure.notes = [f"there, expected {finding.expected}", f"and found {finding.found}"]
@@ -332,13 +343,13 @@ class LayerCheck:
         failure.notes += self._only_there(fault)
         return failure
 
-    def _explained(self, fault: _Fault, key: Key, budget: float) -> Outcome:
-        """The outcome with why it is wrong, and with a fix that holds in every case, if there is one. All other trials do
-        without: only this one is told."""
+    def _explained(self, fault: _Fault, key: Key, budget: float) -> tuple[Outcome, Key]:
+        """The outcome with why it is wrong, and with a fix that holds in every case, if there is one; and where the fault
+        is then: its cause may be in another line. All other trials do without: only this one is told."""
         outcome = fault.outcome
         finding = outcome.faults[key]
         if finding is None:
-            return outcome
+            return outcome, key
         ran = sorted(self._ran, key=lambda one: key not in one[1].faults)
         holds = Everywhere(self._subject, str(finding.evidence.get("gradient", "")), ran)
         begun = time.process_time()
@@ -351,12 +362,13 @@ class LayerCheck:
             holds=holds,
         )
         self._left_s = max(0.0, self._left_s - (time.process_time() - begun))
-        found = fixed.faults.get(key)
-        if found is None:
-            return outcome
+        at = key if key in fixed.faults else _moved_to(fixed, outcome, finding)
+        found = fixed.faults.get(at) if at is not None else None
+        if at is None or found is None:
+            return outcome, key
         if found.fix is not None and found.fix.verified and len(ran) > 1:
             found.helps[-1] += f", and run in all {len(ran)} cases"
-        return fixed
+        return fixed, at
 
     def _only_there(self, fault: _Fault) -> list[str]:
         """Advice, where only inputs of some ranks show it."""
@@ -400,6 +412,16 @@ class LayerCheck:
             return False
         again = Trial(plan, seed=trial.seed)
         return again.arguments == trial.arguments and again.shapes() == trial.shapes()
+
+
+def _moved_to(fixed: Outcome, before: Outcome, finding: Finding) -> Key | None:
+    """The line to which the search for a fix has traced what the finding was about, alone or with others."""
+    moved = {
+        key: found for key, found in fixed.faults.items() if key not in before.faults and found is not None
+    }
+    of = finding.evidence.get("gradient")
+    same = [key for key, found in moved.items() if found.evidence.get("gradient") == of]
+    return next(iter(same or (moved if len(moved) == 1 else ())), None)
 
 
 def _of_shape(outcome: Outcome) -> set[Key]:

@@ -9,6 +9,8 @@ from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
+import torch
+
 from gradcheck.base import progress
 from gradcheck.base.options import SessionOptions
 from gradcheck.checks.finding import Finding, Severity
@@ -22,7 +24,7 @@ from gradcheck.layers.importing import Imported, imported
 from gradcheck.layers.making import CannotCallError, Given
 from gradcheck.layers.mean import MEAN_OVER_ROWS
 from gradcheck.layers.methods import halves_of
-from gradcheck.layers.records import Status
+from gradcheck.layers.records import Failure, Status
 from gradcheck.layers.show import conclusion, remarks
 from gradcheck.layers.subject import NotALayer, Subject, pair_named, subject_of
 from gradcheck.program.reading.tree import parse
@@ -42,19 +44,40 @@ def report_on_definitions(options: SessionOptions) -> Report | None:
     report = Report(options.target, watched=True)
     with imported(target, options.cwd) as source:
         for name, thing in layers_of(source.module):
-            progress.say(progress.Stage.RUNNING, f"checking {name}")
-            try:
-                subject = subject_of(thing, name)
-                _add(report, replace(subject, files=(*subject.files, *source.files)), source, options)
-            except (CannotCallError, NotALayer) as error:
-                said = error.message if isinstance(error, CannotCallError) else str(error)
+            said = _judged(report, name, thing, source, options)
+            if said is not None:
                 _leave_out(report, name, said)
+        for name, module, called in modules_of(source.module):
+            # It knows what to call the Function with: what could not be judged by itself may be judged there.
+            if _judged(report, name, module, source, options) is None:
+                for each in called:
+                    _take_in(report, each)
     return report if report.rows or report.findings or report.program.notes else None
+
+
+def _judged(report: Report, name: str, thing: Any, source: Imported, options: SessionOptions) -> str | None:
+    """Why it could not be judged."""
+    progress.say(progress.Stage.RUNNING, f"checking {name}")
+    try:
+        subject = subject_of(thing, name)
+        return _add(report, replace(subject, files=(*subject.files, *source.files)), options)
+    except (CannotCallError, NotALayer) as error:
+        return error.message if isinstance(error, CannotCallError) else str(error)
+
+
+def _take_in(report: Report, name: str) -> None:
+    if name in report.program.unread:
+        report.program.unread.remove(name)
+        report.program.notes = [n for n in report.program.notes if not n.startswith(_not_judged(name))]
+
+
+def _not_judged(name: str) -> str:
+    return f"`{name}` was not judged: "
 
 
 def _leave_out(report: Report, name: str, why: str) -> None:
     report.program.unread.append(name)
-    report.program.notes.append(f"`{name}` was not judged: {why}")
+    report.program.notes.append(f"{_not_judged(name)}{why}")
 
 
 def _defines_backward(path: Any) -> bool:
@@ -81,7 +104,30 @@ def layers_of(module: ModuleType) -> Iterator[tuple[str, Any]]:
             yield name, thing
 
 
-def _add(report: Report, subject: Subject, source: Imported, options: SessionOptions) -> None:
+def modules_of(module: ModuleType) -> Iterator[tuple[str, Any, list[str]]]:
+    """The modules of torch that call an autograd Function of the file, with the names of those."""
+    known = vars(module)
+    for name, thing in list(known.items()):
+        own = isinstance(thing, type) and thing.__module__ == module.__name__
+        if own and issubclass(thing, torch.nn.Module) and halves_of(thing) is None:
+            methods = (each for each in vars(thing).values() if inspect.isfunction(each))
+            called = {found for each in methods for found in _functions_called(each, known)}
+            if called:
+                yield name, thing, sorted(called)
+
+
+def _functions_called(function: Any, known: dict[str, Any], depth: int = 2) -> Iterator[str]:
+    for name in function.__code__.co_names:
+        thing = known.get(name)
+        kind = getattr(thing, "__self__", thing)  # `relu = MyReLU.apply`
+        if isinstance(kind, type) and issubclass(kind, torch.autograd.Function):
+            yield kind.__name__
+        elif inspect.isfunction(thing) and depth:
+            yield from _functions_called(thing, known, depth - 1)
+
+
+def _add(report: Report, subject: Subject, options: SessionOptions) -> str | None:
+    """Why it could not be judged."""
     check = LayerCheck(
         subject, Given(), f"{options.target}::{subject.name.replace(', ', ',')}", 0, options.fix_budget_s
     )
@@ -91,8 +137,9 @@ def _add(report: Report, subject: Subject, source: Imported, options: SessionOpt
     rows = _worst_rows(check)
     if not rows and not layer.failures:
         why = next((case.reason for case in layer.cases if case.status is Status.NOT_JUDGED), "")
-        _leave_out(report, subject.name, why or conclusion(layer))
-        return
+        return why or conclusion(layer)
+    if subject.by_autograd and not _says_more(report, rows, layer.failures):
+        return None
     places = [row.location for row in rows] + [
         f.raised.location for f in layer.failures if f.raised and f.raised.location
     ]
@@ -114,6 +161,17 @@ def _add(report: Report, subject: Subject, source: Imported, options: SessionOpt
         if why == MEAN_OVER_ROWS:
             continue  # its row says so
         report.program.notes.append(f"{subject.name}: `{name}` was judged in no case: {why}")
+    return None
+
+
+def _says_more(report: Report, rows: list[GradientResult], failures: list[Failure]) -> bool:
+    """Whether a module finds out more of the Functions in it than they did themselves."""
+    known = {(row.name, row.location.line) for row in report.rows if row.verdict is not Verdict.UNCHECKED}
+    accused = {finding.location for finding in report.findings}
+    found = [finding.location for each in failures if each.report for finding in each.report.findings]
+    return any(place not in accused for place in found) or any(
+        (row.name, row.location.line) not in known for row in rows if row.verdict is not Verdict.UNCHECKED
+    )
 
 
 def _worst_rows(check: LayerCheck) -> list[GradientResult]:

@@ -15,6 +15,7 @@ from gradcheck.base.errors import NothingToCheckError
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.registry import GRADIENT_FAMILY
 from gradcheck.diagnosis.found import Found
+from gradcheck.fronts.markers import OUR_PLACE
 from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.layers.fitting import hands_on, runs
 from gradcheck.layers.gradients import not_judged, parameters_of
@@ -29,9 +30,8 @@ from gradcheck.program.source import SourceUnit
 from gradcheck.report.model import Report
 
 # The file name of the code that computes the loss, so that frames of gradcheck and of the person are not confused.
-_PLACE = "<layer>"
 _TEXT = "loss = (layer.forward(...) * upstream).sum()\n"
-_STEP = compile("step(frame())", _PLACE, "exec")
+_STEP = compile("step(frame())", OUR_PLACE, "exec")
 
 _Recorded = tuple[Watched, list[list[str]]]
 Key = tuple[str, ...]  # which fault it is, in whatever trial
@@ -102,7 +102,7 @@ def run_trial(
 
 
 def _on_a_frame(action: Callable[[FrameType], _Recorded]) -> _Recorded:
-    linecache.cache[_PLACE] = (len(_TEXT), None, [_TEXT], _PLACE)
+    linecache.cache[OUR_PLACE] = (len(_TEXT), None, [_TEXT], OUR_PLACE)
     kept: list[_Recorded] = []
     exec(_STEP, {"step": lambda frame: kept.append(action(frame)), "frame": lambda: sys._getframe(1)})
     return kept[0]
@@ -149,7 +149,7 @@ def _raised(error: Exception, subject: Subject) -> Outcome:
     for file in subject.files:
         if file is not None:
             sources.include(file)
-    first = next((file for file in subject.files if file is not None), _PLACE)
+    first = next((file for file in subject.files if file is not None), OUR_PLACE)
     unit = sources.unit(first) or SourceUnit(first, Path(first).name, "")
     fault = describe(error, unit, sources)
     raised = Raised(fault.type, fault.message, fault.location, fault.text)

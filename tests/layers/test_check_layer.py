@@ -387,3 +387,13 @@ def test_a_line_that_is_right_in_training_is_not_accused_of_an_evaluation_that_i
         case.reason
         == "`backward` is that of training mode, where it is right: here `dx` is not the gradient of `x`"
     )
+
+
+def test_the_cause_in_a_helper_s_line_is_shown_with_its_fix():
+    report = gradcheck.check_layer(wrong.HelperOverOtherAxes, fix_budget_s=10.0)
+    (failure,) = report.failures
+    (finding,) = failure.report.findings
+    _, first = inspect.getsourcelines(wrong.HelperOverOtherAxes)
+    assert finding.location.line == first + 9
+    assert finding.fix.verified
+    assert "run in all" in finding.helps[-1]

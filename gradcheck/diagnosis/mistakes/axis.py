@@ -24,6 +24,7 @@ from gradcheck.replay.compare import same_but_for_ones
 
 _OTHER = {one.name: other.name for one, other in ops.COUNTERPARTS.items()}
 _MODULES = ("torch", "np", "numpy", "F")
+_MOST_AXES = 5
 
 
 # -- edits -----------------------------------------------------------------------------------------------------------
@@ -81,6 +82,18 @@ def _reduction(spot: Spot, node: ast.Call, function: ast.Attribute) -> Iterator[
             yield call(1.0, node.args, *changed)
         else:
             yield call(1.0, [*before, number, *node.args[position + 1 :]], *keywords)
+    for price, others in _other_axes(given):
+        several = (
+            ast.Tuple([ast.Constant(n) for n in others], ast.Load())
+            if len(others) > 1
+            else written(str(others[0]))
+        )
+        if axis is not None:
+            yield call(
+                price, node.args, *(ast.keyword(axis.arg, several) if k is axis else k for k in keywords)
+            )
+        else:
+            yield call(price, [*before, several, *node.args[position + 1 :]], *keywords)
     without = [k for k in keywords if k is not kept]
     if kept is not None:
         yield call(1.2, node.args, *without)
@@ -90,6 +103,21 @@ def _reduction(spot: Spot, node: ast.Call, function: ast.Attribute) -> Iterator[
         yield spot.edit(1.5, function.value)  # a reduction too many
     if given is not None:
         yield call(1.6, before, *(k for k in without if k is not axis))
+
+
+def _other_axes(given: ast.expr | None) -> Iterator[tuple[float, tuple[int, ...]]]:
+    """Of a sum over several axes: over one less, one more, another one."""
+    parts = given.elts if isinstance(given, (ast.Tuple, ast.List)) else [given]
+    axes = [constant_of(part) for part in parts]
+    known = [axis for axis in axes if isinstance(axis, int)]
+    if len(known) < len(axes):
+        return
+    more = [axis for axis in range(_MOST_AXES) if axis not in known]
+    if len(known) > 1:
+        yield from ((1.0, tuple(a for a in known if a != left_out)) for left_out in known)
+        yield from ((1.1, tuple(sorted(n if a == old else a for a in known))) for old in known for n in more)
+    if min(known) >= 0:
+        yield from ((1.2, tuple(sorted([*known, new]))) for new in more)
 
 
 def _product_first(spot: Spot, node: ast.BinOp) -> Iterator[Edit]:

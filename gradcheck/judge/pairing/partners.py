@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from gradcheck.fronts.gradient_names import Form, is_delta, parse
+from gradcheck.fronts.markers import OUR_PLACE
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.graph import flow
 from gradcheck.judge.pairing.affinity import ALIAS, GOOD_AFFINITY, Affinity
@@ -82,11 +83,13 @@ class Partners:
 
     def _nameless_origins(self, earlier: Mapping[int, EarlierVersion]) -> set[Value]:
         """What a named value was first made of (`randn(5, 3)` in `W = randn(5, 3) * 0.1`, or before `W *= 0.1`) and has
-        no name itself: nobody computes its gradient. (Of an argument that is changed in place, somebody does.)"""
+        no name itself, and what only we compute, on the way to a layer's loss: nobody computes its gradient. (Of an
+        argument that is changed in place, somebody does.)"""
         stated = {self._first.get(value) for value in self._stated.all_paired}
         found: set[Value] = set()
         for op in self._plan.forward_ops:
-            if all(v in found for v in op.inputs):
+            ours = op.code.co_filename == OUR_PLACE and op is not self._plan.loss_op
+            if ours or all(v in found for v in op.inputs):
                 found.update(v for v in op.outputs if v.producer is op and not self.names.bindings(v))
         for version in earlier.values():
             if version not in stated and all(v in found for v in _made_of(version)):

@@ -20,7 +20,9 @@ def data(case: Case) -> Ruling | None:
     unmarked = candidate.of is None and parse(candidate.name).form is Form.NONE
     if unmarked and case.judge.partners.is_said_to_be_one(candidate):
         return None
-    if unmarked and influences.ignores_upstream(candidate.value):
+    if influences.ignores_upstream(candidate.value) and (
+        unmarked or (candidate.of is None and influences.meets_upstream(candidate.value))
+    ):
         return NOT_JUDGED
     return NOT_JUDGED if unmarked and not influences.has(candidate.value, Mark.LIVE) else None
 
