@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from enum import Enum, auto
 
@@ -41,7 +42,9 @@ class Influence:
         # What a layer's outputs are multiplied with.
         handed |= {value for op in ours for value in op.inputs if value not in forward_made}
         self._backward = tape[plan.loss_op.index : plan.stop]
-        self._from_upstream = self._computed_from(handed) if handed else set()
+        self._from_upstream = self._computed_from(handed)
+        # A loss has the gradient that it would have with 1 for its upstream gradient, times that.
+        self._meeting = self._computed_from({value for value in handed if math.prod(value.shape) != 1})
         # The activations of `backward`s that autograd called: there, its gradient is read.
         self._backwards = {
             op.scope
@@ -81,17 +84,20 @@ class Influence:
         return mark in self._marks.of(value)
 
     def ignores_upstream(self, value: Value) -> bool:
-        """Whether a `backward` that autograd called, or a layer's, computed it from no gradient: from what its `forward` has saved."""
+        """Whether a `backward` that autograd called, or a layer's, computed it from no gradient: from what its `forward`
+        has saved."""
         made = value.producer
         return made is not None and made.scope in self._backwards and value.root not in self._from_upstream
 
     def meets_upstream(self, value: Value) -> bool:
         """Whether something is computed from it together with the upstream gradient: it is a derivative, whatever it is
         called, that gradients are multiplied with."""
-        return not self._from_upstream.isdisjoint(self._computed_from({value}))
+        made = value.producer
+        own = [op for op in self._backward if made is not None and op.scope == made.scope]
+        return any(read.root in self._meeting for op in flow.steps_from(own, {value}) for read in op.inputs)
 
     def _computed_from(self, values: set[Value]) -> set[Value]:
-        return flow.forward(self._backward, values, key=flow.storage)
+        return flow.forward(self._backward, values, key=flow.storage) if values else set()
 
     def of(self, value: Value) -> Faults:
         """The faults that what this value was computed from carries."""
