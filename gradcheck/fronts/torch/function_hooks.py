@@ -74,6 +74,8 @@ class FunctionHooks:
             return tensors
 
         self._patch(BackwardCFunction, "saved_tensors", property(saved_tensors))
+        if "handle_torch_function" not in torch.autograd.backward.__code__.co_names:
+            self._patch(torch.autograd, "backward", _shown_to_modes(torch.autograd.backward))
 
     def remove(self) -> None:
         for owner, name, before in reversed(self._undo):
@@ -143,6 +145,18 @@ class FunctionHooks:
                     continue
                 if self._values.known_value(tensor) is None and place_of(tensor) == place:
                     self._values.remember(tensor, value)
+
+
+def _shown_to_modes(plain: Callable[..., Any]) -> Callable[..., Any]:
+    """`torch.autograd.backward`, which older versions of torch (2.6) do not show to the mode."""
+
+    def backward(tensors: Any, *args: Any, **kwargs: Any) -> Any:
+        given = (tensors,) if isinstance(tensors, torch.Tensor) else tuple(tensors)
+        if torch.overrides.has_torch_function(given):
+            return torch.overrides.handle_torch_function(plain, given, tensors, *args, **kwargs)
+        return plain(tensors, *args, **kwargs)
+
+    return backward
 
 
 def _code_of(method: Any) -> CodeType:
