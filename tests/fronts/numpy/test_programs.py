@@ -131,20 +131,6 @@ def test_the_number_in_an_object_that_is_called_a_loss_is_the_loss():
     assert [found.loss for found in report.passes] == ["loss"]
 
 
-def test_an_edit_of_a_line_of_numpy_is_numpys_though_the_program_has_torch_too(tmp_path):
-    path = next(path for path in PROGRAMS if path.stem == "both_optimiser_of_torch")
-    text = path.read_text()
-    right = "p = e / e.sum(1, keepdims=True)"
-    assert right in text
-    softmax = "    dp = -np.eye(2, dtype=np.float32)[Y] / p / 8\n    d = p * (dp - (p * dp).sum({}))\n"
-    begin, end = text.index("    d = p.copy()"), text.index("    lin.weight.grad")
-    (tmp_path / "program.py").write_text(text[:begin] + softmax.format("") + text[end:])
-    report = run_report(SessionOptions(str(tmp_path / "program.py"), fix_budget_s=20))
-    (finding,) = [found for found in report.findings if found.rule == "GC101"]
-    assert finding.fix is not None
-    assert finding.fix.replacement == "(p * dp).sum(1, keepdims=True)"
-
-
 def test_a_plain_number_that_becomes_an_array_has_a_gradient_of_its_name(tmp_path):
     path = next(path for path in PROGRAMS if path.stem == "mixture")
     text = path.read_text().replace("mean = mean - 0.1 * dmean", "d = 0.1 * dmean\n    mean = mean - d")

@@ -1,6 +1,8 @@
 """What is said of a NumPy program, and the edits that it is given, are in NumPy's words."""
 
+import numpy as np
 import pytest
+import torch
 
 from gradcheck.fronts import arrays
 from gradcheck.program.errors import ProgramError
@@ -61,6 +63,18 @@ def test_what_is_said_is_said_of_axes() -> None:
 )
 def test_words(said: str, in_numpy: str) -> None:
     assert arrays.in_its_words(said) == in_numpy
+
+
+def test_in_a_program_of_both_an_edit_is_spelled_so_that_both_take_it() -> None:
+    arrays.add(np.ndarray, alone=False)
+    try:
+        edit = arrays.spelled("x.sum(0, keepdim=True)")
+        assert arrays.in_its_words("of a tensor") == "of a tensor"
+    finally:
+        arrays.reset()
+    assert edit == "x.sum(axis=0, keepdims=True)"
+    of_torch, of_numpy = (eval(edit, {"x": x}) for x in (torch.ones(3, 2), np.ones((3, 2))))
+    assert of_torch.shape == of_numpy.shape == (1, 2)
 
 
 def test_torch_keeps_its_own() -> None:
