@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 import gc
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,8 +41,9 @@ from gradcheck.report.model import Report
 from gradcheck.report.program_section import ProgramSection
 
 
-def run_report(options: SessionOptions) -> Report:
-    """Runs the target, judges what it did, and builds the report.
+def run_report(options: SessionOptions, on_part: Callable[[Report], None] | None = None) -> Report:
+    """Runs the target, judges what it did, and builds the report. `on_part` is told how far it is: with the verdicts, then
+    with all findings, then with each fix.
 
     Raises ProgramError if there is nothing to report on: the target cannot be run, or holds no training step
     with manual gradients.
@@ -62,7 +64,7 @@ def run_report(options: SessionOptions) -> Report:
     if ours:
         gc.freeze()
     try:
-        return analyse(recorder.recording, program.sources, outcome, options)
+        return analyse(recorder.recording, program.sources, outcome, options, on_part=on_part)
     finally:
         if ours:
             gc.unfreeze()
@@ -89,6 +91,7 @@ def analyse(
     watched: bool = False,
     holds: Callable[[Found], bool] | None = None,
     explained: bool = True,
+    on_part: Callable[[Report], None] | None = None,
 ) -> Report:
     """The report on what was recorded. `most_repeats`: how many passes of one and the same loss line are judged.
     `watched`: it was a part of a program that was running. `holds` is asked of every edit that replay has proved.
@@ -104,37 +107,49 @@ def analyse(
     _excuse_interrupted(evidence, outcome, sources)
     if not evidence.gradients:
         raise _nothing_found(outcome, recording, sources, options, words or Words())
+
+    def report_on(evidence: Evidence, found: list[Finding], findings: list[Finding]) -> Report:
+        lines = recorded_lines(recording, judgement.places)
+        sorted_out = suppress(findings, sources, lines, options.select, options.ignore)
+        evidence.ignore_comments = sorted_out.comments
+        checks = states_of(evidence, [*found, *sorted_out.own], options.select, options.ignore)
+        section = ProgramSection.from_outcome(outcome)
+        section.notes.extend(recording.notes)
+        return Report(
+            options.target,
+            evidence.passes,
+            sorted_out.left,
+            section,
+            collect_excerpts(sorted_out.left, sources, evidence.gradients),
+            health=evidence.health,
+            checks=checks,
+            suppressed=sorted_out.suppressed,
+            watched=watched,
+            arguments=list(options.arguments),
+        )
+
+    def tell(evidence: Evidence, findings: list[Finding]) -> None:
+        if on_part is not None:
+            on_part(report_on(evidence, findings, copy.deepcopy(findings)))
+
+    verdicts = Evidence(judgement.results, thresholds=thresholds)
+    tell(verdicts, run_checks(verdicts, options.select, options.ignore) if on_part is not None else [])
     if any_selected(HEALTH_FAMILIES, options.select, options.ignore):
         wanted = HealthOptions(options.sweep, options.samples)
         evidence.health = measure_health(
             judgement, wanted, thresholds, partial(progress.say, progress.Stage.MEASURING)
         )
     found = run_checks(evidence, options.select, options.ignore)
+    tell(evidence, found)
     said = partial(progress.say, progress.Stage.DIAGNOSING)
+    budgets = options.fix_budget_s, options.total_budget_s
     findings = (
-        diagnose(judgement, found, options.fix_budget_s, said, holds, options.total_budget_s)
+        diagnose(judgement, found, *budgets, said, holds, on_part and partial(tell, evidence))
         if explained
         else found
     )
     _say_in_words_of_the_library(findings, evidence)
-    lines = recorded_lines(recording, judgement.places)
-    sorted_out = suppress(findings, sources, lines, options.select, options.ignore)
-    evidence.ignore_comments = sorted_out.comments
-    checks = states_of(evidence, [*found, *sorted_out.own], options.select, options.ignore)
-    section = ProgramSection.from_outcome(outcome)
-    section.notes.extend(recording.notes)
-    return Report(
-        options.target,
-        evidence.passes,
-        sorted_out.left,
-        section,
-        collect_excerpts(sorted_out.left, sources, evidence.gradients),
-        health=evidence.health,
-        checks=checks,
-        suppressed=sorted_out.suppressed,
-        watched=watched,
-        arguments=list(options.arguments),
-    )
+    return report_on(evidence, found, findings)
 
 
 def _say_in_words_of_the_library(findings: list[Finding], evidence: Evidence) -> None:

@@ -127,6 +127,7 @@ def report(**options: Any) -> None:
       1  at least one finding at error level; with --strict also: no gradient could be checked,
          an exception cut the program short, or a parameter moves whose gradient was not found
       2  the program or the arguments could not be used
+      130  interrupted; what was found until then is in the report, which says that it is incomplete
 
     \b
     EXAMPLES

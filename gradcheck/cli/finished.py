@@ -51,6 +51,8 @@ class Finished:
             self.used.append(session.target)
             return kept
         result = make()
+        if result.report.program.stopped:
+            return result
         with suppress(OSError):  # then it is made again
             if may_be_replaced(file):
                 made = {"seconds": result.seconds, _MADE_FROM: made_from}

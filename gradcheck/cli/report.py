@@ -66,10 +66,12 @@ def parse_options(
 def run(options: ReportOptions) -> int:
     """Reports on every target; the exit status is the worst of theirs."""
     solution = _solution(options)
-    status = 0
+    status, is_stopped = 0, False
     outcomes: list[Outcome] = []
     seconds: dict[str, float] = {}
-    for session, result in run_targets(options.common, outcomes, options.jobs, options.finished):
+    for session, result in run_targets(
+        options.common, outcomes, options.jobs, options.finished, in_parts=True
+    ):
         if result is None:
             status = 2
             continue
@@ -83,6 +85,9 @@ def run(options: ReportOptions) -> int:
             if not to.holds_all:
                 path = to.file_for(parse_target(session.target, session.cwd))
                 to.write(report, path, options.common.color, options.verbosity)
+        if report.program.stopped:
+            is_stopped = True
+            break
     if options.finished is not None:
         said(options.finished.in_words(len(options.common.sessions)))
     every = index.table(outcomes, seconds, solution)
@@ -91,6 +96,8 @@ def run(options: ReportOptions) -> int:
             to.write_all(outcomes, every)
         elif len(options.common.sessions) > 1 or solution is not None:
             to.write_index(every, options.common.color)
+    if is_stopped:
+        raise KeyboardInterrupt
     return status
 
 

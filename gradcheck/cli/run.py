@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -20,6 +21,11 @@ from gradcheck.process.child import ChildResult, run_in_child
 from gradcheck.program.errors import ProgramError
 from gradcheck.report.failed import FailedTarget
 from gradcheck.report.layout import printable_lines
+from gradcheck.report.model import Report
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.text import Text
 
 _STAGES = {
     Stage.LOADING: "reading {}",
@@ -31,12 +37,17 @@ _STAGES = {
 
 
 def run_targets(
-    options: CommonOptions, failed: list[Any] | None = None, jobs: int = 1, finished: Finished | None = None
+    options: CommonOptions,
+    failed: list[Any] | None = None,
+    jobs: int = 1,
+    finished: Finished | None = None,
+    in_parts: bool = False,
 ) -> Iterator[tuple[SessionOptions, ChildResult | None]]:
     """Every target with its result; None for one that could not be used; its error has been printed, and is added to
-    `failed`. `jobs` of them run side by side; they come in their order all the same. What is `finished` is not run."""
+    `failed`. `jobs` of them run side by side; they come in their order all the same. What is `finished` is not run.
+    `in_parts`: what there is of a report is shown in a terminal, and is what Ctrl-C leaves."""
     several = len(options.sessions) > 1
-    for session, found in _found(options.sessions, jobs, finished):
+    for session, found in _found(options.sessions, jobs, finished, in_parts):
         if isinstance(found, ChildResult):
             if options.show_output:
                 _show_output(found)
@@ -54,11 +65,11 @@ def run_targets(
 
 
 def _found(
-    sessions: Sequence[SessionOptions], jobs: int, finished: Finished | None
+    sessions: Sequence[SessionOptions], jobs: int, finished: Finished | None, in_parts: bool
 ) -> Iterator[tuple[SessionOptions, ChildResult | ProgramError | InternalError]]:
     if jobs == 1 or len(sessions) == 1:
         for session in sessions:
-            yield session, _run_one(session, finished)
+            yield session, _run_one(session, finished, in_parts)
         return
     stop = threading.Event()  # a thread that waits for its child hears no Ctrl-C
     with ThreadPoolExecutor(jobs) as pool:
@@ -96,30 +107,42 @@ def print_internal_error(error: InternalError, show_traceback: bool) -> None:
 
 
 def _run_one(
-    session: SessionOptions, finished: Finished | None
+    session: SessionOptions, finished: Finished | None, in_parts: bool
 ) -> ChildResult | ProgramError | InternalError:
     console = Console(stderr=True)
     if not console.is_terminal:
-        return _outcome(session, None, None, finished)
+        return _outcome(session, None, None, finished, (lambda part: None) if in_parts else None)
     with shown_progress(session.target, console) as show:
-        return _outcome(session, show, None, finished)
+        return _outcome(session, show, None, finished, show.part if in_parts else None)
 
 
 def _outcome(
     session: SessionOptions, show: Callable[[Progress], None] | None, stop: threading.Event | None,
-    finished: Finished | None,
+    finished: Finished | None, on_part: Callable[[Report], None] | None = None,
 ) -> ChildResult | ProgramError | InternalError:  # fmt: skip
     try:
         if finished is None:
-            return run_in_child(session, show, stop)
-        return finished.result(session, lambda: run_in_child(session, show, stop))
+            return run_in_child(session, show, stop, on_part)
+        return finished.result(session, lambda: run_in_child(session, show, stop, on_part))
     except (ProgramError, InternalError) as error:
         return error
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a terminal shows meanwhile."""
+
+    progress: Callable[[Progress], None]
+    part: Callable[[Report], None]
+
+    def __call__(self, now: Progress) -> None:
+        self.progress(now)
+
+
 @contextmanager
-def shown_progress(target: str, console: Console) -> Iterator[Callable[[Progress], None]]:
-    """A spinner with what is being done, and a bar where it is known how much of it; gone at the end."""
+def shown_progress(target: str, console: Console) -> Iterator[Shown]:
+    """A spinner with what is being done, and a bar where it is known how much of it; below it, what there is of the report.
+    Gone at the end."""
     from rich import progress
     from rich.table import Column
 
@@ -127,7 +150,14 @@ def shown_progress(target: str, console: Console) -> Iterator[Callable[[Progress
     text = progress.TextColumn(
         "{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")
     )
-    with progress.Progress(progress.SpinnerColumn(), text, console=console, transient=True) as display:
+    below: list[Text] = []
+
+    class Display(progress.Progress):
+        def get_renderables(self) -> Iterable[RenderableType]:
+            yield from super().get_renderables()
+            yield from below
+
+    with Display(progress.SpinnerColumn(), text, console=console, transient=True) as display:
         task = display.add_task(_words(Progress(Stage.LOADING), target), total=None)
 
         def show(now: Progress) -> None:
@@ -141,7 +171,12 @@ def shown_progress(target: str, console: Console) -> Iterator[Callable[[Progress
                 refresh=True,
             )
 
-        yield show
+        def part(report: Report) -> None:
+            from gradcheck.report import terminal
+
+            below[:] = terminal.so_far(report, console.width)
+
+        yield Shown(show, part)
 
 
 def _words(now: Progress, target: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 import warnings
@@ -61,23 +62,29 @@ def diagnose(
     judgement: Judgement,
     findings: Sequence[Finding],
     budget_s: float,
+    total_s: float | None = None,
     on_progress: Callable[[str], None] = lambda text: None,
     holds: Callable[[Found], bool] | None = None,
-    total_s: float | None = None,
+    on_fix: Callable[[list[Finding]], None] | None = None,
 ) -> list[Finding]:
     """The findings with their explanations and fixes, one for each cause, in the order of the lines to edit.
 
     `budget_s` is the processor time in seconds spent at most on the search for the fix of one fault; 0 looks for
     none. `total_s` is what all faults take together, a tenth more at most: twelve such budgets, and a minute at least, where
-    nothing is said. `holds`: see FixSearch.
+    nothing is said. `holds`: see FixSearch. `on_fix` is told the findings with the fixes so far.
     """
     total_s = total_budget(total_s, budget_s)
+
+    def tell() -> None:
+        if on_fix is not None:
+            on_fix(_so_far(findings, cases, judgement))
+
     cases = [case for finding in findings if (case := _case_of(finding, judgement)) is not None]
     with warnings.catch_warnings(), kept_torch_settings(), kept_random_states():
         warnings.simplefilter("ignore")  # edits that are tried may be deprecated, or worse
         begun = time.process_time()
         if min(budget_s, total_s) > 0:
-            _search(cases, judgement, budget_s, total_s, on_progress, holds)
+            _search(cases, judgement, budget_s, total_s, on_progress, holds, tell)
             _say_what_is_left(cases, judgement, total_s)
         left_s = (1 + _MORE) * (total_s or _AT_LEAST_S) - (time.process_time() - begun)
         with suppress(TimeIsUpError), within(left_s):
@@ -102,6 +109,7 @@ def _search(
     total_s: float,
     on_progress: Callable[[str], None],
     holds: Callable[[Found], bool] | None,
+    on_fix: Callable[[], None],
 ) -> None:
     index = BindingIndex(judgement.recording, judgement.sources)
     searches: dict[int, FixSearch] = {}
@@ -116,6 +124,8 @@ def _search(
                     search = FixSearch(judgement, case.judged_pass, index, holds)
                     searches[id(case.judged_pass)] = search
                 _search_for(case, cases, search, budget_s)
+                if case.found is not None:
+                    on_fix()
             except Exception as error:
                 # A fault of ours costs the person a suggestion, never the report.
                 judgement.recording.notes.append(
@@ -130,6 +140,15 @@ def _search(
     with within(_MORE / 2 * total_s):
         for key, search in searches.items():
             _prove_together(search, [case for case in cases if id(case.judged_pass) == key])
+
+
+def _so_far(findings: Sequence[Finding], cases: list[_Case], judgement: Judgement) -> list[Finding]:
+    found = {id(case.finding): case.found for case in cases if case.found is not None}
+    told = [copy.deepcopy(finding) for finding in findings]
+    for finding, as_found in zip(told, findings, strict=True):
+        if id(as_found) in found:
+            attach(finding, found[id(as_found)], judgement)
+    return in_reading_order(one_per_cause(told))
 
 
 def _cost(case: _Case) -> tuple[int, int]:

@@ -28,7 +28,7 @@ from gradcheck.base.progress import Progress, Stage
 from gradcheck.base.regular import read_regular
 from gradcheck.layers.options import LayerOptions
 from gradcheck.layers.report import LayerReport
-from gradcheck.process.exchange import NO_ROOM, OPTIONS, PROGRESS, RESULT, STDERR, STDOUT, WARM
+from gradcheck.process.exchange import NO_ROOM, OPTIONS, PART, PROGRESS, RESULT, STDERR, STDOUT, WARM
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.source import shown_path
 from gradcheck.report.model import Report
@@ -52,6 +52,10 @@ _IDLE_THREADS_SLEEP = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 Options = SessionOptions | LayerOptions
 T = TypeVar("T")
+_STOPPED = dict.fromkeys(Stage, "its gradients were judged") | {
+    Stage.MEASURING: "its health was measured",
+    Stage.DIAGNOSING: "causes and fixes were looked for",
+}
 _MALFORMED = (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError, OverflowError)
 
 
@@ -71,11 +75,12 @@ def run_in_child(
     options: SessionOptions,
     on_progress: Callable[[Progress], None] | None = None,
     stop: threading.Event | None = None,
+    on_part: Callable[[Report], None] | None = None,
 ) -> ChildResult:
     """The report on `options.target`. Raises ProgramError, or InternalError for a bug of gradcheck; StoppedError once
-    another thread has set `stop`."""
+    another thread has set `stop`. `on_part` is told how far it is, and where there is one, Ctrl-C leaves that part."""
     with waiting_child() as child:
-        return report_of(child, options, on_progress, stop)
+        return report_of(child, options, on_progress, stop, on_part)
 
 
 def report_of(
@@ -83,22 +88,39 @@ def report_of(
     options: SessionOptions,
     on_progress: Callable[[Progress], None] | None = None,
     stop: threading.Event | None = None,
+    on_part: Callable[[Report], None] | None = None,
 ) -> ChildResult:
     """As `run_in_child`, of a child that waits."""
     begun = time.monotonic()
+    seen, stage = 0, Stage.LOADING
 
     def heard(now: Progress | None) -> None:
         if stop is not None and stop.is_set():
             raise StoppedError
+        nonlocal seen, stage
+        stage = now.stage if now is not None else stage
+        if (
+            on_part is not None
+            and seen != (seen := child.changed(PART))
+            and (part := child.part()) is not None
+        ):
+            on_part(part)
         if now is not None and on_progress is not None:
             on_progress(now)
 
-    return child.asked(
-        "report",
-        options,
-        heard,
-        lambda found, out, err: ChildResult(Report.from_dict(found), out, err, time.monotonic() - begun),
-    )
+    try:
+        return child.asked(
+            "report",
+            options,
+            heard,
+            lambda found, out, err: ChildResult(Report.from_dict(found), out, err, time.monotonic() - begun),
+        )
+    except KeyboardInterrupt:
+        left = child.part() if on_part is not None else None
+        if left is None:
+            raise
+        left.program.stopped = _STOPPED[stage]
+        return ChildResult(left, child.output(STDOUT), child.output(STDERR), time.monotonic() - begun)
 
 
 def run_layer_in_child(
@@ -138,11 +160,27 @@ class Child:
             status = _wait(self.process, folder, options, heard)
             result = _read_result(folder, status, options)
             try:
-                return made(result[command], _read_output(folder / STDOUT), _read_output(folder / STDERR))
+                return made(result[command], self.output(STDOUT), self.output(STDERR))
             except _MALFORMED as error:
                 raise _unreadable(error) from None
         except OSError as error:
             raise no_room(error.strerror or str(error)) from None
+
+    def output(self, name: str) -> str:
+        return _read_output(self.folder / name)
+
+    def changed(self, name: str) -> int:
+        try:
+            return (self.folder / name).lstat().st_mtime_ns
+        except OSError:
+            return 0
+
+    def part(self) -> Report | None:
+        """What there is of the report."""
+        try:
+            return Report.from_dict(json.loads(read_regular(str(self.folder / PART)))["report"])
+        except (OSError, *_MALFORMED):
+            return None
 
 
 @contextmanager

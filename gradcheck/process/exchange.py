@@ -4,6 +4,7 @@ from __future__ import annotations
 
 OPTIONS = "options.json"
 RESULT = "result.json"  # {"report": ...}, {"error": ...} or {"internal": ...}
+PART = "part.json"  # {"report": ...}, as far as it has been made
 PROGRESS = "progress.txt"
 STDOUT = "stdout.txt"
 STDERR = "stderr.txt"

@@ -22,7 +22,7 @@ from gradcheck.base.depth import deep
 from gradcheck.base.errors import internal_error
 from gradcheck.base.options import SessionOptions
 from gradcheck.layers.options import LayerOptions
-from gradcheck.process.exchange import NO_ROOM, OPTIONS, PROGRESS, RESULT
+from gradcheck.process.exchange import NO_ROOM, OPTIONS, PART, PROGRESS, RESULT
 from gradcheck.program.errors import NothingFoundError, ProgramError
 from gradcheck.program.program import load
 from gradcheck.program.target import parse_target
@@ -119,7 +119,7 @@ def _report(options: SessionOptions, directory: str, variables: tuple[str, ...])
         hold_for_good(directory)
     _limit_memory(options.memory_gb)
     try:
-        return run_report(options)
+        return run_report(options, lambda part: _write_part(os.path.join(directory, PART), part))
     except NothingFoundError as nothing:
         from gradcheck.layers.definitions import report_on_definitions
 
@@ -135,6 +135,11 @@ def _report(options: SessionOptions, directory: str, variables: tuple[str, ...])
                 f"{nothing}; no layer in it could be judged either: {said}", nothing.hint
             ) from None
         return report
+
+
+def _write_part(path: str, part: Report) -> None:
+    with suppress(OSError):  # a report that comes all at once is better than none
+        _write_atomically(path, {"report": part.to_dict()})
 
 
 def _write_atomically(path: str, result: dict[str, Any]) -> None:

@@ -12,6 +12,8 @@ def gaps(report: ReportContents) -> list[str]:
     found = []
     if not report.summary["checked"]:
         found.append("no gradient could be checked")
+    if report.program.stopped:
+        found.append(f"it was stopped while {report.program.stopped}")
     if crash := _crash(report):
         found.append(crash)
     if unread := report.program.unread:

@@ -39,6 +39,7 @@ class ProgramSection:
     unread: list[str] = field(
         default_factory=list
     )  # the layers of a file of definitions that were not judged
+    stopped: str = ""  # what was being done when the person stopped the analysis
 
     @classmethod
     def from_outcome(cls, outcome: RunOutcome) -> ProgramSection:

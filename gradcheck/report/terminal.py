@@ -26,6 +26,19 @@ def render(report: ReportContents, console: Console, verbose: bool = False) -> N
 
 def _blocks(report: ReportContents, width: int, verbose: bool) -> Iterator[Text]:
     yield _paragraph(sentences.headline(report), width, "bold")
+    yield from so_far(report, width)
+    remarks = [*health_lines(report.checks, verbose), *sentences.program_remarks(report.program)]
+    if remarks:
+        yield from (_paragraph(remark, width, "dim") for remark in remarks)
+        yield Text()
+    yield from (_paragraph(sentence, width, "dim") for sentence in sentences.set_aside(report))
+    yield _paragraph(sentences.conclusion(report), width, "bold" if report.exit_status else "bold green")
+    if fixes_line := sentences.fixes(report):
+        yield _paragraph(fixes_line, width, "bold green")
+
+
+def so_far(report: ReportContents, width: int) -> Iterator[Text]:
+    """The tables and the findings, of a report that may still be in the making."""
     for step in report.passes:
         yield _paragraph(sentences.pass_line(step, len(report.passes)), width)
         if step.gradients:
@@ -39,14 +52,6 @@ def _blocks(report: ReportContents, width: int, verbose: bool) -> Iterator[Text]
         yield render_finding(finding, report.excerpt(finding.location), width, fixes)
         yield Text()
         fixes += [finding.fix] if finding.fix else []
-    remarks = [*health_lines(report.checks, verbose), *sentences.program_remarks(report.program)]
-    if remarks:
-        yield from (_paragraph(remark, width, "dim") for remark in remarks)
-        yield Text()
-    yield from (_paragraph(sentence, width, "dim") for sentence in sentences.set_aside(report))
-    yield _paragraph(sentences.conclusion(report), width, "bold" if report.exit_status else "bold green")
-    if fixes_line := sentences.fixes(report):
-        yield _paragraph(fixes_line, width, "bold green")
 
 
 def render_headline(report: ReportContents, console: Console) -> None:
