@@ -54,31 +54,22 @@ from gradcheck.judge.verdict import Problem, Verdict
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
-    for case in cases(evidence, {Verdict.INTRODUCED, Verdict.COMPENSATED}, {Problem.NON_FINITE}):
+    verdicts = {Verdict.INTRODUCED, Verdict.COMPENSATED, Verdict.CORRECT}
+    for case in cases(evidence, verdicts, {Problem.NON_FINITE}):
         row = case.row
+        left = row.verdict is Verdict.CORRECT  # a right formula that left the program's own type
+        reason = "in float64 the formula is right: a part of it is too large for the program's own type"
         yield RULE.finding(
             location=row.location,
             message=f"{code(row.name)} holds NaN or infinity where the gradient of {code(row.of)} is finite",
-            label="not finite from here on",
-            expected=expected_line(row),
-            found=found_line(row),
-            notes=[*([row.reason] if row.reason else []), *common_notes(case)],
-            helps=pairing_help(row),
-            evidence=case.evidence,
-        )
-    for case in cases(evidence, {Verdict.CORRECT}, {Problem.NON_FINITE}):
-        row = case.row
-        yield RULE.finding(
-            location=row.location,
-            message=f"{code(row.name)} holds NaN or infinity where the gradient of {code(row.of)} is finite",
-            label="not finite from here on, in the program's own types",
-            notes=[
-                "in float64 the formula is right: a part of it is too large for the program's own type",
-                *common_notes(case),
-            ],
-            helps=["write it so that no part grows without bound, with what the forward pass has computed"],
+            label="not finite from here on" + (", in the program's own types" if left else ""),
+            expected="" if left else expected_line(row),
+            found="" if left else found_line(row),
+            notes=[*filter(None, [reason if left else row.reason]), *common_notes(case)],
+            helps=[_BOUNDED] if left else pairing_help(row),
             evidence=case.evidence,
         )
 
 
+_BOUNDED = "write it so that no part grows without bound, with what the forward pass has computed"
 RULE = Rule(__name__, __doc__, Severity.ERROR, check, is_diagnosed=True)

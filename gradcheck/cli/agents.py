@@ -31,33 +31,23 @@ from gradcheck.program.own_files import own_files
 from gradcheck.program.target import parse_target
 from gradcheck.report.model import Report
 
-_INSTRUCTIONS = (
-    "gradcheck checks backward passes that are written by hand, in torch and NumPy. It runs one training step of a program as "
-    "it is and says for every gradient whether its line is right. Begin with `report`; `explain` one gradient that is "
-    "`introduced` (the line at fault; `inherited` ones need no change); `fix` gives the edits that replay has proved, as a "
-    "patch. After an edit, `report` again."
-)
-
 
 class Tools:
-    """The public methods are the tools. A program that has not changed is not run again for the next question, which is asked
-    of the report as it was last asked for."""
+    """gradcheck checks backward passes that are written by hand, in torch and NumPy. It runs one training step of a program as
+    it is and says for every gradient whether its line is right. Begin with `report`; `explain` one gradient that is
+    `introduced` (the line at fault; `inherited` ones need no change); `fix` gives the edits that replay has proved, as a
+    patch. After an edit, `report` again. `explain` and `fix` are about the report on the same target as it was last asked
+    for; a program that has not changed is not run again for them.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._finished = Finished(folder)
         self._asked: dict[str, SessionOptions] = {}
 
     def report(
-        self,
-        target: str,
-        select: Sequence[str] = (),
-        ignore: Sequence[str] = (),
-        at: str = "0",
-        loss: str | None = None,
-        pairs: Sequence[str] = (),
-        arguments: Sequence[str] = (),
-        timeout: float = 120.0,
-    ) -> dict[str, Any]:
+        self, target: str, select: Sequence[str] = (), ignore: Sequence[str] = (), at: str = "0", loss: str | None = None,
+        pairs: Sequence[str] = (), arguments: Sequence[str] = (), timeout: float = 120.0,
+    ) -> dict[str, Any]:  # fmt: skip
         """Run a program once and judge every gradient in it that is computed by hand.
 
         `target` is a notebook, a script, `script.py::function`, `script.py::train(np.ones((4, 3)), 0.1)` or
@@ -149,7 +139,7 @@ def server(tools: Tools) -> Any:
 
         return asked
 
-    made = MCPServer("gradcheck", version=__version__, instructions=_INSTRUCTIONS)
+    made = MCPServer("gradcheck", version=__version__, instructions=Tools.__doc__)
     for tool in (tools.report, tools.explain, tools.fix):
         made.tool()(told(tool))
     return made
