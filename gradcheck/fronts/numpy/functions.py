@@ -98,6 +98,13 @@ def stacked(items: Any) -> torch.Tensor:
 stacked.__name__ = "stack"
 
 
+def stacked_as(items: Any, dtype: torch.dtype) -> torch.Tensor:
+    return stacked(items).to(dtype)
+
+
+stacked_as.__name__ = "stack"
+
+
 def added_at(array: torch.Tensor, key: Any, added: Any) -> torch.Tensor:
     """`np.add.at`: what is added several times to one place counts each time."""
     places = torch.arange(array.numel()).reshape(array.shape)[key]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import torch
 
 from gradcheck import ops as vocabulary
 from gradcheck.fronts import arrays, crossing
 from gradcheck.fronts.markers import view_as
+from gradcheck.fronts.numpy.functions import stacked_as
 from gradcheck.fronts.tape import Kind, Op, Value, values_in
 from gradcheck.fronts.torch.function_calls import FunctionCalls
 from gradcheck.fronts.torch.values import Values
@@ -71,6 +73,9 @@ class Calls:
             source = self._values.encode(data[0])
             if isinstance(source, Value):
                 return crossing.conversion(len(self._ops), source, frame)
+        if kind is Kind.CREATE and data and isinstance(data[0], (list, tuple)) and _has_array(data[0]):
+            items = (self._values.encode(data[0]),)
+            return Op(len(self._ops), stacked_as, Kind.PURE, items, None, frame.f_code, frame.f_lasti)
         if kind is Kind.CREATE and args and holds_data(args[0]):
             return op  # without args: its result is a leaf
         encode, known = self._values.encode, self._values.known
@@ -111,6 +116,10 @@ def dropout_draws(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     probability = kwargs.get("p", args[1] if len(args) > 1 else 0.5)
     training = kwargs.get("training", kwargs.get("train", args[2] if len(args) > 2 else True))
     return bool(training) and probability != 0
+
+
+def _has_array(items: Sequence[Any]) -> bool:
+    return bool(arrays.FOREIGN) and any(isinstance(item, np.ndarray) for item in items[:_FEW_NUMBERS])
 
 
 def holds_data(thing: Any) -> bool:

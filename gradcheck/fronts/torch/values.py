@@ -160,8 +160,12 @@ class Values(KnownValues):
         if changed is None:
             changed = args if kind is Kind.PURE else args[0] if args else next(iter(kwargs.values()), None)
         for tensor in tensors_in(changed):
-            self._entries.before_change(self.known_value(tensor))
-            self._leaves.before_change(tensor)
+            value = self.known_value(tensor)
+            self.before_change_of(value, tensor)
+            if arrays.FOREIGN and value is not None and value.root.reference is not None:
+                whole = value.root.reference()  # of an array's part, torch does not know what it is a part of
+                if isinstance(whole, torch.Tensor) and whole is not tensor:
+                    self._leaves.before_change(whole)
 
     def before_change_of(self, value: Value | None, tensor: torch.Tensor) -> None:
         self._entries.before_change(value)

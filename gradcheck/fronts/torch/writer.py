@@ -13,6 +13,7 @@ from gradcheck.fronts import arrays, crossing
 from gradcheck.fronts.control import Control
 from gradcheck.fronts.fingerprint import WHOLE, fingerprint
 from gradcheck.fronts.markers import with_given_upstream
+from gradcheck.fronts.numpy.functions import stacked_as
 from gradcheck.fronts.numpy.memory import tensor_of
 from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.fronts.torch.function_gradients import FunctionGradients
@@ -72,6 +73,9 @@ class Writer:
                 self._values.keep_leaf(self._values.new_value(result, None), result)
         elif op.func is crossing.in_same_memory:
             self._crossed(op, result)
+        elif op.func is stacked_as:
+            op.args = (*op.args, result.dtype)
+            self._with_result(op, result)
         elif op.func is torch.empty and not result.numel():
             pass  # it is given its memory unseen (`torch.load`): a leaf, as it is when it is first read
         elif kind is Kind.ESCAPE:
