@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,11 @@ from gradcheck.analysis.settings import in_force
 from gradcheck.base import progress
 from gradcheck.base.errors import NothingToCheckError
 from gradcheck.checks import gc106_gradient_shape_broadcast as gc106
-from gradcheck.checks.finding import Finding
 from gradcheck.diagnosis.diagnose import total_budget
 from gradcheck.judge.verdict import Verdict
 from gradcheck.layers.cases import Case, cases_of, in_state
 from gradcheck.layers.discover import HOW_INPUTS, Found, discover
+from gradcheck.layers.faults import Fault, add_failure, join_by_cause, moved_to
 from gradcheck.layers.fitting import runs
 from gradcheck.layers.followed import computing_with_its_arrays
 from gradcheck.layers.making import CannotCallError, Given
@@ -119,22 +119,13 @@ def check(
     return report
 
 
-@dataclass(slots=True)
-class _Fault:
-    case: Case
-    trial: Trial
-    outcome: Outcome
-    cases: list[CaseResult]
-    raises: _Fault | None = None  # the same line, where it raises
-
-
 class LayerCheck:
     def __init__(self, subject: Subject, given: Given, target: str, seed: int, budget: float) -> None:
         self._subject, self._given, self._seed, self._budget = subject, given, seed, budget
         self._left_s = total_budget(in_force().total_budget_s, budget)  # for the fixes of all its faults
         self._target = target  # of the command line; empty for a call of the Python API
         self._report = LayerReport(target or subject.name, seed)
-        self._faults: dict[Key, _Fault] = {}
+        self._faults: dict[Key, Fault] = {}
         self._unjudged: dict[str, str] = {}
         self._judged: set[str] = set()
         self._count = 0
@@ -159,24 +150,14 @@ class LayerCheck:
         report.never_judged = {
             n: why for n, why in self._unjudged.items() if n not in self._judged or why == MEAN_OVER_ROWS
         }
-        self._join()
+        join_by_cause(self._faults, self.outcomes)
         self._forget_wrong_guesses(found.plans)
         for key, fault in self._faults.items():
             progress.say(
                 progress.Stage.RUNNING, f"looking for the smallest input, fault {len(report.failures) + 1}"
             )
-            self._add(self._failure(key, fault, exact=only is not None))
+            add_failure(report.failures, self._failure(key, fault, exact=only is not None))
         return report
-
-    def _add(self, failure: Failure) -> None:
-        """Several lines may have one cause."""
-        for known in self._report.failures:
-            if failure.report and known.report and failure.report.findings and known.report.findings:
-                one, other = failure.report.findings[0], known.report.findings[0]
-                if one.fix is not None and (one.location, one.fix) == (other.location, other.fix):
-                    known.cases = list(dict.fromkeys([*known.cases, *failure.cases]))
-                    return
-        self._report.failures.append(failure)
 
     @property
     def outcomes(self) -> list[Outcome]:
@@ -216,7 +197,7 @@ class LayerCheck:
             self._judged |= outcome.judged.keys()
             self._unjudged |= outcome.unjudged
             for key in outcome.faults:
-                known = self._faults.setdefault(key, _Fault(case, trial, outcome, []))
+                known = self._faults.setdefault(key, Fault(case, trial, outcome, []))
                 known.cases.append(result)
 
     def _is_of_training(self, plan: Plan, outcome: Outcome) -> bool:
@@ -309,18 +290,7 @@ class LayerCheck:
         sizes = dict.fromkeys(plan.names - plan.pinned, trial.sizes["D"])
         return self._outcome(Case("", trial), trial.with_sizes(**sizes))
 
-    def _join(self) -> None:
-        """A line that is wrong on some inputs and raises on others is one fault."""
-        for key, fault in list(self._faults.items()):
-            if key[0] != "raised":
-                continue
-            judged = next((k for k in self._faults if k[0] != "raised" and k[:2] == key[1:]), None)
-            if judged is not None:
-                assert fault.outcome.raised is not None
-                self._faults[judged].raises = fault
-                del self._faults[key]
-
-    def _failure(self, key: Key, fault: _Fault, exact: bool) -> Failure:
+    def _failure(self, key: Key, fault: Fault, exact: bool) -> Failure:
         subject, trial, outcome = self._subject, fault.trial, fault.outcome
         count = 0
         small = outcome
@@ -343,7 +313,7 @@ class LayerCheck:
         failure.notes += self._only_there(fault)
         return failure
 
-    def _explained(self, fault: _Fault, key: Key, budget: float) -> tuple[Outcome, Key]:
+    def _explained(self, fault: Fault, key: Key, budget: float) -> tuple[Outcome, Key]:
         """The outcome with why it is wrong, and with a fix that holds in every case, if there is one; and where the fault
         is then: its cause may be in another line. All other trials do without: only this one is told."""
         outcome = fault.outcome
@@ -362,7 +332,7 @@ class LayerCheck:
             holds=holds,
         )
         self._left_s = max(0.0, self._left_s - (time.process_time() - begun))
-        at = key if key in fixed.faults else _moved_to(fixed, outcome, finding)
+        at = key if key in fixed.faults else moved_to(fixed, outcome, finding)
         found = fixed.faults.get(at) if at is not None else None
         if at is None or found is None:
             return outcome, key
@@ -370,7 +340,7 @@ class LayerCheck:
             found.helps[-1] += f", and run in all {len(ran)} cases"
         return fixed, at
 
-    def _only_there(self, fault: _Fault) -> list[str]:
+    def _only_there(self, fault: Fault) -> list[str]:
         """Advice, where only inputs of some ranks show it."""
         ranks = {case.rank for case in fault.cases}
         passed = {case.rank for case in self._report.cases if case.status is Status.PASSED} - ranks
@@ -412,16 +382,6 @@ class LayerCheck:
             return False
         again = Trial(plan, seed=trial.seed)
         return again.arguments == trial.arguments and again.shapes() == trial.shapes()
-
-
-def _moved_to(fixed: Outcome, before: Outcome, finding: Finding) -> Key | None:
-    """The line to which the search for a fix has traced what the finding was about, alone or with others."""
-    moved = {
-        key: found for key, found in fixed.faults.items() if key not in before.faults and found is not None
-    }
-    of = finding.evidence.get("gradient")
-    same = [key for key, found in moved.items() if found.evidence.get("gradient") == of]
-    return next(iter(same or (moved if len(moved) == 1 else ())), None)
 
 
 def _of_shape(outcome: Outcome) -> set[Key]:

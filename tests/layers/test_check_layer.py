@@ -397,3 +397,10 @@ def test_the_cause_in_a_helper_s_line_is_shown_with_its_fix():
     assert finding.location.line == first + 9
     assert finding.fix.verified
     assert "run in all" in finding.helps[-1]
+
+
+def test_a_line_that_is_right_elsewhere_is_not_accused_beside_the_wrong_one():
+    report = gradcheck.check_layer(wrong.MeanOverEdges, fix_budget_s=0.0)
+    (failure,) = report.failures
+    _, first = inspect.getsourcelines(wrong.MeanOverEdges)
+    assert failure.report.findings[0].location.line == first + 16

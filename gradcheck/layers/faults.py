@@ -1,0 +1,87 @@
+"""The faults of a layer, each with the cases that show it; what several cases and lines show of one cause is one fault."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gradcheck.checks.finding import Finding
+from gradcheck.judge.verdict import Verdict
+from gradcheck.layers.cases import Case
+from gradcheck.layers.outcome import Key, Outcome
+from gradcheck.layers.records import CaseResult, Failure
+from gradcheck.layers.trial import Trial
+
+
+@dataclass(slots=True)
+class Fault:
+    case: Case
+    trial: Trial
+    outcome: Outcome
+    cases: list[CaseResult]
+    raises: Fault | None = None  # the same line, where it raises
+
+
+def join_by_cause(faults: dict[Key, Fault], outcomes: Sequence[Outcome]) -> None:
+    _join_raised(faults)
+    for key in list(faults):
+        other = _cause_elsewhere(key, faults, outcomes)
+        if other is not None:
+            cases = [*faults[other].cases, *faults.pop(key).cases]
+            faults[other].cases = list({id(case): case for case in cases}.values())
+
+
+def _join_raised(faults: dict[Key, Fault]) -> None:
+    """A line that is wrong on some inputs and raises on others is one fault."""
+    for key, fault in list(faults.items()):
+        if key[0] != "raised":
+            continue
+        judged = next((k for k in faults if k[0] != "raised" and k[:2] == key[1:]), None)
+        if judged is not None:
+            assert fault.outcome.raised is not None
+            faults[judged].raises = fault
+            del faults[key]
+
+
+def _cause_elsewhere(key: Key, faults: dict[Key, Fault], outcomes: Sequence[Outcome]) -> Key | None:
+    """A line that is right in other cases, and is accused only where one that is wrong in those is not: there, two lines
+    explain the same numbers, and the one that is known to be wrong does."""
+    own = [outcome for outcome in outcomes if key in outcome.faults]
+    rest = [outcome for outcome in outcomes if key not in outcome.faults]
+    if not any((Verdict.CORRECT, key[:2]) in _verdicts(outcome) for outcome in rest):
+        return None
+    for other in faults:
+        if other == key or not any(other in outcome.faults for outcome in rest):
+            continue
+        if all(
+            other not in outcome.faults and (Verdict.INHERITED, other[:2]) in _verdicts(outcome)
+            for outcome in own
+        ):
+            return other
+    return None
+
+
+def _verdicts(outcome: Outcome) -> set[tuple[Verdict, Key]]:
+    rows = outcome.report.rows if outcome.report is not None else []
+    return {(row.verdict, (row.location.file, str(row.location.line))) for row in rows}
+
+
+def moved_to(fixed: Outcome, before: Outcome, finding: Finding) -> Key | None:
+    """The line to which the search for a fix has traced what the finding was about, alone or with others."""
+    moved = {
+        key: found for key, found in fixed.faults.items() if key not in before.faults and found is not None
+    }
+    of = finding.evidence.get("gradient")
+    same = [key for key, found in moved.items() if found.evidence.get("gradient") == of]
+    return next(iter(same or (moved if len(moved) == 1 else ())), None)
+
+
+def add_failure(failures: list[Failure], failure: Failure) -> None:
+    """Several lines may have one cause."""
+    for known in failures:
+        if failure.report and known.report and failure.report.findings and known.report.findings:
+            one, other = failure.report.findings[0], known.report.findings[0]
+            if one.fix is not None and (one.location, one.fix) == (other.location, other.fix):
+                known.cases = list(dict.fromkeys([*known.cases, *failure.cases]))
+                return
+    failures.append(failure)
