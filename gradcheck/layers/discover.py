@@ -147,7 +147,7 @@ class _Search:
             if any(plan.rank == rank for plan in found.plans) or self._is_over:
                 continue
             other = self._best(ways, ways.with_main(best.picks, place), ways.made_as_it_is, _MOST_OTHERS)
-            if other.plan is not None and other.plan.rank == rank:
+            if other.plan is not None and other.plan.rank == rank and _is_alike(other.plan, best.plan):
                 found.plans.append(other.plan)
             elif other.refused is not None:
                 found.refused.setdefault(rank, other.refused)
@@ -226,6 +226,15 @@ def _with_shapes(plan: Plan, shapes: dict[str, tuple[int, ...]]) -> Plan | None:
             return None
         inputs[name] = TensorTerm(tuple(1 if n == 1 else named[n] for n in shape))
     return replace(plan, inputs=tuple(inputs.items())) if shapes else None
+
+
+def _is_alike(one: Plan, other: Plan) -> bool:
+    """Whether each input is the same kind of thing: what was an array is no plain number for inputs of another rank."""
+
+    def kinds(plan: Plan) -> list[str]:
+        return [term.kind if isinstance(term, TensorTerm) else "" for _, term in plan.inputs]
+
+    return kinds(one) == kinds(other)
 
 
 def _call_text(subject: Subject, plan: Plan) -> str:
