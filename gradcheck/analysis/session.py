@@ -108,8 +108,9 @@ def analyse(
     if not evidence.gradients:
         raise _nothing_found(outcome, recording, sources, options, words or Words())
 
+    lines = recorded_lines(recording, judgement.places)
+
     def report_on(evidence: Evidence, found: list[Finding], findings: list[Finding]) -> Report:
-        lines = recorded_lines(recording, judgement.places)
         sorted_out = suppress(findings, sources, lines, options.select, options.ignore)
         evidence.ignore_comments = sorted_out.comments
         checks = states_of(evidence, [*found, *sorted_out.own], options.select, options.ignore)
