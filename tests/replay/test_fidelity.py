@@ -9,8 +9,8 @@ from gradcheck.base.options import SessionOptions
 from gradcheck.report.model import Report
 
 PROGRAM = """\
-import copy, ctypes, io, os, pickle, threading
-import numpy as np, torch
+import copy, ctypes, importlib, io, os, pickle, threading
+{numpy}; import torch
 torch.manual_seed(0)
 inputs = torch.randn({rows}, 10{kind}); wanted = torch.randn({rows}, 1{kind})
 first = torch.randn(10, 20{kind}) * 0.3; second = torch.randn(20, 1{kind}) * 0.3
@@ -30,6 +30,7 @@ for epoch in range(3):
     first -= 0.1 * d_first
     second -= 0.1 * d_second
 """
+UNSEEN, SEEN = "np = importlib.import_module('numpy')", "import numpy as np"
 AFTER_HIDDEN = ["d_second", "d_first"]
 IN_A_THREAD = "thread = threading.Thread(target=lambda: {}); thread.start(); thread.join()"
 
@@ -105,10 +106,12 @@ def doubled(x: torch.Tensor) -> torch.Tensor: return x * 2
 """
 
 
-def _report(tmp_path, rows: int = 32, kind: str = "", before: str = JIT, **lines: str) -> Report:
+def _report(
+    tmp_path, rows: int = 32, kind: str = "", before: str = JIT, numpy: str = UNSEEN, **lines: str
+) -> Report:
     places = dict.fromkeys(("in_forward", "after_loss", "in_backward", "at_end"), "pass")
     program = tmp_path / "program.py"
-    program.write_text(PROGRAM.format(rows=rows, kind=kind, before=before, **places | lines))
+    program.write_text(PROGRAM.format(rows=rows, kind=kind, before=before, numpy=numpy, **places | lines))
     return run_report(SessionOptions(target=str(program), fix_budget_s=0.0))
 
 
@@ -124,6 +127,20 @@ def test_what_is_changed_or_made_unseen_is_unchecked(tmp_path, way):
     assert {name: found.get(name) for name in names} == dict.fromkeys(names, "unchecked")
     assert set(found.values()) <= {"correct", "unchecked"}
     assert not [f for f in report.findings if f.severity == "error"]
+
+
+@pytest.mark.parametrize(
+    "way", [way for way, (_, line, _) in CHANGES.items() if ".numpy()" in line and "bytes" not in line]
+)
+def test_what_numpy_changes_is_seen_where_the_program_is_followed_in_it(tmp_path, way):
+    """Where the numbers of the forward pass change before the backward pass reads them, its gradients are those of no
+    loss: the recorder sees it, and says so."""
+    where, line, names = CHANGES[way]
+    found = _verdicts(_report(tmp_path, numpy=SEEN, **{where: line}))
+    if where == "in_forward":  # what follows is computed from the changed numbers, but for the slope of tanh
+        assert [name for name in names if found[name] != "correct"] == ["d_first"]
+    else:
+        assert not [name for name in names if found[name] == "correct"]
 
 
 @pytest.mark.parametrize("kind", [", dtype=torch.float64", ", dtype=torch.bfloat16"])
