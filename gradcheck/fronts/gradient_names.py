@@ -82,6 +82,21 @@ def is_delta(name: str) -> bool:
     return "delta" in split_path(name)[1].lower()
 
 
+_PARTIAL = re.compile(r"^_*d(?P<own>_?)(?P<of>[A-Za-z]\w*?)_d(?P=own)(?P<by>[A-Za-z]\w*)$")
+
+
+def partial_derivative(name: str) -> tuple[str, str] | None:
+    """(`h1`, `w5`) for `dh1_dw5`, where the names of values stand before and behind: the derivative of the one by the other,
+    unless the first is a loss."""
+    match = _PARTIAL.match(split_path(name)[1])
+    return (match["of"], match["by"]) if match and not is_loss_name(match["of"]) else None
+
+
+def same_name(one: str, other: str) -> bool:
+    """Whether they differ in capitals and underscores at most: `y_pred`, `ypred`."""
+    return _squash(one) == _squash(other)
+
+
 def split_path(name: str) -> tuple[str, str, bool]:
     """(`self.grads`, `W1`, True) for `self.grads['W1']`: base, last part, whether the last part is an item."""
     match = _PATH_END.match(name)

@@ -61,7 +61,7 @@ def probe(judge: Judge) -> list[Point]:
         _pair_with_what_fits(judged, used)
     _blame_there(judge, used)
     for judged in doubtful if used else ():
-        if id(judged) in unlike and judged.verdict in right:
+        if id(judged) in unlike and judged.verdict in right and not _is_no_rate(judge, judged, unlike):
             _unpair(judge, judged)
     try_other_upstreams(judge)
     return used
@@ -115,6 +115,23 @@ def _hide(judged: Judged, error: float) -> None:
     judged.verdict, judged.problem = Verdict.INTRODUCED, Problem.HIDDEN
     judged.reason = "right at this initialisation, wrong once the parameters have moved"
     judged.scale, judged.hidden_error = None, error
+
+
+def _is_no_rate(judge: Judge, judged: Judged, unlike: set[int]) -> bool:
+    """Blame needs an intervention (principle 3): the step of a parameter that is one number is always a multiple of its
+    gradient; where the multiple changes with the point, and other steps keep theirs, it is not the rate, and wrong."""
+    steps = [j for j in judge.judged if j.candidate.of is not None and j.candidate.binding is None]
+    kept = [j.scale for j in steps if id(j) not in unlike and j.scale is not None]
+    rate = kept[0] if len(kept) > 1 and all(_is_same(kept[0], other) for other in kept) else None
+    if judged not in steps or rate is None or judged.of is None or judged.scale is None:
+        return False
+    judged.verdict, judged.problem, judged.scale = Verdict.INTRODUCED, Problem.WRONG_VALUE, rate
+    judged.truth = judged.expected = rate * judge.run.graph.truth[judged.of]
+    return True
+
+
+def _is_same(one: float, other: float) -> bool:
+    return abs(one - other) <= 1e-6 * abs(one)
 
 
 def _unpair(judge: Judge, judged: Judged) -> None:

@@ -195,6 +195,8 @@ class Hooks(PlainHooks):
                 return partial(self._into_torch, function)
             if function in ITERATE:
                 return partial(self._iterating, function)
+            if function is np.apply_along_axis:
+                return self._row_by_row
             if function in rows or function in changes or kind is np.ufunc or function is float:
                 return partial(self._call, function)
         except TypeError:  # not hashable
@@ -245,6 +247,21 @@ class Hooks(PlainHooks):
             return writer.call_in_place(frame, function, row, (owner, *args), kwargs, bound=True)
         result = function(*args, **kwargs)
         writer.called(frame, function, methods.get(name), (owner, *args), kwargs, result)
+        return result
+
+    def _row_by_row(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+        """`np.apply_along_axis`: what the person's function returns for each row is what is put together."""
+        found: list[Any] = []
+
+        def kept(*row: Any, **more: Any) -> Any:
+            found.append(function(*row, **more))
+            return found[-1]
+
+        result = np.apply_along_axis(kept, *args, **kwargs)
+        if self.writer is not None:
+            whole = result.shape == (len(found), *np.shape(found[0]))
+            row, parts = (rows[np.stack], (found,)) if whole else (None, args)
+            self.writer.called(sys._getframe(1), np.apply_along_axis, row, parts, {}, result)
         return result
 
     def _of_ufunc(self, function: Any, ufunc: np.ufunc, *args: Any, **kwargs: Any) -> Any:

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection
+from functools import cached_property
 
 from gradcheck import ops
-from gradcheck.fronts.gradient_names import Form, name_affinity, parse, split_path
+from gradcheck.fronts.gradient_names import (
+    Form,
+    name_affinity,
+    parse,
+    partial_derivative,
+    same_name,
+    split_path,
+)
 from gradcheck.fronts.tape import Binding, Kind, Op, Recording, Value
 from gradcheck.fronts.updates import Update
 from gradcheck.graph import flow
@@ -108,6 +116,8 @@ class CandidateCollector:
         plan = self._plan_for(binding)
         if plan is None:
             return
+        if binding not in self._said and self._is_of_another(plan, binding):
+            return
         form = parse(binding.name).form
         known = self._uses.of(value) is not None or (
             value.root in self._near_gradients and value not in self._moved
@@ -136,6 +146,21 @@ class CandidateCollector:
         if candidate.of is None and set_on(binding) is not None:
             candidate.of, candidate.of_evidence = set_on(binding), _attribute(binding)
         candidate.bindings.append(binding)
+
+    def _is_of_another(self, plan: PassPlan, binding: Binding) -> bool:
+        """`dout_dh`: the derivative of a value that is not the loss, with which gradients are multiplied."""
+        parts = partial_derivative(binding.name)
+        if parts is None or set_on(binding) is not None:
+            return False
+        of, by = parts
+        losses = self._names.all_names(plan.loss)
+        named = {name: any(same_name(each, name) for each in self._called) for name in parts}
+        return named[of] and named[by] and not any(same_name(each, of) for each in losses)
+
+    @cached_property
+    def _called(self) -> set[str]:
+        """What values are called in the program, without the objects that they are on."""
+        return {split_path(binding.variable)[1] for binding in self._recording.bindings}
 
     def _candidate(self, plan: PassPlan, binding: Binding) -> Candidate | None:
         """The candidate that the name is one of: a new one, if the value is none yet or is named as another one."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import torch
 
 from gradcheck import ops
+from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.fronts.insertion import insert
 from gradcheck.fronts.markers import Inferred, LossKind
 from gradcheck.fronts.tape import Kind, Op, Recording, Value
@@ -23,7 +24,7 @@ from gradcheck.graph import flow
 from gradcheck.judge.pairing.moved_points import Points, Snapshot
 from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.judge.pairing.windows import Step, recorded_steps
-from gradcheck.replay.compare import distance, inner, norm
+from gradcheck.replay.compare import distance, inner, multiple_of, norm
 from gradcheck.replay.forward import ForwardGraph
 from gradcheck.replay.runner import ReplayError
 from gradcheck.replay.slices import Slicer
@@ -91,6 +92,13 @@ def _exactly(factor: float) -> float:
     return 1 / count if count and abs(factor * count - 1) < _SAME else factor
 
 
+def _is_counted(factor: float) -> bool:
+    """Whether it is a whole number, or one over one. (Of what one number is computed from, the gradients have one and the
+    same direction, whatever is computed of it.)"""
+    count = max(abs(factor), 1 / abs(factor))
+    return abs(count - round(count)) < _SAME * count
+
+
 def _rank(found: _Found) -> tuple[int, bool]:
     return found.parameters, abs(abs(found.factor) - 1) < _SAME
 
@@ -119,7 +127,11 @@ class _Search:
         found = [f for f in map(self._tried, begins) if f is not None]
         if not found:
             found = [f for f in map(self._tried_further, begins) if f is not None]
-        return max(found, key=lambda f: (f.parameters, f.begin.with_data, -f.begin.last), default=None)
+        return max(
+            found,
+            key=lambda f: (f.parameters, f.begin.with_data, _is_counted(f.factor), -f.begin.last),
+            default=None,
+        )
 
     def best_of(self, rivals: Sequence[Op], found: _Found) -> int:
         """The parameters whose gradients the program computes if the best of these is the loss."""
@@ -223,7 +235,26 @@ class _Search:
         found = self._tried_as(self._loss(begin, begin.slope), begin.last, begin.slope)
         if found is None or (len(self._parameters) > 1 and _says_nothing(found[1])):
             return None
-        return _Found(begin, found[0], len(found[1]))
+        factor, parameters = found
+        if all(math.prod(p.shape) == 1 for p in parameters):
+            factor = self._named_multiple(begin) or factor  # a step is a multiple by the rate as well
+        return _Found(begin, factor, len(parameters))
+
+    def _named_multiple(self, begin: _Begin) -> float:
+        """By how much something that is called a gradient is what backward begins with: `dL_dout = -2 * (y - out)`."""
+        begun = begin.begun[-1]
+        for snapshot, _ in self._points.later(begun.after, math.prod(begun.value.shape)):
+            names = self._names.bindings(snapshot.value)
+            if any(parse(each.name).form is not Form.NONE for each in names):
+                pairs = [(self._points.at(snapshot, i), self._points.at(begun, i)) for i in range(3)]
+                ratios = [
+                    multiple_of(one, other, _CLOSE * norm(one))
+                    for one, other in pairs
+                    if one is not None and other is not None
+                ]
+                if len(ratios) == 3 and max(ratios) - min(ratios) <= _SAME * abs(ratios[0]):
+                    return abs(ratios[0]) * begin.slope
+        return 0.0
 
     def _tried_further(self, begin: _Begin) -> _Found | None:
         """Where no parameter's gradient is right, the line after it may be wrong: then there is a value before the output,
@@ -265,7 +296,7 @@ class _Search:
 
     def _multiples(self, parameter: Value, expected: torch.Tensor, after: int) -> list[float]:
         """How often the gradient is in each of its multiples that the program computes; of those with a name, if any has
-        one."""
+        one. (Any number is a multiple of another.)"""
         named: list[float] = []
         unnamed: list[float] = []
         size = norm(expected) ** 2
@@ -274,4 +305,4 @@ class _Search:
             off = distance(tensor.reshape(-1), ratio * expected.reshape(-1))
             if ratio and off <= _CLOSE * norm(tensor) and snapshot.value.root is not parameter.root:
                 (named if self._names.bindings(snapshot.value) else unnamed).append(abs(ratio))
-        return named or unnamed
+        return [*named, *unnamed] if expected.numel() == 1 else named or unnamed

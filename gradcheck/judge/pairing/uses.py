@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from gradcheck import ops
-from gradcheck.fronts.gradient_names import may_be_velocity, name_affinity, parse
+from gradcheck.fronts.gradient_names import may_be_velocity, name_affinity, parse, partial_derivative
 from gradcheck.fronts.markers import Inferred
 from gradcheck.fronts.tape import Binding, Kind, Op, Recording, Value
 from gradcheck.fronts.updates import Update
@@ -173,9 +173,19 @@ class Uses:
             and read.root in made_of
             and read.root not in (parameter.root, value.root)
             and read not in self._forward_values
-            and bool(self._names.bindings(read))
+            and any(self._may_be_of(binding.name, parameter) for binding in self._names.bindings(read))
             for op in behind
             for read in op.inputs
+        )
+
+    def _may_be_of(self, name: str, parameter: Value) -> bool:
+        """Whether the name does not say that it is the gradient of something else, or no gradient: among numbers, all have
+        the same shape."""
+        stem = parse(name).stem
+        if parameter.shape or stem is None or _is_of(stem, self._names.forward_names(parameter)):
+            return True
+        return partial_derivative(name) is None and not any(
+            _is_of(stem, self._names.forward_names(value)) for value in self._forward_values
         )
 
     def is_step(self, use: Use, binding: Binding) -> bool:
