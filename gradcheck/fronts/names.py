@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Any
 
+import numpy as np
+
 from gradcheck.fronts import arrays
 from gradcheck.fronts.bindings import Bindings
 from gradcheck.fronts.reach import RUNNERS
@@ -190,7 +192,8 @@ class NameTracer:
                     kind = type(value)
                     if value is MISSING:
                         continue
-                    if kind in _PLAIN and not (kind is float and self._bindings.knows(value)):
+                    number = kind is float or isinstance(value, np.floating)
+                    if (kind in _PLAIN or number) and not (number and self._bindings.knows(value)):
                         bound_plain(target.text, value, scope)
                         continue
                     if kind in arrays.KINDS or value is None or kind is float:

@@ -46,7 +46,10 @@ class ArrayWriter:
             return False
         if not isinstance(result, _COMPUTED):
             return False
-        return any(map(self.is_array, operands))
+        # What is made of plain numbers alone (`np.cos(np.pi * step / most)`) is one as well.
+        return any(map(self.is_array, operands)) and any(
+            isinstance(each, (np.ndarray, torch.Tensor)) or self._known(each) is not None for each in operands
+        )
 
     # -- calls that change nothing ---------------------------------------------------------------------------------
 
