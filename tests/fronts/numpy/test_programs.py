@@ -58,6 +58,8 @@ MISTAKES = [
     ("scipy_functions", "(dc, K[::-1, ::-1]", "(dc, K[::-1]"),
     ("engine_contexts", "g.dot(self.b.T), self.a.T.dot(g)", "g.dot(self.b.T), 2 * self.a.T.dot(g)"),
     ("engine_contexts", "g[self.x < 0] = 0", "g[self.x > 0] = 0"),
+    ("local_derivatives", "0.1 * dL_do * do_dh * dh_dq", "0.1 * dL_do * do_dh * dh_dp"),
+    ("local_derivatives", "0.1 * dL_do * do_dd", "-0.1 * dL_do * do_dd"),
     ("engine_tape", "a.g += out.g * s * (1 - s)", "a.g += out.g * (1 - s)"),
     # A gradient that is kept as a multiple, and rebound from itself.
     ("dict_by_depth", 'dz = params[f"W{i}"].T', 'dz = 2 * params[f"W{i}"].T'),
