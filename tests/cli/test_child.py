@@ -48,7 +48,8 @@ def run_text(text: str, **options: object) -> tuple[list[str], child.ChildResult
     ],
 )
 def test_program_cannot_keep_the_result_from_us(text, ending, monkeypatch):
-    session = "def run_report(options):\n"
+    session = "def run_report(options, on_part):\n"
+    assert session in child._START
     less_patient = f"{session}    from gradcheck.program.writes import ending\n    ending.PATIENCE_S = 1.0\n"
     monkeypatch.setattr(child, "_START", child._START.replace(session, less_patient))
     started = time.monotonic()

@@ -102,7 +102,11 @@ def test_a_backend_that_is_not_installed_is_named_with_the_way_to_get_it(
 
 def test_a_scheduler_that_is_not_there_is_named() -> None:
     pytest.importorskip("distributed")
+    import dask  # comes with it
+
     with (
+        # The client is closed when it is collected, and waits twice as long for a connection that there never was.
+        dask.config.set({"distributed.comm.timeouts.connect": "0.5s"}),
         pytest.raises(ProgramError, match="no Dask scheduler"),
         WorkerPool(Workers(2, "dask", "nonsense://1")),
     ):
