@@ -19,7 +19,7 @@ def all_unchecked(plan: PassPlan, places: Places, reason: str, index: int) -> li
     return [
         _unchecked(c.name, None, line_of(c.versions[-1], places), Problem.UNREACHED, reason, index)
         for c in plan.candidates
-        if parse(c.name).form >= Form.EXPLICIT and c.value.producer is not None
+        if (c.of is not None or parse(c.name).form is not Form.NONE) and c.value.producer is not None
     ]
 
 

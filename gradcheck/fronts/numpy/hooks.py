@@ -249,19 +249,26 @@ class Hooks(PlainHooks):
         writer.called(frame, function, methods.get(name), (owner, *args), kwargs, result)
         return result
 
-    def _row_by_row(self, function: Any, *args: Any, **kwargs: Any) -> Any:
-        """`np.apply_along_axis`: what the person's function returns for each row is what is put together."""
+    def _row_by_row(self, function: Any, axis: int, array: Any, *args: Any, **kwargs: Any) -> Any:
+        """`np.apply_along_axis`: each row is an item of the array, what the function returns for it a part of the result."""
+        writer, frame, whole = self.writer, sys._getframe(1), np.apply_along_axis
+        if writer is None or not isinstance(array, np.ndarray) or array.ndim != 2:
+            result = whole(function, axis, array, *args, **kwargs)
+            if writer is not None:
+                writer.called(frame, whole, None, (axis, array), {}, result)
+            return result
         found: list[Any] = []
 
-        def kept(*row: Any, **more: Any) -> Any:
-            found.append(function(*row, **more))
+        def kept(row: Any, *more: Any, **named: Any) -> Any:
+            place = len(found)
+            writer.item(frame, array, (slice(None), place) if axis == 0 else place, row)
+            found.append(self.callee(function)(row, *more, **named))
             return found[-1]
 
-        result = np.apply_along_axis(kept, *args, **kwargs)
-        if self.writer is not None:
-            whole = result.shape == (len(found), *np.shape(found[0]))
-            row, parts = (rows[np.stack], (found,)) if whole else (None, args)
-            self.writer.called(sys._getframe(1), np.apply_along_axis, row, parts, {}, result)
+        result = whole(kept, axis, array, *args, **kwargs)
+        is_stacked = result.shape == (len(found), *np.shape(found[0])) and all(map(writer.knows, found))
+        row, parts = (rows[np.stack], (found,)) if is_stacked else (None, (axis, array))
+        writer.called(frame, whole, row, parts, {}, result)
         return result
 
     def _of_ufunc(self, function: Any, ufunc: np.ufunc, *args: Any, **kwargs: Any) -> Any:

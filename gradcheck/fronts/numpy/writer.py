@@ -40,6 +40,10 @@ class ArrayWriter:
     def is_array(self, thing: Any) -> bool:
         return isinstance(thing, _ARRAYS) or (type(thing) is float and self._known(thing) is not None)
 
+    def knows(self, thing: Any) -> bool:
+        """Whether it was seen where it comes from."""
+        return self._known(thing) is not None
+
     def concerns(self, result: Any, *operands: Any) -> bool:
         """Whether an operation belongs on the tape."""
         if not self._state.records:

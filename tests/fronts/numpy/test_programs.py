@@ -140,3 +140,20 @@ def test_a_plain_number_that_becomes_an_array_has_a_gradient_of_its_name(tmp_pat
     found = verdicts(tmp_path / "program.py")
     assert {name for name, _ in found} == {"dscaled", "dmean", "dlog_std"}
     assert set(found.values()) == {"correct"}
+
+
+@pytest.mark.parametrize("function", ["np.linalg.norm", "lambda row: np.sqrt((row * row).sum())", "sum_of"])
+def test_a_function_of_each_row_is_followed(tmp_path, function):
+    """What its results come from is seen; where it is not, nothing is said of it."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import numpy as np\nrng = np.random.RandomState(1)\nx, y = rng.randn(8, 3), rng.randn(8)\nW = rng.randn(3, 2)\n"
+        "def sum_of(row):\n    return float(str((row * row).sum() ** 0.5))\n"
+        f"z = x @ W\nn = np.apply_along_axis({function}, 1, z)\nloss = ((n - y) ** 2).mean()\n"
+        "dn = 2 * (n - y) / 8\ndz = dn[:, None] * z / n[:, None]\ndW = x.T @ dz\nW -= 0.1 * dW\n"
+    )
+    report = run_report(SessionOptions(str(program), fix_budget_s=0.0))
+    verdicts = {row.name: row.verdict.value for row in report.rows}
+    seen = "correct" if function != "sum_of" else "unchecked"
+    assert [verdicts[name] for name in ("dn", "dz", "dW")] == [seen] * 3
+    assert not [f for f in report.findings if f.severity.value == "error"]
