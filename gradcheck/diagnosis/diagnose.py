@@ -163,8 +163,8 @@ def _say_what_is_left(cases: list[_Case], judgement: Judgement, total_s: float) 
         case.finding.notes.append(NOT_SEARCHED)
     if left:
         judgement.recording.notes.append(
-            f"no fix was looked for in {len(left)} of {count(len(cases), 'fault')}: the time for all of them was over "
-            f"({total_s:g} s; --total-budget gives more)"
+            f"the search for a fix was not finished for {len(left)} of {count(len(cases), 'fault')}: the time for all of them "
+            f"was used up ({total_s:g} s; --total-budget gives more)"
         )
 
 

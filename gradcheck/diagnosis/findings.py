@@ -27,7 +27,7 @@ NOT_EXPLAINED = (
     "the cause was not found: no single known mistake gives these numbers, and no edit that was tried repairs them; "
     "there may be several mistakes here"
 )
-NOT_SEARCHED = "no fix was looked for to the end: the time for all faults together was over"
+NOT_SEARCHED = "the search for a fix was not finished: the time for all faults together was used up"
 
 
 def explain_in(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 
 from gradcheck.judge.arriving import try_other_upstreams
@@ -122,16 +123,18 @@ def _is_no_rate(judge: Judge, judged: Judged, unlike: set[int]) -> bool:
     gradient; where the multiple changes with the point, and other steps keep theirs, it is not the rate, and wrong."""
     steps = [j for j in judge.judged if j.candidate.of is not None and j.candidate.binding is None]
     kept = [j.scale for j in steps if id(j) not in unlike and j.scale is not None]
-    rate = kept[0] if len(kept) > 1 and all(_is_same(kept[0], other) for other in kept) else None
+    rate = (
+        kept[0]
+        if len(kept) > 1 and all(math.isclose(kept[0], other, rel_tol=1e-6) for other in kept)
+        else None
+    )
     if judged not in steps or rate is None or judged.of is None or judged.scale is None:
+        return False
+    if math.prod(judged.of.shape) != 1:
         return False
     judged.verdict, judged.problem, judged.scale = Verdict.INTRODUCED, Problem.WRONG_VALUE, rate
     judged.truth = judged.expected = rate * judge.run.graph.truth[judged.of]
     return True
-
-
-def _is_same(one: float, other: float) -> bool:
-    return abs(one - other) <= 1e-6 * abs(one)
 
 
 def _unpair(judge: Judge, judged: Judged) -> None:
