@@ -52,7 +52,7 @@ def pass_line(step: PassResult, of: int) -> str:
     value = numbers.value(step.loss_value, 5)
     if step.inferred:
         return (
-            f"{lead}no loss is computed{iteration}: the gradients are held to those of {step.loss} ({value}), "
+            f"{lead}no loss is computed{iteration}: the gradients are compared with those of {step.loss} ({value}), "
             f"where the backward pass begins in {cell}line {where.line}{probes}"
         )
     return f"{lead}loss `{step.loss}` = {value}{iteration}, computed in {cell}line {where.line}{probes}"
