@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import importlib
+import os
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -32,9 +33,10 @@ def shadowed(entry: Path) -> set[str]:
 
 def forget_own(entry: Path) -> None:
     """Modules of the program's that are named like an installed one: what is imported from now on, is imported by us."""
-    for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        if "." in name or not isinstance(file, str) or not Path(file).is_relative_to(entry):
+    inside = os.path.join(entry, "")
+    for name in [name for name in sys.modules if "." not in name]:
+        file = getattr(sys.modules[name], "__file__", None)
+        if not isinstance(file, str) or not file.startswith(inside):
             continue
         with suppress(ImportError, ValueError):
             spec = PathFinder.find_spec(name)

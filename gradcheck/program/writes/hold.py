@@ -117,38 +117,37 @@ def _put_in_place() -> Iterator[None]:
 
 
 class _Libraries:
-    """What the modules of libraries hold is looked up once: every look at every name copies the memory of a forked child."""
+    """What the modules of libraries hold is looked up once: every look at every name copies the memory of a forked child,
+    and there are thousands of modules."""
 
     def __init__(self) -> None:
         self._wanted: frozenset[int] = frozenset()
-        self._known: dict[str, tuple[dict[Any, Any], int, list[Any]]] = {}
+        self._known: dict[str, tuple[object, dict[Any, Any], int, list[Any]]] = {}
 
     def holders(self, wanted: Collection[int]) -> Iterator[tuple[dict[Any, Any], Any]]:
         """The namespaces of loaded modules that hold a `wanted` object, and by what name."""
         if wanted != self._wanted:
             self._wanted, self._known = frozenset(wanted), {}
-        for module, names, is_library in _namespaces():
-            seen, size, held = self._known.get(module, ({}, -1, []))
-            if seen is not names or size != len(names):
-                held = [name for name, value in names.copy().items() if id(value) in wanted]
-                if is_library:
-                    self._known[module] = names, len(names), held
-            for name in held:
-                yield names, name
+        openers = getattr(sys.modules.get(_NUMPY_OPENERS), "_file_openers", None)
+        # A copy is one step: a collection in the middle can import.
+        for name, module in (*sys.modules.copy().items(), ("", getattr(openers, "_file_openers", None))):
+            seen, names, size, held = self._known.get(name, (None, {}, 0, []))
+            if seen is not module or size != len(names):
+                names = _names_in(name, module)
+                held = [each for each, value in names.copy().items() if id(value) in wanted]
+                file = getattr(module, "__file__", None)
+                if not names or (isinstance(file, str) and file.startswith(_INSTALLED)):
+                    self._known[name] = module, names, len(names), held
+            for each in held:
+                yield names, each
 
 
 _holders = _Libraries().holders
 
 
-def _namespaces() -> Iterator[tuple[str, dict[Any, Any], bool]]:
-    """By name of the module, and whether it is one of a library. A copy is one step: a collection in the middle can import."""
-    for name, module in sys.modules.copy().items():
-        found, file = getattr(module, "__dict__", None), getattr(module, "__file__", None)
-        if isinstance(found, dict) and not name.startswith("gradcheck."):
-            yield name, found, isinstance(file, str) and file.startswith(_INSTALLED)
-    openers = getattr(sys.modules.get(_NUMPY_OPENERS), "_file_openers", None)
-    if isinstance(found := getattr(openers, "_file_openers", None), dict):
-        yield "", found, False
+def _names_in(name: str, module: object) -> dict[Any, Any]:
+    found = module if name == "" else getattr(module, "__dict__", None)
+    return found if isinstance(found, dict) and not name.startswith("gradcheck.") else {}
 
 
 def _follow_supported(new: dict[int, tuple[object, object]], add: bool) -> None:
