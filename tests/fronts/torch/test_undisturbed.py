@@ -29,7 +29,6 @@ from gradcheck.program.target import parse_target
 from tests.support import ROOT, NamespaceRecorder, in_child
 
 
-
 def unlike(paths: list[Path]) -> Iterator[Path]:
     """Those that are not an earlier one with another line or two: what a mistake changes is no other way to write."""
     earlier: list[set[str]] = []
