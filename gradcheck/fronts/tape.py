@@ -55,6 +55,7 @@ class Recording:
     value_of: Callable[[Any], Value | None] = lambda array: None  # of an array that is still alive
     pairings: list[Pairing] = field(default_factory=list)
     loss: Value | None = None  # where it is known which value that is
+    handed: set[Value] = field(default_factory=set)  # the storages of what a layer was called with
     notes: list[str] = field(default_factory=list)
     loop_runs: list[LoopRun] = field(default_factory=list)  # of the aftermath, as they were first met
     aftermath_cut: Lengths | None = None  # set if the aftermath stands apart: how far all went before it
@@ -85,6 +86,7 @@ class Recording:
             notes=self.notes,
             pairings=self.pairings,
             loss=self.loss,
+            handed=self.handed,
         )
 
     def cut_to(self, cut: Lengths) -> None:

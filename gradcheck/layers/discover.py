@@ -18,6 +18,7 @@ from gradcheck.layers.fitting import (
     attempt,
     fit_and_shapes,
     fit_of,
+    left_without,
     message_of,
     runs,
 )
@@ -196,6 +197,8 @@ class _Search:
                 each, fit = (as_returned, better) if better > fit else (each, fit)
             most = max(most, fit)
             if fit > best.fit:
+                if self._subject.by_autograd and each.requires_grad:
+                    each = replace(each, constants=left_without(subject, Trial(each, seed=self._seed)))
                 best.plan, best.picks, best.fit, best.fitted = each, picks, fit, 0
         return (*tried.progress, int(1000 * most))
 

@@ -67,7 +67,8 @@ def drive(
     given = inputs_by_name(layer, inputs, kwargs)
     floats = [(name, value) for name, value in given.items() if is_floating(value)]
     result = called(layer, forward, inputs, kwargs)
-    what = type(layer).__qualname__
+    # The person's own name for it: `Linear.backward`, `relu_backward`.
+    what = f"`{getattr(layer.backward, '__qualname__', 'backward')}`"
     if isinstance(layer, GivesGradients):
         both = layer.apart(result)
         if both is None or both[0] is None:
@@ -78,11 +79,9 @@ def drive(
     try:
         call = call_of(layer.backward, forward, given, result)
     except Unclear as unclear:
-        raise NothingToCheckError(f"`backward` of {what}: {unclear}") from None
+        raise NothingToCheckError(f"{what}: {unclear}") from None
     if not call.outputs:
-        raise NothingToCheckError(
-            f"`forward` of {what} returned no {array_word()} of floats to take the gradient of"
-        )
+        raise NothingToCheckError(f"`forward` returned no {array_word()} of floats to take the gradient of")
     attribute = upstream_attribute(layer) if call.is_loss and math.prod(call.outputs[0].shape) != 1 else None
     call.is_loss &= attribute is None
     loss, upstream = _loss(call, what, frame)
@@ -99,7 +98,7 @@ def _loss(call: Call, what: str, frame: FrameType | None) -> tuple[Any, list[Any
         if len(outputs) > 1 or math.prod(outputs[0].shape) != 1:
             shapes = ", ".join(str(tuple(output.shape)) for output in outputs)
             raise NothingToCheckError(
-                f"`backward` of {what} takes no upstream gradient, which only a loss can do, but `forward` returned "
+                f"{what} takes no upstream gradient, which only a loss can do, but `forward` returned "
                 f"{shapes}"
             )
         return outputs[0], []

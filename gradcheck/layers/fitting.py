@@ -91,6 +91,19 @@ def hands_on(subject: Subject, trial: Trial) -> bool:
     return False
 
 
+def left_without(subject: Subject, trial: Trial) -> frozenset[str]:
+    """The inputs after the first to which autograd brings no gradient: the Functions on the way return None for them, as
+    they do for targets, and a module that is used so asks for none."""
+    with own_random_numbers(trial.seed):
+        try:
+            built = build(subject, trial)
+            drive(built.layer, tuple(built.inputs.values()), built.named, lambda name, tensor: None)
+        except (Exception, NothingToCheckError):
+            return frozenset()
+    asked = [(n, v) for n, v in built.inputs.items() if isinstance(v, torch.Tensor) and v.requires_grad]
+    return frozenset(name for name, value in asked[1:] if value.grad is None)
+
+
 def fit_of(subject: Subject, trial: Trial) -> float:
     """How well the inputs were guessed, as `backward` sees it: 0 if it raises, FITS if every gradient that it returns or
     stores has the shape of what it is of, and tells something. A guess that broadcasts in `forward` is seen through here,

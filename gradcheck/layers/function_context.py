@@ -34,7 +34,19 @@ class FunctionContext:
         )
 
     def save_for_backward(self, *tensors: Any) -> None:
+        """What is no tensor, autograd refuses: a guess that is none is refused here too."""
+        for place, saved in enumerate(tensors):
+            if saved is not None and not isinstance(saved, torch.Tensor):
+                kind = type(saved).__name__
+                raise TypeError(
+                    f"save_for_backward can only save tensors, but argument {place} is of type {kind}"
+                )
         self.saved_tensors = tensors
+
+    @property
+    def saved_variables(self) -> tuple[Any, ...]:
+        """Its name in the first versions of torch, which autograd's own still knows."""
+        return self.saved_tensors
 
     def save_for_forward(self, *tensors: Any) -> None:
         pass

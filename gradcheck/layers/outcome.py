@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from gradcheck.analysis.watching import Watched
 from gradcheck.base.errors import NothingToCheckError
@@ -22,7 +23,7 @@ from gradcheck.layers.gradients import not_judged, parameters_of
 from gradcheck.layers.mean import leave_open
 from gradcheck.layers.records import Raised, Status
 from gradcheck.layers.subject import Subject
-from gradcheck.layers.trial import Trial, build, own_random_numbers
+from gradcheck.layers.trial import Built, Trial, build, own_random_numbers
 from gradcheck.layers.watch import watch_layer
 from gradcheck.program.faults import describe
 from gradcheck.program.live import LiveSources
@@ -49,6 +50,7 @@ class Outcome:
     unjudged: dict[str, str] = field(default_factory=dict)  # gradient -> why
     operations: int = 0  # that were recorded
     hands_on: bool = False  # `forward` returned its input as it was
+    by_a_guess: bool = False  # `backward` raised on a plain number that was guessed
 
 
 def run_trial(
@@ -88,7 +90,7 @@ def run_trial(
         except NothingToCheckError as error:
             return Outcome(Status.NOT_JUDGED, " ".join(str(error).split()))
         except Exception as error:
-            return _raised(error, subject)
+            return _raised(error, subject, built)
     leave_open(report, trial, parameters)
     outcome = _judged(report, built.layer, parameters, returned)
     outcome.operations = len(watched.recording.ops)
@@ -144,7 +146,7 @@ def _judged(report: Report, layer: object, parameters: set[str], returned: list[
     return outcome
 
 
-def _raised(error: Exception, subject: Subject) -> Outcome:
+def _raised(error: Exception, subject: Subject, built: Built) -> Outcome:
     sources = LiveSources()
     for file in subject.files:
         if file is not None:
@@ -158,9 +160,33 @@ def _raised(error: Exception, subject: Subject) -> Outcome:
     if place is not None and where is not None and _is_refusal(where, place.line):
         return Outcome(Status.UNSUPPORTED, f"`backward` refuses it: {raised.text}")
     key = ("raised", place.file, str(place.line)) if place is not None else ("raised", fault.type)
-    return Outcome(
+    outcome = Outcome(
         Status.BACKWARD_RAISED, f"`backward` raised {raised.text}", raised=raised, faults={key: None}
     )
+    outcome.by_a_guess = (
+        where is not None and place is not None and _reads_a_guess(error, where, place.line, built)
+    )
+    return outcome
+
+
+def _reads_a_guess(error: Exception, unit: SourceUnit, line: int, built: Built) -> bool:
+    """Whether it took something for another kind of thing than it is, and the statement reads a plain number that was
+    handed in by a guess: a function was wanted."""
+    plain = [each for each in built.inputs.values() if type(each) in (int, float)]
+    statement, step = unit.tree.statement_at(line), error.__traceback__
+    if not isinstance(error, (TypeError, AttributeError)) or not plain or statement is None:
+        return False
+    while step is not None and step.tb_lineno != line:
+        step = step.tb_next
+    known = step.tb_frame.f_locals if step is not None else {}
+    read: list[Any] = []
+    for node in ast.walk(statement):
+        match node:
+            case ast.Name(name):
+                read.append(known.get(name))
+            case ast.Attribute(ast.Name(name), attribute):
+                read.append(getattr(known.get(name), attribute, None))
+    return any(value is each for value in read for each in plain)
 
 
 def _is_refusal(unit: SourceUnit, line: int) -> bool:

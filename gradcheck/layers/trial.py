@@ -38,6 +38,7 @@ class Plan:
     sizes: tuple[tuple[str, int], ...] = tuple(BASE.items())
     pinned: frozenset[str] = frozenset()  # sizes that the person gave: no case changes them
     requires_grad: bool = False  # of the inputs: a backward pass may ask them for it
+    constants: frozenset[str] = frozenset()  # inputs that get none: `backward` returns None for them
 
     @property
     def names(self) -> set[str]:
@@ -147,9 +148,9 @@ def build(subject: Subject, trial: Trial) -> Built:
     names = dict(trial.plan.inputs)
     named = {name: inputs.pop(name) for name, _ in trial.handed if name not in names}
     if trial.plan.requires_grad:
-        for value in inputs.values():
+        for name, value in inputs.items():
             if isinstance(value, torch.Tensor) and value.is_floating_point():
-                value.requires_grad_()
+                value.requires_grad_(name not in trial.plan.constants)
     return Built(layer, inputs, named)
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
 from enum import Enum, auto
 from typing import Any
 
@@ -43,6 +44,7 @@ def use_of(name: str, forward: Callable[..., Any], has_gradient: dict[str, bool]
 def gradients_given(backward: Callable[..., Any], names: list[str]) -> dict[str, bool]:
     """Whether an autograd Function's `backward` ever returns something else than None for each input of `forward`."""
     returned: list[list[ast.expr]] = []
+    nothing = _only_none(backward)
     for node in _nodes(backward):
         if isinstance(node, ast.Return) and node.value is not None:
             parts = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
@@ -50,13 +52,31 @@ def gradients_given(backward: Callable[..., Any], names: list[str]) -> dict[str,
                 return {}
             returned.append(parts)
     return {
-        name: any(not _is_none(parts[place]) for parts in returned)
+        name: any(not _is_none(parts[place], nothing) for parts in returned)
         for place, name in enumerate(names if returned else [])
     }
 
 
-def _is_none(node: ast.expr) -> bool:
+def _is_none(node: ast.expr, nothing: Collection[str] = ()) -> bool:
+    if isinstance(node, ast.Name):
+        return node.id in nothing
     return isinstance(node, ast.Constant) and node.value is None
+
+
+def _only_none(function: Callable[..., Any]) -> set[str]:
+    """The names that it binds to None and to nothing else: `dx = dw = dstride = None` at the top, and `dstride` returned."""
+    nodes = list(_nodes(function))
+    bound = Counter(n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
+    pairs: list[tuple[ast.expr, ast.expr]] = []
+    for node in nodes:
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+                    pairs += zip(target.elts, node.value.elts, strict=False)
+                else:
+                    pairs.append((target, node.value))
+    to_none = Counter(to.id for to, value in pairs if isinstance(to, ast.Name) and _is_none(value))
+    return {name for name, times in to_none.items() if times == bound[name]}
 
 
 def _uses(node: ast.AST, known: dict[str, Any]) -> Iterator[tuple[str, Use]]:

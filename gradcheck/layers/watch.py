@@ -48,6 +48,7 @@ def watch_layer(
             step = layer_driver.drive(layer, inputs, kwargs, named, frame)
         recording = recorder.recording
         recording.loss = recording.value_of(step.loss)
+        recording.handed = {v.root for _, array in step.inputs if (v := recording.value_of(array))}
         # The loss is computed from them all the same: what they are added to is no parameter that moves.
         recording.gradient_named.update(filter(None, map(recording.value_of, step.upstream)))
         gives = layer.forward if isinstance(layer, GivesGradients) else layer.backward

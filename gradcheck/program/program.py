@@ -81,7 +81,7 @@ def _load_cells(program: Program) -> None:
     for unit in units:
         piece = _compile(program, unit)
         if piece.error and (notebook.python_2 or is_python_2(piece.error)):
-            problem = syntax_error(piece.error, f"{shown}[cell {number}]", text)
+            problem = syntax_error(piece.error, f"{shown}[cell {unit.cell}]", unit.text)
             raise ProgramError(problem.message, "this notebook is Python 2: convert it", problem.excerpt)
         program.pieces.append(piece)
     errors = [piece for piece in program.pieces if piece.error]

@@ -64,6 +64,7 @@ class PassPlan:
     instead: dict[int, Op] = field(
         default_factory=dict
     )  # by index, what is replayed in the place of some of its ops
+    handed: set[Value] = field(default_factory=set)  # the storages of what a layer was called with
     moved: dict[Value, torch.Tensor] = field(
         default_factory=dict
     )  # leaves that every replay gives other numbers

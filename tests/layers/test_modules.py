@@ -114,3 +114,130 @@ class Fraction(torch.autograd.Function):
 def test_a_step_on_the_way_is_no_excuse(function):
     report = gradcheck.check_layer(function, fix_budget_s=0.0)
     assert report.failures, str(report)
+
+
+class HingeOf(torch.autograd.Function):
+    """Its backward pass gives nothing for what it compares with."""
+
+    @staticmethod
+    def forward(ctx, score, wanted):
+        gap = (1 - score * wanted).clamp(min=0)
+        ctx.save_for_backward(gap, wanted)
+        return (gap * gap).sum(-1)
+
+    @staticmethod
+    def backward(ctx, up):
+        gap, wanted = ctx.saved_variables
+        return -2 * up.unsqueeze(-1) * gap * wanted, None
+
+
+class Hinge(nn.Module):
+    def forward(self, score, wanted):
+        return HingeOf.apply(score, wanted)
+
+
+class Aligned(torch.autograd.Function):
+    """Random weights of its own carry the error back."""
+
+    @staticmethod
+    def forward(ctx, x, w, back):
+        ctx.save_for_backward(x, back)
+        return x.mm(w.t())
+
+    @staticmethod
+    def backward(ctx, up):
+        x, back = ctx.saved_tensors
+        return up.mm(back), up.t().mm(x), None
+
+
+class AlignedHalf(Aligned):
+    @staticmethod
+    def backward(ctx, up):
+        x, back = ctx.saved_tensors
+        return up.mm(back), 0.5 * up.t().mm(x), None
+
+
+class AlignedLayer(nn.Module):
+    def __init__(self, ins=3, outs=4):
+        super().__init__()
+        self.w = nn.Parameter(torch.randn(outs, ins))
+        self.register_buffer("back", torch.randn(outs, ins))
+
+    def forward(self, x):
+        return Aligned.apply(x, self.w, self.back)
+
+
+class Spike(torch.autograd.Function):
+    """`slope` is a function, which `forward` only keeps: a number that is tried for it is no fault of `backward`."""
+
+    @staticmethod
+    def forward(ctx, potential, slope):
+        ctx.save_for_backward(potential)
+        ctx.slope = slope
+        return (potential > 0).float()
+
+    @staticmethod
+    def backward(ctx, up):
+        (potential,) = ctx.saved_tensors
+        return ctx.slope(potential) * up, None
+
+
+class Fired(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, potential):
+        ctx.save_for_backward(potential)
+        return (potential > 0).float()
+
+    @staticmethod
+    def backward(ctx, up):
+        (potential,) = ctx.saved_tensors
+        return up / (1 + potential.abs()) ** 2
+
+
+_REPLACED = "`back`, which is handed to the forward pass"
+
+
+@pytest.mark.parametrize(
+    ("layer", "why"),
+    [
+        (HingeOf, ""),
+        (Hinge, ""),
+        (Aligned, _REPLACED),
+        (AlignedLayer, _REPLACED),
+        (Spike, "give its inputs"),
+        (Fired, "a step function"),
+    ],
+)
+def test_what_is_on_purpose_or_was_guessed_is_not_accused(layer, why):
+    report = gradcheck.check_layer(layer, ranks=(2,), fix_budget_s=0.0)
+    assert not report.failures, str(report)
+    assert any(why in (case.reason or "") for case in report.cases), str(report)
+
+
+def test_beside_what_replaces_a_gradient_the_others_are_judged():
+    report = gradcheck.check_layer(AlignedHalf, ranks=(2,), fix_budget_s=0.0)
+    assert len(report.failures) == 1, str(report)
+    assert "`w`" in str(report.failures[0].report.findings[0].message)
+
+
+class Strided(torch.autograd.Function):
+    """What is only ever None is given for what has no gradient, whatever it is called."""
+
+    @staticmethod
+    def forward(ctx, x, stride):
+        ctx.save_for_backward(x)
+        ctx.stride = stride
+        return x[..., : x.shape[-1] // stride * stride] ** 2
+
+    @staticmethod
+    def backward(ctx, up):
+        (x,) = ctx.saved_tensors
+        dx, dstride = None, None
+        dx = torch.zeros_like(x)
+        dx[..., : up.shape[-1]] = 2 * x[..., : up.shape[-1]] * up
+        return dx, dstride
+
+
+def test_a_name_that_is_only_ever_none_is_no_gradient():
+    report = gradcheck.check_layer(Strided, ranks=(2,), fix_budget_s=0.0)
+    assert report.exit_status == 0, str(report)

@@ -44,7 +44,9 @@ def find_passes(
         begin = max((step.begin for step in steps if step.begin <= loss.op.index < step.end), default=0)
         needed = slicer.backwards([loss.value], loss.op.index + 1)
         start, forward_ops = forward_pass(needed, plans, moves_used, begin)
-        plans.append(PassPlan(loss.value, loss.op, loss.name, start, forward_ops, slicer))
+        plans.append(
+            PassPlan(loss.value, loss.op, loss.name, start, forward_ops, slicer, handed=recording.handed)
+        )
     set_windows(plans, steps, len(recording.ops))
     plans = merge_chains(plans)
     moves = _all_updates(updates, plans)

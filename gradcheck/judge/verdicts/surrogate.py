@@ -36,6 +36,11 @@ _CHANGES_NOTHING = (
     "something else in the gradient's place on purpose, and what is computed from it is compared with what follows from it"
 )
 
+_OTHERWISE = (
+    "it is computed from `{}`, which is handed to the forward pass and has no part in it: what stands here replaces the "
+    "gradient on purpose, and what is computed from it is compared with what follows from it"
+)
+
 
 def surrogate(case: Case) -> Ruling | None:
     """Blame needs a victim (principle 2): no gradient can be expected where the derivative is zero but for jumps. Right as
@@ -55,11 +60,17 @@ def surrogate(case: Case) -> Ruling | None:
         )
         judged.surrogate = True
         return Ruling(judged, Fault(judged, case.found))
+    unread = _read_by_backward_alone(case)
+    if unread is not None:
+        reason = _OTHERWISE.format(case.judge.partners.shown(unread))
+        judged = case.judged(
+            proposal, Verdict.UNCHECKED, Problem.UNREACHED, reason, expected=expected, faults=case.faults
+        )
+        judged.surrogate = True
+        return Ruling(judged, Fault(judged, case.found))
     steps = list(_steps_on_the_way(case.judge.plan, proposal.value))
     nothing = expected is None or not bool(expected.any())
-    if not steps or not (
-        any(op.operation in _REPLACED for op in steps) or (nothing and case.candidate.returned)
-    ):
+    if not steps or not (nothing or any(op.operation in _REPLACED for op in steps)):
         return None
     straight = _straight_through(case, steps).get(proposal.value)
     fits = straight is not None and straight.shape == case.found.shape
@@ -98,6 +109,26 @@ def _may_be_a_slope(case: Case, value: Value, steps: list[Op]) -> bool:
     return bool(slope.min() > -_ROUNDING) and bool(slope.max() - slope.min() > _ROUNDING)
 
 
+def _read_by_backward_alone(case: Case) -> Value | None:
+    """What it is computed from that is an argument of the Function, or of the layer, with which its forward pass computes
+    nothing: it can be there for the backward pass alone (weights of a feedback alignment, a posterior). What the forward
+    pass changes (running statistics) it computes with."""
+    plan, ops_before = case.judge.plan, case.judge.ops[: case.judge.plan.loss_op.index]
+    handed = plan.handed | {op.inputs[0].root for op in ops_before if op.func is view_as}
+    handed = {value for value in handed if value.producer is None}
+    handed -= {
+        value.root
+        for op in ops_before
+        if op.func is not view_as and op.operation not in _UNCHANGED
+        for value in (*op.inputs, *op.mutated)
+    }
+    if not handed:
+        return None
+    backward = case.judge.ops[plan.loss_op.index : case.version.after + 1]
+    behind = flow.backward(backward, {case.candidate.value}, key=flow.storage)
+    return next((value for value in handed if value in behind), None)
+
+
 def _is_handed_on(case: Case) -> bool:
     """Whether it is returned for an argument of a Function that is, unchanged, its result."""
     of = case.candidate.of
@@ -117,12 +148,11 @@ def _is_handed_on(case: Case) -> bool:
 
 
 def _steps_on_the_way(plan: PassPlan, value: Value) -> list[Op]:
-    reached = flow.forward(plan.forward_ops, {value})
+    """Those that the loss is computed from: a number that is printed besides takes nobody's gradient away."""
     return [
         op
-        for op in plan.forward_ops
-        if (op.operation.step or op.operation.family is Family.DRAW)
-        and any(read in reached for read in op.inputs)
+        for op in flow.between(plan.forward_ops, {value}, {plan.loss})
+        if op.operation.step or op.operation.family is Family.DRAW
     ]
 
 
