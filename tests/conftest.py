@@ -21,3 +21,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Thousands of tests and all that they import are looked through at each full collection: there are fewer of them."""
     gc.collect()
     gc.set_threshold(50_000, 20, 50)
+
+
+@pytest.fixture
+def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports are made in a fork of this process, which has imported torch, for what is not about that process."""
+    from gradcheck.process import child
+    from tests.support import started_by_fork
+
+    monkeypatch.setattr(child, "_started", started_by_fork)

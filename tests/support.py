@@ -7,6 +7,7 @@ import pickle
 import random
 import select
 import signal
+import subprocess
 import sys
 import tempfile
 import textwrap
@@ -26,6 +27,9 @@ from gradcheck.analysis.session import run_report
 from gradcheck.base.options import SessionOptions
 from gradcheck.fronts.recorder import Recorder
 from gradcheck.fronts.tape import Binding, Op, Recording, Value
+from gradcheck.process import child
+from gradcheck.process.exchange import OPTIONS, STDERR, STDOUT, WARM
+from gradcheck.program import source
 from gradcheck.program.outcome import RunOutcome
 from gradcheck.program.program import Program, load
 from gradcheck.program.runner import run
@@ -144,8 +148,8 @@ def in_child(action: Callable[[], Any], *, timeout_s: float = 60.0, output: str 
     standard error beside it."""
     _libraries_are_known()
     reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
+    pid = os.fork()
+    if pid == 0:
         os.close(reader)
         _be_child(action, writer, output)
     os.close(writer)
@@ -158,11 +162,11 @@ def in_child(action: Callable[[], Any], *, timeout_s: float = 60.0, output: str 
                 break
             received += chunk
         else:
-            os.kill(child, signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
             raise ChildFailedError(f"still running after {timeout_s:g} s")
     finally:
         os.close(reader)
-        _, status = os.waitpid(child, 0)
+        _, status = os.waitpid(pid, 0)
     if not received:
         raise ChildFailedError(f"the child ended with status {status} and no result")
     result, error = pickle.loads(bytes(received))
@@ -190,3 +194,53 @@ def _be_child(action: Callable[[], Any], writer: int, output: str) -> None:
             remaining = remaining[os.write(writer, remaining) :]
     finally:
         exit_now(0)
+
+
+class ForkedProcess:
+    """As much of `subprocess.Popen` as is asked of the process that makes a report."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+
+    def wait(self, timeout: float | None = None) -> int:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while self.returncode is None:
+            pid, status = os.waitpid(self.pid, 0 if deadline is None else os.WNOHANG)
+            if pid:
+                self.returncode = os.waitstatus_to_exitcode(status)
+            elif deadline is not None and time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired("forked", timeout or 0.0)
+            else:
+                time.sleep(0.001)
+        return self.returncode
+
+
+def started_by_fork(folder: Path, warm: bool) -> ForkedProcess:
+    """Does what `gradcheck.process.child` does in a new process, in one that has imported torch already."""
+    _libraries_are_known()
+    pid = os.fork()
+    if pid:
+        return ForkedProcess(pid)
+    try:
+        os.setsid()
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        torch.set_num_threads(1)
+        append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        for number, name, flags in ((0, os.devnull, os.O_RDONLY), (1, STDOUT, append), (2, STDERR, append)):
+            os.dup2(os.open(folder / name, flags, 0o600), number)
+        sys.stdin, sys.stdout, sys.stderr = (
+            os.fdopen(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False)
+            for number in range(3)
+        )
+        source._STARTED_IN = Path.cwd()
+        while not (folder / OPTIONS).exists():
+            time.sleep(0.001)
+        sys.argv = ["-c", str(ROOT), str(folder), WARM if warm else ""]
+        exec(child._START, {"__name__": "__main__"})
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(1)

@@ -38,7 +38,7 @@ def interrupt(part: Report) -> None:
     raise KeyboardInterrupt
 
 
-def test_verdicts_then_findings_then_fixes(tmp_path: Path) -> None:
+def test_verdicts_then_findings_then_fixes(tmp_path: Path, forked: None) -> None:
     (tmp_path / "step.py").write_text(STEP)
     options, parts = SessionOptions(str(tmp_path / "step.py")), []
     report = run_in_child(options, on_part=parts.append).report

@@ -35,7 +35,7 @@ class Linear:
 """
 
 
-def test_every_layer_of_a_file_is_judged_in_one_table(tmp_path):
+def test_every_layer_of_a_file_is_judged_in_one_table(tmp_path, forked):
     path = tmp_path / "layers.py"
     path.write_text(PAIR + LAYER)
     report = run_in_child(SessionOptions(str(path), fix_budget_s=0.0)).report

@@ -73,15 +73,12 @@ def size_of(png: bytes) -> tuple[int, int]:
     return width, height
 
 
-def test_every_family_is_drawn(health):
-    names = [picture.name for picture in health_pictures(health)]
-    assert names == [
+def test_every_family_is_drawn_small_and_legible(health):
+    pictures = health_pictures(health)
+    assert [picture.name for picture in pictures] == [
         "saturation", "activations", "activation-gradients", "batch-norm", "updates", "sample-lengths",
     ]  # fmt: skip
-
-
-def test_small_and_legible(health):
-    for picture in health_pictures(health):
+    for picture in pictures:
         width, height = size_of(picture.png)
         assert len(picture.png) < MOST_BYTES, picture.name
         assert width >= 400
@@ -103,9 +100,9 @@ def test_nothing_measured_nothing_drawn():
     assert health_pictures(Health()) == []
 
 
-def test_of_several_steps_the_last_is_drawn(health):
+def test_of_several_steps_the_last_is_drawn():
     alone = Health(activations=ActivationHealth("", [layer(1, index=1)]))
-    health.activations.layers.append(layer(1, index=1))
+    health = Health(activations=ActivationHealth("", [layer(1), layer(2), layer(1, index=1)]))
     assert health_pictures(health)[0].png == health_pictures(alone)[0].png
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,44 +16,41 @@ from tests.support import ROOT
 WRONG, RIGHT = "tests/layers/wrong.py", "tests/layers/right.py"
 
 
-def gradcheck(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "gradcheck", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+pytestmark = pytest.mark.usefixtures("forked")
 
 
-def test_a_wrong_layer_and_the_command_that_shows_it_again():
-    run = gradcheck("layer", "tests.layers.wrong:BatchNormWithoutGamma", "--fix-budget", "0")
-    assert run.returncode == 1, run.stderr
-    again = next(line.split("rerun: ")[1] for line in run.stdout.splitlines() if "rerun: " in line)
+@pytest.fixture(autouse=True)
+def _started_in_the_repository(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+def test_a_wrong_layer_and_the_command_that_shows_it_again(invoke):
+    run = invoke("layer", "tests.layers.wrong:BatchNormWithoutGamma", "--fix-budget", "0")
+    assert run.status == 1, run.err
+    again = next(line.split("rerun: ")[1] for line in run.out.splitlines() if "rerun: " in line)
     assert again == "gradcheck layer tests.layers.wrong:BatchNormWithoutGamma --shape 2,1 --seed 0"
-    second = gradcheck(*shlex.split(again)[1:])
-    assert second.returncode == 1
-    assert "1 case: 1 failed" in second.stdout
-    assert "^^^" in second.stdout
+    second = invoke(*shlex.split(again)[1:])
+    assert second.status == 1
+    assert "1 case: 1 failed" in second.out
+    assert "^^^" in second.out
 
 
-def test_a_right_layer_as_json():
-    run = gradcheck("layer", f"{RIGHT}::affine_forward,affine_backward", "--format", "json")
-    assert run.returncode == 0, run.stderr
-    data = json.loads(run.stdout)
+def test_a_right_layer_as_json(invoke):
+    run = invoke("layer", f"{RIGHT}::affine_forward,affine_backward", "--format", "json")
+    assert run.status == 0, run.err
+    data = json.loads(run.out)
     assert data["exit_status"] == 0
     assert data["summary"]["passed"] >= 6
     assert {case["status"] for case in data["cases"]} <= {"passed", "not run", "not tried"}
 
 
-def test_what_cannot_be_used_is_told_in_two_lines():
-    run = gradcheck("layer", f"{RIGHT}::BatchNrm")
-    assert run.returncode == 2
-    assert run.stderr == "error: there is no `BatchNrm` in `right.py`\nhelp: did you mean `BatchNorm`?\n"
-    assert gradcheck("layer", f"{RIGHT}::A,B,C").returncode == 2
-    assert gradcheck("layer", f"{RIGHT}::Relu", "--input", "four").returncode == 2
-    assert gradcheck("layer", f"{RIGHT}::Relu", "--case", "eval mode").returncode == 2
-
-
-def test_help_does_not_import_torch():
-    code = "import sys, gradcheck.cli.commands; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+def test_what_cannot_be_used_is_told_in_two_lines(invoke):
+    run = invoke("layer", f"{RIGHT}::BatchNrm")
+    assert run.status == 2
+    assert run.err == "error: there is no `BatchNrm` in `right.py`\nhelp: did you mean `BatchNorm`?\n"
+    assert invoke("layer", f"{RIGHT}::A,B,C").status == 2
+    assert invoke("layer", f"{RIGHT}::Relu", "--input", "four").status == 2
+    assert invoke("layer", f"{RIGHT}::Relu", "--case", "eval mode").status == 2
 
 
 @pytest.mark.parametrize(
@@ -70,8 +65,7 @@ def test_help_does_not_import_torch():
         "ScaledUnsummed",
     ],
 )
-def test_every_command_shows_its_failure_again(name, monkeypatch):
-    monkeypatch.chdir(ROOT)
+def test_every_command_shows_its_failure_again(name):
     first = run_layer(LayerOptions(f"tests.layers.wrong:{name}", fix_budget_s=0.0))
     smallest = first.failures[0].smallest
     words = shlex.split(smallest.command)
@@ -96,13 +90,13 @@ def test_every_command_shows_its_failure_again(name, monkeypatch):
     assert second.failures[0].report.findings[0].location == where
 
 
-def test_a_module_that_raises_is_told_at_its_line(tmp_path: Path):
+def test_a_module_that_raises_is_told_at_its_line(tmp_path: Path, invoke):
     path = tmp_path / "broken.py"
     path.write_text("import torch\nx = torch.zeros(2) @ torch.zeros(3)\n")
-    run = gradcheck("layer", f"{path}::Layer")
-    assert run.returncode == 2
-    assert "broken.py:2" in run.stderr
-    assert "Traceback" not in run.stderr
+    run = invoke("layer", f"{path}::Layer")
+    assert run.status == 2
+    assert "broken.py:2" in run.err
+    assert "Traceback" not in run.err
 
 
 def test_keywords_are_read_as_in_a_call():

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.cli.conftest import Invoke
 from tests.support import ROOT
 
 DAY70 = {
@@ -23,32 +21,22 @@ DAY70 = {
 TANH = {"d_T_1 * (1 - T_1)": "d_T_1 * (1 - T_1**2)"}
 
 
-def gradcheck(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, "-m", "gradcheck", *arguments],
-        cwd=cwd,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-
-
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked")
 @pytest.mark.parametrize(("name", "edits"), [("day70.ipynb", DAY70), ("day70_tanh.py", TANH)])
-def test_the_written_program_is_right(name: str, edits: dict[str, str], tmp_path: Path) -> None:
+def test_the_written_program_is_right(
+    name: str, edits: dict[str, str], tmp_path: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "models/data", tmp_path / "data")
     before = (ROOT / "models" / name).read_text()
     (tmp_path / name).write_text(before)
     # The stale calibration (GC304) is not a fault of the gradients, and no fix of it is known.
-    written = gradcheck("fix", "--write", "--select", "GC1", name, cwd=tmp_path)
-    assert written.returncode == 0, written.stdout + written.stderr
+    written = invoke("fix", "--write", "--select", "GC1", name)
+    assert written.status == 0, written.out + written.err
     after = (tmp_path / name).read_text()
     assert _changes(before, after) == edits
-    report: dict[str, Any] = json.loads(
-        gradcheck("report", name, "--format", "json", "--output", "-", cwd=tmp_path).stdout
-    )
+    report: dict[str, Any] = json.loads(invoke("report", name, "--format", "json", "--output", "-").out)
     assert report["summary"]["introduced"] == 0
     errors = {finding["rule"] for finding in report["findings"] if finding["severity"] == "error"}
     assert errors <= {"GC304"}
