@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 
 import pytest
 
@@ -17,12 +18,15 @@ OP_SETS_ALLOWED = {
 }
 
 
+import_graph, op_sets = cache(imports.import_graph), cache(op_names.op_sets)
+
+
 def test_a_stage_imports_only_stages_to_its_left():
-    assert imports.upward_imports(imports.import_graph()) == []
+    assert imports.upward_imports(import_graph()) == []
 
 
 def test_no_files_import_each_other_in_a_circle():
-    assert imports.circles(imports.import_graph()) == []
+    assert imports.circles(import_graph()) == []
 
 
 def test_every_folder_of_the_package_is_a_stage():
@@ -52,7 +56,7 @@ def test_imports_in_functions_and_for_types_count(tmp_path):
 
 
 def test_names_of_operations_stand_in_the_vocabulary_alone():
-    found = op_names.op_sets()
+    found = op_sets()
     unexpected = [
         sentence for file, sentences in found.items() for sentence in sentences if file not in OP_SETS_ALLOWED
     ]
@@ -61,7 +65,7 @@ def test_names_of_operations_stand_in_the_vocabulary_alone():
 
 @pytest.mark.parametrize("file", sorted(OP_SETS_ALLOWED))
 def test_an_exception_is_still_needed(file):
-    assert file in op_names.op_sets()
+    assert file in op_sets()
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from tests.support import report_on_source
 DEEP = """
 import torch
 torch.manual_seed(0)
-Ws = [torch.randn(16, 16) / 4 for _ in range(30)]
+Ws = [torch.randn(16, 16) / 4 for _ in range(12)]
 h0, y = torch.randn(8, 16), torch.randn(8, 16)
 for step in range(5):
     hs = [h0]

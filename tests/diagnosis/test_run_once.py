@@ -206,7 +206,7 @@ def run(name: str, way: str, folder: Path, budget: float) -> tuple[dict[str, byt
     ("name", "way"), [(name, "around") for name in HELPERS] + [(name, "inside") for name in [*HELPERS][::3]]
 )
 def test_it_does_once_what_it_does(name: str, way: str, tmp_path: Path) -> None:
-    searched, rules = run(name, way, tmp_path / "searched", 0.25)
+    searched, rules = run(name, way, tmp_path / "searched", 0.1)
     assert searched == run(name, way, tmp_path / "not", 0.0)[0]
     assert ("GC101" in rules) is (
         name != "apply_"
