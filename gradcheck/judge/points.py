@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from itertools import islice
 
 import torch
 
@@ -13,7 +15,9 @@ from gradcheck.judge.intervention import has_victim
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Fault, Judged
 from gradcheck.judge.outputs import Outputs
-from gradcheck.replay.compare import differentiable, distance, is_finite, norm
+from gradcheck.judge.verdict import Verdict
+from gradcheck.replay.compare import compared, differentiable, distance, is_finite, norm
+from gradcheck.replay.rounding import Rounding
 from gradcheck.replay.run import PassOps, PassRun
 from gradcheck.replay.runner import Patch, ReplayError
 from gradcheck.replay.variation import Variation
@@ -42,6 +46,7 @@ class Point:
         self.overrides = overrides
         self.coarse: PassRun | None
         self._outcomes: dict[int, tuple[bool, float, bool]] = {}
+        self._true: set[int] = set()  # whose gradients are the true ones, by the identity of what was judged
         self.unlike: set[int] = (
             set()
         )  # no gradients of their partners here, and nothing is wrong because of that
@@ -54,12 +59,13 @@ class Point:
             self.coarse = None
             if measure_noise:
                 self.coarse = PassRun(
-                    prepared, torch.float32, overrides, patches=patches, variation=variation
+                    prepared, torch.float32, overrides, patches=patches, variation=variation, at_once=False
                 )
         except ReplayError:
             return
-        self.usable = bool(torch.isfinite(self.run.graph.loss_tensor).all())
-        if self.usable:
+        can_be_measured = not measure_noise or judge.coarse is not None
+        self.usable = can_be_measured and bool(torch.isfinite(self.run.graph.loss_tensor).all())
+        if self.usable and not self._is_all_true():
             self._follow()
 
     @property
@@ -99,6 +105,36 @@ class Point:
             for judged in by_op.get(op.index, ()):
                 self._look(judged, outputs)
 
+    def _is_all_true(self) -> bool:
+        """Whether everything compared is the true gradient here, without a doubt: no rounding has to be measured for that,
+        and nobody has to be asked what a wrong one does to others."""
+        rounding, truth = Rounding(self.run, None, self._base.opaque), self.run.graph.truth
+        asked: list[tuple[Judged, dict[Value, torch.Tensor]]] = []
+        pairs: list[tuple[torch.Tensor, torch.Tensor]] = []
+        for judged in {id(j.version): j for j in self._base.judged}.values():
+            found = self.run.captured.get(id(judged.version))
+            if judged.of is None or found is None or not differentiable(found):
+                continue
+            if judged.rounded_data or not found.numel():
+                return False
+            if options := self._options(judged, found, truth):
+                asked.append((judged, options))
+                pairs += [(found, option) for option in options.values()]
+        measured = iter(compared(pairs))
+        outcomes = {}
+        for judged, options in asked:
+            near, *others = sorted(islice(measured, len(options)))
+            size = max(near[1:])
+            tolerance = rounding.tolerance(judged.version, size, 0.0)
+            if not (all(each[0] <= 10 * tolerance for each in (near, *others)) and math.isfinite(size)):
+                return False
+            if judged.verdict is Verdict.UNOBSERVABLE and near[2] > tolerance:
+                return False  # whether it can be told from rounding here
+            outcomes[id(judged)] = False, near[0] / size if size else 0.0, False
+        self._outcomes, self._true = outcomes, set(outcomes)
+        self.fitting = {id(judged): set(options) for judged, options in asked if judged.alternatives}
+        return True
+
     def _look(self, judged: Judged, outputs: Outputs) -> None:
         if judged.of is None:
             return
@@ -111,12 +147,14 @@ class Point:
         expected = self._closest(judged, found, gradients)
         if expected is None or expected.numel() != found.numel() or not is_finite(expected):
             return
-        noise = max(self.judging.noise(version), self.judging.noise_of(judged.of))
-        size = max(norm(found), norm(expected))
+        ((error, *sizes),) = compared([(found, expected)])
+        size, noise = max(sizes), 0.0
         tolerance = self.judging.tolerance(version, size, noise)
+        if not error <= 10 * tolerance or judged.alternatives or judged.verdict is Verdict.UNOBSERVABLE:
+            noise = max(self.judging.noise(version), self.judging.noise_of(judged.of))
+            tolerance = self.judging.tolerance(version, size, noise)
         if judged.rounded_data:
             tolerance = max(tolerance, LARGEST * size)
-        error = distance(found, expected)
         # Ten times the tolerance: at a probe point a fault that matters is far above it.
         wrong = error > 10 * tolerance
         if wrong and faults and self._is_inherited(judged, outputs, 10 * tolerance):
@@ -126,7 +164,7 @@ class Point:
         if wrong and not has_victim(case, judged.of, self._scale(judged)):
             self.unlike.add(id(judged))
             return
-        observable = norm(expected) > tolerance and norm(expected) > 1e-3 * noise
+        observable = sizes[1] > max(tolerance, 1e-3 * noise)
         if judged.alternatives:
             self.fitting[id(judged)] = self._fitting(judged, found, gradients, 10 * tolerance)
         self._outcomes[id(judged)] = (wrong, error / size if size else 0.0, observable and not wrong)
@@ -136,13 +174,8 @@ class Point:
     def _fitting(
         self, judged: Judged, found: torch.Tensor, gradients: dict[Value, torch.Tensor], tolerance: float
     ) -> set[Value]:
-        scale = self._scale(judged) or 1.0
-        options = ((v, gradients.get(v)) for v in (judged.of, *judged.alternatives) if v is not None)
-        return {
-            v
-            for v, g in options
-            if g is not None and g.numel() == found.numel() and distance(found, scale * g) <= tolerance
-        }
+        options = self._options(judged, found, gradients)
+        return {v for v, gradient in options.items() if distance(found, gradient) <= tolerance}
 
     def _is_inherited(self, judged: Judged, outputs: Outputs, tolerance: float) -> bool:
         """Whether it is right here with the true gradients upstream."""
@@ -158,13 +191,22 @@ class Point:
         """The gradient at its partner; where several values had the same gradient at the recorded point (all
         samples at zero weights), the one that still fits is the one meant."""
         assert judged.of is not None
+        options = list(self._options(judged, found, gradients).values())
+        if len(options) < 2:
+            return options[0] if options else None
+        return min(options, key=lambda g: distance(found, g))
+
+    def _options(
+        self, judged: Judged, found: torch.Tensor, gradients: Mapping[Value, torch.Tensor]
+    ) -> dict[Value, torch.Tensor]:
+        """What it may be here: the gradients of its partner, and of those that had the same at the recorded point."""
         scale = self._scale(judged) or 1.0
-        options = [gradients.get(v) for v in (judged.of, *judged.alternatives)]
-        fitting = [g for g in options if g is not None and g.numel() == found.numel()]
-        fitting = fitting if scale == 1.0 else [scale * g for g in fitting]
-        if not fitting:
-            return None
-        return min(fitting, key=lambda g: distance(found, g))
+        fitting: dict[Value, torch.Tensor] = {}
+        for value in (judged.of, *judged.alternatives):
+            gradient = gradients.get(value) if value is not None else None
+            if value is not None and gradient is not None and gradient.numel() == found.numel():
+                fitting[value] = gradient if scale == 1.0 else scale * gradient
+        return fitting
 
     def _scale(self, judged: Judged) -> float | None:
         """What multiple of the gradient it is kept as: 32 times, for 32 samples."""
@@ -172,6 +214,8 @@ class Point:
 
     def is_true(self, judged: Judged) -> bool:
         """Whether it is the true gradient here, whatever its upstream gradients are."""
+        if id(judged) in self._true:
+            return True
         found = self.run.captured.get(id(judged.version))
         truth = (
             self._closest(judged, found, self.run.graph.truth) if found is not None and judged.of else None

@@ -9,6 +9,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 
 import torch
 
@@ -41,6 +42,21 @@ def norm(tensor: torch.Tensor) -> float:
     return float(torch.linalg.vector_norm(exact(tensor).reshape(-1)))
 
 
+def norms(tensors: Sequence[torch.Tensor]) -> list[float]:
+    """The norm of each: those of small ones in one call."""
+    check_time()
+    small = [i for i, tensor in enumerate(tensors) if 0 < tensor.numel() <= _PIECE]
+    found = [0.0] * len(tensors)
+    if small:
+        together = torch._foreach_norm([exact(tensors[i]) for i in small])
+        for i, size in zip(small, torch.stack(together).tolist(), strict=True):
+            found[i] = size
+    for i, tensor in enumerate(tensors):
+        if tensor.numel() > _PIECE:
+            found[i] = norm(tensor)
+    return found
+
+
 def _pieces(tensor: torch.Tensor) -> Sequence[torch.Tensor]:
     """A large tensor is looked at piece by piece, so that no second one in double precision is made of it."""
     return torch.split(dense(tensor.detach()).reshape(-1), _PIECE)
@@ -48,6 +64,8 @@ def _pieces(tensor: torch.Tensor) -> Sequence[torch.Tensor]:
 
 def exact(tensor: torch.Tensor) -> torch.Tensor:
     """In double precision."""
+    if tensor.dtype is torch.float64 and not tensor.requires_grad and tensor.layout is torch.strided:
+        return tensor
     return dense(tensor.detach()).to(torch.complex128 if tensor.is_complex() else torch.float64)
 
 
@@ -69,6 +87,33 @@ def distance(left: torch.Tensor, right: torch.Tensor) -> float:
     if left.numel() == right.numel() > _PIECE:
         return math.hypot(*map(distance, _pieces(left), _pieces(right)))
     return norm(dense(left.detach()).reshape(-1) - dense(right.detach()).reshape(-1))
+
+
+def compared(pairs: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> list[tuple[float, float, float]]:
+    """Of each pair of tensors of so many elements, the distance, and the norms of both."""
+    each = {id(tensor): tensor for pair in pairs for tensor in pair}
+    sizes = dict(zip(each, norms(list(each.values())), strict=True))
+    apart: list[float] = []
+    for some in _batches(pairs):
+        if len(some) == 1:
+            apart.append(distance(*some[0]))
+        else:
+            apart += norms([dense(a.detach()).reshape(-1) - dense(b.detach()).reshape(-1) for a, b in some])
+    return [(off, sizes[id(a)], sizes[id(b)]) for off, (a, b) in zip(apart, pairs, strict=True)]
+
+
+def _batches(
+    pairs: Sequence[tuple[torch.Tensor, torch.Tensor]],
+) -> Iterable[Sequence[tuple[torch.Tensor, torch.Tensor]]]:
+    """Of no more elements together than a piece has, or of one pair."""
+    first = elements = 0
+    for number, (left, _) in enumerate(pairs):
+        if number > first and elements + left.numel() > _PIECE:
+            yield pairs[first:number]
+            first, elements = number, 0
+        elements += left.numel()
+    if pairs:
+        yield pairs[first:]
 
 
 def is_finite(tensor: torch.Tensor) -> bool:
@@ -121,14 +166,13 @@ def cosine(left: torch.Tensor, right: torch.Tensor) -> float | None:
 class Measured(dict[Value, torch.Tensor]):
     """Gradients by their values; the norm of each is computed once. Two tensors are no nearer than their norms."""
 
-    def __init__(self, gradients: Mapping[Value, torch.Tensor]) -> None:
-        super().__init__(gradients)
-        self._norms: dict[Value, float] = {}
-
     def norm_of(self, value: Value) -> float:
-        if value not in self._norms:
-            self._norms[value] = norm(self[value])
-        return self._norms[value]
+        return self.sizes[value]
+
+    @cached_property
+    def sizes(self) -> dict[Value, float]:
+        """All norms."""
+        return dict(zip(self, norms(list(self.values())), strict=True))
 
 
 class Fingerprints:

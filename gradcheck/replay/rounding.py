@@ -13,10 +13,10 @@ from gradcheck.replay.compare import (
     ROUNDING_FLOOR,
     differentiable,
     distance,
-    norm,
 )
 from gradcheck.replay.passes import Version
 from gradcheck.replay.run import PassRun
+from gradcheck.replay.runner import ReplayError
 
 
 class Rounding:
@@ -34,8 +34,9 @@ class Rounding:
         known = self._truth_noise.get(value)
         if known is None:
             known = 0.0
-            if self._coarse is not None and value in self._coarse.graph.truth:
-                known = distance(self._coarse.graph.truth[value], self._run.graph.truth[value])
+            coarse = self._replayed
+            if coarse is not None and value in coarse.graph.truth:
+                known = distance(coarse.graph.truth[value], self._run.graph.truth[value])
             self._truth_noise[value] = known if math.isfinite(known) else 0.0
         return self._truth_noise[value]
 
@@ -46,10 +47,20 @@ class Rounding:
             known = self._version_noise[id(version)] = self._measure(version)
         return known
 
+    @property
+    def _replayed(self) -> PassRun | None:
+        try:
+            if self._coarse is not None:
+                _ = self._coarse.captured
+        except ReplayError:
+            self._coarse = None
+        return self._coarse
+
     def _measure(self, version: Version) -> float:
-        if self._coarse is None or any(id(version) not in run.captured for run in (self._run, self._coarse)):
+        other = self._replayed
+        if other is None or any(id(version) not in run.captured for run in (self._run, other)):
             return 0.0  # what float64 cannot hold, float32 may
-        found, coarse = self._run.captured[id(version)], self._coarse.captured[id(version)]
+        found, coarse = self._run.captured[id(version)], other.captured[id(version)]
         if found.shape != coarse.shape or not differentiable(found):
             return 0.0
         noise = distance(coarse, found)
@@ -64,5 +75,5 @@ class Rounding:
     def floor(self) -> float:
         """What float64 itself leaves of a sum that is zero by invariance: its rounding, relative to the largest
         gradient of the step. (The float32 noise of such a sum can be exactly zero by chance.)"""
-        sizes = [norm(gradient) for gradient in self._run.graph.truth.values()]
+        sizes = self._run.graph.truth.sizes.values()
         return ROUNDING_FLOOR * max((size for size in sizes if math.isfinite(size)), default=0.0)

@@ -101,8 +101,10 @@ class PassRun:
         patches: Mapping[int, Patch] | None = None,
         keep: bool = False,
         variation: Variation | None = None,
+        at_once: bool = True,
     ) -> None:
-        """`keep` the replay of the manual backward pass as it ended, in `manual`."""
+        """`keep` the replay of the manual backward pass as it ended, in `manual`. What is not replayed `at_once` is when
+        somebody asks for it."""
         self.prepared = prepared
         self._dtype = dtype
         self._overrides = {**prepared.plan.moved, **(overrides or {})}
@@ -110,7 +112,7 @@ class PassRun:
         self._patches = patches
         self._keep = keep
         self._variation = variation
-        self._results: _Results | None = self._replayed()
+        self._results: _Results | None = self._replayed() if at_once else None
 
     def release(self) -> None:
         """Let go of all tensors. Whoever asks for one again has it all replayed again."""
