@@ -131,13 +131,19 @@ def _wrong_lines(
     be one of them is not told again, and what is computed from it is compared with what follows from it."""
     if not arrival.given:
         return
-    found = judge.run.with_replaced(arrival.versions, arrival.given)
     asked = [
         judged
         for judged in judge.judged
         if id(judged.version) not in arrival.versions
         and (judged in known or _is_asked(judge, judged, arrival, among))
     ]
+    if not asked:
+        return
+    found = judge.run.with_replaced(arrival.versions, arrival.given, [judged.version for judged in asked])
+    partners = {value for judged in asked for value in (judged.of, *judged.alternatives) if value is not None}
+    first = judge.run.graph.gradients(arrival.given, partners)
+    if not any(_error(judged, found, first, 0.0) > _WRONG for judged in asked):
+        return
     first = judge.run.graph.gradients(arrival.given)
     sizes = map(norm, (*arrival.given.values(), *first.values()))
     floor = ROUNDING_FLOOR * max((size for size in sizes if math.isfinite(size)), default=0.0)

@@ -100,18 +100,21 @@ class ForwardGraph:
         )
         return {v: dense(g.detach()) for v, g in zip(self.values, found, strict=True) if g is not None}
 
-    def gradients(self, replaced: Mapping[Value, torch.Tensor]) -> dict[Value, torch.Tensor]:
+    def gradients(
+        self, replaced: Mapping[Value, torch.Tensor], among: Collection[Value] | None = None
+    ) -> dict[Value, torch.Tensor]:
         """The gradient of every forward value when, at each value in `replaced`, the gradient that arrives is
-        replaced by the one given: the VJPs of the person's own gradients."""
+        replaced by the one given: the VJPs of the person's own gradients. Or of those `among` which it is asked for."""
         hooks = [_replace_gradient(self.tensor(value), gradient) for value, gradient in replaced.items()]
+        values = self.values
+        if among is not None:
+            values = [value for value in values if value in among or value in replaced]
         try:
-            tensors = [self.tensor(value) for value in self.values]
+            tensors = [self.tensor(value) for value in values]
             loss = self.loss_tensor if self.loss_tensor.ndim == 0 else self.loss_tensor.sum()
             found = torch.autograd.grad(loss, tensors, retain_graph=True, allow_unused=True)
             # Where nothing arrives (a step function is in between), what is given is where it begins.
-            arrived = {
-                value for value, gradient in zip(self.values, found, strict=True) if gradient is not None
-            }
+            arrived = {value for value, gradient in zip(values, found, strict=True) if gradient is not None}
             begun = [value for value in replaced if value not in arrived and self.tensor(value).requires_grad]
             if begun:
                 outputs = [loss, *(self.tensor(value) for value in begun)]
@@ -123,7 +126,7 @@ class ForwardGraph:
         finally:
             for hook in hooks:
                 hook.remove()
-        return {v: dense(g.detach()) for v, g in zip(self.values, found, strict=True) if g is not None}
+        return {v: dense(g.detach()) for v, g in zip(values, found, strict=True) if g is not None}
 
     def changes(
         self, value: Value, by: torch.Tensor, fixed: Collection[Value], wanted: Sequence[Value]

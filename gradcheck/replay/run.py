@@ -17,7 +17,7 @@ from gradcheck.replay.forward import ForwardGraph
 from gradcheck.replay.passes import PassPlan, Version
 from gradcheck.replay.runner import Patch, Runner
 from gradcheck.replay.slices import roots_mutated
-from gradcheck.replay.track import Track
+from gradcheck.replay.track import Track, is_known
 from gradcheck.replay.variation import Variation
 
 
@@ -161,11 +161,47 @@ class PassRun:
         return _Results(graph, track.captured, track.broken, track.runner if self._keep else None)
 
     def with_replaced(
-        self, replaced: Mapping[int, torch.Tensor], arriving: Mapping[Value, torch.Tensor] | None = None
+        self,
+        replaced: Mapping[int, torch.Tensor],
+        arriving: Mapping[Value, torch.Tensor] | None = None,
+        wanted: Iterable[Version] | None = None,
     ) -> dict[int, torch.Tensor]:
         """What every version would have been, had those in `replaced` (by identity) been what is given there, and had
-        autograd handed over what `arriving` gives for a value."""
-        return self.track(replaced, arriving).until().captured
+        autograd handed over what `arriving` gives for a value. If only some are `wanted`, only what leads to them is run."""
+        if wanted is None or self._patches:
+            return self.track(replaced, arriving).until().captured
+        asked = set(wanted)
+        last = max((version.after for version in asked), default=-1)
+        ops = self._leading_to(asked, replaced, last)
+        versions = {
+            after: [v for v in those if v in asked or id(v) in replaced]
+            for after, those in self.prepared.versions_after.items()
+        }
+        return self._track(self.graph, replaced, arriving or {}, ops, versions).until(last + 1).captured
+
+    def _leading_to(self, wanted: set[Version], replaced: Mapping[int, torch.Tensor], last: int) -> list[Op]:
+        """Of the backward pass up to op `last`, what these depend on, where those `replaced` are given."""
+        prepared, known = self.prepared, self._shared_with(self.graph)
+        given = {
+            after: [v.candidate.value for v in versions if id(v) in replaced]
+            for after, versions in prepared.versions_after.items()
+        }
+        viewed = {value.root for op in prepared.manual for value in op.outputs if value.root is not value}
+        needed = {version.candidate.value.root for version in wanted}
+        found: list[Op] = []
+        for op in reversed(prepared.manual):
+            if op.index > last:
+                continue
+            needed.difference_update(v for v in given.get(op.index, ()) if v.root is v and v not in viewed)
+            made = op.outputs
+            if not any(value.root in needed for value in (*made, *op.mutated)):
+                continue
+            found.append(op)
+            needed.difference_update(v for v in made if v.root is v and v.producer is op)
+            if not is_known(op, known):
+                needed.update(value.root for value in op.inputs)
+        found.reverse()
+        return found
 
     def track(
         self, replaced: Mapping[int, torch.Tensor], arriving: Mapping[Value, torch.Tensor] | None = None
@@ -178,6 +214,8 @@ class PassRun:
         graph: ForwardGraph,
         replaced: Mapping[int, torch.Tensor],
         arriving: Mapping[Value, torch.Tensor],
+        ops: list[Op] | None = None,
+        versions: Mapping[int, list[Version]] | None = None,
     ) -> Track:
         prepared, dtype = self.prepared, self._dtype
         truth = {**graph.truth, **(self._autograd_truth or {})}
@@ -195,7 +233,8 @@ class PassRun:
             variation=self._variation,
         )
         last_used = {} if self._keep else prepared.last_used
-        return Track(runner, prepared.manual, prepared.versions_after, last_used, known, replaced)
+        ops = prepared.manual if ops is None else ops
+        return Track(runner, ops, versions or prepared.versions_after, last_used, known, replaced)
 
     def start_tensors(self) -> dict[Value, torch.Tensor]:
         """The values that the ops before the pass leave to it."""

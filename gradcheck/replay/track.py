@@ -46,7 +46,7 @@ class Track:
             while self._next_op < len(self._ops) and self._ops[self._next_op].index < moment:
                 op = self._ops[self._next_op]
                 self._reach(op.index)
-                if not self._known or not _is_known(op, self._known):
+                if not self._known or not is_known(op, self._known):
                     runner.step(op)
                 self._reach(op.index + 1)
                 for value in self._last_used.get(op.index, ()):
@@ -101,5 +101,5 @@ class Track:
             self.broken[id(version)] = str(error)
 
 
-def _is_known(op: Op, known: Mapping[Value, torch.Tensor]) -> bool:
+def is_known(op: Op, known: Mapping[Value, torch.Tensor]) -> bool:
     return isinstance(op.out, Value) and op.out.producer is op and op.out in known
