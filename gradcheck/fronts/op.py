@@ -145,14 +145,13 @@ class Op:
     @property
     def mutated(self) -> list[Value]:
         """The values this call changes in place."""
-        if not self.args and not self.kwargs:
-            return []
-        if self.kind is Kind.DATA_WRITE:
-            return values_in(self.args[0])
-        if self.kind in (Kind.MUTATE, Kind.RANDOM_MUTATE):
+        kind = self.kind
+        if kind is Kind.MUTATE or kind is Kind.RANDOM_MUTATE:
             out = self.kwargs.get("out") if self.kwargs else None
             if out is not None:
                 return values_in(out)
+            return values_in(self.args[0]) if self.args else []
+        if kind is Kind.DATA_WRITE:
             return values_in(self.args[0]) if self.args else []
         return list(self.buffers)
 

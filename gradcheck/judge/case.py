@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -55,7 +56,7 @@ class Case:
 
     @property
     def is_finite(self) -> bool:
-        return is_finite(self.found)
+        return math.isfinite(self.size) or is_finite(self.found)
 
     def says_something(self, numbers: torch.Tensor) -> bool:
         """Whether such numbers can say what they are the gradient of. A constant equals many gradients: only a name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -35,7 +36,7 @@ class Consumer:
 
     @property
     def is_finite(self) -> bool:
-        return is_finite(self.found)
+        return math.isfinite(self.size) or is_finite(self.found)
 
     def is_one_of(self, gradients: Gradients, *, reshaped: bool = False, same_sign: bool = False) -> bool:
         """Whether it is one of these gradients; or, where it is the step of an update (`rate * x.T @ delta`), a

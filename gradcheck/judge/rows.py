@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Iterable
 from itertools import pairwise
 
 import numpy as np
@@ -16,8 +17,10 @@ from gradcheck.judge.lines import line_of, lines_of
 from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.judge.verdict import GradientResult, Problem, Verdict, WorstElement
 from gradcheck.program.location import Location
-from gradcheck.replay.compare import cosine, distance, exact, is_finite, norm, relative
+from gradcheck.replay.compare import compared, exact, inner, is_finite, norm, norms, relative
 
+# Distance and both norms, by the identities of what was found and of what it is compared with.
+Pairs = dict[tuple[int, int], tuple[float, float, float]]
 _WRONG_SHARE = 1e-6  # of the largest expected magnitude: an element that differs by more is counted
 
 
@@ -26,7 +29,8 @@ def rows_of(judge: Judge, pass_index: int) -> list[tuple[GradientResult, list[Ju
     loop share a row, that of the worst of them."""
     _note_aliases(judge)
     named = {judged.candidate.value: judged.candidate.name for judged in judge.judged}
-    rows = [(_row(judged, judge, named), judged) for judged in judge.judged]
+    known = _known(judge.judged)
+    rows = [(_row(judged, judge, named, known), judged) for judged in judge.judged]
     order = {id(row): i for i, (row, _) in enumerate(rows)}
     _name_as_caller(rows, judge.names)
     groups: dict[tuple[str, Location, Verdict], list[tuple[GradientResult, Judged]]] = defaultdict(list)
@@ -82,7 +86,7 @@ def _name_as_caller(rows: list[tuple[GradientResult, Judged]], names: NameIndex)
                 row.of = names.shown_for(judged.of, row.name) if judged.of is not None else None
 
 
-def _row(judged: Judged, judge: Judge, named: dict[Value, str]) -> GradientResult:
+def _row(judged: Judged, judge: Judge, named: dict[Value, str], known: Pairs) -> GradientResult:
     candidate, names, places = judged.candidate, judge.names, judge.places
     lines = lines_of(judged.version, places)
     if judged.at_return and candidate.returned is not None:
@@ -112,7 +116,7 @@ def _row(judged: Judged, judge: Judge, named: dict[Value, str]) -> GradientResul
     if judged.scale is not None:
         of = f"({row.of})" if row.of is not None and " " in row.of else row.of
         row.scale_note = f"kept as {judged.scale:g} x dL/d{of}"
-    _measure(row, judged)
+    _measure(row, judged, known)
     if judged.hidden_error is not None:
         row.worst = None  # at the recorded parameters, where all that differs is rounding
     if broadcast and judged.meant is not None and row.problem is Problem.NONE:
@@ -133,53 +137,65 @@ def _row(judged: Judged, judge: Judge, named: dict[Value, str]) -> GradientResul
     return row
 
 
-def _measure(row: GradientResult, judged: Judged) -> None:
+def _known(judged: Iterable[Judged]) -> Pairs:
+    """What was found and what it should be, compared all at once."""
+    pairs = {
+        (id(j.found), id(other)): (j.found, other)
+        for j in judged
+        for other in (j.truth, j.expected)
+        if j.found is not None and other is not None and other.numel() == j.found.numel()
+    }
+    return dict(zip(pairs, compared(list(pairs.values())), strict=True))
+
+
+def _measure(row: GradientResult, judged: Judged, known: Pairs) -> None:
     found = judged.found
     if found is None:
         return
     row.shape = tuple(found.shape)
     row.elements = found.numel()
     row.dtype = str(found.dtype)
-    row.found_norm = norm(found)
     if judged.truth is not None:
         row.of_shape = tuple(judged.truth.shape)
-        row.total_error = _error(found, judged.truth, judged.noise)
-        if judged.truth.numel() == found.numel():
-            row.cosine = cosine(found, judged.truth)
+        if (measured := known.get((id(found), id(judged.truth)))) is not None:
+            _, row.found_norm, size = measured
+            row.total_error = _error(measured, judged.noise)
+            scale = row.found_norm * size
+            if scale > 0 and math.isfinite(scale):
+                row.cosine = inner(found, judged.truth) / scale
     expected = judged.expected
     if expected is not None:
-        row.expected_norm = norm(expected)
-        row.local_error = _error(found, expected, judged.noise)
-        if expected.numel() == found.numel() and is_finite(found):
-            row.worst = _worst_element(found, expected)
-            row.mismatched = _mismatched_elements(found, expected)
+        if (measured := known.get((id(found), id(expected)))) is not None:
+            _, row.found_norm, row.expected_norm = measured
+            row.local_error = _error(measured, judged.noise)
+            if found.numel() and (math.isfinite(row.found_norm) or is_finite(found)):
+                row.worst, row.mismatched = _by_element(found, expected)
+        else:
+            row.found_norm, row.expected_norm = norms([found, expected])
         scale = max(row.expected_norm, row.found_norm)
         if scale > 0 and math.isfinite(judged.noise):
             row.noise = judged.noise / scale
+    if row.found_norm is None:
+        row.found_norm = norm(found)
 
 
-def _error(found: torch.Tensor, expected: torch.Tensor, noise: float) -> float | None:
+def _error(measured: tuple[float, float, float], noise: float) -> float:
     """Relative to the larger norm, but never to less than float32 rounding: against a truth that is zero by
     invariance a purely relative error means nothing."""
-    if found.numel() != expected.numel():
-        return None
-    return relative(distance(found, expected), max(norm(found), noise), norm(expected))
+    apart, found, expected = measured
+    return relative(apart, max(found, noise), expected)
 
 
-def _worst_element(found: torch.Tensor, expected: torch.Tensor) -> WorstElement | None:
-    if found.numel() == 0 or found.numel() != expected.numel():
-        return None
+def _by_element(found: torch.Tensor, expected: torch.Tensor) -> tuple[WorstElement, int]:
+    """The element that is furthest off, and how many are."""
     expected = expected.detach().reshape(found.shape)
-    position = int(torch.argmax((found.detach() - expected).abs().reshape(-1)))
+    apart = (found.detach() - expected).abs().reshape(-1)
+    position = int(torch.argmax(apart))
     index = tuple(int(i) for i in np.unravel_index(position, tuple(found.shape)))
     pair = torch.stack([exact(expected).reshape(-1)[position], exact(found).reshape(-1)[position]])
     if pair.is_complex():  # the part that differs more
         parts = torch.view_as_real(pair)
         pair = parts[:, int((parts[1] - parts[0]).abs().argmax())]
-    return WorstElement(index, float(pair[0]), float(pair[1]))
-
-
-def _mismatched_elements(found: torch.Tensor, expected: torch.Tensor) -> int:
-    expected = expected.detach().reshape(found.shape)
-    scale = float(expected.abs().max()) if expected.numel() else 0.0
-    return int(((found.detach() - expected).abs() > _WRONG_SHARE * scale).sum())
+    least = _WRONG_SHARE * float(expected.abs().max())
+    mismatched = 0 if float(apart[position]) <= least else int((apart > least).sum())
+    return WorstElement(index, float(pair[0]), float(pair[1])), mismatched

@@ -117,7 +117,7 @@ def _batches(
 
 
 def is_finite(tensor: torch.Tensor) -> bool:
-    return all(bool(torch.isfinite(piece).all()) for piece in _pieces(tensor))
+    return math.isfinite(norm(tensor)) or all(bool(torch.isfinite(piece).all()) for piece in _pieces(tensor))
 
 
 def relative(error: float, left: float, right: float) -> float:
@@ -135,8 +135,7 @@ def same_but_for_ones(left: Iterable[int], right: Iterable[int]) -> bool:
 
 def multiple_of(found: torch.Tensor, other: torch.Tensor, tolerance: float) -> float:
     """What multiple of the other it is, but for `tolerance` (absolute) and dimensions of size one; 0 if it is none."""
-    size = norm(other)
-    if size == 0 or not same_but_for_ones(found.shape, other.shape):
+    if not same_but_for_ones(found.shape, other.shape) or (size := norm(other)) == 0:
         return 0.0
     factor = inner(found, other) / size**2
     return factor if distance(found, factor * other) <= tolerance else 0.0

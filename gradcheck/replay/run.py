@@ -16,8 +16,8 @@ from gradcheck.replay.fidelity import Fidelity
 from gradcheck.replay.forward import ForwardGraph
 from gradcheck.replay.passes import PassPlan, Version
 from gradcheck.replay.runner import Patch, Runner
-from gradcheck.replay.slices import roots_mutated
-from gradcheck.replay.track import Track, is_known
+from gradcheck.replay.slices import leading_to, roots_mutated
+from gradcheck.replay.track import Track
 from gradcheck.replay.variation import Variation
 
 
@@ -186,22 +186,8 @@ class PassRun:
             after: [v.candidate.value for v in versions if id(v) in replaced]
             for after, versions in prepared.versions_after.items()
         }
-        viewed = {value.root for op in prepared.manual for value in op.outputs if value.root is not value}
-        needed = {version.candidate.value.root for version in wanted}
-        found: list[Op] = []
-        for op in reversed(prepared.manual):
-            if op.index > last:
-                continue
-            needed.difference_update(v for v in given.get(op.index, ()) if v.root is v and v not in viewed)
-            made = op.outputs
-            if not any(value.root in needed for value in (*made, *op.mutated)):
-                continue
-            found.append(op)
-            needed.difference_update(v for v in made if v.root is v and v.producer is op)
-            if not is_known(op, known):
-                needed.update(value.root for value in op.inputs)
-        found.reverse()
-        return found
+        ops = [op for op in prepared.manual if op.index <= last]
+        return leading_to(ops, {version.candidate.value.root for version in wanted}, given, known)
 
     def track(
         self, replaced: Mapping[int, torch.Tensor], arriving: Mapping[Value, torch.Tensor] | None = None

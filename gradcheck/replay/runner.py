@@ -131,12 +131,14 @@ class Runner:
             raise ReplayError("what computed it was not recorded")
         return self._place_leaf(value, start)
 
-    def put(self, value: Value, tensor: torch.Tensor) -> None:
-        """Let `tensor` be the version of `value` from here on."""
+    def put(self, value: Value, tensor: torch.Tensor, lent: bool = False) -> None:
+        """Let `tensor` be the version of `value` from here on; one that is only lent is not written to."""
         self.broken.pop(value, None)
         self._memory.detach(value)
         self._memory.abandon(value)
         self.env[value] = tensor
+        if lent:
+            self._memory.borrowed.add(value)
 
     def forget(self, value: Value) -> None:
         """Let go of a tensor that nobody reads again."""

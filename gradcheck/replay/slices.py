@@ -6,7 +6,7 @@ Values that share storage (views) are followed together: a write through one of 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 
 from gradcheck.fronts.tape import Kind, Op, Value
@@ -102,3 +102,31 @@ def roots_mutated(ops: Iterable[Op]) -> set[Value]:
 def produced(ops: Iterable[Op]) -> set[Value]:
     """All values the ops make (not those they only change)."""
     return {v for op in ops for v in op.outputs if v.producer is not None and v.producer.index == op.index}
+
+
+def is_known(op: Op, known: Container[Value]) -> bool:
+    return isinstance(op.out, Value) and op.out.producer is op and op.out in known
+
+
+def leading_to(
+    ops: Sequence[Op],
+    wanted: set[Value],
+    given: Mapping[int, Sequence[Value]],
+    known: Container[Value] = frozenset(),
+) -> list[Op]:
+    """Of these ops, what the storages `wanted` depend on, where some values are `given` after an op, and those `known` need
+    not be computed."""
+    viewed = {value.root for op in ops for value in op.outputs if value.root is not value}
+    needed, found = set(wanted), []
+    for op in reversed(ops):
+        # What is a view of it, or has one, is given together with others.
+        needed.difference_update(v for v in given.get(op.index, ()) if v.root is v and v not in viewed)
+        made = op.outputs
+        if needed.isdisjoint(value.root for value in (*made, *op.mutated)):
+            continue
+        found.append(op)
+        needed.difference_update(v for v in made if v.root is v and v.producer is op)
+        if not is_known(op, known):
+            needed.update(value.root for value in op.inputs)
+    found.reverse()
+    return found

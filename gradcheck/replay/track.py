@@ -13,6 +13,7 @@ from gradcheck.graph.precision import default_dtype
 from gradcheck.replay.compare import dense
 from gradcheck.replay.passes import Version
 from gradcheck.replay.runner import Runner
+from gradcheck.replay.slices import is_known
 
 
 class Track:
@@ -99,7 +100,3 @@ class Track:
             self.captured[id(version)] = dense(self.runner.tensor(value).detach()).clone()
         except Exception as error:
             self.broken[id(version)] = str(error)
-
-
-def is_known(op: Op, known: Mapping[Value, torch.Tensor]) -> bool:
-    return isinstance(op.out, Value) and op.out.producer is op and op.out in known

@@ -20,6 +20,7 @@ from gradcheck.judge.judge import Judge
 from gradcheck.replay.compare import is_finite
 from gradcheck.replay.passes import Version
 from gradcheck.replay.runner import Patch, ReplayError, Runner
+from gradcheck.replay.slices import leading_to
 
 # Numbers for gradients, by the op that finishes them.
 Given = dict[int, list[tuple[Version, torch.Tensor]]]
@@ -42,13 +43,16 @@ def gradient_effects(
     where that cannot be replayed."""
     if not spans:
         return {}
-    needed = ops_that_move(judge, spans)
-    forward = moves(judge, needed, spans)
-    # Set, and not only negated: one may have been computed from another that was negated already.
+    as_they_are: Given = defaultdict(list)
     negated: Given = defaultdict(list)
     for version in gradients:
         if (found := judge.run.captured.get(id(version))) is not None:
+            as_they_are[version.after].append((version, found))
+            # Set, and not only negated: one may have been computed from another that was negated already.
             negated[version.after].append((version, -found))
+    given = {after: [version.candidate.value for version, _ in each] for after, each in negated.items()}
+    needed = leading_to(ops_that_move(judge, spans), _roots(spans), given)
+    forward = moves(judge, needed, spans, given=as_they_are)
     backward = moves(judge, needed, spans, given=negated)
     effects = {}
     for parameter, move in forward.items():
@@ -61,8 +65,11 @@ def gradient_effects(
 def ops_that_move(judge: Judge, spans: Mapping[Value, Span]) -> list[Op]:
     """All that the parameters in `spans` depend on, as they are before and after their moves."""
     last = max(span.last for span in spans.values())
-    wanted = [value for span in spans.values() for value in (span.before, span.after)]
-    return judge.plan.slicer.slice(wanted, 0, last + 1)
+    return judge.plan.slicer.slice(_roots(spans), 0, last + 1)
+
+
+def _roots(spans: Mapping[Value, Span]) -> set[Value]:
+    return {value.root for span in spans.values() for value in (span.before, span.after)}
 
 
 def moves(
@@ -88,8 +95,12 @@ def moves(
         last[span.last].append(parameter)
     before: dict[Value, torch.Tensor] = {}
     found: dict[Value, torch.Tensor] = {}
+    waiting = sorted((given or {}).items(), reverse=True)
     with torch.no_grad(), default_dtype(torch.float64):
         for op in ops:
+            while waiting and waiting[-1][0] < op.index:
+                for version, tensor in waiting.pop()[1]:
+                    _set(replay, version.candidate.value, tensor)
             for parameter in first.get(op.index, ()):
                 start = _current(replay, spans[parameter].before)
                 if start is not None:
@@ -97,8 +108,6 @@ def moves(
                 if shifts is not None:
                     replay.writable(spans[parameter].before).add_(shifts[parameter])
             replay.step(op)
-            for version, tensor in (given or {}).get(op.index, ()):
-                _set(replay, version.candidate.value, tensor)
             for parameter in last.get(op.index, ()):
                 start, end = before.pop(parameter, None), _current(replay, spans[parameter].after)
                 if start is not None and end is not None and start.shape == end.shape:
@@ -108,7 +117,9 @@ def moves(
 
 def _set(replay: Runner, value: Value, given: torch.Tensor) -> None:
     tensor = replay.env.get(value)
-    if tensor is not None and tensor.shape == given.shape:
+    if tensor is None:
+        replay.put(value, given, lent=True)
+    elif tensor.shape == given.shape:
         replay.writable(value).copy_(given)
 
 
