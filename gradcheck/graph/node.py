@@ -19,6 +19,8 @@ from gradcheck.ops import Operation
 class Role(Enum):
     """What running a node comes to."""
 
+    __hash__ = object.__hash__  # that of an Enum is computed anew each time: a node is looked up by its role
+
     NOTHING = auto()  # it asks a question, or marks a place: no number of a replay comes from it
     CONSTANT = auto()  # its results are the recorded ones: random draws
     CALL = auto()  # a function of its arguments alone

@@ -220,7 +220,8 @@ class PassRun:
         )
         last_used = {} if self._keep else prepared.last_used
         ops = prepared.manual if ops is None else ops
-        return Track(runner, ops, versions or prepared.versions_after, last_used, known, replaced)
+        mutated = None if self._patches or self._keep else prepared.mutated
+        return Track(runner, ops, versions or prepared.versions_after, last_used, known, replaced, mutated)
 
     def start_tensors(self) -> dict[Value, torch.Tensor]:
         """The values that the ops before the pass leave to it."""

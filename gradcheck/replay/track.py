@@ -4,7 +4,7 @@ there on, for as long as it takes to see what comes of it."""
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 import torch
 
@@ -29,12 +29,15 @@ class Track:
         last_used: Mapping[int, list[Value]],
         known: Mapping[Value, torch.Tensor],
         replaced: Mapping[int, torch.Tensor],
+        mutated: Container[Value] | None = None,
     ) -> None:
+        """`mutated` are the storages that something writes to; any may be, where that is not known."""
         self.runner = runner
         self.captured: dict[int, torch.Tensor] = {}
         self.broken: dict[int, str] = {}
         self.moment: float = 0  # the op that comes next
         self._replaced = dict(replaced)
+        self._mutated = mutated
         self._ops, self._last_used, self._known = ops, last_used, known
         # A second name may be bound after an op that the pass does not need: all up to the next op that it needs.
         self._versions = [version for after in sorted(versions_after) for version in versions_after[after]]
@@ -73,7 +76,9 @@ class Track:
 
     def fork(self) -> Track:
         """A side track from here on. To be left before this one goes on: until then they share their tensors."""
-        other = Track(self.runner.fork(), self._ops, {}, self._last_used, self._known, self._replaced)
+        other = Track(
+            self.runner.fork(), self._ops, {}, self._last_used, self._known, self._replaced, self._mutated
+        )
         other._versions, other._next_op, other._next_version = (
             self._versions,
             self._next_op,
@@ -97,6 +102,8 @@ class Track:
             self.broken[id(version)] = self.runner.broken[value]
             return
         try:
-            self.captured[id(version)] = dense(self.runner.tensor(value).detach()).clone()
+            found = dense(self.runner.tensor(value).detach())
+            changes = self._mutated is None or value.root in self._mutated
+            self.captured[id(version)] = found.clone() if changes else found
         except Exception as error:
             self.broken[id(version)] = str(error)
