@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+BACKENDS = ("local", "dask", "ray")  # of the workers of an experiment
+
 
 @dataclass(frozen=True, slots=True)
 class SessionOptions:

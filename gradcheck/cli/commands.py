@@ -1,4 +1,5 @@
-"""The command line. What needs torch happens in the child process; nothing here imports it."""
+"""The command line. What needs torch happens in the child process; nothing here imports it. What only one of the commands
+needs is imported by that command: the others start sooner."""
 
 from __future__ import annotations
 
@@ -10,17 +11,12 @@ from typing import Any, NoReturn
 import click
 
 from gradcheck.base.errors import InternalError
+from gradcheck.base.options import BACKENDS
 from gradcheck.base.version import __version__
 from gradcheck.checks.registry import HEALTH_FAMILIES
-from gradcheck.cli import agents as cli_agents
-from gradcheck.cli import demo as cli_demo
 from gradcheck.cli import explain
-from gradcheck.cli import fix as cli_fix
-from gradcheck.cli import isolate as cli_isolate
-from gradcheck.cli import layer as cli_layer
 from gradcheck.cli import report as cli_report
 from gradcheck.cli import run as cli_run
-from gradcheck.cli import watch as cli_watch
 from gradcheck.cli.leaving import UNUSABLE, begin, leave, tell_unwritable
 from gradcheck.cli.options import (
     ProgramCommand,
@@ -30,7 +26,6 @@ from gradcheck.cli.options import (
     program_options,
     rule_options,
 )
-from gradcheck.isolation.parallel import BACKENDS
 from gradcheck.program.errors import ProgramError
 
 _INTERRUPTED = 130
@@ -193,6 +188,8 @@ def fix(**options: Any) -> None:
       gradcheck fix mlp.py --write --fix-budget 30
       gradcheck fix --write --select GC101
     """
+    from gradcheck.cli import fix as cli_fix
+
     sys.exit(cli_fix.run(cli_fix.parse_options(**options)))
 
 
@@ -205,6 +202,8 @@ def watch(**options: Any) -> None:
 
     Each run is one of its own, from the beginning; torch is imported while gradcheck waits. Ctrl-C ends it.
     """
+    from gradcheck.cli import watch as cli_watch
+
     sys.exit(cli_watch.run(cli_watch.parse_options(**options)))
 
 
@@ -284,6 +283,8 @@ def isolate(**options: Any) -> None:
       gradcheck isolate train.ipynb --layers
       gradcheck isolate train.py --backend dask --scheduler tcp://10.0.0.1:8786
     """
+    from gradcheck.cli import isolate as cli_isolate
+
     sys.exit(cli_isolate.run(cli_isolate.parse_options(**options)))
 
 
@@ -351,6 +352,8 @@ def layer(**options: Any) -> None:
       gradcheck layer layers.py::affine_forward,affine_backward
       gradcheck layer mypackage.layers:Embedding --int-input 4,6:20 --kwargs vocab=20,dim=8
     """
+    from gradcheck.cli import layer as cli_layer
+
     sys.exit(cli_layer.run(cli_layer.parse_options(**options)))
 
 
@@ -364,6 +367,8 @@ def demo(context: click.Context, folder: str, force: bool) -> None:
     The example is a network of three layers whose backward pass is written by hand, as a script and as a
     notebook. It learns worse than it should. FOLDER is made if it is not there.
     """
+    from gradcheck.cli import demo as cli_demo
+
     target = cli_demo.written(folder, force)
     with suppress(SystemExit):
         context.invoke(report, targets=[target], ignore=HEALTH_FAMILIES)
@@ -382,6 +387,8 @@ def mcp() -> None:
 
     They return what `gradcheck report --format json` prints. It needs the library: pip install 'gradcheck[mcp]'.
     """
+    from gradcheck.cli import agents as cli_agents
+
     cli_agents.serve()
 
 

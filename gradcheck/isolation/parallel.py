@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from gradcheck.base.extras import how_to_install, is_installed
 from gradcheck.base.groups import grouped
+from gradcheck.base.options import BACKENDS
 from gradcheck.base.parent_death import end_with_parent
 from gradcheck.base.private_folder import private_folder
 from gradcheck.isolation.crossing import (
@@ -30,7 +31,6 @@ from gradcheck.isolation.crossing import (
 from gradcheck.isolation.tasks import MOST_TRAINERS, Outcome, Survey, Task, perform, survey
 from gradcheck.program.errors import ProgramError
 
-BACKENDS = ("local", "dask", "ray")
 _DEATHS_BEFORE_CAUTION = 2  # of workers; then the tasks that are left are done one by one
 _CHUNKS_OF_A_WORKER = 4
 _DEATHS = (

@@ -7,6 +7,7 @@ written under an absolute path by functions kept from before it ran.
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import sys
 import traceback
@@ -63,7 +64,7 @@ def main(directory: str, warm: str = "", *variables: str) -> None:
 
 def _wait_for_options(directory: str) -> None:
     """With what takes longest done already."""
-    import gradcheck.analysis.session  # noqa: F401
+    _import_all()
 
     while not os.path.exists(os.path.join(directory, OPTIONS)):
         sleep(_POLL_S)
@@ -97,6 +98,15 @@ def _result(directory: str, variables: tuple[str, ...]) -> dict[str, Any]:
         return {"internal": internal_error(error, traceback.format_exc())}
 
 
+def _import_all() -> None:
+    """What is imported stays: the garbage collector need not go through it again and again, now nor later."""
+    gc.disable()
+    import gradcheck.analysis.session  # noqa: F401
+
+    gc.freeze()
+    gc.enable()
+
+
 def _remove_from_environment(variables: tuple[str, ...]) -> None:
     for name in variables:
         os.environ.pop(name, None)
@@ -112,7 +122,8 @@ def _limit_memory(gigabytes: float | None) -> None:
 
 
 def _report(options: SessionOptions, directory: str, variables: tuple[str, ...]) -> Report:
-    from gradcheck.analysis.session import run_report  # before the writes are held back: Python caches it
+    _import_all()  # before the writes are held back: Python caches it
+    from gradcheck.analysis.session import run_report
 
     _remove_from_environment(variables)
     if not options.allow_writes:
