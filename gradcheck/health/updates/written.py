@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Iterator
+from types import CodeType
 
 from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Op, Recording
@@ -28,11 +29,17 @@ class Writings:
         self._recording = recording
         self._sources = sources
         self._places = places
+        self._known: dict[tuple[float, CodeType, int], LearningRate | None] = {}
 
     def learning_rate(self, number: float, op: Op) -> LearningRate | None:
         """What the source says of a number that `op` computes with; None if it has no text of its own there: inside
         an optimiser of torch's, or as a part of `lr / (1 - beta**t)`, it is not what the person knows it as."""
-        value = abs(number)
+        key = abs(number), op.code, op.lasti  # one line moves all parameters in turn
+        if key not in self._known:
+            self._known[key] = self._learning_rate(abs(number), op)
+        return self._known[key]
+
+    def _learning_rate(self, value: float, op: Op) -> LearningRate | None:
         node = self._operand(value, op)
         if node is None:
             return None
