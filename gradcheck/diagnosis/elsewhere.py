@@ -38,7 +38,7 @@ class Place:
     the true ones, if only because two faults cancel."""
 
     kind: str  # recorded, probe, fresh, size, constant
-    overrides: dict[Value, torch.Tensor]
+    overrides: Mapping[Value, torch.Tensor]
     variation: Variation | None = None
     wrong: dict[int, float] = field(default_factory=dict)
     true: frozenset[int] = frozenset()

@@ -15,7 +15,7 @@ import torch
 from gradcheck import ops
 from gradcheck.fronts.tape import Kind, Op, Value, function_name
 from gradcheck.judge.judge import Judge
-from gradcheck.replay.probes import jittered
+from gradcheck.replay.probes import Jittered
 from gradcheck.replay.run import PassRun
 from gradcheck.replay.runner import ReplayError
 
@@ -37,7 +37,7 @@ def points_beside(judge: Judge) -> Iterator[dict[Value, torch.Tensor]]:
     some = [leaf for leaf in leaves if not _is_label(run.graph.at_first(leaf))]
     for chosen in (some, leaves) if some != leaves else (leaves,):
         for share in (_BESIDE, -_BESIDE) if chosen else ():
-            moved, closer = (jittered(run, chosen, _SEED, part) for part in (share, share * _CLOSER))
+            moved, closer = (dict(Jittered(run, chosen, _SEED, part)) for part in (share, share * _CLOSER))
             try:
                 far = _changes(run, PassRun(judge.prepared, torch.float64, moved))
                 suspects = [value for value, change in far.items() if bool((change > 1).any())]

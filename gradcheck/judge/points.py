@@ -17,6 +17,7 @@ from gradcheck.judge.judged import Fault, Judged
 from gradcheck.judge.outputs import Outputs
 from gradcheck.judge.verdict import Verdict
 from gradcheck.replay.compare import compared, differentiable, distance, is_finite, norm
+from gradcheck.replay.probes import Jittered
 from gradcheck.replay.rounding import Rounding
 from gradcheck.replay.run import PassOps, PassRun
 from gradcheck.replay.runner import Patch, ReplayError
@@ -34,7 +35,7 @@ class Point:
         self,
         prepared: PassOps,
         judge: Judge,
-        overrides: dict[Value, torch.Tensor],
+        overrides: Mapping[Value, torch.Tensor],
         patches: Mapping[int, Patch] | None = None,
         measure_noise: bool = True,
         variation: Variation | None = None,
@@ -81,8 +82,10 @@ class Point:
         return self._judging
 
     def release(self) -> None:
-        """Let go of all tensors but the overrides: whoever asks for one has everything computed again."""
+        """Let go of all tensors: whoever asks for one has everything computed again."""
         self._judging = None
+        if isinstance(self.overrides, Jittered):
+            self.overrides.release()
         self.run.release()
         if self.coarse is not None:
             self.coarse.release()

@@ -13,7 +13,7 @@ from gradcheck.judge.points import Point
 from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.judge.verdicts.weight_decay import is_decayed
 from gradcheck.replay.compare import distance, norm
-from gradcheck.replay.probes import PROBES, has_frozen_numbers, jittered, probe_roots
+from gradcheck.replay.probes import PROBES, Jittered, has_frozen_numbers, probe_roots
 
 _NEAR = 1e-3  # of the jitter: no maximum and no branch is another one there
 _RIGHT = 1e-12  # relative, in float64: what is right there is right to rounding
@@ -32,7 +32,7 @@ def probe(judge: Judge) -> list[Point]:
     errors: dict[int, list[float]] = defaultdict(list)
     seen_right: set[int] = set()
     for seed in range(PROBES if roots else 0):
-        point = Point(judge.prepared, judge, jittered(judge.run, roots, seed))
+        point = Point(judge.prepared, judge, Jittered(judge.run, roots, seed))
         if not point.usable:
             continue
         used.append(point)
@@ -50,7 +50,7 @@ def probe(judge: Judge) -> list[Point]:
         if used and len(errors[id(judged)]) == len(used) and not _is_excused(judge, judged, used)
     ]
     # What Python has decided by the numbers (an index, a branch) is frozen: near by, it would decide alike.
-    near = Point(judge.prepared, judge, jittered(judge.run, roots, PROBES, _NEAR)) if wrong else None
+    near = Point(judge.prepared, judge, Jittered(judge.run, roots, PROBES, _NEAR)) if wrong else None
     for judged in doubtful if used else ():
         outcome = near.judge(judged) if near is not None and judged in wrong else None
         if outcome is not None and outcome[1] > _RIGHT:

@@ -27,6 +27,7 @@ from gradcheck.ops import Family
 from gradcheck.replay.compare import exact
 from gradcheck.replay.passes import Version
 from gradcheck.replay.runner import ReplayError, Runner
+from gradcheck.replay.slices import roots_mutated
 
 # Another order of adding up changes a result by about as much as rounding does in the one order there was.
 _TIMES_THE_ROUNDING = 16
@@ -63,6 +64,7 @@ class Fidelity:
         self._shown: dict[Value, Op] = {}  # by storage, the last op that showed what was in it
         self._looked_at: set[Value] = set()
         self._runner = Runner(None)
+        written = roots_mutated(ops)
         with torch.no_grad():
             for op in ops:
                 self._compare_leaves(op)
@@ -70,7 +72,8 @@ class Fidelity:
                 self._compare(op)
                 for version in versions_after.get(op.index, ()):
                     with suppress(ReplayError):
-                        self.computed[version] = self._runner.tensor(version.candidate.value).clone()
+                        computed = self._runner.tensor(value := version.candidate.value)
+                        self.computed[version] = computed.clone() if value.root in written else computed
                 for value in last_used.get(op.index, ()):
                     self._runner.forget(value)
         self._runner = Runner(None)

@@ -28,7 +28,7 @@ class ForwardGraph:
         loss: Value,
         dtype: torch.dtype | None,
         *,
-        overrides: dict[Value, torch.Tensor] | None = None,
+        overrides: Mapping[Value, torch.Tensor] | None = None,
         start_from: dict[Value, torch.Tensor] | None = None,
         patches: Mapping[int, Patch] | None = None,
         variation: Variation | None = None,

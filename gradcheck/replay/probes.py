@@ -6,7 +6,7 @@ gamma = 1, beta = 0 or a zero bias make many wrong formulas right. At a probe po
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Protocol
 
@@ -76,22 +76,46 @@ def _moved_for(root: Value, read_later: set[Value], truth: Mapping[Value, torch.
     return [v for v in made_of if v.producer is None or not any(read in truth for read in v.producer.inputs)]
 
 
-def jittered(
-    run: PassRun, roots: Iterable[Value], seed: int, share: float = 1.0
-) -> dict[Value, torch.Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    found = {}
-    for value in roots:
-        tensor = run.graph.at_first(value).detach()
+class Jittered(Mapping[Value, torch.Tensor]):
+    """What some values are at another point. The numbers are drawn when they are asked for, and can be let go of: drawn
+    again they are the same."""
+
+    def __init__(self, run: PassRun, roots: Iterable[Value], seed: int, share: float = 1.0) -> None:
+        self._run = run
+        self._roots = tuple(roots)
+        self._seed = seed
+        self._share = share
+        self._drawn: dict[Value, torch.Tensor] | None = None
+
+    def __getitem__(self, value: Value) -> torch.Tensor:
+        if self._drawn is None:
+            self._drawn = self._draw()
+        return self._drawn[value]
+
+    def __iter__(self) -> Iterator[Value]:
+        return iter(self._roots)
+
+    def __len__(self) -> int:
+        return len(self._roots)
+
+    def release(self) -> None:
+        self._drawn = None
+
+    def _draw(self) -> dict[Value, torch.Tensor]:
+        generator = torch.Generator().manual_seed(self._seed)
+        return {value: self._moved(self._run.graph.at_first(value).detach(), generator) for value in self}
+
+    def _moved(self, tensor: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         count = max(1, tensor.numel())
         mean = tensor.mean().item() if tensor.numel() else 0.0
-        spread = norm(tensor - mean) / count**0.5
+        centred = tensor - mean
+        spread = norm(centred) / count**0.5
+        del centred  # each of these is as large as the parameter
         constant = spread <= 1e-12 + 1e-6 * abs(mean)
         size = (_OF_CONSTANT * (abs(mean) or 0.3)) if constant else _SPREAD_SHARE * spread
         exact = torch.complex128 if tensor.is_complex() else torch.float64
         noise = torch.randn(tensor.shape, generator=generator, dtype=exact).to(tensor.dtype)
-        found[value] = tensor + share * size * noise
-    return found
+        return noise.mul_(self._share * size).add_(tensor)
 
 
 _TAKES_NUMBERS = (Kind.CREATE, Kind.PURE, Kind.MUTATE)

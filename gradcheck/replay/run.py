@@ -16,7 +16,7 @@ from gradcheck.replay.fidelity import Fidelity
 from gradcheck.replay.forward import ForwardGraph
 from gradcheck.replay.passes import PassPlan, Version
 from gradcheck.replay.runner import Patch, Runner
-from gradcheck.replay.slices import leading_to, roots_mutated
+from gradcheck.replay.slices import last_used, leading_to, roots_mutated
 from gradcheck.replay.track import Track
 from gradcheck.replay.variation import Variation
 
@@ -48,7 +48,7 @@ class PassOps:
         for candidate in plan.candidates:
             for version in candidate.versions:
                 self.versions_after[version.after].append(version)
-        self.last_used = _last_used(needed, {*wanted})
+        self.last_used = last_used(needed, {*wanted})
         # A leaf that was filled in place before the start (`torch.empty(..).normal_()`) is not what it was when it
         # was first seen, either.
         changed_before = roots_mutated(op for op in needed if op.index < plan.start)
@@ -66,17 +66,7 @@ class PassOps:
         plan = self.plan
         ends = (plan.last_op, plan.loss_op.index, *(update.op.index for update in plan.updates))
         ops = plan.slicer.all_of(plan.start, max(ends) + 1)
-        return Fidelity(ops, _last_used(ops, set()), self.versions_after)
-
-
-def _last_used(ops: Iterable[Op], wanted: set[Value]) -> dict[int, list[Value]]:
-    """By op, the values that no later op needs, nor anybody afterwards."""
-    last = {value: op.index for op in ops for value in (*op.inputs, *op.outputs)}
-    found: dict[int, list[Value]] = defaultdict(list)
-    for value, index in last.items():
-        if value not in wanted:
-            found[index].append(value)
-    return found
+        return Fidelity(ops, last_used(ops, set()), self.versions_after)
 
 
 @dataclass(slots=True)
@@ -96,7 +86,7 @@ class PassRun:
         self,
         prepared: PassOps,
         dtype: torch.dtype,
-        overrides: dict[Value, torch.Tensor] | None = None,
+        overrides: Mapping[Value, torch.Tensor] | None = None,
         autograd_truth: dict[Value, torch.Tensor] | None = None,
         patches: Mapping[int, Patch] | None = None,
         keep: bool = False,
@@ -107,7 +97,7 @@ class PassRun:
         somebody asks for it."""
         self.prepared = prepared
         self._dtype = dtype
-        self._overrides = {**prepared.plan.moved, **(overrides or {})}
+        self._moved = prepared.plan.moved, overrides or {}
         self._autograd_truth = autograd_truth
         self._patches = patches
         self._keep = keep
@@ -117,6 +107,11 @@ class PassRun:
     def release(self) -> None:
         """Let go of all tensors. Whoever asks for one again has it all replayed again."""
         self._results = None
+
+    @property
+    def _overrides(self) -> dict[Value, torch.Tensor]:
+        leaves, others = self._moved
+        return {**leaves, **others}
 
     @property
     def _there(self) -> _Results:

@@ -182,18 +182,19 @@ class Runner:
         else:
             made = self._varied(value, self._convert(start))
             if same_memory(made, start):
-                if self._differentiate:
-                    made = made.detach().clone()
-                else:
-                    made = made.detach()
-                    self._memory.borrowed.add(value)
+                made = made.detach()
+                self._memory.borrowed.add(value)
         if self._differentiate and differentiable(made):
             made = made.detach().requires_grad_()
         self.env[value] = made
         return made
 
     def _overriding(self, value: Value) -> torch.Tensor:
-        return self._varied(value, self._convert(self._overrides[value].detach())).clone()
+        given = self._overrides[value].detach()
+        made = self._varied(value, self._convert(given))
+        if same_memory(made, given):
+            self._memory.borrowed.add(value)
+        return made.detach()
 
     def _varied(self, value: Value, tensor: torch.Tensor) -> torch.Tensor:
         return tensor if self.variation is None else self.variation.leaf(value, tensor)

@@ -6,6 +6,7 @@ Values that share storage (views) are followed together: a write through one of 
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 
@@ -129,4 +130,14 @@ def leading_to(
         if not is_known(op, known):
             needed.update(value.root for value in op.inputs)
     found.reverse()
+    return found
+
+
+def last_used(ops: Iterable[Op], wanted: set[Value]) -> dict[int, list[Value]]:
+    """By op, the values that no later op needs, nor anybody afterwards."""
+    last = {value: op.index for op in ops for value in (*op.inputs, *op.outputs)}
+    found: dict[int, list[Value]] = defaultdict(list)
+    for value, index in last.items():
+        if value not in wanted:
+            found[index].append(value)
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from functools import cached_property
 
 import torch
@@ -107,7 +108,7 @@ class Case:
 
 
 def _scene(
-    run: PassRun, judging: Judge, judged: Judged, overrides: dict[Value, torch.Tensor] | None = None
+    run: PassRun, judging: Judge, judged: Judged, overrides: Mapping[Value, torch.Tensor] | None = None
 ) -> Scene:
     found = run.captured.get(id(judged.version))
     if found is None or not found.is_floating_point() or not bool(torch.isfinite(found).all()):

@@ -34,7 +34,7 @@ class Scene:
         judged: Judged,
         faults: frozenset[int],
         found: torch.Tensor,
-        overrides: dict[Value, torch.Tensor] | None = None,
+        overrides: Mapping[Value, torch.Tensor] | None = None,
     ) -> None:
         assert judged.of is not None
         self.run = run

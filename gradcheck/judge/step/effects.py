@@ -20,7 +20,7 @@ from gradcheck.judge.judge import Judge
 from gradcheck.replay.compare import is_finite
 from gradcheck.replay.passes import Version
 from gradcheck.replay.runner import Patch, ReplayError, Runner
-from gradcheck.replay.slices import leading_to
+from gradcheck.replay.slices import last_used, leading_to
 
 # Numbers for gradients, by the op that finishes them.
 Given = dict[int, list[tuple[Version, torch.Tensor]]]
@@ -43,20 +43,18 @@ def gradient_effects(
     where that cannot be replayed."""
     if not spans:
         return {}
-    as_they_are: Given = defaultdict(list)
-    negated: Given = defaultdict(list)
+    known: Given = defaultdict(list)
     for version in gradients:
         if (found := judge.run.captured.get(id(version))) is not None:
-            as_they_are[version.after].append((version, found))
-            # Set, and not only negated: one may have been computed from another that was negated already.
-            negated[version.after].append((version, -found))
-    given = {after: [version.candidate.value for version, _ in each] for after, each in negated.items()}
+            known[version.after].append((version, found))
+    given = {after: [version.candidate.value for version, _ in each] for after, each in known.items()}
     needed = leading_to(ops_that_move(judge, spans), _roots(spans), given)
-    forward = moves(judge, needed, spans, given=as_they_are)
-    backward = moves(judge, needed, spans, given=negated)
+    forward = moves(judge, needed, spans, given=known)
+    # Set, and not only negated: one may have been computed from another that was negated already.
+    backward = moves(judge, needed, spans, given=known, sign=-1)
     effects = {}
     for parameter, move in forward.items():
-        effect = (move - backward[parameter]) / 2 if parameter in backward else None
+        effect = move.sub_(backward.pop(parameter)).div_(2) if parameter in backward else None
         if effect is not None and is_finite(effect):
             effects[parameter] = effect
     return effects
@@ -79,10 +77,11 @@ def moves(
     patches: Mapping[int, Patch] | None = None,
     given: Given | None = None,
     shifts: Mapping[Value, torch.Tensor] | None = None,
+    sign: int = 1,
 ) -> dict[Value, torch.Tensor]:
     """The whole change that the step made to every parameter in `spans`, by replaying `ops`; a parameter is left out
-    where that cannot be replayed. What is `given`, by the op that finishes it, takes the place of what is computed;
-    `shifts` are added to parameters before their moves."""
+    where that cannot be replayed. What is `given`, by the op that finishes it, takes the place of what is computed, times
+    `sign`; `shifts` are added to parameters before their moves."""
     replay = Runner(
         torch.float64,
         autograd_truth=dict(judge.run.graph.truth),
@@ -95,12 +94,15 @@ def moves(
         last[span.last].append(parameter)
     before: dict[Value, torch.Tensor] = {}
     found: dict[Value, torch.Tensor] = {}
+    kept = {value for span in spans.values() for value in (span.before, span.after)}
+    kept.update(value for patch in (patches or {}).values() for value in patch.reads)
+    unused = last_used(ops, kept)
     waiting = sorted((given or {}).items(), reverse=True)
     with torch.no_grad(), default_dtype(torch.float64):
         for op in ops:
             while waiting and waiting[-1][0] < op.index:
                 for version, tensor in waiting.pop()[1]:
-                    _set(replay, version.candidate.value, tensor)
+                    _set(replay, version.candidate.value, tensor if sign > 0 else -tensor)
             for parameter in first.get(op.index, ()):
                 start = _current(replay, spans[parameter].before)
                 if start is not None:
@@ -112,6 +114,8 @@ def moves(
                 start, end = before.pop(parameter, None), _current(replay, spans[parameter].after)
                 if start is not None and end is not None and start.shape == end.shape:
                     found[parameter] = start.neg_().add_(end)  # in the memory of what it was
+            for value in unused.get(op.index, ()):
+                replay.forget(value)
     return found
 
 

@@ -26,7 +26,7 @@ from gradcheck.judge.step.still import may_be_still
 from gradcheck.judge.step.trails import AUTOGRAD, Flow, Move, Trail
 from gradcheck.judge.verdict import Verdict
 from gradcheck.replay.compare import cosine, distance, norm
-from gradcheck.replay.probes import jittered
+from gradcheck.replay.probes import Jittered
 from gradcheck.replay.run import PassRun
 from gradcheck.replay.runner import ReplayError
 
@@ -199,7 +199,7 @@ class _Updates:
     def _is_curved(self, value: Value) -> bool:
         """Whether the loss is not linear in the value: its gradient changes as the value moves."""
         try:
-            moved = PassRun(self._judge.prepared, torch.float64, jittered(self._judge.run, [value], seed=1))
+            moved = PassRun(self._judge.prepared, torch.float64, Jittered(self._judge.run, [value], seed=1))
         except ReplayError:
             return False
         here, there = self._truth.get(value), moved.graph.truth.get(value)

@@ -22,7 +22,7 @@ from gradcheck.judge.step.trails import Flow
 from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.replay.compare import differentiable, distance, norm, same_but_for_ones
 from gradcheck.replay.passes import Version
-from gradcheck.replay.probes import jittered, probe_roots
+from gradcheck.replay.probes import Jittered, probe_roots
 from gradcheck.replay.run import PassRun
 from gradcheck.replay.runner import ReplayError
 
@@ -144,7 +144,7 @@ class _Search:
         judge = self._judge
         roots = probe_roots(judge.plan, judge.rooted, judge.run.graph.truth)
         try:
-            return PassRun(self._judge.prepared, torch.float64, jittered(self._judge.run, roots, seed=0))
+            return PassRun(self._judge.prepared, torch.float64, Jittered(self._judge.run, roots, seed=0))
         except ReplayError:
             return None
 
