@@ -13,7 +13,7 @@ from gradcheck.health.stretch import tensor_or_none
 from gradcheck.health.updates.proportional import factors_of_moves
 from gradcheck.health.updates.records import ParameterRecord, StepRecord
 from gradcheck.health.updates.written import Writings
-from gradcheck.judge.step.effects import moves, ops_that_move
+from gradcheck.judge.step.effects import from_gradients, moves, ops_that_move
 from gradcheck.judge.step.parameters import Parameter, span_of
 from gradcheck.judge.step.records import Movement
 from gradcheck.judge.step.still import may_be_still
@@ -56,8 +56,10 @@ class _Step:
         factors = {}
         if moved:
             ops = ops_that_move(self._judge, moved)
-            self._moves = moves(self._judge, ops, moved)
-            factors = factors_of_moves(self._judge, ops, moved, self._moves)
+            gradients = [judged.version for p in self._parameters for judged in p.own]
+            shorter = from_gradients(self._judge, ops, moved, gradients)
+            self._moves = moves(self._judge, shorter[0], moved, given=shorter[1])
+            factors = factors_of_moves(self._judge, ops, moved, self._moves, shorter)
         ops = context.judged.plan.forward_ops
         first_read = {value.root: op.index for op in reversed(ops) for value in op.inputs}
         last = ops[-1].index

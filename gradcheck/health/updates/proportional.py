@@ -16,7 +16,7 @@ import torch
 
 from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.judge.judge import Judge
-from gradcheck.judge.step.effects import Span, moves
+from gradcheck.judge.step.effects import Given, Span, moves
 from gradcheck.replay.runner import Patch, Runner
 from gradcheck.replay.slices import Slicer
 
@@ -69,10 +69,16 @@ class Factor:
 
 
 def factors_of_moves(
-    judge: Judge, ops: Sequence[Op], spans: Mapping[Value, Span], found: Mapping[Value, torch.Tensor]
+    judge: Judge,
+    ops: Sequence[Op],
+    spans: Mapping[Value, Span],
+    found: Mapping[Value, torch.Tensor],
+    shorter: tuple[list[Op], Given],
 ) -> dict[Value, Factor]:
     """For each parameter in `spans`, whose moves are `found`, the number that its move is proportional to: the one
-    nearest to the move, if there are several. (Adam's first step is also proportional to 1 - beta1.)"""
+    nearest to the move, if there are several. (Adam's first step is also proportional to 1 - beta1.) The ops `shorter` do
+    what `ops` do from given gradients on: enough, where nothing is changed before."""
+    enough = {op.index for op in shorter[0]}
     moved = {p: move for p, move in found.items() if _size_of(move) > 0}
     holders = _holders(judge, ops)
     slicer = judge.plan.slicer
@@ -80,7 +86,8 @@ def factors_of_moves(
     result: dict[Value, Factor] = {}
 
     def try_changed(changed_for: Mapping[Value, _Multiplied], patches: Mapping[int, Patch]) -> None:
-        moves_then = moves(judge, list(ops), spans, patches)
+        steps, given = shorter if enough.issuperset(patches) else (list(ops), None)
+        moves_then = moves(judge, steps, spans, patches, given)
         for parameter, tried in changed_for.items():
             if parameter in moves_then and _is_multiple(moves_then[parameter], moved[parameter]):
                 result[parameter] = Factor(_numbers(tried.op, tried.size)[0], tried.op)

@@ -43,12 +43,7 @@ def gradient_effects(
     where that cannot be replayed."""
     if not spans:
         return {}
-    known: Given = defaultdict(list)
-    for version in gradients:
-        if (found := judge.run.captured.get(id(version))) is not None:
-            known[version.after].append((version, found))
-    given = {after: [version.candidate.value for version, _ in each] for after, each in known.items()}
-    needed = leading_to(ops_that_move(judge, spans), _roots(spans), given)
+    needed, known = from_gradients(judge, ops_that_move(judge, spans), spans, gradients)
     forward = moves(judge, needed, spans, given=known)
     # Set, and not only negated: one may have been computed from another that was negated already.
     backward = moves(judge, needed, spans, given=known, sign=-1)
@@ -58,6 +53,18 @@ def gradient_effects(
         if effect is not None and is_finite(effect):
             effects[parameter] = effect
     return effects
+
+
+def from_gradients(
+    judge: Judge, ops: list[Op], spans: Mapping[Value, Span], gradients: Iterable[Version]
+) -> tuple[list[Op], Given]:
+    """Of the ops that move the parameters, those that do it where the gradients are given as they are; and those."""
+    known: Given = defaultdict(list)
+    for version in gradients:
+        if (found := judge.run.captured.get(id(version))) is not None:
+            known[version.after].append((version, found))
+    given = {after: [version.candidate.value for version, _ in each] for after, each in known.items()}
+    return leading_to(ops, _roots(spans), given), known
 
 
 def ops_that_move(judge: Judge, spans: Mapping[Value, Span]) -> list[Op]:
