@@ -20,7 +20,7 @@ from gradcheck.replay.compare import compared, differentiable, distance, is_fini
 from gradcheck.replay.probes import Jittered
 from gradcheck.replay.rounding import Rounding
 from gradcheck.replay.run import PassOps, PassRun
-from gradcheck.replay.runner import Patch, ReplayError
+from gradcheck.replay.runner import LARGE, Patch, ReplayError
 from gradcheck.replay.variation import Variation
 
 
@@ -39,7 +39,9 @@ class Point:
         patches: Mapping[int, Patch] | None = None,
         measure_noise: bool = True,
         variation: Variation | None = None,
+        sparing: bool = False,
     ) -> None:
+        """A `sparing` point computes no gradients of large leaves that nobody asks for, as long as all is right."""
         self._base = judge
         self._patches = patches or {}
         self._variation = variation
@@ -56,7 +58,11 @@ class Point:
         ] = {}  # of which of several equal ones each is the gradient here too
         self.usable = False
         try:
-            self.run = PassRun(prepared, torch.float64, overrides, patches=patches, variation=variation)
+            unasked = self._unasked() if sparing else set()
+            self.run = PassRun(
+                prepared, torch.float64, overrides,
+                patches=patches, variation=variation, undifferentiated=unasked,
+            )  # fmt: skip
             self.coarse = None
             if measure_noise:
                 self.coarse = PassRun(
@@ -67,7 +73,18 @@ class Point:
         can_be_measured = not measure_noise or judge.coarse is not None
         self.usable = can_be_measured and bool(torch.isfinite(self.run.graph.loss_tensor).all())
         if self.usable and not self._is_all_true():
+            if unasked:
+                self.run.release()
             self._follow()
+
+    def _unasked(self) -> set[Value]:
+        """Large leaves that nothing judged is the gradient of: data."""
+        judged = self._base.judged
+        asked = {value.root for j in judged for value in (j.of, *j.alternatives) if value is not None}
+        leaves = (value for op in self._base.plan.forward_ops for value in op.inputs)
+        return {
+            v for v in leaves if v.producer is None and v.root not in asked and math.prod(v.shape) > LARGE
+        }
 
     @property
     def judging(self) -> Judge:

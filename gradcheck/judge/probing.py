@@ -32,7 +32,7 @@ def probe(judge: Judge) -> list[Point]:
     errors: dict[int, list[float]] = defaultdict(list)
     seen_right: set[int] = set()
     for seed in range(PROBES if roots else 0):
-        point = Point(judge.prepared, judge, Jittered(judge.run, roots, seed))
+        point = Point(judge.prepared, judge, Jittered(judge.run, roots, seed), sparing=True)
         if not point.usable:
             continue
         used.append(point)

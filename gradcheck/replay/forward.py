@@ -7,7 +7,7 @@ replaced on the way: the graph is cut there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 
 import torch
 
@@ -33,6 +33,7 @@ class ForwardGraph:
         patches: Mapping[int, Patch] | None = None,
         variation: Variation | None = None,
         carried: Mapping[int, list[Carried]] | None = None,
+        undifferentiated: Container[Value] = frozenset(),
     ) -> None:
         self.loss = loss
         mutated, earlier = roots_mutated(ops), earlier_versions(ops)
@@ -44,6 +45,7 @@ class ForwardGraph:
             start_from=start_from,
             patches=patches,
             variation=variation,
+            undifferentiated=undifferentiated,
         )
         with torch.enable_grad():
             self._run.run(ops, earlier, carried)
@@ -72,7 +74,7 @@ class ForwardGraph:
         """Keep the true gradients, and let go of the graph that they came from."""
         self._truth = self.truth
         self.loss_tensor = self.loss_tensor.detach()
-        self._run.env.clear()
+        self._run.release()
 
     def tensor(self, value: Value) -> torch.Tensor:
         return self._run.tensor(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -92,9 +92,10 @@ class PassRun:
         keep: bool = False,
         variation: Variation | None = None,
         at_once: bool = True,
+        undifferentiated: Container[Value] = frozenset(),
     ) -> None:
         """`keep` the replay of the manual backward pass as it ended, in `manual`. What is not replayed `at_once` is when
-        somebody asks for it."""
+        somebody asks for it. The leaves `undifferentiated` have no true gradients, until they are released."""
         self.prepared = prepared
         self._dtype = dtype
         self._moved = prepared.plan.moved, overrides or {}
@@ -102,11 +103,13 @@ class PassRun:
         self._patches = patches
         self._keep = keep
         self._variation = variation
+        self._undifferentiated = undifferentiated
         self._results: _Results | None = self._replayed() if at_once else None
 
     def release(self) -> None:
         """Let go of all tensors. Whoever asks for one again has it all replayed again."""
         self._results = None
+        self._undifferentiated = frozenset()
 
     @property
     def _overrides(self) -> dict[Value, torch.Tensor]:
@@ -146,6 +149,7 @@ class PassRun:
             patches=self._patches,
             variation=self._variation,
             carried=prepared.plan.carried,
+            undifferentiated=self._undifferentiated,
         )
         share, variation = prepared.plan.share, self._variation
         if share != 1:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any, Protocol
+from weakref import WeakValueDictionary
 
 import torch
 
@@ -26,7 +27,8 @@ from gradcheck.replay.memory import Memory, same_memory
 from gradcheck.replay.variation import Variation
 
 # Above this many elements a leaf that is only selected from is not converted whole.
-_LARGE = 100_000
+LARGE = 100_000
+_converted: WeakValueDictionary[tuple[int, int, torch.dtype], torch.Tensor] = WeakValueDictionary()
 # Autograd keeps nothing of what these write.
 _KEEP_NOTHING = frozenset({SETITEM, FILL, COPY_INTO, ADD, SUB})
 
@@ -66,8 +68,8 @@ class Runner:
     `start_from` are the tensors of values that were made before. `known` tensors are there from the start, and are never
     changed. `patches` maps the index of an op to what is done after it. `upstream` says what autograd hands to the
     `backward` of a custom Function, `autograd_truth` what it puts into `.grad`. With `differentiate`, every tensor that
-    can have a gradient has one. `drops` says whether dropout drops anything. `variation` says which numbers of the
-    program are others: sizes, constants.
+    can have a gradient has one, but for the leaves `undifferentiated`. `drops` says whether dropout drops anything.
+    `variation` says which numbers of the program are others: sizes, constants.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Runner:
         upstream: Upstream | None = None,
         drops: bool = True,
         variation: Variation | None = None,
+        undifferentiated: Container[Value] = frozenset(),
     ) -> None:
         self._own_types = dtype is None
         self.dtype = torch.get_default_dtype() if dtype is None else dtype
@@ -97,6 +100,8 @@ class Runner:
         self._start_from = start_from or {}
         self._upstream = upstream
         self._drops = drops
+        self._undifferentiated = undifferentiated
+        self._held: list[torch.Tensor] = []  # large leaves in this precision, which other runs use too
         self.variation = variation
         self._memory = Memory()
 
@@ -180,11 +185,13 @@ class Runner:
         if value in self._overrides and value not in self._start_from:
             made = self._overriding(value)
         else:
-            made = self._varied(value, self._convert(start))
-            if same_memory(made, start):
+            converted_leaf = self._convert(start) if start.numel() <= LARGE else self._convert_large(start)
+            made = self._varied(value, converted_leaf)
+            if made is converted_leaf or same_memory(made, start):
                 made = made.detach()
-                self._memory.borrowed.add(value)
-        if self._differentiate and differentiable(made):
+                if made.numel() > LARGE or same_memory(made, start):
+                    self._memory.borrowed.add(value)
+        if self._differentiate and differentiable(made) and value not in self._undifferentiated:
             made = made.detach().requires_grad_()
         self.env[value] = made
         return made
@@ -201,6 +208,25 @@ class Runner:
 
     def _convert(self, tensor: torch.Tensor) -> torch.Tensor:
         return converted(tensor, tensor.dtype if self._own_types else self.dtype)
+
+    def _convert_large(self, start: torch.Tensor) -> torch.Tensor:
+        """One conversion of a large leaf serves all runs that there are at a time."""
+        dtype = start.dtype if self._own_types else self.dtype
+        key = id(start), start._version, dtype
+        made = _converted.get(key)
+        if made is None:
+            made = self._convert(start)
+            if made is start:
+                return made
+            made._converted_from = start  # type: ignore[attr-defined]  # so that no other has its id meanwhile
+            _converted[key] = made
+        self._held.append(made)
+        return made
+
+    def release(self) -> None:
+        """Let go of all tensors."""
+        self.env.clear()
+        self._held.clear()
 
     # -- nodes ---------------------------------------------------------------------------------------------------
 
@@ -406,7 +432,7 @@ class Runner:
         return (
             isinstance(source, Value)
             and source.data is not None
-            and source.data.numel() > _LARGE
+            and source.data.numel() > LARGE
             and source not in self.env
             and source not in self._start_from
             and source not in self._overrides
