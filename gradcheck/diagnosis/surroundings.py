@@ -32,7 +32,7 @@ class Surroundings:
     def __post_init__(self) -> None:
         self._literals = _floats(self.judged_pass.plan.forward_ops)
         self.finder = SiteFinder(
-            self.judgement.recording.ops, self.judged_pass.plan, self.judgement.places, self.judge.judged
+            self.judgement.recording.ops, self.judged_pass.plan, self.judgement.places, self.judge.rooted
         )
 
     def contexts(self, sites: list[Site], judged: Judged) -> list[Context]:

@@ -65,6 +65,7 @@ class CommonCauses:
         mends most lines first, and of those the earliest."""
         if not self._accused:
             return []
+        has_name = self._judge.partners.has_name
         plan, lines = self._judge.plan, len({self._line_of(j.version) for j in self._accused})
         candidates, nameless = plan.candidates, read_by(self._judge, self._accused)
         plan.carried, plan.candidates = carried_values(plan.forward_ops), [*candidates, *nameless]
@@ -77,8 +78,12 @@ class CommonCauses:
         found, track = [], run.track({})
         for line, versions in sorted(self._suspects(nameless), key=lambda suspect: suspect[1][0].after):
             least = 1 if any(self._is_unexplained(version) for version in versions) else 2
+            as_it_stands = all(self._is_right(version) for version in versions)
             track.after(versions[0])
             for meaning in islice(self._meanings(run, versions), _MOST if least <= lines else 0):
+                # The gradient of a named value may be meant as that of another name, and of nothing else.
+                if as_it_stands and not all(has_name(as_of_now(value)) for value in meaning.values()):
+                    continue
                 mended = self._mended(run, track, line, meaning)
                 if mended >= least:
                     found.append((-mended, versions[0].after, line, meaning))
@@ -104,7 +109,7 @@ class CommonCauses:
                     found[self._line_of(version)].append(version)
         for line, versions in found.items():
             read = any(not wrong.isdisjoint(judge.relations.consumers(version)) for version in versions)
-            if read and not all(self._is_right(version) for version in versions):
+            if read and any(self._is_unexplained(version) for version in versions):
                 yield line, sorted(versions, key=lambda version: version.after)
         others: dict[Line, list[Version]] = defaultdict(list)
         for candidate in nameless:
@@ -112,13 +117,15 @@ class CommonCauses:
         yield from others.items()
 
     def _is_unexplained(self, version: Version) -> bool:
-        judged = self._judged.get(version)
-        return judged is None or judged.verdict not in _RIGHT or version.candidate.second_name
+        """Whether its numbers, if any, are all that says whose gradient it is."""
+        of = self._judged[version].of if self._is_right(version) else None
+        return of is None or not self._judge.partners.is_named_for(version.candidate, of)
 
     def _is_right(self, version: Version) -> bool:
         judged = self._judged.get(version)
-        named = judged is not None and judged.of is not None and self._judge.partners.has_name(judged.of)
-        return named and not self._is_unexplained(version)
+        if judged is None or judged.of is None or version.candidate.second_name:
+            return False
+        return judged.verdict in _RIGHT and self._judge.partners.has_name(judged.of)
 
     def _meanings(self, run: PassRun, versions: list[Version]) -> Iterator[Meaning]:
         """The values of one line of the forward pass that they may belong to, those with a name first: turn by turn, in

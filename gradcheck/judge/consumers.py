@@ -120,14 +120,17 @@ class Consumers:
         finished = [c for c in self._telling if c.version.final]
         return bool(finished) and not any(c.is_one_of(gradients, reshaped=True) for c in finished)
 
-    @property
-    def use_it_for_another(self) -> bool:
-        """Whether nothing computed from it is right, and some would be were it the gradient of another value than the
-        one whose numbers it has: a line forgets a step. (It is the last of those with the same numbers that does.)"""
+    def use_it_for_another(self, equal: list[Value]) -> bool:
+        """Whether nothing computed from it is right, and some would be were it the gradient of another value than those
+        whose numbers it has: a line forgets a step. (It is the last of those with the same numbers that does.) The gradient
+        of a result with a name is right as it stands, if the other has none: what reads it forgets the step."""
         if any(self._is_copy(c) for c in self.finished) or not self.nothing_is_right:
             return False
-        other = self._agree_on(None)
-        return other is not None and self._explains_all(other.value)
+        other, judge = self._agree_on(None), self._judge
+        if other is None or not self._explains_all(other.value):
+            return False
+        has_name = judge.partners.has_name
+        return has_name(other.value) or not any(v in judge.forward_made and has_name(v) for v in equal)
 
     def explained_by(self, value: Value, *, finished: bool = True) -> int:
         """How many come out right only if this is taken for the gradient of `value`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from enum import Enum, auto
 
@@ -11,7 +10,7 @@ import torch
 from gradcheck.fronts.tape import Value
 from gradcheck.judge.case import Case
 from gradcheck.judge.judge import Judge
-from gradcheck.replay.compare import differentiable, distance, norm, same_but_for_ones
+from gradcheck.replay.compare import differentiable
 from gradcheck.replay.passes import Version
 
 _ENOUGH = 16  # later gradients
@@ -21,7 +20,6 @@ class Effect(Enum):
     """Of putting the true gradient where this one is."""
 
     HEALS = auto()  # something that is wrong becomes right, more than what is right becomes wrong
-    HELPS = auto()  # what is wrong stays wrong, and comes closer; what is right stays right
     NO_VICTIM = auto()  # everything computed from it is right as it is
     NONE = auto()  # what is wrong stays as wrong
     UNKNOWN = auto()  # the true gradient cannot be put there: it has another number of elements
@@ -36,7 +34,7 @@ def has_victim(case: Case, partner: Value, scale: float | None = None) -> bool:
     if finished and (case.candidate.of is not None or not _is_read_for_another(case, partner)):
         return True
     effect = effect_of_truth(case, partner, scale)
-    return effect in (Effect.HEALS, Effect.UNKNOWN) or (finished and effect is Effect.HELPS)
+    return effect in (Effect.HEALS, Effect.UNKNOWN)
 
 
 def is_finished(case: Case) -> bool:
@@ -113,8 +111,7 @@ def _statement(judge: Judge, version: Version) -> object:
 def _effect(case: Case, truth: torch.Tensor, scale: float | None, others: dict[int, torch.Tensor]) -> Effect:
     """Where more heals than breaks among those that come first, it is not looked further: in a deep network everything else
     is computed from each gradient."""
-    wrong: list[tuple[torch.Tensor, torch.Tensor]] = []
-    healed = broken = 0
+    wrong = healed = broken = 0
     for number, (version, as_written, with_truth) in enumerate(
         _computed_from_it(case, truth, others), start=1
     ):
@@ -122,18 +119,13 @@ def _effect(case: Case, truth: torch.Tensor, scale: float | None, others: dict[i
         if case.outputs.is_right(version, as_written, scale):
             broken += not is_right
         else:
+            wrong += 1
             healed += is_right
-            wrong.append((as_written, with_truth))
         if number % _ENOUGH == 0 and healed > broken:
             return Effect.HEALS
     if not wrong:
         return Effect.NO_VICTIM
-    if healed > broken:
-        return Effect.HEALS
-    if broken:
-        return Effect.NONE
-    closer = [_error(case, with_truth) < _error(case, as_written) for as_written, with_truth in wrong]
-    return Effect.HELPS if 2 * sum(closer) > len(closer) else Effect.NONE
+    return Effect.HEALS if healed > broken else Effect.NONE
 
 
 def _computed_from_it(
@@ -155,17 +147,3 @@ def _computed_from_it(
         after = with_truth.after(version).captured.get(id(version))
         if before is not None and after is not None and differentiable(before):
             yield version, before, after
-
-
-def _error(case: Case, found: torch.Tensor) -> float:
-    """The distance to the nearest true gradient of its shape, relative to that."""
-    own, truth, least = norm(found), case.truth, math.inf
-    fitting = (
-        v for v, t in truth.items() if same_but_for_ones(t.shape, found.shape) and truth.norm_of(v) > 0
-    )
-    apart = {value: abs(own - truth.norm_of(value)) / truth.norm_of(value) for value in fitting}
-    for value in sorted(apart, key=apart.__getitem__):
-        if apart[value] > least + 1e-9:
-            break
-        least = min(least, distance(found, truth[value]) / truth.norm_of(value))
-    return least

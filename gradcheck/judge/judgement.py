@@ -228,7 +228,8 @@ def _judge_by_common_cause(judgement: Judgement, judged: JudgedPass, stated: Sta
         plan.candidates = list(known)
         tried = _judge_pass(judgement, plan, stated)
         now = accused_lines(tried.result.gradients)
-        if line in now and now <= before | {line} and now != before and len(now) <= len(before):
+        fewer = now < before or (line in now and now != before and len(now) <= len(before))
+        if now and fewer and now <= before | {line}:
             return tried
     plan.meant, plan.carried, plan.candidates = {}, {}, candidates
     return judged

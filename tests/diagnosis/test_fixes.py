@@ -117,6 +117,40 @@ def test_the_cause_is_on_the_line_of_a_helper() -> None:
     assert finding.location.line + 1 == finding.evidence["gradient_line"]["line"]
 
 
+# `dv` is no gradient yet when it is computed, whatever it is called: the line that returns is at fault, or the helper.
+HELPER = """
+import torch
+torch.manual_seed(2)
+class Scaled:
+    def forward(self, v):
+        self.n = v.norm(dim=0, keepdim=True)
+        self.u = v / self.n
+        return self.u
+    def backward(self, up):
+        dv = up - self.u * (up * self.u).sum(0, keepdim=True)
+        return dv / self.n
+x, y, W = torch.randn(6, 4), torch.randn(6, 3), torch.randn(4, 3)
+layer = Scaled()
+pre = x @ W
+loss = ((layer.forward(pre) - y) ** 2).sum()
+dpre = layer.backward(2 * (layer.u - y))
+dW = x.T @ dpre
+W -= 0.1 * dW
+"""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"), [("dv / self.n", "dv * self.n"), (").sum(0, keep", ").sum(1, keep")]
+)
+def test_of_a_helper_and_what_is_returned_one_line_is_at_fault(right: str, wrong: str) -> None:
+    report = report_on_source(HELPER.replace(right, wrong), fix_budget_s=20.0)
+    line = HELPER[: HELPER.index(right)].count("\n") + 1
+    errors = [finding for finding in report.findings if finding.rule == "GC101"]
+    assert [finding.location.line for finding in errors if finding.location] == [line]
+    assert errors[0].fix is not None
+    assert errors[0].fix.verified
+
+
 def test_independent_faults_are_mended_each_on_its_line() -> None:
     source = planted("db2 = dlogits.sum(0)", "db2 = dlogits.mean(0)").replace("(1 - h**2)", "(1 - h)")
     assert [diff_of(finding)[1] for finding in fixed(source)] == [

@@ -54,7 +54,8 @@ def _equal(case: Case, tolerance: float, rounded: bool = False) -> Ruling | None
         named = judge.partners.is_given_name_for(case.candidate, chosen.value) and not _was_so_before(
             case, chosen
         )
-        if (not named or as_of_now(chosen.value) is not chosen.value) and case.consumers.use_it_for_another:
+        earlier = as_of_now(chosen.value) is not chosen.value
+        if (not named or earlier) and case.consumers.use_it_for_another(equal):
             return None
         judged = right_as(case, chosen)
         # What the person said, or what a second name is there for, is meant, whatever else it equals here.

@@ -22,6 +22,8 @@ def stage(case: Case) -> Ruling | None:
     successor = relations.successor(case.version)
     if successor is None:
         return None
+    if case.version not in case.judge.plan.meant and successor in case.judge.plan.meant:
+        return NOT_JUDGED  # it is asked what the whole is
     proposal = case.proposal
     expected = case.gradients.get(proposal.value) if proposal is not None else None
     is_scaled = expected is not None and is_multiple(case.found, expected)

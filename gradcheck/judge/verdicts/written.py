@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import combinations
 
 import torch
 
@@ -10,10 +11,11 @@ from gradcheck.judge.case import Case
 from gradcheck.judge.judged import Judged
 from gradcheck.judge.verdicts.weight_decay import adds_decay
 from gradcheck.ops import Family
-from gradcheck.replay.compare import is_multiple
+from gradcheck.replay.compare import distance, is_multiple
 from gradcheck.replay.passes import Version
 
 _WRONG_SHARE = 1e-6  # of the largest expected magnitude: an element that differs by more is wrong
+_MOST_WAYS = 3  # that one line adds
 
 
 def written_at(case: Case, judged: Judged) -> Version | None:
@@ -26,7 +28,7 @@ def written_at(case: Case, judged: Judged) -> Version | None:
         return None
     right = ~wrong & (expected != 0)
     written = _first_write_of(case, wrong) if bool(right.any()) else None
-    return written or _since_when(case, judged, wrong)
+    return written or _wrong_term(case, judged) or _since_when(case, judged, wrong)
 
 
 def _first_write_of(case: Case, wrong: torch.Tensor) -> Version | None:
@@ -44,6 +46,33 @@ def _first_write_of(case: Case, wrong: torch.Tensor) -> Version | None:
         elif not op.operation.is_elementwise:
             break
     return first if not bool((wrong & ~claimed).any()) else None
+
+
+def _wrong_term(case: Case, judged: Judged) -> Version | None:
+    """Built as a sum over several lines (`dh = a; dh += b`): the one line whose term is none, where what every other line
+    adds comes back on ways of its own from what reads the value."""
+    terms: list[tuple[Version, torch.Tensor]] = []
+    for version, earlier in _stages(case):
+        before, after = case.judge.captured(earlier), case.judge.captured(version)
+        if before is None or after is None or not before.shape == after.shape == case.found.shape:
+            return None
+        terms.append((version, after - before))
+        first = earlier, before
+    if judged.of is None or len(terms) < 2:
+        return None
+    ways = [way for way in case.judge.ways_back(judged.of, case.faults) if way.shape == case.found.shape]
+    unknown = [version for version, term in (*terms, first) if not _taken(ways, term, case.tolerance)]
+    return unknown[0] if len(unknown) == 1 and ways else None
+
+
+def _taken(ways: list[torch.Tensor], term: torch.Tensor, tolerance: float) -> bool:
+    """Whether it is some of the ways, which are taken then."""
+    for size in range(1, 1 + min(len(ways), _MOST_WAYS)):
+        for chosen in combinations(range(len(ways)), size):
+            if distance(term, torch.stack([ways[i] for i in chosen]).sum(0)) <= tolerance:
+                ways[:] = [way for i, way in enumerate(ways) if i not in chosen]
+                return True
+    return False
 
 
 def _stages(case: Case) -> Iterator[tuple[Version, Version]]:
