@@ -92,7 +92,12 @@ class _Search:
                 continue
             function = self._subject.forward or forward_of(layer)
             parameters = inputs_of(function, isinstance(layer, GivesGradients))
+            calls: set[str] = set()
             for way in as_given(plan, self._given, parameters, function):
+                call = _call(way)
+                if call in calls:  # whatever its sizes are named
+                    continue
+                calls.add(call)
                 self._try(best, way, ())
                 if best.is_enough or self._is_over:
                     break
@@ -238,6 +243,11 @@ def _is_alike(one: Plan, other: Plan) -> bool:
         return [term.kind if isinstance(term, TensorTerm) else "" for _, term in plan.inputs]
 
     return kinds(one) == kinds(other)
+
+
+def _call(plan: Plan) -> str:
+    trial = Trial(plan)
+    return repr((plan.more, trial.arguments, [value_of(term, trial.sizes) for _, term in plan.inputs]))
 
 
 def _call_text(subject: Subject, plan: Plan) -> str:
