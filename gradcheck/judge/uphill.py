@@ -36,7 +36,10 @@ def _adds_plainly(op: Op) -> bool:
             return False
         if any(_is_negative(a) for a in producer.args):
             return False
-        values = [a for a in producer.args if isinstance(a, Value) and a.shape == step.shape]
+        divided = producer.operation is ops.DIV  # by a root of squares, which has no sign
+        values = [
+            a for a in producer.args[: 1 if divided else None] if isinstance(a, Value) and a.shape == step.shape
+        ]
         step = values[0] if len(values) == 1 else None
     return True
 

@@ -105,6 +105,17 @@ def stacked_as(items: Any, dtype: torch.dtype) -> torch.Tensor:
 stacked_as.__name__ = "stack"
 
 
+def rows_put_along(items: Any, others: tuple[int, ...], axis: int) -> torch.Tensor:
+    """What `np.apply_along_axis` makes of what its function returned for each row."""
+    whole = stacked(items)
+    inner = tuple(range(len(others), len(others) + whole.ndim - 1))
+    whole = whole.reshape(*others, *whole.shape[1:])
+    return whole.movedim(inner, tuple(range(axis, axis + len(inner))))
+
+
+rows_put_along.__name__ = "stack"
+
+
 def added_at(array: torch.Tensor, key: Any, added: Any) -> torch.Tensor:
     """`np.add.at`: what is added several times to one place counts each time."""
     places = torch.arange(array.numel()).reshape(array.shape)[key]

@@ -19,7 +19,7 @@ from gradcheck.fronts.numpy.more_rows import joined_by_index
 from gradcheck.fronts.numpy.operators import ARRAYS, FLIPPED, INERT, ITERATE, METHODS, PLAIN, is_of_numpy
 from gradcheck.fronts.numpy.registry import methods, row_of, unknown
 from gradcheck.fronts.numpy.rows import rows
-from gradcheck.fronts.numpy.shape_rows import added_at, changes, changing_methods, transposed
+from gradcheck.fronts.numpy.shape_rows import added_at, changes, changing_methods, put_along, transposed
 from gradcheck.program.array_calls import goes_through_hooks
 from gradcheck.program.array_hooks import IN_PLACE, OPERATORS, UNARY, PlainHooks
 from gradcheck.program.hooked_code import is_followed
@@ -259,22 +259,24 @@ class Hooks(PlainHooks):
     def _row_by_row(self, function: Any, axis: int, array: Any, *args: Any, **kwargs: Any) -> Any:
         """`np.apply_along_axis`: each row is an item of the array, what the function returns for it a part of the result."""
         writer, frame, whole = self.writer, sys._getframe(1), np.apply_along_axis
-        if writer is None or not isinstance(array, np.ndarray) or array.ndim != 2:
+        if writer is None or not isinstance(array, np.ndarray):
             result = whole(function, axis, array, *args, **kwargs)
             if writer is not None:
                 writer.called(frame, whole, None, (axis, array), {}, result)
             return result
         found: list[Any] = []
+        axis %= array.ndim
+        others = array.shape[:axis] + array.shape[axis + 1 :]
 
         def kept(row: Any, *more: Any, **named: Any) -> Any:
-            place = len(found)
-            writer.item(frame, array, (slice(None), place) if axis == 0 else place, row)
+            place = [int(i) for i in np.unravel_index(len(found), others)]
+            writer.item(frame, array, (*place[:axis], slice(None), *place[axis:]), row)
             found.append(self.callee(function)(row, *more, **named))
             return found[-1]
 
         result = whole(kept, axis, array, *args, **kwargs)
-        is_stacked = result.shape == (len(found), *np.shape(found[0])) and all(map(writer.knows, found))
-        row, parts = (rows[np.stack], (found,)) if is_stacked else (None, (axis, array))
+        is_known = all(map(writer.knows, found))
+        row, parts = (put_along, (found, others, axis)) if is_known else (None, (axis, array))
         writer.called(frame, whole, row, parts, {}, result)
         return result
 

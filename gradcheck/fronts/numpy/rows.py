@@ -125,9 +125,7 @@ def _norm(x: Any, *given: Any, axis: Any = None, keepdims: bool = False, **named
     ord_, *axes = *given, *named.values(), None
     axis = axes[0] if len(given) > 1 else axis
     kept = {"keepdim": True} if keepdims else {}
-    if axis is None and ord_ is None:
-        return torch.linalg.norm, (x,), kept
-    return None if axis is None and np.ndim(x) > 1 else (torch.linalg.norm, (x, ord_, axis), kept)
+    return torch.linalg.norm, (x,) if axis is None and ord_ is None else (x, ord_, axis), kept
 
 
 # -- products -----------------------------------------------------------------------------------------------------------

@@ -206,3 +206,7 @@ changing_methods: dict[str, Row | None] = {
 
 def added_at(a: Any, indices: Any, b: Any) -> Same | None:
     return own.added_at, (a, indices, b), {}
+
+
+def put_along(items: Any, others: tuple[int, ...], axis: int) -> Same:
+    return own.rows_put_along, (items, others, axis), {}

@@ -101,6 +101,8 @@ def is_turned_round(case: Case, value: Value) -> bool:
 def _multiples(case: Case) -> Iterator[tuple[Value, float]]:
     """Values whose gradient it is a multiple of, by a factor that a convention may have."""
     ascends, unnamed = case.judge.ascends, parse(case.candidate.name).form is Form.NONE
+    if case.candidate.binding is not None and case.found.numel() == 1:
+        unnamed = False  # any number is a multiple of another
     sign = -1 if ascends else 1  # `error = target - output` and `W += lr * ...`
     for value, expected in case.gradients.items():
         factor = multiple_of(case.found, expected, case.tolerance)

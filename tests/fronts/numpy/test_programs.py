@@ -142,6 +142,20 @@ def test_a_plain_number_that_becomes_an_array_has_a_gradient_of_its_name(tmp_pat
     assert set(found.values()) == {"correct"}
 
 
+def test_a_function_of_each_row_of_more_axes_is_followed(tmp_path):
+    """Along an axis in the middle, and where it returns a row."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import numpy as np\nrng = np.random.RandomState(1)\nW = rng.randn(2, 3, 4)\n"
+        "peaks = np.apply_along_axis(lambda row: row == row.max(), 1, W)\n"
+        "lowered = np.apply_along_axis(lambda row: row - row.max(), 1, W)\nloss = (lowered ** 3).sum()\n"
+        "dlowered = 3 * lowered ** 2\ndW = dlowered - peaks * dlowered.sum(1, keepdims=True)\n"
+        "scale = np.linalg.norm(W[0], 'fro')\nW -= 0.1 * dW / scale\n"
+    )
+    report = run_report(SessionOptions(str(program), fix_budget_s=0.0))
+    assert {row.name: row.verdict.value for row in report.rows} == {"dlowered": "correct", "dW": "correct"}
+
+
 @pytest.mark.parametrize("function", ["np.linalg.norm", "lambda row: np.sqrt((row * row).sum())", "sum_of"])
 def test_a_function_of_each_row_is_followed(tmp_path, function):
     """What its results come from is seen; where it is not, nothing is said of it."""
