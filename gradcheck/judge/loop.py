@@ -22,9 +22,9 @@ from gradcheck.judge.verdicts.introduced import harmless, introduced, meant
 from gradcheck.judge.verdicts.not_finite import not_finite
 from gradcheck.judge.verdicts.replaced import beside_a_better_one, replaced_unread
 from gradcheck.judge.verdicts.right import right, right_but_for_rounding
-from gradcheck.judge.verdicts.surrogate import surrogate
+from gradcheck.judge.verdicts.surrogate import of_another_loss, surrogate
 from gradcheck.judge.verdicts.unchecked import unpaired, unreached, upstream_unusable
-from gradcheck.judge.verdicts.unfaithful import unfaithful
+from gradcheck.judge.verdicts.unfaithful import of_another_forward_pass, unfaithful
 from gradcheck.judge.verdicts.unfinished import part, stage
 from gradcheck.judge.verdicts.weight_decay import weight_decay
 from gradcheck.judge.verdicts.zero import zero
@@ -58,7 +58,9 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     upstream_unusable,
     unpaired,
     surrogate,
+    of_another_loss,
     unreached,
+    of_another_forward_pass,
     harmless,
     introduced,
 )

@@ -38,7 +38,9 @@ def _adds_plainly(op: Op) -> bool:
             return False
         divided = producer.operation is ops.DIV  # by a root of squares, which has no sign
         values = [
-            a for a in producer.args[: 1 if divided else None] if isinstance(a, Value) and a.shape == step.shape
+            a
+            for a in producer.args[: 1 if divided else None]
+            if isinstance(a, Value) and a.shape == step.shape
         ]
         step = values[0] if len(values) == 1 else None
     return True

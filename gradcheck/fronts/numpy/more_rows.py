@@ -85,7 +85,7 @@ def _delete(arr: Any, obj: Any, axis: Any = None) -> Same | None:
 
 @row_for("insert")
 def _insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Same | None:
-    """A row or column of ones, or a number, at one place."""
+    """Rows or columns, or a number, at one place."""
     if not isinstance(obj, (int, np.integer)) or (axis is None and np.ndim(arr) != 1):
         return None
     axis = int(axis or 0) % np.ndim(arr)
@@ -95,10 +95,10 @@ def _insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Same | None:
 def inserted(array: torch.Tensor, place: int, values: Any, axis: int) -> torch.Tensor:
     before, after = array.narrow(axis, 0, place), array.narrow(axis, place, array.shape[axis] - place)
     added = torch.as_tensor(values, dtype=array.dtype)
+    # NumPy's own way: the first axis of what is inserted becomes the one along which it is.
+    added = added.reshape((1,) * (array.dim() - added.dim()) + tuple(added.shape)).movedim(0, axis)
     shape = list(array.shape)
-    shape[axis] = 1
-    if added.dim() and added.dim() < array.dim():
-        added = added.unsqueeze(axis)
+    shape[axis] = added.shape[axis]
     return torch.cat([before, added.expand(shape), after], dim=axis)
 
 

@@ -118,8 +118,10 @@ def _ranked(recording: Recording, names: NameIndex, wanted: str | None) -> dict[
             made_by = _loss_function(op, names) if rank < 2 else None
             if made_by is not None:
                 rank, name = 2, name or made_by
-            if any(v in made_of_losses or ranked.get(v, (0,))[0] >= _SAID for v in op.inputs):
-                # `joint = ce + 0.4 * mse`: what a loss is a part of may be the loss, whatever its name.
+            parts = [v for v in op.inputs if v in made_of_losses or ranked.get(v, (0,))[0] >= _SAID]
+            if parts and not (op.operation is ops.SUB and len(parts) == 2):
+                # `joint = ce + 0.4 * mse`: what a loss is a part of may be the loss, whatever its name. (The difference
+                # of two, `(above - below) / (2 * eps)`, may be a derivative.)
                 made_of_losses.add(value)
                 rank = _SAID if rank == 1 else rank
             if rank > 1 or (rank and value.producer is op):

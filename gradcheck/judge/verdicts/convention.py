@@ -165,10 +165,13 @@ def _made_good(case: Case, partner: Value, factor: float) -> bool:
 
 def _is_handed_on(case: Case, partner: Value, factor: float) -> bool:
     """Whether it is computed from gradients that are kept as this multiple, and from no others. (That of a parameter is
-    no multiple.)"""
+    no multiple; that of the data, which moves nothing, is.)"""
     judge = case.judge
     place = case.by_place
-    if partner not in judge.forward_made or case.is_used_for_another(partner, [partner]):
+    moved = {update.parameter.root for update in judge.plan.updates}
+    if (
+        partner not in judge.forward_made and (not moved or partner.root in moved)
+    ) or case.is_used_for_another(partner, [partner]):
         return False
     if place is not None and place.value is not partner and kept_factor(case, place.value) not in (None, 1):
         return False  # what is computed from it is right for another value, kept as a multiple

@@ -92,6 +92,31 @@ def surrogate(case: Case) -> Ruling | None:
     return Ruling(judged, Fault(judged, case.found))
 
 
+def of_another_loss(case: Case) -> Ruling | None:
+    """Fidelity (principle 1): a gradient that is added, and is none of anything the loss is computed from, is that of
+    another loss, which the program need not compute (the divergence of a variational autoencoder)."""
+    judge, proposal, writes = case.judge, case.proposal, case.version.writes
+    expected = case.gradients.get(proposal.value) if proposal is not None else None
+    if expected is None or expected.shape != case.found.shape or not writes:
+        return None
+    last = writes[-1]
+    for other in judge.judged if last.operation in ops.ADDITIVE else ():
+        added = judge.captured(other.version)
+        if other.problem is not Problem.UNPAIRED or other.candidate.value not in last.inputs or added is None:
+            continue
+        if added.shape == expected.shape and distance(case.found - added, expected) <= case.tolerance:
+            reason = (
+                f"`{other.candidate.name}` is added, which is the gradient of nothing that the loss is computed from; "
+                "without it, it is right, and what is computed from both is compared with what follows from them"
+            )
+            judged = case.judged(
+                proposal, Verdict.UNCHECKED, Problem.UNREACHED, reason, expected=expected, faults=case.faults
+            )
+            judged.surrogate = True
+            return Ruling(judged, Fault(judged, case.found))
+    return None
+
+
 def _may_be_a_slope(case: Case, value: Value, steps: list[Op]) -> bool:
     """Where smooth ways go on beside a step of `value` itself: whether what is more than their gradient is what arrives
     at the step times something that takes the place of its derivative. That is nowhere negative, as a step rises, and

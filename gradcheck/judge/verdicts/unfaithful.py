@@ -32,6 +32,35 @@ def unfaithful(case: Case) -> Ruling | None:
     return Ruling(case.judged(proposal, Verdict.UNCHECKED, Problem.UNREACHED, reason))
 
 
+def of_another_forward_pass(case: Case) -> Ruling | None:
+    """Fidelity (principle 1): where the forward pass is run again, after numbers that it reads were changed (a weight that
+    is moved a little, and back), what is computed from that is the gradient of a loss that nobody computed."""
+    plan, version = case.judge.plan, case.version
+    if case.proposal is None:
+        return None
+    updates = {update.op for update in plan.updates}
+    unchanged = set(plan.used)
+    for change in case.judge.ops[plan.loss_op.index + 1 : version.after]:
+        changed = {v.root for v in change.mutated} & unchanged if change not in updates else set()
+        if not changed:
+            continue
+        unchanged -= changed
+        before = {(op.code, op.lasti) for op in plan.forward_ops if not changed.isdisjoint(_read(op))}
+        since = plan.slicer.slice([version.candidate.value], change.index + 1, version.after + 1)
+        if any((op.code, op.lasti) in before and not changed.isdisjoint(_read(op)) for op in since):
+            here = case.judge.names.shown(change.mutated[0])
+            reason = (
+                f"it is computed from another forward pass than the loss: {_line(case.judge, change)} changes `{here}` "
+                "in between"
+            )
+            return Ruling(case.judged(case.proposal, Verdict.UNCHECKED, Problem.UNREACHED, reason))
+    return None
+
+
+def _read(op: Op) -> set[Value]:
+    return {value.root for value in op.inputs}
+
+
 def _reason(case: Case) -> str | None:
     judge, version = case.judge, case.version
     reason = judge.run.broken.get(id(version))
