@@ -80,6 +80,8 @@ class CommonCauses:
             least = 1 if any(self._is_unexplained(version) for version in versions) else 2
             as_it_stands = all(self._is_right(version) for version in versions)
             track.after(versions[0])
+            if id(versions[0]) not in run.captured:
+                continue  # with the values taken apart that carry it, this is replayed no more
             for meaning in islice(self._meanings(run, versions), _MOST if least <= lines else 0):
                 # The gradient of a named value may be meant as that of another name, and of nothing else.
                 if as_it_stands and not all(has_name(as_of_now(value)) for value in meaning.values()):

@@ -14,7 +14,9 @@ import torch
 
 from gradcheck import ops
 from gradcheck.fronts.tape import Kind, Op, Value, function_name
+from gradcheck.graph import flow
 from gradcheck.judge.judge import Judge
+from gradcheck.ops import Family
 from gradcheck.replay.probes import Jittered
 from gradcheck.replay.run import PassRun
 from gradcheck.replay.runner import ReplayError
@@ -28,6 +30,7 @@ _STAYS = 0.1  # of a jump, at least
 _ROUNDING = 1e-12  # of the largest gradient: smaller ones are what is left of numbers that cancel each other
 _MOST_ELEMENTS = 5_000_000
 _SEED = 7
+_PICKS = (Family.GATHER, Family.LAYOUT, Family.SAME)
 
 
 def points_beside(judge: Judge) -> Iterator[dict[Value, torch.Tensor]]:
@@ -85,6 +88,8 @@ def _leaves(judge: Judge) -> list[Value]:
     truth, plan = judge.run.graph.truth, judge.plan
     known = {j.of.root for j in judge.judged if j.of is not None}
     known |= {v.root for op in judge.prepared.manual if op.index > plan.loss_op.index for v in op.inputs}
+    picked = flow.ancestors(*known, through=lambda op: op.operation.family in _PICKS)  # `W[words]`
+    known |= {value.root for value in picked}
     found = []
     for value in truth:
         made_of = value.producer.inputs if value.producer is not None else []

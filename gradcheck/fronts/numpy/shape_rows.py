@@ -67,6 +67,11 @@ def _squeeze(a: Any, axis: Any = None) -> Same | None:
     return torch.squeeze, (a,) if axis is None else (a, axis), {}
 
 
+@row_for("broadcast_arrays")
+def _broadcast_together(*args: Any) -> Same | None:
+    return (torch.broadcast_tensors, args, {}) if all(isinstance(a, np.ndarray) for a in args) else None
+
+
 @row_for("broadcast_to")
 def _broadcast(a: Any, shape: Any) -> Same | None:
     return torch.broadcast_to, (a, _shape(shape)), {}
@@ -139,10 +144,11 @@ def _take(a: Any, indices: Any, axis: Any = None) -> Same | None:
 
 @row_for("pad")
 def _pad(array: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Same | None:
-    if mode != "constant" or np.ndim(constant_values):
+    values = set(np.ravel(constant_values).tolist())
+    if mode != "constant" or len(values) != 1:
         return None
     widths = np.broadcast_to(pad_width, (np.ndim(array), 2)).tolist()
-    return own.padded, (array, tuple((int(a), int(b)) for a, b in widths), constant_values), {}
+    return own.padded, (array, tuple((int(a), int(b)) for a, b in widths), values.pop()), {}
 
 
 # -- made of numbers alone ---------------------------------------------------------------------------------------------------

@@ -22,6 +22,8 @@ class ArrayValues:
         self._ops = ops
         self.values = values
         self.known_value = values.known_value
+        # By the identity of an array that nobody holds, the one that has all of its memory: `images[:, rows, columns]`.
+        self._whole: dict[int, weakref.ref[np.ndarray[Any, Any]]] = {}
 
     def new_value(self, thing: Any, op: Op | None, of: Any = None) -> Value:
         """`of` is what the op made it from first: a view lies in its memory."""
@@ -29,6 +31,10 @@ class ArrayValues:
         if isinstance(thing, np.ndarray):
             value = Value(op, len(self._ops), thing.shape, cast(Any, Held(thing)))
             values.known[id(thing)] = weakref.ref(thing), value
+            owner = thing.base
+            if op is not None and isinstance(owner, np.ndarray) and owner.size == thing.size:
+                if owner.base is None and self.known_value(owner) is None:
+                    self._whole[id(owner)] = weakref.ref(thing)
         else:
             kept = Kept(thing)
             value = Value(op, len(self._ops), (), cast(Any, kept.tensor))
@@ -58,6 +64,10 @@ class ArrayValues:
         if value is None and isinstance(thing, np.ndarray):
             owner = owner_of(thing)
             of = self.known_value(owner) if owner is not thing else None
+            whole = self._whole.get(id(owner)) if of is None else None
+            held = whole() if whole is not None else None
+            if held is not None and held is not thing and shares_memory(held, thing):
+                owner, of = held, self.known_value(held)
             if of is not None:
                 return self._view(thing, owner, of)
         tensor = tensor_of(thing)

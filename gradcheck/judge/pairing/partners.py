@@ -89,12 +89,17 @@ class Partners:
         found: set[Value] = set()
         for op in self._plan.forward_ops:
             ours = op.code.co_filename == OUR_PLACE and op is not self._plan.loss_op
+            if any(v in found for v in op.inputs):  # `randn(5, 3) * np.sqrt(1 / 3)`
+                found.update(v for v in op.inputs if self._is_number_without_name(v))
             if ours or all(v in found for v in op.inputs):
                 found.update(v for v in op.outputs if v.producer is op and not self.names.bindings(v))
         for version in earlier.values():
             if version not in stated and all(v in found for v in _made_of(version)):
                 found.add(version)
         return found
+
+    def _is_number_without_name(self, value: Value) -> bool:
+        return value.producer is None and value.shape == () and not self.names.bindings(value)
 
     def shown(self, value: Value) -> str:
         return self.names.shown(value)

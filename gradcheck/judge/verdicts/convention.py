@@ -23,7 +23,7 @@ _MOST = 1e9  # elements that one takes a mean over
 def convention(case: Case) -> Ruling | None:
     """Blame needs a victim (principle 2): it is a whole multiple of a gradient, and the outputs computed from it are
     right."""
-    if not case.version.final or case.candidate.returned or not case.says_something(case.found):
+    if case.candidate.returned or not case.says_something(case.found) or _is_rescaled(case):
         return None
     judge, candidate = case.judge, case.candidate
     fitting = dict(_multiples(case))
@@ -96,6 +96,14 @@ def is_turned_round(case: Case, value: Value) -> bool:
         return False
     right_ones = case.judge.expectation(case.faults)
     return not any(consumer.is_one_of(right_ones) for consumer in case.consumers.finished)
+
+
+def _is_rescaled(case: Case) -> bool:
+    """`dW /= m`: a stage of it. (What is masked in place is a gradient before and after.)"""
+    last = case.candidate.versions[-1]
+    return not case.version.final and (
+        case.candidate.binding is None or case.judge.relations.only_rescales(last, case.version)
+    )
 
 
 def _multiples(case: Case) -> Iterator[tuple[Value, float]]:
@@ -184,17 +192,20 @@ def _is_handed_on(case: Case, partner: Value, factor: float) -> bool:
 def kept_upstream(case: Case, factor: float) -> list[float]:
     """As what multiples the gradients are kept that it is computed from: as `factor`, where that is meant."""
     judge = case.judge
-    scales = {j.candidate.value: j.scale or 1.0 for j in judge.judged if j.of in judge.forward_made}
+    scales = {j.candidate.value: j.scale or 1.0 for j in judge.rooted if j.of in judge.forward_made}
     read = [scales[value] for value in judge.relations.nearest(case.version, scales)]
     return [factor if abs(scale - factor) <= 1e-6 * abs(factor) else scale for scale in read]
 
 
 def _made_good_further_on(case: Case, factor: float) -> bool:
-    """Whether a gradient computed from this one has a fault of its own, and those behind it say that it is kept as
-    this multiple as well."""
+    """Whether a gradient that is the next one computed from this has a fault of its own, and those behind it say that
+    it is kept as this multiple as well."""
     judge = case.judge
+    known = {candidate.value for candidate in judge.plan.candidates}
     for consumer in case.consumers.finished:
         version = consumer.version
+        if case.candidate.value not in judge.relations.nearest(version, known):
+            continue
         further = Case(judge, version, consumer.found, judge.influence(version), case.outputs)
         of = further.proposal.value if further.proposal is not None else None
         if of is None or of not in judge.forward_made:

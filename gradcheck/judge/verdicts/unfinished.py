@@ -9,8 +9,10 @@ import torch
 from gradcheck.fronts.tape import Value
 from gradcheck.judge.case import Case
 from gradcheck.judge.judged import NOT_JUDGED, Ruling
-from gradcheck.judge.verdicts.convention import kept_factor
+from gradcheck.judge.verdicts.convention import kept_factor, kept_upstream
+from gradcheck.ops import Family
 from gradcheck.replay.compare import distance, is_multiple, same_but_for_ones
+from gradcheck.replay.passes import Version
 
 _MOST_WAYS = 6
 
@@ -29,12 +31,29 @@ def stage(case: Case) -> Ruling | None:
     is_scaled = expected is not None and is_multiple(case.found, expected)
     if is_scaled and relations.only_rescales(successor, case.version):
         return None
+    if expected is not None and expected.shape != case.found.shape and _only_arranges(case.version):
+        return NOT_JUDGED
+    if expected is not None and _becomes_right(case, successor, expected):
+        return NOT_JUDGED
     # Something that is right for nothing else may follow from it.
     if proposal is not None and case.consumers.explained_by(proposal.value, finished=False) > 0:
         return None
     if proposal is not None and not case.judge.ascends and kept_factor(case, proposal.value) is not None:
         return None  # as from one that is kept as a multiple
     return NOT_JUDGED
+
+
+def _only_arranges(version: Version) -> bool:
+    """Whether it is a gradient in another shape: what the next line of the same name makes of it has the right one."""
+    return bool(version.writes) and version.writes[-1].operation.family is Family.LAYOUT
+
+
+def _becomes_right(case: Case, successor: Version, expected: torch.Tensor) -> bool:
+    """Whether its next version is the gradient, kept as the multiple that those are it is computed from."""
+    found, kept = case.judge.captured(successor), set(kept_upstream(case, 1.0))
+    if successor.candidate is not case.candidate or found is None or found.shape != expected.shape:
+        return False
+    return len(kept) == 1 and distance(found, kept.pop() * expected) <= case.tolerance
 
 
 def part(case: Case) -> Ruling | None:
