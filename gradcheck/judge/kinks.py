@@ -30,7 +30,6 @@ _STAYS = 0.1  # of a jump, at least
 _ROUNDING = 1e-12  # of the largest gradient: smaller ones are what is left of numbers that cancel each other
 _MOST_ELEMENTS = 5_000_000
 _SEED = 7
-_PICKS = (Family.GATHER, Family.LAYOUT, Family.SAME)
 
 
 def points_beside(judge: Judge) -> Iterator[dict[Value, torch.Tensor]]:
@@ -88,7 +87,7 @@ def _leaves(judge: Judge) -> list[Value]:
     truth, plan = judge.run.graph.truth, judge.plan
     known = {j.of.root for j in judge.judged if j.of is not None}
     known |= {v.root for op in judge.prepared.manual if op.index > plan.loss_op.index for v in op.inputs}
-    picked = flow.ancestors(*known, through=lambda op: op.operation.family in _PICKS)  # `W[words]`
+    picked = flow.ancestors(*known, through=_picks)  # `W[words]`
     known |= {value.root for value in picked}
     found = []
     for value in truth:
@@ -103,6 +102,10 @@ def _leaves(judge: Judge) -> list[Value]:
         if tensor.is_floating_point() and 0 < tensor.numel() <= _MOST_ELEMENTS:
             found.append(value)
     return found
+
+
+def _picks(op: flow.Step) -> bool:
+    return isinstance(op, Op) and op.operation.family in (Family.GATHER, Family.LAYOUT, Family.SAME)
 
 
 def _is_label(tensor: torch.Tensor) -> bool:

@@ -31,10 +31,9 @@ class ArrayValues:
         if isinstance(thing, np.ndarray):
             value = Value(op, len(self._ops), thing.shape, cast(Any, Held(thing)))
             values.known[id(thing)] = weakref.ref(thing), value
-            owner = thing.base
-            if op is not None and isinstance(owner, np.ndarray) and owner.size == thing.size:
-                if owner.base is None and self.known_value(owner) is None:
-                    self._whole[id(owner)] = weakref.ref(thing)
+            owner = thing.base if op is not None else None
+            if isinstance(owner, np.ndarray) and owner.size == thing.size and owner.base is None:
+                self._whole[id(owner)] = weakref.ref(thing)
         else:
             kept = Kept(thing)
             value = Value(op, len(self._ops), (), cast(Any, kept.tensor))

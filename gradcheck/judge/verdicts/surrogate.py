@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from gradcheck import ops
+from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.fronts.markers import view_as
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.graph import flow
@@ -100,13 +101,16 @@ def of_another_loss(case: Case) -> Ruling | None:
     if expected is None or expected.shape != case.found.shape or not writes:
         return None
     last = writes[-1]
-    for other in judge.judged if last.operation in ops.ADDITIVE else ():
-        added = judge.captured(other.version)
-        if other.problem is not Problem.UNPAIRED or other.candidate.value not in last.inputs or added is None:
+    paired = {judged.candidate.value for judged in judge.judged if judged.of is not None}
+    for other in judge.plan.candidates if last.operation in ops.ADDITIVE else ():
+        added = judge.captured(other.versions[-1])
+        if other.value not in last.inputs or other.value in paired or added is None:
             continue
-        if added.shape == expected.shape and distance(case.found - added, expected) <= case.tolerance:
+        if parse(other.name).form is Form.NONE or added.shape != expected.shape:
+            continue
+        if distance(case.found - added, expected) <= case.tolerance:
             reason = (
-                f"`{other.candidate.name}` is added, which is the gradient of nothing that the loss is computed from; "
+                f"`{other.name}` is added, which is the gradient of nothing that the loss is computed from; "
                 "without it, it is right, and what is computed from both is compared with what follows from them"
             )
             judged = case.judged(

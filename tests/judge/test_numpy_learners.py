@@ -1,0 +1,174 @@
+"""NumPy programs as learners write them: right lines are not accused, and of wrong ones the line that is wrong is."""
+
+import pytest
+
+from gradcheck.analysis.session import run_report
+from gradcheck.base.options import SessionOptions
+
+_ADAM_ADDED = """
+import numpy as np
+rng = np.random.RandomState(3)
+x, y = rng.randn(12, 4), rng.randn(12, 1)
+w, b = rng.randn(4, 1) * 0.5, np.zeros((1, 1))
+m_w, v_w, m_b, v_b = 0.0, 0.0, 0.0, 0.0
+out = x @ w + b
+loss = np.mean((out - y) ** 2)
+dout = 2 * (out - y) / 12
+dw, db = x.T @ dout, dout.sum(axis=0, keepdims=True)
+m_w, m_b = 0.9 * m_w + 0.1 * dw, 0.9 * m_b + 0.1 * db
+v_w, v_b = 0.99 * v_w + 0.01 * dw ** 2, 0.99 * v_b + 0.01 * db ** 2
+v_b_hat = v_b / 0.01
+w += -0.01 * (m_w / 0.1) / (np.sqrt(v_w / 0.01) + 1e-7)
+b += -0.01 * (m_b / 0.1) / (np.sqrt(v_b_hat) + 1e-7)
+"""
+
+_COMPARED_WITH_DIFFERENCES = """
+import numpy as np
+rng = np.random.RandomState(0)
+x, y = rng.randn(6, 3), (rng.rand(6, 1) > 0.5) * 1.0
+W = rng.randn(3, 1)
+def predict():
+    return 1 / (1 + np.exp(-(x @ W)))
+def cross_entropy(p):
+    return -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))
+old, eps = W[0, 0], 1e-5
+W[0, 0] = old + eps
+loss_above = cross_entropy(predict())
+W[0, 0] = old - eps
+loss_below = cross_entropy(predict())
+W[0, 0] = old
+by_differences = (loss_above - loss_below) / (2 * eps)
+p = predict()
+dz = (p - y) / 6
+dW = x.T @ dz
+print(abs(dW[0, 0] - by_differences))
+"""
+
+# As a course has it: 1/m where a parameter's gradient is made, and not before. One layer has forgotten it.
+_DIVIDED_AT_THE_END = """
+import numpy as np
+rng = np.random.RandomState(1)
+class Dense:
+    def __init__(self, out):
+        self.out, self.W = out, None
+    def forward(self, x):
+        if self.W is None:
+            self.W = rng.randn(x.shape[1], self.out) * np.sqrt(1.0 / x.shape[1])
+        self.x = x
+        return x @ self.W
+    def backward(self, d):
+        self.dW = self.x.T @ d / len(d)
+        return d @ self.W.T
+class Relu:
+    def forward(self, x):
+        self.x = x
+        return np.maximum(0, x)
+    def backward(self, d):
+        d[self.x <= 0] = 0
+        return d
+class Scale(Dense):
+    def backward(self, d):
+        self.dW = self.x.T @ d
+        dx = d @ self.W.T
+        return dx
+layers = [Scale(6), Relu(), Dense(5), Relu(), Dense(4), Relu(), Dense(3)]
+x, y = rng.randn(4, 5), np.eye(3)[[0, 2, 1, 1]]
+a = x
+for layer in layers:
+    a = layer.forward(a)
+p = np.exp(a) / np.exp(a).sum(axis=1, keepdims=True)
+loss = -np.mean(np.sum(y * np.log(p), axis=1))
+d = p - y
+for layer in reversed(layers):
+    d = layer.backward(d)
+for layer in layers:
+    if isinstance(layer, Dense):
+        layer.W -= 0.1 * layer.dW
+"""
+
+_WITH_ANOTHER_OBJECTIVE = """
+import numpy as np
+rng = np.random.RandomState(2)
+x, E, D = rng.randn(5, 4), rng.randn(4, 4) * 0.5, rng.randn(2, 4)
+h = x @ E
+mean, log_var = h[:, :2], h[:, 2:]
+dkl = np.append(mean, 0.5 * (np.exp(log_var) - 1), axis=1)
+noise = rng.randn(5, 2)
+z = mean + np.exp(log_var * 0.5) * noise
+out = z @ D
+loss = np.sum((out - x) ** 2)
+dout = 2 * (out - x)
+dD = z.T @ dout
+dz = dout @ D.T
+dh = dkl + np.append(dz, 0.5 * dz * noise * np.exp(0.5 * log_var), axis=1)
+dE = x.T @ dh
+D -= 0.01 * dD
+E -= 0.01 * dE
+"""
+
+_VECTORS_OF_ZERO = """
+import numpy as np
+rng = np.random.RandomState(4)
+W, C = rng.randn(9, 3) * 0.3, np.zeros((9, 3))
+words, around, drawn = np.array([1, 4, 4]), np.array([2, 2, 7]), np.array([[3, 5], [0, 3], [8, 6]])
+def sigmoid(x):
+    small = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1 / (1 + small), small / (1 + small))
+w, c, n = W[words], C[around], C[drawn]
+near = (w * c).sum(axis=1)
+far = (n * w[:, None, :]).sum(axis=2)
+loss = -np.log(sigmoid(near)).sum() - np.log(1 - sigmoid(far)).sum()
+dnear = sigmoid(near) - 1
+dfar = sigmoid(far)
+dw = dnear[:, None] * c + (dfar[:, :, None] * n).sum(axis=1)
+dc = dnear[:, None] * w
+dn = dfar[:, :, None] * w[:, None, :]
+np.add.at(W, words, -0.1 * dw)
+np.add.at(C, around, -0.1 * dc)
+np.add.at(C, drawn.reshape(-1), -0.1 * dn.reshape(-1, 3))
+"""
+
+_COLUMNS_OF_IMAGES = """
+import numpy as np
+rng = np.random.RandomState(5)
+images, kernel = rng.randn(2, 4, 4), rng.randn(1, 4)
+rows = np.array([[0, 0, 1], [0, 1, 1], [1, 1, 2], [1, 2, 2]])
+columns = np.array([[0, 1, 0], [1, 2, 1], [0, 1, 0], [1, 2, 1]])
+cols = np.concatenate(images[:, rows, columns], axis=-1)
+widened = np.insert(cols, 0, np.ones((1, 4)), axis=1)
+out = kernel @ widened
+loss = (out ** 2).sum()
+dout = 2 * out
+dkernel = dout @ widened.T
+dcols = (kernel.T @ dout)[:, 1:]
+dimages = np.zeros_like(images)
+for i, d in enumerate(np.split(dcols, 2, axis=1)):
+    np.add.at(dimages[i], (rows, columns), d)
+kernel -= 0.1 * dkernel
+"""
+
+_EXPECTED = {
+    "adam_added": (_ADAM_ADDED, {"dw": "correct", "db": "correct"}),
+    "compared_with_differences": (_COMPARED_WITH_DIFFERENCES, {"dW": "unchecked", "dz": "unchecked"}),
+    "divided_at_the_end": (_DIVIDED_AT_THE_END, {"d": "correct", "dx": "correct"}),
+    "with_another_objective": (
+        _WITH_ANOTHER_OBJECTIVE,
+        {"dD": "correct", "dz": "correct", "dh": "unchecked", "dE": "correct"},
+    ),
+    "vectors_of_zero": (_VECTORS_OF_ZERO, dict.fromkeys(("dnear", "dfar", "dw", "dc", "dn"), "correct")),
+    "columns_of_images": (_COLUMNS_OF_IMAGES, dict.fromkeys(("dkernel", "dimages"), "correct")),
+}
+_ACCUSED = {
+    "divided_at_the_end": [_DIVIDED_AT_THE_END.splitlines().index("        self.dW = self.x.T @ d") + 1]
+}
+
+
+@pytest.mark.parametrize("name", _EXPECTED)
+def test_it_is_judged_as_a_person_would(tmp_path, name):
+    text, expected = _EXPECTED[name]
+    (tmp_path / "program.py").write_text(text)
+    report = run_report(SessionOptions(str(tmp_path / "program.py"), fix_budget_s=0.0))
+    found = {row.name: row.verdict.value for row in report.rows}
+    assert found | expected == found
+    wrong = [f.location.line for f in report.findings if f.severity.value == "error"]
+    assert wrong == _ACCUSED.get(name, [])
