@@ -198,7 +198,7 @@ def _judge_beside_kinks(judgement: Judgement, judged: JudgedPass, stated: Stated
         row.verdict is Verdict.INTRODUCED or row.problem is Problem.HARMLESS
         for row in judged.result.gradients
     )
-    if judge is None or not any(doubtful):
+    if judge is None or not (any(doubtful) or any(j.surrogate for j in judge.judged)):
         return judged
     if has_frozen_numbers(judge.ops, plan, judge.places):
         return judged

@@ -147,6 +147,21 @@ for i, d in enumerate(np.split(dcols, 2, axis=1)):
 kernel -= 0.1 * dkernel
 """
 
+_COUNTS_AMONG_FLOATS = """
+import numpy as np
+rng = np.random.RandomState(0)
+x, W, y = rng.randn(6, 4), rng.randn(4, 3) * 0.3, np.array([0, 2, 1, 1, 0, 2])
+s = x @ W
+margins = np.maximum(0, s - s[np.arange(6), y][:, None] + 1)
+loss = (np.sum(margins) - 6) / 6
+over = margins > 0
+ds = np.ones_like(s)
+ds *= over
+ds[np.arange(6), y] = -1 * (np.sum(over, axis=1) - 1)
+dW = x.T @ ds / 6
+W -= 0.1 * dW
+"""
+
 _EXPECTED = {
     "adam_added": (_ADAM_ADDED, {"dw": "correct", "db": "correct"}),
     "compared_with_differences": (_COMPARED_WITH_DIFFERENCES, {"dW": "unchecked", "dz": "unchecked"}),
@@ -156,6 +171,7 @@ _EXPECTED = {
         {"dD": "correct", "dz": "correct", "dh": "unchecked", "dE": "correct"},
     ),
     "vectors_of_zero": (_VECTORS_OF_ZERO, dict.fromkeys(("dnear", "dfar", "dw", "dc", "dn"), "correct")),
+    "counts_among_floats": (_COUNTS_AMONG_FLOATS, {"dW": "correct"}),
     "columns_of_images": (_COLUMNS_OF_IMAGES, dict.fromkeys(("dkernel", "dimages"), "correct")),
 }
 _ACCUSED = {

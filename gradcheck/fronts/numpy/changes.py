@@ -42,6 +42,7 @@ class ChangesWriter(ArrayWriter):
                 )
                 if function is torch.Tensor.__setitem__:
                     args = (args[0], plain_key(args[1]), *args[2:])
+                    function = own.setitem
                 encode = self._arrays.encode
                 encoded = tuple([encode(a) for a in args])
                 named = {name: encode(a) for name, a in kwargs.items()} or None

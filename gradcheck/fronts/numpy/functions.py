@@ -116,6 +116,14 @@ def rows_put_along(items: Any, others: tuple[int, ...], axis: int) -> torch.Tens
 rows_put_along.__name__ = "stack"
 
 
+def setitem(array: torch.Tensor, key: Any, value: Any) -> None:
+    """Counts may be put among floats."""
+    array[key] = value.to(array.dtype) if isinstance(value, torch.Tensor) else value
+
+
+setitem.__name__ = "__setitem__"
+
+
 def added_at(array: torch.Tensor, key: Any, added: Any) -> torch.Tensor:
     """`np.add.at`: what is added several times to one place counts each time."""
     places = torch.arange(array.numel()).reshape(array.shape)[key]
