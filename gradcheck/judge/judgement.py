@@ -17,6 +17,7 @@ from gradcheck.judge.judged import Judged
 from gradcheck.judge.kinks import points_beside, without_ties
 from gradcheck.judge.likely import likely, replayed
 from gradcheck.judge.loop import judge_all
+from gradcheck.judge.pairing.drawn_upstream import give_upstream
 from gradcheck.judge.pairing.find_passes import find_passes
 from gradcheck.judge.pairing.inferred import infer_losses
 from gradcheck.judge.pairing.losses import says_which
@@ -116,7 +117,9 @@ def judge_recording(
     evident = any(p.has_right_rows and is_minimised(p.plan) for p in found.passes)
     if said or evident or found.is_right:
         return found
-    if infer_losses(found.recording, recording, found.names, rivals):
+    if infer_losses(found.recording, recording, found.names, rivals) or give_upstream(
+        found.recording, recording
+    ):
         found = judged()
     # An objective that nobody wrote down accuses nothing by itself: some of the gradients have to be of it.
     found.passes = [
