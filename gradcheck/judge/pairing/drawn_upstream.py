@@ -1,6 +1,7 @@
 """The usual test of a layer computes no loss: `out = f(x)`, `dout = randn(*out.shape)`, `dx = backward(dout)`.
 
-What is drawn and is called a gradient is that of a result. Of which one, the numbers say: the gradients of `(out * dout).sum()` are among what is called a gradient.
+What is drawn and is called a gradient is that of a result. Of which one, the numbers say: the gradients of
+`(out * dout).sum()` are among what is called a gradient.
 """
 
 from __future__ import annotations
