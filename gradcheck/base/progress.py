@@ -23,6 +23,7 @@ _COUNT = re.compile(r"\((\d+) of (\d+)\)\Z")
 class Stage(StrEnum):
     LOADING = "loading"
     RUNNING = "running"  # the person's program: the only stage under the time limit
+    CHECKING = "checking"  # a layer of the person's, case by case: each has that time
     ANALYSING = "analysing"
     MEASURING = "measuring"
     DIAGNOSING = "diagnosing"

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _STAGES = {
     Stage.LOADING: "reading {}",
     Stage.RUNNING: "running {}",
+    Stage.CHECKING: "checking layers of {}",
     Stage.ANALYSING: "replaying the recorded step of {}",
     Stage.MEASURING: "measuring the health of {}",
     Stage.DIAGNOSING: "looking for the causes in {}",

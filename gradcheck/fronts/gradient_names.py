@@ -63,7 +63,7 @@ _BARE_G = re.compile(r"^_*g(?P<stem>[A-Z]\w*|[a-z]{1,3}\d*)$")
 _WORDS_WITH_D = {
     "data", "dataset", "datasets", "dataloader", "date", "day", "debug", "decay", "decoder", "deep", "default", "deg",
     "degree", "delay", "dense", "depth", "desc", "dest", "dev", "device", "df", "dict", "diff", "digit", "digits", "dim",
-    "dims", "dir", "directory", "discount", "display", "dist", "distance", "distances", "div", "dl", "do", "doc", "docs",
+    "dims", "dir", "directory", "discount", "display", "dist", "distance", "distances", "div", "dl", "doc", "docs",
     "dog", "domain", "done", "dot", "down", "draw", "draws", "drop", "dropout", "dropped", "ds", "dtype", "dummy", "dump",
     "duration", "decode", "decoded", "decoding", "deviation", "dialog", "dictionary", "drawing", "drawn",
     "gain", "gap", "gas", "gate", "gauss", "gelu", "gen", "geo", "get", "glob", "glu", "goal", "gold", "got", "gpu",

@@ -154,7 +154,7 @@ class LayerCheck:
         self._forget_wrong_guesses(found.plans)
         for key, fault in self._faults.items():
             progress.say(
-                progress.Stage.RUNNING, f"looking for the smallest input, fault {len(report.failures) + 1}"
+                progress.Stage.CHECKING, f"looking for the smallest input, fault {len(report.failures) + 1}"
             )
             add_failure(report.failures, self._failure(key, fault, exact=only is not None))
         return report
@@ -223,7 +223,7 @@ class LayerCheck:
         if case.name == SEVERAL and plan in self._several:
             return self._several[plan]
         self._count += 1
-        progress.say(progress.Stage.RUNNING, f"case {self._count}: {case.name}, {plan.rank}-D")
+        progress.say(progress.Stage.CHECKING, f"case {self._count}: {case.name}, {plan.rank}-D")
         return run_trial(self._subject, trial)
 
     def _affordable(self, trial: Trial) -> Trial:

@@ -57,7 +57,7 @@ def report_on_definitions(options: SessionOptions) -> Report | None:
 
 def _judged(report: Report, name: str, thing: Any, source: Imported, options: SessionOptions) -> str | None:
     """Why it could not be judged."""
-    progress.say(progress.Stage.RUNNING, f"checking {name}")
+    progress.say(progress.Stage.CHECKING, f"checking {name}")
     try:
         subject = subject_of(thing, name)
         return _add(report, replace(subject, files=(*subject.files, *source.files)), options)

@@ -77,7 +77,9 @@ def call_of(
     again = {name: given[known] for name in names for known in given if known.lower() == name.lower()}
     upstream = [name for name in names if parse(name).form is not Form.NONE and name not in again]
     if not upstream:
-        upstream = [name for name in names if name not in again][:1] or names[:1]
+        kept_again = _returned_names(forward)  # `p`, which `forward` returns beside its output
+        left = [name for name in names if name not in again]
+        upstream = ([name for name in left if name not in kept_again] or left or names)[:1]
         again.pop(upstream[0], None)
     # A gradient that `backward` need not be given belongs to an output all the same.
     more = [p.name for p in positional if p.name not in names and parse(p.name).form is not Form.NONE]

@@ -21,6 +21,7 @@ from gradcheck.program.own_packages import roots_of
 from gradcheck.program.program import load
 from gradcheck.program.reading.tree import parse
 from gradcheck.program.script import read_source
+from gradcheck.program.scripted import scripted_as_python
 from gradcheck.program.source import SourceUnit, shown_path
 from gradcheck.program.target import Target, TargetKind
 
@@ -42,8 +43,12 @@ def imported(target: Target, cwd: str | None) -> Iterator[Imported]:
     sys.path += roots_of(target.path) if target.path is not None else []
     os.environ.setdefault("MPLBACKEND", "Agg")
     os.chdir(folder)
+    sources = LiveSources()
+    if target.path is not None:
+        sources.include(str(target.path))
     try:
-        yield _imported(target, cwd)
+        with scripted_as_python(sources.is_user):
+            yield _imported(target, cwd)
     finally:
         os.chdir(before)
         sys.path[:] = paths

@@ -31,7 +31,7 @@ def run_layer(options: LayerOptions) -> LayerReport:
         tuple(input_term(text) for text in options.inputs),
         options.ranks,
     )
-    progress.say(progress.Stage.RUNNING, f"importing {options.target}")
+    progress.say(progress.Stage.CHECKING, f"importing {options.target}")
     held: AbstractContextManager[Any] = (
         nullcontext() if options.allow_writes else writes_held_back(LiveSources().is_user)
     )

@@ -45,6 +45,8 @@ _VALUES: tuple[tuple[str, Any], ...] = (
     (r"mode", "train"),
     (r"dim|axis", -1),
 )
+# What lies between them is not empty.
+_BOUNDS = ((r"(.*_)?(min|lo|low|lower)(_.*)?", -0.7), (r"(.*_)?(max|hi|high|upper)(_.*)?", 0.7))
 _OTHER_SIZES = (D, M, T)
 _COUNTS: tuple[Term, ...] = (G, K, N, *_OTHER_SIZES)
 _SHAPES: tuple[tuple[Term, ...], ...] = ((D, M), (D, H, W))  # for one parameter that is several sizes
@@ -161,9 +163,10 @@ def _by_name(
         for pattern, sizes in _SIZES if kind == "int" else _SIZES[:4]:
             if re.fullmatch(pattern, name):
                 return list(sizes)
+        bound = [value for pattern, value in _BOUNDS if re.fullmatch(pattern, name) and kind != "int"]
         if kind in ("int", "float"):
-            return [2] if kind == "int" else [0.7]
-        return [*_of_role(role, main, out), 2, 0.7]  # a number where no tensor fits
+            return [2] if kind == "int" else [*bound, 0.7]
+        return [*bound[:1], *_of_role(role, main, out), 2, 0.7]  # a number where no tensor fits
     return _of_role(role, main, out)
 
 

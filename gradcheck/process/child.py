@@ -229,8 +229,9 @@ def _wait(
             return process.wait(_POLL_S)
         now = progress.read(str(folder / PROGRESS))
         if now is not None and now != last:
-            # A stage has its time, however many steps it has; the search for a fix has it for each fault.
-            if last is None or now.stage is not last.stage or now.stage is Stage.DIAGNOSING:
+            # A stage has its time, however many steps it has; the search for a fix has it for each fault, a layer for each
+            # case.
+            if last is None or now.stage is not last.stage or now.stage in (Stage.DIAGNOSING, Stage.CHECKING):
                 limit = _time_limit(now.stage, options)
                 deadline = time.monotonic() + limit
             last = now
@@ -250,6 +251,12 @@ def _took_too_long(last: Progress | None, limit: float, options: Options) -> Pro
             f"still running after {options.timeout_s:g} s: it catches the exception that would stop it",
             "a bare `except:` in a loop does that; use `except Exception:`",
         )
+    if last is not None and last.stage is Stage.CHECKING:
+        return ProgramError(
+            f"`{shown_path(Path(options.target))}`: {last.detail} took longer than {options.timeout_s:g} s",
+            f"--timeout {2 * options.timeout_s:g} gives it twice the time; `gradcheck layer` checks one layer alone, and "
+            "takes small inputs by --input",
+        )
     stage = "reading" if last is None else last.stage.value
     return ProgramError(
         f"`{shown_path(Path(options.target))}` ran, but {stage} it took longer than {limit:g} s, and was stopped"
@@ -260,7 +267,7 @@ def _took_too_long(last: Progress | None, limit: float, options: Options) -> Pro
 
 
 def _time_limit(stage: Stage, options: Options) -> float:
-    if stage is Stage.RUNNING:
+    if stage in (Stage.RUNNING, Stage.CHECKING):
         return options.timeout_s + GRACE_S
     limit = max(ANALYSIS_S, _ANALYSIS_PER_TIMEOUT * options.timeout_s)
     return limit + (options.fix_budget_s if stage is Stage.DIAGNOSING else 0.0)
@@ -301,7 +308,7 @@ def _died(folder: Path, status: int, options: Options) -> Exception:
         return no_room("no space is left, or the program has limited the size of files")
     stderr = _read_output(folder / STDERR)
     last = progress.read(str(folder / PROGRESS))
-    if last is None or last.stage is not Stage.RUNNING:
+    if last is None or last.stage not in (Stage.RUNNING, Stage.CHECKING):
         why = ", as if memory had run out" if status == -_KILLED else ""
         return InternalError(f"the child process {_how(status)}{why}", stderr)
     hint = "it ends its own process; it must return, raise or call exit()"

@@ -118,6 +118,7 @@ class _Run:
             cleanup.callback(leave)  # first: what is half set up is undone too
             enter()
         cleanup.enter_context(cuda)
+        cleanup.enter_context(self._scripted_as_python())
         self._limit.start()
         cleanup.callback(self._limit.cancel)
 
@@ -127,6 +128,13 @@ class _Run:
         from gradcheck.program.cuda import cuda_on_cpu  # imports torch, which not every observer does
 
         return cuda_on_cpu(self._note) or nullcontext()
+
+    def _scripted_as_python(self) -> AbstractContextManager[Any]:
+        if not self._program.contains("jit") or "torch" not in sys.modules:
+            return nullcontext()
+        from gradcheck.program.scripted import scripted_as_python
+
+        return scripted_as_python(self._program.sources.is_user)
 
     def _run_all(self) -> None:
         kind = self._program.target.kind

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from gradcheck.base.errors import InternalError
 from gradcheck.base.options import SessionOptions
+from gradcheck.base.progress import Progress, Stage
 from gradcheck.process import child
 from gradcheck.process.child import run_in_child
 from gradcheck.program.errors import ProgramError
@@ -192,3 +194,27 @@ def test_nor_the_workers_of_an_experiment(tmp_path: Path) -> None:
 def test_a_program_gets_no_more_memory_than_it_may_have() -> None:
     notes, _ = run_text("taken = bytearray(3 * 2**30)\n", memory_gb=1.0)
     assert notes[0] == "exception"
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_each_case_of_a_layer_has_its_own_time(monkeypatch, tmp_path, goes_on):
+    monkeypatch.setattr(child, "GRACE_S", 0.0)
+    monkeypatch.setattr(child, "_POLL_S", 0.01)
+    asked = []
+
+    def wait(seconds):
+        asked.append(time.sleep(seconds))
+        if len(asked) < 30:
+            raise subprocess.TimeoutExpired("python", seconds)
+        return 0
+
+    def read(path):
+        return Progress(Stage.CHECKING, f"case {len(asked) // 5 if goes_on else 0}")
+
+    monkeypatch.setattr(child.progress, "read", read)
+    process, options = SimpleNamespace(wait=wait), SessionOptions("layers.py", timeout_s=0.15)
+    if goes_on:
+        assert child._wait(process, tmp_path, options, lambda heard: None) == 0
+    else:
+        with pytest.raises(ProgramError, match=r"`layers.py`: case 0 took longer than 0\.15 s"):
+            child._wait(process, tmp_path, options, lambda heard: None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from gradcheck.analysis.session import run_report
 from gradcheck.base.options import SessionOptions
 from gradcheck.layers.definitions import report_on_definitions
 from gradcheck.layers.options import LayerOptions
@@ -91,3 +92,39 @@ def test_relative_imports_and_notebooks(tmp_path):
     wrong = run_layer(LayerOptions(f"{notebook}::cube_forward", fix_budget_s=0.0))
     assert wrong.exit_status == 1
     assert wrong.failures[0].report.findings[0].location.line == 8
+
+
+SCRIPTED = """
+import torch
+
+@torch.jit.script
+def gate(x):
+    return torch.sigmoid(x)
+
+@torch.jit.script
+def slope(x, up):
+    return up * x * gate(x)  # wrong
+
+class Gated(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x * gate(x)
+
+    @staticmethod
+    def backward(ctx, up):
+        return slope(ctx.saved_tensors[0], up)
+
+if __name__ == "__main__":
+    assert "sigmoid" in gate.code
+    Gated.apply(torch.linspace(-1.0, 2.0, 4, requires_grad=True)).pow(2).sum().backward()
+"""
+
+
+def test_what_torchscript_compiles_is_judged_as_python(tmp_path):
+    path = tmp_path / "scripted.py"
+    path.write_text(SCRIPTED)
+    report = run_layer(LayerOptions(f"{path}::Gated", ranks=(2,), fix_budget_s=0.0))
+    assert [failure.report.findings[0].location.line for failure in report.failures if failure.report] == [10]
+    rows = run_report(SessionOptions(str(path), fix_budget_s=0.0)).rows
+    assert [(row.of, row.location.line, row.verdict.value) for row in rows] == [("x", 10, "introduced")]

@@ -241,3 +241,42 @@ class Strided(torch.autograd.Function):
 def test_a_name_that_is_only_ever_none_is_no_gradient():
     report = gradcheck.check_layer(Strided, ranks=(2,), fix_budget_s=0.0)
     assert report.exit_status == 0, str(report)
+
+
+def attend_forward(q, k, v):
+    p = torch.softmax(q @ k.transpose(-1, -2), -1)
+    return p @ v, p
+
+
+def attend_backward(q, k, v, p, do):
+    """`do` is the gradient of the output, and `p` what `forward` returns beside it."""
+    dv = p.transpose(-1, -2) @ do
+    dp = do @ v.transpose(-1, -2)
+    ds = p * (dp - (dp * p).sum(-1, keepdim=True))
+    return ds @ k, ds.transpose(-1, -2) @ q, dv
+
+
+def attend_seeded_backward(q, k, v, p, first):
+    return attend_backward(q, k, v, p, first)
+
+
+def squash_forward(x, min_val, max_val):
+    return x.clamp(min_val, max_val)
+
+
+def squash_backward(dout, x, min_val, max_val):
+    return dout * ((x > min_val) & (x < max_val))
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        (attend_forward, attend_backward),
+        (attend_forward, attend_seeded_backward),
+        (squash_forward, squash_backward),
+    ],
+)
+def test_what_backward_is_handed_is_told_apart(pair):
+    report = gradcheck.check_layer(pair, ranks=(2,), fix_budget_s=0.0)
+    assert report.exit_status == 0, str(report)
+    assert "unobservable" not in str(report)

@@ -85,9 +85,10 @@ def test_python_2_is_named(tmp_path, make_notebook):
     script.write_text("print 'loss'\n")
     assert "Python 2" in error_of(str(script)).hint
     notebook = tmp_path / "a.ipynb"
-    notebook.write_text(make_notebook(["x = 1", "print 'loss'"]))
+    notebook.write_text(make_notebook(["x = 1", "print 'loss'", "y = 2"]))
     error = error_of(str(notebook))
     assert "[cell 2]:1" in error.message
+    assert "print 'loss'" in error.excerpt
     assert "Python 2" in error.hint
 
 
