@@ -28,7 +28,7 @@ from gradcheck.health.measure import HealthOptions, measure_health
 from gradcheck.judge.judgement import judge_recording
 from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.program.array_calls import libraries_of
-from gradcheck.program.errors import NothingFoundError, ProgramError
+from gradcheck.program.errors import NothingFoundError, ProgramError, RaisedFirstError
 from gradcheck.program.outcome import Ending, RunOutcome
 from gradcheck.program.program import load
 from gradcheck.program.reading.names import unfinished_at
@@ -197,9 +197,9 @@ def _nothing_found(
     if outcome.faults:
         fault = outcome.faults[0]
         where = f" at {fault.location}" if fault.location else ""
-        # What cannot be run by itself may be part of a package, and define layers.
-        kind = NothingFoundError if fault.type in ("ImportError", "ModuleNotFoundError") else ProgramError
-        return kind(f"the program raised before its first training step{where}: {fault}", fault.hint)
+        return RaisedFirstError(
+            f"the program raised before its first training step{where}: {fault}", fault.hint
+        )
     if outcome.ended is Ending.EXIT:
         where = f" at {outcome.ended_at}" if outcome.ended_at else ""
         return NothingFoundError(

@@ -24,7 +24,7 @@ from gradcheck.base.errors import internal_error
 from gradcheck.base.options import SessionOptions
 from gradcheck.layers.options import LayerOptions
 from gradcheck.process.exchange import NO_ROOM, OPTIONS, PART, PROGRESS, RESULT
-from gradcheck.program.errors import NothingFoundError, ProgramError
+from gradcheck.program.errors import NothingFoundError, ProgramError, RaisedFirstError
 from gradcheck.program.program import load
 from gradcheck.program.target import parse_target
 from gradcheck.program.writes.hold import hold_for_good
@@ -136,8 +136,10 @@ def _report(options: SessionOptions, directory: str, variables: tuple[str, ...])
 
         try:
             report = report_on_definitions(options)
-        except ProgramError:
-            report = None
+        except ProgramError as unread:
+            if _what(unread) == _what(nothing):
+                raise nothing from None
+            raise NothingFoundError(f"{nothing}; {unread}", nothing.hint, nothing.excerpt) from None
         if report is None:
             raise
         if not report.rows and not report.findings:
@@ -145,7 +147,15 @@ def _report(options: SessionOptions, directory: str, variables: tuple[str, ...])
             raise NothingFoundError(
                 f"{nothing}; no layer in it could be judged either: {said}", nothing.hint
             ) from None
+        if isinstance(nothing, RaisedFirstError) and "relative import" not in str(nothing):
+            report.program.ended = "exception"
+            report.program.explanation = f"{nothing}; the layers that it defines were checked"
         return report
+
+
+def _what(error: ProgramError) -> str:
+    """What was raised, without where."""
+    return str(error).rpartition("raised")[2].partition(": ")[2]
 
 
 def _write_part(path: str, part: Report) -> None:

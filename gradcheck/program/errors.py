@@ -27,4 +27,8 @@ class ProgramError(Exception):
 
 
 class NothingFoundError(ProgramError):
-    """The program ran, and no backward pass was in what it did."""
+    """The program ran, as far as it went, and no backward pass was in what it did: it may define layers."""
+
+
+class RaisedFirstError(NothingFoundError):
+    """It raised before that: what else it defines is judged, and the report says so."""

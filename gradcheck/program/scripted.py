@@ -28,7 +28,7 @@ def scripted_as_python(is_user: Callable[[str], bool]) -> Iterator[None]:
                 setattr(thing, name, getattr(compiled, name))
         return thing
 
-    torch.jit.script = script
+    torch.jit.script = script  # type: ignore[assignment]
     try:
         yield
     finally:

@@ -31,6 +31,8 @@ def _crash(report: ReportContents) -> str:
     program = report.program
     if program.ended == "timeout":
         return "the program was stopped before its end"
+    if program.ended == "exception" and not program.errors:  # its layers were checked instead
+        return "the program raised before its first training step"
     cells = {row.location.cell for row in report.rows}
     for error in program.errors:
         if error.cell in cells:

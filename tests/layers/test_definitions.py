@@ -9,6 +9,7 @@ from gradcheck.base.options import SessionOptions
 from gradcheck.layers.definitions import report_on_definitions
 from gradcheck.layers.options import LayerOptions
 from gradcheck.layers.run import run_layer
+from gradcheck.process import worker
 from gradcheck.process.child import run_in_child
 
 PAIR = """
@@ -128,3 +129,13 @@ def test_what_torchscript_compiles_is_judged_as_python(tmp_path):
     assert [failure.report.findings[0].location.line for failure in report.failures if failure.report] == [10]
     rows = run_report(SessionOptions(str(path), fix_budget_s=0.0)).rows
     assert [(row.of, row.location.line, row.verdict.value) for row in rows] == [("x", 10, "introduced")]
+
+
+def test_what_raises_before_it_trains_has_its_layers_checked(tmp_path):
+    path = tmp_path / "raises.py"
+    path.write_text(f"{PAIR}\nif __name__ == '__main__':\n    torch.zeros(3)[7]\n")
+    report = worker._report(SessionOptions(str(path), fix_budget_s=0.0, allow_writes=True), str(tmp_path), ())
+    text = " ".join(str(report).split())
+    assert report.summary["introduced"] == 1
+    assert "incomplete: the program raised before its first training step" in text
+    assert "index 7 is out of bounds" in text
