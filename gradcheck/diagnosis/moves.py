@@ -49,10 +49,6 @@ class _Keep:
     kept: _Kept
 
     @property
-    def after(self) -> int:
-        return self.op.index
-
-    @property
     def skipped(self) -> frozenset[int]:
         return frozenset((self.op.index,))
 
@@ -68,10 +64,9 @@ class _Keep:
 
 @dataclass(slots=True)
 class _Moved:
-    """The line, run right after op `after`."""
+    """The line, run later or earlier."""
 
     moment: _Moment
-    after: int
     kept: _Kept
 
     @property
@@ -153,7 +148,7 @@ class MoveSearch:
             for op in moment.changes if position.up else ():
                 if op.mutated:
                     patches[op.index] = _Keep(op, kept)
-            patches[after] = _Moved(moment, after, kept)
+            patches[after] = _Moved(moment, kept)
         proof = self._prover.prove(patches, group, moved)
         if not proof.proved:
             return None

@@ -27,10 +27,6 @@ class SitePatch:
     apart: bool = False
 
     @property
-    def after(self) -> int:
-        return self.execution.last
-
-    @property
     def skipped(self) -> frozenset[int]:
         return self.execution.ops
 

@@ -152,17 +152,14 @@ def taint(
     steps: Iterable[S],
     marks: Mapping[Value, frozenset[M]],
     *,
-    stop: Callable[[S], bool] | None = None,
     key: Key = itself,
 ) -> dict[Value, frozenset[M]]:
-    """The marks that every value carries, `marks` being those at the beginning. A step that `stop` accepts hands none
-    on."""
+    """The marks that every value carries, `marks` being those at the beginning."""
     carried: Marks[M] = Marks(key)
     for value, found in marks.items():
         carried.add(value, found)
     for step in steps:
-        if stop is None or not stop(step):
-            carried.follow(step)
+        carried.follow(step)
     return carried.carried
 
 

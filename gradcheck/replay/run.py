@@ -87,7 +87,6 @@ class PassRun:
         prepared: PassOps,
         dtype: torch.dtype,
         overrides: Mapping[Value, torch.Tensor] | None = None,
-        autograd_truth: dict[Value, torch.Tensor] | None = None,
         patches: Mapping[int, Patch] | None = None,
         keep: bool = False,
         variation: Variation | None = None,
@@ -99,7 +98,6 @@ class PassRun:
         self.prepared = prepared
         self._dtype = dtype
         self._moved = prepared.plan.moved, overrides or {}
-        self._autograd_truth = autograd_truth
         self._patches = patches
         self._keep = keep
         self._variation = variation
@@ -203,7 +201,7 @@ class PassRun:
         versions: Mapping[int, list[Version]] | None = None,
     ) -> Track:
         prepared, dtype = self.prepared, self._dtype
-        truth = {**graph.truth, **(self._autograd_truth or {})}
+        truth = dict(graph.truth)
         known = self._shared_with(graph)
         hands_over = any(op.kind is Kind.UPSTREAM for op in prepared.manual)
         if dtype is not torch.float64 and not hands_over:

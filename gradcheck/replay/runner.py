@@ -40,12 +40,9 @@ class ReplayError(Exception):
 class Patch(Protocol):
     """One execution of a statement or expression of the program, replaced by another computation.
 
-    `skipped` are the ops that it replaces; it is applied after op `after` (or in its place, if that is skipped), reads
-    the tensors of `reads` and puts what it computed into the run.
+    `skipped` are the ops that it replaces; it is applied after an op (or in its place, if that is skipped), reads the
+    tensors of `reads` and puts what it computed into the run.
     """
-
-    @property
-    def after(self) -> int: ...
 
     @property
     def skipped(self) -> frozenset[int]: ...

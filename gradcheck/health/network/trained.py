@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 
@@ -49,11 +49,10 @@ def parameter_roots(plan: PassPlan, judge: Judge, differentiated: Collection[Val
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """One trained parameter; `readings` are the values through which the forward pass of the step reads it."""
+    """One trained parameter."""
 
     root: Value
     name: str
-    readings: list[Value] = field(default_factory=list)
 
     def __repr__(self) -> str:
         return f"Trained({self.name})"
@@ -83,7 +82,7 @@ class TrainedParameters:
             if not parameter.moves or value in made:
                 continue
             readings = [v for v in read if v.root is value.root] or [value]
-            trained, first = Trained(value.root, shown[value], readings), readings[0]
+            trained, first = Trained(value.root, shown[value]), readings[0]
             self.all.append(trained)
             for reading in readings:
                 self._by_value[reading] = (trained, reading)

@@ -36,10 +36,6 @@ class _Multiplied(Patch):
     size: float
 
     @property
-    def after(self) -> int:
-        return self.op.index
-
-    @property
     def skipped(self) -> frozenset[int]:
         return frozenset({self.op.index})
 

@@ -193,10 +193,6 @@ class _Straight:
     skipped: frozenset[int] = frozenset()
     reads: tuple[Value, ...] = ()
 
-    @property
-    def after(self) -> int:
-        return self.op.index
-
     def apply(self, replay: Runner) -> None:
         stepped, given = replay.tensor(self.op.out), replay.tensor(self.op.inputs[0])
         if given.requires_grad and stepped.shape == given.shape:
