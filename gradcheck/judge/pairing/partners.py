@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from gradcheck import ops
 from gradcheck.fronts.gradient_names import Form, is_delta, parse
 from gradcheck.fronts.markers import OUR_PLACE
-from gradcheck.fronts.tape import Op, Value
+from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.graph import flow
 from gradcheck.judge.pairing.affinity import ALIAS, GOOD_AFFINITY, Affinity
 from gradcheck.judge.pairing.names import NameIndex
@@ -258,6 +259,8 @@ class Partners:
         value = self.meant_instead(candidate, of, found)
         if value is None or candidate.of is not None:
             return value
+        if _is_what_arrived(candidate.value):
+            return None
         moved = {update.parameter.root for update in self._plan.updates}
         is_data = bool(moved) and moved.isdisjoint(made.root for made in flow.ancestors(value))
         has_own = any(not binding.alias for binding in self.names.bindings(of))
@@ -376,3 +379,11 @@ def _is_elementwise(step: flow.Step) -> bool:
 
 def _made_of(value: Value) -> list[Value]:
     return value.producer.inputs if value.producer is not None else []
+
+
+def _is_what_arrived(value: Value) -> bool:
+    """Whether it is a copy of what autograd has handed to a `backward`, to be made the gradient that its name says."""
+    made = value.producer
+    while made is not None and made.operation in ops.NO_COMPUTATION and made.inputs:
+        made = made.inputs[0].producer
+    return made is not None and made.kind is Kind.UPSTREAM

@@ -86,3 +86,30 @@ def test_several_gradients_of_one_statement_have_as_many_values() -> None:
     assert {told[name].verdict for name in ("first", "second")} == {Verdict.INTRODUCED}
     untold = rows(SEVERAL, "of W2")
     assert not {"first", "second"} & set(untold)
+
+
+ARRIVED = """\
+import torch
+torch.manual_seed(0)
+class Spike(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, input):
+        ctx.save_for_backward(input)
+        return (input > 0).to(input.dtype)
+    @staticmethod
+    def backward(ctx, grad_output):
+        input, = ctx.saved_tensors
+        grad_input = grad_output.clone()
+        grad = grad_input / (1 + input.abs()) ** 2
+        return grad
+above = torch.randn(5, 4) @ torch.randn(4, 3, requires_grad=True) - 1.0
+out = Spike.apply(above)
+loss = (out - torch.rand(5, 3)).pow(2).sum()
+loss.backward()
+"""
+
+
+def test_what_arrives_may_be_named_for_what_is_made_of_it():
+    report = report_on_source(ARRIVED)
+    assert report.rows
+    assert "GC107" not in {finding.rule for finding in report.findings}
