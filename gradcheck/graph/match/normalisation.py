@@ -333,7 +333,7 @@ def _leaf_counts(steps: Iterable[Op]) -> dict[Value, int]:
         read: set[Value] = set()
         for value in op.inputs:
             read |= leaves.get(value.root, frozenset((value.root,)))
-        kept = frozenset(sorted(read, key=lambda v: v.birth)[:2])
+        kept = frozenset(read if len(read) < 3 else sorted(read, key=lambda v: v.birth)[:2])
         for value in (*op.outputs, *op.mutated):
             leaves[value.root] = kept or frozenset((value.root,))
     return {root: len(found) for root, found in leaves.items()}

@@ -72,18 +72,14 @@ def from_rows(contexts: torch.Tensor, targets: torch.Tensor, hint: Token | None)
 
 
 def _cut_rows(contexts: torch.Tensor, targets: torch.Tensor, end: int) -> TrainingData:
-    sequences: list[list[Token]] = []
-    current: list[Token] = []
-    positions = []
-    for token in targets.tolist():
-        positions.append(len(current))
-        if token == end:
-            sequences.append(current)
-            current = []
-        else:
-            current.append(token)
-    rows = Rows(contexts, targets, torch.tensor(positions))
-    return TrainingData(sequences, "", end, rows)
+    last = torch.nonzero(targets == end).flatten()
+    first = torch.cat([last.new_zeros(1), last[:-1] + 1])
+    numbers = torch.arange(len(targets), device=targets.device)
+    begun = torch.cat([first, last[-1:] + 1])  # what comes after the last end token is no sequence
+    positions = numbers - begun[torch.searchsorted(last, numbers)]
+    tokens = targets.tolist()
+    sequences = [tokens[begin:stop] for begin, stop in zip(first.tolist(), last.tolist(), strict=True)]
+    return TrainingData(sequences, "", end, Rows(contexts, targets, positions))
 
 
 def from_padded(contexts: torch.Tensor, targets: torch.Tensor) -> TrainingData | None:
