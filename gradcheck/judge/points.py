@@ -164,13 +164,18 @@ class Point:
             return
         faults = self.judging.influence(version)
         gradients = self.judging.expectation(faults)[0]
-        expected = self._closest(judged, found, gradients)
-        if expected is None or expected.numel() != found.numel() or not is_finite(expected):
+        options = self._options(judged, found, gradients)
+        measured = dict(zip(options, compared([(found, g) for g in options.values()]), strict=True))
+        if not options:
             return
-        ((error, *sizes),) = compared([(found, expected)])
+        near = min(measured, key=lambda value: measured[value][0])
+        (error, *sizes), expected = measured[near], options[near]
+        if not (math.isfinite(sizes[1]) or is_finite(expected)):
+            return
         size, noise = max(sizes), 0.0
         tolerance = self.judging.tolerance(version, size, noise)
-        if not error <= 10 * tolerance or judged.alternatives or judged.verdict is Verdict.UNOBSERVABLE:
+        in_doubt = any(not apart <= 10 * tolerance for apart, *_ in measured.values())
+        if in_doubt or judged.verdict is Verdict.UNOBSERVABLE:
             noise = max(self.judging.noise(version), self.judging.noise_of(judged.of))
             tolerance = self.judging.tolerance(version, size, noise)
         if judged.rounded_data:
@@ -180,22 +185,17 @@ class Point:
         if wrong and faults and self._is_inherited(judged, outputs, 10 * tolerance):
             self.judging.add_fault(Fault(judged, found if found.shape == expected.shape else None))
             return
-        case = Case(self.judging, version, found, faults, outputs)
-        if wrong and not has_victim(case, judged.of, self._scale(judged)):
+        if wrong and not has_victim(
+            Case(self.judging, version, found, faults, outputs), judged.of, self._scale(judged)
+        ):
             self.unlike.add(id(judged))
             return
         observable = sizes[1] > max(tolerance, 1e-3 * noise)
         if judged.alternatives:
-            self.fitting[id(judged)] = self._fitting(judged, found, gradients, 10 * tolerance)
+            self.fitting[id(judged)] = {v for v, each in measured.items() if each[0] <= 10 * tolerance}
         self._outcomes[id(judged)] = (wrong, error / size if size else 0.0, observable and not wrong)
         if wrong or judged.rounded_data:
             self.judging.add_fault(Fault(judged, found if found.shape == expected.shape else None))
-
-    def _fitting(
-        self, judged: Judged, found: torch.Tensor, gradients: dict[Value, torch.Tensor], tolerance: float
-    ) -> set[Value]:
-        options = self._options(judged, found, gradients)
-        return {v for v, gradient in options.items() if distance(found, gradient) <= tolerance}
 
     def _is_inherited(self, judged: Judged, outputs: Outputs, tolerance: float) -> bool:
         """Whether it is right here with the true gradients upstream."""
