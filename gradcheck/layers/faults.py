@@ -44,26 +44,32 @@ def _join_raised(faults: dict[Key, Fault]) -> None:
 
 
 def _cause_elsewhere(key: Key, faults: dict[Key, Fault], outcomes: Sequence[Outcome]) -> Key | None:
-    """A line that is right in other cases, and is accused only where one that is wrong in those is not: there, two lines
-    explain the same numbers, and the one that is known to be wrong does."""
-    own = [outcome for outcome in outcomes if key in outcome.faults]
-    rest = [outcome for outcome in outcomes if key not in outcome.faults]
-    if not any((Verdict.CORRECT, key[:2]) in _verdicts(outcome) for outcome in rest):
-        return None
+    """The fault that explains what is seen at another line. That is right in other cases, and wrong only where the faulty
+    line is not: there, two lines explain the same numbers. Or it inherits the fault in other cases, and where it does
+    not, the faulty line is a stage that is not judged."""
+    own, rest = _split(key, outcomes)
+    is_right_elsewhere = any(Verdict.CORRECT in _verdicts(key, outcome) for outcome in rest)
     for other in faults:
-        if other == key or not any(other in outcome.faults for outcome in rest):
+        wrong_there, _ = _split(other, rest)
+        if other == key or not wrong_there or any(other in outcome.faults for outcome in own):
             continue
-        if all(
-            other not in outcome.faults and (Verdict.INHERITED, other[:2]) in _verdicts(outcome)
-            for outcome in own
-        ):
+        if is_right_elsewhere and all(Verdict.INHERITED in _verdicts(other, outcome) for outcome in own):
+            return other
+        unseen = not any(_verdicts(other, outcome) for outcome in own)
+        if unseen and all(Verdict.INHERITED in _verdicts(key, outcome) for outcome in wrong_there):
             return other
     return None
 
 
-def _verdicts(outcome: Outcome) -> set[tuple[Verdict, Key]]:
+def _split(key: Key, outcomes: Sequence[Outcome]) -> tuple[list[Outcome], list[Outcome]]:
+    """Those with this fault, and those without."""
+    return [o for o in outcomes if key in o.faults], [o for o in outcomes if key not in o.faults]
+
+
+def _verdicts(key: Key, outcome: Outcome) -> set[Verdict]:
+    """Of what is judged at the line of a fault."""
     rows = outcome.report.rows if outcome.report is not None else []
-    return {(row.verdict, (row.location.file, str(row.location.line))) for row in rows}
+    return {row.verdict for row in rows if (row.location.file, str(row.location.line)) == key[:2]}
 
 
 def moved_to(fixed: Outcome, before: Outcome, finding: Finding) -> Key | None:
