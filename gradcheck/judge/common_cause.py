@@ -83,10 +83,10 @@ class CommonCauses:
             if id(versions[0]) not in run.captured:
                 continue  # with the values taken apart that carry it, this is replayed no more
             for meaning in islice(self._meanings(run, versions), _MOST if least <= lines else 0):
-                # The gradient of a named value may be meant as that of another name, and of nothing else.
-                if as_it_stands and not all(has_name(as_of_now(value)) for value in meaning.values()):
-                    continue
                 mended = self._mended(run, track, line, meaning)
+                # The gradient of a named value is meant as that of a value without one only where that mends several lines.
+                if mended < 2 and as_it_stands and not all(has_name(as_of_now(v)) for v in meaning.values()):
+                    continue
                 if mended >= least:
                     found.append((-mended, versions[0].after, line, meaning))
         found.sort(key=lambda entry: entry[:2])
