@@ -83,6 +83,16 @@ def _delete(arr: Any, obj: Any, axis: Any = None) -> Same | None:
     return torch.Tensor.__getitem__, (arr, (slice(None),) * axis + (kept,)), {}
 
 
+@row_for("unravel_index")
+def _unravelled(indices: Any, shape: Any) -> Same | None:
+    return torch.unravel_index, (indices, tuple(shape)), {}
+
+
+@row_for("diagflat")
+def _diagflat(v: Any, k: int = 0) -> Same | None:
+    return torch.diagflat, (v, k), {}
+
+
 @row_for("insert")
 def _insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Same | None:
     """Rows or columns, or a number, at one place."""
