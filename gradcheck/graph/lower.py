@@ -182,7 +182,8 @@ class _Into:
         self.__name__ = function_name(func)
 
     def __call__(self, *args: Any, out: torch.Tensor, **kwargs: Any) -> torch.Tensor:
-        result: torch.Tensor = self._func(*args, **kwargs)
+        # What it is computed from, autograd keeps as it was: `np.divide(a, total, out=a)`.
+        result: torch.Tensor = self._func(*[a.clone() if a is out else a for a in args], **kwargs)
         # What has another shape is resized to that of the result.
         return out.copy_(result) if out.shape == result.shape else result
 

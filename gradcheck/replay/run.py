@@ -301,9 +301,9 @@ def opaque_values(ops: Sequence[Op], plan: PassPlan) -> set[Value]:
         value = candidate.value
         if not value.shape and candidate.of is None and parse(candidate.name).form is Form.NONE:
             continue  # `np.sqrt(5)`: a number like any that is written down
-        if value.producer is None and value.data is not None and value.birth > plan.loss_op.index:
-            if value.data.is_floating_point() or value.data.is_complex():  # and no positions
-                tainted.add(value.root)
+        held = value.data if value.producer is None and value.birth > plan.loss_op.index else None
+        if held is not None and (held.is_floating_point() or held.is_complex()):  # and no positions
+            tainted.add(value.root)
     for op in ops[plan.start : plan.last_op + 1]:
         if op.kind in (Kind.ESCAPE, Kind.BACKWARD):
             continue

@@ -162,6 +162,53 @@ dW = x.T @ ds / 6
 W -= 0.1 * dW
 """
 
+_KEPT_IN_BUFFERS = """
+import numpy as np
+rng = np.random.RandomState(6)
+x, y, W, V = rng.randn(6, 4), np.eye(3)[[0, 1, 2, 2, 1, 0]], rng.randn(4, 5) * 0.4, rng.randn(5, 3) * 0.4
+order = np.random.RandomState(1)
+order.shuffle(y)
+h, z, p, dW, dh = np.zeros((6, 5)), np.zeros((6, 3)), np.zeros((6, 3)), np.zeros((4, 5)), np.zeros((6, 5))
+np.matmul(x, W, out=h)
+h[h < 0] = 0
+np.matmul(h, V, out=z)
+np.exp(z, out=p)
+np.divide(p, np.sum(p, axis=1).reshape(6, 1), out=p)
+loss = -np.sum(np.log(np.sum(p * y, axis=1))) / 6
+dz = np.zeros((6, 3))
+for row, (one, at) in enumerate(zip(p, np.argmax(y, axis=1))):
+    dp = np.zeros((3, 1))
+    dp[at] = -1 / one[at] / 6
+    one = one.reshape(3, 1)
+    dz[row] = ((np.diagflat(one) - one @ one.T) @ dp)[:, 0]
+dV = h.T @ dz
+np.matmul(dz, V.T, out=dh)
+dh[h == 0] = 0
+np.einsum('...ij,ik->...jk', x, dh, out=dW, optimize='optimal')
+W -= 0.1 * dW
+V -= 0.1 * dV
+"""
+
+_PUT_BACK_BY_POSITION = """
+import numpy as np
+rng = np.random.RandomState(7)
+x, W = rng.randn(2, 3, 4, 4), rng.randn(2, 3, 4, 4)
+h = x * W
+windows = h.reshape(2, 3, 2, 2, 2, 2).transpose(0, 1, 2, 4, 3, 5).reshape(2, 3, 2, 2, 4)
+out = windows.max(axis=-1)
+loss = (out ** 2).sum()
+dout = 2 * out
+dh = np.zeros_like(h)
+images, channels = np.arange(2)[:, None], np.arange(3)[None, :]
+for r in range(2):
+    for c in range(2):
+        at = h[:, :, 2 * r:2 * r + 2, 2 * c:2 * c + 2].reshape(2, 3, -1).argmax(-1)
+        down, right = np.unravel_index(at, (2, 2))
+        dh[:, :, 2 * r:2 * r + 2, 2 * c:2 * c + 2][images, channels, down, right] += dout[:, :, r, c]
+dW = dh * x
+W -= 0.1 * dW
+"""
+
 _EXPECTED = {
     "adam_added": (_ADAM_ADDED, {"dw": "correct", "db": "correct"}),
     "compared_with_differences": (_COMPARED_WITH_DIFFERENCES, {"dW": "unchecked", "dz": "unchecked"}),
@@ -172,6 +219,8 @@ _EXPECTED = {
     ),
     "vectors_of_zero": (_VECTORS_OF_ZERO, dict.fromkeys(("dnear", "dfar", "dw", "dc", "dn"), "correct")),
     "counts_among_floats": (_COUNTS_AMONG_FLOATS, {"dW": "correct"}),
+    "kept_in_buffers": (_KEPT_IN_BUFFERS, {"dz": "correct", "dW": "correct", "dV": "correct"}),
+    "put_back_by_position": (_PUT_BACK_BY_POSITION, dict.fromkeys(("dout", "dh", "dW"), "correct")),
     "columns_of_images": (_COLUMNS_OF_IMAGES, dict.fromkeys(("dkernel", "dimages"), "correct")),
 }
 _ACCUSED = {

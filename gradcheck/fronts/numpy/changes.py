@@ -14,11 +14,13 @@ from gradcheck.fronts.numpy import functions as own
 from gradcheck.fronts.numpy.draw import Draw
 from gradcheck.fronts.numpy.memory import tensor_of
 from gradcheck.fronts.numpy.operators import PLAIN
-from gradcheck.fronts.numpy.registry import Row
+from gradcheck.fronts.numpy.registry import Row, Same
 from gradcheck.fronts.numpy.values import ArrayValues
 from gradcheck.fronts.numpy.writer import ArrayWriter, plain_key
 from gradcheck.fronts.op import Kind, Op, Value
 from gradcheck.ops import CATEGORICAL
+
+_MOST_SHUFFLED = 1_000_000  # elements
 
 
 class ChangesWriter(ArrayWriter):
@@ -85,10 +87,10 @@ class ChangesWriter(ArrayWriter):
         target = out[0] if isinstance(out, tuple) else out if out is not None else args[0] if args else None
         if not isinstance(target, np.ndarray):
             return function(*given, **kwargs)
-        try:
-            same = row(*args, **kwargs)
-        except Exception:
-            same = None
+        same = _said(row, args, kwargs)
+        if same is None and out is not None:  # a row that knows no `out`
+            same = _said(row, args, {name: a for name, a in kwargs.items() if name != "out"})
+            same = same and (same[0], same[1], {**same[2], "out": target})
         if same is None:
             same = own.unknown(getattr(function, "__name__", "")), (target, *args), {}
         op = self.before(frame, *same)
@@ -156,8 +158,20 @@ class ChangesWriter(ArrayWriter):
             self._follower.called(op, frame)
 
     def shuffled(self, frame: FrameType, array: Any) -> None:
-        if isinstance(array, np.ndarray) and self._known(array) is not None:
-            self.changed(self.before(frame, own.unknown("shuffle"), (array,), {}), None, array)
+        """What was computed and holds now the same in another order is data."""
+        known = self._known(array) if isinstance(array, np.ndarray) else None
+        if known is not None:
+            is_kept = known.producer is not None and array.size <= _MOST_SHUFFLED
+            function: Any = torch.Tensor.__setitem__ if is_kept else own.unknown("shuffle")
+            args = (array, slice(None), array.copy()) if is_kept else (array,)
+            self.changed(self.before(frame, function, args, {}), None, array)
+
+
+def _said(row: Row, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Same | None:
+    try:
+        return row(*args, **kwargs)
+    except Exception:
+        return None
 
 
 def _is_float(result: Any) -> bool:
