@@ -5,6 +5,6 @@ import sys
 if not sys.flags.safe_path:
     sys.path.pop(0)  # the current directory: a `statistics.py` of the person's is not Python's
 
-from gradcheck.cli.commands import main
+from gradcheck.cli.entry import main
 
 main()

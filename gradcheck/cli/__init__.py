@@ -5,6 +5,6 @@ from typing import NoReturn
 
 def main() -> NoReturn:
     """Entry point of the `gradcheck` command."""
-    from gradcheck.cli.commands import main as run
+    from gradcheck.cli.entry import main as run
 
     run()

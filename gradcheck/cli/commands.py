@@ -4,20 +4,16 @@ needs is imported by that command: the others start sooner."""
 from __future__ import annotations
 
 import sys
-import traceback
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
-from gradcheck.base.errors import InternalError
 from gradcheck.base.options import BACKENDS
 from gradcheck.base.version import __version__
 from gradcheck.checks.registry import HEALTH_FAMILIES
 from gradcheck.cli import explain
 from gradcheck.cli import report as cli_report
-from gradcheck.cli import run as cli_run
-from gradcheck.cli.leaving import UNUSABLE, begin, leave, tell_unwritable
 from gradcheck.cli.options import (
     ProgramCommand,
     allow_writes_option,
@@ -26,9 +22,6 @@ from gradcheck.cli.options import (
     program_options,
     rule_options,
 )
-from gradcheck.program.errors import ProgramError
-
-_INTERRUPTED = 130
 
 
 @click.group(
@@ -394,44 +387,3 @@ def mcp() -> None:
 
 for command in (explain.rule, explain.rules, explain.schema):
     cli.add_command(command)
-
-
-def main() -> NoReturn:
-    """The console script. Every error is reported in a line or two, never as a traceback."""
-    begin()
-    leave(_status("--traceback" in sys.argv))
-
-
-def _status(show_traceback: bool) -> int:
-    try:
-        try:
-            cli.main(standalone_mode=False)
-            return 0
-        except ProgramError as error:
-            cli_run.print_error(error)
-        except click.exceptions.Exit as request:
-            return request.exit_code
-        except SystemExit as request:
-            return request.code if isinstance(request.code, int) else UNUSABLE
-        except (click.Abort, KeyboardInterrupt):
-            return _INTERRUPTED
-        except click.ClickException as usage:
-            cli_run.print_error(_as_program_error(usage))
-        except InternalError as error:
-            cli_run.print_internal_error(error, show_traceback)
-    except BrokenPipeError:
-        return 1
-    except OSError as error:
-        tell_unwritable(error)
-    except Exception as error:
-        cli_run.print_internal_error(
-            InternalError(f"{type(error).__name__}: {error}", traceback.format_exc()), show_traceback
-        )
-    return UNUSABLE
-
-
-def _as_program_error(usage: click.ClickException) -> ProgramError:
-    context = usage.ctx if isinstance(usage, click.UsageError) else None
-    message = usage.format_message().rstrip(".")
-    command = context.command_path if context else "gradcheck"
-    return ProgramError(message[:1].lower() + message[1:], f"`{command} --help` lists the options")

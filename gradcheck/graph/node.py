@@ -77,11 +77,6 @@ class Node:
         )
 
     @property
-    def mutated(self) -> tuple[Value, ...]:
-        """For the dataflow, which calls it so."""
-        return self.writes
-
-    @property
     def index(self) -> int:
         return self.event.index
 

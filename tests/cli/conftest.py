@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from gradcheck.cli import commands as cli
+from gradcheck.cli import entry as cli
 from gradcheck.process import child
 
 STUB = """
@@ -98,7 +98,7 @@ def command() -> Callable[..., subprocess.CompletedProcess[str]]:
 
     def run(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
         root = str(Path(cli.__file__).parents[2])
-        start = f"import sys; sys.path.insert(0, {root!r}); from gradcheck.cli.commands import main; main()"
+        start = f"import sys; sys.path.insert(0, {root!r}); from gradcheck.cli.entry import main; main()"
         return subprocess.run(
             [sys.executable, "-P", "-c", start, *arguments],
             capture_output=True, text=True, check=False, timeout=60, **options,  # type: ignore[call-overload]

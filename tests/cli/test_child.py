@@ -150,7 +150,7 @@ def _is_running(pid: int) -> bool:
 
 
 @pytest.mark.parametrize(
-    "start", [["-P", "-c", "from gradcheck.cli.commands import main; main()"], ["-m", "gradcheck"]]
+    "start", [["-P", "-c", "from gradcheck.cli.entry import main; main()"], ["-m", "gradcheck"]]
 )
 def test_modules_in_the_current_folder_never_reach_the_command(start: list[str], tmp_path: Path) -> None:
     """Those that Python itself needs for `-m`, and a `gradcheck.py`, end `python -m` before anything of ours begins."""

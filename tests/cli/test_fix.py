@@ -94,7 +94,7 @@ class TestDiff:
         assert invoke("fix", "a.py").out == PATCH
 
     def test_bytes_are_written_as_they_stand_in_the_file(self, runs, monkeypatch, capfdbinary):
-        from gradcheck.cli.commands import main
+        from gradcheck.cli.entry import main
 
         Path("a.py").write_bytes(b"# coding: latin-1\r\n# \xe9\r\nx = 1\r\n")
         monkeypatch.setattr(runs, "_texts", lambda target: [(None, "x = 1")])

@@ -117,7 +117,7 @@ def test_an_interrupt_ends_all_of_them(command: Callable[..., object], tmp_path:
         )
     root = str(Path(__file__).parents[2])
     start = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "  # a test's worker ignores it
-    start += f"import sys; sys.path.insert(0, {root!r}); from gradcheck.cli.commands import main; main()"
+    start += f"import sys; sys.path.insert(0, {root!r}); from gradcheck.cli.entry import main; main()"
     arguments = ["report", "a.py", "b.py", "c.py", "--jobs", "2", "--allow-writes"]
     process = subprocess.Popen(
         [sys.executable, "-P", "-c", start, *arguments], start_new_session=True,

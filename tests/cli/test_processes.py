@@ -28,7 +28,7 @@ WITH_STUB = (
     "from gradcheck.process import child\n"
     "from tests.cli.conftest import STUB\n"
     "child._START = STUB\n"
-    "from gradcheck.cli.commands import main\n"
+    "from gradcheck.cli.entry import main\n"
     "main()\n"
 )
 AS_USUAL = (  # whatever the one who started the tests ignores

@@ -17,11 +17,11 @@ from tests.hostile.inputs import Hostile
 
 ROOT = Path(__file__).parents[2]
 START = f"import sys; sys.path.insert(0, {str(ROOT)!r}); "
-COMMAND = START + "from gradcheck.cli.commands import main; main()"
+COMMAND = START + "from gradcheck.cli.entry import main; main()"
 # The program is run, and nothing is analysed: that is the same for all, and imports torch.
 STUBBED = START + (
     "from gradcheck.process import child; from tests.cli.conftest import STUB; child._START = STUB; "
-    "from gradcheck.cli.commands import main; main()"
+    "from gradcheck.cli.entry import main; main()"
 )
 _OURS = re.compile(r"Traceback \(most recent call last\)|internal error|Exception ignored|core dumped")
 _PATIENCE_S = 10
