@@ -158,7 +158,7 @@ def _add(report: Report, subject: Subject, options: SessionOptions) -> str | Non
             place = failure.raised.location
             report.findings.append(Finding(RULE.code, RULE.name, Severity.ERROR, place, message, notes=said))
     for name, why in layer.never_judged.items():
-        if why == MEAN_OVER_ROWS:
+        if why == MEAN_OVER_ROWS or any(row.name == name and row.reason == why for row in rows):
             continue  # its row says so
         report.program.notes.append(f"{subject.name}: `{name}` was judged in no case: {why}")
     return None

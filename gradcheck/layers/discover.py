@@ -201,7 +201,12 @@ class _Search:
                 better = fit_of(subject, Trial(as_returned, seed=self._seed))
                 each, fit = (as_returned, better) if better > fit else (each, fit)
             most = max(most, fit)
-            if fit > best.fit:
+            # Autograd calls `backward` only where something asks for it: what raises then says more.
+            asked = (
+                each is asking and fit == 0 and best.plan is plan and self._subject.has_gradient is not None
+            )
+            asked = asked and runs(self._subject, Trial(asking, seed=self._seed)) is None
+            if fit > best.fit or asked:
                 if self._subject.by_autograd and each.requires_grad:
                     each = replace(each, constants=left_without(subject, Trial(each, seed=self._seed)))
                 best.plan, best.picks, best.fit, best.fitted = each, picks, fit, 0

@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+NO_SUCH = "'ctx' object has no attribute"
+
 
 class FunctionContext:
     """Keeps whatever is set on it, as autograd's own does."""
@@ -23,6 +25,9 @@ class FunctionContext:
         )
 
         self._given = [(value, value._version) for value in inputs if isinstance(value, torch.Tensor)]
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"{NO_SUCH} {name!r}")  # as autograd's own says it
 
     def hands_on(self, output: torch.Tensor) -> bool:
         """Whether it is what `forward` was given, untouched."""

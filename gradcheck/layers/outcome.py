@@ -19,11 +19,13 @@ from gradcheck.diagnosis.found import Found
 from gradcheck.fronts.markers import OUR_PLACE
 from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.layers.fitting import hands_on, runs
+from gradcheck.layers.function_context import NO_SUCH
 from gradcheck.layers.gradients import not_judged, parameters_of
 from gradcheck.layers.mean import leave_open
 from gradcheck.layers.records import Raised, Status
 from gradcheck.layers.subject import Subject
 from gradcheck.layers.trial import Built, Trial, build, own_random_numbers
+from gradcheck.layers.usage import is_only_kept
 from gradcheck.layers.watch import watch_layer
 from gradcheck.program.faults import describe
 from gradcheck.program.live import LiveSources
@@ -50,7 +52,7 @@ class Outcome:
     unjudged: dict[str, str] = field(default_factory=dict)  # gradient -> why
     operations: int = 0  # that were recorded
     hands_on: bool = False  # `forward` returned its input as it was
-    by_a_guess: bool = False  # `backward` raised on a plain number that was guessed
+    by_a_guess: bool = False  # `backward` raised, maybe for a plain number that was guessed
 
 
 def run_trial(
@@ -163,30 +165,20 @@ def _raised(error: Exception, subject: Subject, built: Built) -> Outcome:
     outcome = Outcome(
         Status.BACKWARD_RAISED, f"`backward` raised {raised.text}", raised=raised, faults={key: None}
     )
-    outcome.by_a_guess = (
-        where is not None and place is not None and _reads_a_guess(error, where, place.line, built)
-    )
+    outcome.by_a_guess = _is_of_a_guess(error, built, subject.forward or built.forward)
     return outcome
 
 
-def _reads_a_guess(error: Exception, unit: SourceUnit, line: int, built: Built) -> bool:
-    """Whether it took something for another kind of thing than it is, and the statement reads a plain number that was
-    handed in by a guess: a function was wanted."""
-    plain = [each for each in built.inputs.values() if type(each) in (int, float)]
-    statement, step = unit.tree.statement_at(line), error.__traceback__
-    if not isinstance(error, (TypeError, AttributeError)) or not plain or statement is None:
-        return False
-    while step is not None and step.tb_lineno != line:
-        step = step.tb_next
-    known = step.tb_frame.f_locals if step is not None else {}
-    read: list[Any] = []
-    for node in ast.walk(statement):
-        match node:
-            case ast.Name(name):
-                read.append(known.get(name))
-            case ast.Attribute(ast.Name(name), attribute):
-                read.append(getattr(known.get(name), attribute, None))
-    return any(value is each for value in read for each in plain)
+def _is_of_a_guess(error: Exception, built: Built, forward: Callable[..., Any]) -> bool:
+    """Whether it took something for another kind of thing than it is, and a plain number was handed in that `forward` only
+    keeps: a function or a word may have been wanted."""
+    kinds = (TypeError, ValueError, KeyError, UnboundLocalError, AttributeError)
+    plain = [name for name, value in built.inputs.items() if type(value) in (int, float)]
+    return (
+        isinstance(error, kinds)
+        and not str(error).startswith(NO_SUCH)
+        and any(is_only_kept(name, forward) for name in plain)
+    )
 
 
 def _is_refusal(unit: SourceUnit, line: int) -> bool:

@@ -41,6 +41,15 @@ def use_of(name: str, forward: Callable[..., Any], has_gradient: dict[str, bool]
     return Use.UNKNOWN if gradient is None else Use.CONSTANT
 
 
+def is_only_kept(name: str, forward: Callable[..., Any]) -> bool:
+    """Whether `forward` does nothing with its parameter but keep it for the backward pass (`ctx.mode = mode`): whatever is
+    tried for it, `forward` runs."""
+    nodes = list(_nodes(forward))
+    read = [n for n in nodes if isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Load)]
+    kept = [n.value for n in nodes if isinstance(n, ast.Assign) and isinstance(n.targets[0], ast.Attribute)]
+    return bool(read) and all(any(node is value for value in kept) for node in read)
+
+
 def gradients_given(backward: Callable[..., Any], names: list[str]) -> dict[str, bool]:
     """Whether an autograd Function's `backward` ever returns something else than None for each input of `forward`."""
     returned: list[list[ast.expr]] = []

@@ -197,6 +197,46 @@ class Fired(torch.autograd.Function):
 _REPLACED = "`back`, which is handed to the forward pass"
 
 
+class Mixed(torch.autograd.Function):
+    """What is wanted for `how` is a word, which only the backward pass reads."""
+
+    @staticmethod
+    def forward(ctx, x, how):
+        ctx.save_for_backward(x)
+        ctx.how = how
+        return x.tanh()
+
+    @staticmethod
+    def backward(ctx, up):
+        (x,) = ctx.saved_tensors
+        if ctx.how == "plain":
+            slope = 1 - x.tanh() ** 2
+        return up * slope, None
+
+
+class Forgets(torch.autograd.Function):
+    """Saves only for who wants a gradient; and asks for what was never kept."""
+
+    @staticmethod
+    def forward(ctx, x, alpha):
+        if x.requires_grad:
+            ctx.save_for_backward(x)
+            ctx.alpha = alpha
+        return (x > 0).float()
+
+    @staticmethod
+    def backward(ctx, up):
+        near = ctx.saved_tensors[0].abs() < 1
+        return up * near * ctx.beta, None
+
+
+def test_what_was_never_kept_is_missed_where_it_is_read():
+    report = gradcheck.check_layer(Forgets, ranks=(2,), fix_budget_s=0.0)
+    assert [failure.raised.text for failure in report.failures] == [
+        "AttributeError: 'ctx' object has no attribute 'beta'"
+    ]
+
+
 @pytest.mark.parametrize(
     ("layer", "why"),
     [
@@ -205,6 +245,7 @@ _REPLACED = "`back`, which is handed to the forward pass"
         (Aligned, _REPLACED),
         (AlignedLayer, _REPLACED),
         (Spike, "give its inputs"),
+        (Mixed, "give its inputs"),
         (Fired, "a step function"),
     ],
 )
@@ -280,3 +321,19 @@ def test_what_backward_is_handed_is_told_apart(pair):
     report = gradcheck.check_layer(pair, ranks=(2,), fix_budget_s=0.0)
     assert report.exit_status == 0, str(report)
     assert "unobservable" not in str(report)
+
+
+class OldStyle(torch.autograd.Function):
+    def __init__(self, margin=1.0):
+        self.margin = margin
+
+    def forward(self, x):
+        return (x - self.margin).clamp(min=0)
+
+    def backward(self, up):
+        return up
+
+
+def test_a_function_of_the_first_versions_of_torch_is_named_so():
+    with pytest.raises(TypeError, match="`OldStyle` has a constructor"):
+        gradcheck.check_layer(OldStyle)
