@@ -164,6 +164,9 @@ class Outputs:
         truth = gradients[0].get(meant.value) if meant is not None else None
         scales = (1.0,) if scale is None else (1.0, scale)
         if meant is None or truth is None or not same_but_for_ones(truth.shape, found.shape):
+            # `db = dz`: a second name, and nothing else is made of it.
+            if meant is not None and version.candidate.second_name and not self._is_read(version):
+                return False
             # What is returned for a value, or moves it, is of that value, whatever else it equals.
             return version.candidate.of is None and (
                 consumer.is_one_of(gradients, reshaped=True)

@@ -24,3 +24,26 @@ def test_an_output_that_is_only_another_gradient_again_is_wrong() -> None:
 
 def test_with_the_missing_term_it_is_right() -> None:
     assert report_on_source(PROGRAM + "dpre = dpre - dcentred.mean(0)\n").findings == []
+
+
+EXERCISE = """
+import torch
+torch.manual_seed(5)
+x, goal, W, b, V = torch.randn(9, 4), torch.randn(9, 3), torch.randn(4, 5), torch.zeros(5), torch.randn(5, 3)
+pre = x @ W + b
+h = torch.tanh(pre)
+out = h @ V
+loss = ((out - goal) ** 2).mean()
+dout = 2 * (out - goal) / 27
+dV = h.T @ dout
+dh = dout @ V.T
+dpre = dh * (1 - h**2)
+db = dpre
+dW = x.T @ dpre
+"""
+
+
+def test_what_is_read_under_its_first_name_is_not_read_under_the_second() -> None:
+    (finding,) = report_on_source(EXERCISE).findings
+    assert (finding.rule, finding.location.line) == ("GC106", 13)
+    assert report_on_source(EXERCISE.replace("db = dpre", "db = dpre.sum(0)")).findings == []

@@ -5,6 +5,7 @@ Nothing here looks at numbers.
 
 from __future__ import annotations
 
+import ast
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from functools import cached_property
@@ -63,7 +64,7 @@ class Relations:
     def consumers(self, version: Version) -> Iterator[Version]:
         """Later candidate versions computed from this one."""
         numbers, made_of = self._derived
-        bit = 1 << numbers[version]
+        bit = 1 << numbers[version] if self._is_read_as(version) else 0
         for candidate in self._plan.candidates:
             if candidate is version.candidate:
                 position = candidate.versions.index(version)
@@ -72,6 +73,21 @@ class Relations:
             for other in candidate.versions:
                 if made_of[numbers[other]] & bit and other.after > version.after:
                     yield other
+
+    def _is_read_as(self, version: Version) -> bool:
+        """Whether what reads a tensor with several names may do so under this one."""
+        candidate = version.candidate
+        names = {binding.name for binding in candidate.bindings}
+        if not candidate.second_name or candidate.binding is None or not all(map(str.isidentifier, names)):
+            return True
+        for op in self._tape[version.after + 1 : max(self._plan.stop, self._plan.last_op + 1)]:
+            if any(value.root is candidate.value.root for value in op.inputs):
+                statement = self._names.statement(op)
+                if statement is None or op.scope != candidate.binding.scope:
+                    return True
+                if any(isinstance(node, ast.Name) and node.id in names for node in ast.walk(statement)):
+                    return True
+        return False
 
     @cached_property
     def _derived(self) -> tuple[dict[Version, int], list[int]]:
