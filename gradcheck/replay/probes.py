@@ -17,6 +17,7 @@ from gradcheck.fronts.markers import seen_from_outside
 from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.graph import flow
+from gradcheck.ops import Family
 from gradcheck.replay.compare import norm
 from gradcheck.replay.earlier import as_of_now
 from gradcheck.replay.passes import Candidate, PassPlan
@@ -61,10 +62,17 @@ def probe_roots(plan: PassPlan, judged: Iterable[Pair], truth: Mapping[Value, to
             # A view of a parameter (`W.T`) is the parameter; a buffer that results are written to is none.
             made.update(v.root for v in op.outputs if v.producer is op and v.root not in given)
             made.update(v.root for v in op.mutated if given - {v.root})
-    roots = {v for v in paired if v.root not in made and v in truth}
+    roots = {v for v in paired if v.root not in made and v in truth and not (moved and _is_made_up(v, moved))}
     backward = plan.slicer.slice((c.value for c in plan.candidates), plan.loss_op.index + 1, plan.last_op + 1)
     read = {value for op in backward for value in op.inputs}
     return sorted({leaf for v in roots for leaf in _moved_for(v, read, truth)}, key=lambda v: v.birth)
+
+
+def _is_made_up(value: Value, moved: set[Value]) -> bool:
+    """Whether it is a constant of the program, as the first state of a loop is: where others are moved, it is no
+    parameter, and the backward pass may have a constant of its own for it."""
+    made = value.producer
+    return made is not None and made.operation.family is Family.CONSTANT and value.root not in moved
 
 
 def _moved_for(root: Value, read_later: set[Value], truth: Mapping[Value, torch.Tensor]) -> list[Value]:

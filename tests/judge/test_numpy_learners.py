@@ -209,6 +209,35 @@ dW = dh * x
 W -= 0.1 * dW
 """
 
+_DERIVATIVES_WITH_NAMES = """
+import numpy as np
+rng = np.random.RandomState(0)
+x, y = rng.randn(4, 5, 3), rng.randn(5, 2)
+Wx, Wh, Wo = rng.randn(6, 3) * 0.4, rng.randn(6, 6) * 0.4, rng.randn(2, 6) * 0.4
+for epoch in range(3):
+    h = np.zeros((5, 6))
+    before, states = h, []
+    for t in range(4):
+        h = np.tanh(x[t] @ Wx.T + before @ Wh.T)
+        states.append(h.copy())
+        before = h.copy()
+    z = h @ Wo.T
+    dL_dz = -2 * (y - z) / 5
+    dz_dWo = h
+    dL_dWo = dL_dz.T @ dz_dWo
+    dz_dh = Wo
+    dL_dh = dL_dz @ dz_dh
+    dL_dWh, dL_dWx = np.zeros_like(Wh), np.zeros_like(Wx)
+    for t in reversed(range(4)):
+        dL_da = (1 - states[t] ** 2) * dL_dh
+        dL_dWh += dL_da.T @ (states[t - 1] if t > 0 else np.zeros_like(h))
+        dL_dWx += dL_da.T @ x[t]
+        dL_dh = dL_da @ Wh
+    Wo = Wo - 0.1 * dL_dWo
+    Wh = Wh - 0.1 * dL_dWh
+    Wx = Wx - 0.1 * dL_dWx
+"""
+
 _EXPECTED = {
     "adam_added": (_ADAM_ADDED, {"dw": "correct", "db": "correct"}),
     "compared_with_differences": (_COMPARED_WITH_DIFFERENCES, {"dW": "unchecked", "dz": "unchecked"}),
@@ -221,6 +250,10 @@ _EXPECTED = {
     "counts_among_floats": (_COUNTS_AMONG_FLOATS, {"dW": "correct"}),
     "kept_in_buffers": (_KEPT_IN_BUFFERS, {"dz": "correct", "dW": "correct", "dV": "correct"}),
     "put_back_by_position": (_PUT_BACK_BY_POSITION, dict.fromkeys(("dout", "dh", "dW"), "correct")),
+    "derivatives_with_names": (
+        _DERIVATIVES_WITH_NAMES,
+        dict.fromkeys(("dL_dz", "dL_dWo", "dL_dh", "dL_dWh", "dL_dWx"), "correct"),
+    ),
     "columns_of_images": (_COLUMNS_OF_IMAGES, dict.fromkeys(("dkernel", "dimages"), "correct")),
 }
 _ACCUSED = {
