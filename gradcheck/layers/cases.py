@@ -118,6 +118,12 @@ def _other_options(subject: Subject, plain: Trial) -> Iterator[tuple[str, Trial]
     inputs = dict(plan.inputs)
     for name, value in _other_values(_parameters(forward), inputs):
         yield f"{name}={value}", replace(plain, handed=((name, value),))
+    defaults = {p.name: p.default for p in _parameters(forward) if isinstance(p.default, str)}
+    for name, word in (defaults | inputs).items():
+        others = subject.words.get(name, ()) if isinstance(word, str) and name != "mode" else ()
+        yield from (
+            (f"{name}={each!r}", replace(plain, handed=((name, each),))) for each in others if each != word
+        )
     for name, term in inputs.items():
         for key, now in term.items() if isinstance(term, dict) else ():
             if _WINDOWS.fullmatch(key.lower()) and isinstance(now, int):

@@ -177,7 +177,10 @@ def _is_of_a_guess(error: Exception, built: Built, forward: Callable[..., Any]) 
     return (
         isinstance(error, kinds)
         and not str(error).startswith(NO_SUCH)
-        and any(is_only_kept(name, forward) for name in plain)
+        and (
+            isinstance(getattr(error, "obj", None), (int, float))  # it has not what an array has
+            or any(is_only_kept(name, forward) for name in plain)
+        )
     )
 
 

@@ -7,7 +7,7 @@ import copy
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MethodType
 from typing import Any
 
@@ -16,7 +16,7 @@ import torch
 from gradcheck.layers.function_context import FunctionContext
 from gradcheck.layers.fused import GivesGradients, Returns, method_of, returns_of
 from gradcheck.layers.methods import Halves, halves_of
-from gradcheck.layers.usage import gradients_given
+from gradcheck.layers.usage import gradients_given, words_for
 from gradcheck.program.live import file_of
 
 
@@ -33,6 +33,7 @@ class Subject:
     things: tuple[Any, ...] = ()  # the person's, which it is made of
     by_autograd: bool = False  # autograd runs its backward pass
     has_gradient: dict[str, bool] | None = None  # whether an autograd Function gives one for each input
+    words: dict[str, list[str]] = field(default_factory=dict)  # what its arguments are compared with
 
 
 class NotALayer(TypeError):  # noqa: N818 - its message is shown to the person
@@ -221,6 +222,7 @@ def _function(function: Any, name: str) -> Subject:
         forward,
         (function,),
         has_gradient=gradients_given(_backward_of(function), list(_signature(function).parameters)),
+        words=words_for(function.forward, _backward_of(function)),
     )
 
 
@@ -256,7 +258,15 @@ def _pair(pair: Sequence[Callable[..., Any]], name: str) -> Subject:
     forward, backward = pair
     shown = name or f"{_name(forward)},{_name(backward)}"
     files = (file_of(forward), file_of(backward))
-    return Subject(shown, lambda: PairLayer(forward, backward), None, files, forward, (forward, backward))
+    return Subject(
+        shown,
+        lambda: PairLayer(forward, backward),
+        None,
+        files,
+        forward,
+        (forward, backward),
+        words=words_for(forward, backward),
+    )
 
 
 def _name(thing: Any) -> str:

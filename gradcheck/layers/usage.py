@@ -41,6 +41,17 @@ def use_of(name: str, forward: Callable[..., Any], has_gradient: dict[str, bool]
     return Use.UNKNOWN if gradient is None else Use.CONSTANT
 
 
+def words_for(forward: Callable[..., Any], backward: Callable[..., Any]) -> dict[str, list[str]]:
+    """By what `forward` takes, the words that it is compared with (`reduction == "sum"`), there or where it was kept."""
+    found: dict[str, list[str]] = {}
+    for node in (*_nodes(forward), *_nodes(backward)):
+        match node:
+            case ast.Compare(ast.Name(read) | ast.Attribute(_, read), [_], [ast.Constant(str(word))]):
+                words = found.setdefault(read, [])
+                words += [word] if word not in words else []
+    return found
+
+
 def is_only_kept(name: str, forward: Callable[..., Any]) -> bool:
     """Whether `forward` does nothing with its parameter but keep it for the backward pass (`ctx.mode = mode`): whatever is
     tried for it, `forward` runs."""

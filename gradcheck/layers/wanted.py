@@ -125,7 +125,8 @@ def input_options(
             first = [t for t in likely if known and isinstance(t, TensorTerm) and t.kind == "int"]
             first += [*rows, *indices_of_rank_1_and_2()]
         case Use.CONSTANT:
-            first = [term for term in likely if not isinstance(term, TensorTerm)] + [*_COUNTS, 0.7]
+            plain = [term for term in likely if not isinstance(term, TensorTerm)] + [*_COUNTS, 0.7]
+            first = [*likely, *plain] if _role(name) in ("target", "mask", "index") else plain
         case Use.TENSOR:
             likely = [term for term in likely if isinstance(term, TensorTerm)] or _of_role("", main, out)
             one = [] if _role(name) else [TensorTerm(()), TensorTerm((1,))]

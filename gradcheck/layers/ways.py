@@ -35,6 +35,7 @@ class Ways:
         function: Callable[..., Any],
     ) -> None:
         self._mains, self._parameters, self._function = mains, parameters, function
+        self._words: list[list[Term]] = [[*subject.words.get(each.name, ())] for each in parameters]
         self._uses = [use_of(each.name, function, subject.has_gradient) for each in parameters]
         made = making(subject, given)
         held = any(isinstance(term, TensorTerm) for terms in made.options for term in terms)
@@ -79,9 +80,12 @@ class Ways:
         if known is None:
             main, alone = self._main(picks), len(self._parameters) == 1
             gates = self._gates[picks[_GATES]]
+            out = Size("M", gates)
             known = self._known[picks[:3]] = [
-                input_options(parameter, main, self._function, alone, Size("M", gates), not place, use)
-                for place, (parameter, use) in enumerate(zip(self._parameters, self._uses, strict=True))
+                words or input_options(parameter, main, self._function, alone, out, not place, use)
+                for place, (parameter, use, words) in enumerate(
+                    zip(self._parameters, self._uses, self._words, strict=True)
+                )
             ]
         return known
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -197,6 +199,12 @@ class Fired(torch.autograd.Function):
 _REPLACED = "`back`, which is handed to the forward pass"
 
 
+def _slope(x, word):
+    if word == "plain":
+        slope = 1 - x.tanh() ** 2
+    return slope
+
+
 class Mixed(torch.autograd.Function):
     """What is wanted for `how` is a word, which only the backward pass reads."""
 
@@ -209,9 +217,7 @@ class Mixed(torch.autograd.Function):
     @staticmethod
     def backward(ctx, up):
         (x,) = ctx.saved_tensors
-        if ctx.how == "plain":
-            slope = 1 - x.tanh() ** 2
-        return up * slope, None
+        return up * _slope(x, ctx.how), None
 
 
 class Forgets(torch.autograd.Function):
@@ -337,3 +343,58 @@ class OldStyle(torch.autograd.Function):
 def test_a_function_of_the_first_versions_of_torch_is_named_so():
     with pytest.raises(TypeError, match="`OldStyle` has a constructor"):
         gradcheck.check_layer(OldStyle)
+
+
+class Picked(torch.autograd.Function):
+    """Its words are those that it asks for, and each is a case."""
+
+    @staticmethod
+    def forward(ctx, logits, labels, reduction):
+        p = torch.softmax(logits, 1)
+        ctx.save_for_backward(p, labels)
+        ctx.reduction = reduction
+        loss = -p.gather(1, labels.unsqueeze(1)).squeeze(1).log()
+        return loss.mean() if reduction == "mean" else loss.sum()
+
+    @staticmethod
+    def backward(ctx, up):
+        p, labels = ctx.saved_tensors
+        g = p - torch.nn.functional.one_hot(labels, p.shape[1])
+        if ctx.reduction == "mean":
+            g = up * g / len(p)
+        elif ctx.reduction == "sum":
+            g = 2 * up * g  # wrong
+        return g, None, None
+
+
+def test_each_word_that_an_argument_is_compared_with_is_a_case():
+    report = gradcheck.check_layer(Picked, ranks=(2,), fix_budget_s=0.0)
+    assert [failure.report.findings[0].location.line for failure in report.failures if failure.report] == [
+        next(
+            n
+            for n, line in enumerate(Path(__file__).read_text().split("\n"), 1)
+            if "2 * up * g  # wrong" in line
+        )
+    ]
+    assert {case.name for case in report.cases if case.status.value == "failed"} == {"reduction='sum'"}
+
+
+class Focal(torch.autograd.Function):
+    """What it compares with gets no gradient, and is an array all the same."""
+
+    @staticmethod
+    def forward(ctx, logits, label):
+        p = torch.sigmoid(logits)
+        ctx.kept = p, label
+        return (label - p) ** 2
+
+    @staticmethod
+    def backward(ctx, up):
+        p, label = ctx.kept
+        slope = label.mul(-2.0).add_(2 * p)
+        return slope * p * (1 - p) * up, None
+
+
+def test_what_is_compared_with_is_an_array():
+    report = gradcheck.check_layer(Focal, ranks=(2,), fix_budget_s=0.0)
+    assert report.exit_status == 0, str(report)
