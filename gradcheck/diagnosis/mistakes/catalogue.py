@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 
 from gradcheck.diagnosis.evaluation import Tree
 from gradcheck.diagnosis.mistakes import (
@@ -60,10 +61,19 @@ def single_edits(tree: Tree, context: Context) -> list[Edit]:
         if mistake.edits is not None
         for spot in spots
         for edit in mistake.edits(spot)
-        if _written_to(edit.tree) == target
-        and not any(does_nothing(node) for node in ast.walk(edit.tree) if id(node) not in written)
+        if _written_to(edit.tree) == target and not any(map(does_nothing, _new_nodes(edit.tree, written)))
     ]
     return sorted(found, key=lambda edit: edit.cost)
+
+
+def _new_nodes(tree: ast.AST, written: set[int]) -> Iterator[ast.AST]:
+    """An edit shares what it does not change: below a node that was there before there is no new one."""
+    pending = [tree]
+    while pending:
+        node = pending.pop()
+        if id(node) not in written:
+            yield node
+            pending.extend(ast.iter_child_nodes(node))
 
 
 def does_nothing(node: ast.AST) -> bool:

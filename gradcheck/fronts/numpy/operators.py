@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,15 @@ METHODS = (types.BuiltinFunctionType, types.MethodWrapperType)
 def is_of_numpy(function: Any) -> bool:
     """Whether it is a function of a library of arrays: what it computes is known, or known to be unknown."""
     # What wraps another function may bear the name of its module: `np.vectorize(float)`.
-    return any(_of_arrays(getattr(thing, "__module__", None)) for thing in (function, type(function)))
+    return _of_arrays(getattr(function, "__module__", None)) or _of_arrays(
+        getattr(type(function), "__module__", None)
+    )
 
 
 def _of_arrays(module: Any) -> bool:
-    return type(module) is str and module.partition(".")[0] in ("numpy", "scipy", "math", "numba")
+    return type(module) is str and _is_of_arrays(module)
+
+
+@lru_cache(maxsize=1024)
+def _is_of_arrays(module: str) -> bool:
+    return module.partition(".")[0] in ("numpy", "scipy", "math", "numba")
