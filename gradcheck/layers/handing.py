@@ -75,6 +75,8 @@ def call_of(
         together = leading > 1 and _takes_apart(backward, names[0])
         return Call(items[: leading if together else 1] if leading else [], together=together, order=names)
     again = {name: given[known] for name in names for known in given if known.lower() == name.lower()}
+    if len(again) == len(names):  # `backward(target, predicted)`
+        return Call(items[:leading], is_loss=True, order=names, values=again)
     upstream = [name for name in names if parse(name).form is not Form.NONE and name not in again]
     if not upstream:
         kept_again = _returned_names(forward)  # `p`, which `forward` returns beside its output

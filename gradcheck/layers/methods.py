@@ -4,6 +4,7 @@ of returning it."""
 from __future__ import annotations
 
 import ast
+import dis
 import inspect
 import re
 import textwrap
@@ -55,7 +56,15 @@ def halves_of(kind: type) -> tuple[str, str] | None:
         if len(fitting) != 1:
             return None
         found += fitting
-    return found[0], found[1]
+    return ("__call__" if _is_called_first(kind, found[0]) else found[0]), found[1]
+
+
+def _is_called_first(kind: type, forward: str) -> bool:
+    """Whether what a caller calls is `__call__`, which keeps something for the backward pass and calls the forward pass."""
+    code = getattr(inspect.getattr_static(kind, "__call__", None), "__code__", None)
+    if code is None or forward not in code.co_names or (kind.__module__ or "").startswith("torch."):
+        return False
+    return any(instruction.opname == "STORE_ATTR" for instruction in dis.get_instructions(code))
 
 
 def called(layer: Any, forward: Callable[..., Any], inputs: Sequence[Any], named: dict[str, Any]) -> Any:

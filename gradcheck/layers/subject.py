@@ -120,7 +120,8 @@ def _class(kind: type, name: str) -> Subject:
     def made(*args: Any, **kwargs: Any) -> Halves:
         return Halves(kind(*args, **kwargs), halves)
 
-    make = kind if halves[1] == "backward" and halves[0] in ("forward", "__call__") else made
+    usual = "forward" if callable(getattr(kind, "forward", None)) else "__call__"
+    make = kind if halves == (usual, "backward") else made
     return Subject(name or _name(kind), make, None if takes_nothing else kind, files, things=(kind,))
 
 
