@@ -26,7 +26,7 @@ from gradcheck.judge.pairing.partners import Partners
 from gradcheck.judge.pairing.stated import Stated
 from gradcheck.judge.pairing.stated_loss import state_loss
 from gradcheck.judge.points import Point
-from gradcheck.judge.precision import measure_precision
+from gradcheck.judge.precision import errors_as_run, measure_precision
 from gradcheck.judge.probing import probe
 from gradcheck.judge.reported import share_of
 from gradcheck.judge.rivals import with_their_own
@@ -291,9 +291,10 @@ def _judge_pass(
     judge.judged = [judged for judged in judge.judged if judged.candidate not in carried]
     if coarse is not None:
         coarse.release()  # its tensors are not needed any more, as a rule
+    errors = errors_as_run(judge)
     points = probe(judge)
     if not plan.instead:  # the program ran with its guards
-        measure_precision(judge)
+        measure_precision(judge, errors)
     result.probes = len(points)
     result.flow = follow_step(judge)
     rows = rows_of(judge, index)
