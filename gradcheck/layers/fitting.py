@@ -123,7 +123,9 @@ def fit_and_shapes(subject: Subject, trial: Trial) -> tuple[float, dict[str, tup
     pairs = [(array, given.shape) for (_, given), array in _together(built.layer, step)]
     others: dict[str, tuple[int, ...]] = {}
     if not isinstance(built.layer, GivesGradients) and step.returned:
-        for place, (name, given) in enumerate(step.inputs):
+        known = subject.has_gradient or {}
+        wanted = [(name, given) for name, given in step.inputs if known.get(name) is not False]
+        for place, (name, given) in enumerate(wanted):
             array = step.returned[place][1] if place < len(step.returned) else None
             pairs.append((array, given.shape))
             if array is not None and array.shape != given.shape:

@@ -20,6 +20,7 @@ class Use(Enum):
     UNKNOWN = auto()
     COUNT = auto()
     INDEX = auto()
+    NUMBERS = auto()  # an array is made of it
     CONSTANT = auto()  # `backward` returns None for it
     TENSOR = auto()  # `backward` returns a gradient for it
 
@@ -35,7 +36,7 @@ def use_of(name: str, forward: Callable[..., Any], has_gradient: dict[str, bool]
         return Use.TENSOR
     known = getattr(inspect.unwrap(forward), "__globals__", {})
     uses = {use for node in _nodes(forward) for read, use in _uses(node, known) if read == name}
-    for use in (Use.INDEX, Use.COUNT):
+    for use in (Use.INDEX, Use.COUNT, Use.NUMBERS):
         if use in uses:
             return use
     return Use.UNKNOWN if gradient is None else Use.CONSTANT
@@ -111,6 +112,10 @@ def _uses(node: ast.AST, known: dict[str, Any]) -> Iterator[tuple[str, Use]]:
             yield from ((part.id, Use.INDEX) for part in parts if isinstance(part, ast.Name))
         case ast.Call(ast.Name("range"), arguments):
             yield from ((read, Use.COUNT) for part in arguments for read in _plain_names(part))
+        case ast.Call(
+            ast.Attribute(ast.Name(), "tensor" | "as_tensor" | "array" | "asarray"), [ast.Name(read), *_]
+        ):
+            yield read, Use.NUMBERS
         case ast.Call(ast.Attribute(owner, called), arguments) if not called.endswith(("_as", "_like")):
             is_method = not (isinstance(owner, ast.Name) and inspect.ismodule(known.get(owner.id)))
             family = operation_called(called).family

@@ -124,6 +124,8 @@ def input_options(
             known = is_index(name) or is_target(name)
             first = [t for t in likely if known and isinstance(t, TensorTerm) and t.kind == "int"]
             first += [*rows, *indices_of_rank_1_and_2()]
+        case Use.NUMBERS:
+            first = [] if _role(name) else [TensorTerm((D,), "unit")]  # that differ: one for each feature
         case Use.CONSTANT:
             plain = [term for term in likely if not isinstance(term, TensorTerm)] + [*_COUNTS, 0.7]
             first = [*likely, *plain] if _role(name) in ("target", "mask", "index") else plain

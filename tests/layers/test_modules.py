@@ -398,3 +398,23 @@ class Focal(torch.autograd.Function):
 def test_what_is_compared_with_is_an_array():
     report = gradcheck.check_layer(Focal, ranks=(2,), fix_budget_s=0.0)
     assert report.exit_status == 0, str(report)
+
+
+class Weighed(torch.autograd.Function):
+    """Weights that are all the same hide that they are left out."""
+
+    @staticmethod
+    def forward(ctx, logits, prior):
+        w = torch.tensor(prior).view(1, -1)
+        ctx.save_for_backward(logits)
+        return (w * logits.exp()).sum(1).log()
+
+    @staticmethod
+    def backward(ctx, up):
+        (logits,) = ctx.saved_tensors
+        return up[:, None] * logits.softmax(1), None  # wrong
+
+
+def test_of_what_an_array_is_made_the_numbers_differ():
+    report = gradcheck.check_layer(Weighed, ranks=(2,), fix_budget_s=0.0)
+    assert report.exit_status == 1, str(report)
