@@ -20,7 +20,7 @@ SAMPLE = (
     "functions_tuple_cache.py", "inline_misnamed_hidden.py", "complex_phases_halved.py", "regression_closed_linear.py",
     "layernorm_right.py",
 )  # fmt: skip
-SETTINGS = Settings(per_kind=1, seed=2, baselines=False, fix_budget=0.0, share=8)
+SETTINGS = Settings(per_kind=1, seed=2, baselines=False, fix_budget=0.0, share=6)
 
 
 @pytest.mark.parametrize("program", SAMPLE)

@@ -236,7 +236,7 @@ def told(report: Report, text: str) -> str:
 
 
 @settings(
-    max_examples=80,
+    max_examples=60,
     deadline=None,
     derandomize=True,
     database=None,
