@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from enum import Enum, auto
 
@@ -12,7 +13,7 @@ from gradcheck.graph import flow
 from gradcheck.judge.case import Case
 from gradcheck.judge.judge import Judge
 from gradcheck.ops import Family
-from gradcheck.replay.compare import differentiable
+from gradcheck.replay.compare import differentiable, distance, norm, same_but_for_ones
 from gradcheck.replay.passes import Version
 
 _ENOUGH = 16  # later gradients
@@ -22,6 +23,7 @@ class Effect(Enum):
     """Of putting the true gradient where this one is."""
 
     HEALS = auto()  # something that is wrong becomes right, more than what is right becomes wrong
+    HELPS = auto()  # what is wrong stays wrong, and comes closer; what is right stays right
     NO_VICTIM = auto()  # everything computed from it is right as it is
     NONE = auto()  # what is wrong stays as wrong
     UNKNOWN = auto()  # the true gradient cannot be put there: it has another number of elements
@@ -36,7 +38,8 @@ def has_victim(case: Case, partner: Value, scale: float | None = None) -> bool:
     if finished and (case.candidate.of is not None or not _is_read_for_another(case, partner)):
         return True
     effect = effect_of_truth(case, partner, scale)
-    return effect in (Effect.HEALS, Effect.UNKNOWN)
+    helps = finished and effect is Effect.HELPS and not case.judge.plan.healing_only
+    return helps or effect in (Effect.HEALS, Effect.UNKNOWN)
 
 
 def is_finished(case: Case) -> bool:
@@ -113,7 +116,8 @@ def _statement(judge: Judge, version: Version) -> object:
 def _effect(case: Case, truth: torch.Tensor, scale: float | None, others: dict[int, torch.Tensor]) -> Effect:
     """Where more heals than breaks among those that come first, it is not looked further: in a deep network everything else
     is computed from each gradient."""
-    wrong = healed = broken = 0
+    wrong: list[tuple[torch.Tensor, torch.Tensor]] = []
+    healed = broken = 0
     for number, (version, as_written, with_truth) in enumerate(
         _computed_from_it(case, truth, others), start=1
     ):
@@ -121,13 +125,18 @@ def _effect(case: Case, truth: torch.Tensor, scale: float | None, others: dict[i
         if case.outputs.is_right(version, as_written, scale):
             broken += not is_right
         else:
-            wrong += 1
             healed += is_right
+            wrong.append((as_written, with_truth))
         if number % _ENOUGH == 0 and healed > broken:
             return Effect.HEALS
     if not wrong:
         return Effect.NO_VICTIM
-    return Effect.HEALS if healed > broken else Effect.NONE
+    if healed > broken:
+        return Effect.HEALS
+    if broken:
+        return Effect.NONE
+    closer = [_error(case, with_truth) < _error(case, as_written) for as_written, with_truth in wrong]
+    return Effect.HELPS if 2 * sum(closer) > len(closer) else Effect.NONE
 
 
 def _computed_from_it(
@@ -161,3 +170,17 @@ def _is_the_same(version: Version, as_: Version) -> bool:
 
 def _only_arranges(op: flow.Step) -> bool:
     return isinstance(op, Op) and op.operation.family in (Family.LAYOUT, Family.SAME)
+
+
+def _error(case: Case, found: torch.Tensor) -> float:
+    """The distance to the nearest true gradient of its shape, relative to that."""
+    own, truth, least = norm(found), case.truth, math.inf
+    fitting = (
+        v for v, t in truth.items() if same_but_for_ones(t.shape, found.shape) and truth.norm_of(v) > 0
+    )
+    apart = {value: abs(own - truth.norm_of(value)) / truth.norm_of(value) for value in fitting}
+    for value in sorted(apart, key=apart.__getitem__):
+        if apart[value] > least + 1e-9:
+            break
+        least = min(least, distance(found, truth[value]) / truth.norm_of(value))
+    return least

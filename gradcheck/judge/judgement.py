@@ -178,6 +178,7 @@ def _judge_under_likeliest_loss(judgement: Judgement, plan: PassPlan, stated: St
         best = tried if tried.rightness > best.rightness else best
     best = _judge_as_reported(judgement, best, stated)
     best = _judge_without_guards(judgement, _judge_beside_kinks(judgement, best, stated), stated)
+    best = _judge_by_what_heals(judgement, best, stated)
     return _judge_by_common_cause(judgement, best, stated)
 
 
@@ -217,6 +218,21 @@ def _judge_beside_kinks(judgement: Judgement, judged: JudgedPass, stated: Stated
             )
             return tried
     plan.moved, plan.instead = {}, {}
+    return judged
+
+
+def _judge_by_what_heals(judgement: Judgement, judged: JudgedPass, stated: Stated) -> JudgedPass:
+    """Of two faults in a row, the true gradient in the place of the first one heals nothing, and brings what is wrong nearer. It
+    does so too where the first is only a helper that is called like a gradient: where fewer lines explain everything, those
+    do."""
+    plan, before = judged.plan, accused_lines(judged.result.gradients)
+    if len(before) < 2:
+        return judged
+    plan.healing_only = True
+    tried = _judge_pass(judgement, plan, stated)
+    if set() < accused_lines(tried.result.gradients) < before:
+        return tried
+    plan.healing_only = False
     return judged
 
 
