@@ -222,9 +222,9 @@ def _judge_beside_kinks(judgement: Judgement, judged: JudgedPass, stated: Stated
 
 
 def _judge_by_what_heals(judgement: Judgement, judged: JudgedPass, stated: Stated) -> JudgedPass:
-    """Of two faults in a row, the true gradient in the place of the first one heals nothing, and brings what is wrong nearer. It
-    does so too where the first is only a helper that is called like a gradient: where fewer lines explain everything, those
-    do."""
+    """Of two faults in a row, the true gradient in the place of the first heals nothing, and brings what is wrong nearer. It
+    does so too where the first is a helper that is only called like a gradient: where fewer lines explain everything,
+    those do."""
     plan, before = judged.plan, accused_lines(judged.result.gradients)
     if len(before) < 2:
         return judged
