@@ -33,9 +33,7 @@ class Call:
     values: dict[str, Any] = field(default_factory=dict)  # of those that are no upstream gradient
 
     def arguments(self, upstream: list[Any]) -> list[Any]:
-        if self.together:
-            return [tuple(upstream)]
-        left = iter(upstream)
+        left: Iterator[Any] = iter([tuple(upstream)] if self.together else upstream)
         found = [self.values[name] if name in self.values else next(left) for name in self.order]
         return [*found, *left]
 
@@ -72,7 +70,7 @@ def call_of(
         }
         return Call(outputs, order=names[: len(items)], values=nothing)
     if len(names) == 1 and len(positional) == 1:
-        together = leading > 1 and _takes_apart(backward, names[0])
+        together = leading > 1 and (isinstance(result, list) or _takes_apart(backward, names[0]))
         return Call(items[: leading if together else 1] if leading else [], together=together, order=names)
     again = {name: given[known] for name in names for known in given if known.lower() == name.lower()}
     if len(again) == len(names):  # `backward(target, predicted)`
@@ -90,13 +88,19 @@ def call_of(
         raise Unclear(
             f"whether `{upstream[0]}` is the upstream gradient or once more what was predicted cannot be told"
         )
-    outputs = items[: min(leading, len(upstream))]
+    together = isinstance(result, list) and leading == len(items) > 1 and len(upstream) == 1  # a list of maps
+    outputs = items[: leading if together else min(leading, len(upstream))]
     kept = [name for name in names if name not in again and name not in upstream]
     if not items[len(outputs) :]:  # nothing was kept for it: a rate
         again |= {name: rate for name in kept if (rate := rate_named(name)) is not None}
         kept = [name for name in kept if name not in again]
     order = [p.name for p in positional if p.name in names or p.name in upstream]
-    return Call(outputs, order=order, values=again | _kept(kept, items[len(outputs) :], items, forward))
+    return Call(
+        outputs,
+        together=together,
+        order=order,
+        values=again | _kept(kept, items[len(outputs) :], items, forward),
+    )
 
 
 def _kept(names: list[str], rest: list[Any], items: list[Any], forward: Callable[..., Any]) -> dict[str, Any]:
