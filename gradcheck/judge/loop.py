@@ -13,7 +13,7 @@ from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import NOT_JUDGED, Judged, Ruling
 from gradcheck.judge.outputs import Outputs
 from gradcheck.judge.verdict import Verdict
-from gradcheck.judge.verdicts.clipped import clipped
+from gradcheck.judge.verdicts.clipped import bounded, clipped
 from gradcheck.judge.verdicts.compensated import compensated
 from gradcheck.judge.verdicts.convention import convention, out_of_convention
 from gradcheck.judge.verdicts.data import data, unrelated, whole_numbers
@@ -38,6 +38,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     not_finite,
     zero,
     out_of_convention,
+    bounded,
     meant,
     # It is the gradient of something.
     right,

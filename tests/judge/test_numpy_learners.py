@@ -238,6 +238,21 @@ for epoch in range(3):
     Wx = Wx - 0.1 * dL_dWx
 """
 
+_CLIPPED = """
+import numpy as np
+rng = np.random.RandomState(0)
+x, y, W, b = rng.randn(1, 4) * 3, rng.randn(1, 1), rng.randn(4, 1) * 3, rng.randn(1, 1)
+grad = {}
+out = x @ W + b
+loss = 0.5 * (out - y) ** 2
+grad['b'] = out - y
+grad['W'] = x.T @ grad['b']
+grad['b'] = np.clip(grad['b'], -1, 1)
+grad['W'] = np.clip(grad['W'], -1, 1)
+W -= 0.1 * grad['W']
+b -= 0.1 * grad['b']
+"""
+
 _EXPECTED = {
     "adam_added": (_ADAM_ADDED, {"dw": "correct", "db": "correct"}),
     "compared_with_differences": (_COMPARED_WITH_DIFFERENCES, {"dW": "unchecked", "dz": "unchecked"}),
@@ -254,6 +269,7 @@ _EXPECTED = {
         _DERIVATIVES_WITH_NAMES,
         dict.fromkeys(("dL_dz", "dL_dWo", "dL_dh", "dL_dWh", "dL_dWx"), "correct"),
     ),
+    "clipped": (_CLIPPED, {"grad['b']": "correct", "grad['W']": "correct"}),
     "columns_of_images": (_COLUMNS_OF_IMAGES, dict.fromkeys(("dkernel", "dimages"), "correct")),
 }
 _ACCUSED = {
