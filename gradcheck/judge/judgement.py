@@ -178,8 +178,7 @@ def _judge_under_likeliest_loss(judgement: Judgement, plan: PassPlan, stated: St
         best = tried if tried.rightness > best.rightness else best
     best = _judge_as_reported(judgement, best, stated)
     best = _judge_without_guards(judgement, _judge_beside_kinks(judgement, best, stated), stated)
-    best = _judge_by_what_heals(judgement, best, stated)
-    return _judge_by_common_cause(judgement, best, stated)
+    return _judge_by_what_heals(judgement, best, stated)
 
 
 def _judge_as_reported(judgement: Judgement, judged: JudgedPass, stated: Stated) -> JudgedPass:
@@ -224,16 +223,17 @@ def _judge_beside_kinks(judgement: Judgement, judged: JudgedPass, stated: Stated
 def _judge_by_what_heals(judgement: Judgement, judged: JudgedPass, stated: Stated) -> JudgedPass:
     """Of two faults in a row, the true gradient in the place of the first heals nothing, and brings what is wrong nearer. It
     does so too where the first is a helper that is only called like a gradient: where fewer lines explain everything,
-    those do."""
+    alone or by their common cause, those do."""
     plan, before = judged.plan, accused_lines(judged.result.gradients)
-    if len(before) < 2:
-        return judged
-    plan.healing_only = True
-    tried = _judge_pass(judgement, plan, stated)
-    if set() < accused_lines(tried.result.gradients) < before:
-        return tried
-    plan.healing_only = False
-    return judged
+    if len(before) > 1:
+        plan.healing_only = True
+        strict = _judge_pass(judgement, plan, stated)
+        tried = _judge_by_common_cause(judgement, strict, stated)
+        now = accused_lines(tried.result.gradients)
+        if set() < now < before or (tried is not strict and len(now) < len(before)):
+            return tried
+        plan.healing_only = False
+    return _judge_by_common_cause(judgement, judged, stated)
 
 
 def _judge_by_common_cause(judgement: Judgement, judged: JudgedPass, stated: Stated) -> JudgedPass:
