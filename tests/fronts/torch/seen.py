@@ -561,8 +561,6 @@ SEEN = {
     "filters_of_warnings": "warnings of torch are shown at the program's line",
     "hooks_of_python": "what it writes is held back",
     "flags_of_python": "no bytecode is written beside the program's modules",
-    "weak_references": "in a program that uses NumPy too, a tensor may live until the next line",
-    "lives_of_objects": "the same",
     "code_of_a_function": "in such a program, operators and calls go through ours",
     "names_of_builtins": "loops report their turns by names that begin with `__gradcheck`",
 }
