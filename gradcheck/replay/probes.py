@@ -63,8 +63,7 @@ def probe_roots(plan: PassPlan, judged: Iterable[Pair], truth: Mapping[Value, to
             made.update(v.root for v in op.outputs if v.producer is op and v.root not in given)
             made.update(v.root for v in op.mutated if given - {v.root})
     roots = {v for v in paired if v.root not in made and v in truth}
-    if moved:
-        roots = {v for v in roots if not _is_made_up(v, moved)} or roots
+    roots = {v for v in roots if not (moved and _is_made_up(v, moved))} or roots
     backward = plan.slicer.slice((c.value for c in plan.candidates), plan.loss_op.index + 1, plan.last_op + 1)
     read = {value for op in backward for value in op.inputs}
     return sorted({leaf for v in roots for leaf in _moved_for(v, read, truth)}, key=lambda v: v.birth)
