@@ -18,7 +18,7 @@ from gradcheck.fronts.tape import Binding, Kind, Value
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged
 from gradcheck.judge.verdict import Problem, Verdict
-from gradcheck.replay.compare import ROUNDING_FLOOR, differentiable, distance, norm
+from gradcheck.replay.compare import ROUNDING_FLOOR, differentiable, distance, norm, same_but_for_ones
 
 _WRONG = 1e-6  # relative: a float64 replay that follows its upstream gradient is far closer
 _SEED = 20
@@ -116,11 +116,15 @@ def _replace(arrival: _Arrival, upstream: Judged, judge: Judge) -> None:
         return
     like = truth if upstream.verdict is Verdict.CORRECT else torch.zeros_like(truth)
     given = arrival.given[upstream.of] = _random(like, len(arrival.given))
-    # It is the gradient of these too: `y = W @ h + b` and `b` have one and the same.
-    for other in upstream.alternatives:
-        same = judge.run.graph.truth.get(other)
-        if same is not None and same.shape == given.shape and other not in arrival.given:
-            arrival.given[other] = given
+    # It is the gradient of these too: `y = W @ h + b` and `b` have one and the same; as a column, that of a row.
+    truths, known = judge.run.graph.truth, judge.expectation(frozenset())[1]
+    tolerance = judge.tolerance(upstream.version, norm(truth), upstream.noise)
+    equal = known.equals(truth, tolerance, reshaped=True)
+    rows = [value for value in equal if truths[value].shape != truth.shape]
+    for other in (*upstream.alternatives, *rows):
+        same = truths.get(other)
+        if same is not None and other not in arrival.given and same_but_for_ones(same.shape, given.shape):
+            arrival.given[other] = given.reshape(same.shape)
     arrival.versions[id(upstream.version)] = given * (1.0 if upstream.scale is None else upstream.scale)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from gradcheck.checks.finding import Severity
 from tests.support import ROOT, in_child, report_on_source
 
 ACCUSED = ("introduced", "compensated")
@@ -90,3 +91,56 @@ def test_only_its_line_is_accused(case: Case) -> None:
     )
     lines = {row["location"]["line"] for row in report["gradients"] if row["verdict"] in ACCUSED}
     assert lines == {case.line} | ({case.also} if case.also else set())
+
+
+# A gradient as a column: the name passes from one layer's gradient to the next, and none is a stage of another.
+COLUMNS = """
+import torch
+torch.manual_seed(3)
+class Affine:
+    def __init__(self, i, o):
+        self.W, self.b = torch.randn(o, i) * 0.5, torch.zeros(o, 1)
+    def forward(self, x):
+        self.x = x
+        self.out = self.W @ x + self.b.view(-1)
+    def backward(self, delta):
+        self.delta = delta
+        self.dW = self.delta @ self.x.view(1, -1)
+        return self.W.t() @ self.delta
+class Squash:
+    def forward(self, x):
+        self.x = x
+        self.out = torch.tanh(x)
+    def backward(self, delta):
+        return delta * (1 - torch.tanh(self.x) ** 2).view(-1, 1)
+class Squares:
+    def __call__(self, out, goal):
+        self.out, self.goal = out, goal
+        self.value = (out - goal).pow(2).sum()
+    def derivative(self):
+        return slope(self.out, self.goal).view(-1, 1)
+def slope(out, goal):
+    return 2 / goal.shape[0] * (out - goal)
+modules = [Affine(4, 5), Squash(), Affine(5, 2), Squash()]
+x, goal, cost = torch.randn(4), torch.randn(2), Squares()
+h = x
+for module in modules:
+    module.forward(h)
+    h = module.out
+cost(h, goal)
+delta = cost.derivative()
+for module in reversed(modules):
+    delta = module.backward(delta)
+for module in modules[::2]:
+    module.W = module.W - 0.1 * module.dW
+    module.b = module.b - 0.1 * module.delta
+"""
+
+
+def test_a_column_is_the_gradient_of_a_row() -> None:
+    (finding,) = report_on_source(COLUMNS).findings
+    assert finding.rule == "GC101"
+    assert finding.location is not None
+    assert finding.location.line == 27
+    right = report_on_source(COLUMNS.replace("2 / goal.shape[0] * (", "2 * ("))
+    assert [finding.rule for finding in right.findings if finding.severity is not Severity.NOTE] == []

@@ -31,7 +31,8 @@ def stage(case: Case) -> Ruling | None:
     is_scaled = expected is not None and is_multiple(case.found, expected)
     if is_scaled and relations.only_rescales(successor, case.version):
         return None
-    if expected is not None and expected.shape != case.found.shape and _only_arranges(case.version):
+    other_shape = expected is not None and not same_but_for_ones(expected.shape, case.found.shape)
+    if other_shape and _only_arranges(case.version):
         return NOT_JUDGED
     if expected is not None and _becomes_right(case, successor, expected):
         return NOT_JUDGED
