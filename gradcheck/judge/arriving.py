@@ -119,8 +119,7 @@ def _replace(arrival: _Arrival, upstream: Judged, judge: Judge) -> None:
     # It is the gradient of these too: `y = W @ h + b` and `b` have one and the same; as a column, that of a row.
     truths, known = judge.run.graph.truth, judge.expectation(frozenset())[1]
     tolerance = judge.tolerance(upstream.version, norm(truth), upstream.noise)
-    equal = known.equals(truth, tolerance, reshaped=True)
-    rows = [value for value in equal if truths[value].shape != truth.shape]
+    rows = [v for v in known.equals(truth, tolerance, reshaped=True) if truths[v].shape != truth.shape]
     for other in (*upstream.alternatives, *rows):
         same = truths.get(other)
         if same is not None and other not in arrival.given and same_but_for_ones(same.shape, given.shape):

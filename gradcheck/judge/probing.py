@@ -123,11 +123,8 @@ def _is_no_rate(judge: Judge, judged: Judged, unlike: set[int]) -> bool:
     gradient; where the multiple changes with the point, and other steps keep theirs, it is not the rate, and wrong."""
     steps = [j for j in judge.judged if j.candidate.of is not None and j.candidate.binding is None]
     kept = [j.scale for j in steps if id(j) not in unlike and j.scale is not None]
-    rate = (
-        kept[0]
-        if len(kept) > 1 and all(math.isclose(kept[0], other, rel_tol=1e-6) for other in kept)
-        else None
-    )
+    agree = len(kept) > 1 and all(math.isclose(kept[0], other, rel_tol=1e-6) for other in kept)
+    rate = kept[0] if agree else None
     if judged not in steps or rate is None or judged.of is None or judged.scale is None:
         return False
     if math.prod(judged.of.shape) != 1:

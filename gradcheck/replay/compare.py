@@ -10,6 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from itertools import combinations
 
 import torch
 
@@ -27,6 +28,7 @@ ROUNDING_FLOOR = 1e-14
 # For values that came into the step as float32 numbers (through NumPy, say), a replay cannot be better than this.
 FLOAT32_TOLERANCE = 2e-5
 _PIECE = 1 << 20  # elements
+MOST_TERMS = 6  # of which sums are tried: 63 sums
 
 
 def differentiable(tensor: torch.Tensor) -> bool:
@@ -145,6 +147,17 @@ def is_multiple(one: torch.Tensor, other: torch.Tensor) -> bool:
     """Whether it is the other, times a number."""
     both = norm(one) * norm(other)
     return one.shape == other.shape and both > 0 and abs(inner(one, other)) >= (1 - RELATIVE_TOLERANCE) * both
+
+
+def summing_to(
+    total: torch.Tensor, terms: Sequence[torch.Tensor], tolerance: float
+) -> tuple[int, ...] | None:
+    """The places of the fewest of at most `MOST_TERMS` terms whose sum it is; None where no sum of some is."""
+    for size in range(1, len(terms) + 1):
+        for places in combinations(range(len(terms)), size):
+            if distance(total, torch.stack([terms[place] for place in places]).sum(0)) <= tolerance:
+                return places
+    return None
 
 
 def never_summed(found: tuple[int, ...], shape: tuple[int, ...]) -> bool:

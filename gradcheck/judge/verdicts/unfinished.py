@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import combinations
-
 import torch
 
 from gradcheck.fronts.tape import Value
@@ -11,10 +9,8 @@ from gradcheck.judge.case import Case
 from gradcheck.judge.judged import NOT_JUDGED, Ruling
 from gradcheck.judge.verdicts.convention import kept_factor, kept_upstream
 from gradcheck.ops import Family
-from gradcheck.replay.compare import distance, is_multiple, same_but_for_ones
+from gradcheck.replay.compare import MOST_TERMS, distance, is_multiple, same_but_for_ones, summing_to
 from gradcheck.replay.passes import Version
-
-_MOST_WAYS = 6
 
 
 def stage(case: Case) -> Ruling | None:
@@ -109,12 +105,10 @@ def _is_branch(case: Case, partner: Value) -> bool:
         for other in case.judge.plan.candidates
     )
     ways = case.judge.ways_back(partner, case.faults) if whole else []
-    return 1 < len(ways) <= _MOST_WAYS and any(
-        same_but_for_ones(total.shape, case.found.shape) and distance(total, case.found) <= case.tolerance
-        for size in range(1, len(ways))
-        for some in combinations(ways, size)
-        for total in [torch.stack(some).sum(0)]
-    )
+    if not 1 < len(ways) <= MOST_TERMS or not same_but_for_ones(ways[0].shape, case.found.shape):
+        return False
+    places = summing_to(case.found, ways, case.tolerance)
+    return places is not None and len(places) < len(ways)
 
 
 def _leads_to_a_right_one(case: Case, partner: Value, expected: torch.Tensor) -> bool:

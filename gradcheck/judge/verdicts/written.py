@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import combinations
 
 import torch
 
@@ -11,11 +10,10 @@ from gradcheck.judge.case import Case
 from gradcheck.judge.judged import Judged
 from gradcheck.judge.verdicts.weight_decay import adds_decay
 from gradcheck.ops import Family
-from gradcheck.replay.compare import distance, is_multiple
+from gradcheck.replay.compare import MOST_TERMS, is_multiple, summing_to
 from gradcheck.replay.passes import Version
 
 _WRONG_SHARE = 1e-6  # of the largest expected magnitude: an element that differs by more is wrong
-_MOST_WAYS = 3  # that one line adds
 
 
 def written_at(case: Case, judged: Judged) -> Version | None:
@@ -61,18 +59,15 @@ def _wrong_term(case: Case, judged: Judged) -> Version | None:
     if judged.of is None or len(terms) < 2:
         return None
     ways = [way for way in case.judge.ways_back(judged.of, case.faults) if way.shape == case.found.shape]
-    unknown = [version for version, term in (*terms, first) if not _taken(ways, term, case.tolerance)]
-    return unknown[0] if len(unknown) == 1 and ways else None
-
-
-def _taken(ways: list[torch.Tensor], term: torch.Tensor, tolerance: float) -> bool:
-    """Whether it is some of the ways, which are taken then."""
-    for size in range(1, 1 + min(len(ways), _MOST_WAYS)):
-        for chosen in combinations(range(len(ways)), size):
-            if distance(term, torch.stack([ways[i] for i in chosen]).sum(0)) <= tolerance:
-                ways[:] = [way for i, way in enumerate(ways) if i not in chosen]
-                return True
-    return False
+    if not 0 < len(ways) <= MOST_TERMS:
+        return None
+    unknown: list[Version] = []
+    for version, term in (*terms, first):
+        places = summing_to(term, ways, case.tolerance)
+        if places is None:
+            unknown.append(version)
+        ways = [way for place, way in enumerate(ways) if place not in (places or ())]
+    return unknown[0] if len(unknown) == 1 else None
 
 
 def _stages(case: Case) -> Iterator[tuple[Version, Version]]:
