@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from gradcheck.fronts import arrays
-from gradcheck.fronts.gradient_names import Form, GradientName, is_loss_name, parse, split_path
+from gradcheck.fronts.gradient_names import Form, is_loss_name, parse, partial_derivative, split_path
 from gradcheck.fronts.known import KnownValues
 from gradcheck.fronts.namespace import tensors_of_namespace
 from gradcheck.fronts.state import State
@@ -97,21 +97,20 @@ class Bindings:
             if not self._in_the_loss and value.shape == () and is_loss_name(name):
                 self._nothing_before_is_a_gradient(value)
             of_the_forward = value in self._in_the_loss or (code, name) in self._of_the_forward
-            parsed = parse(name)
-            speaks = parsed.form is not Form.NONE and not of_the_forward
+            speaks = parse(name).form is not Form.NONE and not of_the_forward
             if not speaks:
                 self._named.add(value)
-            if speaks and not alias and not a_gain and not self._is_second_name(value, parsed):
+            if speaks and not alias and not a_gain and not self._is_second_name(value, name):
                 recording.gradient_named.add(value)
             recording.bindings.append(
                 Binding(name, value, len(recording.ops), scope, code, line, alias, owner, of, evaluated)
             )
 
-    def _is_second_name(self, value: Value, name: GradientName) -> bool:
+    def _is_second_name(self, value: Value, name: str) -> bool:
         """`dz_dh = W`, `dz_dw = h`: what has a name of its own is the derivative of something here, and stays what it is."""
-        is_local = name.form is Form.BARE_D and "_d" in (name.stem or "")
         made = value.producer
-        return value in self._named and (is_local or made is None or made.operation.family is Family.DRAW)
+        given = made is None or made.operation.family is Family.DRAW
+        return value in self._named and (given or partial_derivative(name) is not None)
 
     def plain_since(self, name: str, scope: int) -> int:
         """How many ops there were when the name was last given a plain number, as far as that was seen."""
