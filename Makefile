@@ -8,7 +8,7 @@ READY := $(VENV)/.installed
 # The tests start a hundred processes, none of which should compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: report test golden golden-check lint format docs site screenshots lowest clean size imports
+.PHONY: report test golden golden-check lint format docs site screenshots other lowest clean size imports
 
 # Status 1 means "there are findings", which is what the bundled regression is there to show.
 report: $(READY)
@@ -57,17 +57,24 @@ docs: $(READY)
 	$(BIN)/python docs/make_notebook.py
 	$(BIN)/python docs/make_tutorial.py
 
-# Some of the tests, with the lowest versions that pyproject.toml claims (of torch with CUDA, unless PIP_OPTIONS names another index).
-LOWEST ?= .venv-lowest
+# A part of the tests in an environment of its own: `make other PYTHON=python3.13` on another Python, `make lowest` with the lowest
+# versions that pyproject.toml claims. (Of torch with CUDA, unless PIP_OPTIONS names another index.)
+OTHER ?= .venv-other
+VERSIONS ?= constraints.txt
+PART ?= tests/checks tests/report tests/api tests/fronts tests/patch tests/program tests/programs tests/cli/test_cli.py
+other:
+	test -x $(OTHER)/bin/python || $(PYTHON) -m venv $(OTHER)
+	$(OTHER)/bin/python -m pip install --quiet --no-compile -c $(VERSIONS) $(PIP_OPTIONS) -e '.[all]' \
+		pytest pytest-xdist hypothesis jsonschema libcst pyyaml syrupy pytest-benchmark nbclient nbformat ipykernel
+	$(OTHER)/bin/python -m pytest -n 2 --dist worksteal $(PART)
+
 lowest:
-	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
-	$(PYTHON) tools/lowest.py > $(LOWEST)/lowest.txt
-	$(LOWEST)/bin/python -m pip install --quiet --no-compile -c $(LOWEST)/lowest.txt $(PIP_OPTIONS) -e '.[all]' \
-		pytest hypothesis jsonschema libcst pyyaml syrupy pytest-benchmark nbclient nbformat ipykernel
-	$(LOWEST)/bin/python -m pytest tests/checks tests/report tests/api tests/fronts tests/patch tests/cli/test_cli.py
+	mkdir -p .venv-lowest
+	$(PYTHON) tools/lowest.py > .venv-lowest/lowest.txt
+	$(MAKE) other OTHER=.venv-lowest VERSIONS=.venv-lowest/lowest.txt
 
 clean:
-	rm -rf $(VENV) $(LOWEST) .golden .mypy_cache .ruff_cache .pytest_cache .benchmarks
+	rm -rf $(VENV) .venv-other .venv-lowest .golden .mypy_cache .ruff_cache .pytest_cache .benchmarks
 
 # Without the constraints pip would fetch the newest torch, with gigabytes of CUDA where it has its choice.
 $(READY): pyproject.toml constraints.txt

@@ -51,18 +51,19 @@ def watch() -> Watched:
     parameters, the batch) is what the step starts from. Functions it calls are recorded too, as long as they are the
     person's own code and no library's.
 
-    >>> import torch, gradcheck
-    >>> x, W = torch.randn(8, 4), torch.randn(4, 3)
-    >>> with gradcheck.watch() as watched:
-    ...     y = torch.tanh(x @ W)
-    ...     loss = (y**2).sum()
-    ...     dy = 2 * y
-    ...     dW = x.T @ dy  # the derivative of tanh was forgotten
-    >>> report = watched.report()
-    >>> report.summary["introduced"]
-    1
-    >>> [(finding.rule, finding.location.line) for finding in report.findings]
-    [('GC101', 5)]
+    Examples:
+        >>> import torch, gradcheck
+        >>> x, W = torch.randn(8, 4), torch.randn(4, 3)
+        >>> with gradcheck.watch() as watched:
+        ...     y = torch.tanh(x @ W)
+        ...     loss = (y**2).sum()
+        ...     dy = 2 * y
+        ...     dW = x.T @ dy  # the derivative of tanh was forgotten
+        >>> report = watched.report()
+        >>> report.summary["introduced"]
+        1
+        >>> [(finding.rule, finding.location.line) for finding in report.findings]
+        [('GC101', 5)]
 
     The recording is kept as long as the object is. A loop in the body runs to its end; of passes that one and the
     same line of it computes the loss of, the first is reported. One watch at a time: a second one inside raises
@@ -187,11 +188,20 @@ class Watched:
     ) -> Report:
         """Judges what was recorded. Also after the body ended with an exception: what it did until then counts.
 
-        `select` and `ignore` take codes or names of rules, or the beginnings of codes; `fix_budget_s` is how many
-        seconds may be spent on looking for a fix, per fault, `total_budget_s` for all of them; `loss` and `pairs` are
-        what `--loss` and `--pair` are on the command line. It can be asked for again, otherwise.
+        It can be asked for again, with other settings.
 
-        Raises NothingToCheckError if no manual gradient was found, ValueError for a rule that does not exist.
+        Args:
+            select: only these rules: codes, names, or the beginnings of codes.
+            ignore: not these rules.
+            thresholds: numbers for rules, by their keys: `{"GC202.tanh-limit": 0.95}`.
+            fix_budget_s: seconds to look for a fix, per fault; 0 looks for none.
+            total_budget_s: the same for all faults together.
+            loss: the name of the loss, or an expression, as `--loss` on the command line.
+            pairs: the value that each gradient belongs to, by name, as `--pair`.
+
+        Raises:
+            NothingToCheckError: no manual gradient was found.
+            ValueError: there is no such rule.
         """
         settings = in_force().but(select, ignore, thresholds, fix_budget_s, total_budget_s)
         if self._recorder is None or not self._ended:

@@ -27,23 +27,26 @@ def assert_gradients(target: Any, /, *inputs: Any, **kwargs: Any) -> Report:
     `forward(*inputs, **kwargs)` and `backward(upstream)`, whose gradients, those that `backward` returns and those
     that it stores, are checked against a random upstream gradient.
 
-    >>> import torch, gradcheck
-    >>> class Linear:
-    ...     def __init__(self, fan_in, fan_out):
-    ...         self.W, self.b = torch.randn(fan_in, fan_out), torch.zeros(fan_out)
-    ...     def forward(self, x):
-    ...         self.x = x
-    ...         return x @ self.W + self.b
-    ...     def backward(self, dout):
-    ...         self.dW, self.db = self.x.T @ dout, dout.sum(0)
-    ...         return dout @ self.W.T
-    >>> report = gradcheck.assert_gradients(Linear(5, 3), torch.randn(8, 5))
-    >>> report.gradients[["name", "of", "verdict"]].values.tolist()
-    [['self.dW', 'self.W', 'correct'], ['self.db', 'self.b', 'correct'], ['d_x', 'self.x', 'correct']]
+    Examples:
+        >>> import torch, gradcheck
+        >>> class Linear:
+        ...     def __init__(self, fan_in, fan_out):
+        ...         self.W, self.b = torch.randn(fan_in, fan_out), torch.zeros(fan_out)
+        ...     def forward(self, x):
+        ...         self.x = x
+        ...         return x @ self.W + self.b
+        ...     def backward(self, dout):
+        ...         self.dW, self.db = self.x.T @ dout, dout.sum(0)
+        ...         return dout @ self.W.T
+        >>> report = gradcheck.assert_gradients(Linear(5, 3), torch.randn(8, 5))
+        >>> report.gradients[["name", "of", "verdict"]].values.tolist()
+        [['self.dW', 'self.W', 'correct'], ['self.db', 'self.b', 'correct'], ['d_x', 'self.x', 'correct']]
 
-    Raises GradientError, an AssertionError, if one is wrong or could not be checked, or if none was found: its text
-    shows the line and what is wrong with it, as `gradcheck report` does. The rules of family GC1 are looked at, unless
-    `@pytest.mark.gradcheck(select=...)` says which.
+    The rules of family GC1 are looked at, unless `@pytest.mark.gradcheck(select=...)` says which.
+
+    Raises:
+        GradientError: an AssertionError: one is wrong or could not be checked, or none was found. Its text shows the line
+            and what is wrong with it, as `gradcheck report` does.
     """
     __tracebackhide__ = True
     if isinstance(target, type):

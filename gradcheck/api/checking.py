@@ -15,17 +15,18 @@ from gradcheck.report.model import Report
 def check(step: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Report:
     """Calls `step(*args, **kwargs)` once, which does one training step, and reports on it.
 
-    >>> import torch, gradcheck
-    >>> def step(x, W):
-    ...     y = torch.tanh(x @ W)
-    ...     loss = (y**2).sum()
-    ...     dy = 2 * y
-    ...     return x.T @ (dy * (1 - y**2))
-    >>> report = gradcheck.check(step, torch.randn(8, 4), torch.randn(4, 3, requires_grad=True))
-    >>> report.summary["introduced"]
-    0
-    >>> report.gradients[["name", "of", "verdict"]].iloc[0].tolist()
-    ['dy', 'y', 'correct']
+    Examples:
+        >>> import torch, gradcheck
+        >>> def step(x, W):
+        ...     y = torch.tanh(x @ W)
+        ...     loss = (y**2).sum()
+        ...     dy = 2 * y
+        ...     return x.T @ (dy * (1 - y**2))
+        >>> report = gradcheck.check(step, torch.randn(8, 4), torch.randn(4, 3, requires_grad=True))
+        >>> report.summary["introduced"]
+        0
+        >>> report.gradients[["name", "of", "verdict"]].iloc[0].tolist()
+        ['dy', 'y', 'correct']
 
     Files that the call writes are not kept, and the report names them: a test changes no file. What the call raises is
     raised. For a report all the same, watch it: `with gradcheck.watch() as watched: step()`.

@@ -65,28 +65,39 @@ def check_layer(
 ) -> LayerReport:
     """Runs a layer on inputs that expose what its author's own inputs hide, and judges every gradient.
 
-    `layer` is a class with `forward(*inputs)` and `backward(upstream)`, a function that makes such an object, an object,
-    a `torch.autograd.Function`, or a pair of functions `(forward, backward)`. What its constructor and `forward` take
-    is found out from names, annotations and trials; `args`, `kwargs` and `inputs` say it. An input is a shape, `(4, 3)`
-    or `"4,3"`; `"4,3:10"` are integers below 10, `"4,3:unit"` numbers from 0 to 1; a tensor says it by example.
-    `ranks` are the numbers of dimensions of the first input to try. With a `case`, such as "several rows" or
-    "eval mode", exactly these inputs are run, once.
+    What its constructor and `forward` take is found out from names, annotations and trials, where it is not said.
 
-    >>> import torch, gradcheck
-    >>> class Linear:
-    ...     def __init__(self, fan_in, fan_out):
-    ...         self.W = torch.randn(fan_in, fan_out)
-    ...     def forward(self, x):
-    ...         self.x = x
-    ...         return x @ self.W
-    ...     def backward(self, dout):
-    ...         self.dW = self.x.T @ dout
-    ...         return dout @ self.W  # right shape in a square layer alone
-    >>> report = gradcheck.check_layer(Linear)
-    >>> report.exit_status, [failure.smallest.shapes for failure in report.failures][-1]
-    (1, ['1,2'])
+    Args:
+        layer: a class with `forward(*inputs)` and `backward(upstream)`, a function that makes such an object, an object,
+            a `torch.autograd.Function`, or a pair of functions `(forward, backward)`.
+        args: what the constructor is given.
+        kwargs: the same, by name.
+        inputs: what `forward` is given: shapes, `(4, 3)` or `"4,3"`; `"4,3:10"` are integers below 10, `"4,3:unit"`
+            numbers from 0 to 1; a tensor says it by example.
+        ranks: the numbers of dimensions of the first input to try.
+        seed: of the random inputs.
+        case: such as "several rows" or "eval mode": exactly these inputs are run, once.
+        fix_budget_s: seconds to look for a fix, per fault; 0 looks for none.
 
-    Raises NothingToCheckError if no way to call it was found. The random numbers of the program stay its own.
+    Examples:
+        >>> import torch, gradcheck
+        >>> class Linear:
+        ...     def __init__(self, fan_in, fan_out):
+        ...         self.W = torch.randn(fan_in, fan_out)
+        ...     def forward(self, x):
+        ...         self.x = x
+        ...         return x @ self.W
+        ...     def backward(self, dout):
+        ...         self.dW = self.x.T @ dout
+        ...         return dout @ self.W  # right shape in a square layer alone
+        >>> report = gradcheck.check_layer(Linear)
+        >>> report.exit_status, [failure.smallest.shapes for failure in report.failures][-1]
+        (1, ['1,2'])
+
+    The random numbers of the program stay its own.
+
+    Raises:
+        NothingToCheckError: no way to call it was found.
     """
     given = Given(
         tuple(args), tuple((kwargs or {}).items()), tuple(input_term(i) for i in inputs), tuple(ranks)

@@ -94,10 +94,17 @@ def test_the_kernel_of_the_page_is_checked_in_every_case() -> None:
     assert in_child(results) == {"passed", "not tried"}
 
 
+def test_the_reference_has_everything_that_is_public() -> None:
+    named = re.findall(r"^::: gradcheck\.(\w+)$", (DOCS / "reference.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(named) == sorted({*gradcheck.__all__} - {"__version__"})
+
+
 def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     pytest.importorskip("mkdocs")
+    pytest.importorskip("mkdocstrings")
     from mkdocs.commands.build import build
     from mkdocs.config import load_config
 
     build(load_config(str(ROOT / "mkdocs.yml"), strict=True, site_dir=str(tmp_path)))
     assert (tmp_path / "tutorial.html").exists()
+    assert "only these rules: codes, names, or" in (tmp_path / "reference.html").read_text(encoding="utf-8")
