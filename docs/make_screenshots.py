@@ -60,10 +60,12 @@ def pages(folder: Path) -> dict[str, tuple[Path, int, int]]:
     dark = folder / "dark.html"
     dark.write_text(_darkened((folder / "day70.html").read_text(encoding="utf-8")), encoding="utf-8")
     notebook = _notebook()
+    phone = '<iframe src="day70.html" width=320 height=6000 style="border: 0">'  # no window of Chromium is so narrow
     made = {
         "terminal.html": _terminal(terminal),
         "layer.html": _terminal(layer),
         "many.html": _terminal(many),
+        "phone.html": PAGE.format("body {margin: 0}", phone),
         "notebook.html": notebook,
         "notebook-dark.html": _darkened(notebook).replace(
             "<body>", '<body style="background: #111; color: #ddd">'
@@ -74,7 +76,7 @@ def pages(folder: Path) -> dict[str, tuple[Path, int, int]]:
     return {
         "report-light": (folder / "day70.html", 1200, 3000),
         "report-dark": (dark, 1200, 3000),
-        "report-narrow": (folder / "day70.html", 500, 3000),
+        "report-320-pixels": (folder / "phone.html", 500, 6000),
         "index-of-many": (folder / "reports" / "index.html", 1000, 500),
         "notebook": (folder / "notebook.html", 900, 900),
         "notebook-dark": (folder / "notebook-dark.html", 900, 900),

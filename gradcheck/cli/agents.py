@@ -58,9 +58,8 @@ class Tools:
         """
         parse_target(target)
         common = session_options(
-            read_config(Path.cwd()), tuple(arguments), at, loss, pairs, cwd=None, data=(), allow_writes=False, timeout=timeout,
-            memory=None, sweep=64, samples=None, fix_budget=None, total_budget=None, select=select, ignore=ignore,
-            thresholds=(),
+            read_config(Path.cwd()), arguments=arguments, at=at, loss=loss, pairs=pairs, timeout=timeout, select=select,
+            ignore=ignore,
         )  # fmt: skip
         self._asked[target] = replace(common, target=target)
         return self._report(target).to_dict()

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from gradcheck.base.errors import InternalError
 from gradcheck.cli.output import Destination, destination, json_text
@@ -74,14 +73,10 @@ def run(options: LayerCommand) -> int:
     """Checks every layer; the exit status is the worst of theirs."""
     status = 0
     reports: list[LayerReport] = []
-    console = Console(stderr=True)
     for layer in options.layers:
         try:
-            if console.is_terminal:
-                with shown_progress(layer.target, console) as show:
-                    report, said = run_layer_in_child(layer, show)
-            else:
-                report, said = run_layer_in_child(layer)
+            with shown_progress(layer.target) as show:
+                report, said = run_layer_in_child(layer, show)
         except ProgramError as error:
             print_error(error, layer.target if len(options.layers) > 1 else "")
             status = 2

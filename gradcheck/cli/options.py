@@ -197,42 +197,20 @@ _DISPLAY: tuple[Callable[[Any], Any], ...] = (
 
 
 def parse_common(
-    targets: Sequence[str], at: str, loss: str | None, pairs: Sequence[str], cwd: str | None,
-    data: Sequence[str], allow_writes: bool, timeout: float | None, memory: float | None, sweep: int, samples: str | None,
-    fix_budget: float | None, total_budget: float | None, select: Sequence[str], ignore: Sequence[str],
-    thresholds: Sequence[str], show_output: bool,
-    show_traceback: bool, color: bool | None, arguments: Sequence[str] = (),
-) -> CommonOptions:  # fmt: skip
+    targets: Sequence[str], show_output: bool, show_traceback: bool, color: bool | None, **given: Any
+) -> CommonOptions:
     """Checks everything that can be checked before a program is run."""
     config = read_config(_current_directory())
-    common = session_options(
-        config,
-        tuple(arguments),
-        at,
-        loss,
-        pairs,
-        cwd,
-        data,
-        allow_writes,
-        timeout,
-        memory,
-        sweep,
-        samples,
-        fix_budget,
-        total_budget,
-        select,
-        ignore,
-        thresholds,
-    )
+    common = session_options(config, **given)
     sessions = tuple(_given(common, text) for text in targets) or _configured(common, config)
     return CommonOptions(sessions, show_output, show_traceback, color)
 
 
 def session_options(
-    config: Config, arguments: tuple[str, ...], at: str, loss: str | None, pairs: Sequence[str], cwd: str | None,
-    data: Sequence[str], allow_writes: bool, timeout: float | None, memory: float | None, sweep: int, samples: str | None,
-    fix_budget: float | None, total_budget: float | None, select: Sequence[str], ignore: Sequence[str],
-    thresholds: Sequence[str],
+    config: Config, *, at: str = "0", loss: str | None = None, pairs: Sequence[str] = (), arguments: Sequence[str] = (),
+    cwd: str | None = None, data: Sequence[str] = (), allow_writes: bool = False, timeout: float | None = None,
+    memory: float | None = None, sweep: int = 64, samples: str | None = None, fix_budget: float | None = None,
+    total_budget: float | None = None, select: Sequence[str] = (), ignore: Sequence[str] = (), thresholds: Sequence[str] = (),
 ) -> SessionOptions:  # fmt: skip
     """What is common to all targets. Raises ProgramError for what cannot be meant."""
     if timeout is not None and not (timeout > 0 and math.isfinite(timeout)):
@@ -247,7 +225,7 @@ def session_options(
     common = SessionOptions(
         target="",
         cwd=cwd and str(Path(cwd).resolve()),
-        arguments=arguments,
+        arguments=tuple(arguments),
         at=_iterations(at),
         loss=loss,
         pairs=_assignments("--pair", pairs, "d_A=A_1"),

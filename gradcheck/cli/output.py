@@ -150,12 +150,12 @@ class Destination:
     @property
     def holds_all(self) -> bool:
         """Whether one document holds the reports on all targets."""
-        return self.format in _ALL
+        return self.format in ("csv", "json", "sarif", "github", "junit")
 
     def write_all(self, outcomes: Sequence[Outcome], every: Table | None = None) -> None:
         """The reports on all targets as one document; `every` has a row for each."""
         with self.opened(self.output or "-") as file:
-            file.write(_ALL[self.format](outcomes, every, len(self.targets)))
+            file.write(_as_one(self.format, outcomes, every, len(self.targets)))
 
     def write_index(self, every: Table, color: bool | None) -> None:
         """A row for each target: below the reports in a terminal, beside them in `reports`."""
@@ -201,36 +201,19 @@ def _console(file: Any, color: bool | None) -> Console:
     return Console(file=file, width=width, force_terminal=color, no_color=not color)
 
 
-def _as_csv(_: Sequence[Outcome], every: Table | None, __: int) -> str:
-    assert every is not None
-    return index.as_csv(every)
+def _as_one(format_: str, outcomes: Sequence[Outcome], every: Table | None, targets: int) -> str:
+    """In JSON one object for one target, a list for several."""
+    from gradcheck.report import github, junit, sarif
 
-
-def _as_json(outcomes: Sequence[Outcome], _: Table | None, targets: int) -> str:
-    """One object for one target, a list for several."""
-    objects = [each.to_dict() for each in outcomes]
-    return json_text(objects[0] if targets == 1 else objects)
-
-
-def _as_sarif(outcomes: Sequence[Outcome], _: Table | None, __: int) -> str:
-    from gradcheck.report import sarif
-
-    return json_text(sarif.document(outcomes))
-
-
-def _as_github(outcomes: Sequence[Outcome], _: Table | None, __: int) -> str:
-    from gradcheck.report import github
-
-    return github.lines(outcomes)
-
-
-def _as_junit(outcomes: Sequence[Outcome], _: Table | None, __: int) -> str:
-    from gradcheck.report import junit
-
-    return junit.document(outcomes)
-
-
-_ALL = {"csv": _as_csv, "json": _as_json, "sarif": _as_sarif, "github": _as_github, "junit": _as_junit}
+    if format_ == "csv":
+        assert every is not None
+        return index.as_csv(every)
+    if format_ == "json":
+        objects = [each.to_dict() for each in outcomes]
+        return json_text(objects[0] if targets == 1 else objects)
+    if format_ == "sarif":
+        return json_text(sarif.document(outcomes))
+    return github.lines(outcomes) if format_ == "github" else junit.document(outcomes)
 
 
 def json_text(data: object) -> str:

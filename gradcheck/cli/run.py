@@ -110,10 +110,7 @@ def print_internal_error(error: InternalError, show_traceback: bool) -> None:
 def _run_one(
     session: SessionOptions, finished: Finished | None, in_parts: bool
 ) -> ChildResult | ProgramError | InternalError:
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        return _outcome(session, None, None, finished, (lambda part: None) if in_parts else None)
-    with shown_progress(session.target, console) as show:
+    with shown_progress(session.target) as show:
         return _outcome(session, show, None, finished, show.part if in_parts else None)
 
 
@@ -131,7 +128,7 @@ def _outcome(
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What a terminal shows meanwhile."""
+    """What a terminal shows meanwhile; nothing, if standard error is none."""
 
     progress: Callable[[Progress], None]
     part: Callable[[Report], None]
@@ -141,9 +138,13 @@ class Shown:
 
 
 @contextmanager
-def shown_progress(target: str, console: Console) -> Iterator[Shown]:
+def shown_progress(target: str, console: Console | None = None) -> Iterator[Shown]:
     """A spinner with what is being done, and a bar where it is known how much of it; below it, what there is of the report.
     Gone at the end."""
+    console = console or Console(stderr=True)
+    if not console.is_terminal:
+        yield Shown(lambda now: None, lambda part: None)
+        return
     from rich import progress
     from rich.table import Column
 

@@ -75,10 +75,7 @@ def _report(child: Child, session: SessionOptions, options: WatchOptions) -> Non
 
 
 def _result(child: Child, session: SessionOptions) -> ChildResult:
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        return report_of(child, session)
-    with shown_progress(session.target, console) as show:
+    with shown_progress(session.target) as show:
         return report_of(child, session, show)
 
 

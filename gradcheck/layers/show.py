@@ -8,12 +8,13 @@ from rich.console import Console
 from rich.text import Text
 
 from gradcheck.base import numbers
+from gradcheck.base.groups import grouped
 from gradcheck.checks.wording import listing
 from gradcheck.layers.records import SEVERAL, CaseResult, Failure, LayerResults, Raised, Status
 from gradcheck.program.written import said
-from gradcheck.report.layout import describe, printable, wrapped
+from gradcheck.report.layout import GUTTER, describe, paragraph, printable, wrapped
 from gradcheck.report.markup import escaped, fenced
-from gradcheck.report.snippet import render_finding
+from gradcheck.report.snippet import attached, render_finding
 
 _STYLES = {
     Status.PASSED: "green",
@@ -53,9 +54,7 @@ def conclusion(report: LayerResults) -> str:
     if report.exit_status == 2:
         return "No case could be judged: this says nothing about the layer."
     if report.never_judged:
-        by_reason: dict[str, list[str]] = {}
-        for name, why in report.never_judged.items():
-            by_reason.setdefault(why, []).append(name)
+        by_reason = grouped((why, name) for name, why in report.never_judged.items())
         listed = "; ".join(f"{listing(names)}: {why}" for why, names in by_reason.items())
         return f"Not checked in any case: {listed}."
     verdicts: dict[str, set[str]] = {}
@@ -78,7 +77,7 @@ def conclusion(report: LayerResults) -> str:
 
 
 def _blocks(report: LayerResults, width: int) -> Iterator[Text]:
-    yield _paragraph(headline(report), width, "bold")
+    yield paragraph(headline(report), width, "bold")
     yield Text()
     yield from _table(report, width)
     yield Text()
@@ -86,10 +85,10 @@ def _blocks(report: LayerResults, width: int) -> Iterator[Text]:
         yield _failure(failure, width)
         yield Text()
     if report.written:
-        yield _paragraph(said(report.written, "the layer"), width)
+        yield paragraph(said(report.written, "the layer"), width)
         yield Text()
     style = "bold" if report.exit_status else "bold green"
-    yield _paragraph(conclusion(report), width, style)
+    yield paragraph(conclusion(report), width, style)
 
 
 def _table(report: LayerResults, width: int) -> Iterator[Text]:
@@ -128,14 +127,11 @@ def _failure(failure: Failure, width: int) -> Text:
     else:
         assert failure.raised is not None
         out, margin = _raised(failure.raised, width)
+    out.append("\n")
     for lead, remark in remarks(failure):
-        indent = " " * (margin + 2 + len(lead))
-        lines = wrapped(indent + printable(remark), width, indent)
-        out.append(f"\n{' ' * margin}= ", "bold blue")
-        out.append(lead, "bold")
-        out.append("\n".join(lines)[len(indent) :])
+        out.append_text(attached(margin, lead, remark, width))
     # A command is there to be copied: it is not wrapped.
-    out.append(f"\n{' ' * margin}= ", "bold blue").append("rerun: ", "bold").append(failure.smallest.command)
+    out.append(" " * margin + "= ", GUTTER).append("rerun: ", "bold").append(failure.smallest.command)
     return out
 
 
@@ -160,10 +156,6 @@ def _raised(raised: Raised, width: int) -> tuple[Text, int]:
         if raised.line:
             out.append(f"\n{' ' * margin}|\n {place.line} |     {printable(raised.line)}\n{' ' * margin}|")
     return out, margin
-
-
-def _paragraph(words: str, width: int, style: str = "") -> Text:
-    return Text("\n".join(wrapped(printable(words), width, "  ")), style)
 
 
 def markdown(report: LayerResults) -> str:

@@ -17,21 +17,8 @@ from gradcheck.cli.options import program_options, rule_options, session_options
 from gradcheck.process.config import Config, read_config
 from gradcheck.program.errors import ProgramError
 
-# The others say how a program is run: here it runs in the notebook.
-_SHARED = (
-    "at",
-    "loss",
-    "pairs",
-    "sweep",
-    "samples",
-    "allow_writes",
-    "fix_budget",
-    "total_budget",
-    "select",
-    "ignore",
-    "thresholds",
-    "show_traceback",
-)
+# How a program is run: here it runs in the notebook.
+_NOT_HERE = ("targets", "m", "cwd", "data", "timeout", "memory", "show_output", "color")
 _CELL_HELP = "Runs one training step of this cell, and reports on its manual gradients."
 _FIX_HELP = "Shows the verified fixes of the cell that was checked last. No file is touched."
 
@@ -59,7 +46,7 @@ def cell_options(line: str) -> CellOptions | None:
     if into is not None and (not into.isidentifier() or keyword.iskeyword(into)):
         _refuse("%%gradcheck", f"--into: `{into}` is not a name", "as in --into report")
     try:
-        session = session_options(_config(), (), cwd=None, data=(), timeout=None, memory=None, **given)
+        session = session_options(_config(), **given)
     except ProgramError as error:
         _refuse("%%gradcheck", error.message, error.hint)
     if no_health:
@@ -101,7 +88,7 @@ def _cell_command() -> click.Command:
     def everything() -> None:
         pass
 
-    everything.params = [p for p in everything.params if p.name in (*_SHARED, "no_health", "into")]
+    everything.params = [p for p in everything.params if p.name not in _NOT_HERE]
     return everything
 
 

@@ -46,12 +46,11 @@ def _report(shell: Any, report: Report, hints: list[str]) -> None:
         for hint in hints:
             console.print(hint, markup=False, highlight=False, soft_wrap=True)
         return
-    from gradcheck.report.figures.all import health_pictures  # imports matplotlib
+    from gradcheck.report.figures.all import report_pictures  # imports matplotlib
 
-    pictures = health_pictures(report.health)
     file = io.StringIO()
     terminal.render(report, Console(file=file, width=_WIDTH, force_terminal=False, force_jupyter=False))
-    page = element.render(report, pictures, hints)
+    page = element.render(report, report_pictures(report), hints)
     _publish(shell, page, file.getvalue())
 
 

@@ -9,6 +9,7 @@ import textwrap
 import unicodedata
 
 from rich.cells import cell_len, set_cell_size
+from rich.text import Text
 
 from gradcheck.program.location import Location
 
@@ -58,6 +59,11 @@ def wrapped(text: str, width: int, indent: str = "") -> list[str]:
     return textwrap.wrap(
         text, max(page(width), 20), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     ) or [""]
+
+
+def paragraph(text: str, width: int, style: str = "") -> Text:
+    """A sentence, its further lines indented."""
+    return Text("\n".join(wrapped(printable(text), width, "  ")), style)
 
 
 def diff_style(line: str) -> str:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from gradcheck.checks.finding import Finding, Fix
 from gradcheck.judge.verdict import PassResult
 from gradcheck.report import isolation, sentences
 from gradcheck.report.contents import ReportContents
 from gradcheck.report.health.section import checks_table, health_checks, health_tables, silent
 from gradcheck.report.layout import describe
 from gradcheck.report.markup import escaped, fenced, markdown_table
-from gradcheck.report.snippet import render_finding
+from gradcheck.report.snippet import render_finding, with_fixes_before
 from gradcheck.report.table import gradient_table
 
 _WIDTH = 110
@@ -47,10 +46,9 @@ def _blocks(report: ReportContents, images: Mapping[str, Sequence[Image]], verbo
         yield from _pass(step, len(report.passes))
     if report.findings:
         yield "## Findings"
-        shown: list[Fix] = []
-        for finding in report.findings:
-            yield from _finding(finding, report, shown)
-            shown += [finding.fix] if finding.fix else []
+        for finding, shown in with_fixes_before(report.findings):
+            yield f"### {escaped(f'{finding.rule} {finding.name}: {describe(finding.location)}')}"
+            yield fenced(render_finding(finding, report.excerpt(finding.location), _WIDTH, shown).plain)
     yield from _health(report, images, verbose)
     remarks = [_bullet(remark) for remark in sentences.program_remarks(report.program)]
     if remarks:
@@ -97,13 +95,6 @@ def _isolation(report: ReportContents, images: Mapping[str, Sequence[Image]]) ->
     for image in images.get("isolation", ()):
         yield f"![{escaped(image.alt)}](<{image.path}>)"
     yield "\n".join(f"- {sentence}" for sentence in others)
-
-
-def _finding(finding: Finding, report: ReportContents, shown: Collection[Fix]) -> Iterator[str]:
-    yield f"### {escaped(f'{finding.rule} {finding.name}: {describe(finding.location)}')}"
-    excerpt = report.excerpt(finding.location)
-    body = render_finding(finding, excerpt, _WIDTH, shown).plain
-    yield fenced(body)
 
 
 def _bullet(remark: str) -> str:

@@ -6,11 +6,11 @@ import io
 
 from rich.console import Console
 
-from gradcheck.checks.finding import Fix, Severity
+from gradcheck.checks.finding import Severity
 from gradcheck.report import sentences, terminal
 from gradcheck.report.contents import ReportContents
 from gradcheck.report.layout import UNCUT, printable
-from gradcheck.report.snippet import render_finding
+from gradcheck.report.snippet import render_finding, with_fixes_before
 
 _WIDTH = 100
 
@@ -25,10 +25,8 @@ def text(report: ReportContents) -> str:
 def error_text(report: ReportContents) -> str:
     """The headline and every finding at error level, as the terminal shows them."""
     blocks = [printable(sentences.headline(report))]
-    shown: list[Fix] = []
-    for finding in report.findings:
-        if finding.severity is Severity.ERROR:
-            text = render_finding(finding, report.excerpt(finding.location), _WIDTH, shown).plain
-            blocks.append("\n".join(line.rstrip() for line in text.splitlines()))
-            shown += [finding.fix] if finding.fix else []
+    errors = [finding for finding in report.findings if finding.severity is Severity.ERROR]
+    for finding, shown in with_fixes_before(errors):
+        text = render_finding(finding, report.excerpt(finding.location), _WIDTH, shown).plain
+        blocks.append("\n".join(line.rstrip() for line in text.splitlines()))
     return "\n\n".join(blocks)

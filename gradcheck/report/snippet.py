@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -18,59 +18,75 @@ _MOST_LINES = 6  # of a span; a longer one is shown by its ends
 _LEAST_LABEL = 36  # cells; a label with less room than this moves to the left
 
 
+def with_fixes_before(findings: Iterable[Finding]) -> Iterator[tuple[Finding, Collection[Fix]]]:
+    """Each with the fixes that are shown with those before it: one fix may repair several, and is shown once."""
+    shown: list[Fix] = []
+    for finding in findings:
+        yield finding, shown
+        shown = [*shown, finding.fix] if finding.fix else shown
+
+
 def render_finding(
     finding: Finding, excerpt: Excerpt | None, width: int, shown: Collection[Fix] = ()
 ) -> Text:
-    """The finding in lines of at most `width` cells, unless a word is longer. `shown` are the fixes that
-    were shown with earlier findings: one fix may repair several."""
-    fix = None if finding.fix in shown else finding.fix
-    last = last_number(fix) if fix else 0
-    margin = len(str(max(finding.location.end_line, last))) + 2
-    style = STYLES[finding.severity]
+    """The finding in lines of at most `width` cells, unless a word is longer. `shown`: see `with_fixes_before`."""
+    margin = margin_of(finding, shown)
     out = Text()
     head = f"{finding.severity.value}[{finding.rule}]"
     lines = wrapped(f"{head}: {printable(finding.message)}", width, "  ")
-    out.append(head, style)
+    out.append(head, STYLES[finding.severity])
     out.append("\n".join(lines)[len(head) :] + "\n", "bold")
     out.append(" " * margin + "--> ", GUTTER)
     out.append(f"{describe(finding.location)}\n")
     if excerpt is not None:
-        for row in _source(finding, excerpt, margin, width):
+        for row in source_lines(finding, excerpt, margin, width, finding.label):
             out.append_text(row).append("\n")
         out.append(" " * margin + "|\n", GUTTER)
     elif finding.label:
-        out.append_text(_attached(margin, "", finding.label, width))
-    for lead, text in _remarks(finding, shown):
-        out.append_text(_attached(margin, lead, text, width))
-    if fix is not None:
-        place, fixed = finding.location, fix.location
-        elsewhere = (place.file, place.cell) != (fixed.file, fixed.cell)
-        for row in fix_lines(fix, margin, width, elsewhere):
-            out.append_text(row).append("\n")
+        out.append_text(attached(margin, "", finding.label, width))
+    for lead, text in remarks(finding, shown):
+        out.append_text(attached(margin, f"{lead}: ".ljust(10 if lead == "found" else 0), text, width))
+    for row in shown_fix(finding, margin, width, shown):
+        out.append_text(row).append("\n")
     out.right_crop(1)  # the last newline: the caller decides what separates findings
     return out
 
 
-def _remarks(finding: Finding, shown: Collection[Fix]) -> Iterator[tuple[str, str]]:
+def margin_of(finding: Finding, shown: Collection[Fix]) -> int:
+    """The width of the gutter, where the numbers of the lines stand."""
+    fix = None if finding.fix in shown else finding.fix
+    return len(str(max(finding.location.end_line, last_number(fix) if fix else 0))) + 2
+
+
+def shown_fix(finding: Finding, margin: int, width: int, shown: Collection[Fix]) -> Iterator[Text]:
+    """The lines of the fix, unless it was shown before."""
+    place, fix = finding.location, finding.fix
+    if fix is not None and fix not in shown:
+        elsewhere = (place.file, place.cell) != (fix.location.file, fix.location.cell)
+        yield from fix_lines(fix, margin, width, elsewhere)
+
+
+def remarks(finding: Finding, shown: Collection[Fix]) -> Iterator[tuple[str, str]]:
+    """What is said below the lines, each with the word that it begins with."""
     if finding.expected:
-        yield "expected: ", finding.expected
+        yield "expected", finding.expected
     if finding.found:
-        yield "found:    ", finding.found
+        yield "found", finding.found
     for note in finding.notes:
-        yield "note: ", note
+        yield "note", note
     for advice in finding.helps:
-        yield "help: ", advice
+        yield "help", advice
     if finding.fix is None:
         return
     if finding.fix in shown:
-        yield "help: ", f"the fix shown above, at {describe(finding.fix.location)}, fixes this too"
+        yield "help", f"the fix shown above, at {describe(finding.fix.location)}, fixes this too"
     elif not finding.helps and not finding.fix.verified:
-        yield "help: ", "a fix that was not proved:"
+        yield "help", "a fix that was not proved:"
     elif not finding.helps:  # else the last of them introduces it
-        yield "help: ", "this fix was proved by replay:"
+        yield "help", "this fix was proved by replay:"
 
 
-def _attached(margin: int, lead: str, text: str, width: int) -> Text:
+def attached(margin: int, lead: str, text: str, width: int) -> Text:
     """A remark below the excerpt: `  = note: ...`, continued under its own text."""
     out = Text()
     if not lead:
@@ -84,7 +100,7 @@ def _attached(margin: int, lead: str, text: str, width: int) -> Text:
     return out
 
 
-def _source(finding: Finding, excerpt: Excerpt, margin: int, width: int) -> Iterator[Text]:
+def source_lines(finding: Finding, excerpt: Excerpt, margin: int, width: int, label: str) -> Iterator[Text]:
     """The numbered lines of the span, each with carets under its part; the label beside the last."""
     style = STYLES[finding.severity]
     room = width - margin - 2
@@ -102,7 +118,7 @@ def _source(finding: Finding, excerpt: Excerpt, margin: int, width: int) -> Iter
         return
     bar = (" " * margin + "| ", GUTTER)
     carets = " " * start + "^" * length
-    label = printable(finding.label)
+    label = printable(label)
     room = page(width) - margin - 2
     if start + length + 1 + cell_len(label) <= room:
         yield Text.assemble(bar, (f"{carets} {label}".rstrip(), style))

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.text import Text
 
-from gradcheck.checks.finding import Fix
 from gradcheck.report import isolation, sentences
 from gradcheck.report.contents import ReportContents
 from gradcheck.report.health.section import health_lines
-from gradcheck.report.layout import printable, wrapped
+from gradcheck.report.layout import paragraph
 from gradcheck.report.plain_table import plain_table, without
-from gradcheck.report.snippet import render_finding
+from gradcheck.report.snippet import render_finding, with_fixes_before
 from gradcheck.report.table import STYLES, gradient_table, narrower
 
 
@@ -25,39 +24,37 @@ def render(report: ReportContents, console: Console, verbose: bool = False) -> N
 
 
 def _blocks(report: ReportContents, width: int, verbose: bool) -> Iterator[Text]:
-    yield _paragraph(sentences.headline(report), width, "bold")
+    yield paragraph(sentences.headline(report), width, "bold")
     yield from so_far(report, width)
     remarks = [*health_lines(report.checks, verbose), *sentences.program_remarks(report.program)]
     if remarks:
-        yield from (_paragraph(remark, width, "dim") for remark in remarks)
+        yield from (paragraph(remark, width, "dim") for remark in remarks)
         yield Text()
-    yield from (_paragraph(sentence, width, "dim") for sentence in sentences.set_aside(report))
-    yield _paragraph(sentences.conclusion(report), width, "bold" if report.exit_status else "bold green")
+    yield from (paragraph(sentence, width, "dim") for sentence in sentences.set_aside(report))
+    yield paragraph(sentences.conclusion(report), width, "bold" if report.exit_status else "bold green")
     if fixes_line := sentences.fixes(report):
-        yield _paragraph(fixes_line, width, "bold green")
+        yield paragraph(fixes_line, width, "bold green")
 
 
 def so_far(report: ReportContents, width: int) -> Iterator[Text]:
     """The tables and the findings, of a report that may still be in the making."""
     for step in report.passes:
-        yield _paragraph(sentences.pass_line(step, len(report.passes)), width)
+        yield paragraph(sentences.pass_line(step, len(report.passes)), width)
         if step.gradients:
             yield Text()
             styles = [STYLES[row.verdict] for row in step.gradients]
             yield plain_table(narrower(gradient_table(step.gradients)), width, styles)
-        yield from (_paragraph(remark, width, "dim") for remark in sentences.row_remarks(step))
+        yield from (paragraph(remark, width, "dim") for remark in sentences.row_remarks(step))
         yield Text()
-    fixes: list[Fix] = []
-    for finding in report.findings:
-        yield render_finding(finding, report.excerpt(finding.location), width, fixes)
+    for finding, shown in with_fixes_before(report.findings):
+        yield render_finding(finding, report.excerpt(finding.location), width, shown)
         yield Text()
-        fixes += [finding.fix] if finding.fix else []
 
 
 def render_headline(report: ReportContents, console: Console) -> None:
     """How many gradients are right, and what was found, in a line or two."""
     for sentence in (sentences.headline(report), sentences.conclusion(report)):
-        console.print(_paragraph(sentence, console.width), soft_wrap=True)
+        console.print(paragraph(sentence, console.width), soft_wrap=True)
 
 
 def render_isolation(report: ReportContents, console: Console) -> None:
@@ -68,16 +65,12 @@ def render_isolation(report: ReportContents, console: Console) -> None:
 
 def _isolation_blocks(report: ReportContents, width: int) -> Iterator[Text]:
     assert report.isolation is not None
-    yield _paragraph(sentences.headline(report), width, "bold")
+    yield paragraph(sentences.headline(report), width, "bold")
     first, *others = isolation.sentences(report.isolation)
-    yield _paragraph(first, width, "bold")
+    yield paragraph(first, width, "bold")
     for table in isolation.tables(report.isolation, brief=True):
         yield Text()
         yield Text(table.title, "bold")
         yield plain_table(without(table, isolation.SPARE), width)
     yield Text()
-    yield from (_paragraph(sentence, width, "dim") for sentence in others)
-
-
-def _paragraph(text: str, width: int, style: str = "") -> Text:
-    return Text("\n".join(wrapped(printable(text), width, "  ")), style)
+    yield from (paragraph(sentence, width, "dim") for sentence in others)

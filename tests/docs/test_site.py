@@ -95,7 +95,9 @@ def test_the_kernel_of_the_page_is_checked_in_every_case() -> None:
 
 
 def test_the_reference_has_everything_that_is_public() -> None:
-    named = re.findall(r"^::: gradcheck\.(\w+)$", (DOCS / "reference.md").read_text(encoding="utf-8"), re.MULTILINE)
+    named = re.findall(
+        r"^::: gradcheck\.(\w+)$", (DOCS / "reference.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
     assert sorted(named) == sorted({*gradcheck.__all__} - {"__version__"})
 
 

@@ -13,8 +13,9 @@ from gradcheck.health.records import Health
 from gradcheck.health.samples.records import Lengths, SampleHealth, SampleSet, Training
 from gradcheck.health.updates.records import ParameterRecord, StepRecord, UpdateHealth
 from gradcheck.program.location import Location
-from gradcheck.report.figures.all import health_pictures
-from gradcheck.report.figures.drawing import COLOURS, LINES, MARKERS, MOST_BYTES
+from gradcheck.report.contents import ReportContents
+from gradcheck.report.figures.all import report_pictures
+from gradcheck.report.figures.drawing import COLOURS, LINES, MARKERS, MOST_BYTES, Picture
 
 PLACE = Location("train.py", None, 3, 3, 1, 9)
 
@@ -67,6 +68,10 @@ def health() -> Health:
     )
 
 
+def drawn(health: Health) -> list[Picture]:
+    return report_pictures(ReportContents("train.py", health=health))
+
+
 def size_of(png: bytes) -> tuple[int, int]:
     assert png[:8] == b"\x89PNG\r\n\x1a\n"
     width, height = struct.unpack(">II", png[16:24])
@@ -74,7 +79,7 @@ def size_of(png: bytes) -> tuple[int, int]:
 
 
 def test_every_family_is_drawn_small_and_legible(health):
-    pictures = health_pictures(health)
+    pictures = drawn(health)
     assert [picture.name for picture in pictures] == [
         "saturation", "activations", "activation-gradients", "batch-norm", "updates", "sample-lengths",
     ]  # fmt: skip
@@ -93,17 +98,17 @@ def test_a_large_map_is_drawn_under_the_limit():
     large = layer(1)
     large.map = ["".join(draw.choice("#.") for _ in range(1200)) for _ in range(128)]
     health = Health(activations=ActivationHealth("", [large] * 8))
-    assert all(len(picture.png) < MOST_BYTES for picture in health_pictures(health))
+    assert all(len(picture.png) < MOST_BYTES for picture in drawn(health))
 
 
 def test_nothing_measured_nothing_drawn():
-    assert health_pictures(Health()) == []
+    assert drawn(Health()) == []
 
 
 def test_of_several_steps_the_last_is_drawn():
     alone = Health(activations=ActivationHealth("", [layer(1, index=1)]))
     health = Health(activations=ActivationHealth("", [layer(1), layer(2), layer(1, index=1)]))
-    assert health_pictures(health)[0].png == health_pictures(alone)[0].png
+    assert drawn(health)[0].png == drawn(alone)[0].png
 
 
 def test_fourteen_lines_differ_in_colour_or_dash():

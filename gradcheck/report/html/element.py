@@ -7,28 +7,29 @@ is said by colour alone.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from html import escape
 
 from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-from gradcheck.checks.finding import Fix
+from gradcheck.checks.finding import Finding, Fix
 from gradcheck.judge.verdict import PassResult
 from gradcheck.report import isolation, sentences
 from gradcheck.report.contents import ReportContents
+from gradcheck.report.excerpts import Excerpt
 from gradcheck.report.figures.drawing import Picture
 from gradcheck.report.health.section import checks_table, health_tables
 from gradcheck.report.html import chain, source
 from gradcheck.report.html.prose import prose
 from gradcheck.report.html.style import STYLE
 from gradcheck.report.html.tables import table_of
-from gradcheck.report.snippet import render_finding
+from gradcheck.report.layout import UNCUT, describe
+from gradcheck.report.snippet import margin_of, remarks, shown_fix, source_lines, with_fixes_before
 from gradcheck.report.table import SIGNS, gradient_table
 from gradcheck.report.tables import Table
 
-_WIDTH = 100
 _CODE = {"name", "of"}
 
 
@@ -53,7 +54,7 @@ def notice(text: str) -> str:
 
 def listings(texts: Iterable[Text], remarks: Iterable[str]) -> str:
     """Coloured pieces of source, and remarks about them."""
-    return enclosed([*(f"<pre>{_coloured(text)}</pre>\n" for text in texts), _list(remarks)])
+    return enclosed([*(_code([text]) for text in texts), _list(remarks)])
 
 
 def enclosed(blocks: Iterable[str]) -> str:
@@ -76,15 +77,32 @@ def _blocks(
     for step in report.passes:
         yield from _pass(step, len(report.passes), _anchor(step) if alone else "")
     yield from _source(report, alone)
-    shown: list[Fix] = []
-    for finding in report.findings:
-        text = render_finding(finding, report.excerpt(finding.location), _WIDTH, shown)
-        yield f'<pre class="{finding.severity.value}">{_coloured(text)}</pre>\n'
-        shown += [finding.fix] if finding.fix else []
+    for finding, shown in with_fixes_before(report.findings):
+        yield from _finding(finding, report.excerpt(finding.location), shown)
     yield from _tables(
         "Health", [checks_table(report.checks), *health_tables(report.health)], pictures, alone
     )
     yield _list([*sentences.program_remarks(report.program), *sentences.set_aside(report)])
+
+
+def _finding(finding: Finding, excerpt: Excerpt | None, shown: Collection[Fix]) -> Iterator[str]:
+    """Its sentences are wrapped by the browser, its lines of code never."""
+    kind, margin = finding.severity.value, margin_of(finding, shown)
+    yield f'<div class="finding {kind}">\n<p class="message"><span class="rule">{kind}[{finding.rule}]</span>: '
+    yield f'{prose(finding.message)}</p>\n<p class="file">{escape(describe(finding.location))}</p>\n'
+    if excerpt is not None:
+        yield _code(source_lines(finding, excerpt, margin, UNCUT, ""))
+    if finding.label:
+        yield f'<p class="rule">{prose(finding.label)}</p>\n'
+    for lead, text in remarks(finding, shown):
+        yield f'<p class="remark"><span class="strong">{lead}</span>: {prose(text)}</p>\n'
+    yield _code(shown_fix(finding, margin, UNCUT, shown))
+    yield "</div>\n"
+
+
+def _code(lines: Iterable[Text]) -> str:
+    text = Text("\n").join(lines)
+    return f"<pre>{_coloured(text)}</pre>\n" if text else ""
 
 
 def _isolation(report: ReportContents, pictures: list[Picture], alone: bool) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from html import escape
+from textwrap import dedent
 
 from gradcheck.judge.verdict import GradientResult, Verdict
 from gradcheck.report import sentences
@@ -52,7 +53,7 @@ def _lines(excerpt: Excerpt, marked: _Places) -> Iterator[str]:
         default=1,
     )
     margin = min(margin, 3)
-    for number, line in enumerate(excerpt.lines, excerpt.first_line):
+    for number, line in enumerate(dedent("\n".join(excerpt.lines)).split("\n"), excerpt.first_line):
         rows = marked.get((excerpt.file, excerpt.cell, number), [])
         kind = next((v.value for v in _GRAVEST if any(row.verdict is v for row, _ in rows)), "")
         signs = "".join(_mark(row, link) for row, link in rows[:margin]) + " " * (margin - len(rows))
