@@ -40,6 +40,8 @@ from gradcheck.report.excerpts import collect_excerpts
 from gradcheck.report.model import Report
 from gradcheck.report.program_section import ProgramSection
 
+_FROZEN_BY_PYTHON = gc.get_freeze_count()  # some hundred objects since Python 3.12
+
 
 def run_report(options: SessionOptions, on_part: Callable[[Report], None] | None = None) -> Report:
     """Runs the target, judges what it did, and builds the report. `on_part` is told how far it is: with the verdicts, then
@@ -67,7 +69,7 @@ def run_report(options: SessionOptions, on_part: Callable[[Report], None] | None
     try:
         return analyse(recorder.recording, program.sources, outcome, options, on_part=on_part)
     finally:
-        if ours and not frozen:
+        if ours and frozen <= _FROZEN_BY_PYTHON:
             gc.unfreeze()
 
 

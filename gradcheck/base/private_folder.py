@@ -10,6 +10,7 @@ import re
 import shutil
 import stat
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -109,7 +110,9 @@ def remove_tree(path: Path | str) -> None:
             os.chmod(failed, stat.S_IRWXU)
             shutil.rmtree(failed, ignore_errors=True) if os.path.isdir(failed) else os.unlink(failed)
 
-    shutil.rmtree(path, onerror=again)
+    # The second is deprecated since there is the first.
+    handler: dict[str, Any] = {"onexc" if sys.version_info >= (3, 12) else "onerror": again}
+    shutil.rmtree(path, **handler)
 
 
 def _caretaker_of(path: Path) -> subprocess.Popen[bytes] | None:

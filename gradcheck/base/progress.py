@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gradcheck.base.regular import read_regular
+from gradcheck.base.regular import BINARY, read_regular
 
 _open, _write, _close = os.open, os.write, os.close
 _path: str | None = None
@@ -56,7 +56,7 @@ def say(stage: Stage, detail: str = "") -> None:
         return
     line = f"{stage.value} {' '.join(detail.split())}\n"
     with suppress(OSError):  # a report without progress is better than none
-        descriptor = _open(_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        descriptor = _open(_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | BINARY, 0o600)
         try:
             _write(descriptor, line.encode("utf-8", "replace"))
         finally:

@@ -10,7 +10,7 @@ from gradcheck.fronts import live_steps
 from gradcheck.fronts.bindings import Bindings
 from gradcheck.fronts.follower import Follower
 from gradcheck.fronts.known import KnownValues
-from gradcheck.fronts.namespace import tensors_of_namespace
+from gradcheck.fronts.namespace import names_in, tensors_of_namespace
 from gradcheck.fronts.state import State
 
 MAX_OPS = 400_000
@@ -114,7 +114,7 @@ class Control:
         self.values.begin_again()
         self.bindings.forget()
         self._meet(frame)
-        self.bindings.name_namespace({**frame.f_globals, **frame.f_locals})
+        self.bindings.name_namespace({**frame.f_globals, **names_in(frame)})
 
     def meet_if_forgotten(self, frame: FrameType) -> None:
         if self._forgotten and self.state.goes_on:
@@ -123,7 +123,7 @@ class Control:
     def _meet(self, frame: FrameType) -> None:
         """What exists when recording begins again was there before the step, wherever in it it is first used."""
         self._forgotten = False
-        namespace = {**frame.f_globals, **frame.f_locals}
+        namespace = {**frame.f_globals, **names_in(frame)}
         self.meet_names(namespace)
         self.bindings.name_leaves(namespace)
 
@@ -153,7 +153,7 @@ class Control:
             return
         frame = self.follower.caller()
         if frame is not None:
-            self.bindings.name_namespace({**frame.f_globals, **frame.f_locals})
+            self.bindings.name_namespace({**frame.f_globals, **names_in(frame)})
         self.recording.cut_short = True
         self.follower.runs.writes = False
         self.rest()

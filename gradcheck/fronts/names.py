@@ -16,6 +16,7 @@ import numpy as np
 
 from gradcheck.fronts import arrays
 from gradcheck.fronts.bindings import Bindings
+from gradcheck.fronts.namespace import names_in
 from gradcheck.fronts.reach import RUNNERS
 from gradcheck.fronts.state import State
 from gradcheck.fronts.targets import MISSING, held_by, read_name, tensors_in
@@ -183,7 +184,7 @@ class NameTracer:
         bound, bound_plain = self._bindings.bound, self._bindings.bound_plain
         scope, code, line = watched.scope, watched.code, watched.line
         with self._state.unrecorded:
-            names = frame.f_locals
+            names = names_in(frame)
             for target in targets:
                 if target.is_name:
                     value = names.get(target.text, MISSING)
@@ -210,7 +211,7 @@ class NameTracer:
         if not count:
             return
         with self._state.unrecorded:
-            names = frame.f_locals
+            names = names_in(frame)
             for name in code.co_varnames[:count]:
                 value = names.get(name)
                 if value is None:

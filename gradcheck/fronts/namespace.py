@@ -55,6 +55,12 @@ def _inside(name: str, value: Any) -> Iterator[tuple[str, Any, int]]:
                     yield f"{name}.{key}", item, id(value)
 
 
+def names_in(frame: FrameType) -> Mapping[str, Any]:
+    """The names of a frame. Those of a module are its globals: asked for them as locals while it is traced, Python 3.12 loses
+    what the comprehensions of the module are counting with."""
+    return frame.f_globals if frame.f_code.co_name == "<module>" else frame.f_locals
+
+
 def readable(namespace: Mapping[str, object]) -> dict[str, object]:
     """What of a namespace is looked at after the run."""
     return {
@@ -67,7 +73,7 @@ def readable(namespace: Mapping[str, object]) -> dict[str, object]:
 
 def visible_names(frame: FrameType) -> dict[str, object]:
     """What a statement in `frame` can name: its locals first, then the globals they do not hide."""
-    return names_over(frame.f_locals, names_of_person(frame.f_globals))
+    return names_over(names_in(frame), names_of_person(frame.f_globals))
 
 
 def names_of_person(names: dict[str, object]) -> dict[str, object]:

@@ -14,6 +14,7 @@ from gradcheck.fronts.aftermath import Aftermath
 from gradcheck.fronts.applying import only_applies
 from gradcheck.fronts.control import Control
 from gradcheck.fronts.dropping import drop_end
+from gradcheck.fronts.namespace import names_in
 from gradcheck.fronts.passes import holds_a_pass, only_prepares
 from gradcheck.fronts.reach import Reach
 from gradcheck.fronts.tape import Mark
@@ -212,7 +213,7 @@ class StepWatcher:
             self._trains.add(loop)
             self._outstanding[loop] = self._still_to_come(number, activation, frame)
         outstanding = self._outstanding[loop]
-        self._control.bindings.name_namespace({**frame.f_globals, **frame.f_locals})
+        self._control.bindings.name_namespace({**frame.f_globals, **names_in(frame)})
         recording.marks.append(Mark(len(recording.ops), "step-end", number, loop))
         if number in outstanding:
             outstanding.remove(number)

@@ -6,6 +6,7 @@ import difflib
 import os
 import re
 from io import BytesIO
+from pathlib import PurePath
 
 from gradcheck.patch.files import PatchedFile
 
@@ -27,7 +28,7 @@ def unified_diff(file: PatchedFile) -> bytes:
 def _header(side: bytes, file: PatchedFile) -> bytes:
     """The path as git writes it: one with spaces ends at a tab, one with control characters is quoted. A file that is not
     below the current directory is named from the root: `patch -p1 -d /`."""
-    name, folder = os.fsencode(file.shown).lstrip(b"/"), _folder_in_repository()
+    name, folder = os.fsencode(PurePath(file.shown).as_posix()).lstrip(b"/"), _folder_in_repository()
     if name.startswith(folder) and not folder.startswith((b"a/", b"b/")):
         side += b"/"  # in `src` of a repository, git takes `a/src/x.py` for `x.py`, but not `a//src/x.py`
     if _CONTROL.search(name):
@@ -42,4 +43,4 @@ def _folder_in_repository() -> bytes:
     while not os.path.exists(os.path.join(above, b".git")):
         if above == (above := os.path.dirname(above)):
             return b"/"
-    return os.path.relpath(here, above) + b"/"
+    return os.fsencode(PurePath(os.fsdecode(os.path.relpath(here, above))).as_posix()) + b"/"

@@ -22,6 +22,7 @@ from gradcheck.base.codec import decode
 from gradcheck.base.depth import deep
 from gradcheck.base.errors import internal_error
 from gradcheck.base.options import SessionOptions
+from gradcheck.base.regular import BINARY
 from gradcheck.layers.options import LayerOptions
 from gradcheck.process.exchange import NO_ROOM, OPTIONS, PART, PROGRESS, RESULT
 from gradcheck.program.errors import NothingFoundError, ProgramError, RaisedFirstError
@@ -168,7 +169,7 @@ def _write_atomically(path: str, result: dict[str, Any]) -> None:
         text = dumps(result)
     except (TypeError, ValueError) as error:
         text = dumps({"internal": internal_error(error, traceback.format_exc())})
-    descriptor = _open(path + ".tmp", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    descriptor = _open(path + ".tmp", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | BINARY, 0o600)
     remaining = memoryview(text.encode("utf-8", "surrogatepass"))
     while remaining:
         remaining = remaining[_write(descriptor, remaining) :]

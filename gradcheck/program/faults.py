@@ -12,7 +12,7 @@ from gradcheck.program.fault_hints import hint_for
 from gradcheck.program.location import Location
 from gradcheck.program.magics import SkippedLine
 from gradcheck.program.outcome import Fault, MissingFile
-from gradcheck.program.source import SourceMap, SourceUnit, is_library
+from gradcheck.program.source import OURS, SourceMap, SourceUnit, is_library
 
 _QUOTED = re.compile(r"name = '([^']+)'|'([^']+)'|^(\S+) not found")
 _LONGEST_MESSAGE = 300
@@ -156,4 +156,4 @@ def _one_line(text: str) -> str:
 
 
 def _is_ours(filename: str) -> bool:
-    return filename.startswith((str(Path(__file__).parent.parent) + "/", "<frozen"))
+    return filename.startswith((OURS, "<frozen"))

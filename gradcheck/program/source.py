@@ -117,9 +117,7 @@ def _is_installed(filename: str) -> bool:
         resolved = str(Path(filename).resolve())
     except OSError:
         return True
-    if "/site-packages/" in resolved or "/dist-packages/" in resolved:
-        return True
-    return resolved.startswith(_LIBRARY_ROOTS) or resolved.startswith(sys.base_prefix + "/lib/")
+    return resolved.startswith(_LIBRARY_ROOTS) or not _PACKAGES.isdisjoint(Path(resolved).parts)
 
 
 def _characters(line: str, offset: int) -> int:
@@ -136,12 +134,14 @@ def _started_in() -> Path:
 
 
 _STARTED_IN = _started_in()
-
+OURS = str(Path(__file__).parent.parent) + os.sep  # what every file of ours begins with
+_PACKAGES = {"site-packages", "dist-packages"}
 
 _LIBRARY_ROOTS = tuple(
     {
-        str(Path(p).resolve()) + "/"
+        str(Path(p).resolve()) + os.sep
         for p in (
+            os.path.join(sys.base_prefix, "lib"),
             sysconfig.get_path("stdlib"),
             sysconfig.get_path("platstdlib"),
             sysconfig.get_path("purelib"),

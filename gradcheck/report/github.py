@@ -6,6 +6,7 @@ The syntax: GitHub Docs, "Workflow commands for GitHub Actions", "Setting an err
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePath
 
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.report import sentences
@@ -34,7 +35,7 @@ def _lines(outcome: ReportContents | FailedTarget) -> Iterator[str]:
 
 def _annotation(finding: Finding) -> str:
     place = finding.location
-    properties = {"file": place.file, "title": f"{finding.rule} {finding.name}"}
+    properties = {"file": PurePath(place.file).as_posix(), "title": f"{finding.rule} {finding.name}"}
     message = finding.message
     if place.cell is None:
         properties |= {"line": str(place.line), "endLine": str(place.end_line)}

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from gradcheck.fronts.control import Control
+from gradcheck.fronts.namespace import names_in
 from gradcheck.fronts.numpy import functions as own
 from gradcheck.fronts.numpy.draw import Draw
 from gradcheck.fronts.numpy.memory import tensor_of
@@ -110,7 +111,7 @@ class ChangesWriter(ArrayWriter):
             return None
         first, _, attribute = name.partition(".")
         if attribute:
-            owner = frame.f_locals.get(first)
+            owner = names_in(frame).get(first)
         inner = first in frame.f_code.co_varnames or first in frame.f_code.co_cellvars
         place = owner if owner is not None else frame if inner else frame.f_globals
         key = id(place), attribute or name

@@ -216,3 +216,20 @@ def test_what_runs_the_program_is_no_part_of_it():
     """This file is the person's as well, and calls what runs the program: its lines are not followed."""
     run = record_source("import torch\nx = torch.ones(2)\ny = x * 2\n")
     assert __file__ not in run.program.sources.units
+
+
+def test_a_comprehension_of_a_module_keeps_what_it_counts_with():
+    """Python 3.12 holds it in a variable of the module's frame, and loses it where the frame is asked for its locals."""
+    run = record_source("""
+        import torch
+        w = torch.ones(3)
+        rows = [
+            w
+            * i
+            for i in range(3)
+            if i
+            < 5
+        ]
+        total = sum(rows)
+        """)
+    assert run.names["total"].tolist() == [3, 3, 3]
