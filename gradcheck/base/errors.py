@@ -27,7 +27,7 @@ class InternalError(Exception):
     """A bug of gradcheck, never of the person's program."""
 
     def __init__(self, summary: str, traceback: str) -> None:
-        super().__init__(summary)
+        super().__init__(summary, traceback)
         self.summary = summary
         self.traceback = traceback
 

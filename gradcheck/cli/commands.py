@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 
-from gradcheck.base.options import BACKENDS
 from gradcheck.base.version import __version__
 from gradcheck.checks.registry import HEALTH_FAMILIES
 from gradcheck.cli import explain
@@ -17,6 +16,7 @@ from gradcheck.cli import report as cli_report
 from gradcheck.cli.options import (
     ProgramCommand,
     allow_writes_option,
+    cluster_options,
     display_options,
     output_options,
     program_options,
@@ -73,6 +73,7 @@ def cli(context: click.Context) -> None:
     metavar="N",
     help="Targets at a time.",
 )
+@cluster_options
 @click.option(
     "--resume",
     is_flag=True,
@@ -124,6 +125,7 @@ def report(**options: Any) -> None:
       gradcheck report lstm.py::step --pair d_h=h_prev
       gradcheck report train.py -- --epochs 1
       gradcheck report homework/*.ipynb --jobs 4 --quiet
+      gradcheck report homework/*.ipynb --backend dask --scheduler tcp://10.0.0.1:8786
       gradcheck report makemore.ipynb --data names.txt=~/data/names.txt
       gradcheck report train.ipynb --format json --output - | jq .summary
     """
@@ -229,18 +231,7 @@ def watch(**options: Any) -> None:
 @click.option(
     "--jobs", "-j", type=click.IntRange(1), metavar="N", help="Worker processes.  [default: one per core]"
 )
-@click.option(
-    "--backend",
-    type=click.Choice(BACKENDS),
-    default="local",
-    show_default=True,
-    help="Where the workers are: local processes, or a cluster (pip install 'gradcheck[dask]').",
-)
-@click.option(
-    "--scheduler",
-    metavar="ADDRESS",
-    help="The address of a running cluster. Without it one is started on this machine.",
-)
+@cluster_options
 @click.option("--resume", is_flag=True, help="Continue an interrupted run.")
 @output_options(
     "reports/<target>-isolation.md for markdown, with a figure of the loss curves beside it",

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from gradcheck.base.options import SessionOptions
-from gradcheck.cli.options import CommonOptions, parse_common
+from gradcheck.cli.options import CommonOptions, parse_common, workers_of
 from gradcheck.cli.output import Destination, destination
 from gradcheck.cli.run import print_error, run_targets, said
 from gradcheck.isolation.experiment import ExperimentOptions
@@ -41,8 +41,7 @@ def parse_options(
     by: str | None, layers: bool, format_: str | None, output: str | None, force: bool, **common: Any,
 ) -> IsolateOptions:  # fmt: skip
     """Checks everything that can be checked before a program is run."""
-    if scheduler is not None and backend == "local":
-        raise ProgramError("--scheduler needs a cluster", "add --backend dask or --backend ray")
+    workers = workers_of(jobs, backend, scheduler)
     parsed = parse_common(**common)
     targets = [parse_target(session.target, session.cwd) for session in parsed.sessions]
     to = destination(format_, output, force, targets)
@@ -52,7 +51,7 @@ def parse_options(
     return IsolateOptions(
         parsed,
         ExperimentOptions(seeds, steps),
-        Workers(jobs, backend, scheduler),
+        workers,
         by,
         layers,
         resume,

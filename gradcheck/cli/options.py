@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 
 import click
 
-from gradcheck.base.options import SessionOptions
+from gradcheck.base.options import BACKENDS, SessionOptions
 from gradcheck.base.thresholds import ThresholdError, checked, find_threshold
 from gradcheck.checks.registry import unknown_selectors
+from gradcheck.isolation.parallel import Workers
 from gradcheck.process.config import EXAMPLE, Config, read_config
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.source import shown_path
@@ -54,6 +55,33 @@ def rule_options(command: Command) -> Command:
 def display_options(command: Command) -> Command:
     """What else is shown, and in which colours."""
     return _applied(command, _DISPLAY)
+
+
+def cluster_options(command: Command) -> Command:
+    """Where the workers are."""
+    return _applied(
+        command,
+        (
+            click.option(
+                "--backend",
+                type=click.Choice(BACKENDS),
+                default="local",
+                show_default=True,
+                help="Where the workers are: local processes, or a cluster (pip install 'gradcheck[dask]').",
+            ),
+            click.option(
+                "--scheduler",
+                metavar="ADDRESS",
+                help="The address of a running cluster. Without it one is started on this machine.",
+            ),
+        ),
+    )
+
+
+def workers_of(jobs: int | None, backend: str, scheduler: str | None) -> Workers:
+    if scheduler is not None and backend == "local":
+        raise ProgramError("--scheduler needs a cluster", "add --backend dask or --backend ray")
+    return Workers(jobs, backend, scheduler)
 
 
 FORMATS = ("terminal", "markdown", "html", "json", "sarif", "github", "junit", "csv")

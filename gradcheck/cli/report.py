@@ -11,9 +11,10 @@ from gradcheck.base import numbers
 from gradcheck.checks.finding import Severity
 from gradcheck.cli.baseline import Baseline, read, without_known
 from gradcheck.cli.finished import Finished
-from gradcheck.cli.options import CommonOptions, parse_common
+from gradcheck.cli.options import CommonOptions, parse_common, workers_of
 from gradcheck.cli.output import Destination, Outcome, destination
 from gradcheck.cli.run import run_targets, said
+from gradcheck.isolation.parallel import Workers
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.target import parse_target
 from gradcheck.report import index
@@ -32,13 +33,14 @@ class ReportOptions:
     fail_on: str
     baseline: Baseline | None
     against: CommonOptions | None  # how the right solution is run
-    jobs: int
+    workers: Workers
     finished: Finished | None
 
 
 def parse_options(
     formats: Sequence[str], outputs: Sequence[str], force: bool, verbose: bool, quiet: bool, strict: bool, fail_on: str,
-    baseline: str | None, against: str | None, jobs: int, resume: bool, **common: Any,
+    baseline: str | None, against: str | None, jobs: int, backend: str, scheduler: str | None, resume: bool,
+    **common: Any,
 ) -> ReportOptions:  # fmt: skip
     """Checks everything that can be checked before a program is run."""
     parsed = parse_common(**common)
@@ -59,8 +61,9 @@ def parse_options(
         parse_target(against)
         solution = replace(parsed, sessions=(replace(parsed.sessions[0], target=against, fix_budget_s=0.0),))
     known = None if baseline is None else read(baseline)
+    workers = workers_of(jobs, backend, scheduler)
     finished = Finished() if resume else None
-    return ReportOptions(parsed, found, verbose - quiet, strict, fail_on, known, solution, jobs, finished)
+    return ReportOptions(parsed, found, verbose - quiet, strict, fail_on, known, solution, workers, finished)
 
 
 def run(options: ReportOptions) -> int:
@@ -70,7 +73,7 @@ def run(options: ReportOptions) -> int:
     outcomes: list[Outcome] = []
     seconds: dict[str, float] = {}
     for session, result in run_targets(
-        options.common, outcomes, options.jobs, options.finished, in_parts=True
+        options.common, outcomes, options.workers, options.finished, in_parts=True
     ):
         if result is None:
             status = 2

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +19,7 @@ from gradcheck.base.options import SessionOptions
 from gradcheck.base.progress import Progress, Stage
 from gradcheck.cli.finished import Finished
 from gradcheck.cli.options import CommonOptions
+from gradcheck.isolation.parallel import Submit, Workers, cluster
 from gradcheck.process.child import ChildResult, run_in_child
 from gradcheck.program.errors import ProgramError
 from gradcheck.report.failed import FailedTarget
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
+ONE = Workers(1)
 _STAGES = {
     Stage.LOADING: "reading {}",
     Stage.RUNNING: "running {}",
@@ -40,15 +44,15 @@ _STAGES = {
 def run_targets(
     options: CommonOptions,
     failed: list[Any] | None = None,
-    jobs: int = 1,
+    workers: Workers = ONE,
     finished: Finished | None = None,
     in_parts: bool = False,
 ) -> Iterator[tuple[SessionOptions, ChildResult | None]]:
     """Every target with its result; None for one that could not be used; its error has been printed, and is added to
-    `failed`. `jobs` of them run side by side; they come in their order all the same. What is `finished` is not run.
+    `failed`. As many as `workers` has run side by side; they come in their order all the same. What is `finished` is not run.
     `in_parts`: what there is of a report is shown in a terminal, and is what Ctrl-C leaves."""
     several = len(options.sessions) > 1
-    for session, found in _found(options.sessions, jobs, finished, in_parts):
+    for session, found in _found(options.sessions, workers, finished, in_parts):
         if isinstance(found, ChildResult):
             if options.show_output:
                 _show_output(found)
@@ -66,16 +70,19 @@ def run_targets(
 
 
 def _found(
-    sessions: Sequence[SessionOptions], jobs: int, finished: Finished | None, in_parts: bool
+    sessions: Sequence[SessionOptions], workers: Workers, finished: Finished | None, in_parts: bool
 ) -> Iterator[tuple[SessionOptions, ChildResult | ProgramError | InternalError]]:
-    if jobs == 1 or len(sessions) == 1:
+    is_local = workers.backend == "local"
+    if is_local and 1 in (workers.count, len(sessions)):
         for session in sessions:
             yield session, _run_one(session, finished, in_parts)
         return
     stop = threading.Event()  # a thread that waits for its child hears no Ctrl-C
-    with ThreadPoolExecutor(jobs) as pool:
+    count = workers.count if is_local else len(sessions)
+    with nullcontext() if is_local else cluster(workers) as submit, ThreadPoolExecutor(count) as pool:
+        run = None if submit is None else partial(_run_far, submit)
         try:
-            running = [pool.submit(_outcome, session, None, stop, finished) for session in sessions]
+            running = [pool.submit(_outcome, session, None, stop, finished, run=run) for session in sessions]
             for session, future in zip(sessions, running, strict=True):
                 yield session, future.result()
         finally:
@@ -117,13 +124,32 @@ def _run_one(
 def _outcome(
     session: SessionOptions, show: Callable[[Progress], None] | None, stop: threading.Event | None,
     finished: Finished | None, on_part: Callable[[Report], None] | None = None,
+    run: Callable[..., ChildResult] | None = None,
 ) -> ChildResult | ProgramError | InternalError:  # fmt: skip
+    run = run or run_in_child
     try:
         if finished is None:
-            return run_in_child(session, show, stop, on_part)
-        return finished.result(session, lambda: run_in_child(session, show, stop, on_part))
+            return run(session, show, stop, on_part)
+        return finished.result(session, lambda: run(session, show, stop, on_part))
     except (ProgramError, InternalError) as error:
         return error
+
+
+def _run_far(submit: Submit, session: SessionOptions, *_: object) -> ChildResult:
+    """By a worker of a cluster, which sees the same folder."""
+    try:
+        found = submit(_run_here, (session, os.getcwd())).result()
+    except Exception as error:
+        raise ProgramError(f"the worker that ran it failed: {type(error).__name__}: {error}") from None
+    if isinstance(found, Exception):
+        raise found
+    return found  # type: ignore[no-any-return]
+
+
+def _run_here(asked: tuple[SessionOptions, str]) -> ChildResult | ProgramError | InternalError:
+    session, folder = asked
+    os.chdir(folder)
+    return _outcome(session, None, None, None)
 
 
 @dataclass(frozen=True, slots=True)

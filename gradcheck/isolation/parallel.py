@@ -70,7 +70,7 @@ class WorkerPool:
 
     def __init__(self, workers: Workers) -> None:
         self.workers = workers
-        self._cluster = _cluster(workers)
+        self._cluster = cluster(workers)
         self._submit: Submit | None = None
 
     def __enter__(self) -> WorkerPool:
@@ -186,7 +186,8 @@ def _is_death(error: BaseException) -> bool:
 # -- backends --------------------------------------------------------------------------------------------------------
 
 
-def _cluster(workers: Workers) -> AbstractContextManager[Submit]:
+def cluster(workers: Workers) -> AbstractContextManager[Submit]:
+    """Raises ProgramError on the way in if there is none."""
     if workers.backend not in BACKENDS:
         raise ProgramError(f"there is no backend `{workers.backend}`", f"one of {', '.join(BACKENDS)}")
     return {"local": _local, "dask": _dask, "ray": _ray}[workers.backend](workers)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gradcheck.cli import report as cli_report
+from gradcheck.cli.commands import cli
 
 
 @pytest.mark.parametrize(
@@ -276,3 +277,16 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path):
     line = f"{sys.executable} -m gradcheck rules | true"
     result = subprocess.run(line, shell=True, capture_output=True, text=True, check=False, cwd=root)
     assert result.stderr == ""
+
+
+def test_the_shell_completes_commands_and_options(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the lines of docs/configuration.md have it asked."""
+    monkeypatch.setenv("_GRADCHECK_COMPLETE", "bash_complete")
+    for words, wanted in (("gradcheck rep", "report"), ("gradcheck report --fail", "--fail-on")):
+        monkeypatch.setenv("COMP_WORDS", words)
+        monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
+        with pytest.raises(SystemExit):
+            cli.main(prog_name="gradcheck", standalone_mode=False)
+        assert f"plain,{wanted}\n" in capsys.readouterr().out

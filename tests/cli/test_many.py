@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gradcheck.base.options import SessionOptions
+from gradcheck.cli import run as cli_run
+from gradcheck.isolation.parallel import Submit, Workers
 from gradcheck.process.child import StoppedError, run_in_child
 from tests.cli.conftest import Invoke
 
@@ -82,6 +88,37 @@ def test_what_is_finished_is_not_made_again(invoke: Invoke) -> None:
     kept.write_text("mine")
     assert ran("--at", "1") == "c"
     assert kept.read_text() == "mine"
+
+
+def test_workers_of_a_cluster_make_the_reports(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is asked of them, and what they find, goes over a wire."""
+    asked = []
+
+    @contextmanager
+    def cluster(workers: Workers) -> Iterator[Submit]:
+        asked.append(workers)
+        pool = ThreadPoolExecutor(2)
+
+        def run(sent: bytes) -> Any:
+            function, argument = pickle.loads(sent)
+            return pickle.loads(pickle.dumps(function(argument)))
+
+        yield lambda function, argument: pool.submit(run, pickle.dumps((function, argument)))
+
+    monkeypatch.setattr(cli_run, "cluster", cluster)
+    Path("a.py").write_text("x = 1\n")
+    Path("b.py").write_text("x = (\n")
+    Path("c.py").write_text("# finding\n")
+    done = invoke(
+        "report", "a.py", "b.py", "c.py", "--backend", "dask", "--scheduler", "tcp://1:2", "--quiet"
+    )
+    lines = done.out.splitlines()
+    rows = [line.split()[:2] for line in lines[lines.index("") + 2 :]]
+    assert rows == [["a.py", "incomplete"], ["b.py", "failed"], ["c.py", "wrong"]]
+    assert "b.py" in done.err
+    assert "was never closed" in done.err
+    assert asked == [Workers(1, "dask", "tcp://1:2")]
+    assert "--backend dask" in invoke("report", "a.py", "--scheduler", "tcp://1:2").err
 
 
 def test_a_target_that_failed_is_tried_again(invoke: Invoke) -> None:
