@@ -84,11 +84,8 @@ from gradcheck.health.samples.records import Difference, NetworkEnds, SampleSet
 
 def why_not(found: SampleSet, thresholds: Thresholds) -> str:
     """Why these sequences cannot be judged; empty if they can."""
-    few = generated.too_few(found, thresholds)
-    if few:
-        return few
-    if found.data is None:
-        return found.data_reason
+    if reason := generated.not_compared(found, thresholds):
+        return reason
     if not found.ended and not found.end_token:
         return f"the sequences {found.source} end with no token of their own"
     # Asked the same as the network that was trained, the sampler is judged however far the training got.

@@ -70,12 +70,8 @@ _VARIED = 0.5  # of training sequences that are different: fewer, and the data i
 
 
 def why_not(found: SampleSet, thresholds: Thresholds) -> str:
-    few = generated.too_few(found, thresholds)
-    if few:
-        return few
-    if found.data is None:
-        return found.data_reason
-    return generated.hardly_trained(found.training, thresholds[LEARNED])
+    untold = generated.not_compared(found, thresholds)
+    return untold or generated.hardly_trained(found.training, thresholds[LEARNED])
 
 
 def looked_at(evidence: Evidence) -> Looked:

@@ -41,6 +41,11 @@ def too_few(found: SampleSet, thresholds: Thresholds) -> str:
     return f"{numbers.count(found.count, 'sequence')} {found.source}: at least {needed} needed"
 
 
+def not_compared(found: SampleSet, thresholds: Thresholds) -> str:
+    """Why they cannot be held against the training data; empty if they can."""
+    return too_few(found, thresholds) or (found.data_reason if found.data is None else "")
+
+
 def hardly_trained(training: Training, share: float = 1.0) -> str:
     """Why the samples of this network say nothing yet. Empty if it has learned more than how frequent the tokens are,
     beyond what the choice of minibatches makes uncertain: its loss is below that `share` of the loss of guessing."""

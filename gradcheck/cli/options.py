@@ -17,7 +17,7 @@ from gradcheck.isolation.parallel import Workers
 from gradcheck.process.config import EXAMPLE, Config, read_config
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.source import shown_path
-from gradcheck.program.target import parse_target
+from gradcheck.program.target import current_directory, parse_target
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -228,7 +228,7 @@ def parse_common(
     targets: Sequence[str], show_output: bool, show_traceback: bool, color: bool | None, **given: Any
 ) -> CommonOptions:
     """Checks everything that can be checked before a program is run."""
-    config = read_config(_current_directory())
+    config = read_config(current_directory())
     common = session_options(config, **given)
     sessions = tuple(_given(common, text) for text in targets) or _configured(common, config)
     return CommonOptions(sessions, show_output, show_traceback, color)
@@ -352,12 +352,3 @@ def _number(text: str) -> float | str:
 
 def _codes(values: Sequence[str]) -> tuple[str, ...]:
     return tuple(code.strip() for value in values for code in value.split(",") if code.strip())
-
-
-def _current_directory() -> Path:
-    try:
-        return Path.cwd()
-    except OSError:
-        raise ProgramError(
-            "the current directory no longer exists", "change to another directory and run the command again"
-        ) from None

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain, product
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -180,14 +181,13 @@ class Namespace(Reader):
         return self._index.definition(function)
 
     def tensors(self) -> Iterator[tuple[str, Value]]:
-        """Every tensor that has a name here, as a person would write it; local names first."""
+        """Every tensor that has a name here, as a person would write it; local names first. A function that is given all
+        the tensors that it reads has no others."""
         seen: set[str] = set()
-        scopes = [self._number]
-        if self._scope is not None and not self._scope.is_module:
-            scopes += [
-                s for name in self._code.co_freevars for s in self._index.enclosing(name, self._number)
-            ]
-        scopes += self._global_scopes()
+        enclosing = (self._index.enclosing(name, self._number) for name in self._code.co_freevars)
+        scopes = [self._number, *chain.from_iterable(enclosing)]
+        if self._reads_tensors_of_its_module():
+            scopes += self._global_scopes()
         for scope in dict.fromkeys(scopes):
             for name in sorted(self._index.names(scope)):
                 for text in (name, *self._parts_of(name)):
@@ -200,6 +200,11 @@ class Namespace(Reader):
                     seen.add(text)
                     if isinstance(value, Value):
                         yield text, value
+
+    def _reads_tensors_of_its_module(self) -> bool:
+        held = self._index.held
+        pairs = product(self._global_scopes(), self._code.co_names)
+        return any((found := held(*pair, self.when)) and isinstance(found[1], Value) for pair in pairs)
 
     def _parts_of(self, name: str) -> list[str]:
         """What an object that a local name holds is known to hold: `cache.x` for `cache`."""

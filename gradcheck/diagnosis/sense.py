@@ -31,6 +31,7 @@ class Sense:
             or self.reads_too_late(site, edited)
             or _reads_what_it_makes(site, edited)
             or _numbers_multiplied(edited) > max(1, _numbers_multiplied(site.tree))
+            or self._cancelled(site, edited) > self._cancelled(site, site.tree)
             or (self._reads_a_gradient(site, site.tree) and not self._reads_a_gradient(site, edited))
         )
 
@@ -42,6 +43,24 @@ class Sense:
         except (CannotEvaluateError, IndexError):
             return True
         return any(value.root in self._gradients for value in reads)
+
+    def _cancelled(self, site: Site, tree: Tree) -> int:
+        """How many factors are divided by themselves, or by another size that is the same here: `kh / kw` is nothing but
+        a 1, and right only as long as all kernels are square."""
+        namespace = site.namespace(site.own[0], self._index)
+
+        def what(node: ast.expr) -> object:
+            held = namespace.known_as(node) if isinstance(node, _PATHS) else None
+            return held if type(held) in (int, float) else ast.unparse(node)
+
+        count = 0
+        for product in (node for node in ast.walk(tree) if isinstance(node, ast.BinOp)):
+            factors = [
+                (what(node), below) for node, below in _factors(product) if not isinstance(node, ast.Constant)
+            ]
+            above = [held for held, below in factors if not below]
+            count += sum(below and held in above for held, below in factors)
+        return count
 
     def reads_too_late(self, site: Site, tree: Tree) -> bool:
         """Whether a parameter is read that this very step has updated before. No edit of the formula is the answer to
@@ -102,17 +121,21 @@ def _loaded(tree: ast.AST) -> set[str]:
 
 def _numbers_multiplied(tree: ast.AST) -> int:
     """How many fractions written as numbers one product holds: `0.01 / 0.1` is one that happens to come out right."""
-    return max(
-        (sum(1 for _ in _factors(node)) for node in ast.walk(tree) if isinstance(node, ast.expr)), default=0
-    )
+    products = (_factors(node) for node in ast.walk(tree) if isinstance(node, ast.expr))
+    return max((sum(_is_fraction(factor) for factor, _ in product) for product in products), default=0)
 
 
-def _factors(node: ast.expr) -> Iterator[ast.Constant]:
+def _is_fraction(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, float) and not node.value.is_integer()
+
+
+def _factors(node: ast.expr, below: bool = False) -> Iterator[tuple[ast.expr, bool]]:
+    """Those of a product, and whether it is divided by them."""
     if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Mult, ast.Div)):
-        yield from _factors(node.left)
-        yield from _factors(node.right)
-    elif isinstance(node, ast.Constant) and isinstance(node.value, float) and not node.value.is_integer():
-        yield node
+        yield from _factors(node.left, below)
+        yield from _factors(node.right, below != isinstance(node.op, ast.Div))
+    else:
+        yield node, below
 
 
 def _paths(tree: ast.AST, shared: set[int]) -> Iterator[ast.expr]:

@@ -1,19 +1,22 @@
 """A loop over the parameters is a part of a training step, and no training loop, even if it reads each parameter for its
-weight decay before it moves it. It applies gradients that were finished before it began.
+weight decay before it moves it. It applies gradients that were finished before it began, or, as a loop over the layers
+does, follows from one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 
 from gradcheck import ops
+from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.fronts.tape import Op, Recording, Value
 from gradcheck.fronts.updates import Update
 
 
 def only_applies(recording: Recording, start: int, updates: Sequence[Update]) -> bool:
     """Whether all `updates`, which are among the ops from `start` on, move by gradients that were finished before."""
-    follow = _Follow(recording.gradient_named, start)
+    follow = _Follow(recording.gradient_named | _handed_in(recording, start, updates), start)
     steps = {update.op.index: update.step for update in updates}
     for op in recording.ops[start:]:
         if op.index in steps:
@@ -22,6 +25,15 @@ def only_applies(recording: Recording, start: int, updates: Sequence[Update]) ->
                 return False
         follow.follow(op)
     return True
+
+
+def _handed_in(recording: Recording, start: int, updates: Sequence[Update]) -> set[Value]:
+    """What was computed before and is called a gradient by a function that it is handed to since `start`, whatever its
+    caller calls it (`d`). What is moved is a gain `g`."""
+    moved = {update.parameter for update in updates}
+    since = takewhile(lambda binding: binding.when >= start, reversed(recording.bindings))
+    named = {b.value for b in since if b.is_parameter and parse(b.name).form >= Form.GENERIC}
+    return {v for v in named if v.producer is not None and v.producer.inputs and v.root not in moved}
 
 
 class _Follow:

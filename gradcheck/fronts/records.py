@@ -32,6 +32,14 @@ class Binding:
         """What distinguishes one variable from another: the name, with its key as it was."""
         return self.evaluated or self.name
 
+    @property
+    def is_parameter(self) -> bool:
+        """Whether it is the parameter of a function, and no loop variable."""
+        code = self.code
+        if code is None or not self.alias:
+            return False
+        return self.name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
 
 @dataclass(slots=True, eq=False)
 class PlainBinding:

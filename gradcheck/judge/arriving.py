@@ -14,7 +14,7 @@ from types import CodeType
 
 import torch
 
-from gradcheck.fronts.tape import Binding, Kind, Value
+from gradcheck.fronts.tape import Kind, Value
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged
 from gradcheck.judge.verdict import Problem, Verdict
@@ -31,6 +31,9 @@ class _Arrival:
     given: dict[Value, torch.Tensor] = field(default_factory=dict)
     versions: dict[int, torch.Tensor] = field(default_factory=dict)
     scopes: set[int] = field(default_factory=set)  # the calls they arrive in
+    everywhere: bool = (
+        False  # whatever a `backward` returns follows from them: one at a helper may come along with others
+    )
 
 
 def try_other_upstreams(judge: Judge) -> None:
@@ -71,7 +74,7 @@ def _doubt_lines_behind_nothing(judge: Judge, known: set[Judged]) -> None:
 
 def _at_functions(judge: Judge) -> _Arrival:
     """The gradients that autograd hands to the `backward` of custom Functions."""
-    arrival = _Arrival()
+    arrival = _Arrival(everywhere=True)
     tape = judge.ops[judge.plan.start : judge.plan.stop]
     for op in tape:  # also what no line of the backward reads
         if op.kind is Kind.UPSTREAM and op.extra is None and op.args[0] in judge.run.graph.truth:
@@ -94,20 +97,12 @@ def _at_parameters(judge: Judge) -> list[_Arrival]:
             continue  # nor whose gradient that is
         for binding in candidate.bindings:
             # A buffer that the function is to fill is no gradient yet when it arrives.
-            if _is_parameter(binding) and upstream[0].version.after < binding.when:
+            if binding.is_parameter and upstream[0].version.after < binding.when:
                 arrival = arrivals.setdefault(binding.code, _Arrival())
                 arrival.scopes.add(binding.scope)
                 if upstream[0].of not in arrival.given:
                     _replace(arrival, upstream[0], judge)
     return list(arrivals.values())
-
-
-def _is_parameter(binding: Binding) -> bool:
-    """Whether it is the parameter of a function, and no loop variable."""
-    code = binding.code
-    if code is None or not binding.alias:
-        return False
-    return binding.name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
 
 
 def _replace(arrival: _Arrival, upstream: Judged, judge: Judge) -> None:
@@ -178,7 +173,8 @@ def _is_asked(judge: Judge, judged: Judged, arrival: _Arrival, among: set[int] |
         return False
     if among is not None:
         return id(version) in among
-    return version.candidate.returned is not None or any(op.scope in arrival.scopes for op in version.writes)
+    returned = arrival.everywhere and version.candidate.returned is not None
+    return returned or any(op.scope in arrival.scopes for op in version.writes)
 
 
 def _error(

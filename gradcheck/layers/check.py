@@ -281,8 +281,9 @@ class LayerCheck:
             return
         self._faults.clear()
         for case in self._report.cases:
-            if case.status is Status.BACKWARD_RAISED:
+            if case.status in (Status.BACKWARD_RAISED, Status.FAILED):
                 case.status, case.reason = Status.NOT_JUDGED, f"{case.reason}; {HOW_INPUTS}"
+                case.gradients.clear()
 
     def _is_guess(self, plan: Plan) -> bool:
         """Whether what a loss compares with was guessed: numbers, classes, probabilities, in one of several shapes."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,8 +15,8 @@ from typing import Any
 from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.layers.arrays import is_floating, no_gradient
 from gradcheck.layers.function_context import FunctionContext
+from gradcheck.layers.usage import nodes_of
 from gradcheck.layers.wanted import is_target, rate_named
-from gradcheck.program.reading.tree import parse as tree_of
 
 
 class Unclear(Exception):  # noqa: N818 - its text is shown to the person
@@ -124,7 +123,7 @@ def _is_in(item: Any, among: Iterable[Any]) -> bool:
 
 
 def _returned_names(forward: Callable[..., Any]) -> list[str]:
-    for node in _statements(forward):
+    for node in nodes_of(forward):
         if isinstance(node, ast.Return) and node.value is not None:
             parts = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
             return [part.id if isinstance(part, ast.Name) else "" for part in parts]
@@ -133,7 +132,7 @@ def _returned_names(forward: Callable[..., Any]) -> list[str]:
 
 def _takes_apart(backward: Callable[..., Any], name: str) -> bool:
     """Whether it takes its one parameter for several gradients: it unpacks it, or reads one of its items."""
-    for node in _statements(backward):
+    for node in nodes_of(backward):
         match node:
             case ast.Assign([ast.Tuple() | ast.List()], ast.Name(id=read)) | ast.For(iter=ast.Name(id=read)):
                 pass
@@ -148,12 +147,5 @@ def _takes_apart(backward: Callable[..., Any], name: str) -> bool:
 
 def _reads(backward: Callable[..., Any], name: str) -> bool:
     """Whether it does anything with its parameter: a loss's `backward(dout=1)` may be written for 1 alone."""
-    nodes = list(_statements(backward))
+    nodes = list(nodes_of(backward))
     return not nodes or any(isinstance(node, ast.Name) and node.id == name for node in nodes)
-
-
-def _statements(function: Callable[..., Any]) -> Iterator[ast.AST]:
-    try:
-        yield from ast.walk(tree_of(textwrap.dedent(inspect.getsource(inspect.unwrap(function)))))
-    except (OSError, TypeError, SyntaxError):
-        return

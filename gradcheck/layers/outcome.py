@@ -52,7 +52,7 @@ class Outcome:
     unjudged: dict[str, str] = field(default_factory=dict)  # gradient -> why
     operations: int = 0  # that were recorded
     hands_on: bool = False  # `forward` returned its input as it was
-    by_a_guess: bool = False  # `backward` raised, maybe for a plain number that was guessed
+    by_a_guess: bool = False  # `backward` raised or gave NaN, maybe for a plain number that was guessed
 
 
 def run_trial(
@@ -95,6 +95,8 @@ def run_trial(
             return _raised(error, subject, built)
     leave_open(report, trial, parameters)
     outcome = _judged(report, built.layer, parameters, returned)
+    rules = {finding.rule for finding in outcome.faults.values() if finding is not None}
+    outcome.by_a_guess = rules == {"GC108"} and _keeps_a_number(built, subject.forward or built.forward)
     outcome.operations = len(watched.recording.ops)
     outcome.hands_on = hands_on(subject, trial)
     outcome.right = {
@@ -173,15 +175,14 @@ def _is_of_a_guess(error: Exception, built: Built, forward: Callable[..., Any]) 
     """Whether it took something for another kind of thing than it is, and a plain number was handed in that `forward` only
     keeps: a function or a word may have been wanted."""
     kinds = (TypeError, ValueError, KeyError, UnboundLocalError, AttributeError)
+    has_not = isinstance(getattr(error, "obj", None), (int, float))  # what an array has
+    guessed = has_not or _keeps_a_number(built, forward)
+    return guessed and isinstance(error, kinds) and not str(error).startswith(NO_SUCH)
+
+
+def _keeps_a_number(built: Built, forward: Callable[..., Any]) -> bool:
     plain = [name for name, value in built.inputs.items() if type(value) in (int, float)]
-    return (
-        isinstance(error, kinds)
-        and not str(error).startswith(NO_SUCH)
-        and (
-            isinstance(getattr(error, "obj", None), (int, float))  # it has not what an array has
-            or any(is_only_kept(name, forward) for name in plain)
-        )
-    )
+    return any(is_only_kept(name, forward) for name in plain)
 
 
 def _is_refusal(unit: SourceUnit, line: int) -> bool:

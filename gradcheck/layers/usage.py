@@ -35,7 +35,7 @@ def use_of(name: str, forward: Callable[..., Any], has_gradient: dict[str, bool]
     if gradient:
         return Use.TENSOR
     known = getattr(inspect.unwrap(forward), "__globals__", {})
-    uses = {use for node in _nodes(forward) for read, use in _uses(node, known) if read == name}
+    uses = {use for node in nodes_of(forward) for read, use in _uses(node, known) if read == name}
     for use in (Use.INDEX, Use.COUNT, Use.NUMBERS):
         if use in uses:
             return use
@@ -45,7 +45,7 @@ def use_of(name: str, forward: Callable[..., Any], has_gradient: dict[str, bool]
 def words_for(forward: Callable[..., Any], backward: Callable[..., Any]) -> dict[str, list[str]]:
     """By what `forward` takes, the words that it is compared with (`reduction == "sum"`), there or where it was kept."""
     found: dict[str, list[str]] = {}
-    for node in (*_nodes(forward), *_nodes(backward)):
+    for node in (*nodes_of(forward), *nodes_of(backward)):
         match node:
             case ast.Compare(ast.Name(read) | ast.Attribute(_, read), [_], [ast.Constant(str(word))]):
                 words = found.setdefault(read, [])
@@ -54,19 +54,19 @@ def words_for(forward: Callable[..., Any], backward: Callable[..., Any]) -> dict
 
 
 def is_only_kept(name: str, forward: Callable[..., Any]) -> bool:
-    """Whether `forward` does nothing with its parameter but keep it for the backward pass (`ctx.mode = mode`): whatever is
-    tried for it, `forward` runs."""
-    nodes = list(_nodes(forward))
+    """Whether `forward` does nothing with its parameter but keep it for the backward pass (`ctx.mode = mode`), if that:
+    whatever is tried for it, `forward` runs."""
+    nodes = list(nodes_of(forward))
     read = [n for n in nodes if isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Load)]
     kept = [n.value for n in nodes if isinstance(n, ast.Assign) and isinstance(n.targets[0], ast.Attribute)]
-    return bool(read) and all(any(node is value for value in kept) for node in read)
+    return all(any(node is value for value in kept) for node in read)
 
 
 def gradients_given(backward: Callable[..., Any], names: list[str]) -> dict[str, bool]:
     """Whether an autograd Function's `backward` ever returns something else than None for each input of `forward`."""
     returned: list[list[ast.expr]] = []
     nothing = _only_none(backward)
-    for node in _nodes(backward):
+    for node in nodes_of(backward):
         if isinstance(node, ast.Return) and node.value is not None:
             parts = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
             if len(parts) != len(names) or any(isinstance(part, ast.Starred) for part in parts):
@@ -86,7 +86,7 @@ def _is_none(node: ast.expr, nothing: Collection[str] = ()) -> bool:
 
 def _only_none(function: Callable[..., Any]) -> set[str]:
     """The names that it binds to None and to nothing else: `dx = dw = dstride = None` at the top, and `dstride` returned."""
-    nodes = list(_nodes(function))
+    nodes = list(nodes_of(function))
     bound = Counter(n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
     pairs: list[tuple[ast.expr, ast.expr]] = []
     for node in nodes:
@@ -145,7 +145,7 @@ def _plain_names(node: ast.expr) -> Iterator[str]:
                 yield from _plain_names(part)
 
 
-def _nodes(function: Callable[..., Any]) -> Iterator[ast.AST]:
+def nodes_of(function: Callable[..., Any]) -> Iterator[ast.AST]:
     try:
         yield from ast.walk(parse(textwrap.dedent(inspect.getsource(inspect.unwrap(function)))))
     except (OSError, TypeError, SyntaxError):

@@ -152,17 +152,14 @@ class _Rewriter(ast.NodeTransformer):
             return _on_one_line(ast.copy_location(ast.Attribute(slot, "value", ast.Store()), node))
         return node
 
-    def visit_comprehension(self, node: ast.comprehension) -> ast.AST:
-        self.generic_visit(node)
-        node.iter = _hook("each", node.iter, node.iter)
-        return node
-
     # -- statements ----------------------------------------------------------------------------------------------
 
-    def visit_For(self, node: ast.For) -> ast.AST:
+    def visit_For(self, node: ast.For | ast.comprehension) -> ast.AST:
         self.generic_visit(node)
         node.iter = _hook("each", node.iter, node.iter)
         return node
+
+    visit_comprehension = visit_For
 
     def visit_Assign(self, node: ast.Assign) -> ast.AST:
         unpacks = all(isinstance(target, (ast.Tuple, ast.List)) for target in node.targets)

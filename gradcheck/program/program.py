@@ -15,7 +15,7 @@ from gradcheck.program.magics import SkippedLine, strip_magics
 from gradcheck.program.notebook import read_notebook
 from gradcheck.program.script import is_python_2, read_source, syntax_error
 from gradcheck.program.source import SourceMap, SourceUnit, shown_path
-from gradcheck.program.target import Target, TargetKind
+from gradcheck.program.target import Target, TargetKind, current_directory
 
 _IMPORTED = re.compile(r"^\s*(?:import|from)\s+\.*(\w+)", re.MULTILINE)
 
@@ -57,7 +57,7 @@ class Program:
 def load(target: Target, cwd: str | None = None, arguments: tuple[str, ...] = ()) -> Program:
     """Raises ProgramError if the target cannot be read or, being a script, cannot be compiled."""
     beside = target.path.parent if target.path and not target.module else None
-    directory = _working_directory(cwd) or beside or _current_directory()
+    directory = _working_directory(cwd) or beside or current_directory()
     entry = beside or directory
     program = Program(target, directory, entry, arguments=arguments)
     if target.kind is TargetKind.NOTEBOOK:
@@ -134,12 +134,3 @@ def _working_directory(cwd: str | None) -> Path | None:
         reason = "is not a directory" if path.exists() else "does not exist"
         raise ProgramError(f"--cwd: `{cwd}` {reason}")
     return path.resolve()
-
-
-def _current_directory() -> Path:
-    try:
-        return Path.cwd()
-    except OSError:
-        raise ProgramError(
-            "the current directory no longer exists", "change to another directory and run the command again"
-        ) from None

@@ -148,3 +148,12 @@ def _no_such_file(path: Path) -> ProgramError:
     close = difflib.get_close_matches(path.name, neighbours, 1)
     hint = f"did you mean `{path.parent / close[0]}`?" if close else HOW_TARGETS_ARE_WRITTEN
     return ProgramError(f"`{path}` does not exist", hint)
+
+
+def current_directory() -> Path:
+    try:
+        return Path.cwd()
+    except OSError:
+        raise ProgramError(
+            "the current directory no longer exists", "change to another directory and run the command again"
+        ) from None

@@ -101,3 +101,66 @@ def test_no_edit_ignores_the_gradient_that_the_line_is_handed() -> None:
     """
     for diff in fixes(source):
         assert "dtotal_inv" in diff.split("\n")[1]
+
+
+def test_no_edit_divides_by_what_is_one_here() -> None:
+    """All windows are square, so that `high / wide` fits as well as nothing at all; `rest / rest` always does."""
+    source = """
+        import torch
+        import torch.nn.functional as F
+
+        class Windows(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, image, high, wide):
+                ctx.shape = image.shape[2:], high, wide
+                return F.unfold(image, (high, wide))
+
+            @staticmethod
+            def backward(ctx, up):
+                size, high, wide = ctx.shape
+                return F.fold(up, size, (high, wide)) / (high * wide), None, None
+
+        torch.manual_seed(0)
+        image = torch.randn(2, 3, 6, 6, requires_grad=True)
+        out = Windows.apply(image, 3, 3)
+        loss = (out**2).sum()
+        loss.backward()
+    """
+    (diff,) = fixes(source)
+    assert diff.split("\n")[1] == "+ return F.fold(up, size, (high, wide)), None, None"
+    source = """
+        import torch
+
+        torch.manual_seed(0)
+        x, y = torch.randn(9, 4), torch.rand(9, 3)
+        w = torch.randn(4, 3)
+        p = torch.sigmoid(x @ w)
+        loss = -(y * torch.log(p) + (1 - y) * torch.log(1 - p)).sum() / len(y)
+        delta = (p - y) * p * (1 - p) / len(y)
+        dw = x.T @ delta
+        w = w - dw
+    """
+    (diff,) = fixes(source)
+    assert diff.split("\n")[1] == "+ delta = (p - y) / len(y)"
+
+
+def test_a_function_that_is_given_what_it_reads_does_not_begin_to_read_globals() -> None:
+    """The call hands over the wrong one: `pre` in the function would be right for this caller alone."""
+    source = """
+        import torch
+
+        def bent_back(up, z):
+            return up * (1 - torch.tanh(z) ** 2)
+
+        torch.manual_seed(0)
+        x, t, w = torch.randn(9, 4), torch.randn(9, 3), torch.randn(4, 3)
+        for step in range(3):
+            pre = x @ w
+            act = torch.tanh(pre)
+            loss = ((act - t) ** 2).mean()
+            dact = 2 * (act - t) / act.numel()
+            dpre = bent_back(dact, act)
+            dw = x.T @ dpre
+            w = w - 0.1 * dw
+    """
+    assert not any("pre" in diff.split("\n")[1] for diff in fixes(source))

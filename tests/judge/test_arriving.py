@@ -186,3 +186,39 @@ class Last(torch.autograd.Function):
         (x,) = ctx.saved_tensors
         return 2 * x * up[0]
 """
+
+
+ALONG_WITH_OTHERS = """
+import torch
+torch.manual_seed(0)
+def column(t):
+    return t[None, :]
+def passed_on(g, x, w):
+    return g @ w.T, x.T @ g
+class Spread(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, w):
+        z = x @ w
+        total = z.sum(0)
+        spread = z.var(0, unbiased=False)
+        ctx.save_for_backward(x, w, z, total, spread)
+        return z / column(spread)
+    @staticmethod
+    def backward(ctx, up):
+        x, w, z, total, spread = ctx.saved_tensors
+        n = len(z)
+        dspread = -(up * z).sum(0) / spread**2
+        dz = z * column(dspread * n)
+        dz = dz + column(-dspread * total)
+        dz = dz * 2 / n**2 + up / column(spread)
+        return passed_on(dz, x, w)
+x, w = torch.randn(6, 4, requires_grad=True), torch.randn(4, 3, requires_grad=True)
+loss = (Spread.apply(x, w) ** 3).sum()
+loss.backward()
+"""
+
+
+def test_of_several_things_handed_to_a_helper_one_alone_is_not_replaced() -> None:
+    """Beside a multiple of the gradient of `spread` another one arrives: random numbers for one of both fit nothing."""
+    report = report_on_source(ALONG_WITH_OTHERS, fix_budget_s=0.0)
+    assert [finding.message for finding in report.findings if finding.rule < "GC2"] == []

@@ -243,6 +243,45 @@ def test_what_was_never_kept_is_missed_where_it_is_read():
     ]
 
 
+def _slope_times(up, v, leak):
+    grad_v = torch.ones_like(up)
+    grad_v[v > 1] = 1 / v[v > 1]
+    grad_v[v <= 0] = leak
+    return up * grad_v, None
+
+
+class Staged(torch.autograd.Function):
+    """What takes the place of the derivative has the name of a gradient, before it is multiplied by what arrives."""
+
+    @staticmethod
+    def forward(ctx, v, leak):
+        ctx.save_for_backward(v)
+        ctx.leak = leak
+        return (v > 0).to(v.dtype)
+
+    @staticmethod
+    def backward(ctx, up):
+        return _slope_times(up, *ctx.saved_tensors, ctx.leak)
+
+
+class Powered(torch.autograd.Function):
+    """What `alpha` has to be so that the powers are numbers, nothing says."""
+
+    @staticmethod
+    def forward(x, alpha):
+        return (x > 0).to(x.dtype)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(inputs[0])
+        ctx.alpha = inputs[1]
+
+    @staticmethod
+    def backward(ctx, up):
+        grad_x = up * (1 + ctx.saved_tensors[0].abs() / (ctx.alpha - 1)) ** -ctx.alpha
+        return grad_x, None
+
+
 @pytest.mark.parametrize(
     ("layer", "why"),
     [
@@ -253,6 +292,8 @@ def test_what_was_never_kept_is_missed_where_it_is_read():
         (Spike, "give its inputs"),
         (Mixed, "give its inputs"),
         (Fired, "a step function"),
+        (Staged, "a step function"),
+        (Powered, "give its inputs"),
     ],
 )
 def test_what_is_on_purpose_or_was_guessed_is_not_accused(layer, why):

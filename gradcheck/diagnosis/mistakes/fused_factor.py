@@ -33,16 +33,15 @@ def _predictions(case: Case) -> Iterator[Prediction]:
             yield from _of(case, (factor,), power, kind, words)
     for both in combinations(factors, 2):
         yield from _of(case, both, -1, "missing-factor", "the factors {x:at} and {y:at} are missing")
-    for branch, part in branches_of(case):
+    for branch, _ in branches_of(case):
         for power, (kind, words) in _POWERS.items():
             for factor in factors:
-                changed = case.first.expected - part + part * case.first.tensor(factor) ** power
-                if changed.shape == case.first.expected.shape and case.first.agrees(changed):
 
-                    def predict(scene: Scene, b=branch, f=factor, p=power) -> torch.Tensor | None:  # type: ignore[no-untyped-def]
-                        part = b.part(scene)
-                        return None if part is None else scene.expected - part + part * scene.tensor(f) ** p
+                def predict(scene: Scene, b=branch, f=factor, p=power) -> torch.Tensor | None:  # type: ignore[no-untyped-def]
+                    part = b.part(scene)
+                    return None if part is None else scene.expected - part + part * scene.tensor(f) ** p
 
+                if case.first.agrees(predict(case.first)):
                     yield Prediction(
                         kind,
                         predict,

@@ -32,11 +32,12 @@ class Affinity:
 
     def fitting(self, candidate: Candidate, names: Iterable[str]) -> list[str]:
         """The names that may fit well, by their letters alone."""
-        own = [(_after_d(b.variable), parse(b.variable).stem or "") for b in candidate.bindings]
+        after = {name for b in candidate.bindings for name in _after_d(b.variable)}
+        stems = {stem for b in candidate.bindings for stem in _stems(b.variable)}
         return [
             name
             for name in names
-            if any(name in after or name_affinity(stem, name) >= GOOD_AFFINITY for after, stem in own)
+            if name in after or any(name_affinity(stem, name) >= GOOD_AFFINITY for stem in stems)
         ]
 
     def of_variables(self, candidate: Candidate, value: Value) -> float:
@@ -67,9 +68,9 @@ class Affinity:
             return 0.0
         if parsed.stem is not None and _names_an_operation(binding, parsed.stem):
             return 0.0
-        affinity = max(
-            exact, *(name_affinity(parsed.stem or "", n) * self._weight(binding, value, n) for n in names)
-        )
+        stems = _stems(binding.variable)
+        fits = (name_affinity(stem, n) * self._weight(binding, value, n) for stem in stems for n in names)
+        affinity = max(exact, *fits)
         if binding.alias:
             affinity *= ALIAS
         owned = [b for b in self._names.bindings(value) if b.owner]
@@ -92,6 +93,13 @@ class Affinity:
 def _after_d(name: str) -> tuple[str, ...]:
     """What follows the d of a plain name: `out_b` for `d_out_b`, `s` for `ds`."""
     return (name[1:], name[2:]) if name.startswith("d_") else (name[1:],) if name.startswith("d") else ()
+
+
+def _stems(name: str) -> list[str]:
+    """What it may be the gradient of, by its letters: of `grads['dec']` an `ec`, or a `dec` that has this key too."""
+    parsed = parse(name)
+    keyed = parsed.form is Form.EXPLICIT and name.endswith(("']", '"]'))
+    return [parsed.stem or "", *([split_path(name)[1]] if keyed else [])]
 
 
 def _names_an_operation(binding: Binding, stem: str) -> bool:

@@ -14,6 +14,7 @@ from gradcheck.fronts.tape import Op, Value
 from gradcheck.graph import flow
 from gradcheck.judge.case import Case
 from gradcheck.judge.judged import Fault, Ruling, replaced_by
+from gradcheck.judge.pairing.partners import Proposal
 from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.ops import Family
 from gradcheck.replay.compare import distance, norm
@@ -49,46 +50,33 @@ def surrogate(case: Case) -> Ruling | None:
     proposal = case.proposal
     if proposal is None:
         return None
-    expected = case.gradients.get(proposal.value)
     if _is_handed_on(case):
-        judged = case.judged(
-            proposal,
-            Verdict.UNCHECKED,
-            Problem.UNREACHED,
-            _CHANGES_NOTHING,
-            expected=expected,
-            faults=case.faults,
-        )
-        judged.surrogate = True
-        return Ruling(judged, Fault(judged, case.found))
+        return _instead(case, proposal, _CHANGES_NOTHING)
     unread = _read_by_backward_alone(case)
     if unread is not None:
-        reason = _OTHERWISE.format(case.judge.partners.shown(unread))
-        judged = case.judged(
-            proposal, Verdict.UNCHECKED, Problem.UNREACHED, reason, expected=expected, faults=case.faults
-        )
-        judged.surrogate = True
-        return Ruling(judged, Fault(judged, case.found))
+        return _instead(case, proposal, _OTHERWISE.format(case.judge.partners.shown(unread)))
+    expected = _before_its_stages(case, proposal.value).get(proposal.value)
     steps = list(_steps_on_the_way(case.judge.plan, proposal.value))
     nothing = expected is None or not bool(expected.any())
     if not steps or not (nothing or any(op.operation in _REPLACED for op in steps)):
         return None
     straight = _straight_through(case, steps).get(proposal.value)
-    fits = straight is not None and straight.shape == case.found.shape
-    if (
-        fits
-        and straight is not None
-        and distance(straight, case.found) <= case.tolerance
-        and norm(straight) > 0
-    ):
+    fits = straight is not None and straight.shape == case.found.shape and norm(straight) > 0
+    if straight is not None and fits and distance(straight, case.found) <= case.tolerance:
         judged = case.judged(proposal, Verdict.CORRECT, reason=_STRAIGHT, expected=straight)
-        judged.truth = straight
-    elif not nothing and not _may_be_a_slope(case, proposal.value, steps):
+        judged.truth, judged.surrogate = straight, True
+        return Ruling(judged, Fault(judged, case.found))
+    if not nothing and not _may_be_a_slope(case, proposal.value, steps):
         return None
-    else:
-        judged = case.judged(
-            proposal, Verdict.UNCHECKED, Problem.UNREACHED, _ON_PURPOSE, expected=expected, faults=case.faults
-        )
+    return _instead(case, proposal, _ON_PURPOSE)
+
+
+def _instead(case: Case, proposal: Proposal, reason: str) -> Ruling:
+    """It stands in the gradient's place."""
+    expected = case.gradients.get(proposal.value)
+    judged = case.judged(
+        proposal, Verdict.UNCHECKED, Problem.UNREACHED, reason, expected=expected, faults=case.faults
+    )
     judged.surrogate = True
     return Ruling(judged, Fault(judged, case.found))
 
@@ -97,8 +85,10 @@ def of_another_loss(case: Case) -> Ruling | None:
     """Fidelity (principle 1): a gradient that is added, and is none of anything the loss is computed from, is that of
     another loss, which the program need not compute (the divergence of a variational autoencoder)."""
     judge, proposal, writes = case.judge, case.proposal, case.version.writes
-    expected = case.gradients.get(proposal.value) if proposal is not None else None
-    if expected is None or expected.shape != case.found.shape or not writes:
+    if proposal is None or not writes:
+        return None
+    expected = case.gradients.get(proposal.value)
+    if expected is None or expected.shape != case.found.shape:
         return None
     last = writes[-1]
     paired = {judged.candidate.value for judged in judge.judged if judged.of is not None}
@@ -113,11 +103,7 @@ def of_another_loss(case: Case) -> Ruling | None:
                 f"`{other.name}` is added, which is the gradient of nothing that the loss is computed from; "
                 "without it, it is right, and what is computed from both is compared with what follows from them"
             )
-            judged = case.judged(
-                proposal, Verdict.UNCHECKED, Problem.UNREACHED, reason, expected=expected, faults=case.faults
-            )
-            judged.surrogate = True
-            return Ruling(judged, Fault(judged, case.found))
+            return _instead(case, proposal, reason)
     return None
 
 
@@ -125,7 +111,7 @@ def _may_be_a_slope(case: Case, value: Value, steps: list[Op]) -> bool:
     """Where smooth ways go on beside a step of `value` itself: whether what is more than their gradient is what arrives
     at the step times something that takes the place of its derivative. That is nowhere negative, as a step rises, and
     not the same everywhere: another number than 1 is a wrong factor."""
-    gradients, direct = case.gradients, [op for op in steps if op.inputs[0] is value]
+    gradients, direct = _before_its_stages(case, value), [op for op in steps if op.inputs[0] is value]
     arriving = [gradients[op.out] for op in direct if op.operation in _REPLACED and op.out in gradients]
     if direct and not arriving:
         return False  # it is made a whole number, which no gradient goes through
@@ -136,6 +122,13 @@ def _may_be_a_slope(case: Case, value: Value, steps: list[Op]) -> bool:
     if slope.numel() == 0 or bool((more[upstream == 0].abs() > case.tolerance).any()):
         return False
     return bool(slope.min() > -_ROUNDING) and bool(slope.max() - slope.min() > _ROUNDING)
+
+
+def _before_its_stages(case: Case, value: Value) -> dict[Value, torch.Tensor]:
+    """The gradients that follow from those upstream: a slope that it is multiplied with is no gradient that arrives."""
+    listed = zip(sorted(case.faults), case.judge.listed(case.faults), strict=True)
+    stages = {index for index, fault in listed if fault.judged.surrogate and fault.at is value}
+    return case.judge.expectation(case.faults - stages)[0]
 
 
 def _read_by_backward_alone(case: Case) -> Value | None:

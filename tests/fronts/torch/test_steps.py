@@ -221,6 +221,31 @@ for i in range(5):
     assert (run.names["count"], run.names["layers"], run.names["evals"]) == (1, 8, 5)
 
 
+def test_a_loop_over_the_layers_that_moves_them_runs_to_its_end():
+    """What arrives is called a gradient by the function that it is handed to."""
+    run = record_source(f"""{NETWORK}
+def back(dout, p, x):
+    dz = dout * (1 - torch.tanh(x @ p["w"]) ** 2)
+    return dz @ p["w"].T, {{"w": x.T @ dz}}
+net = [{{"w": torch.randn(3, 3)}} for _ in range(4)]
+layers = 0
+for step in range(2_000):
+    h, hs = X, []
+    for p in net:
+        hs.append(h)
+        h = torch.tanh(h @ p["w"])
+    loss = (h ** 2).mean()
+    d = 2 * h / h.numel()
+    for p, x in zip(reversed(net), reversed(hs)):
+        d, new = back(d, p, x)
+        for k in p:
+            p[k] = p[k] - lr * new[k]
+        layers += 1
+    count += 1
+""")
+    assert (run.names["count"], run.names["layers"]) == (1, 4)
+
+
 @pytest.mark.parametrize("at", [(2,), (0, 3), (0, 1, 2), (1, 40)])
 def test_the_iterations_asked_for_are_recorded(at):
     run = record_source(f"{NETWORK}for step in range(3_000):{STEP}    W -= lr * dW\nafter = True\n", at=at)

@@ -165,3 +165,20 @@ def test_two_names_for_one_tensor_that_is_changed_in_place() -> None:
     for again, notes in (("da", [said]), ("da.clone()", [])):
         (judged,) = report_on_source(text.format(again=again)).passes
         assert [note for row in judged.gradients for note in row.notes] == notes
+
+
+def test_the_key_of_a_gradient_is_that_of_its_parameter() -> None:
+    """`grads['dec']` is that of `params['dec']`, and of no `ec`."""
+    text = """
+        import torch
+        torch.manual_seed(0)
+        x = torch.randn(8, 5)
+        params = {"enc": torch.randn(5, 3), "dec": torch.randn(3, 5)}
+        code = torch.tanh(x @ params["enc"])
+        out = code @ params["dec"]
+        loss = ((out - x) ** 2).mean() + 0.05 * (params["dec"] ** 2).sum()
+        dout = 2 * (out - x) / out.numel()
+        grads = {"dec": code.T @ dout}
+        grads["enc"] = x.T @ (dout @ params["dec"].T * (1 - code ** 2))
+    """
+    assert verdict_of(text, "grads['dec']") == (Verdict.INTRODUCED, "params['dec']", Problem.WRONG_VALUE)
