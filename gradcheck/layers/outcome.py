@@ -95,8 +95,10 @@ def run_trial(
             return _raised(error, subject, built)
     leave_open(report, trial, parameters)
     outcome = _judged(report, built.layer, parameters, returned)
-    rules = {finding.rule for finding in outcome.faults.values() if finding is not None}
-    outcome.by_a_guess = rules == {"GC108"} and _keeps_a_number(built, subject.forward or built.forward)
+    wrong = {row.problem for row in report.rows if row.verdict is Verdict.INTRODUCED}
+    outcome.by_a_guess = wrong == {Problem.NON_FINITE} and _keeps_a_number(
+        built, subject.forward or built.forward
+    )
     outcome.operations = len(watched.recording.ops)
     outcome.hands_on = hands_on(subject, trial)
     outcome.right = {
