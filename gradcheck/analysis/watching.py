@@ -33,7 +33,7 @@ from gradcheck.report.model import Report
 
 NUMPY_IS_FOLLOWED = (
     "NumPy is followed where gradcheck runs the program itself: `gradcheck report FILE` runs a script or a notebook, "
-    "`gradcheck layer` and `assert_gradients` one function or class, `%%gradcheck` a cell"
+    "`gradcheck layer`, `gradcheck.check(step)` and `assert_gradients` a function or class, `%%gradcheck` a cell"
 )
 _WORDS = Words(
     loss="say which value is the loss with `report(loss=NAME)`",

@@ -5,11 +5,7 @@ from __future__ import annotations
 from gradcheck.fronts.tape import PlainBinding, Recording
 
 
-def drop_end(
-    recording: Recording, first_op: int, first_binding: int, *, keep_steps_before: bool = False
-) -> None:
-    """With `keep_steps_before`, what is left of the tape holds steps that are to be replayed: what they started from
-    stays as it was."""
+def drop_end(recording: Recording, first_op: int, first_binding: int) -> None:
     for op in recording.ops[first_op:]:
         for value in op.outputs:
             # A view of something older has the older one for its root, which is still needed.
@@ -17,8 +13,7 @@ def drop_end(
                 touched.producer = None
                 touched.data = None
         for value in op.mutated:
-            if not keep_steps_before or value.root.birth >= first_op:
-                value.root.producer = value.root.data = None
+            value.root.producer = value.root.data = None
     del recording.ops[first_op:]
     del recording.bindings[first_binding:]
     recording.marks[:] = [m for m in recording.marks if m.when <= first_op]

@@ -6,8 +6,9 @@ the iterations asked for are on the tape, and so are the loops around it. What f
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from types import FrameType
 
 from gradcheck.fronts.aftermath import Aftermath
@@ -15,11 +16,11 @@ from gradcheck.fronts.applying import only_applies
 from gradcheck.fronts.control import Control
 from gradcheck.fronts.dropping import drop_end
 from gradcheck.fronts.namespace import names_in
-from gradcheck.fronts.passes import holds_a_pass, only_prepares
+from gradcheck.fronts.passes import only_prepares, reads_since
 from gradcheck.fronts.reach import Reach
 from gradcheck.fronts.tape import Mark
 from gradcheck.fronts.unseen_loops import UnseenLoops
-from gradcheck.fronts.updates import UpdateFinder
+from gradcheck.fronts.updates import Update, UpdateFinder
 from gradcheck.program.observer import LoopEnd
 from gradcheck.program.source import SourceMap, SourceUnit
 
@@ -27,8 +28,6 @@ from gradcheck.program.source import SourceMap, SourceUnit
 _THIN_AFTER_ITERATIONS = 5_000
 _THIN_AFTER_OPS = 100_000
 _MAX_ACTIVATIONS = 12  # of one training loop that are each recorded again
-# A loop over layers or time steps computes no loss of its own, and one over micro-batches sums its gradients up.
-_PASSES_THAT_TRAIN = 8
 
 
 @dataclass(slots=True)
@@ -38,11 +37,9 @@ class _Activation:
     first_binding: int
     start: int = 0  # on the tape when the current iteration began
     start_binding: int = 0
+    starts: list[tuple[int, int]] = field(default_factory=list)  # of all iterations that added to the tape
     steps_before: int = 0
     thinning: bool = False
-    passes: int = 0  # iterations in a row that held a whole backward pass
-    # Of these the first: its ops, and the bindings up to its end.
-    first_pass: tuple[int, int, int] = (0, 0, 0)
 
 
 class StepWatcher:
@@ -104,6 +101,8 @@ class StepWatcher:
                 self._values.loop_began()
         record.start = len(recording.ops)
         record.start_binding = len(recording.bindings)
+        if not record.starts or record.starts[-1][0] < record.start:
+            record.starts.append((record.start, record.start_binding))
         record.steps_before = self._steps
         if loop in self._trains and not self._state.paused:
             recording.marks.append(Mark(record.start, "step", number, loop))
@@ -140,6 +139,7 @@ class StepWatcher:
             since = self._control.follower.awake_since
             record = self._activations[activation] = _Activation(loop, since, 0, since, 0)
             record.first_binding = record.start_binding = len(self._recording.bindings)
+            record.starts.append((since, record.start_binding))
             record.steps_before = sum(end <= since for end in self._step_ends)
         return record
 
@@ -158,12 +158,9 @@ class StepWatcher:
             return False
         updates = UpdateFinder(self._recording, record.start).between(record.start)
         if not updates or only_applies(self._recording, record.start, updates):
-            if self._repeats_a_pass(loop, record):
-                self._end_if_done(frame)
-                return True
             self._thin(record, index)
             return False
-        return self._step_finished(loop, activation, record, frame)
+        return self._step_finished(loop, activation, record, frame, updates)
 
     def unit_finished(self) -> None:
         """What was still to be recorded did not come; what follows is recorded again."""
@@ -196,12 +193,18 @@ class StepWatcher:
         )
         return sorted({min(n, last) for n in wanted})
 
-    def _step_finished(self, loop: int, activation: int, record: _Activation, frame: FrameType) -> bool:
+    def _step_finished(
+        self, loop: int, activation: int, record: _Activation, frame: FrameType, updates: Sequence[Update]
+    ) -> bool:
         recording = self._recording
         self.aftermath.cancel()
         number = self._iterations[loop]
         if loop not in self._trains or not self._outstanding[loop]:
             if loop not in self._trains:
+                # What several iterations added up to is one step: none of them moved the parameters.
+                since = reads_since(recording, record.first_op, record.start, updates)
+                place = max(0, bisect_right(record.starts, (since, len(recording.bindings))) - 1)
+                record.start, record.start_binding = record.starts[place]
                 if only_prepares(recording, record.start, record.start_binding):
                     self._values.settle(record.start)
                 recording.marks.append(Mark(record.start, "step", number, loop))
@@ -234,33 +237,6 @@ class StepWatcher:
         if not any(self._outstanding.values()):
             self.aftermath.begin(frame)
 
-    def _repeats_a_pass(self, loop: int, record: _Activation) -> bool:
-        """Whether the loop has computed a loss and its gradients, each time again, so often that it must be training,
-        although how it moves its parameters cannot be seen (through NumPy, say). Then the first time is kept."""
-        recording = self._recording
-        if not holds_a_pass(recording, record.start, record.start_binding):
-            record.passes = 0
-            return False
-        record.passes += 1
-        if record.passes == 1:
-            record.first_pass = (record.start, len(recording.ops), len(recording.bindings))
-        if record.passes < _PASSES_THAT_TRAIN:
-            return False
-        start, end, end_binding = record.first_pass
-        self._drop(end, end_binding, keep_steps_before=True)
-        self._control.forget()
-        self._trains.add(loop)
-        self._outstanding[loop] = []
-        number = self._iterations[loop] - _PASSES_THAT_TRAIN + 1
-        recording.marks += [Mark(start, "step", number, loop), Mark(end, "step-end", number, loop)]
-        self._steps += 1
-        self._step_ends.append(end)
-        recording.notes.append(
-            f"a loop that computed a loss and its gradients {_PASSES_THAT_TRAIN} times was left, although no update "
-            f"of a parameter was seen in it; what is reported is its iteration {number}"
-        )
-        return True
-
     def _thin(self, record: _Activation, index: int) -> None:
         many = len(self._recording.ops) - record.first_op >= _THIN_AFTER_OPS
         if index < _THIN_AFTER_ITERATIONS and not many and not record.thinning:
@@ -271,6 +247,6 @@ class StepWatcher:
         else:
             self._drop(record.start, record.start_binding)
 
-    def _drop(self, first_op: int, first_binding: int, *, keep_steps_before: bool = False) -> None:
-        drop_end(self._recording, first_op, first_binding, keep_steps_before=keep_steps_before)
+    def _drop(self, first_op: int, first_binding: int) -> None:
+        drop_end(self._recording, first_op, first_binding)
         self.aftermath.runs.dropped(first_op)

@@ -12,7 +12,7 @@ speaks for it, and any number of windows can be asked about without following th
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from gradcheck import ops
@@ -20,6 +20,7 @@ from gradcheck.fronts.tape import Kind, Op, Recording, Value, existed_before
 from gradcheck.ops import Family, Operation
 
 _HANDS_ON = (Family.SAME, Family.LAYOUT, Family.GATHER)  # a step that is picked or clipped is still a step
+_PICKS = (Family.GATHER, Family.LAYOUT)  # who reads their result reads what it is picked from
 _OPTIMISER = frozenset({ops.OPTIMISER_STEP, ops.ADDCDIV})
 
 
@@ -61,7 +62,10 @@ class UpdateFinder:
 
     def __init__(self, recording: Recording, first: int = 0) -> None:
         self._gradient_named = recording.gradient_named
-        self._read_at: dict[Value, int] = {}
+        self._read_at: dict[Value, tuple[int, int]] = {}  # by storage, the last time and the one before
+        self._picked_from: dict[
+            Value, tuple[int, list[Value]]
+        ] = {}  # by storage, whose numbers it holds, and since when
         self._changed_at: dict[Value, int] = {}
         self._scaled_at: dict[Value, int] = {}  # made by multiplying with a Python number
         self._negative_at: dict[Value, int] = {}  # ... with a negative one, or by subtracting
@@ -125,7 +129,7 @@ class UpdateFinder:
         in_place = op.kind is Kind.MUTATE
         if in_place and operation in _OPTIMISER:
             return [
-                _Possible(op, v, None, True, self._read_at.get(v.root, -1), -1, False, -1, False, -1, -1)
+                _Possible(op, v, None, True, self._read_before(v, op), -1, False, -1, False, -1, -1)
                 for v in op.mutated
             ]
         by = _arithmetic(op)
@@ -145,7 +149,7 @@ class UpdateFinder:
                 moved,
                 right,
                 in_place,
-                self._read_at.get(moved.root, -1),
+                self._read_before(moved, by),
                 self._changed_at.get(right.root, -1),
                 operation is ops.SUB or (isinstance(alpha, (int, float)) and alpha < 0),
                 self._negative_at.get(right, -1),
@@ -159,8 +163,11 @@ class UpdateFinder:
         index = op.index
         inputs = op.inputs
         if op.kind in (Kind.PURE, Kind.DROPOUT) and _computes(op.operation):
-            for value in inputs:
-                self._read_at[value.root] = index
+            if op.operation.family in _PICKS:
+                made = [value.root for value in op.outputs if value.root is value]
+                self._picked_from.update({root: (index, [value.root for value in inputs]) for root in made})
+            else:
+                self._read([value.root for value in inputs], index)
         mutated = op.mutated
         if op.kind is Kind.MUTATE:
             for value in mutated:
@@ -176,6 +183,21 @@ class UpdateFinder:
             for value in touched:
                 self._gradient_at[value.root] = max(gradient_at, self._gradient_at.get(value.root, -1))
         self._follow_scaling(op, inputs, touched)
+
+    def _read_before(self, value: Value, by: Op) -> int:
+        """When a computation last read it, but for reading the element that `by` computes the new one of."""
+        last, before = self._read_at.get(value.root, (-1, -1))
+        old = by.args[0].producer if by.args and isinstance(by.args[0], Value) else None
+        return before if old is not None and last == old.index else last
+
+    def _read(self, roots: Sequence[Value], index: int) -> None:
+        """What is picked of a storage, and read then, was read when it was picked."""
+        for root in roots:
+            last, before = self._read_at.get(root, (-1, -1))
+            if index not in (last, before):
+                self._read_at[root] = max(index, last), sorted((index, last, before))[1]
+                picked, of = self._picked_from.get(root, (-1, ()))
+                self._read(of, picked)
 
     def _follow_scaling(self, op: Op, inputs: list[Value], touched: list[Value]) -> None:
         operation = op.operation

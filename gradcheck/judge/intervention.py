@@ -39,7 +39,8 @@ def has_victim(case: Case, partner: Value, scale: float | None = None) -> bool:
         return True
     effect = effect_of_truth(case, partner, scale)
     helps = finished and effect is Effect.HELPS and not case.judge.plan.healing_only
-    return helps or effect in (Effect.HEALS, Effect.UNKNOWN)
+    unknown = effect is Effect.UNKNOWN and not case.judge.multiplies_gradients(case.candidate.value)
+    return helps or effect is Effect.HEALS or unknown
 
 
 def is_finished(case: Case) -> bool:

@@ -15,6 +15,7 @@ import torch
 
 from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.fronts.tape import Op, Value
+from gradcheck.graph import flow
 from gradcheck.judge.data_rounding import DataRounding
 from gradcheck.judge.influence import Influence, Mark
 from gradcheck.judge.judged import Fault, Faults, Judged, Ruling, replaced_by
@@ -23,6 +24,7 @@ from gradcheck.judge.pairing.products import Products
 from gradcheck.judge.pairing.relations import Relations
 from gradcheck.judge.uphill import goes_uphill
 from gradcheck.judge.verdict import Verdict
+from gradcheck.ops import MUL, Family
 from gradcheck.replay.compare import (
     Fingerprints,
     differentiable,
@@ -148,6 +150,18 @@ class Judge:
         )
         value = self.products.belongs_to(candidate.value, version.after, least, may_be_slope=may_be_slope)
         return value if value in self.run.graph.truth and value not in self.partners.nameless else None
+
+    def multiplies_gradients(self, value: Value) -> bool:
+        """Whether a gradient that is not computed from it is multiplied with it. A backward pass is linear in gradients: it
+        is the derivative of something else, whatever its name is."""
+        gradients = {candidate.value for candidate in self.plan.candidates}
+        after = flow.forward(self.ops[self.plan.loss_op.index : self.plan.stop], {value})
+        return not self.influences.has(value, Mark.GRADED) and any(
+            read in gradients and read not in after
+            for op in self.ops[self.plan.loss_op.index : self.plan.stop]
+            if value in op.inputs and (op.operation is MUL or op.operation.family is Family.PRODUCT)
+            for read in op.inputs
+        )
 
     def is_of_whole_numbers(self, version: Version) -> bool:
         """Whether it is made as the gradient of a factor of whole numbers, which has none."""

@@ -7,16 +7,18 @@ from dataclasses import dataclass, field
 
 import torch
 
+from gradcheck.fronts.insertion import take_out
 from gradcheck.fronts.markers import Inferred
 from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Op, Recording, Value
 from gradcheck.judge.carried import carried_over
-from gradcheck.judge.common_cause import CommonCauses, accused_lines
+from gradcheck.judge.common_cause import CommonCauses, Line, accused_lines
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged
 from gradcheck.judge.kinks import points_beside, without_ties
 from gradcheck.judge.likely import likely, replayed
 from gradcheck.judge.loop import judge_all
+from gradcheck.judge.pairing.added_up import add_up_losses
 from gradcheck.judge.pairing.drawn_upstream import give_upstream
 from gradcheck.judge.pairing.find_passes import find_passes
 from gradcheck.judge.pairing.inferred import infer_losses
@@ -25,6 +27,7 @@ from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.judge.pairing.partners import Partners
 from gradcheck.judge.pairing.stated import Stated
 from gradcheck.judge.pairing.stated_loss import state_loss
+from gradcheck.judge.pairing.windows import recorded_steps
 from gradcheck.judge.points import Point
 from gradcheck.judge.precision import errors_as_run, measure_precision
 from gradcheck.judge.probing import probe
@@ -45,6 +48,7 @@ from gradcheck.replay.run import PassOps, PassRun, opaque_values
 from gradcheck.replay.runner import ReplayError
 
 _MOST_CAUSES = 6  # of what may be the cause of wrong gradients, that are judged
+_MOST_UNSTEPPED = 8  # passes of one line, in a program of which no training step was seen
 _RIGHT = (Verdict.CORRECT, Verdict.UNOBSERVABLE)
 
 
@@ -90,6 +94,10 @@ class Judgement:
         rows = [row for result in self.results for row in result.gradients]
         return bool(rows) and all(row.verdict in _RIGHT for row in rows)
 
+    @property
+    def accused(self) -> set[Line]:
+        return accused_lines([row for result in self.results for row in result.gradients])
+
 
 def judge_recording(
     recording: Recording,
@@ -112,11 +120,19 @@ def judge_recording(
         )
 
     found = judged()
-    said = loss is not None or (found.passes and says_which(found.recording, found.names))
-    rivals = [judged.plan.loss_op for judged in found.passes]
+    if not found.is_right:
+        added = add_up_losses(found.recording, recording, [judged.plan for judged in found.passes])
+        summed = judged() if added else found
+        if summed is not found and len(summed.accused) < len(found.accused):
+            found = summed
+        else:
+            take_out(recording, added)
     evident = any(p.has_right_rows and is_minimised(p.plan) for p in found.passes)
-    if said or evident or found.is_right:
+    if loss is not None or evident or found.is_right:
         return found
+    if found.passes and says_which(found.recording, found.names):
+        return found
+    rivals = [judged.plan.loss_op for judged in found.passes]
     if infer_losses(found.recording, recording, found.names, rivals) or give_upstream(
         found.recording, recording
     ):
@@ -149,8 +165,8 @@ def _judged(
 
 def _without_repeats(plans: list[PassPlan], recording: Recording, most: int | None) -> list[PassPlan]:
     """They are left out only here, when it is known which gradients are theirs."""
-    if most is None:
-        return plans
+    if most is None:  # that a loop trains is not seen where it moves nothing that is recorded
+        most = len(plans) if recorded_steps(recording) else _MOST_UNSTEPPED
     places = [(plan.loss_op.code, plan.loss_op.lasti) for plan in plans]
     kept = [plan for i, plan in enumerate(plans) if places[:i].count(places[i]) < most]
     if len(kept) < len(plans):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
 
 
@@ -65,24 +66,32 @@ def element(array: torch.Tensor, key: Any) -> torch.Tensor:
 element.__name__ = "__getitem__"
 
 
-def backwards(array: torch.Tensor, key: Any) -> torch.Tensor:
-    """`a[..., ::-1]`: torch has no negative steps."""
-    keys = list(key) if isinstance(key, tuple) else [key]
-    for place, part in enumerate(keys):
-        if isinstance(part, slice) and (part.step or 1) < 0:
-            # One axis after the other: two arrays of indices would be paired.
-            before, behind = keys[:place], keys[place:]
-            axis = sum(each is not None for each in before)
-            if any(each is Ellipsis for each in before):
-                axis = array.dim() - sum(each is not None for each in behind)
-            indices = range(*part.indices(array.shape[axis]))
-            array = array.index_select(axis, torch.tensor(list(indices), dtype=torch.int64))
-            keys[place] = slice(None)
-    made: torch.Tensor = array[tuple(keys)]
-    return made
+@cache
+def arranged(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of NumPy's that only picks elements, repeats them or puts them elsewhere: where each comes from is asked
+    of the function itself, with the elements numbered."""
 
+    def call(*args: Any, **kwargs: Any) -> Any:
+        found: list[torch.Tensor] = []
 
-backwards.__name__ = "__getitem__"
+        def numbered(thing: Any) -> Any:
+            if isinstance(thing, (list, tuple)):
+                return type(thing)([numbered(each) for each in thing])
+            if not isinstance(thing, torch.Tensor) or (found and not thing.is_floating_point()):
+                return thing.numpy() if isinstance(thing, torch.Tensor) else thing
+            first = sum(each.numel() for each in found)
+            found.append(thing.reshape(-1))
+            return np.arange(first, first + thing.numel()).reshape(thing.shape)
+
+        places = function(*[numbered(each) for each in args], **kwargs)
+        dtype = next((each.dtype for each in found if each.is_floating_point()), found[0].dtype)
+        everything = torch.cat([each.to(dtype) for each in found])
+        if isinstance(places, (list, tuple)):  # several parts
+            return tuple([everything[torch.from_numpy(each.copy())] for each in places])
+        return everything[torch.from_numpy(places.copy())]
+
+    call.__name__ = call.__qualname__ = "gather"
+    return call
 
 
 def stacked(items: Any) -> torch.Tensor:

@@ -13,9 +13,11 @@ from gradcheck.fronts.fingerprint import Fingerprint
 
 
 def owner_of(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """The array whose memory it lies in."""
-    while isinstance(array.base, np.ndarray):
-        array = array.base
+    """The array whose memory it lies in. (What `as_strided` makes has it behind an object of NumPy's own.)"""
+    base: Any = array
+    while base is not None:
+        array = base if isinstance(base, np.ndarray) else array
+        base = getattr(base, "base", None)
     return array
 
 

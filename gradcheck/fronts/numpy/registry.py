@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -33,6 +34,23 @@ def row_for(*names: str, method: bool = True) -> Callable[[Row], Row]:
         return row
 
     return add
+
+
+def same_arguments(function: Any, same: Callable[..., Any]) -> None:
+    """torch has it under another name or none, with the same arguments in the same order. Where it can do less, a replay
+    says so."""
+    named = inspect.signature(function)
+
+    def row(*args: Any, **kwargs: Any) -> Same | None:
+        bound = named.bind(*args, **kwargs)
+        count = 1 + [*named.parameters].index([*bound.arguments][-1])
+        bound.apply_defaults()
+        return same, bound.args[:count], {}
+
+    rows[function] = row
+    name = function.__name__
+    if hasattr(np.ndarray, name):
+        methods.setdefault(name, row)
 
 
 def row_of(function: Any) -> Row | None:

@@ -5,6 +5,7 @@ A row is handed the arguments as they are and gives the torch function with its 
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any
@@ -67,52 +68,30 @@ def _reduced(
     return reduce
 
 
-_SUM, _MEAN, _PROD = _reduced(torch.sum), _reduced(torch.mean), _reduced(torch.prod, tuples=False)
-_MAX, _MIN = _reduced(torch.max, torch.amax), _reduced(torch.min, torch.amin)
-_ARGMAX, _ARGMIN = _reduced(torch.argmax, tuples=False), _reduced(torch.argmin, tuples=False)
-_ANY, _ALL = _reduced(torch.any), _reduced(torch.all)
-_VAR, _STD = _reduced(torch.var), _reduced(torch.std)
-
-
 def _into(same: Same | None, out: Any) -> Same | None:
     return same if same is None or out is None else (same[0], same[1], {**same[2], "out": out})
 
 
-def _add_reduction(reduce: Callable[..., Same | None], *names: str) -> None:
+def _add_reduction(reduce: Callable[..., Same | None], *names: str, spread: bool = False) -> None:
+    named = inspect.signature(getattr(np, names[0]))
+
     @row_for(*names)
-    def row(
-        a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, **more: Any
-    ) -> Any:
-        return None if more else _into(reduce(a, axis, keepdims), out)
+    def row(*args: Any, **kwargs: Any) -> Same | None:
+        given = named.bind(*args, **kwargs).arguments
+        x, axis, keepdims = given.pop("a"), given.pop("axis", None), given.pop("keepdims", False)
+        more = {"correction": given.pop("ddof", 0)} if spread else {}
+        out, _ = given.pop("out", None), given.pop("dtype", None)
+        return None if given else _into(reduce(x, axis, keepdims, **more), out)
 
 
-def _add_extremum(reduce: Callable[..., Same | None], *names: str) -> None:
-    @row_for(*names)
-    def row(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, **more: Any) -> Any:
-        return None if more else _into(reduce(a, axis, keepdims), out)
-
-
-_add_reduction(_SUM, "sum")
-_add_reduction(_MEAN, "mean")
-_add_reduction(_PROD, "prod")
 for _names, _how in (
-    (("max", "amax"), _MAX), (("min", "amin"), _MIN), (("argmax",), _ARGMAX), (("argmin",), _ARGMIN),
-    (("any",), _ANY), (("all",), _ALL),
+    ("sum", (torch.sum,)), ("mean", (torch.mean,)), ("max amax", (torch.max, torch.amax)),
+    ("min amin", (torch.min, torch.amin)), ("any", (torch.any,)), ("all", (torch.all,)),
+    ("var", (torch.var,)), ("std", (torch.std,)),
 ):  # fmt: skip
-    _add_extremum(_how, *_names)
-
-
-def _add_spread(reduce: Callable[..., Same | None], name: str) -> None:
-    @row_for(name)
-    def row(
-        a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = False,
-        **more: Any,
-    ) -> Any:  # fmt: skip
-        return None if more else _into(reduce(a, axis, keepdims, correction=ddof), out)
-
-
-_add_spread(_VAR, "var")
-_add_spread(_STD, "std")
+    _add_reduction(_reduced(*_how), *_names.split(), spread=_names in ("var", "std"))
+for _name in ("prod", "argmax", "argmin"):
+    _add_reduction(_reduced(getattr(torch, _name), tuples=False), _name)
 
 
 @row_for("cumsum")
@@ -133,20 +112,14 @@ def _norm(x: Any, *given: Any, axis: Any = None, keepdims: bool = False, **named
 
 @row_for("dot")
 def _dot(a: Any, b: Any, out: Any = None) -> Same | None:
-    more = {} if out is None else {"out": out}
     if not np.ndim(a) or not np.ndim(b):
-        return torch.mul, (a, b) if np.ndim(a) else (b, a), more
-    return (torch.matmul if np.ndim(b) < 3 else own.dot_with_last_but_one), (a, b), more
+        return _into((torch.mul, (a, b) if np.ndim(a) else (b, a), {}), out)
+    return _into((torch.matmul if np.ndim(b) < 3 else own.dot_with_last_but_one, (a, b), {}), out)
 
 
 @row_for("matmul")
 def _matmul(a: Any, b: Any, out: Any = None) -> Same | None:
     return torch.matmul, (a, b), {} if out is None else {"out": out}
-
-
-@row_for("outer")
-def _outer(a: Any, b: Any) -> Same | None:
-    return (torch.outer, (a, b), {}) if np.ndim(a) == np.ndim(b) == 1 else None
 
 
 @row_for("einsum")
@@ -175,9 +148,7 @@ def _where(condition: Any, *choices: Any) -> Same | None:
     return (torch.where, (condition, *choices), {}) if len(choices) == 2 else None
 
 
-@row_for("nan_to_num")
-def _nan_to_num(x: Any) -> Same | None:
-    return torch.nan_to_num, (x,), {}
+rows[np.nan_to_num] = lambda x: (torch.nan_to_num, (x,), {})
 
 
 @row_for("copy", "ascontiguousarray")

@@ -20,7 +20,9 @@ def _shape(shape: Any) -> tuple[int, ...]:
 
 def _reshaped(x: Any, *shape: Any, order: str = "C", **more: Any) -> Same | None:
     shape = shape[0] if len(shape) == 1 else shape
-    return None if order != "C" or more else (torch.reshape, (x, _shape(shape)), {})
+    if order != "C" or more:
+        return own.arranged(np.reshape), (x, _shape(shape)), {"order": order, **more}
+    return torch.reshape, (x, _shape(shape)), {}
 
 
 methods["reshape"] = _reshaped
@@ -33,7 +35,7 @@ def _reshape(a: Any, shape: Any = None, order: str = "C", **more: Any) -> Same |
 
 @row_for("ravel", "flatten")
 def _flat(a: Any, order: str = "C") -> Same | None:
-    return None if order != "C" else (torch.reshape, (a, (-1,)), {})
+    return _reshaped(a, -1, order=order)
 
 
 def transposed(x: Any, axes: Any = None) -> Same:
@@ -47,60 +49,9 @@ methods["transpose"] = lambda x, *axes: transposed(x, (axes[0] if len(axes) == 1
 rows[np.transpose] = lambda a, axes=None: transposed(a, axes)
 
 
-@row_for("swapaxes")
-def _swapaxes(a: Any, one: int, other: int) -> Same | None:
-    return torch.transpose, (a, one, other), {}
-
-
-@row_for("moveaxis")
-def _moveaxis(a: Any, source: Any, destination: Any) -> Same | None:
-    return torch.movedim, (a, source, destination), {}
-
-
-@row_for("expand_dims")
-def _expand_dims(a: Any, axis: Any) -> Same | None:
-    return (torch.unsqueeze, (a, axis), {}) if isinstance(axis, int) else None
-
-
-@row_for("squeeze")
-def _squeeze(a: Any, axis: Any = None) -> Same | None:
-    return torch.squeeze, (a,) if axis is None else (a, axis), {}
-
-
 @row_for("broadcast_arrays")
 def _broadcast_together(*args: Any) -> Same | None:
     return (torch.broadcast_tensors, args, {}) if all(isinstance(a, np.ndarray) for a in args) else None
-
-
-@row_for("broadcast_to")
-def _broadcast(a: Any, shape: Any) -> Same | None:
-    return torch.broadcast_to, (a, _shape(shape)), {}
-
-
-@row_for("tile")
-def _tile(a: Any, reps: Any) -> Same | None:
-    return torch.tile, (a, _shape(reps)), {}
-
-
-@row_for("repeat")
-def _repeat(a: Any, repeats: Any, axis: Any = None) -> Same | None:
-    return torch.repeat_interleave, (a, repeats), {} if axis is None else {"dim": axis}
-
-
-@row_for("flip")
-def _flip(m: Any, axis: Any = None) -> Same | None:
-    axes = tuple(range(np.ndim(m))) if axis is None else _shape(axis)
-    return torch.flip, (m, axes), {}
-
-
-@row_for("roll")
-def _roll(a: Any, shift: Any, axis: Any = None) -> Same | None:
-    return torch.roll, (a, shift, axis), {}
-
-
-rows[np.diag] = lambda v, k=0: (torch.diag, (v, k), {})
-rows[np.tril] = lambda m, k=0: (torch.tril, (m, k), {})
-rows[np.triu] = lambda m, k=0: (torch.triu, (m, k), {})
 
 
 # -- joining and picking -----------------------------------------------------------------------------------------------------
@@ -121,13 +72,6 @@ for _name in ("hstack", "vstack", "dstack", "column_stack", "row_stack"):  # the
     rows[getattr(np, _name, _name)] = lambda tup, same=_same: (same, (tuple(tup),), {})
 
 
-@row_for("append")
-def _append(arr: Any, values: Any, axis: Any = None) -> Same | None:
-    if axis is None and not np.ndim(arr) == np.ndim(values) == 1:
-        return None
-    return torch.cat, ((arr, values),), {"dim": axis or 0}
-
-
 @row_for("split", "array_split")
 def _split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Same | None:
     parts = indices_or_sections
@@ -135,18 +79,11 @@ def _split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Same | None:
     return torch.tensor_split, (ary, parts, axis), {}
 
 
-@row_for("take")
-def _take(a: Any, indices: Any, axis: Any = None) -> Same | None:
-    if axis is None and np.ndim(a) != 1:
-        return None
-    return torch.Tensor.__getitem__, (a, (slice(None),) * int(axis or 0) + (indices,)), {}
-
-
 @row_for("pad")
 def _pad(array: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Same | None:
     values = set(np.ravel(constant_values).tolist())
     if mode != "constant" or len(values) != 1:
-        return None
+        return (own.arranged(np.pad), (array, pad_width, mode), {}) if mode != "constant" else None
     widths = np.broadcast_to(pad_width, (np.ndim(array), 2)).tolist()
     return own.padded, (array, tuple((int(a), int(b)) for a, b in widths), values.pop()), {}
 

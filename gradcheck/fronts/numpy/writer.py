@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from types import FrameType
@@ -14,7 +15,7 @@ from gradcheck.fronts.control import Control
 from gradcheck.fronts.crossing import conversion, converted
 from gradcheck.fronts.fingerprint import WHOLE, fingerprint
 from gradcheck.fronts.numpy import functions as own
-from gradcheck.fronts.numpy.memory import of_number, owner_of, tensor_of
+from gradcheck.fronts.numpy.memory import of_number, owner_of, shares_memory, tensor_of
 from gradcheck.fronts.numpy.registry import Row
 from gradcheck.fronts.numpy.shape_rows import WITHOUT_ARRAYS
 from gradcheck.fronts.numpy.values import ArrayValues
@@ -116,7 +117,9 @@ class ArrayWriter:
         key = plain_key(key)
         keys = key if isinstance(key, tuple) else (key,)
         backwards = any(isinstance(k, slice) and (k.step or 1) < 0 for k in keys)
-        function: Callable[..., Any] = own.backwards if backwards else torch.Tensor.__getitem__
+        function: Callable[..., Any] = (
+            own.arranged(operator.getitem) if backwards else torch.Tensor.__getitem__
+        )
         if not isinstance(result, np.ndarray):
             function = own.element
         self.write(frame, function, (a, key), {}, result)
@@ -153,6 +156,10 @@ class ArrayWriter:
         if same is None:
             if function in WITHOUT_ARRAYS and not self._has_array((args, kwargs)):
                 return  # a leaf
+            if any(shares_memory(result, a) and self.knows(owner_of(a)) for a in args):
+                with self._state.guard, self._state.unrecorded:
+                    self._arrays.value_of(result)
+                return  # a view of it, whatever made it
             taken = tuple(
                 a for a in (*args, *kwargs.values()) if isinstance(a, (*_TAKEN, float, list, tuple))
             )

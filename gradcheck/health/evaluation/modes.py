@@ -35,16 +35,15 @@ def batch_statistics(
     run: NetworkRun, training: TrainingNetwork, names: NameIndex, places: Places
 ) -> list[BatchStatistics]:
     """Where samples are normalised by what was computed of all samples in the evaluation, as the training does."""
-    if not any(op.index < training.run.last_application for op, _ in training.run.joins):
+    if not training.run.joins_before_a_layer:
         return []
     found: dict[tuple[str, int | None, int], BatchStatistics] = {}
-    for op, _ in run.joins:
-        if op.index < run.last_application:
-            place = places.location(op)
-            found.setdefault(
-                (place.file, place.cell, place.line),
-                BatchStatistics(place, names.text(op), run.rows, run.rows == 1),
-            )
+    for op in run.joins_before_a_layer:
+        place = places.location(op)
+        found.setdefault(
+            (place.file, place.cell, place.line),
+            BatchStatistics(place, names.text(op), run.rows, run.rows == 1),
+        )
     return list(found.values())
 
 

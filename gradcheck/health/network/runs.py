@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from gradcheck import ops
@@ -81,6 +82,13 @@ class NetworkRun:
     @property
     def last_application(self) -> int:
         return self.applications[-1].op.index
+
+    @cached_property
+    def joins_before_a_layer(self) -> list[Op]:
+        """Where what was computed of all samples comes back to them, and a layer reads what that makes of them."""
+        read = [v for a in self.applications if a not in self.entries for v in a.op.inputs]
+        behind = flow.backward(self.per_sample, read, key=flow.storage)
+        return [op for op, _ in self.joins if any(v.root in behind for v in (*op.outputs, *op.mutated))]
 
     def slice(self, steps: Sequence[Op]) -> list[Op]:
         """The ops that compute the run, from its beginning on; `steps` are those of the stretch, in order."""

@@ -12,9 +12,9 @@ from itertools import islice, product
 import torch
 
 from gradcheck.fronts.gradient_names import Form, parse
-from gradcheck.fronts.insertion import insert
+from gradcheck.fronts.insertion import insert, number_op
 from gradcheck.fronts.markers import with_given_upstream
-from gradcheck.fronts.tape import Kind, Op, Recording, Value
+from gradcheck.fronts.tape import Op, Recording, Value
 from gradcheck.fronts.updates import UpdateFinder
 from gradcheck.graph import flow
 from gradcheck.judge.pairing.windows import recorded_steps
@@ -50,9 +50,7 @@ def give_upstream(recording: Recording, whole: Recording) -> bool:
 def _loss(results: Results) -> Op:
     last = max((v.producer for pair in results for v in pair if v.producer), key=lambda op: op.index)
     outs, given = zip(*results, strict=True)
-    op = Op(last.index + 1, with_given_upstream, Kind.PURE, (outs, given), None, last.code, last.lasti)
-    op.scope, op.out = last.scope, Value(op, last.index + 1, ())
-    return op
+    return number_op(last.index + 1, with_given_upstream, (outs, given), last)
 
 
 class _Search:

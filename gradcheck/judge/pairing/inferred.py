@@ -16,7 +16,7 @@ import torch
 
 from gradcheck import ops
 from gradcheck.fronts.gradient_names import Form, parse
-from gradcheck.fronts.insertion import insert
+from gradcheck.fronts.insertion import insert, number_op
 from gradcheck.fronts.markers import Inferred, LossKind
 from gradcheck.fronts.tape import Kind, Op, Recording, Value
 from gradcheck.fronts.updates import UpdateFinder
@@ -153,10 +153,7 @@ class _Search:
         source = begin.begun[-1].op
         function = Inferred(begin.kind, factor, begin.slope, begin.axis)
         args = tuple(begin.at), tuple(s.value for s in begin.begun)
-        op = Op(begin.last + 1, function, Kind.PURE, args, None, source.code, source.lasti)
-        op.scope = source.scope
-        op.out = Value(op, begin.last + 1, ())
-        return op
+        return number_op(begin.last + 1, function, args, source)
 
     # -- where a backward pass may begin -----------------------------------------------------------------------------
 

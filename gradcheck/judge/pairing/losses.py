@@ -12,11 +12,13 @@ from gradcheck.fronts.gradient_names import Form, is_derivative_name, is_loss_na
 from gradcheck.fronts.markers import Inferred, with_given_upstream
 from gradcheck.fronts.tape import Binding, Kind, Op, Recording, Value
 from gradcheck.graph import flow
+from gradcheck.judge.pairing.added_up import SumOfLosses
 from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.judge.pairing.stated_loss import StatedLoss
 from gradcheck.judge.pairing.windows import Step
 from gradcheck.ops import Family
 
+_ENDS = 3
 _SAID = 2  # from this rank on, something says that it is a loss
 
 
@@ -40,7 +42,20 @@ def find_losses(
     known = recording.loss
     if known is not None and known.producer is not None and wanted is None:
         return [Loss(known, known.producer, names.loss_name(known) or "loss")]
-    return _differentiated(recording, _select_losses(recording, names, wanted, moved_by), steps, gradients)
+    found = _differentiated(recording, _select_losses(recording, names, wanted, moved_by), steps, gradients)
+    return _without_middles(found, steps)
+
+
+def _without_middles(losses: list[Loss], steps: list[Step]) -> list[Loss]:
+    """Of a sum that grows term by term, the first ones and the last: parts of it that the gradients may be of."""
+    chains: list[list[Loss]] = []
+    for loss in losses:
+        last = chains[-1][-1] if chains else None
+        apart = last is None or any(last.op.index < step.begin <= loss.op.index for step in steps)
+        if last is None or apart or last.value not in loss.op.inputs:
+            chains.append([])
+        chains[-1].append(loss)
+    return [loss for chain in chains for loss in (*chain[:_ENDS], *chain[_ENDS:][-2:])]
 
 
 def _differentiated(
@@ -115,6 +130,8 @@ def _ranked(recording: Recording, names: NameIndex, wanted: str | None) -> dict[
             rank = _loss_rank(op, value, name, value in backward_called or value in given)
             if isinstance(op.func, Inferred):
                 rank, name = 2, _as_inferred(op, op.func, names)
+            if isinstance(op.func, SumOfLosses):
+                rank, name = _SAID, f"{names.shown(op.args[0])} ×{op.func.count}"
             made_by = _loss_function(op, names) if rank < 2 else None
             if made_by is not None:
                 rank, name = 2, name or made_by

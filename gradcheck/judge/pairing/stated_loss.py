@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from gradcheck.fronts.insertion import insert
-from gradcheck.fronts.tape import Kind, Op, Recording, Value
+from gradcheck.fronts.insertion import insert, number_op
+from gradcheck.fronts.tape import Op, Recording, Value
 from gradcheck.judge.pairing.windows import Step, recorded_steps
 from gradcheck.program.reading.tree import expression
 
@@ -73,10 +73,7 @@ def _in_step(recording: Recording, step: Step, text: str) -> Op | None:
     if last is None:
         return None
     numbers = tuple((name, plain[name]) for name in code.co_names if name in plain)
-    at = last.index + 1
-    op = Op(at, StatedLoss(text, code, numbers), Kind.PURE, tuple(naming.used), None, last.code, last.lasti)
-    op.scope, op.out = last.scope, Value(op, at, ())
-    return op
+    return number_op(last.index + 1, StatedLoss(text, code, numbers), tuple(naming.used), last)
 
 
 class _Naming(ast.NodeTransformer):

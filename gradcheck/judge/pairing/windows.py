@@ -105,8 +105,6 @@ def merge_chains(plans: list[PassPlan]) -> list[PassPlan]:
             kept.append(plan)
         else:
             outer.alternatives.extend([plan, *plan.alternatives])
-    for plan in kept:
-        plan.alternatives = plan.alternatives[:1] + plan.alternatives[1:][-3:]
     return kept
 
 
