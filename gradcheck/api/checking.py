@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from types import FrameType
 from typing import Any
 
@@ -41,13 +42,8 @@ def call_watched(
     """The call, recorded on behalf of the person's `frame`."""
     watched = Watched()
     watched.begin(frame, target=name_of(step), files=[file_of(step)], things=[step, *args, *kwargs.values()])
-    error: BaseException | None = None
-    try:
+    with ExitStack() as leaving:
+        leaving.push(watched)
         with watched.holding_writes():
             step(*args, **kwargs)
-    except BaseException as raised:
-        error = raised
-        raise
-    finally:
-        watched.end(error)
     return watched

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -111,14 +112,21 @@ def common_notes(case: Case) -> list[str]:
     return notes
 
 
+_ANOTHER = "if it belongs to another value"
+
+
 def pairing_help(row: GradientResult) -> list[str]:
     """How to override a pairing that is not based on the name."""
     if not row.evidence or "name" in row.evidence or row.evidence.startswith("being returned"):
         return []
-    return [
-        f"{code(row.name)} was paired with {code(row.of)} by {row.evidence}; if it belongs to "
-        f"another value, use `--pair {row.name}=VALUE`"
-    ]
+    # An expression is bound to no name that could be given on the command line.
+    typed = re.fullmatch(r"[\w.]+", row.name)
+    say = f"use `--pair {row.name}=VALUE`" if typed else "write `# gradcheck: of VALUE` on its line"
+    return [f"{code(row.name)} was paired with {code(row.of)} by {row.evidence}; {_ANOTHER}, {say}"]
+
+
+def without_pairing_help(helps: Sequence[str]) -> list[str]:
+    return [advice for advice in helps if _ANOTHER not in advice]
 
 
 def place(line: Location, seen_from: Location) -> str:

@@ -17,12 +17,11 @@ from gradcheck.cli.options import CommonOptions, parse_common
 from gradcheck.cli.run import run_targets, said
 from gradcheck.patch.files import PatchedFile, patched_files
 from gradcheck.patch.plan import Plan, PlannedFix, plan_fixes
-from gradcheck.patch.show import applied_fix, coloured_patch, finding_line
+from gradcheck.patch.show import applied_fix, coloured_patch, finding_line, left_out
 from gradcheck.patch.unified import unified_diff
 from gradcheck.patch.write import restore_files, write_files
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.own_files import own_files
-from gradcheck.report.layout import describe
 from gradcheck.report.model import Report
 
 _PROVED = ("verified fix", "verified fixes")
@@ -90,13 +89,8 @@ def _show(found: _Round, options: FixOptions) -> int:
     plan = found.plan
     files = patched_files(plan.fixes)
     _print_patch(files, options)
-    for waiting, blocker in plan.postponed:
-        said(
-            f"the fix at {describe(waiting.location)} is left out: it overlaps with the one at "
-            f"{describe(blocker.location)}; apply that, and run again"
-        )
-    for finding in plan.unfixed:
-        said(f"no verified fix: {finding_line(finding).plain}")
+    for sentence in left_out(plan, "run again"):
+        said(sentence)
     if not options.unproved and any(finding.fix is not None for finding in plan.unfixed):
         said("some edits fit the recorded step and could not be proved; --unproved takes them too")
     if plan.fixes:

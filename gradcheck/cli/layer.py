@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import click
 
@@ -17,6 +16,7 @@ from gradcheck.layers.records import STATES
 from gradcheck.layers.report import LayerReport
 from gradcheck.process.child import run_layer_in_child
 from gradcheck.program.errors import ProgramError
+from gradcheck.program.program import working_directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,7 @@ def parse_options(
         raise ProgramError(f"--case: there is no case `{case}`", f"those are {', '.join(STATES)}")
     if not (timeout > 0 and math.isfinite(timeout)) or not (fix_budget >= 0 and math.isfinite(fix_budget)):
         raise ProgramError("--timeout and --fix-budget are numbers of seconds")
-    if cwd is not None and not Path(cwd).is_dir():
-        raise ProgramError(f"--cwd: `{cwd}` is not a directory")
+    directory = working_directory(cwd)
     layers, parsed = [], []
     for text in targets:
         parsed.append(layer_target(text)[0])
@@ -59,7 +58,7 @@ def parse_options(
                 case,
                 _ranks(rank),
                 seed,
-                cwd and str(Path(cwd).resolve()),
+                None if directory is None else str(directory),
                 timeout,
                 fix_budget,
                 allow_writes,

@@ -16,6 +16,7 @@ from gradcheck.checks.registry import unknown_selectors
 from gradcheck.isolation.parallel import Workers
 from gradcheck.process.config import EXAMPLE, Config, read_config
 from gradcheck.program.errors import ProgramError
+from gradcheck.program.program import working_directory
 from gradcheck.program.source import shown_path
 from gradcheck.program.target import current_directory, parse_target
 
@@ -246,13 +247,11 @@ def session_options(
     for option, seconds in (("--fix-budget", fix_budget), ("--total-budget", total_budget)):
         if seconds is not None and not (seconds >= 0 and math.isfinite(seconds)):
             raise ProgramError(f"{option}: {seconds:g} is not a number of seconds, 0 or more")
-    if cwd is not None and not Path(cwd).is_dir():
-        reason = "is not a directory" if Path(cwd).exists() else "does not exist"
-        raise ProgramError(f"--cwd: `{cwd}` {reason}")
+    directory = working_directory(cwd)
     default = SessionOptions("")
     common = SessionOptions(
         target="",
-        cwd=cwd and str(Path(cwd).resolve()),
+        cwd=None if directory is None else str(directory),
         arguments=tuple(arguments),
         at=_iterations(at),
         loss=loss,

@@ -11,7 +11,7 @@ from gradcheck.checks import gc101_wrong_gradient as gc101
 from gradcheck.checks import gc102_hidden_by_initialisation as gc102
 from gradcheck.checks.finding import Finding, Fix
 from gradcheck.checks.registry import all_rules
-from gradcheck.checks.wording import listing
+from gradcheck.checks.wording import listing, without_pairing_help
 from gradcheck.diagnosis.consequence import Healed, sentence
 from gradcheck.diagnosis.found import Found
 from gradcheck.diagnosis.mistakes.mistake import Explanation
@@ -63,7 +63,7 @@ def attach(finding: Finding, found: Found, judgement: Judgement) -> None:
         return
     finding.helps.append(f"{_what_to_do(found, change)}: {proof.sentence}")
     # A proved edit leaves no doubt about the pairing.
-    finding.helps = [text for text in finding.helps if "--pair" not in text]
+    finding.helps = without_pairing_help(finding.helps)
     if found.is_forward or not (found.is_move or _covers(finding.location, place)):
         _move(finding, found, judgement)
 

@@ -15,6 +15,7 @@ from gradcheck.analysis.settings import in_force
 from gradcheck.base import progress
 from gradcheck.base.errors import NothingToCheckError
 from gradcheck.checks import gc106_gradient_shape_broadcast as gc106
+from gradcheck.checks.wording import without_pairing_help
 from gradcheck.diagnosis.diagnose import total_budget
 from gradcheck.judge.verdict import Verdict
 from gradcheck.layers.cases import Case, cases_of, in_state
@@ -409,7 +410,7 @@ def _alone(outcome: Outcome, key: Key) -> Report | None:
     if report is None or finding is None:
         return None
     # A layer check has no `--pair`, and an input's gradient is identified by its position.
-    finding = replace(finding, helps=[advice for advice in finding.helps if "--pair" not in advice])
+    finding = replace(finding, helps=without_pairing_help(finding.helps))
     kept = [excerpt for excerpt in report.excerpts if excerpt is report.excerpt(finding.location)]
     return replace(report, findings=[finding], excerpts=kept or report.excerpts)
 

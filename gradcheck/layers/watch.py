@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from types import FrameType
 from typing import Any
 
@@ -36,8 +37,8 @@ def watch_layer(
         texts=texts,
         things=[held_by(layer), *inputs, *kwargs.values()],
     )
-    error: BaseException | None = None
-    try:
+    with ExitStack() as leaving:
+        leaving.push(watched)
         recorder = watched.recorder
         parameters = parameters_of(layer)
 
@@ -54,9 +55,4 @@ def watch_layer(
         gives = layer.forward if isinstance(layer, GivesGradients) else layer.backward
         pair_in_lists(recorder, layer)
         returned = name_returned(recorder, step, parameters, gives, frame)
-    except BaseException as raised:
-        error = raised
-        raise
-    finally:
-        watched.end(error)
     return watched, returned

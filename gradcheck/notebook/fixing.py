@@ -9,8 +9,7 @@ from typing import Any
 
 from IPython.core.error import UsageError
 
-from gradcheck.checks.finding import Finding
-from gradcheck.patch.plan import PlannedFix, plan_fixes
+from gradcheck.patch.plan import Plan, PlannedFix, plan_fixes
 from gradcheck.program.edits.splices import NoSuchPlaceError, located_splice, spliced
 from gradcheck.program.live_cell import CellText
 from gradcheck.report.model import Report
@@ -25,13 +24,11 @@ class FixedCell:
 
 
 @dataclass(slots=True)
-class FixedCells:
+class FixedCells(Plan):
     cells: list[FixedCell] = field(default_factory=list)
     elsewhere: list[PlannedFix] = field(
         default_factory=list
     )  # in a file, or a cell that is not known any more
-    postponed: list[tuple[PlannedFix, PlannedFix]] = field(default_factory=list)
-    unfixed: list[Finding] = field(default_factory=list)
 
 
 def fixed_cells(shell: Any, report: Report, text: CellText) -> FixedCells:

@@ -12,7 +12,7 @@ from rich.text import Text
 from gradcheck.base import numbers
 from gradcheck.notebook.checking import Checked
 from gradcheck.notebook.fixing import FixedCell, FixedCells
-from gradcheck.patch.show import coloured, coloured_diff, finding_line
+from gradcheck.patch.show import coloured, coloured_diff, left_out
 from gradcheck.report import terminal
 from gradcheck.report.html import element
 from gradcheck.report.layout import describe
@@ -91,13 +91,7 @@ def _fixed(found: FixedCells) -> Iterator[list[Text]]:
 
 
 def _remarks(found: FixedCells, applied: FixedCell | None) -> Iterator[str]:
-    for waiting, blocker in found.postponed:
-        yield (
-            f"the fix at {describe(waiting.location)} is left out: it overlaps with the one at "
-            f"{describe(blocker.location)}; apply that, and run the cell again"
-        )
-    for finding in found.unfixed:
-        yield f"no verified fix: {finding_line(finding).plain}"
+    yield from left_out(found, "run the cell again")
     count = sum(len(cell.fixes) for cell in found.cells)
     if applied is not None:
         yield f"cell {applied.number} with its fixes is in the cell below; run it to check them"

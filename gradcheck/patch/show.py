@@ -10,7 +10,7 @@ from rich.text import Text
 
 from gradcheck.checks.finding import Finding
 from gradcheck.patch.files import PatchedFile
-from gradcheck.patch.plan import PlannedFix
+from gradcheck.patch.plan import Plan, PlannedFix
 from gradcheck.patch.unified import unified_diff
 from gradcheck.report.layout import describe, diff_style, printable
 from gradcheck.report.snippet import STYLES
@@ -40,6 +40,17 @@ def finding_line(finding: Finding) -> Text:
     return Text.assemble(
         f"{describe(finding.location)}: ", (head, STYLES[finding.severity]), f": {printable(finding.message)}"
     )
+
+
+def left_out(plan: Plan, again: str) -> Iterator[str]:
+    """In words: the fixes that wait, and what has none."""
+    for waiting, blocker in plan.postponed:
+        yield (
+            f"the fix at {describe(waiting.location)} is left out: it overlaps with the one at "
+            f"{describe(blocker.location)}; apply that, and {again}"
+        )
+    for finding in plan.unfixed:
+        yield f"no verified fix: {finding_line(finding).plain}"
 
 
 def coloured_diff(before: str, after: str) -> Iterator[Text]:

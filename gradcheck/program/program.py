@@ -57,7 +57,7 @@ class Program:
 def load(target: Target, cwd: str | None = None, arguments: tuple[str, ...] = ()) -> Program:
     """Raises ProgramError if the target cannot be read or, being a script, cannot be compiled."""
     beside = target.path.parent if target.path and not target.module else None
-    directory = _working_directory(cwd) or beside or current_directory()
+    directory = working_directory(cwd) or beside or current_directory()
     entry = beside or directory
     program = Program(target, directory, entry, arguments=arguments)
     if target.kind is TargetKind.NOTEBOOK:
@@ -126,7 +126,8 @@ def _compile(program: Program, unit: SourceUnit) -> Piece:
         return Piece(unit, None, error)
 
 
-def _working_directory(cwd: str | None) -> Path | None:
+def working_directory(cwd: str | None) -> Path | None:
+    """What `--cwd` names, from the root."""
     if cwd is None:
         return None
     path = Path(cwd)

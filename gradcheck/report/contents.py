@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from gradcheck.base.codec import encode
 from gradcheck.base.version import __version__
 from gradcheck.checks.finding import Finding, Severity, SuppressedFinding
 from gradcheck.checks.states import CheckState
@@ -67,6 +68,15 @@ class ReportContents:
     def excerpt(self, location: Location) -> Excerpt | None:
         """The person's lines at `location`, if they were kept."""
         return find_excerpt(self.excerpts, location)
+
+    def place_to_edit(self, row: GradientResult) -> Location:
+        """The line of a gradient, or the one where the cause was proved to lie."""
+        own = encode(row.location)
+        for finding in self.findings:
+            known = finding.evidence
+            if known.get("gradient_line") == own and row.name in known.get("gradients", ()):
+                return finding.location
+        return row.location
 
     @property
     def tables(self) -> list[Table]:

@@ -24,6 +24,7 @@ _ORDER = (
     Verdict.UNOBSERVABLE,
     Verdict.UNCHECKED,
 )
+_WRONG = _ORDER[:3]
 _INVARIANT = "the true gradient is zero by invariance, so it says nothing about this line"
 
 
@@ -37,7 +38,15 @@ def headline(report: ReportContents) -> str:
         return f"{report.target}: nothing could be checked: {numbers.count(len(rows), 'unchecked gradient')}"
     parts = [f"{n} {verdict}" for verdict in _ORDER if (n := summary[verdict.value])]
     missing = "".join(f"; incomplete: {gap}" if not n else f"; {gap}" for n, gap in enumerate(gaps(report)))
-    return f"{report.target}: {numbers.count(len(rows), 'gradient')}: {', '.join(parts)}{missing}"
+    beside = "" if any(summary[verdict.value] for verdict in _WRONG) else _beside(report)
+    return f"{report.target}: {numbers.count(len(rows), 'gradient')}: {', '.join(parts)}{beside}{missing}"
+
+
+def _beside(report: ReportContents) -> str:
+    """Errors of a program whose formulas are all right: a count of right ones alone would hide them."""
+    errors = [f"{f.rule} {f.name}" for f in report.findings if f.severity is Severity.ERROR]
+    found = list(dict.fromkeys(errors))
+    return f"; the error is of another kind: {joined(found, 3)}" if found else ""
 
 
 def pass_line(step: PassResult, of: int) -> str:

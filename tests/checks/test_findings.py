@@ -122,6 +122,10 @@ def test_a_guessed_pairing_says_how_to_settle_it() -> None:
     assert "`--pair d_A_1=VALUE`" in finding.helps[0]
     (finding,) = findings(wrong(evidence="name, shape"))
     assert finding.helps == []
+    # What no shell takes as it is, and what is bound to no name.
+    (finding,) = findings(samples.wrong("rng.normal()", "A_1", samples.at(6, 10, 23), evidence="shape"))
+    assert "`# gradcheck: of VALUE`" in finding.helps[0]
+    assert "--pair" not in finding.helps[0]
 
 
 def test_findings_stand_in_the_order_of_the_program() -> None:

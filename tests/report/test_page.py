@@ -8,6 +8,8 @@ from itertools import pairwise
 
 import pytest
 
+from gradcheck.base.codec import encode
+from gradcheck.judge.verdict import PassResult
 from gradcheck.report.figures.drawing import Picture
 from gradcheck.report.html import chain, page
 from gradcheck.report.model import Report
@@ -105,12 +107,32 @@ def test_the_lines_have_a_mark_for_each_of_their_gradients() -> None:
     }
 
 
+def drawn(step: PassResult) -> str:
+    return chain.drawing(samples.report(step), step)
+
+
+def test_a_fault_is_marked_at_the_line_to_edit() -> None:
+    """Where that is another one than the gradient's, which only passes the error on; the drawing names it too."""
+    report = samples.faulty()
+    (finding,) = [each for each in report.findings if each.evidence.get("gradient") == "d_A_1"]
+    (row,) = [row for row in report.rows if row.name == "d_A_1"]
+    finding.evidence |= {"gradients": ["d_A_1"], "gradient_line": encode(row.location)}
+    finding.location = samples.at(3, 1, 5)
+    text = page.render(report)
+    marks = re.findall(
+        r'<span class="line (\w+)"><span class="margin">.*?<span class="number"> +(\d+)<', text
+    )
+    kinds = {number: kind for kind, number in marks}
+    assert (kinds["3"], kinds["6"]) == ("introduced", "inherited")
+    assert "of A_1, 2:3</text>" in text
+
+
 def test_the_drawing_puts_each_gradient_below_what_it_is_computed_from() -> None:
     first = samples.correct("d_Z_2", "Z_2", 3)
     second = samples.wrong("d_A_1", "A_1", samples.at(6, 10, 23), upstream=["d_Z_2"])
     third = samples.inherited("d_W_1", "W_1", 11, "d_A_1")
     third.upstream = ["d_A_1"]
-    text = chain.drawing(samples.one_pass(first, second, third))
+    text = drawn(samples.one_pass(first, second, third))
     heights = [float(y) for y in re.findall(r'<text x="[\d.]+" y="([\d.]+)">', text)]
     assert len(heights) == 4
     assert heights == sorted(set(heights))
@@ -126,7 +148,7 @@ def test_the_drawing_puts_each_gradient_below_what_it_is_computed_from() -> None
 
 def test_nothing_in_a_row_of_the_drawing_lies_on_another() -> None:
     rows = [samples.correct(f"d_W_{n}" * (1 + n % 3), f"W_{n}", 3) for n in range(40)]
-    text = chain.drawing(samples.one_pass(*rows))
+    text = drawn(samples.one_pass(*rows))
     boxes = re.findall(r'<rect x="([\d.]+)" y="([\d.]+)" width="([\d.]+)"', text)
     assert len(boxes) == 41
     placed = sorted((float(y), float(x), float(w)) for x, y, w in boxes)
@@ -137,7 +159,7 @@ def test_nothing_in_a_row_of_the_drawing_lies_on_another() -> None:
 @pytest.mark.parametrize("count", [1, 1000])
 def test_what_no_eye_can_follow_is_not_drawn(count: int) -> None:
     rows = [samples.correct(f"d{n}", f"x{n}", 3) for n in range(count)]
-    assert chain.drawing(samples.one_pass(*rows)) == ""
+    assert drawn(samples.one_pass(*rows)) == ""
 
 
 def test_figures_are_in_the_page_itself() -> None:

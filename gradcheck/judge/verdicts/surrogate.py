@@ -100,8 +100,8 @@ def of_another_loss(case: Case) -> Ruling | None:
             continue
         if distance(case.found - added, expected) <= case.tolerance:
             reason = (
-                f"`{other.name}` is added, which is the gradient of nothing that the loss is computed from; "
-                "without it, it is right, and what is computed from both is compared with what follows from them"
+                f"it is the right gradient and `{other.name}` added up, which is no gradient of this loss: another loss may be "
+                "meant; the lines that read the sum are compared with what follows from it"
             )
             return _instead(case, proposal, reason)
     return None

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
-from gradcheck.judge.verdict import GradientResult, PassResult, Verdict
+from gradcheck.judge.verdict import PassResult, Verdict
 from gradcheck.report import sentences
+from gradcheck.report.contents import ReportContents
 from gradcheck.report.layout import printable
 from gradcheck.report.table import SIGNS, short_place
 
@@ -45,12 +46,12 @@ class _Node:
         return self.left + self.width / 2
 
 
-def drawing(step: PassResult, anchor: str = "") -> str:
+def drawing(report: ReportContents, step: PassResult, anchor: str = "") -> str:
     """As an SVG element; empty where there is nothing to see. With `anchor` each gradient is a link to `#{anchor}{n}`,
     where `n` is its number in the pass."""
     if not 2 <= len(step.gradients) <= _MOST:
         return ""
-    nodes = _nodes(step, anchor)
+    nodes = _nodes(report, step, anchor)
     _place(nodes)
     width = max(node.left + node.width for node in nodes) + _EDGE
     height = max(node.top for node in nodes) + _HEIGHT + _EDGE
@@ -72,15 +73,19 @@ def _summary(step: PassResult) -> str:
     return f"The gradients of the backward pass, from the loss down; what is wrong begins at {', '.join(begins)}."
 
 
-def _nodes(step: PassResult, anchor: str) -> list[_Node]:
-    files = [row.location.file for row in step.gradients]
+def _nodes(report: ReportContents, step: PassResult, anchor: str) -> list[_Node]:
+    places = [report.place_to_edit(row) for row in step.gradients]
+    files = [place.file for place in places]
     main = max(set(files), key=files.count)
     loss = _Node((_short(step.loss), "the loss"), "loss", printable(step.loss))
     nodes, known = [loss], dict[str, _Node]()
-    for number, row in enumerate(step.gradients):
+    for number, (row, place) in enumerate(zip(step.gradients, places, strict=True)):
         name = f"{SIGNS[row.verdict]} {_short(row.name)}"
         node = _Node(
-            (name, _place_of(row, main)),
+            (
+                name,
+                f"of {_short(row.of)}, {short_place(place, main)}" if row.of else short_place(place, main),
+            ),
             row.verdict.value,
             sentences.gradient(row),
             anchor and f"{anchor}{number}",
@@ -91,14 +96,6 @@ def _nodes(step: PassResult, anchor: str) -> list[_Node]:
         known[row.name] = node
         nodes.append(node)
     return nodes
-
-
-def _place_of(row: GradientResult, main: str) -> str:
-    return (
-        f"of {_short(row.of)}, {short_place(row.location, main)}"
-        if row.of
-        else short_place(row.location, main)
-    )
 
 
 def _short(text: str) -> str:

@@ -75,7 +75,7 @@ def _blocks(
     yield from (f"<p>{prose(hint)}</p>\n" for hint in hints)
     yield from _isolation(report, pictures, alone)
     for step in report.passes:
-        yield from _pass(step, len(report.passes), _anchor(step) if alone else "")
+        yield from _pass(report, step, _anchor(step) if alone else "")
     yield from _source(report, alone)
     for finding, shown in with_fixes_before(report.findings):
         yield from _finding(finding, report.excerpt(finding.location), shown)
@@ -134,9 +134,9 @@ def _folded(title: str, opened: bool) -> str:
     return f"<details{' open' if opened else ''}><summary>{escape(title)}</summary>\n"
 
 
-def _pass(step: PassResult, of: int, anchor: str) -> Iterator[str]:
-    yield f"<p>{prose(sentences.pass_line(step, of))}</p>\n"
-    if drawn := chain.drawing(step, anchor):
+def _pass(report: ReportContents, step: PassResult, anchor: str) -> Iterator[str]:
+    yield f"<p>{prose(sentences.pass_line(step, len(report.passes)))}</p>\n"
+    if drawn := chain.drawing(report, step, anchor):
         yield f'{_folded("The backward pass", bool(anchor))}<div class="scroll">{drawn}</div></details>\n'
     if step.gradients:
         rows = step.gradients

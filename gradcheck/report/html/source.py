@@ -7,6 +7,7 @@ from html import escape
 from textwrap import dedent
 
 from gradcheck.judge.verdict import GradientResult, Verdict
+from gradcheck.program.location import Location
 from gradcheck.report import sentences
 from gradcheck.report.contents import ReportContents
 from gradcheck.report.excerpts import Excerpt
@@ -22,7 +23,8 @@ _GRAVEST = (
     Verdict.UNOBSERVABLE,
     Verdict.CORRECT,
 )
-_Places = dict[tuple[str, int | None, int], list[tuple[GradientResult, str]]]
+_Mark = tuple[GradientResult, Verdict, str]  # the verdict on the line, and where it links to
+_Places = dict[tuple[str, int | None, int], list[_Mark]]
 
 
 def listings(report: ReportContents, anchors: Mapping[int, str]) -> Iterator[str]:
@@ -31,11 +33,14 @@ def listings(report: ReportContents, anchors: Mapping[int, str]) -> Iterator[str
     marked: _Places = {}
     stretches: dict[Excerpt, None] = {}
     for row in report.rows:
-        place = row.location
-        marked.setdefault((place.file, place.cell, place.line), []).append((row, anchors.get(id(row), "")))
-        covering = [excerpt for excerpt in report.excerpts if excerpt.covers(place)]
-        if covering:
-            stretches[max(covering, key=lambda excerpt: len(excerpt.lines))] = None
+        on_lines: dict[tuple[str, int | None, int], tuple[Location, Verdict]] = {}  # often the same line
+        for place, verdict in ((row.location, Verdict.INHERITED), (report.place_to_edit(row), row.verdict)):
+            on_lines[place.file, place.cell, place.line] = place, verdict
+        for line, (place, verdict) in on_lines.items():
+            marked.setdefault(line, []).append((row, verdict, anchors.get(id(row), "")))
+            covering = [excerpt for excerpt in report.excerpts if excerpt.covers(place)]
+            if covering:
+                stretches[max(covering, key=lambda excerpt: len(excerpt.lines))] = None
     for excerpt in stretches:
         cell = "" if excerpt.cell is None else f", cell {excerpt.cell}"
         yield f'<p class="file">{escape(printable(excerpt.file))}{cell}</p>\n'
@@ -55,15 +60,15 @@ def _lines(excerpt: Excerpt, marked: _Places) -> Iterator[str]:
     margin = min(margin, 3)
     for number, line in enumerate(dedent("\n".join(excerpt.lines)).split("\n"), excerpt.first_line):
         rows = marked.get((excerpt.file, excerpt.cell, number), [])
-        kind = next((v.value for v in _GRAVEST if any(row.verdict is v for row, _ in rows)), "")
-        signs = "".join(_mark(row, link) for row, link in rows[:margin]) + " " * (margin - len(rows))
+        kind = next((v.value for v in _GRAVEST if any(verdict is v for _, verdict, _ in rows)), "")
+        signs = "".join(_mark(*mark) for mark in rows[:margin]) + " " * (margin - len(rows))
         yield (
             f'<span class="line {kind}"><span class="margin">{signs}</span>'
             f'<span class="number">{number:>5}</span> {escape(printable(line.rstrip()))}\n</span>'
         )
 
 
-def _mark(row: GradientResult, link: str) -> str:
+def _mark(row: GradientResult, verdict: Verdict, link: str) -> str:
     said = f'title="{escape(sentences.gradient(row))}"'
-    sign = SIGNS[row.verdict]
+    sign = SIGNS[verdict]
     return f'<a href="#{link}" {said}>{sign}</a>' if link else f"<span {said}>{sign}</span>"
