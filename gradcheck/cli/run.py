@@ -75,7 +75,9 @@ def _found(
     is_local = workers.backend == "local"
     if is_local and 1 in (workers.count, len(sessions)):
         for session in sessions:
-            yield session, _run_one(session, finished, in_parts)
+            with shown_progress(session.target) as show:
+                found = _outcome(session, show, None, finished, show.part if in_parts else None)
+            yield session, found
         return
     stop = threading.Event()  # a thread that waits for its child hears no Ctrl-C
     count = workers.count if is_local else len(sessions)
@@ -112,13 +114,6 @@ def print_internal_error(error: InternalError, show_traceback: bool) -> None:
         said(error.traceback)
     else:
         said("help: --traceback shows the details")
-
-
-def _run_one(
-    session: SessionOptions, finished: Finished | None, in_parts: bool
-) -> ChildResult | ProgramError | InternalError:
-    with shown_progress(session.target) as show:
-        return _outcome(session, show, None, finished, show.part if in_parts else None)
 
 
 def _outcome(

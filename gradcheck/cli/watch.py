@@ -16,7 +16,7 @@ from gradcheck.base.errors import InternalError
 from gradcheck.base.options import SessionOptions
 from gradcheck.cli.options import CommonOptions, parse_common
 from gradcheck.cli.run import print_error, print_internal_error, said, shown_progress
-from gradcheck.process.child import Child, ChildResult, report_of, waiting_child
+from gradcheck.process.child import Child, report_of, waiting_child
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.own_files import own_files
 from gradcheck.program.target import parse_target
@@ -65,18 +65,14 @@ def _report(child: Child, session: SessionOptions, options: WatchOptions) -> Non
     if console.is_terminal:
         console.clear()
     try:
-        report = _result(child, session).report
+        with shown_progress(session.target) as show:
+            report = report_of(child, session, show).report
     except ProgramError as error:
         print_error(error)
     except InternalError as error:
         print_internal_error(error, options.common.show_traceback)
     else:
         terminal.render(report, console, options.verbose)
-
-
-def _result(child: Child, session: SessionOptions) -> ChildResult:
-    with shown_progress(session.target) as show:
-        return report_of(child, session, show)
 
 
 def _wait_for_change(seen: Stamps) -> None:
