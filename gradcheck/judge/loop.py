@@ -90,13 +90,13 @@ def _ruling(judge: Judge, version: Version, outputs: Outputs) -> Ruling:
 
 
 def _is_stage_of_another(judge: Judge, judged: Judged, by_version: dict[Version, Judged]) -> bool:
-    """Whether a right value is only a stage of the gradient its name says: what is built over several lines is one
-    gradient, and its last value counts."""
+    """Whether a value is right for what it is made of, and only a stage of the gradient its name says: what is built over
+    several lines is one gradient, and its last value counts."""
     if judged.candidate.divided:
         return (
             judged.verdict is not Verdict.INTRODUCED
         )  # the gradient that moves its parameter by this has a row
-    if judged.verdict not in (Verdict.CORRECT, Verdict.UNOBSERVABLE) or judged.of is None:
+    if judged.verdict not in (Verdict.CORRECT, Verdict.UNOBSERVABLE, Verdict.INHERITED) or judged.of is None:
         return False
     later = judge.relations.successor(judged.version)
     final = by_version.get(later) if later is not None else None

@@ -47,3 +47,28 @@ def test_what_is_read_under_its_first_name_is_not_read_under_the_second() -> Non
     (finding,) = report_on_source(EXERCISE).findings
     assert (finding.rule, finding.location.line) == ("GC106", 13)
     assert report_on_source(EXERCISE.replace("db = dpre", "db = dpre.sum(0)")).findings == []
+
+
+def test_a_copy_that_is_masked_afterwards_is_no_misnamed_gradient_behind_a_fault() -> None:
+    source = """
+        import torch
+        torch.manual_seed(0)
+        x, y = torch.randn(9, 4), torch.randn(9, 2)
+        w1, w2 = torch.randn(4, 6), torch.randn(6, 2)
+        for step in range(3):
+            z1 = x @ w1
+            a1 = z1.clamp(min=0)
+            out = a1 @ w2
+            loss = ((out - y) ** 2).mean()
+            dout = {dout}
+            dw2 = a1.T @ dout
+            da1 = dout @ w2.T
+            dz1 = da1.clone()
+            dz1[z1 < 0] = 0
+            dw1 = x.T @ dz1
+            w1 -= 0.1 * dw1
+            w2 -= 0.1 * dw2
+    """
+    for dout, rules in (("2 * (out - y) / 18", []), ("(out - y) ** 2 / 18", ["GC101"])):
+        report = report_on_source(source.format(dout=dout), fix_budget_s=0.0)
+        assert [finding.rule for finding in report.findings if finding.rule < "GC2"] == rules
