@@ -15,7 +15,7 @@ from gradcheck.diagnosis.mistakes.writing import Context, Edit, written
 from gradcheck.diagnosis.sites import Site
 from gradcheck.diagnosis.syntax import Path, exchanged, expressions
 from gradcheck.diagnosis.trial import Trial
-from gradcheck.replay.compare import distance, inner, norm
+from gradcheck.replay.compare import differentiable, distance, inner, norm
 
 _SMALLEST_COEFFICIENT = 1e-9  # a term to be left out is another edit
 _NO_CHANGE = 1e-9  # a coefficient this close to 1 is there already
@@ -45,7 +45,7 @@ class Attempt:
         except CannotEvaluateError:
             return None
         expected = self.trial.expected(reads)
-        if expected is None or found.shape != expected.shape or not found.is_floating_point():
+        if expected is None or found.shape != expected.shape or not differentiable(found):
             return None
         if not bool(torch.isfinite(found).all()):
             return None

@@ -68,6 +68,7 @@ class Elsewhere:
                 beside = self._moved[seed % len(self._moved)] if self._moved else {}
                 self._plain.append(self._looked_at(Place("fresh", {**drawn, **beside})))
         self._sizes: list[Place] | None = None
+        self._otherwise: dict[int, Place | None] = {}  # with numbers that are written out as sizes, by the place
 
     def __call__(self, fixed: Iterable[Judged]) -> Iterator[Place]:
         yield from self._plain
@@ -85,7 +86,7 @@ class Elsewhere:
         if self._sizes is None:
             found: list[Place] = []
             for old in self._sizes_in_play()[:_MOST_TRIED]:
-                place = next(self._usable(self._resizings(old)), None)
+                place = next(self._usable(self._resizings(old, literals=False)), None)
                 if place is not None:
                     found.append(place)
                 if len(found) == _MOST_SIZES:
@@ -99,7 +100,19 @@ class Elsewhere:
         values = [j.of for j in judged if j.of is not None]
         return list(dict.fromkeys(size for value in values for size in value.shape if size > 1))
 
-    def _resizings(self, old: int) -> Iterator[Place]:
+    def readings(self, place: Place) -> Iterator[Place]:
+        """Whether a number that is written out (`/ 32`) is a size, nobody says: the place as it is, and if anybody asks for
+        more, with such numbers as sizes."""
+        yield place
+        if place.kind == "size" and place.variation is not None:
+            known = self._otherwise.get(id(place), ...)
+            if known is ...:
+                resizings = self._resizings(next(iter(place.variation.sizes)), literals=True)
+                known = self._otherwise[id(place)] = next(self._usable(resizings), None)
+            if known is not None:
+                yield known
+
+    def _resizings(self, old: int, literals: bool) -> Iterator[Place]:
         tape = (*self._pass.prepared.manual, *self._pass.plan.forward_ops)
         values = {value for op in tape for value in (*op.inputs, *op.outputs)}
         known = {size for value in values for size in value.shape}
@@ -111,7 +124,7 @@ class Elsewhere:
         overrides = self._moved[0] if self._moved else {}
         for multiples in (False, True):
             sizes = resized(old, new, values, multiples)
-            yield Place("size", overrides, Variation(sizes, is_literal=self._is_literal))
+            yield Place("size", overrides, Variation(sizes, is_literal=self._is_literal, literals=literals))
 
     def _other_constants(self, fixed: Iterable[Judged]) -> Iterator[Place]:
         """What the loss is weighted with, say, is no matter of a line further up: other numbers than those on the way

@@ -98,15 +98,6 @@ class BindingIndex:
     def module_scopes(self, namespace: dict[str, Any]) -> list[int]:
         return [0, *self._modules.get(id(namespace), ())]
 
-    def enclosing(self, name: str, before: int) -> list[int]:
-        """Scopes of functions that share `name` with the functions inside them, the latest first."""
-        found = [
-            number
-            for number, scope in self.recording.scopes.items()
-            if number < before and name in scope.code.co_cellvars
-        ]
-        return found[::-1]
-
 
 class Namespace(Reader):
     """The names one execution of a statement saw, `when` it began. What they held is a `Value`, a `Ghost`, or a plain
@@ -184,10 +175,7 @@ class Namespace(Reader):
         """Every tensor that has a name here, as a person would write it; local names first. A function that is given all
         the tensors that it reads has no others."""
         seen: set[str] = set()
-        enclosing = (self._index.enclosing(name, self._number) for name in self._code.co_freevars)
-        scopes = [self._number, *chain.from_iterable(enclosing)]
-        if self._reads_tensors_of_its_module():
-            scopes += self._global_scopes()
+        scopes = [self._number, *(self._global_scopes() if self._reads_tensors_of_its_module() else ())]
         for scope in dict.fromkeys(scopes):
             for name in sorted(self._index.names(scope)):
                 for text in (name, *self._parts_of(name)):
@@ -237,12 +225,7 @@ class Namespace(Reader):
             return self._global(name, found)
         if found is not None:
             return found[1]
-        if name in self._code.co_freevars:
-            for scope in self._index.enclosing(name, self._number):
-                found = self._index.held(scope, name, self.when)
-                if found is not None:
-                    return found[1]
-        if name in self._code.co_varnames or name in self._code.co_cellvars:
+        if name in (*self._code.co_varnames, *self._code.co_cellvars, *self._code.co_freevars):
             raise UnknownNameError(name)
         return self._global(name, None)
 

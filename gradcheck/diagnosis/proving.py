@@ -112,31 +112,47 @@ class Prover:
         counts: dict[str, int] = {}
         instead: dict[int, set[Value]] = {}
         zero = {id(judged) for judged in fixed}
-        for place in self._elsewhere(fixed):
+
+        def is_right(place: Place) -> bool | None:
+            """None where nothing can be told."""
             if place.variation is not None and not self._is_understood(place, fixed, as_written):
-                continue
+                return None
             point = place.point(prepared, self.judge, patches)
             if not point.usable:
-                if place.kind == "recorded" or place.variation is not None:
-                    return Proof(False)
-                continue
+                return False if place.kind == "recorded" or place.variation is not None else None
             if not self._right_at(point, fixed, place, instead):
+                return False
+            zero.difference_update(
+                id(judged) for judged in fixed if norm(point.run.captured[id(judged.version)]) > 0
+            )
+            return True
+
+        for place in self._elsewhere(fixed):
+            told: bool | None = None
+            for reading in self._elsewhere.readings(place):
+                right = is_right(reading)
+                told = told if right is None else right
+                if right:
+                    counts[place.kind] = counts.get(place.kind, 0) + 1
+                    break
+            if told is False:
                 return Proof(False)
-            zero -= {id(judged) for judged in fixed if norm(point.run.captured[id(judged.version)]) > 0}
-            counts[place.kind] = counts.get(place.kind, 0) + 1
         if zero:
             return Proof(False)  # what is nothing everywhere is no gradient
         return Proof(True, counts, self._elsewhere.has_sizes)
 
-    def prove_alone(self, is_right: Callable[[Setting], bool], reads: Iterable[Value]) -> Proof:
-        """For an edit that no recorded op belongs to: whether what it gives is right at every point."""
+    def prove_alone(
+        self, is_right: Callable[[Setting], bool], reads: Iterable[Value], judged: Judged
+    ) -> Proof:
+        """For an edit that no recorded op belongs to: whether what it gives for `judged` is right at every point."""
         prepared = PassOps(self.judged_pass.plan, reads)
         counts: dict[str, int] = {}
         for place in self._elsewhere(()):
             point = place.point(prepared, self.judge)
             if not point.usable:
                 continue
-            run = PassRun(prepared, torch.float64, place.overrides, keep=True, variation=place.variation)
+            after = judged.version.after
+            run = PassRun(prepared, torch.float64, place.overrides, keep=after, variation=place.variation)
             if run.manual is None or not is_right(Setting(point.judging, run.manual)):
                 return Proof(False)
             counts[place.kind] = counts.get(place.kind, 0) + 1

@@ -141,7 +141,7 @@ class FixSearch:
             reads = site.prepare(fitting.tree, site.own[0], self._index).reads
         except CannotEvaluateError:
             return None
-        return Found(site, fitting.tree, {}, self._prover.prove_alone(is_right, reads), fitting.cost)
+        return Found(site, fitting.tree, {}, self._prover.prove_alone(is_right, reads, judged), fitting.cost)
 
     def _attempts(self, judged: Judged) -> list[Attempt]:
         """The pieces of source whose names are understood: evaluated as they stand they give what was recorded."""

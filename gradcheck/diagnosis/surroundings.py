@@ -64,7 +64,7 @@ class Surroundings:
             if not self.judged_pass.points:
                 return None
             judge, overrides = self.judged_pass.points[0].judging, self.judged_pass.points[0].overrides
-        run = PassRun(prepared, torch.float64, overrides, keep=True)
+        run = PassRun(prepared, torch.float64, overrides, keep=judged.version.after)
         return Setting(judge, run.manual) if run.manual is not None else None
 
     def upstream(self, judged: Judged) -> list[Value]:

@@ -206,13 +206,14 @@ class NameTracer:
                     bound(held.name, held.value, scope, code, line, target.alias, held.owner, held.evaluated)
 
     def _note_parameters(self, frame: FrameType, watched: _Watched) -> None:
+        """What it was called with, and what it shares with the functions around it: which call of those, the frame knows."""
         code = frame.f_code
-        count = code.co_argcount + code.co_kwonlyargcount
-        if not count:
+        given = (*code.co_varnames[: code.co_argcount + code.co_kwonlyargcount], *code.co_freevars)
+        if not given:
             return
         with self._state.unrecorded:
             names = names_in(frame)
-            for name in code.co_varnames[:count]:
+            for name in given:
                 value = names.get(name)
                 if value is None:
                     continue

@@ -162,6 +162,9 @@ class Point:
         found = self.run.captured.get(id(version))
         if found is None or not differentiable(found) or not is_finite(found):
             return
+        if judged.surrogate:  # what is computed from it is compared with what follows from it, here too
+            self.judging.add_fault(Fault(judged, found))
+            return
         faults = self.judging.influence(version)
         gradients = self.judging.expectation(faults)[0]
         options = self._options(judged, found, gradients)

@@ -32,6 +32,8 @@ class LayerStep:
     returned: list[_Named] = field(default_factory=list)  # the key in a dict, or nothing
     # The names in the `return` of those, where it gives a loss too.
     said: list[str] = field(default_factory=list)
+    # The inputs that those belong to, where autograd hands them on by their place.
+    places: list[str] = field(default_factory=list)
     upstream: list[Any] = field(default_factory=list)
 
 
@@ -88,8 +90,13 @@ def drive(
     if attribute is not None:
         setattr(held_by(layer), attribute, upstream.pop())
     named("loss", loss)
-    returned = list(_returned(layer.backward(*call.arguments(upstream))))
-    return LayerStep(loss, floats, returned, upstream=upstream)
+    found = layer.backward(*call.arguments(upstream))
+    if not call.by_place:
+        return LayerStep(loss, floats, list(_returned(found)), upstream=upstream)
+    in_order = zip(given, found if isinstance(found, (tuple, list)) else [found], strict=False)
+    placed = [(place, one) for place, part in in_order for one in _returned(part)]
+    places = [place for place, _ in placed]
+    return LayerStep(loss, floats, [one for _, one in placed], upstream=upstream, places=places)
 
 
 def _loss(call: Call, what: str, frame: FrameType | None) -> tuple[Any, list[Any]]:

@@ -75,8 +75,11 @@ def _whose(
     step: LayerStep, parameters: list[_Named], own: list[list[str]]
 ) -> list[tuple[_Named | None, bool]]:
     """For each that was returned, the input or parameter whose gradient it is: that which its key or its own name
-    means; that in its position, if there are as many inputs, or inputs and parameters, and no name contradicts; else
+    means; that in its place, where autograd goes by places, or if there are as many inputs, or inputs and parameters, and no name contradicts; else
     the first of its shape. And whether that is certain."""
+    if step.places:
+        inputs = {one[0]: one for one in step.inputs}
+        return [(inputs.get(place), place in inputs) for place in step.places]
     left = [*step.inputs, *parameters]
     found: list[tuple[_Named | None, bool]] = []
     for (key, _), names in zip(step.returned, own, strict=True):

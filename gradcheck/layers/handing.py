@@ -28,6 +28,7 @@ class Call:
     outputs: list[Any]  # tensors, or arrays of NumPy's
     is_loss: bool = False  # `backward` takes nothing
     together: bool = False  # the upstream gradients in one tuple
+    by_place: bool = False  # what `backward` returns belongs to the inputs in their order
     order: list[str] = field(default_factory=list)  # of the parameters that are handed something
     values: dict[str, Any] = field(default_factory=dict)  # of those that are no upstream gradient
 
@@ -67,7 +68,7 @@ def call_of(
             for name, item in zip(names, items, strict=False)
             if not _is_in(item, outputs)
         }
-        return Call(outputs, order=names[: len(items)], values=nothing)
+        return Call(outputs, by_place=True, order=names[: len(items)], values=nothing)
     if len(names) == 1 and len(positional) == 1:
         together = leading > 1 and (isinstance(result, list) or _takes_apart(backward, names[0]))
         return Call(items[: leading if together else 1] if leading else [], together=together, order=names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -88,13 +89,14 @@ class PassRun:
         dtype: torch.dtype,
         overrides: Mapping[Value, torch.Tensor] | None = None,
         patches: Mapping[int, Patch] | None = None,
-        keep: bool = False,
+        keep: int | None = None,
         variation: Variation | None = None,
         at_once: bool = True,
         undifferentiated: Container[Value] = frozenset(),
     ) -> None:
-        """`keep` the replay of the manual backward pass as it ended, in `manual`. What is not replayed `at_once` is when
-        somebody asks for it. The leaves `undifferentiated` have no true gradients, until they are released."""
+        """`keep` the replay of the manual backward pass as it was after that op, in `manual`: what comes later may change
+        tensors in place, and is left out. What is not replayed `at_once` is when somebody asks for it. The leaves
+        `undifferentiated` have no true gradients, until they are released."""
         self.prepared = prepared
         self._dtype = dtype
         self._moved = prepared.plan.moved, overrides or {}
@@ -152,10 +154,11 @@ class PassRun:
         share, variation = prepared.plan.share, self._variation
         if share != 1:
             graph.loss_tensor = graph.loss_tensor * (share if variation is None else variation.number(share))
-        track = self._track(graph, {}, {}).until()
+        end = math.inf if self._keep is None else self._keep + 1
+        track = self._track(graph, {}, {}).until(end)
         if self._dtype is not torch.float64:
             graph.release()
-        return _Results(graph, track.captured, track.broken, track.runner if self._keep else None)
+        return _Results(graph, track.captured, track.broken, None if self._keep is None else track.runner)
 
     def with_replaced(
         self,
@@ -215,9 +218,10 @@ class PassRun:
             upstream=Arriving(graph, truth, arriving),
             variation=self._variation,
         )
-        last_used = {} if self._keep else prepared.last_used
+        keeps = self._keep is not None
+        last_used = {} if keeps else prepared.last_used
         ops = prepared.manual if ops is None else ops
-        mutated = None if self._patches or self._keep else prepared.mutated
+        mutated = None if self._patches or keeps else prepared.mutated
         return Track(runner, ops, versions or prepared.versions_after, last_used, known, replaced, mutated)
 
     def start_tensors(self) -> dict[Value, torch.Tensor]:

@@ -38,11 +38,13 @@ _CUT = frozenset({ops.GETITEM, ops.SETITEM})
 @dataclass(eq=False)
 class Variation:
     """`sizes` and `constants` say what becomes of a number. `is_literal` tells whether the number an op computes with is
-    written there: then it is no size. `untouched` are the ops whose constants stay, by their index."""
+    written there: then it is no size, unless `literals` may be sizes too. `untouched` are the ops whose constants stay, by
+    their index."""
 
     sizes: Mapping[int, int] = field(default_factory=dict)
     constants: Mapping[float, float] = field(default_factory=dict)
     is_literal: Callable[[Op], bool] = lambda op: False
+    literals: bool = False
     untouched: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
@@ -53,6 +55,9 @@ class Variation:
         if type(number) in (int, float):
             return self._size(number, self._constant(number))
         return number
+
+    def _are_sizes(self, op: Op) -> bool:
+        return self.literals or not self.is_literal(op)
 
     def _constant(self, number: float) -> float:
         return self.constants.get(number, number)
@@ -88,7 +93,7 @@ class Variation:
             return args, kwargs
         family = node.operation.family
         if family in (Family.ELEMENTWISE, Family.COMPARE):
-            if any(type(a) in (int, float) for a in args) and not self.is_literal(node.event):
+            if any(type(a) in (int, float) for a in args) and self._are_sizes(node.event):
                 args = tuple([self._size(a, a) if type(a) in (int, float) else a for a in args])
         elif node.operation in _CUT:
             args = (args[0], self._cut(args[1]), *args[2:]) if len(args) > 1 else args

@@ -38,6 +38,10 @@ def _edits(spot: Spot) -> Iterator[Edit]:
                 if tuple(value.shape) == context.shape:
                     for factor in ("1 - a**2", "a * (1 - a)", "a > 0", "2 * a"):
                         yield spot.edit(2.9 + top, f"x * ({factor})", a=text)
+    elif spot.is_argument and not isinstance(spot.node, ast.Constant):
+        for text, value in context.tensors[:_MOST_NAMES]:
+            if broadcasts(value, context.shape):
+                yield spot.edit(2.8, "x * a", a=text)
     if spot.is_operand_of(ast.Mult) and not isinstance(spot.node, ast.Constant):
         alike = [t for t, v in context.tensors if v in context.forward and tuple(v.shape) == context.shape]
         for text in alike[:_MOST_FACTORS]:

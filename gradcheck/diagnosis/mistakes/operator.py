@@ -36,7 +36,7 @@ def _edits(spot: Spot) -> Iterator[Edit]:
         yield from _binary(spot, node)
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.Invert, ast.Not)):
         if constant_of(node) is None:
-            yield spot.edit(1.0, node.operand)
+            yield spot.edit(0.5, node.operand)
     elif isinstance(node, ast.Compare) and len(node.ops) == 1:
         for other in _COMPARISONS.get(type(node.ops[0]), ()):
             yield spot.edit(1.0, other, a=node.left, b=node.comparators[0])

@@ -102,6 +102,14 @@ class Spot:
         added = not isinstance(self.tree, ast.expr) and self.path == (("value", None),)
         return self.is_whole or added or self.is_operand_of(*ADDITIVE)
 
+    @property
+    def is_argument(self) -> bool:
+        """Whether it is what a function or method is applied to."""
+        parent = self.parent
+        if isinstance(parent, ast.Attribute):
+            return isinstance(parent_of(self.tree, self.path[:-1]), ast.Call)
+        return isinstance(parent, ast.Call) and any(self.node is one for one in parent.args)
+
     def is_operand_of(self, *operators: type[ast.operator]) -> bool:
         parent = self.parent
         return isinstance(parent, ast.BinOp) and isinstance(parent.op, operators)

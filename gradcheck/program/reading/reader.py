@@ -103,7 +103,7 @@ class Reader:
             raise UnreadableError(f"arithmetic with {type(found).__name__}")
         return found
 
-    def _constant(self, node: ast.Constant) -> Any:
+    def constant(self, node: ast.Constant) -> Any:
         return node.value
 
     def _name(self, node: ast.Name) -> Any:
@@ -352,7 +352,7 @@ class Closure:
 
 
 _EXPRESSIONS: dict[type[ast.expr], str] = {
-    ast.Constant: "_constant", ast.Name: "_name", ast.Attribute: "_attribute",
+    ast.Constant: "constant", ast.Name: "_name", ast.Attribute: "_attribute",
     ast.Subscript: "_subscript", ast.BinOp: "_binary", ast.UnaryOp: "_unary",
     ast.Compare: "_compare", ast.BoolOp: "_bool", ast.IfExp: "_if", ast.Tuple: "_sequence",
     ast.List: "_sequence", ast.Set: "_sequence", ast.Dict: "_dict", ast.Slice: "_slice",
