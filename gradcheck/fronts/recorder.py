@@ -50,6 +50,11 @@ class Recorder:
         self._started = False
 
     @property
+    def last_return(self) -> tuple[CodeType, int, int] | None:
+        """Where a function of the person's returned last: its code, the instruction, its scope."""
+        return self._follower.tracer.last_return
+
+    @property
     def attention(self) -> bool:
         return self._state.attention
 

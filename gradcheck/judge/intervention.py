@@ -35,10 +35,12 @@ def has_victim(case: Case, partner: Value, scale: float | None = None) -> bool:
     finished, outputs = is_finished(case), case.outputs
     if outputs.is_replaced_unread(case.version) or not outputs.spoils_one(case.version):
         return False
+    strict = case.judge.plan.healing_only
     if finished and (case.candidate.of is not None or not _is_read_for_another(case, partner)):
-        return True
+        if not strict or outputs.is_one(case.version):
+            return True
     effect = effect_of_truth(case, partner, scale)
-    helps = finished and effect is Effect.HELPS and not case.judge.plan.healing_only
+    helps = finished and effect is Effect.HELPS and not strict
     unknown = effect is Effect.UNKNOWN and not case.judge.multiplies_gradients(case.candidate.value)
     return helps or effect is Effect.HEALS or unknown
 
@@ -154,6 +156,8 @@ def _computed_from_it(
     with_truth.replace(own, truth)
     for version in sorted(case.consumers.versions, key=lambda version: version.after):
         if not (version.final and outputs.spoils_one(version)):
+            continue
+        if judge.plan.healing_only and not outputs.is_one(version):
             continue
         if _is_the_same(version, own) and not outputs.is_one(version):
             continue  # nothing but itself heals with it

@@ -246,7 +246,7 @@ def _judge_by_what_heals(judgement: Judgement, judged: JudgedPass, stated: State
         strict = _judge_pass(judgement, plan, stated)
         tried = _judge_by_common_cause(judgement, strict, stated)
         now = accused_lines(tried.result.gradients)
-        if set() < now < before or (tried is not strict and len(now) < len(before)):
+        if now and len(now) < len(before):
             return tried
         plan.healing_only = False
     return _judge_by_common_cause(judgement, judged, stated)

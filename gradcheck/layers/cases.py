@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gradcheck.layers.fitting import runs
+from gradcheck.layers.fitting import fit_of, runs
 from gradcheck.layers.methods import held_by
 from gradcheck.layers.records import AS_CONSTRUCTED, EVALUATION, LARGE, REPEATED, SEVERAL
 from gradcheck.layers.sizes import Term
 from gradcheck.layers.subject import Subject
 from gradcheck.layers.trial import Plan, Trial, build, own_random_numbers, set_mode, takes_mode
+from gradcheck.layers.wanted import optional_terms
 
 _LARGE = 5.0  # standard deviations: exp() of it is far from overflowing, tanh() of most of it is 1
 _SQUARE = 4
@@ -55,6 +56,7 @@ def cases_of(subject: Subject, plan: Plan, seed: int) -> Iterator[Case]:
         yield _sized(plain, "window of 3", {"K": 3})
     for name, other in _other_options(subject, plain):
         yield Case(name, other)
+    yield from _with_optional(subject, plain)
     if floats:
         yield Case(LARGE, in_state(plain, LARGE))
     else:
@@ -129,6 +131,27 @@ def _other_options(subject: Subject, plain: Trial) -> Iterator[tuple[str, Trial]
             if _WINDOWS.fullmatch(key.lower()) and isinstance(now, int):
                 value = _other_than(now, key)
                 yield f"{key}={value}", replace(plain, handed=((name, {**term, key: value}),))
+
+
+def _with_optional(subject: Subject, plain: Trial) -> Iterator[Case]:
+    """What `forward` takes after its inputs and is None by itself: a bias, a mask. One after the other, as the shape that
+    `backward` has a gradient for, if it has one."""
+    try:
+        with own_random_numbers(plain.seed):
+            parameters = _parameters(subject.forward or build(subject, plain).forward)
+    except Exception:  # the plain case says so
+        return
+    for parameter in parameters[len(plain.plan.inputs) :]:
+        plan = plain.plan
+        ways = [
+            replace(plain, plan=replace(plan, inputs=(*plan.inputs, (parameter.name, term))))
+            for term in optional_terms(parameter, plan.first)
+        ]
+        fits = [(fit_of(subject, way), -n, way) for n, way in enumerate(ways) if runs(subject, way) is None]
+        if not fits:
+            return
+        plain = max(fits, key=lambda each: each[:2])[-1]
+        yield Case(f"with {parameter.name}", plain)
 
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:

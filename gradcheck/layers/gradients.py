@@ -55,6 +55,10 @@ def name_returned(
         code, line = frame.f_code, frame.f_lineno
     for number, (key, tensor) in enumerate(step.returned):
         one, is_certain = meant[number]
+        if step.places and (
+            any(tensor is other for _, other in step.returned[:number]) or _are_of_another(own[number], one, step)
+        ):
+            tensor, own[number] = _as_handed_back(recorder, tensor), []
         if one is not None and is_certain:
             recorder.pair(one[1], tensor)  # and not with what `forward` made of it under the same name
         if key:
@@ -100,6 +104,20 @@ def _whose(
             found[number] = (one, False)
     is_input = [any(one is given for given in step.inputs) for one, _ in found]
     return [(one, sure and at) for (one, sure), at in zip(found, is_input, strict=True)]
+
+
+def _are_of_another(names: list[str], one: _Named | None, step: LayerStep) -> bool:
+    """Whether they name the gradient of another input than the one in its place."""
+    return not (one is not None and _means(names, one)) and any(_means(names, each) for each in step.inputs)
+
+
+def _as_handed_back(recorder: Recorder, tensor: Any) -> Any:
+    """What has a name, or a place, of its own already: as something else, made by the `return` that hands it back."""
+    handed = tensor.view_as(tensor)
+    value = recorder.recording.value_of(handed)
+    if value is not None and value.producer is not None and recorder.last_return is not None:
+        value.producer.code, value.producer.lasti, value.producer.scope = recorder.last_return
+    return handed
 
 
 def _means(names: list[str], one: _Named) -> bool:

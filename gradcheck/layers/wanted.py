@@ -48,6 +48,7 @@ _VALUES: tuple[tuple[str, Any], ...] = (
 # What lies between them is not empty.
 _BOUNDS = ((r"(.*_)?(min|lo|low|lower)(_.*)?", -0.7), (r"(.*_)?(max|hi|high|upper)(_.*)?", 0.7))
 _OTHER_SIZES = (D, M, T)
+_MOST_OPTIONAL = 8  # of the shapes that an argument may have which is None by itself
 _COUNTS: tuple[Term, ...] = (G, K, N, *_OTHER_SIZES)
 _SHAPES: tuple[tuple[Term, ...], ...] = ((D, M), (D, H, W))  # for one parameter that is several sizes
 _STATISTICS = r"(running|moving)_?(mean|var|variance|std)"
@@ -171,6 +172,15 @@ def _by_name(
             return [2] if kind == "int" else [*bound, 0.7]
         return [*bound[:1], *_of_role(role, main, out), 2, 0.7]  # a number where no tensor fits
     return _of_role(role, main, out)
+
+
+def optional_terms(parameter: inspect.Parameter, main: TensorTerm) -> list[TensorTerm]:
+    """What may be handed in the place of None, where the name says what it is."""
+    role = _role(parameter.name)
+    if parameter.default is not None or role not in (*_PARAMETERS, "mask", "state"):
+        return []
+    terms = [term for term in _of_role(role, main, Size("M")) if isinstance(term, TensorTerm)]
+    return terms[:_MOST_OPTIONAL]
 
 
 def has_state(parameters: list[inspect.Parameter]) -> bool:

@@ -68,7 +68,7 @@ class PassPlan:
     moved: dict[Value, torch.Tensor] = field(
         default_factory=dict
     )  # leaves that every replay gives other numbers
-    healing_only: bool = False  # blame nothing whose true gradient only brings nearer what is wrong
+    healing_only: bool = False  # blame nothing whose true gradient heals no output: bringing nearer is not enough
     meant: dict[Version, Value] = field(
         default_factory=dict
     )  # what some of its gradients turned out to be the gradients of, although they are not

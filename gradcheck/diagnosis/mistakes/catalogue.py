@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from gradcheck.diagnosis.evaluation import Tree
 from gradcheck.diagnosis.mistakes import (
+    another_value,
     axis,
     call,
     constant,
@@ -47,6 +48,7 @@ CATALOGUE: tuple[Mistake, ...] = (
     fused_factor.MISTAKE,
     call.MISTAKE,
     textbook.MISTAKE,
+    another_value.MISTAKE,
 )
 
 

@@ -1,0 +1,168 @@
+"""What autograd goes by is the place of a gradient in what `backward` returns, whatever it is called; and an argument that is
+None by itself has a gradient too."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+import torch
+from torch.autograd import Function
+
+import gradcheck
+from gradcheck.layers.records import Status
+from gradcheck.layers.report import LayerReport
+
+
+def check(layer) -> LayerReport:
+    return gradcheck.check_layer(layer, fix_budget_s=0.0)
+
+
+def accused(layer) -> list[str]:
+    """The lines that are told, without what is around them."""
+    lines = []
+    for failure in check(layer).failures:
+        assert failure.report is not None
+        (finding,) = failure.report.findings
+        source = inspect.getsourcelines(inspect.getmodule(layer))[0]
+        lines.append(source[finding.location.line - 1].strip())
+    return lines
+
+
+class Ratio(Function):
+    @staticmethod
+    def forward(ctx, top, under):
+        ctx.save_for_backward(top, under)
+        return top / (1 + under**2)
+
+    @staticmethod
+    def backward(ctx, dout):
+        top, under = ctx.saved_tensors
+        below = 1 + under**2
+        d_top = dout / below
+        d_under = -2 * dout * top * under / below**2
+        return d_top, d_under
+
+
+class Swapped(Ratio):
+    @staticmethod
+    def backward(ctx, dout):
+        top, under = ctx.saved_tensors
+        below = 1 + under**2
+        d_top = dout / below
+        d_under = -2 * dout * top * under / below**2
+        return d_under, d_top
+
+
+class Difference(Function):
+    @staticmethod
+    def forward(ctx, a, b):
+        gap = torch.tanh(a - b)
+        ctx.save_for_backward(gap)
+        return gap
+
+    @staticmethod
+    def backward(ctx, dout):
+        (gap,) = ctx.saved_tensors
+        both = dout * (1 - gap**2)
+        return both, -both
+
+
+class OneSign(Difference):
+    @staticmethod
+    def backward(ctx, dout):
+        (gap,) = ctx.saved_tensors
+        both = dout * (1 - gap**2)
+        return both, both
+
+
+class Affine(Function):
+    @staticmethod
+    def forward(ctx, x, weight, bias=None):
+        ctx.save_for_backward(x, weight)
+        ctx.shifts = bias is not None
+        out = x @ weight
+        return out + bias if ctx.shifts else out
+
+    @staticmethod
+    def backward(ctx, dout):
+        x, weight = ctx.saved_tensors
+        db = dout.sum(0) if ctx.shifts else None
+        return dout @ weight.T, x.T @ dout, db
+
+
+class MeanBias(Affine):
+    @staticmethod
+    def backward(ctx, dout):
+        x, weight = ctx.saved_tensors
+        db = dout.mean(0) if ctx.shifts else None
+        return dout @ weight.T, x.T @ dout, db
+
+
+class PartByPart(Function):
+    """Its upstream gradient comes in at the end: what is computed before is a part of the gradient, and none itself."""
+
+    @staticmethod
+    def forward(ctx, x):
+        soft = torch.log1p(x.exp())
+        ctx.save_for_backward(x, soft)
+        return (soft**3).mean()
+
+    @staticmethod
+    def backward(ctx, dout):
+        x, soft = ctx.saved_tensors
+        dsoft = 3 * soft**2
+        dx = dsoft * torch.sigmoid(x)
+        return dout * dx / x.numel()
+
+
+class PartLeftOut(PartByPart):
+    @staticmethod
+    def backward(ctx, dout):
+        x, soft = ctx.saved_tensors
+        dsoft = 3 * soft
+        dx = dsoft * torch.sigmoid(x)
+        return dout * dx / x.numel()
+
+
+@pytest.mark.parametrize("layer", [Ratio, Difference, Affine, PartByPart])
+def test_right_ones(layer):
+    report = check(layer)
+    assert not report.failures
+    assert not report.never_judged
+
+
+@pytest.mark.parametrize(
+    ("layer", "lines"),
+    [
+        (Swapped, ["return d_under, d_top"]),
+        (OneSign, ["return both, both"]),
+        (MeanBias, ["db = dout.mean(0) if ctx.shifts else None"]),
+    ],
+)
+def test_wrong_ones(layer, lines):
+    assert accused(layer) == lines
+
+
+def test_a_part_is_not_accused_beside_what_is_returned():
+    assert len(accused(PartLeftOut)) == 1
+
+
+class ClassLoss:
+    """For one row of scores a sample. Three axes run, as `p[rows, classes]` picks whole vectors then."""
+
+    def forward(self, scores, classes):
+        self.p = torch.softmax(scores, 1)
+        self.picked = torch.arange(len(classes)), classes
+        return -torch.log(self.p[self.picked]).mean()
+
+    def backward(self):
+        d = self.p.clone()
+        d[self.picked] -= 1
+        return d / len(self.p)
+
+
+def test_a_loss_for_classes_is_not_accused_for_ranks_that_run_by_accident():
+    report = check(ClassLoss)
+    assert not report.failures
+    assert {case.rank for case in report.cases if case.status is Status.PASSED} == {2}
