@@ -14,7 +14,7 @@ from gradcheck.judge.case import Case
 from gradcheck.judge.judge import Judge
 from gradcheck.ops import Family
 from gradcheck.replay.compare import differentiable, distance, norm, same_but_for_ones
-from gradcheck.replay.passes import Version
+from gradcheck.replay.passes import Blames, Version
 
 _ENOUGH = 16  # later gradients
 
@@ -35,12 +35,15 @@ def has_victim(case: Case, partner: Value, scale: float | None = None) -> bool:
     finished, outputs = is_finished(case), case.outputs
     if outputs.is_replaced_unread(case.version) or not outputs.spoils_one(case.version):
         return False
-    strict = case.judge.plan.healing_only
-    if finished and (case.candidate.of is not None or not _is_read_for_another(case, partner)):
-        if not strict or outputs.is_one(case.version):
-            return True
+    blames = case.judge.plan.blames
+    if blames is Blames.WHAT_HEALS_OUTPUTS:
+        is_output = outputs.is_one(case.version)
+    else:
+        is_output = not _is_read_for_another(case, partner)
+    if finished and (case.candidate.of is not None or is_output):
+        return True
     effect = effect_of_truth(case, partner, scale)
-    helps = finished and effect is Effect.HELPS and not strict
+    helps = finished and effect is Effect.HELPS and blames is Blames.WHAT_HELPS
     unknown = effect is Effect.UNKNOWN and not case.judge.multiplies_gradients(case.candidate.value)
     return helps or effect is Effect.HEALS or unknown
 
@@ -157,7 +160,7 @@ def _computed_from_it(
     for version in sorted(case.consumers.versions, key=lambda version: version.after):
         if not (version.final and outputs.spoils_one(version)):
             continue
-        if judge.plan.healing_only and not outputs.is_one(version):
+        if judge.plan.blames is Blames.WHAT_HEALS_OUTPUTS and not outputs.is_one(version):
             continue
         if _is_the_same(version, own) and not outputs.is_one(version):
             continue  # nothing but itself heals with it

@@ -42,7 +42,7 @@ from gradcheck.program.source import SourceMap
 from gradcheck.replay.earlier import carried_in
 from gradcheck.replay.fidelity import as_recorded, put_back_leaves
 from gradcheck.replay.guards import without_guards
-from gradcheck.replay.passes import PassPlan
+from gradcheck.replay.passes import Blames, PassPlan
 from gradcheck.replay.probes import has_frozen_numbers
 from gradcheck.replay.run import PassOps, PassRun, opaque_values
 from gradcheck.replay.runner import ReplayError
@@ -241,14 +241,13 @@ def _judge_by_what_heals(judgement: Judgement, judged: JudgedPass, stated: State
     does so too where the first is a helper that is only called like a gradient: where fewer lines explain everything,
     alone or by their common cause, those do."""
     plan, before = judged.plan, accused_lines(judged.result.gradients)
-    if len(before) > 1:
-        plan.healing_only = True
+    for plan.blames in (Blames.WHAT_HEALS, Blames.WHAT_HEALS_OUTPUTS) if len(before) > 1 else ():
         strict = _judge_pass(judgement, plan, stated)
         tried = _judge_by_common_cause(judgement, strict, stated)
         now = accused_lines(tried.result.gradients)
-        if now and len(now) < len(before):
+        if set() < now < before or (tried is not strict and len(now) < len(before)):
             return tried
-        plan.healing_only = False
+    plan.blames = Blames.WHAT_HELPS
     return _judge_by_common_cause(judgement, judged, stated)
 
 

@@ -56,7 +56,8 @@ def name_returned(
     for number, (key, tensor) in enumerate(step.returned):
         one, is_certain = meant[number]
         if step.places and (
-            any(tensor is other for _, other in step.returned[:number]) or _are_of_another(own[number], one, step)
+            any(tensor is other for _, other in step.returned[:number])
+            or _are_of_another(own[number], one, step)
         ):
             tensor, own[number] = _as_handed_back(recorder, tensor), []
         if one is not None and is_certain:
@@ -79,8 +80,8 @@ def _whose(
     step: LayerStep, parameters: list[_Named], own: list[list[str]]
 ) -> list[tuple[_Named | None, bool]]:
     """For each that was returned, the input or parameter whose gradient it is: that which its key or its own name
-    means; that in its place, where autograd goes by places, or if there are as many inputs, or inputs and parameters, and no name contradicts; else
-    the first of its shape. And whether that is certain."""
+    means; that in its place, where autograd goes by places, or if there are as many inputs, or inputs and parameters, and
+    no name contradicts; else the first of its shape. And whether that is certain."""
     if step.places:
         inputs = {one[0]: one for one in step.inputs}
         return [(inputs.get(place), place in inputs) for place in step.places]

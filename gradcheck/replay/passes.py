@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum, auto
 
 import torch
 
@@ -11,6 +12,14 @@ from gradcheck.fronts.tape import Binding, Op, Value
 from gradcheck.fronts.updates import Update
 from gradcheck.replay.earlier import Carried
 from gradcheck.replay.slices import Slicer, produced
+
+
+class Blames(Enum):
+    """What a gradient is accused for: that its true one, put in its place,"""
+
+    WHAT_HELPS = auto()  # heals something that is wrong, or brings it nearer
+    WHAT_HEALS = auto()  # heals something
+    WHAT_HEALS_OUTPUTS = auto()  # heals what leaves the pass, and not only what it is computed through
 
 
 @dataclass(slots=True, eq=False)
@@ -68,7 +77,7 @@ class PassPlan:
     moved: dict[Value, torch.Tensor] = field(
         default_factory=dict
     )  # leaves that every replay gives other numbers
-    healing_only: bool = False  # blame nothing whose true gradient heals no output: bringing nearer is not enough
+    blames: Blames = Blames.WHAT_HELPS
     meant: dict[Version, Value] = field(
         default_factory=dict
     )  # what some of its gradients turned out to be the gradients of, although they are not
