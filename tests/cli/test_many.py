@@ -38,7 +38,7 @@ def test_they_come_in_their_order_and_failures_are_rows(
     done = invoke("report", "a.py", "b.py", "c.py", "d.py", "--jobs", "4", "--quiet")
     assert done.status == 2
     lines = done.out.splitlines()
-    rows = [line.split()[:2] for line in lines[lines.index("") + 2 :]]
+    rows = [line.split()[:2] for line in lines[lines.index("") + 2 :] if ".py" in line]
     assert rows == [["a.py", "incomplete"], ["b.py", "failed"], ["c.py", "failed"], ["d.py", "wrong"]]
     assert done.err.index("b.py") < done.err.index("c.py")
 
@@ -113,7 +113,7 @@ def test_workers_of_a_cluster_make_the_reports(invoke: Invoke, monkeypatch: pyte
         "report", "a.py", "b.py", "c.py", "--backend", "dask", "--scheduler", "tcp://1:2", "--quiet"
     )
     lines = done.out.splitlines()
-    rows = [line.split()[:2] for line in lines[lines.index("") + 2 :]]
+    rows = [line.split()[:2] for line in lines[lines.index("") + 2 :] if ".py" in line]
     assert rows == [["a.py", "incomplete"], ["b.py", "failed"], ["c.py", "wrong"]]
     assert "b.py" in done.err
     assert "was never closed" in done.err
