@@ -81,7 +81,10 @@ def test_what_cannot_be_followed_is_said(tmp_path, monkeypatch):
         dW = 2 * W
     assert loss > 0
     assert dW.shape == W.shape
-    with pytest.raises(gradcheck.NothingToCheckError, match=r"`gradcheck.check\(step\)` and `assert_gradients` a function or class"):
+    with pytest.raises(
+        gradcheck.NothingToCheckError,
+        match=r"`gradcheck.check\(step\)` and `assert_gradients` a function or class",
+    ):
         watched.report()
     monkeypatch.syspath_prepend(str(tmp_path))
     text = "import numpy as np\n\n\ndef changing(w):\n    loss = (w**2).sum()\n    dw = 2 * w\n    return loss, dw\n"
