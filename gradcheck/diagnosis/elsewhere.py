@@ -68,9 +68,8 @@ class Elsewhere:
                 beside = self._moved[seed % len(self._moved)] if self._moved else {}
                 self._plain.append(self._looked_at(Place("fresh", {**drawn, **beside})))
         self._sizes: list[Place] | None = None
-        self._otherwise: dict[
-            int, Place | None
-        ] = {}  # with numbers that are written out as sizes, by the place
+        # The same with numbers that are written out as sizes, by the identity of the place.
+        self._otherwise: dict[int, Place | None] = {}
 
     def __call__(self, fixed: Iterable[Judged]) -> Iterator[Place]:
         yield from self._plain

@@ -163,8 +163,9 @@ class Evaluation(Reader):
         return _on_tensors(held)
 
     def constant(self, node: ast.Constant) -> Any:
-        varies = self._variation is not None and self._variation.literals and not self.following
-        return self._variation.number(node.value) if varies and self._variation else node.value
+        if self._variation is None or not self._variation.literals or self.following:
+            return node.value
+        return self._variation.number(node.value)
 
     def name(self, name: str) -> Any:
         return self._in_replay(self._names.as_recorded(self.name_around(name), name))

@@ -112,15 +112,10 @@ def _other_options(subject: Subject, plain: Trial) -> Iterator[tuple[str, Trial]
         given = dict(plan.arguments)
         for name, value in _other_values(_parameters(subject.constructor), given):
             yield f"{name}={value}", replace(plain, other=((name, value),))
-    try:
-        with own_random_numbers(plain.seed):
-            forward = subject.forward or build(subject, plain).forward
-    except Exception:  # the plain case says so
-        return
-    inputs = dict(plan.inputs)
-    for name, value in _other_values(_parameters(forward), inputs):
+    inputs, parameters = dict(plan.inputs), _taken_by_forward(subject, plain)
+    for name, value in _other_values(parameters, inputs):
         yield f"{name}={value}", replace(plain, handed=((name, value),))
-    defaults = {p.name: p.default for p in _parameters(forward) if isinstance(p.default, str)}
+    defaults = {p.name: p.default for p in parameters if isinstance(p.default, str)}
     for name, word in (defaults | inputs).items():
         others = subject.words.get(name, ()) if isinstance(word, str) and name != "mode" else ()
         yield from (
@@ -136,12 +131,7 @@ def _other_options(subject: Subject, plain: Trial) -> Iterator[tuple[str, Trial]
 def _with_optional(subject: Subject, plain: Trial) -> Iterator[Case]:
     """What `forward` takes after its inputs and is None by itself: a bias, a mask. One after the other, as the shape that
     `backward` has a gradient for, if it has one."""
-    try:
-        with own_random_numbers(plain.seed):
-            parameters = _parameters(subject.forward or build(subject, plain).forward)
-    except Exception:  # the plain case says so
-        return
-    for parameter in parameters[len(plain.plan.inputs) :]:
+    for parameter in _taken_by_forward(subject, plain)[len(plain.plan.inputs) :]:
         plan = plain.plan
         ways = [
             replace(plain, plan=replace(plan, inputs=(*plan.inputs, (parameter.name, term))))
@@ -152,6 +142,14 @@ def _with_optional(subject: Subject, plain: Trial) -> Iterator[Case]:
             return
         plain = max(fits, key=lambda each: each[:2])[-1]
         yield Case(f"with {parameter.name}", plain)
+
+
+def _taken_by_forward(subject: Subject, plain: Trial) -> list[inspect.Parameter]:
+    try:
+        with own_random_numbers(plain.seed):
+            return _parameters(subject.forward or build(subject, plain).forward)
+    except Exception:  # the plain case says so
+        return []
 
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:

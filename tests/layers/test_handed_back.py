@@ -149,17 +149,17 @@ def test_a_part_is_not_accused_beside_what_is_returned():
 
 
 class ClassLoss:
-    """For one row of scores a sample. Three axes run, as `p[rows, classes]` picks whole vectors then."""
+    """For one row of scores a sample. Three axes run, as `p[rows, targets]` picks whole vectors then."""
 
-    def forward(self, scores, classes):
-        self.p = torch.softmax(scores, 1)
-        self.picked = torch.arange(len(classes)), classes
-        return -torch.log(self.p[self.picked]).mean()
+    def forward(self, logits, targets):
+        raised = (logits - logits.max(1, keepdim=True).values).exp()
+        self.p, self.targets = raised / raised.sum(1, keepdim=True), targets
+        return -torch.log(self.p[torch.arange(len(targets)), targets]).mean()
 
     def backward(self):
         d = self.p.clone()
-        d[self.picked] -= 1
-        return d / len(self.p)
+        d[torch.arange(len(self.targets)), self.targets] -= 1
+        return d / len(self.targets)
 
 
 def test_a_loss_for_classes_is_not_accused_for_ranks_that_run_by_accident():

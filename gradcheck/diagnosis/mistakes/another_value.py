@@ -14,7 +14,7 @@ def _predictions(case: Case) -> Iterator[Prediction]:
             yield Prediction(
                 "another-value",
                 lambda scene, of=value: scene.gradients.get(of),  # type: ignore[misc]
-                "it is the gradient of {other}, in the place of that of {own}",
+                "it is the gradient of {other}; that of {own} belongs here",
                 {"other": value, "own": case.at},
                 {"other": value},
             )
