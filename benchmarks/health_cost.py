@@ -20,7 +20,7 @@ import torch
 
 from benchmarks.measuring import MODELS, environment, in_turns, markdown, training_part
 from benchmarks.recordings import record
-from gradcheck.base.thresholds import Thresholds
+from gradcheck.base.thresholds import thresholds_with
 from gradcheck.fronts.recorder import Recorder
 from gradcheck.health.measure import SWEEP_BATCHES, HealthOptions, measure_health
 from gradcheck.judge.judgement import judge_recording
@@ -73,7 +73,7 @@ def health_against_steps(turns: int) -> pd.DataFrame:
     judgement = judge_recording(recorded.recording, recorded.sources)
 
     def measured() -> None:
-        measure_health(judgement, HealthOptions(SWEEP_BATCHES), Thresholds(), lambda text: None)
+        measure_health(judgement, HealthOptions(SWEEP_BATCHES), thresholds_with(), lambda text: None)
 
     with tempfile.TemporaryDirectory() as folder:
         few, many = (shortened(steps, Path(folder)) for steps in (1, SWEEP_BATCHES + 1))

@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 
 from gradcheck.base.thresholds import (
-    SATURATED_PRE_ACTIVATION,
-    SATURATED_TANH,
     TABLE,
     Threshold,
     ThresholdError,
-    Thresholds,
     checked,
+    find_threshold,
+    thresholds_with,
 )
 from gradcheck.checks.page import rule_page
 from gradcheck.checks.registry import all_rules, find_rule
@@ -47,20 +46,27 @@ def test_the_page_of_a_rule_shows_its_thresholds() -> None:
     rule = find_rule("GC202")
     assert rule is not None
     page = rule_page(rule)
-    assert f"### Thresholds\n\n- `GC202.tanh-limit` = 0.97 of abs(tanh(z)): {SATURATED_TANH.source}\n" in page
+    assert (
+        f"### Thresholds\n\n- `GC202.tanh-limit` = 0.97 of abs(tanh(z)): {find_threshold('GC202.tanh-limit').source}\n"
+        in page
+    )
 
 
 def test_an_override_counts_and_all_else_has_its_default() -> None:
-    thresholds = Thresholds({"gc202.Tanh-Limit": 1})
-    assert thresholds[SATURATED_TANH] == 1.0
-    assert thresholds[SATURATED_PRE_ACTIVATION] == 9.5
-    assert dict(Thresholds()) == {threshold: threshold.default for threshold in TABLE}
-    assert len(Thresholds()) == len(TABLE)
+    thresholds = thresholds_with({"gc202.Tanh-Limit": 1})
+    assert thresholds["GC202.tanh-limit"] == 1.0
+    assert thresholds["GC202.pre-activation-limit"] == 9.5
+    assert thresholds_with() == {threshold.key: threshold.default for threshold in TABLE}
 
 
-def test_a_threshold_that_stands_in_no_table_has_no_number() -> None:
-    with pytest.raises(KeyError):
-        Thresholds()[Threshold("GC202", "made-up", 1.0, "", "")]
+def test_every_key_that_a_rule_reads_is_in_the_table() -> None:
+    files = (Path(__file__).parents[1] / "gradcheck").rglob("*.py")
+    read = {
+        key
+        for file in files
+        for key in re.findall(r'thresholds\["([^"]+)"\]', file.read_text(encoding="utf-8"))
+    }
+    assert read == {threshold.key for threshold in TABLE}
 
 
 @pytest.mark.parametrize(
@@ -83,7 +89,7 @@ def test_what_cannot_be_set(key: str, number: object, message: str, hint: str) -
     assert message in raised.value.message
     assert hint in raised.value.hint
     with pytest.raises(ThresholdError):
-        Thresholds({key: number})  # type: ignore[dict-item]
+        thresholds_with({key: number})  # type: ignore[dict-item]
 
 
 def test_ranges_in_words() -> None:
@@ -95,10 +101,11 @@ def test_ranges_in_words() -> None:
 def test_the_saturation_limits_are_what_their_sources_say() -> None:
     import torch
 
-    z = torch.linspace(SATURATED_PRE_ACTIVATION.default, 20, 10_001)
+    limit = find_threshold("GC202.pre-activation-limit").default
+    z = torch.linspace(limit, 20, 10_001)
     assert bool(((1 - torch.tanh(z) ** 2) == 0).all())
     assert bool(((1 - torch.tanh(-z) ** 2) == 0).all())
-    slope = 1 / torch.cosh(torch.tensor(SATURATED_PRE_ACTIVATION.default, dtype=torch.float64)) ** 2
+    slope = 1 / torch.cosh(torch.tensor(limit, dtype=torch.float64)) ** 2
     assert float(slope) == pytest.approx(2.2e-8, rel=0.02)
     assert float(slope) < torch.finfo(torch.float32).eps
 

@@ -12,7 +12,7 @@ from functools import partial
 from gradcheck.analysis.seen import seen
 from gradcheck.base import progress
 from gradcheck.base.options import SessionOptions
-from gradcheck.base.thresholds import Thresholds
+from gradcheck.base.thresholds import thresholds_with
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding
 from gradcheck.checks.registry import HEALTH_FAMILIES, any_selected, run_checks
@@ -50,7 +50,7 @@ def run_report(options: SessionOptions, on_part: Callable[[Report], None] | None
     Raises ProgramError if there is nothing to report on: the target cannot be run, or holds no training step
     with manual gradients.
     """
-    Thresholds(options.thresholds)  # a threshold that does not exist is reported before the program runs
+    thresholds_with(options.thresholds)  # a threshold that does not exist is reported before the program runs
     program = load(parse_target(options.target, options.cwd), options.cwd, options.arguments)
     recorder = Recorder(program.sources, options.at)
     frozen = gc.get_freeze_count()
@@ -102,7 +102,7 @@ def analyse(
 
     Raises ProgramError if no manual gradient is on the tape.
     """
-    thresholds = Thresholds(options.thresholds)
+    thresholds = thresholds_with(options.thresholds)
     judgement = judge_recording(
         recording, sources, loss=options.loss, pairs=options.pairs, most_repeats=most_repeats
     )

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from gradcheck.base.thresholds import Thresholds
+from gradcheck.base.thresholds import thresholds_with
 from gradcheck.checks.registry import similar_rules, unknown_selectors
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Settings:
         if ignore is not None:
             changed = replace(changed, ignore=_selectors("ignore", ignore))
         if thresholds is not None:
-            Thresholds(thresholds)  # raises for what is none, or out of its range
+            thresholds_with(thresholds)  # raises for what is none, or out of its range
             changed = replace(changed, thresholds={**self.thresholds, **thresholds})
         for name, seconds in (("fix_budget_s", fix_budget_s), ("total_budget_s", total_budget_s)):
             if seconds is not None and not seconds >= 0:

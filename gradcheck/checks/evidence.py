@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gradcheck.base.thresholds import Thresholds
+from gradcheck.base.thresholds import Thresholds, thresholds_with
 from gradcheck.health.records import Health
 from gradcheck.judge.verdict import GradientResult, PassResult
 
@@ -13,7 +13,7 @@ from gradcheck.judge.verdict import GradientResult, PassResult
 class Evidence:
     passes: list[PassResult] = field(default_factory=list)
     health: Health = field(default_factory=Health)
-    thresholds: Thresholds = field(default_factory=Thresholds)
+    thresholds: Thresholds = field(default_factory=thresholds_with)
     ignore_comments: int = 0  # `# gradcheck: ignore`; counted when all other rules have spoken
 
     @property

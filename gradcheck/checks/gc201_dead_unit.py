@@ -58,7 +58,7 @@ import math
 from collections.abc import Iterator
 
 from gradcheck.base import numbers
-from gradcheck.base.thresholds import DEAD_SAMPLES, DEAD_SHARE, DEAD_SLOPE, Thresholds
+from gradcheck.base.thresholds import Thresholds
 from gradcheck.checks.activation_wording import (
     Layer,
     at_one_line,
@@ -104,13 +104,13 @@ def looked_at(evidence: Evidence) -> Looked:
             return (
                 f"where the derivative of {' and '.join(functions)} is zero is unknown, or it is zero nowhere"
             )
-        return too_few_samples(evidence, known, thresholds[DEAD_SAMPLES])
+        return too_few_samples(evidence, known, thresholds["GC201.minimum-samples"])
 
     return layers_looked_at(evidence, lambda record: _can_judge(record, thresholds), why_none)
 
 
 def _can_judge(record: ActivationRecord, thresholds: Thresholds) -> bool:
-    enough = record.samples >= thresholds[DEAD_SAMPLES]
+    enough = record.samples >= thresholds["GC201.minimum-samples"]
     return record.off is not None and enough and not _gentle(record, thresholds)
 
 
@@ -120,7 +120,9 @@ def _is_unusual(record: ActivationRecord, thresholds: Thresholds) -> bool:
         return bool(record.dead)
     expected = _EXPECTED_AT_MOST if record.expected_dead is None else record.expected_dead
     dead, units = len(record.dead), max(1, record.units)
-    return dead / units > expected + thresholds[DEAD_SHARE] and _by_chance(dead, units, expected) < _RARE
+    return (
+        dead / units > expected + thresholds["GC201.dead-share"] and _by_chance(dead, units, expected) < _RARE
+    )
 
 
 def _by_chance(dead: int, units: int, expected: float) -> float:
@@ -139,7 +141,7 @@ def _by_chance(dead: int, units: int, expected: float) -> float:
 
 
 def _gentle(record: ActivationRecord, thresholds: Thresholds) -> bool:
-    return record.slope is not None and record.slope > thresholds[DEAD_SLOPE]
+    return record.slope is not None and record.slope > thresholds["GC201.leaky-slope"]
 
 
 def _finding(records: Layer, evidence: Evidence) -> Finding:

@@ -54,11 +54,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradcheck.base import numbers
-from gradcheck.base.thresholds import (
-    SATURATED_SAMPLES,
-    SATURATED_SHARE,
-    Thresholds,
-)
+from gradcheck.base.thresholds import Thresholds
 from gradcheck.checks.activation_wording import (
     Layer,
     at_one_line,
@@ -83,7 +79,7 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     for layer in layers_of(evidence):
         judged = [record for record in layer if _can_judge(record, evidence.thresholds)]
         worst = max(judged, key=_share, default=None)
-        if worst is not None and _share(worst) > evidence.thresholds[SATURATED_SHARE]:
+        if worst is not None and _share(worst) > evidence.thresholds["GC202.saturated-share"]:
             found.append(worst)
     for records in at_one_line(found):
         yield _finding(records, evidence)
@@ -94,13 +90,13 @@ def looked_at(evidence: Evidence) -> Looked:
         saturating = [record for record in records if record.saturated is not None]
         if not saturating:
             return "no hidden layer is a tanh or a sigmoid"
-        return too_few_samples(evidence, saturating, evidence.thresholds[SATURATED_SAMPLES])
+        return too_few_samples(evidence, saturating, evidence.thresholds["GC202.minimum-samples"])
 
     return layers_looked_at(evidence, lambda record: _can_judge(record, evidence.thresholds), why_none)
 
 
 def _can_judge(record: ActivationRecord, thresholds: Thresholds) -> bool:
-    return record.saturated is not None and record.samples >= thresholds[SATURATED_SAMPLES]
+    return record.saturated is not None and record.samples >= thresholds["GC202.minimum-samples"]
 
 
 def _share(record: ActivationRecord) -> float:
@@ -112,7 +108,7 @@ def _finding(records: Layer, evidence: Evidence) -> Finding:
     others = [other for other in records if other is not record]
     health = evidence.health.activations
     name = called(record, health.layers)
-    whole = sum(s > evidence.thresholds[SATURATED_SHARE] for s in record.unit_saturated)
+    whole = sum(s > evidence.thresholds["GC202.saturated-share"] for s in record.unit_saturated)
     notes = [_beyond(record, health.beyond_limit)] if record.beyond is not None else []
     if record.unit_saturated:
         notes.append(

@@ -51,7 +51,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gradcheck.base.thresholds import VANISHING_FACTOR, VANISHING_TOTAL
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.rule import Rule
@@ -59,7 +58,7 @@ from gradcheck.checks.trend_wording import trend_findings, trends_looked_at
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
-    factor, total = evidence.thresholds[VANISHING_FACTOR], evidence.thresholds[VANISHING_TOTAL]
+    factor, total = evidence.thresholds["GC203.factor-per-layer"], evidence.thresholds["GC203.total"]
     return trend_findings(evidence, RULE, lambda trend: trend.factor < factor and trend.total < total)
 
 

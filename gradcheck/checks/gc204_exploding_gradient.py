@@ -47,7 +47,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gradcheck.base.thresholds import EXPLODING_FACTOR, EXPLODING_TOTAL
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.rule import Rule
@@ -55,7 +54,7 @@ from gradcheck.checks.trend_wording import trend_findings, trends_looked_at
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
-    factor, total = evidence.thresholds[EXPLODING_FACTOR], evidence.thresholds[EXPLODING_TOTAL]
+    factor, total = evidence.thresholds["GC204.factor-per-layer"], evidence.thresholds["GC204.total"]
     return trend_findings(evidence, RULE, lambda trend: trend.factor > factor and trend.total > total)
 
 

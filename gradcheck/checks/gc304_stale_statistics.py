@@ -58,7 +58,6 @@ from collections.abc import Iterator
 
 from gradcheck.base import numbers
 from gradcheck.base.groups import grouped
-from gradcheck.base.thresholds import STALE_MEAN, STALE_VARIANCE
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.rule import Looked, Rule
@@ -88,10 +87,10 @@ def _is_off(use: StatisticsInUse, statistic: Statistic, evidence: Evidence) -> b
     if statistic.weights is not None:
         return abs(statistic.weights - 1) > _WEIGHTS_OFF or statistic.of_layer != use.layer
     if statistic.offset is not None:
-        return statistic.offset > max(evidence.thresholds[STALE_MEAN], statistic.allowed)
+        return statistic.offset > max(evidence.thresholds["GC304.mean-offset"], statistic.allowed)
     if statistic.factor is None:
         return False
-    limit = max(math.log(evidence.thresholds[STALE_VARIANCE]), statistic.allowed)
+    limit = max(math.log(evidence.thresholds["GC304.variance-factor"]), statistic.allowed)
     return math.log(statistic.factor) > limit
 
 

@@ -42,7 +42,6 @@ from collections.abc import Iterator
 
 from gradcheck.base import numbers
 from gradcheck.base.groups import grouped
-from gradcheck.base.thresholds import SMALL_BATCH
 from gradcheck.checks.batch_norms import looked_at
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
@@ -53,7 +52,7 @@ from gradcheck.program.location import Location
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
-    limit = evidence.thresholds[SMALL_BATCH]
+    limit = evidence.thresholds["GC305.batch-size"]
     small = [(layer.location, layer) for layer in evidence.health.batch_norm.layers if layer.batch < limit]
     for location, group in grouped(small).items():
         yield _finding(location, group)

@@ -47,7 +47,6 @@ from statistics import median
 
 from gradcheck.base import numbers
 from gradcheck.base.groups import grouped
-from gradcheck.base.thresholds import EPS_SHARE
 from gradcheck.checks.batch_norms import looked_at_layers, measured
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
@@ -58,7 +57,7 @@ from gradcheck.program.location import Location
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
-    limit = evidence.thresholds[EPS_SHARE]
+    limit = evidence.thresholds["GC306.feature-share"]
     small = [
         (layer.scale_location or layer.location, layer)
         for layer in measured(evidence)

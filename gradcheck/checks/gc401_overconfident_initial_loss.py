@@ -60,7 +60,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradcheck.base import numbers
-from gradcheck.base.thresholds import OVERCONFIDENT_FACTOR
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.rule import Looked, Rule
@@ -73,7 +72,7 @@ _ERRORS = 2.0
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
-    factor = evidence.thresholds[OVERCONFIDENT_FACTOR]
+    factor = evidence.thresholds["GC401.factor"]
     for loss in _judged(evidence):
         location = loss.made or loss.layer or loss.location
         if location is not None and loss.found - _ERRORS * loss.error > factor * loss.expected:

@@ -70,7 +70,7 @@ from typing import Any
 
 from gradcheck.base import numbers
 from gradcheck.base.groups import grouped
-from gradcheck.base.thresholds import LARGEST_UPDATE, LOSS_RISE, SMALLEST_UPDATE, Thresholds
+from gradcheck.base.thresholds import Thresholds
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.rule import Looked, Rule
@@ -136,7 +136,7 @@ def _too_small(steps: list[StepRecord], thresholds: Thresholds) -> StepRecord | 
     largest = max(steps, key=lambda step: (step.median_ratio or 0.0) + at_most[id(step)])
     for step in steps:
         ratios = [weights.update_ratio or 0.0 for weights in step.weights]
-        if (step.median_ratio or 0.0) + at_most[id(step)] >= thresholds[SMALLEST_UPDATE]:
+        if (step.median_ratio or 0.0) + at_most[id(step)] >= thresholds["GC402.smallest-ratio"]:
             return None
         if max(ratios) + at_most[id(step)] >= _HEALTHY:
             return None
@@ -171,9 +171,9 @@ def _too_large(steps: list[StepRecord], thresholds: Thresholds) -> StepRecord | 
         )  # fmt: skip
         if median is None or before is None or after is None or at_goal is None:
             continue
-        if not step.minimised or step.wrong_gradients or median <= thresholds[LARGEST_UPDATE]:
+        if not step.minimised or step.wrong_gradients or median <= thresholds["GC402.largest-ratio"]:
             continue
-        rises = not math.isfinite(after) or after > thresholds[LOSS_RISE] * abs(before)
+        rises = not math.isfinite(after) or after > thresholds["GC402.loss-rise"] * abs(before)
         if rises and at_goal < before:
             return step
     return None

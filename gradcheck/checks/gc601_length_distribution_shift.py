@@ -63,16 +63,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradcheck.base import numbers
-from gradcheck.base.thresholds import (
-    LEARNED,
-    LENGTH_DISTANCE,
-    LENGTH_P_VALUE,
-    SAMPLER_SHIFT,
-    SAMPLER_VARIATION,
-    UNEXPLAINED_DISTANCE,
-    UNEXPLAINED_P_VALUE,
-    Thresholds,
-)
+from gradcheck.base.thresholds import Thresholds
 from gradcheck.checks import generated
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
@@ -90,7 +81,7 @@ def why_not(found: SampleSet, thresholds: Thresholds) -> str:
         return f"the sequences {found.source} end with no token of their own"
     # Asked the same as the network that was trained, the sampler is judged however far the training got.
     differs = sampler_differs(found.network, thresholds)
-    return generated.hardly_trained(found.training, 1.0 if differs else thresholds[LEARNED])
+    return generated.hardly_trained(found.training, 1.0 if differs else thresholds["GC601.learned"])
 
 
 def looked_at(evidence: Evidence) -> Looked:
@@ -111,9 +102,9 @@ def _is_shifted(found: SampleSet, thresholds: Thresholds) -> bool:
     if found.difference is None:
         return False
     if sampler_differs(found.network, thresholds):
-        limits = thresholds[LENGTH_DISTANCE], thresholds[LENGTH_P_VALUE]
+        limits = thresholds["GC601.distance"], thresholds["GC601.p-value"]
         return _is_beyond(found.difference, *limits)
-    limits = thresholds[UNEXPLAINED_DISTANCE], thresholds[UNEXPLAINED_P_VALUE]
+    limits = thresholds["GC601.unexplained-distance"], thresholds["GC601.unexplained-p-value"]
     # A network on the way from guessing to the data is shifted by itself, and makes sequences in between.
     references = (found.difference, found.from_network, found.from_guessing)
     return all(_is_beyond(one, *limits) for one in references if one is not None)
@@ -122,8 +113,8 @@ def _is_shifted(found: SampleSet, thresholds: Thresholds) -> bool:
 def sampler_differs(network: NetworkEnds | None, thresholds: Thresholds) -> bool:
     """Whether the sampler ends sequences otherwise than the network that was trained, asked the same."""
     return network is not None and (
-        network.distance > thresholds[SAMPLER_SHIFT]
-        or network.total_variation > thresholds[SAMPLER_VARIATION]
+        network.distance > thresholds["GC601.sampler-shift"]
+        or network.total_variation > thresholds["GC601.sampler-variation"]
     )
 
 

@@ -58,7 +58,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradcheck.base import numbers
-from gradcheck.base.thresholds import DEGENERATE_SHARE, FEW_DISTINCT, LEARNED, Thresholds
+from gradcheck.base.thresholds import Thresholds
 from gradcheck.checks import generated
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
@@ -71,7 +71,7 @@ _VARIED = 0.5  # of training sequences that are different: fewer, and the data i
 
 def why_not(found: SampleSet, thresholds: Thresholds) -> str:
     untold = generated.not_compared(found, thresholds)
-    return untold or generated.hardly_trained(found.training, thresholds[LEARNED])
+    return untold or generated.hardly_trained(found.training, thresholds["GC601.learned"])
 
 
 def looked_at(evidence: Evidence) -> Looked:
@@ -82,13 +82,13 @@ def degeneration(found: SampleSet, thresholds: Thresholds) -> str:
     """In what way they are degenerate, in words; empty if they are not."""
     if found.data is None or not found.count:
         return ""
-    many = thresholds[DEGENERATE_SHARE]
+    many = thresholds["GC602.degenerate-share"]
     empty = found.lengths.share(0)
     if empty > many and found.data.share(0) < _HARDLY_ANY * many:
         return f"{generated.share(empty)} of what is generated is empty"
     if found.repeated > many and (found.repeated_in_data or 0.0) < _HARDLY_ANY * many:
         return f"{generated.share(found.repeated)} of what is generated repeats one token"
-    few = found.distinct <= thresholds[FEW_DISTINCT] * found.count
+    few = found.distinct <= thresholds["GC602.distinct-share"] * found.count
     if few and (found.distinct_expected or 0.0) > _VARIED * found.count:
         if found.distinct == 1:
             return f"all {found.count} generated sequences are the same"

@@ -50,7 +50,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gradcheck.base.thresholds import LEARNED, TIMES_THE_LONGEST, UNFINISHED_SHARE, Thresholds
+from gradcheck.base.thresholds import Thresholds
 from gradcheck.checks import generated
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
@@ -67,7 +67,7 @@ def why_not(found: SampleSet, thresholds: Thresholds) -> str:
         return "no sequence was generated"
     if found.data is None and not found.endless:
         return found.data_reason
-    return generated.hardly_trained(found.training, thresholds[LEARNED])
+    return generated.hardly_trained(found.training, thresholds["GC601.learned"])
 
 
 def looked_at(evidence: Evidence) -> Looked:
@@ -95,7 +95,7 @@ def unterminated(found: SampleSet, thresholds: Thresholds) -> tuple[str, str] | 
     if found.data is None:
         return None
     longest = found.data.longest
-    if longest and found.lengths.longest > thresholds[TIMES_THE_LONGEST] * longest:
+    if longest and found.lengths.longest > thresholds["GC603.times-longest"] * longest:
         return (
             f"a generated sequence has {found.lengths.longest:,} tokens; the longest of the training data has {longest}",
             "check the probability that the sampler gives the end token at each position",
@@ -103,7 +103,7 @@ def unterminated(found: SampleSet, thresholds: Thresholds) -> tuple[str, str] | 
     far = found.lengths.longest > _FAR_ENOUGH * longest
     if far and not generated.too_few(found, thresholds):
         cut = found.cut / found.count
-        if cut > thresholds[UNFINISHED_SHARE]:
+        if cut > thresholds["GC603.unfinished-share"]:
             return (
                 f"{generated.share(cut)} of the generated sequences are cut off at a limit and never end",
                 "check the probability that the sampler gives the end token at each position",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from gradcheck.base import numbers
-from gradcheck.base.thresholds import SAMPLES_NEEDED, Thresholds
+from gradcheck.base.thresholds import Thresholds
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.rule import Looked
 from gradcheck.health.samples.records import Lengths, SampleSet, Training
@@ -35,7 +35,7 @@ def judged_sets(evidence: Evidence, why_not: WhyNot) -> Iterator[SampleSet]:
 
 
 def too_few(found: SampleSet, thresholds: Thresholds) -> str:
-    needed = int(thresholds[SAMPLES_NEEDED])
+    needed = int(thresholds["GC601.sequences"])
     if found.count >= needed:
         return ""
     return f"{numbers.count(found.count, 'sequence')} {found.source}: at least {needed} needed"

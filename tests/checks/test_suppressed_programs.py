@@ -11,7 +11,6 @@ import pytest
 
 from gradcheck.analysis import session
 from gradcheck.base.options import SessionOptions
-from gradcheck.base.thresholds import SATURATED_TANH
 from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding
 from gradcheck.judge.judgement import Judgement
@@ -147,7 +146,7 @@ def test_thresholds_reach_the_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[float] = []
 
     def run_checks(evidence: Evidence, *selection: object) -> list[object]:
-        seen.append(evidence.thresholds[SATURATED_TANH])
+        seen.append(evidence.thresholds["GC202.tanh-limit"])
         return []
 
     monkeypatch.setattr(session, "run_checks", run_checks)

@@ -6,7 +6,6 @@ import math
 
 import torch
 
-from gradcheck.base.thresholds import DEAD_DISTANCE, SATURATED_PRE_ACTIVATION, SATURATED_TANH
 from gradcheck.fronts.tape import Value
 from gradcheck.graph.match.functions import Nonlinearity
 from gradcheck.graph.match.products import multiplies_matrices
@@ -85,7 +84,7 @@ class ActivationMeasure:
     def __init__(self, context: PassContext) -> None:
         self._context = context
         self._limits = Limits(
-            context.thresholds[SATURATED_TANH], context.thresholds[SATURATED_PRE_ACTIVATION]
+            context.thresholds["GC202.tanh-limit"], context.thresholds["GC202.pre-activation-limit"]
         )
         layers = find_layers(context.forward, context.parameter_roots)
         self._layers = [_Watched(layer, self._limits) for layer in layers]
@@ -185,7 +184,7 @@ class ActivationMeasure:
         record.middle = float(means.median())
         if record.saturated is None:
             far = distances(means, stds)
-            limit = self._context.thresholds[DEAD_DISTANCE]
+            limit = self._context.thresholds["GC201.distance"]
             record.stranded = [unit for unit in record.dead if far[unit] > limit]
         if record.dead and watched.layer.normalised:
             record.expected_dead = 0.0
