@@ -13,9 +13,9 @@ from gradcheck.analysis.seen import seen
 from gradcheck.base import progress
 from gradcheck.base.options import SessionOptions
 from gradcheck.base.thresholds import thresholds_with
-from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding
 from gradcheck.checks.registry import HEALTH_FAMILIES, any_selected, run_checks
+from gradcheck.checks.rule import Evidence
 from gradcheck.checks.states import states_of
 from gradcheck.checks.suppressions import suppress
 from gradcheck.diagnosis.diagnose import diagnose

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from gradcheck import ops
 from gradcheck.base import numbers
 from gradcheck.base.groups import grouped
-from gradcheck.checks.evidence import Evidence
-from gradcheck.checks.rule import Looked
+from gradcheck.checks.rule import Evidence, Looked
 from gradcheck.checks.wording import code, place
 from gradcheck.health.activations.records import ActivationRecord, WeightRecord
 from gradcheck.program.location import Location
@@ -32,12 +31,17 @@ def layers_of(evidence: Evidence) -> list[Layer]:
     return list(grouped(((r.location, r.layer), r) for r in records if r.hidden).values())
 
 
-def at_one_line(worst: Iterable[ActivationRecord]) -> list[Layer]:
-    """The records gathered by line, in program order: a loop applies all its layers in one, and is one finding."""
+def worst_by_line(
+    evidence: Evidence, bad: Callable[[ActivationRecord], bool], size: Callable[[ActivationRecord], float]
+) -> list[Layer]:
+    """The worst of the `bad` records of each layer, gathered by line, in program order: a loop applies all its layers in
+    one, and is one finding."""
+    found = [[record for record in layer if bad(record)] for layer in layers_of(evidence)]
+    worst = [max(records, key=size) for records in found if records]
     return list(grouped((record.location, record) for record in worst).values())
 
 
-def layers_looked_at(
+def looked_at(
     evidence: Evidence, judged: Callable[[ActivationRecord], bool], why_none: Callable[[Layer], str]
 ) -> Looked:
     """`judged` says whether a rule can judge a record; `why_none`, of those it cannot, what they lack."""

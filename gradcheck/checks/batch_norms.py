@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gradcheck.base import numbers
-from gradcheck.checks.evidence import Evidence
-from gradcheck.checks.rule import Looked
+from gradcheck.checks.rule import Evidence, Looked
 from gradcheck.health.batch_norm.records import BatchNormLayer
 
 

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 
 from gradcheck.base import numbers
 from gradcheck.base.groups import grouped
-from gradcheck.checks.evidence import Evidence
-from gradcheck.checks.rule import Looked
+from gradcheck.checks.rule import Evidence, Looked
 from gradcheck.checks.wording import code, place
 from gradcheck.health.evaluation.records import EvaluationRun, Parting
 from gradcheck.program.location import Location

@@ -51,9 +51,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from gradcheck.base import numbers
-from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
-from gradcheck.checks.rule import Looked, Rule
+from gradcheck.checks.rule import Evidence, Looked, Rule
 from gradcheck.checks.wording import listing
 from gradcheck.program.location import Location
 

@@ -55,73 +55,51 @@ relative errors mean nothing: such a gradient is `unobservable` unless it is cle
 - PyTorch, Gradcheck mechanics, https://docs.pytorch.org/docs/stable/notes/gradcheck.html
 """
 
-from __future__ import annotations
-
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from gradcheck.base import numbers
-from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
-from gradcheck.checks.rule import Rule
+from gradcheck.checks.rule import Evidence, Rule
 from gradcheck.checks.wording import (
     Case,
     cases,
     code,
-    common_notes,
     expected_line,
     found_line,
     judged_against,
     pairing_help,
-)
-from gradcheck.judge.verdict import GradientResult, Problem, Verdict
+)  # fmt: skip
+from gradcheck.judge.verdict import Problem, Verdict
 
 # A wrong number is wrong whatever its layout; that the shape differs too matters less then.
 _WRONG_VALUE = (Problem.NONE, Problem.WRONG_VALUE, Problem.SHAPE_NOTE)
+_CANCELS = (
+    "it equals the true gradient, because its upstream gradient has the opposite error; fix both together"
+)
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
     for case in cases(evidence, {Verdict.INTRODUCED}, _WRONG_VALUE):
-        yield _introduced(case)
+        yield _finding(case, f"{code(case.row.name)} is not the gradient of {code(case.row.of)}")
     for case in cases(evidence, {Verdict.COMPENSATED}, _WRONG_VALUE):
         # A gradient kept as 32 x dL/dx and divided by 32 where it is used is a convention, not two faults.
         if not case.row.scale_note:
-            yield _compensated(case)
+            yield _finding(
+                case, f"{code(case.row.name)} is right only because two faults cancel", notes=[_CANCELS]
+            )
 
 
-def _introduced(case: Case) -> Finding:
+def _finding(case: Case, message: str, notes: Iterable[str] = ()) -> Finding:
     row = case.row
-    finding = _finding(case, f"{code(row.name)} is not the gradient of {code(row.of)}")
-    finding.notes += common_notes(case)
-    finding.helps += pairing_help(row)
-    return finding
-
-
-def _compensated(case: Case) -> Finding:
-    row = case.row
-    finding = _finding(case, f"{code(row.name)} is right only because two faults cancel")
-    finding.notes += [
-        "it equals the true gradient, because its upstream gradient has the opposite error; "
-        "fix both together",
-        *common_notes(case),
-    ]
-    finding.helps += pairing_help(row)
-    return finding
-
-
-def _finding(case: Case, message: str) -> Finding:
-    row = case.row
-    return RULE.finding(
-        location=row.location,
-        message=message,
-        label=f"relative error {_magnitude(row)} against {judged_against(row, case.step)}",
+    return case.finding(
+        RULE,
+        message,
+        f"relative error {numbers.error(row.local_error)} against {judged_against(row, case.step)}",
+        notes=notes,
+        helps=pairing_help(row),
         expected=expected_line(row),
         found=found_line(row),
-        evidence=case.evidence,
     )
-
-
-def _magnitude(row: GradientResult) -> str:
-    return numbers.error(row.local_error)
 
 
 RULE = Rule(__name__, __doc__, Severity.ERROR, check, is_diagnosed=True)

@@ -53,64 +53,41 @@ logarithm of a negative number) are not used.
   https://cs231n.github.io/neural-networks-3/#gradcheck
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from gradcheck.base import numbers
-from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
-from gradcheck.checks.rule import Rule
-from gradcheck.checks.wording import (
-    Case,
-    cases,
-    code,
-    common_notes,
-    judged_against,
-    pairing_help,
-)
+from gradcheck.checks.rule import Evidence, Rule
+from gradcheck.checks.wording import Case, cases, code, judged_against, pairing_help
 from gradcheck.judge.verdict import Problem, Verdict
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
-    for case in cases(evidence, Verdict, {Problem.UPSTREAM}):
-        yield _for_one_upstream(case)
-    for case in cases(evidence, Verdict, {Problem.HIDDEN}):
-        row = case.row
-        here = numbers.error(row.local_error)
-        finding = RULE.finding(
-            location=row.location,
-            message=f"{code(row.name)} is the gradient of {code(row.of)} only at the recorded parameters",
-            label=f"relative error {numbers.error(row.hidden_error)} against "
-            f"{judged_against(row, case.step)} once the parameters move",
-            evidence=case.evidence,
-        )
-        finding.notes += [
-            f"at the recorded parameters the error is {here}: values such as a scale of 1 or a bias of 0 "
-            "hide it until training has moved them",
-            *common_notes(case),
-        ]
-        finding.helps += pairing_help(row)
-        yield finding
+    for problem in (Problem.UPSTREAM, Problem.HIDDEN):
+        yield from map(_finding, cases(evidence, Verdict, {problem}))
 
 
-def _for_one_upstream(case: Case) -> Finding:
+def _finding(case: Case) -> Finding:
     row = case.row
-    finding = RULE.finding(
-        location=row.location,
-        message=f"{code(row.name)} is the gradient of {code(row.of)} only for the upstream gradient of this loss",
-        label=f"relative error {numbers.error(row.hidden_error)} when another upstream gradient arrives",
-        evidence=case.evidence,
-    )
-    finding.notes += [
-        f"here the error is {numbers.error(row.local_error)}: the ones of a `sum()`, or zeros, hide what a backward "
-        "function does not do with the gradient that it is given",
-        *common_notes(case),
-    ]
-    finding.helps.append(
-        f"a backward function is linear in its upstream gradient: every element of {code(row.name)} follows from it"
-    )
-    return finding
+    here, there = numbers.error(row.local_error), numbers.error(row.hidden_error)
+    if row.problem is Problem.UPSTREAM:
+        only, when = "for the upstream gradient of this loss", "when another upstream gradient arrives"
+        note = (
+            f"here the error is {here}: the ones of a `sum()`, or zeros, hide what a backward "
+            "function does not do with the gradient that it is given"
+        )
+        linear = "a backward function is linear in its upstream gradient"
+        helps = [f"{linear}: every element of {code(row.name)} follows from it"]
+    else:
+        only = "at the recorded parameters"
+        when = f"against {judged_against(row, case.step)} once the parameters move"
+        note = (
+            f"{only} the error is {here}: values such as a scale of 1 or a bias of 0 "
+            "hide it until training has moved them"
+        )
+        helps = pairing_help(row)
+    message = f"{code(row.name)} is the gradient of {code(row.of)} only {only}"
+    return case.finding(RULE, message, f"relative error {there} {when}", notes=[note], helps=helps)
 
 
 RULE = Rule(__name__, __doc__, Severity.ERROR, check, is_diagnosed=True)

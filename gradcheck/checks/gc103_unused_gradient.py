@@ -51,10 +51,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradcheck.base.groups import grouped
-from gradcheck.checks.evidence import Evidence
+from gradcheck.base.paths import picked
 from gradcheck.checks.finding import Finding, Severity
-from gradcheck.checks.rule import Rule
-from gradcheck.checks.wording import code, listing, place
+from gradcheck.checks.rule import Evidence, Rule
+from gradcheck.checks.wording import code, joined, listing, place
 from gradcheck.judge.step.records import Bypass, SkippedGradient
 from gradcheck.program.location import Location
 
@@ -76,21 +76,14 @@ def _finding(location: Location, group: list[tuple[int, SkippedGradient]]) -> Fi
         label=f"no gradient and no update reads {code(skipped.name)}",
         notes=list(_past(past, location)),
         helps=[f"read {code(skipped.name)} there instead of {listing(read)}"],
-        evidence={
-            "gradient": skipped.name,
-            "of": skipped.of,
-            "passes": sorted({index for index, _ in group}),
-            "bypassed_by": [
-                {
-                    "gradient": b.name,
-                    "of": b.of,
-                    "line": b.location.line,
-                    "cell": b.location.cell,
-                    "reads": b.reads,
-                }
-                for b in past
+        evidence=picked(
+            skipped,
+            "gradient=name of",
+            passes=sorted({index for index, _ in group}),
+            bypassed_by=[
+                picked(b, "gradient=name of line=location.line cell=location.cell reads") for b in past
             ],
-        },
+        ),
     )
 
 
@@ -101,11 +94,7 @@ def _past(past: list[Bypass], seen_from: Location) -> Iterator[str]:
     )
     for (read, read_of), names in grouped(by_read).items():
         of = f", the gradient of {code(read_of)}" if read_of else ""
-        yield f"{_together(names)} {'reads' if len(names) == 1 else 'read'} {code(read)}{of}"
-
-
-def _together(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+        yield f"{joined(names, len(names))} {'reads' if len(names) == 1 else 'read'} {code(read)}{of}"
 
 
 RULE = Rule(__name__, __doc__, Severity.ERROR, check)

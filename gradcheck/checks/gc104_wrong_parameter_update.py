@@ -68,9 +68,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gradcheck.checks.evidence import Evidence
+from gradcheck.base.groups import grouped
+from gradcheck.base.paths import picked
 from gradcheck.checks.finding import Finding, Severity
-from gradcheck.checks.rule import Rule
+from gradcheck.checks.rule import Evidence, Rule
 from gradcheck.checks.wording import code, listing, place
 from gradcheck.judge.step.records import Movement, ParameterUpdate
 from gradcheck.judge.verdict import PassResult
@@ -81,24 +82,13 @@ Found = list[tuple[int, ParameterUpdate]]
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
-    swapped: dict[Location, Found] = {}
-    uphill: dict[Location, Found] = {}
-    not_from_it: dict[Location, Found] = {}
-    for step in evidence.passes:
-        for update in step.flow.updates:
-            if update.movement in _NOT_FROM_IT and update.location is not None:
-                not_from_it.setdefault(update.location, []).append((step.index, update))
-            if update.movement is Movement.ANOTHERS and update.location is not None:
-                swapped.setdefault(update.location, []).append((step.index, update))
-        for update in _against_the_sign(step):
-            assert update.location is not None
-            uphill.setdefault(update.location, []).append((step.index, update))
-    for location, found in swapped.items():
-        yield _another(location, found)
-    for location, found in uphill.items():
-        yield _uphill(location, found)
-    for location, found in not_from_it.items():
-        yield _not_from_it(location, found)
+    moved = [(step.index, u) for step in evidence.passes for u in step.flow.updates]
+    uphill = [(step.index, u) for step in evidence.passes for u in _against_the_sign(step)]
+    another = [one for one in moved if one[1].movement is Movement.ANOTHERS]
+    not_from_it = [one for one in moved if one[1].movement in _NOT_FROM_IT]
+    for told, found in ((_another, another), (_uphill, uphill), (_not_from_it, not_from_it)):
+        by_line = grouped((u.location, (index, u)) for index, u in found)
+        yield from (told(location, group) for location, group in by_line.items() if location is not None)
 
 
 def _against_the_sign(step: PassResult) -> list[ParameterUpdate]:
@@ -182,13 +172,7 @@ def _finding(location: Location, found: Found, message: str) -> Finding:
         evidence={
             "passes": sorted({index for index, _ in found}),
             "updates": [
-                {
-                    "parameter": u.parameter,
-                    "movement": u.movement.value,
-                    "moved_by": list(u.moved_by),
-                    "moved_by_of": list(u.moved_by_of),
-                    "gradient": u.gradient,
-                }
+                picked(u, "parameter movement=movement.value moved_by moved_by_of gradient")
                 for u in {u.parameter: u for _, u in found}.values()
             ],
         },

@@ -49,9 +49,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gradcheck.checks.evidence import Evidence
+from gradcheck.base.paths import picked
 from gradcheck.checks.finding import Finding, Severity
-from gradcheck.checks.rule import Rule
+from gradcheck.checks.rule import Evidence, Rule
 from gradcheck.checks.wording import code, listing, place
 from gradcheck.judge.step.records import Movement, ParameterUpdate
 from gradcheck.judge.verdict import PassResult, Problem
@@ -110,13 +110,12 @@ def _finding(location: Location, step: PassResult, update: ParameterUpdate) -> F
         helps=[f"if {parameter} is frozen on purpose, {gradient} need not be computed"]
         if update.movement is Movement.STILL
         else [],
-        evidence={
-            "parameter": update.parameter,
-            "gradient": update.gradient,
-            "movement": update.movement.value,
-            "siblings": [u.parameter for u in siblings],
-            "passes": [step.index],
-        },
+        evidence=picked(
+            update,
+            "parameter gradient movement=movement.value",
+            siblings=[u.parameter for u in siblings],
+            passes=[step.index],
+        ),
     )
 
 

@@ -44,13 +44,14 @@ note.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from gradcheck.base import numbers
-from gradcheck.checks.evidence import Evidence
+from gradcheck.base.paths import picked
 from gradcheck.checks.finding import Finding, Severity
-from gradcheck.checks.rule import Rule
-from gradcheck.checks.wording import Case, cases, code, common_notes, pairing_help
+from gradcheck.checks.rule import Evidence, Rule
+from gradcheck.checks.wording import Case, cases, code, pairing_help
 from gradcheck.judge.verdict import GradientResult, Problem, Verdict
 
 _NUMBERS_RIGHT = (Verdict.CORRECT, Verdict.UNOBSERVABLE, Verdict.UNCHECKED)
@@ -66,34 +67,31 @@ def check(evidence: Evidence) -> Iterator[Finding]:
 
 def _wrong_shape(case: Case) -> Finding:
     row = case.row
-    finding = _finding(case, RULE.severity, f"{code(row.name)} does not have the shape of {code(row.of)}")
-    if row.local_error is not None:
-        finding.notes.append(
-            f"with the shapes made to fit, the relative error is {numbers.error(row.local_error)}"
-        )
-    finding.notes += common_notes(case)
-    if _broadcasts(row):
-        finding.helps.append(
-            "axes of length 1 are broadcast silently: sum over the axes that the forward pass broadcast, "
-            f"so that {code(row.name)} ends with the shape of {code(row.of)}"
-        )
-    finding.helps += pairing_help(row)
-    return finding
+    fits = f"with the shapes made to fit, the relative error is {numbers.error(row.local_error)}"
+    summed = (
+        "axes of length 1 are broadcast silently: sum over the axes that the forward pass broadcast, "
+        f"so that {code(row.name)} ends with the shape of {code(row.of)}"
+    )
+    return _finding(
+        case,
+        f"{code(row.name)} does not have the shape of {code(row.of)}",
+        notes=[] if row.local_error is None else [fits],
+        helps=[*([summed] if _broadcasts(row) else []), *pairing_help(row)],
+    )
 
 
 def _other_shape(case: Case) -> Finding:
     row = case.row
     message = f"{code(row.name)} holds the gradient of {code(row.of)} in a different shape"
-    finding = _finding(case, Severity.NOTE, message)
-    finding.notes += common_notes(case)
-    if row.shape is not None and row.of_shape is not None and math.prod(row.shape) != math.prod(row.of_shape):
-        finding.helps.append(f"`.expand_as({row.of})` gives it the shape of its value")
-        return finding
-    ways = ["a sum without `keepdim`" if _has_more_axes(row) else "`keepdim=True` in the sum"]
-    if row.of:
-        ways.append(f"`.view_as({row.of})`")
-    finding.helps.append(f"{', or '.join(ways)} gives it the shape of its value")
-    return finding
+    mine, wanted = row.shape or (), row.of_shape or ()
+    if row.shape is not None and row.of_shape is not None and math.prod(mine) != math.prod(wanted):
+        ways = [f"`.expand_as({row.of})`"]
+    else:
+        more_axes = row.of_shape is not None and len(mine) > len(wanted)
+        ways = ["a sum without `keepdim`" if more_axes else "`keepdim=True` in the sum"]
+        ways += [f"`.view_as({row.of})`"] if row.of else []
+    helps = [f"{', or '.join(ways)} gives it the shape of its value"]
+    return _finding(case, message, severity=Severity.NOTE, helps=helps)
 
 
 def _broadcasts(row: GradientResult) -> bool:
@@ -104,25 +102,17 @@ def _broadcasts(row: GradientResult) -> bool:
     return all(there == wanted or 1 in (there, wanted) for there, wanted in pairs)
 
 
-def _has_more_axes(row: GradientResult) -> bool:
-    return row.shape is not None and row.of_shape is not None and len(row.shape) > len(row.of_shape)
-
-
-def _finding(case: Case, severity: Severity, message: str) -> Finding:
+def _finding(case: Case, message: str, notes: Iterable[str] = (), **details: Any) -> Finding:
     row = case.row
-    return RULE.finding(
-        severity=severity,
-        location=row.location,
-        message=message,
-        label=f"shape {_shape(row.shape)}, where {code(row.of)} has {_shape(row.of_shape)}",
+    return case.finding(
+        RULE,
+        message,
+        f"shape {_shape(row.shape)}, where {code(row.of)} has {_shape(row.of_shape)}",
+        notes=[row.reason, *notes],
         expected=f"shape {_shape(row.of_shape)}",
         found=f"shape {_shape(row.shape)}",
-        notes=[row.reason] if row.reason else [],
-        evidence={
-            **case.evidence,
-            "shape": row.shape and list(row.shape),
-            "of_shape": row.of_shape and list(row.of_shape),
-        },
+        evidence=case.evidence | picked(row, "shape of_shape"),
+        **details,
     )
 
 

@@ -47,25 +47,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
-from gradcheck.checks.rule import Rule
-from gradcheck.checks.wording import cases, code, common_notes
+from gradcheck.checks.rule import Evidence, Rule
+from gradcheck.checks.wording import cases, code
 from gradcheck.judge.verdict import Problem, Verdict
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
     for case in cases(evidence, Verdict, {Problem.MISNAMED}):
         row = case.row
-        yield RULE.finding(
-            location=row.location,
-            message=f"{code(row.name)} is the gradient of {code(row.of)}, not of the value in its name",
-            label=f"the gradient of {code(row.of)}",
-            notes=[*([row.reason] if row.reason else []), *common_notes(case)],
+        yield case.finding(
+            RULE,
+            f"{code(row.name)} is the gradient of {code(row.of)}, not of the value in its name",
+            f"the gradient of {code(row.of)}",
+            notes=[row.reason],
             helps=[
                 f"rename it, or add the comment `# gradcheck: of {row.of}` to this line if the name is intended"
             ],
-            evidence=case.evidence,
         )
 
 

@@ -46,10 +46,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
-from gradcheck.checks.rule import Rule
-from gradcheck.checks.wording import cases, code, common_notes, expected_line, found_line, pairing_help
+from gradcheck.checks.rule import Evidence, Rule
+from gradcheck.checks.wording import cases, code, expected_line, found_line, pairing_help
 from gradcheck.judge.verdict import Problem, Verdict
 
 
@@ -59,15 +58,14 @@ def check(evidence: Evidence) -> Iterator[Finding]:
         row = case.row
         left = row.verdict is Verdict.CORRECT  # a right formula that left the program's own type
         reason = "in float64 the formula is right: a part of it is too large for the program's own type"
-        yield RULE.finding(
-            location=row.location,
-            message=f"{code(row.name)} holds NaN or infinity where the gradient of {code(row.of)} is finite",
-            label="not finite from here on" + (", in the program's own types" if left else ""),
+        yield case.finding(
+            RULE,
+            f"{code(row.name)} holds NaN or infinity where the gradient of {code(row.of)} is finite",
+            "not finite from here on" + (", in the program's own types" if left else ""),
             expected="" if left else expected_line(row),
             found="" if left else found_line(row),
-            notes=[*filter(None, [reason if left else row.reason]), *common_notes(case)],
+            notes=[reason if left else row.reason],
             helps=[_BOUNDED] if left else pairing_help(row),
-            evidence=case.evidence,
         )
 
 

@@ -43,25 +43,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradcheck.base import numbers
-from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
-from gradcheck.checks.rule import Rule
-from gradcheck.checks.wording import cases, code, common_notes
+from gradcheck.checks.rule import Evidence, Rule
+from gradcheck.checks.wording import cases, code
 from gradcheck.judge.verdict import Problem, Verdict
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
     for case in cases(evidence, {Verdict.CORRECT}, {Problem.IMPRECISE}):
         row = case.row
-        yield RULE.finding(
-            location=row.location,
-            message=f"{code(row.name)} is computed by a right formula, and its number is far off",
-            label=f"relative error {numbers.error(row.run_error)} as the program computed it",
+        yield case.finding(
+            RULE,
+            f"{code(row.name)} is computed by a right formula, and its number is far off",
+            f"relative error {numbers.error(row.run_error)} as the program computed it",
             expected=f"relative error about {numbers.error(row.careful_error)}, as autograd has in the same types",
             found=f"relative error {numbers.error(row.run_error)}; in float64 the formula is right",
-            notes=common_notes(case),
             helps=["compute it in a wider type (`.float()`), and round the result once"],
-            evidence=case.evidence,
         )
 
 

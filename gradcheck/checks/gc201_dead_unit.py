@@ -58,24 +58,11 @@ import math
 from collections.abc import Iterator
 
 from gradcheck.base import numbers
+from gradcheck.base.paths import picked
 from gradcheck.base.thresholds import Thresholds
-from gradcheck.checks.activation_wording import (
-    Layer,
-    at_one_line,
-    called,
-    layers_looked_at,
-    layers_of,
-    looked_on,
-    other_iterations,
-    other_layers,
-    scale_helps,
-    share,
-    too_few_samples,
-    unit_numbers,
-)
-from gradcheck.checks.evidence import Evidence
+from gradcheck.checks import activation_wording as layers
 from gradcheck.checks.finding import Finding, Severity
-from gradcheck.checks.rule import Looked, Rule
+from gradcheck.checks.rule import Evidence, Looked, Rule
 from gradcheck.health.activations.records import ActivationRecord
 
 # What is expected where it is not known what the layer is given: deep right networks of relus come near it.
@@ -84,29 +71,26 @@ _RARE = 1e-4
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
-    found = []
-    for layer in layers_of(evidence):
-        judged = [record for record in layer if _can_judge(record, evidence.thresholds)]
-        unusual = [record for record in judged if _is_unusual(record, evidence.thresholds)]
-        if unusual:
-            found.append(max(unusual, key=lambda record: len(record.dead)))
-    for records in at_one_line(found):
+    def bad(record: ActivationRecord) -> bool:
+        return _can_judge(record, evidence.thresholds) and _is_unusual(record, evidence.thresholds)
+
+    for records in layers.worst_by_line(evidence, bad, lambda record: len(record.dead)):
         yield _finding(records, evidence)
 
 
 def looked_at(evidence: Evidence) -> Looked:
     thresholds = evidence.thresholds
 
-    def why_none(records: Layer) -> str:
+    def why_none(records: layers.Layer) -> str:
         known = [r for r in records if r.off is not None and not _gentle(r, thresholds)]
         if not known:
             functions = sorted({record.function for record in records})
             return (
                 f"where the derivative of {' and '.join(functions)} is zero is unknown, or it is zero nowhere"
             )
-        return too_few_samples(evidence, known, thresholds["GC201.minimum-samples"])
+        return layers.too_few_samples(evidence, known, thresholds["GC201.minimum-samples"])
 
-    return layers_looked_at(evidence, lambda record: _can_judge(record, thresholds), why_none)
+    return layers.looked_at(evidence, lambda record: _can_judge(record, thresholds), why_none)
 
 
 def _can_judge(record: ActivationRecord, thresholds: Thresholds) -> bool:
@@ -144,32 +128,25 @@ def _gentle(record: ActivationRecord, thresholds: Thresholds) -> bool:
     return record.slope is not None and record.slope > thresholds["GC201.leaky-slope"]
 
 
-def _finding(records: Layer, evidence: Evidence) -> Finding:
+def _finding(records: layers.Layer, evidence: Evidence) -> Finding:
     record = max(records, key=lambda one: len(one.dead) / max(1, one.units))
     others = [other for other in records if other is not record]
-    name = called(record, evidence.health.activations.layers)
+    name = layers.called(record, evidence.health.activations.layers)
     notes = _arguments(record)
-    notes += other_layers(evidence, others, lambda other: f"{len(other.dead)} of {other.units} units")
-    notes += other_iterations(evidence, record, lambda other: f"{len(other.dead)} dead")
+    notes += layers.other_layers(evidence, others, lambda other: f"{len(other.dead)} of {other.units} units")
+    notes += layers.other_iterations(evidence, record, lambda other: f"{len(other.dead)} dead")
     return RULE.finding(
         location=record.location,
         message=f"{_how_many(record)} dead in {name}: {_consequence(record)}",
-        label=f"{_where(record)} on all of {looked_on(record)}: {unit_numbers(record.dead)}",
+        label=f"{_where(record)} on all of {layers.looked_on(record)}: {layers.unit_numbers(record.dead)}",
         notes=notes,
         helps=_helps(record),
-        evidence={
-            "value": record.name,
-            "layer": record.layer,
-            "layers": sorted(one.layer for one in records),
-            "function": record.function,
-            "units": record.units,
-            "dead": list(record.dead),
-            "share": len(record.dead) / max(1, record.units),
-            "expected_share": record.expected_dead,
-            "samples": record.samples,
-            "batches": record.batches,
-            "iteration": record.iteration,
-        },
+        evidence=picked(
+            record,
+            "value=name layer function units dead expected_share=expected_dead samples batches iteration",
+            layers=sorted(one.layer for one in records),
+            share=len(record.dead) / max(1, record.units),
+        ),
     )
 
 
@@ -177,7 +154,7 @@ def _how_many(record: ActivationRecord) -> str:
     dead, units = len(record.dead), record.units
     if dead == units:
         return f"all {units} units are" if units > 1 else "the only unit is"
-    return f"{dead} of {units} units ({share(dead / units)}) {'is' if dead == 1 else 'are'}"
+    return f"{dead} of {units} units ({layers.share(dead / units)}) {'is' if dead == 1 else 'are'}"
 
 
 def _arguments(record: ActivationRecord) -> list[str]:
@@ -187,7 +164,7 @@ def _arguments(record: ActivationRecord) -> list[str]:
         return []
     most = "" if len(units) == 1 else " in the most extreme unit"
     return [
-        f"the input of {unit_numbers(units)} averages {numbers.value(record.dead_argument, 2)}{most}; the median of "
+        f"the input of {layers.unit_numbers(units)} averages {numbers.value(record.dead_argument, 2)}{most}; the median of "
         f"all units is {numbers.value(record.middle, 2)}"
     ]
 
@@ -207,16 +184,16 @@ def _where(record: ActivationRecord) -> str:
 
 def _helps(record: ActivationRecord) -> list[str]:
     if record.function in ("tanh", "sigmoid"):
-        return scale_helps(record)
+        return layers.scale_helps(record)
     weight = record.weight
     known = weight is not None and weight.wanted_std is not None and not weight.normalised
     if weight is not None and known and weight.std == 0:
-        return scale_helps(record)
+        return layers.scale_helps(record)
     helps = [
         "initialise the bias to 0 or slightly above, and lower the learning rate if they died during training"
     ]
     if weight is not None and weight.wanted_std is not None and weight.std > 1.5 * weight.wanted_std:
-        helps += scale_helps(record)
+        helps += layers.scale_helps(record)
     return helps
 
 

@@ -54,45 +54,31 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradcheck.base import numbers
+from gradcheck.base.paths import picked
 from gradcheck.base.thresholds import Thresholds
-from gradcheck.checks.activation_wording import (
-    Layer,
-    at_one_line,
-    called,
-    layers_looked_at,
-    layers_of,
-    looked_on,
-    other_iterations,
-    other_layers,
-    scale_helps,
-    share,
-    too_few_samples,
-)
-from gradcheck.checks.evidence import Evidence
+from gradcheck.checks import activation_wording as layers
 from gradcheck.checks.finding import Finding, Severity
-from gradcheck.checks.rule import Looked, Rule
+from gradcheck.checks.rule import Evidence, Looked, Rule
 from gradcheck.health.activations.records import ActivationRecord
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
-    found = []
-    for layer in layers_of(evidence):
-        judged = [record for record in layer if _can_judge(record, evidence.thresholds)]
-        worst = max(judged, key=_share, default=None)
-        if worst is not None and _share(worst) > evidence.thresholds["GC202.saturated-share"]:
-            found.append(worst)
-    for records in at_one_line(found):
+    def bad(record: ActivationRecord) -> bool:
+        limit = evidence.thresholds["GC202.saturated-share"]
+        return _can_judge(record, evidence.thresholds) and _share(record) > limit
+
+    for records in layers.worst_by_line(evidence, bad, _share):
         yield _finding(records, evidence)
 
 
 def looked_at(evidence: Evidence) -> Looked:
-    def why_none(records: Layer) -> str:
+    def why_none(records: layers.Layer) -> str:
         saturating = [record for record in records if record.saturated is not None]
         if not saturating:
             return "no hidden layer is a tanh or a sigmoid"
-        return too_few_samples(evidence, saturating, evidence.thresholds["GC202.minimum-samples"])
+        return layers.too_few_samples(evidence, saturating, evidence.thresholds["GC202.minimum-samples"])
 
-    return layers_looked_at(evidence, lambda record: _can_judge(record, evidence.thresholds), why_none)
+    return layers.looked_at(evidence, lambda record: _can_judge(record, evidence.thresholds), why_none)
 
 
 def _can_judge(record: ActivationRecord, thresholds: Thresholds) -> bool:
@@ -103,41 +89,31 @@ def _share(record: ActivationRecord) -> float:
     return record.saturated or 0.0
 
 
-def _finding(records: Layer, evidence: Evidence) -> Finding:
+def _finding(records: layers.Layer, evidence: Evidence) -> Finding:
     record = max(records, key=_share)
     others = [other for other in records if other is not record]
     health = evidence.health.activations
-    name = called(record, health.layers)
+    name = layers.called(record, health.layers)
     whole = sum(s > evidence.thresholds["GC202.saturated-share"] for s in record.unit_saturated)
     notes = [_beyond(record, health.beyond_limit)] if record.beyond is not None else []
     if record.unit_saturated:
         notes.append(
             f"{whole} of {numbers.count(record.units, 'unit')} are saturated on more than half of the samples"
         )
-    notes += other_layers(evidence, others, lambda other: share(_share(other)))
-    notes += other_iterations(evidence, record, lambda other: share(_share(other)))
+    notes += layers.other_layers(evidence, others, lambda other: layers.share(_share(other)))
+    notes += layers.other_iterations(evidence, record, lambda other: layers.share(_share(other)))
     return RULE.finding(
         location=record.location,
-        message=f"{share(_share(record))} of {name} is saturated: {_limits(record, health.saturated_limit)}",
-        label=f"{_slope(record, health.saturated_limit)} (seen on {looked_on(record)})",
+        message=f"{layers.share(_share(record))} of {name} is saturated: {_limits(record, health.saturated_limit)}",
+        label=f"{_slope(record, health.saturated_limit)} (seen on {layers.looked_on(record)})",
         notes=notes,
-        helps=[help_ for one in [record, *others][:3] for help_ in scale_helps(one)],
-        evidence={
-            "value": record.name,
-            "layer": record.layer,
-            "layers": sorted(one.layer for one in records),
-            "function": record.function,
-            "saturated": record.saturated,
-            "beyond": record.beyond,
-            "argument_mean": record.argument_mean,
-            "argument_std": record.argument_std,
-            "weight": record.weight.name if record.weight else None,
-            "weight_std": record.weight.std if record.weight else None,
-            "wanted_std": record.weight.wanted_std if record.weight else None,
-            "samples": record.samples,
-            "batches": record.batches,
-            "iteration": record.iteration,
-        },
+        helps=[help_ for one in [record, *others][:3] for help_ in layers.scale_helps(one)],
+        evidence=picked(
+            record,
+            "value=name layer function saturated beyond argument_mean argument_std weight=weight.name "
+            "weight_std=weight.std wanted_std=weight.wanted_std samples batches iteration",
+            layers=sorted(one.layer for one in records),
+        ),
     )
 
 
@@ -155,7 +131,7 @@ def _slope(record: ActivationRecord, limit: float) -> str:
 def _beyond(record: ActivationRecord, limit: float) -> str:
     limit = limit if record.function == "tanh" else 2 * limit
     return (
-        f"{share(record.beyond or 0.0)} is beyond {limit:g} before {record.function}, where no gradient "
+        f"{layers.share(record.beyond or 0.0)} is beyond {limit:g} before {record.function}, where no gradient "
         "is left"
     )
 

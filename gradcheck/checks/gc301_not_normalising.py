@@ -56,10 +56,10 @@ from statistics import median
 
 from gradcheck.base import numbers
 from gradcheck.base.groups import grouped
+from gradcheck.base.paths import picked
 from gradcheck.checks.batch_norms import also, looked_at_measured, measured
-from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
-from gradcheck.checks.rule import Rule
+from gradcheck.checks.rule import Evidence, Rule
 from gradcheck.checks.wording import code, place
 from gradcheck.health.batch_norm.records import BatchNormLayer, Fault
 from gradcheck.program.location import Location
@@ -100,20 +100,14 @@ def _finding(location: Location, group: list[BatchNormLayer]) -> Finding:
         found=_found(layer),
         notes=notes,
         helps=[help_],
-        evidence={
-            "input": layer.input,
-            "norm": layer.norm,
-            "layer": layer.number,
-            "passes": sorted({one.pass_index for one in group}),
-            "cause": layer.fault.value,
-            "exponent": layer.exponent,
-            "correction": layer.correction,
-            "output_std_low": min(layer.stds, default=None),
-            "output_std_high": max(layer.stds, default=None),
-            "output_std_median": median(layer.stds) if layer.stds else None,
-            "output_mean_worst": layer.worst_mean,
-            "batches": layer.batches,
-        },
+        evidence=picked(
+            layer,
+            "input norm layer=number cause=fault.value exponent correction output_mean_worst=worst_mean batches",
+            passes=sorted({one.pass_index for one in group}),
+            output_std_low=min(layer.stds, default=None),
+            output_std_high=max(layer.stds, default=None),
+            output_std_median=median(layer.stds) if layer.stds else None,
+        ),
     )
 
 

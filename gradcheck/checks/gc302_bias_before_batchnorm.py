@@ -42,10 +42,10 @@ from collections.abc import Iterator
 
 from gradcheck.base import numbers
 from gradcheck.base.groups import grouped
+from gradcheck.base.paths import picked
 from gradcheck.checks.batch_norms import looked_at_measured, measured
-from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
-from gradcheck.checks.rule import Rule
+from gradcheck.checks.rule import Evidence, Rule
 from gradcheck.checks.wording import code, place
 from gradcheck.health.batch_norm.records import BatchNormLayer, Fault
 from gradcheck.program.location import Location
@@ -75,12 +75,7 @@ def _finding(location: Location, group: list[BatchNormLayer]) -> Finding:
             f"its true gradient is 0; {kept}",
             *([f"the same line is run for {numbers.count(count, 'layer')}"] if count > 1 else []),
         ],
-        evidence={
-            "bias": layer.bias,
-            "input": layer.input,
-            "layer": layer.number,
-            "passes": sorted({one.pass_index for one in group}),
-        },
+        evidence=picked(layer, "bias input layer=number", passes=sorted({one.pass_index for one in group})),
     )
 
 

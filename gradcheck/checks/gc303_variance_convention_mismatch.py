@@ -48,10 +48,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradcheck.base import numbers
+from gradcheck.base.paths import picked
 from gradcheck.checks.batch_norms import looked_at_layers, measured
-from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
-from gradcheck.checks.rule import Looked, Rule
+from gradcheck.checks.rule import Evidence, Looked, Rule
 from gradcheck.checks.wording import code, place
 from gradcheck.health.batch_norm.records import BatchNormLayer, Fault
 from gradcheck.program.location import Location
@@ -98,13 +98,7 @@ def _running(evidence: Evidence) -> Iterator[Finding]:
                 helps=[
                     "update the running variance with the same variance that the training uses, over n - 1"
                 ],
-                evidence={
-                    "statistic": statistic.name,
-                    "layer": layer.number,
-                    "batch": layer.batch,
-                    "forward": 1,
-                    "running": 0,
-                },
+                evidence=picked(layer, "layer=number batch", statistic=statistic.name, forward=1, running=0),
             )
 
 
@@ -125,12 +119,12 @@ def _layers(evidence: Evidence) -> Iterator[Finding]:
                 label=f"a variance over {_word(other)}",
                 notes=[f"over {_word(first)} on {place(first.scale_location or first.location, location)}"],
                 helps=["either is right by itself; a backward formula copied from one to the other is not"],
-                evidence={
-                    "layer": other.number,
-                    "correction": other.correction,
-                    "other_layer": first.number,
-                    "other_correction": first.correction,
-                },
+                evidence=picked(
+                    other,
+                    "layer=number correction",
+                    other_layer=first.number,
+                    other_correction=first.correction,
+                ),
             )
 
 

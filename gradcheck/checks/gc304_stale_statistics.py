@@ -58,9 +58,9 @@ from collections.abc import Iterator
 
 from gradcheck.base import numbers
 from gradcheck.base.groups import grouped
-from gradcheck.checks.evidence import Evidence
+from gradcheck.base.paths import picked
 from gradcheck.checks.finding import Finding, Severity
-from gradcheck.checks.rule import Looked, Rule
+from gradcheck.checks.rule import Evidence, Looked, Rule
 from gradcheck.checks.wording import code, listing, place
 from gradcheck.health.batch_norm.records import Statistic, StatisticsInUse
 from gradcheck.health.evaluation.records import LastBatch
@@ -122,20 +122,13 @@ def _finding(location: Location, cases: list[Case]) -> Finding:
         helps=[
             "compute it from the trained network: with every layer, normalisation and activation before it"
         ],
-        evidence={
-            "statistic": statistic.name,
-            "what": statistic.what,
-            "layer": use.layer,
-            "input": use.input,
-            "computed_from": statistic.computed_from,
-            "difference": statistic.explained_by,
-            "offset": statistic.offset,
-            "ratio": statistic.ratio,
-            "factor": statistic.factor,
-            "worst": statistic.worst,
-            "allowed": statistic.allowed,
-            "source": use.source.value,
-        },
+        evidence=picked(
+            statistic,
+            "statistic=name what computed_from difference=explained_by offset ratio factor worst allowed",
+            layer=use.layer,
+            input=use.input,
+            source=use.source.value,
+        ),
     )
 
 
@@ -143,15 +136,14 @@ def _running(location: Location, cases: list[Case]) -> Finding:
     use, statistic = cases[0]
     name = code(statistic.name)
     weights = statistic.weights or 0.0
-    evidence = {
-        "statistic": statistic.name,
-        "what": statistic.what,
-        "layer": use.layer,
-        "input": use.input,
-        "weights": weights,
-        "of_layer": statistic.of_layer,
-        "source": use.source.value,
-    }
+    evidence = picked(
+        statistic,
+        "statistic=name what of_layer",
+        layer=use.layer,
+        input=use.input,
+        weights=weights,
+        source=use.source.value,
+    )
     if statistic.of_layer != use.layer:
         return RULE.finding(
             location=location,
@@ -191,7 +183,7 @@ def _last_batch(found: LastBatch) -> Finding:
             "use these here",
             "or keep running ones in the training step: `running = 0.9 * running + 0.1 * batch`",
         ],
-        evidence={"statistics": found.names, "input": found.input, "source": "last minibatch"},
+        evidence=picked(found, "statistics=names input", source="last minibatch"),
     )
 
 

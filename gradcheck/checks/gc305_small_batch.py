@@ -42,10 +42,10 @@ from collections.abc import Iterator
 
 from gradcheck.base import numbers
 from gradcheck.base.groups import grouped
+from gradcheck.base.paths import picked
 from gradcheck.checks.batch_norms import looked_at
-from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
-from gradcheck.checks.rule import Rule
+from gradcheck.checks.rule import Evidence, Rule
 from gradcheck.checks.wording import code
 from gradcheck.health.batch_norm.records import BatchNormLayer
 from gradcheck.program.location import Location
@@ -66,11 +66,7 @@ def _finding(location: Location, group: list[BatchNormLayer]) -> Finding:
         message=f"the batch normalisation of {code(layer.input)} computes its statistics from only {layer.batch} numbers",
         label=f"a variance of {layer.batch} numbers has a relative standard error of {numbers.value(100 * error, 2)} %",
         helps=["use larger batches, or a normalisation over the features of each row (layer normalisation)"],
-        evidence={
-            "input": layer.input,
-            "batch": layer.batch,
-            "passes": sorted({one.pass_index for one in group}),
-        },
+        evidence=picked(layer, "input batch", passes=sorted({one.pass_index for one in group})),
     )
 
 

@@ -47,10 +47,10 @@ from statistics import median
 
 from gradcheck.base import numbers
 from gradcheck.base.groups import grouped
+from gradcheck.base.paths import picked
 from gradcheck.checks.batch_norms import looked_at_layers, measured
-from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
-from gradcheck.checks.rule import Looked, Rule
+from gradcheck.checks.rule import Evidence, Looked, Rule
 from gradcheck.checks.wording import code
 from gradcheck.health.batch_norm.records import BatchNormLayer
 from gradcheck.program.location import Location
@@ -88,14 +88,12 @@ def _finding(location: Location, group: list[BatchNormLayer]) -> Finding:
         found=f"a variance of {numbers.value(typical)} in the median feature, whose output has a standard deviation of "
         f"{numbers.value(wide)}",
         helps=["use a smaller epsilon, or larger inputs: the initial weights may be too small"],
-        evidence={
-            "input": layer.input,
-            "eps": layer.eps,
-            "eps_on_std": layer.eps_on_std,
-            "share": layer.below_eps,
-            "median_variance": typical,
-            "passes": sorted({one.pass_index for one in group}),
-        },
+        evidence=picked(
+            layer,
+            "input eps eps_on_std share=below_eps",
+            median_variance=typical,
+            passes=sorted({one.pass_index for one in group}),
+        ),
     )
 
 

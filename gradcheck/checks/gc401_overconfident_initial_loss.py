@@ -60,9 +60,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradcheck.base import numbers
-from gradcheck.checks.evidence import Evidence
+from gradcheck.base.paths import picked
 from gradcheck.checks.finding import Finding, Severity
-from gradcheck.checks.rule import Looked, Rule
+from gradcheck.checks.rule import Evidence, Looked, Rule
 from gradcheck.checks.wording import code, place
 from gradcheck.health.updates.records import InitialLoss
 from gradcheck.program.location import Location
@@ -110,17 +110,12 @@ def _finding(location: Location, loss: InitialLoss) -> Finding:
         found=f"{_value(loss.found)} per example, over {numbers.count(loss.examples, 'example')}",
         notes=list(_notes(location, loss)),
         helps=list(_helps(loss)),
-        evidence={
-            "passes": [loss.pass_index],
-            "loss": loss.found,
-            "expected": loss.expected,
-            "classes": loss.classes,
-            "standard_error": loss.error,
-            "logits_std": loss.logits_std,
-            "weights": loss.weights or None,
-            "scale": loss.scale,
-            "loss_at_scale": loss.loss_at_scale,
-        },
+        evidence=picked(
+            loss,
+            "loss=found expected classes standard_error=error logits_std scale loss_at_scale",
+            passes=[loss.pass_index],
+            weights=loss.weights or None,
+        ),
     )
 
 

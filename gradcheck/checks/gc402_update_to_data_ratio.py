@@ -70,10 +70,10 @@ from typing import Any
 
 from gradcheck.base import numbers
 from gradcheck.base.groups import grouped
+from gradcheck.base.paths import picked
 from gradcheck.base.thresholds import Thresholds
-from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
-from gradcheck.checks.rule import Looked, Rule
+from gradcheck.checks.rule import Evidence, Looked, Rule
 from gradcheck.checks.wording import code, place
 from gradcheck.health.updates.records import LearningRate, ParameterRecord, StepRecord
 from gradcheck.program.location import Location
@@ -251,19 +251,16 @@ def _helps(step: StepRecord, rate: LearningRate | None, is_small: bool) -> Itera
 
 def _evidence(step: StepRecord, steps: list[StepRecord], rate: LearningRate | None) -> dict[str, Any]:
     factor = step.goal_factor
-    return {
-        "passes": [s.pass_index for s in steps],
-        "iteration": step.iteration,
-        "median_log10": step.median_ratio,
-        "ratios_log10": {p.name: p.update_ratio for p in step.weights},
-        "medians_log10": {str(s.iteration): s.median_ratio for s in steps},
-        "learning_rate": rate.value if rate is not None else None,
-        "recommended_learning_rate": rate.value * factor if rate is not None and factor is not None else None,
-        "factor": factor,
-        "loss_before": step.loss_before,
-        "loss_after": step.loss_after,
-        "loss_after_recommended": step.loss_at_goal,
-    }
+    return picked(
+        step,
+        "iteration median_log10=median_ratio loss_before loss_after loss_after_recommended=loss_at_goal",
+        passes=[s.pass_index for s in steps],
+        ratios_log10={p.name: p.update_ratio for p in step.weights},
+        medians_log10={str(s.iteration): s.median_ratio for s in steps},
+        learning_rate=rate.value if rate is not None else None,
+        recommended_learning_rate=rate.value * factor if rate is not None and factor is not None else None,
+        factor=factor,
+    )
 
 
 def _location(step: StepRecord) -> Location | None:

@@ -53,9 +53,9 @@ from collections.abc import Iterator
 
 from gradcheck.base import numbers
 from gradcheck.base.groups import grouped
-from gradcheck.checks.evidence import Evidence
+from gradcheck.base.paths import picked
 from gradcheck.checks.finding import Finding, Severity
-from gradcheck.checks.rule import Looked, Rule
+from gradcheck.checks.rule import Evidence, Looked, Rule
 from gradcheck.checks.wording import code, place
 from gradcheck.health.updates.records import SymmetricLayer
 from gradcheck.program.location import Location
@@ -89,14 +89,13 @@ def _finding(location: Location, layers: list[SymmetricLayer]) -> Finding:
         helps=[
             f"initialise {weights} at random: biases may be zero, and so may the weights of one layer, but not these"
         ],
-        evidence={
-            "passes": sorted({one.pass_index for one in layers}),
-            "iterations": sorted({one.iteration for one in layers if one.iteration is not None}),
-            "weights": layer.weights,
-            "units": units,
-            "all_zero": layer.all_zero,
-            "no_gradient": layer.no_gradient,
-        },
+        evidence=picked(
+            layer,
+            "weights all_zero no_gradient",
+            passes=sorted({one.pass_index for one in layers}),
+            iterations=sorted({one.iteration for one in layers if one.iteration is not None}),
+            units=units,
+        ),
     )
     if layer.location is not None and layer.location != location:
         finding.notes.append(f"they are computed in {place(layer.location, location)}")

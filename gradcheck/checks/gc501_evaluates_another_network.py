@@ -48,6 +48,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gradcheck.base.paths import picked
 from gradcheck.checks.evaluation_wording import (
     by_place,
     change_of_result,
@@ -55,9 +56,8 @@ from gradcheck.checks.evaluation_wording import (
     in_training,
     who,
 )
-from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
-from gradcheck.checks.rule import Rule
+from gradcheck.checks.rule import Evidence, Rule
 from gradcheck.checks.wording import code, listing, place
 from gradcheck.health.evaluation.records import EvaluationRun, Parting
 from gradcheck.program.location import Location
@@ -106,19 +106,13 @@ def _finding(location: Location, runs: list[EvaluationRun]) -> Finding:
         label=_label(parting),
         notes=notes,
         helps=[_help(parting, left_out)],
-        evidence={
-            "left_out": left_out,
-            "parameters": run.parameters,
-            "function": run.name,
-            "times": sum(r.times for r in runs),
-            "difference": parting.difference if parting is not None else None,
-            "after": parting.after if parting is not None else "",
-            "training_line": (
-                parting.training_location.line
-                if parting is not None and parting.training_location is not None
-                else None
-            ),
-        },
+        evidence=picked(
+            run,
+            "parameters function=name difference=parting.difference training_line=parting.training_location.line",
+            left_out=left_out,
+            times=sum(r.times for r in runs),
+            after=parting.after if parting is not None else "",
+        ),
     )
 
 

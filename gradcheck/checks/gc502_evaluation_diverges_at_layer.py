@@ -50,6 +50,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gradcheck.base.paths import picked
 from gradcheck.checks.evaluation_wording import (
     by_place,
     change_of_result,
@@ -57,10 +58,9 @@ from gradcheck.checks.evaluation_wording import (
     in_training,
     who,
 )
-from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.gc501_evaluates_another_network import concerns_parameters
-from gradcheck.checks.rule import Rule
+from gradcheck.checks.rule import Evidence, Rule
 from gradcheck.checks.wording import code, listing
 from gradcheck.health.evaluation.records import EvaluationRun, Parting
 from gradcheck.program.location import Location
@@ -96,18 +96,13 @@ def _finding(location: Location, runs: list[EvaluationRun]) -> Finding:
         label=_label(parting),
         notes=notes,
         helps=_helps(parting),
-        evidence={
-            "function": run.name,
-            "times": sum(r.times for r in runs),
-            "after": parting.after,
-            "computes": parting.text,
-            "training_computes": parting.training_text,
-            "training_line": parting.training_location.line if parting.training_location else None,
-            "skipped": parting.skipped,
-            "difference": parting.difference,
-            "values": run.values,
-            "agreeing": run.agreeing,
-        },
+        evidence=picked(
+            run,
+            "function=name values agreeing after=parting.after computes=parting.text skipped=parting.skipped "
+            "training_computes=parting.training_text training_line=parting.training_location.line "
+            "difference=parting.difference",
+            times=sum(r.times for r in runs),
+        ),
     )
 
 

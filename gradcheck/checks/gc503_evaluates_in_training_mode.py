@@ -44,10 +44,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradcheck.base import numbers
+from gradcheck.base.paths import picked
 from gradcheck.checks.evaluation_wording import evaluations_looked_at, who
-from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
-from gradcheck.checks.rule import Rule
+from gradcheck.checks.rule import Evidence, Rule
 from gradcheck.checks.wording import code
 from gradcheck.health.evaluation.records import BatchStatistics, Dropout, EvaluationRun
 from gradcheck.program.location import Location
@@ -82,7 +82,7 @@ def _dropout(run: EvaluationRun, dropout: Dropout) -> Finding:
         label="drops units at random, as in the training",
         notes=notes,
         helps=["pass `training=False`, or call `model.eval()` before the evaluation"],
-        evidence={"what": "dropout", "function": run.name, "times": run.times, "rows": run.rows},
+        evidence=picked(run, "function=name times rows", what="dropout"),
     )
 
 
@@ -107,13 +107,9 @@ def _statistics(run: EvaluationRun, found: BatchStatistics) -> Finding:
         label=label,
         notes=[],
         helps=helps,
-        evidence={
-            "what": "batch statistics",
-            "expression": code(found.text),
-            "function": run.name,
-            "times": run.times,
-            "rows": found.rows,
-        },
+        evidence=picked(
+            run, "function=name times", what="batch statistics", expression=code(found.text), rows=found.rows
+        ),
     )
 
 

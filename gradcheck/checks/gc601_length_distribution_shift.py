@@ -63,13 +63,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradcheck.base import numbers
+from gradcheck.base.paths import picked
 from gradcheck.base.thresholds import Thresholds
 from gradcheck.checks import generated
-from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.gc602_degenerate_samples import degeneration
 from gradcheck.checks.gc603_unterminated_sample import unterminated
-from gradcheck.checks.rule import Looked, Rule
+from gradcheck.checks.rule import Evidence, Looked, Rule
 from gradcheck.health.samples.records import Difference, NetworkEnds, SampleSet
 
 
@@ -141,7 +141,15 @@ def _finding(found: SampleSet, thresholds: Thresholds) -> Finding:
         found=generated.summary(found.lengths),
         notes=list(_notes(found, thresholds)),
         helps=[_help(found, thresholds)],
-        evidence=_evidence(found),
+        evidence=picked(
+            found,
+            "sequences=count mean=lengths.mean training_sequences=data.count training_mean=data.mean "
+            "kolmogorov_smirnov=difference.kolmogorov_smirnov wasserstein=difference.wasserstein "
+            "p_value=difference.p_value sampler_end_probability=network.sampler "
+            "network_end_probability=network.network sampler_shift=network.distance "
+            "sampler_variation=network.total_variation loss=training.loss guessing_loss=training.guessing "
+            "iteration=training.iteration",
+        ),
     )
 
 
@@ -179,26 +187,6 @@ def _help(found: SampleSet, thresholds: Thresholds) -> str:
         "compare the sampler with the training step: the initial context, how the context is updated, the temperature, "
         "and its layers"
     )
-
-
-def _evidence(found: SampleSet) -> dict[str, object]:
-    data, difference, network, training = found.data, found.difference, found.network, found.training
-    return {
-        "sequences": found.count,
-        "mean": found.lengths.mean,
-        "training_sequences": data and data.count,
-        "training_mean": data and data.mean,
-        "kolmogorov_smirnov": difference and difference.kolmogorov_smirnov,
-        "wasserstein": difference and difference.wasserstein,
-        "p_value": difference and difference.p_value,
-        "sampler_end_probability": network and network.sampler,
-        "network_end_probability": network and network.network,
-        "sampler_shift": network and network.distance,
-        "sampler_variation": network and network.total_variation,
-        "loss": training.loss,
-        "guessing_loss": training.guessing,
-        "iteration": training.iteration,
-    }
 
 
 RULE = Rule(__name__, __doc__, Severity.WARNING, check, looked_at=looked_at)

@@ -58,11 +58,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradcheck.base import numbers
+from gradcheck.base.paths import picked
 from gradcheck.base.thresholds import Thresholds
 from gradcheck.checks import generated
-from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
-from gradcheck.checks.rule import Looked, Rule
+from gradcheck.checks.rule import Evidence, Looked, Rule
 from gradcheck.health.samples.records import SampleSet
 
 _HARDLY_ANY = 0.1  # of the share that is too many: what the training data may hold of it
@@ -119,15 +119,11 @@ def _finding(found: SampleSet, words: str) -> Finding:
             "draw from the probabilities, with a generator that is made once and not seeded again for every sequence, "
             "and feed every drawn token back into the context"
         ],
-        evidence={
-            "sequences": found.count,
-            "distinct": found.distinct,
-            "distinct_expected": found.distinct_expected,
-            "empty_share": found.lengths.share(0),
-            "repeated_share": found.repeated,
-            "commonest": found.commonest,
-            "commonest_share": found.commonest_share,
-        },
+        evidence=picked(
+            found,
+            "sequences=count distinct distinct_expected repeated_share=repeated commonest commonest_share",
+            empty_share=found.lengths.share(0),
+        ),
     )
 
 

@@ -50,11 +50,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gradcheck.base.paths import picked
 from gradcheck.base.thresholds import Thresholds
 from gradcheck.checks import generated
-from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
-from gradcheck.checks.rule import Looked, Rule
+from gradcheck.checks.rule import Evidence, Looked, Rule
 from gradcheck.health.samples.records import SampleSet
 
 _FAR_ENOUGH = 2  # times the longest training sequence: what is cut off before may well have been about to end
@@ -128,16 +128,10 @@ def _finding(found: SampleSet, message: str, advice: str) -> Finding:
         found=generated.summary(found.lengths),
         notes=notes,
         helps=[advice],
-        evidence={
-            "sequences": found.count,
-            "ended": found.ended,
-            "cut": found.cut,
-            "endless": found.endless,
-            "went_on": found.went_on,
-            "longest": found.lengths.longest,
-            "training_longest": found.data.longest if found.data else None,
-            "end_token": found.end_token,
-        },
+        evidence=picked(
+            found,
+            "sequences=count ended cut endless went_on longest=lengths.longest training_longest=data.longest end_token",
+        ),
     )
 
 

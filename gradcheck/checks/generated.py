@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 
 from gradcheck.base import numbers
 from gradcheck.base.thresholds import Thresholds
-from gradcheck.checks.evidence import Evidence
-from gradcheck.checks.rule import Looked
+from gradcheck.checks.rule import Evidence, Looked
 from gradcheck.health.samples.records import Lengths, SampleSet, Training
 
 _LATER, _TIMES_LATER = 5000, 4  # the iterations that the help suggests

@@ -13,9 +13,8 @@ from functools import cache, lru_cache
 from importlib import import_module
 
 import gradcheck.checks
-from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding
-from gradcheck.checks.rule import Rule
+from gradcheck.checks.rule import Evidence, Rule
 
 ALL = "ALL"
 OWN_FAMILY = "GC0"  # about comments and options of gradcheck itself

@@ -1,17 +1,31 @@
-"""What a rule is: its page of text, its thresholds and its check, all in one file of this package."""
+"""What a rule is, what it is given, and what it says: its page of text, its thresholds and its check are all in one file of
+this package."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import Any
 
-from gradcheck.base.thresholds import TABLE, Threshold
+from gradcheck.base.thresholds import TABLE, Threshold, Thresholds, thresholds_with
 from gradcheck.checks.finding import Finding, Severity
+from gradcheck.health.records import Health
+from gradcheck.judge.verdict import GradientResult, PassResult
 from gradcheck.program.location import Location
 
-if TYPE_CHECKING:
-    from gradcheck.checks.evidence import Evidence
+
+@dataclass(slots=True)
+class Evidence:
+    """Everything the checks may look at: plain data, no tensors."""
+
+    passes: list[PassResult] = field(default_factory=list)
+    health: Health = field(default_factory=Health)
+    thresholds: Thresholds = field(default_factory=thresholds_with)
+    ignore_comments: int = 0  # `# gradcheck: ignore`; counted when all other rules have spoken
+
+    @property
+    def gradients(self) -> list[GradientResult]:
+        return [g for p in self.passes for g in p.gradients]
 
 
 @dataclass(frozen=True, slots=True)

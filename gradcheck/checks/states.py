@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding
 from gradcheck.checks.registry import all_rules, is_selected
+from gradcheck.checks.rule import Evidence
 
 
 class State(StrEnum):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from gradcheck.base import numbers
+from gradcheck.base.paths import picked
 from gradcheck.checks.activation_wording import called, wanted_scale, weight_named
-from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding
-from gradcheck.checks.rule import Looked, Rule
+from gradcheck.checks.rule import Evidence, Looked, Rule
 from gradcheck.health.activations.records import ActivationRecord, GradientTrend
 from gradcheck.program.location import Location
 
@@ -55,14 +55,11 @@ def _finding(evidence: Evidence, rule: Rule, trend: GradientTrend, same: list[Gr
         label=f"here it is {numbers.value(trend.total, 2)} times what it is at {last}",
         notes=notes,
         helps=_helps(records, grows),
-        evidence={
-            "layers": [record.name for record in records],
-            "function": trend.function,
-            "norms": list(trend.norms),
-            "factor": trend.factor,
-            "total": trend.total,
-            "iteration": trend.iteration,
-        },
+        evidence=picked(
+            trend,
+            "function norms factor total iteration",
+            layers=[record.name for record in records],
+        ),
     )
 
 

@@ -8,7 +8,9 @@ from typing import Any
 
 from gradcheck.base import numbers
 from gradcheck.base.groups import grouped
-from gradcheck.checks.evidence import Evidence
+from gradcheck.base.paths import picked
+from gradcheck.checks.finding import Finding
+from gradcheck.checks.rule import Evidence, Rule
 from gradcheck.judge.verdict import GradientResult, PassResult, Problem, Verdict
 from gradcheck.program.location import Location
 
@@ -28,18 +30,20 @@ class Case:
     def evidence(self) -> dict[str, Any]:
         """What a program reading the report needs to find the row again."""
         row = self.row
-        return {
-            "gradient": row.name,
-            "of": row.of,
-            "gradients": list(dict.fromkeys(row.name for _, row in self.rows)),
-            "passes": sorted({step.index for step, _ in self.rows}),
-            "verdict": row.verdict.value,
-            "problem": row.problem.value,
-            "total_error": row.total_error,
-            "local_error": row.local_error,
-            "hidden_error": row.hidden_error,
-            "upstream": list(row.upstream),
-        }
+        return picked(
+            row,
+            "gradient=name of verdict=verdict.value problem=problem.value total_error local_error hidden_error upstream",
+            gradients=list(dict.fromkeys(row.name for _, row in self.rows)),
+            passes=sorted({step.index for step, _ in self.rows}),
+        )
+
+    def finding(
+        self, rule: Rule, message: str, label: str, *, notes: Iterable[str] = (), **details: Any
+    ) -> Finding:
+        """At the row's line; what applies to any wrong gradient follows the `notes`."""
+        details = {"evidence": self.evidence, **details}
+        notes = [*filter(None, notes), *common_notes(self)]
+        return rule.finding(self.row.location, message, label=label, notes=notes, **details)
 
 
 def cases(evidence: Evidence, verdicts: Iterable[Verdict], problems: Iterable[Problem]) -> Iterator[Case]:

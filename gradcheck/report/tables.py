@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gradcheck.base import numbers
+from gradcheck.base.paths import at
 
 if TYPE_CHECKING:
     import pandas
@@ -59,9 +60,7 @@ class Column:
     def of(self, record: Any) -> Any:
         if not isinstance(self.value, str):
             return self.value(record)
-        for part in (self.value or self.name).split("."):
-            record = None if record is None else getattr(record, part)
-        return record
+        return at(record, self.value or self.name)
 
 
 @dataclass(slots=True)

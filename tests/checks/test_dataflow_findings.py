@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.registry import run_checks
+from gradcheck.checks.rule import Evidence
 from gradcheck.judge.step.records import Bypass, Movement, ParameterUpdate, SkippedGradient, StepFlow
 from gradcheck.judge.verdict import PassResult
 from tests.report import samples

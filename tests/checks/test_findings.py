@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.registry import run_checks
+from gradcheck.checks.rule import Evidence
 from gradcheck.checks.wording import listing
 from gradcheck.judge.verdict import GradientResult, Problem, Verdict
 from tests.report import samples

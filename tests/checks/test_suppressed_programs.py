@@ -11,8 +11,8 @@ import pytest
 
 from gradcheck.analysis import session
 from gradcheck.base.options import SessionOptions
-from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Finding
+from gradcheck.checks.rule import Evidence
 from gradcheck.judge.judgement import Judgement
 from gradcheck.report.model import Report
 from tests.support import report_on_source, torch_settings_kept

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gradcheck.checks.evidence import Evidence
 from gradcheck.checks.finding import Fix, SuppressedFinding
 from gradcheck.checks.registry import run_checks
+from gradcheck.checks.rule import Evidence
 from gradcheck.judge.step.records import Bypass, Movement, ParameterUpdate, SkippedGradient, StepFlow
 from gradcheck.judge.verdict import GradientResult, PassResult, Problem, Verdict, WorstElement
 from gradcheck.program.location import Location
