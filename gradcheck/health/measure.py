@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
 
 from gradcheck.base.thresholds import Thresholds
 from gradcheck.health.activations.measure import ActivationMeasure
@@ -14,7 +13,7 @@ from gradcheck.health.context import PassContext, ProgramContext
 from gradcheck.health.evaluation.measure import measure_evaluation
 from gradcheck.health.records import Health
 from gradcheck.health.samples.measure import measure_samples
-from gradcheck.health.sweep import Sweep, Visitor
+from gradcheck.health.sweep import Sweep
 from gradcheck.health.updates.measure import measure_updates
 from gradcheck.judge.judgement import JudgedPass, Judgement
 
@@ -25,12 +24,6 @@ SWEEP_BATCHES = 64
 class HealthOptions:
     batches: int = SWEEP_BATCHES  # of the data sweep
     samples: str | None = None  # the name that holds generated sequences
-
-
-class PassMeasure(Visitor, Protocol):
-    """Watches the sweep of one step, and then writes down what it saw."""
-
-    def finish(self, health: Health) -> None: ...
 
 
 def measure_health(
@@ -67,7 +60,11 @@ def _measured(passes: Iterable[JudgedPass]) -> list[JudgedPass]:
 
 
 def _measure_pass(context: PassContext, options: HealthOptions, health: Health) -> None:
-    measures: list[PassMeasure] = [ActivationMeasure(context), BatchNormMeasure(context)]
-    health.sweeps.append(Sweep(context, options.batches).run(measures))
+    measures = ActivationMeasure(context), BatchNormMeasure(context)
+    sweep = Sweep(context, options.batches)
+    for number, replay in sweep:
+        for measure in measures:
+            measure.look(number, replay)
+    health.sweeps.append(sweep.record)
     for measure in measures:
         measure.finish(health)

@@ -8,9 +8,9 @@ the sweep is the recorded batch alone, and the record says why.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -21,22 +21,6 @@ from gradcheck.health.records import SweepRecord
 from gradcheck.health.stretch import tensor_or_none
 from gradcheck.replay.fresh import fresh_draws
 from gradcheck.replay.runner import Runner
-
-
-@dataclass(frozen=True)
-class Batch:
-    """One replay of the forward pass. `number` 0 is the recorded batch."""
-
-    number: int
-    replay: Runner
-
-    def tensor(self, value: Value) -> torch.Tensor:
-        """Raises ReplayError for a value that could not be replayed."""
-        return self.replay.tensor(value)
-
-
-class Visitor(Protocol):
-    def batch(self, batch: Batch) -> None: ...
 
 
 class Sweep:
@@ -65,9 +49,10 @@ class Sweep:
             self.record.reason = "the step chooses no minibatch that could be chosen again"
         self._batches = max(1, batches) if not self.record.reason else 1
 
-    def run(self, visitors: Sequence[Visitor]) -> SweepRecord:
-        """Replays and shows every batch to every visitor. A batch that cannot be replayed is left out."""
-        done = 0
+    def __iter__(self) -> Iterator[tuple[int, Runner]]:
+        """The number of each batch, and its replay: number 0 is the recorded one. What cannot be replayed is left out."""
+        self.record.batches = 0
+        self.record.samples = self._rows()
         varying, known = self._split()
         for number in range(self._batches):
             overrides = self._overrides(number) if number else {}
@@ -81,13 +66,8 @@ class Sweep:
                 replay.run(varying)
             if self._context.judged.plan.loss in replay.broken:
                 continue
-            batch = Batch(number, replay)
-            for visitor in visitors:
-                visitor.batch(batch)
-            done += 1
-        self.record.batches = done
-        self.record.samples = self._rows()
-        return self.record
+            self.record.batches += 1
+            yield number, replay
 
     def _split(self) -> tuple[Sequence[Op], dict[Value, torch.Tensor]]:
         """The ops that another batch changes, and what the others computed once and for all."""

@@ -18,9 +18,8 @@ from gradcheck.health.context import PassContext
 from gradcheck.health.network.activations import ActivationLayer, find_layers
 from gradcheck.health.records import Health
 from gradcheck.health.stretch import tensor_or_none
-from gradcheck.health.sweep import Batch
 from gradcheck.program.location import Location
-from gradcheck.replay.runner import ReplayError
+from gradcheck.replay.runner import ReplayError, Runner
 
 # A report is read as text as well: nobody reads more numbers than these.
 _MOST_UNITS = 4096
@@ -39,11 +38,11 @@ class _Watched:
         self.map: list[str] = []
         self._limits = limits
 
-    def look(self, batch: Batch) -> None:
+    def look(self, number: int, replay: Runner) -> None:
         layer = self.layer
         try:
             pairs = [
-                (batch.tensor(a.output), batch.tensor(a.argument) if a.argument is not None else None)
+                (replay.tensor(a.output), replay.tensor(a.argument) if a.argument is not None else None)
                 for a in layer.applied
             ]
         except ReplayError:
@@ -53,11 +52,11 @@ class _Watched:
                 self.statistics.add(output, argument)
         self.batches += 1
         self.rows += _rows(tuple(pairs[0][0].shape), layer.axis)
-        self._keep_inputs(batch)
-        if batch.number == 0:
+        self._keep_inputs(replay)
+        if number == 0:
             self.map = self._map(*pairs[0])
 
-    def _keep_inputs(self, batch: Batch) -> None:
+    def _keep_inputs(self, replay: Runner) -> None:
         """What a layer of relus is given, as rows: what random weights would make of it is asked in the end."""
         layer, linear = self.layer, self.layer.linear
         if layer.first.function not in ONE_SIDED or linear is None or linear.data is None:
@@ -66,7 +65,7 @@ class _Watched:
             return
         if sum(rows.numel() for rows in self.inputs) > MOST_INPUTS:
             return
-        data = tensor_or_none(batch.tensor, linear.data)
+        data = tensor_or_none(replay.tensor, linear.data)
         if data is not None and data.ndim > 1 and data.is_floating_point():
             self.inputs.append(by_unit(data, -1 if linear.axis == -1 else -2))
 
@@ -89,9 +88,9 @@ class ActivationMeasure:
         layers = find_layers(context.forward, context.parameter_roots)
         self._layers = [_Watched(layer, self._limits) for layer in layers]
 
-    def batch(self, batch: Batch) -> None:
+    def look(self, number: int, replay: Runner) -> None:
         for watched in self._layers:
-            watched.look(batch)
+            watched.look(number, replay)
 
     def finish(self, health: Health) -> None:
         found = health.activations

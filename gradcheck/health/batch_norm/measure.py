@@ -17,8 +17,7 @@ from gradcheck.health.network.normalising import (
     depends_on_batch_alone,
 )
 from gradcheck.health.records import Health
-from gradcheck.health.sweep import Batch
-from gradcheck.replay.runner import ReplayError
+from gradcheck.replay.runner import ReplayError, Runner
 
 _POWER_OFF = 0.05
 _MEAN_OFF = 0.05  # standard deviations
@@ -31,9 +30,9 @@ class BatchNormMeasure:
         self._context = context
         self._layers = [_Watched(layer, context.mutated) for layer in context.batch_norms]
 
-    def batch(self, batch: Batch) -> None:
+    def look(self, number: int, replay: Runner) -> None:
         for watched in self._layers:
-            watched.look(batch)
+            watched.look(replay)
 
     def finish(self, health: Health) -> None:
         if health.batch_norm.absent == BatchNormHealth().absent or not health.batch_norm.layers:
@@ -111,10 +110,10 @@ class _Watched:
         self._variances: list[torch.Tensor] = []
         self._reason = ""
 
-    def look(self, batch: Batch) -> None:
+    def look(self, replay: Runner) -> None:
         try:
-            entry = self.normaliser.entry(batch.tensor)
-            output = self.normaliser.output(entry, batch.tensor).detach().double()
+            entry = self.normaliser.entry(replay.tensor)
+            output = self.normaliser.output(entry, replay.tensor).detach().double()
         except (ReplayError, RuntimeError) as error:
             self._reason = str(error)
             return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +11,7 @@ import torch
 from gradcheck.fronts.tape import Value
 from gradcheck.health.context import PassContext
 from gradcheck.health.network.normalising import Normaliser
-from gradcheck.health.sweep import Batch, Sweep
+from gradcheck.health.sweep import Sweep
 from gradcheck.replay.runner import ReplayError
 
 _BATCHES = 64
@@ -24,34 +26,21 @@ class Population:
     count: int
 
 
-class _Entries:
-    """The inputs of one layer over a sweep."""
-
-    def __init__(self, normaliser: Normaliser) -> None:
-        self._normaliser = normaliser
-        self._means: list[torch.Tensor] = []
-        self._variances: list[torch.Tensor] = []
-        self._count = 0
-
-    def batch(self, batch: Batch) -> None:
-        try:
-            rows = self._normaliser.per_feature(self._normaliser.entry(batch.tensor))
-        except ReplayError:
-            return
-        self._means.append(rows.mean(0))
-        self._variances.append(rows.var(0, unbiased=False))
-        self._count += rows.shape[0]
-
-    def population(self) -> Population | None:
-        if not self._means:
-            return None
-        means = torch.stack(self._means)
-        within = torch.stack(self._variances).mean(0)
-        return Population(means.mean(0), within + means.var(0, unbiased=False), self._count)
-
-
 def populations(context: PassContext, replacing: dict[Value, torch.Tensor]) -> list[Population | None]:
     """One for each batch normalisation of a step; None where its input could not be replayed."""
-    entries = [_Entries(Normaliser(layer, context.mutated)) for layer in context.batch_norms]
-    Sweep(context, _BATCHES, replacing).run(entries)
-    return [each.population() for each in entries]
+    normalisers = [Normaliser(layer, context.mutated) for layer in context.batch_norms]
+    entries: list[list[tuple[torch.Tensor, torch.Tensor, int]]] = [[] for _ in normalisers]
+    for _, replay in Sweep(context, _BATCHES, replacing):
+        for normaliser, found in zip(normalisers, entries, strict=True):
+            with suppress(ReplayError):
+                rows = normaliser.per_feature(normaliser.entry(replay.tensor))
+                found.append((rows.mean(0), rows.var(0, unbiased=False), len(rows)))
+    return [_population(*zip(*found, strict=True)) if found else None for found in entries]
+
+
+def _population(
+    means: Sequence[torch.Tensor], variances: Sequence[torch.Tensor], counts: Sequence[int]
+) -> Population:
+    each = torch.stack(list(means))
+    within = torch.stack(list(variances)).mean(0)
+    return Population(each.mean(0), within + each.var(0, unbiased=False), sum(counts))

@@ -11,8 +11,8 @@ from gradcheck.health.context import PassContext
 from gradcheck.health.samples.network import Predictions, TrainedNetwork, entropy_of
 from gradcheck.health.samples.records import Training
 from gradcheck.health.samples.training_data import Rows
-from gradcheck.health.sweep import Batch, Sweep
-from gradcheck.replay.runner import ReplayError
+from gradcheck.health.stretch import tensor_or_none
+from gradcheck.health.sweep import Sweep
 
 _BATCHES = 64
 _ENOUGH_AT_A_POSITION = 20  # contexts, for a mean
@@ -51,30 +51,20 @@ def trained_on_sweep(
     context: PassContext, predictions: Predictions, targets: torch.Tensor | None
 ) -> Training:
     """Over the minibatches of a data sweep. `targets` are those of the whole data set, if they are known."""
-    watching = _Losses(predictions)
-    record = Sweep(context, _BATCHES).run([watching])
-    if not watching.losses:
+    losses: list[torch.Tensor] = []
+    read: list[torch.Tensor] = []
+    sweep = Sweep(context, _BATCHES)
+    for _, replay in sweep:
+        output, wanted = (tensor_or_none(replay.tensor, v) for v in (predictions.output, predictions.targets))
+        if output is not None and wanted is not None:
+            kept = wanted.reshape(-1)[wanted.reshape(-1) >= 0]
+            found = predictions.log_probabilities(output)[wanted.reshape(-1) >= 0]
+            losses.append(-found.gather(1, kept[:, None].long())[:, 0])
+            read.append(wanted.reshape(-1))
+    if not losses:
         return Training(context.iteration, reason="the training step could not be replayed")
-    seen = torch.cat(watching.targets) if targets is None else targets
-    return _training(torch.cat(watching.losses), record.batches, seen, context.iteration)
-
-
-class _Losses:
-    def __init__(self, predictions: Predictions) -> None:
-        self._predictions = predictions
-        self.losses: list[torch.Tensor] = []
-        self.targets: list[torch.Tensor] = []
-
-    def batch(self, batch: Batch) -> None:
-        try:
-            output = batch.tensor(self._predictions.output)
-            targets = batch.tensor(self._predictions.targets).reshape(-1)
-        except ReplayError:
-            return
-        kept = targets >= 0
-        found = self._predictions.log_probabilities(output)[kept]
-        self.losses.append(-found.gather(1, targets[kept][:, None].long())[:, 0])
-        self.targets.append(targets[kept])
+    seen = torch.cat(read) if targets is None else targets
+    return _training(torch.cat(losses), sweep.record.batches, seen, context.iteration)
 
 
 def _training(losses: torch.Tensor, batches: int, targets: torch.Tensor, iteration: int | None) -> Training:
