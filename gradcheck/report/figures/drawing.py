@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gradcheck.base.ours import SOFTWARE
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 # M. Okabe and K. Ito, Color Universal Design, 2008: distinguishable with every common kind of colour blindness.
@@ -39,6 +40,13 @@ def new_figure(height: float, width: float = _WIDTH) -> Figure:
     from matplotlib.figure import Figure  # takes half a second
 
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def labelled(axes: Axes, x: str, y: str = "", title: str = "") -> None:
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    if title:
+        axes.set_title(title, fontsize=10, loc="left")
 
 
 def png_of(figure: Figure) -> bytes:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gradcheck.base import numbers
 from gradcheck.isolation.records import Isolation, Variant
-from gradcheck.report.figures.drawing import COLOURS, LINES, Picture, new_figure, png_of
+from gradcheck.report.figures.drawing import COLOURS, LINES, Picture, labelled, new_figure, png_of
 from gradcheck.report.isolation import named
 
 _COLOURS = (COLOURS[-1], *COLOURS[:-1])  # black is as written
@@ -30,27 +31,15 @@ def pictures(isolation: Isolation) -> Iterator[Picture]:
     axes = figure.add_subplot()
     for number, variant in enumerate(variants):
         steps, losses = _thinned(variant.curve, isolation.steps)
-        axes.plot(
-            steps,
-            losses,
-            color=_COLOURS[number % len(_COLOURS)],
-            linestyle=LINES[number % len(LINES)],
-            # The reference is drawn below, so that it stays visible under an equal line.
-            linewidth=1.6 if variant.repaired else 3.0,
-            label=_label(variant, isolation),
-        )
-    axes.set_xlabel("training steps")
-    seeds = len(isolation.seeds)
-    axes.set_ylabel(f"training loss, mean over {seeds} seed{'s' * (seeds > 1)}")
+        width = 1.6 if variant.repaired else 3.0  # the reference stays visible under an equal line
+        colour, dashes = _COLOURS[number % len(_COLOURS)], LINES[number % len(LINES)]
+        label = named(variant, isolation) + " (diverged)" * bool(variant.diverged)
+        axes.plot(steps, losses, color=colour, linestyle=dashes, linewidth=width, label=label)
+    seeds = numbers.count(len(isolation.seeds), "seed")
+    labelled(axes, "training steps", f"training loss, mean over {seeds}")
     figure.legend(*axes.get_legend_handles_labels(), title="repaired", fontsize=7, loc="outside right upper")
-    yield Picture(
-        "loss-curves", "isolation", "Training loss over the steps, a line for each variant.", png_of(figure)
-    )
-
-
-def _label(variant: Variant, isolation: Isolation) -> str:
-    text = named(variant, isolation)
-    return f"{text} (diverged)" if variant.diverged else text
+    alt = "Training loss over the steps, a line for each variant."
+    yield Picture("loss-curves", "isolation", alt, png_of(figure))
 
 
 def _thinned(curve: list[float], steps: int) -> tuple[list[float], list[float]]:
