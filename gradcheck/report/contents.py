@@ -18,7 +18,7 @@ from gradcheck.judge.verdict import GradientResult, PassResult, Verdict
 from gradcheck.program.location import Location
 from gradcheck.report import isolation as isolation_section
 from gradcheck.report.excerpts import Excerpt, find_excerpt
-from gradcheck.report.health.section import health_tables
+from gradcheck.report.health.tables import health_tables
 from gradcheck.report.program_section import ProgramSection
 from gradcheck.report.tables import Table
 

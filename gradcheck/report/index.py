@@ -23,7 +23,7 @@ from gradcheck.report.html.tables import table_of
 from gradcheck.report.layout import describe, printable
 from gradcheck.report.markup import markdown_table
 from gradcheck.report.program_section import where
-from gradcheck.report.tables import Column, Table, percent
+from gradcheck.report.tables import Column, Table, columns, percent
 
 Outcome = ReportContents | FailedTarget
 SPARE = ("unchecked", "seconds", "gradients", "state")  # what a narrow terminal can do without
@@ -60,21 +60,16 @@ def table(
 ) -> Table:
     """`seconds` by target; with a `solution`, the share of its gradients that each program has right, and what is missing."""
     rows = [_row(each, (seconds or {}).get(each.target), solution) for each in outcomes]
-    columns = [
-        Column("target", "target"),
-        Column("state", "state"),
-        Column("gradients", "gradients"),
-        Column("right", "right"),
-        Column("wrong", "wrong"),
-        Column("unchecked", "unchecked"),
+    shown = [
+        *columns("target state gradients right wrong unchecked"),
         Column("worst", "worst finding", shown=lambda text: text or "-"),
     ]
     if solution is not None:
-        columns.append(Column("score", "score", shown=percent))
-        columns.append(Column("missing", "missing", shown=lambda text: text or "-"))
+        shown.append(Column("score", "score", shown=percent))
+        shown.append(Column("missing", "missing", shown=lambda text: text or "-"))
     if seconds:
-        columns.append(Column("seconds", "seconds", shown=lambda s: "-" if s is None else f"{s:.1f}"))
-    return Table.of("index", "All targets", tuple(columns), rows)
+        shown.append(Column("seconds", "seconds", shown=lambda s: "-" if s is None else f"{s:.1f}"))
+    return Table.of("index", "All targets", tuple(shown), rows)
 
 
 def as_markdown(index: Table, links: Mapping[str, str]) -> str:

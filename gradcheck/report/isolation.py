@@ -9,7 +9,7 @@ from gradcheck.base import numbers
 from gradcheck.base.codec import encode
 from gradcheck.checks.wording import joined
 from gradcheck.isolation.records import Component, ComponentKind, Cost, Isolation, Variant
-from gradcheck.report.tables import Column, Table
+from gradcheck.report.tables import Column, Table, columns
 
 # Relative to the loss: what is left of float32 after sums over some thousand numbers. Rounding grows over the steps,
 # so only the first of them are compared with it.
@@ -44,12 +44,10 @@ def encoded(isolation: Isolation | None) -> dict[str, Any] | None:
 
 def _costs(isolation: Isolation) -> Table:
     by_key = {component.key: component for component in isolation.components}
-    columns = (
+    shown = (
         Column("component", "repaired", "component.key", quoted),
         Column("what", "how", "component.what"),
-        Column("file", "file", "component.location.file"),
-        Column("cell", "cell", "component.location.cell"),
-        Column("line", "line", "component.location.line"),
+        *columns("file=component.location.file cell=component.location.cell line=component.location.line"),
         Column("rules", "found by", lambda row: ", ".join(row.component.rules)),
         Column("verified", "proved", "component.verified"),
         Column("alone", "gain alone", "cost.alone", _gain),
@@ -63,7 +61,7 @@ def _costs(isolation: Isolation) -> Table:
     hidden = {"file"} if len({row.component.location.file for row in costs}) <= 1 else set()
     if all(row.component.location.cell is None for row in costs):
         hidden.add("cell")
-    return Table.of("isolation", "Gain in loss of each repair", columns, costs, hidden)
+    return Table.of("isolation", "Gain in loss of each repair", shown, costs, hidden)
 
 
 class _Costing(NamedTuple):
@@ -79,7 +77,7 @@ def _variants(isolation: Isolation) -> Table:
             return None
         return written.loss - variant.loss
 
-    columns = (
+    shown = (
         Column("repaired", "repaired", lambda variant: named(variant, isolation, quoted)),
         Column("loss", "loss", shown=_loss),
         Column("spread", "±", shown=_gain),
@@ -90,15 +88,14 @@ def _variants(isolation: Isolation) -> Table:
     )
     hidden = {name for name in ("diverged", "error") if not any(getattr(v, name) for v in isolation.variants)}
     title = f"Training loss, mean of the last {numbers.count(isolation.smoothed_over, 'step')} of {isolation.steps}"
-    return Table.of("isolation_variants", title, columns, isolation.variants, hidden)
+    return Table.of("isolation_variants", title, shown, isolation.variants, hidden)
 
 
 def _layers(isolation: Isolation) -> Table:
-    columns = (
+    shown = (
         Column("layer", "without layer", "number"),
         Column("name", "its output", shown=quoted),
-        Column("line", "line", "location.line"),
-        Column("network", "network"),
+        *columns("line=location.line network"),
         Column("loss", "loss", shown=_loss),
         Column("spread", "±", shown=_gain),
         Column("with_all", "with all layers", shown=_loss),
@@ -108,7 +105,7 @@ def _layers(isolation: Isolation) -> Table:
     )
     hidden = () if any(cost.error for cost in isolation.layers) else {"error"}
     title = "Hidden layers switched off, true gradients throughout"
-    return Table.of("isolation_layers", title, columns, isolation.layers, hidden)
+    return Table.of("isolation_layers", title, shown, isolation.layers, hidden)
 
 
 def quoted(key: str) -> str:

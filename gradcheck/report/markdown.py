@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from gradcheck.judge.verdict import PassResult
 from gradcheck.report import isolation, sentences
 from gradcheck.report.contents import ReportContents
-from gradcheck.report.health.section import checks_table, health_checks, health_tables, silent
+from gradcheck.report.health.section import checks_table, health_checks, silent
+from gradcheck.report.health.tables import health_tables
 from gradcheck.report.layout import describe
 from gradcheck.report.markup import escaped, fenced, markdown_table
 from gradcheck.report.snippet import render_finding, with_fixes_before

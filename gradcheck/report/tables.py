@@ -63,6 +63,12 @@ class Column:
         return at(record, self.value or self.name)
 
 
+def columns(fields: str) -> tuple[Column, ...]:
+    """Of `fields`, which are names of attributes, or `name=path`; a heading reads like its name."""
+    pairs = (field.partition("=") for field in fields.split())
+    return tuple(Column(name, name.replace("_", " "), path) for name, _, path in pairs)
+
+
 @dataclass(slots=True)
 class Table:
     """`rows` hold plain values in the order of `columns`; `hidden` columns are for the DataFrame alone."""

@@ -1,4 +1,4 @@
-"""All of the health section: every family's tables, and one line for each rule."""
+"""What became of the health rules: a table, and one line for each rule."""
 
 from __future__ import annotations
 
@@ -9,20 +9,7 @@ from gradcheck.base import numbers
 from gradcheck.base.groups import grouped
 from gradcheck.checks.registry import HEALTH_FAMILIES
 from gradcheck.checks.states import CheckState, State
-from gradcheck.health.records import Health
-from gradcheck.report.health import activations, batch_norm, evaluation, samples, updates
 from gradcheck.report.tables import Column, Table
-
-
-def health_tables(health: Health) -> list[Table]:
-    """In the order in which a report shows them."""
-    return [
-        *activations.tables(health.activations),
-        *batch_norm.tables(health.batch_norm),
-        *updates.tables(health.updates),
-        *evaluation.tables(health.evaluation),
-        *samples.tables(health.samples),
-    ]
 
 
 def checks_table(checks: Iterable[CheckState], verbose: bool = True) -> Table:

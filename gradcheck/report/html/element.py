@@ -20,7 +20,8 @@ from gradcheck.report import isolation, sentences
 from gradcheck.report.contents import ReportContents
 from gradcheck.report.excerpts import Excerpt
 from gradcheck.report.figures.drawing import Picture
-from gradcheck.report.health.section import checks_table, health_tables
+from gradcheck.report.health.section import checks_table
+from gradcheck.report.health.tables import health_tables
 from gradcheck.report.html import chain, source
 from gradcheck.report.html.prose import prose
 from gradcheck.report.html.style import STYLE

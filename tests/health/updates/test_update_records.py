@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gradcheck.report.health.updates import tables
+from gradcheck.report.health.tables import health_tables
 from tests.health.updates.programs import network, report
 
 _START = "lr = 0.05\nP = [W1, b1, W2, b2]\nM = [torch.zeros_like(p) for p in P]\nV = [torch.zeros_like(p) for p in P]\n"
@@ -72,7 +72,7 @@ def test_an_optimiser_of_torch_is_measured_and_its_inner_numbers_are_no_learning
 
 def test_the_table_shows_iterations_side_by_side() -> None:
     found = report(network(), at=(0, 4))
-    parameters = next(t for t in tables(found.health.updates) if t.name == "parameters")
+    parameters = next(t for t in health_tables(found.health) if t.name == "parameters")
     names = [column.name for column in parameters.columns]
     rows = [dict(zip(names, row, strict=True)) for row in parameters.rows]
     assert [(r["iteration"], r["parameter"]) for r in rows] == [
