@@ -13,7 +13,7 @@ from gradcheck.base.errors import GradientError, NothingToCheckError
 from gradcheck.checks.registry import GRADIENT_FAMILY
 from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.layers import driver as layer_driver
-from gradcheck.layers.gradients import not_judged, parameters_of
+from gradcheck.layers.gradients import Returned, not_judged, parameters_of
 from gradcheck.layers.watch import watch_layer
 from gradcheck.program.live import file_of, name_of
 from gradcheck.report import sentences
@@ -78,7 +78,7 @@ def assert_gradients(target: Any, /, *inputs: Any, **kwargs: Any) -> Report:
 
 def _watched(
     frame: FrameType, target: Any, inputs: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[Watched, list[list[str]] | None]:
+) -> tuple[Watched, list[Returned] | None]:
     if not layer_driver.is_layer(target):
         if not callable(target):
             raise TypeError(

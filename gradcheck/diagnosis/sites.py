@@ -167,6 +167,10 @@ class SiteFinder:
             if around or op.lasti in seen or unit is None or not isinstance(op.out, Value):
                 continue
             seen.add(op.lasti)
+            if isinstance(statement, ast.Return) and span == span_of(statement):
+                execution = Execution(op.index, op.index, op, op.out)
+                found += [Site(unit, statement, t, [execution], [execution]) for t in _returned(statement)]
+                continue
             tree = node_at(statement, span)
             if tree is None:
                 continue
@@ -239,6 +243,17 @@ class SiteFinder:
                 break
             first, lasti = earlier.index, earlier.lasti
         return first
+
+
+def _returned(statement: ast.Return) -> list[ast.expr]:
+    """What a `return` hands back. Which of them a gradient is shows when it is evaluated."""
+    match statement.value:
+        case None:
+            return []
+        case ast.Tuple(parts) | ast.List(parts):
+            return parts
+        case value:
+            return [value]
 
 
 def _nothing() -> None:

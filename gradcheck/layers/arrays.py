@@ -66,6 +66,13 @@ def no_gradient(output: Any) -> Any:
     return drawn.to(output.device)
 
 
+def view_of(array: Any, frame: FrameType | None) -> Any:
+    """The same elements as something else; written down as done in `frame`."""
+    if isinstance(array, torch.Tensor):
+        return array.view_as(array)
+    return getattr(builtins, HOOKS).view_of(array, frame)
+
+
 def sum_of_products(outputs: list[Any], others: list[Any], frame: FrameType | None) -> Any:
     """`(output * other).sum()`, of all of them; what is computed with arrays is written down as done in `frame`."""
     if isinstance(outputs[0], torch.Tensor):

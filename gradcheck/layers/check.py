@@ -142,6 +142,9 @@ class LayerCheck:
         self._judged: set[str] = set()
         self._count = 0
         self._several: dict[Plan, Outcome] = {}
+        self._apart: frozenset[int] = (
+            frozenset()
+        )  # what is returned in one case for something else is so in all
         self._ran: list[tuple[Trial, Outcome]] = []
 
     def run(self, found: Found, only: str | None) -> LayerReport:
@@ -188,6 +191,7 @@ class LayerCheck:
             if case.trial is None:
                 continue
             trial = case.trial if case.name == SEVERAL else self._affordable(case.trial)
+            trial = replace(trial, apart=self._apart)
             outcome = self._outcome(case, trial)
             result.shapes, result.status, result.reason = trial.shapes(), outcome.status, outcome.reason
             if case.name == EVALUATION and outcome.raised is not None:
@@ -236,7 +240,9 @@ class LayerCheck:
             return self._several[plan]
         self._count += 1
         progress.say(progress.Stage.CHECKING, f"case {self._count}: {case.name}, {plan.rank}-D")
-        return run_trial(self._subject, trial)
+        outcome = run_trial(self._subject, trial)
+        self._apart |= outcome.apart
+        return outcome
 
     def _affordable(self, trial: Trial) -> Trial:
         """With small sizes, if the first case has shown that the layer does thousands of operations and runs on them."""

@@ -232,7 +232,7 @@ class _Search:
 def _with_shapes(plan: Plan, shapes: dict[str, tuple[int, ...]]) -> Plan | None:
     """Called with inputs of the shapes that `backward` returns, as far as they are written in sizes of the activations."""
     sizes = Trial(plan).sizes
-    named = {sizes[each.name] * each.times: each for each in plan.first.dims if isinstance(each, Size)}
+    named = {each.of(sizes): each for each in plan.first.dims if isinstance(each, Size)}
     inputs = dict(plan.inputs)
     for name, shape in shapes.items():
         if all(n == 1 for n in shape) or any(n not in named for n in shape if n != 1):

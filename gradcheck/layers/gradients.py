@@ -6,7 +6,8 @@ Names given here are evidence only, as all names are: the numbers count.
 from __future__ import annotations
 
 import dis
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Any
 
@@ -18,12 +19,20 @@ from gradcheck.fronts.namespace import tensors_of_namespace
 from gradcheck.fronts.recorder import Recorder
 from gradcheck.fronts.tape import Value
 from gradcheck.judge.verdict import GradientResult
-from gradcheck.layers.arrays import is_floating
+from gradcheck.layers.arrays import is_floating, view_of
 from gradcheck.layers.driver import LayerStep
 from gradcheck.layers.methods import held_by
 
 _SAME = 0.9
 _Named = tuple[str, Any]  # a tensor, or an array of NumPy's
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """A gradient that `backward` returned."""
+
+    names: list[str]
+    of: str | None  # the input whose gradient it has to be
 
 
 def parameters_of(layer: object) -> list[_Named]:
@@ -41,9 +50,10 @@ def name_returned(
     parameters: list[_Named],
     backward: Callable[..., Any],
     frame: FrameType,
-) -> list[list[str]]:
-    """Say of what `backward` returned whose gradient it is, and give it a name where it has none of its own. Returns
-    the names of each."""
+    apart: Collection[int] = (),
+) -> list[Returned]:
+    """Say of what `backward` returned whose gradient it is, and give it a name where it has none of its own. Those at the
+    places `apart` are judged as what the `return` makes of them, apart from what they are before it."""
     value_of = recorder.recording.value_of
     loss = value_of(step.loss)
     own = [_own_names(recorder, value_of(tensor)) for _, tensor in step.returned]
@@ -55,11 +65,8 @@ def name_returned(
         code, line = frame.f_code, frame.f_lineno
     for number, (key, tensor) in enumerate(step.returned):
         one, is_certain = meant[number]
-        if step.places and (
-            any(tensor is other for _, other in step.returned[:number])
-            or _are_of_another(own[number], one, step)
-        ):
-            tensor, own[number] = _as_handed_back(recorder, tensor), []
+        if number in apart or (step.places and _are_of_another(own[number], one, step)):
+            tensor, own[number] = _as_handed_back(recorder, tensor, frame), []
         if one is not None and is_certain:
             recorder.pair(one[1], tensor)  # and not with what `forward` made of it under the same name
         if key:
@@ -73,7 +80,20 @@ def name_returned(
         # A value of the forward pass that is handed back as a gradient is one only by being handed back.
         made_before = loss is None or not _made_after(value_of(tensor), loss)
         recorder.bind(name, tensor, code, line, alias=not made_before)
-    return own
+    return [
+        Returned(names, one[0] if one is not None and is_certain else None)
+        for names, (one, is_certain) in zip(own, meant, strict=True)
+    ]
+
+
+def of_something_else(returned: list[Returned], rows: Iterable[GradientResult]) -> frozenset[int]:
+    """The places of those that have to be the gradient of an input, and that no row judges as one."""
+    judged = list(rows)
+    return frozenset(
+        place
+        for place, one in enumerate(returned)
+        if one.of is not None and not any(row.name in one.names and row.of == one.of for row in judged)
+    )
 
 
 def _whose(
@@ -112,9 +132,9 @@ def _are_of_another(names: list[str], one: _Named | None, step: LayerStep) -> bo
     return not (one is not None and _means(names, one)) and any(_means(names, each) for each in step.inputs)
 
 
-def _as_handed_back(recorder: Recorder, tensor: Any) -> Any:
+def _as_handed_back(recorder: Recorder, tensor: Any, frame: FrameType) -> Any:
     """What has a name, or a place, of its own already: as something else, made by the `return` that hands it back."""
-    handed = tensor.view_as(tensor)
+    handed = view_of(tensor, frame)
     value = recorder.recording.value_of(handed)
     if value is not None and value.producer is not None and recorder.last_return is not None:
         value.producer.code, value.producer.lasti, value.producer.scope = recorder.last_return
@@ -162,14 +182,14 @@ def pair_in_lists(recorder: Recorder, layer: Any) -> None:
 
 
 def not_judged(
-    layer: object, parameters: set[str], returned: Iterable[list[str]], rows: Iterable[GradientResult]
+    layer: object, parameters: set[str], returned: Iterable[Returned], rows: Iterable[GradientResult]
 ) -> dict[str, str]:
     """The gradients that are on no row, each with the reason: what was returned under these names and is the gradient
     of nothing; and what the layer holds for its parameters (not for a state that `forward` left) and nothing computed."""
     judged = list(rows)
     known = {row.name for row in judged}
     reason = "no input or parameter was found that it could be the gradient of"
-    missing = {names[-1]: reason for names in returned if names and not known & set(names)}
+    missing = {one.names[-1]: reason for one in returned if one.names and not known & set(one.names)}
     return missing | dict.fromkeys(_stored(layer, parameters, judged), "`backward` did not compute it")
 
 

@@ -6,7 +6,8 @@ import ast
 import linecache
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,7 +21,7 @@ from gradcheck.fronts.markers import OUR_PLACE
 from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.layers.fitting import hands_on, runs
 from gradcheck.layers.function_context import NO_SUCH
-from gradcheck.layers.gradients import not_judged, parameters_of
+from gradcheck.layers.gradients import Returned, not_judged, of_something_else, parameters_of
 from gradcheck.layers.mean import leave_open
 from gradcheck.layers.records import Raised, Status
 from gradcheck.layers.subject import Subject
@@ -36,7 +37,7 @@ from gradcheck.report.model import Report
 _TEXT = "loss = (layer.forward(...) * upstream).sum()\n"
 _STEP = compile("step(frame())", OUR_PLACE, "exec")
 
-_Recorded = tuple[Watched, list[list[str]]]
+_Recorded = tuple[Watched, list[Returned]]
 Key = tuple[str, ...]  # which fault it is, in whatever trial
 
 
@@ -50,6 +51,7 @@ class Outcome:
     right: set[str] = field(default_factory=set)  # parameters whose gradient is right, its shape too
     judged: dict[str, str] = field(default_factory=dict)  # gradient -> verdict
     unjudged: dict[str, str] = field(default_factory=dict)  # gradient -> why
+    apart: frozenset[int] = frozenset()  # as the trial that it is of in the end has it
     operations: int = 0  # that were recorded
     hands_on: bool = False  # `forward` returned its input as it was
     by_a_guess: bool = False  # `backward` raised or gave NaN, maybe for a plain number that was guessed
@@ -83,6 +85,7 @@ def run_trial(
                     files=subject.files,
                     target=subject.name,
                     texts=edited,
+                    apart=trial.apart,
                 )
             )
             watched.holds, watched.explained = holds, explained
@@ -93,18 +96,23 @@ def run_trial(
             return Outcome(Status.NOT_JUDGED, " ".join(str(error).split()))
         except Exception as error:
             return _raised(error, subject, built)
+    if not trial.apart and (others := of_something_else(returned, report.rows)):
+        again = partial(run_trial, subject, replace(trial, apart=others), holds=holds, edited=edited)
+        return again(explained=explained, fix_budget_s=fix_budget_s, total_budget_s=total_budget_s)
     leave_open(report, trial, parameters)
     outcome = _judged(report, built.layer, parameters, returned)
     wrong = {row.problem for row in report.rows if row.verdict is Verdict.INTRODUCED}
     outcome.by_a_guess = wrong == {Problem.NON_FINITE} and _keeps_a_number(
         built, subject.forward or built.forward
     )
+    outcome.apart = trial.apart
     outcome.operations = len(watched.recording.ops)
     outcome.hands_on = hands_on(subject, trial)
+    known = {*parameters, *list(built.inputs)[1:]}  # a function is handed its parameters
     outcome.right = {
         row.of
         for row in report.rows
-        if row.of in parameters and row.verdict is Verdict.CORRECT and row.problem is not Problem.SHAPE
+        if row.of in known and row.verdict is Verdict.CORRECT and row.problem is not Problem.SHAPE
     }
     return outcome
 
@@ -116,7 +124,7 @@ def _on_a_frame(action: Callable[[FrameType], _Recorded]) -> _Recorded:
     return kept[0]
 
 
-def _judged(report: Report, layer: object, parameters: set[str], returned: list[list[str]]) -> Outcome:
+def _judged(report: Report, layer: object, parameters: set[str], returned: list[Returned]) -> Outcome:
     outcome = Outcome(Status.PASSED, report=report)
     for row in report.rows:
         name = row.name

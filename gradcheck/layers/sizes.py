@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 Sizes = Mapping[str, int]
@@ -30,13 +31,14 @@ SMALL = {"N": 2, "M": 3, "T": 4, "W": 6}
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """`Size("M", 4)` is four times the size M."""
+    """`Size("M", 4)` is four times the size M; with `more` it is the product of several."""
 
     name: str
     times: int = 1
+    more: tuple[str, ...] = ()
 
     def of(self, sizes: Sizes) -> int:
-        return sizes[self.name] * self.times
+        return self.times * prod(sizes[name] for name in (self.name, *self.more))
 
 
 # A term for a value: a size, a tensor to draw, a list or a dict of terms, or the value itself.
@@ -71,7 +73,7 @@ def value_of(term: Term, sizes: Sizes) -> Any:
 def names_in(term: Term) -> Iterator[str]:
     """The sizes that a term is written in."""
     if isinstance(term, Size):
-        yield term.name
+        yield from (term.name, *term.more)
     elif isinstance(term, (tuple, list)):
         for item in term:
             yield from names_in(item)

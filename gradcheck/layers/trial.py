@@ -69,6 +69,7 @@ class Trial:
     scale: float = 1.0  # of the inputs
     training: bool = True
     repeated: bool = False  # all indices are the same
+    apart: frozenset[int] = frozenset()  # places in what `backward` returns, as `name_returned` takes them
     seed: int = 0
 
     @property

@@ -229,6 +229,9 @@ def _of_role(role: str, main: TensorTerm, out: Size) -> list[Term]:
             likely.append(TensorTerm(main.dims, "int", 2))
         case "weight" | "bias" | "scale":
             shapes = [*_parameter_shapes(role, out), (last,)]
+            if role == "weight" and len(rows) > 1:  # what follows the batch is flattened
+                flat = Size(rows[1].name, 1, tuple(size.name for size in main.dims[2:]))
+                shapes[1:1] = [(flat, out), (out, flat)]
         case "mask":
             likely = [TensorTerm(main.dims, "bool"), TensorTerm(rows, "bool"), floats]
         case "state":

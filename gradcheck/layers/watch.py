@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from types import FrameType
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from gradcheck.analysis.watching import Watched
 from gradcheck.layers import driver as layer_driver
 from gradcheck.layers.fused import GivesGradients
-from gradcheck.layers.gradients import name_returned, pair_in_lists, parameters_of
+from gradcheck.layers.gradients import Returned, name_returned, pair_in_lists, parameters_of
 from gradcheck.layers.methods import held_by
 from gradcheck.program.live import name_of
 
@@ -24,9 +24,10 @@ def watch_layer(
     files: Sequence[str | None],
     target: str = "",
     texts: Mapping[str, str] | None = None,
-) -> tuple[Watched, list[list[str]]]:
-    """What was recorded on behalf of `frame`, and the names of each gradient that `backward` returned. `files` are the
-    person's. What the layer raises is raised."""
+    apart: Collection[int] = (),
+) -> tuple[Watched, list[Returned]]:
+    """What was recorded on behalf of `frame`, and each gradient that `backward` returned. `files` are the person's;
+    `apart` as `name_returned` takes it. What the layer raises is raised."""
     watched = Watched()
     start = {"self": held_by(layer), **layer_driver.inputs_by_name(layer, inputs, kwargs)}
     watched.begin(
@@ -54,5 +55,5 @@ def watch_layer(
         recording.gradient_named.update(filter(None, map(recording.value_of, step.upstream)))
         gives = layer.forward if isinstance(layer, GivesGradients) else layer.backward
         pair_in_lists(recorder, layer)
-        returned = name_returned(recorder, step, parameters, gives, frame)
+        returned = name_returned(recorder, step, parameters, gives, frame, apart)
     return watched, returned

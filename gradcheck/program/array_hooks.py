@@ -78,6 +78,9 @@ class PlainHooks:
     def added(self, a: Any, b: Any, frame: FrameType | None) -> Any:
         return a + b
 
+    def view_of(self, a: Any, frame: FrameType | None) -> Any:
+        return a[...]
+
 
 class Slot:
     """Where something is stored: `a[key]`."""

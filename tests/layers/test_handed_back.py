@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import inspect
 
+import numpy as np
 import pytest
 import torch
 from torch.autograd import Function
@@ -125,7 +126,83 @@ class PartLeftOut(PartByPart):
         return dout * dx / x.numel()
 
 
-@pytest.mark.parametrize("layer", [Ratio, Difference, Affine, PartByPart])
+class Gate(Function):
+    @staticmethod
+    def forward(ctx, drive, carried):
+        opened = torch.sigmoid(drive)
+        ctx.save_for_backward(opened, carried)
+        return torch.tanh(opened * carried)
+
+    @staticmethod
+    def backward(ctx, dout):
+        opened, carried = ctx.saved_tensors
+        dmixed = dout * (1 - torch.tanh(opened * carried) ** 2)
+        dopened = dmixed * carried
+        ddrive = dopened * opened * (1 - opened)
+        dcarried = dmixed * opened
+        return ddrive, dcarried
+
+
+class OneStepEarly(Gate):
+    """Every line is right; what is returned is the gradient of something that comes later."""
+
+    @staticmethod
+    def backward(ctx, dout):
+        opened, carried = ctx.saved_tensors
+        dmixed = dout * (1 - torch.tanh(opened * carried) ** 2)
+        dopened = dmixed * carried
+        ddrive = dopened * opened * (1 - opened)  # noqa: F841
+        dcarried = dmixed * opened
+        return dopened, dcarried
+
+
+class Squash:
+    def forward(self, x):
+        self.y = torch.tanh(x)
+        return self.y
+
+    def backward(self, dout):
+        slope = 1 - self.y**2
+        dx = dout * slope
+        return dx
+
+
+class SlopeAlone(Squash):
+    def backward(self, dout):
+        slope = 1 - self.y**2
+        dx = dout * slope  # noqa: F841
+        return slope
+
+
+class ArraySquash:
+    def forward(self, x):
+        self.y = np.tanh(x)
+        return self.y
+
+    def backward(self, dout):
+        slope = 1 - self.y**2
+        dx = dout * slope  # noqa: F841
+        return slope
+
+
+class Centred:
+    """With one feature, what is returned one step early has the shape and the place of nothing else."""
+
+    def __init__(self, features):
+        self.gain = torch.ones(features)
+
+    def forward(self, x):
+        self.xc = x - x.mean(-1, keepdim=True)
+        return self.xc * self.gain
+
+    def backward(self, dout):
+        self.dgain = (dout * self.xc).sum(0)
+        dxc = dout * self.gain
+        dx = dxc - dxc.mean(-1, keepdim=True)  # noqa: F841
+        return dxc
+
+
+@pytest.mark.parametrize("layer", [Ratio, Difference, Affine, PartByPart, Gate, Squash])
 def test_right_ones(layer):
     report = check(layer)
     assert not report.failures
@@ -138,10 +215,23 @@ def test_right_ones(layer):
         (Swapped, ["return d_under, d_top"]),
         (OneSign, ["return both, both"]),
         (MeanBias, ["db = dout.mean(0) if ctx.shifts else None"]),
+        (OneStepEarly, ["return dopened, dcarried"]),
+        (SlopeAlone, ["return slope"]),
+        (ArraySquash, ["return slope"]),
+        (Centred, ["return dxc"]),
     ],
 )
 def test_wrong_ones(layer, lines):
     assert accused(layer) == lines
+
+
+def test_the_other_value_is_a_proved_fix():
+    (failure,) = gradcheck.check_layer(OneStepEarly, fix_budget_s=5.0).failures
+    assert failure.report is not None
+    (fix,) = [finding.fix for finding in failure.report.findings]
+    assert fix is not None
+    assert fix.verified
+    assert "return ddrive, dcarried" in fix.diff
 
 
 def test_a_part_is_not_accused_beside_what_is_returned():
@@ -166,3 +256,28 @@ def test_a_loss_for_classes_is_not_accused_for_ranks_that_run_by_accident():
     report = check(ClassLoss)
     assert not report.failures
     assert {case.rank for case in report.cases if case.status is Status.PASSED} == {2}
+
+
+def flattening(x, w, b):
+    return x.reshape(len(x), -1) @ w + b, (x, w, b)
+
+
+def flattening_backward(dout, cache):
+    x, w, b = cache
+    dw = x.reshape(len(x), -1).T @ dout
+    return (dout @ w.T).reshape(x.shape), dw, dout.sum(0)
+
+
+def left_flat(dout, cache):
+    x, w, b = cache
+    dw = x.reshape(len(x), -1).T @ dout
+    return dout @ w.T, dw, dout.sum(0)
+
+
+def test_a_weight_of_flattened_inputs():
+    right = check((flattening, flattening_backward))
+    assert not right.failures
+    assert {case.rank for case in right.cases if case.status is Status.PASSED} == {2, 3, 4}
+    (failure,) = check((flattening, left_flat)).failures
+    assert failure.report is not None
+    assert [finding.rule for finding in failure.report.findings] == ["GC106"]
