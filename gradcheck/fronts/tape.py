@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import CodeType
@@ -76,13 +77,27 @@ class Recording:
     def before_aftermath(self) -> Recording:
         """The part of the recording that may hold backward passes."""
         cut = self.aftermath_cut
-        if cut is None:
-            return self
+        return self if cut is None else self._part(cut, self.earlier_value_of)
+
+    def before(self, op: int) -> Recording:
+        """The part of the recording before an op."""
+        named = (v for v in self.gradient_named if v.producer is None or v.producer.index < op)
+        counts = {
+            "ops": op,
+            "nones": bisect_right(self.nones, op, key=lambda none: none[3]),
+            **{
+                name: bisect_right(getattr(self, name), op, key=lambda each: each.when)
+                for name in ("bindings", "marks", "plain")
+            },
+        }
+        return self._part(Lengths(**counts, gradient_named=frozenset(named)), self.value_of)
+
+    def _part(self, cut: Lengths, value_of: Callable[[Any], Value | None]) -> Recording:
         return Recording(
             **{name: getattr(self, name)[: getattr(cut, name)] for name in _LISTS},
             gradient_named=set(cut.gradient_named),
             scopes=self.scopes,
-            value_of=self.earlier_value_of,
+            value_of=value_of,
             notes=self.notes,
             pairings=self.pairings,
             loss=self.loss,

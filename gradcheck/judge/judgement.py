@@ -25,6 +25,7 @@ from gradcheck.judge.pairing.inferred import infer_losses
 from gradcheck.judge.pairing.losses import says_which
 from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.judge.pairing.partners import Partners
+from gradcheck.judge.pairing.repeats import first_repeats, note_repeats
 from gradcheck.judge.pairing.stated import Stated
 from gradcheck.judge.pairing.stated_loss import state_loss
 from gradcheck.judge.pairing.windows import recorded_steps
@@ -148,7 +149,12 @@ def _judged(
     whole: Recording, sources: SourceMap, stated: Stated, loss: str | None, most_repeats: int | None
 ) -> Judgement:
     recording, places = whole.before_aftermath(), Places(sources)
-    judgement = Judgement(recording, sources, places, NameIndex(recording, places), whole)
+    names = NameIndex(recording, places)
+    if most_repeats is None:
+        first = first_repeats(recording, names, loss, _MOST_UNSTEPPED)
+        if first is not recording:
+            recording, names = first, NameIndex(first, places)
+    judgement = Judgement(recording, sources, places, names, whole)
     plans = find_passes(recording, judgement.names, loss, stated)
     for plan in _without_repeats(plans, recording, most_repeats):
         found = _judge_under_likeliest_loss(judgement, plan, stated)
@@ -170,11 +176,7 @@ def _without_repeats(plans: list[PassPlan], recording: Recording, most: int | No
     places = [(plan.loss_op.code, plan.loss_op.lasti) for plan in plans]
     kept = [plan for i, plan in enumerate(plans) if places[:i].count(places[i]) < most]
     if len(kept) < len(plans):
-        times = max(places.count(place) for place in places)
-        recording.notes.append(
-            f"the loss was computed {times} times by the same line; what is reported is the first"
-            + (f" {most} of them" if most > 1 else " of them")
-        )
+        note_repeats(recording, max(places.count(place) for place in places), most)
     return kept
 
 

@@ -322,6 +322,8 @@ def test_of_a_loop_whose_update_cannot_be_seen_the_first_passes_are_reported() -
     judgement = judge_recording(found.recording, found.program.sources)
     assert len(judgement.passes) == 8
     assert any("the loss was computed 40 times by the same line" in note for note in found.recording.notes)
+    # What is judged does not grow with what the loop goes on to do.
+    assert len(judgement.recording.ops) < len(found.recording.ops) / 4
 
 
 def test_a_loop_over_micro_batches_runs_to_its_end() -> None:
