@@ -18,7 +18,7 @@ from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.graph import flow
 from gradcheck.judge.judged import Judged
-from gradcheck.program.reading.tree import Span, contains, node_at, span_of
+from gradcheck.program.reading.tree import Span, contains, node_at, parts_of, span_of
 from gradcheck.program.source import SourceUnit
 from gradcheck.replay.passes import PassPlan
 
@@ -169,7 +169,10 @@ class SiteFinder:
             seen.add(op.lasti)
             if isinstance(statement, ast.Return) and span == span_of(statement):
                 execution = Execution(op.index, op.index, op, op.out)
-                found += [Site(unit, statement, t, [execution], [execution]) for t in _returned(statement)]
+                # Which of them it is shows when they are evaluated.
+                found += [
+                    Site(unit, statement, t, [execution], [execution]) for t in parts_of(statement.value)
+                ]
                 continue
             tree = node_at(statement, span)
             if tree is None:
@@ -243,17 +246,6 @@ class SiteFinder:
                 break
             first, lasti = earlier.index, earlier.lasti
         return first
-
-
-def _returned(statement: ast.Return) -> list[ast.expr]:
-    """What a `return` hands back. Which of them a gradient is shows when it is evaluated."""
-    match statement.value:
-        case None:
-            return []
-        case ast.Tuple(parts) | ast.List(parts):
-            return parts
-        case value:
-            return [value]
 
 
 def _nothing() -> None:

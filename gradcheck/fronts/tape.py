@@ -82,15 +82,10 @@ class Recording:
     def before(self, op: int) -> Recording:
         """The part of the recording before an op."""
         named = (v for v in self.gradient_named if v.producer is None or v.producer.index < op)
-        counts = {
-            "ops": op,
-            "nones": bisect_right(self.nones, op, key=lambda none: none[3]),
-            **{
-                name: bisect_right(getattr(self, name), op, key=lambda each: each.when)
-                for name in ("bindings", "marks", "plain")
-            },
-        }
-        return self._part(Lengths(**counts, gradient_named=frozenset(named)), self.value_of)
+        when = {name: lambda each: each.when for name in ("bindings", "marks", "plain")}
+        when["nones"] = lambda none: none[3]
+        counts = {name: bisect_right(getattr(self, name), op, key=key) for name, key in when.items()}
+        return self._part(Lengths(op, **counts, gradient_named=frozenset(named)), self.value_of)
 
     def _part(self, cut: Lengths, value_of: Callable[[Any], Value | None]) -> Recording:
         return Recording(

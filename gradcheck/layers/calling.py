@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from gradcheck.layers.making import Given, likeliest_first
-from gradcheck.layers.sizes import Size, TensorTerm, Term
+from gradcheck.layers.sizes import Size, TensorTerm, Term, value_of
 from gradcheck.layers.trial import Plan
 from gradcheck.layers.usage import use_of
 from gradcheck.layers.wanted import (
@@ -107,12 +107,9 @@ def _unified(plan: Plan, inputs: tuple[TensorTerm, ...]) -> dict[str, int] | Non
         if term.kind == "int":
             pairs.append((term.high, wanted.high))
         for size, number in pairs:
-            if isinstance(size, int):
-                fits = size == number
-            else:
-                once, rest = divmod(number, size.times)
-                fits = not rest and bound.setdefault(size.name, once) == once
-            if not fits:
+            if isinstance(size, Size):
+                bound.setdefault(size.name, number // size.times)
+            if value_of(size, dict(plan.sizes) | bound) != number:
                 return None
     return dict(plan.sizes) | bound
 

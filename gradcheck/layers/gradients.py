@@ -5,7 +5,6 @@ Names given here are evidence only, as all names are: the numbers count.
 
 from __future__ import annotations
 
-import dis
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from types import CodeType, FrameType
@@ -58,11 +57,11 @@ def name_returned(
     loss = value_of(step.loss)
     own = [_own_names(recorder, value_of(tensor)) for _, tensor in step.returned]
     meant = _whose(step, parameters, own)
-    code = getattr(backward, "__code__", None)
-    if isinstance(code, CodeType):
-        line = _line_of_return(code)
-    else:
-        code, line = frame.f_code, frame.f_lineno
+    code, line = frame.f_code, frame.f_lineno
+    if isinstance(own_code := getattr(backward, "__code__", None), CodeType):
+        code, line = own_code, own_code.co_firstlineno
+        if recorder.last_return is not None and recorder.last_return[0] is code:
+            line = list(code.co_positions())[recorder.last_return[1] // 2][0] or line
     for number, (key, tensor) in enumerate(step.returned):
         one, is_certain = meant[number]
         if number in apart or (step.places and _are_of_another(own[number], one, step)):
@@ -154,31 +153,34 @@ def stored_gradients(layer: Any) -> Iterator[tuple[_Named, Any]]:
             one = next((one for one in parameters if _means([name], one)), None)
             if one is not None:
                 yield one, array
+    yield from _in_lists(layer)
+
+
+def pair_in_lists(recorder: Recorder, layer: Any) -> None:
+    for (_, parameter), gradient in _in_lists(layer):
+        if parameter.shape == gradient.shape:
+            recorder.pair(parameter, gradient)
+
+
+def _in_lists(layer: Any) -> Iterator[tuple[_Named, Any]]:
+    """`self.grads[0]` and `self.params[0]`: of two lists, best of the same shapes, of which one is named for gradients, the
+    place says what a gradient is of."""
     attributes = getattr(held_by(layer), "__dict__", None) or {}
     lists = {name: held for name, held in attributes.items() if isinstance(held, list) and held}
     for name, gradients in lists.items():
         others = [held for each, held in lists.items() if parse(f"{each}[0]").form is Form.NONE]
         others = [held for held in others if len(held) == len(gradients)]
+        others = [
+            held for held in others if list(map(_shape, held)) == list(map(_shape, gradients))
+        ] or others
         if parse(f"{name}[0]").form is Form.EXPLICIT and len(others) == 1:
             for place, (parameter, gradient) in enumerate(zip(others[0], gradients, strict=True)):
                 if is_floating(parameter) and is_floating(gradient) and parameter is not gradient:
                     yield (f"{name}[{place}]", parameter), gradient
 
 
-def pair_in_lists(recorder: Recorder, layer: Any) -> None:
-    """`self.params[0]` and `self.grads[0]`: lists of the same shapes, of which one is named for gradients, say by the place
-    in them what the gradient is of."""
-    attributes = getattr(held_by(layer), "__dict__", None)
-    lists = {name: held for name, held in (attributes or {}).items() if isinstance(held, list) and held}
-    lists = {name: held for name, held in lists.items() if all(map(is_floating, held))}
-    for name, gradients in lists.items():
-        shapes = [array.shape for array in gradients]
-        others = [held for other, held in lists.items() if parse(f"{other}[0]").form is Form.NONE]
-        fitting = [held for held in others if [array.shape for array in held] == shapes]
-        if parse(f"{name}[0]").form is Form.EXPLICIT and len(fitting) == 1:
-            for parameter, gradient in zip(fitting[0], gradients, strict=True):
-                if gradient is not parameter:
-                    recorder.pair(parameter, gradient)
+def _shape(thing: Any) -> Any:
+    return getattr(thing, "shape", None)
 
 
 def not_judged(
@@ -226,18 +228,3 @@ def _made_after(value: Value | None, loss: Value) -> bool:
     while made is not None and made.operation in ops.NO_COMPUTATION and made.inputs:
         made = made.inputs[0].producer
     return made is not None and lost is not None and made.index > lost.index
-
-
-def _line_of_return(code: CodeType) -> int:
-    """The line of its one `return` with a value; the line it begins at, if there are several."""
-    lines = set()
-    previous = None
-    line = code.co_firstlineno
-    for instruction in dis.get_instructions(code):
-        if instruction.starts_line is not None:
-            line = int(instruction.positions.lineno or line) if instruction.positions else line
-        none = previous is not None and previous.opname == "LOAD_CONST" and previous.argval is None
-        if instruction.opname == "RETURN_VALUE" and not none:
-            lines.add(line)
-        previous = instruction
-    return lines.pop() if len(lines) == 1 else code.co_firstlineno

@@ -17,6 +17,7 @@ from gradcheck.layers.arrays import is_floating, no_gradient
 from gradcheck.layers.function_context import FunctionContext
 from gradcheck.layers.usage import nodes_of
 from gradcheck.layers.wanted import is_target, rate_named
+from gradcheck.program.reading.tree import parts_of
 
 
 class Unclear(Exception):  # noqa: N818 - its text is shown to the person
@@ -126,8 +127,7 @@ def _is_in(item: Any, among: Iterable[Any]) -> bool:
 def _returned_names(forward: Callable[..., Any]) -> list[str]:
     for node in nodes_of(forward):
         if isinstance(node, ast.Return) and node.value is not None:
-            parts = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
-            return [part.id if isinstance(part, ast.Name) else "" for part in parts]
+            return [part.id if isinstance(part, ast.Name) else "" for part in parts_of(node.value)]
     return []
 
 

@@ -52,25 +52,29 @@ def layer_target(text: str) -> tuple[Target, tuple[str, ...]]:
 
 
 def arguments_of(text: str) -> tuple[Any, ...]:
-    try:
-        call = expression(f"f({text})")
-        if not isinstance(call, ast.Call) or call.keywords:
-            raise ValueError
-        return tuple(_value(item) for item in call.args)
-    except (ValueError, SyntaxError):
-        raise ProgramError(f"--args: `{text}` is not a list of values", "as in a call: --args 3,5") from None
+    call = _call_of(text)
+    if call is None or call[1]:
+        raise ProgramError(f"--args: `{text}` is not a list of values", "as in a call: --args 3,5")
+    return call[0]
 
 
 def keywords_of(text: str) -> tuple[tuple[str, Any], ...]:
+    call = _call_of(text)
+    if call is None or call[0]:
+        how = "as in a call: --kwargs size=3,bias=False"
+        raise ProgramError(f"--kwargs: `{text}` is not a list of named values", how)
+    return tuple(call[1].items())
+
+
+def _call_of(text: str) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    """What a function would be called with; None if that cannot be."""
     try:
         call = expression(f"f({text})")
-        if not isinstance(call, ast.Call) or call.args or not all(k.arg for k in call.keywords):
-            raise ValueError
-        return tuple((str(k.arg), _value(k.value)) for k in call.keywords)
+        if not isinstance(call, ast.Call) or not all(k.arg for k in call.keywords):
+            return None
+        return tuple(map(_value, call.args)), {str(k.arg): _value(k.value) for k in call.keywords}
     except (ValueError, SyntaxError):
-        raise ProgramError(
-            f"--kwargs: `{text}` is not a list of named values", "as in a call: --kwargs size=3,bias=False"
-        ) from None
+        return None
 
 
 def _value(node: ast.expr) -> Any:

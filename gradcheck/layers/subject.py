@@ -8,7 +8,7 @@ import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MethodType
+from types import MethodType, SimpleNamespace
 from typing import Any
 
 import torch
@@ -112,8 +112,6 @@ def _class(kind: type, name: str) -> Subject:
     if halves is None:
         missing = "backward" if callable(getattr(kind, "forward", None)) else "forward"
         raise NotALayer(f"`{kind.__qualname__}` has no `{missing}`: {_WHAT}")
-    # A constructor that is `object`'s own takes nothing, whatever its signature says.
-    takes_nothing = _inherited(kind, "__init__") is object.__init__
     methods = [getattr(kind, each) for each in halves]  # assigned later, maybe elsewhere
     files = tuple(file_of(each) for each in (*kind.__mro__[:-1], *methods))
 
@@ -122,7 +120,7 @@ def _class(kind: type, name: str) -> Subject:
 
     usual = "forward" if callable(getattr(kind, "forward", None)) else "__call__"
     make = kind if halves == (usual, "backward") else made
-    return Subject(name or _name(kind), make, None if takes_nothing else kind, files, things=(kind,))
+    return Subject(name or _name(kind), make, _constructor(kind), files, things=(kind,))
 
 
 def _network(kind: type, name: str, method: str, returns: Returns) -> Subject:
@@ -132,9 +130,8 @@ def _network(kind: type, name: str, method: str, returns: Returns) -> Subject:
         network = kind(*args, **kwargs)
         return GivesGradients(getattr(network, method), returns, network)
 
-    takes_nothing = _inherited(kind, "__init__") is object.__init__
     files = tuple(file_of(each) for each in (*kind.__mro__[:-1], getattr(kind, method)))
-    return Subject(name or _name(kind), made, None if takes_nothing else kind, files, things=(kind,))
+    return Subject(name or _name(kind), made, _constructor(kind), files, things=(kind,))
 
 
 def _module(kind: type[torch.nn.Module], name: str) -> Subject:
@@ -143,14 +140,13 @@ def _module(kind: type[torch.nn.Module], name: str) -> Subject:
 
     files = tuple(file_of(each) for each in kind.__mro__[:-1])
     forward = _with_signature(kind.forward, _without_first(inspect.signature(kind.forward)))
-    takes_nothing = _inherited(kind, "__init__") is torch.nn.Module.__init__
-    return Subject(
-        name or _name(kind), made, None if takes_nothing else kind, files, forward, (kind,), by_autograd=True
-    )
+    return Subject(name or _name(kind), made, _constructor(kind), files, forward, (kind,), by_autograd=True)
 
 
-def _inherited(kind: type, name: str) -> Any:
-    return next(vars(each)[name] for each in kind.__mro__ if name in vars(each))
+def _constructor(kind: type) -> type | None:
+    """None where it is one that takes nothing, whatever its signature says."""
+    inherited = next(vars(each)["__init__"] for each in kind.__mro__ if "__init__" in vars(each))
+    return None if inherited in (object.__init__, torch.nn.Module.__init__) else kind
 
 
 class ModuleLayer:
@@ -247,21 +243,13 @@ def _with_signature(function: Callable[..., Any], signature: inspect.Signature) 
     return shown
 
 
-class PairLayer:
-    """`forward(...)` and `backward(...)` that are functions of a module."""
-
-    def __init__(self, forward: Callable[..., Any], backward: Callable[..., Any]) -> None:
-        self.forward = forward
-        self.backward = backward
-
-
 def _pair(pair: Sequence[Callable[..., Any]], name: str) -> Subject:
     forward, backward = pair
     shown = name or f"{_name(forward)},{_name(backward)}"
     files = (file_of(forward), file_of(backward))
     return Subject(
         shown,
-        lambda: PairLayer(forward, backward),
+        lambda: SimpleNamespace(forward=forward, backward=backward),
         None,
         files,
         forward,

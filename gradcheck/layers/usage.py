@@ -13,7 +13,7 @@ from enum import Enum, auto
 from typing import Any
 
 from gradcheck.ops.operation import Family, operation_called
-from gradcheck.program.reading.tree import parse
+from gradcheck.program.reading.tree import parse, parts_of
 
 
 class Use(Enum):
@@ -68,7 +68,7 @@ def gradients_given(backward: Callable[..., Any], names: list[str]) -> dict[str,
     nothing = _only_none(backward)
     for node in nodes_of(backward):
         if isinstance(node, ast.Return) and node.value is not None:
-            parts = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
+            parts = parts_of(node.value)
             if len(parts) != len(names) or any(isinstance(part, ast.Starred) for part in parts):
                 return {}
             returned.append(parts)
@@ -108,8 +108,7 @@ def _uses(node: ast.AST, known: dict[str, Any]) -> Iterator[tuple[str, Use]]:
             parts = [part for part in (lower, upper, step) if part is not None]
             yield from ((read, Use.COUNT) for part in parts for read in _plain_names(part))
         case ast.Subscript(_, key):
-            parts = key.elts if isinstance(key, ast.Tuple) else [key]
-            yield from ((part.id, Use.INDEX) for part in parts if isinstance(part, ast.Name))
+            yield from ((part.id, Use.INDEX) for part in parts_of(key) if isinstance(part, ast.Name))
         case ast.Call(ast.Name("range"), arguments):
             yield from ((read, Use.COUNT) for part in arguments for read in _plain_names(part))
         case ast.Call(

@@ -10,6 +10,7 @@ from gradcheck import ops
 from gradcheck.fronts.gradient_names import Form, is_loss_name, name_affinity, parse
 from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Binding, Kind, Op, Recording, Value
+from gradcheck.program.reading.tree import parts_of, span_of
 from gradcheck.replay.earlier import as_of_now
 
 
@@ -104,20 +105,16 @@ class NameIndex:
     def is_returned(self, op: Op) -> bool:
         """Whether what the op computes is what its function returns, or an item of it; not a part of it."""
         statement = self.statement(op)
-        if not isinstance(statement, ast.Return) or statement.value is None:
+        if not isinstance(statement, ast.Return):
             return False
-        value = statement.value
-        returned = value.elts if isinstance(value, ast.Tuple) else [value]
-        span = self.places.span(op.code, op.lasti)
-        return span in [(n.lineno, n.end_lineno, n.col_offset, n.end_col_offset) for n in returned]
+        return self.places.span(op.code, op.lasti) in [span_of(part) for part in parts_of(statement.value)]
 
     def returned_text(self, op: Op) -> str | None:
         """The source of what is returned at a position, for an op that marks it."""
         statement = self.statement(op)
         if not isinstance(statement, ast.Return) or not isinstance(op.extra, int):
             return None
-        value = statement.value
-        items = value.elts if isinstance(value, ast.Tuple) else [] if value is None else [value]
+        items = parts_of(statement.value)
         if op.extra >= len(items) or any(isinstance(item, ast.Starred) for item in items):
             return None
         return ast.unparse(items[op.extra])

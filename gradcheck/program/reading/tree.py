@@ -146,6 +146,13 @@ def node_at(statement: ast.AST, span: Span) -> ast.expr | ast.AugAssign | None:
     return None
 
 
+def parts_of(node: ast.expr | None) -> list[ast.expr]:
+    """What a tuple or a list holds; of anything else, itself."""
+    if isinstance(node, (ast.Tuple, ast.List)):
+        return node.elts
+    return [] if node is None else [node]
+
+
 def operands(node: ast.AST | None) -> list[ast.expr]:
     """The parts of an operation that may be its arguments."""
     if isinstance(node, ast.BinOp):
