@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gradcheck.checks.page import rules_page
-from gradcheck.checks.threshold_table import thresholds_page
+from gradcheck.checks.page import rules_page, thresholds_page
 
 if __name__ == "__main__":
     for name, page in (("rules.md", rules_page()), ("thresholds.md", thresholds_page())):

@@ -17,9 +17,8 @@ from gradcheck.base.thresholds import (
     find_threshold,
     thresholds_with,
 )
-from gradcheck.checks.page import rule_page
+from gradcheck.checks.page import rule_page, thresholds_page, thresholds_table
 from gradcheck.checks.registry import all_rules, find_rule
-from gradcheck.checks.threshold_table import thresholds_page, thresholds_table
 
 each_threshold = pytest.mark.parametrize("threshold", TABLE, ids=lambda threshold: threshold.key)
 

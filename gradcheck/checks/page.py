@@ -1,7 +1,10 @@
-"""A rule's page, for `gradcheck rule` and for docs/rules.md."""
+"""A rule's page, for `gradcheck rule` and for docs/rules.md; and the thresholds of all rules in one table."""
 
 from __future__ import annotations
 
+from tabulate import tabulate
+
+from gradcheck.base.thresholds import TABLE
 from gradcheck.checks.registry import all_rules
 from gradcheck.checks.rule import Rule
 
@@ -41,3 +44,25 @@ def sentence(text: str) -> str:
 
 def _anchor(rule: Rule) -> str:
     return f"{rule.code} {rule.name}".lower().replace(" ", "-")
+
+
+_HEADINGS = ("threshold", "default", "of what", "may be", "source of the number")
+_INTRODUCTION = """\
+# Thresholds
+
+The numbers that rules compare with. Another value is set for one run by `--threshold GC202.tanh-limit=0.95`, and
+permanently in `pyproject.toml`; see [configuration.md](configuration.md).
+"""
+
+
+def thresholds_table() -> str:
+    """A table in Markdown with aligned columns, so that it reads well as plain text too."""
+    rows = [
+        (f"`{t.key}`", f"{t.default:g}", t.unit.removeprefix("of "), t.range or "any number", t.source)
+        for t in TABLE
+    ]
+    return tabulate(rows, _HEADINGS, tablefmt="github", disable_numparse=True) + "\n"
+
+
+def thresholds_page() -> str:
+    return f"{_INTRODUCTION}\n{thresholds_table()}"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gradcheck.checks import gc001_unused_suppression as gc001
 from gradcheck.checks.finding import Finding, SuppressedFinding
-from gradcheck.checks.ignore_comments import IgnoreComment, Unreadable, read_comments
 from gradcheck.checks.registry import (
     OWN_FAMILY,
     all_rules,
@@ -17,8 +18,10 @@ from gradcheck.checks.registry import (
     rules_meant,
     similar_rules,
 )
+from gradcheck.program.comments import Directive, directives
+from gradcheck.program.location import Location
 from gradcheck.program.reading.tree import Tree
-from gradcheck.program.source import SourceMap
+from gradcheck.program.source import SourceMap, SourceUnit
 
 Piece = tuple[str, int | None]  # a file, or one cell of it
 
@@ -145,3 +148,73 @@ def _was_on(code: str, select: Sequence[str], ignore: Sequence[str]) -> bool:
         rule for rule in (rules_meant(code) if code else all_rules()) if not rule.code.startswith(OWN_FAMILY)
     ]
     return bool(meant) and all(is_selected(rule, select, ignore) for rule in meant)
+
+
+IGNORE, OF = "ignore", "of"
+_CODE = re.compile(r"[^\s,\[\]]+")
+_CODE_LIKE = re.compile(r"gc\d", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoreComment:
+    location: Location
+    codes: tuple[tuple[str, Location], ...]  # as in --select, each with its place; none means every rule
+    alone: bool  # there is nothing else on its line
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    location: Location
+    problem: str
+    instead: str  # what may have been meant
+
+
+def read_comments(unit: SourceUnit) -> Iterator[IgnoreComment | Unreadable]:
+    for directive in directives(unit):
+        if directive.word == IGNORE:
+            yield _read(directive)
+        elif directive.word != OF and difflib.get_close_matches(directive.word, [IGNORE], cutoff=0.7):
+            instead = f"# gradcheck: ignore{directive.rest}"
+            yield Unreadable(directive.location, f"there is no `{directive.word}`", instead)
+
+
+def _read(directive: Directive) -> IgnoreComment | Unreadable:
+    rest = directive.rest
+    if not rest.lstrip().startswith("["):
+        return _without_brackets(directive)
+    opening = rest.index("[")
+    closing = rest.find("]")
+    inside = rest[opening + 1 : closing if closing >= 0 else None]
+    codes = [
+        (match.group(), _place(directive, opening + 1 + match.start(), match))
+        for match in _CODE.finditer(inside)
+    ]
+    listed = ", ".join(code for code, _ in codes) or "GC101"
+    if closing < 0:
+        return Unreadable(directive.location, "`[` is not closed", f"# gradcheck: ignore[{listed}]")
+    if not codes:
+        return Unreadable(
+            directive.location, "there is no rule in its brackets", "# gradcheck: ignore[GC101]"
+        )
+    return IgnoreComment(directive.location, tuple(codes), directive.alone)
+
+
+def _without_brackets(directive: Directive) -> IgnoreComment | Unreadable:
+    """Every rule; what follows is the reason. A code there should be in brackets: suppressing all other rules as well
+    was not intended."""
+    words = _CODE.findall(directive.rest.lstrip(" \t:=("))
+    codes = []
+    for word in words:
+        code = word.strip(".:;()")
+        if not (_CODE_LIKE.match(code) or rules_meant(code)):
+            break
+        codes.append(code)
+    if codes:
+        instead = f"# gradcheck: ignore[{', '.join(codes)}]"
+        return Unreadable(directive.location, "codes are written in brackets", instead)
+    return IgnoreComment(directive.location, (), directive.alone)
+
+
+def _place(directive: Directive, offset: int, match: re.Match[str]) -> Location:
+    column = directive.rest_column + offset
+    return replace(directive.location, column=column, end_column=column + len(match.group()))

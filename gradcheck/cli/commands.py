@@ -129,7 +129,7 @@ def report(**options: Any) -> None:
       gradcheck report makemore.ipynb --data names.txt=~/data/names.txt
       gradcheck report train.ipynb --format json --output - | jq .summary
     """
-    sys.exit(cli_report.run(cli_report.parse_options(**options)))
+    sys.exit(cli_report.run(**options))
 
 
 @cli.command(cls=ProgramCommand, short_help="Show or write the fixes that were proved.")
@@ -185,7 +185,7 @@ def fix(**options: Any) -> None:
     """
     from gradcheck.cli import fix as cli_fix
 
-    sys.exit(cli_fix.run(cli_fix.parse_options(**options)))
+    sys.exit(cli_fix.run(**options))
 
 
 @cli.command(cls=ProgramCommand, short_help="Report again whenever the program is saved.")
@@ -199,7 +199,7 @@ def watch(**options: Any) -> None:
     """
     from gradcheck.cli import watch as cli_watch
 
-    sys.exit(cli_watch.run(cli_watch.parse_options(**options)))
+    sys.exit(cli_watch.run(**options))
 
 
 @cli.command(cls=ProgramCommand, short_help="Train with and without each fault: what does it cost?")
@@ -269,7 +269,7 @@ def isolate(**options: Any) -> None:
     """
     from gradcheck.cli import isolate as cli_isolate
 
-    sys.exit(cli_isolate.run(cli_isolate.parse_options(**options)))
+    sys.exit(cli_isolate.run(**options))
 
 
 @cli.command(short_help="Check one layer on inputs that expose what its author's own hide.")
@@ -338,7 +338,7 @@ def layer(**options: Any) -> None:
     """
     from gradcheck.cli import layer as cli_layer
 
-    sys.exit(cli_layer.run(cli_layer.parse_options(**options)))
+    sys.exit(cli_layer.run(**options))
 
 
 @cli.command(short_help="Write an example with known faults, and report on it.")

@@ -7,9 +7,8 @@ from importlib import resources
 import click
 from rich.console import Console
 
-from gradcheck.checks.page import rule_page
+from gradcheck.checks.page import rule_page, thresholds_table
 from gradcheck.checks.registry import all_rules, find_rule, similar_rules
-from gradcheck.checks.threshold_table import thresholds_table
 from gradcheck.program.errors import ProgramError
 
 

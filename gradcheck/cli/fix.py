@@ -30,13 +30,6 @@ _SOME_UNPROVED = ("edit (not proved)", "edits (some not proved)")
 MOST_ROUNDS = 5
 
 
-@dataclass(frozen=True, slots=True)
-class FixOptions:
-    common: CommonOptions
-    write: bool
-    unproved: bool = False
-
-
 @dataclass(slots=True)
 class _Round:
     """What one run of all targets found."""
@@ -55,28 +48,24 @@ class _Round:
         return any(report.exit_status for report in self.reports)
 
 
-def parse_options(diff: bool, write: bool, unproved: bool, **common: Any) -> FixOptions:
-    """Checks everything that can be checked before a program is run."""
+def run(diff: bool, write: bool, unproved: bool, **given: Any) -> int:
+    """The exit status: 0 nothing to fix (or nothing left), 1 otherwise, 2 unusable. Whatever can be checked before a program
+    is run, is."""
     if diff and write:
         raise ProgramError("--diff shows the patch and --write applies it: use one of them")
-    options = FixOptions(parse_common(**common), write, unproved)
-    if any(0 in (session.fix_budget_s, session.total_budget_s) for session in options.common.sessions):
+    options = parse_common(**given)
+    if any(0 in (session.fix_budget_s, session.total_budget_s) for session in options.sessions):
         raise ProgramError(
             "the search for fixes is off",
             "set a budget: --fix-budget 5, or `fix-budget = 5` in pyproject",
         )
-    return options
+    first = _report(options, unproved)
+    return _write(first, options) if write else _show(first, options)
 
 
-def run(options: FixOptions) -> int:
-    """The exit status: 0 nothing to fix (or nothing left), 1 otherwise, 2 unusable."""
-    first = _report(options)
-    return _write(first, options) if options.write else _show(first, options)
-
-
-def _report(options: FixOptions) -> _Round:
-    found = _Round(unproved=options.unproved)
-    for session, result in run_targets(options.common):
+def _report(options: CommonOptions, unproved: bool) -> _Round:
+    found = _Round(unproved=unproved)
+    for session, result in run_targets(options):
         if result is None:
             found.unusable = True
         else:
@@ -85,13 +74,13 @@ def _report(options: FixOptions) -> _Round:
     return found
 
 
-def _show(found: _Round, options: FixOptions) -> int:
+def _show(found: _Round, options: CommonOptions) -> int:
     plan = found.plan
     files = patched_files(plan.fixes)
     _print_patch(files, options)
     for sentence in left_out(plan, "run again"):
         said(sentence)
-    if not options.unproved and any(finding.fix is not None for finding in plan.unfixed):
+    if not found.unproved and any(finding.fix is not None for finding in plan.unfixed):
         said("some edits fit the recorded step and could not be proved; --unproved takes them too")
     if plan.fixes:
         proved = all(planned.fix.verified for planned in plan.fixes)
@@ -103,7 +92,7 @@ def _show(found: _Round, options: FixOptions) -> int:
     return _status(found, something_to_do=bool(plan.fixes) or found.has_errors)
 
 
-def _write(found: _Round, options: FixOptions) -> int:
+def _write(found: _Round, options: CommonOptions) -> int:
     if found.unusable:  # a module shared with a program that does not run cannot be checked afterwards
         said("nothing was written")
         return 2
@@ -116,7 +105,7 @@ def _write(found: _Round, options: FixOptions) -> int:
         files = patched_files(plan.fixes)
         write_files(files)
         _print_applied(plan.fixes, console)
-        found = _report(options)
+        found = _report(options, found.unproved)
         if found.unusable:
             restore_files(files)
             raise ProgramError(
@@ -132,11 +121,11 @@ def _status(found: _Round, something_to_do: bool) -> int:
     return 2 if found.unusable else int(something_to_do)
 
 
-def _print_patch(files: Sequence[PatchedFile], options: FixOptions) -> None:
+def _print_patch(files: Sequence[PatchedFile], options: CommonOptions) -> None:
     """To a person in colours, with the cells of notebooks readable; to a file or a tool as bare bytes."""
     console = _console(options)
     # Not what rich thinks of it: where FORCE_COLOR is set, git must still get a patch that it can read.
-    to_person = sys.stdout.isatty() or options.common.color
+    to_person = sys.stdout.isatty() or options.color
     for file in files:
         if to_person:
             console.print(coloured_patch(file), soft_wrap=True)
@@ -165,8 +154,8 @@ def _print_summary(applied: int, found: _Round, console: Console) -> None:
     sys.stdout.flush()
 
 
-def _console(options: FixOptions) -> Console:
-    if (color := options.common.color) is not None:
+def _console(options: CommonOptions) -> Console:
+    if (color := options.color) is not None:
         return Console(force_terminal=color, no_color=not color)
     return Console()
 

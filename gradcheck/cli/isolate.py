@@ -4,96 +4,65 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from gradcheck.base.options import SessionOptions
-from gradcheck.cli.options import CommonOptions, parse_common, workers_of
+from gradcheck.cli.options import parse_common, workers_of
 from gradcheck.cli.output import Destination, destination
 from gradcheck.cli.run import print_error, run_targets, said
 from gradcheck.isolation.experiment import ExperimentOptions
-from gradcheck.isolation.parallel import Workers
 from gradcheck.isolation.run import Faults, IsolationOptions, Listener, isolate
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.target import Target, parse_target
-from gradcheck.report.failed import FailedTarget
+from gradcheck.report.contents import FailedTarget
 from gradcheck.report.model import Report
 
 _INTERRUPTED = 130
 
 
-@dataclass(frozen=True, slots=True)
-class IsolateOptions:
-    common: CommonOptions
-    experiment: ExperimentOptions
-    workers: Workers
-    by: str | None
-    layers: bool
-    resume: bool
-    destination: Destination
-
-
-def parse_options(
+def run(
     seeds: int, steps: int, jobs: int | None, backend: str, scheduler: str | None, resume: bool,
-    by: str | None, layers: bool, format_: str | None, output: str | None, force: bool, **common: Any,
-) -> IsolateOptions:  # fmt: skip
-    """Checks everything that can be checked before a program is run."""
+    by: str | None, layers: bool, format_: str | None, output: str | None, force: bool, **given: Any,
+) -> int:  # fmt: skip
+    """The exit status: 0 done, 2 unusable, 130 interrupted. Whatever can be checked before a program is run, is."""
     workers = workers_of(jobs, backend, scheduler)
-    parsed = parse_common(**common)
-    targets = [parse_target(session.target, session.cwd) for session in parsed.sessions]
-    to = destination(format_, output, force, targets)
-    for target in targets:
+    common = parse_common(**given)
+    targets = {session.target: parse_target(session.target, session.cwd) for session in common.sessions}
+    to = destination(format_, output, force, list(targets.values()))
+    for target in targets.values():
         for path in (_output(target, to), str(_journal(target, to))):
             to.check(path)
-    return IsolateOptions(
-        parsed,
-        ExperimentOptions(seeds, steps),
-        workers,
-        by,
-        layers,
-        resume,
-        to,
-    )
-
-
-def run(options: IsolateOptions) -> int:
-    """The exit status: 0 listener, 2 unusable, 130 interrupted."""
     status = 0
     objects: list[Any] = []
-    for session, result in run_targets(options.common, objects):
+    for session, result in run_targets(common, objects):
         if result is None:
             status = 2
             continue
+        report, target = result.report, targets[session.target]
+        journal = _journal(target, to)
         try:
-            report = _isolated(result.report, session, options)
+            to.check(str(journal))
+            asked = IsolationOptions(journal, ExperimentOptions(seeds, steps), workers, by, layers, resume)
+            faults = Faults(report.passes, report.findings, report.health.updates)
+            with _shown() as listener:
+                report = replace(report, isolation=isolate(faults, session, asked, listener))
         except ProgramError as error:
             objects.append(FailedTarget(session.target, error))
-            print_error(error, session.target if len(options.common.sessions) > 1 else "")
+            print_error(error, session.target if len(common.sessions) > 1 else "")
             status = 2
             continue
         objects.append(report)
-        if not options.destination.holds_all:
-            _write(report, session, options)
+        if not to.holds_all:
+            _write(report, _output(target, to), to, common.color)
         if report.isolation is not None and not report.isolation.finished:
             status = _INTERRUPTED
             break
-    if options.destination.holds_all:
-        options.destination.write_all(objects)
+    if to.holds_all:
+        to.write_all(objects)
     return status
-
-
-def _isolated(report: Report, session: SessionOptions, options: IsolateOptions) -> Report:
-    journal = _journal(parse_target(session.target, session.cwd), options.destination)
-    options.destination.check(str(journal))
-    asked = IsolationOptions(
-        journal, options.experiment, options.workers, options.by, options.layers, options.resume,
-    )  # fmt: skip
-    faults = Faults(report.passes, report.findings, report.health.updates)
-    with _shown() as listener:
-        return replace(report, isolation=isolate(faults, session, asked, listener))
 
 
 def _output(target: Target, to: Destination) -> str:
@@ -109,15 +78,13 @@ def _journal(target: Target, to: Destination) -> Path:
     return found if found != Path(output) else Path(output).with_suffix(".journal.jsonl")
 
 
-def _write(report: Report, session: SessionOptions, options: IsolateOptions) -> None:
-    to = options.destination
-    path = _output(parse_target(session.target, session.cwd), to)
+def _write(report: Report, path: str, to: Destination, color: bool | None) -> None:
     if to.format != "terminal":
-        to.write(report, path, options.common.color)
+        to.write(report, path, color)
         return
     from gradcheck.report import terminal
 
-    with to.opened_text(path, report.target, options.common.color) as console:
+    with to.opened_text(path, report.target, color) as console:
         terminal.render_isolation(report, console)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import click
 
@@ -19,21 +18,12 @@ from gradcheck.program.errors import ProgramError
 from gradcheck.program.program import working_directory
 
 
-@dataclass(frozen=True, slots=True)
-class LayerCommand:
-    layers: tuple[LayerOptions, ...]
-    destination: Destination
-    show_output: bool
-    show_traceback: bool
-    color: bool | None
-
-
-def parse_options(
+def run(
     targets: Sequence[str], args: str, kwargs: str, inputs: Sequence[str], shapes: Sequence[str], rank: str,
     case: str | None, seed: int, cwd: str | None, allow_writes: bool, timeout: float, fix_budget: float,
     format_: str | None, output: str | None, force: bool, show_output: bool, show_traceback: bool, color: bool | None,
-) -> LayerCommand:  # fmt: skip
-    """Checks everything that can be checked before a layer is imported."""
+) -> int:  # fmt: skip
+    """Checks every layer; the exit status is the worst of theirs. Whatever can be checked before a layer is imported, is."""
     arguments_of(args)
     keywords_of(kwargs)
     if inputs and shapes:
@@ -65,41 +55,35 @@ def parse_options(
             )
         )
     to = destination(format_, output, force, parsed, one=False)
-    return LayerCommand(tuple(layers), to, show_output, show_traceback, color)
-
-
-def run(options: LayerCommand) -> int:
-    """Checks every layer; the exit status is the worst of theirs."""
     status = 0
     reports: list[LayerReport] = []
-    for layer in options.layers:
+    for layer in layers:
         try:
             with shown_progress(layer.target) as show:
                 report, said = run_layer_in_child(layer, show)
         except ProgramError as error:
-            print_error(error, layer.target if len(options.layers) > 1 else "")
+            print_error(error, layer.target if len(layers) > 1 else "")
             status = 2
             continue
         except InternalError as error:
-            print_internal_error(error, options.show_traceback)
+            print_internal_error(error, show_traceback)
             status = 2
             continue
-        if options.show_output and said:
+        if show_output and said:
             click.echo(said, err=True, nl=not said.endswith("\n"))
         status = max(status, report.exit_status)
         reports.append(report)
-    _write(reports, options)
+    if reports:
+        _write(reports, to, color, one=len(layers) == 1)
     return status
 
 
-def _write(reports: Sequence[LayerReport], options: LayerCommand) -> None:
+def _write(reports: Sequence[LayerReport], to: Destination, color: bool | None, one: bool) -> None:
     from gradcheck.layers import show
 
-    if not reports:
-        return
-    to, path = options.destination, options.destination.output or "-"
+    path = to.output or "-"
     if to.format == "terminal":
-        with to.opened_text(path, ", ".join(report.target for report in reports), options.color) as console:
+        with to.opened_text(path, ", ".join(report.target for report in reports), color) as console:
             for report in reports:
                 show.render(report, console)
         return
@@ -108,7 +92,7 @@ def _write(reports: Sequence[LayerReport], options: LayerCommand) -> None:
             file.write("\n".join(report.to_markdown() for report in reports))
         else:
             objects = [report.to_dict() for report in reports]
-            file.write(json_text(objects[0] if len(options.layers) == 1 else objects))
+            file.write(json_text(objects[0] if one else objects))
 
 
 def _ranks(text: str) -> tuple[int, ...]:

@@ -20,7 +20,7 @@ from gradcheck.base.ours import HEADING, may_be_replaced
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.target import Target
 from gradcheck.report import index
-from gradcheck.report.failed import FailedTarget
+from gradcheck.report.contents import FailedTarget
 from gradcheck.report.layout import UNCUT, printable
 from gradcheck.report.model import Report
 from gradcheck.report.plain_table import plain_table, without

@@ -22,7 +22,7 @@ from gradcheck.cli.options import CommonOptions
 from gradcheck.isolation.parallel import Submit, Workers, cluster
 from gradcheck.process.child import ChildResult, run_in_child
 from gradcheck.program.errors import ProgramError
-from gradcheck.report.failed import FailedTarget
+from gradcheck.report.contents import FailedTarget
 from gradcheck.report.layout import printable_lines
 from gradcheck.report.model import Report
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,30 +18,22 @@ from gradcheck.cli.run import print_error, print_internal_error, said, shown_pro
 from gradcheck.process.child import Child, report_of, waiting_child
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.own_files import own_files
-from gradcheck.program.target import parse_target
 
 _POLL_S = 0.2
 _SETTLED_S = 0.1  # editors write a file in several steps
 Stamps = dict[Path, tuple[int, int] | None]
 
 
-@dataclass(frozen=True, slots=True)
-class WatchOptions:
-    common: CommonOptions
-    verbose: bool
+def run(verbose: bool, **given: Any) -> int:
+    common = parse_common(**given)
+    if len(common.sessions) > 1:
+        raise ProgramError(f"one target is watched at a time, not {len(common.sessions)}")
+    return watch(common, verbose)
 
 
-def parse_options(verbose: bool, **common: Any) -> WatchOptions:
-    parsed = parse_common(**common)
-    if len(parsed.sessions) > 1:
-        raise ProgramError(f"one target is watched at a time, not {len(parsed.sessions)}")
-    parse_target(parsed.sessions[0].target, parsed.sessions[0].cwd)
-    return WatchOptions(parsed, verbose)
-
-
-def run(options: WatchOptions, goes_on: Callable[[], bool] = lambda: True) -> int:
+def watch(options: CommonOptions, verbose: bool, goes_on: Callable[[], bool] = lambda: True) -> int:
     """Until Ctrl-C, which is the way to end it: exit status 0."""
-    (session,) = options.common.sessions
+    (session,) = options.sessions
     files: set[Path] = set()
     seen: Stamps = {}
     with suppress(KeyboardInterrupt):
@@ -54,11 +45,11 @@ def run(options: WatchOptions, goes_on: Callable[[], bool] = lambda: True) -> in
                 with suppress(ProgramError):  # where one is not whole, those of before are watched
                     files = own_files(session.target, session.cwd)
                 seen = _stamps(files)
-                _report(child, session, options)
+                _report(child, session, options, verbose)
     return 0
 
 
-def _report(child: Child, session: SessionOptions, options: WatchOptions) -> None:
+def _report(child: Child, session: SessionOptions, options: CommonOptions, verbose: bool) -> None:
     from gradcheck.report import terminal
 
     console = Console()
@@ -70,9 +61,9 @@ def _report(child: Child, session: SessionOptions, options: WatchOptions) -> Non
     except ProgramError as error:
         print_error(error)
     except InternalError as error:
-        print_internal_error(error, options.common.show_traceback)
+        print_internal_error(error, options.show_traceback)
     else:
-        terminal.render(report, console, options.verbose)
+        terminal.render(report, console, verbose)
 
 
 def _wait_for_change(seen: Stamps) -> None:

@@ -13,8 +13,8 @@ from gradcheck.fronts.tape import Recording, Value
 from gradcheck.graph.match.batch_norm import BatchNorm
 from gradcheck.graph.match.normalisation import batch_norms
 from gradcheck.health.aftermath import Aftermath
+from gradcheck.health.network.probing import Stretch
 from gradcheck.health.network.trained import TrainedParameters, parameter_roots
-from gradcheck.health.stretch import Stretch
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judgement import JudgedPass, Judgement
 from gradcheck.judge.step.parameters import Parameter, find_parameters

@@ -17,8 +17,8 @@ import torch
 from gradcheck import ops
 from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.health.context import PassContext
+from gradcheck.health.network.probing import tensor_or_none
 from gradcheck.health.records import SweepRecord
-from gradcheck.health.stretch import tensor_or_none
 from gradcheck.replay.fresh import fresh_draws
 from gradcheck.replay.runner import Runner
 

@@ -16,11 +16,9 @@ from gradcheck.base.groups import grouped
 from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.graph.lower import UNKNOWN_MASKS, node_of
 from gradcheck.graph.node import Role
-from gradcheck.isolation.errors import CannotIsolateError
 from gradcheck.isolation.liveness import needed
 from gradcheck.isolation.plain_numbers import FollowedNumbers
-from gradcheck.isolation.step import TrainingStep
-from gradcheck.isolation.substitution import Substitution
+from gradcheck.isolation.step import CannotIsolateError, Substitution, TrainingStep
 from gradcheck.replay.compiled import StraightLine
 from gradcheck.replay.runner import ReplayError
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from gradcheck.base import numbers
+from gradcheck.checks import gc402_update_to_data_ratio as gc402
 from gradcheck.checks.finding import Finding, Fix, Severity
 from gradcheck.checks.registry import all_rules
-from gradcheck.health.updates.records import UpdateHealth
-from gradcheck.isolation.learning_rate import learning_rate_component
+from gradcheck.health.updates.records import LearningRate, UpdateHealth
 from gradcheck.isolation.records import Component, ComponentKind, Edit, GradientKey
 from gradcheck.judge.verdict import GradientResult, PassResult, Verdict
 from gradcheck.program.location import Location
@@ -162,3 +163,43 @@ def _named_apart(components: list[Component]) -> list[Component]:
 def _reading_order(component: Component) -> tuple[str, int, int, int]:
     place = component.location
     return place.file, place.cell or 0, place.line, place.column
+
+
+def learning_rate_component(
+    findings: Iterable[Finding], health: UpdateHealth, pass_index: int
+) -> Component | None:
+    """Where GC402 finds the steps far off, and the source says in one place what the learning rate is."""
+    for finding in findings:
+        goal = finding.evidence.get("recommended_learning_rate")
+        if finding.rule != gc402.RULE.code or not isinstance(goal, float):
+            continue
+        if pass_index not in finding.evidence.get("passes", ()):
+            continue
+        rate = _rate(health, finding, pass_index)
+        if rate is None or rate.literal is None:
+            continue
+        text = numbers.value(goal, 2)
+        name = rate.text if rate.text.isidentifier() else "learning rate"
+        what = f"an experiment, not a repair: {text} instead of {numbers.value(rate.value)}, as {finding.rule} suggests"
+        return Component(
+            name,
+            ComponentKind.EDIT,
+            what,
+            rate.literal,
+            (finding.rule,),
+            edits=(Edit(rate.literal, text),),
+            verified=False,
+        )
+    return None
+
+
+def _rate(health: UpdateHealth, finding: Finding, pass_index: int) -> LearningRate | None:
+    """The one that all the weights of the step have, if they have the same."""
+    rates = {
+        weights.learning_rate
+        for step in health.steps
+        if step.pass_index == pass_index or step.iteration == finding.evidence.get("iteration")
+        for weights in step.weights
+    }
+    rate = rates.pop() if len(rates) == 1 else None
+    return rate if rate is not None and rate.value == finding.evidence.get("learning_rate") else None

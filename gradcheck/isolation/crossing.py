@@ -6,42 +6,24 @@ A pickled object would be made again by code of its own, and a program is free t
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, TypeVar
 
 from gradcheck.base.codec import decode, encode
-from gradcheck.isolation.tasks import Outcome, Survey
+from gradcheck.isolation.tasks import Done, Survey
 from gradcheck.program.errors import ProgramError
 
-_MALFORMED = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
+Sent = TypeVar("Sent", Done, Survey)
 
 
-def outcomes_as_text(outcomes: list[tuple[int, Outcome]]) -> str:
-    return json.dumps([[number, encode(outcome)] for number, outcome in outcomes])
+def as_text(found: Done | Survey) -> str:
+    return json.dumps(encode(found))
 
 
-def outcomes_from_text(text: str) -> list[tuple[int, Outcome]]:
+def from_text(kind: type[Sent], text: Any) -> Sent:
     try:
-        return [(int(number), decode(Outcome, row)) for number, row in _loaded(text)]
-    except _MALFORMED as error:
-        raise _unreadable(error) from None
-
-
-def survey_as_text(survey: Survey) -> str:
-    return json.dumps(encode(survey))
-
-
-def survey_from_text(text: str) -> Survey:
-    try:
-        return decode(Survey, _loaded(text))
-    except _MALFORMED as error:
-        raise _unreadable(error) from None
-
-
-def _loaded(text: Any) -> Any:
-    if type(text) is not str:
-        raise TypeError(f"text expected, not {type(text).__name__}")
-    return json.loads(text)
-
-
-def _unreadable(error: Exception) -> ProgramError:
-    return ProgramError(f"what a worker process sent cannot be read: {type(error).__name__}: {error}")
+        if type(text) is not str:
+            raise TypeError(f"text expected, not {type(text).__name__}")
+        return decode(kind, json.loads(text))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        why = f"{type(error).__name__}: {error}"
+        raise ProgramError(f"what a worker process sent cannot be read: {why}") from None

@@ -5,9 +5,10 @@ Imports no torch: the tasks are done by worker processes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, combinations
+from math import factorial
 
 from gradcheck.base.options import SessionOptions
 from gradcheck.isolation.records import (
@@ -19,7 +20,6 @@ from gradcheck.isolation.records import (
     Variant,
     spread_of,
 )
-from gradcheck.isolation.shares import shapley_values, subsets
 from gradcheck.isolation.tasks import CURVE_POINTS, Outcome, Task
 
 MOST_SHARED = 6  # components: 64 variants
@@ -238,3 +238,28 @@ def _mean(by_seed: Mapping[int, float]) -> tuple[float | None, float | None]:
 def _furthest(pairs: Iterable[tuple[float, float]]) -> float | None:
     apart = [abs(a - b) / max(abs(a), abs(b), _TINY) for a, b in pairs if a == a and b == b]
     return max(apart, default=None)
+
+
+def subsets(keys: Sequence[str]) -> list[frozenset[str]]:
+    """All of them, the empty one first, by size and then in the order of `keys`."""
+    return [frozenset(chosen) for size in range(len(keys) + 1) for chosen in combinations(keys, size)]
+
+
+def shapley_values(keys: Sequence[str], loss: Callable[[frozenset[str]], float]) -> dict[str, float]:
+    """For each key the mean, over all orders of repairing, of the loss it saves when its turn comes. They add up to
+    `loss(nothing) - loss(everything)`.
+
+    L. S. Shapley, A value for n-person games, 1953: sum over S of |S|! (n - |S| - 1)! / n! (v(S + i) - v(S)).
+    """
+    count = len(keys)
+    values = {}
+    for key in keys:
+        others = [other for other in keys if other != key]
+        values[key] = sum(
+            factorial(len(chosen))
+            * factorial(count - len(chosen) - 1)
+            / factorial(count)
+            * (loss(chosen) - loss(chosen | {key}))
+            for chosen in subsets(others)
+        )
+    return values

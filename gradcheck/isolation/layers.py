@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.health.network.activations import find_layers
-from gradcheck.health.stretch import Stretch
+from gradcheck.health.network.probing import Stretch
 from gradcheck.isolation.step import TrainingStep
 from gradcheck.judge.judgement import Judgement
 

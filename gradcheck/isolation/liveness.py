@@ -7,8 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gradcheck.fronts.tape import Kind, Value
-from gradcheck.isolation.step import TrainingStep
-from gradcheck.isolation.substitution import Substitution
+from gradcheck.isolation.step import Substitution, TrainingStep
 from gradcheck.ops import EXPAND
 
 

@@ -22,13 +22,8 @@ from gradcheck.base.groups import grouped
 from gradcheck.base.options import BACKENDS
 from gradcheck.base.parent_death import end_with_parent
 from gradcheck.base.private_folder import private_folder
-from gradcheck.isolation.crossing import (
-    outcomes_as_text,
-    outcomes_from_text,
-    survey_as_text,
-    survey_from_text,
-)
-from gradcheck.isolation.tasks import MOST_TRAINERS, Outcome, Survey, Task, perform, survey
+from gradcheck.isolation.crossing import as_text, from_text
+from gradcheck.isolation.tasks import MOST_TRAINERS, Done, Outcome, Survey, Task, perform, survey
 from gradcheck.program.errors import ProgramError
 
 _DEATHS_BEFORE_CAUTION = 2  # of workers; then the tasks that are left are done one by one
@@ -86,7 +81,7 @@ class WorkerPool:
         try:
             # Every worker has to import torch and to record the program: they do it side by side.
             found: list[Future[str]] = [self._submit(_survey, task) for _ in range(self.workers.count)]
-            return survey_from_text(found[0].result())
+            return from_text(Survey, found[0].result())
         except Exception as error:
             if not _is_death(error):
                 raise
@@ -120,7 +115,7 @@ class WorkerPool:
         running = [self._submit(_perform_chunk, chunk) for chunk in chunks]
         try:
             for done in as_completed(running):
-                yield from outcomes_from_text(done.result())
+                yield from from_text(Done, done.result()).outcomes
         finally:
             for future in running:
                 future.cancel()
@@ -144,12 +139,12 @@ def _perform_chunk(chunk: Chunk) -> str:
     if threading.current_thread() is threading.main_thread():
         _begin_worker()
     with _plain_errors():
-        return outcomes_as_text([(number, perform(task)) for number, task in chunk])
+        return as_text(Done([(number, perform(task)) for number, task in chunk]))
 
 
 def _survey(task: Task) -> str:
     with _plain_errors():
-        return survey_as_text(survey(task))
+        return as_text(survey(task))
 
 
 @contextmanager

@@ -16,10 +16,9 @@ from typing import Any
 
 from gradcheck.base import numbers
 from gradcheck.fronts.tape import Kind, Op
-from gradcheck.isolation.errors import CannotIsolateError
 from gradcheck.isolation.plain_loop import NUMBERS, RecordedLoop, recorded_loop
 from gradcheck.isolation.plain_reader import State, StepReader, Unknown
-from gradcheck.isolation.step import TrainingStep
+from gradcheck.isolation.step import CannotIsolateError, TrainingStep
 from gradcheck.judge.judgement import Judgement
 from gradcheck.program.reading.names import names_read
 from gradcheck.program.reading.tree import operands

@@ -11,12 +11,16 @@ import torch
 from gradcheck.base.groups import grouped
 from gradcheck.fronts.tape import Binding, Kind, Op, Value, existed_before
 from gradcheck.graph import flow
-from gradcheck.isolation.errors import CannotIsolateError
 from gradcheck.judge.judgement import JudgedPass, Judgement
 from gradcheck.judge.pairing.windows import recorded_steps
 from gradcheck.program.reading.tree import operands
 from gradcheck.replay.runner import ReplayError, Runner
 from gradcheck.replay.slices import Slicer, roots_mutated
+
+
+class CannotIsolateError(Exception):
+    """The recorded step cannot be run in a loop; the message says why."""
+
 
 _PLACES = (ast.Name, ast.Attribute, ast.Subscript)
 _FILLS = {"zero", "fill", "copy"}
@@ -187,3 +191,13 @@ def _start(slicer: Slicer, step: TrainingStep) -> dict[Value, torch.Tensor]:
                 f"the step of `{name}` begins with something that was not recorded: {error}"
             ) from None
     return found
+
+
+@dataclass(frozen=True)
+class Substitution:
+    """The gradient in `value`, finished by op `after`, is replaced by `scale` times the true one of `of`."""
+
+    value: Value
+    after: int
+    of: Value
+    scale: float = 1.0

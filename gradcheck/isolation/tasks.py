@@ -57,6 +57,13 @@ class Outcome:
 
 
 @dataclass(slots=True)
+class Done:
+    """The outcomes of some tasks, by the number of each."""
+
+    outcomes: list[tuple[int, Outcome]]
+
+
+@dataclass(slots=True)
 class Survey:
     """What there is to train, known before anything is trained. `sources` are the person's files, with their hash;
     `error` says why nothing can be."""
@@ -113,7 +120,7 @@ def survey(task: Task) -> Survey:
 
 
 def _message_of(error: Exception) -> str:
-    from gradcheck.isolation.errors import CannotIsolateError
+    from gradcheck.isolation.step import CannotIsolateError
     from gradcheck.program.errors import ProgramError
 
     known = isinstance(error, (CannotIsolateError, ProgramError))
@@ -168,7 +175,7 @@ def _stamps(trainer: Trainer, task: Task) -> Stamps:
 
 def _recorded(task: Task) -> Trainer:
     from gradcheck.fronts.recorder import Recorder
-    from gradcheck.isolation.errors import CannotIsolateError
+    from gradcheck.isolation.step import CannotIsolateError
     from gradcheck.isolation.training import Trainer
     from gradcheck.judge.judgement import judge_recording
     from gradcheck.program.overlay import reading_instead

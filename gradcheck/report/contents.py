@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 from gradcheck.base.codec import encode
 from gradcheck.base.version import __version__
@@ -15,6 +16,7 @@ from gradcheck.checks.states import CheckState
 from gradcheck.health.records import Health
 from gradcheck.isolation.records import Isolation
 from gradcheck.judge.verdict import GradientResult, PassResult, Verdict
+from gradcheck.program.errors import ProgramError
 from gradcheck.program.location import Location
 from gradcheck.report import isolation as isolation_section
 from gradcheck.report.excerpts import Excerpt, find_excerpt
@@ -82,3 +84,18 @@ class ReportContents:
     def tables(self) -> list[Table]:
         """Every table of the health section, and of the isolation, that has rows; `to_dataframe` takes their names."""
         return [*health_tables(self.health), *isolation_section.tables(self.isolation)]
+
+
+@dataclass(frozen=True, slots=True)
+class FailedTarget:
+    target: str
+    error: ProgramError
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "schema": 1,
+            "version": __version__,
+            "target": self.target,
+            "exit_status": 2,
+            "error": self.error.to_dict(),
+        }

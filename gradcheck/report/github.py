@@ -10,8 +10,7 @@ from pathlib import PurePath
 
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.report import sentences
-from gradcheck.report.contents import ReportContents
-from gradcheck.report.failed import FailedTarget
+from gradcheck.report.contents import FailedTarget, ReportContents
 from gradcheck.report.layout import printable
 
 _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}

@@ -15,8 +15,7 @@ from urllib.parse import quote
 from gradcheck.base.ours import HEADING
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.judge.verdict import Verdict
-from gradcheck.report.contents import ReportContents
-from gradcheck.report.failed import FailedTarget
+from gradcheck.report.contents import FailedTarget, ReportContents
 from gradcheck.report.html.element import enclosed
 from gradcheck.report.html.page import document
 from gradcheck.report.html.tables import table_of

@@ -8,10 +8,9 @@ from xml.etree import ElementTree
 from gradcheck.checks.finding import Severity
 from gradcheck.judge.verdict import GradientResult, Verdict
 from gradcheck.report import sentences
-from gradcheck.report.contents import ReportContents
-from gradcheck.report.failed import FailedTarget
+from gradcheck.report.contents import FailedTarget, ReportContents
 from gradcheck.report.layout import describe, printable
-from gradcheck.report.plain import error_text
+from gradcheck.report.terminal import error_text
 
 
 def document(outcomes: Sequence[ReportContents | FailedTarget]) -> str:

@@ -22,9 +22,9 @@ from gradcheck.report import isolation as isolation_section
 from gradcheck.report import sentences
 from gradcheck.report.contents import ReportContents
 from gradcheck.report.excerpts import Excerpt
-from gradcheck.report.gaps import gaps
 from gradcheck.report.health.section import checks_table
 from gradcheck.report.program_section import ProgramSection
+from gradcheck.report.sentences import gaps
 from gradcheck.report.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Report(ReportContents):
         and a caret under what is wrong."""
         __tracebackhide__ = True
         if self.exit_status:
-            from gradcheck.report.plain import error_text  # rich, which `import gradcheck` does not need
+            from gradcheck.report.terminal import error_text  # rich, which `import gradcheck` does not need
 
             raise GradientError(error_text(self))
 
@@ -57,9 +57,9 @@ class Report(ReportContents):
         return f"<{type(self).__name__} {sentences.headline(self)}>"
 
     def __str__(self) -> str:
-        from gradcheck.report import plain
+        from gradcheck.report import terminal
 
-        return plain.text(self)
+        return terminal.text(self)
 
     def to_html(self) -> str:
         """A page of its own, with its figures: what `gradcheck report --format html` writes."""

@@ -13,8 +13,7 @@ from urllib.parse import quote
 from gradcheck.base.version import __version__
 from gradcheck.checks.finding import Finding, Fix, Severity
 from gradcheck.program.location import Location
-from gradcheck.report.contents import ReportContents
-from gradcheck.report.failed import FailedTarget
+from gradcheck.report.contents import FailedTarget, ReportContents
 from gradcheck.report.layout import printable, printable_lines
 
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}

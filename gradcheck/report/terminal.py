@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 
 from rich.console import Console
 from rich.text import Text
 
+from gradcheck.checks.finding import Severity
 from gradcheck.report import isolation, sentences
 from gradcheck.report.contents import ReportContents
 from gradcheck.report.health.section import health_lines
-from gradcheck.report.layout import paragraph
+from gradcheck.report.layout import UNCUT, paragraph, printable
 from gradcheck.report.plain_table import plain_table, without
 from gradcheck.report.snippet import render_finding, with_fixes_before
 from gradcheck.report.table import STYLES, gradient_table, narrower
+
+_WIDTH = 100  # of what an exception says
 
 
 def render(report: ReportContents, console: Console, verbose: bool = False) -> None:
@@ -74,3 +78,20 @@ def _isolation_blocks(report: ReportContents, width: int) -> Iterator[Text]:
         yield plain_table(without(table, isolation.SPARE), width)
     yield Text()
     yield from (paragraph(sentence, width, "dim") for sentence in others)
+
+
+def text(report: ReportContents) -> str:
+    """The whole report as in a file."""
+    stream = io.StringIO()
+    render(report, Console(file=stream, width=UNCUT, color_system=None))
+    return stream.getvalue().rstrip("\n")
+
+
+def error_text(report: ReportContents) -> str:
+    """The headline and every finding at error level, as the terminal shows them."""
+    blocks = [printable(sentences.headline(report))]
+    errors = [finding for finding in report.findings if finding.severity is Severity.ERROR]
+    for finding, shown in with_fixes_before(errors):
+        text = render_finding(finding, report.excerpt(finding.location), _WIDTH, shown).plain
+        blocks.append("\n".join(line.rstrip() for line in text.splitlines()))
+    return "\n\n".join(blocks)

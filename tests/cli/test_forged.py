@@ -13,7 +13,8 @@ import pytest
 
 from gradcheck.base.errors import InternalError
 from gradcheck.base.options import SessionOptions
-from gradcheck.isolation.crossing import outcomes_from_text, survey_from_text
+from gradcheck.isolation.crossing import as_text, from_text
+from gradcheck.isolation.tasks import Done, Outcome, Survey
 from gradcheck.patch.plan import plan_fixes
 from gradcheck.process import child
 from gradcheck.process.exchange import PROGRESS, RESULT, STDERR, STDOUT
@@ -73,13 +74,23 @@ def test_what_is_no_plain_file_is_not_read(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "sent", ["", "3", "[3]", '[["a", {}]]', '[[0, {"loss": []}]]', b"[]", None, [(0, None)]]
+    "sent",
+    [
+        "",
+        "3",
+        "[3]",
+        '{"outcomes": 3, "sources": 3}',
+        '{"outcomes": [[0, {"loss": []}]], "depths": 1}',
+        b"{}",
+        None,
+        [(0, None)],
+    ],
 )
 def test_what_workers_send_is_checked(sent: Any) -> None:
     with pytest.raises(ProgramError):
-        outcomes_from_text(sent)
+        from_text(Done, sent)
     with pytest.raises(ProgramError):
-        survey_from_text(sent)
+        from_text(Survey, sent)
 
 
 def test_no_object_crosses_from_a_worker() -> None:
@@ -89,11 +100,8 @@ def test_no_object_crosses_from_a_worker() -> None:
         def __reduce__(self) -> Any:
             raise AssertionError("it ran")
 
-    from gradcheck.isolation.crossing import outcomes_as_text
-    from gradcheck.isolation.tasks import Outcome
-
-    sent = outcomes_as_text([(0, Outcome(error=Text("a")))])
-    assert outcomes_from_text(pickle.loads(pickle.dumps(sent)))[0][1].error == "a"
+    sent = as_text(Done([(0, Outcome(error=Text("a")))]))
+    assert from_text(Done, pickle.loads(pickle.dumps(sent))).outcomes[0][1].error == "a"
 
 
 def test_an_edit_of_another_file_is_not_taken(tmp_path: Path) -> None:

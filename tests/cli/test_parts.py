@@ -13,8 +13,8 @@ from gradcheck.base.options import SessionOptions
 from gradcheck.base.progress import Progress, Stage
 from gradcheck.cli import run as cli_run
 from gradcheck.process.child import ChildResult, run_in_child
-from gradcheck.report.gaps import gaps
 from gradcheck.report.model import Report
+from gradcheck.report.sentences import gaps
 from tests.report.samples import faulty
 
 STEP = """

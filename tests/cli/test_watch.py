@@ -24,11 +24,11 @@ def rounds(number: int) -> Callable[[], bool]:
 
 
 def watched(number: int, *, changes: Callable[[], None]) -> int:
-    options = watch.WatchOptions(CommonOptions((SessionOptions("a.py"),), False, False, None), False)
+    options = CommonOptions((SessionOptions("a.py"),), False, False, None)
     thread = threading.Thread(target=changes)
     thread.start()
     try:
-        return watch.run(options, rounds(number))
+        return watch.watch(options, False, rounds(number))
     finally:
         thread.join()
 

@@ -7,10 +7,15 @@ import math
 import pytest
 
 from gradcheck.base.options import SessionOptions
-from gradcheck.isolation.experiment import Experiment, ExperimentOptions, wanted_variants
+from gradcheck.isolation.experiment import (
+    Experiment,
+    ExperimentOptions,
+    shapley_values,
+    subsets,
+    wanted_variants,
+)
 from gradcheck.isolation.parallel import _chunks
 from gradcheck.isolation.records import SwitchableLayer
-from gradcheck.isolation.shares import shapley_values, subsets
 from gradcheck.isolation.tasks import Outcome
 from tests.isolation.made import gradient, isolation, place
 

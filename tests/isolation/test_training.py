@@ -213,7 +213,7 @@ def test_training_that_diverges_ends_there() -> None:
 
 
 def test_a_step_that_moves_nothing_is_refused() -> None:
-    from gradcheck.isolation.errors import CannotIsolateError
+    from gradcheck.isolation.step import CannotIsolateError
 
     with pytest.raises(CannotIsolateError, match="moves no parameter"):
         trainer_of(inline("\n    pass\n"))

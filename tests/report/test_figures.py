@@ -6,9 +6,8 @@ import struct
 
 import pytest
 
-from gradcheck.health.activations.records import ActivationHealth, ActivationRecord
+from gradcheck.health.activations.records import ActivationHealth, ActivationRecord, Histogram
 from gradcheck.health.batch_norm.records import BatchNormHealth, BatchNormLayer
-from gradcheck.health.histogram import Histogram
 from gradcheck.health.records import Health
 from gradcheck.health.samples.records import Lengths, SampleHealth, SampleSet, Training
 from gradcheck.health.updates.records import ParameterRecord, StepRecord, UpdateHealth

@@ -10,9 +10,9 @@ from gradcheck.judge.step.records import Movement, ParameterUpdate, StepFlow
 from gradcheck.judge.verdict import GradientResult, PassResult, Verdict
 from gradcheck.program.location import Location
 from gradcheck.report import sentences
-from gradcheck.report.gaps import gaps
 from gradcheck.report.model import Report
 from gradcheck.report.program_section import CellError, ProgramSection
+from gradcheck.report.sentences import gaps
 
 
 def made(verdict: Verdict = Verdict.CORRECT, cell: int | None = None) -> Report:

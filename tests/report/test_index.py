@@ -10,7 +10,7 @@ import pytest
 
 from gradcheck.program.errors import ProgramError
 from gradcheck.report import index
-from gradcheck.report.failed import FailedTarget
+from gradcheck.report.contents import FailedTarget
 from gradcheck.report.model import Report
 from tests.report import samples
 from tests.report.test_hostile import HOSTILE, _raw_html

@@ -12,7 +12,7 @@ from gradcheck.checks.finding import Finding, Fix, Severity
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.location import Location
 from gradcheck.report import github, junit, sarif
-from gradcheck.report.failed import FailedTarget
+from gradcheck.report.contents import FailedTarget
 from gradcheck.report.model import Report
 from tests.report import samples
 from tests.report.test_hostile import HOSTILE, _poisoned

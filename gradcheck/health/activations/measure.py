@@ -9,15 +9,22 @@ import torch
 from gradcheck.fronts.tape import Value
 from gradcheck.graph.match.functions import Nonlinearity
 from gradcheck.graph.match.products import multiplies_matrices
-from gradcheck.health.activations.dead import MOST_INPUTS, dead_by_chance, distances
 from gradcheck.health.activations.derivatives import ONE_SIDED, Limits, gain, off, saturated
 from gradcheck.health.activations.records import ActivationHealth, ActivationRecord, WeightRecord
-from gradcheck.health.activations.statistics import LayerStatistics, by_unit, histogram_of, together
+from gradcheck.health.activations.statistics import (
+    MOST_INPUTS,
+    LayerStatistics,
+    by_unit,
+    dead_by_chance,
+    distances,
+    histogram_of,
+    together,
+)
 from gradcheck.health.activations.trend import trend_of
 from gradcheck.health.context import PassContext
 from gradcheck.health.network.activations import ActivationLayer, find_layers
+from gradcheck.health.network.probing import tensor_or_none
 from gradcheck.health.records import Health
-from gradcheck.health.stretch import tensor_or_none
 from gradcheck.program.location import Location
 from gradcheck.replay.runner import ReplayError, Runner
 

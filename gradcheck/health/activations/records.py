@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gradcheck.health.histogram import Histogram
 from gradcheck.program.location import Location
+
+
+@dataclass(slots=True)
+class Histogram:
+    """`counts[i]` numbers lie from `edges[i]` to `edges[i + 1]`; what lies outside is counted in the outermost."""
+
+    edges: list[float] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
 
 
 @dataclass(slots=True)

@@ -1,14 +1,15 @@
-"""Sums over many minibatches, a layer at a time and a unit at a time."""
+"""Sums over many minibatches, a layer at a time and a unit at a time; and which dead units are worth reporting."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 
 from gradcheck.graph.match.functions import Nonlinearity
 from gradcheck.health.activations.derivatives import Limits, beyond, off, saturated
-from gradcheck.health.histogram import Histogram
+from gradcheck.health.activations.records import Histogram
 
 BINS = 50
 # Batches are kept until they hold this many numbers, and are counted together.
@@ -144,3 +145,24 @@ def _histogram(counts: torch.Tensor, low: float, high: float) -> Histogram:
 def together(means: torch.Tensor, stds: torch.Tensor) -> tuple[float, float]:
     """Mean and standard deviation of all units together."""
     return float(means.mean()), float(((stds**2).mean() + means.var(correction=0)).sqrt())
+
+
+_DRAWN = 256  # units
+# Makes the median distance from the median of normal numbers their standard deviation.
+_NORMAL = 1.4826
+MOST_INPUTS = 1 << 20  # numbers that are kept of what a layer is given
+
+
+def dead_by_chance(inputs: Sequence[torch.Tensor]) -> float:
+    """The share of units with normal weights and no bias that no row of `inputs` turns on."""
+    rows = torch.cat(list(inputs))
+    generator = torch.Generator().manual_seed(0)
+    weights = torch.randn(rows.shape[1], _DRAWN, generator=generator, dtype=rows.dtype)
+    return float(((rows @ weights) <= 0).all(0).double().mean())
+
+
+def distances(means: torch.Tensor, stds: torch.Tensor) -> torch.Tensor:
+    """How far the mean of each unit lies below the middle of its layer, in spreads."""
+    spread = _NORMAL * float((means - means.median()).abs().median())
+    scale = spread + float(stds.median())
+    return (means.median() - means) / scale if scale else torch.zeros_like(means)

@@ -18,7 +18,6 @@ from gradcheck.graph.match.batch_norm import BatchNorm, Node, Origin, Role, Use
 from gradcheck.graph.match.normalisation import fixed_norms
 from gradcheck.graph.match.rows import reduced_axes
 from gradcheck.graph.match.scaling import degree
-from gradcheck.health.batch_norm.explaining import difference
 from gradcheck.health.batch_norm.population import Population, populations
 from gradcheck.health.batch_norm.records import (
     BatchNormHealth,
@@ -29,7 +28,7 @@ from gradcheck.health.batch_norm.records import (
 )
 from gradcheck.health.batch_norm.running import Running, running_statistics
 from gradcheck.health.context import ProgramContext
-from gradcheck.health.network.after_step import parameters_after
+from gradcheck.health.network.trained import parameters_after
 from gradcheck.health.records import Health
 from gradcheck.program.location import Location
 from gradcheck.replay.runner import ReplayError
@@ -258,3 +257,32 @@ def _taken_by(node: Node) -> Node | None:
     """The last op that a statistic was taken by: a mean, a sum of squares, a variance."""
     found = [one for one in node.ancestors() if one.op is not None and reduced_axes(one.op) is not None]
     return found[-1] if found else None
+
+
+def difference(program: ProgramContext, node: Node, number: int) -> str:
+    """In words, between what the statistic `node` was computed from and layer `number` of the training; empty if the
+    same parameters are in both."""
+    aftermath, trained, context = program.aftermath, program.trained, program.passes[-1]
+    if node.op is None or not aftermath.ops:
+        return ""
+    layer = context.batch_norms[number]
+    used_at = layer.entry.op or layer.norm.op
+    there = aftermath.slicer.slice([node.value], aftermath.ops[0].index, node.op.index + 1)
+    stop = 1 + (used_at.index if used_at is not None else 0)
+    here = aftermath.slicer.slice([layer.entry.value], context.judged.plan.start, stop)
+    used, needed = (trained.among([v for op in ops for v in op.inputs]) for ops in (there, here))
+    before = set(here)
+    for other in context.batch_norms:
+        op = other.norm.op
+        if other is layer or op is None or op not in before:
+            continue
+        own = trained.among([*other.gammas, *other.betas])
+        if own and not own & used:
+            line = program.judgement.places.location(op).line
+            return f"a network without the normalisation at line {line}"
+    biases = trained.among([v for n in layer.before for v in n.parameters])
+    missing, added = needed - used - biases, used - needed
+    shown = ", ".join(f"`{name}`" for name in sorted(t.name for t in missing or added))
+    if missing:
+        return f"a network without {shown}"
+    return f"a network that also has {shown} in front of it" if added else ""

@@ -16,8 +16,7 @@ from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.graph.match.batch_norm import BatchNorm
 from gradcheck.health.context import PassContext
 from gradcheck.health.network.normalising import Normaliser
-from gradcheck.health.network.probing import fed
-from gradcheck.health.stretch import tensor_or_none
+from gradcheck.health.network.probing import fed, tensor_or_none
 from gradcheck.replay.runner import ReplayError
 
 _EXACT = 1e-6

@@ -17,8 +17,7 @@ from gradcheck.graph.match.chains import Chain, find_chains
 from gradcheck.graph.match.functions import Nonlinearity, is_affine, is_constant, recognise
 from gradcheck.graph.match.products import LinearMap, is_linear_map
 from gradcheck.health.network.linear import Ancestry
-from gradcheck.health.network.probing import fed, read_from_outside
-from gradcheck.health.stretch import Stretch
+from gradcheck.health.network.probing import Stretch, fed, read_from_outside
 from gradcheck.replay.runner import ReplayError
 
 _NUMBERS = torch.cat([torch.linspace(-12, 12, 96, dtype=torch.float64), torch.tensor([-40.0, 40.0]).double()])

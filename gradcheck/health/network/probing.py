@@ -1,13 +1,16 @@
-"""Numbers that a piece of the program computes when it is given others: what recognisers ask about it."""
+"""A stretch of the tape with its tensors, and what a piece of it computes when it is given other numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 
+from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Op, Value
-from gradcheck.replay.runner import Runner
+from gradcheck.judge.pairing.names import NameIndex
+from gradcheck.replay.runner import ReplayError, Runner
 from gradcheck.replay.slices import produced
 
 
@@ -46,3 +49,25 @@ def read_from_outside(ops: Sequence[Op]) -> list[Value]:
     """What `ops` read and none of them makes, in the order of first use."""
     made = produced(ops)
     return list(dict.fromkeys(value for op in ops for value in op.inputs if value not in made))
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """`ops` in order, and `tensor` to ask for a value they read or made; it raises ReplayError for one that could
+    not be replayed. The forward pass of a step is one, and so is what an evaluation computes."""
+
+    ops: Sequence[Op]
+    tensor: Callable[[Value], torch.Tensor]
+    names: NameIndex
+    places: Places
+
+    def known(self, value: Value) -> torch.Tensor | None:
+        return tensor_or_none(self.tensor, value)
+
+
+def tensor_or_none(tensor: Callable[[Value], torch.Tensor], value: Value) -> torch.Tensor | None:
+    """None where it could not be replayed."""
+    try:
+        return tensor(value)
+    except ReplayError:
+        return None

@@ -13,17 +13,18 @@ from dataclasses import dataclass
 import torch
 
 from gradcheck.fronts.gradient_names import Form, parse
-from gradcheck.fronts.tape import Kind, Value
+from gradcheck.fronts.namespace import tensors_of_namespace
+from gradcheck.fronts.numpy.memory import tensor_of
+from gradcheck.fronts.tape import Kind, Recording, Value
 from gradcheck.graph import flow
-from gradcheck.health.network.probing import read_from_outside
-from gradcheck.health.stretch import tensor_or_none
+from gradcheck.health.network.probing import read_from_outside, tensor_or_none
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.judge.step.parameters import Parameter
 from gradcheck.ops import Family
 from gradcheck.replay.passes import PassPlan
 from gradcheck.replay.runner import Runner
-from gradcheck.replay.slices import produced
+from gradcheck.replay.slices import produced, roots_mutated
 
 # How far a parameter is moved from what it was, as shares of its spread and of the size of a constant one: ones and
 # zeros would hide that a scale or a shift is left out.
@@ -157,3 +158,42 @@ def _distinct_names(values: Sequence[Value], names: NameIndex) -> dict[Value, st
         value: next((n for n in names.forward_names(value) if counts[n] == 1), names.shown(value))
         for value in values
     }
+
+
+def parameters_after(whole: Recording, plan: PassPlan) -> tuple[dict[Value, torch.Tensor], bool]:
+    """By the values that the forward pass reads; and whether what became of every parameter that the step moved is
+    known."""
+    held = _held_afterwards(whole)
+    successors = {update.parameter.root: update for update in plan.updates}
+    found: dict[Value, torch.Tensor] = {}
+    all_known = True
+    for value in {v for op in plan.forward_ops for v in op.inputs}:
+        update = successors.get(value.root)
+        if update is None or (value.producer is not None and value.producer.index >= plan.start):
+            continue
+        after = value if update.in_place else update.op.out
+        tensor = held.get(after) if isinstance(after, Value) else None
+        if tensor is not None and tensor.shape == value.shape:
+            found[value] = tensor
+        else:
+            all_known = False
+    return found, all_known
+
+
+def _held_afterwards(whole: Recording) -> dict[Value, torch.Tensor]:
+    """What the tensors of the step held when the step was over."""
+    apart = whole.aftermath_cut is not None
+    value_of = whole.earlier_value_of if apart else whole.value_of
+    changed = roots_mutated(whole.aftermath_ops)
+    held: dict[Value, torch.Tensor] = {}
+    for _, array, _ in tensors_of_namespace(whole.final_namespace):
+        value = value_of(array)
+        tensor = tensor_of(array) if value is not None and (apart or value.root not in changed) else None
+        if value is not None and tensor is not None:
+            held[value] = tensor.detach()
+    # As the program first used it after the step is more certain than as it was in the end.
+    for op in whole.aftermath_ops:
+        for value in op.inputs:
+            if value.earlier is not None and value.data is not None:
+                held[value.earlier] = value.data
+    return held

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 import torch
 
 from gradcheck.fronts.tape import Op, Value
-from gradcheck.health.network.probing import fed
+from gradcheck.health.network.probing import fed, tensor_or_none
 from gradcheck.health.samples.network import TrainedNetwork
 from gradcheck.health.samples.records import NetworkEnds
 from gradcheck.health.samples.sequences import Drawn, Token
 from gradcheck.health.samples.statistics import distance, implied_lengths, mean_length
 from gradcheck.health.samples.training_data import Rows
-from gradcheck.health.stretch import tensor_or_none
 from gradcheck.replay.slices import Slicer
 
 _MOST_CONTEXTS = 400

@@ -10,12 +10,18 @@ from dataclasses import replace
 from gradcheck.base.extras import how_to_install, is_installed
 from gradcheck.health.context import ProgramContext
 from gradcheck.health.records import Health
-from gradcheck.health.samples.draws import drawn_sets
 from gradcheck.health.samples.ends import by_position, compared, draws_of, network_gives, sampler_gives
-from gradcheck.health.samples.learned import Learned
 from gradcheck.health.samples.named import NoSamplesError, named_runs
 from gradcheck.health.samples.records import EndShare, Lengths, SampleHealth, SampleSet
-from gradcheck.health.samples.sequences import Collected, Sequences, Token, cut_apart, end_of, without_filling
+from gradcheck.health.samples.sequences import (
+    Collected,
+    Sequences,
+    Token,
+    cut_apart,
+    drawn_sets,
+    end_of,
+    without_filling,
+)
 from gradcheck.health.samples.statistics import (
     counts_of,
     difference,
@@ -25,6 +31,7 @@ from gradcheck.health.samples.statistics import (
     implied_lengths,
     is_repetition,
 )
+from gradcheck.health.samples.trained import Learned
 from gradcheck.health.samples.training_data import TrainingData
 from gradcheck.judge.judgement import Judgement
 from gradcheck.program.location import Location

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from gradcheck.health.context import ProgramContext
-from gradcheck.health.network.linear import linear_layers
+import math
+from functools import partial
+
+import torch
+
+from gradcheck.fronts.tape import Value
+from gradcheck.graph.match.cross_entropy import CrossEntropy, find_cross_entropy
+from gradcheck.health.context import PassContext, ProgramContext
+from gradcheck.health.network.linear import LinearLayer, linear_layers
+from gradcheck.health.network.probing import tensor_or_none
 from gradcheck.health.records import Health
-from gradcheck.health.updates.initial_loss import initial_loss, is_first
 from gradcheck.health.updates.parameters import measure_parameters
-from gradcheck.health.updates.records import UpdateHealth
+from gradcheck.health.updates.records import InitialLoss, StepRecord, UpdateHealth
 from gradcheck.health.updates.symmetry import symmetric_layers
 from gradcheck.health.updates.written import Writings
+from gradcheck.replay.run import PassRun
+from gradcheck.replay.runner import ReplayError
 
 
 def measure_updates(program: ProgramContext, health: Health) -> None:
@@ -37,3 +46,77 @@ def measure_updates(program: ProgramContext, health: Health) -> None:
         if first:
             found.no_loss = "the loss is no softmax cross-entropy"
     health.updates = found
+
+
+# Spread that logits may have at the start: a loss of ln(classes) + 0.3**2 / 2 is still that of uniform predictions.
+_SPREAD_OF_LOGITS = 0.3
+
+
+def is_first(context: PassContext) -> bool:
+    """Whether the step is the first of its training loop, and nothing it computes with was moved before."""
+    if context.iteration not in (None, 0):
+        return False
+    plan = context.judged.plan
+    for other in context.judgement.passes:
+        if other.plan.loss_op.index < plan.loss_op.index and any(
+            update.op.index < plan.loss_op.index and update.parameter.root in plan.used
+            for update in other.plan.updates
+        ):
+            return False
+    return True
+
+
+def initial_loss(
+    context: PassContext, step: StepRecord, layers: list[LinearLayer], writings: Writings
+) -> InitialLoss | None:
+    """None where the loss is no softmax cross-entropy."""
+    plan, names, places = context.judged.plan, context.judgement.names, context.judgement.places
+    entropy = find_cross_entropy(plan.loss, plan.forward_ops, context.forward.known)
+    if entropy is None:
+        return None
+    result = context.judged.result
+    found, error = _mean_and_error(entropy)
+    record = InitialLoss(
+        context.index, context.iteration, entropy.classes, found, error, entropy.losses.numel(),
+        trains=step.trains, loss=result.loss, location=result.loss_location,
+    )  # fmt: skip
+    if layers:
+        last = layers[-1]
+        record.weights = names.shown(last.weight)
+        record.layer = places.location(last.op)
+        record.made = writings.made_at(record.weights)
+        _try_smaller(context, last, record)
+    return record
+
+
+def _try_smaller(context: PassContext, last: LinearLayer, record: InitialLoss) -> None:
+    """The same loss with the last weights multiplied so that the logits are spread little."""
+    try:
+        logits = context.forward.tensor(last.out).detach()
+    except ReplayError:
+        return
+    record.logits_std = float((logits - logits.mean(last.axis, keepdim=True)).square().mean().sqrt())
+    if not record.logits_std > _SPREAD_OF_LOGITS or not math.isfinite(record.logits_std):
+        return
+    scale = float(f"{_SPREAD_OF_LOGITS / record.logits_std:.1g}")
+    entropy = _with_scaled(context, last.weight, scale)
+    if entropy is not None and entropy.classes == record.classes:
+        record.scale, record.loss_at_scale = scale, float(entropy.losses.detach().mean())
+
+
+def _with_scaled(context: PassContext, weights: Value, scale: float) -> CrossEntropy | None:
+    plan = context.judged.plan
+    try:
+        moved = {weights: scale * context.forward.tensor(weights).detach()}
+        run = PassRun(context.judged.prepared, torch.float64, moved)
+        known = partial(tensor_or_none, run.graph.tensor)
+        return find_cross_entropy(plan.loss, plan.forward_ops, known)
+    except ReplayError:
+        return None
+
+
+def _mean_and_error(entropy: CrossEntropy) -> tuple[float, float]:
+    losses = entropy.losses.detach().double()
+    count = losses.numel()
+    error = float(losses.std()) / math.sqrt(count) if count > 1 else math.inf
+    return float(losses.mean()), error

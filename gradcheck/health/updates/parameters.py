@@ -8,8 +8,7 @@ import torch
 
 from gradcheck.fronts.tape import Value
 from gradcheck.health.context import PassContext
-from gradcheck.health.network.probing import fed
-from gradcheck.health.stretch import tensor_or_none
+from gradcheck.health.network.probing import fed, tensor_or_none
 from gradcheck.health.updates.proportional import factors_of_moves
 from gradcheck.health.updates.records import ParameterRecord, StepRecord
 from gradcheck.health.updates.written import Writings

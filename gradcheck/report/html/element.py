@@ -23,9 +23,8 @@ from gradcheck.report.figures.drawing import Picture
 from gradcheck.report.health.section import checks_table
 from gradcheck.report.health.tables import health_tables
 from gradcheck.report.html import chain, source
-from gradcheck.report.html.prose import prose
 from gradcheck.report.html.style import STYLE
-from gradcheck.report.html.tables import table_of
+from gradcheck.report.html.tables import prose, table_of
 from gradcheck.report.layout import UNCUT, describe
 from gradcheck.report.snippet import margin_of, remarks, shown_fix, source_lines, with_fixes_before
 from gradcheck.report.table import SIGNS, gradient_table

@@ -1,11 +1,11 @@
-"""Any table as HTML."""
+"""Anybody's words in HTML: a sentence, any table."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from html import escape
 
-from gradcheck.report.html.prose import prose
+from gradcheck.report.layout import printable
 from gradcheck.report.tables import Table, are_numbers
 
 _LONG = 40  # characters: a sentence, which may take several lines
@@ -31,3 +31,11 @@ def table_of(
             yield f'<td class="{kind}">{shown}</td>'
         yield "</tr>\n"
     yield "</tbody></table></div>\n"
+
+
+def prose(text: str) -> str:
+    """With text in backticks as code."""
+    pieces = printable(text).split("`")
+    if len(pieces) % 2 == 0:  # one is not closed
+        return escape(printable(text))
+    return "".join(f"<code>{escape(p)}</code>" if i % 2 else escape(p) for i, p in enumerate(pieces))
