@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gradcheck.base.thresholds import thresholds_with
 from gradcheck.checks.registry import similar_rules, unknown_selectors
@@ -36,22 +36,19 @@ class Settings:
         total_budget_s: float | None = None,
     ) -> Settings:
         """These settings with what is given in its place. Raises ValueError for a rule or a threshold that is none."""
-        changed = self
-        if select is not None:
-            changed = replace(changed, select=_selectors("select", select))
-        if ignore is not None:
-            changed = replace(changed, ignore=_selectors("ignore", ignore))
+        changed: dict[str, Any] = {}
+        for name, rules in (("select", select), ("ignore", ignore)):
+            if rules is not None:
+                changed[name] = _selectors(name, rules)
         if thresholds is not None:
             thresholds_with(thresholds)  # raises for what is none, or out of its range
-            changed = replace(changed, thresholds={**self.thresholds, **thresholds})
+            changed["thresholds"] = {**self.thresholds, **thresholds}
         for name, seconds in (("fix_budget_s", fix_budget_s), ("total_budget_s", total_budget_s)):
-            if seconds is not None and not seconds >= 0:
-                raise ValueError(f"{name} is a number of seconds from 0 up, not {seconds!r}")
-        if fix_budget_s is not None:
-            changed = replace(changed, fix_budget_s=float(fix_budget_s))
-        if total_budget_s is not None:
-            changed = replace(changed, total_budget_s=float(total_budget_s))
-        return changed
+            if seconds is not None:
+                if not seconds >= 0:
+                    raise ValueError(f"{name} is a number of seconds from 0 up, not {seconds!r}")
+                changed[name] = float(seconds)
+        return replace(self, **changed)
 
 
 def _selectors(what: str, given: str | Sequence[str]) -> tuple[str, ...]:

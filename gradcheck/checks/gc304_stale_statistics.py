@@ -125,43 +125,35 @@ def _finding(location: Location, cases: list[Case]) -> Finding:
         evidence=picked(
             statistic,
             "statistic=name what computed_from difference=explained_by offset ratio factor worst allowed",
-            layer=use.layer,
-            input=use.input,
-            source=use.source.value,
+            **picked(use, "layer input source=source.value"),
         ),
     )
 
 
 def _running(location: Location, cases: list[Case]) -> Finding:
     use, statistic = cases[0]
-    name = code(statistic.name)
-    weights = statistic.weights or 0.0
-    evidence = picked(
-        statistic,
-        "statistic=name what of_layer",
-        layer=use.layer,
-        input=use.input,
-        weights=weights,
-        source=use.source.value,
-    )
+    name, what = code(statistic.name), statistic.what
     if statistic.of_layer != use.layer:
-        return RULE.finding(
-            location=location,
-            message=f"{name} follows the {statistic.what} of another layer than the one it is used at",
-            label=f"the {statistic.what} of {code(statistic.of_input)}, batch normalisation {statistic.of_layer}",
-            expected=f"the {statistic.what} of batch normalisation {use.layer}, which it normalises",
-            found=f"the {statistic.what} of batch normalisation {statistic.of_layer}",
-            notes=_used(location, cases),
-            evidence=evidence,
-        )
+        of = f"batch normalisation {statistic.of_layer}"
+        message = f"{name} follows the {what} of another layer than the one it is used at"
+        label = f"the {what} of {code(statistic.of_input)}, {of}"
+        expected = f"the {what} of batch normalisation {use.layer}, which it normalises"
+        found = f"the {what} of {of}"
+    else:
+        weights = numbers.value(statistic.weights or 0.0)
+        message = f"the running {what} {name} does not converge to the {what} of {code(use.input)}"
+        label = f"the weights of the old value and of the batch's add up to {weights}"
+        expected = "weights that add up to 1: `0.9 * running + 0.1 * batch`"
+        found = f"weights that add up to {weights}"
+    of_use = picked(use, "layer input source=source.value")
     return RULE.finding(
         location=location,
-        message=f"the running {statistic.what} {name} does not converge to the {statistic.what} of {code(use.input)}",
-        label=f"the weights of the old value and of the batch's add up to {numbers.value(weights)}",
-        expected="weights that add up to 1: `0.9 * running + 0.1 * batch`",
-        found=f"weights that add up to {numbers.value(weights)}",
+        message=message,
+        label=label,
+        expected=expected,
+        found=found,
         notes=_used(location, cases),
-        evidence=evidence,
+        evidence=picked(statistic, "statistic=name what weights of_layer", **of_use),
     )
 
 

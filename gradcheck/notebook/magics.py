@@ -72,10 +72,10 @@ class GradcheckMagics(Magics):
                 "%gradcheck_fix: no cell was checked yet; write `%%gradcheck` above the training cell"
             )
         fixed = fixed_cells(shell, self._last.report, self._last.text)
-        if options.apply:
-            cell = next_input(fixed, self._last.text.number, options.cell)
+        if options["apply"]:
+            cell = next_input(fixed, self._last.text.number, options["cell"])
             shell.set_next_input(cell.after, replace=False)
-        show.fixed(shell, fixed, cell if options.apply else None)
+        show.fixed(shell, fixed, cell if options["apply"] else None)
 
 
 def typed_cell(shell: Any, line: str, body: str) -> CellText:

@@ -30,15 +30,9 @@ class CellOptions:
     into: str | None = None  # the name that the report is kept under
 
 
-@dataclass(frozen=True, slots=True)
-class FixOptions:
-    apply: bool = False
-    cell: int | None = None
-
-
 def cell_options(line: str) -> CellOptions | None:
     """None if only the help was asked for. Raises UsageError, which is shown in one line."""
-    given = _parsed("%%gradcheck", _cell_command(), line)
+    given = _parsed("%%gradcheck", _cell_command, line)
     if given is None:
         return None
     show_traceback, no_health = given.pop("show_traceback"), given.pop("no_health")
@@ -54,10 +48,9 @@ def cell_options(line: str) -> CellOptions | None:
     return CellOptions(session, show_traceback, into)
 
 
-def fix_options(line: str) -> FixOptions | None:
-    """None if only the help was asked for."""
-    given = _parsed("%gradcheck_fix", _fix_command(), line)
-    return None if given is None else FixOptions(**given)
+def fix_options(line: str) -> dict[str, Any] | None:
+    """`apply` and `cell`; None if only the help was asked for."""
+    return _parsed("%gradcheck_fix", _fix_command, line)
 
 
 def _parsed(name: str, command: click.Command, line: str) -> dict[str, Any] | None:
@@ -77,29 +70,23 @@ def _refuse(name: str, message: str, hint: str) -> NoReturn:
     raise UsageError(f"{name}: {message}" + (f"; {hint}" if hint else ""))
 
 
-def _cell_command() -> click.Command:
-    @click.command(help=_CELL_HELP)
-    @program_options
-    @click.option("--no-health", is_flag=True, help="Check the gradients alone.")
-    @click.option(
-        "--into", metavar="NAME", help="Keep the report under this name: NAME.gradients is a table."
-    )
-    @rule_options
-    def everything() -> None:
-        pass
-
-    everything.params = [p for p in everything.params if p.name not in _NOT_HERE]
-    return everything
+@click.command(help=_CELL_HELP)
+@program_options
+@click.option("--no-health", is_flag=True, help="Check the gradients alone.")
+@click.option("--into", metavar="NAME", help="Keep the report under this name: NAME.gradients is a table.")
+@rule_options
+def _cell_command() -> None:
+    pass
 
 
-def _fix_command() -> click.Command:
-    @click.command(help=_FIX_HELP)
-    @click.option("--apply", is_flag=True, help="Put the fixed cell into a new cell below.")
-    @click.option("--cell", type=int, metavar="N", help="The cell to fix, if several cells have fixes.")
-    def fix() -> None:
-        pass
+_cell_command.params = [p for p in _cell_command.params if p.name not in _NOT_HERE]
 
-    return fix
+
+@click.command(help=_FIX_HELP)
+@click.option("--apply", is_flag=True, help="Put the fixed cell into a new cell below.")
+@click.option("--cell", type=int, metavar="N", help="The cell to fix, if several cells have fixes.")
+def _fix_command() -> None:
+    pass
 
 
 def _config() -> Config:

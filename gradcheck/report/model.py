@@ -10,21 +10,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from gradcheck.base.codec import checked_text, decode, encode
+from gradcheck.base.codec import decode, encode
 from gradcheck.base.errors import GradientError
-from gradcheck.checks.finding import Finding, SuppressedFinding
-from gradcheck.checks.states import CheckState
-from gradcheck.health.records import Health
-from gradcheck.isolation.records import Isolation
+from gradcheck.base.groups import grouped
 from gradcheck.judge.verdict import GradientResult, PassResult
-from gradcheck.program.location import Location
 from gradcheck.report import isolation as isolation_section
 from gradcheck.report import sentences
 from gradcheck.report.contents import ReportContents
-from gradcheck.report.excerpts import Excerpt
 from gradcheck.report.health.section import checks_table
-from gradcheck.report.program_section import ProgramSection
-from gradcheck.report.sentences import gaps
 from gradcheck.report.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -81,27 +74,22 @@ class Report(ReportContents):
 
     def to_dict(self) -> dict[str, Any]:
         """The whole report as plain data: the JSON of `gradcheck report --format json`."""
-        return {
+        first = {
             "schema": self.schema,
             "version": self.version,
             "target": self.target,
-            "arguments": self.arguments,
-            "watched": self.watched,
             "exit_status": self.exit_status,
             "summary": self.summary,
-            "incomplete": gaps(self),
-            "program": encode(self.program),
+            "incomplete": sentences.gaps(self),
+        }
+        return first | {
+            **encode(self),
             "passes": [_encode_pass(step) for step in self.passes],
             "gradients": encode(self.rows),
-            "findings": encode(self.findings),
             "suppressed": [
                 {**encode(each.finding), "suppressed_by": encode(each.comment)} for each in self.suppressed
             ],
-            "accepted": encode(self.accepted),
-            "health": encode(self.health),
-            "checks": encode(self.checks),
             "isolation": isolation_section.encoded(self.isolation),
-            "excerpts": encode(self.excerpts),
         }
 
     @classmethod
@@ -110,25 +98,14 @@ class Report(ReportContents):
             raise ValueError(
                 f"this is a report of schema {data.get('schema')!r}; schema {cls.schema} is known"
             )
-        gradients = [decode(GradientResult, row) for row in data["gradients"]]
-        return cls(
-            target=checked_text(data["target"]),
-            passes=[_decode_pass(step, gradients) for step in data["passes"]],
-            findings=[decode(Finding, row) for row in data["findings"]],
-            program=decode(ProgramSection, data["program"]),
-            excerpts=[decode(Excerpt, row) for row in data["excerpts"]],
-            suppressed=[
-                SuppressedFinding(decode(Finding, row), decode(Location, row["suppressed_by"]))
-                for row in data.get("suppressed", [])
-            ],
-            accepted=[decode(Finding, row) for row in data.get("accepted", [])],
-            version=checked_text(data["version"]),
-            health=decode(Health, data.get("health", {})),
-            checks=[decode(CheckState, row) for row in data.get("checks", [])],
-            watched=data.get("watched", False),
-            arguments=[checked_text(each) for each in data.get("arguments", [])],
-            isolation=data.get("isolation") and decode(Isolation, data["isolation"]),
-        )
+        hidden = [{"finding": row, "comment": row["suppressed_by"]} for row in data.get("suppressed", [])]
+        rows = grouped((row["pass_index"], row) for row in data["gradients"])
+        passes = [
+            step | {"loss_location": step["location"], "gradients": rows.get(step["index"], [])}
+            for step in data["passes"]
+        ]
+        needed = {name: data[name] for name in ("target", "version", "findings", "program", "excerpts")}
+        return decode(cls, data | needed | {"passes": passes, "suppressed": hidden})
 
     def to_dataframe(self, table: str = "gradients") -> pandas.DataFrame:
         """One of the report's tables. "gradients": one row per gradient; the loss and the iteration of its pass stand
@@ -147,12 +124,6 @@ def _encode_pass(step: PassResult) -> dict[str, Any]:
     del data["gradients"]
     data["location"] = data.pop("loss_location")
     return data
-
-
-def _decode_pass(data: dict[str, Any], gradients: list[GradientResult]) -> PassResult:
-    step = decode(PassResult, data | {"loss_location": data["location"], "gradients": []})
-    step.gradients = [row for row in gradients if row.pass_index == step.index]
-    return step
 
 
 _PATHS = (

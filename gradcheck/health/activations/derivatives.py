@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +23,14 @@ _SIGMOID_LIKE = (Nonlinearity.TANH, Nonlinearity.SIGMOID)
 _FLAT_BELOW = (
     Nonlinearity.ELU, Nonlinearity.SELU, Nonlinearity.SILU, Nonlinearity.SOFTPLUS, Nonlinearity.MISH,
 )  # fmt: skip
+_OFF: dict[Nonlinearity, Callable[[torch.Tensor, float], torch.Tensor]] = {
+    Nonlinearity.TANH: lambda y, epsilon: 1 - y * y <= epsilon,
+    Nonlinearity.SIGMOID: lambda y, epsilon: y * (1 - y) <= epsilon,
+    Nonlinearity.RELU: lambda y, _: y <= 0,
+    Nonlinearity.LEAKY_RELU: lambda y, _: y < 0,
+    Nonlinearity.RELU6: lambda y, _: (y <= 0) | (y >= 6),
+    Nonlinearity.HARDTANH: lambda y, _: y.abs() >= 1,
+}
 
 
 def gain(function: Nonlinearity, slope: float) -> float | None:
@@ -61,18 +70,8 @@ def off(function: Nonlinearity, output: torch.Tensor, argument: torch.Tensor | N
     """Where the derivative is 0 or less than the epsilon of the dtype; for a leaky relu, its negative side. None
     if that is not known."""
     epsilon = torch.finfo(output.dtype).eps
-    if function is Nonlinearity.TANH:
-        return 1 - output * output <= epsilon
-    if function is Nonlinearity.SIGMOID:
-        return output * (1 - output) <= epsilon
-    if function is Nonlinearity.RELU:
-        return output <= 0
-    if function is Nonlinearity.LEAKY_RELU:
-        return output < 0
-    if function is Nonlinearity.RELU6:
-        return (output <= 0) | (output >= 6)
-    if function is Nonlinearity.HARDTANH:
-        return output.abs() >= 1
+    if (by_result := _OFF.get(function)) is not None:
+        return by_result(output, epsilon)
     if argument is None:
         return None
     if function in _FLAT_BELOW:  # the derivative falls with exp(z), or abs(z) * exp(z)
