@@ -1,7 +1,5 @@
 """Lets calls of NumPy code that exists already be followed, and arrays be values, for as long as it is watched."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FunctionType

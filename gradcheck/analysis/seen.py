@@ -1,7 +1,5 @@
 """What a program computed that may be a loss or a gradient, for one in which no backward pass was found."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 

@@ -1,7 +1,5 @@
 """One report, from target to `Report`, in this process. The worker calls it in the child process."""
 
-from __future__ import annotations
-
 import ast
 import copy
 import gc

@@ -1,7 +1,5 @@
 """`gradcheck.assert_gradients`: one line in a test that guards a backward pass."""
 
-from __future__ import annotations
-
 import sys
 from types import FrameType
 from typing import Any

@@ -1,7 +1,5 @@
 """`gradcheck.check`: one call, recorded and reported on."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack

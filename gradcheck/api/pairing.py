@@ -1,7 +1,5 @@
 """`gradcheck.pair`: the person says which gradient belongs to which tensor."""
 
-from __future__ import annotations
-
 from gradcheck.fronts import active
 
 

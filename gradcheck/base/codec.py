@@ -4,8 +4,6 @@ JSON has no NaN and no infinity. They are written as the strings "NaN", "Infinit
 `float()` and JavaScript's `Number()` both read; `null` keeps its one meaning, "nothing to compare with".
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 import types

@@ -1,7 +1,5 @@
 """The end of the time for something. What takes long looks at it now and then, wherever it was called from."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Iterator

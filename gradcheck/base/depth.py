@@ -1,8 +1,6 @@
 """How deep a call may go: sources of hundreds of levels (`a + b + c + ...`, `elif`) are walked by functions that call
 themselves, some of them several times for each level."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager

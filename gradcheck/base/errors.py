@@ -1,7 +1,5 @@
 """What the Python API raises, and the error for a fault of gradcheck itself. Imports no torch."""
 
-from __future__ import annotations
-
 
 class GradcheckError(Exception):
     """Whatever gradcheck itself raises through its Python API."""

@@ -1,7 +1,5 @@
 """Libraries that only some commands need, and that are not installed with the rest."""
 
-from __future__ import annotations
-
 from importlib.util import find_spec
 
 _EXTRA = {"matplotlib": "plots", "scipy": "samples", "joblib": "isolate", "mcp": "mcp"}

@@ -1,7 +1,5 @@
 """How numbers are written, in one place: short, and never so short that two different numbers look alike."""
 
-from __future__ import annotations
-
 import math
 
 ABSENT = "-"

@@ -1,7 +1,5 @@
 """The options of one report, as they travel from the command line to the child process."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 BACKENDS = ("local", "dask", "ray")  # of the workers of an experiment

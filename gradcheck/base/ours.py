@@ -1,7 +1,5 @@
 """Files that gradcheck wrote, known by how they begin. No other file is written over, unless that is asked for."""
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path

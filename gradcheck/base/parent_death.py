@@ -1,7 +1,5 @@
 """A worker process ends when the process that started it does, however that ends."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import signal

@@ -3,8 +3,6 @@
 A shell of a few lines waits at the end of a pipe whose other end only this process holds. `kill -9` closes it too.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

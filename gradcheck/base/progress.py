@@ -4,8 +4,6 @@ A file and not a pipe: the program may close every descriptor it finds. A file i
 time, by functions kept from before the program could replace them.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from contextlib import suppress

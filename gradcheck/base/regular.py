@@ -1,7 +1,5 @@
 """Files by which two processes exchange something: read only if they are plain files, and not endless."""
 
-from __future__ import annotations
-
 import os
 import stat
 

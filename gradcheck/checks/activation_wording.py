@@ -1,7 +1,5 @@
 """Sentences that the rules about activations share."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 

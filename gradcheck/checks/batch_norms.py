@@ -1,7 +1,5 @@
 """What the rules about batch normalisation share."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from gradcheck.base import numbers

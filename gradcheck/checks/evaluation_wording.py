@@ -1,7 +1,5 @@
 """Sentences that the rules about evaluation share."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 from gradcheck.base import numbers

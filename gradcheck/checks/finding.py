@@ -1,7 +1,5 @@
 """A finding: one cause, at one place, with what is known about it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any

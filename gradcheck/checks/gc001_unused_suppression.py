@@ -46,8 +46,6 @@ the block that contains it (a branch not taken, a function not called). `ignore[
 - docs/configuration.md, suppressing a finding
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from gradcheck.base import numbers

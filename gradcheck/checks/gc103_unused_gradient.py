@@ -46,8 +46,6 @@ reason fails this test, and then nothing is reported.
 - A. Griewank and A. Walther, Evaluating Derivatives, 2nd edition, SIAM 2008, chapter 3
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from gradcheck.base.groups import grouped

@@ -64,8 +64,6 @@ NumPy, autograd), nothing is reported.
 - PyTorch, torch.optim, https://docs.pytorch.org/docs/stable/optim.html
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from gradcheck.base.groups import grouped

@@ -45,8 +45,6 @@ time, nothing is reported.
   https://www.deeplearningbook.org/contents/optimization.html
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from gradcheck.base.paths import picked

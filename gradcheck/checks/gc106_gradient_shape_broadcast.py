@@ -41,8 +41,6 @@ note.
 - PyTorch, torch.testing.assert_close, https://docs.pytorch.org/docs/stable/testing.html
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator
 from typing import Any

@@ -43,8 +43,6 @@ parameters and at every probe point.
 - docs/verdicts.md, how a gradient finds the value it belongs to
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from gradcheck.checks.finding import Finding, Severity

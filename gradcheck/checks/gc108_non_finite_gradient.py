@@ -42,8 +42,6 @@ are finite.
   https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.cross_entropy.html
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from gradcheck.checks.finding import Finding, Severity

@@ -36,8 +36,6 @@ of the step) and holds no tensor at the end of the pass.
 - docs/verdicts.md, unchecked
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from gradcheck.checks.finding import Finding, Severity

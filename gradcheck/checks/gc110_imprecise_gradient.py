@@ -38,8 +38,6 @@ autograd's in float64. Of gradients computed from one another the first is repor
 - PyTorch, Numerical accuracy, https://docs.pytorch.org/docs/stable/notes/numerical_accuracy.html
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from gradcheck.base import numbers

@@ -52,8 +52,6 @@ without a bias, to the layer's input in the sweep.
   https://arxiv.org/abs/1903.06733
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 

@@ -49,8 +49,6 @@ suitable value is gain / sqrt(inputs), with the gain 5/3 for tanh and 1 for sigm
 - PyTorch, torch.nn.init.calculate_gain, https://docs.pytorch.org/docs/stable/nn.init.html
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from gradcheck.base import numbers

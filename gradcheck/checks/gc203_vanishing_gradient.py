@@ -47,8 +47,6 @@ standard deviation does not.
   1998
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from gradcheck.checks.finding import Finding, Severity

@@ -43,8 +43,6 @@ and a straight line through the logarithms of their norms.
   https://proceedings.mlr.press/v28/pascanu13.html
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from gradcheck.checks.finding import Finding, Severity

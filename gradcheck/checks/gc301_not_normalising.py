@@ -49,8 +49,6 @@ are mixed in, nothing is reported.
 - PyTorch, BatchNorm1d, https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm1d.html
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from statistics import median
 

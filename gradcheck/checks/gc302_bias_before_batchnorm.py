@@ -36,8 +36,6 @@ the layer on shifted numbers shows that a shift of all rows does not change the 
 - S. Ioffe and C. Szegedy, Batch Normalization, ICML 2015, section 3.2, https://arxiv.org/abs/1502.03167
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from gradcheck.base import numbers

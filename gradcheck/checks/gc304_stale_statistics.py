@@ -51,8 +51,6 @@ allowed: a calibration on a part of the data is fine.
 - S. Ioffe and C. Szegedy, Batch Normalization, ICML 2015, section 3.1, https://arxiv.org/abs/1502.03167
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 

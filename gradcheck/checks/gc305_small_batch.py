@@ -36,8 +36,6 @@ The numbers behind each mean and variance of the recorded step are counted.
 - Y. Wu and K. He, Group Normalization, ECCV 2018, table 2, https://arxiv.org/abs/1803.08494
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from gradcheck.base import numbers

@@ -40,8 +40,6 @@ that are the same in every row of every batch are left out: a dead unit is anoth
 - PyTorch, BatchNorm1d, https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm1d.html
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from statistics import median
 

@@ -55,8 +55,6 @@ replaying the step with them.
   https://karpathy.github.io/2019/04/25/recipe/
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from gradcheck.base import numbers

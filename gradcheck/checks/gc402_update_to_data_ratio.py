@@ -62,8 +62,6 @@ is computed, is never reported as too small. A step outside a training loop is n
 - CS231n, Neural Networks Part 3, 'Ratio of weights:updates', https://cs231n.github.io/neural-networks-3/
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from typing import Any

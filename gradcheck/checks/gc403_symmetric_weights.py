@@ -47,8 +47,6 @@ involved.
   https://cs231n.github.io/neural-networks-2/
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from gradcheck.base import numbers

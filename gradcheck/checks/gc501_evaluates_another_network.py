@@ -44,8 +44,6 @@ batch, where the training draws random numbers, or where the two first differ at
 - A. Karpathy, A Recipe for Training Neural Networks, https://karpathy.github.io/2019/04/25/recipe/
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from gradcheck.base.paths import picked

@@ -46,8 +46,6 @@ the evaluation, or where the training draws random numbers that are not dropout.
 - S. Ioffe and C. Szegedy, Batch Normalization, ICML 2015, algorithm 2, https://arxiv.org/abs/1502.03167
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from gradcheck.base.paths import picked

@@ -39,8 +39,6 @@ may be left on to average over it, and the finding is a note.
 - Y. Gal and Z. Ghahramani, Dropout as a Bayesian Approximation, ICML 2016, https://arxiv.org/abs/1506.02142
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from gradcheck.base import numbers

@@ -58,8 +58,6 @@ training targets.
 - SciPy, scipy.stats.ks_2samp, https://docs.scipy.org/doc/scipy/reference/generated/scipy.stats.ks_2samp.html
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from gradcheck.base import numbers

@@ -53,8 +53,6 @@ average. With fewer than ten sequences nothing is reported.
   https://arxiv.org/abs/1904.09751
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from gradcheck.base import numbers

@@ -46,8 +46,6 @@ them.
   2020, https://arxiv.org/abs/2002.02492
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from gradcheck.base.paths import picked

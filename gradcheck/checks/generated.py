@@ -1,7 +1,5 @@
 """What the rules about generated sequences share: which of them may be judged, and the words for it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 from gradcheck.base import numbers

@@ -1,7 +1,5 @@
 """A rule's page, for `gradcheck rule` and for docs/rules.md; and the thresholds of all rules in one table."""
 
-from __future__ import annotations
-
 from tabulate import tabulate
 
 from gradcheck.base.thresholds import TABLE

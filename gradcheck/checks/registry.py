@@ -3,8 +3,6 @@
 A rule's file is named after it, `gc101_wrong_gradient.py`, and binds `RULE`.
 """
 
-from __future__ import annotations
-
 import difflib
 import pkgutil
 import re

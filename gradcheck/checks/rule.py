@@ -1,8 +1,6 @@
 """What a rule is, what it is given, and what it says: its page of text, its thresholds and its check are all in one file of
 this package."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any

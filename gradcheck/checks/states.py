@@ -1,7 +1,5 @@
 """What became of every rule: a check that had nothing to look at is `not triggered`, never "ok"."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

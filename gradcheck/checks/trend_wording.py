@@ -1,7 +1,5 @@
 """The findings of the two rules about gradients that shrink or grow from layer to layer: one shape, two directions."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 from gradcheck.base import numbers

@@ -1,7 +1,5 @@
 """Sentences that several gradient rules share, so that one fact always reads the same."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any

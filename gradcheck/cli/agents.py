@@ -1,8 +1,6 @@
 """`gradcheck mcp`: reports for coding agents, over the Model Context Protocol. What each tool returns is plain data, the same
 as in `--format json`; only `serve` needs the library."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import wraps

@@ -1,7 +1,5 @@
 """Findings that were there before: an earlier JSON report accepts them, and only new ones count."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from dataclasses import replace

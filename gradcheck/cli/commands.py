@@ -1,8 +1,6 @@
 """The command line. What needs torch happens in the child process; nothing here imports it. What only one of the commands
 needs is imported by that command: the others start sooner."""
 
-from __future__ import annotations
-
 import sys
 from contextlib import suppress
 from typing import Any

@@ -1,7 +1,5 @@
 """`gradcheck demo`: an example that comes with the package, for the first try."""
 
-from __future__ import annotations
-
 import shlex
 from pathlib import Path
 

@@ -1,8 +1,6 @@
 """The whole of the command: one of the commands, and what its exit status says. Every error is reported in a line or two,
 never as a traceback."""
 
-from __future__ import annotations
-
 import io
 import os
 import signal

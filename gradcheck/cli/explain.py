@@ -1,7 +1,5 @@
 """What gradcheck says about itself: its rules, its thresholds, the schema of its reports."""
 
-from __future__ import annotations
-
 from importlib import resources
 
 import click

@@ -1,7 +1,5 @@
 """`--resume`: reports that are finished are kept, and used again where nothing that they were made from has changed."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """`gradcheck fix`: shows the verified fixes of a report as a patch, or writes them and reports again."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """`gradcheck isolate`: from the words of the command line to controlled experiments and what they cost."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace

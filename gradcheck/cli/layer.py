@@ -1,7 +1,5 @@
 """`gradcheck layer`: from the words of the command line to a written report on a layer."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

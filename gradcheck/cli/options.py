@@ -1,7 +1,5 @@
 """The options that `report` and `fix` share: how a program is run, and which rules apply."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Where reports go: standard output, a file, a page, a Markdown file with its figures beside it."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """`gradcheck report`: from the words of the command line to a written report."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import zip_longest

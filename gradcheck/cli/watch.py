@@ -1,7 +1,5 @@
 """`gradcheck watch`: a report whenever a file of the program is saved, by a child that has imported torch already."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress

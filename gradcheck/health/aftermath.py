@@ -1,7 +1,5 @@
 """What the program computes after its training, and the tensors of it that can still be had."""
 
-from __future__ import annotations
-
 from functools import cached_property
 
 import torch

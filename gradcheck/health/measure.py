@@ -1,7 +1,5 @@
 """The health stage as a whole: judged passes in, plain records out."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 

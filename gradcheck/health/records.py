@@ -4,8 +4,6 @@ This file, and the `records.py` of each family, import no torch: the report is b
 be installed. Every family says in `absent` why it had nothing to look at; empty if it had.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from gradcheck.health.activations.records import ActivationHealth

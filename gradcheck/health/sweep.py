@@ -6,8 +6,6 @@ instead, the same in every tensor that the program chose the same rows of. Where
 the sweep is the recorded batch alone, and the record says why.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -4,8 +4,6 @@ The ops become straight-line code, with one local variable per recorded value. S
 behind the op that finished the person's own, so that all that is computed from them is computed from the true ones.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The faults of a report as components to repair: replaced gradients, and edits of the source."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 

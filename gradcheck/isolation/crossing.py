@@ -3,8 +3,6 @@
 A pickled object would be made again by code of its own, and a program is free to hand over what it likes.
 """
 
-from __future__ import annotations
-
 import json
 from typing import Any, TypeVar
 

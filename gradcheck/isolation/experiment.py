@@ -3,8 +3,6 @@
 Imports no torch: the tasks are done by worker processes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, combinations

@@ -1,7 +1,5 @@
 """The hidden layers of a recorded network that can be switched off: their output is replaced by their input."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from dataclasses import dataclass
 

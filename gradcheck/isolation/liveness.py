@@ -1,7 +1,5 @@
 """What of a step still has to be computed when some of its gradients are replaced: not what only they were made of."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field

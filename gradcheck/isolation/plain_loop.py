@@ -1,7 +1,5 @@
 """The training loop of a recorded step in the person's source, and what the names around it held."""
 
-from __future__ import annotations
-
 import ast
 from functools import cached_property
 from types import CodeType

@@ -1,7 +1,5 @@
 """What an isolation found, as plain data. Imports no torch."""
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """From a report to an isolation: chooses the step, the components and the variants, and has them trained."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """A recorded step as something that can be run again and again: what it starts from, and what it leaves to the next."""
 
-from __future__ import annotations
-
 import ast
 from dataclasses import dataclass, field
 from functools import cache, cached_property

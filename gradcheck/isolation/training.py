@@ -1,7 +1,5 @@
 """Trains a recorded step again, with any of its gradients replaced by the true ones."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field

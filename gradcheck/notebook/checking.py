@@ -1,6 +1,5 @@
 """One cell: run, recorded and reported on."""
 
-from __future__ import annotations
 import __future__
 
 import linecache

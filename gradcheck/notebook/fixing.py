@@ -1,7 +1,5 @@
 """The verified fixes of a report, put into the text of the cells they belong to. No file is read or written."""
 
-from __future__ import annotations
-
 import linecache
 from collections.abc import Iterator
 from dataclasses import dataclass, field

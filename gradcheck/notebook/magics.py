@@ -1,7 +1,5 @@
 """The magics, and what a session of them keeps."""
 
-from __future__ import annotations
-
 import sys
 from contextlib import suppress
 from types import FrameType

@@ -1,7 +1,5 @@
 """The options of `%%gradcheck` and `%gradcheck_fix`: those of the command line that apply in a notebook."""
 
-from __future__ import annotations
-
 import keyword
 import shlex
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """What is shown under a cell: HTML in a notebook, text in a terminal and wherever HTML cannot be shown."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Iterator
 from typing import Any

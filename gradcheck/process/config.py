@@ -1,7 +1,5 @@
 """`[tool.gradcheck]` in the nearest pyproject.toml."""
 
-from __future__ import annotations
-
 import difflib
 import math
 import os

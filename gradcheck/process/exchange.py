@@ -1,7 +1,5 @@
 """The files by which parent and child communicate, in their folder."""
 
-from __future__ import annotations
-
 OPTIONS = "options.json"
 RESULT = "result.json"  # {"report": ...}, {"error": ...} or {"internal": ...}
 PART = "part.json"  # {"report": ...}, as far as it has been made

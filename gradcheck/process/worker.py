@@ -4,8 +4,6 @@ Whatever the program does to its own process (closes files, changes directory, e
 written under an absolute path by functions kept from before it ran.
 """
 
-from __future__ import annotations
-
 import errno
 import gc
 import os

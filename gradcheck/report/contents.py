@@ -3,8 +3,6 @@
 This file imports no torch: reports are read where torch need not be installed.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """The person's own lines that a report quotes, kept with it: it is often read where the program is not."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 

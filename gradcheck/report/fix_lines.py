@@ -1,7 +1,5 @@
 """A fix below its finding, as rustc shows a suggestion: the changed lines with their numbers, `-` and `+`."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from itertools import takewhile, zip_longest

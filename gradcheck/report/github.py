@@ -3,8 +3,6 @@
 The syntax: GitHub Docs, "Workflow commands for GitHub Actions", "Setting an error message".
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 

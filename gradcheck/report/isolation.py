@@ -1,7 +1,5 @@
 """The isolation in tables and sentences, the same in every format."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 

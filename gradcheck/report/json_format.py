@@ -1,7 +1,5 @@
 """The JSON contract as text."""
 
-from __future__ import annotations
-
 import json
 
 from gradcheck.report.model import Report

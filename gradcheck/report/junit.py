@@ -1,7 +1,5 @@
 """Every gradient as a test case of JUnit's XML, for continuous integration: wrong ones fail, unchecked ones are skipped."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from xml.etree import ElementTree
 

@@ -3,8 +3,6 @@
 A tab, a wide character or a combining accent in the person's line must not push a caret off its expression.
 """
 
-from __future__ import annotations
-
 import textwrap
 import unicodedata
 

@@ -1,7 +1,5 @@
 """Anybody's text in Markdown: shown as it is, and never read as markup or HTML."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Sequence
 

@@ -1,7 +1,5 @@
 """A table in a terminal: numbers to the right, and columns left out where the page is too narrow."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

@@ -3,8 +3,6 @@
 The format: OASIS, "Static Analysis Results Interchange Format (SARIF) Version 2.1.0", 2020.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 from typing import Any

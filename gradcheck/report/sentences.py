@@ -1,7 +1,5 @@
 """What a report says in words, the same in the terminal and in Markdown."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Iterator, Sequence
 

@@ -1,7 +1,5 @@
 """A finding as rustc and Elm would show it: the code, the person's own line with a caret, then the why."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Iterator
 
 from rich.cells import cell_len

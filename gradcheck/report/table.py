@@ -1,7 +1,5 @@
 """The table of gradients, the same in every renderer."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace

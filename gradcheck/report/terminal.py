@@ -1,7 +1,5 @@
 """The report in a terminal: the summary first, then the table, then one excerpt per fault."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Iterator
 

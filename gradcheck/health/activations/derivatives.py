@@ -1,7 +1,5 @@
 """Where a non-linearity is flat: by its result, and by its argument where that is still there."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Watches the activations of one step over its data sweep."""
 
-from __future__ import annotations
-
 import math
 
 import torch

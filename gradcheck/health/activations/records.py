@@ -1,7 +1,5 @@
 """What was found of the activations and gradients of each layer: plain data. Imports no torch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from gradcheck.program.location import Location

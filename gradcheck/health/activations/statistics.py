@@ -1,7 +1,5 @@
 """Sums over many minibatches, a layer at a time and a unit at a time; and which dead units are worth reporting."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """How the gradient changes from layer to layer, towards the input."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Sequence

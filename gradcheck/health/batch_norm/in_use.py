@@ -5,8 +5,6 @@ around it. What it is given must be the mean and the variance of that layer's in
 training data: as exactly as the number of rows that they were taken of allows.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 

@@ -1,7 +1,5 @@
 """The statistics of the population at every batch normalisation: of the trained network, over the training data."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass

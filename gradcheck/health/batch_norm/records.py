@@ -1,7 +1,5 @@
 """What was found of each batch normalisation: plain data. Imports no torch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from enum import StrEnum
 

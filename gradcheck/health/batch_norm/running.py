@@ -4,8 +4,6 @@ What a step makes of an old value is `a * old + b * s`: the step replayed with a
 `a` and `b * s`. With the same batch for ever it would arrive at `b * s / (1 - a)`, which must be a statistic of a layer.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ normalises by the batch and the evaluation by stored statistics, the evaluation 
 network is compared and not its statistics.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field

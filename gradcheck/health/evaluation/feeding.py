@@ -1,7 +1,5 @@
 """Gives an evaluation the samples of the training batch, in the shape in which it takes its own."""
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections.abc import Iterator, Sequence

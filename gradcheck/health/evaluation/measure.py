@@ -1,7 +1,5 @@
 """Compares the code that evaluates and samples with the training step."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """What the training step does where an evaluation parts from it, and which parameters an evaluation leaves out."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from gradcheck.fronts.places import Places

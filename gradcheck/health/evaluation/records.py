@@ -1,7 +1,5 @@
 """What was found of the code that evaluates and samples: plain data. Imports no torch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from gradcheck.program.location import Location

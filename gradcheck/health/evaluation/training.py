@@ -4,8 +4,6 @@ What is random in training alone (dropout, a mask drawn by hand) is taken out; w
 the batch stays, for an evaluation to be given instead of its stored statistics.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field

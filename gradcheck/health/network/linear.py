@@ -1,7 +1,5 @@
 """The linear map that a value was computed with: its weight, its inputs, and along which axis its units lie."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """What a recognised batch normalisation does to numbers: found by feeding it some, not by reading it."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """A stretch of the tape with its tensors, and what a piece of it computes when it is given other numbers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 

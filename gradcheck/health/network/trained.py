@@ -4,8 +4,6 @@ A parameter that is changed in place stays the same tensor. One that is replaced
 which is the same parameter; so are a copy of it and a view.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 This needs no large sample and no network that is well trained: both are asked the same, so what differs is the sampler.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Reads the generated sequences of a program and compares them with its training data."""
 
-from __future__ import annotations
-
 import ast
 from collections import Counter
 from collections.abc import Iterator

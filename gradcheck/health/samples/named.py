@@ -1,7 +1,5 @@
 """What `--samples NAME` holds: strings, lists of tokens, or rows of a tensor."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Mapping
 from typing import Any

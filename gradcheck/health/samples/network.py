@@ -1,8 +1,6 @@
 """The network as it was trained: which value of the recorded step holds its predictions, how good they are, and what
 it predicts for other contexts."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

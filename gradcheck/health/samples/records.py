@@ -1,7 +1,5 @@
 """What was found of the generated sequences: plain data. Imports no torch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from gradcheck.program.location import Location

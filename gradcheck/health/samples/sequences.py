@@ -1,7 +1,5 @@
 """The tokens that a program draws after its training, one run of its sampling loop after the other, and where they end."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,5 @@
 """Numbers about the lengths of sequences, and about how they differ. Knows nothing of tensors or programs."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Hashable, Sequence
 

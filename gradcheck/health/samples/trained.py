@@ -1,7 +1,5 @@
 """How far the network was trained, and where it ends sequences, over minibatches of its training data."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

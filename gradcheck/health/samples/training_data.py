@@ -5,8 +5,6 @@ other: each context is the one before it, moved on by the token that came next, 
 first context comes again. That is verified on every row.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 

@@ -1,7 +1,5 @@
 """Which character or word a token's number stands for, where the program has a table of it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 
 from gradcheck.health.samples.sequences import Token

@@ -1,7 +1,5 @@
 """Measures the initial loss, the parameters and their updates."""
 
-from __future__ import annotations
-
 import math
 from functools import partial
 

@@ -1,7 +1,5 @@
 """The parameters of one recorded step: their spread, their gradients, and what the step changed them by."""
 
-from __future__ import annotations
-
 import math
 
 import torch

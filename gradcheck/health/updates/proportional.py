@@ -5,8 +5,6 @@ Names do not count. The step is replayed with one number of its update doubled, 
 the learning rate of then), or a clamp has, none doubles it, and there is none to report.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice

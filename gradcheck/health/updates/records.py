@@ -1,7 +1,5 @@
 """What was found of the initial loss, the parameters and their updates: plain data. Imports no torch."""
 
-from __future__ import annotations
-
 import math
 import statistics
 from dataclasses import dataclass, field

@@ -5,8 +5,6 @@ for, and the outputs and gradients of everything that is computed from the units
 activation) as well: where one of them differs between the units, they part at the first step.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 
 import torch

@@ -4,8 +4,6 @@ A learning rate that grows over the first steps (a warm-up) is small at the firs
 whether the source holds nothing but numbers for it, or computes it; what cannot be read from it is not guessed.
 """
 
-from __future__ import annotations
-
 import ast
 import math
 from collections.abc import Iterator, Sequence

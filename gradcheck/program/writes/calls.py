@@ -1,7 +1,5 @@
 """What takes the place of the functions of `os` that name files. Each is the function itself while nothing is held back."""
 
-from __future__ import annotations
-
 import errno
 import functools
 import os

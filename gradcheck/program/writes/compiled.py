@@ -1,7 +1,5 @@
 """Functions of compiled libraries that open files by themselves: they are given the private path."""
 
-from __future__ import annotations
-
 import functools
 import importlib
 import os

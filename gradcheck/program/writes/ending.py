@@ -1,8 +1,6 @@
 """What Python does when a program ends, done while its writes are still held back: threads are waited for, exit handlers
 run, files are flushed and closed. The process itself goes on, with the analysis."""
 
-from __future__ import annotations
-
 import atexit
 import gc
 import io

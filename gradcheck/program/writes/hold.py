@@ -1,7 +1,5 @@
 """Holds the writes of this process back, from one point to another."""
 
-from __future__ import annotations
-
 import atexit
 import os
 import shutil

@@ -3,8 +3,6 @@
 It reaches what Python cannot: compiled code, and other programs. It cannot be undone, so it is for a process of ours.
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 import struct

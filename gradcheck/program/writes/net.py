@@ -3,8 +3,6 @@
 What is caught is refused as the machine would refuse it, so that a program that expects a failure goes on.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import sys

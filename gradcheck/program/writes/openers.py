@@ -1,7 +1,5 @@
 """What takes the place of `open` and its like. The name of a file that is open stays the one that it was opened by."""
 
-from __future__ import annotations
-
 import functools
 import io
 import os

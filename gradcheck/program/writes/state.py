@@ -1,7 +1,5 @@
 """Which private folder holds this process's writes, and for whom."""
 
-from __future__ import annotations
-
 import threading
 import weakref
 from dataclasses import dataclass, field

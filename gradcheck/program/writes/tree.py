@@ -3,8 +3,6 @@
 All of the state is in that folder, so that processes that the program forks share it.
 """
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import os

@@ -1,7 +1,5 @@
 """The loss curves of an isolation, a line for each variant."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from gradcheck.base import numbers

@@ -1,7 +1,5 @@
 """What became of the health rules: a table, and one line for each rule."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator
 

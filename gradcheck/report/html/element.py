@@ -4,8 +4,6 @@ Colours are those of Okabe and Ito, which colour-blind readers can distinguish, 
 is said by colour alone.
 """
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Collection, Iterable, Iterator
 from html import escape

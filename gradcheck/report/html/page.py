@@ -1,7 +1,5 @@
 """The report as a page of its own: one file that fetches nothing and runs nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from html import escape
 

@@ -1,7 +1,5 @@
 """The person's own lines, with a mark in the margin at each gradient."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from html import escape
 from textwrap import dedent

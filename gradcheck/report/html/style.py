@@ -1,7 +1,5 @@
 """The style sheets of the HTML report, light and dark: the colours, and the rules of the files beside this one."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 # Each colour has a contrast of at least 4.5 to 1 against its ground, by the formula of WCAG 2.

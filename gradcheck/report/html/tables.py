@@ -1,7 +1,5 @@
 """Anybody's words in HTML: a sentence, any table."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from html import escape
 
