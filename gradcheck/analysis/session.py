@@ -12,9 +12,8 @@ from gradcheck.base import progress
 from gradcheck.base.options import SessionOptions
 from gradcheck.base.thresholds import thresholds_with
 from gradcheck.checks.finding import Finding
-from gradcheck.checks.registry import HEALTH_FAMILIES, any_selected, run_checks
+from gradcheck.checks.registry import HEALTH_FAMILIES, any_selected, run_checks, states_of
 from gradcheck.checks.rule import Evidence
-from gradcheck.checks.states import states_of
 from gradcheck.checks.suppressions import suppress
 from gradcheck.diagnosis.diagnose import diagnose
 from gradcheck.diagnosis.found import Found
@@ -34,7 +33,7 @@ from gradcheck.program.runner import run
 from gradcheck.program.source import SourceMap
 from gradcheck.program.target import parse_target
 from gradcheck.program.torch_settings import kept_torch_settings
-from gradcheck.report.excerpts import collect_excerpts
+from gradcheck.report.contents import collect_excerpts
 from gradcheck.report.model import Report
 from gradcheck.report.program_section import ProgramSection
 

@@ -6,7 +6,10 @@ A rule's file is named after it, `gc101_wrong_gradient.py`, and binds `RULE`.
 import difflib
 import pkgutil
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache, lru_cache
 from importlib import import_module
 
@@ -90,3 +93,41 @@ def _specificity(selector: str, rule: Rule) -> int:
         return 1
     # "G" is too short to be meant as a prefix: the shortest is "GC".
     return len(wanted) if len(wanted) >= 2 and rule.code.casefold().startswith(wanted) else 0
+
+
+class State(StrEnum):
+    FOUND = "found"
+    PASSED = "passed"
+    NOT_TRIGGERED = "not triggered"
+    NOT_SELECTED = "not selected"
+
+
+@dataclass(slots=True)
+class CheckState:
+    """`looked_at` says what the rule judged, `reason` why it had nothing to judge."""
+
+    rule: str
+    name: str
+    state: State
+    findings: int = 0
+    looked_at: str = ""
+    reason: str = ""
+
+
+def states_of(
+    evidence: Evidence, findings: Iterable[Finding], select: Sequence[str] = (), ignore: Sequence[str] = ()
+) -> list[CheckState]:
+    """One for every rule, by code."""
+    counts = Counter(finding.rule for finding in findings)
+    states = []
+    for rule in all_rules():
+        if not is_selected(rule, select, ignore):
+            states.append(CheckState(rule.code, rule.name, State.NOT_SELECTED))
+            continue
+        looked, count = rule.looked_at(evidence), counts[rule.code]
+        if count:
+            state = State.FOUND
+        else:
+            state = State.PASSED if looked.what else State.NOT_TRIGGERED
+        states.append(CheckState(rule.code, rule.name, state, count, looked.what, looked.why_not))
+    return states

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from gradcheck.checks.finding import Finding, Fix, Severity
 from gradcheck.program.location import Location
-from gradcheck.report.excerpts import Excerpt
+from gradcheck.report.contents import Excerpt
 from gradcheck.report.fix_lines import fix_lines, last_number
 from gradcheck.report.layout import GUTTER, describe, page, printable, window, wrapped
 

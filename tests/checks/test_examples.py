@@ -7,9 +7,8 @@ import sys
 import pytest
 
 from gradcheck.checks.finding import Severity
-from gradcheck.checks.registry import all_rules
+from gradcheck.checks.registry import State, all_rules
 from gradcheck.checks.rule import Rule
-from gradcheck.checks.states import State
 from gradcheck.report.model import Report
 from tests.support import ROOT, in_child, report_on_source
 

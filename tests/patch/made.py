@@ -10,7 +10,7 @@ from gradcheck.patch.plan import PlannedFix
 from gradcheck.program.location import Location
 from gradcheck.program.notebook import read_notebook
 from gradcheck.program.script import read_source
-from gradcheck.report.excerpts import Excerpt
+from gradcheck.report.contents import Excerpt
 from gradcheck.report.model import Report
 
 

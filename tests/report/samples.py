@@ -10,7 +10,7 @@ from gradcheck.judge.verdict import GradientResult, PassResult, Problem, Verdict
 from gradcheck.program.location import Location
 from gradcheck.program.magics import SkippedLine
 from gradcheck.program.source import SourceMap, SourceUnit
-from gradcheck.report.excerpts import collect_excerpts
+from gradcheck.report.contents import collect_excerpts
 from gradcheck.report.model import Report
 from gradcheck.report.program_section import CellError, ProgramSection
 

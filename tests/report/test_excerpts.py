@@ -4,7 +4,7 @@ from gradcheck.checks.finding import Finding, Fix, Severity
 from gradcheck.judge.verdict import GradientResult, Verdict
 from gradcheck.program.location import Location
 from gradcheck.program.source import SourceMap, SourceUnit
-from gradcheck.report.excerpts import Excerpt, collect_excerpts, source_lines
+from gradcheck.report.contents import Excerpt, collect_excerpts, source_lines
 
 
 def sources() -> SourceMap:

@@ -7,7 +7,7 @@ from rich.cells import cell_len
 
 from gradcheck.checks.finding import Finding, Fix, Severity
 from gradcheck.program.location import Location
-from gradcheck.report.excerpts import Excerpt
+from gradcheck.report.contents import Excerpt
 from gradcheck.report.fix_lines import fix_lines
 from gradcheck.report.snippet import render_finding
 

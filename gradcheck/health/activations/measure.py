@@ -7,15 +7,19 @@ import torch
 from gradcheck.fronts.tape import Value
 from gradcheck.graph.match.functions import Nonlinearity
 from gradcheck.graph.match.products import multiplies_matrices
-from gradcheck.health.activations.derivatives import ONE_SIDED, Limits, gain, off, saturated
 from gradcheck.health.activations.records import ActivationHealth, ActivationRecord, WeightRecord
 from gradcheck.health.activations.statistics import (
     MOST_INPUTS,
+    ONE_SIDED,
     LayerStatistics,
+    Limits,
     by_unit,
     dead_by_chance,
     distances,
+    gain,
     histogram_of,
+    off,
+    saturated,
     together,
 )
 from gradcheck.health.activations.trend import trend_of

@@ -16,7 +16,6 @@ from gradcheck.graph.match.batch_norm import BatchNorm, Node, Origin, Role, Use
 from gradcheck.graph.match.normalisation import fixed_norms
 from gradcheck.graph.match.rows import reduced_axes
 from gradcheck.graph.match.scaling import degree
-from gradcheck.health.batch_norm.population import Population, populations
 from gradcheck.health.batch_norm.records import (
     BatchNormHealth,
     BatchNormLayer,
@@ -24,7 +23,7 @@ from gradcheck.health.batch_norm.records import (
     Statistic,
     StatisticsInUse,
 )
-from gradcheck.health.batch_norm.running import Running, running_statistics
+from gradcheck.health.batch_norm.running import Population, Running, populations, running_statistics
 from gradcheck.health.context import ProgramContext
 from gradcheck.health.network.trained import parameters_after
 from gradcheck.health.records import Health

@@ -5,7 +5,8 @@ What a step makes of an old value is `a * old + b * s`: the step replayed with a
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +16,7 @@ from gradcheck.graph.match.batch_norm import BatchNorm
 from gradcheck.health.context import PassContext
 from gradcheck.health.network.normalising import Normaliser
 from gradcheck.health.network.probing import fed, tensor_or_none
+from gradcheck.health.sweep import Sweep
 from gradcheck.replay.runner import ReplayError
 
 _EXACT = 1e-6
@@ -146,3 +148,35 @@ def _nearest(
     # The weight of the batch's statistic is what is left of the target.
     weights = old_weight + (1 - old_weight) * multiple
     return Running(before, after, op, statistic.what, statistic.layer, weights, statistic.correction)
+
+
+_BATCHES = 64
+
+
+@dataclass(frozen=True)
+class Population:
+    """Per feature; `count` numbers were looked at."""
+
+    mean: torch.Tensor
+    variance: torch.Tensor
+    count: int
+
+
+def populations(context: PassContext, replacing: dict[Value, torch.Tensor]) -> list[Population | None]:
+    """One for each batch normalisation of a step; None where its input could not be replayed."""
+    normalisers = [Normaliser(layer, context.mutated) for layer in context.batch_norms]
+    entries: list[list[tuple[torch.Tensor, torch.Tensor, int]]] = [[] for _ in normalisers]
+    for _, replay in Sweep(context, _BATCHES, replacing):
+        for normaliser, found in zip(normalisers, entries, strict=True):
+            with suppress(ReplayError):
+                rows = normaliser.per_feature(normaliser.entry(replay.tensor))
+                found.append((rows.mean(0), rows.var(0, unbiased=False), len(rows)))
+    return [_population(*zip(*found, strict=True)) if found else None for found in entries]
+
+
+def _population(
+    means: Sequence[torch.Tensor], variances: Sequence[torch.Tensor], counts: Sequence[int]
+) -> Population:
+    each = torch.stack(list(means))
+    within = torch.stack(list(variances)).mean(0)
+    return Population(each.mean(0), within + each.var(0, unbiased=False), sum(counts))

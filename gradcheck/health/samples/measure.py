@@ -9,7 +9,6 @@ from gradcheck.base.extras import how_to_install, is_installed
 from gradcheck.health.context import ProgramContext
 from gradcheck.health.records import Health
 from gradcheck.health.samples.ends import by_position, compared, draws_of, network_gives, sampler_gives
-from gradcheck.health.samples.named import NoSamplesError, named_runs
 from gradcheck.health.samples.records import EndShare, Lengths, SampleHealth, SampleSet
 from gradcheck.health.samples.sequences import (
     Collected,
@@ -31,6 +30,7 @@ from gradcheck.health.samples.statistics import (
 )
 from gradcheck.health.samples.trained import Learned
 from gradcheck.health.samples.training_data import TrainingData
+from gradcheck.health.samples.vocabulary import NoSamplesError, named_runs
 from gradcheck.judge.judgement import Judgement
 from gradcheck.program.location import Location
 

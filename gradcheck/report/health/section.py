@@ -5,8 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from gradcheck.base import numbers
 from gradcheck.base.groups import grouped
-from gradcheck.checks.registry import HEALTH_FAMILIES
-from gradcheck.checks.states import CheckState, State
+from gradcheck.checks.registry import HEALTH_FAMILIES, CheckState, State
 from gradcheck.report.tables import Column, Table
 
 

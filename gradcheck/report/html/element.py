@@ -15,8 +15,7 @@ from rich.text import Text
 from gradcheck.checks.finding import Finding, Fix
 from gradcheck.judge.verdict import PassResult
 from gradcheck.report import isolation, sentences
-from gradcheck.report.contents import ReportContents
-from gradcheck.report.excerpts import Excerpt
+from gradcheck.report.contents import Excerpt, ReportContents
 from gradcheck.report.figures.drawing import Picture
 from gradcheck.report.health.section import checks_table
 from gradcheck.report.health.tables import health_tables

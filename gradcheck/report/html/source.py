@@ -7,8 +7,7 @@ from textwrap import dedent
 from gradcheck.judge.verdict import GradientResult, Verdict
 from gradcheck.program.location import Location
 from gradcheck.report import sentences
-from gradcheck.report.contents import ReportContents
-from gradcheck.report.excerpts import Excerpt
+from gradcheck.report.contents import Excerpt, ReportContents
 from gradcheck.report.layout import printable
 from gradcheck.report.table import SIGNS
 

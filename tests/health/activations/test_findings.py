@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gradcheck.checks.finding import Finding, Severity
-from gradcheck.checks.states import State
+from gradcheck.checks.registry import State
 from gradcheck.report.model import Report
 from tests.health.activations.programs import network, one_layer
 from tests.support import report_on_source

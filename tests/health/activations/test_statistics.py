@@ -10,9 +10,16 @@ import torch
 
 from gradcheck.graph.match.functions import Nonlinearity, recognise
 from gradcheck.health.activations import statistics
-from gradcheck.health.activations.derivatives import Limits, gain, off
 from gradcheck.health.activations.records import ActivationHealth, ActivationRecord
-from gradcheck.health.activations.statistics import LayerStatistics, dead_by_chance, distances, histogram_of
+from gradcheck.health.activations.statistics import (
+    LayerStatistics,
+    Limits,
+    dead_by_chance,
+    distances,
+    gain,
+    histogram_of,
+    off,
+)
 from gradcheck.health.activations.trend import trend_of
 from gradcheck.program.location import Location
 from gradcheck.report.model import Report

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gradcheck.checks.finding import Severity
-from gradcheck.checks.states import State
+from gradcheck.checks.registry import State
 from gradcheck.health.batch_norm.records import Fault
 from tests.health.batch_norm.batch_norm_programs import batch_norm_report, codes, program
 from tests.support import report_on_source

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gradcheck.checks.states import State
+from gradcheck.checks.registry import State
 from gradcheck.report.model import Report
 from tests.health.batch_norm.batch_norm_programs import STATISTICS, batch_norm_report, codes, program
 from tests.support import report_on_source

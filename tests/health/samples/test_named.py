@@ -7,8 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from gradcheck.health.samples.named import NoSamplesError, named_runs
-from gradcheck.health.samples.vocabulary import find_vocabulary
+from gradcheck.health.samples.vocabulary import NoSamplesError, find_vocabulary, named_runs
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from programs import CATEGORICAL, ONE_TOKEN, SAMPLER, SIDE_BY_SIDE, TRAINED, program
 
-from gradcheck.checks.states import State
+from gradcheck.checks.registry import State
 from gradcheck.report.model import Report
 from tests.support import report_on_source
 
