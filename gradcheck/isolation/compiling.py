@@ -5,7 +5,7 @@ behind the op that finished the person's own, so that all that is computed from 
 """
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -34,42 +34,35 @@ class CompiledStep:
 
 def compile_step(
     step: TrainingStep,
-    substitutions: Iterable[Substitution] = (),
-    *,
-    fresh: Mapping[Value, Callable[[], torch.Tensor]] | None = None,
-    skipped: Mapping[Value, Value] | None = None,
-    numbers: FollowedNumbers | None = None,
+    substitutions: list[Substitution],
+    fresh: dict[Value, Callable[[], torch.Tensor]],
+    skipped: dict[Value, Value],
+    numbers: FollowedNumbers,
 ) -> CompiledStep:
     """`fresh` gives for some values what makes them in every step, in place of their op; `skipped` for some
     the earlier value that takes their place; `numbers` says which arguments change from step to step. Raises
     CannotIsolateError for what cannot be run again."""
-    numbers = numbers or FollowedNumbers()
     try:
-        return _Compiler(
-            step, list(substitutions), dict(fresh or {}), dict(skipped or {}), numbers
-        ).compiled()
+        return _Compiler(step, substitutions, fresh, skipped, numbers).compiled()
     except ReplayError as error:
         raise CannotIsolateError(str(error)) from None
 
 
+@dataclass
 class _Compiler:
-    def __init__(
-        self,
-        step: TrainingStep,
-        substitutions: list[Substitution],
-        fresh: dict[Value, Callable[[], torch.Tensor]],
-        skipped: dict[Value, Value],
-        numbers: FollowedNumbers,
-    ) -> None:
-        self._numbers = numbers
-        self._step = step
-        self._fresh = fresh
-        self._skipped = skipped
+    _step: TrainingStep
+    _substitutions: list[Substitution]
+    _fresh: dict[Value, Callable[[], torch.Tensor]]
+    _skipped: dict[Value, Value]
+    _numbers: FollowedNumbers
+
+    def __post_init__(self) -> None:
+        step = self._step
         self._with_graph: dict[Value, str] = {}  # leaves of the forward pass, under their second name
         self._code = StraightLine(set(step.start))
         self._truths: dict[Value, str] = {}
-        by_op = grouped((substitution.after, substitution) for substitution in substitutions)
-        remade = {**dict.fromkeys(self._fresh, ()), **{v: (given,) for v, given in skipped.items()}}
+        by_op = grouped((substitution.after, substitution) for substitution in self._substitutions)
+        remade = {**dict.fromkeys(self._fresh, ()), **{v: (given,) for v, given in self._skipped.items()}}
         self._needed = needed(step, by_op, remade)
         self._by_op = self._needed.substitutions
         autograd = [

@@ -13,9 +13,9 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, as_completed
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from gradcheck.base.extras import how_to_install, is_installed
 from gradcheck.base.groups import grouped
@@ -60,24 +60,21 @@ class Workers:
         return len(available(0)) if available is not None else os.cpu_count() or 1
 
 
-class WorkerPool:
+class WorkerPool(ExitStack):
     """The workers of one experiment. To be used as a context: what it started ends with it."""
 
+    _submit: Submit
+
     def __init__(self, workers: Workers) -> None:
+        super().__init__()
         self.workers = workers
-        self._cluster = cluster(workers)
-        self._submit: Submit | None = None
 
-    def __enter__(self) -> WorkerPool:
-        self._submit = self._cluster.__enter__()
+    def __enter__(self) -> Self:
+        self._submit = self.enter_context(cluster(self.workers))
         return self
-
-    def __exit__(self, *exception: Any) -> None:
-        self._cluster.__exit__(*exception)
 
     def survey(self, task: Task) -> Survey:
         """Raises ProgramError if the worker dies of it."""
-        assert self._submit is not None
         try:
             # Every worker has to import torch and to record the program: they do it side by side.
             found: list[Future[str]] = [self._submit(_survey, task) for _ in range(self.workers.count)]
@@ -111,7 +108,6 @@ class WorkerPool:
                 yield number, Outcome(error=_WORKER_DIED)
 
     def _side_by_side(self, chunks: Sequence[Chunk]) -> Iterator[tuple[int, Outcome]]:
-        assert self._submit is not None
         running = [self._submit(_perform_chunk, chunk) for chunk in chunks]
         try:
             for done in as_completed(running):

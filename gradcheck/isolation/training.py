@@ -12,6 +12,7 @@ from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.graph.match.products import is_linear_map
 from gradcheck.health.sweep import RowChoice, row_choice
 from gradcheck.isolation.compiling import CompiledStep, compile_step
+from gradcheck.isolation.components import keyed_rows
 from gradcheck.isolation.layers import HiddenLayer, hidden_layers
 from gradcheck.isolation.plain_numbers import follow_numbers
 from gradcheck.isolation.records import GradientKey, SwitchableLayer
@@ -48,6 +49,7 @@ class Trainer:
     def __post_init__(self) -> None:
         self.step = training_step(self.judgement, self.judged)
         self._numbers = follow_numbers(self.judgement, self.step)
+        self.frozen, self.followed = self._numbers.frozen, self._numbers.followed
         made = [op for op in self.step.ops if op.kind is Kind.RANDOM]
         draws = [op for op in made if not _is_without_arguments(op)]
         parameters = {value.root for value in self.step.carried} | self.step.changed
@@ -62,16 +64,6 @@ class Trainer:
             self.draws = "the same in every step: what NumPy drew is not drawn again"
         else:
             self.draws = "the same in every step: the program chooses none"
-
-    @property
-    def frozen(self) -> list[str]:
-        """Python numbers that stay as recorded."""
-        return self._numbers.frozen
-
-    @property
-    def followed(self) -> list[str]:
-        """Python numbers that are computed again."""
-        return self._numbers.followed
 
     @property
     def gradients(self) -> list[GradientKey]:
@@ -108,10 +100,9 @@ class Trainer:
     def compiled(self, replaced: Collection[GradientKey], without: int | None = None) -> CompiledStep:
         by_key = self._by_key()
         substitutions = [s for key in replaced for s in by_key[key]]
-        skipped = {} if without is None else {self._layers[without].output: self._layers[without].input}
-        return compile_step(
-            self.step, substitutions, fresh=self._fresh(), skipped=skipped, numbers=self._numbers
-        )
+        layers = [] if without is None else [self._layers[0][without]]
+        skipped = {layer.output: layer.input for layer in layers}
+        return compile_step(self.step, substitutions, self._fresh(), skipped, self._numbers)
 
     def depths(self) -> dict[GradientKey, int]:
         """How many weight matrices lie between the input and what each gradient is of."""
@@ -121,38 +112,29 @@ class Trainer:
     def switchable(self) -> tuple[list[SwitchableLayer], str]:
         """The hidden layers that can be switched off, or why there are none."""
         names, places = self.judgement.names, self.judgement.places
+        layers, why_none = self._layers
         found = [
             SwitchableLayer(i, layer.number, names.shown(layer.output), places.location(layer.op))
-            for i, layer in enumerate(self._layers)
+            for i, layer in enumerate(layers)
         ]
-        return found, self._no_layers
+        return found, why_none
 
     @cached_property
-    def _found_layers(self) -> tuple[list[HiddenLayer], str]:
+    def _layers(self) -> tuple[list[HiddenLayer], str]:
         of = {s.of for group in self._by_key().values() for s in group}
         return hidden_layers(self.judgement, self.step, of)
 
-    @property
-    def _layers(self) -> list[HiddenLayer]:
-        return self._found_layers[0]
-
-    @property
-    def _no_layers(self) -> str:
-        return self._found_layers[1]
-
     def _by_key(self) -> dict[GradientKey, list[Substitution]]:
-        found: dict[GradientKey, list[Substitution]] = {}
-        seen: dict[str, int] = {}
-        for row in self.judged.result.gradients:
-            number = seen[row.name] = seen.get(row.name, -1) + 1
-            substitutions = [
+        judged_of = self.judged.judged_of
+        found = {
+            key: [
                 Substitution(j.candidate.value, j.version.after, j.of, j.scale or 1.0)
-                for j in self.judged.judged_of.get(id(row), ())
+                for j in judged_of.get(id(row), ())
                 if j.of is not None and not self.step.is_of_state(j.candidate.value, j.version.after)
             ]
-            if substitutions:
-                found[GradientKey(row.name, number)] = substitutions
-        return found
+            for key, row in keyed_rows(self.judged.result.gradients).items()
+        }
+        return {key: substitutions for key, substitutions in found.items() if substitutions}
 
     def _fresh(self) -> dict[Value, Callable[[], torch.Tensor]]:
         kept = [op.out for op in self.step.ops if _is_without_arguments(op)]
