@@ -46,7 +46,7 @@ the block that contains it (a branch not taken, a function not called). `ignore[
 - docs/configuration.md, suppressing a finding
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from gradcheck.base import numbers
 from gradcheck.checks.finding import Finding, Severity
@@ -62,7 +62,7 @@ def unused(comment: Location, codes: Sequence[str], *, whole: bool, alone: bool)
         message = f"{listing(codes, most=6)} {verb} nothing: {finds} nothing here"
     else:
         message = "this comment suppresses nothing: no rule reports anything here"
-    finding = _finding(comment, Severity.NOTE, message, "not needed in this run")
+    finding = RULE.finding(comment, message, severity=Severity.NOTE, label="not needed in this run")
     if alone:
         finding.notes.append("it applies to its own line, not to the next one")
         finding.helps.append("move it to the end of the line of the finding, or delete it")
@@ -74,7 +74,7 @@ def unused(comment: Location, codes: Sequence[str], *, whole: bool, alone: bool)
 
 def unknown(place: Location, code: str, similar: Sequence[str]) -> Finding:
     """`place` is that of the code within the comment."""
-    finding = _finding(place, RULE.severity, f"there is no rule `{code}`", "suppresses nothing")
+    finding = RULE.finding(place, f"there is no rule `{code}`", label="suppresses nothing")
     meant = " or ".join(f"`{name}`" for name in similar)
     finding.helps.append(f"did you mean {meant}?" if meant else "`gradcheck rules` lists them")
     finding.evidence["unknown"] = code
@@ -82,20 +82,10 @@ def unknown(place: Location, code: str, similar: Sequence[str]) -> Finding:
 
 
 def unreadable(comment: Location, problem: str, instead: str) -> Finding:
-    finding = _finding(
-        comment, RULE.severity, f"this comment cannot be read: {problem}", "suppresses nothing"
-    )
+    finding = RULE.finding(comment, f"this comment cannot be read: {problem}", label="suppresses nothing")
     finding.helps.append(f"write `{instead}`")
     finding.evidence["problem"] = problem
     return finding
-
-
-def _finding(place: Location, severity: Severity, message: str, label: str) -> Finding:
-    return Finding(RULE.code, RULE.name, severity, place, message, label)
-
-
-def _nothing(evidence: Evidence) -> Iterator[Finding]:
-    return iter(())
 
 
 def _looked_at(evidence: Evidence) -> Looked:
@@ -105,4 +95,4 @@ def _looked_at(evidence: Evidence) -> Looked:
     )
 
 
-RULE = Rule(__name__, __doc__, Severity.WARNING, _nothing, looked_at=_looked_at)
+RULE = Rule(__name__, __doc__, Severity.WARNING, lambda evidence: (), looked_at=_looked_at)

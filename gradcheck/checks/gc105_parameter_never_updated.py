@@ -47,6 +47,7 @@ time, nothing is reported.
 
 from collections.abc import Iterator
 
+from gradcheck.base.groups import grouped
 from gradcheck.base.paths import picked
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.rule import Evidence, Rule
@@ -70,15 +71,15 @@ def check(evidence: Evidence) -> Iterator[Finding]:
     unsummed = {
         row.location for step in evidence.passes for row in step.gradients if row.problem is Problem.SHAPE
     }
-    grouped: dict[tuple[Location, str], list[tuple[PassResult, ParameterUpdate]]] = {}
-    for step in evidence.passes:
-        for update in step.flow.updates:
-            place_of = update.location or update.gradient_location
-            unmoved = update.movement in (Movement.STILL, Movement.WITHOUT) and update.parameter not in moved
-            if unmoved and place_of is not None and update.gradient_location not in unsummed:
-                grouped.setdefault((place_of, update.parameter), []).append((step, update))
-    for (location, _), group in grouped.items():
-        finding = _finding(location, *group[0])
+    unmoved = (
+        ((update.location or update.gradient_location, update.parameter), (step, update))
+        for step in evidence.passes
+        for update in step.flow.updates
+        if update.movement in (Movement.STILL, Movement.WITHOUT) and update.parameter not in moved
+        if update.gradient_location not in unsummed
+    )
+    for (location, _), group in grouped(unmoved).items():
+        finding = None if location is None else _finding(location, *group[0])
         if finding is not None:
             yield finding
 

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterator
 
 from gradcheck.base import numbers
+from gradcheck.base.groups import grouped
 from gradcheck.base.paths import picked
 from gradcheck.checks.activation_wording import called, wanted_scale, weight_named
 from gradcheck.checks.finding import Finding
 from gradcheck.checks.rule import Evidence, Looked, Rule
 from gradcheck.health.activations.records import ActivationRecord, GradientTrend
-from gradcheck.program.location import Location
 
 
 def trends_looked_at(evidence: Evidence) -> Looked:
@@ -21,12 +21,8 @@ def trends_looked_at(evidence: Evidence) -> Looked:
 
 def trend_findings(evidence: Evidence, rule: Rule, bad: Callable[[GradientTrend], bool]) -> Iterator[Finding]:
     """One for every line, of the recorded step at which it is the worst."""
-    grouped: dict[Location, list[GradientTrend]] = {}
-    for trend in evidence.health.activations.trends:
-        records = _records(evidence, trend)
-        if bad(trend) and records:
-            grouped.setdefault(records[0].location, []).append(trend)
-    for trends in grouped.values():
+    found = ((_records(evidence, trend), trend) for trend in evidence.health.activations.trends if bad(trend))
+    for trends in grouped((records[0].location, trend) for records, trend in found if records).values():
         worst = max(trends, key=lambda trend: max(trend.total, 1 / trend.total))
         yield _finding(evidence, rule, worst, trends)
 
@@ -43,10 +39,7 @@ def _finding(evidence: Evidence, rule: Rule, trend: GradientTrend, same: list[Gr
         notes.append(
             f"the same at iterations {', '.join(map(str, iterations))}; the figures are of iteration {trend.iteration}"
         )
-    return Finding(
-        rule=rule.code,
-        name=rule.name,
-        severity=rule.severity,
+    return rule.finding(
         location=records[0].location,
         message=f"the gradient {verb} by a factor of {numbers.value(trend.factor, 2)} per layer from {last} "
         f"to {first}",

@@ -14,21 +14,15 @@ from gradcheck.program.writes.tree import Tree, parts_of_uri, real_files, real_p
 
 # By event, which of its arguments are paths of what would change.
 _PATHS: dict[str, tuple[int, ...]] = {
-    "open": (0,),
-    "os.chflags": (0,),
-    "os.chmod": (0,),
-    "os.chown": (0,),
+    **dict.fromkeys(("open", "sqlite3.connect"), (0,)),
+    **{
+        f"os.{name}": (0,)
+        for name in ["chflags", "chmod", "chown", "mkdir", "remove", "removexattr", "rmdir"]
+    },
+    **{f"os.{name}": (0,) for name in ["setxattr", "truncate", "utime"]},
     "os.link": (0, 1),
-    "os.mkdir": (0,),
-    "os.remove": (0,),
-    "os.removexattr": (0,),
     "os.rename": (0, 1),
-    "os.rmdir": (0,),
-    "os.setxattr": (0,),
     "os.symlink": (1,),
-    "os.truncate": (0,),
-    "os.utime": (0,),
-    "sqlite3.connect": (0,),
 }
 # What starts another program: by event, which argument says what.
 _STARTS = {
