@@ -41,42 +41,6 @@ class ProgramCommand(click.Command):
         return [*super().collect_usage_pieces(ctx), "[-- ARGUMENTS OF THE PROGRAM]"]
 
 
-def program_options(command: Command) -> Command:
-    """The targets, and how they are run. Placed above the command's own options."""
-    return _applied(command, _PROGRAM)
-
-
-def rule_options(command: Command) -> Command:
-    """Which rules, and what else is shown. Placed below the command's own options."""
-    return _applied(command, (*_RULES, *_DISPLAY))
-
-
-def display_options(command: Command) -> Command:
-    """What else is shown, and in which colours."""
-    return _applied(command, _DISPLAY)
-
-
-def cluster_options(command: Command) -> Command:
-    """Where the workers are."""
-    return _applied(
-        command,
-        (
-            click.option(
-                "--backend",
-                type=click.Choice(BACKENDS),
-                default="local",
-                show_default=True,
-                help="Where the workers are: local processes, or a cluster (pip install 'gradcheck[dask]').",
-            ),
-            click.option(
-                "--scheduler",
-                metavar="ADDRESS",
-                help="The address of a running cluster. Without it one is started on this machine.",
-            ),
-        ),
-    )
-
-
 def workers_of(jobs: int | None, backend: str, scheduler: str | None) -> Workers:
     if scheduler is not None and backend == "local":
         raise ProgramError("--scheduler needs a cluster", "add --backend dask or --backend ray")
@@ -86,6 +50,15 @@ def workers_of(jobs: int | None, backend: str, scheduler: str | None) -> Workers
 FORMATS = ("terminal", "markdown", "html", "json", "sarif", "github", "junit", "csv")
 
 
+def _all(*decorators: Callable[[Any], Any]) -> Callable[[Command], Command]:
+    def decorate(command: Command) -> Command:
+        for each in reversed(decorators):  # click lists them from the outermost
+            command = each(command)
+        return command
+
+    return decorate
+
+
 def output_options(
     file: str = "", formats: Sequence[str] = FORMATS, several: bool = False
 ) -> Callable[[Command], Command]:
@@ -93,42 +66,49 @@ def output_options(
     given more than once, for several reports in one run."""
     default = "standard output" + (f", and {file}" if file else "")
     more = " May be repeated, with an --output for each." if several else ""
-    return lambda command: _applied(
-        command,
-        (
-            click.option(
-                "--format",
-                "formats" if several else "format_",
-                multiple=several,
-                type=click.Choice(formats),
-                help=f"The format of the report.{more}  [default: by the ending of --output; else terminal]",
-            ),
-            click.option(
-                "--output",
-                "-o",
-                "outputs" if several else "output",
-                multiple=several,
-                metavar="PATH",
-                help=f"Write the report to this file; - is standard output.  [default: {default}]",
-            ),
-            click.option("--force", is_flag=True, help="Write over files that gradcheck did not write."),
+    return _all(
+        click.option(
+            "--format",
+            "formats" if several else "format_",
+            multiple=several,
+            type=click.Choice(formats),
+            help=f"The format of the report.{more}  [default: by the ending of --output; else terminal]",
         ),
+        click.option(
+            "--output",
+            "-o",
+            "outputs" if several else "output",
+            multiple=several,
+            metavar="PATH",
+            help=f"Write the report to this file; - is standard output.  [default: {default}]",
+        ),
+        click.option("--force", is_flag=True, help="Write over files that gradcheck did not write."),
     )
 
 
-def _applied(command: Command, decorators: Sequence[Callable[[Command], Command]]) -> Command:
-    for decorate in reversed(decorators):  # click lists them from the outermost
-        command = decorate(command)
-    return command
-
-
+# Where the workers are.
+cluster_options = _all(
+    click.option(
+        "--backend",
+        type=click.Choice(BACKENDS),
+        default="local",
+        show_default=True,
+        help="Where the workers are: local processes, or a cluster (pip install 'gradcheck[dask]').",
+    ),
+    click.option(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="The address of a running cluster. Without it one is started on this machine.",
+    ),
+)
 allow_writes_option = click.option(
     "--allow-writes",
     is_flag=True,
     help="Let the program write its files. Without it, a private copy takes what it writes.",
 )
 
-_PROGRAM: tuple[Callable[[Any], Any], ...] = (
+# The targets, and how they are run. Placed above the own options of a command.
+program_options = _all(
     click.argument("targets", nargs=-1, metavar="[TARGET]..."),
     click.option(
         "--at",
@@ -197,7 +177,19 @@ _PROGRAM: tuple[Callable[[Any], Any], ...] = (
     ),
 )
 
-_RULES: tuple[Callable[[Any], Any], ...] = (
+# What else is shown, and in which colours.
+display_options = _all(
+    click.option("--show-output", is_flag=True, help="Show on standard error what the program printed."),
+    click.option(
+        "--traceback", "show_traceback", is_flag=True, help="Show the traceback of an internal error."
+    ),
+    click.option(
+        "--color/--no-color", default=None, help="Colours, or none. The default depends on the terminal."
+    ),
+)
+
+# Which rules, and what else is shown. Placed below the own options of a command.
+rule_options = _all(
     click.option(
         "--select", multiple=True, metavar="CODES", help="Only these rules, by code or prefix: GC1,GC203."
     ),
@@ -210,16 +202,7 @@ _RULES: tuple[Callable[[Any], Any], ...] = (
         help="Set a threshold of a rule, as in GC202.tanh-limit=0.95. May be repeated; "
         "`gradcheck rules --thresholds` lists them.",
     ),
-)
-
-_DISPLAY: tuple[Callable[[Any], Any], ...] = (
-    click.option("--show-output", is_flag=True, help="Show on standard error what the program printed."),
-    click.option(
-        "--traceback", "show_traceback", is_flag=True, help="Show the traceback of an internal error."
-    ),
-    click.option(
-        "--color/--no-color", default=None, help="Colours, or none. The default depends on the terminal."
-    ),
+    display_options,
 )
 
 
