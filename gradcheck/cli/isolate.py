@@ -28,9 +28,9 @@ def run(
     """The exit status: 0 done, 2 unusable, 130 interrupted. Whatever can be checked before a program is run, is."""
     workers = workers_of(jobs, backend, scheduler)
     common = parse_common(**given)
-    targets = {session.target: parse_target(session.target, session.cwd) for session in common.sessions}
-    to = destination(format_, output, force, list(targets.values()))
-    for target in targets.values():
+    targets = [parse_target(session.target, session.cwd) for session in common.sessions]
+    to = destination(format_, output, force, targets)
+    for target in targets:
         for path in (_output(target, to), str(_journal(target, to))):
             to.check(path)
     status = 0
@@ -39,7 +39,7 @@ def run(
         if result is None:
             status = 2
             continue
-        report, target = result.report, targets[session.target]
+        report, target = result.report, parse_target(session.target, session.cwd)
         journal = _journal(target, to)
         try:
             to.check(str(journal))

@@ -27,8 +27,8 @@ def run(
 ) -> int:  # fmt: skip
     """Reports on every target; the exit status is the worst of theirs. Whatever can be checked before a program is run, is."""
     common = parse_common(**given)
-    targets = {session.target: parse_target(session.target, session.cwd) for session in common.sessions}
-    destinations = _destinations(formats, outputs, force, list(targets.values()))
+    targets = [parse_target(session.target, session.cwd) for session in common.sessions]
+    destinations = _destinations(formats, outputs, force, targets)
     if verbose and quiet:
         raise ProgramError("--verbose shows more and --quiet less: use one of them")
     if against is not None:
@@ -51,7 +51,8 @@ def run(
         seconds[session.target] = result.seconds
         for to in destinations:
             if not to.holds_all:
-                to.write(report, to.file_for(targets[session.target]), common.color, verbose - quiet)
+                path = to.file_for(parse_target(session.target, session.cwd))
+                to.write(report, path, common.color, verbose - quiet)
         if report.program.stopped:
             is_stopped = True
             break
