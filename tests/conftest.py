@@ -15,6 +15,15 @@ def pytest_configure(config: pytest.Config) -> None:
     """Packages of plugins are rewritten so that their asserts explain themselves; these have hundreds of files."""
     packages = getattr(config.pluginmanager.rewrite_hook, "_must_rewrite", set())
     packages -= {"gradcheck", "hypothesis"}
+    if config.getoption("dist", "no") == "no":  # it runs tests itself
+        import torch._dynamo  # noqa: F401
+
+        import gradcheck.analysis.session  # noqa: F401
+
+        # What the libraries hold stays as it is: neither collections nor the search for a person's functions look through
+        # it, and a fork leaves its memory alone.
+        gc.collect()
+        gc.freeze()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -50,7 +50,6 @@ def run_report(options: SessionOptions, on_part: Callable[[Report], None] | None
     thresholds_with(options.thresholds)  # a threshold that does not exist is reported before the program runs
     program = load(parse_target(options.target, options.cwd), options.cwd, options.arguments)
     recorder = Recorder(program.sources, options.at)
-    frozen = gc.get_freeze_count()
     with kept_torch_settings():
         outcome = run(
             program,
@@ -60,13 +59,13 @@ def run_report(options: SessionOptions, on_part: Callable[[Report], None] | None
             allow_writes=options.allow_writes,
         )
     # What was recorded stays until the report is there: the garbage collector need not go through it again and again.
-    ours = gc.get_freeze_count() == frozen  # else the program has frozen what is its own
+    ours = gc.get_freeze_count() <= _FROZEN_BY_PYTHON  # else somebody has frozen what is their own
     if ours:
         gc.freeze()
     try:
         return analyse(recorder.recording, program.sources, outcome, options, on_part=on_part)
     finally:
-        if ours and frozen <= _FROZEN_BY_PYTHON:
+        if ours:
             gc.unfreeze()
 
 
