@@ -2,54 +2,42 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-import torch
-
 from gradcheck.analysis.settings import in_force
 from gradcheck.base import progress
 from gradcheck.base.errors import NothingToCheckError
 from gradcheck.checks import gc106_gradient_shape_broadcast as gc106
-from gradcheck.checks.wording import without_pairing_help
-from gradcheck.diagnosis.diagnose import total_budget
 from gradcheck.judge.verdict import Verdict
 from gradcheck.layers.cases import Case, cases_of, in_state
 from gradcheck.layers.discover import HOW_INPUTS, Found, discover
-from gradcheck.layers.faults import Fault, add_failure, join_by_cause, moved_to
+from gradcheck.layers.failures import Failures
+from gradcheck.layers.faults import Fault, add_failure, join_by_cause
 from gradcheck.layers.fitting import runs
 from gradcheck.layers.followed import computing_with_its_arrays
-from gradcheck.layers.making import CannotCallError, Given
+from gradcheck.layers.making import CannotCallError, Given, InputLike, input_term
 from gradcheck.layers.mean import MEAN_OVER_ROWS
 from gradcheck.layers.outcome import Key, Outcome, run_trial
-from gradcheck.layers.proof import Everywhere
 from gradcheck.layers.records import (
     EVALUATION,
     SEVERAL,
     STATES,
     CaseResult,
-    Failure,
-    Smallest,
     Status,
-    command,
 )
 from gradcheck.layers.report import LayerReport
-from gradcheck.layers.shrink import shrink
 from gradcheck.layers.sizes import TensorTerm
 from gradcheck.layers.subject import Subject, subject_of
 from gradcheck.layers.trial import Plan, Trial, takes_mode
 from gradcheck.layers.wanted import is_target
 from gradcheck.program.live import LiveSources
 from gradcheck.program.writes.hold import writes_held_back, written_by_program
-from gradcheck.report.model import Report
 
 _MANY_OPERATIONS = 2_000
 _OF_SHAPES = ("ValueError", "IndexError", "RuntimeError")
-InputLike = str | Sequence[int] | torch.Tensor | np.ndarray[Any, Any]
 
 
 def check_layer(
@@ -134,17 +122,15 @@ def check(
 class LayerCheck:
     def __init__(self, subject: Subject, given: Given, target: str, seed: int, budget: float) -> None:
         self._subject, self._given, self._seed, self._budget = subject, given, seed, budget
-        self._left_s = total_budget(in_force().total_budget_s, budget)  # for the fixes of all its faults
-        self._target = target  # of the command line; empty for a call of the Python API
+        self._target = target
         self._report = LayerReport(target or subject.name, seed)
         self._faults: dict[Key, Fault] = {}
         self._unjudged: dict[str, str] = {}
         self._judged: set[str] = set()
         self._count = 0
         self._several: dict[Plan, Outcome] = {}
-        self._apart: frozenset[int] = (
-            frozenset()
-        )  # what is returned in one case for something else is so in all
+        # What is returned in one case for something else is so in all.
+        self._apart: frozenset[int] = frozenset()
         self._ran: list[tuple[Trial, Outcome]] = []
 
     def run(self, found: Found, only: str | None) -> LayerReport:
@@ -167,11 +153,12 @@ class LayerCheck:
         }
         join_by_cause(self._faults, self.outcomes)
         self._forget_wrong_guesses(found.plans)
+        failures = Failures(self._subject, self._target, self._budget, report.cases, self._ran)
         for key, fault in self._faults.items():
             progress.say(
                 progress.Stage.CHECKING, f"looking for the smallest input, fault {len(report.failures) + 1}"
             )
-            add_failure(report.failures, self._failure(key, fault, exact=only is not None))
+            add_failure(report.failures, failures.of(key, fault, exact=only is not None))
         return report
 
     @property
@@ -311,99 +298,6 @@ class LayerCheck:
         sizes = dict.fromkeys(plan.names - plan.pinned, trial.sizes["D"])
         return self._outcome(Case("", trial), trial.with_sizes(**sizes))
 
-    def _failure(self, key: Key, fault: Fault, exact: bool) -> Failure:
-        subject, trial, outcome = self._subject, fault.trial, fault.outcome
-        count = 0
-        small = outcome
-        if not exact:
-            shrunk = shrink(subject, trial, outcome, key)
-            trial, count, small = shrunk.trial, shrunk.trials, shrunk.outcome
-        state = fault.case.name if fault.case.name in STATES else SEVERAL
-        again = self._command(trial, state)
-        smallest = Smallest(trial.shapes(), _arguments_text(trial), again, trial.seed, state, count)
-        failure = Failure(smallest, _listed(fault.cases, self._report.cases), raised=small.raised)
-        if outcome.report is not None:
-            outcome, at = self._explained(fault, key, 0.0 if exact else self._budget)
-            failure.report = _alone(outcome, at)
-            finding = small.faults[key]
-            if finding is not None and finding.expected and trial is not fault.trial:
-                failure.notes = [f"there, expected {finding.expected}", f"and found {finding.found}"]
-        if fault.raises is not None and fault.raises.outcome.raised is not None:
-            on = " and ".join(f"({shape})" for shape in fault.raises.trial.shapes())
-            failure.notes.append(f"on {on} this line raises {fault.raises.outcome.raised.text}")
-        failure.notes += self._only_there(fault)
-        return failure
-
-    def _explained(self, fault: Fault, key: Key, budget: float) -> tuple[Outcome, Key]:
-        """The outcome with why it is wrong, and with a fix that holds in every case, if there is one; and where the fault
-        is then: its cause may be in another line. All other trials do without: only this one is told."""
-        outcome = fault.outcome
-        finding = outcome.faults[key]
-        if finding is None:
-            return outcome, key
-        ran = sorted(self._ran, key=lambda one: key not in one[1].faults)
-        holds = Everywhere(self._subject, str(finding.evidence.get("gradient", "")), ran)
-        begun = time.process_time()
-        fixed = run_trial(
-            self._subject,
-            fault.trial,
-            explained=True,
-            fix_budget_s=budget,
-            total_budget_s=self._left_s,
-            holds=holds,
-        )
-        self._left_s = max(0.0, self._left_s - (time.process_time() - begun))
-        at = key if key in fixed.faults else moved_to(fixed, outcome, finding)
-        found = fixed.faults.get(at) if at is not None else None
-        if at is None or found is None:
-            return outcome, key
-        if found.fix is not None and found.fix.verified and len(ran) > 1:
-            found.helps[-1] += f", and run in all {len(ran)} cases"
-        return fixed, at
-
-    def _only_there(self, fault: Fault) -> list[str]:
-        """Advice, where only inputs of some ranks show it."""
-        ranks = {case.rank for case in fault.cases}
-        passed = {case.rank for case in self._report.cases if case.status is Status.PASSED} - ranks
-        if not passed:
-            return []
-        shown, right = (", ".join(f"{rank}-D" for rank in sorted(each)) for each in (ranks, passed))
-        option = ",".join(map(str, sorted(passed)))
-        return [
-            f"only {shown} inputs, which `forward` accepts, show it; if the layer supports only {right} inputs, use "
-            f"--rank {option}"
-        ]
-
-    def _command(self, trial: Trial, state: str) -> str:
-        """What runs this one trial again."""
-        more, named = trial.plan.more, trial.arguments
-        if named and self._is_found_again(trial):
-            named = {}
-        if not self._target:
-            said = {"args": list(more), "kwargs": named}
-            options = [f"{name}={value!r}" for name, value in said.items() if value]
-            options += [f"inputs={trial.shapes()!r}", f"case={state!r}", f"seed={trial.seed}"]
-            name = self._subject.name
-            first = f"({name.replace(',', ', ')})" if "," in name else name
-            return f"gradcheck.check_layer({first}, {', '.join(options)})"
-        options = ["--args", ",".join(map(repr, more))] if more else []
-        if named:
-            options += ["--kwargs", ",".join(f"{n}={v!r}" for n, v in named.items())]
-        options += ["--seed", str(trial.seed)]
-        if state != SEVERAL:
-            options += ["--case", state]
-        return command(self._target, trial.shapes(), options)
-
-    def _is_found_again(self, trial: Trial) -> bool:
-        """Whether the shapes alone lead to the same layer."""
-        given = Given(inputs=tuple(input_term(shape) for shape in trial.shapes()))
-        try:
-            plan = discover(self._subject, given, trial.seed).plans[0]
-        except CannotCallError:
-            return False
-        again = Trial(plan, seed=trial.seed)
-        return again.arguments == trial.arguments and again.shapes() == trial.shapes()
-
 
 def _of_shape(outcome: Outcome) -> set[Key]:
     return {key for key, finding in outcome.faults.items() if finding and finding.rule == gc106.RULE.code}
@@ -411,60 +305,3 @@ def _of_shape(outcome: Outcome) -> set[Key]:
 
 def _is_out_of_shape(outcome: Outcome) -> bool:
     return bool(_of_shape(outcome)) and not outcome.right
-
-
-def _alone(outcome: Outcome, key: Key) -> Report | None:
-    """The report with nothing but this finding."""
-    report, finding = outcome.report, outcome.faults[key]
-    if report is None or finding is None:
-        return None
-    # A layer check has no `--pair`, and an input's gradient is identified by its position.
-    finding = replace(finding, helps=without_pairing_help(finding.helps))
-    kept = [excerpt for excerpt in report.excerpts if excerpt is report.excerpt(finding.location)]
-    return replace(report, findings=[finding], excerpts=kept or report.excerpts)
-
-
-def _listed(cases: list[CaseResult], all_cases: list[CaseResult]) -> list[str]:
-    """By rank, as `several rows, square (2-D)` or `6 of 7 cases (3-D)`."""
-    found = []
-    for rank in sorted({case.rank for case in cases}):
-        names = [case.name for case in cases if case.rank == rank]
-        run = [c for c in all_cases if c.rank == rank and c.status not in (Status.NOT_TRIED, Status.NOT_RUN)]
-        shown = ", ".join(names) if len(names) <= 3 else f"{len(names)} of {len(run)} cases"
-        found.append(f"{shown} ({rank}-D)")
-    return found
-
-
-def _arguments_text(trial: Trial) -> str:
-    named = [f"{name}={value!r}" for name, value in trial.arguments.items()]
-    return ", ".join([*map(repr, trial.plan.more), *named])
-
-
-def input_term(given: InputLike) -> TensorTerm:
-    """Raises ValueError."""
-    if isinstance(given, np.ndarray):
-        given = torch.from_numpy(given)
-    if isinstance(given, torch.Tensor):
-        if given.dtype is torch.bool:
-            return TensorTerm(tuple(given.shape), "bool")
-        if given.is_floating_point():
-            return TensorTerm(tuple(given.shape))
-        return TensorTerm(tuple(given.shape), "int", int(given.max()) + 1 if given.numel() else 1)
-    if not isinstance(given, str):
-        given = ",".join(map(str, given))
-    shape, _, kind = given.partition(":")
-    try:
-        dims = tuple(int(part) for part in shape.split(",") if part.strip())
-        if kind in ("", "bool", "unit"):
-            return _checked(TensorTerm(dims, kind or "float"))
-        return _checked(TensorTerm(dims, "int", int(kind)))
-    except ValueError:
-        raise ValueError(
-            f"`{given}` is not a shape: 4,3 is a tensor of 4 by 3, 4,3:10 integers below 10, 4,3:unit numbers from 0 to 1"
-        ) from None
-
-
-def _checked(term: TensorTerm) -> TensorTerm:
-    if not term.dims or any(size < 1 for size in term.dims) or (term.kind == "int" and term.high < 1):
-        raise ValueError
-    return term

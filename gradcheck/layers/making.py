@@ -8,12 +8,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import torch
+
 from gradcheck.layers.gradients import parameters_of
 from gradcheck.layers.sizes import BASE, Size, TensorTerm, Term
 from gradcheck.layers.subject import Subject
 from gradcheck.layers.trial import Plan, own_random_numbers
 from gradcheck.layers.wanted import constructor_options, is_a_size
 
+InputLike = str | Sequence[int] | torch.Tensor | np.ndarray[Any, Any]
 _MOST_ARGUMENTS = 40
 _HOW_ARGUMENTS = "give it: --args 3,5 by position, --kwargs size=3,bias=False by name"
 
@@ -38,6 +42,36 @@ class Given:
     @property
     def arguments(self) -> bool:
         return bool(self.args or self.kwargs)
+
+
+def input_term(given: InputLike) -> TensorTerm:
+    """Raises ValueError."""
+    if isinstance(given, np.ndarray):
+        given = torch.from_numpy(given)
+    if isinstance(given, torch.Tensor):
+        if given.dtype is torch.bool:
+            return TensorTerm(tuple(given.shape), "bool")
+        if given.is_floating_point():
+            return TensorTerm(tuple(given.shape))
+        return TensorTerm(tuple(given.shape), "int", int(given.max()) + 1 if given.numel() else 1)
+    if not isinstance(given, str):
+        given = ",".join(map(str, given))
+    shape, _, kind = given.partition(":")
+    try:
+        dims = tuple(int(part) for part in shape.split(",") if part.strip())
+        if kind in ("", "bool", "unit"):
+            return _checked(TensorTerm(dims, kind or "float"))
+        return _checked(TensorTerm(dims, "int", int(kind)))
+    except ValueError:
+        raise ValueError(
+            f"`{given}` is not a shape: 4,3 is a tensor of 4 by 3, 4,3:10 integers below 10, 4,3:unit numbers from 0 to 1"
+        ) from None
+
+
+def _checked(term: TensorTerm) -> TensorTerm:
+    if not term.dims or any(size < 1 for size in term.dims) or (term.kind == "int" and term.high < 1):
+        raise ValueError
+    return term
 
 
 @dataclass(frozen=True, slots=True)

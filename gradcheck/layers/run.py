@@ -9,9 +9,9 @@ from types import ModuleType
 from typing import Any
 
 from gradcheck.base import progress
-from gradcheck.layers.check import check, input_term
+from gradcheck.layers.check import check
 from gradcheck.layers.importing import imported
-from gradcheck.layers.making import CannotCallError, Given
+from gradcheck.layers.making import CannotCallError, Given, input_term
 from gradcheck.layers.options import LayerOptions, arguments_of, keywords_of, layer_target
 from gradcheck.layers.records import SEVERAL
 from gradcheck.layers.report import LayerReport

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gradcheck.layers.check import input_term
+from gradcheck.layers.making import input_term
 from gradcheck.layers.options import LayerOptions, keywords_of
 from gradcheck.layers.run import run_layer
 from tests.support import ROOT
