@@ -1,7 +1,5 @@
 """One piece of source that is understood, and what an edit of it does to the gradient."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass

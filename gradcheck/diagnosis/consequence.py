@@ -1,7 +1,5 @@
 """What a wrong gradient does to the others, shown by an intervention: the true one is put in its place, and they heal."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

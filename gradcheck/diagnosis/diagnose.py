@@ -1,7 +1,5 @@
 """The diagnosis stage as a whole: why a gradient is wrong, and the edit that replay has proved to make it right."""
 
-from __future__ import annotations
-
 import copy
 import math
 import time

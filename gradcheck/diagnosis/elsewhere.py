@@ -1,7 +1,5 @@
 """Where an edit is tried beside the recorded step: at probe points, on fresh draws, at other sizes, with other constants."""
 
-from __future__ import annotations
-
 import ast
 import math
 from collections.abc import Iterable, Iterator, Mapping

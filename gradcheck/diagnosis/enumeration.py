@@ -1,7 +1,5 @@
 """Goes through edits, the cheapest first, and yields those that make the gradient right where they are tried."""
 
-from __future__ import annotations
-
 import ast
 import heapq
 from collections.abc import Iterator

@@ -4,8 +4,6 @@ The syntax is read, and only operations of torch, NumPy and Python are called; f
 by their source. So nothing that the person would notice happens a second time.
 """
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Callable, Hashable, Iterable, Iterator, ValuesView
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """What the diagnosis adds to findings: the explanation, the edit and its proof, and the line that is really at fault."""
 
-from __future__ import annotations
-
 import ast
 import textwrap
 from collections.abc import Sequence

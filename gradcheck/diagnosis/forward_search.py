@@ -1,7 +1,5 @@
 """Searches the forward lines, where a gradient is right as it is written and the forward pass is not as it was meant."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

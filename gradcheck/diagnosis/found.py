@@ -1,7 +1,5 @@
 """What a search found: an edit, and its proof."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Lines in the wrong order: one that reads a value before it is complete, or a parameter after its update."""
 
-from __future__ import annotations
-
 import ast
 from dataclasses import dataclass, field
 

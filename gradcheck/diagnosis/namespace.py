@@ -1,7 +1,5 @@
 """What the names in a piece of the person's source stood for when it ran: recorded values, numbers, objects."""
 
-from __future__ import annotations
-
 import ast
 import builtins
 from bisect import bisect_right

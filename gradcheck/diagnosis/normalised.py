@@ -1,7 +1,5 @@
 """Tells whether a value is normalised: mean 0 and standard deviation 1, per feature over the batch or per sample."""
 
-from __future__ import annotations
-
 import torch
 
 _MEAN = 1e-5  # of the standard deviation; float64 leaves 1e-16

@@ -1,7 +1,5 @@
 """An edited piece of source put in the place of the recorded ops, in every replay of the pass."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 

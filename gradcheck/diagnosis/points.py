@@ -1,7 +1,5 @@
 """The points at which the diagnosis replays a pass beside the recorded one."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """Proves edits: the pass is replayed with them in place, at the recorded step and elsewhere."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -90,6 +88,8 @@ class Prover:
         self.judged_pass = judged_pass
         self.judge = without_stages(judge)
         self._elsewhere = Elsewhere(judgement, judged_pass, self.judge)
+        # What these are the gradients of is known, whatever else they equal.
+        self._stated = {pairing.gradient for pairing in judgement.recording.pairings}
         self._as_written: dict[tuple[object, Place], bool] = {}
 
     def prove(
@@ -203,7 +203,12 @@ class Prover:
                 return False
             if outcome is None or outcome[0]:
                 wrong.append(judged)
-        if len(wrong) == len(fixed) or not all(_belongs_elsewhere(point, j, instead) for j in wrong):
+        stated = any(judged.candidate.value in self._stated for judged in wrong)
+        if (
+            len(wrong) == len(fixed)
+            or stated
+            or not all(_belongs_elsewhere(point, j, instead) for j in wrong)
+        ):
             return False
         for judged in self.judge.judged:
             if id(judged) in before.true and judged.version.final and not point.is_true(judged):

@@ -1,8 +1,6 @@
 """What may be called while an edit is evaluated: operations of torch, NumPy and Python that compute and do nothing
 else, and make no tensor that fills the memory."""
 
-from __future__ import annotations
-
 import builtins
 import re
 from collections.abc import Callable, Sequence

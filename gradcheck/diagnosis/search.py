@@ -1,7 +1,5 @@
 """Searches for the smallest edit that makes a gradient right, and has it proved."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Callable, Iterable, Iterator
 from itertools import takewhile

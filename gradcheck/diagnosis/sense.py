@@ -1,7 +1,5 @@
 """Edits that fit and yet cannot be what was meant: no replay refutes them, the way programs are written does."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """What surrounds a piece of source in one pass: the names in scope there, and the points at which edits are tried."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

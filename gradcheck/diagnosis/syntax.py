@@ -4,8 +4,6 @@ Edited trees share all unchanged nodes with the original. So what changed is see
 did not change is shown as the person wrote it.
 """
 
-from __future__ import annotations
-
 import ast
 import copy
 import re

@@ -1,7 +1,5 @@
 """Tries edits on one gradient at one point, as fast as may be: only what lies between the edit and it is run again."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

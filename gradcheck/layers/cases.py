@@ -1,7 +1,5 @@
 """The cases: what is varied, because a fault may show under it alone."""
 
-from __future__ import annotations
-
 import inspect
 import re
 from collections.abc import Callable, Iterator

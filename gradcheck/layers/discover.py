@@ -26,7 +26,7 @@ from gradcheck.layers.fused import GivesGradients
 from gradcheck.layers.making import CannotCallError, Given, making
 from gradcheck.layers.sizes import Size, TensorTerm, value_of
 from gradcheck.layers.subject import NotALayer, Subject
-from gradcheck.layers.trial import Plan, Trial, build, forward_of, own_random_numbers
+from gradcheck.layers.trial import Built, Plan, Trial, build, own_random_numbers
 from gradcheck.layers.ways import Picks, Ways, farthest_first
 
 _MOST_FITTED = 16  # ways that run, of which the one that fits best is taken
@@ -90,7 +90,7 @@ class _Search:
             layer = self._made(plan)
             if layer is None:
                 continue
-            function = self._subject.forward or forward_of(layer)
+            function = self._subject.forward or Built(layer).forward
             parameters = inputs_of(function, isinstance(layer, GivesGradients))
             calls: set[str] = set()
             for way in as_given(plan, self._given, parameters, function):
@@ -112,7 +112,7 @@ class _Search:
         layer = next((made for made in layers if made is not None), None)
         if layer is None:
             return None
-        function = subject.forward or forward_of(layer)
+        function = subject.forward or Built(layer).forward
         parameters = inputs_of(function, isinstance(layer, GivesGradients))
         raises: Found | None = None
         for group in mains_for(parameters, given):

@@ -4,8 +4,6 @@ The loss is `sum(output * upstream)`, whose gradient with respect to the output 
 would hide what a layer gets wrong of a sum (batch normalisation), and a constant upstream gradient what it transposes.
 """
 
-from __future__ import annotations
-
 import inspect
 import math
 from collections.abc import Callable, Iterator

@@ -1,8 +1,6 @@
 """What a layer check says of a fault: the smallest input that shows it, why the line is wrong, the fix that holds in every
 case, and the command that runs it again."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from dataclasses import replace

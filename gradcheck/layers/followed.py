@@ -1,7 +1,5 @@
 """While a layer is checked: its code goes through hooks if it computes with NumPy, whose arrays are values then."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

@@ -1,8 +1,6 @@
 """A function that gives a loss and its gradients at once: `loss, dx = softmax_loss(x, y)`, and a network's
 `loss, grads = net.loss(X, y)`. Its `return` says so, by the names in it."""
 
-from __future__ import annotations
-
 import ast
 import inspect
 import textwrap

@@ -1,7 +1,5 @@
 """The module in which a layer is defined: a file, by its path or as part of its package, or a notebook."""
 
-from __future__ import annotations
-
 import ast
 import importlib
 import importlib.util

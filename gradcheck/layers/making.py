@@ -1,7 +1,5 @@
 """Ways to give a constructor its arguments, the likeliest first: guesses from names and annotations."""
 
-from __future__ import annotations
-
 import inspect
 import itertools
 from collections.abc import Callable, Iterator, Sequence

@@ -1,8 +1,6 @@
 """Layers that take the mean over the rows where others take the sum: `dW = dZ @ A.T / m`. That is right where the loss is a
 mean, and the upstream gradient is not divided by the number of rows; a layer alone does not show which."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from gradcheck.judge.verdict import GradientResult, Verdict

@@ -1,8 +1,6 @@
 """The two halves of a person's class, whatever they are called, and what its `forward` leaves on the object in the place
 of returning it."""
 
-from __future__ import annotations
-
 import ast
 import dis
 import inspect

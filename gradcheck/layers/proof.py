@@ -1,7 +1,5 @@
 """Whether an edit of a layer holds: the layer is run with it in every case, and nothing may be wrong that was right."""
 
-from __future__ import annotations
-
 import linecache
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """What a layer check found, as plain data. Imports no torch."""
 
-from __future__ import annotations
-
 import shlex
 from collections import Counter
 from dataclasses import dataclass, field

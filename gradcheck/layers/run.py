@@ -1,7 +1,5 @@
 """One layer check, from the words of the command line to a `LayerReport`, in the child process."""
 
-from __future__ import annotations
-
 import difflib
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace

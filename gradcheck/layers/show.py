@@ -1,7 +1,5 @@
 """A layer report in a terminal and as Markdown: the case table, then each fault with its line and its smallest input."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from rich.console import Console

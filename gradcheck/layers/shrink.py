@@ -1,7 +1,5 @@
 """Makes a failing trial as small as it goes, while the same fault shows and nothing raises."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass, replace
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from gradcheck.layers.arrays import as_layer_takes_it, as_tensor, default_dtype
+from gradcheck.layers.driver import forward_of
 from gradcheck.layers.gradients import parameters_of
 from gradcheck.layers.methods import held_by
 from gradcheck.layers.sizes import BASE, SMALL, TensorTerm, Term, names_in, value_of
@@ -112,7 +113,9 @@ class Built:
 
     @property
     def forward(self) -> Callable[..., Any]:
-        return forward_of(self.layer)
+        forward = forward_of(self.layer)
+        assert forward is not None
+        return forward
 
 
 @contextmanager
@@ -161,11 +164,6 @@ def _made(subject: Subject, trial: Trial) -> Any:
     layer = subject.make(*trial.plan.more, **arguments)
     set_mode(held_by(layer), trial.training)
     return layer
-
-
-def forward_of(layer: Any) -> Callable[..., Any]:
-    forward: Callable[..., Any] = getattr(layer, "forward", None) or layer.__call__
-    return forward
 
 
 def set_mode(layer: Any, training: bool) -> bool:
@@ -256,7 +254,7 @@ def _created_when_called(subject: Subject, trial: Trial) -> tuple[Any, list[Any]
         generator = torch.Generator().manual_seed(trial.seed + turn)
         inputs = [_drawn(term, trial, generator) for term in trial.inputs.values()]
         try:
-            forward_of(layer)(*inputs)
+            Built(layer).forward(*inputs)
         except Exception:  # it will raise again where that is reported
             return layer, []
         kept.append([t for _, t in parameters_of(layer) if not any(t is given for given in inputs)])

@@ -192,17 +192,17 @@ def _role(name: str) -> str:
 
 
 _PARAMETERS = ("weight", "bias", "scale")
-_ARRAYS = (
+_ARRAYS = {
     "",
     "any",
     "tensor",
     "torch.tensor",
     "parameter",
+    "array",
     "ndarray",
     "np.ndarray",
     "numpy.ndarray",
-    "array",
-)
+}
 
 
 def _parameter_shapes(role: str, out: Size) -> list[tuple[Term, ...]]:

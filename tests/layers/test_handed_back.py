@@ -225,6 +225,29 @@ def test_wrong_ones(layer, lines):
     assert accused(layer) == lines
 
 
+class SwappedUnnamed(Ratio):
+    @staticmethod
+    def backward(ctx, dout):
+        top, under = ctx.saved_tensors
+        below = 1 + under**2
+        return -2 * dout * top * under / below**2, dout / below
+
+
+def test_what_is_returned_the_other_way_round_is_said_to_be():
+    told = [finding for failure in check(SwappedUnnamed).failures for finding in failure.report.findings]
+    assert [finding.notes[0] for finding in told] == [
+        "it is the gradient of `under`; that of `top` belongs here",
+        "it is the gradient of `top`; that of `under` belongs here",
+    ]
+
+
+def test_one_of_two_that_are_swapped_is_no_fix():
+    """`return d_top, d_top` makes the first right, and leaves the second as wrong as it was."""
+    (failure,) = gradcheck.check_layer(Swapped, fix_budget_s=5.0).failures
+    assert failure.report is not None
+    assert [finding.fix for finding in failure.report.findings] == [None]
+
+
 def test_the_other_value_is_a_proved_fix():
     (failure,) = gradcheck.check_layer(OneStepEarly, fix_budget_s=5.0).failures
     assert failure.report is not None

@@ -1,7 +1,5 @@
 """The gradient of another value stands in the place of this one's: two that are returned the other way round."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from gradcheck.diagnosis.mistakes.case import Case
@@ -10,7 +8,7 @@ from gradcheck.diagnosis.mistakes.mistake import Mistake, Prediction
 
 def _predictions(case: Case) -> Iterator[Prediction]:
     for value in case.named_by_shape.get(tuple(case.at.shape), ()):
-        if value is not case.at:
+        if value is not case.at and value.producer is None:  # else a step was left out
             yield Prediction(
                 "another-value",
                 lambda scene, of=value: scene.gradients.get(of),  # type: ignore[misc]

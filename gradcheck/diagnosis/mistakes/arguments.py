@@ -1,7 +1,5 @@
 """What an op was called with besides tensors: plain numbers, the axis, how many numbers a mean is taken over."""
 
-from __future__ import annotations
-
 import math
 
 from gradcheck import ops

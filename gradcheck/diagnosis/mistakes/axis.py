@@ -1,7 +1,5 @@
 """A sum over the wrong axis, none, only a part of one, or one taken before the product; a mean for a sum."""
 
-from __future__ import annotations
-
 import ast
 import copy
 from collections.abc import Callable, Iterator

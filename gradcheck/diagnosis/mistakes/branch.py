@@ -1,7 +1,5 @@
 """The parts that a gradient is the sum of: one for each path from its value to the loss."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -1,7 +1,5 @@
 """A function or a selection too many, another function; and a factor of a product that should be another."""
 
-from __future__ import annotations
-
 import ast
 import copy
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The catalogue of mistakes. Where two predict the same numbers, the one that comes first here is reported."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator
 
@@ -39,6 +37,7 @@ CATALOGUE: tuple[Mistake, ...] = (
     factor.MISTAKE,
     epsilon.MISTAKE,
     wrong_name.READ_HERE,
+    another_value.MISTAKE,
     derivative.MISTAKE,
     wrong_name.ANYWHERE,
     upstream.OLDER,
@@ -48,7 +47,6 @@ CATALOGUE: tuple[Mistake, ...] = (
     fused_factor.MISTAKE,
     call.MISTAKE,
     textbook.MISTAKE,
-    another_value.MISTAKE,
 )
 
 

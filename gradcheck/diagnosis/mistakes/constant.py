@@ -1,7 +1,5 @@
 """A number is wrong or missing: a sign, a 2, an exponent, the n of a mean, n for n - 1."""
 
-from __future__ import annotations
-
 import ast
 import math
 from collections.abc import Iterator

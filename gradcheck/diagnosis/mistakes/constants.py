@@ -1,7 +1,5 @@
 """Which constant a factor is: a sign, a half, the size of a batch, n/(n - 1), a number of the forward pass."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass

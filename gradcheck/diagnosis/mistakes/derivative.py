@@ -1,7 +1,5 @@
 """Where a function is applied to every element: the wrong derivative is taken, or at the wrong argument, or none."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from functools import partial

@@ -1,7 +1,5 @@
 """The small number that keeps a root or a quotient from zero: left out, on the wrong side of the root, or another."""
 
-from __future__ import annotations
-
 import ast
 import copy
 from collections.abc import Callable, Iterator

@@ -1,8 +1,6 @@
 """Explains a wrong gradient: an entry of the catalogue is reported only if it predicts the very number found, at the
 recorded point and at every probe point."""
 
-from __future__ import annotations
-
 from gradcheck.diagnosis.mistakes.case import CannotExplainError, Case
 from gradcheck.diagnosis.mistakes.catalogue import CATALOGUE
 from gradcheck.diagnosis.mistakes.mistake import Explanation

@@ -1,7 +1,5 @@
 """A factor of one step is missing, there twice, or divided by where it should be multiplied with."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Callable, Iterator
 

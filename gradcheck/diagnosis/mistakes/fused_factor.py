@@ -1,7 +1,5 @@
 """A formula for several steps at once lost, gained or inverted a factor: before all of it, or before one term."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 

@@ -1,7 +1,5 @@
 """What a mistake is: the edits that repair it, the wrong number it predicts, and the sentence a person reads."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any

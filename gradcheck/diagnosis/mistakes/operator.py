@@ -1,7 +1,5 @@
 """Another operator, swapped operands, an operand too many, a sign too many or too few."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """Lines in the wrong order: where a line could be instead, the text of that edit, and the sentence."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What a mistake in one step makes of the whole gradient: the forms that most predictions have."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -1,7 +1,5 @@
 """The values that a line really read: not always those that the forward pass computed with."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -1,7 +1,5 @@
 """A row that is selected several times has several gradients to add up; assignment keeps one of them."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """A constant factor that is missing, found from the numbers and written as a person would write it."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator
 

@@ -5,8 +5,6 @@ Nothing is approximated: what a value contributes to a gradient is a vector-Jaco
 replayed forward pass, and what one op contributes is that op, run again on its recorded arguments.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import torch

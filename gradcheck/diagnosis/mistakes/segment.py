@@ -1,8 +1,6 @@
 """The piece of the forward pass that one line differentiates: from its value to the values whose manual gradients
 it reads."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 

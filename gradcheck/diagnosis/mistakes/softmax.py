@@ -1,7 +1,5 @@
 """Softmax, and the losses that are one call each: which of the parts of their derivative is missing or wrong."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import torch

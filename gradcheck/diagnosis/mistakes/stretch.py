@@ -1,7 +1,5 @@
 """The pieces of the forward pass that are a function of one value, element by element."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import torch

@@ -1,7 +1,5 @@
 """A term that is missing, found from the numbers: what is lacking is a multiple of a product of names in scope."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

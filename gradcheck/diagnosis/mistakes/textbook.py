@@ -1,7 +1,5 @@
 """The whole line is replaced by the textbook formula, where one forward operation leads to its upstream gradient."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from gradcheck import ops

@@ -1,7 +1,5 @@
 """A transpose too many or too few: of an operand, of the upstream gradient, or of the whole."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """The upstream gradient is another one: that of a value further down, an older one, one not multiplied with."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import torch

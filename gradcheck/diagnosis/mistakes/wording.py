@@ -1,7 +1,5 @@
 """Sentences and evidence of explanations, in the person's own names and lines."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Another value of the same shape: that before the activation for that after it, another layer's, an older one."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator
 from difflib import SequenceMatcher

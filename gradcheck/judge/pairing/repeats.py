@@ -1,7 +1,5 @@
 """A loop that moves nothing: each of its iterations says the same of the same lines, and the first ones are enough."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 from gradcheck.fronts.tape import Recording
