@@ -11,7 +11,7 @@ _MOST = 4  # that are shown of each
 
 
 def seen(recording: Recording, sources: SourceMap) -> str:
-    files = {unit.file for unit in sources.units.values()}
+    files = {unit.filename for unit in sources.units.values()}
     own = [
         b for b in recording.bindings if b.code is not None and not b.alias and b.value.producer is not None
     ]

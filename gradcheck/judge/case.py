@@ -9,6 +9,7 @@ from functools import cached_property
 import torch
 
 from gradcheck.fronts.gradient_names import Form, parse
+from gradcheck.fronts.markers import OUR_PLACE
 from gradcheck.fronts.tape import Value
 from gradcheck.judge.consumers import Consumers
 from gradcheck.judge.judge import Judge
@@ -16,7 +17,7 @@ from gradcheck.judge.judged import Faults, Judged
 from gradcheck.judge.outputs import Outputs
 from gradcheck.judge.pairing.partners import BY_NAME, Proposal
 from gradcheck.judge.verdict import Problem, Verdict
-from gradcheck.replay.compare import Fingerprints, Measured, is_finite, norm
+from gradcheck.replay.compare import Fingerprints, Measured, is_finite, never_summed, norm
 from gradcheck.replay.passes import Candidate, Version
 
 
@@ -150,6 +151,20 @@ class Case:
         equal = self.true_fingerprints.equals(self.truth[term], self.tolerance)
         possible = [term, *(v for v in equal if v is not term and v not in self.judge.paired)]
         return max(possible, key=self.consumers.explained_by) if len(possible) > 1 else term
+
+    def is_unsummed(self, parameter: Value) -> bool:
+        """Whether it is what arrives at a sum with the parameter, kept for the parameter as it is: stored under its name, or
+        handed to a layer, which need not compute it for anything else."""
+        truth = self.truth.get(parameter)
+        if truth is None or parameter in self.judge.forward_made or truth.numel() == self.found.numel():
+            return False
+        if not never_summed(tuple(self.found.shape), tuple(truth.shape)):
+            return False
+        if self.candidate.second_name and not self.candidate.name.isidentifier():
+            return True
+        forward_ops = self.judge.plan.forward_ops
+        handed_in = {v for op in forward_ops if op.code.co_filename == OUR_PLACE for v in op.inputs}
+        return not handed_in.isdisjoint(self.fingerprints.equals(self.found, self.tolerance))
 
     def is_used_for_another(self, partner: Value, equal: list[Value]) -> bool:
         """Whether no name says that it is the gradient of `partner`, and both operands of a product say another value, for

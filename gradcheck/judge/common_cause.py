@@ -38,8 +38,11 @@ _READERS = 4  # that say whether what they read is at fault
 _RIGHT = (Verdict.CORRECT, Verdict.INHERITED, Verdict.UNOBSERVABLE, Verdict.COMPENSATED)
 
 
-def accused_lines(rows: list[GradientResult]) -> set[Line]:
-    return {_line(r.location) for r in rows if r.verdict in (Verdict.INTRODUCED, Verdict.COMPENSATED)}
+def accused_lines(
+    rows: list[GradientResult], verdicts: tuple[Verdict, ...] = (Verdict.INTRODUCED, Verdict.COMPENSATED)
+) -> set[Line]:
+    """Or those of which something else is said."""
+    return {_line(row.location) for row in rows if row.verdict in verdicts}
 
 
 def _line(place: Location) -> Line:

@@ -32,6 +32,8 @@ class Effect(Enum):
 def has_victim(case: Case, partner: Value, scale: float | None = None) -> bool:
     """Whether a gradient that is not that of `partner` does harm: it is an output itself, or something that is wrong
     heals with the true gradient in its place. `scale`: it is kept as that multiple of the gradient."""
+    if case.is_unsummed(partner):
+        return True
     finished, outputs = is_finished(case), case.outputs
     if outputs.is_replaced_unread(case.version) or not outputs.spoils_one(case.version):
         return False

@@ -25,13 +25,7 @@ from gradcheck.judge.pairing.relations import Relations
 from gradcheck.judge.uphill import goes_uphill
 from gradcheck.judge.verdict import Verdict
 from gradcheck.ops import MUL, Family
-from gradcheck.replay.compare import (
-    Fingerprints,
-    differentiable,
-    multiple_of,
-    norm,
-    same_but_for_ones,
-)
+from gradcheck.replay.compare import Fingerprints, differentiable, multiple_of, norm, same_but_for_ones
 from gradcheck.replay.earlier import as_of_now
 from gradcheck.replay.passes import PassPlan, Version
 from gradcheck.replay.rounding import Rounding

@@ -99,6 +99,11 @@ class Judgement:
     def accused(self) -> set[Line]:
         return accused_lines([row for result in self.results for row in result.gradients])
 
+    def explains(self, accused: set[Line]) -> bool:
+        """Whether the lines that another judgement accuses are right, or fewer are accused here."""
+        rows = [row for result in self.results for row in result.gradients]
+        return len(self.accused) < len(accused) or set() < accused <= accused_lines(rows, _RIGHT)
+
 
 def judge_recording(
     recording: Recording,
@@ -124,7 +129,7 @@ def judge_recording(
     if not found.is_right:
         added = add_up_losses(found.recording, recording, [judged.plan for judged in found.passes])
         summed = judged() if added else found
-        if summed is not found and len(summed.accused) < len(found.accused):
+        if summed is not found and summed.explains(found.accused):
             found = summed
         else:
             take_out(recording, added)

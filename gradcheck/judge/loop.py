@@ -16,7 +16,7 @@ from gradcheck.judge.verdict import Verdict
 from gradcheck.judge.verdicts.clipped import bounded, clipped
 from gradcheck.judge.verdicts.compensated import compensated
 from gradcheck.judge.verdicts.convention import convention, out_of_convention
-from gradcheck.judge.verdicts.data import data, unrelated, whole_numbers
+from gradcheck.judge.verdicts.data import data, measured, unrelated, whole_numbers
 from gradcheck.judge.verdicts.inherited import inherited
 from gradcheck.judge.verdicts.introduced import harmless, introduced, meant
 from gradcheck.judge.verdicts.not_finite import not_finite
@@ -33,6 +33,7 @@ from gradcheck.replay.passes import Version
 Hypothesis = Callable[[Case], Ruling | None]
 
 HYPOTHESES: tuple[Hypothesis, ...] = (
+    measured,
     unfaithful,
     data,
     not_finite,

@@ -135,6 +135,8 @@ class LayerCheck:
 
     def run(self, found: Found, only: str | None) -> LayerReport:
         report = self._report
+        if only is None and not self._given.inputs:
+            found.plans = [self._with_better_guess(plan) for plan in found.plans]
         unsupported = [] if only is not None else self._unsupported(found.plans)
         if unsupported == found.plans:
             found.plans = []
@@ -243,10 +245,7 @@ class LayerCheck:
         """Those of a rank that `backward`, which runs for inputs of another one, was not written for: it raises; or no
         parameter's gradient has the shape of its parameter, and what else is wrong is wrong there too. If the gradient
         of one parameter is right, its author has thought of such inputs, and what is wrong is a fault."""
-        for plan in plans:
-            trial = Trial(plan, seed=self._seed)
-            self._several[plan] = self._outcome(Case(SEVERAL, trial), trial)
-        outcomes = self._several
+        outcomes = {plan: self._on_several_rows(plan) for plan in plans}
         if all(outcome.raised is not None for outcome in outcomes.values()) and len(plans) > 1:
             # A weight that is transposed raises, whatever the rank, unless all sizes are the same.
             outcomes = {plan: self._of_equal_sizes(plan) for plan in plans}
@@ -267,6 +266,27 @@ class LayerCheck:
             or (of_classes and outcome.faults and plan.has_indices and self._is_guess(plan))
             or (_is_out_of_shape(outcome) and outcome.faults.keys() - _of_shape(outcome) <= known)
         ]
+
+    def _on_several_rows(self, plan: Plan) -> Outcome:
+        trial = Trial(plan, seed=self._seed)
+        return self._several.setdefault(plan, self._outcome(Case(SEVERAL, trial), trial))
+
+    def _with_better_guess(self, plan: Plan) -> Plan:
+        """`forward` takes by broadcasting what was put together by trying. Where a gradient has another shape than what it is
+        of, several indices may be wanted for each row (`negatives`): they are, if all shapes are right then."""
+        before = self._on_several_rows(plan)
+        for name, term in plan.inputs[1:] if _of_shape(before) else ():
+            if isinstance(term, TensorTerm) and term.kind == "int":
+                of_each_row = replace(term, dims=(*plan.first.dims, *term.dims[-1:]))
+                other = replace(plan, inputs=tuple((dict(plan.inputs) | {name: of_each_row}).items()))
+                outcome = run_trial(self._subject, Trial(other, seed=self._seed))
+                if (
+                    outcome.judged
+                    and not _of_shape(outcome)
+                    and outcome.faults.keys() <= before.faults.keys()
+                ):
+                    return other
+        return plan
 
     def _forget_wrong_guesses(self, plans: list[Plan]) -> None:
         """Where `backward` raises for the shapes, whatever they are, several inputs do not belong together that were put

@@ -5,6 +5,7 @@ Names given here are evidence only, as all names are: the numbers count.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from types import CodeType, FrameType
@@ -21,6 +22,7 @@ from gradcheck.judge.verdict import GradientResult
 from gradcheck.layers.arrays import is_floating, view_of
 from gradcheck.layers.driver import LayerStep
 from gradcheck.layers.methods import held_by
+from gradcheck.replay.compare import never_summed
 
 _SAME = 0.9
 _Named = tuple[str, Any]  # a tensor, or an array of NumPy's
@@ -112,7 +114,10 @@ def _whose(
         found.append((one, one is not None))
     for places in (step.inputs, [*step.inputs, *parameters]):
         fits = len(places) == len(step.returned) and not any(key for key, _ in step.returned)
-        named = [place if one is None else one for (one, _), place in zip(found, places, strict=False)]
+        named = [
+            place if one is None and (places is step.inputs or _may_be_of(tensor, place[1])) else one
+            for (one, _), (_, tensor), place in zip(found, step.returned, places, strict=False)
+        ]
         if fits and all(one is place for one, place in zip(named, places, strict=True)):
             # Without a name that says so, nobody knows in which order a layer hands back those of its parameters.
             said = any(one is place for (one, _), place in zip(found, places, strict=True))
@@ -124,6 +129,12 @@ def _whose(
             found[number] = (one, False)
     is_input = [any(one is given for given in step.inputs) for one, _ in found]
     return [(one, sure and at) for (one, sure), at in zip(found, is_input, strict=True)]
+
+
+def _may_be_of(gradient: Any, parameter: Any) -> bool:
+    """Whether it is turned or never summed at most."""
+    found, shape = tuple(gradient.shape), tuple(parameter.shape)
+    return math.prod(found) == math.prod(shape) or never_summed(found, shape)
 
 
 def _are_of_another(names: list[str], one: _Named | None, step: LayerStep) -> bool:

@@ -48,7 +48,7 @@ class Outcome:
     report: Report | None = None
     raised: Raised | None = None
     faults: dict[Key, Finding | None] = field(default_factory=dict)  # None: `backward` raised
-    right: set[str] = field(default_factory=set)  # parameters whose gradient is right, its shape too
+    right: set[str] = field(default_factory=set)  # parameters whose gradient has no fault, and their shape
     judged: dict[str, str] = field(default_factory=dict)  # gradient -> verdict
     unjudged: dict[str, str] = field(default_factory=dict)  # gradient -> why
     apart: frozenset[int] = frozenset()  # as the trial that it is of in the end has it
@@ -109,10 +109,9 @@ def run_trial(
     outcome.operations = len(watched.recording.ops)
     outcome.hands_on = hands_on(subject, trial)
     known = {*parameters, *list(built.inputs)[1:]}  # a function is handed its parameters
+    fine = (Verdict.CORRECT, Verdict.UNCHECKED)
     outcome.right = {
-        row.of
-        for row in report.rows
-        if row.of in known and row.verdict is Verdict.CORRECT and row.problem is not Problem.SHAPE
+        row.of for row in report.rows if row.of in known and row.verdict in fine and row.shape == row.of_shape
     }
     return outcome
 

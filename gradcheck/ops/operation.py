@@ -59,7 +59,6 @@ class Operation:
     vjp: str = ""
     derivative: str = ""
     step: bool = False
-    numpy: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"<operation {self.name}>"
@@ -96,20 +95,10 @@ def define(
     vjp: str = "",
     derivative: str = "",
     step: bool = False,
-    numpy: str = "",
 ) -> Operation:
     """A row of the table: `spelled` lists further names, `dunder` the special methods without `r`, `i` and underscores."""
-    operation = Operation(
-        name,
-        family,
-        arity,
-        linear,
-        None if axis is None else Axis(axis),
-        vjp,
-        derivative,
-        step,
-        tuple(numpy.split()),
-    )
+    along = None if axis is None else Axis(axis)
+    operation = Operation(name, family, arity, linear, along, vjp, derivative, step)
     for spelling_ in (name, *spelled.split()):
         if _SPELLINGS.setdefault(spelling_, operation) is not operation:
             raise ValueError(f"{spelling_} is spelled twice")

@@ -7,83 +7,50 @@ from gradcheck.ops.operation import Family, define
 F = Family
 
 # -- arithmetic ----------------------------------------------------------------------------------------------------
-ADD = define("add", F.ELEMENTWISE, dunder="add", arity=2, linear="all", numpy="add")
-SUB = define("sub", F.ELEMENTWISE, "subtract rsub", dunder="sub", arity=2, linear="all", numpy="subtract")
-MUL = define("mul", F.ELEMENTWISE, "multiply", dunder="mul", arity=2, linear="each", numpy="multiply")
-DIV = define(
-    "div",
-    F.ELEMENTWISE,
-    "divide true_divide",
-    dunder="truediv div",
-    arity=2,
-    linear="first",
-    numpy="divide true_divide",
-)
-NEG = define(
-    "neg",
-    F.ELEMENTWISE,
-    "negative",
-    dunder="neg",
-    linear="all",
-    vjp="-{g}",
-    derivative="-1",
-    numpy="negative",
-)
-POSITIVE = define("positive", F.SAME, dunder="pos", linear="all", vjp="{g}", derivative="1", numpy="positive")
-RECIPROCAL = define(
-    "reciprocal", F.ELEMENTWISE, vjp="-{g} * {y}**2", derivative="-1 / x**2", numpy="reciprocal"
-)
-POW = define("pow", F.ELEMENTWISE, "power float_power", dunder="pow", arity=2, numpy="power float_power")
-SQUARE = define("square", F.ELEMENTWISE, vjp="2 * {g} * {x}", derivative="2 * x", numpy="square")
-SQRT = define("sqrt", F.ELEMENTWISE, vjp="{g} / (2 * {y})", derivative="1 / (2 * sqrt(x))", numpy="sqrt")
+ADD = define("add", F.ELEMENTWISE, dunder="add", arity=2, linear="all")
+SUB = define("sub", F.ELEMENTWISE, "subtract rsub", dunder="sub", arity=2, linear="all")
+MUL = define("mul", F.ELEMENTWISE, "multiply", dunder="mul", arity=2, linear="each")
+DIV = define("div", F.ELEMENTWISE, "divide true_divide", dunder="truediv div", arity=2, linear="first")
+NEG = define("neg", F.ELEMENTWISE, "negative", dunder="neg", linear="all", vjp="-{g}", derivative="-1")
+POSITIVE = define("positive", F.SAME, dunder="pos", linear="all", vjp="{g}", derivative="1")
+RECIPROCAL = define("reciprocal", F.ELEMENTWISE, vjp="-{g} * {y}**2", derivative="-1 / x**2")
+POW = define("pow", F.ELEMENTWISE, "power float_power", dunder="pow", arity=2)
+SQUARE = define("square", F.ELEMENTWISE, vjp="2 * {g} * {x}", derivative="2 * x")
+SQRT = define("sqrt", F.ELEMENTWISE, vjp="{g} / (2 * {y})", derivative="1 / (2 * sqrt(x))")
 RSQRT = define("rsqrt", F.ELEMENTWISE, vjp="-{g} * {y}**3 / 2", derivative="-0.5 * x**-1.5")
 ABS = define(
-    "abs",
-    F.ELEMENTWISE,
-    "absolute",
-    dunder="abs",
-    vjp="{g} * torch.sign({x})",
-    derivative="sign(x)",
-    numpy="absolute fabs",
+    "abs", F.ELEMENTWISE, "absolute", dunder="abs", vjp="{g} * torch.sign({x})", derivative="sign(x)"
 )
 LERP = define("lerp", F.ELEMENTWISE, arity=3)
 ADDCMUL = define("addcmul", F.ELEMENTWISE, arity=3)
 ADDCDIV = define("addcdiv", F.ELEMENTWISE, arity=3)
 FLOOR_DIVIDE = define(
-    "floor_divide",
-    F.ELEMENTWISE,
-    "ifloordiv floordiv",
-    dunder="floordiv",
-    arity=2,
-    step=True,
-    numpy="floor_divide",
+    "floor_divide", F.ELEMENTWISE, "ifloordiv floordiv", dunder="floordiv", arity=2, step=True
 )
-REMAINDER = define("remainder", F.ELEMENTWISE, "fmod mod", dunder="mod", arity=2, numpy="remainder mod fmod")
+REMAINDER = define("remainder", F.ELEMENTWISE, "fmod mod", dunder="mod", arity=2)
 
 # -- functions of one element --------------------------------------------------------------------------------------
-EXP = define("exp", F.ELEMENTWISE, vjp="{g} * {y}", derivative="exp(x)", numpy="exp")
-EXP2 = define("exp2", F.ELEMENTWISE, numpy="exp2")
-EXPM1 = define("expm1", F.ELEMENTWISE, vjp="{g} * ({y} + 1)", derivative="exp(x)", numpy="expm1")
-LOG = define("log", F.ELEMENTWISE, vjp="{g} / {x}", derivative="1 / x", numpy="log")
-LOG1P = define("log1p", F.ELEMENTWISE, vjp="{g} / (1 + {x})", derivative="1 / (1 + x)", numpy="log1p")
-LOG2 = define("log2", F.ELEMENTWISE, numpy="log2")
-LOG10 = define("log10", F.ELEMENTWISE, numpy="log10")
-SIN = define("sin", F.ELEMENTWISE, vjp="{g} * torch.cos({x})", derivative="cos(x)", numpy="sin")
-COS = define("cos", F.ELEMENTWISE, vjp="-{g} * torch.sin({x})", derivative="-sin(x)", numpy="cos")
-TAN = define("tan", F.ELEMENTWISE, vjp="{g} * (1 + {y}**2)", derivative="1 + tan(x)**2", numpy="tan")
-SINH = define("sinh", F.ELEMENTWISE, numpy="sinh")
-COSH = define("cosh", F.ELEMENTWISE, numpy="cosh")
-TANH = define("tanh", F.ELEMENTWISE, vjp="{g} * (1 - {y}**2)", derivative="1 - tanh(x)**2", numpy="tanh")
-ASIN = define("asin", F.ELEMENTWISE, "arcsin", numpy="arcsin")
-ACOS = define("acos", F.ELEMENTWISE, "arccos", numpy="arccos")
-ATAN = define(
-    "atan", F.ELEMENTWISE, "arctan", vjp="{g} / (1 + {x}**2)", derivative="1 / (1 + x**2)", numpy="arctan"
-)
-ATAN2 = define("atan2", F.ELEMENTWISE, "arctan2", arity=2, numpy="arctan2")
-HYPOT = define("hypot", F.ELEMENTWISE, arity=2, numpy="hypot")
-ASINH = define("asinh", F.ELEMENTWISE, "arcsinh", numpy="arcsinh")
-ACOSH = define("acosh", F.ELEMENTWISE, "arccosh", numpy="arccosh")
-ATANH = define("atanh", F.ELEMENTWISE, "arctanh", numpy="arctanh")
+EXP = define("exp", F.ELEMENTWISE, vjp="{g} * {y}", derivative="exp(x)")
+EXP2 = define("exp2", F.ELEMENTWISE)
+EXPM1 = define("expm1", F.ELEMENTWISE, vjp="{g} * ({y} + 1)", derivative="exp(x)")
+LOG = define("log", F.ELEMENTWISE, vjp="{g} / {x}", derivative="1 / x")
+LOG1P = define("log1p", F.ELEMENTWISE, vjp="{g} / (1 + {x})", derivative="1 / (1 + x)")
+LOG2 = define("log2", F.ELEMENTWISE)
+LOG10 = define("log10", F.ELEMENTWISE)
+SIN = define("sin", F.ELEMENTWISE, vjp="{g} * torch.cos({x})", derivative="cos(x)")
+COS = define("cos", F.ELEMENTWISE, vjp="-{g} * torch.sin({x})", derivative="-sin(x)")
+TAN = define("tan", F.ELEMENTWISE, vjp="{g} * (1 + {y}**2)", derivative="1 + tan(x)**2")
+SINH = define("sinh", F.ELEMENTWISE)
+COSH = define("cosh", F.ELEMENTWISE)
+TANH = define("tanh", F.ELEMENTWISE, vjp="{g} * (1 - {y}**2)", derivative="1 - tanh(x)**2")
+ASIN = define("asin", F.ELEMENTWISE, "arcsin")
+ACOS = define("acos", F.ELEMENTWISE, "arccos")
+ATAN = define("atan", F.ELEMENTWISE, "arctan", vjp="{g} / (1 + {x}**2)", derivative="1 / (1 + x**2)")
+ATAN2 = define("atan2", F.ELEMENTWISE, "arctan2", arity=2)
+HYPOT = define("hypot", F.ELEMENTWISE, arity=2)
+ASINH = define("asinh", F.ELEMENTWISE, "arcsinh")
+ACOSH = define("acosh", F.ELEMENTWISE, "arccosh")
+ATANH = define("atanh", F.ELEMENTWISE, "arctanh")
 ERF = define("erf", F.ELEMENTWISE)
 ERFC = define("erfc", F.ELEMENTWISE)
 SIGMOID = define(
@@ -117,128 +84,96 @@ LOGSIGMOID = define(
     "logsigmoid", F.ELEMENTWISE, vjp="{g} * (1 - torch.sigmoid({x}))", derivative="1 - sigmoid(x)"
 )
 THRESHOLD = define("threshold", F.ELEMENTWISE)
-NAN_TO_NUM = define("nan_to_num", F.ELEMENTWISE, numpy="nan_to_num")
-SIGN = define("sign", F.ELEMENTWISE, "sgn", step=True, vjp="0 * {g}", derivative="0", numpy="sign")
-ROUND = define(
-    "round", F.ELEMENTWISE, "fix trunc floor ceil rint", step=True, numpy="round rint fix trunc floor ceil"
-)
-HEAVISIDE = define("heaviside", F.ELEMENTWISE, step=True, numpy="heaviside")
-COPYSIGN = define("copysign", F.ELEMENTWISE, arity=2, numpy="copysign")
+NAN_TO_NUM = define("nan_to_num", F.ELEMENTWISE)
+SIGN = define("sign", F.ELEMENTWISE, "sgn", step=True, vjp="0 * {g}", derivative="0")
+ROUND = define("round", F.ELEMENTWISE, "fix trunc floor ceil rint", step=True)
+HEAVISIDE = define("heaviside", F.ELEMENTWISE, step=True)
+COPYSIGN = define("copysign", F.ELEMENTWISE, arity=2)
 
 # -- functions of several elements at the same place ----------------------------------------------------------------
-MAXIMUM = define("maximum", F.ELEMENTWISE, "fmax", arity=2, numpy="maximum fmax")
-MINIMUM = define("minimum", F.ELEMENTWISE, "fmin", arity=2, numpy="minimum fmin")
-LOGADDEXP = define("logaddexp", F.ELEMENTWISE, "logaddexp2", arity=2, numpy="logaddexp logaddexp2")
-CLAMP = define("clamp", F.ELEMENTWISE, "clip clamp_min clamp_max", numpy="clip")
-WHERE = define("where", F.ELEMENTWISE, arity=3, numpy="where")
+MAXIMUM = define("maximum", F.ELEMENTWISE, "fmax", arity=2)
+MINIMUM = define("minimum", F.ELEMENTWISE, "fmin", arity=2)
+LOGADDEXP = define("logaddexp", F.ELEMENTWISE, "logaddexp2", arity=2)
+CLAMP = define("clamp", F.ELEMENTWISE, "clip clamp_min clamp_max")
+WHERE = define("where", F.ELEMENTWISE, arity=3)
 MASKED_FILL = define("masked_fill", F.ELEMENTWISE, arity=2)
 COMPARE = define(
     "gt", F.COMPARE, "ge lt le eq ne greater greater_equal less less_equal not_equal isclose isnan isinf isfinite signbit",
-    dunder="gt ge lt le eq ne", arity=2, step=True,
-    numpy="greater greater_equal less less_equal equal not_equal isclose isnan isinf isfinite signbit",
+    dunder="gt ge lt le eq ne", arity=2, step=True
 )  # fmt: skip
 LOGICAL = define(
     "logical_and", F.COMPARE, "logical_or logical_not logical_xor bitwise_and bitwise_or bitwise_not bitwise_xor",
-    dunder="and or xor invert", arity=2, step=True,
-    numpy="logical_and logical_or logical_not logical_xor bitwise_and bitwise_or bitwise_xor invert",
+    dunder="and or xor invert", arity=2, step=True
 )  # fmt: skip
 
 # -- reductions and scans --------------------------------------------------------------------------------------------
-SUM = define("sum", F.REDUCTION, "nansum", linear="all", axis=1, numpy="sum nansum")
-MEAN = define("mean", F.REDUCTION, "nanmean average", linear="all", axis=1, numpy="mean nanmean average")
-VAR = define("var", F.REDUCTION, axis=1, numpy="var nanvar")
-STD = define("std", F.REDUCTION, axis=1, numpy="std nanstd")
+SUM = define("sum", F.REDUCTION, "nansum", linear="all", axis=1)
+MEAN = define("mean", F.REDUCTION, "nanmean average", linear="all", axis=1)
+VAR = define("var", F.REDUCTION, axis=1)
+STD = define("std", F.REDUCTION, axis=1)
 VAR_MEAN = define("var_mean", F.REDUCTION, axis=1)
 STD_MEAN = define("std_mean", F.REDUCTION, axis=1)
-PROD = define("prod", F.REDUCTION, axis=1, numpy="prod")
-MAX = define("max", F.REDUCTION, "amax", axis=1, numpy="max amax")
-MIN = define("min", F.REDUCTION, "amin", axis=1, numpy="min amin")
-MEDIAN = define("median", F.REDUCTION, "nanmedian quantile", axis=1, numpy="median")
-NORM = define(
-    "norm", F.REDUCTION, "vector_norm linalg_norm linalg_vector_norm matrix_norm", axis=2, numpy="norm"
-)
+PROD = define("prod", F.REDUCTION, axis=1)
+MAX = define("max", F.REDUCTION, "amax", axis=1)
+MIN = define("min", F.REDUCTION, "amin", axis=1)
+MEDIAN = define("median", F.REDUCTION, "nanmedian quantile", axis=1)
+NORM = define("norm", F.REDUCTION, "vector_norm linalg_norm linalg_vector_norm matrix_norm", axis=2)
 LOGSUMEXP = define("logsumexp", F.REDUCTION, axis=1)
-ANY = define("any", F.REDUCTION, "all count_nonzero", axis=1, step=True, numpy="any all count_nonzero")
-CUMULATIVE = define("cumsum", F.SCAN, "cumprod logcumsumexp", axis=1, numpy="cumsum cumprod")
+ANY = define("any", F.REDUCTION, "all count_nonzero", axis=1, step=True)
+CUMULATIVE = define("cumsum", F.SCAN, "cumprod logcumsumexp", axis=1)
 CHOICE = define(
-    "argmax", F.CHOICE, "argmin searchsorted bincount argsort sort topk nonzero unique bucketize", axis=1, step=True,
-    numpy="argmax argmin searchsorted bincount argsort sort nonzero unique argwhere digitize",
+    "argmax", F.CHOICE, "argmin searchsorted bincount argsort sort topk nonzero unique bucketize", axis=1, step=True
 )  # fmt: skip
 ONE_HOT = define("one_hot", F.CHOICE, step=True)
 
 # -- products --------------------------------------------------------------------------------------------------------
-MATMUL = define(
-    "matmul",
-    F.PRODUCT,
-    "mm bmm mv dot vdot",
-    dunder="matmul",
-    arity=2,
-    linear="each",
-    numpy="matmul dot vdot",
-)
-INNER = define("inner", F.PRODUCT, arity=2, linear="each", numpy="inner")
-OUTER = define("outer", F.PRODUCT, "ger", arity=2, linear="each", numpy="outer")
+MATMUL = define("matmul", F.PRODUCT, "mm bmm mv dot vdot", dunder="matmul", arity=2, linear="each")
+INNER = define("inner", F.PRODUCT, arity=2, linear="each")
+OUTER = define("outer", F.PRODUCT, "ger", arity=2, linear="each")
 LINEAR = define("linear", F.PRODUCT, arity=2)
 ADDMM = define("addmm", F.PRODUCT, "baddbmm addmv addbmm", arity=3)
-EINSUM = define("einsum", F.PRODUCT, arity=2, linear="each", numpy="einsum")
-TENSORDOT = define("tensordot", F.PRODUCT, arity=2, linear="each", numpy="tensordot")
+EINSUM = define("einsum", F.PRODUCT, arity=2, linear="each")
+TENSORDOT = define("tensordot", F.PRODUCT, arity=2, linear="each")
 CONVOLUTION = define("convolution", F.PRODUCT, "conv1d conv2d conv3d", arity=2)
 TRANSPOSED_CONVOLUTION = define("conv_transpose2d", F.PRODUCT, "conv_transpose1d conv_transpose3d", arity=2)
 EMBEDDING_BAG = define("embedding_bag", F.PRODUCT, arity=2)
 BILINEAR = define("bilinear", F.PRODUCT, arity=3)
 
 # -- the same numbers ------------------------------------------------------------------------------------------------
-CLONE = define("clone", F.SAME, "contiguous alias copy", dunder="deepcopy", linear="all",
-               numpy="copy ascontiguousarray")  # fmt: skip
+CLONE = define("clone", F.SAME, "contiguous alias copy", dunder="deepcopy", linear="all")  # fmt: skip
 DETACH = define("detach", F.SAME, "data converted", linear="all")
 REQUIRES_GRAD = define("requires_grad", F.SAME, linear="all")
-CAST = define(
-    "to",
-    F.SAME,
-    "float double half bfloat16 type type_as cuda cpu xpu mps astype",
-    linear="all",
-    numpy="astype",
-)
+CAST = define("to", F.SAME, "float double half bfloat16 type type_as cuda cpu xpu mps astype", linear="all")
 CAST_TO_INTEGER = define("int", F.SAME, "long short byte char bool", step=True)
 RESHAPE = define(
     "reshape", F.LAYOUT, "view view_as reshape_as flatten unflatten squeeze unsqueeze ravel atleast_1d atleast_2d",
-    linear="all", numpy="reshape ravel squeeze expand_dims atleast_1d atleast_2d",
+    linear="all"
 )  # fmt: skip
 PERMUTE = define(
-    "permute", F.LAYOUT, "T mT H mH t transpose swapaxes swapdims movedim moveaxis adjoint", linear="all",
-    numpy="transpose swapaxes moveaxis",
+    "permute", F.LAYOUT, "T mT H mH t transpose swapaxes swapdims movedim moveaxis adjoint", linear="all"
 )  # fmt: skip
-FLIP = define(
-    "flip", F.LAYOUT, "roll fliplr flipud rot90", linear="all", numpy="flip roll fliplr flipud rot90"
-)
+FLIP = define("flip", F.LAYOUT, "roll fliplr flipud rot90", linear="all")
 EXPAND = define(
-    "expand", F.BROADCAST, "expand_as broadcast_to broadcast_tensors repeat repeat_interleave tile", linear="all",
-    numpy="broadcast_to tile repeat",
+    "expand", F.BROADCAST, "expand_as broadcast_to broadcast_tensors repeat repeat_interleave tile", linear="all"
 )  # fmt: skip
-COMPLEX_PART = define(
-    "real", F.SAME, "imag view_as_real view_as_complex conj", numpy="real imag conj conjugate"
-)
+COMPLEX_PART = define("real", F.SAME, "imag view_as_real view_as_complex conj")
 
 # -- picking, writing, joining -----------------------------------------------------------------------------------------
 GETITEM = define("getitem", F.GATHER, "index", dunder="getitem", linear="all")
-SELECT = define("select", F.GATHER, "narrow index_select take gather take_along_dim", linear="all",
-                numpy="take take_along_axis")  # fmt: skip
+SELECT = define("select", F.GATHER, "narrow index_select take gather take_along_dim", linear="all")  # fmt: skip
 EMBEDDING = define("embedding", F.GATHER, linear="all")
-MASKED_SELECT = define("masked_select", F.GATHER, linear="all", numpy="compress extract")
-SPLIT = define("split", F.GATHER, "chunk unbind hsplit vsplit tensor_split", linear="all", axis=2,
-               numpy="split array_split hsplit vsplit")  # fmt: skip
+MASKED_SELECT = define("masked_select", F.GATHER, linear="all")
+SPLIT = define("split", F.GATHER, "chunk unbind hsplit vsplit tensor_split", linear="all", axis=2)  # fmt: skip
 UNFOLD = define("unfold", F.GATHER, linear="all")
 FOLD = define("fold", F.SCATTER, linear="all")
-DIAGONAL = define("diagonal", F.GATHER, "diag diag_embed tril triu trace", linear="all",
-                  numpy="diag diagonal tril triu trace")  # fmt: skip
+DIAGONAL = define("diagonal", F.GATHER, "diag diag_embed tril triu trace", linear="all")  # fmt: skip
 SETITEM = define("setitem", F.SCATTER, "index_put index_copy scatter masked_scatter", dunder="setitem")
-SCATTER_ADD = define("scatter_add", F.SCATTER, "index_add scatter_reduce", numpy="add.at")
-FILL = define("fill", F.SCATTER, "zero", numpy="fill")
+SCATTER_ADD = define("scatter_add", F.SCATTER, "index_add scatter_reduce")
+FILL = define("fill", F.SCATTER, "zero")
 FILL_DIAGONAL = define("fill_diagonal", F.SCATTER)
-COPY_INTO = define("copy_", F.SCATTER, numpy="copyto")
-JOIN = define("cat", F.JOIN, "concat concatenate stack hstack vstack dstack column_stack", linear="all",
-              numpy="concatenate stack hstack vstack dstack column_stack append")  # fmt: skip
-PAD = define("pad", F.JOIN, linear="all", numpy="pad")
+COPY_INTO = define("copy_", F.SCATTER)
+JOIN = define("cat", F.JOIN, "concat concatenate stack hstack vstack dstack column_stack", linear="all")  # fmt: skip
+PAD = define("pad", F.JOIN, linear="all")
 
 # -- networks ----------------------------------------------------------------------------------------------------------
 SOFTMAX = define(
@@ -276,18 +211,14 @@ DRAW = define(
     "_sample_dirichlet _standard_gamma gumbel_softmax uniform random exponential geometric cauchy log_normal "
     "xavier_uniform xavier_normal kaiming_uniform kaiming_normal trunc_normal orthogonal sparse "
     "permutation permuted standard_normal random_sample integers",
-    numpy="rand randn randint permutation normal standard_normal uniform shuffle random random_sample "
-    "binomial integers",
 )  # fmt: skip
-CATEGORICAL = define("multinomial", F.DRAW, "choice", numpy="choice")  # from a distribution over categories
-ZEROS = define("zeros", F.CONSTANT, "zeros_like new_zeros", numpy="zeros zeros_like")
-ONES = define("ones", F.CONSTANT, "ones_like new_ones", numpy="ones ones_like")
-FULL = define("full", F.CONSTANT, "full_like new_full", numpy="full full_like")
-EMPTY = define("empty", F.CONSTANT, "empty_like new_empty", numpy="empty empty_like")
-RANGE = define("arange", F.CONSTANT, "linspace logspace eye tril_indices triu_indices meshgrid",
-               numpy="arange linspace logspace eye identity meshgrid indices")  # fmt: skip
-TENSOR = define("tensor", F.CONSTANT, "as_tensor asarray from_numpy from_dlpack frombuffer new_tensor",
-                numpy="array asarray")  # fmt: skip
+CATEGORICAL = define("multinomial", F.DRAW, "choice")  # from a distribution over categories
+ZEROS = define("zeros", F.CONSTANT, "zeros_like new_zeros")
+ONES = define("ones", F.CONSTANT, "ones_like new_ones")
+FULL = define("full", F.CONSTANT, "full_like new_full")
+EMPTY = define("empty", F.CONSTANT, "empty_like new_empty")
+RANGE = define("arange", F.CONSTANT, "linspace logspace eye tril_indices triu_indices meshgrid")  # fmt: skip
+TENSOR = define("tensor", F.CONSTANT, "as_tensor asarray from_numpy from_dlpack frombuffer new_tensor")  # fmt: skip
 OPTIMISER_STEP = define("_foreach_add", F.OPTIMISER, "_foreach_sub _foreach_addcdiv _foreach_addcmul")
 OPTIMISER_SCALING = define("_foreach_mul", F.OPTIMISER, "_foreach_div _foreach_lerp _foreach_sqrt")
 QUERY = define(
@@ -298,13 +229,7 @@ QUERY = define(
     "set_default_device typename has_names share_memory_ pin_memory shape dtype ndim device",
     dunder="len hash repr str format dir reduce_ex array_wrap setstate",
 )  # fmt: skip
-ESCAPE = define(
-    "item",
-    F.ESCAPE,
-    "tolist numpy",
-    dunder="float int index array complex",
-    numpy="item tolist",
-)
+ESCAPE = define("item", F.ESCAPE, "tolist numpy", dunder="float int index array complex")
 QUESTION = define("equal", F.ESCAPE, "allclose is_nonzero array_equal", dunder="bool contains")
 BACKWARD = define("backward", F.BACKWARD, "_backward")
 

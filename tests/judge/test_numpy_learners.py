@@ -253,7 +253,51 @@ W -= 0.1 * grad['W']
 b -= 0.1 * grad['b']
 """
 
+_DECAYED_IN_ONE_LINE = """
+import numpy as np
+rng = np.random.RandomState(0)
+x, y, W, V = rng.randn(12, 4), rng.randn(12, 3), rng.randn(4, 5) * 0.3, rng.randn(5, 3) * 0.3
+h = np.tanh(x @ W)
+loss = ((h @ V - y) ** 2).sum() / 12 + 0.5 * 0.05 * np.sum(W * W)
+dout = 2 * (h @ V - y) / 12
+dV = h.T @ dout + 0.05 * V
+dW = x.T @ (dout @ V.T * (1 - h * h)) + 2 * 0.05 * W
+W -= 0.1 * dW
+V -= 0.1 * dV
+"""
+
+_MEASURED = """
+import numpy as np
+rng = np.random.RandomState(0)
+x, y, W = rng.randn(6, 3), rng.randn(6, 2), rng.randn(3, 2)
+class Loss:
+    def forward(self, out):
+        self.diff = out - y
+        self.loss = np.mean(self.diff ** 2)
+        return self.loss
+    def backward(self):
+        return 2 * self.diff / self.diff.size
+def by_differences(f, a, h=1e-3):
+    grad = np.zeros_like(a)
+    for at in np.ndindex(a.shape):
+        was = a[at]
+        a[at] = was + h
+        above = f(a)
+        a[at] = was - h
+        below = f(a)
+        a[at] = was
+        grad[at] = (above - below) / (2 * h)
+    return grad
+cost = Loss()
+out = np.tanh(x @ W)
+loss = cost.forward(out)
+dout = cost.backward()
+grad_numeric = by_differences(cost.forward, out)
+print(abs(dout - grad_numeric).max())
+"""
+
 _EXPECTED = {
+    "decayed_in_one_line": (_DECAYED_IN_ONE_LINE, {"dout": "correct", "dV": "unchecked", "dW": "introduced"}),
     "adam_added": (_ADAM_ADDED, {"dw": "correct", "db": "correct"}),
     "compared_with_differences": (_COMPARED_WITH_DIFFERENCES, {"dW": "unchecked", "dz": "unchecked"}),
     "divided_at_the_end": (_DIVIDED_AT_THE_END, {"d": "correct", "dx": "correct"}),
@@ -273,7 +317,8 @@ _EXPECTED = {
     "columns_of_images": (_COLUMNS_OF_IMAGES, dict.fromkeys(("dkernel", "dimages"), "correct")),
 }
 _ACCUSED = {
-    "divided_at_the_end": [_DIVIDED_AT_THE_END.splitlines().index("        self.dW = self.x.T @ d") + 1]
+    "decayed_in_one_line": [9],
+    "divided_at_the_end": [_DIVIDED_AT_THE_END.splitlines().index("        self.dW = self.x.T @ d") + 1],
 }
 
 
@@ -286,3 +331,9 @@ def test_it_is_judged_as_a_person_would(tmp_path, name):
     assert found | expected == found
     wrong = [f.location.line for f in report.findings if f.severity.value == "error"]
     assert wrong == _ACCUSED.get(name, [])
+
+
+def test_what_is_measured_is_no_manual_gradient(tmp_path):
+    (tmp_path / "program.py").write_text(_MEASURED)
+    report = run_report(SessionOptions(str(tmp_path / "program.py"), fix_budget_s=0.0))
+    assert [(row.name, row.verdict.value) for row in report.rows] == [("dout", "correct")]

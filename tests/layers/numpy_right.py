@@ -674,3 +674,34 @@ class EveryOther:
             d[::2] += dmaps[i]
             found.append(d)
         return found
+
+
+class InDicts:
+    def __init__(self, n_in, n_out):
+        self.params = {"W": np.random.randn(n_in, n_out) * 0.1, "b": np.zeros(n_out)}
+        self.grads = {}
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.params["W"] + self.params["b"]
+
+    def backward(self, dout):
+        self.grads["W"] = self.x.T @ dout
+        self.grads["b"] = dout.sum(axis=0)
+        return dout @ self.params["W"].T
+
+
+class Sampled:
+    """Indices of which several belong to each row."""
+
+    def __init__(self, vocab_size, dim):
+        self.W, self.C = np.random.randn(vocab_size, dim), np.random.randn(vocab_size, dim)
+
+    def loss_and_gradients(self, centers, contexts, negatives):
+        w, c, n = self.W[centers], self.C[contexts], self.C[negatives]
+        s = 1 / (1 + np.exp(-np.sum(w * c, axis=1)))
+        t = 1 / (1 + np.exp(np.sum(w[:, np.newaxis, :] * n, axis=2)))
+        loss = -np.sum(np.log(s)) - np.sum(np.log(t))
+        grad_w = (s - 1)[:, np.newaxis] * c + np.sum((1 - t)[:, :, np.newaxis] * n, axis=1)
+        grad_n = (1 - t)[:, :, np.newaxis] * w[:, np.newaxis, :]
+        return loss, grad_w, grad_n

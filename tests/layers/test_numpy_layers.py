@@ -69,6 +69,30 @@ class LossOfEachRow:
         self.dinputs = -np.eye(dvalues.shape[1])[y_true] / dvalues / len(dvalues)
 
 
+class Decayed:
+    """Weight decay is no part of what a layer's upstream gradient says."""
+
+    def __init__(self, n_in, n_out, rate=0.01):
+        self.W, self.b = np.random.randn(n_in, n_out) * 0.1, np.zeros(n_out)
+        self.rate = rate
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W + self.b
+
+    def backward(self, dout):
+        self.dW = self.x.T @ dout + self.rate * self.W
+        self.db = dout.sum(axis=0)
+        return dout @ self.W.T
+
+
+class DecayedNeverSummed(Decayed):
+    def backward(self, dout):
+        self.dW = self.x.T @ dout + self.rate * self.W
+        self.db = dout
+        return dout @ self.W.T
+
+
 class TwoOutputs:
     def forward(self, x):
         self.z = x * 2
@@ -140,3 +164,11 @@ def test_a_layer_for_one_row_is_checked_on_one():
     assert [case.reason for case in report.cases if case.rank == 2 and case.status == "not run"] == [
         "`backward`, which is for one row, raises"
     ]
+
+
+def test_weight_decay_in_the_line_of_the_gradient_is_no_fault_and_hides_none():
+    report = gradcheck.check_layer(Decayed, fix_budget_s=0.0)
+    assert not report.failures
+    assert "weight decay" in report.never_judged["self.dW"]
+    (failure,) = gradcheck.check_layer(DecayedNeverSummed, fix_budget_s=0.0).failures
+    assert failure.report.findings[0].message == "`self.db` does not have the shape of `self.b`"

@@ -42,7 +42,6 @@ def _predictions(case: Case) -> Iterator[Prediction]:
     yield from _only_one(case, branches)
     yield from _two_branches(case, branches)
     yield from _extra(case)
-    yield from _with_value_itself(case)
 
 
 def _one_branch(case: Case, branches: list[tuple[Branch, torch.Tensor]]) -> Iterator[Prediction]:
@@ -160,24 +159,6 @@ def _extra(case: Case) -> Iterator[Prediction]:
             "it is the right gradient with {g} {done} it once too often",
             {"g": version, "done": "added to" if sign > 0 else "subtracted from"},
             {"extra": version.candidate.name, "sign": sign},
-        )
-
-
-def _with_value_itself(case: Case) -> Iterator[Prediction]:
-    """Weight decay that the loss knows nothing of."""
-    scene = case.first
-    factor = fitted(scene.found - scene.expected, scene.tensor(case.at), scene)
-    if factor is None or abs(factor) < 1e-12:
-        return
-    constant = constants_of(case).named_or_plain(factor, 1e-7)
-    if constant is not None:
-        yield Prediction(
-            "extra-term",
-            lambda s: s.expected + constant.value * s.tensor(case.at),
-            f"besides the right gradient it holds {constant.value:g} times {{x}} itself, as for weight decay; the loss "
-            "has no such term",
-            {"x": case.at},
-            {"factor": constant.value},
         )
 
 

@@ -162,10 +162,9 @@ class ChangesWriter(ArrayWriter):
         """What was computed and holds now the same in another order is data."""
         known = self._known(array) if isinstance(array, np.ndarray) else None
         if known is not None:
-            is_kept = known.producer is not None and array.size <= _MOST_SHUFFLED
-            function: Any = torch.Tensor.__setitem__ if is_kept else own.unknown("shuffle")
-            args = (array, slice(None), array.copy()) if is_kept else (array,)
-            self.changed(self.before(frame, function, args, {}), None, array)
+            copy = array.copy() if array.size <= _MOST_SHUFFLED else None
+            function: Any = own.unknown("shuffle") if copy is None else torch.Tensor.__setitem__
+            self.changed(self.before(frame, function, (array, slice(None), copy), {}), None, array)
 
 
 def _said(row: Row, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Same | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.utils._pytree import tree_map, tree_map_only
 
 
 class UnknownFunctionError(Exception):
@@ -74,24 +75,63 @@ def arranged(function: Callable[..., Any]) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         found: list[torch.Tensor] = []
 
-        def numbered(thing: Any) -> Any:
-            if isinstance(thing, (list, tuple)):
-                return type(thing)([numbered(each) for each in thing])
-            if not isinstance(thing, torch.Tensor) or (found and not thing.is_floating_point()):
-                return thing.numpy() if isinstance(thing, torch.Tensor) else thing
+        def numbered(each: torch.Tensor) -> Any:
+            if found and not each.is_floating_point():
+                return each.numpy()
             first = sum(each.numel() for each in found)
-            found.append(thing.reshape(-1))
-            return np.arange(first, first + thing.numel()).reshape(thing.shape)
+            found.append(each.reshape(-1))
+            return np.arange(first, first + each.numel()).reshape(each.shape)
 
-        places = function(*[numbered(each) for each in args], **kwargs)
+        args, kwargs = tree_map_only(torch.Tensor, numbered, (args, kwargs))
+        places = function(*args, **kwargs)
         dtype = next((each.dtype for each in found if each.is_floating_point()), found[0].dtype)
         everything = torch.cat([each.to(dtype) for each in found])
-        if isinstance(places, (list, tuple)):  # several parts
-            return tuple([everything[torch.from_numpy(each.copy())] for each in places])
-        return everything[torch.from_numpy(places.copy())]
+        parts = tuple(places) if isinstance(places, list) else places
+        return tree_map(lambda part: everything[torch.from_numpy(part.copy())], parts)
 
     call.__name__ = call.__qualname__ = "gather"
     return call
+
+
+@cache
+def arranged_into(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same of a function that puts elements into an array in place: `np.put_along_axis`."""
+
+    def on_a_copy(array: Any, *args: Any, **kwargs: Any) -> Any:
+        function(changed := array.copy(), *args, **kwargs)
+        return changed
+
+    def call(array: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        return array.copy_(arranged(on_a_copy)(array, *args, **kwargs))
+
+    call.__name__ = call.__qualname__ = "scatter_"
+    return call
+
+
+@cache
+def by_numpy(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of NumPy's that counts, picks places or compares: its result has no derivative, and NumPy makes it again."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        args, kwargs = tree_map_only(torch.Tensor, lambda each: each.detach().numpy(), (args, kwargs))
+        return tree_map(lambda made: torch.from_numpy(np.array(made)), function(*args, **kwargs))
+
+    call.__name__ = call.__qualname__ = "argsort"
+    return call
+
+
+def outer(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """NumPy flattens both."""
+    return torch.outer(a.reshape(-1), b.reshape(-1))
+
+
+def counted_by_weight(places: torch.Tensor, weights: torch.Tensor, least: int) -> torch.Tensor:
+    """`np.bincount` with weights."""
+    count = max(int(places.max()) + 1 if places.numel() else 0, least)
+    return torch.zeros(count, dtype=torch.float64).index_add(0, places, weights.double())
+
+
+counted_by_weight.__name__ = "index_add"
 
 
 def stacked(items: Any) -> torch.Tensor:
@@ -142,7 +182,11 @@ def added_at(array: torch.Tensor, key: Any, added: Any) -> torch.Tensor:
     return array
 
 
-added_at.__name__ = "index_add_"
+def subtracted_at(array: torch.Tensor, key: Any, subtracted: Any) -> torch.Tensor:
+    return added_at(array, key, -subtracted)
+
+
+added_at.__name__ = subtracted_at.__name__ = "index_add_"
 
 
 def padded(array: torch.Tensor, widths: tuple[tuple[int, int], ...], value: float) -> torch.Tensor:

@@ -19,7 +19,7 @@ from gradcheck.fronts.numpy.more_rows import joined_by_index
 from gradcheck.fronts.numpy.operators import ARRAYS, FLIPPED, INERT, ITERATE, METHODS, PLAIN, is_of_numpy
 from gradcheck.fronts.numpy.registry import methods, row_of, unknown
 from gradcheck.fronts.numpy.rows import rows
-from gradcheck.fronts.numpy.shape_rows import added_at, changes, changing_methods, put_along, transposed
+from gradcheck.fronts.numpy.shape_rows import changed_at, changes, changing_methods, put_along, transposed
 from gradcheck.program.array_calls import goes_through_hooks
 from gradcheck.program.array_hooks import IN_PLACE, OPERATORS, UNARY, PlainHooks
 from gradcheck.program.hooked_code import is_followed
@@ -104,17 +104,15 @@ class Hooks(PlainHooks):
             result = IN_PLACE[name](a, b)
             writer.changed(op, result, a)
             return result
-        result = IN_PLACE[name](a, b)
-        if writer.concerns(result, a, b):
-            plain = name[1:]
-            number = writer.parameter(frame, of, a, result, owner) if type(a) in PLAIN else None
-            if number is not None:
-                writer.write(frame, getattr(Tensor, f"__{plain}__"), (number, b), {}, result)
-            elif writer.is_array(a):
-                writer.write(frame, getattr(Tensor, f"__{plain}__"), (a, b), {}, result)
-            else:
-                writer.write(frame, getattr(Tensor, f"__r{plain}__"), (b, a), {}, result)
-        return result
+        result, plain = IN_PLACE[name](a, b), type(a) in PLAIN
+        if (
+            plain
+            and writer.concerns(result, a, b)
+            and (number := writer.parameter(frame, of, a, result, owner))
+        ):
+            writer.write(frame, getattr(Tensor, f"__{name[1:]}__"), (number, b), {}, result)
+            return result
+        return self._written(name[1:], a, b, result, frame)
 
     def aug_of(self, name: str, a: Any, b: Any, of: str) -> Any:
         return self._aug(name, a, b, sys._getframe(1), of)
@@ -283,8 +281,7 @@ class Hooks(PlainHooks):
     def _of_ufunc(self, function: Any, ufunc: np.ufunc, *args: Any, **kwargs: Any) -> Any:
         writer, frame = self.writer, sys._getframe(1)
         if writer is not None and function.__name__ == "at":
-            row = added_at if ufunc is np.add else unknown
-            return writer.call_in_place(frame, function, row, args, kwargs)
+            return writer.call_in_place(frame, function, changed_at.get(ufunc, unknown), args, kwargs)
         result = function(*args, **kwargs)
         if writer is not None:
             reduction = rows[np.sum] if ufunc is np.add else rows[np.max] if ufunc is np.maximum else None

@@ -25,6 +25,13 @@ def is_of_numpy(function: Any) -> bool:
     )
 
 
+def computes_alone(function: Any, args: tuple[Any, ...]) -> bool:
+    """Whether a call of it runs nothing of the person's, however often it is made."""
+    of_numpy = isinstance(getattr(function, "__self__", None), (*ARRAYS, np.ufunc)) or is_of_numpy(function)
+    is_one = isinstance(function, (*METHODS, types.FunctionType, np.ufunc, type(np.sort)))
+    return of_numpy and is_one and not any(map(callable, args))
+
+
 def _of_arrays(module: Any) -> bool:
     return type(module) is str and _is_of_arrays(module)
 

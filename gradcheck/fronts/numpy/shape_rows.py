@@ -91,12 +91,15 @@ def _pad(array: Any, pad_width: Any, mode: str = "constant", constant_values: An
 # -- made of numbers alone ---------------------------------------------------------------------------------------------------
 
 
-def _made(function: Callable[..., Any], like: bool) -> Row:
+def _made(function: Callable[..., Any], plain: Row | None = None) -> Row:
+    """`plain` is the same for a shape, where this is for an array."""
+    like = plain is not None
+
     def row(
         first: Any, *more: Any, dtype: Any = None, order: Any = "C", fill_value: Any = None, shape: Any = None
     ) -> Any:
-        if shape is not None and like:
-            return None
+        if shape is not None and plain is not None:
+            return plain(shape, *more, dtype=dtype or first.dtype, fill_value=fill_value)
         if fill_value is not None:
             more = (fill_value, *more)
         count = 1 if function in (torch.full, torch.full_like) else 0
@@ -112,8 +115,8 @@ def _made(function: Callable[..., Any], like: bool) -> Row:
 
 
 for _name in ("zeros", "ones", "full", "empty"):
-    rows[getattr(np, _name)] = _made(getattr(torch, _name), False)
-    rows[getattr(np, _name + "_like")] = _made(getattr(torch, _name + "_like"), True)
+    rows[getattr(np, _name)] = _plain = _made(getattr(torch, _name))
+    rows[getattr(np, _name + "_like")] = _made(getattr(torch, _name + "_like"), _plain)
 
 
 @row_for("eye", "identity")
@@ -138,17 +141,17 @@ WITHOUT_ARRAYS = frozenset(getattr(np, name) for name in _NAMES)
 
 # -- changes in place ------------------------------------------------------------------------------------------------------
 
-changes: dict[Any, Row] = {
-    np.copyto: lambda dst, src: (torch.Tensor.copy_, (dst, src), {}),
-}
+changes: dict[Any, Row] = {np.copyto: lambda dst, src: (torch.Tensor.copy_, (dst, src), {})}
 changing_methods: dict[str, Row | None] = {
     "fill": lambda x, value: (torch.Tensor.fill_, (x, value), {}),
-    "sort": None, "partition": None, "put": None, "resize": None, "itemset": None,
+    "sort": None, "partition": None, "resize": None, "itemset": None,
 }  # fmt: skip
 
 
-def added_at(a: Any, indices: Any, b: Any) -> Same | None:
-    return own.added_at, (a, indices, b), {}
+changed_at: dict[np.ufunc, Row] = {
+    np.add: lambda a, indices, b: (own.added_at, (a, indices, b), {}),
+    np.subtract: lambda a, indices, b: (own.subtracted_at, (a, indices, b), {}),
+}
 
 
 def put_along(items: Any, others: tuple[int, ...], axis: int) -> Same:

@@ -16,6 +16,7 @@ from gradcheck.fronts.crossing import conversion, converted
 from gradcheck.fronts.fingerprint import WHOLE, fingerprint
 from gradcheck.fronts.numpy import functions as own
 from gradcheck.fronts.numpy.memory import of_number, owner_of, shares_memory, tensor_of
+from gradcheck.fronts.numpy.operators import computes_alone
 from gradcheck.fronts.numpy.registry import Row
 from gradcheck.fronts.numpy.shape_rows import WITHOUT_ARRAYS
 from gradcheck.fronts.numpy.values import ArrayValues
@@ -160,10 +161,13 @@ class ArrayWriter:
                 with self._state.guard, self._state.unrecorded:
                     self._arrays.value_of(result)
                 return  # a view of it, whatever made it
-            taken = tuple(
-                a for a in (*args, *kwargs.values()) if isinstance(a, (*_TAKEN, float, list, tuple))
-            )
-            same = own.unknown(name), taken, {}
+            bound = isinstance(getattr(function, "__self__", None), np.ndarray)
+            counts = all(np.asarray(each).dtype.kind in "biu" for each in (result if many else [result]))
+            if counts and computes_alone(function, args):
+                same = own.by_numpy(getattr(type(args[0]), name) if bound else function), args, kwargs
+            else:
+                taken = (a for a in (*args, *kwargs.values()) if isinstance(a, (*_TAKEN, float, list, tuple)))
+                same = own.unknown(name), tuple(taken), {}
         call, inputs, named = same
         inputs = tuple([self._operand(frame, each) for each in inputs])
         self.write(frame, call, inputs, named, result)

@@ -159,11 +159,7 @@ class Partners:
         return Proposal(chosen, "its numbers")
 
     def propose(
-        self,
-        candidate: Candidate,
-        found: torch.Tensor,
-        paired: Mapping[Value, Judged],
-        truth: Measured,
+        self, candidate: Candidate, found: torch.Tensor, paired: Mapping[Value, Judged], truth: Measured
     ) -> Proposal | None:
         """What it was meant to be the gradient of, although its numbers do not say so."""
         stated = [v for v in self._stated_values(candidate) if v in truth]
@@ -195,11 +191,7 @@ class Partners:
         return None
 
     def _propose_by_fitting_name(
-        self,
-        candidate: Candidate,
-        found: torch.Tensor,
-        paired: Mapping[Value, Judged],
-        truth: Measured,
+        self, candidate: Candidate, found: torch.Tensor, paired: Mapping[Value, Judged], truth: Measured
     ) -> Proposal | None:
         named = self._by_name(candidate)
         options = [v for v in named if v in truth]
@@ -244,12 +236,13 @@ class Partners:
             return None
         for value in self._by_name(candidate):
             if value is not of and value.root is not of.root:
+                unsummed = never_summed(tuple(found.shape), value.shape)
                 other_shape = value.shape != tuple(found.shape) and not candidate.second_name
-                if other_shape and not (of_unnamed and never_summed(tuple(found.shape), value.shape)):
+                if other_shape and not (of_unnamed and unsummed):
                     continue
                 if is_delta(candidate.name) and self._is_before(of, value):
                     continue
-                if self._affinity(candidate, value) >= 0.99:
+                if self._affinity(candidate, value) >= (GOOD_AFFINITY if unsummed else 0.99):
                     return value
         return None
 
@@ -348,11 +341,7 @@ class Partners:
         return f"{word}, by name"
 
     def _closest(
-        self,
-        values: list[Value],
-        found: torch.Tensor,
-        truth: Measured,
-        paired: Mapping[Value, Judged],
+        self, values: list[Value], found: torch.Tensor, truth: Measured, paired: Mapping[Value, Judged]
     ) -> Value:
         def rank(value: Value) -> tuple[bool, bool]:
             return truth[value].shape != found.shape, value in paired

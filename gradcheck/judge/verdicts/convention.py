@@ -80,11 +80,7 @@ def out_of_convention(case: Case) -> Ruling | None:
     if not fits and not divided_again:
         return None
     judged = case.judged(
-        partner,
-        Verdict.INTRODUCED,
-        Problem.WRONG_VALUE,
-        expected=case.gradients[partner.value],
-        scale=scale,
+        partner, Verdict.INTRODUCED, Problem.WRONG_VALUE, expected=case.gradients[partner.value], scale=scale
     )
     return Ruling(judged, Fault(judged, case.found / scale))
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from gradcheck import ops
 from gradcheck.fronts.gradient_names import Form, parse
+from gradcheck.fronts.op import Value
+from gradcheck.graph import flow
 from gradcheck.judge.case import Case
 from gradcheck.judge.influence import Mark
 from gradcheck.judge.judged import NOT_JUDGED, Ruling
@@ -32,6 +35,21 @@ def _should_hold_something(case: Case) -> bool:
     meant = case.named if case.candidate.of is not None else None
     truth = case.truth.get(meant.value) if meant is not None else None
     return truth is not None and truth.numel() > 0
+
+
+def measured(case: Case) -> Ruling | None:
+    """Scope, no principle: what is computed from the difference of two losses (`(f(x + h) - f(x - h)) / (2 * h)`) is there to
+    compare manual gradients with."""
+    loss = case.judge.plan.loss_op
+    written = [value for op in case.version.writes[-1:] for value in op.inputs if value.shape == ()]
+    numbers = flow.ancestors(*written, stop=lambda value: value.shape != ())
+
+    def is_loss(value: Value) -> bool:
+        behind = flow.ancestors(value, stop=lambda v: v.shape != ())
+        return any((op := v.producer) and (op.code, op.lasti) == (loss.code, loss.lasti) for v in behind)
+
+    differences = (op.inputs for v in numbers if (op := v.producer) and op.operation is ops.SUB)
+    return NOT_JUDGED if any(len(two) == 2 and all(map(is_loss, two)) for two in differences) else None
 
 
 def unrelated(case: Case) -> Ruling | None:

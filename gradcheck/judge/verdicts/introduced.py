@@ -85,13 +85,7 @@ def introduced(case: Case) -> Ruling | None:
     returned = case.candidate.returned is not None
     factor = None if returned else kept_factor(case, proposal.value)
     judged = case.judged(
-        proposal,
-        Verdict.INTRODUCED,
-        problem,
-        reason,
-        expected=expected,
-        faults=case.faults,
-        scale=factor,
+        proposal, Verdict.INTRODUCED, problem, reason, expected=expected, faults=case.faults, scale=factor
     )
     judged.written_at = written_at(case, judged)
     note_handed_on(case, judged)

@@ -6,7 +6,7 @@ from gradcheck.fronts.tape import Value
 from gradcheck.judge.case import Case
 from gradcheck.judge.data_rounding import LARGEST
 from gradcheck.judge.judged import Fault, Faults, Judged, Ruling
-from gradcheck.judge.pairing.partners import Proposal
+from gradcheck.judge.pairing.partners import BY_NAME, Proposal
 from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.judge.verdicts.convention import is_turned_round, kept_upstream
 from gradcheck.ops import NEG
@@ -114,6 +114,9 @@ def _was_meant_for_another(case: Case, partner: Value) -> bool:
     if meant not in judge.forward_made:
         # A bias of ones may have the gradient of the layer: where only the shape differs, the layer must have its own.
         has_own = partner in judge.paired and judge.paired[partner].candidate is not candidate
+        if case.is_unsummed(meant):
+            case.proposal = Proposal(meant, BY_NAME)
+            return True
         return not other_shape or candidate.second_name or has_own
     if other_shape:
         return case.consumers.nothing_is_right

@@ -12,10 +12,12 @@ from collections.abc import Iterable
 import torch
 
 from gradcheck import ops
-from gradcheck.fronts.tape import Value
+from gradcheck.fronts.tape import Op, Value
 from gradcheck.graph import flow
 from gradcheck.judge.case import Case
 from gradcheck.judge.judged import NOT_JUDGED, Judged, Ruling
+from gradcheck.judge.verdict import Problem, Verdict
+from gradcheck.ops import Family
 from gradcheck.replay.compare import norm
 from gradcheck.replay.passes import Version
 from gradcheck.replay.run import PassRun
@@ -27,39 +29,66 @@ _SAYS_NOTHING = 2
 def weight_decay(case: Case) -> Ruling | None:
     """Blame needs a victim (principle 2): the gradient was judged before; this is the optimiser's step. Of a part of a loss
     it is none: the other part may be what the decay is the gradient of."""
-    if case.judge.plan.is_part:
+    judge, proposal = case.judge, case.proposal
+    if judge.plan.is_part:
         return None
-    return NOT_JUDGED if is_decayed(case.version, case.judge.judged, case.judge.run) else None
+    if is_decayed(case.version, judge.judged, judge.run):
+        return NOT_JUDGED
+    of = proposal.value if proposal is not None else None
+    if of is None or of not in case.gradients or _is_in_loss_alone(of, judge.plan.forward_ops):
+        return None
+    if not _decays(case.version, of, case.gradients[of], judge.run):
+        return None
+    shown = judge.partners.shown(of)
+    reason = (
+        f"it is the right gradient and a multiple of `{shown}`: weight decay, which the loss does not have"
+    )
+    return Ruling(case.judged(proposal, Verdict.UNCHECKED, Problem.UNREACHED, reason))
 
 
 def is_decayed(version: Version, judged: Iterable[Judged], run: PassRun) -> bool:
     """Whether this is, in `run`, a judged gradient plus a decay of its own parameter."""
-    found = run.captured.get(id(version))
-    if found is None or not found.is_floating_point():
-        return False
-    adds = bool(version.writes) and version.writes[-1].operation in ops.ADDITIVE
-    if found.numel() <= _SAYS_NOTHING and not adds:
-        return False
-    own, moved = version.candidate.value, version.candidate.of
-    loss = run.prepared.plan.loss_op.index
+    for earlier in judged:
+        of, gradient = earlier.of, run.captured.get(id(earlier.version))
+        if of is None or gradient is None or earlier.version is version:
+            continue
+        made_of_it = earlier.candidate is version.candidate or earlier.candidate.value.root in _read(
+            version, run
+        )
+        if made_of_it and _decays(version, of, gradient, run):
+            return True
+    return False
+
+
+def _read(version: Version, run: PassRun) -> set[Value]:
+    own, loss = version.candidate.value, run.prepared.plan.loss_op.index
 
     def stop(value: Value) -> bool:
         return value is own or (value.producer is not None and value.producer.index <= loss)
 
     inputs = {value for op in version.writes for value in op.inputs}
-    read = {value.root for start in inputs for value in flow.ancestors(start, stop=stop)}
-    for earlier in judged:
-        of, gradient = earlier.of, run.captured.get(id(earlier.version))
-        if of is None or gradient is None or gradient.shape != found.shape or earlier.version is version:
-            continue
-        if earlier.candidate is not version.candidate and earlier.candidate.value.root not in read:
-            continue
-        if of.root not in read or of not in run.graph.truth or tuple(of.shape) != tuple(found.shape):
-            continue
-        if not _is_parameter(of) or (moved is not None and moved.root is not of.root):
-            continue
-        if adds_decay(found, gradient, of, run):
-            return True
+    return {value.root for start in inputs for value in flow.ancestors(start, stop=stop)}
+
+
+def _decays(version: Version, of: Value, gradient: torch.Tensor, run: PassRun) -> bool:
+    found, moved = run.captured.get(id(version)), version.candidate.of
+    if found is None or not found.is_floating_point() or not found.shape == gradient.shape == tuple(of.shape):
+        return False
+    adds = bool(version.writes) and version.writes[-1].operation in ops.ADDITIVE
+    if (found.numel() <= _SAYS_NOTHING and not adds) or (moved is not None and moved.root is not of.root):
+        return False
+    is_read = of in run.graph.truth and _is_parameter(of) and of.root in _read(version, run)
+    return is_read and adds_decay(found, gradient, of, run)
+
+
+def _is_in_loss_alone(parameter: Value, forward_ops: Iterable[Op]) -> bool:
+    """Whether the loss has a term of nothing but the parameter."""
+    of_it = {parameter}
+    for op in forward_ops:
+        if op.inputs and of_it.issuperset(op.inputs):
+            of_it.update(op.outputs)
+            if op.operation.family not in (Family.SAME, Family.LAYOUT):
+                return True
     return False
 
 

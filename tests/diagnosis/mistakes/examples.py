@@ -241,9 +241,6 @@ MISTAKES = {
         "(n * dhpreact -", "(dhpreact -", "dhprebn", "scaled-branch", "the direct path from `hprebn` by `diff` to `raw`",
         "1/24 times",
     ),
-    "weight decay": _names(
-        "dW2 = h.T @ dlogits", "dW2 = h.T @ dlogits + 0.003 * W2", "dW2", "extra-term", "0.003 times `W2` itself"
-    ),
     "derivative alone": _names(
         "(1 - h**2) * dh", "(1 - h**2)", "dhpreact", "missing-upstream", "not multiplied with `dh`"
     ),

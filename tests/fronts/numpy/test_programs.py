@@ -87,6 +87,9 @@ MISTAKES = [
     ("strided_windows", "dz * k[j]", "dz * k[-j - 1]"),
     # Several passes of one step.
     ("micro_batches", "(dh * (1 - h**2))", "(dh * (1 - h))"),
+    ("micro_batches_of_a_function", "gb += db", "gb += dW.sum(axis=0)"),
+    ("kept_of_each_row", "(dkept, best, axis=1)", "(dkept, best[:, ::-1], axis=1)"),
+    ("counted_words", "weights=de[:, j]", "weights=e[:, j]"),
     ("truncated_steps", "dnext = dz @ self.r", "dnext = dz @ self.r.T"),
     ("summed_samples", "* outs[-back] * (1 - outs[-back])", "* outs[-back]"),
     ("letters_sampled", "dnext = V.T @ dz", "dnext = V @ dz"),
@@ -105,6 +108,15 @@ def test_right_programs_are_right(path):
     found = verdicts(path)
     assert len(found) >= 2 or path.stem == "weights_one_by_one"
     assert set(found.values()) == {"correct"}
+
+
+def test_what_earlier_micro_batches_gave_must_not_be_dropped(tmp_path):
+    text = (PROGRAMS[0].parent / "micro_batches_of_a_function.py").read_text()
+    (tmp_path / "program.py").write_text(text.replace("gb += db", "gb = db"))
+    report = run_report(SessionOptions(str(tmp_path / "program.py"), fix_budget_s=0))
+    assert {row.name: row.verdict.value for row in report.rows} == {
+        "dy": "correct", "gW": "correct", "db": "introduced",
+    }  # fmt: skip
 
 
 def test_the_softmax_of_a_sampler_is_no_normalisation_by_the_batch():
