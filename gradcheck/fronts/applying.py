@@ -52,9 +52,8 @@ class _Follow:
     def follow(self, op: Op) -> None:
         inputs = op.inputs
         touched = [*op.outputs, *op.mutated]
-        if (
-            op.operation is ops.FILL and op.mutated
-        ):  # what a buffer held is gone: what is put into it from here on is new
+        # What a buffer held is gone: what is put into it from here on is new.
+        if op.operation is ops.FILL and op.mutated:
             for value in op.mutated:
                 self._finished.discard(value.root)
                 self._changed.add(value.root)

@@ -36,9 +36,8 @@ class TrainingStep:
     ops: list[Op]
     carried: dict[Value, Value]
     changed: set[Value]  # storages that existed before and are changed in place
-    start: dict[Value, torch.Tensor] = field(
-        default_factory=dict
-    )  # what it starts from, in the program's own dtype
+    # What it starts from, in the program's own dtype.
+    start: dict[Value, torch.Tensor] = field(default_factory=dict)
 
     def is_of_state(self, value: Value, after: int) -> bool:
         """Whether a value was computed, by op `after`, from what goes on from step to step besides the parameters: a

@@ -34,9 +34,8 @@ class Influence:
                 self._marks.add(value, [Mark.LIVE])
         self._forward_made = forward_made
         self.autograd: set[Value] = set()  # handed over by autograd
-        self.optimisers: set[Value] = (
-            set()
-        )  # computed from autograd's gradients of parameters, and nothing else
+        # Computed from autograd's gradients of parameters, and nothing else.
+        self.optimisers: set[Value] = set()
         handed = {op.out for op in tape if op.kind is Kind.UPSTREAM and op.extra is None}
         ours = [op for op in plan.forward_ops if op.code.co_filename == OUR_PLACE]
         # What a layer's outputs are multiplied with.

@@ -94,9 +94,8 @@ def _is_stage_of_another(judge: Judge, judged: Judged, by_version: dict[Version,
     """Whether a value is right for what it is made of, and only a stage of the gradient its name says: what is built over
     several lines is one gradient, and its last value counts."""
     if judged.candidate.divided:
-        return (
-            judged.verdict is not Verdict.INTRODUCED
-        )  # the gradient that moves its parameter by this has a row
+        # The gradient that moves its parameter by this has a row.
+        return judged.verdict is not Verdict.INTRODUCED
     if judged.verdict not in (Verdict.CORRECT, Verdict.UNOBSERVABLE, Verdict.INHERITED) or judged.of is None:
         return False
     later = judge.relations.successor(judged.version)

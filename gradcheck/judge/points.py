@@ -50,9 +50,8 @@ class Point:
         self.coarse: PassRun | None
         self._outcomes: dict[int, tuple[bool, float, bool]] = {}
         self._true: set[int] = set()  # whose gradients are the true ones, by the identity of what was judged
-        self.unlike: set[int] = (
-            set()
-        )  # no gradients of their partners here, and nothing is wrong because of that
+        # No gradients of their partners here, and nothing is wrong because of that.
+        self.unlike: set[int] = set()
         self.fitting: dict[
             int, set[Value]
         ] = {}  # of which of several equal ones each is the gradient here too

@@ -14,13 +14,13 @@ from gradcheck.layers.trial import Plan
 from gradcheck.layers.usage import use_of
 from gradcheck.layers.wanted import (
     D,
+    halves,
     has_state,
     indices_of_rank_1_and_2,
     input_options,
-    is_index,
-    is_target,
     mains,
     of_one,
+    role_of,
     squares,
 )
 
@@ -33,8 +33,9 @@ ONE_ROW = [TensorTerm((1, D)), TensorTerm((D, 1))]
 def mains_for(parameters: list[inspect.Parameter], given: Given) -> list[list[TensorTerm]]:
     """Groups of what the activations may look like; what runs in one of them leaves the next ones out."""
     floats, indices = mains(), indices_of_rank_1_and_2()
-    role = parameters and is_index(parameters[0].name)
-    groups = [indices, floats] if role else [floats, indices]
+    roles = [role_of(each.name) for each in parameters]
+    groups = [indices, floats] if roles[:1] == ["index"] else [floats, indices]
+    groups[1:1] = [halves()] if "table" in roles else []
     groups = [*groups, squares(), ONE_ROW, of_one()]
     if not given.ranks:
         return groups
@@ -49,16 +50,11 @@ def inputs_of(forward: Callable[..., Any], is_loss: bool = False) -> list[inspec
         parameters = list(inspect.signature(forward).parameters.values())
     except (TypeError, ValueError):
         parameters = []
-    variable = (
-        inspect.Parameter.VAR_POSITIONAL,
-        inspect.Parameter.VAR_KEYWORD,
-        inspect.Parameter.KEYWORD_ONLY,
-    )
     needed = [
         p
         for p in parameters
-        if p.kind not in variable
-        and (p.default is p.empty or (is_loss and p.default is None and is_target(p.name)))
+        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        and (p.default is p.empty or (is_loss and p.default is None and role_of(p.name) == "target"))
     ]
     if not needed and parameters:
         needed = [inspect.Parameter("x", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
@@ -69,9 +65,8 @@ def called(
     made: Plan, parameters: list[inspect.Parameter], main: TensorTerm, function: Callable[..., Any]
 ) -> Iterator[Plan]:
     units = replace(main, kind="unit")
-    for kind in (
-        (main, units) if main.kind == "float" else (main,)
-    ):  # a logarithm needs its argument to be positive
+    # A logarithm needs its argument to be positive.
+    for kind in (main, units) if main.kind == "float" else (main,):
         for gates in (1, 4, 3) if has_state(parameters) else (1,):
             out = Size("M", gates)
             alone = len(parameters) == 1

@@ -32,7 +32,7 @@ from gradcheck.layers.report import LayerReport
 from gradcheck.layers.sizes import TensorTerm
 from gradcheck.layers.subject import Subject, subject_of
 from gradcheck.layers.trial import Plan, Trial, takes_mode
-from gradcheck.layers.wanted import is_target
+from gradcheck.layers.wanted import role_of
 from gradcheck.program.live import LiveSources
 from gradcheck.program.writes.hold import writes_held_back, written_by_program
 
@@ -305,7 +305,7 @@ class LayerCheck:
     def _is_guess(self, plan: Plan) -> bool:
         """Whether what a loss compares with was guessed: numbers, classes, probabilities, in one of several shapes."""
         return not self._given.inputs and any(
-            is_target(name) and isinstance(term, TensorTerm) for name, term in plan.inputs
+            role_of(name) == "target" and isinstance(term, TensorTerm) for name, term in plan.inputs
         )
 
     def _not_judged(self, plan: Plan, outcome: Outcome) -> CaseResult:

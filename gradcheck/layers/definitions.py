@@ -49,8 +49,9 @@ def report_on_definitions(options: SessionOptions) -> Report | None:
                 _leave_out(report, name, said)
         for name, module, called in modules_of(source.module):
             # It knows what to call the Function with: what could not be judged by itself may be judged there.
+            before = len(report.passes)
             if _judged(report, name, module, source, options) is None:
-                for each in called:
+                for each in called if len(report.passes) > before else ():
                     _take_in(report, each)
     return report if report.rows or report.findings or report.program.notes else None
 

@@ -78,19 +78,6 @@ def _lines(error: Exception, subject: Subject) -> list[int]:
     return [line for name, line in names if name in subject.files or _SOURCES.is_user(name)]
 
 
-def hands_on(subject: Subject, trial: Trial) -> bool:
-    """Whether `forward` returns the very input that it was given, as it was."""
-    with own_random_numbers(trial.seed):
-        built, before = build(subject, trial), build(subject, trial)
-        result = built.forward(*built.inputs.values(), **built.named)
-    first = result[0] if isinstance(result, (tuple, list)) and result else result
-    for name, given in built.inputs.items():
-        if given is first and is_floating(given):
-            now, was = as_tensor(given), as_tensor(before.inputs[name])
-            return now is not None and was is not None and torch.equal(now, was)
-    return False
-
-
 def left_without(subject: Subject, trial: Trial) -> frozenset[str]:
     """The inputs after the first to which autograd brings no gradient: the Functions on the way return None for them, as
     they do for targets, and a module that is used so asks for none."""

@@ -34,6 +34,7 @@ class Returned:
 
     names: list[str]
     of: str | None  # the input whose gradient it has to be
+    is_none: bool = False
 
 
 def parameters_of(layer: object) -> list[_Named]:
@@ -93,7 +94,8 @@ def of_something_else(returned: list[Returned], rows: Iterable[GradientResult]) 
     return frozenset(
         place
         for place, one in enumerate(returned)
-        if one.of is not None and not any(row.name in one.names and row.of == one.of for row in judged)
+        if one.of is not None
+        and not any(row.name in one.names and row.of == one.of and not row.scale_note for row in judged)
     )
 
 
@@ -201,8 +203,13 @@ def not_judged(
     of nothing; and what the layer holds for its parameters (not for a state that `forward` left) and nothing computed."""
     judged = list(rows)
     known = {row.name for row in judged}
-    reason = "no input or parameter was found that it could be the gradient of"
-    missing = {one.names[-1]: reason for one in returned if one.names and not known & set(one.names)}
+    reasons = (
+        "no input or parameter was found that it could be the gradient of",
+        "`backward` returns None for it: either nobody is to learn it, or its gradient is missing",
+    )
+    missing = {
+        one.names[-1]: reasons[one.is_none] for one in returned if one.names and not known & {*one.names}
+    }
     return missing | dict.fromkeys(_stored(layer, parameters, judged), "`backward` did not compute it")
 
 

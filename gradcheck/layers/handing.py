@@ -16,7 +16,7 @@ from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.layers.arrays import is_floating, no_gradient
 from gradcheck.layers.function_context import FunctionContext
 from gradcheck.layers.usage import nodes_of
-from gradcheck.layers.wanted import is_target, rate_named
+from gradcheck.layers.wanted import rate_named, role_of
 from gradcheck.program.reading.tree import parts_of
 
 
@@ -59,11 +59,6 @@ def call_of(
     context = getattr(backward, "__self__", None)
     if isinstance(context, FunctionContext):  # as autograd calls it: one for each output
         outputs = [item for item in floats if not _is_in(item, context.not_differentiable)]
-        if any(context.hands_on(item) for item in outputs):
-            raise Unclear(
-                "`forward` hands on what it is given: its backward pass puts something else in the gradient's place on "
-                "purpose"
-            )
         nothing = {
             name: no_gradient(item)
             for name, item in zip(names, items, strict=False)
@@ -85,7 +80,7 @@ def call_of(
     # A gradient that `backward` need not be given belongs to an output all the same.
     more = [p.name for p in positional if p.name not in names and parse(p.name).form is not Form.NONE]
     upstream += more[: max(leading - len(upstream), 0)]
-    if len(upstream) == 1 and any(map(is_target, again)) and all(map(is_target, again)):
+    if len(upstream) == 1 and {*map(role_of, again)} == {"target"}:
         raise Unclear(
             f"whether `{upstream[0]}` is the upstream gradient or once more what was predicted cannot be told"
         )
@@ -105,18 +100,18 @@ def call_of(
 
 
 def _kept(names: list[str], rest: list[Any], items: list[Any], forward: Callable[..., Any]) -> dict[str, Any]:
-    if not names:
-        return {}
-    if len(names) == 1 and len(rest) > 1:
-        rest = [tuple(rest)]
-    if rest and all(item is None for item in rest):
-        raise Unclear("`forward` kept nothing for it here")
-    found = dict(zip(names, rest, strict=False))
+    """By the names that `forward` gives them; the others in order."""
     returned = _returned_names(forward)
-    for name in names[len(found) :]:  # an output again, by the name that `forward` gives it
-        if name not in returned or len(returned) != len(items):
+    known = dict(zip(returned, items, strict=False)) if len(returned) == len(items) else {}
+    found = {name: known[name] for name in names if name in known}
+    left = [name for name in names if name not in found]
+    rest = [item for item in rest if not found or not _is_in(item, found.values())]
+    if left and rest and all(item is None for item in rest):
+        raise Unclear("`forward` kept nothing for it here")
+    found |= zip(left, [tuple(rest)] if len(left) == 1 and len(rest) > 1 else rest, strict=False)
+    for name in names:
+        if name not in found:
             raise Unclear(f"what it should be given for `{name}` cannot be told: `forward` returns no cache")
-        found[name] = items[returned.index(name)]
     return found
 
 

@@ -19,7 +19,7 @@ from gradcheck.checks.registry import GRADIENT_FAMILY
 from gradcheck.diagnosis.found import Found
 from gradcheck.fronts.markers import OUR_PLACE
 from gradcheck.judge.verdict import Problem, Verdict
-from gradcheck.layers.fitting import hands_on, runs
+from gradcheck.layers.fitting import runs
 from gradcheck.layers.function_context import NO_SUCH
 from gradcheck.layers.gradients import Returned, not_judged, of_something_else, parameters_of
 from gradcheck.layers.mean import leave_open
@@ -27,7 +27,7 @@ from gradcheck.layers.records import Raised, Status
 from gradcheck.layers.subject import Subject
 from gradcheck.layers.trial import Built, Trial, build, own_random_numbers
 from gradcheck.layers.usage import is_only_kept
-from gradcheck.layers.watch import watch_layer
+from gradcheck.layers.watch import watch_layer, ways_to_loss
 from gradcheck.program.faults import describe
 from gradcheck.program.live import LiveSources
 from gradcheck.program.source import SourceUnit
@@ -107,7 +107,7 @@ def run_trial(
     )
     outcome.apart = trial.apart
     outcome.operations = len(watched.recording.ops)
-    outcome.hands_on = hands_on(subject, trial)
+    outcome.hands_on = not ways_to_loss(watched.recording, watched.recording.handed)
     known = {*parameters, *list(built.inputs)[1:]}  # a function is handed its parameters
     fine = (Verdict.CORRECT, Verdict.UNCHECKED)
     outcome.right = {
@@ -149,13 +149,10 @@ def _judged(report: Report, layer: object, parameters: set[str], returned: list[
         outcome.reason = (
             f"{', '.join(f'`{name}`' for name in wrong)}: wrong; a comment suppresses the finding"
         )
-    elif not any(verdict in ("correct", "compensated") for verdict in outcome.judged.values()):
+    elif outcome.unjudged or not {"correct", "compensated"} & {*outcome.judged.values()}:
         outcome.status = Status.NOT_JUDGED
         reasons = [f"`{name}`: {why}" for name, why in outcome.unjudged.items()]
         outcome.reason = "; ".join(reasons) or "every gradient is zero by invariance"
-    elif outcome.unjudged:
-        outcome.status = Status.NOT_JUDGED
-        outcome.reason = "; ".join(f"`{name}`: {why}" for name, why in outcome.unjudged.items())
     return outcome
 
 

@@ -26,9 +26,8 @@ _SPREAD = 0.4  # of what parameters are moved by, as a share of their own spread
 _MOST_FACTOR = 0.3  # of the logarithm of the factor that positive ones are multiplied by
 
 
-@dataclass(
-    frozen=True, slots=True, eq=False
-)  # equal is what is the same: terms may be dicts, which have no hash
+# Equal is what is the same: terms may be dicts, which have no hash.
+@dataclass(frozen=True, slots=True, eq=False)
 class Plan:
     """How the layer is made and called, in sizes by name: arguments by their parameters' names, those after them by
     position; and inputs by the names of the parameters of `forward`."""
@@ -125,9 +124,8 @@ def own_random_numbers(seed: int) -> Iterator[None]:
     try:
         with torch.random.fork_rng(devices=[]), kept_torch_settings(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what it warns of, it would warn of once per trial
-            torch.default_generator.manual_seed(
-                seed
-            )  # torch.manual_seed looks for accelerators, at each call
+            # `torch.manual_seed` looks for accelerators, at each call.
+            torch.default_generator.manual_seed(seed)
             np.random.seed(seed)
             random.seed(seed)
             yield

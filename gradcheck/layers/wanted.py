@@ -10,6 +10,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from gradcheck.layers.sizes import Size, TensorTerm, Term
@@ -60,9 +61,11 @@ _ROLES: tuple[tuple[str, str], ...] = (
     (r"b(ias(es)?)?(_?\w{1,2})?", "bias"),
     (r"gamma|beta|gain|shift|scale|g", "scale"),
     (r".*mask.*", "mask"),
+    (r"(cos|sin)(e|us|_.*)?|freqs?(_.*)?", "table"),
     (r"(prev_?)?(h|c|hidden|state|cell)(_?(prev|t|0|in|state))?|[hc]x", "state"),
     (r"id(x|s)|ix|ind(ex|ices)|token(s|_ids)?|input_ids|words?", "index"),
     (r"xs?|xb?|inp(uts?)?(_?data)?|data|features|logits|scores|z|a(_?prev)?|q|k|v|query|key|value|(y_?)?pred.*|y_?hat", "main"),
+    (r"res(idual)?|skip|shortcut", "main"),
 )  # fmt: skip
 
 
@@ -70,8 +73,13 @@ def constructor_options(parameter: inspect.Parameter, position: int, gates: int 
     """What may be given for it, the likeliest first; empty if it cannot be guessed."""
     name = parameter.name.lower()
     kind = _annotation(parameter)
-    role = _role(name)
-    if parameter.default is parameter.empty and kind in _ARRAYS and role in _PARAMETERS and name != "scale":
+    role = role_of(name)
+    if (
+        parameter.default is parameter.empty
+        and _ARRAYS.fullmatch(kind)
+        and role in _PARAMETERS
+        and name != "scale"
+    ):
         shapes = _parameter_shapes(role, Size("M", gates))
         return [*(TensorTerm(shape) for shape in shapes), *([True] if "bias" in name else [])]
     if kind not in ("float", "bool", "str"):
@@ -90,7 +98,7 @@ def constructor_options(parameter: inspect.Parameter, position: int, gates: int 
     if kind == "bool":
         return [True]
     numbers: list[Term] = [*_OTHER_SIZES] if position == 0 else [M, D, T]
-    if parameter.default is parameter.empty and kind in _ARRAYS:
+    if parameter.default is parameter.empty and _ARRAYS.fullmatch(kind):
         found = [each for role in _PARAMETERS for each in _parameter_shapes(role, Size("M", gates))]
         held = [TensorTerm(shape) for shape in dict.fromkeys(found)]
         return [*numbers, *held] if kind in ("", "any") else [*held]
@@ -122,17 +130,17 @@ def input_options(
             first: list[Term] = [*(term for term in likely if not isinstance(term, TensorTerm)), *_COUNTS]
         case Use.INDEX:
             rows: list[Term] = [TensorTerm((rows,), "int", N) for rows in (T, N)]  # below every other size
-            known = is_index(name) or is_target(name)
+            known = role_of(name) in ("index", "target")
             first = [t for t in likely if known and isinstance(t, TensorTerm) and t.kind == "int"]
             first += [*rows, *indices_of_rank_1_and_2()]
         case Use.NUMBERS:
-            first = [] if _role(name) else [TensorTerm((D,), "unit")]  # that differ: one for each feature
+            first = [] if role_of(name) else [TensorTerm((D,), "unit")]  # that differ: one for each feature
         case Use.CONSTANT:
             plain = [term for term in likely if not isinstance(term, TensorTerm)] + [*_COUNTS, 0.7]
-            first = [*likely, *plain] if _role(name) in ("target", "mask", "index") else plain
+            first = [*likely, *plain] if role_of(name) in _NO_NUMBERS else plain
         case Use.TENSOR:
             likely = [term for term in likely if isinstance(term, TensorTerm)] or _of_role("", main, out)
-            one = [] if _role(name) else [TensorTerm(()), TensorTerm((1,))]
+            one = [] if role_of(name) else [TensorTerm(()), TensorTerm((1,))]
             first = [*likely[:1], *one]
         case _:
             first = []
@@ -157,7 +165,7 @@ def _by_name(
             key: TensorTerm((M,), term.kind) for key, term in found.items() if isinstance(term, TensorTerm)
         }
         return [found, {**found, **others}] if others else [found]
-    role = _role(name)
+    role = role_of(name)
     if alone or (is_first and role == "main"):
         return [main]
     if not role:
@@ -176,7 +184,7 @@ def _by_name(
 
 def optional_terms(parameter: inspect.Parameter, main: TensorTerm) -> list[TensorTerm]:
     """What may be handed in the place of None, where the name says what it is."""
-    role = _role(parameter.name)
+    role = role_of(parameter.name)
     if parameter.default is not None or role not in (*_PARAMETERS, "mask", "state"):
         return []
     terms = [term for term in _of_role(role, main, Size("M")) if isinstance(term, TensorTerm)]
@@ -184,25 +192,19 @@ def optional_terms(parameter: inspect.Parameter, main: TensorTerm) -> list[Tenso
 
 
 def has_state(parameters: list[inspect.Parameter]) -> bool:
-    return any(_role(parameter.name) == "state" for parameter in parameters)
+    return any(role_of(parameter.name) == "state" for parameter in parameters)
 
 
-def _role(name: str) -> str:
+def role_of(name: str) -> str:
+    """What its name says that it is: "target", "weight", "index", ...; "" where it says nothing."""
     return next((role for pattern, role in _ROLES if re.fullmatch(pattern, name.lower())), "")
 
 
 _PARAMETERS = ("weight", "bias", "scale")
-_ARRAYS = {
-    "",
-    "any",
-    "tensor",
-    "torch.tensor",
-    "parameter",
-    "array",
-    "ndarray",
-    "np.ndarray",
-    "numpy.ndarray",
-}
+# What is no number, also where `backward` returns None for it; the last ones are data, whose gradient nobody asks for.
+NO_GRADIENT = ("target", "mask", "index", "table")
+_NO_NUMBERS = ("main", "state", *NO_GRADIENT)
+_ARRAYS = re.compile(r"|any|(torch\.)?tensor|parameter|((np|numpy)\.)?ndarray|array")
 
 
 def _parameter_shapes(role: str, out: Size) -> list[tuple[Term, ...]]:
@@ -238,6 +240,10 @@ def _of_role(role: str, main: TensorTerm, out: Size) -> list[Term]:
             shapes = [(N, M), (N, D)]
         case "index":
             likely = [*indices_of_rank_1_and_2()]
+        case "table":  # for each step, of half of the features where those are turned in pairs
+            in_pairs = isinstance(last, Size) and last.times == 2
+            parts = [replace(last, times=1), last] if in_pairs else [last]
+            shapes = [(*steps, part) for part in parts for steps in (rows[-1:], rows[1:2], ())]
         case _:
             likely = [main]
     if role in ("target", "mask", "index"):
@@ -266,6 +272,11 @@ def mains() -> list[TensorTerm]:
     return [TensorTerm(shape) for shape in shapes]
 
 
+def halves() -> list[TensorTerm]:
+    """Activations whose features come in pairs, the step before them or before the heads."""
+    return [TensorTerm((N, T, G, Size("K", 2))), TensorTerm((N, T, Size("K", 2)))]
+
+
 def squares() -> list[TensorTerm]:
     """Matrices that have an inverse, a determinant."""
     return [TensorTerm((D, D)), TensorTerm((N, D, D))]
@@ -279,14 +290,6 @@ def of_one() -> list[TensorTerm]:
 def rate_named(name: str) -> float | None:
     """What may be given for a learning rate."""
     return 0.1 if re.fullmatch(r"lr|eta|alpha|(.*_)?(learn(ing)?_?)?rate|step_?size", name.lower()) else None
-
-
-def is_target(name: str) -> bool:
-    return _role(name) == "target"
-
-
-def is_index(name: str) -> bool:
-    return _role(name) == "index"
 
 
 def indices_of_rank_1_and_2() -> list[TensorTerm]:

@@ -8,10 +8,17 @@ from types import FrameType
 from typing import Any
 
 from gradcheck.analysis.watching import Watched
+from gradcheck.base.errors import NothingToCheckError
+from gradcheck.fronts.markers import OUR_PLACE
+from gradcheck.fronts.tape import Op, Recording, Value
+from gradcheck.graph import flow
+from gradcheck.judge.verdicts.surrogate import CHANGES_NOTHING, PAST_A_CLAMP, changes_nothing, limits
 from gradcheck.layers import driver as layer_driver
+from gradcheck.layers.driver import LayerStep
 from gradcheck.layers.fused import GivesGradients
 from gradcheck.layers.gradients import Returned, name_returned, pair_in_lists, parameters_of
 from gradcheck.layers.methods import held_by
+from gradcheck.layers.wanted import NO_GRADIENT, role_of
 from gradcheck.program.live import name_of
 
 
@@ -51,9 +58,31 @@ def watch_layer(
         recording = recorder.recording
         recording.loss = recording.value_of(step.loss)
         recording.handed = {v.root for _, array in step.inputs if (v := recording.value_of(array))}
+        if step.places:
+            _refuse_what_is_on_purpose(step, ways_to_loss(recording, recording.handed))
         # The loss is computed from them all the same: what they are added to is no parameter that moves.
         recording.gradient_named.update(filter(None, map(recording.value_of, step.upstream)))
         gives = layer.forward if isinstance(layer, GivesGradients) else layer.backward
         pair_in_lists(recorder, layer)
         returned = name_returned(recorder, step, parameters, gives, frame, apart)
+        for name, array in step.inputs if step.places else ():
+            known = name in step.places or role_of(name) in NO_GRADIENT
+            value = None if known else recording.value_of(array)
+            if value is not None and ways_to_loss(recording, {value}):
+                returned.append(Returned([f"d_{name}"], None, is_none=True))
     return watched, returned
+
+
+def _refuse_what_is_on_purpose(step: LayerStep, ways: list[Op]) -> None:
+    """Of a Function that is there for its backward pass, or to have none, nobody can say what is right."""
+    hands_back = any(one is up for _, one in step.returned for up in step.upstream)
+    if all(map(changes_nothing, ways)):
+        raise NothingToCheckError(CHANGES_NOTHING)
+    if hands_back and all(map(limits, ways)):
+        raise NothingToCheckError(PAST_A_CLAMP)
+
+
+def ways_to_loss(recording: Recording, start: set[Value]) -> list[Op]:
+    """The person's operations between these and the loss."""
+    ends = {recording.loss} if recording.loss is not None else set()
+    return [op for op in flow.between(recording.ops, start, ends) if op.code.co_filename != OUR_PLACE]

@@ -18,9 +18,8 @@ from gradcheck.layers.usage import use_of
 from gradcheck.layers.wanted import has_state, input_options
 
 Picks = tuple[int, ...]
-_GATES, _MAIN, _KIND = range(
-    3
-)  # the places of the first choices; then the constructor's arguments, and the inputs
+# The places of the first choices; then the constructor's arguments, and the inputs.
+_GATES, _MAIN, _KIND = range(3)
 _FAR = (2, 3, 4)  # how much less likely another pick of those is
 _EVERY = 3  # so often the likeliest way is tried, however far others came
 

@@ -24,9 +24,8 @@ class FixedCell:
 @dataclass(slots=True)
 class FixedCells(Plan):
     cells: list[FixedCell] = field(default_factory=list)
-    elsewhere: list[PlannedFix] = field(
-        default_factory=list
-    )  # in a file, or a cell that is not known any more
+    # In a file, or a cell that is not known any more.
+    elsewhere: list[PlannedFix] = field(default_factory=list)
 
 
 def fixed_cells(shell: Any, report: Report, text: CellText) -> FixedCells:

@@ -27,9 +27,8 @@ class PlannedFix:
 @dataclass(slots=True)
 class Plan:
     fixes: list[PlannedFix] = field(default_factory=list)  # to apply, in program order
-    postponed: list[tuple[PlannedFix, PlannedFix]] = field(
-        default_factory=list
-    )  # it overlaps with the second
+    # It overlaps with the second.
+    postponed: list[tuple[PlannedFix, PlannedFix]] = field(default_factory=list)
     unfixed: list[Finding] = field(default_factory=list)  # no verified fix is known
 
 

@@ -83,9 +83,8 @@ def _result(directory: str, variables: tuple[str, ...]) -> dict[str, Any]:
                 hold_for_good(directory)
             return {"layer": run_layer(layer).to_dict()}
         options = decode(SessionOptions, asked["report"])
-        load(
-            parse_target(options.target, options.cwd), options.cwd
-        )  # a bad target is reported before torch is imported
+        # A bad target is reported before torch is imported.
+        load(parse_target(options.target, options.cwd), options.cwd)
         return {"report": _report(options, directory, variables).to_dict()}
     except ProgramError as error:
         return {"error": error.to_dict()}

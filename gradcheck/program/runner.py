@@ -130,7 +130,7 @@ class _Run:
         return cuda_on_cpu(self._note) or nullcontext()
 
     def _scripted_as_python(self) -> AbstractContextManager[Any]:
-        if not self._program.contains("jit") or "torch" not in sys.modules:
+        if not any(map(self._program.contains, ("jit", "compile"))) or "torch" not in sys.modules:
             return nullcontext()
         from gradcheck.program.scripted import scripted_as_python
 

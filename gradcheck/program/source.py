@@ -109,9 +109,8 @@ def is_library(filename: str) -> bool:
     return _is_installed(filename) if os.path.isabs(filename) else _is_installed.__wrapped__(filename)
 
 
-@lru_cache(
-    10_000
-)  # to follow the links of a path takes long, and every step that is watched asks for all its callers
+# To follow the links of a path takes long, and every step that is watched asks for all its callers.
+@lru_cache(10_000)
 def _is_installed(filename: str) -> bool:
     try:
         resolved = str(Path(filename).resolve())

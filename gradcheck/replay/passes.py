@@ -66,24 +66,19 @@ class PassPlan:
     slicer: Slicer  # of the whole tape
     candidates: list[Candidate] = field(default_factory=list)
     updates: list[Update] = field(default_factory=list)
-    alternatives: list[PassPlan] = field(
-        default_factory=list
-    )  # the same pass under another loss it may be for
+    # The same pass under another loss it may be for.
+    alternatives: list[PassPlan] = field(default_factory=list)
     rivals: list[PassPlan] = field(default_factory=list)  # other losses of the same iteration
-    instead: dict[int, Op] = field(
-        default_factory=dict
-    )  # by index, what is replayed in the place of some of its ops
+    # By index, what is replayed in the place of some of its ops.
+    instead: dict[int, Op] = field(default_factory=dict)
     handed: set[Value] = field(default_factory=set)  # the storages of what a layer was called with
-    moved: dict[Value, torch.Tensor] = field(
-        default_factory=dict
-    )  # leaves that every replay gives other numbers
+    # Leaves that every replay gives other numbers.
+    moved: dict[Value, torch.Tensor] = field(default_factory=dict)
     blames: Blames = Blames.WHAT_HELPS
-    meant: dict[Version, Value] = field(
-        default_factory=dict
-    )  # what some of its gradients turned out to be the gradients of, although they are not
-    carried: dict[int, list[Carried]] = field(
-        default_factory=dict
-    )  # by an op, what is taken for a value of its own where it is read from there on
+    # What some of its gradients turned out to be the gradients of, although they are not.
+    meant: dict[Version, Value] = field(default_factory=dict)
+    # By an op, what is taken for a value of its own where it is read from there on.
+    carried: dict[int, list[Carried]] = field(default_factory=dict)
     share: float = 1.0  # of its loss, which the gradients are of: a mean, where the sum is reported
     is_part: bool = False  # whether its loss is a part of another one
     iteration: int | None = None

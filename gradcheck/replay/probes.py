@@ -63,17 +63,19 @@ def probe_roots(plan: PassPlan, judged: Iterable[Pair], truth: Mapping[Value, to
             made.update(v.root for v in op.outputs if v.producer is op and v.root not in given)
             made.update(v.root for v in op.mutated if given - {v.root})
     roots = {v for v in paired if v.root not in made and v in truth}
-    roots = {v for v in roots if not (moved and _is_made_up(v, moved))} or roots
+    roots = {v for v in roots if not _is_made_up(v, moved, plan)} or roots
     backward = plan.slicer.slice((c.value for c in plan.candidates), plan.loss_op.index + 1, plan.last_op + 1)
     read = {value for op in backward for value in op.inputs}
     return sorted({leaf for v in roots for leaf in _moved_for(v, read, truth)}, key=lambda v: v.birth)
 
 
-def _is_made_up(value: Value, moved: set[Value]) -> bool:
-    """Whether it is a constant of the program, as the first state of a loop is: where others are moved, it is no parameter,
-    and the backward pass may have a constant of its own for it."""
-    made = value.producer
-    return made is not None and made.operation.family is Family.CONSTANT and value.root not in moved
+def _is_made_up(value: Value, moved: set[Value], plan: PassPlan) -> bool:
+    """Whether it is a constant of the program, as the first state of a loop is, or an identity matrix: where others are
+    moved, or are handed to a layer, it is no parameter, and the backward pass may have a constant of its own for it."""
+    if value.root in moved or not (moved or plan.handed):
+        return False
+    sources = [v.producer for v in flow.ancestors(value) if v.producer is None or not v.producer.inputs]
+    return all(made is not None and made.operation.family is Family.CONSTANT for made in sources)
 
 
 def _moved_for(root: Value, read_later: set[Value], truth: Mapping[Value, torch.Tensor]) -> list[Value]:

@@ -347,9 +347,8 @@ class Runner:
             self._memory.read.update(node.outputs)
         if node.may_alias and node.inputs and same_memory(result, self.env.get(node.inputs[0])):
             self._memory.borrowed.add(node.out)
-            if result is self.env.get(
-                node.inputs[0]
-            ):  # a cast that does nothing here: another array all the same
+            # A cast that does nothing here: another array all the same.
+            if result is self.env.get(node.inputs[0]):
                 result = result.view_as(result)
         self._set(node.out, result)
         return result

@@ -36,9 +36,8 @@ class ProgramSection:
     ended: str = "completed"
     explanation: str = ""
     written: list[Written] = field(default_factory=list)  # by the program, and not kept
-    unread: list[str] = field(
-        default_factory=list
-    )  # the layers of a file of definitions that were not judged
+    # The layers of a file of definitions that were not judged.
+    unread: list[str] = field(default_factory=list)
     stopped: str = ""  # what was being done when the person stopped the analysis
 
     @classmethod

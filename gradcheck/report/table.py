@@ -77,9 +77,8 @@ def _worst_index(row: GradientResult) -> str:
 
 def _worst(row: GradientResult) -> str:
     where = _worst_index(row)
-    if (
-        row.worst is None or row.verdict not in _AT_FAULT
-    ):  # where nothing is at fault the values show rounding alone
+    # Where nothing is at fault the values show rounding alone.
+    if row.worst is None or row.verdict not in _AT_FAULT:
         return where
     expected, found = numbers.distinct(row.worst.expected, row.worst.found)
     return f"{where} {found}, not {expected}"

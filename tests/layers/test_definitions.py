@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from gradcheck.analysis.session import run_report
 from gradcheck.base.options import SessionOptions
 from gradcheck.layers.definitions import report_on_definitions
@@ -117,14 +119,16 @@ class Gated(torch.autograd.Function):
         return slope(ctx.saved_tensors[0], up)
 
 if __name__ == "__main__":
-    assert "sigmoid" in gate.code
+    assert not SCRIPT or "sigmoid" in gate.code
     Gated.apply(torch.linspace(-1.0, 2.0, 4, requires_grad=True)).pow(2).sum().backward()
 """
 
 
-def test_what_torchscript_compiles_is_judged_as_python(tmp_path):
+@pytest.mark.parametrize("compiler", ["torch.jit.script", "torch.compile", "torch.compile(mode='default')"])
+def test_what_is_compiled_is_judged_as_python(tmp_path, compiler):
     path = tmp_path / "scripted.py"
-    path.write_text(SCRIPTED)
+    is_script = compiler == "torch.jit.script"
+    path.write_text(SCRIPTED.replace("torch.jit.script", compiler).replace("SCRIPT", str(is_script)))
     report = run_layer(LayerOptions(f"{path}::Gated", ranks=(2,), fix_budget_s=0.0))
     assert [failure.report.findings[0].location.line for failure in report.failures if failure.report] == [10]
     rows = run_report(SessionOptions(str(path), fix_budget_s=0.0)).rows

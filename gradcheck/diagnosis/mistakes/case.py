@@ -113,6 +113,7 @@ def _scene(
     found = run.captured.get(id(judged.version))
     if found is None or not found.is_floating_point() or not bool(torch.isfinite(found).all()):
         raise CannotExplainError
+    found = found / (judged.scale or 1.0)
     try:
         return Scene(run, judging, judged, handed_faults(judging, judged), found, overrides)
     except KeyError:

@@ -51,9 +51,8 @@ class Context:
     parameters: frozenset[str] = frozenset()  # of the function around the piece
     forward: frozenset[Value] = frozenset()  # values of the forward pass
     sizes: list[int] = field(default_factory=list)  # of the dimensions in play, each once
-    literals: list[float] = field(
-        default_factory=list
-    )  # numbers written in the forward pass: a slope, an eps
+    # Numbers written in the forward pass: a slope, an eps.
+    literals: list[float] = field(default_factory=list)
     steps: Sequence[Step] = ()  # from the value of the gradient, where the whole line may be replaced
 
     @cached_property

@@ -141,9 +141,8 @@ class Writer:
                 return
         elif out is None:
             return
-        if not (
-            isinstance(out, Value) and out.root is not out and kind is Kind.PURE
-        ):  # a view has no numbers of its own
+        # A view has no numbers of its own.
+        if not (isinstance(out, Value) and out.root is not out and kind is Kind.PURE):
             whole = WHOLE if len(self._ops) < _KEPT_WHOLE else _LATER_WHOLE
             op.fingerprint = fingerprint(result if result is not None else _first_argument(op), whole)
         self._ops.append(op)

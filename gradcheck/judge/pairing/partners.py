@@ -195,9 +195,13 @@ class Partners:
     ) -> Proposal | None:
         named = self._by_name(candidate)
         options = [v for v in named if v in truth]
-        fitting = [v for v in options if truth[v].shape == found.shape] or [
-            v for v in options if same_but_for_ones(truth[v].shape, found.shape)
-        ]
+        # Of a buffer that a loop writes slice by slice, the slices have gradients of their own.
+        parts = [part for v in options for part in self._in_storage[v.root] if part in truth]
+        fitting = (
+            [v for v in options if truth[v].shape == found.shape]
+            or [v for v in options if same_but_for_ones(truth[v].shape, found.shape)]
+            or [v for v in parts if truth[v].shape == found.shape]
+        )
         # What the loss does not reach has no gradient here; where it alone fits, the name means it.
         unreached = [v for v in named if v not in truth and v.shape == tuple(found.shape)]
         if unreached and not fitting:

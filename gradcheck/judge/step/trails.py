@@ -47,9 +47,8 @@ class Flow:
         self.escaped: set[Version] = set()  # whose numbers Python or NumPy was given
         self.moves: dict[Value, list[Move]] = defaultdict(list)
         self.assigned: dict[Value, list[Move]] = defaultdict(list)  # to the `.grad` of the key
-        self._met: Marks[Version | str] = (
-            Marks()
-        )  # what something of a value's shape was computed from with it
+        # What something of a value's shape was computed from with it.
+        self._met: Marks[Version | str] = Marks()
         self._forward_roots = {value.root for value in judge.plan.forward_values}
         self._follow_all(judge.ops)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import torch
 
 from gradcheck.fronts.gradient_names import Form, parse
+from gradcheck.fronts.markers import OUR_PLACE
 from gradcheck.fronts.tape import Value
 from gradcheck.judge.case import Case
 from gradcheck.judge.consumers import Consumer
@@ -23,10 +24,10 @@ _MOST = 1e9  # elements that one takes a mean over
 def convention(case: Case) -> Ruling | None:
     """Blame needs a victim (principle 2): it is a whole multiple of a gradient, and the outputs computed from it are
     right."""
-    if case.candidate.returned or not case.says_something(case.found) or _is_rescaled(case):
+    judge, candidate, unit = case.judge, case.candidate, _before_it_arrives(case)
+    if candidate.returned or not case.says_something(case.found) or (unit is None and _is_rescaled(case)):
         return None
-    judge, candidate = case.judge, case.candidate
-    fitting = dict(_multiples(case))
+    fitting = dict(_multiples(case, unit))
     if not fitting:
         return None
 
@@ -44,6 +45,7 @@ def convention(case: Case) -> Ruling | None:
             return None
     elif not (
         _is_usual(case, factor)
+        or _is(factor, unit)
         or _is_handed_on(case, partner, factor)
         or _made_good(case, partner, factor)
         or _made_good_further_on(case, factor)
@@ -102,7 +104,7 @@ def _is_rescaled(case: Case) -> bool:
     )
 
 
-def _multiples(case: Case) -> Iterator[tuple[Value, float]]:
+def _multiples(case: Case, unit: float | None) -> Iterator[tuple[Value, float]]:
     """Values whose gradient it is a multiple of, by a factor that a convention may have."""
     ascends, unnamed = case.judge.ascends, parse(case.candidate.name).form is Form.NONE
     if case.candidate.binding is not None and case.found.numel() == 1:
@@ -111,9 +113,29 @@ def _multiples(case: Case) -> Iterator[tuple[Value, float]]:
     for value, expected in case.gradients.items():
         factor = multiple_of(case.found, expected, case.tolerance)
         plain = sign * factor
-        may_be = _is_count(plain) or (ascends and abs(plain - 1) < 1e-9) or (unnamed and plain > 0)
+        may_be = (
+            _is_count(plain)
+            or _is(factor, unit)
+            or (ascends and abs(plain - 1) < 1e-9)
+            or (unnamed and plain > 0)
+        )
         if may_be and not is_turned_round(case, value):
             yield value, factor
+
+
+def _before_it_arrives(case: Case) -> float | None:
+    """By what factor a gradient is right that a layer's forward pass computes along with its loss, whatever arrives there
+    later: that of the loss itself."""
+    plan = case.judge.plan
+    ours = [op for op in plan.forward_ops if op.code.co_filename == OUR_PLACE]
+    given = {value for op in ours for value in op.inputs if value.producer not in (None, *ours)}
+    arriving = [float(case.truth[value]) for value in given if value.shape == () and value in case.truth]
+    early = case.version.after < plan.loss_op.index and len(given) == len(arriving) == 1
+    return 1 / arriving[0] if early and arriving[0] else None
+
+
+def _is(factor: float, other: float | None) -> bool:
+    return other is not None and abs(factor - other) <= 1e-6 * abs(other)
 
 
 def _is_usual(case: Case, factor: float) -> bool:
@@ -218,6 +240,8 @@ def kept_factor(case: Case, at: Value) -> float | None:
     nothing says so."""
     if case.judge.ascends:
         return -1.0
+    if (unit := _before_it_arrives(case)) is not None:
+        return unit
     if at not in case.kept:
         case.kept[at] = _kept_factor(case, at)
     return case.kept[at]

@@ -3,6 +3,7 @@ a Function that changes nothing: what takes their place is on purpose."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ import torch
 from gradcheck import ops
 from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.fronts.markers import view_as
-from gradcheck.fronts.tape import Op, Value
+from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.graph import flow
 from gradcheck.judge.case import Case
 from gradcheck.judge.judged import Fault, Ruling, replaced_by
@@ -33,9 +34,14 @@ _ON_PURPOSE = (
     "purpose, and what is computed from it is compared with what follows from it"
 )
 
-_CHANGES_NOTHING = (
+CHANGES_NOTHING = (
     "the forward pass of this Function hands on what it is given: it is there for its backward pass alone, which puts "
     "something else in the gradient's place on purpose, and what is computed from it is compared with what follows from it"
+)
+
+PAST_A_CLAMP = (
+    "this Function limits its input to a range, and its backward pass computes nothing: what arrives goes on past the limits "
+    "on purpose (straight through), and what is computed from it is compared with what follows from it"
 )
 
 _OTHERWISE = (
@@ -50,8 +56,13 @@ def surrogate(case: Case) -> Ruling | None:
     proposal = case.proposal
     if proposal is None:
         return None
-    if _is_handed_on(case):
-        return _instead(case, proposal, _CHANGES_NOTHING)
+    if _is_handed_on(case, changes_nothing):
+        return _instead(case, proposal, CHANGES_NOTHING)
+    made = case.candidate.value.producer
+    if made is not None and made.func is view_as:
+        made = made.inputs[0].producer
+    if made is not None and made.kind is Kind.UPSTREAM and _is_handed_on(case, limits):
+        return _instead(case, proposal, PAST_A_CLAMP)
     unread = _read_by_backward_alone(case)
     if unread is not None:
         return _instead(case, proposal, _OTHERWISE.format(case.judge.partners.shown(unread)))
@@ -151,8 +162,18 @@ def _read_by_backward_alone(case: Case) -> Value | None:
     return next((value for value in handed if value in behind), None)
 
 
-def _is_handed_on(case: Case) -> bool:
-    """Whether it is returned for an argument of a Function that is, unchanged, its result."""
+def changes_nothing(op: Op) -> bool:
+    return op.operation in _UNCHANGED and op.out.shape == op.inputs[0].shape
+
+
+def limits(op: Op) -> bool:
+    """To a range, on both sides."""
+    bounds = [each for each in (*op.args[1:], *(op.kwargs or {}).values()) if each is not None]
+    return changes_nothing(op) or (op.operation is ops.CLAMP and len(bounds) == 2)
+
+
+def _is_handed_on(case: Case, by: Callable[[Op], bool]) -> bool:
+    """Whether it is returned for an argument of a Function that is, but for that, its result."""
     of = case.candidate.of
     if case.candidate.returned is None or of is None or of.producer is None:
         return False
@@ -162,7 +183,7 @@ def _is_handed_on(case: Case) -> bool:
         for op in readers.get(pending.pop(), ()):
             if op.func is view_as and op.scope == outside:
                 ends = True
-            elif (op.func is view_as or op.operation in _UNCHANGED) and op.out.shape == of.shape:
+            elif (op.func is view_as or by(op)) and op.out.shape == of.shape:
                 pending.append(op.out)
             else:
                 return False

@@ -92,9 +92,8 @@ def _read(tree: Tree, real: Function, follow: bool, path: Any, *args: Any, **kwa
 def _change_folder(tree: Tree, real: Function, follow: bool, path: Any) -> None:
     entry = _found(tree, follow, path, {})
     with _named(path):
-        if not entry.hidden and os.path.lexists(
-            entry.virtual
-        ):  # what compiled code opens there must be there
+        # What compiled code opens there must be there.
+        if not entry.hidden and os.path.lexists(entry.virtual):
             real(entry.virtual)
             return
     _read(tree, real, follow, path)
