@@ -137,9 +137,9 @@ def same_but_for_ones(left: Iterable[int], right: Iterable[int]) -> bool:
 
 def multiple_of(found: torch.Tensor, other: torch.Tensor, tolerance: float) -> float:
     """What multiple of the other it is, but for `tolerance` (absolute) and dimensions of size one; 0 if it is none."""
-    if not same_but_for_ones(found.shape, other.shape) or (size := norm(other)) == 0:
+    if not same_but_for_ones(found.shape, other.shape) or (size := norm(other) ** 2) == 0:
         return 0.0
-    factor = inner(found, other) / size**2
+    factor = inner(found, other) / size
     return factor if distance(found, factor * other) <= tolerance else 0.0
 
 

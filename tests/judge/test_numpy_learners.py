@@ -4,6 +4,7 @@ import pytest
 
 from gradcheck.analysis.session import run_report
 from gradcheck.base.options import SessionOptions
+from gradcheck.program.errors import NothingFoundError
 
 _ADAM_ADDED = """
 import numpy as np
@@ -337,3 +338,24 @@ def test_what_is_measured_is_no_manual_gradient(tmp_path):
     (tmp_path / "program.py").write_text(_MEASURED)
     report = run_report(SessionOptions(str(tmp_path / "program.py"), fix_budget_s=0.0))
     assert [(row.name, row.verdict.value) for row in report.rows] == [("dout", "correct")]
+
+
+_COUNTS_ITS_ERRORS = """
+import numpy as np
+rng = np.random.RandomState(0)
+x, y, w = rng.randn(1, 3), np.ones((1, 1)), rng.randn(3, 1) * 0.1
+for step in range(20):
+    out = 1 / (1 + np.exp(8 - x @ w))
+    out_err = y - out
+    overall_err = 0
+    overall_err += np.abs(out_err[0])
+    delta = out_err * out * (1 - out)
+    w += 0.1 * x.T @ delta
+    print(overall_err)
+"""
+
+
+def test_a_number_is_no_gradient_because_a_large_factor_is_near_a_whole_number(tmp_path):
+    (tmp_path / "program.py").write_text(_COUNTS_ITS_ERRORS)
+    with pytest.raises(NothingFoundError, match="no manual gradient was found"):
+        run_report(SessionOptions(str(tmp_path / "program.py"), fix_budget_s=0.0))

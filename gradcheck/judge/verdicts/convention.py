@@ -107,14 +107,15 @@ def _is_rescaled(case: Case) -> bool:
 def _multiples(case: Case, unit: float | None) -> Iterator[tuple[Value, float]]:
     """Values whose gradient it is a multiple of, by a factor that a convention may have."""
     ascends, unnamed = case.judge.ascends, parse(case.candidate.name).form is Form.NONE
-    if case.candidate.binding is not None and case.found.numel() == 1:
+    alone = case.found.numel() == 1
+    if case.candidate.binding is not None and alone:
         unnamed = False  # any number is a multiple of another
     sign = -1 if ascends else 1  # `error = target - output` and `W += lr * ...`
     for value, expected in case.gradients.items():
         factor = multiple_of(case.found, expected, case.tolerance)
         plain = sign * factor
         may_be = (
-            _is_count(plain)
+            _is_count(plain, alone)
             or _is(factor, unit)
             or (ascends and abs(plain - 1) < 1e-9)
             or (unnamed and plain > 0)
@@ -294,9 +295,8 @@ def _ends(case: Case) -> Iterator[tuple[Consumer, Value]]:
             yield consumer, proposal.value
 
 
-def _is_count(factor: float) -> bool:
-    """A whole number of at least 2, or one over it: what a sum over a batch differs by from a mean."""
-    if not factor > 0:
-        return False
-    count = factor if factor > 1 else 1 / factor
-    return 1.5 < count < _MOST and abs(count - round(count)) < 1e-6 * count
+def _is_count(factor: float, alone: bool = False) -> bool:
+    """A whole number of at least 2, or one over it: what a sum over a batch differs by from a mean. Of a single number the
+    factor `alone` speaks for it, and any large one is near a whole number."""
+    count = max(factor, 1 / factor) if factor > 0 else 0.0
+    return 1.5 < count < _MOST and abs(count - round(count)) < (1e-4 if alone else 1e-6 * count)
