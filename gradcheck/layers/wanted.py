@@ -65,7 +65,7 @@ _ROLES: tuple[tuple[str, str], ...] = (
     (r"(prev_?)?(h|c|hidden|state|cell)(_?(prev|t|0|in|state))?|[hc]x", "state"),
     (r"id(x|s)|ix|ind(ex|ices)|token(s|_ids)?|input_ids|words?", "index"),
     (r"xs?|xb?|inp(uts?)?(_?data)?|data|features|logits|scores|z|a(_?prev)?|q|k|v|query|key|value|(y_?)?pred.*|y_?hat", "main"),
-    (r"res(idual)?|skip|shortcut", "main"),
+    (r"res(idual)?|skip|shortcut", "branch"),
 )  # fmt: skip
 
 
@@ -203,7 +203,7 @@ def role_of(name: str) -> str:
 _PARAMETERS = ("weight", "bias", "scale")
 # What is no number, also where `backward` returns None for it; the last ones are data, whose gradient nobody asks for.
 NO_GRADIENT = ("target", "mask", "index", "table")
-_NO_NUMBERS = ("main", "state", *NO_GRADIENT)
+_NO_NUMBERS = ("branch", *NO_GRADIENT)
 _ARRAYS = re.compile(r"|any|(torch\.)?tensor|parameter|((np|numpy)\.)?ndarray|array")
 
 

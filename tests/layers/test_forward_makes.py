@@ -155,3 +155,25 @@ def test_tables_for_pairs_of_features_are_found():
     report = gradcheck.check_layer(Rotary, fix_budget_s=0.0)
     assert report.exit_status == 0
     assert not report.never_judged
+
+
+class Levels(Function):
+    """`k` is the name of keys, and here a number."""
+
+    @staticmethod
+    def forward(ctx, x, alpha, k):
+        ctx.save_for_backward(x, alpha)
+        ctx.power = k
+        return x * alpha**k
+
+    @staticmethod
+    def backward(ctx, up):
+        x, alpha = ctx.saved_tensors
+        dalpha = (up * x * ctx.power * alpha ** (ctx.power - 1)).sum_to_size(alpha.shape)
+        return up * alpha**ctx.power, dalpha, None
+
+
+def test_what_may_be_a_number_and_gets_no_gradient_is_one():
+    report = gradcheck.check_layer(Levels, fix_budget_s=0.0)
+    assert report.exit_status == 0
+    assert not report.never_judged
