@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from gradcheck import ops
+from gradcheck.diagnosis.namespace import BindingIndex, Namespace
 from gradcheck.diagnosis.points import probe_overrides
 from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.graph import flow
@@ -17,6 +18,8 @@ from gradcheck.judge.judged import Judged
 from gradcheck.judge.judgement import JudgedPass, Judgement
 from gradcheck.judge.points import Point
 from gradcheck.judge.verdict import Verdict
+from gradcheck.ops import Family
+from gradcheck.program.reading.tree import operands
 from gradcheck.replay.fresh import fresh_draws
 from gradcheck.replay.run import PassOps
 from gradcheck.replay.runner import Patch
@@ -48,8 +51,10 @@ class Place:
 class Elsewhere:
     """The places of one pass, each looked at once without an edit."""
 
-    def __init__(self, judgement: Judgement, judged_pass: JudgedPass, judge: Judge) -> None:
-        self._judgement = judgement
+    def __init__(
+        self, judgement: Judgement, judged_pass: JudgedPass, judge: Judge, index: BindingIndex
+    ) -> None:
+        self._judgement, self._index = judgement, index
         self._pass = judged_pass
         self._judge = judge
         self._plain = [self._looked_at(Place("recorded", {}))]
@@ -123,7 +128,9 @@ class Elsewhere:
         overrides = self._moved[0] if self._moved else {}
         for multiples in (False, True):
             sizes = resized(old, new, values, multiples)
-            yield Place("size", overrides, Variation(sizes, is_literal=self._is_literal, literals=literals))
+            variation = Variation(sizes, is_literal=self._is_literal, literals=literals)
+            if not any(self._stays(op, variation) for op in self._pass.prepared.manual):
+                yield Place("size", overrides, variation)
 
     def _other_constants(self, fixed: Iterable[Judged]) -> Iterator[Place]:
         """What the loss is weighted with, say, is no matter of a line further up: other numbers than those on the way
@@ -175,18 +182,23 @@ class Elsewhere:
         true = frozenset(id(j) for j in self._judge.judged if point.usable and point.is_true(j))
         return replace(place, wrong=wrong, true=true)
 
+    def _stays(self, op: Op, variation: Variation) -> bool:
+        """Whether a number that an op computes with is worked out of a size (`0.1 / classes`), and stays what it was."""
+        numbers = [a for a in op.args if type(a) in (int, float) and variation.number(a) == a]
+        if not numbers or op.operation.family not in (Family.ELEMENTWISE, Family.COMPARE):
+            return False
+        names = Namespace(self._index, op, op.index)
+        for operand in operands(self._judgement.places.node(op)):
+            held = [names.known_as(node) for node in ast.walk(operand) if isinstance(node, ast.Name)]
+            if all(type(each) in (int, float) for each in held) and any(
+                type(each) is int and variation.sizes.get(each, each) != each for each in held
+            ):
+                return True
+        return False
+
     def _is_literal(self, op: Op) -> bool:
         """Whether a number that an op computes with is written right there."""
-        node = self._judgement.places.node(op)
-        if isinstance(node, ast.BinOp):
-            operands: list[ast.expr] = [node.left, node.right]
-        elif isinstance(node, ast.Call):
-            operands = [*node.args, *(k.value for k in node.keywords)]
-        elif isinstance(node, ast.AugAssign):
-            operands = [node.value]
-        else:
-            return False
-        return any(_is_number(operand) for operand in operands)
+        return any(map(_is_number, operands(self._judgement.places.node(op))))
 
 
 def _is_number(node: ast.expr) -> bool:

@@ -14,7 +14,7 @@ from gradcheck.diagnosis.syntax import exchanged
 
 Fitting = tuple[Attempt, Edit]
 
-_FURTHER = 0.15  # cost of editing a helper rather than the line itself, per line further away
+_FURTHER = 0.45  # cost of editing a helper rather than the line itself, per line further away
 _FACTOR = 0.5  # a factor more is less likely than one that is wrong: `a`, not `a * n / n`, for `a * n`
 _SOME_RELATION = 0.999  # residual of the best multiple above which an edit brought nothing
 _WEIGHT_OF_COST = (

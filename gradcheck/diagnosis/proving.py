@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 
 from gradcheck.diagnosis.elsewhere import Elsewhere, Place
+from gradcheck.diagnosis.namespace import BindingIndex
 from gradcheck.diagnosis.trial import Setting
 from gradcheck.fronts.tape import Value
 from gradcheck.judge.judge import Judge
@@ -84,10 +85,12 @@ def without_stages(judge: Judge) -> Judge:
 class Prover:
     """For the edits of one pass."""
 
-    def __init__(self, judgement: Judgement, judged_pass: JudgedPass, judge: Judge) -> None:
+    def __init__(
+        self, judgement: Judgement, judged_pass: JudgedPass, judge: Judge, index: BindingIndex
+    ) -> None:
         self.judged_pass = judged_pass
         self.judge = without_stages(judge)
-        self._elsewhere = Elsewhere(judgement, judged_pass, self.judge)
+        self._elsewhere = Elsewhere(judgement, judged_pass, self.judge, index)
         # What these are the gradients of is known, whatever else they equal.
         self._stated = {pairing.gradient for pairing in judgement.recording.pairings}
         self._as_written: dict[tuple[object, Place], bool] = {}

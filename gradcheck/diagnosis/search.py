@@ -41,7 +41,7 @@ class FixSearch:
         assert judged_pass.judge is not None
         self._index = index
         self._around = Surroundings(judgement, judged_pass, judged_pass.judge, index)
-        self._prover = Prover(judgement, judged_pass, judged_pass.judge)
+        self._prover = Prover(judgement, judged_pass, judged_pass.judge, index)
         self._moves = MoveSearch(self._around, self._prover)
         self._forward = ForwardSearch(self._around, self._prover)
         self._sense = Sense(judged_pass.plan, index)

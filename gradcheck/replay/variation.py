@@ -147,13 +147,14 @@ def resized(old: int, new: int, values: Iterable[Value], multiples: bool) -> dic
         if beside > 1 and beside not in known and beside not in found:
             found[beside] = beside + new - old
     found.pop(1, None)
-    return found
+    # A number that is a size which stays is that, and not twice one that changes.
+    return found | {size: size for size in known if size not in found and size > 1}
 
 
 def _computed_from(sizes: Mapping[int, int]) -> dict[str, float]:
     found: dict[str, float] = {}
-    for old, new in sizes.items():
-        for make in _OF_A_SIZE:
+    for make in _OF_A_SIZE:
+        for old, new in sizes.items():
             for sign in (1, -1):
                 found.setdefault(_key(sign * make(old)), sign * make(new))
     return found
