@@ -3,8 +3,6 @@
 A piece is an expression whose value one recorded op made, or a whole statement where it changes a tensor in place.
 """
 
-from __future__ import annotations
-
 import ast
 from collections import defaultdict
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,5 @@
 """Who records in this process, if anybody does: there is one at a time."""
 
-from __future__ import annotations
-
 import weakref
 from typing import Protocol
 

@@ -4,8 +4,6 @@ It is recorded as well, for a while, and then the program runs on at its own spe
 compute no gradients, its ops stand apart on the tape: no backward pass is looked for among them.
 """
 
-from __future__ import annotations
-
 from types import FrameType
 
 from gradcheck.fronts.control import Control

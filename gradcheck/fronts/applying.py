@@ -3,8 +3,6 @@ weight decay before it moves it. It applies gradients that were finished before 
 does, follows from one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import takewhile
 

@@ -1,7 +1,5 @@
 """Writes down which name held what: the bindings of a recording."""
 
-from __future__ import annotations
-
 import weakref
 from contextlib import suppress
 from itertools import islice

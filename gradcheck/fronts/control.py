@@ -1,7 +1,5 @@
 """Switches recording on and off between the steps of a program, and ends it when enough is on the tape."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from types import FrameType
 from typing import Protocol

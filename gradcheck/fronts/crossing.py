@@ -4,8 +4,6 @@ Autograd sees none of it. Where a gradient is written by hand, though, these are
 in both libraries, the derivative goes through them. What cuts it is `detach`, as anywhere.
 """
 
-from __future__ import annotations
-
 from types import FrameType
 from typing import Any, Protocol
 

@@ -1,7 +1,5 @@
 """Takes the end of a tape away: what it made is, from then on, simply there."""
 
-from __future__ import annotations
-
 from gradcheck.fronts.tape import PlainBinding, Recording
 
 

@@ -4,8 +4,6 @@ They are read where the numbers are in memory, since a torch call that would do 
 result is kept whole. Of a large one, pieces are kept that lie at equal distances.
 """
 
-from __future__ import annotations
-
 import ctypes
 from typing import Any, NamedTuple
 

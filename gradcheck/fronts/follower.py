@@ -4,8 +4,6 @@ Following costs as much as recording. So frames are traced and loops report only
 turns it on, and a long time without one turns it off.
 """
 
-from __future__ import annotations
-
 import sys
 from types import CodeType, FrameType
 

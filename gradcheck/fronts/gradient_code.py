@@ -1,8 +1,6 @@
 """Whether a piece of source works on gradients: binds names of gradients, uses autograd's, moves something
 downhill, or may do anything at all."""
 
-from __future__ import annotations
-
 import ast
 import sys
 from collections.abc import Iterable

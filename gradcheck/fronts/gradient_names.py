@@ -4,8 +4,6 @@ A name is evidence, never proof. The forms are those people use: prefix and suff
 `dL_dX`; attributes `.grad` and `.g`; items of containers named for gradients.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from difflib import SequenceMatcher

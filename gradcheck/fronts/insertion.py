@@ -1,7 +1,5 @@
 """An op that the program never made is put on the tape: what the tape says of moments moves with it."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Which value of the tape an array of the program is: found by identity, for as long as the array lives."""
 
-from __future__ import annotations
-
 import weakref
 from abc import ABC, abstractmethod
 from typing import Any

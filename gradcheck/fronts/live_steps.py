@@ -1,8 +1,6 @@
 """Of code that is running already nobody can leave the loops. This recognises when it has trained for many steps, of which
 one is enough, and where the first one ends."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator
 from types import CodeType

@@ -7,8 +7,6 @@ Loops report their iterations only while the recorder pays attention, so a run m
 iterations: then it is the parent of the runs that were met since. One that is not heard of for a while may have ended.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ Tracing is on only near tensor work: the recorder wakes it at an op, and it goes
 lines without one, so that loops which build data in pure Python run at their own speed.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What a namespace holds: which names are the person's, and what a person would type to reach each tensor."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from types import FrameType, FunctionType, ModuleType

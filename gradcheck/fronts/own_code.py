@@ -1,7 +1,5 @@
 """Where our own code runs in the midst of the program."""
 
-from __future__ import annotations
-
 from gradcheck.fronts.names import NameTracer
 from gradcheck.fronts.state import Guard, State
 

@@ -1,7 +1,5 @@
 """Where on the tape a training step begins."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from gradcheck.fronts.gradient_names import Form, is_loss_name, parse

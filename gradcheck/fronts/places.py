@@ -1,7 +1,5 @@
 """From a recorded op to the person's own source: the exact span, the statement, the text."""
 
-from __future__ import annotations
-
 import ast
 from functools import lru_cache
 from types import CodeType

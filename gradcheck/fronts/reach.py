@@ -5,8 +5,6 @@ Asked when the last wanted training step is on the tape. Everything after it tha
 called, an attribute that is mentioned may be any method of that name, and what cannot be read may do anything.
 """
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterable, Iterator, Sequence
 from types import CodeType, FrameType

@@ -1,7 +1,5 @@
 """Which lines of the program the recording holds anything of: of all others, nothing can be said."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 
 from gradcheck.fronts.places import Places

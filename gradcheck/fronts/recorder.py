@@ -1,8 +1,6 @@
 """The recorder: runs beside the person's program and writes what it does on a tape. It only joins the parts together;
 each has its own file and its own state."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any

@@ -3,8 +3,6 @@
 Following names line by line costs as much as recording, and a sampling loop binds the same names a thousand times.
 """
 
-from __future__ import annotations
-
 from gradcheck.fronts.tape import Op
 
 _OFTEN = 8  # a place in the source that has made so many calls is old

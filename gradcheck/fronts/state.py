@@ -1,7 +1,5 @@
 """Whether anything is recorded at the moment, and what happens when our own code fails."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from gradcheck.fronts.tape import Recording

@@ -4,8 +4,6 @@ A loop trains if an iteration of it holds a parameter update. It is left, as if 
 the iterations asked for are on the tape, and so are the loops around it. What follows is the aftermath.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

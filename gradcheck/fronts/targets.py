@@ -4,8 +4,6 @@ Only plain reads are made: names, entries of `__dict__`, items of lists and dict
 user-defined `__getitem__` of the person's is ever run by looking.
 """
 
-from __future__ import annotations
-
 import ast
 import builtins
 from collections.abc import Iterator, Mapping

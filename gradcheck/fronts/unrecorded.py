@@ -1,7 +1,5 @@
 """A re-entrant switch: while it is entered, what our own code does to arrays is not recorded."""
 
-from __future__ import annotations
-
 
 class Unrecorded:
     __slots__ = ("level",)

@@ -1,8 +1,6 @@
 """Leaves training loops after recording has ended early: recognised by their source, and only after so many
 iterations that no loop over layers or parameters is cut short."""
 
-from __future__ import annotations
-
 from types import FrameType
 
 from gradcheck.fronts.reach import Reach

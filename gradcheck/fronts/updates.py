@@ -9,8 +9,6 @@ before, its step was computed since): so for each op that may be one, it is kept
 speaks for it, and any number of windows can be asked about without following the ops again.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_left
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ It names the innermost Python line, and while a call is recorded that is a line 
 again at the person's line, with the registry of the person's module, so that it is shown as often as it would be.
 """
 
-from __future__ import annotations
-
 import sys
 import warnings
 from collections.abc import Callable

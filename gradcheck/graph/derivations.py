@@ -1,7 +1,5 @@
 """The forward walk of `flow.computed_from` for many starts at once: one walk over a long tape, and not one for each."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 
 from gradcheck.fronts.tape import Value

@@ -1,7 +1,5 @@
 """Who wrote to each storage and who read it, in program order: walks that respect when something happened."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 

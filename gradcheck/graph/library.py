@@ -1,7 +1,5 @@
 """Whose code runs when something is used: that of Python, of a library, or of ours alone, or also the person's."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from contextlib import suppress

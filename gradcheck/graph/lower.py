@@ -1,7 +1,5 @@
 """From a recorded event to a node of the graph: every special case of a front end is spelled here, once."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection
 from typing import Any
 

@@ -5,8 +5,6 @@ one call for all of that, with `Value`s for tensors, so that whoever runs it dec
 changes is still wanted, and is copied first.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from enum import Enum, auto
 from typing import Any

@@ -1,7 +1,5 @@
 """The floating type of a replay: what takes the place of a recorded type or device among the arguments of a call."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass

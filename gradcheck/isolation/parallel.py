@@ -4,8 +4,6 @@ The parent process runs none of them itself: it imports no torch, and the person
 it runs in. A worker that dies does not affect the results of others.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import tempfile

@@ -5,8 +5,6 @@ right for the ones of a `sum()` and wrong for everybody else. So what arrives is
 `backward` of a custom Function and at the parameters of a helper, and its lines have to give the VJP of those.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Wrong gradients of one backward pass that a later pass of the program reads."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from gradcheck.fronts.tape import Op

@@ -1,7 +1,5 @@
 """The case that a hypothesis is asked about: one gradient as the program computed it, and what to compare it with."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 from functools import cached_property

@@ -5,8 +5,6 @@ readers become right once the true gradient of some value is in its place, at ev
 gradient, whatever it is called: its own line is at fault, and not those that read it.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator
 from itertools import islice

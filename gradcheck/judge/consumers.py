@@ -1,7 +1,5 @@
 """What the gradients computed from a gradient say about it: those come out right if it is taken for what it is."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from functools import cached_property

@@ -5,8 +5,6 @@ they do so only to 1e-7. No replay can be more exact than its data. What such a 
 data are rounded once more: it changes as much as it measures. A fault of a line does not.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import cached_property
 

@@ -1,7 +1,5 @@
 """What the values on the tape were computed from: which faults, forward values and autograd gradients."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from enum import Enum, auto

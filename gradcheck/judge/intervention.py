@@ -1,7 +1,5 @@
 """What becomes of the later gradients when the true gradient is put in the place of this one."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from enum import Enum, auto

@@ -1,7 +1,5 @@
 """One judged gradient, what a wrong one is to those computed from it, and what a hypothesis says."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 

@@ -1,7 +1,5 @@
 """The judge as a whole: a recording in, the evidence about every manual gradient out."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 

@@ -4,8 +4,6 @@ No derivative exists there, and whatever lies between the slopes on both sides i
 beside it there is one, so that gradients are compared there.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any

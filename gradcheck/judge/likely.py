@@ -1,7 +1,5 @@
 """Which of several losses that are parts of one another the gradients are of, as far as numbers say before judging."""
 
-from __future__ import annotations
-
 import torch
 
 from gradcheck.fronts.tape import Kind, Value

@@ -1,7 +1,5 @@
 """Where a gradient is in the source: every line that built it, the one that decides last."""
 
-from __future__ import annotations
-
 from gradcheck.fronts.places import Places
 from gradcheck.program.location import Location
 from gradcheck.replay.passes import Version

@@ -1,7 +1,5 @@
 """The loop over the gradients of a pass: each is a case, and the first hypothesis that says something decides it."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """What an accused line reads and nobody has called a gradient: further names, results without a name, pieces."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 
 from gradcheck.fronts.tape import Kind, Op, Value

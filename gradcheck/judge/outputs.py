@@ -1,7 +1,5 @@
 """The outputs of a backward pass: the gradients that leave it, and which of them are wrong."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from functools import cached_property
 

@@ -1,7 +1,5 @@
 """A point at which a judged pass is replayed again: the pairs stay as they were found, the numbers are new."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from itertools import islice

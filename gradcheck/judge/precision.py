@@ -1,7 +1,5 @@
 """The number as it was run (principle 4): a right formula whose number, in the program's own types, is far off."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 

@@ -1,7 +1,5 @@
 """The same pairs judged again at jittered parameters: a fault seen only there was hidden by the initialisation."""
 
-from __future__ import annotations
-
 import math
 from collections import defaultdict
 

@@ -1,7 +1,5 @@
 """A loss that is only reported: `epoch_loss += -log_p.sum()`, while the gradients are those of the mean over the batch."""
 
-from __future__ import annotations
-
 import math
 
 from gradcheck import ops

@@ -1,7 +1,5 @@
 """Two losses of one step, each with gradients of its own: those of a critic, and those of an actor."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from gradcheck.judge.judge import Judge

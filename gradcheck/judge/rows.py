@@ -1,7 +1,5 @@
 """From judged gradients to the rows of the report."""
 
-from __future__ import annotations
-
 import math
 from collections import defaultdict
 from collections.abc import Iterable

@@ -1,8 +1,6 @@
 """Rows of gradients that cannot be compared at all: those still to be written, and those of a loss that cannot be
 replayed."""
 
-from __future__ import annotations
-
 from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Recording

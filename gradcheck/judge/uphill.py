@@ -1,8 +1,6 @@
 """Which way updates go: whether the program's gradients point uphill (`W += rate * delta`), and whether the step of
 one update does, which has no name of its own."""
 
-from __future__ import annotations
-
 import torch
 
 from gradcheck import ops

@@ -3,8 +3,6 @@
 This file imports no torch: the report is built and read where torch need not be installed.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from enum import StrEnum
 

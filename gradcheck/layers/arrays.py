@@ -1,7 +1,5 @@
 """What a layer computes with: torch's tensors, or NumPy's arrays where the layer is written in those."""
 
-from __future__ import annotations
-
 import builtins
 from functools import reduce
 from types import FrameType

@@ -1,7 +1,5 @@
 """Ways to give `forward` its inputs, the likeliest first."""
 
-from __future__ import annotations
-
 import inspect
 import itertools
 from collections.abc import Callable, Iterator

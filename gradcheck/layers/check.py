@@ -1,7 +1,5 @@
 """`gradcheck.check_layer`: finds out how a layer is called, runs it in every case, and shrinks what fails."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """`gradcheck report` on a file that only defines things: every layer in it, judged in one table."""
 
-from __future__ import annotations
-
 import ast
 import inspect
 from collections.abc import Iterator

@@ -4,8 +4,6 @@ Where a way does not run, how far it came says which other way to try next: one 
 that came farthest.
 """
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass, field, replace
 

@@ -1,7 +1,5 @@
 """Tries a way to call the layer, without a recording: whether it runs, and whether what `backward` returns fits."""
 
-from __future__ import annotations
-
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The `ctx` of an autograd Function, for calling its `forward` and `backward` one after the other by hand."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -3,8 +3,6 @@
 Names given here are evidence only, as all names are: the numbers count.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Its parameters say it by their names: one named for a gradient is an upstream gr
 `forward` is that input, and what is left is what `forward` returned beside its outputs: the cache.
 """
 
-from __future__ import annotations
-
 import ast
 import inspect
 from collections.abc import Callable, Iterable, Iterator

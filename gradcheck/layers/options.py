@@ -1,7 +1,5 @@
 """The options of one layer check, as they travel from the command line to the child process. Imports no torch."""
 
-from __future__ import annotations
-
 import ast
 import re
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """One trial run: judged by the engine, as `assert_gradients` would, or why it was not."""
 
-from __future__ import annotations
-
 import ast
 import linecache
 import sys

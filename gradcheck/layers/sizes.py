@@ -1,8 +1,6 @@
 """Sizes by name. What a constructor is given and what shape an input has are written in them, so that the two stay
 tied to each other whatever the sizes are. Imports no torch."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod

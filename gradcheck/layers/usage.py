@@ -2,8 +2,6 @@
 is: what it counts with is a whole number, what it picks rows by are positions, what has no gradient is no tensor to learn.
 """
 
-from __future__ import annotations
-
 import ast
 import inspect
 import textwrap

@@ -1,7 +1,5 @@
 """One step of a layer under the recorder: its forward pass, a random upstream gradient, its backward pass."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from types import FrameType

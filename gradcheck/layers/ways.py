@@ -1,7 +1,5 @@
 """The ways to make and call a layer, as picks: one number for each choice there is, the likeliest being 0."""
 
-from __future__ import annotations
-
 import heapq
 import inspect
 import itertools

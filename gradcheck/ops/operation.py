@@ -1,7 +1,5 @@
 """What is known about one operation, and how a spelling (`__radd__`, `add_`, `subtract`) leads to it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cache

@@ -1,7 +1,5 @@
 """The table of operations. The VJPs are the entries of PyTorch's tools/autograd/derivatives.yaml."""
 
-from __future__ import annotations
-
 from gradcheck.ops.operation import Family, define
 
 F = Family

@@ -1,7 +1,5 @@
 """The plan applied to the bytes of its files; nothing is written here."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby

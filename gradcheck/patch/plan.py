@@ -1,7 +1,5 @@
 """Which fixes of one or several reports are applied: the verified ones, each once, and none on top of another."""
 
-from __future__ import annotations
-
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Fixes and patches as a person reads them in a terminal."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterator
 from itertools import islice

@@ -1,7 +1,5 @@
 """Two files exchanged in one step, so that what was there is still there, to be looked at."""
 
-from __future__ import annotations
-
 import ctypes
 import errno
 import os

@@ -1,7 +1,5 @@
 """The patch as a unified diff of the files' bytes, for `git apply` and `patch -p1`."""
 
-from __future__ import annotations
-
 import difflib
 import os
 import re

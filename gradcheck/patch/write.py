@@ -4,8 +4,6 @@ The new file takes the place of the old one in one step, and the old one its: th
 the edits were made from, somebody saved it in between, and it is put back.
 """
 
-from __future__ import annotations
-
 import os
 import stat
 import tempfile

@@ -10,8 +10,6 @@ A hook makes the very operation that was written, once, in the same order. Every
 `builtins`, as those of the loop headers do. Annotations, f-strings and patterns are left alone.
 """
 
-from __future__ import annotations
-
 import ast
 import copy
 import re

@@ -4,8 +4,6 @@ Only real comments count, so `tokenize` separates them from a `#` inside a strin
 of other tools: `# noqa: E501  # gradcheck: ignore`.
 """
 
-from __future__ import annotations
-
 import io
 import re
 import tokenize

@@ -1,7 +1,5 @@
 """A program that says `cuda` on a machine without one runs on the CPU."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from typing import Any

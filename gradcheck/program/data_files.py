@@ -1,7 +1,5 @@
 """`--data NAME=PATH`: opens PATH where the program looks for a file NAME that is not there."""
 
-from __future__ import annotations
-
 import builtins
 import io
 import os

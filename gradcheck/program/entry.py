@@ -1,7 +1,5 @@
 """The callable that a target names: found, and called as the target says, or else without arguments."""
 
-from __future__ import annotations
-
 import difflib
 import importlib
 import importlib.util

@@ -3,8 +3,6 @@
 Everything is restored afterwards, because the analysis goes on in the same process.
 """
 
-from __future__ import annotations
-
 import builtins
 import importlib
 import os

@@ -1,7 +1,5 @@
 """What to do about an exception that says which package, version or language a program is for."""
 
-from __future__ import annotations
-
 import re
 
 PYTHON_2 = "this is Python 2; `2to3 -w FILE` converts it"

@@ -1,7 +1,5 @@
 """An exception of the person's program, as they need to see it: at their own line, in one line."""
 
-from __future__ import annotations
-
 import re
 import traceback as traceback_module
 from collections.abc import Iterator

@@ -2,7 +2,6 @@
 through hooks. They stay the same objects, with their globals and closures, so nothing else of the program notices.
 """
 
-from __future__ import annotations
 import __future__
 
 import ast

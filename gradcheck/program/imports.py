@@ -4,8 +4,6 @@ Everything about finding a module is left to Python; only the loader of a source
 is exchanged for one that compiles it with watched loops.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder

@@ -1,7 +1,5 @@
 """The sources of a program that runs already: files that were imported by others, cells typed a moment ago."""
 
-from __future__ import annotations
-
 import inspect
 import linecache
 import re

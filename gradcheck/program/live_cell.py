@@ -4,8 +4,6 @@ Nothing else is as in a run of a whole program: files, random numbers, settings 
 what the cell changes stays changed.
 """
 
-from __future__ import annotations
-
 import ast
 import copy
 from collections.abc import Callable

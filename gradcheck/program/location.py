@@ -1,7 +1,5 @@
 """Where something is in the person's own source."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

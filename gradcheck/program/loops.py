@@ -12,8 +12,6 @@ condition. For a `for` loop, the iterator is dropped. Comprehensions
 and `async for` are left alone.
 """
 
-from __future__ import annotations
-
 import ast
 import copy
 from collections.abc import Collection, Iterable, Iterator

@@ -4,8 +4,6 @@ IPython's transformer would turn a magic into a call that runs it, and may merge
 `pass` on the same line. A cell that is plain Python is never touched: no magic parses as Python.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import dataclass

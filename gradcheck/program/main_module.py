@@ -1,7 +1,5 @@
 """The module a program runs as, made as Python itself makes it."""
 
-from __future__ import annotations
-
 import builtins
 import sys
 from importlib.machinery import SourceFileLoader

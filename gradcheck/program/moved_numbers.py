@@ -3,8 +3,6 @@
 Where such a name holds a plain number to begin with, that number is a parameter, and no constant.
 """
 
-from __future__ import annotations
-
 import ast
 
 _STEPS = (ast.Add, ast.Sub)

@@ -5,8 +5,6 @@ The JSON is read directly. The formats differ only in where cells are (v4: `cell
 than reading all of it.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What the program stage reports to an observer of the run. The front end implements it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from enum import StrEnum
 from types import FrameType

@@ -1,7 +1,5 @@
 """How a run went: what was left out, what raised, and how it ended."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from enum import StrEnum
 

@@ -1,7 +1,5 @@
 """Edited texts of files of the person's, read in their place: the files themselves stay as they are."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The files a target is made of, found by reading and not by running: its own, and those that it imports."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator
 from contextlib import suppress

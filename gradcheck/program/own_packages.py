@@ -1,7 +1,5 @@
 """Where the package lies that a file is part of, if the file imports from it by its name."""
 
-from __future__ import annotations
-
 import ast
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Loads what a target names: read, cleaned of magics, compiled with watched loops; nothing has run yet."""
 
-from __future__ import annotations
-
 import linecache
 import re
 from dataclasses import dataclass, field

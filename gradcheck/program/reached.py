@@ -3,8 +3,6 @@
 Nothing is called and no property is read: what can only be known by running is not reached.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial

@@ -4,8 +4,6 @@ A notebook goes on after a cell that raises, as its user would; a script ends th
 What was observed until then counts either way.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 import traceback

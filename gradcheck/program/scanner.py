@@ -4,8 +4,6 @@
 and continuation lines are followed by hand.
 """
 
-from __future__ import annotations
-
 import re
 
 # A prefix cannot change where a string ends, except that in a raw string a backslash still guards the quote.

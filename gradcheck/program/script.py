@@ -1,7 +1,5 @@
 """Reads a Python file as Python would, and says in one line why it cannot."""
 
-from __future__ import annotations
-
 import io
 import tokenize
 from pathlib import Path

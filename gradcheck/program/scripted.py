@@ -1,8 +1,6 @@
 """Functions that TorchScript or `torch.compile` compiles: they run as the Python they are written in, since nobody sees
 into what is compiled."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -4,8 +4,6 @@ Run alone, the program gets its own. Here the other ones are loaded already, and
 who imports decides which of the two it is.
 """
 
-from __future__ import annotations
-
 import builtins
 import importlib
 import os

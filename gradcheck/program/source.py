@@ -3,8 +3,6 @@
 Everything later that says "the person's own line" asks a `SourceMap`.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 import sysconfig

@@ -4,8 +4,6 @@ Only packages that no gradient depends on are listed. A stand-in takes the place
 person's own `import`, and not where they catch the ImportError themselves.
 """
 
-from __future__ import annotations
-
 import ast
 import importlib.util
 import sys

@@ -1,7 +1,5 @@
 """What the person typed: a notebook, a script, a function of a script, or a callable of a module."""
 
-from __future__ import annotations
-
 import ast
 import difflib
 import os

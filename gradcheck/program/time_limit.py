@@ -1,7 +1,5 @@
 """The time limit of a run, kept from inside: the program is stopped at the person's own line."""
 
-from __future__ import annotations
-
 import ctypes
 import signal
 import sys

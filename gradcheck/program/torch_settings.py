@@ -1,7 +1,5 @@
 """Torch's settings for the whole process: what the program switches on or off must not outlast it."""
 
-from __future__ import annotations
-
 import random
 import warnings
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """What a program wrote while its writes were held back, as data and in words."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

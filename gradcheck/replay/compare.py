@@ -3,8 +3,6 @@
 All norms are Euclidean over all elements, in float64.
 """
 
-from __future__ import annotations
-
 import math
 from bisect import bisect_left, bisect_right
 from collections import defaultdict

@@ -4,8 +4,6 @@ The calls are those that the runner makes, one line for each node, with one loca
 changes its variable in place: the code is run from its beginning to its end, so that no old version is read again.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 

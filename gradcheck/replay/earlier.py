@@ -3,8 +3,6 @@
 `h = x @ W; h.relu_()`: `dh` is the gradient of what `h` is in the end, and `dpre` of what it was before.
 """
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass

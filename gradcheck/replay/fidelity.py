@@ -8,8 +8,6 @@ they differ, the call may have added up in another order. How much rounding that
 float64 too, and its distance from there is what rounding does to it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass

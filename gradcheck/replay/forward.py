@@ -5,8 +5,6 @@ the person's own (wrong) gradients further down comes from another one in which 
 replaced on the way: the graph is cut there.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 
 import torch

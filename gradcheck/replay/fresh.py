@@ -1,7 +1,5 @@
 """Fresh draws: the same step on another minibatch, or with other noise, than the recorded one."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import torch

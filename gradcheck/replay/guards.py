@@ -3,8 +3,6 @@
 Backward passes leave them out on purpose: the derivative is that of the formula without them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any

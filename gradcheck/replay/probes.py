@@ -3,8 +3,6 @@
 gamma = 1, beta = 0 or a zero bias make many wrong formulas right. At a probe point they are none of these.
 """
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """How much of a difference is rounding: measured for every value, by the same step in float32."""
 
-from __future__ import annotations
-
 import math
 from functools import cached_property
 

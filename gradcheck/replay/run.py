@@ -1,7 +1,5 @@
 """One replay of a whole pass at one point: forward under autograd, and the person's backward as they wrote it."""
 
-from __future__ import annotations
-
 import math
 from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence

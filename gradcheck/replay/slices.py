@@ -3,8 +3,6 @@
 Values that share storage (views) are followed together: a write through one of them is a write to all.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence

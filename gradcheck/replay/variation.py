@@ -5,8 +5,6 @@ every number that a size, or what is usually computed from one, could be, become
 whole program at once. Where that guess is wrong, gradients that are right do not stay so, and whoever replays sees it.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

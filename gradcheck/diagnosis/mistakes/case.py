@@ -1,7 +1,5 @@
 """One wrong gradient, with everything its explanations are tried on."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Mapping
 from functools import cached_property

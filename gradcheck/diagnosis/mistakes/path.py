@@ -1,7 +1,5 @@
 """A gradient is a sum over paths: one or two of them are missing, counted twice, or have a wrong sign or factor."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import combinations
 

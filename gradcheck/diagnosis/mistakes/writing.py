@@ -1,7 +1,5 @@
 """Writing edits: the places in a piece of source, what may be used there, and trees made from templates of text."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field

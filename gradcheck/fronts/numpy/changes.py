@@ -1,7 +1,5 @@
 """Writes what changes an array in place, and what is drawn at random."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from types import FrameType
 from typing import Any

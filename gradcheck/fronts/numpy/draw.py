@@ -1,7 +1,5 @@
 """A draw of NumPy's, which can be made again."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The NumPy front end: serves the hooks of a rewritten program."""
 
-from __future__ import annotations
-
 import builtins
 
 import numpy as np

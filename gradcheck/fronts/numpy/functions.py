@@ -1,7 +1,5 @@
 """What NumPy computes where torch has no function that does just that."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import cache
 from typing import Any

@@ -1,7 +1,5 @@
 """What a rewritten NumPy program calls in place of its operators and calls: each makes the operation, and writes it down."""
 
-from __future__ import annotations
-
 import sys
 import types
 from collections.abc import Collection, Iterable, Iterator

@@ -1,7 +1,5 @@
 """NumPy arrays as torch tensors in the same memory, so that aliasing, views and versions are what they are for torch."""
 
-from __future__ import annotations
-
 import struct
 import weakref
 from typing import Any

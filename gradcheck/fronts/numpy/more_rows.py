@@ -1,7 +1,5 @@
 """Rows of functions that few programs use."""
 
-from __future__ import annotations
-
 import inspect
 from typing import Any
 

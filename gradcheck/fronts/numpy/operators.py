@@ -1,7 +1,5 @@
 """Which of Python's own functions and objects matter to a NumPy program."""
 
-from __future__ import annotations
-
 import types
 from functools import lru_cache
 from typing import Any

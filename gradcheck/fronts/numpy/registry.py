@@ -1,7 +1,5 @@
 """The rows by which a NumPy call is known, and how one is added."""
 
-from __future__ import annotations
-
 import inspect
 import sys
 from collections.abc import Callable

@@ -3,8 +3,6 @@
 A row is handed the arguments as they are and gives the torch function with its own; None if it cannot say the same.
 """
 
-from __future__ import annotations
-
 import inspect
 import math
 from collections.abc import Callable

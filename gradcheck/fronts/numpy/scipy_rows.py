@@ -1,7 +1,5 @@
 """Rows of SciPy's functions, by their names: SciPy is imported by the program, if at all."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

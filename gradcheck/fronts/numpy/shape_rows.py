@@ -1,7 +1,5 @@
 """Rows of NumPy functions that arrange, pick, join, make or change arrays."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Which recorded value an array or a number of a NumPy program is."""
 
-from __future__ import annotations
-
 import weakref
 from typing import Any, cast
 

@@ -1,7 +1,5 @@
 """Writes what a NumPy program does on the tape, as calls of torch that compute the same."""
 
-from __future__ import annotations
-
 import operator
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext

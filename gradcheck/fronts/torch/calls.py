@@ -1,7 +1,5 @@
 """A call of the person's as an op, before it is made: its kind for these arguments, and what it is about to change."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any

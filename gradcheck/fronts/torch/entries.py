@@ -6,8 +6,6 @@ stands on its own: whatever led to it (loading, normalising, initialising) is ta
 tensors that only the tape held.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import torch

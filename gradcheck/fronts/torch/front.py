@@ -1,7 +1,5 @@
 """The torch front end: all hooks that see what a program does with torch, installed and removed together."""
 
-from __future__ import annotations
-
 from gradcheck.fronts.control import Control
 from gradcheck.fronts.torch import mode
 from gradcheck.fronts.torch.calls import Calls

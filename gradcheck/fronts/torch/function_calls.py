@@ -4,8 +4,6 @@ The operations inside `forward` are seen like any others. An argument of a Funct
 own on the tape: what `backward` returns is the gradient of that, and not of whatever else the same tensor is used for.
 """
 
-from __future__ import annotations
-
 import inspect
 import weakref
 from collections.abc import Callable, Iterable

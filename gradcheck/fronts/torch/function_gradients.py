@@ -1,7 +1,5 @@
 """The gradients that autograd hands to the `backward` of a custom Function, and those it gets back for each argument."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any

@@ -1,8 +1,6 @@
 """Hooks in `torch.autograd.Function`: autograd calls `backward` while the mode is off, and hands over copies of what was
 saved. While recording, the mode is on there too, and saved tensors are known again."""
 
-from __future__ import annotations
-
 import inspect
 import weakref
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Which kind a torch function is: decided from what the vocabulary says of its name, once per function."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

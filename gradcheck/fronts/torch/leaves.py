@@ -1,7 +1,5 @@
 """The leaves of a recording: the tensors that no recorded op made, kept as they were when they were first met."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -3,8 +3,6 @@
 The person's call is made exactly once, with the person's own arguments, and its own result is handed back.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 from typing import Any

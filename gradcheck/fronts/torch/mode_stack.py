@@ -4,8 +4,6 @@ A mode that is in the stack costs every torch call of the program a microsecond 
 on. `torch.device(...)` as a context manager is such a mode of the program's: it must find the stack as it left it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

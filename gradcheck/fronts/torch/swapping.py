@@ -1,8 +1,6 @@
 """`torch.utils.swap_tensors` swaps what two tensors are, and refuses if anybody has a weak reference to one: while recording,
 the tape has, and lets go of it for that time."""
 
-from __future__ import annotations
-
 import torch
 
 from gradcheck.fronts.torch.values import Values

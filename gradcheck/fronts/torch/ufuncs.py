@@ -7,8 +7,6 @@ NumPy asks again without; while recording, it is read before it is refused. Noth
 `__array_ufunc__` on tensors, the documented way, would also change what `ndarray * tensor` means.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

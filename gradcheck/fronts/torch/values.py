@@ -1,7 +1,5 @@
 """Which recorded value a tensor of the program is."""
 
-from __future__ import annotations
-
 import weakref
 from typing import Any
 

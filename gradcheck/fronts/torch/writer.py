@@ -1,7 +1,5 @@
 """Writes the calls of the person's on the tape, once each has been made."""
 
-from __future__ import annotations
-
 import sys
 import weakref
 from collections.abc import Callable

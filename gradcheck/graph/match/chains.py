@@ -4,8 +4,6 @@
 `z`, however many operations it takes. A chain ends at the values that something else reads: those are its ends.
 """
 
-from __future__ import annotations
-
 import math
 from collections import defaultdict
 from collections.abc import Iterable

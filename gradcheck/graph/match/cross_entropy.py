@@ -6,8 +6,6 @@ one-hot rows, before the logarithm or after it. That they are the logarithms of 
 one axis, their exponentials add up to 1. Those of a binary cross-entropy do not.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

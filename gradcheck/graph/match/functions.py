@@ -1,7 +1,5 @@
 """Which function a program computes element by element, found from its values on a grid."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -6,8 +6,6 @@ statistic, at least one of them its own over the batch, is normalised, well or b
 a mean over the wrong axis is recognised all the same.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Collection, Iterable
 

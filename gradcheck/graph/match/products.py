@@ -1,7 +1,5 @@
 """Linear maps: which operand is the weight and which the data, and along which axis the units lie."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Patterns as rows, and how they are looked for: backwards from a value, through operations that do not matter."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar

@@ -4,8 +4,6 @@ Twice the batch has twice the mean (degree 1), four times the variance (2), twic
 inverse of that (-1): the degree tells what a statistic is meant as, whatever its name and its numbers are.
 """
 
-from __future__ import annotations
-
 from gradcheck import ops
 from gradcheck.fronts.tape import Op, Value
 

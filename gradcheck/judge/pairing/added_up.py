@@ -4,8 +4,6 @@ Micro-batches, or the samples of a minibatch one after the other: each time the 
 computes the sum.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """How well the names of a gradient fit the names of a forward value."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 
 from gradcheck.fronts.gradient_names import Form, name_affinity, parse, split_path

@@ -1,7 +1,5 @@
 """What a further name of a value says: another gradient, a better name, or the caller's."""
 
-from __future__ import annotations
-
 from gradcheck.fronts.gradient_names import Form, parse, split_path
 from gradcheck.fronts.tape import Binding, Value
 from gradcheck.replay.passes import Candidate

@@ -1,7 +1,5 @@
 """Collects the values that may be manual gradients, each for the pass that it belongs to."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Callable, Collection
 from functools import cached_property

@@ -1,7 +1,5 @@
 """Clipping by norm: a gradient that is there is multiplied with a number made of gradients."""
 
-from __future__ import annotations
-
 import ast
 
 from gradcheck import ops

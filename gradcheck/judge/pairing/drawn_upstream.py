@@ -4,8 +4,6 @@ What is drawn and is called a gradient is that of a result. Of which one, the nu
 `(out * dout).sum()` are among what is called a gradient.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import islice, product
 

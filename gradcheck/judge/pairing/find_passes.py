@@ -1,7 +1,5 @@
 """Finds the backward passes on a tape: each loss, its forward pass, and the values that may be gradients."""
 
-from __future__ import annotations
-
 from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.fronts.tape import Binding, Recording
 from gradcheck.fronts.updates import Update, UpdateFinder

@@ -5,8 +5,6 @@ the softmax of, it is that of a cross-entropy. What the lines behind it make of 
 parameters' gradients are searched among all that the program computes. No name is asked.
 """
 
-from __future__ import annotations
-
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """Which values on a tape are losses: by their name, by what made them, by what is done with them."""
 
-from __future__ import annotations
-
 import re
 from bisect import bisect_left
 from collections.abc import Collection, Sequence

@@ -1,7 +1,5 @@
 """A step replayed at its recorded point and at others, with all that the parameters have a part in as it was each time."""
 
-from __future__ import annotations
-
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Collection, Iterator

@@ -1,7 +1,5 @@
 """Which names a value had, and which of them to show."""
 
-from __future__ import annotations
-
 import ast
 from collections import defaultdict
 from types import CodeType

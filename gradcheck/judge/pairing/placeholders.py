@@ -1,7 +1,5 @@
 """Gradients that are still `None`: the exercise is not finished there."""
 
-from __future__ import annotations
-
 from types import CodeType
 
 from gradcheck.fronts.gradient_names import Form, parse

@@ -3,8 +3,6 @@
 Nothing here looks at numbers: the gradient may be wrong.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Hashable, Iterator
 

@@ -3,8 +3,6 @@
 Nothing here looks at numbers.
 """
 
-from __future__ import annotations
-
 import ast
 from collections import defaultdict
 from collections.abc import Collection, Iterator

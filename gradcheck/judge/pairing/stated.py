@@ -1,8 +1,6 @@
 """What the person has said about their gradients: `--pair d_A=A_1`, `# gradcheck: of A_1` on the line,
 or `gradcheck.pair(A_1, d_A)` of the tensors themselves."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 
 from gradcheck.fronts.tape import Binding, Pairing, Value

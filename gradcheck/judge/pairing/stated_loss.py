@@ -1,7 +1,5 @@
 """`--loss EXPR`: a loss that the program never computes, in terms of what it does compute."""
 
-from __future__ import annotations
-
 import ast
 import importlib
 import math

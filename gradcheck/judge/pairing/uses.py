@@ -1,8 +1,6 @@
 """What the program does with a value that says what it is the gradient of: an update, a `.grad`, a returned gradient,
 a `gradcheck.pair`."""
 
-from __future__ import annotations
-
 import ast
 from collections import defaultdict
 from collections.abc import Collection, Mapping

@@ -1,7 +1,5 @@
 """The stages of a gradient that is built over several statements: one version after each line that wrote to it."""
 
-from __future__ import annotations
-
 import sys
 
 from gradcheck import ops

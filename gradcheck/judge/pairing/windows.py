@@ -1,7 +1,5 @@
 """Which stretch of the tape a pass is: where its forward pass begins, where it ends, and what belongs to which."""
 
-from __future__ import annotations
-
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -6,8 +6,6 @@ rate, momentum, Adam, clipping. What is the same in both (weight decay, an avera
 would serve as well, but for programs that divide by their norm.)
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Where the gradients of one step went: skipped ones, lines that read another gradient than they should, updates."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 
 from gradcheck.judge.judge import Judge

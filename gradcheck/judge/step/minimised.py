@@ -4,8 +4,6 @@ A cross-entropy, a mean of squares or of absolute values, or a log-likelihood wi
 no greatest one: nobody goes uphill on it. A bare log-likelihood or a reward may well be maximised.
 """
 
-from __future__ import annotations
-
 from gradcheck import ops
 from gradcheck.fronts.markers import Inferred
 from gradcheck.fronts.tape import Op, Value

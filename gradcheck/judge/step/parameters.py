@@ -1,7 +1,5 @@
 """The parameters of a step: what its forward pass begins with, and what moves after the loss."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from gradcheck.fronts.tape import Op, Value

@@ -5,8 +5,6 @@ Whether a new value goes on from the old one is measured: the update is replayed
 old value moved a little. A step leaves that move as it is, or shrinks it (weight decay, an average).
 """
 
-from __future__ import annotations
-
 import ast
 from collections import defaultdict
 

@@ -4,8 +4,6 @@ A network's input has a gradient too, and nobody moves it; a frozen table is lef
 shown to be a parameter like those that move, and that no line of the program treats otherwise, may be accused.
 """
 
-from __future__ import annotations
-
 import ast
 import re
 from collections.abc import Iterator

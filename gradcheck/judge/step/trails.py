@@ -6,8 +6,6 @@ A gradient that is built over several lines is another one after each of them: w
 unfinished.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from dataclasses import dataclass
 

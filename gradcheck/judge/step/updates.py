@@ -5,8 +5,6 @@ rate, momentum, Adam's moments, clipping or a list. Where the way cannot be foll
 NumPy, autograd) the parameter is `unchecked`, and nothing is said about it.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import replace

@@ -6,8 +6,6 @@ the line computed, the line is right for it. Which gradient it should have read,
 early, of the turn before, past it), then follows from names and from the order of the lines.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cached_property

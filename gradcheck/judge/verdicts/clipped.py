@@ -1,7 +1,5 @@
 """Gradients that were judged already, and are now clipped into a new tensor."""
 
-from __future__ import annotations
-
 from gradcheck import ops
 from gradcheck.judge.case import Case
 from gradcheck.judge.judged import NOT_JUDGED, Ruling

@@ -1,7 +1,5 @@
 """Gradients that are right although what they were computed from is not: faults cancel."""
 
-from __future__ import annotations
-
 from gradcheck.judge.case import Case
 from gradcheck.judge.judged import Fault, Ruling
 from gradcheck.judge.verdict import Problem, Verdict

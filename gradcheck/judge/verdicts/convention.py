@@ -1,7 +1,5 @@
 """Gradients that are a constant factor off on purpose: `dZ = A - Y`, with the 1/m only in `dW = dZ.T @ X / m`."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 

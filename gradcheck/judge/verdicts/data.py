@@ -1,7 +1,5 @@
 """Values that are no manual gradients: autograd's own, and data that no gradient was computed from."""
 
-from __future__ import annotations
-
 from gradcheck import ops
 from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.fronts.op import Value

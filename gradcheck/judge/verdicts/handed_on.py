@@ -1,8 +1,6 @@
 """Gradients that are right for one value and handed on as that of another: the line that does so is at fault, and not the
 one that computed them."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 
 from gradcheck.fronts.gradient_names import Form, parse

@@ -1,8 +1,6 @@
 """Gradients that would be right if only the gradients they were computed from were, although they are not the VJP of
 those: a right line may use a gradient as a sum that it needs (`d_beta` in the line of batch normalisation)."""
 
-from __future__ import annotations
-
 import torch
 
 from gradcheck.judge.case import Case

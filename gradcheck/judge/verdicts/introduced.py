@@ -1,8 +1,6 @@
 """Gradients that are wrong although the gradients they were computed from explain nothing of it: their line is at
 fault."""
 
-from __future__ import annotations
-
 import torch
 
 from gradcheck.judge.case import Case

@@ -1,7 +1,5 @@
 """Gradients with NaN or infinite elements."""
 
-from __future__ import annotations
-
 import torch
 
 from gradcheck.fronts.gradient_names import Form, parse

@@ -1,7 +1,5 @@
 """Gradients that another one takes the place of: first tries, and tries beside the one that is used."""
 
-from __future__ import annotations
-
 from gradcheck.judge.case import Case
 from gradcheck.judge.influence import Mark
 from gradcheck.judge.judged import NOT_JUDGED, Ruling

@@ -1,7 +1,5 @@
 """Gradients that equal the gradient of some forward value: that value is their partner, and their line is right."""
 
-from __future__ import annotations
-
 from gradcheck.fronts.tape import Value
 from gradcheck.judge.case import Case
 from gradcheck.judge.data_rounding import LARGEST

@@ -1,8 +1,6 @@
 """Gradients of what goes through a step function (rounding, a sign, a comparison), whose derivative is zero, or through
 a Function that changes nothing: what takes their place is on purpose."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Gradients that match nothing, and with which nothing can be compared."""
 
-from __future__ import annotations
-
 from gradcheck.fronts.gradient_names import Form, may_be_velocity, parse
 from gradcheck.judge.case import Case
 from gradcheck.judge.judged import NOT_JUDGED, Ruling

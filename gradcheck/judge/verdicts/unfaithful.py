@@ -1,7 +1,5 @@
 """What the program computed is not what a replay of it computes, or none can: something happened that was not recorded."""
 
-from __future__ import annotations
-
 from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.judge.case import Case

@@ -1,7 +1,5 @@
 """Gradients that are still being built: a first stage, a branch, a term of a sum."""
 
-from __future__ import annotations
-
 import torch
 
 from gradcheck.fronts.tape import Value

@@ -5,8 +5,6 @@ was made of. That it is decay and nothing else shows in its numbers (a multiple 
 all that was added) and in the parameter being read there.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import torch

@@ -1,7 +1,5 @@
 """Which line of a gradient that is built over several lines wrote what is wrong in it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import torch

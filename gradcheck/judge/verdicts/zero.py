@@ -1,7 +1,5 @@
 """A gradient that is zero but for rounding: only its name or use can say what of."""
 
-from __future__ import annotations
-
 from gradcheck.judge.case import Case
 from gradcheck.judge.judged import NOT_JUDGED, Ruling
 from gradcheck.judge.verdict import Verdict

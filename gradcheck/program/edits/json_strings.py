@@ -1,7 +1,5 @@
 """Strings of a JSON text that remember where they stand in it, character by character."""
 
-from __future__ import annotations
-
 import json
 import re
 from json import scanner

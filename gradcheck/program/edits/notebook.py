@@ -4,8 +4,6 @@ Nothing is parsed and written again: indentation, the order of keys, how charact
 outputs stay as they are.
 """
 
-from __future__ import annotations
-
 import codecs
 import json
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Edits of a Python file, in its own encoding."""
 
-from __future__ import annotations
-
 import codecs
 import io
 import tokenize

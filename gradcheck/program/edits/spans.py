@@ -1,7 +1,5 @@
 """Edits of a script or a notebook, given as bytes: nothing is read or written, and no report is known."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

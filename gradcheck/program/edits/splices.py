@@ -3,8 +3,6 @@
 Everything outside of the stretches stays as it is, to the byte: a file is never decoded and encoded as a whole.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

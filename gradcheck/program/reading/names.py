@@ -1,7 +1,5 @@
 """Which names a statement binds, and which an expression reads."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace

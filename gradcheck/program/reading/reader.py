@@ -4,8 +4,6 @@ A reader says what names, attributes and items hold: those of a frame, of a mome
 else is the same for all of them.
 """
 
-from __future__ import annotations
-
 import ast
 import builtins
 import operator

@@ -1,7 +1,5 @@
 """The tree of one piece of source, and what is found in it by place. No other file parses a person's program."""
 
-from __future__ import annotations
-
 import ast
 import warnings
 from collections.abc import Iterator
