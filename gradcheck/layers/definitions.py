@@ -159,6 +159,7 @@ def _add(report: Report, subject: Subject, options: SessionOptions) -> str | Non
     for name, why in layer.never_judged.items():
         if why == MEAN_OVER_ROWS or any(row.name == name and row.reason == why for row in rows):
             continue  # its row says so
+        report.program.unread.append(f"{name} of {subject.name}")
         report.program.notes.append(f"{subject.name}: `{name}` was judged in no case: {why}")
     return None
 

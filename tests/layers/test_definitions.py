@@ -13,6 +13,7 @@ from gradcheck.layers.options import LayerOptions
 from gradcheck.layers.run import run_layer
 from gradcheck.process import worker
 from gradcheck.process.child import run_in_child
+from gradcheck.report import sentences
 
 PAIR = """
 import torch
@@ -63,6 +64,30 @@ def test_a_layer_that_cannot_be_called_is_told(tmp_path):
     assert [step.layer for step in report.passes] == ["cube_forward, cube_backward"]
     assert any("`Linear` was not judged" in note for note in report.program.notes)
     assert report.program.unread == ["Linear"]
+
+
+SUM = """
+import torch
+
+class Sum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, residual):
+        both = torch.tanh(x + residual)
+        ctx.save_for_backward(both)
+        return both
+
+    @staticmethod
+    def backward(ctx, up):
+        (both,) = ctx.saved_tensors
+        return up * (1 - both**2), None
+"""
+
+
+def test_a_gradient_that_is_judged_in_no_case_leaves_the_report_incomplete(tmp_path):
+    path = tmp_path / "layers.py"
+    path.write_text(LAYER.replace("class", "import torch\nclass") + SUM)
+    report = report_on_definitions(SessionOptions(str(path), fix_budget_s=0.0))
+    assert "`d_residual of Sum` was not judged" in sentences.conclusion(report)
 
 
 def test_a_file_without_layers_is_no_table(tmp_path):
