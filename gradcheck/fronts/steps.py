@@ -13,6 +13,7 @@ from gradcheck.fronts.aftermath import Aftermath
 from gradcheck.fronts.applying import only_applies
 from gradcheck.fronts.control import Control
 from gradcheck.fronts.dropping import drop_end
+from gradcheck.fronts.gradient_names import is_loss_name
 from gradcheck.fronts.namespace import names_in
 from gradcheck.fronts.passes import only_prepares, reads_since
 from gradcheck.fronts.reach import Reach
@@ -22,7 +23,8 @@ from gradcheck.fronts.updates import Update, UpdateFinder
 from gradcheck.program.observer import LoopEnd
 from gradcheck.program.source import SourceMap, SourceUnit
 
-# A loop that has run this often without a training step is building data; its ops are not worth the memory.
+# A loop that has run this often without a training step is building data, whose ops are not worth the memory, or has no
+# update.
 _THIN_AFTER_ITERATIONS = 5_000
 _THIN_AFTER_OPS = 100_000
 _MAX_ACTIVATIONS = 12  # of one training loop that are each recorded again
@@ -156,8 +158,7 @@ class StepWatcher:
             return False
         updates = UpdateFinder(self._recording, record.start).between(record.start)
         if not updates or only_applies(self._recording, record.start, updates):
-            self._thin(record, index)
-            return False
+            return self._thin(record, index)
         return self._step_finished(loop, activation, record, frame, updates)
 
     def unit_finished(self) -> None:
@@ -235,15 +236,21 @@ class StepWatcher:
         if not any(self._outstanding.values()):
             self.aftermath.begin(frame)
 
-    def _thin(self, record: _Activation, index: int) -> None:
+    def _thin(self, record: _Activation, index: int) -> bool:
+        """Whether the loop should be left: each of its iterations computes a loss and gradients, and moves nothing."""
         many = len(self._recording.ops) - record.first_op >= _THIN_AFTER_OPS
         if index < _THIN_AFTER_ITERATIONS and not many and not record.thinning:
-            return
+            return False
+        bound = self._recording.bindings[record.start_binding :]
+        gradients = self._recording.gradient_named
+        if any(is_loss_name(each.name) for each in bound) and any(each.value in gradients for each in bound):
+            return not record.thinning
         if not record.thinning:
             record.thinning = True
             self._drop(record.first_op, record.first_binding)
         else:
             self._drop(record.start, record.start_binding)
+        return False
 
     def _drop(self, first_op: int, first_binding: int) -> None:
         drop_end(self._recording, first_op, first_binding)

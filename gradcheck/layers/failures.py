@@ -20,16 +20,14 @@ from gradcheck.layers.trial import Trial
 from gradcheck.report.model import Report
 
 
+Ran = Sequence[tuple[Trial, Outcome]]
+
+
 class Failures:
     """`cases` are what came of each case, `ran` the trials of those that ran."""
 
     def __init__(
-        self,
-        subject: Subject,
-        target: str,
-        budget: float,
-        cases: Sequence[CaseResult],
-        ran: Sequence[tuple[Trial, Outcome]],
+        self, subject: Subject, target: str, budget: float, cases: Sequence[CaseResult], ran: Ran
     ) -> None:
         self._subject, self._budget, self._cases, self._ran = subject, budget, cases, ran
         self._left_s = total_budget(in_force().total_budget_s, budget)  # for the fixes of all faults

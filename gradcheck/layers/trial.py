@@ -112,9 +112,7 @@ class Built:
 
     @property
     def forward(self) -> Callable[..., Any]:
-        forward = forward_of(self.layer)
-        assert forward is not None
-        return forward
+        return forward_of(self.layer) or self.layer.__call__
 
 
 @contextmanager

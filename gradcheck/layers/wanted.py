@@ -3,8 +3,6 @@
 A name is a guess that is tried first, never more: what runs decides. Imports no torch.
 """
 
-from __future__ import annotations
-
 import ast
 import inspect
 import re

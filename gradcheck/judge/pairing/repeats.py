@@ -22,12 +22,12 @@ def first_repeats(recording: Recording, names: NameIndex, loss_name: str | None,
             wanted = number
     if len(losses) - wanted <= 2 or recorded_steps(recording) or UpdateFinder(recording).between(0):
         return recording
-    note_repeats(recording, max(counts.values()), most)
+    note_repeats(recording, max(counts.values()), most, "; no update of a parameter was seen between them")
     return recording.before(losses[wanted + 1].op.index)
 
 
-def note_repeats(recording: Recording, times: int, most: int) -> None:
+def note_repeats(recording: Recording, times: int, most: int, why: str = "") -> None:
     first = f"the first {most}" if most > 1 else "the first"
-    note = f"the loss was computed {times} times by the same line; what is reported is {first} of them"
+    note = f"the loss was computed {times} times by the same line; what is reported is {first} of them{why}"
     if note not in recording.notes:
         recording.notes.append(note)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from gradcheck.fronts import steps
 from gradcheck.judge.judgement import judge_recording
+from gradcheck.judge.verdict import Verdict
 from gradcheck.program.outcome import Ending
 from tests.support import record_source
 
@@ -324,6 +326,26 @@ def test_of_a_loop_whose_update_cannot_be_seen_the_first_passes_are_reported() -
     assert any("the loss was computed 40 times by the same line" in note for note in found.recording.notes)
     # What is judged does not grow with what the loop goes on to do.
     assert len(judgement.recording.ops) < len(found.recording.ops) / 4
+
+
+def test_a_long_loop_that_moves_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What data are built in is thinned out instead, whatever it is called."""
+    monkeypatch.setattr(steps, "_THIN_AFTER_ITERATIONS", 20)
+    found = record_source("""
+        import torch
+        torch.manual_seed(0)
+        data = []
+        for number in range(300):
+            data.append(torch.randn(5))
+        X, Y, W = torch.stack(data), torch.randn(300, 2), torch.randn(5, 2)
+        for step in range(100):
+            loss = ((X @ W - Y) ** 2).mean()
+            dW = X.T @ (2 * (X @ W - Y) / Y.numel())
+    """)
+    assert len(found.names["data"]) == 300
+    assert found.names["step"] == 20
+    judgement = judge_recording(found.recording, found.program.sources)
+    assert {row.verdict for result in judgement.results for row in result.gradients} == {Verdict.CORRECT}
 
 
 def test_a_loop_over_micro_batches_runs_to_its_end() -> None:
