@@ -19,7 +19,6 @@ from gradcheck.layers.subject import Subject
 from gradcheck.layers.trial import Trial
 from gradcheck.report.model import Report
 
-
 Ran = Sequence[tuple[Trial, Outcome]]
 
 
