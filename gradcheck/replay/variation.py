@@ -150,12 +150,12 @@ def resized(old: int, new: int, values: Iterable[Value], multiples: bool) -> dic
 
 
 def _computed_from(sizes: Mapping[int, int]) -> dict[str, float]:
-    found: dict[str, float] = {}
+    found: dict[str, float | None] = {}
     for make in _OF_A_SIZE:
         for old, new in sizes.items():
             for sign in (1, -1):
-                found.setdefault(_key(sign * make(old)), sign * make(new))
-    return found
+                found.setdefault(_key(sign * make(old)), sign * make(new) if new != old else None)
+    return {key: made for key, made in found.items() if made is not None}
 
 
 def _key(number: float) -> str:
