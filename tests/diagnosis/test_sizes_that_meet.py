@@ -33,7 +33,7 @@ def test_what_is_divided_by_a_batch_that_is_twice_as_wide_as_a_layer() -> None:
 
 def test_a_size_that_stays_is_not_twice_one_that_changes() -> None:
     class Shaped:
-        shape = (32, 16, 2)
+        shape = (2, 32, 16)
 
     variation = Variation(resized(16, 33, [Shaped()], multiples=False))  # type: ignore[list-item]
     assert variation.number(32) == 32
