@@ -242,9 +242,9 @@ class StepWatcher:
         if index < _THIN_AFTER_ITERATIONS and not many and not record.thinning:
             return False
         bound = self._recording.bindings[record.start_binding :]
-        gradients = self._recording.gradient_named
-        if any(is_loss_name(each.name) for each in bound) and any(each.value in gradients for each in bound):
-            return not record.thinning
+        has_gradient = any(each.value in self._recording.gradient_named for each in bound)
+        if not record.thinning and has_gradient and any(is_loss_name(each.name) for each in bound):
+            return True
         if not record.thinning:
             record.thinning = True
             self._drop(record.first_op, record.first_binding)
