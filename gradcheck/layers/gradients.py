@@ -203,7 +203,7 @@ def not_judged(
     known = {row.name for row in judged}
     reasons = (
         "no input or parameter was found that it could be the gradient of",
-        "`backward` returns None for it: either nobody is to learn it, or its gradient is missing",
+        "`backward` returns None for it: either it needs no gradient, or its gradient is missing",
     )
     missing = {
         one.names[-1]: reasons[one.is_none] for one in returned if one.names and not known & {*one.names}

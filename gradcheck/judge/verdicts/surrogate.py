@@ -38,8 +38,8 @@ CHANGES_NOTHING = (
 )
 
 PAST_A_CLAMP = (
-    "this Function limits its input to a range, and its backward pass computes nothing: what arrives goes on past the limits "
-    "on purpose (straight through), and what is computed from it is compared with what follows from it"
+    "this Function limits its input to a range and returns its upstream gradient as it is: either on purpose (a "
+    "straight-through gradient), or a mask was forgotten; what is computed from it is compared with what follows from it"
 )
 
 _OTHERWISE = (

@@ -38,9 +38,7 @@ def weight_decay(case: Case) -> Ruling | None:
     if not _decays(case.version, of, case.gradients[of], judge.run):
         return None
     shown = judge.partners.shown(of)
-    reason = (
-        f"it is the right gradient and a multiple of `{shown}`: weight decay, which the loss does not have"
-    )
+    reason = f"it is the right gradient plus a multiple of `{shown}`: that is weight decay, and the loss has no such term"
     return Ruling(case.judged(proposal, Verdict.UNCHECKED, Problem.UNREACHED, reason))
 
 
