@@ -18,11 +18,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("dist", "no") == "no":  # it runs tests itself
         import torch._dynamo  # noqa: F401
 
-        import gradcheck.analysis.session  # noqa: F401
-
         # What the libraries hold stays as it is: neither collections nor the search for a person's functions look through
         # it, and a fork leaves its memory alone.
         gc.collect()
+        gc.freeze()
+        import gradcheck.analysis.session  # noqa: F401  # which sees that it is frozen
+
         gc.freeze()
 
 

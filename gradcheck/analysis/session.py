@@ -37,7 +37,8 @@ from gradcheck.report.contents import collect_excerpts
 from gradcheck.report.model import Report
 from gradcheck.report.program_section import ProgramSection
 
-_FROZEN_BY_PYTHON = gc.get_freeze_count()  # some hundred objects since Python 3.12
+# Some hundred objects since Python 3.12; with more, somebody has frozen what is their own. Counting them takes its time.
+_COLLECTOR_IS_OURS = gc.get_freeze_count() < 1_000
 
 
 def run_report(options: SessionOptions, on_part: Callable[[Report], None] | None = None) -> Report:
@@ -59,13 +60,12 @@ def run_report(options: SessionOptions, on_part: Callable[[Report], None] | None
             allow_writes=options.allow_writes,
         )
     # What was recorded stays until the report is there: the garbage collector need not go through it again and again.
-    ours = gc.get_freeze_count() <= _FROZEN_BY_PYTHON  # else somebody has frozen what is their own
-    if ours:
+    if _COLLECTOR_IS_OURS:
         gc.freeze()
     try:
         return analyse(recorder.recording, program.sources, outcome, options, on_part=on_part)
     finally:
-        if ours:
+        if _COLLECTOR_IS_OURS:
             gc.unfreeze()
 
 

@@ -119,9 +119,10 @@ class Machinery:
         self._builtins = vars(builtins).copy()
 
     def put_back(self) -> None:
-        for name, module in self._modules.items():
-            if sys.modules.get(name) is None:
-                sys.modules[name] = module
+        if sys.modules != self._modules:  # thousands, and mostly they are as they were
+            for name, module in self._modules.items():
+                if sys.modules.get(name) is None:
+                    sys.modules[name] = module
         sys.meta_path += [each for each in self._finders if each not in sys.meta_path]
         sys.path_hooks += [each for each in self._hooks if each not in sys.path_hooks]
         for name, value in self._builtins.items():

@@ -53,11 +53,12 @@ class Net:
 
     def install(self) -> None:
         if not self._installed:
-            sys.addaudithook(self._hear)
+            # A method is looked through for `__cantrace__` at every event, each `id()` is one, and that takes longer than all else.
+            sys.addaudithook(lambda event, args: self._hear(event, args) if event in _HEARD else None)
             self._installed = True
 
     def _hear(self, event: str, args: tuple[Any, ...]) -> None:
-        if event not in _HEARD or (tree := STATE.current()) is None:
+        if (tree := STATE.current()) is None:
             return
         with real_files():
             if event in _PATHS:
@@ -81,7 +82,7 @@ class Net:
         raise HeldBackError(errno.EPERM, f"the program {what}: not done, unless with --allow-writes")
 
     def _is_called_by_user(self) -> bool:
-        frame = sys._getframe(2)
+        frame = sys._getframe(3)
         while frame is not None and "ctypes" in frame.f_code.co_filename:
             frame = frame.f_back  # type: ignore[assignment]
         return frame is not None and self.is_user(frame.f_code.co_filename)
