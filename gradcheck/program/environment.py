@@ -120,9 +120,7 @@ class Machinery:
 
     def put_back(self) -> None:
         if sys.modules != self._modules:  # thousands, and mostly they are as they were
-            for name, module in self._modules.items():
-                if sys.modules.get(name) is None:
-                    sys.modules[name] = module
+            sys.modules.update({n: m for n, m in self._modules.items() if sys.modules.get(n) is None})
         sys.meta_path += [each for each in self._finders if each not in sys.meta_path]
         sys.path_hooks += [each for each in self._hooks if each not in sys.path_hooks]
         for name, value in self._builtins.items():

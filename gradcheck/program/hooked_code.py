@@ -49,10 +49,8 @@ def followed(files: Collection[str], sources: SourceMap) -> Iterator[None]:
 
 def functions_of(files: Collection[str]) -> list[FunctionType]:
     """All that exist now, and are from one of these files."""
-    if not files:
-        return []
-    functions = [thing for thing in gc.get_objects() if type(thing) is FunctionType]
-    return [function for function in functions if function.__code__.co_filename in files]
+    things = gc.get_objects() if files else []
+    return [f for f in things if type(f) is FunctionType and f.__code__.co_filename in files]
 
 
 def is_followed(filename: str) -> bool:

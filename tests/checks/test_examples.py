@@ -23,6 +23,12 @@ def report(text: str, at: tuple[int, ...], select: tuple[str, ...] = ()) -> Repo
     return in_child(lambda: report_on_source(text, at=at, select=select))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _imported_once() -> None:
+    """And not in every child that compares samples."""
+    import scipy.stats  # noqa: F401
+
+
 @each_rule
 def test_the_example_triggers_its_rule_and_the_repaired_one_does_not(rule: Rule) -> None:
     shown = example(rule)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import report_on_source
+from tests.support import VERDICTS_ONLY, report_on_source
 
 HEAD = """
     import csv, functools, itertools, logging, os, signal, sqlite3, subprocess
@@ -191,7 +191,8 @@ def run(name: str, way: str, folder: Path, budget: float) -> tuple[dict[str, byt
         + textwrap.indent(definition, "    ")
         + STEP.format(call=call, more=WAYS[way])
     )
-    report = report_on_source(source, fix_budget_s=budget, allow_writes=True)
+    options = {"select": ("GC1",), "fix_budget_s": budget} if budget else VERDICTS_ONLY
+    report = report_on_source(source, **options)
     assert not report.program.errors, report.program.errors
     files = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.suffix != ".db"}
     if (folder / "base.db").exists():

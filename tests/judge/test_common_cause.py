@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support import report_on_source
+from tests.support import VERDICTS_ONLY, report_on_source
 
 CARRIED = """
 import torch
@@ -167,19 +167,21 @@ WRONG = [
 
 @pytest.mark.parametrize("program", [CARRIED, MEMORY, GATE, GATES, TERMS, GROUPS])
 def test_right_programs(program: str) -> None:
-    found = report_on_source(program)
+    found = report_on_source(program, **VERDICTS_ONLY)
     assert not [row for row in found.rows if row.verdict.value in ("introduced", "compensated")]
 
 
 @pytest.mark.parametrize(("about", "program", "old", "new"), WRONG, ids=[case[0] for case in WRONG])
 def test_only_what_the_others_read_is_accused(about: str, program: str, old: str, new: str) -> None:
     text = program.replace(old, new)
-    found = report_on_source(text)
+    found = report_on_source(text, **VERDICTS_ONLY)
     accused = {row.location.line for row in found.rows if row.verdict.value in ("introduced", "compensated")}
     assert accused == {1 + text[: text.index(new)].count("\n")}
 
 
 def test_what_is_carried_is_told_to_be_a_part() -> None:
-    found = report_on_source(MEMORY.replace("later = dcell * keep", "later = dcell * keep * 0.5"))
+    found = report_on_source(
+        MEMORY.replace("later = dcell * keep", "later = dcell * keep * 0.5"), **VERDICTS_ONLY
+    )
     (row,) = [row for row in found.rows if row.verdict.value == "introduced"]
     assert row.notes == ["meant is the part of it that comes back from line 8, which reads `cell` too"]

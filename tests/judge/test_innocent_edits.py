@@ -20,7 +20,7 @@ SAMPLE = (
     "functions_tuple_cache.py", "inline_misnamed_hidden.py", "complex_phases_halved.py", "regression_closed_linear.py",
     "layernorm_right.py",
 )  # fmt: skip
-SETTINGS = Settings(per_kind=1, seed=2, baselines=False, fix_budget=0.0, share=6)
+SETTINGS = Settings(per_kind=1, seed=2, baselines=False, fix_budget=0.0, share=4)
 
 
 @pytest.mark.parametrize("program", SAMPLE)
@@ -29,7 +29,7 @@ def test_an_edit_that_keeps_the_values_keeps_the_verdicts(program: str) -> None:
         partial(edits_of, Subject(PROGRAMS / program), SETTINGS), timeout_s=240.0
     )
     counted = [trial for trial in trials if trial.fate == KEPT]
-    assert len(counted) >= 4, "too few of the edits keep the values: the sample shows nothing"
+    assert len(counted) >= 3, "too few of the edits keep the values: the sample shows nothing"
     assert not [told(trial) for trial in counted if not trial.is_same]
 
 

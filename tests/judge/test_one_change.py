@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from gradcheck.checks.finding import Severity
-from tests.support import ROOT, in_child, report_on_source
+from tests.support import ROOT, VERDICTS_ONLY, in_child, report_on_source
 
 ACCUSED = ("introduced", "compensated")
 
@@ -86,7 +86,7 @@ def test_only_its_line_is_accused(case: Case) -> None:
     data = {name.name: str(name) for name in path.parent.glob("*.txt")}
     data["data/names.txt"] = str(ROOT / "models" / "data" / "names.txt")
     report = in_child(
-        lambda: report_on_source(text.replace(case.old, case.new, 1), data=data).to_dict(),
+        lambda: report_on_source(text.replace(case.old, case.new, 1), data=data, **VERDICTS_ONLY).to_dict(),
         timeout_s=120.0,
     )
     lines = {row["location"]["line"] for row in report["gradients"] if row["verdict"] in ACCUSED}

@@ -13,13 +13,13 @@ from benchmarks.planted.subjects import Subject, find_subjects
 from benchmarks.planted.trials import CHANGED, Settings, Trial, trials_of
 from tests.support import in_child
 
-# Quick programs of different styles; together about thirty bugs that count.
+# Quick programs of different styles; together about twenty bugs that count.
 PROGRAMS = (
     "classes_batchnorm_module.py", "conv_unfold.py", "embedding_index_add.py", "fastai_g_attributes.py",
     "notebook_one_cell_class.ipynb",
     "regression_closed_linear.py", "scalars_decay_fit.py",
 )  # fmt: skip
-SETTINGS = Settings(per_kind=1, seed=1, baselines=False, fix_budget=0.0, share=7)
+SETTINGS = Settings(per_kind=1, seed=1, baselines=False, fix_budget=0.0, share=5)
 # `Trial.name` -> why it is missed; one that is found must be taken out
 KNOWN_MISSES = {
     "tests/programs/regression_closed_linear.py:14 [swapped matrix product]": (

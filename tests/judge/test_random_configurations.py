@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from gradcheck.checks.finding import Severity
 from gradcheck.judge.verdict import Verdict
 from gradcheck.report.model import Report
-from tests.support import report_on_source
+from tests.support import VERDICTS_ONLY, report_on_source
 
 ACCUSED = (Verdict.INTRODUCED, Verdict.COMPENSATED)
 ACTIVATIONS = {
@@ -236,7 +236,7 @@ def told(report: Report, text: str) -> str:
 
 
 @settings(
-    max_examples=60,
+    max_examples=30,
     deadline=None,
     derandomize=True,
     database=None,
@@ -264,17 +264,17 @@ def planted(seed: int, batch: int) -> Network:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 def test_a_missing_correction_at_128_is_found(seed: int) -> None:
     text, line = source(planted(seed, 128), missing_correction=True)
     assert line
-    report = report_on_source(text)
+    report = report_on_source(text, **VERDICTS_ONLY)
     assert {g.location.line for g in report.rows if g.verdict in ACCUSED} == {line}, told(report, text)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 def test_a_misplaced_epsilon_is_found(seed: int) -> None:
     text, line = source(planted(seed, 32), misplaced_eps=True)
     assert line
-    report = report_on_source(text)
+    report = report_on_source(text, **VERDICTS_ONLY)
     assert {g.location.line for g in report.rows if g.verdict in ACCUSED} == {line}, told(report, text)

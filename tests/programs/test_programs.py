@@ -29,8 +29,10 @@ ABOUT_DATAFLOW = ("GC103", "GC104", "GC105")
 def test_verdicts(path: Path) -> None:
     expected = tomllib.loads(path.with_suffix(".toml").read_text())
     is_right = not any(row["verdict"] in ACCUSED for row in expected_rows(expected))
-    budget = FIX_BUDGET_S if is_right else 0.0
-    options = SessionOptions(str(path.relative_to(ROOT)), timeout_s=50.0, fix_budget_s=budget)
+    budget, select = (FIX_BUDGET_S, ()) if is_right else (0.0, ABOUT_DATAFLOW)
+    options = SessionOptions(
+        str(path.relative_to(ROOT)), timeout_s=50.0, fix_budget_s=budget, select=select
+    )
     report = in_child(lambda: run_report(options).to_dict(), timeout_s=100.0)
     disagreements = compare(expected, report)
     if is_right:

@@ -96,7 +96,7 @@ def test_a_large_map_is_drawn_under_the_limit():
     draw = random.Random(0)
     large = layer(1)
     large.map = ["".join(draw.choice("#.") for _ in range(1200)) for _ in range(128)]
-    health = Health(activations=ActivationHealth("", [large] * 8))
+    health = Health(activations=ActivationHealth("", [large] * 2))
     assert all(len(picture.png) < MOST_BYTES for picture in drawn(health))
 
 

@@ -53,8 +53,12 @@ class Net:
 
     def install(self) -> None:
         if not self._installed:
-            # A method is looked through for `__cantrace__` at every event, each `id()` is one, and that takes longer than all else.
-            sys.addaudithook(lambda event, args: self._hear(event, args) if event in _HEARD else None)
+            # No method: each is looked through for `__cantrace__` at every event, and each `id()` is one.
+            def heard(event: str, args: tuple[Any, ...]) -> None:
+                if event in _HEARD:
+                    self._hear(event, args)
+
+            sys.addaudithook(heard)
             self._installed = True
 
     def _hear(self, event: str, args: tuple[Any, ...]) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from gradcheck.analysis.session import run_report
 from gradcheck.base.options import SessionOptions
+from tests.support import VERDICTS_ONLY
 
 PROGRAMS = sorted((Path(__file__).parent / "programs").glob("*.py"))
 # (program, what is written, what is written by mistake)
@@ -98,7 +99,7 @@ MISTAKES = [
 
 
 def verdicts(path):
-    report = run_report(SessionOptions(str(path), fix_budget_s=0))
+    report = run_report(SessionOptions(str(path), **VERDICTS_ONLY))
     rows = report.gradients.to_dict("records")
     return {(row["name"], row["line"]): row["verdict"] for row in rows}
 

@@ -136,7 +136,7 @@ for _ in range(30):
     made_up.append("".join(spelled))
 """
 
-TRAINED = 1500
+TRAINED = 800
 
 
 def program(sampler: str = SAMPLER, *edits: tuple[str, str]) -> str:
