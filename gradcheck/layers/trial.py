@@ -117,19 +117,15 @@ class Built:
 
 @contextmanager
 def own_random_numbers(seed: int) -> Iterator[None]:
-    """Whatever a trial draws, and whatever it sets of torch, is forgotten afterwards."""
-    numpy_state, python_state = np.random.get_state(), random.getstate()
-    try:
-        with torch.random.fork_rng(devices=[]), kept_torch_settings(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what it warns of, it would warn of once per trial
-            # `torch.manual_seed` looks for accelerators, at each call.
-            torch.default_generator.manual_seed(seed)
-            np.random.seed(seed)
-            random.seed(seed)
-            yield
-    finally:
-        np.random.set_state(numpy_state)
-        random.setstate(python_state)
+    """A trial draws its own, and whatever it sets of torch is forgotten afterwards. Those of the program are kept once for
+    all trials (`followed.py`), which takes longer than many a trial."""
+    with kept_torch_settings(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what it warns of, it would warn of once per trial
+        # `torch.manual_seed` looks for accelerators, at each call.
+        torch.default_generator.manual_seed(seed)
+        np.random.seed(seed)
+        random.seed(seed)
+        yield
 
 
 def build(subject: Subject, trial: Trial) -> Built:

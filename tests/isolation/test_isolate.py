@@ -32,7 +32,7 @@ class Program:
     """A file with its report, isolated as often as wanted."""
 
     def __init__(self, path: Path, text: str) -> None:
-        path.write_text(text.replace("STEPS", "1000"))
+        path.write_text(text.replace("STEPS", "100"))
         self.path = path
         self.session = SessionOptions(str(path), fix_budget_s=0.0, timeout_s=60.0)
         with torch_settings_kept():
