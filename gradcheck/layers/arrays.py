@@ -74,7 +74,10 @@ def view_of(array: Any, frame: FrameType | None) -> Any:
 def sum_of_products(outputs: list[Any], others: list[Any], frame: FrameType | None) -> Any:
     """`(output * other).sum()`, of all of them; what is computed with arrays is written down as done in `frame`."""
     if isinstance(outputs[0], torch.Tensor):
-        parts = [(output * other).sum() for output, other in zip(outputs, others, strict=True)]
+        parts = [
+            (output * other.conj()).sum().real if output.is_complex() else (output * other).sum()
+            for output, other in zip(outputs, others, strict=True)
+        ]
         return reduce(torch.add, parts)
     hooks = getattr(builtins, HOOKS)
     parts = [

@@ -116,7 +116,7 @@ def making(subject: Subject, given: Given, gates: int = 1) -> Making:
                 _HOW_ARGUMENTS,
             )
         else:
-            options.append(found)
+            options.append(found if required else [*found, parameter.default])
         names.append(parameter.name)
     return Making(options, lambda terms: _pinned(names, terms, said, more))
 

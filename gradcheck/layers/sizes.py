@@ -39,6 +39,13 @@ class Size:
         return self.times * prod(sizes[name] for name in (self.name, *self.more))
 
 
+class FunctionTerm:
+    """A function of tensors to make, with a parameter of its own."""
+
+    def __repr__(self) -> str:
+        return "a function"
+
+
 # A term for a value: a size, a tensor to draw, a list or a dict of terms, or the value itself.
 Term = Any
 

@@ -202,12 +202,14 @@ def _backward_of(function: Any) -> Callable[..., Any]:
 def _function(function: Any, name: str) -> Subject:
     if function.backward is torch.autograd.Function.backward and "vjp" not in vars(function):
         raise NotALayer(f"`{function.__qualname__}` has no `backward`")
-    if any(
+    of_an_object = not isinstance(inspect.getattr_static(function, "forward"), (staticmethod, classmethod))
+    if of_an_object and any(
         "__init__" in vars(kind) and not kind.__module__.startswith("torch.")
         for kind in function.__mro__[:-1]
     ):
         raise NotALayer(
-            f"`{function.__qualname__}` has a constructor: torch runs no such Function since version 1.3"
+            f"`{function.__qualname__}` has a constructor, and its `forward` is no static method: torch runs no such "
+            "Function since version 1.3"
         )
     forward = _with_signature(function.forward, _signature(function))
     files = tuple(file_of(part) for part in (function, function.forward, _backward_of(function)))

@@ -18,6 +18,7 @@ class Use(Enum):
     UNKNOWN = auto()
     COUNT = auto()
     INDEX = auto()
+    FUNCTION = auto()
     NUMBERS = auto()  # an array is made of it
     CONSTANT = auto()  # `backward` returns None for it
     TENSOR = auto()  # `backward` returns a gradient for it
@@ -34,7 +35,7 @@ def use_of(name: str, forward: Callable[..., Any], has_gradient: dict[str, bool]
         return Use.TENSOR
     known = getattr(inspect.unwrap(forward), "__globals__", {})
     uses = {use for node in nodes_of(forward) for read, use in _uses(node, known) if read == name}
-    for use in (Use.INDEX, Use.COUNT, Use.NUMBERS):
+    for use in (Use.FUNCTION, Use.INDEX, Use.COUNT, Use.NUMBERS):
         if use in uses:
             return use
     return Use.UNKNOWN if gradient is None else Use.CONSTANT
@@ -107,6 +108,10 @@ def _uses(node: ast.AST, known: dict[str, Any]) -> Iterator[tuple[str, Use]]:
             yield from ((read, Use.COUNT) for part in parts for read in _plain_names(part))
         case ast.Subscript(_, key):
             yield from ((part.id, Use.INDEX) for part in parts_of(key) if isinstance(part, ast.Name))
+        case ast.Call(ast.Name(read) | ast.Attribute(ast.Name(read), "forward" | "parameters")) if (
+            read not in known
+        ):
+            yield read, Use.FUNCTION
         case ast.Call(ast.Name("range"), arguments):
             yield from ((read, Use.COUNT) for part in arguments for read in _plain_names(part))
         case ast.Call(

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from gradcheck.layers.sizes import Size, TensorTerm, Term
+from gradcheck.layers.sizes import FunctionTerm, Size, TensorTerm, Term
 from gradcheck.layers.usage import Use
 from gradcheck.program.reading.tree import parse
 
@@ -72,6 +72,8 @@ def constructor_options(parameter: inspect.Parameter, position: int, gates: int 
     name = parameter.name.lower()
     kind = _annotation(parameter)
     role = role_of(name)
+    if _is_shape(parameter):
+        return [shape for shape in _SHAPES if len(shape) == len(parameter.default)]
     if (
         parameter.default is parameter.empty
         and _ARRAYS.fullmatch(kind)
@@ -106,9 +108,19 @@ def constructor_options(parameter: inspect.Parameter, position: int, gates: int 
 def is_a_size(parameter: inspect.Parameter) -> bool:
     """Whether its default is an arbitrary size, and not part of how a layer works."""
     default, name = parameter.default, parameter.name.lower()
+    if _is_shape(parameter):
+        return True
     if isinstance(default, bool) or not isinstance(default, int) or default < 1:
         return False
     return any(re.fullmatch(pattern, name) for pattern, _ in _SIZES)
+
+
+def _is_shape(parameter: inspect.Parameter) -> bool:
+    """Of an input: `input_dim=(3, 32, 32)`."""
+    default = parameter.default
+    several = isinstance(default, (tuple, list)) and len(default) in map(len, _SHAPES)
+    numbers = several and all(type(size) is int for size in default)
+    return numbers and bool(re.fullmatch(r"(in(put)?|image|img|x)_?(shape|dims?|sizes?)", parameter.name.lower()))
 
 
 def input_options(
@@ -126,6 +138,8 @@ def input_options(
     match use:
         case Use.COUNT:
             first: list[Term] = [*(term for term in likely if not isinstance(term, TensorTerm)), *_COUNTS]
+        case Use.FUNCTION:
+            return [FunctionTerm()]
         case Use.INDEX:
             rows: list[Term] = [TensorTerm((rows,), "int", N) for rows in (T, N)]  # below every other size
             known = role_of(name) in ("index", "target")
@@ -225,7 +239,8 @@ def _of_role(role: str, main: TensorTerm, out: Size) -> list[Term]:
         case "main":
             likely = [main]
         case "target":
-            likely = [TensorTerm(rows, "int", last), floats, TensorTerm(main.dims, "unit"), TensorTerm(rows)]
+            of_rows = [TensorTerm(rows[:1], "int", M)] if len(rows) > 1 else []  # one class for each image
+            likely = [TensorTerm(rows, "int", last), *of_rows, floats, TensorTerm(main.dims, "unit"), TensorTerm(rows)]
             likely.append(TensorTerm(main.dims, "int", 2))
         case "weight" | "bias" | "scale":
             shapes = [*_parameter_shapes(role, out), (last,)]
@@ -318,8 +333,9 @@ def dictionary(name: str, function: Callable[..., Any], depth: int = 3) -> dict[
                 has_default = False
             case ast.Call(ast.Attribute(ast.Name(id=read), "get"), [ast.Constant(str(key)), *_]):
                 has_default = True
-            case ast.Call(ast.Name(id=called), arguments) if depth:
+            case ast.Call(ast.Name(id=called) | ast.Attribute(ast.Name(id=called)), arguments) if depth:
                 taker: Any = getattr(function, "__globals__", {}).get(called)
+                taker = getattr(taker, node.func.attr, None) if isinstance(node.func, ast.Attribute) else taker
                 for taken in _taken_as(name, arguments, taker) if inspect.isfunction(taker) else ():
                     found = dictionary(taken, taker, depth - 1) | found
                 continue

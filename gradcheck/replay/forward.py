@@ -145,12 +145,7 @@ class ForwardGraph:
 
     def vector_jacobian(self, of: Value, given: Mapping[Value, torch.Tensor]) -> torch.Tensor | None:
         """The gradient of `of` that follows from the gradients given of other values, and from nothing else."""
-        outputs = [self.tensor(value) for value in given]
-        seeds = [_like(gradient, output) for output, gradient in zip(outputs, given.values(), strict=True)]
-        (found,) = torch.autograd.grad(
-            outputs, [self.tensor(of)], seeds, retain_graph=True, allow_unused=True
-        )
-        return None if found is None else found.detach()
+        return _vector_jacobian(self._run, of, given)
 
     def ways_back(self, value: Value, replaced: Mapping[Value, torch.Tensor]) -> list[torch.Tensor]:
         """The terms whose sum is the gradient of `value`: one from each operation that reads it."""
@@ -174,6 +169,32 @@ class ForwardGraph:
             for hook in hooks:
                 hook.remove()
         return terms
+
+
+def vector_jacobian_again(
+    ops: Sequence[Op], of: Value, given: Mapping[Value, torch.Tensor], run: Runner
+) -> torch.Tensor | None:
+    """The same where a backward pass computes part of the forward pass once more, in `ops`, and has autograd go back
+    through that. All else is as it is in `run`."""
+    made = produced(ops)
+    begin = {of, *(value for op in ops for value in op.inputs if value not in made)}
+    again = Runner(
+        run.dtype,
+        differentiate=True,
+        start_from={value: run.tensor(value) for value in begin},
+        variation=run.variation,
+    )
+    with torch.enable_grad():
+        again.tensor(of)
+        again.run(ops)
+        return _vector_jacobian(again, of, given)
+
+
+def _vector_jacobian(run: Runner, of: Value, given: Mapping[Value, torch.Tensor]) -> torch.Tensor | None:
+    outputs = [run.tensor(value) for value in given]
+    seeds = [_like(gradient, output) for output, gradient in zip(outputs, given.values(), strict=True)]
+    (found,) = torch.autograd.grad(outputs, [run.tensor(of)], seeds, retain_graph=True, allow_unused=True)
+    return None if found is None else found.detach()
 
 
 def _readers(loss: torch.Tensor, tensor: torch.Tensor) -> list[tuple[torch.autograd.graph.Node, int]]:

@@ -9,13 +9,15 @@ from functools import cached_property
 import torch
 
 from gradcheck.fronts.gradient_names import Form, parse
+from gradcheck.fronts.markers import ONLY_THROUGH_THESE
 from gradcheck.fronts.tape import Kind, Op, Value
+from gradcheck.graph.node import Node
 from gradcheck.graph.precision import default_dtype
 from gradcheck.replay.fidelity import Fidelity
-from gradcheck.replay.forward import ForwardGraph
+from gradcheck.replay.forward import ForwardGraph, vector_jacobian_again
 from gradcheck.replay.passes import PassPlan, Version
 from gradcheck.replay.runner import Patch, Runner
-from gradcheck.replay.slices import last_used, leading_to, roots_mutated
+from gradcheck.replay.slices import Slicer, last_used, leading_to, roots_mutated
 from gradcheck.replay.track import Track
 from gradcheck.replay.variation import Variation
 
@@ -47,7 +49,9 @@ class PassOps:
         for candidate in plan.candidates:
             for version in candidate.versions:
                 self.versions_after[version.after].append(version)
-        self.last_used = last_used(needed, {*wanted})
+        again = [op for op in needed if op.kind is Kind.UPSTREAM and op.extra == ONLY_THROUGH_THESE]
+        read = {value for op in again for each in computed_again(plan.slicer, op) for value in each.inputs}
+        self.last_used = last_used(needed, {*wanted, *read})
         # A leaf that was filled in place before the start (`torch.empty(..).normal_()`) is not what it was when it
         # was first seen, either.
         changed_before = roots_mutated(op for op in needed if op.index < plan.start)
@@ -213,7 +217,7 @@ class PassRun:
             autograd_truth=truth,
             known=known,
             patches=self._patches,
-            upstream=Arriving(graph, truth, arriving),
+            upstream=Arriving(graph, truth, arriving, prepared.plan.slicer),
             variation=self._variation,
         )
         keeps = self._keep is not None
@@ -254,19 +258,27 @@ class Arriving:
         graph: ForwardGraph,
         truth: Mapping[Value, torch.Tensor],
         instead: Mapping[Value, torch.Tensor],
+        slicer: Slicer,
     ) -> None:
         """`instead` of what arrives at some values."""
+        self._slicer = slicer
         self._graph = graph
         self._instead = instead
         self._truth = truth
         self._known: dict[tuple[tuple[Value, int], ...], dict[Value, torch.Tensor]] = {}
         self._held: list[torch.Tensor] = []
 
-    def __call__(self, of: Value, handed: Mapping[Value, torch.Tensor], only: bool) -> torch.Tensor | None:
-        if of in self._instead and not only:
+    def __call__(
+        self, node: Node, handed: Mapping[Value, torch.Tensor], run: Runner
+    ) -> torch.Tensor | None:
+        of = node.args[0]
+        if node.event.extra == ONLY_THROUGH_THESE:
+            known = dict(self._graph.computed())
+            if of in known and all(value in known for value in handed):
+                return self._graph.vector_jacobian(of, handed)
+            return vector_jacobian_again(computed_again(self._slicer, node.event), of, handed, run)
+        if of in self._instead:
             return self._instead[of]
-        if only:
-            return self._graph.vector_jacobian(of, handed)
         wrong = {value: given for value, given in handed.items() if not self._is_true(value, given)}
         gradients = self._truth if not wrong else self._given(wrong)
         return gradients.get(of)
@@ -294,6 +306,12 @@ class Arriving:
 _TRUE_ENOUGH = {torch.float64: 1e-12, torch.float32: 1e-4, torch.complex128: 1e-12, torch.complex64: 1e-4}
 
 
+def computed_again(slicer: Slicer, op: Op) -> list[Op]:
+    """What autograd goes back through where it is given gradients of some values and asked for that of another."""
+    of, *handed = op.args
+    return slicer.slice([value for value, _ in handed], of.birth + 1, op.index)
+
+
 def opaque_values(ops: Sequence[Op], plan: PassPlan) -> set[Value]:
     """Floating values that entered the step from outside torch after it had begun, and all computed from them:
     their numbers are float32 in every replay."""
@@ -318,7 +336,9 @@ def opaque_values(ops: Sequence[Op], plan: PassPlan) -> set[Value]:
 
 
 def _came_late(value: Value, plan: PassPlan) -> bool:
-    late = value.producer is None and value.autograd_of is None and value.birth > plan.loss_op.index
+    of = value.autograd_of
+    foreign = value.producer is None if of is None else of not in plan.forward_values
+    late = foreign and value.birth > plan.loss_op.index
     return late and value.data is not None and _not_exact(value.data)
 
 

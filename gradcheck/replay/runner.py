@@ -15,7 +15,6 @@ from weakref import WeakValueDictionary
 import torch
 
 from gradcheck.base.deadline import check_time
-from gradcheck.fronts.markers import ONLY_THROUGH_THESE
 from gradcheck.fronts.tape import Number, Op, Value
 from gradcheck.graph.lower import node_of
 from gradcheck.graph.node import Node, Role
@@ -53,9 +52,9 @@ class Patch(Protocol):
     def apply(self, replay: Runner) -> None: ...
 
 
-# (a forward value, the gradients that were returned further down and for which values, whether only those lead
-# there) -> what arrives there
-Upstream = Callable[[Value, Mapping[Value, torch.Tensor], bool], torch.Tensor | None]
+# (where autograd hands a gradient over, the gradients that were returned further down and for which values, the run)
+# -> what arrives there
+Upstream = Callable[[Node, Mapping[Value, torch.Tensor], "Runner"], torch.Tensor | None]
 
 
 class Runner:
@@ -322,11 +321,10 @@ class Runner:
     def _arrive(self, node: Node) -> torch.Tensor:
         """The gradient that autograd hands on here: that of the replayed forward pass, where what was returned further
         down takes the place of the true ones."""
-        of, *handed = node.args
         if self._upstream is None:
             return self.tensor(node.out)
-        only = node.event.extra == ONLY_THROUGH_THESE
-        arriving = self._upstream(of, {value: self.tensor(gradient) for value, gradient in handed}, only)
+        handed = {value: self.tensor(gradient) for value, gradient in node.args[1:]}
+        arriving = self._upstream(node, handed, self)
         # A result that the loss does not depend on has a gradient of zeros.
         found = torch.zeros_like(self._convert(node.out.data)) if arriving is None else arriving.clone()
         self._set(node.out, found)

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import gradcheck
+from gradcheck.layers.records import Status
 
 
 class Scale(torch.autograd.Function):
@@ -169,6 +170,17 @@ class AlignedLayer(nn.Module):
         return Aligned.apply(x, self.w, self.back)
 
 
+class Turned(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, strength=1.0):
+        ctx.strength = strength
+        return x * 1.0
+
+    @staticmethod
+    def backward(ctx, up):
+        return -ctx.strength * up, None
+
+
 class Spike(torch.autograd.Function):
     """`slope` is a function, which `forward` only keeps: a number that is tried for it is no fault of `backward`."""
 
@@ -289,6 +301,7 @@ class Powered(torch.autograd.Function):
         (Hinge, ""),
         (Aligned, _REPLACED),
         (AlignedLayer, _REPLACED),
+        (Turned, "hands on what it is given"),
         (Spike, "give its inputs"),
         (Mixed, "give its inputs"),
         (Fired, "a step function"),
@@ -384,6 +397,24 @@ class OldStyle(torch.autograd.Function):
 def test_a_function_of_the_first_versions_of_torch_is_named_so():
     with pytest.raises(TypeError, match="`OldStyle` has a constructor"):
         gradcheck.check_layer(OldStyle)
+
+
+class Needless(torch.autograd.Function):
+    def __init__(self):
+        super().__init__()
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.to(torch.complex128) * (1 + 2j)
+
+    @staticmethod
+    def backward(ctx, up):
+        return (up * (1 - 2j)).real
+
+
+def test_a_constructor_that_nobody_calls_is_no_obstacle_nor_are_complex_results():
+    report = gradcheck.check_layer(Needless, ranks=(2,))
+    assert any(case.status is Status.PASSED for case in report.cases) and not report.failures, str(report)
 
 
 class Picked(torch.autograd.Function):

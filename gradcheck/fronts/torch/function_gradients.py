@@ -1,6 +1,6 @@
 """The gradients that autograd hands to the `backward` of a custom Function, and those it gets back for each argument."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import CodeType, FrameType
 from typing import Any
 
@@ -12,6 +12,7 @@ from gradcheck.fronts.markers import ONLY_THROUGH_THESE, returned_gradient, upst
 from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.fronts.torch.function_calls import Call, FunctionCalls
 from gradcheck.fronts.torch.values import Values
+from gradcheck.ops import DETACH, NO_COMPUTATION
 
 _MOST_NODES = 20_000
 _Pairs = list[tuple[Value, Value]]  # a value and its gradient
@@ -74,6 +75,17 @@ class FunctionGradients:
                 pair = (self._values.value_of(root), self._values.value_of(gradient))
                 self._pass_on(root.grad_fn, [pair])
 
+    def leaves_without(self, roots: Any) -> list[tuple[torch.Tensor, Value]]:
+        """The leaves of their graph that were detached from another one, and that have no gradient yet."""
+        roots = roots if isinstance(roots, (tuple, list)) else (roots,)
+        found: list[tuple[torch.Tensor, Value]] = []
+        for node in _graph([root.grad_fn for root in roots if isinstance(root, torch.Tensor)]):
+            leaf = getattr(node, "variable", None)
+            of = self._values.known_value(leaf) if leaf is not None and leaf.grad is None else None
+            if of is not None and _is_detached(of):
+                found.append((leaf, of))
+        return found
+
     def vector_jacobian(self, of: Value, gradient: torch.Tensor, seeds: _Pairs, frame: FrameType) -> None:
         """`torch.autograd.grad(outputs, of, seeds)`: the gradient that follows from those of the outputs."""
         self._upstream((of, *seeds), gradient, frame, extra=ONLY_THROUGH_THESE)
@@ -91,17 +103,36 @@ class FunctionGradients:
 
     def _pass_on(self, start: Any, pairs: _Pairs) -> None:
         """The nearest Functions towards the inputs get their own gradients from what was returned."""
-        seen: set[Any] = set()
-        pending = [start]
-        while pending and len(seen) < _MOST_NODES:
-            node = pending.pop()
-            if node is None or node in seen:
-                continue
-            seen.add(node)
-            call = self._calls.of_context.get(node) if isinstance(node, BackwardCFunction) else None
+        calls = self._calls.of_context
+        for node in _graph([start], lambda node: isinstance(node, BackwardCFunction) and node in calls):
+            call = calls.get(node) if isinstance(node, BackwardCFunction) else None
             if call is not None:
                 call.upstream += [pair for pair in pairs if pair not in call.upstream]
-                continue
+
+
+def _is_detached(value: Value) -> bool:
+    """Whether autograd does not go on from there, although it was computed from something."""
+    made = value.producer
+    if made is not None and not made.grad_enabled:
+        return True
+    while made is not None and made.operation in NO_COMPUTATION:
+        if made.operation is DETACH:
+            return True
+        made = made.inputs[0].producer if made.inputs else None
+    return False
+
+
+def _graph(start: list[Any], ends: Callable[[Any], bool] = lambda node: False) -> Iterator[Any]:
+    """The nodes of autograd's graph from there towards the inputs, up to those at which a way `ends`."""
+    seen: set[Any] = {None}
+    pending = start
+    while pending and len(seen) < _MOST_NODES:
+        node = pending.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        yield node
+        if not ends(node):
             pending += [following for following, _ in node.next_functions]
 
 

@@ -1,7 +1,9 @@
 """Hooks in `torch.autograd.Function`: autograd calls `backward` while the mode is off, and hands over copies of what was
 saved. While recording, the mode is on there too, and saved tensors are known again."""
 
+import functools
 import inspect
+import sys
 import weakref
 from collections.abc import Callable
 from types import CodeType
@@ -29,7 +31,7 @@ class FunctionHooks:
         gradients: FunctionGradients,
         mode: TorchFunctionMode,
     ) -> None:
-        self._guard = control.state.guard
+        self._guard, self._unrecorded_state = control.state.guard, control.state.unrecorded
         self._follower = control.follower
         self._values = values
         self._calls = calls
@@ -74,6 +76,9 @@ class FunctionHooks:
         self._patch(BackwardCFunction, "saved_tensors", property(saved_tensors))
         if "handle_torch_function" not in torch.autograd.backward.__code__.co_names:
             self._patch(torch.autograd, "backward", _shown_to_modes(torch.autograd.backward))
+        for owner in (torch.autograd, sys.modules["torch.autograd.gradcheck"]):
+            for name in ("gradcheck", "gradgradcheck"):
+                self._patch(owner, name, self._unrecorded(getattr(owner, name)))
 
     def remove(self) -> None:
         for owner, name, before in reversed(self._undo):
@@ -116,6 +121,16 @@ class FunctionHooks:
 
         apply.__name__ = original.__name__
         return apply
+
+    def _unrecorded(self, test: Callable[..., Any]) -> Callable[..., Any]:
+        """A test of the person's of their own, which calls a function some hundred times: no step of the program."""
+
+        @functools.wraps(test)
+        def tests(*args: Any, **kwargs: Any) -> Any:
+            with self._unrecorded_state:
+                return test(*args, **kwargs)
+
+        return tests
 
     def _with_mode(self, original: Callable[..., Any], *args: Any) -> Any:
         if self._mode in torch.overrides._get_current_function_mode_stack():  # type: ignore[no-untyped-call]

@@ -21,6 +21,8 @@ from gradcheck.fronts.torch.values import Values, pairs
 
 _READ_GRAD: Callable[..., Any] = vars(torch._C.TensorBase)["grad"].__get__
 
+_GIVEN = ("gradient", "grad_tensors", "grad_outputs")  # what the gradients are called that autograd is given
+
 # On a tape longer than this, only results up to so many bytes are kept whole: it may grow to 400,000 calls.
 _KEPT_WHOLE, _LATER_WHOLE = 10_000, 256
 
@@ -33,17 +35,18 @@ class Writer:
         self._ops = control.recording.ops
         self._values = values
         self._gradients = gradients
+        self._without: list[tuple[torch.Tensor, Value]] = []  # leaves that have no gradient yet
 
     def begins_backward(self, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """A backward pass of autograd's comes before what it calls, with the gradients it begins with."""
         with self._state.guard:
             if op.kind is Kind.BACKWARD:
                 self._write_given_upstream(op)
+                self._without = self._gradients.leaves_without(args[0] if args else ())
             self._ops.append(op)
             position = 2 if op.func is torch.autograd.grad else 1
             given = args[position] if len(args) > position else None
-            names = ("gradient", "grad_tensors", "grad_outputs")
-            gradients = next((kwargs[name] for name in names if name in kwargs), given)
+            gradients = next((kwargs[name] for name in _GIVEN if name in kwargs), given)
             if args and gradients is not None:
                 self._gradients.seeded(args[0], gradients)
 
@@ -66,6 +69,8 @@ class Writer:
         if kind is Kind.BACKWARD:
             if op.func is torch.autograd.grad:
                 self._gradients_of_autograd(op, result)
+            else:
+                self._gradients_of_leaves(op)
         elif op.args is None:
             if isinstance(result, torch.Tensor):
                 self._values.keep_leaf(self._values.new_value(result, None), result)
@@ -167,6 +172,16 @@ class Writer:
             self._ops.append(read)
 
 
+    def _gradients_of_leaves(self, op: Op) -> None:
+        """Where part of the forward pass is computed once more and autograd goes back through that: what it leaves in
+        `.grad` follows from the gradients that it was given."""
+        frame, seeds = self._follower.user_frame(sys._getframe(1)), _seeds(op)
+        for leaf, of in self._without:
+            if frame is not None and seeds and leaf.grad is not None:
+                self._gradients.vector_jacobian(of, leaf.grad, seeds, frame)
+        self._without = []
+
+
 def _first_argument(op: Op) -> torch.Tensor | None:
     """The tensor itself: `a[0] = 1` returns nothing."""
     first = op.args[0] if op.args else None
@@ -177,8 +192,9 @@ def _seeds(op: Op) -> list[tuple[Value, Value]]:
     """The gradients that autograd was given for the results that it begins with."""
     if not op.args:
         return []
-    position, name = (2, "grad_outputs") if op.func is torch.autograd.grad else (1, "gradient")
-    given = op.args[position] if len(op.args) > position else (op.kwargs or {}).get(name)
+    position = 2 if op.func is torch.autograd.grad else 1
+    named = next((given for name, given in (op.kwargs or {}).items() if name in _GIVEN), None)
+    given = op.args[position] if len(op.args) > position else named
     outputs = op.args[0] if isinstance(op.args[0], (tuple, list)) else (op.args[0],)
     given = given if isinstance(given, (tuple, list)) else (given,)
     seeds = zip(outputs, given, strict=False)

@@ -9,6 +9,13 @@ def compensated(case: Case) -> Ruling | None:
     """Blame needs a victim (principle 2): this one is right, and its line would spoil it if its upstream were fixed."""
     if not case.faults or case.is_zero or not case.says_something(case.found):
         return None
+    here = {(op.code, op.lasti) for op in case.version.writes}
+    others = [fault.judged for fault in case.judge.listed(case.faults)]
+    if all(
+        each.verdict is Verdict.CORRECT or any((op.code, op.lasti) in here for op in each.version.writes)
+        for each in others
+    ):
+        return None  # off by rounding, or by what an iteration has not reached yet
     equal = case.admitted(case.true_fingerprints.equals(case.found, case.tolerance))
     if not equal:
         return None

@@ -23,6 +23,7 @@ from gradcheck.replay.runner import ReplayError, Runner
 
 _ROUNDING = 1e-6
 _UNCHANGED = ops.NO_COMPUTATION | {ops.RESHAPE}
+_NEUTRAL = {ops.MUL: 1, ops.DIV: 1, ops.ADD: 0, ops.SUB: 0}
 _REPLACED = (ops.ROUND, ops.SIGN)
 _STRAIGHT = (
     "it is the gradient with the derivative of every step function on the way taken as 1 (straight through)"
@@ -161,7 +162,8 @@ def _read_by_backward_alone(case: Case) -> Value | None:
 
 
 def changes_nothing(op: Op) -> bool:
-    return op.operation in _UNCHANGED and op.out.shape == op.inputs[0].shape
+    neutral = op.operation in _NEUTRAL and list(op.args[1:]) == [_NEUTRAL[op.operation]]
+    return (neutral or op.operation in _UNCHANGED) and op.out.shape == op.inputs[0].shape
 
 
 def limits(op: Op) -> bool:

@@ -137,3 +137,18 @@ def test_what_an_init_function_changes_is_known_though_it_is_handed_over_by_name
     filled = [op for op in run.ops if op.kind is Kind.RANDOM_MUTATE]
     assert filled
     assert all(op.mutated for op in filled)
+
+
+def test_torchs_own_test_of_a_function_is_no_step_of_the_program():
+    run = record_source(
+        CUBE
+        + """
+    from torch.autograd import gradcheck
+
+    right = gradcheck(Cube.apply, x.detach().double().requires_grad_())
+    begin = len(Cube.told)
+    Cube.apply(x).sum().backward()
+"""
+    )
+    assert run.names["right"] and run.names["begin"] > 10
+    assert sum(op.kind is Kind.RETURNED for op in run.ops) == 1
