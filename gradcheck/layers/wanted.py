@@ -120,7 +120,9 @@ def _is_shape(parameter: inspect.Parameter) -> bool:
     default = parameter.default
     several = isinstance(default, (tuple, list)) and len(default) in map(len, _SHAPES)
     numbers = several and all(type(size) is int for size in default)
-    return numbers and bool(re.fullmatch(r"(in(put)?|image|img|x)_?(shape|dims?|sizes?)", parameter.name.lower()))
+    return numbers and bool(
+        re.fullmatch(r"(in(put)?|image|img|x)_?(shape|dims?|sizes?)", parameter.name.lower())
+    )
 
 
 def input_options(
@@ -240,7 +242,13 @@ def _of_role(role: str, main: TensorTerm, out: Size) -> list[Term]:
             likely = [main]
         case "target":
             of_rows = [TensorTerm(rows[:1], "int", M)] if len(rows) > 1 else []  # one class for each image
-            likely = [TensorTerm(rows, "int", last), *of_rows, floats, TensorTerm(main.dims, "unit"), TensorTerm(rows)]
+            likely = [
+                TensorTerm(rows, "int", last),
+                *of_rows,
+                floats,
+                TensorTerm(main.dims, "unit"),
+                TensorTerm(rows),
+            ]
             likely.append(TensorTerm(main.dims, "int", 2))
         case "weight" | "bias" | "scale":
             shapes = [*_parameter_shapes(role, out), (last,)]
@@ -335,7 +343,9 @@ def dictionary(name: str, function: Callable[..., Any], depth: int = 3) -> dict[
                 has_default = True
             case ast.Call(ast.Name(id=called) | ast.Attribute(ast.Name(id=called)), arguments) if depth:
                 taker: Any = getattr(function, "__globals__", {}).get(called)
-                taker = getattr(taker, node.func.attr, None) if isinstance(node.func, ast.Attribute) else taker
+                taker = (
+                    getattr(taker, node.func.attr, None) if isinstance(node.func, ast.Attribute) else taker
+                )
                 for taken in _taken_as(name, arguments, taker) if inspect.isfunction(taker) else ():
                     found = dictionary(taken, taker, depth - 1) | found
                 continue

@@ -268,9 +268,7 @@ class Arriving:
         self._known: dict[tuple[tuple[Value, int], ...], dict[Value, torch.Tensor]] = {}
         self._held: list[torch.Tensor] = []
 
-    def __call__(
-        self, node: Node, handed: Mapping[Value, torch.Tensor], run: Runner
-    ) -> torch.Tensor | None:
+    def __call__(self, node: Node, handed: Mapping[Value, torch.Tensor], run: Runner) -> torch.Tensor | None:
         of = node.args[0]
         if node.event.extra == ONLY_THROUGH_THESE:
             known = dict(self._graph.computed())

@@ -414,7 +414,7 @@ class Needless(torch.autograd.Function):
 
 def test_a_constructor_that_nobody_calls_is_no_obstacle_nor_are_complex_results():
     report = gradcheck.check_layer(Needless, ranks=(2,))
-    assert any(case.status is Status.PASSED for case in report.cases) and not report.failures, str(report)
+    assert {case.status for case in report.cases} == {Status.PASSED, Status.NOT_TRIED}, str(report)
 
 
 class Picked(torch.autograd.Function):

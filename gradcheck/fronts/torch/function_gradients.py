@@ -80,7 +80,7 @@ class FunctionGradients:
         roots = roots if isinstance(roots, (tuple, list)) else (roots,)
         found: list[tuple[torch.Tensor, Value]] = []
         for node in _graph([root.grad_fn for root in roots if isinstance(root, torch.Tensor)]):
-            leaf = getattr(node, "variable", None)
+            leaf: Any = getattr(node, "variable", None)
             of = self._values.known_value(leaf) if leaf is not None and leaf.grad is None else None
             if of is not None and _is_detached(of):
                 found.append((leaf, of))

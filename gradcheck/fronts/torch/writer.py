@@ -171,7 +171,6 @@ class Writer:
             self._values.keep_leaf(value, gradient)
             self._ops.append(read)
 
-
     def _gradients_of_leaves(self, op: Op) -> None:
         """Where part of the forward pass is computed once more and autograd goes back through that: what it leaves in
         `.grad` follows from the gradients that it was given."""

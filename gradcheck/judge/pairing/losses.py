@@ -39,7 +39,8 @@ def find_losses(
     `gradients` are what the person has said is one, `moved_by` what the parameters are moved by."""
     known = recording.loss
     if known is not None and known.producer is not None and wanted is None:
-        return [Loss(known, known.producer, names.loss_name(known) or "loss")]
+        written = (op for op in reversed(recording.ops) if any(v.root is known.root for v in op.mutated))
+        return [Loss(known, next(written, known.producer), names.loss_name(known) or "loss")]
     found = _differentiated(recording, _select_losses(recording, names, wanted, moved_by), steps, gradients)
     return _without_middles(found, steps)
 

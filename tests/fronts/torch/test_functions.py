@@ -150,5 +150,6 @@ def test_torchs_own_test_of_a_function_is_no_step_of_the_program():
     Cube.apply(x).sum().backward()
 """
     )
-    assert run.names["right"] and run.names["begin"] > 10
+    assert run.names["right"]
+    assert run.names["begin"] > 10
     assert sum(op.kind is Kind.RETURNED for op in run.ops) == 1
