@@ -17,7 +17,7 @@ from gradcheck.checks.registry import GRADIENT_FAMILY
 from gradcheck.diagnosis.found import Found
 from gradcheck.fronts.markers import OUR_PLACE
 from gradcheck.judge.verdict import Problem, Verdict
-from gradcheck.layers.fitting import runs
+from gradcheck.layers.fitting import message_of, runs
 from gradcheck.layers.function_context import NO_SUCH
 from gradcheck.layers.gradients import Returned, not_judged, of_something_else, parameters_of
 from gradcheck.layers.mean import leave_open
@@ -86,14 +86,19 @@ def run_trial(
                     apart=trial.apart,
                 )
             )
-            watched.holds, watched.explained = holds, explained
+        except NothingToCheckError as error:
+            return Outcome(Status.NOT_JUDGED, " ".join(str(error).split()))
+        except Exception as error:
+            return _raised(error, subject, built)
+        watched.holds, watched.explained = holds, explained
+        try:
             report = watched.report(
                 select=(GRADIENT_FAMILY,), fix_budget_s=fix_budget_s, total_budget_s=total_budget_s
             )
         except NothingToCheckError as error:
             return Outcome(Status.NOT_JUDGED, " ".join(str(error).split()))
         except Exception as error:
-            return _raised(error, subject, built)
+            return Outcome(Status.NOT_JUDGED, f"internal error of gradcheck, please report it: {message_of(error)}")
     if not trial.apart and (others := of_something_else(returned, report.rows)):
         again = partial(run_trial, subject, replace(trial, apart=others), holds=holds, edited=edited)
         return again(explained=explained, fix_budget_s=fix_budget_s, total_budget_s=total_budget_s)

@@ -40,7 +40,7 @@ class Size:
 
 
 class FunctionTerm:
-    """A function of tensors to make, with a parameter of its own."""
+    """A function of a tensor, or a network."""
 
     def __repr__(self) -> str:
         return "a function"
