@@ -176,11 +176,7 @@ def _excuse_interrupted(evidence: Evidence, outcome: RunOutcome, sources: Source
 
 
 def _nothing_found(
-    outcome: RunOutcome,
-    recording: Recording,
-    sources: SourceMap,
-    options: SessionOptions,
-    words: Words,
+    outcome: RunOutcome, recording: Recording, sources: SourceMap, options: SessionOptions, words: Words
 ) -> ProgramError:
     """Why there is nothing to report on, the likeliest cause first."""
     if outcome.missing:
@@ -188,10 +184,7 @@ def _nothing_found(
         where = f" (opened at {missing.location})" if missing.location else ""
         return ProgramError(f"the data file `{missing.name}` was not found{where}", missing.hint)
     if outcome.ended is Ending.TIMEOUT:
-        return ProgramError(
-            f"no training step was finished: {outcome.explanation}",
-            words.more_time,
-        )
+        return ProgramError(f"no training step was finished: {outcome.explanation}", words.more_time)
     if outcome.faults:
         fault = outcome.faults[0]
         where = f" at {fault.location}" if fault.location else ""

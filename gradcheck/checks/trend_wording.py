@@ -47,9 +47,7 @@ def _finding(evidence: Evidence, rule: Rule, trend: GradientTrend, same: list[Gr
         notes=notes,
         helps=_helps(records, grows),
         evidence=picked(
-            trend,
-            "function norms factor total iteration",
-            layers=[record.name for record in records],
+            trend, "function norms factor total iteration", layers=[record.name for record in records]
         ),
     )
 

@@ -135,9 +135,7 @@ def report(**options: Any) -> None:
 @click.option("--diff", is_flag=True, help="Show the patch, and change no file. This is the default.")
 @click.option("--write", is_flag=True, help="Write the fixes into the files, then report again.")
 @click.option(
-    "--unproved",
-    is_flag=True,
-    help="Also take edits that fit the recorded step but could not be proved.",
+    "--unproved", is_flag=True, help="Also take edits that fit the recorded step but could not be proved."
 )
 @rule_options
 def fix(**options: Any) -> None:

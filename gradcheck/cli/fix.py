@@ -54,8 +54,7 @@ def run(diff: bool, write: bool, unproved: bool, **given: Any) -> int:
     options = parse_common(**given)
     if any(0 in (session.fix_budget_s, session.total_budget_s) for session in options.sessions):
         raise ProgramError(
-            "the search for fixes is off",
-            "set a budget: --fix-budget 5, or `fix-budget = 5` in pyproject",
+            "the search for fixes is off", "set a budget: --fix-budget 5, or `fix-budget = 5` in pyproject"
         )
     first = _report(options, unproved)
     return _write(first, options) if write else _show(first, options)
@@ -108,7 +107,7 @@ def _write(found: _Round, options: CommonOptions) -> int:
             restore_files(files)
             raise ProgramError(
                 f"with these {numbers.count(len(plan.fixes), 'fix', 'fixes')} the program could not be "
-                f"analysed; {_names(files)} {'was' if len(files) == 1 else 'were'} restored"
+                f"analysed; {' and '.join(f'`{file.shown}`' for file in files)} {'was' if len(files) == 1 else 'were'} restored"
             )
         applied += len(plan.fixes)
     _print_summary(applied, found, console)
@@ -156,7 +155,3 @@ def _console(options: CommonOptions) -> Console:
     if (color := options.color) is not None:
         return Console(force_terminal=color, no_color=not color)
     return Console()
-
-
-def _names(files: Sequence[PatchedFile]) -> str:
-    return " and ".join(f"`{file.shown}`" for file in files)

@@ -84,8 +84,7 @@ def _move(finding: Finding, found: Found, judgement: Judgement) -> None:
         finding.evidence["forward"] = True
         finding.message = f"the forward pass does not normalise here, and {_code(name)} ({where}) takes it to"
         finding.notes.insert(
-            0,
-            f"with the edit it does (mean 0, standard deviation 1), and {where} is right as it is written",
+            0, f"with the edit it does (mean 0, standard deviation 1), and {where} is right as it is written"
         )
     else:
         finding.message = f"{finding.message}: the cause is here"

@@ -216,7 +216,7 @@ def _affinity(left: str, right: str) -> float:
 
 
 _LOSS = re.compile(
-    r"^_*(?:\w*_)?(?:loss(?:es|i)?|cost|nll|objective|mse|bce|criterion|cross_?entropy|ce|risk)(?:_\w+|\d*)$|^(?:\w*Loss|J|L|E|loss\w*|\w*loss)$",
+    r"^_*(?:\w*_)?(?:loss(?:es|i)?|cost|nll|objective|mse|bce|criterion|cross_?entropy|ce|risk)(?:_\w+|\d*)$|^(?:\w*Loss|J|L|E|loss\w*|\w*loss)$"
 )
 
 

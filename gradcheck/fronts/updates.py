@@ -91,7 +91,7 @@ class UpdateFinder:
         last = len(places) if stop is None else bisect_left(places, stop)
         for possible in self._possible[bisect_left(places, start) : last]:
             if (not found or found[-1].op is not possible.op) and self._is_one(possible, start, known_read):
-                found.append(_update(possible))
+                found.append(Update(possible.op, possible.moved.root, possible.step, possible.in_place))
         return found
 
     def is_update(self, op: Op, start: int, known_read: Collection[Value] = ()) -> bool:
@@ -132,7 +132,7 @@ class UpdateFinder:
             ]
         by = _arithmetic(op)
         operation = by.operation
-        if operation not in ops.ADDITIVE or _is_reversed_difference(by) or len(by.args) < 2:
+        if operation not in ops.ADDITIVE or (by.operation is ops.SUB and by.reverse) or len(by.args) < 2:
             return []
         left, right = by.args[0], by.args[1]
         if not isinstance(left, Value) or not isinstance(right, Value) or left.shape != right.shape:
@@ -233,10 +233,6 @@ def _arithmetic(op: Op) -> Op:
     return made if made is not None and item is not None and item.inputs[:1] == [op.args[0]] else op
 
 
-def _is_reversed_difference(op: Op) -> bool:
-    return op.operation is ops.SUB and op.reverse
-
-
 def _computes(operation: Operation) -> bool:
     """Whether the numbers of its operands matter."""
     return operation not in ops.NO_COMPUTATION and operation.family not in (Family.QUERY, Family.CONSTANT)
@@ -246,7 +242,3 @@ def _note(moments: dict[Value, int], values: list[Value], when: int) -> None:
     if when >= 0:
         for value in values:
             moments[value] = max(when, moments.get(value, -1))
-
-
-def _update(possible: _Possible) -> Update:
-    return Update(possible.op, possible.moved.root, possible.step, possible.in_place)

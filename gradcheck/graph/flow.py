@@ -149,10 +149,7 @@ def _behind(
 
 
 def taint(
-    steps: Iterable[S],
-    marks: Mapping[Value, frozenset[M]],
-    *,
-    key: Key = itself,
+    steps: Iterable[S], marks: Mapping[Value, frozenset[M]], *, key: Key = itself
 ) -> dict[Value, frozenset[M]]:
     """The marks that every value carries, `marks` being those at the beginning."""
     carried: Marks[M] = Marks(key)
@@ -198,9 +195,7 @@ class Marks(Generic[M]):
 
 
 def ancestors(
-    *values: Value,
-    through: Callable[[Step], bool] | None = None,
-    stop: Callable[[Value], bool] | None = None,
+    *values: Value, through: Callable[[Step], bool] | None = None, stop: Callable[[Value], bool] | None = None
 ) -> list[Value]:
     """`values` and what they were computed from, by the step that made each (later changes in place are not followed),
     nearest first. A value that `stop` accepts is among them and is not looked behind."""

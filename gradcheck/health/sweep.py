@@ -55,10 +55,7 @@ class Sweep:
         for number in range(self._batches):
             overrides = self._overrides(number) if number else {}
             replay = Runner(
-                self._context.dtype,
-                overrides=overrides,
-                start_from={} if known else self._start,
-                known=known,
+                self._context.dtype, overrides=overrides, start_from={} if known else self._start, known=known
             )
             with torch.no_grad():
                 replay.run(varying)

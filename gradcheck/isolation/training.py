@@ -71,12 +71,7 @@ class Trainer:
         return list(self._by_key())
 
     def train(
-        self,
-        replaced: Collection[GradientKey],
-        seed: int,
-        steps: int,
-        *,
-        without: int | None = None,
+        self, replaced: Collection[GradientKey], seed: int, steps: int, *, without: int | None = None
     ) -> Training:
         """`without` is the number of a layer to switch off. Raises CannotIsolateError if the step cannot be
         compiled, KeyError for a gradient it has not."""

@@ -19,13 +19,7 @@ from gradcheck.layers.followed import computing_with_its_arrays
 from gradcheck.layers.making import CannotCallError, Given, InputLike, input_term
 from gradcheck.layers.mean import MEAN_OVER_ROWS
 from gradcheck.layers.outcome import Key, Outcome, run_trial
-from gradcheck.layers.records import (
-    EVALUATION,
-    SEVERAL,
-    STATES,
-    CaseResult,
-    Status,
-)
+from gradcheck.layers.records import EVALUATION, SEVERAL, STATES, CaseResult, Status
 from gradcheck.layers.report import LayerReport
 from gradcheck.layers.sizes import TensorTerm
 from gradcheck.layers.subject import Subject, subject_of

@@ -72,7 +72,7 @@ def run_trial(
         return Outcome(Status.NOT_RUN, why)
     with own_random_numbers(trial.seed):
         built = build(subject, trial)
-        parameters = {name for name, _ in parameters_of(built.layer)}
+        parameters, ran = {name for name, _ in parameters_of(built.layer)}, False
         try:
             watched, returned = _on_a_frame(
                 lambda frame: watch_layer(
@@ -86,19 +86,19 @@ def run_trial(
                     apart=trial.apart,
                 )
             )
-        except NothingToCheckError as error:
-            return Outcome(Status.NOT_JUDGED, " ".join(str(error).split()))
-        except Exception as error:
-            return _raised(error, subject, built)
-        watched.holds, watched.explained = holds, explained
-        try:
+            ran = True
+            watched.holds, watched.explained = holds, explained
             report = watched.report(
                 select=(GRADIENT_FAMILY,), fix_budget_s=fix_budget_s, total_budget_s=total_budget_s
             )
         except NothingToCheckError as error:
             return Outcome(Status.NOT_JUDGED, " ".join(str(error).split()))
         except Exception as error:
-            return Outcome(Status.NOT_JUDGED, f"internal error of gradcheck, please report it: {message_of(error)}")
+            if not ran:
+                return _raised(error, subject, built)
+            return Outcome(
+                Status.NOT_JUDGED, f"internal error of gradcheck, please report it: {message_of(error)}"
+            )
     if not trial.apart and (others := of_something_else(returned, report.rows)):
         again = partial(run_trial, subject, replace(trial, apart=others), holds=holds, edited=edited)
         return again(explained=explained, fix_budget_s=fix_budget_s, total_budget_s=total_budget_s)

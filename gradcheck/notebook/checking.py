@@ -24,14 +24,7 @@ from gradcheck.fronts.recorder import Recorder
 from gradcheck.fronts.tape import Recording
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.live import LiveSources
-from gradcheck.program.live_cell import (
-    CellSettings,
-    CellText,
-    LiveCell,
-    compile_cell,
-    plain_cell,
-    run_cell,
-)
+from gradcheck.program.live_cell import CellSettings, CellText, LiveCell, compile_cell, plain_cell, run_cell
 from gradcheck.program.loops import LoopSite, LoopTable
 from gradcheck.program.observer import LoopEnd
 from gradcheck.program.outcome import RunOutcome
@@ -129,11 +122,7 @@ def check_cell(shell: Any, text: CellText, options: SessionOptions, loops: LoopT
 
 
 def _recorded(
-    cell: LiveCell,
-    recorder: Recorder,
-    sources: LiveSources,
-    namespace: dict[str, object],
-    allow_writes: bool,
+    cell: LiveCell, recorder: Recorder, sources: LiveSources, namespace: dict[str, object], allow_writes: bool
 ) -> tuple[RunOutcome, BaseException | None]:
     recorder.begin_with(names_of_person(namespace), sys._getframe())
     return run_cell(cell, recorder, sources, namespace, allow_writes)

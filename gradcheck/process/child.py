@@ -216,10 +216,7 @@ def _started(folder: Path, warm: bool) -> subprocess.Popen[bytes]:
 
 
 def _wait(
-    process: subprocess.Popen[bytes],
-    folder: Path,
-    options: Options,
-    heard: Callable[[Progress | None], None],
+    process: subprocess.Popen[bytes], folder: Path, options: Options, heard: Callable[[Progress | None], None]
 ) -> int:
     last: Progress | None = None
     limit = ANALYSIS_S

@@ -105,7 +105,7 @@ def _bare(entry: TracebackType | None) -> TracebackType | None:
     kept: list[TracebackType] = []
     while entry is not None:
         code = entry.tb_frame.f_code
-        if not _is_ours(code.co_filename):
+        if not code.co_filename.startswith((OURS, "<frozen")):
             kept.append(entry)
         elif kept and kept[-1].tb_frame.f_code.co_name == "handle_torch_function":
             # A torch function written in Python is called a second time by the recorder: two frames more.
@@ -151,7 +151,3 @@ def _text(error: BaseException) -> str:
 def _one_line(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= _LONGEST_MESSAGE else line[: _LONGEST_MESSAGE - 3] + "..."
-
-
-def _is_ours(filename: str) -> bool:
-    return filename.startswith((OURS, "<frozen"))

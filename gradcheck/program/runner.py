@@ -57,12 +57,7 @@ def run(
 
 class _Run:
     def __init__(
-        self,
-        program: Program,
-        observer: Observer,
-        timeout_s: float,
-        data: dict[str, str],
-        allow_writes: bool,
+        self, program: Program, observer: Observer, timeout_s: float, data: dict[str, str], allow_writes: bool
     ) -> None:
         self._program = program
         self._observer = observer

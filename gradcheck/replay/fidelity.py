@@ -115,7 +115,7 @@ class Fidelity:
         result = self._result(op)
         if result is None:
             return
-        if self._bits_differ(op.fingerprint, result):
+        if any((then != now for then, now, _ in _compared(op.fingerprint, result))):
             differs = self._rounding(op, op.fingerprint, result, noise is not None)
             if differs is None:
                 self._part(op, self._suspects(op, read))
@@ -168,9 +168,6 @@ class Fidelity:
             return None  # it cannot be replayed in any type: the verdicts say so
 
     # -- bits and rounding -----------------------------------------------------------------------------------------
-
-    def _bits_differ(self, recorded: Fingerprints | None, result: Any) -> bool:
-        return any(then != now for then, now, _ in _compared(recorded, result))
 
     def _rounding(self, op: Op, recorded: Fingerprints | None, result: Any, later: bool) -> float | None:
         """By how much they differ, if by rounding alone."""

@@ -143,10 +143,6 @@ class ForwardGraph:
                 hook.remove()
         return {v: dense(g.detach()) for v, g in zip(wanted, found, strict=True) if g is not None}
 
-    def vector_jacobian(self, of: Value, given: Mapping[Value, torch.Tensor]) -> torch.Tensor | None:
-        """The gradient of `of` that follows from the gradients given of other values, and from nothing else."""
-        return _vector_jacobian(self._run, of, given)
-
     def ways_back(self, value: Value, replaced: Mapping[Value, torch.Tensor]) -> list[torch.Tensor]:
         """The terms whose sum is the gradient of `value`: one from each operation that reads it."""
         loss = self.loss_tensor if self.loss_tensor.ndim == 0 else self.loss_tensor.sum()
@@ -171,11 +167,12 @@ class ForwardGraph:
         return terms
 
 
-def vector_jacobian_again(
+def vector_jacobian(
     ops: Sequence[Op], of: Value, given: Mapping[Value, torch.Tensor], run: Runner
 ) -> torch.Tensor | None:
-    """The same where a backward pass computes part of the forward pass once more, in `ops`, and has autograd go back
-    through that. All else is as it is in `run`."""
+    """The gradient of `of` that follows from the gradients given of other values, and from nothing else: where the program
+    has autograd go back through `ops` alone, part of its forward pass or what was computed once more. All else is as it is
+    in `run`."""
     made = produced(ops)
     begin = {of, *(value for op in ops for value in op.inputs if value not in made)}
     again = Runner(
@@ -187,13 +184,9 @@ def vector_jacobian_again(
     with torch.enable_grad():
         again.tensor(of)
         again.run(ops)
-        return _vector_jacobian(again, of, given)
-
-
-def _vector_jacobian(run: Runner, of: Value, given: Mapping[Value, torch.Tensor]) -> torch.Tensor | None:
-    outputs = [run.tensor(value) for value in given]
-    seeds = [_like(gradient, output) for output, gradient in zip(outputs, given.values(), strict=True)]
-    (found,) = torch.autograd.grad(outputs, [run.tensor(of)], seeds, retain_graph=True, allow_unused=True)
+        outputs = [again.tensor(value) for value in given]
+        seeds = [_like(gradient, output) for output, gradient in zip(outputs, given.values(), strict=True)]
+        (found,) = torch.autograd.grad(outputs, [again.tensor(of)], seeds, allow_unused=True)
     return None if found is None else found.detach()
 
 

@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -14,7 +14,7 @@ from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.graph.node import Node
 from gradcheck.graph.precision import default_dtype
 from gradcheck.replay.fidelity import Fidelity
-from gradcheck.replay.forward import ForwardGraph, vector_jacobian_again
+from gradcheck.replay.forward import ForwardGraph, vector_jacobian
 from gradcheck.replay.passes import PassPlan, Version
 from gradcheck.replay.runner import Patch, Runner
 from gradcheck.replay.slices import Slicer, last_used, leading_to, roots_mutated
@@ -250,31 +250,22 @@ class PassRun:
         }
 
 
+@dataclass
 class Arriving:
-    """What autograd hands to a `backward` of the person's, given what other ones have returned before."""
+    """What autograd hands to a `backward` of the person's, given what other ones have returned before; `instead` of what
+    arrives at some values."""
 
-    def __init__(
-        self,
-        graph: ForwardGraph,
-        truth: Mapping[Value, torch.Tensor],
-        instead: Mapping[Value, torch.Tensor],
-        slicer: Slicer,
-    ) -> None:
-        """`instead` of what arrives at some values."""
-        self._slicer = slicer
-        self._graph = graph
-        self._instead = instead
-        self._truth = truth
-        self._known: dict[tuple[tuple[Value, int], ...], dict[Value, torch.Tensor]] = {}
-        self._held: list[torch.Tensor] = []
+    _graph: ForwardGraph
+    _truth: Mapping[Value, torch.Tensor]
+    _instead: Mapping[Value, torch.Tensor]
+    _slicer: Slicer
+    _known: dict[tuple[tuple[Value, int], ...], dict[Value, torch.Tensor]] = field(default_factory=dict)
+    _held: list[torch.Tensor] = field(default_factory=list)
 
     def __call__(self, node: Node, handed: Mapping[Value, torch.Tensor], run: Runner) -> torch.Tensor | None:
         of = node.args[0]
         if node.event.extra == ONLY_THROUGH_THESE:
-            known = dict(self._graph.computed())
-            if of in known and all(value in known for value in handed):
-                return self._graph.vector_jacobian(of, handed)
-            return vector_jacobian_again(computed_again(self._slicer, node.event), of, handed, run)
+            return vector_jacobian(computed_again(self._slicer, node.event), of, handed, run)
         if of in self._instead:
             return self._instead[of]
         wrong = {value: given for value, given in handed.items() if not self._is_true(value, given)}

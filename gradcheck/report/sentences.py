@@ -10,7 +10,7 @@ from gradcheck.judge.verdict import GradientResult, PassResult, Verdict
 from gradcheck.program.location import Location
 from gradcheck.report.contents import ReportContents
 from gradcheck.report.layout import printable
-from gradcheck.report.program_section import CellError, ProgramSection, where
+from gradcheck.report.program_section import ProgramSection, where
 
 # What a person must act on comes first.
 _ORDER = (
@@ -227,9 +227,5 @@ def _crash(report: ReportContents) -> str:
     cells = {row.location.cell for row in report.rows}
     for error in program.errors:
         if error.cell in cells:
-            return f"{_place(error)} raised {error.error.partition(':')[0]}"
+            return f"{f'{error.file} {where(error.cell, error.line)}'.lstrip()} raised {error.error.partition(':')[0]}"
     return ""
-
-
-def _place(error: CellError) -> str:
-    return f"{error.file} {where(error.cell, error.line)}".lstrip()

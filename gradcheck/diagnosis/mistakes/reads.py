@@ -78,11 +78,7 @@ def _replayed(case: Case, scene: Scene) -> dict[tuple[Op, Value], torch.Tensor]:
     wanted = {read.op for read in reads_of(case)}
     last = max((op.index for op in wanted), default=-1)
     prepared = case.prepared
-    replay = Runner(
-        torch.float64,
-        overrides=scene.overrides,
-        autograd_truth=dict(scene.run.graph.truth),
-    )
+    replay = Runner(torch.float64, overrides=scene.overrides, autograd_truth=dict(scene.run.graph.truth))
     found: dict[tuple[Op, Value], torch.Tensor] = {}
     with torch.no_grad():
         for op in prepared.manual:

@@ -1,6 +1,7 @@
 """The gradients that autograd hands to the `backward` of a custom Function, and those it gets back for each argument."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Any
 
@@ -136,20 +137,14 @@ def _graph(start: list[Any], ends: Callable[[Any], bool] = lambda node: False) -
             pending += [following for following, _ in node.next_functions]
 
 
+@dataclass
 class _At:
     """Writes ops at the return statement of a `backward`, if `place` tells where that is, or else where `frame` is."""
 
-    def __init__(
-        self,
-        calls: FunctionCalls,
-        put: Callable[[Op, FrameType | None], None],
-        frame: FrameType,
-        place: tuple[CodeType, int, int] | None,
-    ) -> None:
-        self._calls = calls
-        self._put = put
-        self._frame = frame
-        self._place = place
+    _calls: FunctionCalls
+    _put: Callable[[Op, FrameType | None], None]
+    _frame: FrameType
+    _place: tuple[CodeType, int, int] | None
 
     def put(self, func: Callable[..., Any], kind: Kind, args: tuple[Value, ...]) -> Op:
         op = self._calls.op(func, kind, args, self._frame)

@@ -134,7 +134,7 @@ class _Walk:
         if known is not None and known.statistic:
             return [self._statistic(op, [known])] if isinstance(op.out, Value) else []
         whole = self._whole(source)
-        if _is_complete(whole):
+        if whole.straight and _normalises_by_batch([use for one in whole.ancestors() for use in one.used]):
             whole = self._whole(source, again=True)
         over_rows = 0 in axes and len(axes) < len(source.shape)
         return [Node(out, op, (whole,), statistic=True, over_rows=over_rows) for out in op.outputs]
@@ -277,10 +277,6 @@ class _Walk:
                 return found
             now = readers[0]
             found.append(now)
-
-
-def _is_complete(node: Node) -> bool:
-    return node.straight and _normalises_by_batch([use for one in node.ancestors() for use in one.used])
 
 
 def _features_first(base: Node, is_parameter: Callable[[Value], bool]) -> bool:

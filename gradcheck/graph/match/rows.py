@@ -36,10 +36,7 @@ def first_match(rows: Sequence[Row[M]], op: Op) -> M | None:
 
 
 def search(
-    end: Value,
-    rows: Sequence[Row[M]],
-    makers: Mapping[Value, Sequence[Op]],
-    through: Callable[[Op], bool],
+    end: Value, rows: Sequence[Row[M]], makers: Mapping[Value, Sequence[Op]], through: Callable[[Op], bool]
 ) -> list[M]:
     """Every match that `end` is computed from by operations that `through` accepts; nothing is looked for behind a
     match. `makers` are the operations that made or changed each value."""

@@ -10,12 +10,7 @@ from gradcheck.fronts.tape import Value
 from gradcheck.graph.match.batch_norm import BatchNorm, Origin, Role
 from gradcheck.health.batch_norm.records import BatchNormHealth, BatchNormLayer, Fault, Spread
 from gradcheck.health.context import PassContext
-from gradcheck.health.network.normalising import (
-    Behaviour,
-    Normaliser,
-    Tensors,
-    depends_on_batch_alone,
-)
+from gradcheck.health.network.normalising import Behaviour, Normaliser, Tensors, depends_on_batch_alone
 from gradcheck.health.records import Health
 from gradcheck.replay.runner import ReplayError, Runner
 

@@ -145,12 +145,7 @@ class Feeder:
         broken: dict[Value, str] = {}
         for chosen in self._samples(size):
             fed = {**self._feed(chosen), **replaced}
-            replay = Runner(
-                torch.float64,
-                drops=False,
-                overrides=fed,
-                known=self._given(fed),
-            )
+            replay = Runner(torch.float64, drops=False, overrides=fed, known=self._given(fed))
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the program has had its own
                 run_still(replay, self._steps, self._masked, self._training.scales)

@@ -26,9 +26,7 @@ def fed(
 
 
 def fed_from(
-    ops: Iterable[Op],
-    given: Mapping[Value, torch.Tensor],
-    tensor: Callable[[Op, Value], torch.Tensor],
+    ops: Iterable[Op], given: Mapping[Value, torch.Tensor], tensor: Callable[[Op, Value], torch.Tensor]
 ) -> Runner:
     """`ops` run with `given`; whatever else an op reads and none of them made is asked of `tensor`, each time again."""
     replay = Runner(torch.float64, known=dict(given))

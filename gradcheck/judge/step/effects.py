@@ -87,11 +87,7 @@ def moves(
     """The whole change that the step made to every parameter in `spans`, by replaying `ops`; a parameter is left out
     where that cannot be replayed. What is `given`, by the op that finishes it, takes the place of what is computed, times
     `sign`; `shifts` are added to parameters before their moves."""
-    replay = Runner(
-        torch.float64,
-        autograd_truth=dict(judge.run.graph.truth),
-        patches=patches,
-    )
+    replay = Runner(torch.float64, autograd_truth=dict(judge.run.graph.truth), patches=patches)
     first: dict[int, list[Value]] = defaultdict(list)
     last: dict[int, list[Value]] = defaultdict(list)
     for parameter, span in spans.items():

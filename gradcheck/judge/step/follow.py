@@ -28,9 +28,7 @@ def follow_step(judge: Judge) -> StepFlow:
         if note is not None:
             wrong_read.wrong.notes.append(note)
     return StepFlow(
-        skipped=layers,
-        updates=parameter_updates(judge, flow),
-        minimised=is_minimised(judge.plan),
+        skipped=layers, updates=parameter_updates(judge, flow), minimised=is_minimised(judge.plan)
     )
 
 
