@@ -108,9 +108,7 @@ def _uses(node: ast.AST, known: dict[str, Any]) -> Iterator[tuple[str, Use]]:
             yield from ((read, Use.COUNT) for part in parts for read in _plain_names(part))
         case ast.Subscript(_, key):
             yield from ((part.id, Use.INDEX) for part in parts_of(key) if isinstance(part, ast.Name))
-        case ast.Call(ast.Name(read) | ast.Attribute(ast.Name(read), "forward" | "parameters")) if (
-            read not in known
-        ):
+        case ast.Call(ast.Name(read) | ast.Attribute(ast.Name(read), "forward")) if read not in known:
             yield read, Use.FUNCTION
         case ast.Call(ast.Name("range"), arguments):
             yield from ((read, Use.COUNT) for part in arguments for read in _plain_names(part))

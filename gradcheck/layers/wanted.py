@@ -242,14 +242,8 @@ def _of_role(role: str, main: TensorTerm, out: Size) -> list[Term]:
             likely = [main]
         case "target":
             of_rows = [TensorTerm(rows[:1], "int", M)] if len(rows) > 1 else []  # one class for each image
-            likely = [
-                TensorTerm(rows, "int", last),
-                *of_rows,
-                floats,
-                TensorTerm(main.dims, "unit"),
-                TensorTerm(rows),
-            ]
-            likely.append(TensorTerm(main.dims, "int", 2))
+            likely = [TensorTerm(rows, "int", last), *of_rows, floats, TensorTerm(main.dims, "unit")]
+            likely += [TensorTerm(rows), TensorTerm(main.dims, "int", 2)]
         case "weight" | "bias" | "scale":
             shapes = [*_parameter_shapes(role, out), (last,)]
             if role == "weight" and len(rows) > 1:  # what follows the batch is flattened
@@ -342,10 +336,8 @@ def dictionary(name: str, function: Callable[..., Any], depth: int = 3) -> dict[
             case ast.Call(ast.Attribute(ast.Name(id=read), "get"), [ast.Constant(str(key)), *_]):
                 has_default = True
             case ast.Call(ast.Name(id=called) | ast.Attribute(ast.Name(id=called)), arguments) if depth:
-                taker: Any = getattr(function, "__globals__", {}).get(called)
-                taker = (
-                    getattr(taker, node.func.attr, None) if isinstance(node.func, ast.Attribute) else taker
-                )
+                owner = getattr(function, "__globals__", {}).get(called)
+                taker: Any = getattr(owner, getattr(node.func, "attr", ""), owner)
                 for taken in _taken_as(name, arguments, taker) if inspect.isfunction(taker) else ():
                     found = dictionary(taken, taker, depth - 1) | found
                 continue

@@ -65,27 +65,16 @@ class FunctionGradients:
             for node, _ in context.next_functions:
                 self._pass_on(node, pairs)
 
-    def seeded(self, roots: Any, gradients: Any) -> None:
-        """Autograd is given these gradients to begin with."""
-        roots = roots if isinstance(roots, (tuple, list)) else (roots,)
-        gradients = gradients if isinstance(gradients, (tuple, list)) else (gradients,)
-        if not self._calls.of_context:
-            return
-        for root, gradient in zip(roots, gradients, strict=False):
-            if isinstance(root, torch.Tensor) and isinstance(gradient, torch.Tensor) and root.ndim:
-                pair = (self._values.value_of(root), self._values.value_of(gradient))
-                self._pass_on(root.grad_fn, [pair])
+    def seeded(self, root: Value, gradient: Value) -> None:
+        """Autograd is given this gradient to begin with."""
+        if self._calls.of_context and root.shape:
+            self._pass_on(_made_by(root), [(root, gradient)])
 
-    def leaves_without(self, roots: Any) -> list[tuple[torch.Tensor, Value]]:
+    def leaves_without(self, roots: list[Value]) -> list[tuple[torch.Tensor, Value]]:
         """The leaves of their graph that were detached from another one, and that have no gradient yet."""
-        roots = roots if isinstance(roots, (tuple, list)) else (roots,)
-        found: list[tuple[torch.Tensor, Value]] = []
-        for node in _graph([root.grad_fn for root in roots if isinstance(root, torch.Tensor)]):
-            leaf: Any = getattr(node, "variable", None)
-            of = self._values.known_value(leaf) if leaf is not None and leaf.grad is None else None
-            if of is not None and _is_detached(of):
-                found.append((leaf, of))
-        return found
+        leaves = [getattr(node, "variable", None) for node in _graph([_made_by(root) for root in roots])]
+        known = [(leaf, self._values.known_value(leaf)) for leaf in leaves if leaf is not None]
+        return [(leaf, of) for leaf, of in known if leaf.grad is None and of is not None and _is_detached(of)]
 
     def vector_jacobian(self, of: Value, gradient: torch.Tensor, seeds: _Pairs, frame: FrameType) -> None:
         """`torch.autograd.grad(outputs, of, seeds)`: the gradient that follows from those of the outputs."""
@@ -109,6 +98,12 @@ class FunctionGradients:
             call = calls.get(node) if isinstance(node, BackwardCFunction) else None
             if call is not None:
                 call.upstream += [pair for pair in pairs if pair not in call.upstream]
+
+
+def _made_by(value: Value) -> Any:
+    """The node of autograd's graph that gave it."""
+    held = value.reference() if value.reference is not None else None
+    return None if held is None else held.grad_fn
 
 
 def _is_detached(value: Value) -> bool:

@@ -68,7 +68,7 @@ class CallMode(TorchFunctionMode):
                 op = None
                 state.failed(error)
             if op is not None and op.kind is Kind.BACKWARD:
-                self._writer.begins_backward(op, args, kwargs)
+                self._writer.begins_backward(op)
                 tracer.go_on()  # it calls functions of the person's
             result = func(*args, **kwargs)  # the person's call: its errors are the person's
             if op is not None and frame is not None:

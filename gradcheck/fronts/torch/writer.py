@@ -37,18 +37,15 @@ class Writer:
         self._gradients = gradients
         self._without: list[tuple[torch.Tensor, Value]] = []  # leaves that have no gradient yet
 
-    def begins_backward(self, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def begins_backward(self, op: Op) -> None:
         """A backward pass of autograd's comes before what it calls, with the gradients it begins with."""
         with self._state.guard:
             if op.kind is Kind.BACKWARD:
                 self._write_given_upstream(op)
-                self._without = self._gradients.leaves_without(args[0] if args else ())
+                self._without = self._gradients.leaves_without([root for root, _ in _seeds(op)])
             self._ops.append(op)
-            position = 2 if op.func is torch.autograd.grad else 1
-            given = args[position] if len(args) > position else None
-            gradients = next((kwargs[name] for name in _GIVEN if name in kwargs), given)
-            if args and gradients is not None:
-                self._gradients.seeded(args[0], gradients)
+            for root, given in _seeds(op):
+                self._gradients.seeded(root, given)
 
     def _write_given_upstream(self, op: Op) -> None:
         """`out.backward(dy)`: no loss has been computed, but there is one that it is the backward pass of."""
