@@ -12,7 +12,6 @@ from types import CodeType
 
 import torch
 
-from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.fronts.tape import Kind, Value
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged
@@ -166,8 +165,6 @@ def _is_asked(judge: Judge, judged: Judged, arrival: _Arrival, among: set[int] |
     version = judged.version
     if judged.verdict is not Verdict.CORRECT or judged.of is None or not version.final:
         return False
-    if version.candidate.returned is None and parse(version.candidate.name).form is Form.NONE:
-        return False  # it is called nothing like a gradient: what it is, this loss alone has shown
     if judged.surrogate or judged.rounded_data or version.candidate.value.root in judge.opaque:
         return False
     if judged.faults or not version.writes:

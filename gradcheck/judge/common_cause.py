@@ -115,7 +115,7 @@ class CommonCauses:
             if read and any(self._is_unexplained(version) for version in versions):
                 yield line, sorted(versions, key=lambda version: version.after)
         others: dict[Line, list[Version]] = defaultdict(list)
-        for candidate in nameless:
+        for candidate in (each for each in nameless if each.binding or each.versions[0].writes):
             others[self._line_of(candidate.versions[0])] += candidate.versions
         yield from others.items()
 

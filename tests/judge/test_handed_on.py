@@ -151,13 +151,41 @@ WRONG = [
 ]
 
 
+DROPPED = """
+import torch
+torch.manual_seed(52)
+x, t, u = torch.randn(7, 4), torch.randn(7, 3), torch.randn(7, 2)
+A, B, C = torch.randn(4, 5), torch.randn(5, 3), torch.randn(5, 2)
+h = torch.sigmoid(x @ A)
+p, q = h @ B, h @ C
+loss = ((p - t) ** 2).sum() + ((q - u) ** 2).sum()
+dp, dq = 2 * (p - t), 2 * (q - u)
+dh1 = dp @ B.T
+dh2 = dq @ C.T
+dh = dh1 + dh2
+dA = x.T @ (dh * h * (1 - h))
+"""
+WRONG.append((DROPPED, "dh = dh1 + dh2", "dh = dh1"))
+
+# A gradient of whole numbers, which has no row of its own.
+COUNTED = """
+import torch
+torch.manual_seed(53)
+x, W = torch.randn(6, 4), torch.randn(4, 3)
+Y = torch.nn.functional.one_hot(torch.arange(6) % 3, 3)
+loss = -(Y * (x @ W)).sum()
+dZ = -Y
+dW = x.T @ dZ.float()
+"""
+
+
 def _accused(source: str) -> set[int]:
     report = report_on_source(source)
     assert report.passes
     return {f.location.line for f in report.findings if f.location is not None and f.rule.startswith("GC1")}
 
 
-@pytest.mark.parametrize("source", [HELPERS, PAIRS, CLASSES, IN_PLACE, BEGUN])
+@pytest.mark.parametrize("source", [HELPERS, PAIRS, CLASSES, IN_PLACE, BEGUN, DROPPED, COUNTED])
 def test_what_is_right_is_not_accused(source: str) -> None:
     assert _accused(source) == set()
 
@@ -167,6 +195,10 @@ def test_the_line_at_fault_is_accused(source: str, right: str, wrong: str) -> No
     assert source.count(right) == 1
     line = source[: source.index(right)].count("\n") + 1
     assert _accused(source.replace(right, wrong)) == {line}
+
+
+def test_what_has_no_row_of_its_own_is_wrong_where_it_is_used() -> None:
+    assert _accused(COUNTED.replace("dZ = -Y", "dZ = Y")) == {8}
 
 
 def test_the_report_says_what_is_handed_on() -> None:

@@ -10,6 +10,7 @@ import torch
 from torch.autograd import Function
 
 import gradcheck
+from gradcheck.layers.records import Status
 
 
 def accused(layer) -> set[str]:
@@ -73,3 +74,76 @@ class Summed(HeadLoss):
 )
 def test_what_is_computed_before_the_upstream_gradient_is_that_of_the_loss_itself(layer, lines):
     assert accused(layer) == lines
+
+
+def hinge_loss(W, X, y, reg):
+    """What is added up in place is all of the loss, not its first term."""
+    loss, dW = 0.0, torch.zeros_like(W)
+    for i in range(len(X)):
+        scores = W.t().mv(X[i])
+        for j in range(W.shape[1]):
+            margin = scores[j] - scores[y[i]] + 1
+            if j != y[i] and margin > 0:
+                loss += margin
+                dW[:, j] += X[i]
+                dW[:, y[i]] -= X[i]
+    loss /= len(X)
+    dW /= len(X)
+    loss += reg * (W * W).sum()
+    dW += 2 * reg * W
+    return loss, dW
+
+
+def hinge_loss_without_decay(W, X, y, reg):
+    loss, dW = hinge_loss(W, X, y, 0.0)
+    loss += reg * (W * W).sum()
+    dW = dW + reg * W  # wrong
+    return loss, dW
+
+
+def test_a_loss_that_is_added_up_in_place():
+    assert accused(hinge_loss) == set()
+    assert accused(hinge_loss_without_decay) == {"dW = dW + reg * W  # wrong"}
+
+
+class Rows:
+    """Its dict is read by a method of another class; the sizes of an image are a default."""
+
+    def __init__(self, input_dim=(3, 8, 8)):
+        self.w = torch.randn(input_dim[0] * input_dim[1] * input_dim[2], 2)
+
+    def forward(self, x):
+        self.x = x
+        return x.reshape(len(x), -1) @ self.w
+
+    def backward(self, dout):
+        self.dw = self.x.reshape(len(self.x), -1).T @ dout
+        return (dout @ self.w.T).reshape(self.x.shape)
+
+
+class Scaling:
+    @staticmethod
+    def forward(x, scale_param):
+        scale = scale_param["scale"]
+        return x * scale, (scale,)
+
+    @staticmethod
+    def backward(dout, cache):
+        return dout * cache[0]
+
+
+def channels_forward(x, scale_param):
+    flat = x.reshape(len(x), -1)
+    out, cache = Scaling.forward(flat, scale_param)
+    return out.reshape(x.shape), cache
+
+
+def channels_backward(dout, cache):
+    flat = dout.reshape(len(dout), -1)
+    return Scaling.backward(flat, cache).reshape(dout.shape)
+
+
+def test_sizes_and_keys_that_are_read_elsewhere_are_found():
+    for layer in (Rows, (channels_forward, channels_backward)):
+        report = gradcheck.check_layer(layer, fix_budget_s=0.0)
+        assert any(case.status is Status.PASSED for case in report.cases), str(report)
