@@ -12,10 +12,12 @@ from types import CodeType
 
 import torch
 
+from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.fronts.tape import Kind, Value
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged
 from gradcheck.judge.verdict import Problem, Verdict
+from gradcheck.ops import ROUND
 from gradcheck.replay.compare import ROUNDING_FLOOR, differentiable, distance, norm, same_but_for_ones
 
 _WRONG = 1e-6  # relative: a float64 replay that follows its upstream gradient is far closer
@@ -164,6 +166,10 @@ def _wrong_lines(
 def _is_asked(judge: Judge, judged: Judged, arrival: _Arrival, among: set[int] | None) -> bool:
     version = judged.version
     if judged.verdict is not Verdict.CORRECT or judged.of is None or not version.final:
+        return False
+    # It is called nothing like a gradient, and this loss alone has shown what it is; or it is quantised.
+    unnamed = version.candidate.returned is None and parse(version.candidate.name).form is Form.NONE
+    if unnamed or any(op.operation is ROUND for op in version.writes):
         return False
     if judged.surrogate or judged.rounded_data or version.candidate.value.root in judge.opaque:
         return False

@@ -208,8 +208,7 @@ def _function(function: Any, name: str) -> Subject:
         for kind in function.__mro__[:-1]
     ):
         raise NotALayer(
-            f"`{function.__qualname__}` has a constructor, and its `forward` is no static method: torch runs no such "
-            "Function since version 1.3"
+            f"`{function.__qualname__}` has a constructor and no static `forward`: torch runs no such Function since 1.3"
         )
     forward = _with_signature(function.forward, _signature(function))
     files = tuple(file_of(part) for part in (function, function.forward, _backward_of(function)))

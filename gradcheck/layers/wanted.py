@@ -117,12 +117,9 @@ def is_a_size(parameter: inspect.Parameter) -> bool:
 
 def _is_shape(parameter: inspect.Parameter) -> bool:
     """Of an input: `input_dim=(3, 32, 32)`."""
-    default = parameter.default
-    several = isinstance(default, (tuple, list)) and len(default) in map(len, _SHAPES)
-    numbers = several and all(type(size) is int for size in default)
-    return numbers and bool(
-        re.fullmatch(r"(in(put)?|image|img|x)_?(shape|dims?|sizes?)", parameter.name.lower())
-    )
+    default, name = parameter.default, parameter.name.lower()
+    several = isinstance(default, (tuple, list)) and len(default) in (2, 3) and {*map(type, default)} == {int}
+    return several and bool(re.fullmatch(r"(in(put)?|image|img|x)_?(shape|dims?|sizes?)", name))
 
 
 def input_options(

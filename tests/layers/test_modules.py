@@ -208,6 +208,21 @@ class Fired(torch.autograd.Function):
         return up / (1 + potential.abs()) ** 2
 
 
+class Coarse(torch.autograd.Function):
+    """Its gradient is quantised."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x.sin()
+
+    @staticmethod
+    def backward(ctx, up):
+        d_x = up * ctx.saved_tensors[0].cos()
+        step = d_x.abs().max() / 7
+        return d_x.div_(step).round_().mul_(step)
+
+
 _REPLACED = "`back`, which is handed to the forward pass"
 
 
@@ -305,6 +320,7 @@ class Powered(torch.autograd.Function):
         (Spike, "give its inputs"),
         (Mixed, "give its inputs"),
         (Fired, "a step function"),
+        (Coarse, "quantised on purpose"),
         (Staged, "a step function"),
         (Powered, "give its inputs"),
     ],

@@ -43,6 +43,8 @@ PAST_A_CLAMP = (
     "straight-through gradient), or a mask was forgotten; what is computed from it is compared with what follows from it"
 )
 
+_ROUNDED = "it is rounded where it is computed: it is quantised on purpose"
+
 _OTHERWISE = (
     "it is computed from `{}`, which is handed to the forward pass and has no part in it: what stands here replaces the "
     "gradient on purpose, and what is computed from it is compared with what follows from it"
@@ -62,6 +64,8 @@ def surrogate(case: Case) -> Ruling | None:
         made = made.inputs[0].producer
     if made is not None and made.kind is Kind.UPSTREAM and _is_handed_on(case, limits):
         return _instead(case, proposal, PAST_A_CLAMP)
+    if any(op.operation is ops.ROUND for op in case.version.writes):
+        return _instead(case, proposal, _ROUNDED)
     unread = _read_by_backward_alone(case)
     if unread is not None:
         return _instead(case, proposal, _OTHERWISE.format(case.judge.partners.shown(unread)))

@@ -97,7 +97,7 @@ def _is_branch(case: Case, partner: Value) -> bool:
     own = score(case.candidate, partner)
     whole = any(
         other.value is not case.candidate.value
-        and max(other.versions[-1].after, *(b.when for b in other.bindings)) > case.version.after
+        and max([other.versions[-1].after, *(b.when for b in other.bindings)]) > case.version.after
         and other.name != case.candidate.name
         and score(other, partner) >= own > 0
         for other in case.judge.plan.candidates
