@@ -11,6 +11,7 @@ import torch
 from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.fronts.markers import ONLY_THROUGH_THESE
 from gradcheck.fronts.tape import Kind, Op, Value
+from gradcheck.graph import flow
 from gradcheck.graph.node import Node
 from gradcheck.graph.precision import default_dtype
 from gradcheck.replay.fidelity import Fidelity
@@ -297,8 +298,8 @@ _TRUE_ENOUGH = {torch.float64: 1e-12, torch.float32: 1e-4, torch.complex128: 1e-
 
 def computed_again(slicer: Slicer, op: Op) -> list[Op]:
     """What autograd goes back through where it is given gradients of some values and asked for that of another."""
-    of, *handed = op.args
-    return slicer.slice([value for value, _ in handed], of.birth + 1, op.index)
+    of, ends = op.args[0], [value for value, _ in op.args[1:]]
+    return flow.between(slicer.slice(ends, of.birth + 1, op.index), [of], ends, key=flow.storage)
 
 
 def opaque_values(ops: Sequence[Op], plan: PassPlan) -> set[Value]:

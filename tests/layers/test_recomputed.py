@@ -141,3 +141,20 @@ def test_weights_that_are_computed_before_are_there_when_it_is_computed_again():
         loss.backward()
     """)
     assert list(report.gradients.verdict) == ["correct"]
+
+
+def test_parameters_that_were_made_after_what_is_asked_for_are_moved_too():
+    report = report_on_source("""
+        import torch
+
+        torch.manual_seed(2)
+        x = torch.randn(5, 4, requires_grad=True)
+        weights = torch.randn(4, 3, requires_grad=True)
+        out = torch.sin(x @ weights)
+        up = torch.randn(5, 3)
+        gx, gW = torch.autograd.grad(out, (x, weights), up)
+        d_out = up * torch.cos(x @ weights)
+        dW = x.T @ d_out
+        print(torch.allclose(dW, gW))
+    """)
+    assert set(report.gradients.verdict) == {"correct"}
