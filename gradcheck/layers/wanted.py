@@ -175,7 +175,9 @@ def _by_name(
         others = {
             key: TensorTerm((M,), term.kind) for key, term in found.items() if isinstance(term, TensorTerm)
         }
-        return [found, {**found, **others}] if others else [found]
+        weights = [key for key, term in found.items() if isinstance(term, TensorTerm) and len(term.dims) == 2]
+        chained = dict.fromkeys(weights[1:], TensorTerm((M, M)))  # of layers, one after the other
+        return [found, *({**found, **more} for more in (chained, others) if more)]
     role = role_of(name)
     if alone or (is_first and role == "main"):
         return [main]

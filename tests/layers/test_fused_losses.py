@@ -147,3 +147,23 @@ def test_sizes_and_keys_that_are_read_elsewhere_are_found():
     for layer in (Rows, (channels_forward, channels_backward)):
         report = gradcheck.check_layer(layer, fix_budget_s=0.0)
         assert any(case.status is Status.PASSED for case in report.cases), str(report)
+
+
+def stacked_loss(params, X, y):
+    """Of the weights in a dict, each takes what the one before gives."""
+    W1, W2, shift = params["W1"], params["W2"], params["b2"]
+    hidden = torch.tanh(X @ W1)
+    dz = torch.softmax(hidden @ W2 + shift, 1)
+    rows = torch.arange(len(X))
+    loss = -dz[rows, y].log().mean()
+    dz = dz.clone()
+    dz[rows, y] -= 1
+    dz /= len(X)
+    dhidden = (dz @ W2.T) * (1 - hidden**2)
+    return loss, {"W1": X.T @ dhidden, "W2": hidden.T @ dz, "b2": dz.sum(0)}
+
+
+def test_weights_in_a_dict_follow_one_another():
+    report = gradcheck.check_layer(stacked_loss, fix_budget_s=0.0)
+    assert any(case.status is Status.PASSED for case in report.cases), str(report)
+    assert not report.failures, str(report)
