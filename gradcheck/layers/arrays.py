@@ -49,8 +49,8 @@ def random_like(output: Any, seed: int) -> Any:
     """Drawn from a generator of its own."""
     if isinstance(output, torch.Tensor):
         generator = torch.Generator().manual_seed(seed)
-        drawn = torch.randn(output.shape, generator=generator, dtype=torch.float64, device="cpu")
-        return drawn.to(output.dtype).to(output.device)
+        dtype = torch.complex128 if output.is_complex() else torch.float64
+        return torch.randn(output.shape, generator=generator, dtype=dtype, device="cpu").to(output)
     made = np.random.default_rng(seed).standard_normal(output.shape)
     return np.asarray(made).astype(output.dtype)[()] if not output.shape else made.astype(output.dtype)
 
@@ -74,10 +74,8 @@ def view_of(array: Any, frame: FrameType | None) -> Any:
 def sum_of_products(outputs: list[Any], others: list[Any], frame: FrameType | None) -> Any:
     """`(output * other).sum()`, of all of them; what is computed with arrays is written down as done in `frame`."""
     if isinstance(outputs[0], torch.Tensor):
-        parts = [
-            (output * other.conj()).sum().real if output.is_complex() else (output * other).sum()
-            for output, other in zip(outputs, others, strict=True)
-        ]
+        pairs = zip(outputs, others, strict=True)
+        parts = [(out * up.conj()).sum().real if out.is_complex() else (out * up).sum() for out, up in pairs]
         return reduce(torch.add, parts)
     hooks = getattr(builtins, HOOKS)
     parts = [

@@ -240,8 +240,8 @@ def _of_role(role: str, main: TensorTerm, out: Size) -> list[Term]:
         case "main":
             likely = [main]
         case "target":
-            of_rows = [TensorTerm(rows[:1], "int", M)] if len(rows) > 1 else []  # one class for each image
-            likely = [TensorTerm(rows, "int", last), *of_rows, floats, TensorTerm(main.dims, "unit")]
+            of_rows = TensorTerm(rows[:1], "int", M)  # one class for each image
+            likely = [TensorTerm(rows, "int", last), of_rows, floats, TensorTerm(main.dims, "unit")]
             likely += [TensorTerm(rows), TensorTerm(main.dims, "int", 2)]
         case "weight" | "bias" | "scale":
             shapes = [*_parameter_shapes(role, out), (last,)]

@@ -109,13 +109,9 @@ def _made_by(value: Value) -> Any:
 def _is_detached(value: Value) -> bool:
     """Whether autograd does not go on from there, although it was computed from something."""
     made = value.producer
-    if made is not None and not made.grad_enabled:
-        return True
-    while made is not None and made.operation in NO_COMPUTATION:
-        if made.operation is DETACH:
-            return True
+    while made is not None and made.grad_enabled and made.operation in NO_COMPUTATION - {DETACH}:
         made = made.inputs[0].producer if made.inputs else None
-    return False
+    return made is not None and (not made.grad_enabled or made.operation is DETACH)
 
 
 def _graph(start: list[Any], ends: Callable[[Any], bool] = lambda node: False) -> Iterator[Any]:
