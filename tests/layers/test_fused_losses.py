@@ -160,7 +160,8 @@ def stacked_loss(params, X, y):
     dz[rows, y] -= 1
     dz /= len(X)
     dhidden = (dz @ W2.T) * (1 - hidden**2)
-    return loss, {"W1": X.T @ dhidden, "W2": hidden.T @ dz, "b2": dz.sum(0)}
+    grads = {"W1": X.T @ dhidden, "W2": hidden.T @ dz, "b2": dz.sum(0)}
+    return loss, grads
 
 
 def test_weights_in_a_dict_follow_one_another():
