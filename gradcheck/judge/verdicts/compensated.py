@@ -3,29 +3,22 @@
 from gradcheck.judge.case import Case
 from gradcheck.judge.judged import Fault, Ruling
 from gradcheck.judge.verdict import Problem, Verdict
-from gradcheck.replay.passes import Version
 
 
 def compensated(case: Case) -> Ruling | None:
     """Blame needs a victim (principle 2): this one is right, and its line would spoil it if its upstream were fixed."""
     if not case.faults or case.is_zero or not case.says_something(case.found):
         return None
-    before = [fault.judged for fault in case.judge.listed(case.faults)]
-    if all(
-        each.verdict is Verdict.CORRECT or _place(each.version) == _place(case.version) for each in before
-    ):
-        return None  # off by rounding, or by what an iteration has not reached yet
     equal = case.admitted(case.true_fingerprints.equals(case.found, case.tolerance))
     if not equal:
         return None
     chosen = case.judge.partners.choose(case.candidate, equal, case.judge.paired)
+    before = [fault.judged for fault in case.judge.listed(case.faults)]
+    if all(each.verdict is Verdict.CORRECT or each.of is chosen.value for each in before):
+        return None  # off by rounding, or by what an iteration for the same gradient has not reached yet
     expected = case.gradients.get(chosen.value)
     judged = case.judged(
         chosen, Verdict.COMPENSATED, Problem.WRONG_VALUE, expected=expected, faults=case.faults
     )
     # What is computed from it is compared with what follows from it, not with the faults.
     return Ruling(judged, Fault(judged, case.found))
-
-
-def _place(version: Version) -> set[tuple[object, int]]:
-    return {(op.code, op.lasti) for op in version.writes}
