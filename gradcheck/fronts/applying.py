@@ -26,11 +26,11 @@ def only_applies(recording: Recording, start: int, updates: Sequence[Update]) ->
 
 
 def _handed_in(recording: Recording, start: int, updates: Sequence[Update]) -> set[Value]:
-    """What was computed before and is called a gradient by a function that it is handed to since `start`, whatever its
-    caller calls it (`d`). What is moved is a gain `g`."""
+    """What was computed before and is called a gradient by a function that it is handed to since `start`, or by a loop over
+    its elements, whatever else it is called (`d`). What is moved is a gain `g`."""
     moved = {update.parameter for update in updates}
     since = takewhile(lambda binding: binding.when >= start, reversed(recording.bindings))
-    named = {b.value for b in since if b.is_parameter and parse(b.name).form >= Form.GENERIC}
+    named = {b.value for b in since if b.alias and parse(b.name).form >= Form.GENERIC}
     return {v for v in named if v.producer is not None and v.producer.inputs and v.root not in moved}
 
 

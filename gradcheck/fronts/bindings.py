@@ -35,6 +35,7 @@ class Bindings:
         self._of_the_forward: set[tuple[CodeType | None, str]] = set()  # names that a loss was computed from
         self._in_the_loss: set[Value] = set()  # what the first one was computed from
         self._named: set[Value] = set()  # what has a name that is no gradient's
+        self._of_arrays: set[str] = set()  # names of what has several elements
 
     def knows(self, number: float) -> bool:
         """Whether a Python number is one that was computed of arrays."""
@@ -95,7 +96,12 @@ class Bindings:
             if not self._in_the_loss and value.shape == () and is_loss_name(name):
                 self._nothing_before_is_a_gradient(value)
             of_the_forward = value in self._in_the_loss or (code, name) in self._of_the_forward
-            speaks = parse(name).form is not Form.NONE and not of_the_forward
+            if value.shape:
+                self._of_arrays.add(split_path(name)[1])
+            # `dout_dz`: of an array, which is no loss.
+            of_an_array = (partial_derivative(name) or ("", ""))[0] in self._of_arrays
+            said = parse(evaluated or name)  # of `D[k]`, the key that it was
+            speaks = said.form is not Form.NONE and not of_the_forward and not of_an_array
             if not speaks:
                 self._named.add(value)
             if speaks and not alias and not a_gain and not self._is_second_name(value, name):

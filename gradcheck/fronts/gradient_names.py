@@ -29,13 +29,13 @@ class GradientName:
 
 _WORDS = r"(?:grads?|gradients?|nabla|delta|derivative|deriv|diff|partial|bar|adjoint|cotangent)"
 _CONTAINER = re.compile(
-    rf"^_*(?:d|{_WORDS}|d_?params?|d_?weights|d_?cache)s?$|(?:^|_){_WORDS}s?(?:_|$)", re.I
+    rf"^_*(?:(?-i:d)|{_WORDS}|d_?params?|d_?weights|d_?cache)s?$|(?:^|_){_WORDS}s?(?:_|$)", re.I
 )
 _DL_D = re.compile(
     r"^_*d_?(?:L|l|J|j|E|e|C|c|loss|cost|Loss|Cost|err|error|o|out|z|Z)_?(?:_?d_?|wrt_?|_)(?P<stem>[A-Za-z].*)$"
 )
 _PREFIX = re.compile(rf"^_*(?:{_WORDS}|g|d|del|D|err|error)_(?P<stem>\w+)$", re.I)
-_SUFFIX = re.compile(rf"^(?P<stem>\w+?)_(?:{_WORDS}|g|d|err|error)$", re.I)
+_SUFFIX = re.compile(rf"^(?P<stem>\w+?)_(?:(?:{_WORDS}|err|error)s?|g|d)$", re.I)
 # `loss_grad_weight`, `grad_wrt_weights`, `gradwrtinput`: the loss, or "with respect to", stands between.
 _OF_LOSS = re.compile(
     r"^_*(?:(?:loss|cost|error|err|l)_(?:grads?|gradients?|deriv|derivative)|(?:grads?|gradients?|deriv|d)_?wrt)"
@@ -223,8 +223,9 @@ _LOSS = re.compile(
 _DERIVATIVE = re.compile(r"backward|prime|grad|deriv|delta", re.I)
 
 
-def is_loss_name(name: str) -> bool:
-    return bool(_LOSS.match(split_path(name)[1])) and parse(name).form is not Form.EXPLICIT
+def is_loss_name(name: str, *, no_gradient: bool = False) -> bool:
+    """`d_loss` is one, of a discriminator, where it is known that it is `no_gradient`."""
+    return bool(_LOSS.match(split_path(name)[1])) and (no_gradient or parse(name).form is not Form.EXPLICIT)
 
 
 def is_derivative_name(function: str) -> bool:

@@ -2,7 +2,8 @@
 
 Used twice: to know that a loop trains (and so can be left after the recorded step), and to know where one
 step ends and the next begins. What counts as moving downhill (`p -= lr * g`, `p.add_(v, alpha=-lr)`) is seen from the
-arithmetic; where it adds (`W += lr * delta`), from what was added being computed from a value named as a gradient.
+arithmetic; where it adds (`W += lr * delta`), from what was added being computed from a value named as a gradient, or
+from its form: of `z = W @ x`, the gradient by `W` is a product of `x` with something computed from `z`.
 
 The ops are followed once. What makes an op an update depends on where one begins to look (a parameter existed
 before, its step was computed since): so for each op that may be one, it is kept *when* the last thing happened that
@@ -19,6 +20,7 @@ from gradcheck.ops import Family, Operation
 
 _HANDS_ON = (Family.SAME, Family.LAYOUT, Family.GATHER)  # a step that is picked or clipped is still a step
 _PICKS = (Family.GATHER, Family.LAYOUT)  # who reads their result reads what it is picked from
+_MOST_FACTORS = 6  # of a step
 _OPTIMISER = frozenset({ops.OPTIMISER_STEP, ops.ADDCDIV})
 
 
@@ -52,7 +54,8 @@ class _Possible:
     step_negative_at: int  # `step` was made negative
     scales: bool  # by the operation itself
     step_scaled_at: int  # `step` was multiplied by a number
-    gradient_at: int  # something named as a gradient went into `step`
+    gradient_at: int  # something named as a gradient went into `step`, or it has the form of one
+    kept: bool  # `step` is what is left to go from `moved` to something else: `m += 0.1 * (x - m)`
 
 
 class UpdateFinder:
@@ -68,12 +71,16 @@ class UpdateFinder:
         self._scaled_at: dict[Value, int] = {}  # made by multiplying with a Python number
         self._negative_at: dict[Value, int] = {}  # ... with a negative one, or by subtracting
         self._gradient_at: dict[Value, int] = {}  # computed from something named as a gradient
+        self._multiplied: dict[
+            tuple[Value, Value], list[Value]
+        ] = {}  # by the storages of two factors, products of them
+        self._formed_at = -1  # the last step in which something was added that has the form of a gradient
         self._possible: list[_Possible] = []
         self._places: list[int] = []  # of each possible one
         self._by_op: dict[int, list[_Possible]] = {}
-        ops = recording.ops
-        for index in range(first, len(ops)):
-            op = ops[index]
+        self._ops, self._first = recording.ops, first
+        for index in range(first, len(self._ops)):
+            op = self._ops[index]
             possible = self._possibly(op)
             if possible:
                 self._possible += possible
@@ -114,7 +121,9 @@ class UpdateFinder:
         if possible.gradient_at >= start:
             return True
         downhill = possible.subtracts or possible.step_negative_at >= start
-        return downhill and (possible.in_place or possible.scales or possible.step_scaled_at >= start)
+        # Where others are moved by adding what has the form of a gradient, so are biases.
+        known = downhill or (self._formed_at >= start and not possible.kept)
+        return known and (possible.in_place or possible.scales or possible.step_scaled_at >= start)
 
     def _existed(self, value: Value, start: int) -> bool:
         root = value.root
@@ -127,7 +136,7 @@ class UpdateFinder:
         in_place = op.kind is Kind.MUTATE
         if in_place and operation in _OPTIMISER:
             return [
-                _Possible(op, v, None, True, self._read_before(v, op), -1, False, -1, False, -1, -1)
+                _Possible(op, v, None, True, self._read_before(v, op), -1, False, -1, False, -1, -1, False)
                 for v in op.mutated
             ]
         by = _arithmetic(op)
@@ -141,6 +150,10 @@ class UpdateFinder:
             return []
         alpha = (op.kwargs or {}).get("alpha", 1)
         moved = left if by is op else op.args[0]
+        made = self._behind_scaling(right)
+        gradient_at = self._gradient_at.get(right.root, -1)
+        if gradient_at < 0 and any(self._has_form_of_gradient(each, moved.root) for each in made):
+            gradient_at = self._formed_at = op.index
         return [
             _Possible(
                 op,
@@ -153,13 +166,50 @@ class UpdateFinder:
                 self._negative_at.get(right, -1),
                 alpha != 1,
                 self._scaled_at.get(right, -1),
-                self._gradient_at.get(right.root, -1),
+                gradient_at,
+                any(value.root is moved.root for each in made for value in each.inputs),
             )
         ]
+
+    def _behind_scaling(self, step: Value) -> list[Op]:
+        """What made it, the last one first: multiplications with numbers, arrangements, and what is behind those."""
+        found: list[Op] = []
+        while (op := step.producer) is not None and op.index >= self._first and len(found) < _MOST_FACTORS:
+            found.append(op)
+            arranges = op.operation.family in (*_HANDS_ON, Family.REDUCTION)
+            tensors = [value for value in op.inputs if value.shape != ()]
+            if len(tensors) != 1 or not (arranges or op.operation in ops.SCALING):
+                break
+            step = tensors[0]
+        return found
+
+    def _has_form_of_gradient(self, made: Op, moved: Value) -> bool:
+        """Whether it is a product of a factor of `moved` with something computed from their product."""
+        if not _multiplies(made):
+            return False
+        first, second = made.inputs
+        return any(
+            self._is_computed_from(other.root, product.root, made.index)
+            for factor, other in ((first, second), (second, first))
+            for product in self._multiplied.get((moved, factor.root), ())
+        )
+
+    def _is_computed_from(self, value: Value, source: Value, before: int) -> bool:
+        needed = {value}
+        for op in reversed(self._ops[self._first : before]):
+            if source in needed:
+                return True
+            if any(touched.root in needed for touched in (*op.outputs, *op.mutated)):
+                needed.update(read.root for read in op.inputs)
+        return source in needed
 
     def _follow(self, op: Op) -> None:
         index = op.index
         inputs = op.inputs
+        if _multiplies(op) and isinstance(op.out, Value):
+            first, second = inputs[0].root, inputs[1].root
+            for pair in {(first, second), (second, first)}:
+                self._multiplied.setdefault(pair, []).append(op.out)
         if op.kind in (Kind.PURE, Kind.DROPOUT) and _computes(op.operation):
             if op.operation.family in _PICKS:
                 made = [value.root for value in op.outputs if value.root is value]
@@ -231,6 +281,10 @@ def _arithmetic(op: Op) -> Op:
     old = made.args[0] if made is not None and made.args else None
     item = old.producer if isinstance(old, Value) else None
     return made if made is not None and item is not None and item.inputs[:1] == [op.args[0]] else op
+
+
+def _multiplies(op: Op) -> bool:
+    return len(op.inputs) == 2 and (op.operation is ops.MUL or op.operation.family is Family.PRODUCT)
 
 
 def _computes(operation: Operation) -> bool:

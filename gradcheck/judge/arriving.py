@@ -13,11 +13,13 @@ from types import CodeType
 import torch
 
 from gradcheck.fronts.gradient_names import Form, parse
-from gradcheck.fronts.tape import Kind, Value
+from gradcheck.fronts.tape import Binding, Kind, Value
+from gradcheck.graph import flow
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged
 from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.ops import ROUND
+from gradcheck.program.reading.names import names_decided_by
 from gradcheck.replay.compare import ROUNDING_FLOOR, differentiable, distance, norm, same_but_for_ones
 
 _WRONG = 1e-6  # relative: a float64 replay that follows its upstream gradient is far closer
@@ -97,12 +99,31 @@ def _at_parameters(judge: Judge) -> list[_Arrival]:
             continue  # nor whose gradient that is
         for binding in candidate.bindings:
             # A buffer that the function is to fill is no gradient yet when it arrives.
-            if binding.is_parameter and upstream[0].version.after < binding.when:
+            if not binding.is_parameter or binding.when <= upstream[0].version.after:
+                continue
+            if not _decides(judge, binding):
                 arrival = arrivals.setdefault(binding.code, _Arrival())
                 arrival.scopes.add(binding.scope)
                 if upstream[0].of not in arrival.given:
                     _replace(arrival, upstream[0], judge)
     return list(arrivals.values())
+
+
+def _decides(judge: Judge, parameter: Binding) -> bool:
+    """Whether conditions of the function read numbers of what arrives: for another gradient it would take branches that a
+    replay does not know, as where it looks for the elements that are not zero."""
+    code = parameter.code
+    unit = judge.places.unit_of(code) if code is not None else None
+    function = unit.tree.function(code.co_name, code.co_firstlineno) if unit is not None and code else None
+    decided_by = names_decided_by(function) if function is not None else frozenset()
+    if not decided_by:
+        return False
+    inside = [op for op in judge.ops[judge.plan.start : judge.plan.stop] if op.scope == parameter.scope]
+    follows = flow.forward(inside, [parameter.value], key=flow.storage)
+    named = (b for op in inside for value in (*op.inputs, *op.outputs) for b in judge.names.bindings(value))
+    return any(
+        b.scope == parameter.scope and b.variable in decided_by and b.value.root in follows for b in named
+    )
 
 
 def _replace(arrival: _Arrival, upstream: Judged, judge: Judge) -> None:

@@ -89,9 +89,9 @@ class Case:
 
     def admitted(self, values: list[Value]) -> list[Value]:
         """Of these, what it may be the gradient of: what a Function returns for an argument is that argument's, and what
-        was paired with a value itself is that value's."""
+        was paired with a value itself is that value's. What moves a parameter that the loss does not reach is none's."""
         paired = self.judge.partners.paired_with(self.candidate)
-        if paired:
+        if paired or self.judge.partners.is_out_of_reach(self.candidate, self.truth):
             return [value for value in values if value in paired]
         if not self.candidate.returned or not self.version.final:
             return values

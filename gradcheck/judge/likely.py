@@ -13,16 +13,19 @@ _FEW = 4  # times fewer are far fewer
 
 
 def likely(plan: PassPlan, run: PassRun | None) -> list[PassPlan]:
-    """`plan` and its alternatives, without those under which far fewer gradients are right than under others. Judging
-    under a loss that they are not of takes long: all of them are wrong then."""
-    fitting = {plan: 0 if run is None else _fitting(run, run.graph.truth)}
+    """`plan` and its alternatives, without those under which fewer of what the parameters are moved by is right than under
+    others, or far fewer of all gradients. Judging under a loss that they are not of takes long: all of them are wrong
+    then."""
+    fitting = {plan: (0, 0) if run is None else _fitting(run, run.graph.truth)}
     for part in plan.alternatives:
         if run is not None and _shares_its_replay(part, run):
             fitting[part] = _fitting(run, run.graph.truth_under(part.loss))
         else:
             own = replayed(part)
-            fitting[part] = 0 if own is None else _fitting(own, own.graph.truth)
-    return [plan for plan in fitting if _FEW * fitting[plan] >= max(fitting.values())]
+            fitting[part] = (0, 0) if own is None else _fitting(own, own.graph.truth)
+    most = max(moving for moving, _ in fitting.values())
+    kept = [plan for plan, (moving, _) in fitting.items() if moving == most]
+    return [plan for plan in kept if _FEW * fitting[plan][1] >= max(fitting[each][1] for each in kept)]
 
 
 def replayed(plan: PassPlan) -> PassRun | None:
@@ -49,12 +52,15 @@ def _shares_its_replay(part: PassPlan, run: PassRun) -> bool:
     )
 
 
-def _fitting(run: PassRun, truth: dict[Value, torch.Tensor]) -> int:
-    """How many of its gradients are, as they are, that of something under its loss."""
+def _fitting(run: PassRun, truth: dict[Value, torch.Tensor]) -> tuple[int, int]:
+    """How many of its gradients are, as they are, that of something under its loss: of those that move a parameter, and of
+    all."""
     known = Fingerprints(truth)
-    found = [run.captured.get(id(candidate.versions[-1])) for candidate in run.prepared.plan.candidates]
-    return sum(
-        bool(known.equals(gradient, 1e-9 * norm(gradient)))
-        for gradient in found
-        if gradient is not None and differentiable(gradient) and gradient.numel() > 1
-    )
+    fits = [0, 0]
+    for candidate in run.prepared.plan.candidates:
+        gradient = run.captured.get(id(candidate.versions[-1]))
+        if gradient is None or not differentiable(gradient) or gradient.numel() < 2:
+            continue
+        if known.equals(gradient, 1e-9 * norm(gradient)):
+            fits = [fits[0] + (candidate.of is not None), fits[1] + 1]
+    return fits[0], fits[1]

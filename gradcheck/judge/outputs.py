@@ -99,6 +99,8 @@ class Outputs:
 
     def _is_wrong(self, version: Version) -> bool:
         found = self._judge.captured(version)
+        if self._judge.partners.is_out_of_reach(version.candidate, self._judge.run.graph.truth):
+            return False  # nobody can say that it is, nor what heals it
         if found is None:
             return True  # of what is not there, nobody can say that it is right
         return not self.is_right(version, found) and not self._is_moment(version)

@@ -28,8 +28,8 @@ def _adds_plainly(op: Op) -> bool:
         if not isinstance(step, Value) or step.producer is None:
             break
         producer = step.producer
-        if producer.operation.family in (Family.PRODUCT, Family.REDUCTION):
-            break  # the gradient itself: what it is computed from has signs of its own
+        if producer.operation.family in (Family.PRODUCT, Family.REDUCTION, Family.CONSTANT):
+            break  # the gradient itself, or where it is added up: what it is computed from has signs of its own
         if producer.operation in (ops.NEG, ops.SUB):
             return False
         if any(_is_negative(a) for a in producer.args):

@@ -15,6 +15,7 @@ from gradcheck.fronts.tape import Op, Value
 
 _MOST_NAMES = 72
 _MOST_FACTORS = 30  # of the same shape, put in the place of another
+_SLOPES = ("1 - a**2", "a * (1 - a)", "a > 0", "2 * a")
 _INSTEAD = (
     (2.3, "a"), (2.4, "a > 0"), (2.5, "1 - a**2"), (2.5, "a * (1 - a)"), (2.6, "1 / a"), (2.6, "1 - a"), (2.6, "a**2"),
 )  # fmt: skip
@@ -34,12 +35,16 @@ def _edits(spot: Spot) -> Iterator[Edit]:
             if value in context.forward:
                 yield spot.edit(2.5 + top, "x / a", a=text)
                 if tuple(value.shape) == context.shape:
-                    for factor in ("1 - a**2", "a * (1 - a)", "a > 0", "2 * a"):
+                    for factor in _SLOPES:
                         yield spot.edit(2.9 + top, f"x * ({factor})", a=text)
-    elif spot.is_argument and not isinstance(spot.node, ast.Constant):
-        for text, value in context.tensors[:_MOST_NAMES]:
-            if broadcasts(value, context.shape):
+    elif spot.is_argument or spot.is_operand_of(ast.MatMult):
+        shape = tuple(spot.held.shape) if isinstance(spot.held, Value) else context.shape
+        for text, value in context.tensors[:_MOST_NAMES] if not isinstance(spot.node, ast.Constant) else ():
+            if broadcasts(value, shape):
                 yield spot.edit(2.8, "x * a", a=text)
+                if value in context.forward and tuple(value.shape) == shape:
+                    for factor in _SLOPES:
+                        yield spot.edit(3.2, f"x * ({factor})", a=text)
     if spot.is_operand_of(ast.Mult) and not isinstance(spot.node, ast.Constant):
         alike = [t for t, v in context.tensors if v in context.forward and tuple(v.shape) == context.shape]
         for text in alike[:_MOST_FACTORS]:

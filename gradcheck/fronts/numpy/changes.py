@@ -102,11 +102,11 @@ class ChangesWriter(ArrayWriter):
     def parameter(
         self, frame: FrameType, name: str | None, number: Any, result: Any, owner: Any = None
     ) -> Value | None:
-        """The value that a plain number is under a name that the program moves; None if it is none, or known already."""
+        """The value that a plain number is under a name that the program moves; None if it is none, or known already. (Then
+        this may be the first that is seen of its name.)"""
         if name is None or type(number) not in PLAIN or not self._state.records or not _is_float(result):
             return None
-        if type(number) is float and self._known(number) is not None:
-            return None
+        known = self._known(number) if type(number) is float else None
         first, _, attribute = name.partition(".")
         if attribute:
             owner = names_in(frame).get(first)
@@ -116,15 +116,17 @@ class ChangesWriter(ArrayWriter):
         with self._state.guard, self._state.unrecorded:
             found = self._numbers.get(key)
             if found is not None and found[0] is number and found[1].birth <= len(self._ops):
-                return found[1]
+                return found[1] if known is None else None
             shown = name if owner is None or attribute else f"self.{name}"
             bindings, scope = self._control.bindings, self._follower.tracer.scope_of(frame)
-            # Not known by its identity: two names may hold the same 0.0.
-            value = Value(None, bindings.plain_since(shown, scope), ())
-            self._arrays.values.keep_leaf(value, torch.tensor(float(number), dtype=torch.float64))
+            value = known
+            if value is None:
+                # Not known by its identity: two names may hold the same 0.0.
+                value = Value(None, bindings.plain_since(shown, scope), ())
+                self._arrays.values.keep_leaf(value, torch.tensor(float(number), dtype=torch.float64))
             self._numbers[key] = number, value
             bindings.bound_number(shown, value, scope, frame)
-            return value
+            return value if known is None else None
         return None
 
     # -- draws -----------------------------------------------------------------------------------------------------

@@ -36,9 +36,9 @@ def as_floats(function: Callable[..., Any]) -> Callable[..., Any]:
         wanted = torch.float64
         if tensors and all(t.dtype == tensors[0].dtype for t in tensors):
             wanted = tensors[0].dtype
-        return function(
-            *chosen, *[a.to(wanted) if isinstance(a, torch.Tensor) else a for a in args], **kwargs
-        )
+        args = tuple(a.to(wanted) if isinstance(a, torch.Tensor) else a for a in args)
+        args = tuple(float(a) if isinstance(a, (bool, np.bool_)) else a for a in args)
+        return function(*chosen, *args, **kwargs)
 
     call.__name__ = call.__qualname__ = getattr(function, "__name__", "")
     return call

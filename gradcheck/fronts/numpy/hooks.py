@@ -238,7 +238,11 @@ class Hooks(PlainHooks):
             return function(*args, **kwargs)
         with writer.unseen(function):
             result = function(*args, **kwargs)
-        writer.made_unseen(sys._getframe(1), function, args, kwargs, result)
+        frame, row = sys._getframe(1), row_of(function)
+        if row is not None and args and isinstance(args[0], np.ndarray):
+            writer.called(frame, function, row, args, kwargs, result)
+        else:
+            writer.made_unseen(frame, function, args, kwargs, result)
         return result
 
     def _method(self, function: Any, owner: Any, name: str, *args: Any, **kwargs: Any) -> Any:
@@ -307,7 +311,7 @@ class Hooks(PlainHooks):
                 args = (list(args[0]), *args[1:])
             result = function(*args, **kwargs)
             whole = {sum: np.sum, max: np.max, min: np.min}[function]
-            row = rows[whole] if len(args) == 1 and not kwargs else None
+            row = partial(rows[whole], axis=0) if len(args) == 1 and not kwargs else None  # row by row
             writer.called(frame, function, row, args, kwargs, result)
             return result
         items = [self._items(a, frame) if isinstance(a, np.ndarray) and a.ndim else a for a in args]

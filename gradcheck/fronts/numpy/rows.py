@@ -3,6 +3,7 @@
 A row is handed the arguments as they are and gives the torch function with its own; None if it cannot say the same.
 """
 
+import copy
 import inspect
 import math
 from collections.abc import Callable
@@ -152,6 +153,9 @@ rows[np.nan_to_num] = lambda x: (torch.nan_to_num, (x,), {})
 @row_for("copy", "ascontiguousarray")
 def _copy(a: Any, *_: Any, **__: Any) -> Same | None:
     return torch.clone, (a,), {}
+
+
+rows.update(dict.fromkeys((copy.copy, copy.deepcopy), _copy))
 
 
 def _cast(x: Any, dtype: Any, **_: Any) -> Same | None:

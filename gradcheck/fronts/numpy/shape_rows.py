@@ -127,10 +127,14 @@ def _arange(*bounds: Any) -> Same | None:
     return torch.arange, tuple(b.item() if isinstance(b, np.generic) else b for b in bounds), {}
 
 
-def _array(x: Any, dtype: Any = None, **_: Any) -> Same | None:
+def _array(x: Any, dtype: Any = None, *, ndmin: int = 0, **_: Any) -> Same | None:
+    wanted = None if dtype is None else torch_type(dtype)
+    for _missing in range(ndmin - np.ndim(x) if ndmin else 0):
+        x = [x]
     if isinstance(x, (list, tuple)):
-        return own.stacked, (x,), {}
-    return torch.clone, (x,), {}
+        return (own.stacked, (x,), {}) if wanted is None else (own.stacked_as, (x, wanted), {})
+    same = wanted is None or np.asarray(x).dtype == np.dtype(dtype)
+    return (torch.clone, (x,), {}) if same else (torch.Tensor.to, (x, wanted), {"copy": True})
 
 
 rows.update(dict.fromkeys((np.array, np.asarray), _array))

@@ -240,7 +240,7 @@ def _mixes_types(args: tuple[Any, ...], result: Any) -> bool:
     if dtype is None or dtype.kind != "f":
         return False
     return any(
-        isinstance(a, torch.Tensor) or (isinstance(a, (np.ndarray, np.floating)) and a.dtype != dtype)
+        isinstance(a, (torch.Tensor, bool)) or (isinstance(a, (np.ndarray, np.generic)) and a.dtype != dtype)
         for a in args
     )
 

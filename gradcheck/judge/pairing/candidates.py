@@ -112,7 +112,7 @@ class CandidateCollector:
     def _consider(self, binding: Binding) -> None:
         value = binding.value
         plan = self._plan_for(binding)
-        if plan is None:
+        if plan is None or binding.name == "_":  # what nobody wants
             return
         if binding not in self._said and self._is_of_another(plan, binding):
             return
@@ -152,13 +152,18 @@ class CandidateCollector:
             return False
         of, by = parts
         losses = self._names.all_names(plan.loss)
-        named = {name: any(same_name(each, name) for each in self._called) for name in parts}
-        return named[of] and named[by] and not any(same_name(each, of) for each in losses)
+        ofs = [is_array for name, is_array in self._called.items() if same_name(name, of)]
+        known = any(ofs) or (bool(ofs) and any(same_name(name, by) for name in self._called))
+        return known and not any(same_name(each, of) for each in losses)
 
     @cached_property
-    def _called(self) -> set[str]:
-        """What values are called in the program, without the objects that they are on."""
-        return {split_path(binding.variable)[1] for binding in self._recording.bindings}
+    def _called(self) -> dict[str, bool]:
+        """What values are called in the program, without the objects that they are on, and whether it is an array's name."""
+        found: dict[str, bool] = {}
+        for binding in self._recording.bindings:
+            name = split_path(binding.variable)[1]
+            found[name] = found.get(name, False) or binding.value.shape != ()
+        return found
 
     def _candidate(self, plan: PassPlan, binding: Binding) -> Candidate | None:
         """The candidate that the name is one of: a new one, if the value is none yet or is named as another one."""

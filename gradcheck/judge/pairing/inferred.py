@@ -270,34 +270,48 @@ class _Search:
         return None if best is None else _Found(begin, best.factor, best.parameters)
 
     def _tried_as(self, loss: Op, after: int, slope: float) -> tuple[float, set[Value]] | None:
-        """The factor of it whose gradients are among what is computed after that op, and of which parameters."""
+        """The factor of it whose gradients are among what is computed after that op, and of which parameters. It is the same
+        at every point."""
+        votes, again = (self._votes(loss, after, point) for point in (1, 2))
+        same = {
+            ratio: parameters & again[other]
+            for ratio, parameters in votes.items()
+            for other in again
+            if abs(other - ratio) <= _SAME * ratio
+        }
+        factor = max(same, key=lambda ratio: len(same[ratio]), default=0.0)
+        return (_exactly(factor) * slope, same[factor]) if same.get(factor) else None
+
+    def _votes(self, loss: Op, after: int, point: int) -> dict[float, set[Value]]:
+        votes: dict[float, set[Value]] = defaultdict(set)
         try:
             forward = self._slicer.slice(loss.inputs, 0, loss.index)
-            graph = ForwardGraph([*forward, loss], loss.out, torch.float64, overrides=self._points.moved(1))
-            truth = graph.truth
+            moved = self._points.moved(point)
+            truth = ForwardGraph([*forward, loss], loss.out, torch.float64, overrides=moved).truth
         except ReplayError:
-            return None
-        votes: dict[float, set[Value]] = defaultdict(set)
+            return votes
+        below = (
+            flow.forward(self._ops, loss.args[1], key=flow.storage)
+            if isinstance(loss.func, Inferred)
+            else self._moved
+        )
         for parameter in self._parameters:
             expected = truth.get(parameter)
             if expected is not None and norm(expected) > 0:
-                for ratio in self._multiples(parameter, expected, after):
+                for ratio in self._multiples(below - {parameter.root}, expected, after, point):
                     known = next((known for known in votes if abs(known - ratio) <= _SAME * known), ratio)
                     votes[known].add(parameter)
-        if not votes:
-            return None
-        factor = max(votes, key=lambda ratio: len(votes[ratio]))
-        return _exactly(factor) * slope, votes[factor]
+        return votes
 
-    def _multiples(self, parameter: Value, expected: torch.Tensor, after: int) -> list[float]:
-        """How often the gradient is in each of its multiples that the program computes; of those with a name, if any has
-        one. (Any number is a multiple of another.)"""
+    def _multiples(self, among: set[Value], expected: torch.Tensor, after: int, point: int) -> list[float]:
+        """How often the gradient is in each of its multiples that the program computes in these storages; of those with a
+        name, if any has one. (Any number is a multiple of another.)"""
         named: list[float] = []
         unnamed: list[float] = []
         size = norm(expected) ** 2
-        for snapshot, tensor in self._points.later(after, expected.numel()):
+        for snapshot, tensor in self._points.later(after, expected.numel(), point):
             ratio = inner(tensor.reshape(-1), expected.reshape(-1)) / size
             off = distance(tensor.reshape(-1), ratio * expected.reshape(-1))
-            if ratio and off <= _CLOSE * norm(tensor) and snapshot.value.root is not parameter.root:
+            if ratio and off <= _CLOSE * norm(tensor) and snapshot.value.root in among:
                 (named if self._names.bindings(snapshot.value) else unnamed).append(abs(ratio))
         return [*named, *unnamed] if expected.numel() == 1 else named or unnamed

@@ -104,6 +104,7 @@ def _select_losses(
 def _ranked(recording: Recording, names: NameIndex, wanted: str | None) -> dict[Value, tuple[int, Loss]]:
     backward_called = {v for op in recording.ops if op.kind is Kind.BACKWARD for v in op.inputs[:1]}
     given = {op.out for op in recording.ops if op.func is with_given_upstream and _is_given_freely(op)}
+    read = {value for op in recording.ops for value in op.inputs if not _only_reports(op)}
     ranked: dict[Value, tuple[int, Loss]] = {}
     made_of_losses: set[Value] = set()  # numbers that are
     for op in recording.ops:
@@ -126,11 +127,12 @@ def _ranked(recording: Recording, names: NameIndex, wanted: str | None) -> dict[
                 continue
             if op.func is with_given_upstream:
                 name = _as_a_sum(op, names)
-            rank = _loss_rank(op, value, name, value in backward_called or value in given)
+            rank = _loss_rank(op, value, name, value in backward_called or value in given, value not in read)
             if isinstance(op.func, Inferred):
                 rank, name = 2, _as_inferred(op, op.func, names)
             if isinstance(op.func, SumOfLosses):
-                rank, name = _SAID, f"{names.shown(op.args[0])} ×{op.func.count}"
+                rank = min(_SAID, *(ranked[v][0] if v in ranked else 0 for v in op.inputs))
+                name = f"{names.shown(op.args[0])} ×{op.func.count}"
             made_by = _loss_function(op, names) if rank < 2 else None
             if made_by is not None:
                 rank, name = 2, name or made_by
@@ -190,10 +192,10 @@ def _names_a_loss(name: str) -> bool:
     return is_loss_name(name) or any(is_loss_name(word) for word in (words.lower(), words.partition("_")[0]))
 
 
-def _loss_rank(op: Op, value: Value, name: str | None, backward_called: bool) -> int:
+def _loss_rank(op: Op, value: Value, name: str | None, backward_called: bool, is_unread: bool) -> int:
     if backward_called:
         return 4
-    if name is not None and is_loss_name(name):
+    if name is not None and is_loss_name(name, no_gradient=is_unread):
         return 0 if _only_reports(op) and all(v.shape == value.shape for v in op.inputs) else 3
     if op.operation.family is Family.LOSS:
         return 2

@@ -53,11 +53,11 @@ class Points:
         position = bisect_left([s.after for s in versions], index)
         return versions[position - 1] if position else None
 
-    def later(self, after: int, elements: int) -> Iterator[tuple[Snapshot, torch.Tensor]]:
-        """What was computed by that op or after it, of so many elements, at the first moved point."""
+    def later(self, after: int, elements: int, point: int = 1) -> Iterator[tuple[Snapshot, torch.Tensor]]:
+        """What was computed by that op or after it, of so many elements, at a moved point."""
         for versions in self._versions.values():
             for snapshot in versions:
-                tensor = self.at(snapshot, 1)
+                tensor = self.at(snapshot, point)
                 if snapshot.after >= after and tensor is not None and tensor.numel() == elements:
                     yield snapshot, tensor
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from gradcheck import ops
-from gradcheck.fronts.gradient_names import Form, is_delta, parse
+from gradcheck.fronts.gradient_names import Form, is_delta, name_affinity, parse
 from gradcheck.fronts.markers import OUR_PLACE
 from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.graph import flow
@@ -168,9 +168,21 @@ class Partners:
             return Proposal(value, self._word(candidate), certain=True)
         if candidate.returned and candidate.of is not None:
             return Proposal(candidate.of, candidate.of_evidence, certain=True)
+        if candidate.of is not None and self.is_out_of_reach(candidate, truth):
+            return Proposal(candidate.of, candidate.of_evidence)
         return self._propose_by_use(candidate, found, truth) or self._propose_by_fitting_name(
             candidate, found, paired, truth
         )
+
+    def is_out_of_reach(self, candidate: Candidate, truth: Measured) -> bool:
+        """Whether the loss does not reach what it is used for, whose name fits as well as any: a parameter of another
+        network may have the same name."""
+        used_for = candidate.of
+        if used_for is None or any(value in truth for value in self._in_storage.get(used_for.root, ())):
+            return False
+        stem, names = parse(candidate.name).stem or candidate.name, self.names.forward_names(used_for)
+        own = max((name_affinity(stem, name) for name in names), default=0.0)
+        return all(own >= self._of_variables(candidate, value) for value in self._by_name(candidate))
 
     def _propose_by_use(self, candidate: Candidate, found: torch.Tensor, truth: Measured) -> Proposal | None:
         if candidate.of is None:

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from itertools import islice
 
 from gradcheck import ops
-from gradcheck.fronts.gradient_names import may_be_velocity, name_affinity, parse, partial_derivative
+from gradcheck.fronts.gradient_names import (
+    Form,
+    may_be_velocity,
+    name_affinity,
+    parse,
+    partial_derivative,
+    split_path,
+)
 from gradcheck.fronts.markers import Inferred
 from gradcheck.fronts.tape import Binding, Kind, Op, Recording, Value
 from gradcheck.fronts.updates import Update
@@ -179,12 +186,13 @@ class Uses:
     def _may_be_of(self, name: str, parameter: Value) -> bool:
         """Whether the name does not say that it is the gradient of something else, or no gradient: among numbers, all have
         the same shape."""
-        stem = parse(name).stem
-        if parameter.shape or stem is None or _is_of(stem, self._names.forward_names(parameter)):
+        said = parse(name)
+        if parameter.shape or said.form is Form.NONE or partial_derivative(name) is not None:
+            return bool(parameter.shape)
+        stem = said.stem
+        if stem is None or _is_of(stem, self._names.forward_names(parameter)):
             return True
-        return partial_derivative(name) is None and not any(
-            _is_of(stem, self._names.forward_names(value)) for value in self._forward_values
-        )
+        return not any(_is_of(stem, self._names.forward_names(value)) for value in self._forward_values)
 
     def is_step(self, use: Use, binding: Binding) -> bool:
         """Whether it is what an optimiser made, and not named after the parameter as a gradient is."""
@@ -217,7 +225,11 @@ class Uses:
 
 
 def _is_of(stem: str | None, names: list[str]) -> bool:
-    return stem is not None and any(name_affinity(stem, name) >= _SAME_NAME for name in names)
+    """Whether the stem is one of the names, or its first letter: `b` of `self.bias`."""
+    return stem is not None and any(
+        name_affinity(stem, name) >= _SAME_NAME or (len(stem) == 1 and split_path(name)[1].startswith(stem))
+        for name in names
+    )
 
 
 def _keeps_places(op: Op) -> bool:

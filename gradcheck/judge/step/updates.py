@@ -221,6 +221,8 @@ class _Updates:
     ) -> ParameterUpdate:
         gradient = parameter.own[-1] if parameter.own else None
         shown = self._names.shown_for(parameter.value, gradient.candidate.name if gradient else "")
+        # That of a layer's output may move its bias as it is.
+        seen = gradient is not None or any(self._belongs(judged, parameter.value) for judged in sources)
         return ParameterUpdate(
             parameter=shown,
             movement=movement,
@@ -233,7 +235,7 @@ class _Updates:
             ),
             curved=curved,
             reason=reason,
-            unseen=gradient is None and op is not None and norm(self._truth[parameter.value]) > 0,
+            unseen=not seen and op is not None and norm(self._truth[parameter.value]) > 0,
         )
 
 

@@ -26,7 +26,7 @@ def convention(case: Case) -> Ruling | None:
     if candidate.returned or not case.says_something(case.found) or (unit is None and _is_rescaled(case)):
         return None
     fitting = dict(_multiples(case, unit))
-    if not fitting:
+    if not fitting or judge.partners.is_out_of_reach(candidate, case.truth):
         return None
 
     def rank(value: Value) -> tuple[bool, float]:

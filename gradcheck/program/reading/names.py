@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from gradcheck.program.location import Location
-from gradcheck.program.reading.tree import Tree, called
+from gradcheck.program.reading.tree import Function, Tree, called
 from gradcheck.program.source import SourceMap
 
 _GROWING_METHODS = {"append", "insert", "extend", "appendleft", "extendleft", "update", "setdefault", "add"}
@@ -113,7 +113,16 @@ def names_read(node: ast.AST, tensors: Collection[str] = ()) -> set[str]:
         return set().union(*(names_read(argument) for argument in node.args)) - set(tensors)
     if isinstance(node, ast.Name):
         return {node.id} if isinstance(node.ctx, ast.Load) else set()
+    if isinstance(node, ast.Compare) and all(isinstance(op, (ast.Is, ast.IsNot)) for op in node.ops):
+        return set()
     found: set[str] = set()
     for child in ast.iter_child_nodes(node):
         found |= names_read(child, tensors)
     return found
+
+
+@lru_cache(maxsize=256)
+def names_decided_by(function: Function) -> frozenset[str]:
+    """Names whose numbers the conditions of a function read: others may lead to other branches."""
+    tests = (node.test for node in ast.walk(function) if isinstance(node, (ast.If, ast.While, ast.IfExp)))
+    return frozenset().union(*(names_read(test, names_read(test)) for test in tests))

@@ -62,6 +62,7 @@ TRAINING = {
         "loss.backward()\n    with torch.no_grad(): W -= lr * W.grad\n    W.grad = None",
     ),
     "error convention": ("", "W_delta = X.T @ (Y - out); W += lr * W_delta"),
+    "no names": ("", "W += lr * (X.T @ (Y - out)); b += lr * (Y - out).sum(0)"),
     "dict": ("P = {'W': W}", "P['W'] = P['W'] - lr * dW; W = P['W']"),
     "dict in place": ("P = {'W': W}", "P['W'] -= lr * dW"),
 }
