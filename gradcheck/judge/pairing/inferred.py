@@ -90,20 +90,8 @@ def _exactly(factor: float) -> float:
     return 1 / count if count and abs(factor * count - 1) < _SAME else factor
 
 
-def _is_counted(factor: float) -> bool:
-    """Whether it is a whole number, or one over one. (Of what one number is computed from, the gradients have one and the
-    same direction, whatever is computed of it.)"""
-    count = max(abs(factor), 1 / abs(factor))
-    return abs(count - round(count)) < _SAME * count
-
-
 def _rank(found: _Found) -> tuple[int, bool]:
     return found.parameters, abs(abs(found.factor) - 1) < _SAME
-
-
-def _says_nothing(parameters: set[Value]) -> bool:
-    """Any number is a multiple of the derivative by one number."""
-    return len(parameters) == 1 and all(math.prod(p.shape) == 1 for p in parameters)
 
 
 class _Search:
@@ -127,7 +115,7 @@ class _Search:
             found = [f for f in map(self._tried_further, begins) if f is not None]
         return max(
             found,
-            key=lambda f: (f.parameters, f.begin.with_data, _is_counted(f.factor), -f.begin.last),
+            key=lambda f: (f.parameters, f.begin.with_data, -f.begin.last),
             default=None,
         )
 
@@ -135,8 +123,7 @@ class _Search:
         """The parameters whose gradients the program computes if the best of these is the loss."""
         begun = {snapshot.op for snapshot in found.begin.begun}
         tried = [self._tried_as(op, op.index, 1.0) for op in rivals if op in self._ops and op not in begun]
-        votes = [votes for _, votes in filter(None, tried)]
-        return max((len(v) for v in votes if not _says_nothing(v)), default=0)
+        return max((len(votes) for _, votes in filter(None, tried)), default=0)
 
     def losses(self, found: _Found, places: set[Place]) -> list[Op]:
         """The losses of this step, which is like the one that they were found in."""
@@ -228,7 +215,7 @@ class _Search:
 
     def _tried(self, begin: _Begin) -> _Found | None:
         found = self._tried_as(self._loss(begin, begin.slope), begin.last, begin.slope)
-        if found is None or (len(self._parameters) > 1 and _says_nothing(found[1])):
+        if found is None:
             return None
         factor, parameters = found
         if all(math.prod(p.shape) == 1 for p in parameters):
