@@ -130,7 +130,9 @@ def _arange(*bounds: Any) -> Same | None:
 def _array(x: Any, dtype: Any = None, **_: Any) -> Same | None:
     if isinstance(x, (list, tuple)):
         return own.stacked, (x,), {}
-    return torch.clone, (x,), {}
+    if dtype is None or np.asarray(x).dtype == dtype:
+        return torch.clone, (x,), {}
+    return torch.Tensor.to, (x, torch_type(dtype)), {}
 
 
 rows.update(dict.fromkeys((np.array, np.asarray), _array))
