@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import torch
 
 from gradcheck import ops
-from gradcheck.fronts.gradient_names import Form, parse
+from gradcheck.fronts.gradient_names import Form, may_be_velocity, parse
 from gradcheck.fronts.insertion import insert, number_op
 from gradcheck.fronts.markers import Inferred, LossKind
 from gradcheck.fronts.tape import Kind, Op, Recording, Value
@@ -278,26 +278,30 @@ class _Search:
         except ReplayError:
             return None
         votes: dict[float, set[Value]] = defaultdict(set)
+        last: dict[float, int] = defaultdict(int)  # when something called a gradient was such a multiple
         for parameter in self._parameters:
             expected = truth.get(parameter)
             if expected is not None and norm(expected) > 0:
-                for ratio in self._multiples(parameter, expected, after):
+                for ratio, when in self._multiples(parameter, expected, after):
                     known = next((known for known in votes if abs(known - ratio) <= _SAME * known), ratio)
                     votes[known].add(parameter)
+                    last[known] = max(last[known], when)
         if not votes:
             return None
-        factor = max(votes, key=lambda ratio: len(votes[ratio]))
+        factor = max(votes, key=lambda ratio: (len(votes[ratio]), last[ratio]))
         return _exactly(factor) * slope, votes[factor]
 
-    def _multiples(self, parameter: Value, expected: torch.Tensor, after: int) -> list[float]:
+    def _multiples(self, parameter: Value, expected: torch.Tensor, after: int) -> list[tuple[float, int]]:
         """How often the gradient is in each of its multiples that the program computes; of those with a name, if any has
-        one. (Any number is a multiple of another.)"""
-        named: list[float] = []
-        unnamed: list[float] = []
+        one. (Any number is a multiple of another.) And when, if the name is that of a gradient."""
+        named: list[tuple[float, int]] = []
+        unnamed: list[tuple[float, int]] = []
         size = norm(expected) ** 2
         for snapshot, tensor in self._points.later(after, expected.numel()):
             ratio = inner(tensor.reshape(-1), expected.reshape(-1)) / size
             off = distance(tensor.reshape(-1), ratio * expected.reshape(-1))
             if ratio and off <= _CLOSE * norm(tensor) and snapshot.value.root is not parameter.root:
-                (named if self._names.bindings(snapshot.value) else unnamed).append(abs(ratio))
+                called = [b.name for b in self._names.bindings(snapshot.value)]
+                is_gradient = any(parse(n).form is not Form.NONE and not may_be_velocity(n) for n in called)
+                (named if called else unnamed).append((abs(ratio), snapshot.after * is_gradient))
         return [*named, *unnamed] if expected.numel() == 1 else named or unnamed

@@ -160,6 +160,20 @@ def _usual(case: Case) -> float | None:
     return max(factors, key=factors.count, default=None)
 
 
+def _of_other_parameters(case: Case) -> list[float]:
+    """The factors of the other gradients that a name or a use says are those of parameters, where they have one."""
+    judge = case.judge
+    factors: list[float] = []
+    for candidate in judge.plan.candidates:
+        named = judge.partners.propose_by_name(candidate)
+        of = candidate.of or (named.value if named is not None else None)
+        found = judge.captured(candidate.versions[-1]) if candidate is not case.candidate else None
+        truth = case.truth.get(of) if of is not None and of not in judge.forward_made else None
+        if found is not None and truth is not None:
+            factors.append(multiple_of(found, truth, 1e-6 * norm(found)))
+    return [factor for factor in factors if factor > 0]
+
+
 def _made_good(case: Case, partner: Value, factor: float) -> bool:
     """Whether the factor is made good where it matters: of the parameters' gradients that are computed from this
     one (of all gradients, if none of a parameter is), more are right than are scaled alike. Those that are
@@ -265,9 +279,11 @@ def _kept_factor(case: Case, at: Value) -> float | None:
     factors = read_at_once or factors
 
     if not any(map(math.isfinite, factors)):
-        # They have faults of their own, or those of other turns of a loop: it is kept as what it is computed from.
+        # They have faults of their own, or those of other turns of a loop: it is kept as what it is computed from; that of a
+        # parameter as those of others.
+        alike = [] if at in case.judge.forward_made else _of_other_parameters(case)
         scales = set(kept_upstream(case, 1.0))
-        factors = [*scales] if len(scales) == 1 else []
+        factors = alike or ([*scales] if len(scales) == 1 else [])
 
     def agreeing(factor: float) -> int:
         return sum(abs(factor - other) <= 1e-6 * abs(factor) for other in factors)
