@@ -21,6 +21,7 @@ N, D, M, T, H, W, K, V, G = (Size(name) for name in "NDMTHWKVG")
 _SIZES: tuple[tuple[str, tuple[Term, ...]], ...] = (
     (r"(n_?|num_?)?(vocab|tokens|words|embeddings)(_?(size|dim|len))?|dict_size", (V,)),
     (r"(n_?|num_?)?(heads?|groups?)|nhead", (G,)),
+    (r"(n_?|num_?)?(samples|examples|batch(_?size)?)", (N,)),
     (r"(kernel|window|pool|filter)(_?(size|width|height|h|w))?|ksize|k|f|[hw]{2}|pool_[hw]", (K,)),
     (
         r"seq(_?len(gth)?)?|block_size|context(_?(len|size|length))?|max_?len|n_?steps|length|time_?steps",
