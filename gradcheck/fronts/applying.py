@@ -4,10 +4,8 @@ does, follows from one.
 """
 
 from collections.abc import Sequence
-from itertools import takewhile
 
 from gradcheck import ops
-from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.fronts.tape import Op, Recording, Value
 from gradcheck.fronts.updates import Update
 from gradcheck.ops import Family
@@ -18,7 +16,7 @@ def only_applies(recording: Recording, start: int, updates: Sequence[Update]) ->
     follow from a forward pass that was."""
     if all(_follows_from_before(recording.ops, start, update) for update in updates):
         return True
-    follow = _Follow(recording.gradient_named | _handed_in(recording, start, updates), start)
+    follow = _Follow(recording.gradient_named, start)
     steps = {update.op.index: update.step for update in updates}
     for op in recording.ops[start:]:
         if op.index in steps:
@@ -45,15 +43,6 @@ def _follows_from_before(tape: Sequence[Op], start: int, update: Update) -> bool
                 return op.index < start
             needed |= read
     return False
-
-
-def _handed_in(recording: Recording, start: int, updates: Sequence[Update]) -> set[Value]:
-    """What was computed before and is called a gradient by a function that it is handed to since `start`, whatever its
-    caller calls it (`d`). What is moved is a gain `g`."""
-    moved = {update.parameter for update in updates}
-    since = takewhile(lambda binding: binding.when >= start, reversed(recording.bindings))
-    named = {b.value for b in since if b.is_parameter and parse(b.name).form >= Form.GENERIC}
-    return {v for v in named if v.producer is not None and v.producer.inputs and v.root not in moved}
 
 
 class _Follow:

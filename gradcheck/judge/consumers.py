@@ -19,7 +19,6 @@ from gradcheck.replay.passes import Version
 _MOST = 8  # consumers that are asked
 _MOST_ENDS = 32
 _MOST_VALUES = 16  # that a gradient is tried as: those whose gradients are nearest to it
-_MOST_VAIN = 6  # searches for what is computed in one place of a loop
 _MOST_NEAR = 6  # and of those next to what it is computed from
 
 
@@ -161,9 +160,8 @@ class Consumers:
         judge, found = self._judge, self._found
         if named is None and self._are_its_negative:
             return None  # what it is turned into is judged
-        waiting, made = self._unexplained(), self._version.writes[-1:]
-        place = tuple((op.code, op.lasti) for op in made)
-        if not waiting or judge.vain_searches[place] >= _MOST_VAIN:
+        waiting = self._unexplained()
+        if not waiting:
             return None
         truth = judge.run.graph.truth
         out = {judge.plan.loss, besides, *judge.partners.nameless}
@@ -189,7 +187,6 @@ class Consumers:
                 best, most = value, score
             if most == len(waiting):
                 break
-        judge.vain_searches[place] += best is None
         return Proposal(best, "what is computed from it", certain=True) if best is not None else None
 
     def _behind_upstream(self) -> set[Value]:

@@ -8,8 +8,7 @@ and everything computed from it is compared with the VJP of *it*: faults do not 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -79,9 +78,6 @@ class Judge:
             self.relations, self.products = self.elsewhere.relations, self.elsewhere.products
         self.ascends = goes_uphill(self.plan) and not self._has_true_gradients
         self._expectations: dict[Faults, Gradients] = {}
-        self.vain_searches: Counter[Hashable] = (
-            Counter()
-        )  # for a value, by where what was searched for is made
 
     @property
     def _has_true_gradients(self) -> bool:
