@@ -4,19 +4,17 @@ does, follows from one.
 """
 
 from collections.abc import Sequence
+from itertools import takewhile
 
 from gradcheck import ops
+from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.fronts.tape import Op, Recording, Value
 from gradcheck.fronts.updates import Update
-from gradcheck.ops import Family
 
 
 def only_applies(recording: Recording, start: int, updates: Sequence[Update]) -> bool:
-    """Whether all `updates`, which are among the ops from `start` on, move by gradients that were finished before, or that
-    follow from a forward pass that was."""
-    if all(_follows_from_before(recording.ops, start, update) for update in updates):
-        return True
-    follow = _Follow(recording.gradient_named, start)
+    """Whether all `updates`, which are among the ops from `start` on, move by gradients that were finished before."""
+    follow = _Follow(recording.gradient_named | _handed_in(recording, start, updates), start)
     steps = {update.op.index: update.step for update in updates}
     for op in recording.ops[start:]:
         if op.index in steps:
@@ -27,22 +25,13 @@ def only_applies(recording: Recording, start: int, updates: Sequence[Update]) ->
     return True
 
 
-def _follows_from_before(tape: Sequence[Op], start: int, update: Update) -> bool:
-    """Whether what it moves by was computed from the parameter before `start`, and not since, whatever it is called. Where
-    the parameter is read once it has moved, the loop trains: its forward pass is at the end."""
-    moved = {value.root for value in (update.parameter, *update.op.outputs)}
-    after = {value.root for op in tape[update.op.index + 1 :] for value in op.inputs}
-    if update.step is None or moved & after:
-        return False
-    needed = {update.step.root}
-    for op in reversed(tape[: update.op.index]):
-        made = any(value.root in needed for value in (*op.outputs, *op.mutated))
-        if made and op.operation.family is not Family.CONSTANT:
-            read = {value.root for value in op.inputs}
-            if update.parameter.root in read:
-                return op.index < start
-            needed |= read
-    return False
+def _handed_in(recording: Recording, start: int, updates: Sequence[Update]) -> set[Value]:
+    """What was computed before and is called a gradient by a function that it is handed to since `start`, whatever its
+    caller calls it (`d`). What is moved is a gain `g`."""
+    moved = {update.parameter for update in updates}
+    since = takewhile(lambda binding: binding.when >= start, reversed(recording.bindings))
+    named = {b.value for b in since if b.is_parameter and parse(b.name).form >= Form.GENERIC}
+    return {v for v in named if v.producer is not None and v.producer.inputs and v.root not in moved}
 
 
 class _Follow:

@@ -65,12 +65,10 @@ def call_of(
         }
         return Call(outputs, by_place=True, order=names[: len(items)], values=nothing)
     again = {name: given[known] for name in names for known in given if known.lower() == name.lower()}
-    compared = [name for name in names if role_of(name) == "target" and name not in again]
-    if compared and compared == [name for name in names if name not in again]:
-        raise Unclear(
-            f"`{compared[0]}` is what the output is compared with, and no upstream gradient; `gradcheck report` on a "
-            "training step checks it"
-        )
+    left = [name for name in names if name not in again]
+    if {*map(role_of, left)} == {"target"}:
+        wanted = f"`{left[0]}` is what the output is compared with, and no upstream gradient"
+        raise Unclear(f"{wanted}; `gradcheck report` on a training step checks it")
     if len(names) == 1 and len(positional) == 1:
         together = leading > 1 and (isinstance(result, list) or _takes_apart(backward, names[0]))
         return Call(items[: leading if together else 1] if leading else [], together=together, order=names)
@@ -79,7 +77,6 @@ def call_of(
     upstream = [name for name in names if parse(name).form is not Form.NONE and name not in again]
     if not upstream:
         kept_again = _returned_names(forward)  # `p`, which `forward` returns beside its output
-        left = [name for name in names if name not in again]
         upstream = ([name for name in left if name not in kept_again] or left or names)[:1]
         again.pop(upstream[0], None)
     # A gradient that `backward` need not be given belongs to an output all the same.

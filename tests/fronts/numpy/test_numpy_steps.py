@@ -79,9 +79,9 @@ class Dense:
         self.x = x
         return x @ self.W + self.b
 
-    def backward(self, pendiente, rate):
-        dW, db = self.x.T @ pendiente, pendiente.sum(axis=0, keepdims=True)
-        back = pendiente @ self.W.T
+    def backward(self, gradiente, rate):
+        dW, db = self.x.T @ gradiente, gradiente.sum(axis=0, keepdims=True)
+        back = gradiente @ self.W.T
         self.W, self.b = self.W - rate * dW, self.b - rate * db
         return back
 
@@ -90,8 +90,8 @@ class Tanh:
         self.out = np.tanh(x)
         return self.out
 
-    def backward(self, pendiente, rate):
-        return pendiente * (1 - self.out**2)
+    def backward(self, gradiente, rate):
+        return gradiente * (1 - self.out**2)
 
 np.random.seed(0)
 x, y = np.random.randn(6, 3), np.random.randn(6, 1)
@@ -101,13 +101,13 @@ for epoch in range(9):
     for layer in net:
         out = layer.forward(out)
     loss = np.mean((out - y) ** 2)
-    pendiente = 2 * (out - y) / len(y)
+    gradiente = 2 * (out - y) / len(y)
     for layer in reversed(net):
-        pendiente = layer.backward(pendiente, 0.1)
+        gradiente = layer.backward(gradiente, 0.1)
 """
 
 
-def test_a_loop_over_the_layers_is_no_training_loop_whatever_its_gradients_are_called() -> None:
+def test_a_loop_over_the_layers_is_no_training_loop_whose_gradients_have_a_spanish_name() -> None:
     (found,) = report_on_source(LAYERS).passes
     assert sum(row.name == "dW" for row in found.gradients) == 1
     assert next(row for row in found.gradients if row.name == "dW").occurrences == 2
