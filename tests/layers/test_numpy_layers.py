@@ -31,7 +31,15 @@ def wrong_ones():
 
 WRONG = dict(wrong_ones())
 SMALL = {"conv": ["2,2,3,3", "2,2,2,2", "2"]}  # every place by itself: thousands of operations
-OF_OTHER_RANKS = ("conv", "max_pool", "Convolution", "Recurrent", "OneRowAtATime", "group_scale")
+OF_OTHER_RANKS = (
+    "conv",
+    "max_pool",
+    "StridedPool",
+    "Convolution",
+    "Recurrent",
+    "OneRowAtATime",
+    "group_scale",
+)
 
 
 def ranks_of(name, names):
