@@ -10,7 +10,6 @@ from tools import imports, op_names, size
 
 # Files that may hold a literal with three or more names of operations, with the reason.
 OP_SETS_ALLOWED = {
-    "gradcheck/fronts/gradient_names.py": "words that begin with `d` and are no gradient: names of values, not of operations",
     "gradcheck/fronts/numpy/shape_rows.py": "the NumPy front maps functions to those of torch of the same name",
     "gradcheck/fronts/numpy/scipy_rows.py": "the same of SciPy",
     "gradcheck/program/array_hooks.py": "the operators of Python, which a rewritten program calls by name",

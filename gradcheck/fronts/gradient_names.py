@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from enum import IntEnum
 from functools import lru_cache
+from pathlib import Path
 
 
 class Form(IntEnum):
@@ -27,7 +28,7 @@ class GradientName:
     owner: str = ""  # the object it is an attribute of: `self` in self.dW
 
 
-_WORDS = r"(?:grads?|gradients?|nabla|delta|derivative|deriv|diff|partial|bar|adjoint|cotangent)"
+_WORDS = r"(?:grads?|gradient(?:es?|i|s)?|nabla|delta|derivative|deriv|diff|partial|bar|adjoint|cotangent)"
 _CONTAINER = re.compile(
     rf"^_*(?:(?-i:d)|{_WORDS}|d_?params?|d_?weights|d_?cache)s?$|(?:^|_){_WORDS}s?(?:_|$)", re.I
 )
@@ -50,7 +51,7 @@ _CAMEL_SUFFIX = re.compile(r"^(?P<stem>\w*?[a-zA-Z0-9])(?:Grad|Delta|Gradient|_?
 _VECTOR = re.compile(r"^_*v_[A-Za-z]\w*$")
 _GENERIC = re.compile(
     r"^_*(?:d_?out(?:put)?s?|grad_?out(?:put)?s?|grad_?in(?:put)?s?|upstream(?:_?grad(?:ient)?)?|next_d\w*|delta|deltas|"
-    r"errors?|err|grads?|gradients?|dy|dx|dz|da|dh|dnext|d_?next|g|back(?:ward)?_?grad\w*|"
+    r"errors?|err|grads?|gradient(?:es?|i|s)?|dy|dx|dz|da|dh|dnext|d_?next|g|back(?:ward)?_?grad\w*|"
     r"d_?prev|downstream\w*|cotangent|seed)[_']?\d*$",
     re.I,
 )
@@ -58,15 +59,7 @@ _BARE_D = re.compile(r"^_*[dD](?P<stem>[A-Za-z0-9_]\w*)$")
 # `gW1`, `gh`, `gpre`: with a longer stem it is more often a word (`gamma`, `gating`).
 _BARE_G = re.compile(r"^_*g(?P<stem>[A-Z]\w*|[a-z]{1,3}\d*)$")
 # Words that begin so and have nothing to do with gradients.
-_WORDS_WITH_D = {
-    "data", "dataset", "datasets", "dataloader", "date", "day", "debug", "decay", "decoder", "deep", "default", "deg",
-    "degree", "delay", "dense", "depth", "desc", "dest", "dev", "device", "df", "dict", "diff", "digit", "digits", "dim",
-    "dims", "dir", "directory", "discount", "display", "dist", "distance", "distances", "div", "dl", "doc", "docs",
-    "dog", "domain", "done", "dot", "down", "draw", "draws", "drop", "dropout", "dropped", "ds", "dtype", "dummy", "dump",
-    "duration", "decode", "decoded", "decoding", "deviation", "dialog", "dictionary", "drawing", "drawn",
-    "gain", "gap", "gas", "gate", "gauss", "gelu", "gen", "geo", "get", "glob", "glu", "goal", "gold", "got", "gpu",
-    "gray", "grid", "gru", "gt", "gui", "gym",
-}  # fmt: skip
+_WORDS_WITH_D = {*Path(__file__).with_name("words_with_d.txt").read_text(encoding="utf-8").split()}
 _PATH_END = re.compile(r"^(?P<base>.*?)(?:\.(?P<attribute>\w+)|\[(?P<key>'[^']*'|\"[^\"]*\"|[^\]]*)\])$")
 
 

@@ -55,6 +55,10 @@ def random_like(output: Any, seed: int) -> Any:
     return np.asarray(made).astype(output.dtype)[()] if not output.shape else made.astype(output.dtype)
 
 
+def ones_like(output: Any) -> Any:
+    return torch.ones_like(output) if isinstance(output, torch.Tensor) else np.ones_like(output)[()]
+
+
 def no_gradient(output: Any) -> Any:
     """What autograd hands over for an output that is not differentiable: zeros. They are drawn, below 1, as an upstream
     gradient is: what is drawn is no gradient that a line of the person's could have got wrong."""

@@ -238,12 +238,13 @@ class LayerCheck:
         parameter's gradient has the shape of its parameter, and what else is wrong is wrong there too. If the gradient
         of one parameter is right, its author has thought of such inputs, and what is wrong is a fault."""
         outcomes = {plan: self._on_several_rows(plan) for plan in plans}
-        if all(outcome.raised is not None for outcome in outcomes.values()) and len(plans) > 1:
-            # A weight that is transposed raises, whatever the rank, unless all sizes are the same.
-            outcomes = {plan: self._of_equal_sizes(plan) for plan in plans}
-        elif len(plans) == 1 and outcomes[plans[0]].raised is not None and self._is_guess(plans[0]):
-            self._report.cases.append(self._not_judged(plans[0], outcomes[plans[0]]))
-            return plans
+        if all(outcome.raised is not None for outcome in outcomes.values()):
+            if any(map(self._is_guess, plans)):
+                self._report.cases += [self._not_judged(*one) for one in outcomes.items()]
+                return plans
+            if len(plans) > 1:
+                # A weight that is transposed raises, whatever the rank, unless all sizes are the same.
+                outcomes = {plan: self._of_equal_sizes(plan) for plan in plans}
         meant = [o for o in outcomes.values() if o.report is not None and not _is_out_of_shape(o)]
         known = {key for outcome in meant for key in outcome.faults}
         # A loss that is right for classes of samples takes other ranks by an accident of indexing.

@@ -25,6 +25,7 @@ from gradcheck.layers.making import CannotCallError, Given, making
 from gradcheck.layers.sizes import Size, TensorTerm, value_of
 from gradcheck.layers.subject import NotALayer, Subject
 from gradcheck.layers.trial import Built, Plan, Trial, build, own_random_numbers
+from gradcheck.layers.wanted import role_of
 from gradcheck.layers.ways import Picks, Ways, farthest_first
 
 _MOST_FITTED = 16  # ways that run, of which the one that fits best is taken
@@ -123,8 +124,8 @@ class _Search:
             found = self._of_other_ranks(ways, group, best)
             if raises is not None:
                 found.refused[2] = _shape_text(raises.plans[0]), "`backward`, which is for one row, raises"
-            if best.fit > 0:
-                return found
+            if best.fit > 0 or any(role_of(each.name) == "target" for each in parameters):
+                return found  # what a loss compares with may have been guessed wrong
             raises = found  # on several rows; maybe it is written for one
         return raises
 

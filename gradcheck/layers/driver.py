@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 from gradcheck.base.errors import NothingToCheckError
-from gradcheck.layers.arrays import array_word, is_array, is_floating, random_like, sum_of_products
+from gradcheck.layers.arrays import array_word, is_array, is_floating, ones_like, random_like, sum_of_products
 from gradcheck.layers.fused import GivesGradients
 from gradcheck.layers.handing import Call, Unclear, call_of
 from gradcheck.layers.methods import called, held_by, upstream_attribute
@@ -108,7 +108,8 @@ def _loss(call: Call, what: str, frame: FrameType | None) -> tuple[Any, list[Any
             )
         return outputs[0], []
     upstream = [random_like(output, _SEED + number) for number, output in enumerate(outputs)]
-    return sum_of_products(outputs, upstream, frame), upstream
+    ones = [ones_like(loss) for loss in call.losses]
+    return sum_of_products([*outputs, *call.losses], [*upstream, *ones], frame), upstream
 
 
 def inputs_by_name(layer: Any, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from gradcheck.fronts.gradient_names import Form, parse
+from gradcheck.fronts.gradient_names import Form, is_loss_name, parse
 from gradcheck.layers.arrays import is_floating, no_gradient
 from gradcheck.layers.function_context import FunctionContext
 from gradcheck.layers.usage import nodes_of
@@ -25,6 +25,7 @@ class Unclear(Exception):  # noqa: N818 - its text is shown to the person
 @dataclass(slots=True)
 class Call:
     outputs: list[Any]  # tensors, or arrays of NumPy's
+    losses: list[Any] = field(default_factory=list)  # beside them, whose gradients `forward` has computed
     is_loss: bool = False  # `backward` takes nothing
     together: bool = False  # the upstream gradients in one tuple
     by_place: bool = False  # what `backward` returns belongs to the inputs in their order
@@ -63,16 +64,19 @@ def call_of(
             if not _is_in(item, outputs)
         }
         return Call(outputs, by_place=True, order=names[: len(items)], values=nothing)
+    again = {name: given[known] for name in names for known in given if known.lower() == name.lower()}
+    left = [name for name in names if name not in again]
+    if {*map(role_of, left)} == {"target"}:
+        wanted = f"`{left[0]}` is what the output is compared with, and no upstream gradient"
+        raise Unclear(f"{wanted}; `gradcheck report` on a training step checks it")
     if len(names) == 1 and len(positional) == 1:
         together = leading > 1 and (isinstance(result, list) or _takes_apart(backward, names[0]))
         return Call(items[: leading if together else 1] if leading else [], together=together, order=names)
-    again = {name: given[known] for name in names for known in given if known.lower() == name.lower()}
     if len(again) == len(names):  # `backward(target, predicted)`
         return Call(items[:leading], is_loss=True, order=names, values=again)
     upstream = [name for name in names if parse(name).form is not Form.NONE and name not in again]
     if not upstream:
         kept_again = _returned_names(forward)  # `p`, which `forward` returns beside its output
-        left = [name for name in names if name not in again]
         upstream = ([name for name in left if name not in kept_again] or left or names)[:1]
         again.pop(upstream[0], None)
     # A gradient that `backward` need not be given belongs to an output all the same.
@@ -84,16 +88,21 @@ def call_of(
         )
     together = isinstance(result, list) and leading == len(items) > 1 and len(upstream) == 1  # a list of maps
     outputs = items[: leading if together else min(leading, len(upstream))]
+    called = dict(zip(_returned_names(forward), items, strict=False))
+    beside = items[len(outputs) : leading]
+    losses = [item for name, item in called.items() if is_loss_name(name) and _is_in(item, beside)]
     kept = [name for name in names if name not in again and name not in upstream]
-    if not items[len(outputs) :]:  # nothing was kept for it: a rate
+    rest = [item for item in items[len(outputs) :] if not _is_in(item, losses)]
+    if not rest:  # nothing was kept for it: a rate
         again |= {name: rate for name in kept if (rate := rate_named(name)) is not None}
         kept = [name for name in kept if name not in again]
     order = [p.name for p in positional if p.name in names or p.name in upstream]
     return Call(
         outputs,
+        losses,
         together=together,
         order=order,
-        values=again | _kept(kept, items[len(outputs) :], items, forward),
+        values=again | _kept(kept, rest, items, forward),
     )
 
 

@@ -7,8 +7,10 @@ import ast
 import inspect
 import re
 import textwrap
+import tomllib
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from gradcheck.layers.sizes import FunctionTerm, Size, TensorTerm, Term
@@ -18,53 +20,15 @@ from gradcheck.program.reading.tree import parse
 N, D, M, T, H, W, K, V, G = (Size(name) for name in "NDMTHWKVG")
 
 
-_SIZES: tuple[tuple[str, tuple[Term, ...]], ...] = (
-    (r"(n_?|num_?)?(vocab|tokens|words|embeddings)(_?(size|dim|len))?|dict_size", (V,)),
-    (r"(n_?|num_?)?(heads?|groups?)|nhead", (G,)),
-    (r"(kernel|window|pool|filter)(_?(size|width|height|h|w))?|ksize|k|f|[hw]{2}|pool_[hw]", (K,)),
-    (
-        r"seq(_?len(gth)?)?|block_size|context(_?(len|size|length))?|max_?len|n_?steps|length|time_?steps",
-        (T,),
-    ),
-    (r".*(fan_?in|n_?in|in(put)?s?_?(features?|dims?|size|channels?|units|planes|ch|c)?)", (D,)),
-    (r".*(fan_?out|n_?out|out(put)?s?_?(features?|dims?|size|channels?|units|planes|ch|c)?)", (M, D)),
-    (r".*(hidden|units|filters|classes|labels|h)(_?(size|dim|features|units))?|n_?h(id)?", (M, D)),
-    (r".*(features?|channels?|dims?|size|embd?|embed|d_model|shape|width|planes)|[cdn]", (D, M)),
-)
-_VALUES: tuple[tuple[str, Any], ...] = (
-    (r"eps(ilon)?", 1e-5),
-    (r"momentum|decay|rho", 0.1),
-    (r"(p|prob|rate|keep.*|drop.*)", 0.5),
-    (r".*(alpha|slope|leak)", 0.1),
-    (r".*(lambda|lamb|reg|temperature|tau|scale|lr|learning_rate)", 0.7),
-    (r".*stride.*", 2),
-    (r"(.*_)?pad(ding)?", 1),
-    (r"dilation", 1),
-    (r"(is_?)?train(ing|able)?(_mode)?|affine|bias|use_.*|is_.*|track_.*|requires_.*", True),
-    (r"mode", "train"),
-    (r"dim|axis", -1),
-)
-# What lies between them is not empty.
-_BOUNDS = ((r"(.*_)?(min|lo|low|lower)(_.*)?", -0.7), (r"(.*_)?(max|hi|high|upper)(_.*)?", 0.7))
+_TABLES = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+_SIZES = tuple((pattern, tuple(map(Size, letters))) for pattern, letters in _TABLES["sizes"])
+_VALUES, _BOUNDS, _ROLES = _TABLES["values"], _TABLES["bounds"], _TABLES["roles"]
 _OTHER_SIZES = (D, M, T)
 _MOST_OPTIONAL = 8  # of the shapes that an argument may have which is None by itself
 _COUNTS: tuple[Term, ...] = (G, K, N, *_OTHER_SIZES)
 _SHAPES: tuple[tuple[Term, ...], ...] = ((D, M), (D, H, W))  # for one parameter that is several sizes
 _STATISTICS = r"(running|moving)_?(mean|var|variance|std)"
 MODE_NAMES = re.compile(r"(is_?)?train(ing)?(_mode)?")
-
-_ROLES: tuple[tuple[str, str], ...] = (
-    (r"(y_?|gt_?)?(true|targets?|labels?|gt|classes)|[yt]s?|yb|one_?hot", "target"),
-    (r"w(eights?)?(_?\w{1,3})?|kernel|filters?|theta", "weight"),
-    (r"b(ias(es)?)?(_?\w{1,2})?", "bias"),
-    (r"gamma|beta|gain|shift|scale|g", "scale"),
-    (r".*mask.*", "mask"),
-    (r"(cos|sin)(e|us|_.*)?|freqs?(_.*)?", "table"),
-    (r"(prev_?)?(h|c|hidden|state|cell)(_?(prev|t|0|in|state))?|[hc]x", "state"),
-    (r"id(x|s)|ix|ind(ex|ices)|token(s|_ids)?|input_ids|words?", "index"),
-    (r"xs?|xb?|inp(uts?)?(_?data)?|data|features|logits|scores|z|a(_?prev)?|q|k|v|query|key|value|(y_?)?pred.*|y_?hat", "main"),
-    (r"res(idual)?|skip|shortcut", "branch"),
-)  # fmt: skip
 
 
 def constructor_options(parameter: inspect.Parameter, position: int, gates: int = 1) -> list[Term]:

@@ -172,3 +172,36 @@ def test_it_is_proved(case: str) -> None:
     assert finding.location.line == 1 + source[: source.index(right)].count("\n")
     assert finding.fix is not None
     assert finding.fix.verified, finding.helps
+
+
+# What is passed on is kept as a multiple, what the parameters move by is not.
+MEANS_LAST = """
+import numpy as np
+rng = np.random.default_rng(4)
+X, Y = rng.normal(size=(3, 5)), rng.integers(0, 2, size=(1, 5))
+W1, b1 = rng.normal(size=(4, 3)), np.zeros((4, 1))
+W2, b2 = rng.normal(size=(1, 4)), np.zeros((1, 1))
+m = X.shape[1]
+Z1 = W1 @ X + b1
+A1 = np.tanh(Z1)
+Z2 = W2 @ A1 + b2
+A2 = 1 / (1 + np.exp(-Z2))
+cost = -np.sum(Y * np.log(A2) + (1 - Y) * np.log(1 - A2)) / m
+dZ2 = A2 - Y
+dW2 = 1 / m * dZ2 @ A1.T
+db2 = 1 / m * np.sum(dZ2, axis=1, keepdims=True)
+dZ1 = W2.T @ dZ2 * (1 - A1**2)
+dW1 = 1 / m * dZ1 @ X.T
+db1 = 1 / m * np.sum(dZ1, axis=1, keepdims=True)
+print(dW1, db1, dW2, db2)
+"""
+
+
+@pytest.mark.parametrize("factor", ["2", "3"])
+def test_a_parameters_gradient_is_no_multiple_where_those_of_the_others_are_none(factor):
+    right = "dW1 = 1 / m * dZ1 @ X.T"
+    report = report_on_source(MEANS_LAST.replace(right, f"{right} * {factor}"), fix_budget_s=20.0)
+    (finding,) = [each for each in report.findings if each.rule == "GC101"]
+    assert finding.fix is not None
+    assert f"it is {factor} times what it should be" in " ".join(finding.notes)
+    assert right.endswith(finding.fix.replacement.strip())

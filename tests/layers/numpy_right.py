@@ -705,3 +705,48 @@ class Sampled:
         grad_w = (s - 1)[:, np.newaxis] * c + np.sum((1 - t)[:, :, np.newaxis] * n, axis=1)
         grad_n = (1 - t)[:, :, np.newaxis] * w[:, np.newaxis, :]
         return loss, grad_w, grad_n
+
+
+class StridedPool:
+    """Its windows are the first thing made of the input."""
+
+    def __init__(self, k=2):
+        self.k = k
+
+    def forward(self, x):
+        n, c, h, w = x.shape
+        s, self.x = x.strides, x
+        shape = n, c, h // self.k, w // self.k, self.k, self.k
+        strides = s[0], s[1], s[2] * self.k, s[3] * self.k, s[2], s[3]
+        self.views = np.lib.stride_tricks.as_strided(x, shape, strides, writeable=False)
+        return np.max(self.views, axis=(4, 5))
+
+    def backward(self, dout):
+        dx = np.zeros(shape=self.x.shape)
+        for i in range(self.views.shape[2]):
+            for j in range(self.views.shape[3]):
+                window = self.views[:, :, i, j]
+                mask = window == window.max(axis=(2, 3), keepdims=True)
+                rows, columns = (slice(at * self.k, (at + 1) * self.k) for at in (i, j))
+                dx[:, :, rows, columns] += mask * dout[:, :, i, j, None, None]
+        return dx
+
+
+class LargestOfEach:
+    """`flat` of a row and of a window, which lies in memory with gaps."""
+
+    def forward(self, x):
+        rows, _ = self.shape = x.shape
+        self.places = []
+        out = np.zeros(shape=np.array([rows, 2]))
+        for i in range(rows):
+            for k, part in enumerate((x[i], x[i : i + 1, ::2])):
+                self.places.append((i, k, np.argmax(part)))
+                out[i, k] = part.flat[np.argmax(part)]
+        return out
+
+    def backward(self, dout):
+        dx = np.zeros(self.shape)
+        for i, k, place in self.places:
+            dx[i].flat[place * (k + 1)] += dout[i, k]
+        return dx

@@ -31,7 +31,15 @@ def wrong_ones():
 
 WRONG = dict(wrong_ones())
 SMALL = {"conv": ["2,2,3,3", "2,2,2,2", "2"]}  # every place by itself: thousands of operations
-OF_OTHER_RANKS = ("conv", "max_pool", "Convolution", "Recurrent", "OneRowAtATime", "group_scale")
+OF_OTHER_RANKS = (
+    "conv",
+    "max_pool",
+    "StridedPool",
+    "Convolution",
+    "Recurrent",
+    "OneRowAtATime",
+    "group_scale",
+)
 
 
 def ranks_of(name, names):
@@ -99,6 +107,53 @@ class DecayedNeverSummed(Decayed):
         return dout @ self.W.T
 
 
+class Normalised:
+    """For rows of features: a gradient of the shape (1, n) has no other there."""
+
+    def __init__(self, n):
+        self.gamma, self.beta = np.ones((1, n)), np.zeros((1, n))
+
+    def forward(self, x):
+        self.scale = 1 / np.sqrt(x.var(axis=0, keepdims=True) + 1e-5)
+        self.hat = (x - x.mean(axis=0, keepdims=True)) * self.scale
+        return self.gamma * self.hat + self.beta
+
+    def backward(self, dout, rate):
+        dgamma = np.sum(dout * self.hat, axis=0, keepdims=True)
+        dbeta = np.sum(dout, axis=0, keepdims=True)
+        dhat = dout * self.gamma
+        mean = dhat.mean(axis=0, keepdims=True) + self.hat * (dhat * self.hat).mean(axis=0, keepdims=True)
+        self.gamma, self.beta = self.gamma - rate * dgamma, self.beta - rate * dbeta
+        return self.scale * (dhat - mean)
+
+
+def cell_forward(x, h, W, U, aim):
+    h = np.tanh(x @ W + h @ U)
+    loss = 0.5 * np.sum((h - aim) ** 2)
+    return h, loss, (x, h, W, U, aim)
+
+
+def cell_backward(dh, cache):
+    x, h, W, U, aim = cache
+    dz = (dh + h - aim) * (1 - h**2)
+    return dz @ W.T, dz @ U.T, x.T @ dz
+
+
+class Compared:
+    """Its `backward` is given what the output should have been."""
+
+    def __init__(self, n, m):
+        self.W = np.random.randn(n, m)
+
+    def forward(self, X):
+        self.out = np.tanh(X @ self.W)
+        return self.out
+
+    def backward(self, X, y):
+        dz = (self.out - y) * (1 - self.out**2)
+        self.dW = X.T @ dz
+
+
 class TwoOutputs:
     def forward(self, x):
         self.z = x * 2
@@ -115,6 +170,7 @@ class TwoOutputs:
             LossOfEachRow,
             "whether `dvalues` is the upstream gradient or once more what was predicted cannot be told",
         ),
+        (Compared, "`y` is what the output is compared with, and no upstream gradient"),
         (
             TwoOutputs,
             "`forward` returns nothing, and which of `self.z`, `self.a` is its output cannot be told",
@@ -178,3 +234,16 @@ def test_weight_decay_in_the_line_of_the_gradient_is_no_fault_and_hides_none():
     assert "weight decay" in report.never_judged["self.dW"]
     (failure,) = gradcheck.check_layer(DecayedNeverSummed, fix_budget_s=0.0).failures
     assert failure.report.findings[0].message == "`self.db` does not have the shape of `self.b`"
+
+
+def test_a_layer_for_rows_of_features_is_not_accused_for_what_broadcasting_makes_of_images():
+    report = gradcheck.check_layer(Normalised, fix_budget_s=0.0)
+    assert not report.failures
+    assert {case.rank for case in report.cases if case.status == "unsupported"} == {3, 4}
+
+
+def test_a_loss_beside_the_output_counts_as_it_is():
+    shapes = [(3, 4), (3, 5), (4, 5), (5, 5), (3, 5)]
+    report = gradcheck.check_layer((cell_forward, cell_backward), inputs=shapes, fix_budget_s=0.0)
+    assert not report.failures
+    assert report.exit_status == 0

@@ -132,6 +132,8 @@ class Hooks(PlainHooks):
 
     def _store(self, a: Any, key: Any, value: Any, frame: types.FrameType) -> None:
         writer = self.writer
+        if type(a) is np.flatiter and a.base.flags.c_contiguous:
+            a = a.base.reshape(-1)
         if writer is None or not isinstance(a, np.ndarray):
             a[key] = value
             return
@@ -147,6 +149,9 @@ class Hooks(PlainHooks):
     def _item(self, a: Any, key: Any, frame: types.FrameType) -> Any:
         result = a[key]
         writer = self.writer
+        if writer is not None and type(a) is np.flatiter:
+            a, whole = a.base.reshape(-1), a.base
+            writer.called(frame, np.reshape, rows[np.reshape], (whole, -1), {}, a)
         if writer is not None and isinstance(a, np.ndarray):
             writer.item(frame, a, key, result)
         elif writer is not None and type(a) in _JOINERS:

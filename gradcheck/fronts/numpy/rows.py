@@ -144,6 +144,8 @@ def _clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, **more:
 
 @row_for("where")
 def _where(condition: Any, *choices: Any) -> Same | None:
+    if {*map(type, choices)} <= {int, float}:  # of which torch would make float32
+        choices = tuple(map(np.float64, choices)) if float in map(type, choices) else choices
     return (torch.where, (condition, *choices), {}) if len(choices) == 2 else None
 
 

@@ -13,7 +13,7 @@ from gradcheck.fronts.numpy.registry import Row, Same, methods, row_for, rows, t
 
 
 def _shape(shape: Any) -> tuple[int, ...]:
-    return tuple(int(n) for n in shape) if isinstance(shape, (tuple, list)) else (int(shape),)
+    return tuple(int(n) for n in np.ravel(shape))
 
 
 def _reshaped(x: Any, *shape: Any, order: str = "C", **more: Any) -> Same | None:
@@ -94,8 +94,9 @@ def _made(function: Callable[..., Any], plain: Row | None = None) -> Row:
     like = plain is not None
 
     def row(
-        first: Any, *more: Any, dtype: Any = None, order: Any = "C", fill_value: Any = None, shape: Any = None
+        first: Any = None, *more: Any, dtype: Any = None, fill_value: Any = None, shape: Any = None, **_: Any
     ) -> Any:
+        first = shape if first is None else first
         if shape is not None and plain is not None:
             return plain(shape, *more, dtype=dtype or first.dtype, fill_value=fill_value)
         if fill_value is not None:

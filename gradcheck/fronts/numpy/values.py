@@ -83,9 +83,7 @@ class ArrayValues:
         from gradcheck.fronts.numpy.functions import part_of_memory
         from gradcheck.fronts.op import Kind
 
-        apart = thing.__array_interface__["data"][0] - owner.__array_interface__["data"][0]
-        strides = tuple(stride // thing.itemsize for stride in thing.strides)
-        args = (of, thing.shape, strides, apart // thing.itemsize, _order(owner))
+        args = of, *place_in(owner, thing)
         op = Op(len(self._ops), part_of_memory, Kind.PURE, args, None, last.code, last.lasti)
         op.scope = last.scope
         op.out = self.new_value(thing, op, owner)
@@ -119,6 +117,10 @@ class ArrayValues:
         return thing
 
 
-def _order(owner: np.ndarray[Any, Any]) -> tuple[int, ...]:
-    """The axes of an array as they lie in memory, the outermost first."""
-    return tuple(sorted(range(owner.ndim), key=lambda axis: -owner.strides[axis]))
+def place_in(owner: np.ndarray[Any, Any], view: np.ndarray[Any, Any]) -> tuple[Any, ...]:
+    """What `part_of_memory` takes beside the owner: shape, strides, offset, and the owner's axes as they lie in memory, the
+    outermost first."""
+    apart = view.__array_interface__["data"][0] - owner.__array_interface__["data"][0]
+    strides = tuple(stride // view.itemsize for stride in view.strides)
+    order = sorted(range(owner.ndim), key=lambda axis: -owner.strides[axis])
+    return view.shape, strides, apart // view.itemsize, tuple(order)

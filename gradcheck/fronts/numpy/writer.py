@@ -17,7 +17,7 @@ from gradcheck.fronts.numpy.memory import of_number, owner_of, shares_memory, te
 from gradcheck.fronts.numpy.operators import computes_alone
 from gradcheck.fronts.numpy.registry import Row
 from gradcheck.fronts.numpy.shape_rows import WITHOUT_ARRAYS
-from gradcheck.fronts.numpy.values import ArrayValues
+from gradcheck.fronts.numpy.values import ArrayValues, place_in
 from gradcheck.fronts.op import Kind, Op, function_name
 from gradcheck.ops import Family, operation_called
 
@@ -155,10 +155,12 @@ class ArrayWriter:
         if same is None:
             if function in WITHOUT_ARRAYS and not self._has_array((args, kwargs)):
                 return  # a leaf
-            if any(shares_memory(result, a) and self.knows(owner_of(a)) for a in args):
-                with self._state.guard, self._state.unrecorded:
-                    self._arrays.value_of(result)
-                return  # a view of it, whatever made it
+            owner = next((owner_of(a) for a in args if shares_memory(result, a)), None)
+            if owner is not None and owner.dtype == result.dtype:
+                if owner is not result:  # a view of it, whatever made it
+                    args = owner, *place_in(owner, result)
+                    self.write(frame, own.part_of_memory, args, {}, result)
+                return
             bound = isinstance(getattr(function, "__self__", None), np.ndarray)
             counts = all(np.asarray(each).dtype.kind in "biu" for each in (result if many else [result]))
             if counts and computes_alone(function, args):

@@ -1,7 +1,9 @@
 """Finds the backward passes on a tape: each loss, its forward pass, and the values that may be gradients."""
 
+from collections.abc import Collection
+
 from gradcheck.fronts.gradient_names import Form, parse
-from gradcheck.fronts.tape import Binding, Recording
+from gradcheck.fronts.tape import Binding, Op, Recording
 from gradcheck.fronts.updates import Update, UpdateFinder
 from gradcheck.judge.pairing.candidates import CandidateCollector
 from gradcheck.judge.pairing.losses import find_losses
@@ -47,6 +49,8 @@ def find_passes(
         )
     set_windows(plans, steps, len(recording.ops))
     plans = merge_chains(plans)
+    evaluating = _only_evaluating(recording, plans, moves)
+    plans = [plan for plan in plans if plan not in evaluating]
     moves = _all_updates(updates, plans)
     for plan in plans:
         plan.updates = [u for u in moves if plan.loss_op.index < u.op.index < plan.stop]
@@ -62,8 +66,35 @@ def find_passes(
         if any(_speaks_of_gradients(c, said) for c in plan.candidates) or placeholders(recording, plan, names)
     ]
     for plan in found:
-        plan.rivals = [p for p in plans if p not in found and p.iteration == plan.iteration][-_MOST_RIVALS:]
+        others = (p for p in (*evaluating, *plans) if p not in found and p.iteration == plan.iteration)
+        plan.rivals = [*others][-_MOST_RIVALS:]
     return found
+
+
+def _only_evaluating(
+    recording: Recording, plans: list[PassPlan], moves: Collection[Update]
+) -> list[PassPlan]:
+    """Those of which no gradient that follows reads anything, while it reads what the forward pass of an earlier loss has
+    computed: the same parameters, tried on data held back."""
+    found: list[PassPlan] = []
+    for before, plan, after in zip(plans, plans[1:], [*plans[2:], None], strict=False):
+        if before.iteration != plan.iteration or before.loss_op.fingerprint == plan.loss_op.fingerprint:
+            continue  # of the same data, either will do
+        stop = plan.stop if after is None else min(plan.stop, after.loss_op.index)
+        since = range(plan.loss_op.index + 1, stop)
+        made = {v for i in since for v in recording.ops[i].outputs}
+        ends = [v for v in made if v in recording.gradient_named]
+        ends += [u.step for u in moves if u.step is not None and u.op.index in since]
+        needed = {*plan.slicer.slice(ends, before.start, stop)}
+        earlier, own = _computed(before), _computed(plan)
+        if needed.isdisjoint(own - earlier) and not needed.isdisjoint(earlier - own):
+            found.append(plan)
+    return found
+
+
+def _computed(plan: PassPlan) -> set[Op]:
+    """All read views of the data."""
+    return {op for op in plan.forward_ops if any(v.root is v for v in op.outputs)}
 
 
 def _all_updates(finder: UpdateFinder, plans: list[PassPlan]) -> list[Update]:

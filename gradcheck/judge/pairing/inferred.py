@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import torch
 
 from gradcheck import ops
-from gradcheck.fronts.gradient_names import Form, parse
+from gradcheck.fronts.gradient_names import Form, may_be_velocity, parse
 from gradcheck.fronts.insertion import insert, number_op
 from gradcheck.fronts.markers import Inferred, LossKind
 from gradcheck.fronts.tape import Kind, Op, Recording, Value
@@ -94,6 +94,11 @@ def _rank(found: _Found) -> tuple[int, bool]:
     return found.parameters, abs(abs(found.factor) - 1) < _SAME
 
 
+def _says_nothing(parameters: set[Value]) -> bool:
+    """Any number is a multiple of the derivative by one number."""
+    return len(parameters) == 1 and all(math.prod(p.shape) == 1 for p in parameters)
+
+
 class _Search:
     def __init__(
         self, recording: Recording, step: Step, finder: UpdateFinder, slicer: Slicer, names: NameIndex
@@ -123,7 +128,8 @@ class _Search:
         """The parameters whose gradients the program computes if the best of these is the loss."""
         begun = {snapshot.op for snapshot in found.begin.begun}
         tried = [self._tried_as(op, op.index, 1.0) for op in rivals if op in self._ops and op not in begun]
-        return max((len(votes) for _, votes in filter(None, tried)), default=0)
+        votes = [votes for _, votes in filter(None, tried)]
+        return max((len(v) for v in votes if not _says_nothing(v)), default=0)
 
     def losses(self, found: _Found, places: set[Place]) -> list[Op]:
         """The losses of this step, which is like the one that they were found in."""
@@ -215,7 +221,7 @@ class _Search:
 
     def _tried(self, begin: _Begin) -> _Found | None:
         found = self._tried_as(self._loss(begin, begin.slope), begin.last, begin.slope)
-        if found is None:
+        if found is None or (len(self._parameters) > 1 and _says_nothing(found[1])):
             return None
         factor, parameters = found
         if all(math.prod(p.shape) == 1 for p in parameters):
@@ -259,24 +265,27 @@ class _Search:
     def _tried_as(self, loss: Op, after: int, slope: float) -> tuple[float, set[Value]] | None:
         """The factor of it whose gradients are among what is computed after that op, and of which parameters. It is the same
         at every point."""
-        votes, again = (self._votes(loss, after, point) for point in (1, 2))
+        (votes, last), (again, _) = (self._votes(loss, after, point) for point in (1, 2))
         same = {
             ratio: parameters & again[other]
             for ratio, parameters in votes.items()
             for other in again
             if abs(other - ratio) <= _SAME * ratio
         }
-        factor = max(same, key=lambda ratio: len(same[ratio]), default=0.0)
+        factor = max(same, key=lambda ratio: (len(same[ratio]), last[ratio]), default=0.0)
         return (_exactly(factor) * slope, same[factor]) if same.get(factor) else None
 
-    def _votes(self, loss: Op, after: int, point: int) -> dict[float, set[Value]]:
+    def _votes(self, loss: Op, after: int, point: int) -> tuple[dict[float, set[Value]], dict[float, int]]:
+        """By factor, of which parameters the program computes such multiples, and when something called a gradient last was
+        one."""
         votes: dict[float, set[Value]] = defaultdict(set)
+        last: dict[float, int] = defaultdict(int)
         try:
             forward = self._slicer.slice(loss.inputs, 0, loss.index)
             moved = self._points.moved(point)
             truth = ForwardGraph([*forward, loss], loss.out, torch.float64, overrides=moved).truth
         except ReplayError:
-            return votes
+            return votes, last
         below = (
             flow.forward(self._ops, loss.args[1], key=flow.storage)
             if isinstance(loss.func, Inferred)
@@ -285,20 +294,25 @@ class _Search:
         for parameter in self._parameters:
             expected = truth.get(parameter)
             if expected is not None and norm(expected) > 0:
-                for ratio in self._multiples(below - {parameter.root}, expected, after, point):
+                for ratio, when in self._multiples(below - {parameter.root}, expected, after, point):
                     known = next((known for known in votes if abs(known - ratio) <= _SAME * known), ratio)
                     votes[known].add(parameter)
-        return votes
+                    last[known] = max(last[known], when)
+        return votes, last
 
-    def _multiples(self, among: set[Value], expected: torch.Tensor, after: int, point: int) -> list[float]:
+    def _multiples(
+        self, among: set[Value], expected: torch.Tensor, after: int, point: int
+    ) -> list[tuple[float, int]]:
         """How often the gradient is in each of its multiples that the program computes in these storages; of those with a
-        name, if any has one. (Any number is a multiple of another.)"""
-        named: list[float] = []
-        unnamed: list[float] = []
+        name, if any has one. (Any number is a multiple of another.) And when, if the name is that of a gradient."""
+        named: list[tuple[float, int]] = []
+        unnamed: list[tuple[float, int]] = []
         size = norm(expected) ** 2
         for snapshot, tensor in self._points.later(after, expected.numel(), point):
             ratio = inner(tensor.reshape(-1), expected.reshape(-1)) / size
             off = distance(tensor.reshape(-1), ratio * expected.reshape(-1))
             if ratio and off <= _CLOSE * norm(tensor) and snapshot.value.root in among:
-                (named if self._names.bindings(snapshot.value) else unnamed).append(abs(ratio))
+                called = [b.name for b in self._names.bindings(snapshot.value)]
+                is_gradient = any(parse(n).form is not Form.NONE and not may_be_velocity(n) for n in called)
+                (named if called else unnamed).append((abs(ratio), snapshot.after * is_gradient))
         return [*named, *unnamed] if expected.numel() == 1 else named or unnamed

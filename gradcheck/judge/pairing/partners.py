@@ -225,6 +225,7 @@ class Partners:
             not fitting
             and parse(candidate.name).form < Form.EXPLICIT
             and self._affinity(candidate, options[0]) < 1
+            and not never_summed(tuple(found.shape), options[0].shape)
         ):
             return None
         best = self._closest(fitting or options, found, truth, paired)

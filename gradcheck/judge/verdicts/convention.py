@@ -15,6 +15,7 @@ from gradcheck.judge.pairing.partners import Proposal
 from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.ops import NEG
 from gradcheck.replay.compare import distance, inner, multiple_of, norm, same_but_for_ones
+from gradcheck.replay.passes import Candidate
 
 _MOST = 1e9  # elements that one takes a mean over
 
@@ -145,19 +146,25 @@ def _is_usual(case: Case, factor: float) -> bool:
 
 
 def _usual(case: Case) -> float | None:
-    """The factor that most gradients of parameters have, of those that are any multiple of the true one."""
-    judge = case.judge
-    if not judge.ascends:
+    """The factor that most gradients of parameters have."""
+    if not case.judge.ascends:
         return 1.0
+    factors = [float(f"{factor:.6g}") for factor in _factors_of_parameters(case)]
+    return max(factors, key=factors.count, default=None)
+
+
+def _factors_of_parameters(case: Case, besides: Candidate | None = None) -> list[float]:
+    """Of the gradients that a use or a name says are those of parameters, where they are any multiple of the true one."""
+    judge = case.judge
     factors: list[float] = []
     for candidate in judge.plan.candidates:
-        named = candidate.of is not None and candidate.binding is not None
-        truth = case.truth.get(candidate.of) if named and candidate.of is not None else None
+        named = judge.partners.propose_by_name(candidate)
+        of = candidate.of or (named.value if named is not None else None)
+        truth = case.truth.get(of) if of is not None and of not in judge.forward_made else None
         found = judge.captured(candidate.versions[-1])
-        if truth is not None and found is not None:
-            factors.append(float(f"{multiple_of(found, truth, 1e-6 * norm(found)):.6g}"))
-    factors = [factor for factor in factors if factor]
-    return max(factors, key=factors.count, default=None)
+        if truth is not None and found is not None and candidate.binding and candidate is not besides:
+            factors.append(multiple_of(found, truth, 1e-6 * norm(found)))
+    return [factor for factor in factors if factor]
 
 
 def _made_good(case: Case, partner: Value, factor: float) -> bool:
@@ -265,9 +272,11 @@ def _kept_factor(case: Case, at: Value) -> float | None:
     factors = read_at_once or factors
 
     if not any(map(math.isfinite, factors)):
-        # They have faults of their own, or those of other turns of a loop: it is kept as what it is computed from.
+        # They have faults of their own, or those of other turns of a loop: it is kept as what it is computed from; that of a
+        # parameter as those of others.
+        alike = [] if at in case.judge.forward_made else _factors_of_parameters(case, case.candidate)
         scales = set(kept_upstream(case, 1.0))
-        factors = [*scales] if len(scales) == 1 else []
+        factors = alike or ([*scales] if len(scales) == 1 else [])
 
     def agreeing(factor: float) -> int:
         return sum(abs(factor - other) <= 1e-6 * abs(factor) for other in factors)

@@ -121,3 +121,28 @@ def test_an_expression_names_the_loss(loss: str) -> None:
     assert {row.verdict.value for row in found.gradients} == {"correct"}
     (found,) = report_on_source(text.replace("1 - out**2", "1 - out"), loss=loss).passes
     assert "introduced" in {row.verdict.value for row in found.gradients}
+
+
+ONE_BY_ONE = """
+import numpy as np
+
+x = np.array([[2.1, 0.5, 1], [1.4, 0.3, 2], [0.8, 0.2, 1], [0.1, 1.0, 0.4]])
+y = np.array([4.6, 2.3, 1.7, 0.2])
+w, b = np.ones(3), 0.5
+for step in range(9):
+    dw, db = np.zeros(3), 0.0
+    for i in range(4):
+        err = np.dot(w, x[i]) + b - y[i]
+        dw += err * x[i]
+        db += err
+    dw = dw / 4
+    db = db / 4
+    w -= 0.1 * dw
+    b -= 0.1 * db
+"""
+
+
+def test_a_loss_that_nobody_computes_is_that_of_the_finished_gradients() -> None:
+    (found,) = report_on_source(ONE_BY_ONE).passes
+    assert {row.verdict.value for row in found.gradients} == {"correct"}
+    assert {row.name for row in found.gradients} >= {"err", "dw", "db"}

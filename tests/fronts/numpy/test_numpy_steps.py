@@ -66,3 +66,101 @@ def test_what_has_no_counterpart_is_unchecked() -> None:
     report = report_on_source(STEP.replace("X.T.dot(dz)", "np.vectorize(lambda v: v)(X.T.dot(dz))"))
     assert Verdict.INTRODUCED not in verdicts(report).values()
     assert verdicts(report)["dW1"] is Verdict.UNCHECKED
+
+
+LAYERS = """
+import numpy as np
+
+class Dense:
+    def __init__(self, n, m):
+        self.W, self.b = np.random.randn(n, m), np.zeros((1, m))
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W + self.b
+
+    def backward(self, gradiente, rate):
+        dW, db = self.x.T @ gradiente, gradiente.sum(axis=0, keepdims=True)
+        back = gradiente @ self.W.T
+        self.W, self.b = self.W - rate * dW, self.b - rate * db
+        return back
+
+class Tanh:
+    def forward(self, x):
+        self.out = np.tanh(x)
+        return self.out
+
+    def backward(self, gradiente, rate):
+        return gradiente * (1 - self.out**2)
+
+np.random.seed(0)
+x, y = np.random.randn(6, 3), np.random.randn(6, 1)
+net = [Dense(3, 4), Tanh(), Dense(4, 1)]
+for epoch in range(9):
+    out = x
+    for layer in net:
+        out = layer.forward(out)
+    loss = np.mean((out - y) ** 2)
+    gradiente = 2 * (out - y) / len(y)
+    for layer in reversed(net):
+        gradiente = layer.backward(gradiente, 0.1)
+"""
+
+
+def test_a_loop_over_the_layers_is_no_training_loop_whose_gradients_have_a_spanish_name() -> None:
+    (found,) = report_on_source(LAYERS).passes
+    assert sum(row.name == "dW" for row in found.gradients) == 1
+    assert next(row for row in found.gradients if row.name == "dW").occurrences == 2
+    assert {row.verdict for row in found.gradients} == {Verdict.CORRECT}
+
+
+HELD_BACK = """
+import numpy as np
+np.random.seed(1)
+x, y = np.random.randn(24, 3), np.random.randn(24, 1)
+W, b = np.random.randn(3, 1), np.zeros((1, 1))
+for epoch in range(9):
+    out = x[:16] @ W + b
+    loss_train = np.mean((out - y[:16]) ** 2)
+    loss_val = np.mean((x[16:] @ W + b - y[16:]) ** 2)
+    dout = 2 * (out - y[:16]) / 16
+    dW = x[:16].T @ dout
+    db = dout.sum(axis=0, keepdims=True)
+    W -= 0.1 * dW
+    b -= 0.1 * db
+"""
+
+
+@pytest.mark.parametrize("factor", ["2 * ", ""])
+def test_a_loss_of_data_held_back_is_not_what_is_differentiated(factor: str) -> None:
+    report = report_on_source(HELD_BACK.replace("2 * ", factor))
+    (found,) = report.passes
+    assert found.loss == "loss_train"
+    wrong = {row.name for row in found.gradients if row.verdict is Verdict.INTRODUCED}
+    assert wrong == (set() if factor else {"dout"})
+
+
+MASKED = """
+import numpy as np
+np.random.seed(1)
+x, y = np.random.randn(90, 2), np.random.randn(90, 3)
+W1, W2 = np.random.randn(2, 40), np.random.randn(40, 3)
+for epoch in range(9):
+    z = x @ W1
+    a = np.where(z > 0, z, {slope} * z)
+    loss = np.sum((a @ W2 - y) ** 2)
+    dout = 2 * (a @ W2 - y)
+    dW2 = a.T @ dout
+    dz = dout @ W2.T * {mask}
+    dW1 = x.T @ dz
+    W1 -= 0.001 * dW1
+    W2 -= 0.001 * dW2
+"""
+
+
+@pytest.mark.parametrize(
+    ("slope", "mask"), [("0.01", "np.where(z > 0, 1, 0.01)"), ("0", "np.array(z > 0, dtype=np.int64)")]
+)
+def test_a_mask_of_plain_numbers_has_their_type(slope: str, mask: str) -> None:
+    report = report_on_source(MASKED.format(slope=slope, mask=mask))
+    assert set(verdicts(report).values()) == {Verdict.CORRECT}
