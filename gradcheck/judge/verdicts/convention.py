@@ -119,8 +119,21 @@ def _multiples(case: Case, unit: float | None) -> Iterator[tuple[Value, float]]:
             or (ascends and abs(plain - 1) < 1e-9)
             or (unnamed and plain > 0)
         )
+        if case.candidate.binding is None and alone and _differs_from_most_steps(case, factor):
+            continue
         if may_be and not is_turned_round(case, value):
             yield value, factor
+
+
+def _differs_from_most_steps(case: Case, factor: float) -> bool:
+    """Any number is a multiple of another: of the steps of single numbers, most have the rate as their factor."""
+    judge, factors = case.judge, []
+    for step in judge.plan.candidates:
+        truth = case.truth.get(step.of) if step.binding is None and step.of is not None else None
+        found = judge.captured(step.versions[-1])
+        if truth is not None and found is not None and truth.numel() == found.numel() == 1 and float(truth):
+            factors.append(float(found) / float(truth))
+    return 2 * sum(abs(factor - other) <= 1e-6 * abs(factor) for other in factors) < len(factors)
 
 
 def _before_it_arrives(case: Case) -> float | None:

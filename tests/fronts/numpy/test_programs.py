@@ -181,6 +181,16 @@ def test_what_gradients_are_multiplied_with_is_none_whatever_its_name_is(tmp_pat
     assert "dy" not in {row.name for row in report.rows if row.verdict.value == "introduced"}
 
 
+def test_of_the_steps_of_single_numbers_one_is_no_other_multiple_than_the_rest(tmp_path):
+    """Any number is a multiple of another."""
+    text = next(path for path in PROGRAMS if path.stem == "local_derivatives").read_text()
+    (tmp_path / "program.py").write_text(text.replace("dh_dq = row[1] * h", "dh_dq = 2 * row[1] * h"))
+    found = verdicts(tmp_path / "program.py")
+    assert [name for (name, _), verdict in found.items() if verdict != "correct"] == [
+        "0.1 * dL_do * do_dh * dh_dq"
+    ]
+
+
 @pytest.mark.parametrize(("stem", "written", "mistaken"), MISTAKES)
 def test_a_mistake_is_accused_where_it_is_made(tmp_path, stem, written, mistaken):
     text = next(path for path in PROGRAMS if path.stem == stem).read_text()
