@@ -255,8 +255,7 @@ def _call(plan: Plan) -> str:
 
 
 def _call_text(subject: Subject, plan: Plan) -> str:
-    named = [f"{name}={value!r}" for name, value in Trial(plan).arguments.items()]
-    return f"{subject.name}({', '.join([*map(repr, plan.more), *named])})"
+    return f"{subject.name}({Trial(plan).call})"
 
 
 def _shape_text(plan: Plan) -> str:

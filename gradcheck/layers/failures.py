@@ -41,7 +41,7 @@ class Failures:
             trial, count, small = shrunk.trial, shrunk.trials, shrunk.outcome
         state = fault.case.name if fault.case.name in STATES else SEVERAL
         again = self._command(trial, state)
-        smallest = Smallest(trial.shapes(), _arguments_text(trial), again, trial.seed, state, count)
+        smallest = Smallest(trial.shapes(), trial.call, again, trial.seed, state, count)
         failure = Failure(smallest, _listed(fault.cases, self._cases), raised=small.raised)
         if outcome.report is not None:
             outcome, at = self._explained(fault, key, 0.0 if exact else self._budget)
@@ -146,8 +146,3 @@ def _listed(cases: list[CaseResult], all_cases: Sequence[CaseResult]) -> list[st
         shown = ", ".join(names) if len(names) <= 3 else f"{len(names)} of {len(run)} cases"
         found.append(f"{shown} ({rank}-D)")
     return found
-
-
-def _arguments_text(trial: Trial) -> str:
-    named = [f"{name}={value!r}" for name, value in trial.arguments.items()]
-    return ", ".join([*map(repr, trial.plan.more), *named])

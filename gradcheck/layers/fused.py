@@ -3,15 +3,14 @@
 
 import ast
 import inspect
-import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from gradcheck.fronts.gradient_names import Form, is_loss_name, parse
 from gradcheck.layers.methods import StandsFor
+from gradcheck.layers.usage import nodes_of
 from gradcheck.program.reading.tree import Function
-from gradcheck.program.reading.tree import parse as tree_of
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
@@ -46,11 +45,7 @@ class GivesGradients(StandsFor):
 
 def returns_of(function: Any) -> Returns | None:
     """None if no `return` of the function hands back a loss and gradients."""
-    try:
-        tree = tree_of(textwrap.dedent(inspect.getsource(inspect.unwrap(function))))
-    except (OSError, TypeError, SyntaxError):
-        return None
-    return next((returned(node) for node in tree.body if isinstance(node, Function)), None)
+    return next((returned(node) for node in nodes_of(function) if isinstance(node, Function)), None)
 
 
 def returned(function: Function) -> Returns | None:

@@ -5,7 +5,6 @@ Its parameters say it by their names: one named for a gradient is an upstream gr
 """
 
 import ast
-import inspect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 from gradcheck.fronts.gradient_names import Form, is_loss_name, parse
 from gradcheck.layers.arrays import is_floating, no_gradient
 from gradcheck.layers.function_context import FunctionContext
-from gradcheck.layers.usage import nodes_of
+from gradcheck.layers.usage import nodes_of, taken_by
 from gradcheck.layers.wanted import rate_named, role_of
 from gradcheck.program.reading.tree import parts_of
 
@@ -45,9 +44,8 @@ def call_of(
     items = list(result) if isinstance(result, (tuple, list)) else [result]
     floats = [item for item in items if is_floating(item)]
     leading = next((n for n, item in enumerate(items) if not _is_in(item, floats)), len(items))
-    try:
-        parameters = list(inspect.signature(backward).parameters.values())
-    except (TypeError, ValueError):
+    parameters = taken_by(backward)
+    if parameters is None:
         return Call(floats[:leading])
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     names = [p.name for p in positional if p.default is p.empty]

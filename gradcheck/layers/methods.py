@@ -5,7 +5,6 @@ import ast
 import dis
 import inspect
 import re
-import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 from gradcheck.base.errors import NothingToCheckError
 from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.layers.arrays import is_floating
-from gradcheck.program.reading.tree import parse as tree_of
+from gradcheck.layers.usage import nodes_of
 
 _AGAIN = r"(_?(pass|prop(agat(e|ion))?|step))?"
 _FORWARD = re.compile(rf"(feed_?)?(forward|fwd|fprop){_AGAIN}", re.I)
@@ -91,13 +90,9 @@ def upstream_attribute(layer: Any) -> str | None:
     """What `backward`, which takes nothing, reads of its object as the upstream gradient: an attribute that is named for a
     gradient, that it does not set before, and that is not there yet."""
     held = held_by(layer)
-    try:
-        tree = tree_of(textwrap.dedent(inspect.getsource(layer.backward)))
-    except (OSError, TypeError, SyntaxError):
-        return None
     read: list[str] = []
     written: set[str] = set()
-    for statement in ast.walk(tree):
+    for statement in nodes_of(layer.backward):
         match statement:
             case ast.Attribute(ast.Name("self"), name, ast.Load()):
                 read.append(name)

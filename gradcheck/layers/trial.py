@@ -19,6 +19,7 @@ from gradcheck.layers.gradients import parameters_of
 from gradcheck.layers.methods import held_by
 from gradcheck.layers.sizes import BASE, SMALL, FunctionTerm, TensorTerm, Term, names_in, value_of
 from gradcheck.layers.subject import Subject
+from gradcheck.layers.usage import taken_by
 from gradcheck.layers.wanted import MODE_NAMES
 from gradcheck.program.torch_settings import kept_torch_settings
 
@@ -93,6 +94,12 @@ class Trial:
     @property
     def inputs(self) -> dict[str, Term]:
         return dict(self.plan.inputs) | dict(self.handed)
+
+    @property
+    def call(self) -> str:
+        """The constructor's arguments as they are written: `3, bias=True`."""
+        named = [f"{name}={value!r}" for name, value in self.arguments.items()]
+        return ", ".join([*map(repr, self.plan.more), *named])
 
     def shapes(self) -> list[str]:
         """As `--shape` takes them: `3,4`, and `3,6:7` for integers below 7."""
@@ -194,12 +201,9 @@ def _attributes(layer: Any) -> list[tuple[str, Any]]:
 
 
 def _required(function: Callable[..., Any]) -> bool:
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        return True
     variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return any(p.default is p.empty and p.kind not in variable for p in parameters)
+    parameters = taken_by(function)
+    return parameters is None or any(p.default is p.empty and p.kind not in variable for p in parameters)
 
 
 def _drawn(term: Term, trial: Trial, generator: torch.Generator) -> Any:

@@ -146,7 +146,16 @@ def _plain_names(node: ast.expr) -> Iterator[str]:
 
 
 def nodes_of(function: Callable[..., Any]) -> Iterator[ast.AST]:
+    """Its source, from the outside in; nothing where that is not there."""
     try:
         yield from ast.walk(parse(textwrap.dedent(inspect.getsource(inspect.unwrap(function)))))
     except (OSError, TypeError, SyntaxError):
         return
+
+
+def taken_by(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
+    """Its parameters; None where they are not known, as of a builtin."""
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return None

@@ -6,7 +6,6 @@ A name is a guess that is tried first, never more: what runs decides. Imports no
 import ast
 import inspect
 import re
-import textwrap
 import tomllib
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gradcheck.layers.sizes import FunctionTerm, Size, TensorTerm, Term
-from gradcheck.layers.usage import Use
-from gradcheck.program.reading.tree import parse
+from gradcheck.layers.usage import Use, nodes_of
 
 N, D, M, T, H, W, K, V, G = (Size(name) for name in "NDMTHWKVG")
 
@@ -286,20 +284,16 @@ def dictionary(name: str, function: Callable[..., Any], depth: int = 3) -> dict[
     """The keys that `function` reads of its parameter `name`, or a function that it hands it on to, each with what its own
     name asks for. One that has a default, as in `name.get("stride", 1)`, is given only what its name asks for beyond
     doubt."""
-    function = inspect.unwrap(function)
-    try:
-        tree = parse(textwrap.dedent(inspect.getsource(function)))
-    except (OSError, TypeError, SyntaxError):
-        return {}
+    known = getattr(inspect.unwrap(function), "__globals__", {})
     found: dict[str, Term] = {}
-    for node in ast.walk(tree):
+    for node in nodes_of(function):
         match node:
             case ast.Subscript(ast.Name(id=read), ast.Constant(str(key)), ast.Load()):
                 has_default = False
             case ast.Call(ast.Attribute(ast.Name(id=read), "get"), [ast.Constant(str(key)), *_]):
                 has_default = True
             case ast.Call(ast.Name(id=called) | ast.Attribute(ast.Name(id=called)), arguments) if depth:
-                owner = getattr(function, "__globals__", {}).get(called)
+                owner = known.get(called)
                 taker: Any = getattr(owner, getattr(node.func, "attr", ""), owner)
                 for taken in _taken_as(name, arguments, taker) if inspect.isfunction(taker) else ():
                     found = dictionary(taken, taker, depth - 1) | found
