@@ -120,14 +120,12 @@ def _edit(finding: Finding) -> Component:
     key = f"line {fix.location.line}"
     if fix.location.cell is not None:
         key = f"cell {fix.location.cell} {key}"
-    return Component(
-        key,
-        ComponentKind.EDIT,
-        what,
-        fix.location,
-        (finding.rule,),
-        edits=(Edit(fix.location, fix.replacement),),
-    )
+    return _of_edit(finding, key, what, Edit(fix.location, fix.replacement))
+
+
+def _of_edit(finding: Finding, key: str, what: str, edit: Edit, *, verified: bool = True) -> Component:
+    kind, rules = ComponentKind.EDIT, (finding.rule,)
+    return Component(key, kind, what, edit.location, rules, edits=(edit,), verified=verified)
 
 
 def _replaced(fix: Fix) -> str:
@@ -179,15 +177,7 @@ def learning_rate_component(
         text = numbers.value(goal, 2)
         name = rate.text if rate.text.isidentifier() else "learning rate"
         what = f"an experiment, not a repair: {text} instead of {numbers.value(rate.value)}, as {finding.rule} suggests"
-        return Component(
-            name,
-            ComponentKind.EDIT,
-            what,
-            rate.literal,
-            (finding.rule,),
-            edits=(Edit(rate.literal, text),),
-            verified=False,
-        )
+        return _of_edit(finding, name, what, Edit(rate.literal, text), verified=False)
     return None
 
 

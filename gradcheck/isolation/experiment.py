@@ -4,11 +4,10 @@ Imports no torch: the tasks are done by worker processes.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, combinations
 from math import factorial
 
-from gradcheck.base.options import SessionOptions
 from gradcheck.isolation.records import (
     Component,
     Cost,
@@ -39,15 +38,13 @@ class ExperimentOptions:
 
 @dataclass
 class Experiment:
-    """All trainings of one isolation. `outcomes` are those that are done, by the index of their task; `layers` are
-    switched off one at a time."""
+    """All trainings of one isolation, each of the step that was `asked` for. `outcomes` are those that are done, by the
+    index of their task; `layers` are switched off one at a time."""
 
-    session: SessionOptions
-    pass_index: int
+    asked: Task
     components: Sequence[Component]
     options: ExperimentOptions
     layers: Sequence[SwitchableLayer] = ()
-    directory: str = ""
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     tasks: list[Task] = field(default_factory=list, init=False)
 
@@ -82,28 +79,17 @@ class Experiment:
         edits = tuple(chain.from_iterable(component.edits for component in chosen))
         replaced = () if all_gradients else tuple(chain.from_iterable(c.gradients for c in chosen))
         first = len(self.tasks)
-        self.tasks += [
-            Task(
-                self.session,
-                self.pass_index,
-                edits,
-                replaced,
-                seed,
-                self.options.steps,
-                self.options.smoothed_over,
-                all_gradients,
-                without,
-                self.directory,
-            )
-            for seed in self.seeds
-        ]
+        task = replace(
+            self.asked, edits=edits, gradients=replaced, all_gradients=all_gradients, without=without
+        )
+        self.tasks += [replace(task, seed=seed) for seed in self.seeds]
         return range(first, len(self.tasks))
 
     # -- what is known so far --------------------------------------------------------------------------------------
 
     def result(self) -> Isolation:
         found = Isolation(
-            pass_index=self.pass_index,
+            pass_index=self.asked.pass_index,
             steps=self.options.steps,
             smoothed_over=self.options.smoothed_over,
             seeds=self.seeds,

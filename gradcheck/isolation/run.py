@@ -58,17 +58,16 @@ def isolate(
     step = chosen_pass(faults.passes)
     with WorkerPool(options.workers) as pool:
         listener.doing("recording the step to train")
-        asked = Task(session, step.index, (), (), 0, options.experiment.steps, 1, directory=os.getcwd())
+        training, here = options.experiment, os.getcwd()
+        asked = Task(session, step.index, (), (), 0, training.steps, training.smoothed_over, directory=here)
         survey = pool.survey(asked)
         if survey.error:
             raise ProgramError(
                 f"the step of `{step.loss}` at line {step.loss_location.line} cannot be trained again: {survey.error}"
             )
         components, notes = _components(step, faults, survey, options)
-        experiment = Experiment(
-            session, step.index, components, options.experiment,
-            survey.layers if options.layers else (), asked.directory,
-        )  # fmt: skip
+        layers = survey.layers if options.layers else ()
+        experiment = Experiment(asked, components, options.experiment, layers)
         journal = Journal(options.journal, fingerprint(survey, asked))
         if options.resume:
             unusable = journal.read()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from gradcheck.base.options import SessionOptions
 from gradcheck.checks.finding import Finding, Fix, Severity
 from gradcheck.isolation.experiment import Experiment, ExperimentOptions
-from gradcheck.isolation.records import Component, ComponentKind, GradientKey, Isolation
+from gradcheck.isolation.records import Component, ComponentKind, GradientKey, Isolation, SwitchableLayer
 from gradcheck.isolation.tasks import Outcome, Survey, Task, perform, survey
 from gradcheck.program.location import Location
 
@@ -39,12 +39,19 @@ def finding(rule: str, at: Location, fix: Fix | None = None, **evidence: object)
     )
 
 
+def experiment_of(
+    components: Sequence[Component], options: ExperimentOptions, layers: Sequence[SwitchableLayer] = ()
+) -> Experiment:
+    asked = Task(SessionOptions("a.py"), 0, (), (), 0, options.steps, options.smoothed_over)
+    return Experiment(asked, components, options, layers)
+
+
 def isolation(
     losses: Mapping[tuple[str, ...], list[float]], *components: Component, steps: int = 20
 ) -> Isolation:
     """As an experiment finds it: for each set of what is repaired the losses of the seeds; NaN where it diverged."""
     seeds = len(next(iter(losses.values())))
-    experiment = Experiment(SessionOptions("a.py"), 0, components, ExperimentOptions(seeds, steps))
+    experiment = experiment_of(components, ExperimentOptions(seeds, steps))
     known = {frozenset(repaired): found for repaired, found in losses.items()}
     for chosen, places in experiment.places.items():
         for number, loss in zip(places, known.get(chosen, []), strict=False):

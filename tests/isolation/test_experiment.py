@@ -6,9 +6,7 @@ import math
 
 import pytest
 
-from gradcheck.base.options import SessionOptions
 from gradcheck.isolation.experiment import (
-    Experiment,
     ExperimentOptions,
     shapley_values,
     subsets,
@@ -17,7 +15,7 @@ from gradcheck.isolation.experiment import (
 from gradcheck.isolation.parallel import _chunks
 from gradcheck.isolation.records import SwitchableLayer
 from gradcheck.isolation.tasks import Outcome
-from tests.isolation.made import gradient, isolation, place
+from tests.isolation.made import experiment_of, gradient, isolation, place
 
 A, B, C = gradient("dA", 1), gradient("dB", 2), gradient("dC", 3)
 NAN = float("nan")
@@ -36,7 +34,7 @@ def test_of_many_components_each_is_trained_alone_and_left_out_alone() -> None:
 
 
 def test_every_seed_of_a_variant_trains_the_same_program() -> None:
-    experiment = Experiment(SessionOptions("a.py"), 0, [A, B], ExperimentOptions(3, 10))
+    experiment = experiment_of([A, B], ExperimentOptions(3, 10))
     assert len(experiment.tasks) == 4 * 3
     for chosen, places in experiment.places.items():
         tasks = [experiment.tasks[i] for i in places]
@@ -86,7 +84,7 @@ def test_an_interrupted_experiment_keeps_what_is_done() -> None:
 
 
 def test_a_variant_that_failed_says_why() -> None:
-    experiment = Experiment(SessionOptions("a.py"), 0, [A], ExperimentOptions(1, 10))
+    experiment = experiment_of([A], ExperimentOptions(1, 10))
     experiment.outcomes = {0: Outcome(1.0, None, [1.0]), 1: Outcome(error="it cannot be")}
     found = experiment.result()
     assert found.all_repaired is not None
@@ -94,7 +92,7 @@ def test_a_variant_that_failed_says_why() -> None:
 
 
 def test_on_a_right_program_all_gradients_are_replaced_to_see_that_nothing_changes() -> None:
-    experiment = Experiment(SessionOptions("a.py"), 0, [], ExperimentOptions(2, 10))
+    experiment = experiment_of([], ExperimentOptions(2, 10))
     assert [task.all_gradients for task in experiment.tasks] == [False, False, True, True]
     for number, loss in enumerate([1.0, 2.0, 1.0, 2.002]):
         experiment.outcomes[number] = Outcome(loss, None, [loss] * 10)
@@ -103,7 +101,7 @@ def test_on_a_right_program_all_gradients_are_replaced_to_see_that_nothing_chang
 
 def test_layers_are_held_against_the_network_with_all_of_them() -> None:
     layer = SwitchableLayer(0, 2, "h2", place(5))
-    experiment = Experiment(SessionOptions("a.py"), 0, [A], ExperimentOptions(1, 10), [layer])
+    experiment = experiment_of([A], ExperimentOptions(1, 10), [layer])
     for number, task in enumerate(experiment.tasks):
         loss = 5.0 if not task.all_gradients else 1.0 if task.without is None else 0.75
         experiment.outcomes[number] = Outcome(loss, None, [loss])
@@ -118,7 +116,7 @@ def test_layers_are_held_against_the_network_with_all_of_them() -> None:
 
 
 def test_no_worker_is_left_idle_by_a_variant_of_many_seeds() -> None:
-    experiment = Experiment(SessionOptions("a.py"), 0, [], ExperimentOptions(24, 10))
+    experiment = experiment_of([], ExperimentOptions(24, 10))
     tasks = dict(enumerate(experiment.tasks))
     chunks = _chunks(tasks, 2)
     assert [number for chunk in chunks for number, _ in chunk] == list(tasks)
