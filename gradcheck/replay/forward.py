@@ -6,6 +6,7 @@ replaced on the way: the graph is cut there.
 """
 
 from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 
 import torch
 
@@ -105,11 +106,12 @@ class ForwardGraph:
     ) -> dict[Value, torch.Tensor]:
         """The gradient of every forward value when, at each value in `replaced`, the gradient that arrives is
         replaced by the one given: the VJPs of the person's own gradients. Or of those `among` which it is asked for."""
-        hooks = [_replace_gradient(self.tensor(value), gradient) for value, gradient in replaced.items()]
         values = self.values
         if among is not None:
             values = [value for value in values if value in among or value in replaced]
-        try:
+        with ExitStack() as hooks:
+            for value, gradient in replaced.items():
+                hooks.enter_context(_replace_gradient(self.tensor(value), gradient))
             tensors = [self.tensor(value) for value in values]
             loss = self.loss_tensor if self.loss_tensor.ndim == 0 else self.loss_tensor.sum()
             found = torch.autograd.grad(loss, tensors, retain_graph=True, allow_unused=True)
@@ -123,24 +125,19 @@ class ForwardGraph:
                     *(_like(replaced[value], self.tensor(value)) for value in begun),
                 ]
                 found = torch.autograd.grad(outputs, tensors, seeds, retain_graph=True, allow_unused=True)
-        finally:
-            for hook in hooks:
-                hook.remove()
         return {v: dense(g.detach()) for v, g in zip(values, found, strict=True) if g is not None}
 
     def changes(
         self, value: Value, by: torch.Tensor, fixed: Collection[Value], wanted: Sequence[Value]
     ) -> dict[Value, torch.Tensor]:
         """By how much the gradients of `wanted` change if that of `value` does, and those of `fixed` stay as they are."""
-        hooks = [self.tensor(at).register_hook(_no_change) for at in fixed]  # type: ignore[no-untyped-call]
         at = self.tensor(value)
-        try:
+        with ExitStack() as hooks:
+            for other in fixed:
+                hooks.enter_context(self.tensor(other).register_hook(_no_change))  # type: ignore[no-untyped-call]
             found = torch.autograd.grad(
                 at, [self.tensor(v) for v in wanted], _like(by, at), retain_graph=True, allow_unused=True
             )
-        finally:
-            for hook in hooks:
-                hook.remove()
         return {v: dense(g.detach()) for v, g in zip(wanted, found, strict=True) if g is not None}
 
     def ways_back(self, value: Value, replaced: Mapping[Value, torch.Tensor]) -> list[torch.Tensor]:
@@ -157,13 +154,12 @@ class ForwardGraph:
             return hook
 
         tensor = self.tensor(value)
-        hooks = [_replace_gradient(self.tensor(at), gradient) for at, gradient in replaced.items()]
-        hooks += [node.register_hook(keep(number)) for node, number in _readers(loss, tensor)]
-        try:
+        with ExitStack() as hooks:
+            for at, gradient in replaced.items():
+                hooks.enter_context(_replace_gradient(self.tensor(at), gradient))
+            for node, number in _readers(loss, tensor):
+                hooks.enter_context(node.register_hook(keep(number)))
             torch.autograd.grad(loss, tensor, retain_graph=True, allow_unused=True)
-        finally:
-            for hook in hooks:
-                hook.remove()
         return terms
 
 

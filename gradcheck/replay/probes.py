@@ -16,6 +16,7 @@ from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.graph import flow
 from gradcheck.ops import Family
+from gradcheck.program.reading.names import names_written
 from gradcheck.replay.compare import norm
 from gradcheck.replay.earlier import as_of_now
 from gradcheck.replay.passes import Candidate, PassPlan
@@ -177,7 +178,7 @@ def _conversions_for_ufuncs(ops: Sequence[Op]) -> set[int]:
 @lru_cache(_MOST_STATEMENTS)  # a loop over elements comes by each of its lines thousands of times
 def _assigned(statement: ast.stmt) -> frozenset[str]:
     """Names a statement binds, or the container it appends to."""
-    found = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    found = names_written(statement)
     for node in ast.walk(statement):
         if isinstance(node, (ast.Subscript, ast.Attribute)) and isinstance(node.ctx, ast.Store):
             found |= {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}

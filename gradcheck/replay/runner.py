@@ -16,6 +16,7 @@ import torch
 
 from gradcheck.base.deadline import check_time
 from gradcheck.fronts.tape import Number, Op, Value
+from gradcheck.fronts.torch.values import pairs
 from gradcheck.graph.lower import node_of
 from gradcheck.graph.node import Node, Role
 from gradcheck.graph.precision import Precision, converted, default_dtype
@@ -356,7 +357,7 @@ class Runner:
             self._memory.borrowed.add(node.out)
             return self._call(node)
         result = self._made(node)
-        for value, tensor in _pairs(node.out, result):
+        for value, tensor in pairs(node.out, result, strict=False):
             self._set_view_of(value, tensor, node)
         return result
 
@@ -379,7 +380,7 @@ class Runner:
             return
         with default_dtype(self.dtype):
             result = self._made(node)
-        for value, tensor in _pairs(node.out, result):
+        for value, tensor in pairs(node.out, result, strict=False):
             if value not in self.env and self._memory.maker.get(value) is node:
                 self._set_view(value, tensor)
 
@@ -456,7 +457,7 @@ class Runner:
 
     def _set(self, out: Any, result: Any) -> None:
         if not isinstance(out, Value):
-            for value, tensor in _pairs(out, result):
+            for value, tensor in pairs(out, result, strict=False):
                 self._set(value, tensor)
         elif isinstance(result, torch.Tensor):
             if out in self._overrides and out not in self.env:
@@ -467,14 +468,6 @@ class Runner:
                 # Made of numbers alone (`torch.zeros(5)`): a leaf of the graph.
                 result = result.detach().requires_grad_()
             self.env[out] = result
-
-
-def _pairs(out: Any, result: Any) -> list[tuple[Value, torch.Tensor]]:
-    if isinstance(out, Value):
-        return [(out, result)] if isinstance(result, torch.Tensor) else []
-    if isinstance(out, tuple) and isinstance(result, (tuple, list)):
-        return [pair for o, r in zip(out, result, strict=False) for pair in _pairs(o, r)]
-    return []
 
 
 _HOW: dict[Role, Callable[[Runner, Node], Any]] = {

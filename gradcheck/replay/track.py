@@ -3,6 +3,7 @@ there on, for as long as it takes to see what comes of it."""
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Container, Mapping
 
@@ -76,15 +77,9 @@ class Track:
 
     def fork(self) -> Track:
         """A side track from here on. To be left before this one goes on: until then they share their tensors."""
-        other = Track(
-            self.runner.fork(), self._ops, {}, self._last_used, self._known, self._replaced, self._mutated
-        )
-        other._versions, other._next_op, other._next_version = (
-            self._versions,
-            self._next_op,
-            self._next_version,
-        )
-        other.moment = self.moment
+        other = copy.copy(self)
+        other.runner, other._replaced = self.runner.fork(), dict(self._replaced)
+        other.captured, other.broken = {}, {}
         return other
 
     def _reach(self, moment: float) -> None:

@@ -186,9 +186,9 @@ def _is_alias(tensor: torch.Tensor, of: Value) -> bool:
     return held is not None and (key := storage_of(tensor)) is not None and key == storage_of(held)
 
 
-def pairs(values: Any, tensors: Any) -> list[tuple[Value, torch.Tensor]]:
+def pairs(values: Any, tensors: Any, strict: bool = True) -> list[tuple[Value, torch.Tensor]]:
     if isinstance(values, Value) and isinstance(tensors, torch.Tensor):
         return [(values, tensors)]
     if isinstance(values, tuple) and isinstance(tensors, (tuple, list)):
-        return [pair for v, t in zip(values, tensors, strict=True) for pair in pairs(v, t)]
+        return [pair for v, t in zip(values, tensors, strict=strict) for pair in pairs(v, t, strict)]
     return []
