@@ -161,6 +161,19 @@ def existed_before(value: Value, moment: int) -> bool:
     return value.birth <= moment if value.producer is None else value.producer.index < moment
 
 
+NESTED = (tuple, list, dict, slice)
+
+
+def rebuilt(thing: Any, part: Callable[[Any], Any]) -> Any:
+    """A tuple, list, dict or slice with what `part` makes of each of its parts; anything else as it is."""
+    kind = type(thing)
+    if kind is tuple or kind is list:
+        return kind([part(x) for x in thing])
+    if kind is dict:
+        return {key: part(x) for key, x in thing.items()}
+    return slice(part(thing.start), part(thing.stop), part(thing.step)) if kind is slice else thing
+
+
 def values_in(thing: Any) -> list[Value]:
     """All values inside nested tuples, lists, dicts and slices."""
     found: list[Value] = []

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any
 
+from gradcheck.fronts.op import NESTED as NESTED
 from gradcheck.fronts.op import Kind as Kind
 from gradcheck.fronts.op import Number as Number
 from gradcheck.fronts.op import Op as Op
 from gradcheck.fronts.op import Value as Value
 from gradcheck.fronts.op import existed_before as existed_before
 from gradcheck.fronts.op import function_name as function_name
+from gradcheck.fronts.op import rebuilt as rebuilt
 from gradcheck.fronts.op import values_in as values_in
 from gradcheck.fronts.records import Binding as Binding
 from gradcheck.fronts.records import LoopRun as LoopRun

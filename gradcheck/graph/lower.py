@@ -7,7 +7,7 @@ import torch
 
 from gradcheck.fronts.fingerprint import Fingerprint, put_back
 from gradcheck.fronts.markers import view_as
-from gradcheck.fronts.tape import Kind, Op, Value, function_name
+from gradcheck.fronts.tape import Kind, Op, Value, function_name, rebuilt
 from gradcheck.graph.library import is_of_library
 from gradcheck.graph.node import Node, Role
 from gradcheck.graph.precision import Precision, without_precision
@@ -111,13 +111,7 @@ def _argument(thing: Any) -> Any:
     kind = type(thing)
     if kind is Value or kind is int or kind is float:
         return thing
-    if kind is tuple or kind is list:
-        return kind([_argument(x) for x in thing])
-    if kind is dict:
-        return {key: _argument(x) for key, x in thing.items()}
-    if kind is slice:
-        return slice(_argument(thing.start), _argument(thing.stop), _argument(thing.step))
-    return without_precision(thing)
+    return without_precision(rebuilt(thing, _argument))
 
 
 def _same(tensor: torch.Tensor) -> torch.Tensor:

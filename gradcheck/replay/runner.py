@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 import torch
 
 from gradcheck.base.deadline import check_time
-from gradcheck.fronts.tape import Number, Op, Value
+from gradcheck.fronts.tape import Number, Op, Value, rebuilt
 from gradcheck.fronts.torch.values import pairs
 from gradcheck.graph.lower import node_of
 from gradcheck.graph.node import Node, Role
@@ -317,7 +317,7 @@ class Runner:
         self._memory.abandon(target)
         self._memory.borrowed.discard(target)
         self._memory.add_view(target, source, node)
-        return self._set_view(target, made)
+        return self._hold(target, made)
 
     def _arrive(self, node: Node) -> torch.Tensor:
         """The gradient that autograd hands on here: that of the replayed forward pass, where what was returned further
@@ -366,9 +366,10 @@ class Runner:
             self._set(value, tensor)  # a tensor of its own
             return
         self._memory.add_view(value, node.args[0], node)
-        self._set_view(value, tensor)
+        self._hold(value, tensor)
 
-    def _set_view(self, value: Value, tensor: torch.Tensor) -> torch.Tensor:
+    def _hold(self, value: Value, tensor: torch.Tensor) -> torch.Tensor:
+        """What is made of numbers alone (`torch.zeros(5)`) is a leaf of the graph."""
         if self._differentiate and differentiable(tensor) and not tensor.requires_grad:
             tensor = tensor.detach().requires_grad_()
         self.env[value] = tensor
@@ -376,13 +377,13 @@ class Runner:
 
     def _view_again(self, node: Node) -> None:
         if node.role is Role.REBIND:
-            self._set_view(node.args[0], self.tensor(node.args[1]).detach())
+            self._hold(node.args[0], self.tensor(node.args[1]).detach())
             return
         with default_dtype(self.dtype):
             result = self._made(node)
         for value, tensor in pairs(node.out, result, strict=False):
             if value not in self.env and self._memory.maker.get(value) is node:
-                self._set_view(value, tensor)
+                self._hold(value, tensor)
 
     def _write(self, node: Node) -> Any:
         old = self._read_where_it_writes(node) if self._differentiate else {}
@@ -447,27 +448,15 @@ class Runner:
             return float(self.tensor(thing.source).detach()) if known else thing.was
         if kind is Precision:
             return thing.of(None if self._own_types else self.dtype)
-        if kind is tuple or kind is list:
-            return kind([self._decode(x) for x in thing])
-        if kind is dict:
-            return {key: self._decode(x) for key, x in thing.items()}
-        if kind is slice:
-            return slice(self._decode(thing.start), self._decode(thing.stop), self._decode(thing.step))
-        return thing
+        return rebuilt(thing, self._decode)
 
     def _set(self, out: Any, result: Any) -> None:
         if not isinstance(out, Value):
             for value, tensor in pairs(out, result, strict=False):
                 self._set(value, tensor)
         elif isinstance(result, torch.Tensor):
-            if out in self._overrides and out not in self.env:
-                result = self._overriding(out)
-                if self._differentiate and differentiable(result):
-                    result = result.requires_grad_()
-            elif self._differentiate and differentiable(result) and not result.requires_grad:
-                # Made of numbers alone (`torch.zeros(5)`): a leaf of the graph.
-                result = result.detach().requires_grad_()
-            self.env[out] = result
+            replaced = out in self._overrides and out not in self.env
+            self._hold(out, self._overriding(out) if replaced else result)
 
 
 _HOW: dict[Role, Callable[[Runner, Node], Any]] = {

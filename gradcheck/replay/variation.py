@@ -113,10 +113,8 @@ class Variation:
     def _cut(self, thing: Any) -> Any:
         """Ends of slices and ranges; a single number is a place, which stays."""
         kind = type(thing)
-        if kind is slice:
-            return slice(*(self._end(end) for end in (thing.start, thing.stop, thing.step)))
-        if kind is range:
-            return range(*(self._end(end) for end in (thing.start, thing.stop, thing.step)))
+        if kind in (slice, range):
+            return kind(*(self._end(end) for end in (thing.start, thing.stop, thing.step)))
         return kind(self._cut(item) for item in thing) if kind in (tuple, list) else thing
 
     def _end(self, end: Any) -> Any:

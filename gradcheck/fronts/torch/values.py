@@ -8,7 +8,7 @@ import torch
 from gradcheck.fronts import arrays
 from gradcheck.fronts.crossing import Foreign
 from gradcheck.fronts.known import KnownValues
-from gradcheck.fronts.tape import Kind, Number, Op, Value
+from gradcheck.fronts.tape import NESTED, Kind, Number, Op, Value, rebuilt
 from gradcheck.fronts.torch.entries import EntryStates
 from gradcheck.fronts.torch.kinds import may_share_storage
 from gradcheck.fronts.torch.leaves import Leaves, storage_of, tensors_in
@@ -74,13 +74,8 @@ class Values(KnownValues):
         if kind is float:
             source = self.escaped.get(thing) or self.known_value(thing)
             return thing if source is None else Number(thing, source)
-        if kind is tuple or kind is list:
-            encode = self.encode
-            return kind([encode(x) for x in thing])
-        if kind is dict:
-            return {key: self.encode(x) for key, x in thing.items()}
-        if kind is slice:
-            return slice(self.encode(thing.start), self.encode(thing.stop), self.encode(thing.step))
+        if kind in NESTED:
+            return rebuilt(thing, self.encode)
         if isinstance(thing, (tuple, list)) and not isinstance(thing, torch.Size):
             return tuple([self.encode(x) for x in thing])
         return self.foreign.argument(thing) if isinstance(thing, arrays.FOREIGN) else thing
