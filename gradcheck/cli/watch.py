@@ -13,7 +13,7 @@ from gradcheck.base.errors import InternalError
 from gradcheck.base.options import SessionOptions
 from gradcheck.cli.options import CommonOptions, parse_common
 from gradcheck.cli.run import print_error, print_internal_error, said, shown_progress
-from gradcheck.process.child import Child, report_of, waiting_child
+from gradcheck.process.child import Child, run_in_child, waiting_child
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.own_files import own_files
 
@@ -55,7 +55,7 @@ def _report(child: Child, session: SessionOptions, options: CommonOptions, verbo
         console.clear()
     try:
         with shown_progress(session.target) as show:
-            report = report_of(child, session, show).report
+            report = run_in_child(session, show, waiting=child).report
     except ProgramError as error:
         print_error(error)
     except InternalError as error:

@@ -76,51 +76,45 @@ def run_in_child(
     on_progress: Callable[[Progress], None] | None = None,
     stop: threading.Event | None = None,
     on_part: Callable[[Report], None] | None = None,
+    waiting: Child | None = None,
 ) -> ChildResult:
     """The report on `options.target`. Raises ProgramError, or InternalError for a bug of gradcheck; StoppedError once
-    another thread has set `stop`. `on_part` is told how far it is, and where there is one, Ctrl-C leaves that part."""
-    with waiting_child() as child:
-        return report_of(child, options, on_progress, stop, on_part)
+    another thread has set `stop`. `on_part` is told how far it is, and where there is one, Ctrl-C leaves that part. A
+    child that is `waiting` already is asked, if there is one."""
+    with ExitStack() as leaving:
+        child = waiting or leaving.enter_context(waiting_child())
+        begun = time.monotonic()
+        seen, stage = 0, Stage.LOADING
 
+        def heard(now: Progress | None) -> None:
+            if stop is not None and stop.is_set():
+                raise StoppedError
+            nonlocal seen, stage
+            stage = now.stage if now is not None else stage
+            if (
+                on_part is not None
+                and seen != (seen := child.changed(PART))
+                and (part := child.part()) is not None
+            ):
+                on_part(part)
+            if now is not None and on_progress is not None:
+                on_progress(now)
 
-def report_of(
-    child: Child,
-    options: SessionOptions,
-    on_progress: Callable[[Progress], None] | None = None,
-    stop: threading.Event | None = None,
-    on_part: Callable[[Report], None] | None = None,
-) -> ChildResult:
-    """As `run_in_child`, of a child that waits."""
-    begun = time.monotonic()
-    seen, stage = 0, Stage.LOADING
-
-    def heard(now: Progress | None) -> None:
-        if stop is not None and stop.is_set():
-            raise StoppedError
-        nonlocal seen, stage
-        stage = now.stage if now is not None else stage
-        if (
-            on_part is not None
-            and seen != (seen := child.changed(PART))
-            and (part := child.part()) is not None
-        ):
-            on_part(part)
-        if now is not None and on_progress is not None:
-            on_progress(now)
-
-    try:
-        return child.asked(
-            "report",
-            options,
-            heard,
-            lambda found, out, err: ChildResult(Report.from_dict(found), out, err, time.monotonic() - begun),
-        )
-    except KeyboardInterrupt:
-        left = child.part() if on_part is not None else None
-        if left is None:
-            raise
-        left.program.stopped = _STOPPED[stage]
-        return ChildResult(left, child.output(STDOUT), child.output(STDERR), time.monotonic() - begun)
+        try:
+            return child.asked(
+                "report",
+                options,
+                heard,
+                lambda found, out, err: ChildResult(
+                    Report.from_dict(found), out, err, time.monotonic() - begun
+                ),
+            )
+        except KeyboardInterrupt:
+            left = child.part() if on_part is not None else None
+            if left is None:
+                raise
+            left.program.stopped = _STOPPED[stage]
+            return ChildResult(left, child.output(STDOUT), child.output(STDERR), time.monotonic() - begun)
 
 
 def run_layer_in_child(

@@ -71,6 +71,6 @@ def test_a_warm_child_has_imported_before_it_is_asked(monkeypatch: pytest.Monkey
             time.sleep(0.02)
         time.sleep(0.3)
         assert waiting.process.poll() is None
-        report = child.report_of(waiting, SessionOptions("a.py")).report
+        report = child.run_in_child(SessionOptions("a.py"), waiting=waiting).report
     assert report.target == "a.py"
     assert waiting.process.poll() is not None
