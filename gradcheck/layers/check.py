@@ -1,7 +1,6 @@
 """`gradcheck.check_layer`: finds out how a layer is called, runs it in every case, and shrinks what fails."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -103,7 +102,7 @@ def check(
 ) -> LayerReport:
     """`only` runs a single case, on exactly the shapes that are given. Raises CannotCallError."""
     budget = in_force().fix_budget_s if fix_budget_s is None else fix_budget_s
-    held = nullcontext() if allow_writes else writes_held_back(LiveSources().is_user)
+    held = writes_held_back(LiveSources().is_user, allow_writes)
     with held as tree, computing_with_its_arrays(subject):
         found = discover(subject, given, seed)
         report = LayerCheck(subject, given, target, seed, budget).run(found, only)

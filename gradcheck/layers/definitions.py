@@ -61,7 +61,7 @@ def _judged(report: Report, name: str, thing: Any, source: Imported, options: Se
         subject = subject_of(thing, name)
         return _add(report, replace(subject, files=(*subject.files, *source.files)), options)
     except (CannotCallError, NotALayer) as error:
-        return error.message if isinstance(error, CannotCallError) else str(error)
+        return str(error)
 
 
 def _take_in(report: Report, name: str) -> None:

@@ -14,18 +14,15 @@ from gradcheck.layers.sizes import BASE, Size, TensorTerm, Term
 from gradcheck.layers.subject import Subject
 from gradcheck.layers.trial import Plan, own_random_numbers
 from gradcheck.layers.wanted import constructor_options, is_a_size
+from gradcheck.program.errors import ProgramError
 
 InputLike = str | Sequence[int] | torch.Tensor | np.ndarray[Any, Any]
 _MOST_ARGUMENTS = 40
 _HOW_ARGUMENTS = "give it: --args 3,5 by position, --kwargs size=3,bias=False by name"
 
 
-class CannotCallError(Exception):
+class CannotCallError(ProgramError):
     """No way to make or call the layer was found; the message says what was tried, the hint how to say it."""
-
-    def __init__(self, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.message, self.hint = message, hint
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """One layer check, from the words of the command line to a `LayerReport`, in the child process."""
 
 import difflib
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from types import ModuleType
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 from gradcheck.base import progress
 from gradcheck.layers.check import check
 from gradcheck.layers.importing import imported
-from gradcheck.layers.making import CannotCallError, Given, input_term
+from gradcheck.layers.making import Given, input_term
 from gradcheck.layers.options import LayerOptions, arguments_of, keywords_of, layer_target
 from gradcheck.layers.records import SEVERAL
 from gradcheck.layers.report import LayerReport
@@ -30,9 +29,7 @@ def run_layer(options: LayerOptions) -> LayerReport:
         options.ranks,
     )
     progress.say(progress.Stage.CHECKING, f"importing {options.target}")
-    held: AbstractContextManager[Any] = (
-        nullcontext() if options.allow_writes else writes_held_back(LiveSources().is_user)
-    )
+    held = writes_held_back(LiveSources().is_user, options.allow_writes)
     with held as tree, imported(target, options.cwd) as source:
         if len(names) == 1:
             names = pair_named(names[0], vars(source.module)) or names
@@ -50,8 +47,6 @@ def run_layer(options: LayerOptions) -> LayerReport:
             )
             report.written = written_by_program(tree)
             return report
-        except CannotCallError as error:
-            raise ProgramError(error.message, error.hint) from None
         except NotALayer as error:
             raise ProgramError(str(error)) from None
 

@@ -36,7 +36,7 @@ class DataFiles:
     def _put(self, opener: Any, stat: Any) -> None:
         builtins.open = io.open = opener
         os.stat = stat
-        _numpy_openers()[None] = opener
+        numpy_openers()[None] = opener
 
     def _redirected_open(self, file: Any, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
         try:
@@ -71,7 +71,7 @@ class DataFiles:
         return None
 
 
-def _numpy_openers() -> dict[Any, Any]:
+def numpy_openers() -> dict[Any, Any]:
     """NumPy's table of openers, which has kept `io.open` from its own import."""
     module = sys.modules.get("numpy.lib._datasource")
     openers = getattr(getattr(module, "_file_openers", None), "_file_openers", None)

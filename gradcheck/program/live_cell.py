@@ -105,10 +105,9 @@ def run_cell(
     watch = LoopWatch(observer)
     raised: BaseException | None = None
     cleanup = ExitStack()
-    if not allow_writes:
-        tree = cleanup.enter_context(writes_held_back(sources.is_user))
-        way_out = "; `%%gradcheck --allow-writes` lets it write"
-        cleanup.callback(lambda: outcome.note_written(written_by_program(tree), "the cell", way_out))
+    tree = cleanup.enter_context(writes_held_back(sources.is_user, allow_writes))
+    way_out = "; `%%gradcheck --allow-writes` lets it write"
+    cleanup.callback(lambda: outcome.note_written(written_by_program(tree), "the cell", way_out))
     try:
         watch.install()
         observer.start()

@@ -91,9 +91,8 @@ class _Run:
     def _set_up(self, cleanup: ExitStack) -> None:
         cleanup.enter_context(warnings.catch_warnings())  # filters the program sets must not be ours
         cuda = self._cuda_on_cpu()
-        if not self._allow_writes:
-            tree = cleanup.enter_context(writes_held_back(self._program.sources.is_user))
-            cleanup.callback(self._note_writes, tree)
+        held = writes_held_back(self._program.sources.is_user, self._allow_writes)
+        cleanup.callback(self._note_writes, cleanup.enter_context(held))
         surroundings = Surroundings(self._program, self._module)
         people = PersonFinder(self._program.sources, self._program.loops)
         stand_ins = StandInFinder(self._program.sources, self._note)

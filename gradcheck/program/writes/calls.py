@@ -99,21 +99,13 @@ def _change_folder(tree: Tree, real: Function, follow: bool, path: Any) -> None:
     _read(tree, real, follow, path)
 
 
-def _names(tree: Tree, real: Function, follow: bool, path: Any) -> Any:
+def _list(tree: Tree, real: Function, follow: bool, path: Any) -> Any:
     if tree.touched:
         entry = _found(tree, follow, path, {})
         if not entry.own and _is_folder(entry):
             with _named(path):
-                return [_like(path, name) for name in tree.names_in(entry)]
-    return _read(tree, real, follow, path)
-
-
-def _entries(tree: Tree, real: Function, follow: bool, path: Any) -> Any:
-    if tree.touched:
-        entry = _found(tree, follow, path, {})
-        if not entry.own and _is_folder(entry):
-            with _named(path):
-                return Entries(path, [_like(path, name) for name in tree.names_in(entry)])
+                names = [_like(path, name) for name in tree.names_in(entry)]
+                return Entries(path, names) if real is _OF_OS["scandir"] else names
     return _read(tree, real, follow, path)
 
 
@@ -202,10 +194,8 @@ def _rename(
     tree: Tree, real: Function, follow: bool, path: Any, to: Any = None, *args: Any, **kwargs: Any
 ) -> None:
     to = kwargs.pop("dst", to)
-    source, target = (
-        _found(tree, follow, path, kwargs, "src_dir_fd"),
-        _found(tree, follow, to, kwargs, "dst_dir_fd"),
-    )
+    source = _found(tree, follow, path, kwargs, "src_dir_fd")
+    target = _found(tree, follow, to, kwargs, "dst_dir_fd")
     with _named(path, to):
         if source.actual is None:
             _fail(errno.ENOENT, path)
@@ -233,10 +223,8 @@ def _rename(
 
 def _link(tree: Tree, real: Function, follow: bool, path: Any, to: Any = None, **kwargs: Any) -> None:
     to = kwargs.pop("dst", to)
-    source, target = (
-        _found(tree, follow, path, kwargs, "src_dir_fd"),
-        _found(tree, False, to, kwargs, "dst_dir_fd"),
-    )
+    source = _found(tree, follow, path, kwargs, "src_dir_fd")
+    target = _found(tree, False, to, kwargs, "dst_dir_fd")
     with _named(path, to):
         if source.actual is None or target.actual is not None:
             _fail(errno.ENOENT if source.actual is None else errno.EEXIST, path)
@@ -259,8 +247,7 @@ _TABLE: tuple[tuple[str, bool, Function], ...] = (
     ("stat access statvfs pathconf getxattr listxattr", True, _read),
     ("lstat readlink", False, _read),
     ("chdir", True, _change_folder),
-    ("listdir", True, _names),
-    ("scandir", True, _entries),
+    ("listdir scandir", True, _list),
     ("open", True, open_descriptor),
     ("mkdir mkfifo mknod", False, _make),
     ("truncate chmod chown utime setxattr removexattr chflags", True, _change),

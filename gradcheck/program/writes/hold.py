@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gradcheck.base.private_folder import make_folder
+from gradcheck.program.data_files import numpy_openers
 from gradcheck.program.source import shown_path
 from gradcheck.program.writes import compiled
 from gradcheck.program.writes.kernel import only_writes_in
@@ -25,15 +26,15 @@ from gradcheck.program.written import Written
 
 _PLACES = ("stdlib", "platstdlib", "purelib", "platlib")
 _INSTALLED = tuple({sysconfig.get_path(place) + os.sep for place in _PLACES})
-_NUMPY_OPENERS = "numpy.lib._datasource"
 
 
 @contextmanager
-def writes_held_back(is_user: Callable[[str], bool]) -> Iterator[Tree | None]:
-    """`is_user` knows the program's files. The private folder is gone afterwards, unless threads that the program
-    started are still there. Inside of another one nothing begins: None."""
-    NET.is_user = is_user
-    if STATE.tree is not None:
+def writes_held_back(is_user: Callable[[str], bool], allowed: bool = False) -> Iterator[Tree | None]:
+    """Unless they are `allowed`. `is_user` knows the program's files. The private folder is gone afterwards, unless threads
+    that the program started are still there. Inside of another one nothing begins: None."""
+    if not allowed:
+        NET.is_user = is_user
+    if allowed or STATE.tree is not None:
         yield None
         return
     root = os.path.realpath(make_folder(STATE.folder or None))
@@ -126,9 +127,8 @@ class _Libraries:
         """The namespaces of loaded modules that hold a `wanted` object, and by what name."""
         if wanted != self._wanted:
             self._wanted, self._known = frozenset(wanted), {}
-        openers = getattr(sys.modules.get(_NUMPY_OPENERS), "_file_openers", None)
         # A copy is one step: a collection in the middle can import.
-        for name, module in (*sys.modules.copy().items(), ("", getattr(openers, "_file_openers", None))):
+        for name, module in (*sys.modules.copy().items(), ("", numpy_openers())):
             seen, names, size, held = self._known.get(name, (None, {}, 0, []))
             if seen is not module or size != len(names):
                 names = _names_in(name, module)
