@@ -9,7 +9,7 @@ from typing import Any
 from gradcheck.layers.making import Given, likeliest_first
 from gradcheck.layers.sizes import Size, TensorTerm, Term, value_of
 from gradcheck.layers.trial import Plan
-from gradcheck.layers.usage import taken_by, use_of
+from gradcheck.layers.usage import use_of
 from gradcheck.layers.wanted import (
     D,
     halves,
@@ -21,6 +21,7 @@ from gradcheck.layers.wanted import (
     role_of,
     squares,
 )
+from gradcheck.program.live import parameters_taken
 
 _MOST_INPUTS = 400  # per shape of the activations
 
@@ -44,7 +45,7 @@ def mains_for(parameters: list[inspect.Parameter], given: Given) -> list[list[Te
 
 def inputs_of(forward: Callable[..., Any], is_loss: bool = False) -> list[inspect.Parameter]:
     """The parameters of `forward` that must be given something; of a loss, so must targets that are None otherwise."""
-    parameters = taken_by(forward) or []
+    parameters = parameters_taken(forward) or []
     needed = [
         p
         for p in parameters

@@ -12,8 +12,8 @@ from gradcheck.layers.records import AS_CONSTRUCTED, EVALUATION, LARGE, REPEATED
 from gradcheck.layers.sizes import Term
 from gradcheck.layers.subject import Subject
 from gradcheck.layers.trial import Plan, Trial, build, own_random_numbers, set_mode, takes_mode
-from gradcheck.layers.usage import taken_by
 from gradcheck.layers.wanted import optional_terms
+from gradcheck.program.live import parameters_taken
 
 _LARGE = 5.0  # standard deviations: exp() of it is far from overflowing, tanh() of most of it is 1
 _SQUARE = 4
@@ -109,7 +109,7 @@ def _other_options(subject: Subject, plain: Trial) -> Iterator[tuple[str, Trial]
     plan = plain.plan
     if subject.constructor is not None and not plan.more:
         given = dict(plan.arguments)
-        for name, value in _other_values(taken_by(subject.constructor) or [], given):
+        for name, value in _other_values(parameters_taken(subject.constructor) or [], given):
             yield f"{name}={value}", replace(plain, other=((name, value),))
     inputs, parameters = dict(plan.inputs), _taken_by_forward(subject, plain)
     for name, value in _other_values(parameters, inputs):
@@ -146,7 +146,7 @@ def _with_optional(subject: Subject, plain: Trial) -> Iterator[Case]:
 def _taken_by_forward(subject: Subject, plain: Trial) -> list[inspect.Parameter]:
     try:
         with own_random_numbers(plain.seed):
-            return taken_by(subject.forward or build(subject, plain).forward) or []
+            return parameters_taken(subject.forward or build(subject, plain).forward) or []
     except Exception:  # the plain case says so
         return []
 

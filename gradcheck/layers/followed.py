@@ -13,8 +13,6 @@ from gradcheck.program.torch_settings import kept_random_states
 @contextmanager
 def computing_with_its_arrays(subject: Subject) -> Iterator[None]:
     sources = LiveSources()
-    for file in subject.files:
-        if file is not None:
-            sources.include(file)
+    sources.include(*subject.files)
     with kept_random_states(), followed_calls(subject.things, sources):
         yield

@@ -12,8 +12,9 @@ from typing import Any
 from gradcheck.fronts.gradient_names import Form, is_loss_name, parse
 from gradcheck.layers.arrays import is_floating, no_gradient
 from gradcheck.layers.function_context import FunctionContext
-from gradcheck.layers.usage import nodes_of, taken_by
+from gradcheck.layers.usage import nodes_of
 from gradcheck.layers.wanted import rate_named, role_of
+from gradcheck.program.live import parameters_taken
 from gradcheck.program.reading.tree import parts_of
 
 
@@ -44,7 +45,7 @@ def call_of(
     items = list(result) if isinstance(result, (tuple, list)) else [result]
     floats = [item for item in items if is_floating(item)]
     leading = next((n for n, item in enumerate(items) if not _is_in(item, floats)), len(items))
-    parameters = taken_by(backward)
+    parameters = parameters_taken(backward)
     if parameters is None:
         return Call(floats[:leading])
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]

@@ -161,9 +161,7 @@ def _judged(report: Report, layer: object, parameters: set[str], returned: list[
 
 def _raised(error: Exception, subject: Subject, built: Built) -> Outcome:
     sources = LiveSources()
-    for file in subject.files:
-        if file is not None:
-            sources.include(file)
+    sources.include(*subject.files)
     first = next((file for file in subject.files if file is not None), OUR_PLACE)
     unit = sources.unit(first) or SourceUnit(first, Path(first).name, "")
     fault = describe(error, unit, sources)

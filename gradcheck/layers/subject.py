@@ -17,7 +17,7 @@ from gradcheck.layers.function_context import FunctionContext
 from gradcheck.layers.fused import GivesGradients, Returns, method_of, returns_of
 from gradcheck.layers.methods import Halves, halves_of
 from gradcheck.layers.usage import gradients_given, words_for
-from gradcheck.program.live import file_of
+from gradcheck.program.live import file_of, name_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +66,10 @@ def subject_of(target: Any, name: str = "") -> Subject:
     if returns is not None:
         files, kept = (file_of(target),), returns
         return Subject(
-            name or _name(target), lambda: GivesGradients(target, kept), None, files, target, (target,)
+            name or name_of(target), lambda: GivesGradients(target, kept), None, files, target, (target,)
         )
     if inspect.isroutine(target) or callable(target):
-        return Subject(name or _name(target), target, target, (file_of(target),), things=(target,))
+        return Subject(name or name_of(target), target, target, (file_of(target),), things=(target,))
     raise NotALayer(f"{type(target).__qualname__} has no `backward`: {_WHAT}")
 
 
@@ -120,7 +120,7 @@ def _class(kind: type, name: str) -> Subject:
 
     usual = "forward" if callable(getattr(kind, "forward", None)) else "__call__"
     make = kind if halves == (usual, "backward") else made
-    return Subject(name or _name(kind), make, _constructor(kind), files, things=(kind,))
+    return Subject(name or name_of(kind), make, _constructor(kind), files, things=(kind,))
 
 
 def _network(kind: type, name: str, method: str, returns: Returns) -> Subject:
@@ -131,7 +131,7 @@ def _network(kind: type, name: str, method: str, returns: Returns) -> Subject:
         return GivesGradients(getattr(network, method), returns, network)
 
     files = tuple(file_of(each) for each in (*kind.__mro__[:-1], getattr(kind, method)))
-    return Subject(name or _name(kind), made, _constructor(kind), files, things=(kind,))
+    return Subject(name or name_of(kind), made, _constructor(kind), files, things=(kind,))
 
 
 def _module(kind: type[torch.nn.Module], name: str) -> Subject:
@@ -140,7 +140,7 @@ def _module(kind: type[torch.nn.Module], name: str) -> Subject:
 
     files = tuple(file_of(each) for each in kind.__mro__[:-1])
     forward = _with_signature(kind.forward, _without_first(inspect.signature(kind.forward)))
-    return Subject(name or _name(kind), made, _constructor(kind), files, forward, (kind,), by_autograd=True)
+    return Subject(name or name_of(kind), made, _constructor(kind), files, forward, (kind,), by_autograd=True)
 
 
 def _constructor(kind: type) -> type | None:
@@ -213,7 +213,7 @@ def _function(function: Any, name: str) -> Subject:
     forward = _with_signature(function.forward, _signature(function))
     files = tuple(file_of(part) for part in (function, function.forward, _backward_of(function)))
     return Subject(
-        name or _name(function),
+        name or name_of(function),
         lambda: FunctionLayer(function),
         None,
         files,
@@ -246,7 +246,7 @@ def _with_signature(function: Callable[..., Any], signature: inspect.Signature) 
 
 def _pair(pair: Sequence[Callable[..., Any]], name: str) -> Subject:
     forward, backward = pair
-    shown = name or f"{_name(forward)},{_name(backward)}"
+    shown = name or f"{name_of(forward)},{name_of(backward)}"
     files = (file_of(forward), file_of(backward))
     return Subject(
         shown,
@@ -257,7 +257,3 @@ def _pair(pair: Sequence[Callable[..., Any]], name: str) -> Subject:
         (forward, backward),
         words=words_for(forward, backward),
     )
-
-
-def _name(thing: Any) -> str:
-    return str(getattr(thing, "__qualname__", type(thing).__qualname__)).replace("<locals>.", "")

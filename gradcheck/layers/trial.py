@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import random
 import warnings
 from collections.abc import Callable, Iterator
@@ -19,8 +18,8 @@ from gradcheck.layers.gradients import parameters_of
 from gradcheck.layers.methods import held_by
 from gradcheck.layers.sizes import BASE, SMALL, FunctionTerm, TensorTerm, Term, names_in, value_of
 from gradcheck.layers.subject import Subject
-from gradcheck.layers.usage import taken_by
 from gradcheck.layers.wanted import MODE_NAMES
+from gradcheck.program.live import parameters_required
 from gradcheck.program.torch_settings import kept_torch_settings
 
 _SPREAD = 0.4  # of what parameters are moved by, as a share of their own spread
@@ -168,7 +167,7 @@ def _made(subject: Subject, trial: Trial) -> Any:
 def set_mode(layer: Any, training: bool) -> bool:
     """Whether the layer has a switch between training and evaluation; it is set then."""
     switch = getattr(layer, "train" if training else "eval", None)
-    if callable(switch) and not _required(switch):
+    if callable(switch) and parameters_required(switch) == []:
         switch()
         return True
     names = [
@@ -198,12 +197,6 @@ def _evaluating(name: str, value: Any) -> Any:
 
 def _attributes(layer: Any) -> list[tuple[str, Any]]:
     return list(getattr(layer, "__dict__", {}).items())
-
-
-def _required(function: Callable[..., Any]) -> bool:
-    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    parameters = taken_by(function)
-    return parameters is None or any(p.default is p.empty and p.kind not in variable for p in parameters)
 
 
 def _drawn(term: Term, trial: Trial, generator: torch.Generator) -> Any:

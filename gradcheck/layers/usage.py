@@ -151,11 +151,3 @@ def nodes_of(function: Callable[..., Any]) -> Iterator[ast.AST]:
         yield from ast.walk(parse(textwrap.dedent(inspect.getsource(inspect.unwrap(function)))))
     except (OSError, TypeError, SyntaxError):
         return
-
-
-def taken_by(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
-    """Its parameters; None where they are not known, as of a builtin."""
-    try:
-        return list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):
-        return None

@@ -59,11 +59,10 @@ class _Rewriter(ast.NodeTransformer):
 
     # -- left alone ----------------------------------------------------------------------------------------------
 
-    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
+    def _leave(self, node: ast.AST) -> ast.AST:
         return node
 
-    def visit_arg(self, node: ast.arg) -> ast.AST:
-        return node
+    visit_JoinedStr = visit_arg = visit_Delete = _leave  # noqa: N815
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
         if node.value is not None:
@@ -74,9 +73,6 @@ class _Rewriter(ast.NodeTransformer):
     def visit_match_case(self, node: ast.match_case) -> ast.AST:
         node.guard = None if node.guard is None else self.visit(node.guard)
         node.body = [self.visit(statement) for statement in node.body]
-        return node
-
-    def visit_Delete(self, node: ast.Delete) -> ast.AST:
         return node
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:

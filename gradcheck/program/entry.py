@@ -3,13 +3,13 @@
 import difflib
 import importlib
 import importlib.util
-import inspect
 import sys
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 from gradcheck.program.errors import ProgramError
+from gradcheck.program.live import parameters_required
 from gradcheck.program.target import Target
 
 
@@ -44,7 +44,7 @@ def find_function(target: Target, namespace: ModuleType) -> Callable[[], Any]:
         # `np` and `torch` can be written also where the program calls them otherwise.
         names = {**_libraries(), **vars(namespace)}
         return lambda: eval(compile(target.call, "<target>", "eval"), names)
-    required = _required_parameters(found)
+    required = parameters_required(found)
     if required:
         raise ProgramError(
             f"`{target.function}` of `{place}` needs arguments: {', '.join(required)}",
@@ -59,15 +59,6 @@ def _libraries() -> dict[str, Any]:
         for short, name in (("np", "numpy"), ("torch", "torch"))
         if (module := sys.modules.get(name))
     }
-
-
-def _required_parameters(function: Callable[..., Any]) -> list[str]:
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):  # a builtin without a signature
-        return []
-    optional = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return [p.name for p in parameters if p.default is p.empty and p.kind not in optional]
 
 
 def _no_such_function(name: str, owner: Any, place: str) -> ProgramError:

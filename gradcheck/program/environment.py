@@ -111,11 +111,8 @@ class Machinery:
     imported."""
 
     def keep(self) -> None:
-        self._modules, self._finders, self._hooks = (
-            dict(sys.modules),
-            list(sys.meta_path),
-            list(sys.path_hooks),
-        )
+        self._modules = dict(sys.modules)
+        self._finders, self._hooks = list(sys.meta_path), list(sys.path_hooks)
         self._builtins = vars(builtins).copy()
 
     def put_back(self) -> None:

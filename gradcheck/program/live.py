@@ -15,12 +15,28 @@ _TYPED = re.compile(r"^<(?:doctest |ipython-input-|python-input-|stdin>)")
 _KERNEL_CELL = re.compile(r"[/\\]ipykernel_\d+[/\\]\d+\.py$")
 
 
+def parameters_taken(function: Any) -> list[inspect.Parameter] | None:
+    """By a function; None where they are not known, as of a builtin."""
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return None
+
+
+def parameters_required(function: Any) -> list[str] | None:
+    """Those that it cannot be called without."""
+    optional = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    if (taken := parameters_taken(function)) is None:
+        return None
+    return [p.name for p in taken if p.default is p.empty and p.kind not in optional]
+
+
 class LiveSources(SourceMap):
     """The person's own code, and whatever they point at, though it were installed like a library."""
 
-    def include(self, filename: str) -> None:
-        """This file is theirs."""
-        self._is_user[filename] = True
+    def include(self, *filenames: str | None) -> None:
+        """These files are theirs."""
+        self._is_user.update(dict.fromkeys(filter(None, filenames), True))
 
     def is_user(self, filename: str) -> bool:
         known = self._is_user.get(filename)

@@ -111,15 +111,6 @@ class _HeaderRewriter(ast.NodeTransformer):
         self._function = ""
         self._loop: int | None = None
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        return self._enter_scope(node)
-
-    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
-        return self._enter_scope(node)
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        return self._enter_scope(node)
-
     def _enter_scope(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> ast.AST:
         outer = self._function, self._loop, self._nested
         self._function = f"{self._function}.{node.name}" if self._function else node.name
@@ -127,6 +118,8 @@ class _HeaderRewriter(ast.NodeTransformer):
         copied = self.generic_visit(node)
         self._function, self._loop, self._nested = outer
         return copied
+
+    visit_FunctionDef = visit_AsyncFunctionDef = visit_ClassDef = _enter_scope  # noqa: N815
 
     def visit_For(self, node: ast.For) -> ast.AST:
         loop, copied = self._enter_loop(node)

@@ -28,10 +28,7 @@ def reached_from(things: list[Any], is_user: Callable[[str], bool]) -> Reached:
     held = []  # as long as their identity counts
     while pending and len(seen) < _MOST_THINGS:
         thing, names = pending.pop()
-        if isinstance(thing, ModuleType):
-            key = id(thing), names
-        else:
-            key = id(thing), frozenset()
+        key = id(thing), names if isinstance(thing, ModuleType) else frozenset()
         if key in seen:
             continue
         seen.add(key)

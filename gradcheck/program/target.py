@@ -4,6 +4,7 @@ import ast
 import difflib
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -112,10 +113,9 @@ def _called(function: str) -> tuple[str, str]:
     name, bracket, _ = function.partition("(")
     if not bracket:
         return function, ""
-    try:
+    node = None
+    with suppress(SyntaxError, ValueError, RecursionError, MemoryError):
         node = expression(function)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise ProgramError(f"`{function}` is no call of a function", HOW_TARGETS_ARE_WRITTEN) from None
     if not isinstance(node, ast.Call):  # also `Net([4, 3]).train(x)`
         raise ProgramError(f"`{function}` is no call of a function", HOW_TARGETS_ARE_WRITTEN)
     return name.strip(), function
