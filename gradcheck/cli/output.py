@@ -218,6 +218,7 @@ def _as_one(format_: str, outcomes: Sequence[Outcome], every: Table | None, targ
 
 
 def json_text(data: object) -> str:
+    """Strict JSON, without NaN."""
     return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
