@@ -44,14 +44,10 @@ def looked_at(
     evidence: Evidence, judged: Callable[[ActivationRecord], bool], why_none: Callable[[Layer], str]
 ) -> Looked:
     """`judged` says whether a rule can judge a record; `why_none`, of those it cannot, what they lack."""
-    health = evidence.health.activations
-    if health.absent:
-        return Looked(why_not=health.absent)
-    layers = layers_of(evidence)
-    if not any(
-        record.mean is not None and math.isfinite(record.mean) for layer in layers for record in layer
-    ):
-        return Looked(why_not="the activations are not finite")
+    absent, layers = evidence.health.activations.absent, layers_of(evidence)
+    means = [record.mean for layer in layers for record in layer]
+    if absent or not any(mean is not None and math.isfinite(mean) for mean in means):
+        return Looked(why_not=absent or "the activations are not finite")
     usable = [layer for layer in layers if any(map(judged, layer))]
     if not usable:
         return Looked(why_not=why_none([record for layer in layers for record in layer]))
