@@ -21,7 +21,7 @@ from gradcheck.fronts.arrays import in_its_words
 from gradcheck.fronts.recorded_lines import recorded_lines
 from gradcheck.fronts.recorder import Recorder
 from gradcheck.fronts.tape import Recording
-from gradcheck.health.measure import HealthOptions, measure_health
+from gradcheck.health.measure import measure_health
 from gradcheck.judge.judgement import judge_recording
 from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.program.array_calls import libraries_of
@@ -135,10 +135,8 @@ def analyse(
     verdicts = Evidence(judgement.results, thresholds=thresholds)
     tell(verdicts, run_checks(verdicts, options.select, options.ignore) if on_part is not None else [])
     if any_selected(HEALTH_FAMILIES, options.select, options.ignore):
-        wanted = HealthOptions(options.sweep, options.samples)
-        evidence.health = measure_health(
-            judgement, wanted, thresholds, partial(progress.say, progress.Stage.MEASURING)
-        )
+        saying = partial(progress.say, progress.Stage.MEASURING)
+        evidence.health = measure_health(judgement, options, thresholds, saying)
     found = run_checks(evidence, options.select, options.ignore)
     tell(evidence, found)
     said = partial(progress.say, progress.Stage.DIAGNOSING)

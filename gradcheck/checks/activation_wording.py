@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
 
 from gradcheck import ops
 from gradcheck.base import numbers
@@ -18,7 +19,7 @@ _GAINS = {
     ops.SIGMOID: "1 / sqrt({n})",
 }
 # A weight that is larger than this many times what suits its layer is what one would change first.
-_MUCH = 1.5
+MUCH = 1.5
 _MOST_LAYERS = 4
 Layer = list[ActivationRecord]
 
@@ -43,14 +44,10 @@ def looked_at(
     evidence: Evidence, judged: Callable[[ActivationRecord], bool], why_none: Callable[[Layer], str]
 ) -> Looked:
     """`judged` says whether a rule can judge a record; `why_none`, of those it cannot, what they lack."""
-    health = evidence.health.activations
-    if health.absent:
-        return Looked(why_not=health.absent)
-    layers = layers_of(evidence)
-    if not any(
-        record.mean is not None and math.isfinite(record.mean) for layer in layers for record in layer
-    ):
-        return Looked(why_not="the activations are not finite")
+    absent, layers = evidence.health.activations.absent, layers_of(evidence)
+    means = [record.mean for layer in layers for record in layer]
+    if absent or not any(mean is not None and math.isfinite(mean) for mean in means):
+        return Looked(why_not=absent or "the activations are not finite")
     usable = [layer for layer in layers if any(map(judged, layer))]
     if not usable:
         return Looked(why_not=why_none([record for layer in layers for record in layer]))
@@ -85,23 +82,10 @@ def unit_numbers(units: Sequence[int], most: int = 8) -> str:
 
 
 def _runs(units: Sequence[int]) -> Iterator[tuple[int, int]]:
-    first = last = units[0]
-    for unit in units[1:]:
-        if unit == last + 1:
-            last = unit
-            continue
-        yield from _run(first, last)
-        first = last = unit
-    yield from _run(first, last)
-
-
-def _run(first: int, last: int) -> Iterator[tuple[int, int]]:
-    """Two neighbours are listed one by one."""
-    if last - first == 1:
-        yield first, first
-        yield last, last
-    else:
-        yield first, last
+    """First and last of each; two neighbours are listed one by one."""
+    for _, numbered in groupby(enumerate(units), key=lambda pair: pair[1] - pair[0]):
+        run = [unit for _, unit in numbered]
+        yield from ((unit, unit) for unit in run) if len(run) == 2 else [(run[0], run[-1])]
 
 
 def share(part: float) -> str:
@@ -145,13 +129,8 @@ def scale_helps(record: ActivationRecord) -> list[str]:
             f"draw {weight_named(weight, record.location)} at random: it is the same everywhere, and "
             f"{record.function} with {weight.fan_in} inputs needs the standard deviation {wanted_scale(record)}"
         ]
-    if weight.std > _MUCH * weight.wanted_std:
-        factor = numbers.value(weight.wanted_std / weight.std, 2)
-        return [
-            f"scale {weight_named(weight, record.location)} by {factor}: its standard deviation is "
-            f"{numbers.value(weight.std)}, and {record.function} with {weight.fan_in} inputs needs "
-            f"{wanted_scale(record)}"
-        ]
+    if weight.std > MUCH * weight.wanted_std:
+        return [rescaled(record, weight, weight.wanted_std / weight.std, record.location)]
     fits = f"{code(weight.name)} is not too large (standard deviation {numbers.value(weight.std)})"
     if weight.inputs_std is not None and weight.inputs_std > 2:
         return [
@@ -159,6 +138,15 @@ def scale_helps(record: ActivationRecord) -> list[str]:
             f"{numbers.value(weight.inputs_std)} to about 1"
         ]
     return [f"{fits}: look at the bias and at the learning rate{spread}"]
+
+
+def rescaled(record: ActivationRecord, weight: WeightRecord, factor: float, seen_from: Location) -> str:
+    """The advice to multiply a weight, whose right scale is known, by `factor`; nothing makes zeros larger."""
+    by = f" by {numbers.value(factor, 2)}" if weight.std else ""
+    return (
+        f"scale {weight_named(weight, seen_from)}{by}: its standard deviation is {numbers.value(weight.std)}, and "
+        f"{record.function} with {weight.fan_in} inputs needs {wanted_scale(record)}"
+    )
 
 
 def weight_named(weight: WeightRecord, seen_from: Location) -> str:

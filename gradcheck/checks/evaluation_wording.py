@@ -21,12 +21,10 @@ def evaluations_looked_at(evidence: Evidence) -> Looked:
 def comparisons_looked_at(evidence: Evidence) -> Looked:
     """For a rule that needs them replayed on the training batch."""
     health = evidence.health.evaluation
-    if health.absent:
-        return Looked(why_not=health.absent)
     compared = [run for run in health.complete if run.compared]
-    if not compared:
-        reasons = list(dict.fromkeys(run.why_not for run in health.complete if run.why_not))
-        return Looked(why_not="; ".join(reasons))
+    if health.absent or not compared:
+        reasons = dict.fromkeys(run.why_not for run in health.complete if run.why_not)
+        return Looked(why_not=health.absent or "; ".join(reasons))
     return Looked(_counted(compared))
 
 

@@ -82,6 +82,7 @@ def unknown(place: Location, code: str, similar: Sequence[str]) -> Finding:
 
 
 def unreadable(comment: Location, problem: str, instead: str) -> Finding:
+    """`instead` is what may have been meant."""
     finding = RULE.finding(comment, f"this comment cannot be read: {problem}", label="suppresses nothing")
     finding.helps.append(f"write `{instead}`")
     finding.evidence["problem"] = problem

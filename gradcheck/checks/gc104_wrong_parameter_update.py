@@ -65,6 +65,7 @@ NumPy, autograd), nothing is reported.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 from gradcheck.base.groups import grouped
 from gradcheck.base.paths import picked
@@ -106,9 +107,11 @@ def _another(location: Location, found: Found) -> Finding:
     first = updates[0]
     used, of = first.moved_by[0], first.moved_by_of[0]
     finding = _finding(
-        location, found, f"{code(first.parameter)} is updated with {code(used)}, the gradient of {code(of)}"
+        location,
+        found,
+        f"{code(first.parameter)} is updated with {code(used)}, the gradient of {code(of)}",
+        label=f"moves {code(first.parameter)} along the gradient of {code(of)}",
     )
-    finding.label = f"moves {code(first.parameter)} along the gradient of {code(of)}"
     for update in updates[1:]:
         finding.notes.append(
             f"also {code(update.parameter)} with {code(update.moved_by[0])}, the gradient of "
@@ -125,15 +128,15 @@ def _another(location: Location, found: Found) -> Finding:
 
 
 def _uphill(location: Location, found: Found) -> Finding:
-    updates = list({u.parameter: u for _, u in found}.values())
-    names = [u.parameter for u in updates]
+    names = {u.parameter: None for _, u in found}
     verb = "moves" if len(names) == 1 else "move"
-    finding = _finding(
-        location, found, f"{listing(names)} {verb} uphill: the update adds the gradient of the loss"
+    return _finding(
+        location,
+        found,
+        f"{listing(list(names))} {verb} uphill: the update adds the gradient of the loss",
+        label="the step and the gradient have the same sign",
+        helps=["subtract the gradient, or compute it with the opposite sign, but not both"],
     )
-    finding.label = "the step and the gradient have the same sign"
-    finding.helps.append("subtract the gradient, or compute it with the opposite sign, but not both")
-    return finding
 
 
 def _not_from_it(location: Location, found: Found) -> Finding:
@@ -154,8 +157,7 @@ def _not_from_it(location: Location, found: Found) -> Finding:
             f"the old {parameter} is subtracted here",
         )
         helps = [f"subtract the step from {parameter}, not {parameter} from the step"]
-    finding = _finding(location, found, message)
-    finding.label, finding.helps = label, helps
+    finding = _finding(location, found, message, label=label, helps=helps)
     if update.movement is Movement.LOST:
         finding.notes.append(
             f"after the loop {every} {'are' if ' and ' in every else 'is'} what it was before"
@@ -163,7 +165,7 @@ def _not_from_it(location: Location, found: Found) -> Finding:
     return finding
 
 
-def _finding(location: Location, found: Found, message: str) -> Finding:
+def _finding(location: Location, found: Found, message: str, **details: Any) -> Finding:
     return RULE.finding(
         location=location,
         message=message,
@@ -174,6 +176,7 @@ def _finding(location: Location, found: Found, message: str) -> Finding:
                 for u in {u.parameter: u for _, u in found}.values()
             ],
         },
+        **details,
     )
 
 

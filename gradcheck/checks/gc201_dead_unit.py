@@ -190,7 +190,7 @@ def _helps(record: ActivationRecord) -> list[str]:
     helps = [
         "initialise the bias to 0 or slightly above, and lower the learning rate if they died during training"
     ]
-    if weight is not None and weight.wanted_std is not None and weight.std > 1.5 * weight.wanted_std:
+    if weight is not None and weight.wanted_std is not None and weight.std > layers.MUCH * weight.wanted_std:
         helps += layers.scale_helps(record)
     return helps
 

@@ -121,36 +121,34 @@ def _cause(layer: BatchNormLayer) -> tuple[str, str]:
     """What it does, and what it should do instead."""
     if layer.fault is Fault.POWER:
         return _power(layer)
-    if layer.fault is Fault.AXIS:
-        return (
+    of = f" of {code(layer.foreign)}" if layer.foreign else ""
+    known = {
+        Fault.AXIS: (
             "takes a statistic over another axis than the rows of the batch",
             "take both the mean and the variance over the rows: `.mean(0, keepdim=True)`, `.var(0, keepdim=True)`",
-        )
-    if layer.fault is Fault.FOREIGN:
-        of = f" of {code(layer.foreign)}" if layer.foreign else ""
-        return (
+        ),
+        Fault.FOREIGN: (
             f"uses a statistic{of}, which is another tensor",
             f"take the mean and the variance of {code(layer.input)} itself",
-        )
-    if layer.fault is Fault.NOT_CENTRED:
-        return (
+        ),
+        Fault.NOT_CENTRED: (
             "scales by the mean square instead of the variance",
             "subtract the mean before squaring: `((x - mean)**2).mean(0)`",
-        )
-    if layer.fault is Fault.NOT_AVERAGED:
-        return (
+        ),
+        Fault.NOT_AVERAGED: (
             "scales by a sum of squares that is not divided by the number of rows",
             f"divide the sum by the {layer.batch} rows of the batch, or by one less",
-        )
-    if layer.fault is Fault.MEAN:
-        return (
+        ),
+        Fault.MEAN: (
             "subtracts something other than the mean over the batch",
             f"divide the sum by the {layer.batch} rows of the batch",
-        )
-    return (
-        "scales by something other than one over the standard deviation",
-        "multiply by `(variance + eps) ** -0.5`",
-    )
+        ),
+        Fault.SCALE: (
+            "scales by something other than one over the standard deviation",
+            "multiply by `(variance + eps) ** -0.5`",
+        ),
+    }
+    return known[layer.fault]
 
 
 def _power(layer: BatchNormLayer) -> tuple[str, str]:

@@ -153,10 +153,9 @@ def _growth(step: StepRecord) -> float | None:
 
 
 def _helps_more(step: StepRecord) -> bool:
-    losses = (step.loss_before, step.loss_after, step.loss_at_goal)
-    if None in losses or not step.minimised:
+    after, at_goal = step.loss_after, step.loss_at_goal
+    if step.loss_before is None or after is None or at_goal is None or not step.minimised:
         return False
-    _, after, at_goal = (float(loss) for loss in losses if loss is not None)
     return math.isfinite(at_goal) and at_goal < after
 
 

@@ -42,31 +42,24 @@ may be left on to average over it, and the finding is a note.
 from collections.abc import Iterator
 
 from gradcheck.base import numbers
+from gradcheck.base.groups import grouped
 from gradcheck.base.paths import picked
 from gradcheck.checks.evaluation_wording import evaluations_looked_at, who
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.rule import Evidence, Rule
 from gradcheck.checks.wording import code
 from gradcheck.health.evaluation.records import BatchStatistics, Dropout, EvaluationRun
-from gradcheck.program.location import Location
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
-    seen: set[Location] = set()
-    for run in evidence.health.evaluation.complete:
-        for dropout in run.dropouts:
-            if dropout.location not in seen:
-                seen.add(dropout.location)
-                yield _dropout(run, dropout)
-    normalised: dict[Location, tuple[EvaluationRun, BatchStatistics]] = {}
-    for run in evidence.health.evaluation.complete:
-        for found in run.batch_statistics:
-            held = normalised.get(found.location)
-            # Of several runs of one line, the one on the fewest samples is the worst.
-            if held is None or (found.rows or 0) < (held[1].rows or 0):
-                normalised[found.location] = (run, found)
-    for run, found in normalised.values():
-        yield _statistics(run, found)
+    complete = evidence.health.evaluation.complete
+    dropouts = grouped((one.location, (run, one)) for run in complete for one in run.dropouts)
+    yield from (_dropout(*found[0]) for found in dropouts.values())
+    statistics = grouped((one.location, (run, one)) for run in complete for one in run.batch_statistics)
+    for (
+        found
+    ) in statistics.values():  # of several runs of one line, the one on the fewest samples is the worst
+        yield _statistics(*min(found, key=lambda pair: pair[1].rows or 0))
 
 
 def _dropout(run: EvaluationRun, dropout: Dropout) -> Finding:

@@ -15,14 +15,12 @@ WhyNot = Callable[[SampleSet, Thresholds], str]  # empty if the sequences can be
 def looked_at(evidence: Evidence, why_not: WhyNot) -> Looked:
     """What one rule had to look at: the sequences that it may judge."""
     health = evidence.health.samples
-    if health.absent:
-        return Looked(why_not=health.absent)
     reasons = {found.source: why_not(found, evidence.thresholds) for found in health.sets}
     judged = [found for found in health.sets if not reasons[found.source]]
     if judged:
         total = sum(found.count for found in judged)
         return Looked(f"{numbers.count(total, 'sequence')} {judged[0].source}")
-    return Looked(why_not=next(iter(reasons.values()), "no sequences were generated"))
+    return Looked(why_not=health.absent or next(iter(reasons.values()), "no sequences were generated"))
 
 
 def judged_sets(evidence: Evidence, why_not: WhyNot) -> Iterator[SampleSet]:

@@ -59,19 +59,17 @@ class _Comments:
     def __init__(self, sources: SourceMap, recorded: Mapping[Piece, AbstractSet[int]]) -> None:
         self._recorded = recorded
         self._comments: dict[Piece, list[IgnoreComment]] = {}
-        self._unreadable: list[Unreadable] = []
+        self._unreadable: list[Finding] = []
         self._statements: dict[Piece, Tree] = {}
         self._used: set[tuple[IgnoreComment, str]] = set()  # with which of its codes; "" if it has none
         for unit in sources.units.values():
             read = list(read_comments(unit))
-            if not read:
+            if not read or unit.tree.error is not None:  # what has errors was not run
                 continue
-            if unit.tree.error is not None:
-                continue  # it was not run
             piece = unit.file, unit.cell
             self._statements[piece] = unit.tree
             self._comments[piece] = [comment for comment in read if isinstance(comment, IgnoreComment)]
-            self._unreadable += [comment for comment in read if isinstance(comment, Unreadable)]
+            self._unreadable += [comment for comment in read if isinstance(comment, Finding)]
 
     @property
     def count(self) -> int:
@@ -101,8 +99,7 @@ class _Comments:
                 yield comment
 
     def own_findings(self, select: Sequence[str], ignore: Sequence[str]) -> Iterator[Finding]:
-        for unreadable in self._unreadable:
-            yield gc001.unreadable(unreadable.location, unreadable.problem, unreadable.instead)
+        yield from self._unreadable
         for piece, comments in self._comments.items():
             for comment in comments:
                 for code, place in comment.codes:
@@ -162,23 +159,17 @@ class IgnoreComment:
     alone: bool  # there is nothing else on its line
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    location: Location
-    problem: str
-    instead: str  # what may have been meant
-
-
-def read_comments(unit: SourceUnit) -> Iterator[IgnoreComment | Unreadable]:
+def read_comments(unit: SourceUnit) -> Iterator[IgnoreComment | Finding]:
+    """A finding for a comment that cannot be read."""
     for directive in directives(unit):
         if directive.word == IGNORE:
             yield _read(directive)
         elif directive.word != OF and difflib.get_close_matches(directive.word, [IGNORE], cutoff=0.7):
             instead = f"# gradcheck: ignore{directive.rest}"
-            yield Unreadable(directive.location, f"there is no `{directive.word}`", instead)
+            yield gc001.unreadable(directive.location, f"there is no `{directive.word}`", instead)
 
 
-def _read(directive: Directive) -> IgnoreComment | Unreadable:
+def _read(directive: Directive) -> IgnoreComment | Finding:
     rest = directive.rest
     if not rest.lstrip().startswith("["):
         return _without_brackets(directive)
@@ -191,15 +182,15 @@ def _read(directive: Directive) -> IgnoreComment | Unreadable:
     ]
     listed = ", ".join(code for code, _ in codes) or "GC101"
     if closing < 0:
-        return Unreadable(directive.location, "`[` is not closed", f"# gradcheck: ignore[{listed}]")
+        return gc001.unreadable(directive.location, "`[` is not closed", f"# gradcheck: ignore[{listed}]")
     if not codes:
-        return Unreadable(
+        return gc001.unreadable(
             directive.location, "there is no rule in its brackets", "# gradcheck: ignore[GC101]"
         )
     return IgnoreComment(directive.location, tuple(codes), directive.alone)
 
 
-def _without_brackets(directive: Directive) -> IgnoreComment | Unreadable:
+def _without_brackets(directive: Directive) -> IgnoreComment | Finding:
     """Every rule; what follows is the reason. A code there should be in brackets: suppressing all other rules as well
     was not intended."""
     words = _CODE.findall(directive.rest.lstrip(" \t:=("))
@@ -211,7 +202,7 @@ def _without_brackets(directive: Directive) -> IgnoreComment | Unreadable:
         codes.append(code)
     if codes:
         instead = f"# gradcheck: ignore[{', '.join(codes)}]"
-        return Unreadable(directive.location, "codes are written in brackets", instead)
+        return gc001.unreadable(directive.location, "codes are written in brackets", instead)
     return IgnoreComment(directive.location, (), directive.alone)
 
 

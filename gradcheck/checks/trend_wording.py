@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from gradcheck.base import numbers
 from gradcheck.base.groups import grouped
 from gradcheck.base.paths import picked
-from gradcheck.checks.activation_wording import called, wanted_scale, weight_named
+from gradcheck.checks.activation_wording import MUCH, called, rescaled
 from gradcheck.checks.finding import Finding
 from gradcheck.checks.rule import Evidence, Looked, Rule
 from gradcheck.health.activations.records import ActivationRecord, GradientTrend
@@ -60,13 +60,8 @@ def _helps(records: list[ActivationRecord], grows: bool) -> list[str]:
         if weight is None or not weight.wanted_std or weight.normalised:
             continue
         ratio = weight.wanted_std / weight.std if weight.std else float("inf")
-        if (ratio < 1 / 1.5) if grows else (ratio > 1.5):
-            by = f" by {numbers.value(ratio, 2)}" if weight.std else ""
-            helps.append(
-                f"scale {weight_named(weight, records[0].location)}{by}: its standard deviation is "
-                f"{numbers.value(weight.std)}, and {record.function} with {weight.fan_in} inputs needs "
-                f"{wanted_scale(record)}"
-            )
+        if (ratio < 1 / MUCH) if grows else (ratio > MUCH):
+            helps.append(rescaled(record, weight, ratio, records[0].location))
     if len(helps) > 3:
         helps = [*helps[:2], f"and the same for {len(helps) - 2} more layers"]
     if helps:

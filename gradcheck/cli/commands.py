@@ -293,9 +293,12 @@ def isolate(**options: Any) -> None:
 @click.option("--seed", default=0, show_default=True, help="The seed of all random draws.")
 @click.option("--cwd", metavar="DIR", help="Import the layer in DIR instead of its own directory.")
 @allow_writes_option
-@click.option("--timeout", default=120.0, show_default=True, metavar="SECONDS", help="Time limit per case.")
+@click.option(
+    "--timeout", "timeout_s", default=120.0, show_default=True, metavar="SECONDS", help="Time limit per case."
+)
 @click.option(
     "--fix-budget",
+    "fix_budget_s",
     default=5.0,
     show_default=True,
     metavar="SECONDS",

@@ -31,8 +31,8 @@ def _status(show_traceback: bool) -> int:
         try:
             cli.main(standalone_mode=False)
             return 0
-        except ProgramError as error:
-            cli_run.print_error(error)
+        except (ProgramError, InternalError) as error:
+            cli_run.print_error(error, show_traceback=show_traceback)
         except click.exceptions.Exit as request:
             return request.exit_code
         except SystemExit as request:
@@ -41,16 +41,13 @@ def _status(show_traceback: bool) -> int:
             return _INTERRUPTED
         except click.ClickException as usage:
             cli_run.print_error(_as_program_error(usage))
-        except InternalError as error:
-            cli_run.print_internal_error(error, show_traceback)
     except BrokenPipeError:
         return 1
     except OSError as error:
         tell_unwritable(error)
     except Exception as error:
-        cli_run.print_internal_error(
-            InternalError(f"{type(error).__name__}: {error}", traceback.format_exc()), show_traceback
-        )
+        internal = InternalError(f"{type(error).__name__}: {error}", traceback.format_exc())
+        cli_run.print_error(internal, show_traceback=show_traceback)
     return UNUSABLE
 
 

@@ -12,6 +12,7 @@ from rich.text import Text
 from gradcheck.base import numbers
 from gradcheck.checks.finding import Finding
 from gradcheck.cli.options import CommonOptions, parse_common
+from gradcheck.cli.output import console_for
 from gradcheck.cli.run import run_targets, said
 from gradcheck.patch.files import PatchedFile, patched_files
 from gradcheck.patch.plan import Plan, PlannedFix, plan_fixes
@@ -93,7 +94,7 @@ def _write(found: _Round, options: CommonOptions) -> int:
     if found.unusable:  # a module shared with a program that does not run cannot be checked afterwards
         said("nothing was written")
         return 2
-    console = _console(options)
+    console = console_for(options.color)
     applied = 0
     for _ in range(MOST_ROUNDS):
         plan = found.plan
@@ -120,7 +121,7 @@ def _status(found: _Round, something_to_do: bool) -> int:
 
 def _print_patch(files: Sequence[PatchedFile], options: CommonOptions) -> None:
     """To a person in colours, with the cells of notebooks readable; to a file or a tool as bare bytes."""
-    console = _console(options)
+    console = console_for(options.color)
     # Not what rich thinks of it: where FORCE_COLOR is set, git must still get a patch that it can read.
     to_person = sys.stdout.isatty() or options.color
     for file in files:
@@ -149,9 +150,3 @@ def _print_summary(applied: int, found: _Round, console: Console) -> None:
     if found.plan.fixes:
         said("more verified fixes are available; run it again")
     sys.stdout.flush()
-
-
-def _console(options: CommonOptions) -> Console:
-    if (color := options.color) is not None:
-        return Console(force_terminal=color, no_color=not color)
-    return Console()

@@ -16,7 +16,6 @@ from gradcheck.isolation.run import Faults, IsolationOptions, Listener, isolate
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.target import Target, parse_target
 from gradcheck.report.contents import FailedTarget
-from gradcheck.report.model import Report
 
 _INTERRUPTED = 130
 
@@ -54,7 +53,7 @@ def run(
             continue
         objects.append(report)
         if not to.holds_all:
-            _write(report, _output(target, to), to, common.color)
+            to.write(report, _output(target, to), common.color)
         if report.isolation is not None and not report.isolation.finished:
             status = _INTERRUPTED
             break
@@ -74,16 +73,6 @@ def _journal(target: Target, to: Destination) -> Path:
         return Path(to.default_file(target, "-isolation.jsonl"))
     found = Path(output).with_suffix(".jsonl")
     return found if found != Path(output) else Path(output).with_suffix(".journal.jsonl")
-
-
-def _write(report: Report, path: str, to: Destination, color: bool | None) -> None:
-    if to.format != "terminal":
-        to.write(report, path, color)
-        return
-    from gradcheck.report import terminal
-
-    with to.opened_text(path, report.target, color) as console:
-        terminal.render_isolation(report, console)
 
 
 @contextmanager

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import click
 
 from gradcheck.base.errors import InternalError
 from gradcheck.cli.output import Destination, destination, json_text
-from gradcheck.cli.run import print_error, print_internal_error, shown_progress
+from gradcheck.cli.run import print_error, shown_progress
 from gradcheck.layers.options import LayerOptions, arguments_of, check_shape, keywords_of, layer_target
 from gradcheck.layers.records import STATES
 from gradcheck.layers.report import LayerReport
@@ -17,54 +19,40 @@ from gradcheck.program.program import working_directory
 
 
 def run(
-    targets: Sequence[str], args: str, kwargs: str, inputs: Sequence[str], shapes: Sequence[str], rank: str,
-    case: str | None, seed: int, cwd: str | None, allow_writes: bool, timeout: float, fix_budget: float,
-    format_: str | None, output: str | None, force: bool, show_output: bool, show_traceback: bool, color: bool | None,
+    targets: Sequence[str], inputs: Sequence[str], shapes: Sequence[str], rank: str, cwd: str | None, format_: str | None,
+    output: str | None, force: bool, show_output: bool, show_traceback: bool, color: bool | None, **given: Any,
 ) -> int:  # fmt: skip
     """Checks every layer; the exit status is the worst of theirs. Whatever can be checked before a layer is imported, is."""
-    arguments_of(args)
-    keywords_of(kwargs)
     if inputs and shapes:
         raise ProgramError("--input and --shape cannot be combined", "--shape runs only that shape")
+    option, directory = "--shape" if shapes else "--input", working_directory(cwd)
+    common = LayerOptions(
+        "",
+        inputs=tuple(check_shape(option, each) for each in shapes or inputs),
+        exact=bool(shapes),
+        ranks=_ranks(rank),
+        cwd=None if directory is None else str(directory),
+        **given,
+    )
+    arguments_of(common.args)
+    keywords_of(common.kwargs)
+    case, timeout, fix_budget = common.case, common.timeout_s, common.fix_budget_s
     if case is not None and not shapes:
         raise ProgramError("--case needs --shape: without shapes every case is run")
     if case is not None and case not in STATES:
         raise ProgramError(f"--case: there is no case `{case}`", f"those are {', '.join(STATES)}")
     if not (timeout > 0 and math.isfinite(timeout)) or not (fix_budget >= 0 and math.isfinite(fix_budget)):
         raise ProgramError("--timeout and --fix-budget are numbers of seconds")
-    directory = working_directory(cwd)
-    layers, parsed = [], []
-    for text in targets:
-        parsed.append(layer_target(text)[0])
-        layers.append(
-            LayerOptions(
-                text,
-                args,
-                kwargs,
-                tuple(check_shape("--shape" if shapes else "--input", each) for each in shapes or inputs),
-                bool(shapes),
-                case,
-                _ranks(rank),
-                seed,
-                None if directory is None else str(directory),
-                timeout,
-                fix_budget,
-                allow_writes,
-            )
-        )
+    parsed = [layer_target(text)[0] for text in targets]
     to = destination(format_, output, force, parsed, one=False)
     status = 0
     reports: list[LayerReport] = []
-    for layer in layers:
+    for target in targets:
         try:
-            with shown_progress(layer.target) as show:
-                report, said = run_layer_in_child(layer, show)
-        except ProgramError as error:
-            print_error(error, layer.target if len(layers) > 1 else "")
-            status = 2
-            continue
-        except InternalError as error:
-            print_internal_error(error, show_traceback)
+            with shown_progress(target) as show:
+                report, said = run_layer_in_child(replace(common, target=target), show)
+        except (ProgramError, InternalError) as error:
+            print_error(error, target if len(targets) > 1 else "", show_traceback)
             status = 2
             continue
         if show_output and said:
@@ -72,7 +60,7 @@ def run(
         status = max(status, report.exit_status)
         reports.append(report)
     if reports:
-        _write(reports, to, color, one=len(layers) == 1)
+        _write(reports, to, color, one=len(targets) == 1)
     return status
 
 

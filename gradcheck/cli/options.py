@@ -270,8 +270,7 @@ def _configured_session(common: SessionOptions, text: str, folder: Path) -> Sess
         text = shown_path(folder / text)
     elif common.cwd is None:
         common = replace(common, cwd=str(folder))
-    parse_target(text, common.cwd)
-    return replace(common, target=text)
+    return _given(common, text)
 
 
 def _given(common: SessionOptions, text: str) -> SessionOptions:

@@ -101,7 +101,6 @@ class Destination:
 
     @contextmanager
     def opened_text(self, path: str, target: str, color: bool | None) -> Iterator[Console]:
-        """`color` is what was asked for; None leaves it to what the file is."""
         with self.opened(path) as file:
             if path != "-":
                 file.write(f"{HEADING}{printable(target)}\n\n")
@@ -119,7 +118,9 @@ class Destination:
             from gradcheck.report import terminal
 
             with self.opened_text(path, report.target, color) as console:
-                if verbosity < 0:
+                if report.isolation is not None:
+                    terminal.render_isolation(report, console)
+                elif verbosity < 0:
                     terminal.render_headline(report, console)
                 else:
                     terminal.render(report, console, verbosity > 0)
@@ -193,10 +194,12 @@ def destination(
 
 def _console(file: Any, color: bool | None) -> Console:
     uncut = not (file.isatty() or color or "COLUMNS" in os.environ)
-    width = UNCUT if uncut else None
-    if color is None:
-        return Console(file=file, width=width)
-    return Console(file=file, width=width, force_terminal=color, no_color=not color)
+    return console_for(color, file=file, width=UNCUT if uncut else None)
+
+
+def console_for(color: bool | None, **options: Any) -> Console:
+    """`color` is what was asked for; None leaves it to what the file is."""
+    return Console(force_terminal=color, no_color=None if color is None else not color, **options)
 
 
 def _as_one(format_: str, outcomes: Sequence[Outcome], every: Table | None, targets: int) -> str:
@@ -215,6 +218,7 @@ def _as_one(format_: str, outcomes: Sequence[Outcome], every: Table | None, targ
 
 
 def json_text(data: object) -> str:
+    """Strict JSON, without NaN."""
     return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 

@@ -58,14 +58,11 @@ def run_targets(
                 _show_output(found)
             yield session, found
             continue
-        if isinstance(found, InternalError):
-            print_internal_error(found, options.show_traceback)
-            error = ProgramError(f"internal error: {found.summary}")
-        else:
-            print_error(found, session.target if several else "")
-            error = found
+        print_error(found, session.target if several else "", options.show_traceback)
         if failed is not None:
-            failed.append(FailedTarget(session.target, error))
+            if isinstance(found, InternalError):
+                found = ProgramError(f"internal error: {found.summary}")
+            failed.append(FailedTarget(session.target, found))
         yield session, None
 
 
@@ -92,8 +89,12 @@ def _found(
             pool.shutdown(cancel_futures=True)
 
 
-def print_error(error: ProgramError, target: str = "") -> None:
+def print_error(error: ProgramError | InternalError, target: str = "", show_traceback: bool = False) -> None:
     """Its words may be anybody's: names of files, and what a program raised. `target` is named where there are several."""
+    if isinstance(error, InternalError):
+        said(f"error: internal error of gradcheck, please report it: {error.summary}")
+        said(error.traceback if show_traceback else "help: --traceback shows the details")
+        return
     name = f"`{target}`: " if target and target not in error.message else ""
     said(f"error: {name}{error.message}")
     if error.excerpt:
@@ -106,14 +107,6 @@ def said(text: str) -> None:
     """On standard error; that nobody can read it changes nothing."""
     with suppress(OSError):
         click.echo(printable_lines(text), err=True)
-
-
-def print_internal_error(error: InternalError, show_traceback: bool) -> None:
-    said(f"error: internal error of gradcheck, please report it: {error.summary}")
-    if show_traceback:
-        said(error.traceback)
-    else:
-        said("help: --traceback shows the details")
 
 
 def _outcome(

@@ -12,7 +12,7 @@ from gradcheck.base import numbers
 from gradcheck.base.errors import InternalError
 from gradcheck.base.options import SessionOptions
 from gradcheck.cli.options import CommonOptions, parse_common
-from gradcheck.cli.run import print_error, print_internal_error, said, shown_progress
+from gradcheck.cli.run import print_error, said, shown_progress
 from gradcheck.process.child import Child, run_in_child, waiting_child
 from gradcheck.program.errors import ProgramError
 from gradcheck.program.own_files import own_files
@@ -56,10 +56,8 @@ def _report(child: Child, session: SessionOptions, options: CommonOptions, verbo
     try:
         with shown_progress(session.target) as show:
             report = run_in_child(session, show, waiting=child).report
-    except ProgramError as error:
-        print_error(error)
-    except InternalError as error:
-        print_internal_error(error, options.show_traceback)
+    except (ProgramError, InternalError) as error:
+        print_error(error, show_traceback=options.show_traceback)
     else:
         terminal.render(report, console, verbose)
 

@@ -1,8 +1,8 @@
 """The health stage as a whole: judged passes in, plain records out."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
+from gradcheck.base.options import SessionOptions
 from gradcheck.base.thresholds import Thresholds
 from gradcheck.health.activations.measure import ActivationMeasure
 from gradcheck.health.batch_norm.in_use import measure_statistics_in_use
@@ -15,17 +15,9 @@ from gradcheck.health.sweep import Sweep
 from gradcheck.health.updates.measure import measure_updates
 from gradcheck.judge.judgement import JudgedPass, Judgement
 
-SWEEP_BATCHES = 64
-
-
-@dataclass(frozen=True, slots=True)
-class HealthOptions:
-    batches: int = SWEEP_BATCHES  # of the data sweep
-    samples: str | None = None  # the name that holds generated sequences
-
 
 def measure_health(
-    judgement: Judgement, options: HealthOptions, thresholds: Thresholds, said: Callable[[str], None]
+    judgement: Judgement, options: SessionOptions, thresholds: Thresholds, said: Callable[[str], None]
 ) -> Health:
     """`said` is given what is being measured, in words."""
     health = Health()
@@ -36,7 +28,7 @@ def measure_health(
     ]
     for context in contexts:
         said("replaying the forward pass on fresh minibatches")
-        _measure_pass(context, options, health)
+        _measure_pass(context, options.sweep, health)
     program = ProgramContext(judgement, contexts, thresholds, options.samples)
     for words, measure in (
         ("comparing the statistics in use with those of the training", measure_statistics_in_use),
@@ -57,9 +49,9 @@ def _measured(passes: Iterable[JudgedPass]) -> list[JudgedPass]:
     return steps or usable[-1:]
 
 
-def _measure_pass(context: PassContext, options: HealthOptions, health: Health) -> None:
+def _measure_pass(context: PassContext, batches: int, health: Health) -> None:
     measures = ActivationMeasure(context), BatchNormMeasure(context)
-    sweep = Sweep(context, options.batches)
+    sweep = Sweep(context, batches)
     for number, replay in sweep:
         for measure in measures:
             measure.look(number, replay)

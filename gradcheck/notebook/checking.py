@@ -116,8 +116,7 @@ def check_cell(shell: Any, text: CellText, options: SessionOptions, loops: LoopT
     except ProgramError as error:
         checked.notice = _why_nothing(error, checked.raised)
     except Exception as error:
-        internal = internal_error(error, traceback.format_exc())
-        checked.internal = InternalError(internal["summary"], internal["traceback"])
+        checked.internal = InternalError(**internal_error(error, traceback.format_exc()))
     return checked
 
 

@@ -87,13 +87,12 @@ def _stretches(rows: Iterable[GradientResult], texts: Mapping[_Unit, Sequence[st
             spans.setdefault((location.file, location.cell), []).append((location.line, location.end_line))
     for unit, found in spans.items():
         most = len(texts.get(unit, ()))
-        begin = end = 0
+        joined: list[tuple[int, int]] = []
         for first, last in sorted(found):
-            if end and first > end + _NEIGHBOURS:
-                yield *unit, max(begin - _CONTEXT, 1), min(end + _CONTEXT, most)
-                begin = end = 0
-            begin, end = begin or first, max(end, last)
-        yield *unit, max(begin - _CONTEXT, 1), min(end + _CONTEXT, most)
+            near = bool(joined) and first <= joined[-1][1] + _NEIGHBOURS
+            begin, end = joined.pop() if near else (first, last)
+            joined.append((begin, max(end, last)))
+        yield from ((*unit, max(b - _CONTEXT, 1), min(e + _CONTEXT, most)) for b, e in joined)
 
 
 @dataclass(slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -26,7 +25,6 @@ from gradcheck.report.tables import Column, Table, columns, percent
 
 Outcome = ReportContents | FailedTarget
 SPARE = ("unchecked", "seconds", "gradients", "state")  # what a narrow terminal can do without
-_SEVERITIES = (Severity.ERROR, Severity.WARNING, Severity.NOTE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +118,9 @@ def _row(outcome: Outcome, seconds: float | None, solution: Solution | None) -> 
         score = len(solution.names & right) / len(solution.names) if solution.names else None
         missing = ", ".join(sorted(solution.names - {row.name for row in rows}))
     state = "wrong" if outcome.exit_status else "right" if summary["checked"] else "incomplete"
-    worst = min(outcome.findings, key=lambda f: _SEVERITIES.index(f.severity), default=None)
-    counts = Counter(row.verdict for row in rows)
-    bad = counts[Verdict.INTRODUCED] + counts[Verdict.INHERITED]
-    unchecked = counts[Verdict.UNCHECKED]
+    worst = min(outcome.findings, key=lambda f: list(Severity).index(f.severity), default=None)
+    bad = summary[Verdict.INTRODUCED.value] + summary[Verdict.INHERITED.value]
+    unchecked = summary[Verdict.UNCHECKED.value]
     return _Row(
         outcome.target,
         state,

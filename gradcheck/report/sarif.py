@@ -9,12 +9,10 @@ from typing import Any
 from urllib.parse import quote
 
 from gradcheck.base.version import __version__
-from gradcheck.checks.finding import Finding, Fix, Severity
+from gradcheck.checks.finding import Finding, Fix
 from gradcheck.program.location import Location
 from gradcheck.report.contents import FailedTarget, ReportContents
 from gradcheck.report.layout import printable, printable_lines
-
-_LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
 
 
 def document(outcomes: Sequence[ReportContents | FailedTarget]) -> dict[str, Any]:
@@ -68,7 +66,7 @@ def _result(finding: Finding, numbers: dict[str, int]) -> dict[str, Any]:
     result: dict[str, Any] = {
         "ruleId": finding.rule,
         "ruleIndex": numbers[finding.rule],
-        "level": _LEVELS[finding.severity],
+        "level": finding.severity.value,
         "message": {"text": "\n".join(_sentences(finding))},
         "locations": [{"physicalLocation": _place(finding.location)}],
     }

@@ -21,7 +21,7 @@ _ORDER = (
     Verdict.UNOBSERVABLE,
     Verdict.UNCHECKED,
 )
-_WRONG = _ORDER[:3]
+WRONG = _ORDER[:3]
 _INVARIANT = "the true gradient is zero by invariance, so it says nothing about this line"
 
 
@@ -35,7 +35,7 @@ def headline(report: ReportContents) -> str:
         return f"{report.target}: nothing could be checked: {numbers.count(len(rows), 'unchecked gradient')}"
     parts = [f"{n} {verdict}" for verdict in _ORDER if (n := summary[verdict.value])]
     missing = "".join(f"; incomplete: {gap}" if not n else f"; {gap}" for n, gap in enumerate(gaps(report)))
-    beside = "" if any(summary[verdict.value] for verdict in _WRONG) else _beside(report)
+    beside = "" if any(summary[verdict.value] for verdict in WRONG) else _beside(report)
     return f"{report.target}: {numbers.count(len(rows), 'gradient')}: {', '.join(parts)}{beside}{missing}"
 
 

@@ -10,22 +10,16 @@ from gradcheck.program.location import Location
 from gradcheck.report.layout import printable
 from gradcheck.report.tables import Column, Table
 
-STYLES = {
-    Verdict.CORRECT: "green",
-    Verdict.INTRODUCED: "bold red",
-    Verdict.INHERITED: "yellow",
-    Verdict.COMPENSATED: "bold magenta",
-    Verdict.UNOBSERVABLE: "dim",
-    Verdict.UNCHECKED: "dim",
+_LOOKS = {
+    Verdict.CORRECT: ("✓", "green"),
+    Verdict.INTRODUCED: ("✗", "bold red"),
+    Verdict.INHERITED: ("↓", "yellow"),
+    Verdict.COMPENSATED: ("⇄", "bold magenta"),
+    Verdict.UNOBSERVABLE: ("○", "dim"),
+    Verdict.UNCHECKED: ("?", "dim"),
 }
-SIGNS = {
-    Verdict.CORRECT: "✓",
-    Verdict.INTRODUCED: "✗",
-    Verdict.INHERITED: "↓",
-    Verdict.COMPENSATED: "⇄",
-    Verdict.UNOBSERVABLE: "○",
-    Verdict.UNCHECKED: "?",
-}
+SIGNS = {verdict: sign for verdict, (sign, _) in _LOOKS.items()}
+STYLES = {verdict: style for verdict, (_, style) in _LOOKS.items()}
 _AT_FAULT = (Verdict.INTRODUCED, Verdict.COMPENSATED)
 
 

@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 
 from gradcheck.base.errors import InternalError
-from gradcheck.cli.run import print_error, print_internal_error
+from gradcheck.cli.run import print_error
 from gradcheck.layers import show
 from gradcheck.layers.records import CaseResult, LayerResults, Status
 from gradcheck.program.errors import ProgramError
@@ -93,5 +93,5 @@ def test_a_layer_report_of_hostile_text(text: str) -> None:
 @pytest.mark.parametrize("text", HOSTILE)
 def test_errors_command_no_terminal(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     print_error(ProgramError(text, text, f"{text}\n  ^"))
-    print_internal_error(InternalError(text, text), show_traceback=True)
+    print_error(InternalError(text, text), show_traceback=True)
     assert not any(bad in capsys.readouterr().err for bad in _BAD)

@@ -16,11 +16,11 @@ import pytest
 
 from gradcheck.base.codec import encode
 from gradcheck.checks.finding import Severity
+from gradcheck.cli.output import json_text
 from gradcheck.judge.verdict import Problem
 from gradcheck.program.location import Location
 from gradcheck.program.magics import SkippedLine
 from gradcheck.program.outcome import Ending, Fault, MissingFile, RunOutcome
-from gradcheck.report import json_format
 from gradcheck.report.model import Report
 from gradcheck.report.program_section import CellError, ProgramSection
 from gradcheck.report.sentences import program_remarks
@@ -42,6 +42,10 @@ SCHEMA: dict[str, Any] = json.loads(
 each_report = pytest.mark.parametrize("report", REPORTS.values(), ids=REPORTS.keys())
 
 
+def as_json(report: Report) -> str:
+    return json_text(report.to_dict())
+
+
 def strict(text: str) -> dict[str, Any]:
     """Parsed as a strict reader would: Python's own takes a bare NaN."""
     data = json.loads(text, parse_constant=lambda constant: pytest.fail(f"{constant} is no JSON"))
@@ -55,14 +59,14 @@ def test_the_schema_is_a_schema() -> None:
 
 @each_report
 def test_the_json_follows_its_schema(report: Report) -> None:
-    jsonschema.validate(strict(json_format.render(report)), SCHEMA)
+    jsonschema.validate(strict(as_json(report)), SCHEMA)
 
 
 @each_report
 def test_round_trip(report: Report) -> None:
-    text = json_format.render(report)
-    again = json_format.parse(text)
-    assert json_format.render(again) == text
+    text = as_json(report)
+    again = Report.from_dict(json.loads(text))
+    assert as_json(again) == text
     assert again.rows == report.rows or "inf" in repr(report.rows)
     assert [step.flow for step in again.passes] == [step.flow for step in report.passes]
 
@@ -74,7 +78,7 @@ def test_what_comments_silence_stands_apart_and_does_not_count() -> None:
     first = data["suppressed"][0]
     assert (first["rule"], first["location"]["line"]) == ("GC101", 6)
     assert (first["suppressed_by"]["line"], first["suppressed_by"]["column"]) == (6, 27)
-    assert json_format.parse(json_format.render(report)).suppressed == report.suppressed
+    assert Report.from_dict(json.loads(as_json(report))).suppressed == report.suppressed
 
 
 def test_a_report_of_before_there_were_comments_is_read() -> None:
@@ -137,7 +141,7 @@ def test_nan_and_infinity_are_strings() -> None:
     assert values == {"nan": "NaN", "up": "Infinity", "down": ["-Infinity"], "fine": 1.5}
     row = samples.correct("d_Z", "Z", 3, total_error=math.nan, local_error=math.inf)
     report = samples.report(samples.one_pass(row, loss_value=math.nan))
-    again = json_format.parse(json_format.render(report))
+    again = Report.from_dict(json.loads(as_json(report)))
     assert math.isnan(again.rows[0].total_error or 0)
     assert again.rows[0].local_error == math.inf
     assert math.isnan(again.passes[0].loss_value or 0)
@@ -208,14 +212,16 @@ def test_dataframe() -> None:
 def test_a_report_is_read_and_shown_without_torch_or_pandas() -> None:
     program = (
         "import sys, io\n"
-        "from gradcheck.report import json_format, terminal, markdown\n"
+        "import json\n"
+        "from gradcheck.report import terminal, markdown\n"
+        "from gradcheck.report.model import Report\n"
         "from rich.console import Console\n"
-        "report = json_format.parse(sys.stdin.read())\n"
+        "report = Report.from_dict(json.load(sys.stdin))\n"
         "terminal.render(report, Console(file=io.StringIO()))\n"
         "markdown.render(report)\n"
         "print([name for name in ('torch', 'pandas', 'scipy', 'matplotlib') if name in sys.modules])\n"
     )
-    text = json_format.render(samples.faulty())
+    text = as_json(samples.faulty())
     done = subprocess.run(
         [sys.executable, "-c", program],
         input=text,

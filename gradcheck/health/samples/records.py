@@ -1,6 +1,7 @@
 """What was found of the generated sequences: plain data. Imports no torch."""
 
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from gradcheck.program.location import Location
 
@@ -30,12 +31,9 @@ class Lengths:
 
     def quantile(self, share: float) -> int:
         """The least length that at least this share of the sequences does not exceed."""
-        reached, wanted = 0, share * self.count
-        for length, number in enumerate(self.counts):
-            reached += number
-            if number and reached >= wanted:
-                return length
-        return self.longest
+        reached = enumerate(accumulate(self.counts))
+        enough = (length for length, n in reached if self.counts[length] and n >= share * self.count)
+        return next(enough, self.longest)
 
 
 @dataclass(slots=True)

@@ -12,14 +12,7 @@ from gradcheck.report.layout import printable
 from gradcheck.report.table import SIGNS
 
 # The gravest colours the line.
-_GRAVEST = (
-    Verdict.INTRODUCED,
-    Verdict.COMPENSATED,
-    Verdict.INHERITED,
-    Verdict.UNCHECKED,
-    Verdict.UNOBSERVABLE,
-    Verdict.CORRECT,
-)
+_GRAVEST = (*sentences.WRONG, Verdict.UNCHECKED, Verdict.UNOBSERVABLE, Verdict.CORRECT)
 _Mark = tuple[GradientResult, Verdict, str]  # the verdict on the line, and where it links to
 _Places = dict[tuple[str, int | None, int], list[_Mark]]
 
@@ -47,16 +40,11 @@ def listings(report: ReportContents, anchors: Mapping[int, str]) -> Iterator[str
 
 
 def _lines(excerpt: Excerpt, marked: _Places) -> Iterator[str]:
-    margin = max(
-        (
-            len(marked.get((excerpt.file, excerpt.cell, excerpt.first_line + n), ()))
-            for n in range(len(excerpt.lines))
-        ),
-        default=1,
-    )
-    margin = min(margin, 3)
-    for number, line in enumerate(dedent("\n".join(excerpt.lines)).split("\n"), excerpt.first_line):
-        rows = marked.get((excerpt.file, excerpt.cell, number), [])
+    lines = dict(enumerate(dedent("\n".join(excerpt.lines)).split("\n"), excerpt.first_line))
+    marks = {number: marked.get((excerpt.file, excerpt.cell, number), []) for number in lines}
+    margin = min(max(map(len, marks.values())), 3)
+    for number, line in lines.items():
+        rows = marks[number]
         kind = next((v.value for v in _GRAVEST if any(verdict is v for _, verdict, _ in rows)), "")
         signs = "".join(_mark(*mark) for mark in rows[:margin]) + " " * (margin - len(rows))
         yield (

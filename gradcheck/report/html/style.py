@@ -16,6 +16,13 @@ def _colours(selector: str, theme: str) -> str:
     return f"{selector} {{color-scheme: {theme}; {named}}}"
 
 
+def _by_system(selector: str) -> str:
+    return (
+        f"{_colours(selector, 'light')}\n"
+        f"@media screen and (prefers-color-scheme: dark) {{{_colours(selector, 'dark')}}}"
+    )
+
+
 def _rules(name: str) -> str:
     return Path(__file__).with_name(name).read_text(encoding="utf-8").partition("\n")[2].strip()
 
@@ -23,8 +30,7 @@ def _rules(name: str) -> str:
 # A notebook says which theme it has; only where nothing does, the system is asked.
 STYLE = "\n".join(
     (
-        _colours(_ROOT, "light"),
-        f"@media screen and (prefers-color-scheme: dark) {{{_colours(_ROOT, 'dark')}}}",
+        _by_system(_ROOT),
         _colours(f'[data-jp-theme-light="true"] {_ROOT}, body.vscode-light {_ROOT}', "light"),
         _colours(f'[data-jp-theme-light="false"] {_ROOT}, body.vscode-dark {_ROOT}', "dark"),
         _rules("report.css"),
@@ -32,10 +38,4 @@ STYLE = "\n".join(
 )
 
 # Of a page that holds one report and nothing else. Paper is white, whatever the screen is.
-PAGE_STYLE = "\n".join(
-    (
-        _colours("body", "light"),
-        f"@media screen and (prefers-color-scheme: dark) {{{_colours('body', 'dark')}}}",
-        _rules("page.css"),
-    )
-)
+PAGE_STYLE = f"{_by_system('body')}\n{_rules('page.css')}"
