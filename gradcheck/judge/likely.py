@@ -62,5 +62,5 @@ def _fitting(run: PassRun, truth: dict[Value, torch.Tensor]) -> tuple[int, int]:
         if gradient is None or not differentiable(gradient) or gradient.numel() < 2:
             continue
         if known.equals(gradient, 1e-9 * norm(gradient)):
-            fits = [fits[0] + (candidate.of is not None), fits[1] + 1]
+            fits = [fits[0] + (candidate.of is not None and not candidate.returned), fits[1] + 1]
     return fits[0], fits[1]
