@@ -286,11 +286,8 @@ class _Search:
             truth = ForwardGraph([*forward, loss], loss.out, torch.float64, overrides=moved).truth
         except ReplayError:
             return votes, last
-        below = (
-            flow.forward(self._ops, loss.args[1], key=flow.storage)
-            if isinstance(loss.func, Inferred)
-            else self._moved
-        )
+        begun = loss.args[1] if isinstance(loss.func, Inferred) else self._parameters
+        below = flow.forward(self._ops, begun, key=flow.storage)
         for parameter in self._parameters:
             expected = truth.get(parameter)
             if expected is not None and norm(expected) > 0:

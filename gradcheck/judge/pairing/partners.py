@@ -178,11 +178,9 @@ class Partners:
         """Whether the loss does not reach what it is used for, whose name fits as well as any: a parameter of another
         network may have the same name."""
         used_for = candidate.of
-        if (
-            used_for is None
-            or candidate.returned
-            or any(value in truth for value in self._in_storage.get(used_for.root, ()))
-        ):
+        if used_for is None or candidate.returned:
+            return False
+        if any(value in truth for value in self._in_storage.get(used_for.root, ())):
             return False
         stem, names = parse(candidate.name).stem or candidate.name, self.names.forward_names(used_for)
         own = max((name_affinity(stem, name) for name in names), default=0.0)
