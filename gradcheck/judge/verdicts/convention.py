@@ -288,6 +288,7 @@ def _kept_factor(case: Case, at: Value) -> float | None:
         # They have faults of their own, or those of other turns of a loop: it is kept as what it is computed from; that of a
         # parameter as those of others.
         alike = [] if at in case.judge.forward_made else _factors_of_parameters(case, case.candidate)
+        alike = alike if len(alike) > 1 else []  # one other may have the same fault
         scales = set(kept_upstream(case, 1.0))
         factors = alike or ([*scales] if len(scales) == 1 else [])
 
