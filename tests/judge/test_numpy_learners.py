@@ -351,7 +351,21 @@ for turn in range(20):
     print(d_loss, g_loss)
 """
 
+_TRUTH_VALUES = """
+import numpy as np
+rng = np.random.RandomState(0)
+x, y, W = rng.randn(8, 3), rng.randint(0, 4, 8), rng.randn(3, 4) * 0.1
+loss, dW = 0.0, np.zeros_like(W)
+for i in range(8):
+    p = np.exp(x[i] @ W) / np.sum(np.exp(x[i] @ W))
+    loss -= np.log(p[y[i]]) / 8
+    for j in range(4):
+        dW[:, j] += (p[j] - (j == y[i])) * x[i] / 8
+W -= 0.1 * dW
+"""
+
 _EXPECTED = {
+    "truth_values": (_TRUTH_VALUES, {"dW": "correct"}),
     "two_players": (
         _TWO_PLAYERS,
         {"dout": "correct", "dmade": "correct", "grads['U']": "unchecked", "grads['v']": "unchecked"},

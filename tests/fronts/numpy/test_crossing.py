@@ -34,7 +34,6 @@ WAYS = {
     "operators between both": "t = x.double()\nend = t * a + t / a - torch.exp(t) * np.float64(2)",
     "another axis": "end = np.array(a[0], ndmin=2).T + torch.ones(4, 1).numpy() * np.array(a[1], dtype=np.float32)",
     "rows added up": "end = np.exp(a) / sum(np.exp(a)) + sum([a, x.numpy()]) * max(a[0])",
-    "truth values": "end = a[0] - (a[1] == a[1, 2]) + (a[2, 0] - (a[0, 0] > 9)) * True",
     "another order of the axes": "end = torch.from_numpy(a.T) @ torch.from_numpy(np.asfortranarray(a))",
     "numbers": "s = np.sum(x.numpy() ** 2)\nend = x * s + x * float(s) + torch.tensor(s)",
     "masks and places": "end = np.where((x > 0).numpy(), a, 0.0).sum() + a[np.arange(6), x.argmax(1).numpy()]",
