@@ -36,7 +36,8 @@ _DL_D = re.compile(
     r"^_*d_?(?:L|l|J|j|E|e|C|c|loss|cost|Loss|Cost|err|error|o|out|z|Z)_?(?:_?d_?|wrt_?|_)(?P<stem>[A-Za-z].*)$"
 )
 _PREFIX = re.compile(rf"^_*(?:{_WORDS}|g|d|del|D|err|error)_(?P<stem>\w+)$", re.I)
-_SUFFIX = re.compile(rf"^(?P<stem>\w+?)_(?:(?:{_WORDS}|err|error)s?|g|d)$", re.I)
+# (`J_D` and `L_g` are losses, of a discriminator and a generator.)
+_SUFFIX = re.compile(rf"^(?P<stem>\w+?)_(?:(?:{_WORDS}|err|error)s?|(?<!\b[JL]_)[gd])$", re.I)
 # `loss_grad_weight`, `grad_wrt_weights`, `gradwrtinput`: the loss, or "with respect to", stands between.
 _OF_LOSS = re.compile(
     r"^_*(?:(?:loss|cost|error|err|l)_(?:grads?|gradients?|deriv|derivative)|(?:grads?|gradients?|deriv|d)_?wrt)"
@@ -209,7 +210,7 @@ def _affinity(left: str, right: str) -> float:
 
 
 _LOSS = re.compile(
-    r"^_*(?:\w*_)?(?:loss(?:es|i)?|cost|nll|objective|mse|bce|criterion|cross_?entropy|ce|risk)(?:_\w+|\d*)$|^(?:\w*Loss|J|L|E|loss\w*|\w*loss)$"
+    r"^_*(?:\w*_)?(?:loss(?:es|i)?|cost|nll|objective|mse|bce|criterion|cross_?entropy|ce|risk)(?:_\w+|\d*)$|^(?:\w*Loss|[JL](?:_[A-Za-z]+)?|E|loss\w*|\w*loss)$"
 )
 
 

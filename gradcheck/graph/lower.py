@@ -162,6 +162,7 @@ class _Unwritten:
                 and kept.size == made.numel() * kept.dtype.itemsize
                 and made.is_contiguous()
             ):
+                made = made.to(kept.dtype)  # the default type of the program may be another
                 put_back(kept, made)
         return made
 

@@ -339,7 +339,8 @@ class Runner:
         else:
             result = self._made(node)
             if node.operation is EMPTY and not self._own_types:
-                result.zero_()  # what lies there may be the very gradient of an earlier call
+                # What lies there may be the very gradient of an earlier call.
+                result = converted(result.zero_(), self.dtype)
         if self._differentiate:
             # Some derivatives need the arguments, some the result.
             self._memory.read.update(map(self._memory.base_of, node.inputs))

@@ -22,6 +22,37 @@ w += -0.01 * (m_w / 0.1) / (np.sqrt(v_w / 0.01) + 1e-7)
 b += -0.01 * (m_b / 0.1) / (np.sqrt(v_b_hat) + 1e-7)
 """
 
+# `_d` and `_g` are of the discriminator and of the generator.
+_NAMED_BY_PLAYER = """
+import numpy as np
+rng = np.random.RandomState(2)
+X = rng.randn(24, 3) + 1
+class Players:
+    def __init__(self):
+        self.W_g, self.b_g = rng.randn(2, 3) * 0.5, np.zeros(3)
+        self.V_d, self.U_d = rng.randn(3, 5) * 0.5, rng.randn(5, 1) * 0.5
+    def judge(self, x):
+        self.z_d = x @ self.V_d
+        self.a_d = np.tanh(self.z_d)
+        return 1 / (1 + np.exp(-(self.a_d @ self.U_d)))
+    def train(self):
+        for turn in range(20):
+            x = X[turn:turn + 4]
+            fake = rng.randn(4, 2) @ self.W_g + self.b_g
+            real = self.judge(x)
+            a_real = self.a_d
+            made = self.judge(fake)
+            J_D = -np.mean(np.log(real) + np.log(1 - made))
+            dreal, dmade = (real - 1) / 4, made / 4
+            dU = a_real.T @ dreal + self.a_d.T @ dmade
+            dV = x.T @ (dreal @ self.U_d.T * (1 - a_real**2)) + fake.T @ (dmade @ self.U_d.T * (1 - self.a_d**2))
+            self.U_d -= 0.1 * dU
+            self.V_d -= 0.1 * dV
+            J_G = -np.mean(np.log(self.judge(fake)))
+            print(turn, J_D, J_G)
+Players().train()
+"""
+
 _COMPARED_WITH_DIFFERENCES = """
 import numpy as np
 rng = np.random.RandomState(0)
@@ -419,6 +450,14 @@ def test_it_is_judged_as_a_person_would(tmp_path, name):
     assert found | expected == found
     wrong = [f.location.line for f in report.findings if f.severity.value == "error"]
     assert wrong == _ACCUSED.get(name, [])
+
+
+def test_the_letter_of_a_player_is_not_that_of_a_gradient(tmp_path):
+    (tmp_path / "program.py").write_text(_NAMED_BY_PLAYER)
+    report = run_report(SessionOptions(str(tmp_path / "program.py"), fix_budget_s=0.0))
+    assert {row.name: row.verdict.value for row in report.rows} == dict.fromkeys(
+        ("dreal", "dmade", "dU", "dV"), "correct"
+    )
 
 
 def test_what_is_measured_is_no_manual_gradient(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from gradcheck.analysis.session import run_report
 from gradcheck.base.options import SessionOptions
 from gradcheck.report.model import Report
+from tests.support import report_on_source
 
 PROGRAM = """\
 import copy, ctypes, importlib, io, os, pickle, threading
@@ -205,3 +206,23 @@ def test_memory_that_was_not_written_to_yet_is_as_it_was(tmp_path, way):
     litter = "litter = [torch.randn(n, 20) for n in (32, 32, 500, 500) for _ in range(3)]; del litter"
     found = _verdicts(_report(tmp_path, in_forward=f"{litter}\n    {UNWRITTEN[way]}", before=""))
     assert set(found.values()) == {"correct"}
+
+
+_IN_FLOAT64 = """
+import torch
+torch.set_default_dtype(torch.float64)
+litter = [torch.full((6, 9), 7e-310) for _ in range(50)]
+del litter
+W = torch.empty(6, 9)
+W.uniform_(-1, 1)
+x = torch.randn(5, 9)
+h = torch.tanh(x @ W.T)
+loss = (h**2).sum()
+dh = 2 * h
+dW = (dh * (1 - h**2)).T @ x
+"""
+
+
+def test_memory_that_was_not_written_to_yet_in_a_program_with_another_default_type():
+    """What lay there may be no number in a shorter type."""
+    assert set(_verdicts(report_on_source(_IN_FLOAT64)).values()) == {"correct"}

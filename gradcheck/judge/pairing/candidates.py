@@ -310,9 +310,15 @@ class CandidateCollector:
         else:
             made = value.producer.index if value.producer is not None else value.birth
             plan = self._choose_plan(value, max(binding.when, made + 1))
+            # After a parameter of this pass has moved, the forward pass of the next begins.
+            plan = next((p for p in self._plans if plan and self._begins_after(plan, p, value)), plan)
         if plan is None or value is plan.loss or binding.when <= plan.start:
             return None
         return plan if plan.iteration is not None or binding.when <= plan.stop else None
+
+    def _begins_after(self, plan: PassPlan, later: PassPlan, value: Value) -> bool:
+        """Whether the value is of the forward pass of one that begins after the loss of `plan`."""
+        return later.start > plan.loss_op.index and value in self._forward[id(later)]
 
     def _is_filled(self, value: Value, binding: Binding) -> bool:
         """Of what no recorded op made: whether it may be a gradient all the same. What was there before all else is
