@@ -200,7 +200,7 @@ def _nothing_found(
             return NothingFoundError(*words.nothing_seen)
         what, todo = "no operation of torch or NumPy was recorded", _what_to_point_at(sources, options.target)
         if not any(libraries_of(unit.code) for unit in sources.units.values()):
-            todo = "what is followed are arrays of torch or NumPy: a network of plain Python numbers has none"
+            todo = "plain Python numbers are followed from where `random` draws them; arrays of torch or NumPy always are"
         return NothingFoundError(what, todo)
     if options.loss is not None:
         return ProgramError(

@@ -173,7 +173,7 @@ class SiteFinder:
                 ]
                 continue
             tree = node_at(statement, span)
-            if tree is None:
+            if not isinstance(tree, ast.expr):  # `total += part` of plain numbers
                 continue
             runs = [
                 o for o in self._by_place[op.code, op.lasti] if o.index > after and isinstance(o.out, Value)

@@ -83,6 +83,8 @@ class Bindings:
             return
         if isinstance(array, float) and self._is_by_a_constant(name):
             return
+        if type(array) is float and not self.knows(array):
+            return
         self._plain_numbers.discard(name)
         values = self._values
         value = values.known_value(array) or values.new_value(array, None)
@@ -131,7 +133,8 @@ class Bindings:
     def _is_by_a_constant(self, name: str) -> bool:
         """Whether it is the derivative by a plain number that is no value: there is nothing to compare it with."""
         stem = parse(name).stem
-        return stem in self._plain_numbers and stem not in self._parameters
+        of_an_object = stem == split_path(name)[0]  # `other.grad`, whatever else has been called `other`
+        return stem in self._plain_numbers and stem not in self._parameters and not of_an_object
 
     def _nothing_before_is_a_gradient(self, loss: Value) -> None:
         """What the first loss is computed from is no gradient, whatever its name: a bias `g`, data called `dt`."""
@@ -175,7 +178,7 @@ class Bindings:
             return {}
         found = {}
         for name, held in islice(dict.copy(attributes).items(), _MOST_ATTRIBUTES):
-            value = self._values.known_value(held) if isinstance(held, arrays.KINDS) else None
+            value = self._values.known_value(held) if isinstance(held, (*arrays.KINDS, float)) else None
             if value is not None:
                 found[name] = value
         return found

@@ -100,17 +100,22 @@ def _number_in(name: str, thing: Any) -> Iterator[Held]:
     """Of an object that is called a loss, in an engine of the person's own, the number that it holds, under its name."""
     attributes: Any = getattr(thing, "__dict__", None)
     for key, value in attributes.items() if type(attributes) is dict else ():
-        one = isinstance(value, arrays.KINDS) and getattr(value, "shape", None) in ((), (1,), (1, 1))
+        one = _is_one(value) and getattr(value, "shape", ()) in ((), (1,), (1, 1))
         if one and parse(key).form is Form.NONE:
             yield Held(name, value)
 
 
+def _is_one(thing: Any) -> bool:
+    """Whether it may be a value: among arrays of NumPy, plain numbers are, if they were computed of others."""
+    return isinstance(thing, arrays.KINDS) or (type(thing) is float and bool(arrays.FOREIGN))
+
+
 def tensors_in(name: str, value: Any, owner: int = 0, depth: int = 2) -> Iterator[Held]:
-    if isinstance(value, arrays.KINDS):
+    if _is_one(value):
         yield Held(name, value, owner)
     elif depth and isinstance(value, (list, tuple)):
         for i, item in enumerate(value[:_MAX_ITEMS]):
-            if isinstance(item, arrays.KINDS):
+            if _is_one(item):
                 yield Held(f"{name}[{i}]", item, id(value))
             elif depth > 1 and isinstance(item, (list, tuple, dict)):
                 yield from tensors_in(f"{name}[{i}]", item, id(value), depth - 1)

@@ -90,7 +90,8 @@ def _load_cells(program: Program) -> None:
 
 
 def _libraries(units: list[SourceUnit], directory: Path) -> set[str]:
-    """Which libraries of arrays the program and the modules beside it import."""
+    """Which libraries of arrays the program and the modules beside it import. One of neither computes with plain numbers,
+    which are followed as NumPy's are."""
     texts = {unit.filename: unit.code for unit in units}
     pending = list(texts.values())
     while pending:
@@ -99,7 +100,7 @@ def _libraries(units: list[SourceUnit], directory: Path) -> set[str]:
                 if str(path) not in texts and path.is_file():
                     text = texts[str(path)] = path.read_text(encoding="utf-8", errors="replace")
                     pending.append(text)
-    return set().union(*map(libraries_of, texts.values()))
+    return set().union(*map(libraries_of, texts.values())) or {"numpy"}
 
 
 def _load_script(program: Program, path: Path) -> None:

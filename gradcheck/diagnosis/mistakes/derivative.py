@@ -183,14 +183,15 @@ class _Step:
         return sentence
 
     def _filled(self, formula: str) -> tuple[str, dict[str, str]]:
-        """A formula in the person's own names; letters are used for what has none."""
+        """A formula in the person's own names; letters are used for what has none, and for two of one name."""
         legend: dict[str, str] = {}
         names = {}
+        alike = bare(self.case, self.stretch.argument) == bare(self.case, self.stretch.result)
         for letter, value, what in (
             ("x", self.stretch.argument, "its argument"),
             ("t", self.stretch.result, "its result"),
         ):
-            named = self.case.is_named(value)
+            named = self.case.is_named(value) and not alike
             names[letter] = bare(self.case, value) if named else letter
             if not named and letter in _LETTERS.findall(formula):
                 legend[letter] = what

@@ -1,5 +1,6 @@
 """A draw of NumPy's, which can be made again."""
 
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -18,9 +19,10 @@ class Draw:
         self._name = method.__name__
         # By its name it is known to be a draw.
         self.__name__ = self._name if operation_called(self._name).family is Family.DRAW else "rand"
-        self._is_old = isinstance(getattr(method, "__self__", None), np.random.RandomState)
+        owner = getattr(method, "__self__", None)
+        kinds = (np.random.RandomState, random.Random)
+        self._kind: Any = next((kind for kind in kinds if isinstance(owner, kind)), np.random.default_rng)
 
     def __call__(self, *args: Any, **kwargs: Any) -> torch.Tensor | None:
         seed = int(torch.randint(2**31, ()))
-        generator = np.random.RandomState(seed) if self._is_old else np.random.default_rng(seed)
-        return tensor_of(getattr(generator, self._name)(*args, **kwargs))
+        return tensor_of(getattr(self._kind(seed), self._name)(*args, **kwargs))

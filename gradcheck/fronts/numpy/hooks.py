@@ -1,5 +1,6 @@
 """What a rewritten NumPy program calls in place of its operators and calls: each makes the operation, and writes it down."""
 
+import random
 import sys
 import types
 from collections.abc import Collection, Iterable, Iterator
@@ -25,6 +26,7 @@ from gradcheck.program.hooked_code import is_followed
 _OURS = str(Path(__file__).parents[2])
 # Those that the torch front does not see: all others are functions of torch like any.
 _INTO_TORCH = frozenset({torch.from_numpy, torch.Tensor, torch.FloatTensor, torch.DoubleTensor})
+_GENERATORS = (np.random.RandomState, np.random.Generator, random.Random)
 _JOINERS = frozenset(map(type, joined_by_index))  # `np.c_[a, b]`
 
 
@@ -182,11 +184,11 @@ class Hooks(PlainHooks):
             if is_of_numpy(function):
                 return partial(self._call, function)
             return self._of_python(function, function.__code__)
+        owner = getattr(function, "__self__", None)
+        if isinstance(owner, _GENERATORS):
+            return partial(self._drawn, function)
         if kind is types.MethodType and type(function.__func__) is types.FunctionType:
             return self._of_python(function, function.__func__.__code__)
-        owner = getattr(function, "__self__", None)
-        if isinstance(owner, (np.random.RandomState, np.random.Generator)):
-            return partial(self._drawn, function)
         if kind in METHODS:
             if isinstance(owner, ARRAYS):
                 return partial(self._method, function, owner, function.__name__)

@@ -1,6 +1,8 @@
 """How well the names of a gradient fit the names of a forward value."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 
 from gradcheck.fronts.gradient_names import Form, name_affinity, parse, split_path
 from gradcheck.fronts.tape import Binding, Value
@@ -10,6 +12,7 @@ from gradcheck.replay.passes import Candidate
 GOOD_AFFINITY = 0.6
 _WHOLE = 0.95  # `d_out_b` may be dout/db; where there is an `out_b` it is the gradient of that
 ALIAS = 0.8  # a parameter or loop variable is another name for what exists already
+_BESIDE = 0.9  # the one value of an object is most likely what its `grad` is of
 # self.dW and self.W of the same object belong together; those of two objects do not.
 _SAME_OWNER, _OTHER_OWNER = 0.2, -0.25
 
@@ -17,15 +20,19 @@ _SAME_OWNER, _OTHER_OWNER = 0.2, -0.25
 class Affinity:
     """`forward_names` are those of the values of the forward pass."""
 
-    def __init__(self, names: NameIndex, forward_names: Mapping[Value, list[str]]) -> None:
+    def __init__(self, names: NameIndex, forward_names: Mapping[Value, list[str]], loss: Value) -> None:
         self._names = names
+        # Where an engine of the person's own keeps numbers, the loss among them.
+        self._loss = loss
+        self._kept_at = {(b.code, b.line) for b in names.bindings(loss) if b.owner}
         self._forward_names = forward_names
         self._known: dict[tuple[Candidate, Value], float] = {}
 
     def between(self, candidate: Candidate, value: Value) -> float:
         key = candidate, value
         if key not in self._known:
-            self._known[key] = self._best(candidate.bindings, value)
+            beside = self._beside(value) if value in self.beside(candidate) else 0.0
+            self._known[key] = max(beside, self._best(candidate.bindings, value))
         return self._known[key]
 
     def fitting(self, candidate: Candidate, names: Iterable[str]) -> list[str]:
@@ -37,6 +44,26 @@ class Affinity:
             for name in names
             if name in after or any(name_affinity(stem, name) >= GOOD_AFFINITY for stem in stems)
         ]
+
+    def beside(self, candidate: Candidate) -> list[Value]:
+        """The value that an object holds beside its gradient: `self.data` beside `self.grad`, and nothing else."""
+        holders = {b.owner for b in candidate.bindings if parse(b.variable).stem == split_path(b.variable)[0]}
+        return [value for owner in holders if len(held := self._held[owner]) == 1 for value in held]
+
+    def _beside(self, value: Value) -> float:
+        of_engine = any((b.code, b.line) in self._kept_at for b in self._names.bindings(value) if b.owner)
+        return 1.0 if of_engine else _BESIDE
+
+    @cached_property
+    def _held(self) -> dict[int, set[Value]]:
+        """What each object holds of the forward pass."""
+        found: dict[int, set[Value]] = defaultdict(set)
+        for value in self._forward_names:
+            for binding in self._names.bindings(value):
+                of_gradient = parse(binding.variable).form is not Form.NONE
+                if binding.owner and not of_gradient and value is not self._loss:
+                    found[binding.owner].add(value)
+        return found
 
     def of_variables(self, candidate: Candidate, value: Value) -> float:
         """The same, without what it was set on as an attribute (`W.grad = dV`)."""

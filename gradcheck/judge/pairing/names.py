@@ -5,7 +5,7 @@ from collections import defaultdict
 from types import CodeType
 
 from gradcheck import ops
-from gradcheck.fronts.gradient_names import Form, is_loss_name, name_affinity, parse
+from gradcheck.fronts.gradient_names import Form, is_loss_name, name_affinity, parse, split_path
 from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Binding, Kind, Op, Recording, Value
 from gradcheck.program.reading.tree import parts_of, span_of
@@ -18,9 +18,12 @@ class NameIndex:
         self._by_value: dict[Value, list[Binding]] = defaultdict(list)
         self._aliased: dict[str, set[Value]] = defaultdict(set)
         self._by_scope: dict[int, list[Binding]] = defaultdict(list)
+        self._by_place: dict[tuple[int, str], list[Binding]] = defaultdict(list)
         for binding in recording.bindings:
             self._by_scope[binding.scope].append(binding)
             self._by_value[binding.value].append(binding)
+            if binding.owner:
+                self._by_place[binding.owner, split_path(binding.variable)[1]].append(binding)
             if binding.alias:
                 self._aliased[binding.name].add(binding.value)
         self._statement_names: dict[
@@ -43,6 +46,12 @@ class NameIndex:
 
     def bindings(self, value: Value) -> list[Binding]:
         return self._by_value.get(as_of_now(value), [])
+
+    def is_set_again(self, binding: Binding) -> bool:
+        """Whether the attribute or item of the same object is given to another value later on, whatever the object is called
+        there."""
+        later = self._by_place.get((binding.owner, split_path(binding.variable)[1]), ())
+        return any(b.when > binding.when and b.value is not binding.value for b in later)
 
     def next_in(self, scope: int, when: int) -> Binding | None:
         """What is bound first in that activation of a frame, once more ops than these have run."""

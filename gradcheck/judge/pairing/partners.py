@@ -54,12 +54,8 @@ class Partners:
         for value, its in self._forward_names.items():
             for name in its:
                 self._bearers[name].append(value)
-        affinity = Affinity(names, self._forward_names)
-        self._affinity, self._of_variables, self._fitting = (
-            affinity.between,
-            affinity.of_variables,
-            affinity.fitting,
-        )
+        self._affinities = affinity = Affinity(names, self._forward_names, plan.loss)
+        self._affinity, self._of_variables = affinity.between, affinity.of_variables
         self._best_named: dict[Candidate, list[Value]] = {}
         self._in_storage: dict[Value, list[Value]] = defaultdict(list)
         for value in self._forward:
@@ -322,7 +318,9 @@ class Partners:
     def _named_best(self, candidate: Candidate) -> list[Value]:
         best: list[Value] = []
         top = GOOD_AFFINITY - 1e-9
-        near = {value for name in self._fitting(candidate, self._bearers) for value in self._bearers[name]}
+        fitting = self._affinities.fitting(candidate, self._bearers)
+        near = {value for name in fitting for value in self._bearers[name]}
+        near.update(self._affinities.beside(candidate))
         for value in sorted(near, key=self._order.__getitem__):
             affinity = self._affinity(candidate, value)
             if affinity > top + 1e-9:

@@ -163,11 +163,13 @@ class Relations:
     def renamed_later(self, version: Version) -> bool:
         """Whether its name is given to another tensor later on."""
         binding = version.candidate.binding
-        return binding is not None and any(
-            (b.scope == binding.scope or (b.owner != 0 and b.owner == binding.owner))
-            and b.when > binding.when
-            for other, b in self._called.get(binding.variable, ())
-            if other is not version.candidate
+        return binding is not None and (
+            self._names.is_set_again(binding)
+            or any(
+                b.scope == binding.scope and b.when > binding.when
+                for other, b in self._called.get(binding.variable, ())
+                if other is not version.candidate
+            )
         )
 
     def _computed_from(self, value: Value, source: Value) -> bool:

@@ -20,7 +20,7 @@ from gradcheck.replay.compare import norm
 from gradcheck.replay.passes import Version
 from gradcheck.replay.run import PassRun
 
-# A single number is a multiple of any other, and two are a sum of multiples of any two: there, the operation decides.
+# A single number is a multiple of any other, and two are a sum of multiples of any two: there, it shows in the operation.
 _SAYS_NOTHING = 2
 
 
@@ -70,7 +70,12 @@ def _decays(version: Version, of: Value, gradient: torch.Tensor, run: PassRun) -
     found, moved = run.captured.get(id(version)), version.candidate.of
     if found is None or not found.is_floating_point() or not found.shape == gradient.shape == tuple(of.shape):
         return False
-    adds = bool(version.writes) and version.writes[-1].operation in ops.ADDITIVE
+    last = version.writes[-1] if version.writes else None
+    adds = (
+        last is not None
+        and last.operation in ops.ADDITIVE
+        and any(_is_of_alone(value, of) for value in last.inputs)
+    )
     if (found.numel() <= _SAYS_NOTHING and not adds) or (moved is not None and moved.root is not of.root):
         return False
     is_read = of in run.graph.truth and _is_parameter(of) and of.root in _read(version, run)
@@ -92,6 +97,16 @@ def adds_decay(found: torch.Tensor, gradient: torch.Tensor, parameter: Value, ru
     """Whether `found` is `gradient` and a decay of the parameter, which has the same shape, and nothing else."""
     weights = run.graph.tensor(parameter).detach()
     return found.shape == weights.shape and _is_multiple(found - gradient, weights, norm(found))
+
+
+def _is_of_alone(value: Value, parameter: Value) -> bool:
+    """Whether nothing but numbers and the parameter goes into it."""
+    ends = [v for v in flow.ancestors(value, stop=lambda v: v.root is parameter.root) if not _is_made(v)]
+    return bool(ends) and all(end.root is parameter.root for end in ends)
+
+
+def _is_made(value: Value) -> bool:
+    return value.producer is not None and bool(value.producer.inputs)
 
 
 def _is_parameter(value: Value) -> bool:

@@ -65,6 +65,9 @@ MISTAKES = [
     ("local_derivatives", "0.1 * dL_do * do_dh * dh_dq", "0.1 * dL_do * do_dh * dh_dp"),
     ("local_derivatives", "0.1 * dL_do * do_dd", "-0.1 * dL_do * do_dd"),
     ("engine_tape", "a.g += out.g * s * (1 - s)", "a.g += out.g * (1 - s)"),
+    # No array at all.
+    ("engine_of_plain_numbers", "(1 - t * t)", "(1 - t)"),
+    ("engine_of_plain_numbers", "other.grad += self.data * out.grad", "other.grad += other.data * out.grad"),
     # A gradient that is kept as a multiple, and rebound from itself.
     ("dict_by_depth", 'dz = params[f"W{i}"].T', 'dz = 2 * params[f"W{i}"].T'),
     # NumPy and torch.
