@@ -316,7 +316,7 @@ def _judge_pass(
     result.loss_value = float(run.graph.loss_tensor.detach().sum()) / plan.share
     if prepared.fidelity.parting(plan.loss, plan.loss_op.index) is not None:
         result.loss_value = as_recorded(plan.loss)
-    coarse = attempted(PassRun, prepared, torch.float32)
+    coarse = attempted(PassRun, prepared, torch.float32, undifferentiated=prepared.ungraded)
     if coarse is None:
         result.notes.append("the step could not be replayed in float32, so its rounding was not measured")
     partners = Partners(plan, names, stated)

@@ -19,8 +19,7 @@ from gradcheck.replay.compare import compared, differentiable, distance, is_fini
 from gradcheck.replay.probes import Jittered
 from gradcheck.replay.rounding import Rounding
 from gradcheck.replay.run import PassOps, PassRun
-from gradcheck.replay.runner import LARGE, Patch, ReplayError
-from gradcheck.replay.slices import read_from_outside
+from gradcheck.replay.runner import Patch, ReplayError
 from gradcheck.replay.variation import Variation
 
 
@@ -73,8 +72,7 @@ class Point:
         """Large leaves that nothing judged is the gradient of: data."""
         judged = self._base.judged
         asked = {value.root for j in judged for value in (j.of, *j.alternatives) if value is not None}
-        leaves = read_from_outside(self._base.plan.forward_ops)
-        return {v for v in leaves if v.root not in asked and math.prod(v.shape) > LARGE}
+        return {v for v in self._base.prepared.large if v.root not in asked}
 
     @property
     def judging(self) -> Judge:

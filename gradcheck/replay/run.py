@@ -17,8 +17,8 @@ from gradcheck.graph.precision import default_dtype
 from gradcheck.replay.fidelity import Fidelity
 from gradcheck.replay.forward import ForwardGraph, vector_jacobian
 from gradcheck.replay.passes import PassPlan, Version
-from gradcheck.replay.runner import Patch, Runner
-from gradcheck.replay.slices import Slicer, last_used, last_writes, leading_to, roots_mutated
+from gradcheck.replay.runner import LARGE, Patch, Runner
+from gradcheck.replay.slices import Slicer, last_used, last_writes, leading_to, read_from_outside
 from gradcheck.replay.track import Track
 from gradcheck.replay.variation import Variation
 
@@ -36,15 +36,16 @@ class PassOps:
         # What a pass after an earlier update starts from is whatever the earlier ops left.
         needed = plan.slicer.slice(wanted, 0, last + 1)
         self.manual = [plan.instead.get(op.index, op) for op in needed]
-        forward = (
-            plan.slicer.slice([plan.loss, *also], plan.start, plan.loss_op.index + 1)
-            if also
-            else plan.replayed_ops
-        )
+        forward = plan.replayed_ops
+        if also:
+            forward = plan.slicer.slice([plan.loss, *also], plan.start, plan.loss_op.index + 1)
         self.forward = [plan.instead.get(op.index, op) for op in forward]
         shapes = {value.shape for value in candidates}
         for value in (value for op in self.forward for value in op.inputs if value.shape in shapes):
             value.whole = True
+        self.large = {v for v in read_from_outside(self.forward) if math.prod(v.shape) > LARGE}
+        sizes = {*map(math.prod, shapes)}
+        self.ungraded = {v for v in self.large if math.prod(v.shape) not in sizes}  # data, as a rule
         self.mutated = last_writes(needed)
         self.versions_after: dict[int, list[Version]] = defaultdict(list)
         for candidate in plan.candidates:
@@ -56,7 +57,7 @@ class PassOps:
         self.last_used = last_used(needed, self.wanted)
         # A leaf that was filled in place before the start (`torch.empty(..).normal_()`) is not what it was when it
         # was first seen, either.
-        changed_before = roots_mutated(op for op in needed if op.index < plan.start)
+        changed_before = {v.root for op in needed if op.index < plan.start for v in op.mutated}
         self.leaves_at_start = {
             value
             for op in self.forward
@@ -170,24 +171,20 @@ class PassRun:
         autograd handed over what `arriving` gives for a value. If only some are `wanted`, only what leads to them is run."""
         if wanted is None or self._patches:
             return self.track(replaced, arriving).until().captured
-        asked = set(wanted)
+        prepared, asked = self.prepared, set(wanted)
         last = max((version.after for version in asked), default=-1)
-        ops = self._leading_to(asked, replaced, last)
-        versions = {
-            after: [v for v in those if v in asked or id(v) in replaced]
-            for after, those in self.prepared.versions_after.items()
-        }
-        return self._track(self.graph, replaced, arriving or {}, ops, versions).until(last + 1).captured
-
-    def _leading_to(self, wanted: set[Version], replaced: Mapping[int, torch.Tensor], last: int) -> list[Op]:
-        """Of the backward pass up to op `last`, what these depend on, where those `replaced` are given."""
-        prepared, known = self.prepared, self._shared_with(self.graph)
         given = {
             after: [v.candidate.value for v in versions if id(v) in replaced]
             for after, versions in prepared.versions_after.items()
         }
         ops = [op for op in prepared.manual if op.index <= last]
-        return leading_to(ops, {version.candidate.value.root for version in wanted}, given, known)
+        roots = {version.candidate.value.root for version in asked}
+        ops = leading_to(ops, roots, given, self._shared_with(self.graph))
+        versions = {
+            after: [v for v in those if v in asked or id(v) in replaced]
+            for after, those in prepared.versions_after.items()
+        }
+        return self._track(self.graph, replaced, arriving or {}, ops, versions).until(last + 1).captured
 
     def track(
         self, replaced: Mapping[int, torch.Tensor], arriving: Mapping[Value, torch.Tensor] | None = None
