@@ -64,7 +64,7 @@ class Elsewhere:
         self._plain += [self._looked_at(Place("probe", overrides)) for overrides in self._moved]
         prepared = judged_pass.prepared
         of = {judged.of.root for judged in judge.judged if judged.of is not None}
-        rows = row_choice(prepared.manual, prepared.mutated | of)
+        rows = row_choice(prepared.manual, prepared.mutated.keys() | of)
         for seed in range(FRESH_DRAWS if moved is not None else 0):
             drawn = fresh_draws(prepared.manual, seed) or (rows.other_rows(seed) if rows is not None else {})
             if drawn:

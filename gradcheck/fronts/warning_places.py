@@ -59,5 +59,4 @@ class WarningPlaces:
             frame.f_lineno,
             names.get("__name__") or "<unknown>",
             names.setdefault("__warningregistry__", {}),
-            names,
         )

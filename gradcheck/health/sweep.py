@@ -15,10 +15,9 @@ import torch
 from gradcheck import ops
 from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.health.context import PassContext
-from gradcheck.health.network.probing import tensor_or_none
 from gradcheck.health.records import SweepRecord
 from gradcheck.replay.fresh import fresh_draws
-from gradcheck.replay.runner import Runner
+from gradcheck.replay.runner import Runner, attempted
 
 
 class Sweep:
@@ -82,7 +81,7 @@ class Sweep:
                 else:
                     once.step(op)
         for value in self._start:
-            tensor_or_none(once.tensor, value)  # converts it
+            attempted(once.tensor, value)  # converts it
         return varying, once.env
 
     def _rows(self) -> int | None:

@@ -15,7 +15,7 @@ from gradcheck.judge.judged import Fault, replaced_by
 from gradcheck.replay.compare import distance, norm
 from gradcheck.replay.passes import Version
 from gradcheck.replay.run import PassRun
-from gradcheck.replay.runner import ReplayError
+from gradcheck.replay.runner import attempted
 
 # Only differences below this, relative, can be rounding of float32 data (6e-8 each) in a well conditioned formula.
 LARGEST = 1e-6
@@ -58,10 +58,7 @@ class DataRounding:
         found = []
         for seed in range(_DRAWS):
             overrides = self._overrides(seed)
-            try:
-                run = PassRun(self._run.prepared, torch.float64, overrides) if overrides else None
-            except ReplayError:
-                continue
+            run = attempted(PassRun, self._run.prepared, torch.float64, overrides) if overrides else None
             if run is not None and bool(torch.isfinite(run.graph.loss_tensor).all()):
                 found.append(run)
         return found

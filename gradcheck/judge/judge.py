@@ -51,11 +51,8 @@ class Judge:
     elsewhere: Judge | None = None  # of the same pass at another point, where it was judged before
 
     def __post_init__(self) -> None:
-        self.names, self.places, self.prepared = (
-            self.partners.names,
-            self.partners.names.places,
-            self.run.prepared,
-        )
+        self.names, self.prepared = self.partners.names, self.run.prepared
+        self.places = self.names.places
         self.paired: dict[Value, Judged] = {}
         truth = self.run.graph.truth
         # Forward values computed from others that can have a gradient: everything but parameters and inputs. What a

@@ -12,7 +12,7 @@ from gradcheck.fronts.tape import Op, Recording, Value
 from gradcheck.judge.carried import carried_over
 from gradcheck.judge.common_cause import CommonCauses, Line, accused_lines
 from gradcheck.judge.judge import Judge
-from gradcheck.judge.judged import Judged
+from gradcheck.judge.judged import Judged, hold_once
 from gradcheck.judge.kinks import points_beside, without_ties
 from gradcheck.judge.likely import likely, replayed
 from gradcheck.judge.loop import judge_all
@@ -44,7 +44,7 @@ from gradcheck.replay.guards import without_guards
 from gradcheck.replay.passes import Blames, PassPlan
 from gradcheck.replay.probes import has_frozen_numbers
 from gradcheck.replay.run import PassOps, PassRun, opaque_values
-from gradcheck.replay.runner import ReplayError
+from gradcheck.replay.runner import ReplayError, attempted
 
 _MOST_CAUSES = 6  # of what may be the cause of wrong gradients, that are judged
 _MOST_UNSTEPPED = 8  # passes of one line, in a program of which no training step was seen
@@ -316,10 +316,8 @@ def _judge_pass(
     result.loss_value = float(run.graph.loss_tensor.detach().sum()) / plan.share
     if prepared.fidelity.parting(plan.loss, plan.loss_op.index) is not None:
         result.loss_value = as_recorded(plan.loss)
-    coarse: PassRun | None = None
-    try:
-        coarse = PassRun(prepared, torch.float32)
-    except ReplayError:
+    coarse = attempted(PassRun, prepared, torch.float32, undifferentiated=prepared.ungraded)
+    if coarse is None:
         result.notes.append("the step could not be replayed in float32, so its rounding was not measured")
     partners = Partners(plan, names, stated)
     judge = Judge(plan, recording.ops, run, coarse, partners, opaque_values(recording.ops, plan))
@@ -328,6 +326,7 @@ def _judge_pass(
     if coarse is not None:
         coarse.release()  # its tensors are not needed any more, as a rule
     errors = errors_as_run(judge)
+    hold_once(judge.judged, run)
     points = probe(judge)
     if not plan.instead:  # the program ran with its guards
         measure_precision(judge, errors)

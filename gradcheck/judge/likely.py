@@ -6,7 +6,7 @@ from gradcheck.fronts.tape import Kind, Value
 from gradcheck.replay.compare import Fingerprints, differentiable, norm
 from gradcheck.replay.passes import PassPlan
 from gradcheck.replay.run import PassOps, PassRun
-from gradcheck.replay.runner import ReplayError
+from gradcheck.replay.runner import attempted
 from gradcheck.replay.slices import roots_mutated
 
 _FEW = 4  # times fewer are far fewer
@@ -29,10 +29,7 @@ def likely(plan: PassPlan, run: PassRun | None) -> list[PassPlan]:
 
 
 def replayed(plan: PassPlan) -> PassRun | None:
-    try:
-        return PassRun(PassOps(plan), torch.float64)
-    except ReplayError:
-        return None
+    return attempted(PassRun, PassOps(plan), torch.float64)
 
 
 def _shares_its_replay(part: PassPlan, run: PassRun) -> bool:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from itertools import islice
 
 import torch
@@ -18,7 +19,7 @@ from gradcheck.replay.compare import compared, differentiable, distance, is_fini
 from gradcheck.replay.probes import Jittered
 from gradcheck.replay.rounding import Rounding
 from gradcheck.replay.run import PassOps, PassRun
-from gradcheck.replay.runner import LARGE, Patch, ReplayError
+from gradcheck.replay.runner import Patch, ReplayError
 from gradcheck.replay.variation import Variation
 
 
@@ -45,7 +46,6 @@ class Point:
         self._variation = variation
         self._judging: Judge | None = None
         self.overrides = overrides
-        self.coarse: PassRun | None
         self._outcomes: dict[int, tuple[bool, float, bool]] = {}
         self._true: set[int] = set()  # whose gradients are the true ones, by the identity of what was judged
         # No gradients of their partners here, and nothing is wrong because of that.
@@ -56,15 +56,9 @@ class Point:
         self.usable = False
         try:
             unasked = self._unasked() if sparing else set()
-            self.run = PassRun(
-                prepared, torch.float64, overrides,
-                patches=patches, variation=variation, undifferentiated=unasked,
-            )  # fmt: skip
-            self.coarse = None
-            if measure_noise:
-                self.coarse = PassRun(
-                    prepared, torch.float32, overrides, patches=patches, variation=variation, at_once=False
-                )
+            made = partial(PassRun, prepared, overrides=overrides, patches=patches, variation=variation)
+            self.run = made(dtype=torch.float64, undifferentiated=unasked)
+            self.coarse = made(dtype=torch.float32, at_once=False) if measure_noise else None
         except ReplayError:
             return
         can_be_measured = not measure_noise or judge.coarse is not None
@@ -78,10 +72,7 @@ class Point:
         """Large leaves that nothing judged is the gradient of: data."""
         judged = self._base.judged
         asked = {value.root for j in judged for value in (j.of, *j.alternatives) if value is not None}
-        leaves = (value for op in self._base.plan.forward_ops for value in op.inputs)
-        return {
-            v for v in leaves if v.producer is None and v.root not in asked and math.prod(v.shape) > LARGE
-        }
+        return {v for v in self._base.prepared.large if v.root not in asked}
 
     @property
     def judging(self) -> Judge:

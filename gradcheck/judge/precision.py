@@ -13,7 +13,7 @@ from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.replay.compare import compared, differentiable, distance, exact, norm
 from gradcheck.replay.forward import ForwardGraph
 from gradcheck.replay.passes import Version
-from gradcheck.replay.runner import ReplayError
+from gradcheck.replay.runner import attempted
 
 # Relative to the norm of the gradient. A number that is rounded once to bfloat16, which has 8 bits, is off by 0.2 %.
 FAR_OFF = 0.005
@@ -72,8 +72,5 @@ def _is_far_off(judged: Judged, error: float | None) -> bool:
 
 def _autograd(judge: Judge) -> dict[Value, torch.Tensor]:
     """The gradients that autograd computes in the program's own types."""
-    try:
-        truth = ForwardGraph(judge.prepared.forward, judge.plan.loss, None).truth
-        return {value: judge.plan.share * gradient for value, gradient in truth.items()}
-    except ReplayError:
-        return {}
+    truth = attempted(lambda: ForwardGraph(judge.prepared.forward, judge.plan.loss, None).truth)
+    return {value: judge.plan.share * gradient for value, gradient in (truth or {}).items()}

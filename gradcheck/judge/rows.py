@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -135,15 +135,17 @@ def _row(judged: Judged, judge: Judge, named: dict[Value, str], known: Pairs) ->
     return row
 
 
-def _known(judged: Iterable[Judged]) -> Pairs:
+def _known(judged: Sequence[Judged]) -> Pairs:
     """What was found and what it should be, compared all at once."""
     pairs = {
         (id(j.found), id(other)): (j.found, other)
         for j in judged
         for other in (j.truth, j.expected)
-        if j.found is not None and other is not None and other.numel() == j.found.numel()
+        if j.found is not None and other is not None and j.apart is None
+        if other.numel() == j.found.numel()
     }
-    return dict(zip(pairs, compared(list(pairs.values())), strict=True))
+    measured = dict(zip(pairs, compared(list(pairs.values())), strict=True))
+    return measured | {(id(j.found), id(j.truth)): j.apart for j in judged if j.apart is not None}
 
 
 def _measure(row: GradientResult, judged: Judged, known: Pairs) -> None:
@@ -166,7 +168,9 @@ def _measure(row: GradientResult, judged: Judged, known: Pairs) -> None:
         if (measured := known.get((id(found), id(expected)))) is not None:
             _, row.found_norm, row.expected_norm = measured
             row.local_error = _error(measured, judged.noise)
-            if found.numel() and (math.isfinite(row.found_norm) or is_finite(found)):
+            if found is expected:
+                row.mismatched = 0
+            elif found.numel() and (math.isfinite(row.found_norm) or is_finite(found)):
                 row.worst, row.mismatched = _by_element(found, expected)
         else:
             row.found_norm, row.expected_norm = norms([found, expected])
@@ -194,6 +198,6 @@ def _by_element(found: torch.Tensor, expected: torch.Tensor) -> tuple[WorstEleme
     if pair.is_complex():  # the part that differs more
         parts = torch.view_as_real(pair)
         pair = parts[:, int((parts[1] - parts[0]).abs().argmax())]
-    least = _WRONG_SHARE * float(expected.abs().max())
+    least = _WRONG_SHARE * float(torch.linalg.vector_norm(expected, math.inf))
     mismatched = 0 if float(apart[position]) <= least else int((apart > least).sum())
     return WorstElement(index, float(pair[0]), float(pair[1])), mismatched

@@ -97,11 +97,7 @@ def call_of(
         kept = [name for name in kept if name not in again]
     order = [p.name for p in positional if p.name in names or p.name in upstream]
     return Call(
-        outputs,
-        losses,
-        together=together,
-        order=order,
-        values=again | _kept(kept, rest, items, forward),
+        outputs, losses, together=together, order=order, values=again | _kept(kept, rest, items, forward)
     )
 
 

@@ -116,6 +116,15 @@ def _batches(
         yield pairs[first:]
 
 
+def copied(tensor: torch.Tensor) -> torch.Tensor:
+    """A copy. Of a large one that is all one number, such as a buffer before it is filled, one number is kept."""
+    if tensor.numel() > _PIECE and not tensor.is_complex():
+        least, most = torch.aminmax(tensor)
+        if bool(least == most):
+            return least.expand(tensor.shape)
+    return tensor.clone()
+
+
 def is_finite(tensor: torch.Tensor) -> bool:
     return math.isfinite(norm(tensor)) or all(bool(torch.isfinite(piece).all()) for piece in _pieces(tensor))
 

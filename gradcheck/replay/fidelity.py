@@ -22,10 +22,10 @@ from gradcheck.fronts.tape import Op, Value
 from gradcheck.graph.lower import node_of
 from gradcheck.graph.node import Role
 from gradcheck.ops import Family
-from gradcheck.replay.compare import exact
+from gradcheck.replay.compare import copied, exact
 from gradcheck.replay.passes import Version
-from gradcheck.replay.runner import ReplayError, Runner
-from gradcheck.replay.slices import roots_mutated
+from gradcheck.replay.runner import ReplayError, Runner, attempted
+from gradcheck.replay.slices import last_writes
 
 # Another order of adding up changes a result by about as much as rounding does in the one order there was.
 _TIMES_THE_ROUNDING = 16
@@ -62,7 +62,7 @@ class Fidelity:
         self._shown: dict[Value, Op] = {}  # by storage, the last op that showed what was in it
         self._looked_at: set[Value] = set()
         self._runner = Runner(None)
-        written = roots_mutated(ops)
+        written = last_writes(ops)
         with torch.no_grad():
             for op in ops:
                 self._compare_leaves(op)
@@ -71,7 +71,8 @@ class Fidelity:
                 for version in versions_after.get(op.index, ()):
                     with suppress(ReplayError):
                         computed = self._runner.tensor(value := version.candidate.value)
-                        self.computed[version] = computed.clone() if value.root in written else computed
+                        changes = written.get(value.root, -1) > op.index
+                        self.computed[version] = copied(computed) if changes else computed
                 for value in last_used.get(op.index, ()):
                     self._runner.forget(value)
         self._runner = Runner(None)
@@ -167,10 +168,7 @@ class Fidelity:
         if node_of(op).role is Role.NOTHING:
             return None
         out = op.out if op.out is not None else op.args[0]
-        try:
-            return _with_tensors(out, self._runner)
-        except ReplayError:
-            return None  # it cannot be replayed in any type: the verdicts say so
+        return attempted(_with_tensors, out, self._runner)  # what no type can replay, the verdicts name
 
     # -- bits and rounding -----------------------------------------------------------------------------------------
 

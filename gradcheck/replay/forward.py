@@ -65,6 +65,9 @@ class ForwardGraph:
                 self.values.append(value)
         self._truth: Measured | None = None
 
+    def start_tensors(self) -> dict[Value, torch.Tensor]:
+        return dict(self._run.start_from)
+
     def computed(self) -> Iterable[tuple[Value, torch.Tensor]]:
         """Every value of the forward pass, with its tensor."""
         return self._run.env.items()

@@ -5,7 +5,7 @@ gamma = 1, beta = 0 or a zero bias make many wrong formulas right. At a probe po
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Protocol
 
 import torch
@@ -17,7 +17,7 @@ from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.graph import flow
 from gradcheck.ops import Family
 from gradcheck.program.reading.names import names_written
-from gradcheck.replay.compare import norm
+from gradcheck.replay.compare import differentiable
 from gradcheck.replay.earlier import as_of_now
 from gradcheck.replay.passes import Candidate, PassPlan
 from gradcheck.replay.run import PassRun
@@ -95,11 +95,8 @@ class Jittered(Mapping[Value, torch.Tensor]):
         self._roots = tuple(roots)
         self._seed = seed
         self._share = share
-        self._drawn: dict[Value, torch.Tensor] | None = None
 
     def __getitem__(self, value: Value) -> torch.Tensor:
-        if self._drawn is None:
-            self._drawn = self._draw()
         return self._drawn[value]
 
     def __iter__(self) -> Iterator[Value]:
@@ -109,23 +106,25 @@ class Jittered(Mapping[Value, torch.Tensor]):
         return len(self._roots)
 
     def release(self) -> None:
-        self._drawn = None
+        vars(self).pop("_drawn", None)
 
-    def _draw(self) -> dict[Value, torch.Tensor]:
+    @cached_property
+    def _drawn(self) -> dict[Value, torch.Tensor]:
         generator = torch.Generator().manual_seed(self._seed)
-        return {value: self._moved(self._run.graph.at_first(value).detach(), generator) for value in self}
+        at_first = self._run.graph.at_first
+        return {value: moved(at_first(value).detach(), generator, self._share) for value in self}
 
-    def _moved(self, tensor: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        count = max(1, tensor.numel())
-        mean = tensor.mean().item() if tensor.numel() else 0.0
-        centred = tensor - mean
-        spread = norm(centred) / count**0.5
-        del centred  # each of these is as large as the parameter
-        constant = spread <= 1e-12 + 1e-6 * abs(mean)
-        size = (_OF_CONSTANT * (abs(mean) or 0.3)) if constant else _SPREAD_SHARE * spread
-        exact = torch.complex128 if tensor.is_complex() else torch.float64
-        noise = torch.randn(tensor.shape, generator=generator, dtype=exact).to(tensor.dtype)
-        return noise.mul_(self._share * size).add_(tensor)
+
+def moved(tensor: torch.Tensor, generator: torch.Generator, share: float = 1.0) -> torch.Tensor:
+    """Away from what it is, by so much of its spread, or of the size of one number that it is everywhere."""
+    if not differentiable(tensor) or not tensor.numel():
+        return tensor
+    mean, spread = tensor.mean().item(), float(tensor.std(correction=0))
+    constant = spread <= 1e-12 + 1e-6 * abs(mean)
+    size = (_OF_CONSTANT * (abs(mean) or 0.3)) if constant else _SPREAD_SHARE * spread
+    exact = torch.complex128 if tensor.is_complex() else torch.float64
+    noise = torch.randn(tensor.shape, generator=generator, dtype=exact).to(tensor.dtype)
+    return noise.mul_(share * size).add_(tensor)
 
 
 _TAKES_NUMBERS = (Kind.CREATE, Kind.PURE, Kind.MUTATE)

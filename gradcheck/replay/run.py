@@ -17,8 +17,8 @@ from gradcheck.graph.precision import default_dtype
 from gradcheck.replay.fidelity import Fidelity
 from gradcheck.replay.forward import ForwardGraph, vector_jacobian
 from gradcheck.replay.passes import PassPlan, Version
-from gradcheck.replay.runner import Patch, Runner
-from gradcheck.replay.slices import Slicer, last_used, leading_to, roots_mutated
+from gradcheck.replay.runner import LARGE, Patch, Runner
+from gradcheck.replay.slices import Slicer, last_used, last_writes, leading_to, read_from_outside
 from gradcheck.replay.track import Track
 from gradcheck.replay.variation import Variation
 
@@ -36,26 +36,28 @@ class PassOps:
         # What a pass after an earlier update starts from is whatever the earlier ops left.
         needed = plan.slicer.slice(wanted, 0, last + 1)
         self.manual = [plan.instead.get(op.index, op) for op in needed]
-        forward = (
-            plan.slicer.slice([plan.loss, *also], plan.start, plan.loss_op.index + 1)
-            if also
-            else plan.replayed_ops
-        )
+        forward = plan.replayed_ops
+        if also:
+            forward = plan.slicer.slice([plan.loss, *also], plan.start, plan.loss_op.index + 1)
         self.forward = [plan.instead.get(op.index, op) for op in forward]
         shapes = {value.shape for value in candidates}
         for value in (value for op in self.forward for value in op.inputs if value.shape in shapes):
             value.whole = True
-        self.mutated = roots_mutated(needed)
+        self.large = {v for v in read_from_outside(self.forward) if math.prod(v.shape) > LARGE}
+        sizes = {*map(math.prod, shapes)}
+        self.ungraded = {v for v in self.large if math.prod(v.shape) not in sizes}  # data, as a rule
+        self.mutated = last_writes(needed)
         self.versions_after: dict[int, list[Version]] = defaultdict(list)
         for candidate in plan.candidates:
             for version in candidate.versions:
                 self.versions_after[version.after].append(version)
         again = [op for op in needed if op.kind is Kind.UPSTREAM and op.extra == ONLY_THROUGH_THESE]
         read = {value for op in again for each in computed_again(plan.slicer, op) for value in each.inputs}
-        self.last_used = last_used(needed, {*wanted, *read})
+        self.wanted = {*wanted, *read}
+        self.last_used = last_used(needed, self.wanted)
         # A leaf that was filled in place before the start (`torch.empty(..).normal_()`) is not what it was when it
         # was first seen, either.
-        changed_before = roots_mutated(op for op in needed if op.index < plan.start)
+        changed_before = {v.root for op in needed if op.index < plan.start for v in op.mutated}
         self.leaves_at_start = {
             value
             for op in self.forward
@@ -107,23 +109,18 @@ class PassRun:
         self._keep = keep
         self._variation = variation
         self._undifferentiated = undifferentiated
-        self._results: _Results | None = self._replayed() if at_once else None
+        if at_once:
+            _ = self._there
 
     def release(self) -> None:
         """Let go of all tensors. Whoever asks for one again has it all replayed again."""
-        self._results = None
+        vars(self).pop("_there", None)
         self._undifferentiated = frozenset()
 
     @property
     def _overrides(self) -> dict[Value, torch.Tensor]:
         leaves, others = self._moved
         return {**leaves, **others}
-
-    @property
-    def _there(self) -> _Results:
-        if self._results is None:
-            self._results = self._replayed()
-        return self._results
 
     @property
     def graph(self) -> ForwardGraph:
@@ -141,14 +138,15 @@ class PassRun:
     def manual(self) -> Runner | None:
         return self._there.manual
 
-    def _replayed(self) -> _Results:
+    @cached_property
+    def _there(self) -> _Results:
         prepared, dtype = self.prepared, self._dtype
         graph = ForwardGraph(
             prepared.forward,
             prepared.plan.loss,
             dtype,
             overrides=self._overrides,
-            start_from=self.start_tensors(),
+            start_from=self._started(),
             patches=self._patches,
             variation=self._variation,
             carried=prepared.plan.carried,
@@ -173,24 +171,20 @@ class PassRun:
         autograd handed over what `arriving` gives for a value. If only some are `wanted`, only what leads to them is run."""
         if wanted is None or self._patches:
             return self.track(replaced, arriving).until().captured
-        asked = set(wanted)
+        prepared, asked = self.prepared, set(wanted)
         last = max((version.after for version in asked), default=-1)
-        ops = self._leading_to(asked, replaced, last)
-        versions = {
-            after: [v for v in those if v in asked or id(v) in replaced]
-            for after, those in self.prepared.versions_after.items()
-        }
-        return self._track(self.graph, replaced, arriving or {}, ops, versions).until(last + 1).captured
-
-    def _leading_to(self, wanted: set[Version], replaced: Mapping[int, torch.Tensor], last: int) -> list[Op]:
-        """Of the backward pass up to op `last`, what these depend on, where those `replaced` are given."""
-        prepared, known = self.prepared, self._shared_with(self.graph)
         given = {
             after: [v.candidate.value for v in versions if id(v) in replaced]
             for after, versions in prepared.versions_after.items()
         }
         ops = [op for op in prepared.manual if op.index <= last]
-        return leading_to(ops, {version.candidate.value.root for version in wanted}, given, known)
+        roots = {version.candidate.value.root for version in asked}
+        ops = leading_to(ops, roots, given, self._shared_with(self.graph))
+        versions = {
+            after: [v for v in those if v in asked or id(v) in replaced]
+            for after, those in prepared.versions_after.items()
+        }
+        return self._track(self.graph, replaced, arriving or {}, ops, versions).until(last + 1).captured
 
     def track(
         self, replaced: Mapping[int, torch.Tensor], arriving: Mapping[Value, torch.Tensor] | None = None
@@ -223,22 +217,30 @@ class PassRun:
         )
         keeps = self._keep is not None
         last_used = {} if keeps else prepared.last_used
-        ops = prepared.manual if ops is None else ops
+        if ops is None:
+            ops = prepared.manual
+            if known and prepared.leaves_at_start:  # what only those are made of
+                ops = leading_to(ops, {value.root for value in prepared.wanted}, {}, known)
         mutated = None if self._patches or keeps else prepared.mutated
         return Track(runner, ops, versions or prepared.versions_after, last_used, known, replaced, mutated)
 
     def start_tensors(self) -> dict[Value, torch.Tensor]:
-        """The values that the ops before the pass leave to it."""
+        """The values that the ops before the pass leave to it. They are those of this run: not to be written to."""
+        return self.graph.start_tensors()
+
+    def _started(self) -> dict[Value, torch.Tensor]:
         prepared = self.prepared
-        if not prepared.leaves_at_start:
-            return {}
+        kept = prepared.leaves_at_start
         replay = Runner(self._dtype, overrides=self._overrides, variation=self._variation)
         with torch.no_grad(), default_dtype(self._dtype):
-            for op in prepared.manual:
+            for op in prepared.manual if kept else ():
                 if op.index >= prepared.plan.start:
                     break
                 replay.step(op)
-        return {value: replay.env[value].clone() for value in prepared.leaves_at_start if value in replay.env}
+                for value in prepared.last_used.get(op.index, ()):
+                    if value not in kept:
+                        replay.forget(value)
+        return {value: replay.env[value] for value in kept if value in replay.env}
 
     def _shared_with(self, graph: ForwardGraph) -> dict[Value, torch.Tensor]:
         """What the forward pass computed need not be computed again, where nothing changes it in place later."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Container, Iterable, Mapping
-from typing import Any, Protocol
+from contextlib import suppress
+from typing import Any, ParamSpec, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 import torch
@@ -28,6 +29,8 @@ from gradcheck.replay.variation import Variation
 
 # Above this many elements a leaf that is only selected from is not converted whole.
 LARGE = 100_000
+P = ParamSpec("P")
+T = TypeVar("T")
 _converted: WeakValueDictionary[tuple[int, int, torch.dtype], torch.Tensor] = WeakValueDictionary()
 # Autograd keeps nothing of what these write.
 _KEEP_NOTHING = frozenset({SETITEM, FILL, COPY_INTO, ADD, SUB})
@@ -35,6 +38,13 @@ _KEEP_NOTHING = frozenset({SETITEM, FILL, COPY_INTO, ADD, SUB})
 
 class ReplayError(Exception):
     """A node could not be run again; the message says which and why."""
+
+
+def attempted(make: Callable[P, T], *args: P.args, **options: P.kwargs) -> T | None:
+    """What is made; None where a node that it takes cannot be run again."""
+    with suppress(ReplayError):
+        return make(*args, **options)
+    return None
 
 
 class Patch(Protocol):
@@ -94,11 +104,11 @@ class Runner:
         self._overrides = overrides or {}
         self._differentiate = differentiate
         self._autograd_truth = autograd_truth or {}
-        self._start_from = start_from or {}
+        self.start_from = start_from or {}
         self._upstream = upstream
         self._drops = drops
         self._undifferentiated = undifferentiated
-        self._held: list[torch.Tensor] = []  # large leaves in this precision, which other runs use too
+        self._held: dict[Value, torch.Tensor] = {}  # large leaves in this precision, which other runs use too
         self.variation = variation
         self._memory = Memory()
 
@@ -123,7 +133,7 @@ class Runner:
         if maker is not None:
             self._view_again(maker)
             return self.env[value]
-        start = self._start_from.get(value)
+        start = self.start_from.get(value)
         if start is None:
             if value.autograd_of is not None and value.autograd_of in self._autograd_truth:
                 start = self._autograd_truth[value.autograd_of]
@@ -142,10 +152,17 @@ class Runner:
         if lent:
             self._memory.borrowed.add(value)
 
+    def preserved(self, value: Value) -> torch.Tensor:
+        """The current version of `value`, which stays what it is: whoever writes to it makes another."""
+        tensor = self.tensor(value)
+        self._memory.borrowed.add(self._memory.base_of(value))
+        return tensor
+
     def forget(self, value: Value) -> None:
         """Let go of a tensor that nobody reads again."""
         if not self._memory.is_needed(value):
             self.env.pop(value, None)
+            self._held.pop(value, None)
 
     def writable(self, value: Value) -> torch.Tensor:
         """The current version of `value`, which may be changed in place to make the next one."""
@@ -179,10 +196,12 @@ class Runner:
         return self._differentiate and (base in self._memory.read or (held.requires_grad and held.is_leaf))
 
     def _place_leaf(self, value: Value, start: torch.Tensor) -> torch.Tensor:
-        if value in self._overrides and value not in self._start_from:
+        if value in self._overrides and value not in self.start_from:
             made = self._overriding(value)
         else:
-            converted_leaf = self._convert(start) if start.numel() <= LARGE else self._convert_large(start)
+            converted_leaf = (
+                self._convert(start) if start.numel() <= LARGE else self._convert_large(value, start)
+            )
             made = self._varied(value, converted_leaf)
             if made is converted_leaf or same_memory(made, start):
                 made = made.detach()
@@ -206,7 +225,7 @@ class Runner:
     def _convert(self, tensor: torch.Tensor) -> torch.Tensor:
         return converted(tensor, tensor.dtype if self._own_types else self.dtype)
 
-    def _convert_large(self, start: torch.Tensor) -> torch.Tensor:
+    def _convert_large(self, value: Value, start: torch.Tensor) -> torch.Tensor:
         """One conversion of a large leaf serves all runs that there are at a time."""
         dtype = start.dtype if self._own_types else self.dtype
         key = id(start), start._version, dtype
@@ -217,13 +236,14 @@ class Runner:
                 return made
             made._converted_from = start  # type: ignore[attr-defined]  # so that no other has its id meanwhile
             _converted[key] = made
-        self._held.append(made)
+        self._held[value] = made
         return made
 
     def release(self) -> None:
         """Let go of all tensors."""
         self.env.clear()
         self._held.clear()
+        self.start_from = {}
 
     # -- nodes ---------------------------------------------------------------------------------------------------
 
@@ -332,6 +352,8 @@ class Runner:
         return found
 
     def _call(self, node: Node) -> Any:
+        if isinstance(node.out, Value) and node.out in self._overrides and node.out not in self.env:
+            return self._hold(node.out, self._overriding(node.out))
         if node.operation is DROPOUT and not self._drops:
             result = self.tensor(node.args[0])
         elif self._selects_from_large_leaf(node):
@@ -431,7 +453,7 @@ class Runner:
             and source.data is not None
             and source.data.numel() > LARGE
             and source not in self.env
-            and source not in self._start_from
+            and source not in self.start_from
             and source not in self._overrides
             and not source.requires_grad
             and not (source.whole and self._differentiate)

@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
+from math import inf
 
 from gradcheck.fronts.tape import Kind, Op, Value
 
@@ -98,9 +99,22 @@ def roots_mutated(ops: Iterable[Op]) -> set[Value]:
     return {value.root for op in ops for value in op.mutated}
 
 
+def last_writes(ops: Sequence[Op]) -> dict[Value, float]:
+    """By storage, the last op that writes to it; unknown is that of what comes to lie in the memory of another."""
+    found: dict[Value, float] = {value.root: op.index for op in ops for value in op.mutated}
+    found.update((v.root, inf) for op in ops if op.kind is Kind.DATA_WRITE for v in op.mutated)
+    return found
+
+
 def produced(ops: Iterable[Op]) -> set[Value]:
     """All values the ops make (not those they only change)."""
     return {v for op in ops for v in op.outputs if v.producer is not None and v.producer.index == op.index}
+
+
+def read_from_outside(ops: Sequence[Op]) -> list[Value]:
+    """What `ops` read and none of them makes, in the order of first use."""
+    made = produced(ops)
+    return list(dict.fromkeys(value for op in ops for value in op.inputs if value not in made))
 
 
 def is_known(op: Op, known: Container[Value]) -> bool:
@@ -131,9 +145,12 @@ def leading_to(
     return found
 
 
-def last_used(ops: Iterable[Op], wanted: set[Value]) -> dict[int, list[Value]]:
-    """By op, the values that no later op needs, nor anybody afterwards."""
-    last = {value: op.index for op in ops for value in (*op.inputs, *op.outputs)}
+def last_used(
+    ops: Iterable[Op], wanted: Container[Value], asked: Mapping[int, Sequence[Value]] | None = None
+) -> dict[int, list[Value]]:
+    """By op, the values that no later op needs, nor anybody afterwards, nor who has `asked` for them at an op."""
+    others = asked or {}
+    last = {v: op.index for op in ops for v in (*op.inputs, *op.outputs, *others.get(op.index, ()))}
     found: dict[int, list[Value]] = defaultdict(list)
     for value, index in last.items():
         if value not in wanted:

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 
 import torch
 
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.graph.precision import default_dtype
-from gradcheck.replay.compare import dense
+from gradcheck.replay.compare import copied, dense
 from gradcheck.replay.passes import Version
 from gradcheck.replay.runner import Runner
 from gradcheck.replay.slices import is_known
@@ -30,9 +30,9 @@ class Track:
         last_used: Mapping[int, list[Value]],
         known: Mapping[Value, torch.Tensor],
         replaced: Mapping[int, torch.Tensor],
-        mutated: Container[Value] | None = None,
+        mutated: Mapping[Value, float] | None = None,
     ) -> None:
-        """`mutated` are the storages that something writes to; any may be, where that is not known."""
+        """`mutated` says which op is the last to write to a storage; any may, where that is not known."""
         self.runner = runner
         self.captured: dict[int, torch.Tensor] = {}
         self.broken: dict[int, str] = {}
@@ -98,7 +98,7 @@ class Track:
             return
         try:
             found = dense(self.runner.tensor(value).detach())
-            changes = self._mutated is None or value.root in self._mutated
-            self.captured[id(version)] = found.clone() if changes else found
+            changes = self._mutated is None or self._mutated.get(value.root, -1) > version.after
+            self.captured[id(version)] = copied(found) if changes else found
         except Exception as error:
             self.broken[id(version)] = str(error)

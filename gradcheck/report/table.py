@@ -64,15 +64,14 @@ def short_place(location: Location, main: str) -> str:
 
 
 def _worst_index(row: GradientResult) -> str:
-    if row.worst is None or row.verdict is Verdict.UNOBSERVABLE:
+    # Where nothing is at fault, what differs most differs by rounding.
+    if row.worst is None or row.verdict not in _AT_FAULT:
         return numbers.ABSENT
     return numbers.element(row.worst.index)
 
 
 def _worst(row: GradientResult) -> str:
-    where = _worst_index(row)
-    # Where nothing is at fault the values show rounding alone.
     if row.worst is None or row.verdict not in _AT_FAULT:
-        return where
+        return numbers.ABSENT
     expected, found = numbers.distinct(row.worst.expected, row.worst.found)
-    return f"{where} {found}, not {expected}"
+    return f"{_worst_index(row)} {found}, not {expected}"

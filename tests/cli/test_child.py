@@ -87,7 +87,8 @@ def test_the_program_sees_the_environment_of_the_person(
 
 def test_time_limit_from_inside():
     notes, _ = run_text("while True: pass\n", timeout_s=0.2)
-    assert notes[:2] == ["timeout", "still running after 0.2 s at program.py:1:1"]
+    assert notes[0] == "timeout"
+    assert notes[1].startswith("still running after 0.2 s at program.py:1:")  # Python 3.13 names the `pass`
 
 
 def test_time_limit_from_outside(monkeypatch):

@@ -35,6 +35,7 @@ def without_proc(path, **options):
     return readlink(path, **options)
 os.readlink = without_proc
 sys.platform = "another"
+os.supports_dir_fd.clear()  # so that `shutil` removes folders by their paths
 """
 WRONG = """\
 import torch

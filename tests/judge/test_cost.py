@@ -21,13 +21,13 @@ WRONG = RIGHT.replace("W -= lr", "dW = 2 * dW\n    W -= lr")
 def judged(source: str, monkeypatch: pytest.MonkeyPatch) -> tuple[JudgedPass, list[torch.dtype]]:
     """The pass, and the types of the replays that it took."""
     replays: list[torch.dtype] = []
-    replayed = PassRun._replayed
+    replayed = PassRun._there.func
 
     def counted(run: PassRun) -> object:
         replays.append(run._dtype)
         return replayed(run)
 
-    monkeypatch.setattr(PassRun, "_replayed", counted)
+    monkeypatch.setattr(PassRun._there, "func", counted)
     run = record_source(source)
     (found,) = judge_recording(run.recording, run.program.sources).passes
     return found, replays
@@ -49,8 +49,8 @@ def test_rounding_is_measured_at_the_points_where_something_is_wrong(monkeypatch
 def test_of_the_points_nothing_is_kept(monkeypatch: pytest.MonkeyPatch):
     found, _ = judged(RIGHT, monkeypatch)
     for point in found.points:
-        assert point.run._results is None
-        assert point.overrides._drawn is None  # type: ignore[attr-defined]
+        assert "_there" not in vars(point.run)
+        assert "_drawn" not in vars(point.overrides)
         drawn = dict(point.overrides)
         point.release()
         assert all(point.overrides[value].equal(tensor) for value, tensor in drawn.items())

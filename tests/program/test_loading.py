@@ -166,7 +166,7 @@ def test_columns_count_characters(tmp_path):
 def test_a_cookie_that_names_no_encoding_of_text_is_one_line(encoding, tmp_path):
     path = tmp_path / "p.py"
     path.write_bytes(f"# -*- coding: {encoding} -*-\nx = 1 == 2\n# ok\n".encode())
-    with pytest.raises(ProgramError, match="cannot be decoded"):
+    with pytest.raises(ProgramError, match=r"cannot be decoded|is not \w+ text"):
         read_source(path)
 
 

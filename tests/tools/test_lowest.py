@@ -34,7 +34,6 @@ def test_the_workflow_runs_the_lowest_python_and_newer_ones() -> None:
         "macos-latest",
         "windows-latest",
     }
-    (with_python,) = [
-        step["with"] for step in jobs["lowest"]["steps"] if "python-version" in step.get("with", {})
-    ]
-    assert with_python["python-version"] == claimed
+    ends = {each["versions"]: each["python"] for each in jobs["ends"]["strategy"]["matrix"]["include"]}
+    assert ends == {"lowest": claimed, "other": jobs["newest"]["strategy"]["matrix"]["python"][-1]}
+    assert "if" not in jobs["ends"]  # with every change

@@ -599,6 +599,7 @@ def _worker(number):
 
 
 def early_names():
+    import builtins
     import tarfile
     from os import remove, rename
     from os.path import exists
@@ -606,7 +607,7 @@ def early_names():
     rename("model.txt", "moved.txt")
     remove("moved.txt")
     assert not exists("model.txt")
-    assert tarfile.bltn_open is open
+    assert tarfile.bltn_open is builtins.open  # a cell of IPython has an `open` of its own
 
 
 def other_program():

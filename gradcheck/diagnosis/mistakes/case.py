@@ -17,7 +17,7 @@ from gradcheck.judge.points import Point
 from gradcheck.judge.verdict import Verdict
 from gradcheck.replay.passes import Version
 from gradcheck.replay.run import PassRun
-from gradcheck.replay.runner import ReplayError
+from gradcheck.replay.runner import attempted
 
 
 class CannotExplainError(Exception):
@@ -80,11 +80,7 @@ class Case:
 
     def has(self, value: Value) -> bool:
         """Whether a value was replayed."""
-        try:
-            self.first.tensor(value)
-        except ReplayError:
-            return False
-        return True
+        return attempted(self.first.tensor, value) is not None
 
     @cached_property
     def named_by_shape(self) -> dict[tuple[int, ...], list[Value]]:

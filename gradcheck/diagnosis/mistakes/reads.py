@@ -1,5 +1,6 @@
 """The values that a line really read: not always those that the forward pass computed with."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -48,10 +49,8 @@ def reads_of(case: Case) -> list[Read]:
 def as_read(case: Case, scene: Scene, read: Read) -> torch.Tensor | None:
     """The numbers of it at one point."""
     if read.changed_by is None:
-        try:
+        with suppress(ReplayError):
             return scene.tensor(read.value)
-        except ReplayError:
-            pass
     if scene.as_read is None:
         scene.as_read = _replayed(case, scene)
     return scene.as_read.get((read.op, read.value))
@@ -86,9 +85,7 @@ def _replayed(case: Case, scene: Scene) -> dict[tuple[Op, Value], torch.Tensor]:
                 break
             if op in wanted and op.kind not in (Kind.ESCAPE, Kind.BACKWARD):
                 for value in op.inputs:
-                    try:
+                    with suppress(ReplayError):
                         found[op, value] = replay.tensor(value).detach().clone()
-                    except ReplayError:
-                        continue
             replay.step(op)
     return found

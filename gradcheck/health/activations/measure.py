@@ -25,10 +25,9 @@ from gradcheck.health.activations.statistics import (
 from gradcheck.health.activations.trend import trend_of
 from gradcheck.health.context import PassContext
 from gradcheck.health.network.activations import ActivationLayer, find_layers
-from gradcheck.health.network.probing import tensor_or_none
 from gradcheck.health.records import Health
 from gradcheck.program.location import Location
-from gradcheck.replay.runner import ReplayError, Runner
+from gradcheck.replay.runner import ReplayError, Runner, attempted
 
 # A report is read as text as well: nobody reads more numbers than these.
 _MOST_UNITS = 4096
@@ -74,7 +73,7 @@ class _Watched:
             return
         if sum(rows.numel() for rows in self.inputs) > MOST_INPUTS:
             return
-        data = tensor_or_none(replay.tensor, linear.data)
+        data = attempted(replay.tensor, linear.data)
         if data is not None and data.ndim > 1 and data.is_floating_point():
             self.inputs.append(by_unit(data, -1 if linear.axis == -1 else -2))
 

@@ -15,9 +15,9 @@ from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.graph.match.batch_norm import BatchNorm
 from gradcheck.health.context import PassContext
 from gradcheck.health.network.normalising import Normaliser
-from gradcheck.health.network.probing import fed, tensor_or_none
+from gradcheck.health.network.probing import fed
 from gradcheck.health.sweep import Sweep
-from gradcheck.replay.runner import ReplayError
+from gradcheck.replay.runner import ReplayError, attempted
 
 _EXACT = 1e-6
 _MOST = 200  # candidates that are replayed
@@ -110,7 +110,7 @@ def _judged(
     shape = before.shape
     for number in (0.0, 1.0, 2.0):
         old = torch.full(shape, number, dtype=torch.float64)
-        result = tensor_or_none(fed(needed, start={**start, before: old}).tensor, after)
+        result = attempted(fed(needed, start={**start, before: old}).tensor, after)
         if result is None:
             return None
         results.append(result.detach().double().flatten().clone())

@@ -9,10 +9,10 @@ import torch
 
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.health.evaluation.training import ROWS, Masked, TrainingNetwork, in_rows, run_still
-from gradcheck.health.network.probing import read_from_outside
 from gradcheck.health.network.runs import Entry, NetworkRun
 from gradcheck.health.network.trained import TrainedParameters
 from gradcheck.replay.runner import Runner
+from gradcheck.replay.slices import read_from_outside
 
 _MOST_ELEMENTS = 4_000_000  # of the largest tensor that an evaluation may make when it is replayed
 

@@ -23,12 +23,12 @@ from gradcheck.health.evaluation.records import (
 )
 from gradcheck.health.evaluation.training import Masked, TrainingNetwork, noise_in, training_networks
 from gradcheck.health.network.normalising import depends_on_batch_alone
-from gradcheck.health.network.probing import read_from_outside
 from gradcheck.health.network.runs import NetworkRun, RunFinder
 from gradcheck.health.records import Health
 from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.program.location import Location
 from gradcheck.replay.runner import ReplayError
+from gradcheck.replay.slices import read_from_outside
 
 _MOST_RUNS = 8  # of different code
 _MOST_OPS = 4_000  # of one run

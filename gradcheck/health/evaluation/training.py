@@ -16,11 +16,10 @@ from gradcheck.graph.match.products import is_linear_map
 from gradcheck.graph.match.rows import behind
 from gradcheck.graph.match.scaling import degree
 from gradcheck.health.context import PassContext
-from gradcheck.health.network.probing import read_from_outside
 from gradcheck.health.network.runs import Application, NetworkRun, RunFinder
 from gradcheck.health.network.trained import Trained, TrainedParameters
 from gradcheck.replay.runner import Runner
-from gradcheck.replay.slices import roots_mutated
+from gradcheck.replay.slices import read_from_outside, roots_mutated
 
 ROWS = 8  # that are compared at most
 _STEPS_TO_DRAW = 6  # from a mask to the random numbers that it was made of

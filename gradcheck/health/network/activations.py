@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -17,8 +18,9 @@ from gradcheck.graph.match.chains import Chain, find_chains
 from gradcheck.graph.match.functions import Nonlinearity, is_affine, is_constant, recognise
 from gradcheck.graph.match.products import LinearMap, is_linear_map
 from gradcheck.health.network.linear import Ancestry
-from gradcheck.health.network.probing import Stretch, fed, read_from_outside
+from gradcheck.health.network.probing import Stretch, fed
 from gradcheck.replay.runner import ReplayError
+from gradcheck.replay.slices import read_from_outside
 
 _NUMBERS = torch.cat([torch.linspace(-12, 12, 96, dtype=torch.float64), torch.tensor([-40.0, 40.0]).double()])
 
@@ -102,10 +104,8 @@ def find_activations(stretch: Stretch) -> list[Activation]:
     for chain in find_chains(stretch.ops, stretch.known):
         if chain.start not in made or math.prod(chain.start.shape) < 2:
             continue  # a function of the data or of a parameter, or of a single number
-        try:
+        with suppress(ReplayError):
             found.extend(_activations_of(chain, stretch))
-        except ReplayError:
-            continue
     return sorted(found, key=lambda activation: activation.op.index)
 
 

@@ -8,8 +8,7 @@ import torch
 from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.judge.pairing.names import NameIndex
-from gradcheck.replay.runner import ReplayError, Runner
-from gradcheck.replay.slices import produced
+from gradcheck.replay.runner import Runner, attempted
 
 
 def fed(
@@ -41,12 +40,6 @@ def fed_from(
     return replay
 
 
-def read_from_outside(ops: Sequence[Op]) -> list[Value]:
-    """What `ops` read and none of them makes, in the order of first use."""
-    made = produced(ops)
-    return list(dict.fromkeys(value for op in ops for value in op.inputs if value not in made))
-
-
 @dataclass(frozen=True)
 class Stretch:
     """`ops` in order, and `tensor` to ask for a value they read or made; it raises ReplayError for one that could
@@ -58,12 +51,4 @@ class Stretch:
     places: Places
 
     def known(self, value: Value) -> torch.Tensor | None:
-        return tensor_or_none(self.tensor, value)
-
-
-def tensor_or_none(tensor: Callable[[Value], torch.Tensor], value: Value) -> torch.Tensor | None:
-    """None where it could not be replayed."""
-    try:
-        return tensor(value)
-    except ReplayError:
-        return None
+        return attempted(self.tensor, value)

@@ -15,19 +15,15 @@ from gradcheck.fronts.namespace import tensors_of_namespace
 from gradcheck.fronts.numpy.memory import tensor_of
 from gradcheck.fronts.tape import Kind, Recording, Value
 from gradcheck.graph import flow
-from gradcheck.health.network.probing import read_from_outside, tensor_or_none
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.judge.step.parameters import Parameter
 from gradcheck.ops import Family
 from gradcheck.replay.passes import PassPlan
-from gradcheck.replay.runner import Runner
-from gradcheck.replay.slices import produced, roots_mutated
+from gradcheck.replay.probes import moved
+from gradcheck.replay.runner import Runner, attempted
+from gradcheck.replay.slices import produced, read_from_outside, roots_mutated
 
-# How far a parameter is moved from what it was, as shares of its spread and of the size of a constant one: ones and
-# zeros would hide that a scale or a shift is left out.
-_SPREAD_SHARE = 0.2
-_OF_CONSTANT = 0.3
 _MOST_COPIES = 8
 
 
@@ -85,12 +81,13 @@ class TrainedParameters:
             self.all.append(trained)
             for reading in readings:
                 self._by_value[reading] = (trained, reading)
-                tensor = tensor_or_none(recorded.tensor, reading)
+                tensor = attempted(recorded.tensor, reading)
                 if tensor is not None:
                     self.tensors[reading] = tensor.detach()
             if len(readings) == 1:
                 if first in self.tensors:
-                    self.tensors[first] = _moved(self.tensors[first], len(self.all))
+                    generator = torch.Generator().manual_seed(len(self.all))
+                    self.tensors[first] = moved(self.tensors[first], generator)
                 self._by_value[value.root] = (trained, first)
                 for binding in names.bindings(value):
                     if not binding.alias:
@@ -135,18 +132,6 @@ class TrainedParameters:
             if found is not None and not binding.alias and tuple(found[1].shape) == tuple(value.shape):
                 return found
         return None
-
-
-def _moved(tensor: torch.Tensor, seed: int) -> torch.Tensor:
-    if not tensor.is_floating_point() or not tensor.numel():
-        return tensor
-    mean = float(tensor.mean())
-    spread = float((tensor - mean).square().mean()) ** 0.5
-    constant = spread <= 1e-12 + 1e-6 * abs(mean)
-    size = _OF_CONSTANT * (abs(mean) or 0.3) if constant else _SPREAD_SHARE * spread
-    generator = torch.Generator().manual_seed(seed)
-    noise = torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
-    return tensor + size * noise.to(tensor.dtype)
 
 
 def _distinct_names(values: Sequence[Value], names: NameIndex) -> dict[Value, str]:

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import torch
 
 from gradcheck.fronts.tape import Op, Value
-from gradcheck.health.network.probing import fed, tensor_or_none
+from gradcheck.health.network.probing import fed
 from gradcheck.health.samples.network import TrainedNetwork
 from gradcheck.health.samples.records import NetworkEnds
 from gradcheck.health.samples.sequences import Drawn, Token
 from gradcheck.health.samples.statistics import distance, implied_lengths, mean_length
 from gradcheck.health.samples.training_data import Rows
+from gradcheck.replay.runner import attempted
 from gradcheck.replay.slices import Slicer
 
 _MOST_CONTEXTS = 400
@@ -49,7 +50,7 @@ def sampler_gives(slicer: Slicer, draws: Sequence[Draw]) -> torch.Tensor | None:
     if not draws or not all(isinstance(w, Value) for w in weights):
         return None
     replay = fed(slicer.slice(weights, 0, max(draw.op.index for draw in draws) + 1))
-    tensors = [tensor_or_none(replay.tensor, weight) for weight in weights]
+    tensors = [attempted(replay.tensor, weight) for weight in weights]
     rows = [
         t.reshape(-1, t.shape[-1])[draw.row] for draw, t in zip(draws, tensors, strict=True) if t is not None
     ]

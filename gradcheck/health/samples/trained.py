@@ -8,7 +8,6 @@ import torch
 
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.health.context import PassContext
-from gradcheck.health.network.probing import tensor_or_none
 from gradcheck.health.network.trained import parameters_after
 from gradcheck.health.samples.network import (
     Predictions,
@@ -22,6 +21,7 @@ from gradcheck.health.samples.sequences import Token
 from gradcheck.health.samples.training_data import Rows, TrainingData, from_padded, from_rows, from_strings
 from gradcheck.health.samples.vocabulary import Vocabulary, find_vocabulary
 from gradcheck.health.sweep import Sweep
+from gradcheck.replay.runner import attempted
 
 _BATCHES = 64
 _ENOUGH_AT_A_POSITION = 20  # contexts, for a mean
@@ -64,7 +64,7 @@ def trained_on_sweep(
     read: list[torch.Tensor] = []
     sweep = Sweep(context, _BATCHES)
     for _, replay in sweep:
-        output, wanted = (tensor_or_none(replay.tensor, v) for v in (predictions.output, predictions.targets))
+        output, wanted = (attempted(replay.tensor, v) for v in (predictions.output, predictions.targets))
         if output is not None and wanted is not None:
             kept = wanted.reshape(-1)[wanted.reshape(-1) >= 0]
             found = predictions.log_probabilities(output)[wanted.reshape(-1) >= 0]

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 
 import torch
 
@@ -10,13 +9,12 @@ from gradcheck.fronts.tape import Op, Value
 from gradcheck.graph.match.cross_entropy import CrossEntropy, find_cross_entropy
 from gradcheck.health.context import PassContext, ProgramContext
 from gradcheck.health.network.linear import LinearLayer, linear_layers
-from gradcheck.health.network.probing import tensor_or_none
 from gradcheck.health.records import Health
 from gradcheck.health.updates.parameters import measure_parameters
 from gradcheck.health.updates.records import InitialLoss, StepRecord, SymmetricLayer, UpdateHealth
 from gradcheck.health.updates.written import Writings
 from gradcheck.replay.run import PassRun
-from gradcheck.replay.runner import ReplayError
+from gradcheck.replay.runner import ReplayError, attempted
 
 
 def measure_updates(program: ProgramContext, health: Health) -> None:
@@ -89,10 +87,10 @@ def initial_loss(
 
 def _try_smaller(context: PassContext, last: LinearLayer, record: InitialLoss) -> None:
     """The same loss with the last weights multiplied so that the logits are spread little."""
-    try:
-        logits = context.forward.tensor(last.out).detach()
-    except ReplayError:
+    logits = context.forward.known(last.out)
+    if logits is None:
         return
+    logits = logits.detach()
     record.logits_std = float((logits - logits.mean(last.axis, keepdim=True)).square().mean().sqrt())
     if not record.logits_std > _SPREAD_OF_LOGITS or not math.isfinite(record.logits_std):
         return
@@ -107,8 +105,7 @@ def _with_scaled(context: PassContext, weights: Value, scale: float) -> CrossEnt
     try:
         moved = {weights: scale * context.forward.tensor(weights).detach()}
         run = PassRun(context.judged.prepared, torch.float64, moved)
-        known = partial(tensor_or_none, run.graph.tensor)
-        return find_cross_entropy(plan.loss, plan.forward_ops, known)
+        return find_cross_entropy(plan.loss, plan.forward_ops, lambda v: attempted(run.graph.tensor, v))
     except ReplayError:
         return None
 

@@ -6,7 +6,7 @@ import torch
 
 from gradcheck.fronts.tape import Value
 from gradcheck.health.context import PassContext
-from gradcheck.health.network.probing import fed, tensor_or_none
+from gradcheck.health.network.probing import fed
 from gradcheck.health.updates.proportional import factors_of_moves
 from gradcheck.health.updates.records import ParameterRecord, StepRecord
 from gradcheck.health.updates.written import Writings
@@ -16,6 +16,7 @@ from gradcheck.judge.step.records import Movement
 from gradcheck.judge.step.still import may_be_still
 from gradcheck.judge.verdict import Verdict
 from gradcheck.replay.compare import norm
+from gradcheck.replay.runner import attempted
 from gradcheck.replay.slices import produced
 
 GOAL = 1e-3  # update to data; about -3 as log10 is healthy (Karpathy, Building makemore Part 3)
@@ -125,9 +126,9 @@ class _Step:
             return None
         start = self._judge.run.start_tensors()
         for value, move in self._moves.items():
-            start[value] = self._context.forward.tensor(value).detach() + factor * move
+            start[value] = torch.add(self._context.forward.tensor(value).detach(), move, alpha=factor)
         replay = fed(plan.forward_ops, start=start)
-        loss = tensor_or_none(replay.tensor, plan.loss)
+        loss = attempted(replay.tensor, plan.loss)
         return None if loss is None else float(loss.sum())
 
 
@@ -142,5 +143,5 @@ def _std(tensor: torch.Tensor) -> float:
 
 def _spread(tensor: torch.Tensor) -> float:
     std = _std(tensor)
-    largest = float(tensor.abs().max())
+    largest = float(torch.linalg.vector_norm(tensor, math.inf))
     return 0.0 if math.isfinite(std) and std <= _ROUNDING * largest else std

@@ -5,6 +5,7 @@ Names do not count. The step is replayed with one number of its update doubled, 
 the learning rate of then), or a clamp has, none doubles it, and there is none to report.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -83,7 +84,8 @@ def factors_of_moves(
         steps, given = shorter if enough.issuperset(patches) else (list(ops), None)
         moves_then = moves(judge, steps, spans, patches, given)
         for parameter, tried in changed_for.items():
-            if parameter in moves_then and _is_multiple(moves_then[parameter], moved[parameter]):
+            changed = moves_then.pop(parameter, None)
+            if changed is not None and _is_multiple(changed, moved[parameter]):
                 result[parameter] = Factor(_numbers(tried.op, tried.size)[0], tried.op)
 
     # One number for every parameter at a time: in most programs the same instruction moves all of them.
@@ -147,8 +149,8 @@ def _size(argument: Any) -> float | None:
 
 
 def _is_multiple(changed: torch.Tensor, move: torch.Tensor) -> bool:
-    return _size_of(changed - _FACTOR * move) <= _ROUNDING * _size_of(move)
+    return _size_of(changed.sub_(move, alpha=_FACTOR)) <= _ROUNDING * _size_of(move)
 
 
 def _size_of(tensor: torch.Tensor) -> float:
-    return float(tensor.abs().max()) if tensor.numel() else 0.0
+    return float(torch.linalg.vector_norm(tensor, math.inf)) if tensor.numel() else 0.0

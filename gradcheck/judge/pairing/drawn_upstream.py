@@ -19,7 +19,7 @@ from gradcheck.judge.pairing.windows import recorded_steps
 from gradcheck.ops import Family
 from gradcheck.replay.compare import differentiable, distance, norm
 from gradcheck.replay.forward import ForwardGraph
-from gradcheck.replay.runner import ReplayError, Runner
+from gradcheck.replay.runner import ReplayError, Runner, attempted
 from gradcheck.replay.slices import Slicer
 
 _MOST_OPS = 20_000
@@ -107,10 +107,9 @@ class _Search:
     def _explained(self, results: Results, of: frozenset[Value]) -> int:
         """How many of the gradients are one of that loss, and not what was given of it."""
         loss = _loss(results)
-        try:
-            forward = self._slicer.slice(loss.inputs, 0, loss.index)
-            truth = ForwardGraph([*forward, loss], loss.out, torch.float64).truth
-        except ReplayError:
+        ops = [*self._slicer.slice(loss.inputs, 0, loss.index), loss]
+        truth = attempted(lambda: ForwardGraph(ops, loss.out, torch.float64).truth)
+        if truth is None:
             return 0
         trivial = {value.root for value, _ in results}
         expected = [

@@ -118,11 +118,7 @@ class _Search:
         found = [f for f in map(self._tried, begins) if f is not None]
         if not found:
             found = [f for f in map(self._tried_further, begins) if f is not None]
-        return max(
-            found,
-            key=lambda f: (f.parameters, f.begin.with_data, -f.begin.last),
-            default=None,
-        )
+        return max(found, key=lambda f: (f.parameters, f.begin.with_data, -f.begin.last), default=None)
 
     def best_of(self, rivals: Sequence[Op], found: _Found) -> int:
         """The parameters whose gradients the program computes if the best of these is the loss."""

@@ -17,11 +17,11 @@ from gradcheck.graph.precision import default_dtype
 from gradcheck.judge.judge import Judge
 from gradcheck.replay.compare import is_finite
 from gradcheck.replay.passes import Version
-from gradcheck.replay.runner import Patch, ReplayError, Runner
+from gradcheck.replay.runner import Patch, Runner, attempted
 from gradcheck.replay.slices import last_used, leading_to
 
-# Numbers for gradients, by the op that finishes them.
-Given = dict[int, list[tuple[Version, torch.Tensor]]]
+# Numbers for gradients, by the op that finishes them; and for what the step starts from.
+Given = dict[int, list[tuple[Value, torch.Tensor]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,11 @@ def from_gradients(
     known: Given = defaultdict(list)
     for version in gradients:
         if (found := judge.run.captured.get(id(version))) is not None:
-            known[version.after].append((version, found))
-    given = {after: [version.candidate.value for version, _ in each] for after, each in known.items()}
+            known[version.after].append((version.candidate.value, found))
+    earlier = [op.index for op in ops if op.index < judge.plan.start]
+    if earlier:
+        known[earlier[-1]] = list(judge.run.start_tensors().items())
+    given = {after: [value for value, _ in each] for after, each in known.items()}
     return leading_to(ops, _roots(spans), given), known
 
 
@@ -95,28 +98,33 @@ def moves(
         last[span.last].append(parameter)
     before: dict[Value, torch.Tensor] = {}
     found: dict[Value, torch.Tensor] = {}
-    kept = {value for span in spans.values() for value in (span.before, span.after)}
-    kept.update(value for patch in (patches or {}).values() for value in patch.reads)
-    unused = last_used(ops, kept)
+    asked: dict[int, list[Value]] = defaultdict(list)
+    for span in spans.values():
+        asked[span.first].append(span.before)
+        asked[span.last].append(span.after)
+    unused = last_used(ops, {value for patch in (patches or {}).values() for value in patch.reads}, asked)
     waiting = sorted((given or {}).items(), reverse=True)
     with torch.no_grad(), default_dtype(torch.float64):
         for op in ops:
             while waiting and waiting[-1][0] < op.index:
-                for version, tensor in waiting.pop()[1]:
-                    _set(replay, version.candidate.value, tensor if sign > 0 else -tensor)
+                after, those = waiting.pop()
+                for value, tensor in those:
+                    _set(replay, value, tensor if sign > 0 or after < judge.plan.start else -tensor)
             for parameter in first.get(op.index, ()):
                 start = _current(replay, spans[parameter].before)
                 if start is not None:
-                    before[parameter] = start.clone()
+                    before[parameter] = start
                 if shifts is not None:
                     replay.writable(spans[parameter].before).add_(shifts[parameter])
             replay.step(op)
-            for parameter in last.get(op.index, ()):
-                start, end = before.pop(parameter, None), _current(replay, spans[parameter].after)
-                if start is not None and end is not None and start.shape == end.shape:
-                    found[parameter] = start.neg_().add_(end)  # in the memory of what it was
+            ends = [(p, _current(replay, spans[p].after)) for p in last.get(op.index, ())]
             for value in unused.get(op.index, ()):
                 replay.forget(value)
+            while ends:  # each of these is as large as the parameter
+                parameter, end = ends.pop()
+                start = before.pop(parameter, None)
+                if start is not None and end is not None and start.shape == end.shape:
+                    found[parameter] = end - start
     return found
 
 
@@ -129,7 +137,5 @@ def _set(replay: Runner, value: Value, given: torch.Tensor) -> None:
 
 
 def _current(replay: Runner, value: Value) -> torch.Tensor | None:
-    try:
-        return replay.tensor(value).detach()
-    except ReplayError:
-        return None
+    found = attempted(replay.preserved, value)
+    return None if found is None else found.detach()

@@ -132,7 +132,7 @@ def _share_kept(value: Value, made: Value, gradients: list[Version], judge: Judg
     held: Given = defaultdict(list)
     for version in gradients:
         if (found := judge.captured(version)) is not None:
-            held[version.after].append((version, found))
+            held[version.after].append((version.candidate.value, found))
     span = {value: Span(value, made, first, last)}
     plain, shifted = (
         moves(judge, ops, span, given=held),

@@ -26,7 +26,7 @@ from gradcheck.judge.verdict import Verdict
 from gradcheck.replay.compare import cosine, distance, norm
 from gradcheck.replay.probes import Jittered
 from gradcheck.replay.run import PassRun
-from gradcheck.replay.runner import ReplayError
+from gradcheck.replay.runner import attempted
 
 # A step that the gradient decides points along it; Adam's, of plus and minus ones, still has a cosine of about 0.8.
 _ALONG = 0.3
@@ -196,11 +196,9 @@ class _Updates:
 
     def _is_curved(self, value: Value) -> bool:
         """Whether the loss is not linear in the value: its gradient changes as the value moves."""
-        try:
-            moved = PassRun(self._judge.prepared, torch.float64, Jittered(self._judge.run, [value], seed=1))
-        except ReplayError:
-            return False
-        here, there = self._truth.get(value), moved.graph.truth.get(value)
+        jittered = Jittered(self._judge.run, [value], seed=1)
+        moved = attempted(PassRun, self._judge.prepared, torch.float64, jittered)
+        here, there = self._truth.get(value), None if moved is None else moved.graph.truth.get(value)
         return here is not None and there is not None and distance(here, there) > 1e-6 * norm(here)
 
     # -- records ---------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from gradcheck.replay.compare import differentiable, distance, norm, same_but_fo
 from gradcheck.replay.passes import Version
 from gradcheck.replay.probes import Jittered, probe_roots
 from gradcheck.replay.run import PassRun
-from gradcheck.replay.runner import ReplayError
+from gradcheck.replay.runner import attempted
 
 _MOST_TRIALS = 24  # backward passes spent on one wrong line
 
@@ -141,10 +141,7 @@ class _Search:
         """The step at moved parameters."""
         judge = self._judge
         roots = probe_roots(judge.plan, judge.rooted, judge.run.graph.truth)
-        try:
-            return PassRun(self._judge.prepared, torch.float64, Jittered(self._judge.run, roots, seed=0))
-        except ReplayError:
-            return None
+        return attempted(PassRun, judge.prepared, torch.float64, Jittered(judge.run, roots, seed=0))
 
 
 def _same_variable(left: Version, right: Version) -> bool:

@@ -113,11 +113,11 @@ for i in range(7):
 
 def test_a_long_sampling_loop_does_not_fill_the_tape():
     sampling = "n = 0\nfor i in range(13_000):\n    h = torch.tanh(X[:1] @ W)\n    n += 1\n"
-    silent = record_source(f"{TRAINING}{sampling}")
+    silent = record_source(f"{TRAINING}{sampling}", timeout_s=240.0)
     assert silent.names["n"] == 13_000
     assert len(silent.recording.aftermath_ops) == control.AFTERMATH_OPS
     assert not silent.recording.notes
-    gradients_after = record_source(f"{TRAINING}{sampling}dZ = X.T @ (X @ W - Y)\n")
+    gradients_after = record_source(f"{TRAINING}{sampling}dZ = X.T @ (X @ W - Y)\n", timeout_s=240.0)
     assert gradients_after.names["n"] == 13_000
     assert len(gradients_after.ops) < 13_000
     assert gradients_after.bound("dZ")[-1].producer in gradients_after.ops
