@@ -44,13 +44,12 @@ def weight_decay(case: Case) -> Ruling | None:
 
 def is_decayed(version: Version, judged: Iterable[Judged], run: PassRun) -> bool:
     """Whether this is, in `run`, a judged gradient plus a decay of its own parameter."""
+    read = _read(version, run)
     for earlier in judged:
         of, gradient = earlier.of, run.captured.get(id(earlier.version))
         if of is None or gradient is None or earlier.version is version:
             continue
-        made_of_it = earlier.candidate is version.candidate or earlier.candidate.value.root in _read(
-            version, run
-        )
+        made_of_it = earlier.candidate is version.candidate or earlier.candidate.value.root in read
         if made_of_it and _decays(version, of, gradient, run):
             return True
     return False
@@ -100,13 +99,12 @@ def adds_decay(found: torch.Tensor, gradient: torch.Tensor, parameter: Value, ru
 
 
 def _is_of_alone(value: Value, parameter: Value) -> bool:
-    """Whether nothing but numbers and the parameter goes into it."""
-    ends = [v for v in flow.ancestors(value, stop=lambda v: v.root is parameter.root) if not _is_made(v)]
-    return bool(ends) and all(end.root is parameter.root for end in ends)
-
-
-def _is_made(value: Value) -> bool:
-    return value.producer is not None and bool(value.producer.inputs)
+    """Whether it is computed from the parameter and from plain numbers."""
+    while value.root is not parameter.root:
+        if value.producer is None or len(value.producer.inputs) != 1:
+            return False
+        (value,) = value.producer.inputs
+    return True
 
 
 def _is_parameter(value: Value) -> bool:
