@@ -1,6 +1,7 @@
 """What to do about an exception that says which package, version or language a program is for."""
 
 import re
+from pathlib import Path
 
 PYTHON_2 = "this is Python 2; `2to3 -w FILE` converts it"
 _NAMES_OF_PYTHON_2 = frozenset(
@@ -25,36 +26,8 @@ _PACKAGES = {
 }  # fmt: skip
 # Names of NumPy, and what they are called since it has removed them.
 _LATER_NAMES = dict(
-    pair.split("=")
-    for pair in [
-        "float=float",
-        "int=int",
-        "bool=bool",
-        "object=object",
-        "str=str",
-        "long=int",
-        "complex=complex",
-        "unicode=str",
-        "float_=np.float64",
-        "complex_=np.complex128",
-        "NaN=np.nan",
-        "NAN=np.nan",
-        "Inf=np.inf",
-        "Infinity=np.inf",
-        "infty=np.inf",
-        "product=np.prod",
-        "cumproduct=np.cumprod",
-        "sometrue=np.any",
-        "alltrue=np.all",
-        "row_stack=np.vstack",
-        "in1d=np.isin",
-        "trapz=np.trapezoid",
-        "mat=np.asmatrix",
-        "asscalar=x.item()",
-        "pad=np.pad",
-        "round_=np.round",
-        "msort=np.sort",
-    ]
+    line.split("=")
+    for line in Path(__file__).with_name("numpy_renamed.txt").read_text(encoding="utf-8").splitlines()
 )
 _NO_ATTRIBUTE = re.compile(r"module '(numpy(?:\.lib)?)' has no attribute '(\w+)'")
 _TO_SCALARS = re.compile(r"only (?:0-dimensional|length-1|size-1) arrays can be converted")

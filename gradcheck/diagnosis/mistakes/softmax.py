@@ -1,6 +1,8 @@
 """Softmax, and the losses that are one call each: which of the parts of their derivative is missing or wrong."""
 
+import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 
@@ -15,68 +17,7 @@ from gradcheck.diagnosis.mistakes.segment import Edge
 
 _Row = tuple[str, str, str]  # the kind, a formula, the sentence
 
-# In these, `p` is the result, `g` its gradient, and `total` and `average` run over the dimension of softmax.
-_WHOLE = "the derivative of softmax, `p * (g - (p * g).sum())`,"
-_SOFTMAX: tuple[_Row, ...] = (
-    (
-        "softmax-diagonal",
-        "p * (1 - p) * g",
-        "softmax is differentiated element by element, as `p * (1 - p)`; every element depends on all in its row, and "
-        "the derivative is `p * (g - (p * g).sum())`",
-    ),
-    ("missing-branch", "p * g", f"the sum in {_WHOLE} is missing"),
-    ("missing-factor", "p * (g - total(g))", f"the sum in {_WHOLE} is taken without the factor p"),
-    ("missing-factor", "g - total(p * g)", f"the first factor p in {_WHOLE} is missing"),
-    ("flipped-branch", "p * (g + total(p * g))", f"the sum in {_WHOLE} has the wrong sign"),
-    ("scaled-branch", "p * (g - average(p * g))", f"the sum in {_WHOLE} is taken as a mean"),
-    ("missing-branch", "-p * total(p * g)", f"the first term of {_WHOLE} is missing"),
-    ("missing-derivative", "g", "the derivative of softmax is left out"),
-    (
-        "wrong-axis",
-        "p * (g - (p * g).sum())",
-        "the sum in the derivative of softmax runs over everything; softmax runs over dimension {dim}",
-    ),
-)
-_LOG_WHOLE = "the derivative of log_softmax, `g - softmax * g.sum()`,"
-_LOG_SOFTMAX: tuple[_Row, ...] = (
-    ("missing-branch", "g", f"the softmax part of {_LOG_WHOLE} is missing"),
-    ("missing-factor", "g - total(g)", f"the factor softmax in {_LOG_WHOLE} is missing"),
-    ("missing-reduction", "g - exp(p) * g", f"the sum in {_LOG_WHOLE} is missing"),
-    (
-        "wrong-operand",
-        "g - p * total(g)",
-        f"{_LOG_WHOLE} is taken with the logarithms in the place of softmax",
-    ),
-)
-# The parts of (softmax - one-hot) / n: `z` are the logits, `y` the targets as one-hot rows, `p` the softmax.
-_CROSS_ENTROPY: tuple[_Row, ...] = (
-    ("missing-branch", "p", "it is the softmax alone: the 1 at the right class is not subtracted"),
-    ("missing-branch", "-y", "only the right class counts: the softmax is missing"),
-    ("wrong-operand", "z - y", "it has the logits themselves where their softmax belongs"),
-    ("wrong-operand", "log(p) - y", "it has the logarithm of softmax where softmax belongs"),
-    (
-        "wrong-operand",
-        "exp(z) - y",
-        "the exponentials are not divided by their sum: they are not yet softmax",
-    ),
-    (
-        "wrong-axis",
-        "z.softmax(0) - y",
-        "softmax is taken over dimension 0; the loss takes it over dimension 1",
-    ),
-    (
-        "wrong-axis",
-        "z.softmax(0)",
-        "softmax is taken over dimension 0, not over dimension 1 as in the loss, and the 1 at the right class is not "
-        "subtracted",
-    ),
-    ("flipped-branch", "p + y", "the 1 at the right class is added where it should be subtracted"),
-    (
-        "extra-factor",
-        "p * (1 - p) * (p - y)",
-        "the derivative of softmax is applied although `softmax - one_hot` contains it",
-    ),
-)
+_ROWS: dict[str, list[_Row]] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 
 
 def _predictions(case: Case) -> Iterator[Prediction]:
@@ -96,14 +37,14 @@ def _predictions(case: Case) -> Iterator[Prediction]:
 def _mistaken(edge: Edge) -> Iterator[tuple[str, Change, str]]:
     operation = edge.op.operation
     if operation is ops.SOFTMAX:
-        for kind, formula, sentence in (*_SOFTMAX, *_along_another_axis(edge)):
+        for kind, formula, sentence in (*_ROWS["softmax"], *_along_another_axis(edge)):
             yield kind, _of_result(edge, formula), sentence
     elif operation is ops.LOG_SOFTMAX:
-        for kind, formula, sentence in _LOG_SOFTMAX:
+        for kind, formula, sentence in _ROWS["log_softmax"]:
             yield kind, _of_result(edge, formula), sentence
     elif operation is ops.CROSS_ENTROPY and edge.op.name == "cross_entropy":
         for factor, also in _factors(edge):
-            for kind, formula, sentence in _CROSS_ENTROPY:
+            for kind, formula, sentence in _ROWS["cross_entropy"]:
                 yield kind, _of_logits(edge, formula, factor), sentence + also
     elif edge.op.name in ("binary_cross_entropy", "binary_cross_entropy_with_logits"):
         for factor, _ in _factors(edge):
