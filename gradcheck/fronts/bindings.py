@@ -79,7 +79,7 @@ class Bindings:
             return
         recording = self._recording
         if array is None:
-            recording.nones.append((name, code, line, len(recording.ops)))
+            recording.nones.append((name, code, line, len(recording.ops), None))
             return
         if isinstance(array, float) and self._is_by_a_constant(name):
             return
@@ -149,6 +149,11 @@ class Bindings:
         mistaken = seen & recording.gradient_named
         recording.gradient_named -= mistaken
         self._of_the_forward.update((b.code, b.name) for b in recording.bindings if b.value in mistaken)
+
+    def bound_constant(self, name: str, number: float, code: CodeType, line: int) -> None:
+        """A number that is computed of no array: the gradient its name says, if any, is not computed yet."""
+        if self._state.on and not self._state.paused and parse(name).form >= Form.BARE_D:
+            self._recording.nones.append((name, code, line, len(self._recording.ops), number))
 
     def bound_plain(self, name: str, thing: object, scope: int) -> None:
         if type(thing) in (int, float):

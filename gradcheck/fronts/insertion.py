@@ -43,7 +43,8 @@ def _shift(recording: Recording, at: int, by: int) -> None:
         plain.when += by * (plain.when > at)
     recording.marks[:] = [replace(m, when=m.when + by * (m.when > at)) for m in recording.marks]
     recording.nones[:] = [
-        (name, code, line, when + by * (when > at)) for name, code, line, when in recording.nones
+        (name, code, line, when + by * (when > at), number)
+        for name, code, line, when, number in recording.nones
     ]
     for run in recording.loop_runs:
         run.begin += by * (run.begin > at)

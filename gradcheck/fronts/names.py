@@ -194,6 +194,8 @@ class NameTracer:
                     number = kind is float or isinstance(value, np.floating)
                     if (kind in _PLAIN or number) and not (number and self._bindings.knows(value)):
                         bound_plain(target.text, value, scope)
+                        if number:
+                            self._bindings.bound_constant(target.text, value, code, line)
                         continue
                     if kind in arrays.KINDS or value is None or kind is float:
                         bound(target.text, value, scope, code, line, target.alias, 0)

@@ -15,8 +15,9 @@ from typing import Any
 
 import torch
 
+from gradcheck import ops
 from gradcheck.fronts.fingerprint import Fingerprints
-from gradcheck.ops import MAX, MAXIMUM, MIN, MINIMUM, OPAQUE, Operation, operation_called, spelling
+from gradcheck.ops import Operation, operation_called, spelling
 
 
 class Kind(Enum):
@@ -101,7 +102,8 @@ class Op:
     grad_enabled: bool = True
     lowered: Any = None  # its node of the graph, once it was asked for
     _read: tuple[Value, ...] | None = field(default=None, init=False)  # `inputs`, once they were asked for
-    _named: tuple[Any, Operation] = field(default=(None, OPAQUE), init=False)  # what a function's name says
+    # What a function's name says.
+    _named: tuple[Any, Operation] = field(default=(None, ops.OPAQUE), init=False)
 
     def empty(self) -> None:
         """Forget what it was called with and what it made: only its place on the tape remains."""
@@ -115,13 +117,15 @@ class Op:
     @property
     def operation(self) -> Operation:
         """What it does, in the vocabulary: the same for `a + b`, `a.add_(b)` and `np.add(a, b)`. The reduction `max` of two
-        arrays is the maximum of each pair of elements."""
+        arrays is the maximum of each pair of elements, and `new` of numbers holds them."""
         function, found = self._named
         if function is not self.func:
             found = operation_called(self.name)
             self._named = self.func, found
-        if (found is MAX or found is MIN) and len(self.args) > 1 and isinstance(self.args[1], Value):
-            return MAXIMUM if found is MAX else MINIMUM
+        if (found is ops.MAX or found is ops.MIN) and len(self.args) > 1 and isinstance(self.args[1], Value):
+            return ops.MAXIMUM if found is ops.MAX else ops.MINIMUM
+        if self.name == "new" and type(self.args[-1]) in (list, tuple):
+            return ops.TENSOR
         return found
 
     @property

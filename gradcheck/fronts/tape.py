@@ -52,12 +52,14 @@ class Recording:
     bindings: list[Binding] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     gradient_named: set[Value] = field(default_factory=set)  # values that had the name of a gradient
-    nones: list[tuple[str, CodeType, int, int]] = field(default_factory=list)  # names bound to None
+    # Names bound to None, or to a number that is computed of no array.
+    nones: list[tuple[str, CodeType, int, int, float | None]] = field(default_factory=list)
     plain: list[PlainBinding] = field(default_factory=list)
     scopes: dict[int, Scope] = field(default_factory=dict)
     value_of: Callable[[Any], Value | None] = lambda array: None  # of an array that is still alive
     pairings: list[Pairing] = field(default_factory=list)
     loss: Value | None = None  # where it is known which value that is
+    trained: list[Value] = field(default_factory=list)  # what gradients are wanted of, beside what moves
     handed: set[Value] = field(default_factory=set)  # the storages of what a layer was called with
     notes: list[str] = field(default_factory=list)
     loop_runs: list[LoopRun] = field(default_factory=list)  # of the aftermath, as they were first met
@@ -98,6 +100,7 @@ class Recording:
             notes=self.notes,
             pairings=self.pairings,
             loss=self.loss,
+            trained=self.trained,
             handed=self.handed,
         )
 

@@ -144,7 +144,9 @@ class UpdateFinder:
         if operation not in ops.ADDITIVE or (by.operation is ops.SUB and by.reverse) or len(by.args) < 2:
             return []
         left, right = by.args[0], by.args[1]
-        if not isinstance(left, Value) or not isinstance(right, Value) or left.shape != right.shape:
+        if not isinstance(left, Value) or not isinstance(right, Value):
+            return []
+        if _without_ones(left.shape) != _without_ones(right.shape):
             return []
         if not in_place and op.kind is not Kind.PURE:
             return []
@@ -281,6 +283,11 @@ def _arithmetic(op: Op) -> Op:
     old = made.args[0] if made is not None and made.args else None
     item = old.producer if isinstance(old, Value) else None
     return made if made is not None and item is not None and item.inputs[:1] == [op.args[0]] else op
+
+
+def _without_ones(shape: Sequence[int]) -> list[int]:
+    """`b` of shape (1, 4) is moved by a step of shape (4,)."""
+    return [n for n in shape if n != 1]
 
 
 def _multiplies(op: Op) -> bool:

@@ -12,6 +12,8 @@ from gradcheck.judge.verdict import GradientResult, PassResult, Problem, Verdict
 from gradcheck.program.location import Location
 from gradcheck.replay.passes import PassPlan
 
+_CONSTANT = "it is the same number whatever the data and the parameters are: a factor that is computed of them is missing"
+
 
 def all_unchecked(plan: PassPlan, places: Places, reason: str, index: int) -> list[GradientResult]:
     return [
@@ -24,12 +26,12 @@ def all_unchecked(plan: PassPlan, places: Places, reason: str, index: int) -> li
 def unfinished(
     recording: Recording, plan: PassPlan, names: NameIndex, places: Places, result: PassResult
 ) -> list[GradientResult]:
-    """Gradients that are still `None`: the exercise is not finished there."""
+    """Gradients that are still `None`, or a constant: the exercise is not finished there."""
     taken = {row.name for row in result.gradients}
-    reason = "it is None: the gradient is not written yet"
+    why = _CONSTANT, "it is None: the gradient is not written yet"
     return [
-        _unchecked(name, of, places.line_location(code, line), Problem.UNFINISHED, reason, result.index)
-        for name, of, code, line in placeholders(recording, plan, names)
+        _unchecked(name, of, places.line_location(code, line), Problem.UNFINISHED, why[none], result.index)
+        for name, of, code, line, none in placeholders(recording, plan, names)
         if name not in taken
     ]
 

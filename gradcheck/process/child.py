@@ -325,7 +325,9 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
             os.killpg(process.pid, _KILLED)
         else:  # Windows: what the program has started may stay
             process.kill()
-    process.wait()
+    # A signal may have left the lock in there held: without a limit it waits for ever.
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(1.0)
 
 
 def _read_output(path: Path) -> str:

@@ -19,8 +19,8 @@ _LONGEST_MESSAGE = 300
 def describe(error: BaseException, unit: SourceUnit, sources: SourceMap) -> Fault:
     """The fault behind `error`, at the innermost line of the person's."""
     caller, location = _person_locations(error, sources)
-    if location is None and isinstance(error, SyntaxError):
-        location = _syntax_location(error, sources)
+    if isinstance(error, SyntaxError):  # where it is, and not the import that found it
+        location = _syntax_location(error, sources) or location
     message = _one_line(error.msg if isinstance(error, SyntaxError) else _text(error))
     text = ""
     for candidate in sources.units.values():

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import torch
 
+from gradcheck import ops
 from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.fronts.markers import seen_from_outside
 from gradcheck.fronts.places import Places
@@ -80,6 +81,11 @@ def _is_made_up(value: Value, moved: set[Value], plan: PassPlan) -> bool:
 def _moved_for(root: Value, read_later: set[Value], truth: Mapping[Value, torch.Tensor]) -> list[Value]:
     """What has to move for `root` to move: itself; but where the backward pass computes from what `root` was made of (it
     normalises a second time), that, so that both see the same point."""
+    copied = root
+    while copied.producer is not None and copied.producer.operation in ops.NO_COMPUTATION:
+        copied = copied.producer.inputs[0]
+    if copied in read_later:  # the gradients of copies are compared with those of what they were copied from
+        return [copied]
     made_of = [v for v in flow.ancestors(root)[1:] if v in truth and v.root is not root.root]
     if read_later.isdisjoint(made_of):
         return [root]

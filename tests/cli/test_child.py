@@ -219,3 +219,14 @@ def test_each_case_of_a_layer_has_its_own_time(monkeypatch, tmp_path, goes_on):
     else:
         with pytest.raises(ProgramError, match=r"`layers.py`: case 0 took longer than 0\.15 s"):
             child._wait(process, tmp_path, options, lambda heard: None)
+
+
+def test_a_signal_that_leaves_the_lock_of_the_process_held_stops_nothing():
+    """It may come between taking the lock and what gives it back: waiting without a limit would never end."""
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+    process._waitpid_lock.acquire()
+    begun = time.monotonic()
+    child._kill_group(process)
+    assert time.monotonic() - begun < 10
+    process._waitpid_lock.release()
+    assert process.wait(10) == -9

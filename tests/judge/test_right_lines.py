@@ -323,3 +323,174 @@ def test_the_gradient_that_backward_begins_with_is_no_loss() -> None:
     """Weights that are used twice get two terms: `=` keeps the last one."""
     assert accused(ENGINE.format(writes="+=")) == []
     assert accused(ENGINE.format(writes="=")) == ["GC101 `other.grad` is not the gradient of `self.data`"]
+
+
+def test_a_parameter_that_is_moved_is_no_loss() -> None:
+    """A number too, and computed before the cost, whose name says nothing."""
+    text = """
+        import numpy as np
+        rng = np.random.default_rng(0)
+        X = rng.standard_normal((300, 8)) + 2
+        y = (X[:, 0] > 2.3).astype(int)
+        X = (X - X.mean(axis=0)) / X.std(axis=0)
+        w, b, history = np.zeros(8), 0, []
+        for i in range(4):
+            p = 1 / (1 + np.exp(-(X @ w + b)))
+            dz = p - y
+            dw = X.T @ dz / 300
+            db = dz.sum() / 300
+            w -= 0.1 * dw
+            b -= 0.1 * db
+            j = -(y * np.log(p) + (1 - y) * np.log(1 - p)).sum() / 300
+            history.append(j)
+    """
+    assert accused(text) == []
+    assert {row.name for row in report_on_source(text).rows} == {"dz", "dw", "db"}
+
+
+_ON_COPIES = """
+    import torch
+    torch.manual_seed(3)
+    U, c, V = torch.randn(8, 12) * 0.4, torch.zeros(12), torch.randn(12, 9) * 0.1
+    X, Y = torch.randn(20, 8), torch.randint(0, 9, (20,))
+    U_a, c_a, V_a = [p.clone().detach().requires_grad_(True) for p in (U, c, V)]
+    loss_a = torch.nn.functional.cross_entropy(torch.tanh(X @ U_a + c_a) @ V_a, Y)
+    loss_a.backward()
+    hidden = torch.tanh(X @ U + c)
+    dscores = torch.softmax(hidden @ V, 1)
+    dscores[range(20), Y] -= 1.0
+    dscores /= 20
+    dV = hidden.T @ dscores
+    dpre = (dscores @ V.T) * (1 - hidden**2)
+    dU, dc = X.T @ dpre, dpre.sum(0)
+    print(*(torch.allclose(a, b, atol=1e-6) for a, b in ((dV, V_a.grad), (dU, U_a.grad), (dc, c_a.grad))))
+"""
+
+
+def test_gradients_that_are_compared_with_those_of_copies() -> None:
+    """Moved away from the recorded point, a parameter and its copy are still the same."""
+    assert not [each for each in accused(_ON_COPIES) if "GC107" not in each]
+    wrong = _ON_COPIES.replace("dscores /= 20", "dscores /= 10")
+    assert [each for each in accused(wrong) if "GC101" in each]
+
+
+def test_what_no_step_is_made_of_is_not_searched_for_a_gradient() -> None:
+    """A running mean is a multiple of the gradient of a sum of squares, as any mean is. Autograd does the training."""
+    text = """
+        import torch
+        torch.manual_seed(1)
+        W, V = torch.randn(4, 16) * 0.5, torch.randn(16, 3) * 0.2
+        b, gain, average = torch.zeros(16), torch.ones(16), torch.zeros(16)
+        for p in (W, b, gain, V):
+            p.requires_grad_(True)
+        data, labels = torch.randn(60, 4), torch.randint(0, 3, (60,))
+        for step in range(5):
+            rows = torch.randint(0, 60, (16,))
+            x = data[rows] @ W + b
+            mean, var = x.mean(0), x.var(0, unbiased=False)
+            with torch.no_grad():
+                average = 0.9 * average + 0.1 * mean
+            out = torch.tanh(gain * (x - mean) / torch.sqrt(var + 1e-5)) @ V
+            loss = torch.nn.functional.cross_entropy(out, labels[rows])
+            for p in (W, b, gain, V):
+                p.grad = None
+            loss.backward()
+            for p in (W, b, gain, V):
+                p.data += -0.1 * p.grad
+    """
+    with pytest.raises(ProgramError, match="no manual gradient"):
+        report_on_source(text)
+
+
+@pytest.mark.parametrize(
+    "update", ["w = w - 0.1 * dw\n            b = b - 0.1 * db", "w -= 0.1 * dw\n            b -= 0.1 * db"]
+)
+def test_a_step_has_the_shape_of_its_parameter_but_for_ones(update: str) -> None:
+    """A loop that moves a parameter of shape (1,) by a number, or (1, 2) by (2,), trains."""
+    text = f"""
+        import numpy as np
+        rng = np.random.default_rng(0)
+        x = rng.random(30)
+        y = 3 * x + 1 + 0.1 * rng.standard_normal(30)
+        w, b = np.zeros(1), np.zeros(1)
+        for turn in range(5):
+            pred = w * x + b
+            loss = np.mean((y - pred) ** 2)
+            dw = -2 / 30 * np.sum(x * (y - pred))
+            db = -2 / 30 * np.sum(y - pred)
+            {update}
+    """
+    assert accused(text) == []
+    (step,) = report_on_source(text).passes
+    assert step.iteration == 0
+
+
+def test_losses_of_a_difference_are_no_losses() -> None:
+    """What a numerical derivative is taken of; the gradients are of the test of a layer above it, whose upstream gradient
+    is drawn, and copied in another type."""
+    text = """
+        import numpy as np
+        class Scale:
+            def __init__(self, n):
+                self.gain, self.dgain = np.ones(n), np.zeros(n)
+            def forward(self, x):
+                self.hat = x / np.sqrt((x ** 2).mean(axis=0) + 1e-5)
+                return self.gain * self.hat
+            def backward(self, dout):
+                self.dgain[...] = (dout * self.hat).sum(axis=0)
+        rng = np.random.default_rng(1)
+        x, dout = rng.normal(size=(6, 3)), rng.normal(size=(6, 3)).astype(np.float64)
+        layer = Scale(3)
+        out = layer.forward(x)
+        layer.backward(dout)
+        dgain, numeric, eps = layer.dgain.copy(), np.zeros(3), 1e-4
+        def objective():
+            return np.sum(layer.forward(x) * dout * layer.gain)
+        for i in range(3):
+            layer.gain[i] += eps
+            loss_plus = objective()
+            layer.gain[i] -= 2 * eps
+            loss_minus = objective()
+            layer.gain[i] += eps
+            numeric[i] = (loss_plus - loss_minus) / (2 * eps)
+        print(np.abs(dgain - numeric).max())
+    """
+    assert accused(text) == []
+    assert "(out * dout).sum()" in report_on_source(text).passes[0].loss
+
+
+def test_a_constant_in_the_place_of_a_gradient_has_a_row() -> None:
+    text = """
+        import numpy as np
+        x, m, b, n = np.random.rand(30), 0.5, 0.2, 30
+        y = 3 * x + 1
+        for turn in range(3):
+            pred = m * x + b
+            loss = np.mean((y - pred) ** 2)
+            dm = -2 / n * np.sum(x * (y - pred))
+            db = -2 / n
+            m -= 0.1 * dm
+            b -= 0.1 * db
+    """
+    report = report_on_source(text)
+    assert {row.name: row.verdict for row in report.rows} == {"dm": Verdict.CORRECT, "db": Verdict.UNCHECKED}
+    assert [finding.rule for finding in report.findings] == ["GC109"]
+
+
+def test_labels_that_are_truth_values_and_sums_that_leave_out_nan() -> None:
+    text = """
+        import numpy as np
+        rng = np.random.default_rng(0)
+        X, W = rng.normal(size=(8, 3)), rng.normal(size=(3, 1))
+        Y = rng.random((8, 1)) > 0.5
+        Z = X @ W
+        A = 1 / (1 + np.exp(-Z))
+        cost = -np.nansum(Y * np.log(A) + (1 - Y) * np.log(1 - A)) / 8
+        dZ = (A - Y) / 8
+        dW = X.T @ dZ
+        W -= 0.1 * dW
+    """
+    report = report_on_source(text)
+    assert {row.name: row.verdict for row in report.rows} == {"dZ": Verdict.CORRECT, "dW": Verdict.CORRECT}
+    wrong = report_on_source(text.replace("(A - Y) / 8", "(A - (1 - Y)) / 8"))
+    assert [finding.location.line for finding in wrong.findings if finding.rule == "GC101"] == [9]

@@ -50,7 +50,8 @@ def test_errors_in_a_module_are_at_its_line(run_program):
     assert ran.outcome.ended_at.file.endswith("helper_c.py")
     assert ran.outcome.ended_at.line == 2
     ran = run_program("import helper_d\n", files={"helper_d.py": "x = 1\ndef f(:\n"})
-    assert (ran.outcome.faults[0].type, ran.outcome.ended_at.line) == ("SyntaxError", 1)
+    assert (ran.outcome.faults[0].type, ran.outcome.ended_at.line) == ("SyntaxError", 2)
+    assert ran.outcome.ended_at.file.endswith("helper_d.py")  # and not the import that finds it
 
 
 def test_library_modules_are_left_to_python(run_program):

@@ -25,6 +25,17 @@ def unknown(name: str) -> Callable[..., Any]:
 
 
 @cache
+def as_integers(function: Callable[..., Any]) -> Callable[..., Any]:
+    """NumPy counts with truth values, as in `1 - labels`; torch refuses some of it."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return function(*(a.long() if getattr(a, "dtype", None) is torch.bool else a for a in args), **kwargs)
+
+    call.__name__ = call.__qualname__ = getattr(function, "__name__", "")
+    return call
+
+
+@cache
 def as_floats(function: Callable[..., Any]) -> Callable[..., Any]:
     """NumPy computes with integers as with floats of 64 bits; so do both operands where their types differ."""
 

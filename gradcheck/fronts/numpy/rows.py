@@ -84,7 +84,8 @@ def _add_reduction(reduce: Callable[..., Same | None], *names: str, spread: bool
 
 
 for _names, _how in (
-    ("sum", (torch.sum,)), ("mean", (torch.mean,)), ("max amax", (torch.max, torch.amax)),
+    ("sum", (torch.sum,)), ("mean", (torch.mean,)), ("nansum", (torch.nansum,)), ("nanmean", (torch.nanmean,)),
+    ("max amax", (torch.max, torch.amax)),
     ("min amin", (torch.min, torch.amin)), ("any", (torch.any,)), ("all", (torch.all,)),
     ("var", (torch.var,)), ("std", (torch.std,)),
 ):  # fmt: skip

@@ -72,10 +72,11 @@ class ArrayWriter:
         tracer.hold()
         try:
             with self._state.guard, self._state.unrecorded:
-                if operation_called(function_name(function)).family in _COMPUTES and _mixes_types(
-                    args, result
-                ):
-                    function = own.as_floats(function)
+                if operation_called(function_name(function)).family in _COMPUTES:
+                    if _mixes_types(args, result):
+                        function = own.as_floats(function)
+                    elif any(getattr(a, "dtype", None) == np.bool_ for a in args):
+                        function = own.as_integers(function)
                 encode = self._arrays.encode
                 encoded = tuple([encode(a) for a in args])
                 named = {name: encode(a) for name, a in kwargs.items()} or None
@@ -239,9 +240,7 @@ class ArrayWriter:
 
 def _mixes_types(args: tuple[Any, ...], result: Any) -> bool:
     dtype = getattr(result, "dtype", None)
-    if dtype is None or dtype.kind != "f":
-        return False
-    return any(
+    return getattr(dtype, "kind", None) == "f" and any(
         isinstance(a, (torch.Tensor, bool)) or (isinstance(a, (np.ndarray, np.generic)) and a.dtype != dtype)
         for a in args
     )

@@ -9,6 +9,7 @@ from itertools import islice, product
 
 import torch
 
+from gradcheck import ops
 from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.fronts.insertion import insert, number_op
 from gradcheck.fronts.markers import with_given_upstream
@@ -20,11 +21,12 @@ from gradcheck.ops import Family
 from gradcheck.replay.compare import differentiable, distance, norm
 from gradcheck.replay.forward import ForwardGraph
 from gradcheck.replay.runner import ReplayError, Runner, attempted
-from gradcheck.replay.slices import Slicer
+from gradcheck.replay.slices import Slicer, roots_mutated
 
 _MOST_OPS = 20_000
 _MOST_RESULTS, _MOST_TRIED, _MOST_TESTS = 6, 16, 40
 _CLOSE = 1e-9
+_COPIES = ops.NO_COMPUTATION | {ops.CAST}
 _LEAVES = (Family.DRAW, Family.CONSTANT)
 
 Results = tuple[tuple[Value, Value], ...]  # each with what is drawn as its gradient
@@ -58,6 +60,7 @@ class _Search:
         runner = Runner(torch.float64)
         runner.run(recording.ops)
         named = {b.value for b in recording.bindings if parse(b.name).form is not Form.NONE}
+        self._written = roots_mutated(self._ops)
         self._bound = {binding.value for binding in recording.bindings}
         self._named = named | recording.gradient_named
         self._gradients = [(v, t.detach()) for v in self._named if (t := runner.env.get(v)) is not None]
@@ -84,8 +87,12 @@ class _Search:
                 yield best[1]
 
     def _is_drawn(self, op: Op) -> bool:
-        value = op.out
-        return isinstance(value, Value) and op.operation.family in _LEAVES and value in self._named
+        """Or a copy of what is drawn; a buffer that results are written to is no gradient that is given."""
+        value, made = op.out, op
+        while made.operation in _COPIES and made.inputs and (before := made.inputs[0].producer) is not None:
+            made = before
+        drawn = isinstance(value, Value) and made.operation.family in _LEAVES and value in self._named
+        return drawn and value.root not in self._written
 
     def _results(self, given: Value, backward: set[Value], last: int) -> Iterator[Value]:
         """What has a name and may be the result that it is the gradient of, those that nothing else reads first, the

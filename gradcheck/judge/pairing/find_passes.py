@@ -39,8 +39,7 @@ def find_passes(
     moves = [
         u for step in steps or [Step(0, len(recording.ops), 0)] for u in updates.between(step.begin, step.end)
     ]
-    moved_by = [update.step for update in moves if update.step is not None]
-    for loss in find_losses(recording, names, steps, loss_name, said, moved_by):
+    for loss in find_losses(recording, names, steps, loss_name, said, moves):
         begin = max((step.begin for step in steps if step.begin <= loss.op.index < step.end), default=0)
         needed = slicer.backwards([loss.value], loss.op.index + 1)
         start, forward_ops = forward_pass(needed, plans, moves_used, begin)

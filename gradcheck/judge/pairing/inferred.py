@@ -105,10 +105,14 @@ class _Search:
     ) -> None:
         self._names, self._slicer = names, slicer
         self._updates = finder.between(step.begin, step.end)
-        self._parameters = list(dict.fromkeys(update.parameter for update in self._updates))
-        end = max((update.op.index for update in self._updates), default=step.begin)
+        self._parameters = list(dict.fromkeys([*(u.parameter for u in self._updates), *recording.trained]))
+        without = step.end - 1 if recording.trained else step.begin
+        end = max((update.op.index for update in self._updates), default=without)
         self._ops = recording.ops[step.begin : end + 1]
         self._moved = flow.forward(self._ops, self._parameters, key=flow.storage)
+        # What is no part of a step that moves something is no gradient that anybody uses.
+        steps = {value for update in self._updates for value in update.op.inputs}
+        self._used = None if recording.trained else flow.backward(self._ops, steps, key=flow.storage)
         self._points = Points(slicer, step.begin, end + 1, self._parameters, self._moved)
 
     def best(self) -> _Found | None:
@@ -220,6 +224,8 @@ class _Search:
         if found is None or (len(self._parameters) > 1 and _says_nothing(found[1])):
             return None
         factor, parameters = found
+        if self._used is None and (_says_nothing(parameters) or 2 * len(parameters) < len(self._parameters)):
+            return None  # of a layer that was handed anything: what a few numbers agree with
         if all(math.prod(p.shape) == 1 for p in parameters):
             factor = self._named_multiple(begin) or factor  # a step is a multiple by the rate as well
         return _Found(begin, factor, len(parameters))
@@ -284,6 +290,7 @@ class _Search:
             return votes, last
         begun = loss.args[1] if isinstance(loss.func, Inferred) else self._parameters
         below = flow.forward(self._ops, begun, key=flow.storage)
+        below = below if self._used is None else below & self._used
         for parameter in self._parameters:
             expected = truth.get(parameter)
             if expected is not None and norm(expected) > 0:

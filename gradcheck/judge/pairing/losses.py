@@ -9,6 +9,7 @@ from gradcheck import ops
 from gradcheck.fronts.gradient_names import Form, is_derivative_name, is_loss_name, parse
 from gradcheck.fronts.markers import Inferred, with_given_upstream
 from gradcheck.fronts.tape import Binding, Kind, Op, Recording, Value
+from gradcheck.fronts.updates import Update
 from gradcheck.graph import flow
 from gradcheck.judge.pairing.added_up import SumOfLosses
 from gradcheck.judge.pairing.names import NameIndex
@@ -33,15 +34,15 @@ def find_losses(
     steps: list[Step],
     wanted: str | None,
     gradients: Sequence[Binding] = (),
-    moved_by: Collection[Value] = (),
+    moves: Collection[Update] = (),
 ) -> list[Loss]:
     """The losses that may have been differentiated by hand, in program order; only `wanted`, if it is given.
-    `gradients` are what the person has said is one, `moved_by` what the parameters are moved by."""
+    `gradients` are what the person has said is one."""
     known = recording.loss
     if known is not None and known.producer is not None and wanted is None:
         written = (op for op in reversed(recording.ops) if any(v.root is known.root for v in op.mutated))
         return [Loss(known, next(written, known.producer), names.loss_name(known) or "loss")]
-    found = _differentiated(recording, _select_losses(recording, names, wanted, moved_by), steps, gradients)
+    found = _differentiated(recording, _select_losses(recording, names, wanted, moves), steps, gradients)
     return _without_middles(found, steps)
 
 
@@ -85,7 +86,7 @@ def says_which(recording: Recording, names: NameIndex) -> bool:
 
 
 def _select_losses(
-    recording: Recording, names: NameIndex, wanted: str | None, moved_by: Collection[Value]
+    recording: Recording, names: NameIndex, wanted: str | None, moves: Collection[Update]
 ) -> list[Loss]:
     ranked = _ranked(recording, names, wanted)
     if not ranked:
@@ -96,9 +97,11 @@ def _select_losses(
     chosen = [loss for rank, loss in ranked.values() if rank >= floor]
     if best >= _SAID:
         return chosen
-    # Nor is what the parameters are moved by computed from the loss: from an output, a `delta` of one number.
+    # Nor is what the parameters are moved by computed from the loss: from an output, a `delta` of one number. What is moved
+    # is none either.
+    moved_by, moving = [u.step for u in moves if u.step is not None], {u.op for u in moves}
     behind = flow.backward(recording.ops, moved_by, key=flow.storage) if moved_by else set()
-    return [loss for loss in chosen if loss.value.root not in behind] or chosen
+    return [loss for loss in chosen if loss.value.root not in behind and loss.op not in moving] or chosen
 
 
 def _ranked(recording: Recording, names: NameIndex, wanted: str | None) -> dict[Value, tuple[int, Loss]]:
@@ -107,6 +110,8 @@ def _ranked(recording: Recording, names: NameIndex, wanted: str | None) -> dict[
     read = {value for op in recording.ops for value in op.inputs if not _only_reports(op)}
     ranked: dict[Value, tuple[int, Loss]] = {}
     made_of_losses: set[Value] = set()  # numbers that are
+    differences: dict[Value, list[Value]] = {}  # of two losses
+    made = [value.birth for value in recording.gradient_named]
     for op in recording.ops:
         if op.kind in (Kind.ESCAPE, Kind.BACKWARD, Kind.RANDOM, Kind.GRAD_READ, Kind.UPSTREAM):
             continue
@@ -137,7 +142,16 @@ def _ranked(recording: Recording, names: NameIndex, wanted: str | None) -> dict[
             if made_by is not None:
                 rank, name = 2, name or made_by
             parts = [v for v in op.inputs if v in made_of_losses or ranked.get(v, (0,))[0] >= _SAID]
-            if parts and not (op.operation is ops.SUB and len(parts) == 2):
+            if op.operation is ops.DIV and op.inputs[0] in differences and wanted is None:
+                # `(above - below) / (2 * eps)`: they are there for this, but for one that a backward pass follows.
+                first, last = sorted(differences[op.inputs[0]], key=lambda part: part.birth)
+                followed = any(first.birth < when <= last.birth for when in made)
+                for part in ranked.keys() & ({last} if followed else {first, last}):
+                    ranked[part] = 1, ranked[part][1]
+                rank = 0
+            if op.operation is ops.SUB and len(parts) == 2:
+                differences[value], rank = parts, rank if rank > 1 else 0
+            elif parts:
                 # `joint = ce + 0.4 * mse`: what a loss is a part of may be the loss, whatever its name. (The difference
                 # of two, `(above - below) / (2 * eps)`, may be a derivative.)
                 made_of_losses.add(value)
