@@ -16,6 +16,7 @@ from gradcheck.cli.options import (
     allow_writes_option,
     cluster_options,
     display_options,
+    options_of,
     output_options,
     program_options,
     rule_options,
@@ -41,45 +42,8 @@ def cli(context: click.Context) -> None:
 @cli.command(cls=ProgramCommand, short_help="Check every manual gradient of a program.")
 @program_options
 @output_options("reports/<target>.md for markdown, .html for html", several=True)
-@click.option(
-    "--strict",
-    is_flag=True,
-    help="Exit status 1 also for a report that is incomplete; its first line says so.",
-)
-@click.option(
-    "--fail-on",
-    type=click.Choice(list(cli_report.FAIL_ON)),
-    default="error",
-    show_default=True,
-    help="The least severe finding that makes the exit status 1.",
-)
-@click.option(
-    "--baseline",
-    metavar="PATH",
-    help="An earlier JSON report: the findings in it are accepted, and only new ones count.",
-)
-@click.option(
-    "--against",
-    metavar="TARGET",
-    help="A right solution: each target gets the share of its gradients that it has right, and the names that are missing.",
-)
-@click.option(
-    "--jobs",
-    type=click.IntRange(1, 256),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Targets at a time.",
-)
+@options_of("report")
 @cluster_options
-@click.option(
-    "--resume",
-    is_flag=True,
-    help="Keep each finished report in reports/finished, and use it again as long as neither the program nor an option "
-    "has changed.",
-)
-@click.option("--verbose", is_flag=True, help="List the health rules that found nothing as well, and why.")
-@click.option("--quiet", is_flag=True, help="Only the headlines of a report in the terminal.")
 @rule_options
 def report(**options: Any) -> None:
     """Check every manual gradient of a program.
@@ -200,35 +164,8 @@ def watch(**options: Any) -> None:
 
 @cli.command(cls=ProgramCommand, short_help="Train with and without each fault: what does it cost?")
 @program_options
-@click.option(
-    "--seeds",
-    type=click.IntRange(1, 1000),
-    default=3,
-    metavar="N",
-    show_default=True,
-    help="How often each variant is trained.",
-)
-@click.option(
-    "--steps",
-    type=click.IntRange(1),
-    default=1000,
-    metavar="N",
-    show_default=True,
-    help="Training steps of each variant. The mean loss of the last tenth is compared.",
-)
-@click.option(
-    "--by",
-    type=click.Choice(["gradient", "layer"]),
-    help="What is repaired as one unit.  [default: gradient; layer, if more than 6 gradients are wrong]",
-)
-@click.option(
-    "--layers", is_flag=True, help="Also switch off hidden layers one at a time, where shapes allow."
-)
-@click.option(
-    "--jobs", "-j", type=click.IntRange(1), metavar="N", help="Worker processes.  [default: one per core]"
-)
+@options_of("isolate")
 @cluster_options
-@click.option("--resume", is_flag=True, help="Continue an interrupted run.")
 @output_options(
     "reports/<target>-isolation.md for markdown, with a figure of the loss curves beside it",
     ("terminal", "markdown", "html", "json"),

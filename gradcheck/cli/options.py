@@ -1,6 +1,7 @@
 """The options that `report` and `fix` share: how a program is run, and which rules apply."""
 
 import math
+import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from gradcheck.base.options import BACKENDS, SessionOptions
+from gradcheck.base.options import SessionOptions
 from gradcheck.base.thresholds import ThresholdError, checked, find_threshold
 from gradcheck.checks.registry import unknown_selectors
 from gradcheck.isolation.parallel import Workers
@@ -86,124 +87,44 @@ def output_options(
     )
 
 
-# Where the workers are.
-cluster_options = _all(
-    click.option(
-        "--backend",
-        type=click.Choice(BACKENDS),
-        default="local",
-        show_default=True,
-        help="Where the workers are: local processes, or a cluster (pip install 'gradcheck[dask]').",
-    ),
-    click.option(
-        "--scheduler",
-        metavar="ADDRESS",
-        help="The address of a running cluster. Without it one is started on this machine.",
-    ),
-)
-allow_writes_option = click.option(
-    "--allow-writes",
-    is_flag=True,
-    help="Let the program write its files. Without it, a private copy takes what it writes.",
-)
+_TABLE = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 
+
+def _option(name: str, given: dict[str, Any] | None = None) -> Callable[[Any], Any]:
+    """The option of this name, as its row in options.toml says."""
+    row = dict(given or _TABLE[name])
+    bounds = row.pop("range", None)
+    if bounds is not None:
+        row["type"] = (click.FloatRange if isinstance(bounds[0], float) else click.IntRange)(*bounds)
+    elif "choices" in row:
+        row["type"] = click.Choice(row.pop("choices"))
+    elif row.pop("float", False):
+        row["type"] = float
+    return click.option(*row.pop("flags", [f"--{name}"]), **row)
+
+
+def options_of(command: str) -> Callable[[Command], Command]:
+    """The command's own options."""
+    return _all(*(_option(name, row) for name, row in _TABLE[command].items()))
+
+
+cluster_options = _all(*map(_option, ("backend", "scheduler")))
+allow_writes_option = _option("allow-writes")
 # The targets, and how they are run. Placed above the own options of a command.
+_OF_PROGRAMS = (
+    "at", "loss", "pair", "m", "cwd", "data", "allow-writes", "timeout", "memory", "sweep", "samples",
+    "fix-budget", "total-budget",
+)  # fmt: skip
 program_options = _all(
-    click.argument("targets", nargs=-1, metavar="[TARGET]..."),
-    click.option(
-        "--at",
-        default="0",
-        metavar="N,N,...",
-        show_default=True,
-        help="Iterations of the training loop to record, counted from 0; the loop is left after the last.",
-    ),
-    click.option(
-        "--loss",
-        metavar="NAME",
-        help="The name of the loss, if several values are possible; or an expression, if the program computes none: "
-        "'((out - y)**2).sum()'.",
-    ),
-    click.option(
-        "--pair",
-        "pairs",
-        multiple=True,
-        metavar="GRAD=VALUE",
-        help="GRAD is the gradient of VALUE, as in d_A=A_1. May be repeated. "
-        "A comment does the same: # gradcheck: of A_1",
-    ),
-    click.option("-m", expose_value=False, is_flag=True, help="The targets are modules, as in `python -m`."),
-    click.option("--cwd", metavar="DIR", help="Run the program in DIR instead of its own directory."),
-    click.option(
-        "--data",
-        "data",
-        multiple=True,
-        metavar="NAME=PATH",
-        help="Read PATH where the program opens a file NAME that is not there. May be repeated.",
-    ),
-    allow_writes_option,
-    click.option(
-        "--timeout", type=float, metavar="SECONDS", help="Time limit of the program.  [default: 120]"
-    ),
-    click.option(
-        "--memory",
-        type=click.FloatRange(0.5, 1e6),
-        metavar="GB",
-        help="Memory limit of the program, where the system has one.",
-    ),
-    click.option(
-        "--sweep",
-        type=click.IntRange(1, 100_000),
-        default=64,
-        metavar="N",
-        show_default=True,
-        help="Minibatches that the health checks replay the forward pass on.",
-    ),
-    click.option(
-        "--samples",
-        metavar="NAME",
-        help="The name that holds the generated sequences, if they are not found automatically.",
-    ),
-    click.option(
-        "--fix-budget",
-        type=float,
-        metavar="SECONDS",
-        help="Time for the search for a fix, per fault; 0 turns it off.  [default: 5]",
-    ),
-    click.option(
-        "--total-budget",
-        type=float,
-        metavar="SECONDS",
-        help="Time for the search in all faults together.  [default: 60, or 12 fix budgets if that is more]",
-    ),
+    click.argument("targets", nargs=-1, metavar="[TARGET]..."), *map(_option, _OF_PROGRAMS)
 )
-
-# What else is shown, and in which colours.
+# What else is shown, and which rules apply. Placed below the own options of a command.
+_COLOURS = "Colours, or none. The default depends on the terminal."
 display_options = _all(
-    click.option("--show-output", is_flag=True, help="Show on standard error what the program printed."),
-    click.option(
-        "--traceback", "show_traceback", is_flag=True, help="Show the traceback of an internal error."
-    ),
-    click.option(
-        "--color/--no-color", default=None, help="Colours, or none. The default depends on the terminal."
-    ),
+    *map(_option, ("show-output", "traceback")),
+    click.option("--color/--no-color", default=None, help=_COLOURS),
 )
-
-# Which rules, and what else is shown. Placed below the own options of a command.
-rule_options = _all(
-    click.option(
-        "--select", multiple=True, metavar="CODES", help="Only these rules, by code or prefix: GC1,GC203."
-    ),
-    click.option("--ignore", multiple=True, metavar="CODES", help="Not these rules, by code or prefix."),
-    click.option(
-        "--threshold",
-        "thresholds",
-        multiple=True,
-        metavar="KEY=NUMBER",
-        help="Set a threshold of a rule, as in GC202.tanh-limit=0.95. May be repeated; "
-        "`gradcheck rules --thresholds` lists them.",
-    ),
-    display_options,
-)
+rule_options = _all(*map(_option, ("select", "ignore", "threshold")), display_options)
 
 
 def parse_common(
