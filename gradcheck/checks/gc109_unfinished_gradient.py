@@ -2,8 +2,8 @@
 
 ## What it does
 
-Reports a name for a gradient that holds `None`, or one number that is computed of no data (`db = -2 / n`), when the
-backward pass ends. Its row in the report is `unchecked`.
+Reports a name for a gradient that holds `None`, or one number that is computed of no data (`db = -2 / n`),
+when the backward pass ends. Its row in the report is `unchecked`.
 
 ## Why is this bad?
 

@@ -19,6 +19,6 @@ def crossed(plan: PassPlan, names: NameIndex, places: Places) -> Iterator[str]:
             first, second = (f"`{names.shown(value)}` {tuple(value.shape)}" for value in op.inputs)
             yield (
                 f"line {places.location(op).line} combines each of {first} with each of {second}, to {tuple(op.out.shape)}: if "
-                "element by element is meant, one of them is to be reshaped there, and not the gradients"
+                "element by element is meant, reshape one of them there, and not the gradients"
             )
             return

@@ -5,6 +5,7 @@ import inspect
 import linecache
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -179,8 +180,10 @@ def _raised(error: Exception, subject: Subject, built: Built) -> Outcome:
     where = sources.unit(place.file) if place is not None else None
     if place is not None and where is not None and _is_refusal(where, place.line):
         return Outcome(Status.UNSUPPORTED, f"`backward` refuses it: {raised.text}")
-    held, name = held_by(built.layer), getattr(error, "name", None)
-    if getattr(error, "obj", None) is held and f"self.{name} = " in inspect.getsource(type(held)):
+    held, name, text = held_by(built.layer), getattr(error, "name", None), ""
+    with suppress(OSError, TypeError):
+        text = inspect.getsource(type(held))
+    if getattr(error, "obj", None) is held and f"self.{name} = " in text:
         why = f"`backward` reads `self.{name}`, which `forward` does not set; `gradcheck report` on a training step checks it"
         return Outcome(Status.NOT_JUDGED, why)
     key = ("raised", place.file, str(place.line)) if place is not None else ("raised", fault.type)

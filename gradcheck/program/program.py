@@ -100,7 +100,8 @@ def _libraries(units: list[SourceUnit], directory: Path) -> set[str]:
                 if str(path) not in texts and path.is_file():
                     text = texts[str(path)] = path.read_text(encoding="utf-8", errors="replace")
                     pending.append(text)
-    return set().union(*map(libraries_of, texts.values())) or {"numpy"}
+    named = any("numpy" in text or "torch" in text for text in texts.values())
+    return set().union(*map(libraries_of, texts.values())) or (set() if named else {"numpy"})
 
 
 def _load_script(program: Program, path: Path) -> None:
