@@ -12,7 +12,6 @@ from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Op, Recording, Value
 from gradcheck.judge.carried import carried_over
 from gradcheck.judge.common_cause import CommonCauses, Line, accused_lines
-from gradcheck.judge.crossed import crossed
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged, hold_once
 from gradcheck.judge.kinks import points_beside, without_ties
@@ -338,8 +337,6 @@ def _judge_pass(
     result.flow = follow_step(judge)
     rows = rows_of(judge, index)
     result.gradients = [row for row, _ in rows]
-    if any(row.verdict is Verdict.INTRODUCED for row in result.gradients):
-        result.notes += crossed(plan, names, places)
     result.gradients += unjudged(recording, judge, result)
     result.gradients += unfinished(recording, plan, names, places, result)
     return JudgedPass(plan, result, prepared, judge, points, {id(row): judged for row, judged in rows})

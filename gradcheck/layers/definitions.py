@@ -143,9 +143,6 @@ def _add(report: Report, subject: Subject, options: SessionOptions) -> str | Non
         f.raised.location for f in layer.failures if f.raised and f.raised.location
     ]
     step = PassResult(index, "loss", None, min(places, key=lambda place: place.line), layer=subject.name)
-    reports = (outcome.report for outcome in check.outcomes if outcome.report is not None)
-    inferred = next((each.loss for report in reports for each in report.passes if each.inferred), None)
-    step.loss, step.inferred = inferred or step.loss, inferred is not None
     step.gradients = [replace(row, pass_index=index) for row in rows]
     report.passes.append(step)
     for failure in layer.failures:

@@ -25,7 +25,7 @@ from gradcheck.layers.making import CannotCallError, Given, making
 from gradcheck.layers.sizes import Size, TensorTerm, value_of
 from gradcheck.layers.subject import NotALayer, Subject
 from gradcheck.layers.trial import Built, Plan, Trial, build, own_random_numbers
-from gradcheck.layers.wanted import of_one, role_of
+from gradcheck.layers.wanted import role_of
 from gradcheck.layers.ways import Picks, Ways, farthest_first
 
 _MOST_FITTED = 16  # ways that run, of which the one that fits best is taken
@@ -114,10 +114,8 @@ class _Search:
         function = subject.forward or Built(layer).forward
         parameters = inputs_of(function, isinstance(layer, GivesGradients))
         raises: Found | None = None
-        # What a loss compares with may have been guessed wrong: that it raises on several rows says less.
-        has_target = any(role_of(each.name) == "target" for each in parameters)
         for group in mains_for(parameters, given):
-            if raises is not None and group not in ([of_one()] if has_target else [ONE_ROW, of_one()]):
+            if raises is not None and group is not ONE_ROW:
                 continue
             ways = Ways(subject, given, group, parameters, function)
             best = self._best(ways, ways.start, frozenset(), _PATIENCE)
@@ -125,10 +123,10 @@ class _Search:
                 continue
             found = self._of_other_ranks(ways, group, best)
             if raises is not None:
-                found.refused[2] = _shape_text(raises.plans[0]), "`backward` is written for one row"
-            if best.fit >= 1:
-                return found
-            raises = raises or found  # on several rows, or gives nonsense; maybe it is written for one
+                found.refused[2] = _shape_text(raises.plans[0]), "`backward`, which is for one row, raises"
+            if best.fit > 0 or any(role_of(each.name) == "target" for each in parameters):
+                return found  # what a loss compares with may have been guessed wrong
+            raises = found  # on several rows; maybe it is written for one
         return raises
 
     def _made(self, plan: Plan) -> object | None:
@@ -266,8 +264,7 @@ def _shape_text(plan: Plan) -> str:
     for name, term in plan.inputs:
         value = value_of(term, sizes)
         if isinstance(value, TensorTerm):
-            kinds = {"float": "", "int": "integers ", "bool": "booleans ", "unit": "0 to 1 "}
-            kind = kinds.get(value.kind, f"{value.kind} ")
+            kind = {"int": "integers ", "bool": "booleans ", "unit": "0 to 1 "}.get(value.kind, "")
             parts.append(f"{name} {kind}{value.dims}")
         else:
             parts.append(f"{name}={value!r}")

@@ -12,11 +12,10 @@ from types import FrameType
 from typing import Any
 
 from gradcheck.base.errors import NothingToCheckError
-from gradcheck.fronts.gradient_names import parse
 from gradcheck.layers.arrays import array_word, is_array, is_floating, ones_like, random_like, sum_of_products
 from gradcheck.layers.fused import GivesGradients
-from gradcheck.layers.handing import Call, Unclear, call_of, returned_names
-from gradcheck.layers.methods import WithTarget, called, held_by, upstream_attribute
+from gradcheck.layers.handing import Call, Unclear, call_of
+from gradcheck.layers.methods import called, held_by, upstream_attribute
 
 _SEED = 20_240_229  # any; drawn from a generator of its own, so that the person's random numbers stay theirs
 _Named = tuple[str, Any]  # a tensor, or an array of NumPy's
@@ -26,20 +25,14 @@ _Named = tuple[str, Any]  # a tensor, or an array of NumPy's
 class LayerStep:
     """What one step of a layer left behind."""
 
-    loss: Any  # None where it is one that `backward` is the gradient of
+    loss: Any
     inputs: list[_Named]  # those that can have a gradient, by their parameters' names
     returned: list[_Named] = field(default_factory=list)  # the key in a dict, or nothing
-    said: list[str] = field(default_factory=list)  # the names in the `return`
+    # The names in the `return` of those, where it gives a loss too.
+    said: list[str] = field(default_factory=list)
     # The inputs that those belong to, where autograd hands them on by their place.
     places: list[str] = field(default_factory=list)
     upstream: list[Any] = field(default_factory=list)
-
-    @property
-    def stems(self) -> list[str]:
-        """What each is the gradient of, as its key or its name says."""
-        said = self.said if len(self.said) == len(self.returned) else [""] * len(self.returned)
-        named = zip(self.returned, said, strict=True)
-        return [(parse(key or name).stem or key).lower() for (key, _), name in named]
 
 
 def is_layer(target: object) -> bool:
@@ -84,14 +77,11 @@ def drive(
         returned = [(name, one) for name, part in both[1] for one in _returned(part)]
         return LayerStep(both[0], floats, [one for _, one in returned], [name for name, _ in returned])
     try:
-        call = call_of(layer, forward, given, result)
+        call = call_of(layer.backward, forward, given, result)
     except Unclear as unclear:
         raise NothingToCheckError(f"{what}: {unclear}") from None
     if not call.outputs:
         raise NothingToCheckError(f"`forward` returned no {array_word()} of floats to take the gradient of")
-    names = returned_names(layer.backward)
-    if isinstance(layer, WithTarget):
-        return LayerStep(None, floats, list(_returned(layer.backward(*call.arguments([])))), names)
     attribute = upstream_attribute(layer) if call.is_loss and math.prod(call.outputs[0].shape) != 1 else None
     call.is_loss &= attribute is None
     loss, upstream = _loss(call, what, frame)
@@ -100,7 +90,7 @@ def drive(
     named("loss", loss)
     found = layer.backward(*call.arguments(upstream))
     if not call.by_place:
-        return LayerStep(loss, floats, list(_returned(found)), names, upstream=upstream)
+        return LayerStep(loss, floats, list(_returned(found)), upstream=upstream)
     in_order = zip(given, found if isinstance(found, (tuple, list)) else [found], strict=False)
     placed = [(place, one) for place, part in in_order for one in _returned(part)]
     places = [place for place, _ in placed]

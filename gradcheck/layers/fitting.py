@@ -9,12 +9,12 @@ import numpy as np
 import torch
 
 from gradcheck.base.errors import NothingToCheckError
-from gradcheck.fronts.gradient_names import split_path
+from gradcheck.fronts.gradient_names import parse
 from gradcheck.layers.arrays import array_word, as_tensor, is_floating
 from gradcheck.layers.driver import LayerStep, drive
 from gradcheck.layers.fused import GivesGradients
-from gradcheck.layers.gradients import may_be_of, parameters_of, stored_gradients
-from gradcheck.layers.methods import WithTarget, called
+from gradcheck.layers.gradients import parameters_of, stored_gradients
+from gradcheck.layers.methods import called
 from gradcheck.layers.subject import Subject
 from gradcheck.layers.trial import Trial, build, own_random_numbers
 from gradcheck.program.live import LiveSources
@@ -24,7 +24,6 @@ NOTHING = -1.0  # there is nothing that could have a gradient
 Progress = tuple[int, ...]
 _MADE, _CALLED, _RAN = 1, 2, 3
 _SOURCES = LiveSources()
-_BY_NAME = GivesGradients, WithTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +90,9 @@ def left_without(subject: Subject, trial: Trial) -> frozenset[str]:
 
 
 def fit_of(subject: Subject, trial: Trial) -> float:
-    """How well the inputs were guessed, as `backward` sees it: 0 if it raises, less than 1 if it gives what cannot be the
-    gradient of such inputs, FITS if every gradient that it returns or stores has the shape of what it is of, and tells
-    something. A guess that broadcasts in `forward` is seen through here, and one under which everything is zero."""
+    """How well the inputs were guessed, as `backward` sees it: 0 if it raises, FITS if every gradient that it returns or
+    stores has the shape of what it is of, and tells something. A guess that broadcasts in `forward` is seen through here,
+    and one under which everything is zero."""
     return fit_and_shapes(subject, trial)[0]
 
 
@@ -106,43 +105,36 @@ def fit_and_shapes(subject: Subject, trial: Trial) -> tuple[float, dict[str, tup
             step = drive(built.layer, tuple(built.inputs.values()), built.named, lambda name, tensor: None)
         except (Exception, NothingToCheckError):
             return 0, {}
-    pairs = [(array, given) for (_, given), array in _together(built.layer, step)]
+    pairs = [(array, given.shape) for (_, given), array in _together(built.layer, step)]
     others: dict[str, tuple[int, ...]] = {}
-    if not isinstance(built.layer, _BY_NAME) and step.returned:
+    if not isinstance(built.layer, GivesGradients) and step.returned:
         known = subject.has_gradient or {}
         wanted = [(name, given) for name, given in step.inputs if known.get(name) is not False]
-        # By the name in the `return`; else by the place, unless it is the name of a parameter's gradient.
-        of_held = {split_path(name)[1].lower() for name, _ in held}
-        stems = list(zip(step.stems, (array for _, array in step.returned), strict=True))
-        found: dict[Any, Any] = {n: array for n, (stem, array) in enumerate(stems) if stem not in of_held}
-        found |= dict(stems)
         for place, (name, given) in enumerate(wanted):
-            array = found.get(name.lower(), found.get(place))
-            pairs.append((array, given))
+            array = step.returned[place][1] if place < len(step.returned) else None
+            pairs.append((array, given.shape))
             if array is not None and array.shape != given.shape:
                 others[name] = tuple(array.shape)
     if not pairs:
         if not step.inputs and not held:
             return NOTHING, {}
-        return FITS if isinstance(built.layer, _BY_NAME) or not step.inputs else 1, {}
-    fitting = sum(a is not None and a.shape == g.shape and bool((a != 0).any()) for a, g in pairs)
-    # What has a gradient was handed over as a number or an index.
-    floats = {name for name, _ in step.inputs}
-    plain = {name.lower() for name in built.inputs if name not in floats}
-    if isinstance(built.layer, _BY_NAME) and plain & set(step.stems):
-        return 0, {}
-    possible = all(array is None or may_be_of(array, given) for array, given in pairs)
-    return possible + fitting / len(pairs), others
+        return FITS if isinstance(built.layer, GivesGradients) or not step.inputs else 1, {}
+    fitting = sum(
+        array is not None and array.shape == shape and bool((array != 0).any()) for array, shape in pairs
+    )
+    return 1 + fitting / len(pairs), others
 
 
 def _together(layer: object, step: LayerStep) -> Iterator[tuple[tuple[str, Any], Any]]:
-    """What a gradient is of, as its name says it, and the gradient: those that it returns, where they go by names; and
+    """What a gradient is of, as its name says it, and the gradient: where it gives a loss too, those that it returns; and
     those that it stores."""
-    if isinstance(layer, _BY_NAME):
+    if isinstance(layer, GivesGradients):
         inputs = {name.lower(): (name, array) for name, array in step.inputs}
-        named = zip(step.stems, step.returned, strict=True)
-        yield from ((inputs[stem], array) for stem, (_, array) in named if stem in inputs)
-    if not isinstance(layer, GivesGradients):
+        for name, (key, array) in zip(step.said, step.returned, strict=True):
+            of = inputs.get((key or parse(name).stem or "").lower())
+            if of is not None:
+                yield of, array
+    else:
         yield from stored_gradients(layer)
 
 

@@ -1,5 +1,5 @@
 """A function that gives a loss and its gradients at once: `loss, dx = softmax_loss(x, y)`, and a network's
-`loss, grads = net.loss(X, y)`. Its `return` says so, by the names and keys in it."""
+`loss, grads = net.loss(X, y)`. Its `return` says so, by the names in it."""
 
 import ast
 import inspect
@@ -17,10 +17,10 @@ _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 @dataclass(frozen=True, slots=True)
 class Returns:
-    """What stands at which place of the tuple, or under which key of the dict, that is returned."""
+    """What stands at which place of the tuple that is returned."""
 
-    loss: Any
-    gradients: tuple[tuple[Any, str], ...]  # with their names
+    loss: int
+    gradients: tuple[tuple[int, str], ...]  # with their names
     length: int
 
 
@@ -38,11 +38,9 @@ class GivesGradients(StandsFor):
     def apart(self, result: Any) -> tuple[Any, list[tuple[str, Any]]] | None:
         """The loss, and the gradients with their names; None if it is not what its `return` says."""
         returns = self._returns
-        held = dict(enumerate(result)) if isinstance(result, (tuple, list)) else result
-        places = {returns.loss, *dict(returns.gradients)}
-        if not isinstance(held, dict) or len(held) != returns.length or not places <= held.keys():
+        if not isinstance(result, (tuple, list)) or len(result) != returns.length:
             return None
-        return held[returns.loss], [(name, held[place]) for place, name in returns.gradients]
+        return result[returns.loss], [(name, result[place]) for place, name in returns.gradients]
 
 
 def returns_of(function: Any) -> Returns | None:
@@ -53,11 +51,10 @@ def returns_of(function: Any) -> Returns | None:
 def returned(function: Function) -> Returns | None:
     """The same, of its syntax."""
     for node in _own_statements(function.body):
-        if isinstance(node, ast.Return):
-            items = _items(node.value)
-            names = {place: place if _says(place) else _name_of(part) for place, part in items.items()}
-            losses = [place for place, name in names.items() if is_loss_name(name)]
-            gradients = [(place, name) for place, name in names.items() if _is_gradient(name)]
+        if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
+            names = [_name_of(part) for part in node.value.elts]
+            losses = [place for place, name in enumerate(names) if is_loss_name(name)]
+            gradients = [(place, name) for place, name in enumerate(names) if _is_gradient(name)]
             if len(losses) == 1 and gradients:
                 return Returns(losses[0], tuple(gradients), len(names))
     return None
@@ -84,31 +81,17 @@ def _own_statements(body: list[ast.stmt]) -> Iterator[ast.AST]:
                 yield from _own_statements(held)
 
 
-def _items(value: ast.expr | None) -> dict[Any, ast.expr]:
-    """By their places in a tuple, or their keys in a dict."""
-    match value:
-        case ast.Tuple(elts=parts):
-            return dict(enumerate(parts))
-        case ast.Dict(keys=keys, values=parts):
-            return {getattr(key, "value", None): part for key, part in zip(keys, parts, strict=True)}
-        case ast.Call(func=ast.Name(id="dict"), keywords=named):
-            return {each.arg: each.value for each in named}
-    return {}
-
-
 def _name_of(part: ast.expr) -> str:
-    items = _items(part)
-    if items and all(_says(place) or _is_gradient(_name_of(each)) for place, each in items.items()):
-        return "grads"
     if isinstance(part, ast.Call) and len(part.args) == 1 and not part.keywords:
         part = part.args[0]  # float(loss)
     while isinstance(part, ast.BinOp) and isinstance(part.op, ast.Div):
         part = part.left  # dscores / n: the mean over the batch
+    if isinstance(part, ast.Dict):
+        keys = [
+            key.value for key in part.keys if isinstance(key, ast.Constant) and isinstance(key.value, str)
+        ]
+        return "grads" if keys and all(_is_gradient(key) for key in keys) else ""
     return ast.unparse(part) if isinstance(part, (ast.Name, ast.Attribute, ast.Subscript)) else ""
-
-
-def _says(place: Any) -> bool:
-    return isinstance(place, str) and (is_loss_name(place) or _is_gradient(place))
 
 
 def _is_gradient(name: str) -> bool:

@@ -115,7 +115,7 @@ def _whose(
     for places in (step.inputs, [*step.inputs, *parameters]):
         fits = len(places) == len(step.returned) and not any(key for key, _ in step.returned)
         named = [
-            place if one is None and (places is step.inputs or may_be_of(tensor, place[1])) else one
+            place if one is None and (places is step.inputs or _may_be_of(tensor, place[1])) else one
             for (one, _), (_, tensor), place in zip(found, step.returned, places, strict=False)
         ]
         if fits and all(one is place for one, place in zip(named, places, strict=True)):
@@ -131,7 +131,7 @@ def _whose(
     return [(one, sure and at) for (one, sure), at in zip(found, is_input, strict=True)]
 
 
-def may_be_of(gradient: Any, parameter: Any) -> bool:
+def _may_be_of(gradient: Any, parameter: Any) -> bool:
     """Whether it is turned or never summed at most."""
     found, shape = tuple(gradient.shape), tuple(parameter.shape)
     return math.prod(found) == math.prod(shape) or never_summed(found, shape)

@@ -12,7 +12,6 @@ from typing import Any
 from gradcheck.fronts.gradient_names import Form, is_loss_name, parse
 from gradcheck.layers.arrays import is_floating, no_gradient
 from gradcheck.layers.function_context import FunctionContext
-from gradcheck.layers.methods import WithTarget
 from gradcheck.layers.usage import nodes_of
 from gradcheck.layers.wanted import rate_named, role_of
 from gradcheck.program.live import parameters_taken
@@ -39,9 +38,10 @@ class Call:
         return [*found, *left]
 
 
-def call_of(layer: Any, forward: Callable[..., Any], given: dict[str, Any], result: Any) -> Call:
+def call_of(
+    backward: Callable[..., Any], forward: Callable[..., Any], given: dict[str, Any], result: Any
+) -> Call:
     """Raises Unclear."""
-    backward: Callable[..., Any] = layer.backward
     items = list(result) if isinstance(result, (tuple, list)) else [result]
     floats = [item for item in items if is_floating(item)]
     leading = next((n for n, item in enumerate(items) if not _is_in(item, floats)), len(items))
@@ -65,8 +65,9 @@ def call_of(layer: Any, forward: Callable[..., Any], given: dict[str, Any], resu
         return Call(outputs, by_place=True, order=names[: len(items)], values=nothing)
     again = {name: given[known] for name in names for known in given if known.lower() == name.lower()}
     left = [name for name in names if name not in again]
-    if isinstance(layer, WithTarget):
-        return Call(items[:leading], order=names, values=again | _kept(left, items, items, forward))
+    if {*map(role_of, left)} == {"target"}:
+        wanted = f"`{left[0]}` is what the output is compared with, and no upstream gradient"
+        raise Unclear(f"{wanted}; `gradcheck report` on a training step checks it")
     if len(names) == 1 and len(positional) == 1:
         together = leading > 1 and (isinstance(result, list) or _takes_apart(backward, names[0]))
         return Call(items[: leading if together else 1] if leading else [], together=together, order=names)
@@ -74,7 +75,7 @@ def call_of(layer: Any, forward: Callable[..., Any], given: dict[str, Any], resu
         return Call(items[:leading], is_loss=True, order=names, values=again)
     upstream = [name for name in names if parse(name).form is not Form.NONE and name not in again]
     if not upstream:
-        kept_again = returned_names(forward)  # `p`, which `forward` returns beside its output
+        kept_again = _returned_names(forward)  # `p`, which `forward` returns beside its output
         upstream = ([name for name in left if name not in kept_again] or left or names)[:1]
         again.pop(upstream[0], None)
     # A gradient that `backward` need not be given belongs to an output all the same.
@@ -86,7 +87,7 @@ def call_of(layer: Any, forward: Callable[..., Any], given: dict[str, Any], resu
         )
     together = isinstance(result, list) and leading == len(items) > 1 and len(upstream) == 1  # a list of maps
     outputs = items[: leading if together else min(leading, len(upstream))]
-    called = dict(zip(returned_names(forward), items, strict=False))
+    called = dict(zip(_returned_names(forward), items, strict=False))
     beside = items[len(outputs) : leading]
     losses = [item for name, item in called.items() if is_loss_name(name) and _is_in(item, beside)]
     kept = [name for name in names if name not in again and name not in upstream]
@@ -102,7 +103,7 @@ def call_of(layer: Any, forward: Callable[..., Any], given: dict[str, Any], resu
 
 def _kept(names: list[str], rest: list[Any], items: list[Any], forward: Callable[..., Any]) -> dict[str, Any]:
     """By the names that `forward` gives them; the others in order."""
-    returned = returned_names(forward)
+    returned = _returned_names(forward)
     known = dict(zip(returned, items, strict=False)) if len(returned) == len(items) else {}
     found = {name: known[name] for name in names if name in known}
     left = [name for name in names if name not in found]
@@ -120,7 +121,7 @@ def _is_in(item: Any, among: Iterable[Any]) -> bool:
     return any(item is other for other in among)
 
 
-def returned_names(forward: Callable[..., Any]) -> list[str]:
+def _returned_names(forward: Callable[..., Any]) -> list[str]:
     for node in nodes_of(forward):
         if isinstance(node, ast.Return) and node.value is not None:
             return [part.id if isinstance(part, ast.Name) else "" for part in parts_of(node.value)]

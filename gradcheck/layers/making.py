@@ -54,7 +54,7 @@ def input_term(given: InputLike) -> TensorTerm:
     shape, _, kind = given.partition(":")
     try:
         dims = tuple(int(part) for part in shape.split(",") if part.strip())
-        if kind in ("", "bool", "unit", "one-hot"):
+        if kind in ("", "bool", "unit"):
             return _checked(TensorTerm(dims, kind or "float"))
         return _checked(TensorTerm(dims, "int", int(kind)))
     except ValueError:

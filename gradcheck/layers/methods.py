@@ -13,8 +13,6 @@ from gradcheck.base.errors import NothingToCheckError
 from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.layers.arrays import is_floating
 from gradcheck.layers.usage import nodes_of
-from gradcheck.layers.wanted import role_of
-from gradcheck.program.live import parameters_required, parameters_taken
 
 _AGAIN = r"(_?(pass|prop(agat(e|ion))?|step))?"
 _FORWARD = re.compile(rf"(feed_?)?(forward|fwd|fprop){_AGAIN}", re.I)
@@ -35,44 +33,6 @@ class Halves(StandsFor):
     def __init__(self, owner: Any, names: tuple[str, str]) -> None:
         super().__init__(owner)
         self.forward, self.backward = (getattr(owner, name) for name in names)
-
-
-class WithTarget(StandsFor):
-    """A layer whose `backward` takes what the output is compared with, and no upstream gradient: the loss is one whose
-    gradient it begins with. Here `forward` takes the target too."""
-
-    def __init__(self, layer: Any, targets: list[inspect.Parameter]) -> None:
-        super().__init__(held_by(layer))
-        self.backward, self._forward = layer.backward, layer.forward
-        taken = list(inspect.signature(layer.forward).parameters.values())
-        self._taken = len(taken)
-        self.forward = with_signature(self._run, inspect.Signature([*taken, *targets]), layer.forward)
-
-    def _run(self, *inputs: Any) -> Any:
-        return self._forward(*inputs[: self._taken])
-
-
-def with_targets(layer: Any) -> Any:
-    """The layer, as one `WithTarget` if it is of that kind."""
-    known = {name.lower() for name in parameters_required(getattr(layer, "forward", None)) or ()}
-    names = [name for name in parameters_required(layer.backward) or () if name.lower() not in known]
-    targets = [p for p in parameters_taken(layer.backward) or () if p.name in names]
-    targets = [p for p in targets if role_of(p.name) == "target"]
-    taken = any(parse(name).form is not Form.NONE for name in names)
-    return WithTarget(layer, targets) if targets and known and not taken else layer
-
-
-def with_signature(
-    run: Callable[..., Any], signature: inspect.Signature, of: Callable[..., Any] | None = None
-) -> Callable[..., Any]:
-    """The function, which may stand for one `of` the person's, with another signature."""
-
-    def shown(*inputs: Any, **named: Any) -> Any:
-        return run(*inputs, **named)
-
-    shown.__signature__ = signature  # type: ignore[attr-defined]
-    shown.__wrapped__ = of or run  # type: ignore[attr-defined]
-    return shown
 
 
 def held_by(layer: Any) -> Any:

@@ -1,11 +1,9 @@
 """One trial run: judged by the engine, as `assert_gradients` would, or why it was not."""
 
 import ast
-import inspect
 import linecache
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -23,7 +21,6 @@ from gradcheck.layers.fitting import message_of, runs
 from gradcheck.layers.function_context import NO_SUCH
 from gradcheck.layers.gradients import Returned, not_judged, of_something_else, parameters_of
 from gradcheck.layers.mean import leave_open
-from gradcheck.layers.methods import WithTarget, held_by
 from gradcheck.layers.records import Raised, Status
 from gradcheck.layers.subject import Subject
 from gradcheck.layers.trial import Built, Trial, build, own_random_numbers
@@ -38,10 +35,6 @@ from gradcheck.report.model import Report
 _TEXT = "loss = (layer.forward(...) * upstream).sum()\n"
 _STEP = compile("step(frame())", OUR_PLACE, "exec")
 
-_WITHOUT_LOSS = (
-    "`backward` takes what the output is compared with, and begins with the gradient of none of the usual losses (half the sum "
-    "of squares, a cross-entropy); `gradcheck report` on a training step checks it"
-)
 _Recorded = tuple[Watched, list[Returned]]
 Key = tuple[str, ...]  # which fault it is, in whatever trial
 
@@ -99,8 +92,6 @@ def run_trial(
                 select=(GRADIENT_FAMILY,), fix_budget_s=fix_budget_s, total_budget_s=total_budget_s
             )
         except NothingToCheckError as error:
-            if ran and isinstance(built.layer, WithTarget):
-                return Outcome(Status.NOT_JUDGED, _WITHOUT_LOSS)
             return Outcome(Status.NOT_JUDGED, " ".join(str(error).split()))
         except Exception as error:
             if not ran:
@@ -119,8 +110,7 @@ def run_trial(
     )
     outcome.apart = trial.apart
     outcome.operations = len(watched.recording.ops)
-    recording = watched.recording
-    outcome.hands_on = recording.loss is not None and not ways_to_loss(recording, recording.handed)
+    outcome.hands_on = not ways_to_loss(watched.recording, watched.recording.handed)
     known = {*parameters, *list(built.inputs)[1:]}  # a function is handed its parameters
     fine = (Verdict.CORRECT, Verdict.UNCHECKED)
     outcome.right = {
@@ -180,12 +170,6 @@ def _raised(error: Exception, subject: Subject, built: Built) -> Outcome:
     where = sources.unit(place.file) if place is not None else None
     if place is not None and where is not None and _is_refusal(where, place.line):
         return Outcome(Status.UNSUPPORTED, f"`backward` refuses it: {raised.text}")
-    held, name, text = held_by(built.layer), getattr(error, "name", None), ""
-    with suppress(OSError, TypeError):
-        text = inspect.getsource(type(held))
-    if getattr(error, "obj", None) is held and f"self.{name} = " in text:
-        why = f"`backward` reads `self.{name}`, which `forward` does not set; `gradcheck report` on a training step checks it"
-        return Outcome(Status.NOT_JUDGED, why)
     key = ("raised", place.file, str(place.line)) if place is not None else ("raised", fault.type)
     outcome = Outcome(
         Status.BACKWARD_RAISED, f"`backward` raised {raised.text}", raised=raised, faults={key: None}

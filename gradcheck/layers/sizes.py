@@ -52,7 +52,7 @@ Term = Any
 
 @dataclass(frozen=True, slots=True)
 class TensorTerm:
-    """A tensor to draw. `kind`: "float", "unit" (between 0 and 1), "one-hot", "bool", or "int", below `high`."""
+    """A tensor to draw. `kind`: "float", "unit" (between 0 and 1), "bool", or "int", below `high`."""
 
     dims: tuple[Term, ...]
     kind: str = "float"

@@ -15,7 +15,7 @@ import torch
 
 from gradcheck.layers.function_context import FunctionContext
 from gradcheck.layers.fused import GivesGradients, Returns, method_of, returns_of
-from gradcheck.layers.methods import Halves, halves_of, with_signature, with_targets
+from gradcheck.layers.methods import Halves, halves_of
 from gradcheck.layers.usage import gradients_given, words_for
 from gradcheck.program.live import file_of, name_of
 
@@ -52,7 +52,7 @@ def subject_of(target: Any, name: str = "") -> Subject:
     if callable(backward):
         return Subject(
             name or type(target).__qualname__,
-            lambda: with_targets(copy.deepcopy(target)),
+            lambda: copy.deepcopy(target),
             None,
             (file_of(target), *(file_of(kind) for kind in type(target).__mro__[1:-1])),
             things=(target,),
@@ -115,13 +115,12 @@ def _class(kind: type, name: str) -> Subject:
     methods = [getattr(kind, each) for each in halves]  # assigned later, maybe elsewhere
     files = tuple(file_of(each) for each in (*kind.__mro__[:-1], *methods))
 
+    def made(*args: Any, **kwargs: Any) -> Halves:
+        return Halves(kind(*args, **kwargs), halves)
+
     usual = "forward" if callable(getattr(kind, "forward", None)) else "__call__"
-
-    def made(*args: Any, **kwargs: Any) -> Any:
-        layer = kind(*args, **kwargs)
-        return with_targets(layer if halves == (usual, "backward") else Halves(layer, halves))
-
-    return Subject(name or name_of(kind), made, _constructor(kind), files, things=(kind,))
+    make = kind if halves == (usual, "backward") else made
+    return Subject(name or name_of(kind), make, _constructor(kind), files, things=(kind,))
 
 
 def _network(kind: type, name: str, method: str, returns: Returns) -> Subject:
@@ -140,7 +139,7 @@ def _module(kind: type[torch.nn.Module], name: str) -> Subject:
         return ModuleLayer(kind(*args, **kwargs))
 
     files = tuple(file_of(each) for each in kind.__mro__[:-1])
-    forward = with_signature(kind.forward, _without_first(inspect.signature(kind.forward)))
+    forward = _with_signature(kind.forward, _without_first(inspect.signature(kind.forward)))
     return Subject(name or name_of(kind), made, _constructor(kind), files, forward, (kind,), by_autograd=True)
 
 
@@ -156,7 +155,7 @@ class ModuleLayer:
     def __init__(self, module: torch.nn.Module) -> None:
         self.module = module
         self.train, self.eval = module.train, module.eval
-        self.forward = with_signature(self._run, inspect.signature(module.forward))
+        self.forward = _with_signature(self._run, inspect.signature(module.forward))
         self._outputs: list[torch.Tensor] = []
 
     def _run(self, *inputs: Any, **named: Any) -> Any:
@@ -175,7 +174,7 @@ class FunctionLayer:
     def __init__(self, function: Any) -> None:
         self._function = function
         self._context = FunctionContext()
-        self.forward = with_signature(self._run, _signature(function))
+        self.forward = _with_signature(self._run, _signature(function))
         # The person's own function, with their signature and their lines: past what decorates it.
         self.backward = MethodType(inspect.unwrap(_backward_of(function)), self._context)
 
@@ -211,7 +210,7 @@ def _function(function: Any, name: str) -> Subject:
         raise NotALayer(
             f"`{function.__qualname__}` has a constructor and no static `forward`: torch runs no such Function since 1.3"
         )
-    forward = with_signature(function.forward, _signature(function))
+    forward = _with_signature(function.forward, _signature(function))
     files = tuple(file_of(part) for part in (function, function.forward, _backward_of(function)))
     return Subject(
         name or name_of(function),
@@ -236,17 +235,25 @@ def _without_first(signature: inspect.Signature) -> inspect.Signature:
     return signature.replace(parameters=[first, *others] if first.kind is first.VAR_POSITIONAL else others)
 
 
+def _with_signature(function: Callable[..., Any], signature: inspect.Signature) -> Callable[..., Any]:
+    def shown(*inputs: Any, **named: Any) -> Any:
+        return function(*inputs, **named)
+
+    shown.__signature__ = signature  # type: ignore[attr-defined]
+    shown.__wrapped__ = function  # type: ignore[attr-defined]
+    return shown
+
+
 def _pair(pair: Sequence[Callable[..., Any]], name: str) -> Subject:
     forward, backward = pair
     shown = name or f"{name_of(forward)},{name_of(backward)}"
     files = (file_of(forward), file_of(backward))
-    made = with_targets(SimpleNamespace(forward=forward, backward=backward))
     return Subject(
         shown,
-        lambda: made,
+        lambda: SimpleNamespace(forward=forward, backward=backward),
         None,
         files,
-        made.forward,
+        forward,
         (forward, backward),
         words=words_for(forward, backward),
     )

@@ -218,11 +218,6 @@ def _tensor(term: TensorTerm, trial: Trial, generator: torch.Generator) -> torch
         return torch.rand(shape, generator=generator) < 0.7
     if term.kind == "unit":
         return 0.1 + 0.8 * torch.rand(shape, generator=generator, dtype=dtype)
-    if term.kind == "one-hot":  # the classes beside the rows
-        axis = shape.index(1) if 1 in shape else -1 if next(names_in(term.dims)) == "N" else 0
-        classes = torch.rand(shape, generator=generator).movedim(axis, -1)
-        hot = classes == classes.amax(-1, keepdim=True) if classes.shape[-1] > 1 else classes < 0.5
-        return hot.movedim(-1, axis).to(dtype)
     drawn = torch.randn(shape, generator=generator, dtype=dtype)
     # The activations alone: with weights as large, nothing would be left of any gradient.
     return drawn * trial.scale if term.dims == trial.plan.first.dims else drawn

@@ -132,7 +132,7 @@ def _by_name(
     kind = _annotation(parameter)
     if kind == "bool" or MODE_NAMES.fullmatch(name):
         return [True]
-    if kind in ("dict",) or re.fullmatch(r".*_?(param(eter)?s?|config|cfg|opts?)", name):
+    if kind in ("dict",) or re.fullmatch(r".*_?(params?|config|cfg|opts?)", name):
         found = dictionary(parameter.name, function)
         others = {
             key: TensorTerm((M,), term.kind) for key, term in found.items() if isinstance(term, TensorTerm)
@@ -188,7 +188,7 @@ def _parameter_shapes(role: str, out: Size) -> list[tuple[Term, ...]]:
             flat: list[tuple[Term, ...]] = [(D, out), (M, out), (out, D), (out, M), (D,)]
             return [*flat, (M, D, K, K), (M, D, K), (K, K, D, M), (V, D), (M,)]
         case "bias":
-            return [(out,), (D,), (1, out), (out, 1), (1, D), (D, 1)]
+            return [(out,), (D,), (1, out), (out, 1)]
         case _:
             return [(D,), (out,), (1, D), (D, 1), (1, D, 1, 1)]
 
@@ -205,10 +205,6 @@ def _of_role(role: str, main: TensorTerm, out: Size) -> list[Term]:
             of_rows = TensorTerm(rows[:1], "int", M)  # one class for each image
             likely = [TensorTerm(rows, "int", last), of_rows, floats, TensorTerm(main.dims, "unit")]
             likely += [TensorTerm(rows), TensorTerm(main.dims, "int", 2)]
-            # As the output of a network, for rows or columns, and the classes of columns.
-            outputs = [dims for each in (out, 1, D) for dims in ((*rows, each), (each, *main.dims[1:]))]
-            likely += [TensorTerm(dims, "one-hot") for dims in outputs]
-            likely += [TensorTerm(main.dims[-1:], "int", each) for each in (out, D)]
         case "weight" | "bias" | "scale":
             shapes = [*_parameter_shapes(role, out), (last,)]
             if role == "weight" and len(rows) > 1:  # what follows the batch is flattened
@@ -243,7 +239,6 @@ def _of_role(role: str, main: TensorTerm, out: Size) -> list[Term]:
         (N, D, M),
     ]
     found = [*likely, *(TensorTerm(shape) for shape in shapes if shape), TensorTerm((N,), "int", D)]
-    found += [TensorTerm(())] if role == "bias" else []
     return [term for place, term in enumerate(found) if term not in found[:place]]
 
 

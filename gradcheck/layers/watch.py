@@ -55,9 +55,6 @@ def watch_layer(
             step = layer_driver.drive(layer, inputs, kwargs, named, frame)
         recording = recorder.recording
         recording.loss = recording.value_of(step.loss)
-        if step.loss is None:
-            held = [array for name, array in parameters or step.inputs if role_of(name) not in NO_GRADIENT]
-            recording.trained = [v for v in map(recording.value_of, held) if v is not None]
         recording.handed = {v.root for _, array in step.inputs if (v := recording.value_of(array))}
         if step.places:
             _refuse_what_is_on_purpose(step, ways_to_loss(recording, recording.handed))

@@ -54,8 +54,7 @@ def pass_line(step: PassResult, of: int) -> str:
     cell = "" if where.cell is None else f"cell {where.cell} "
     probes = f"; {numbers.count(step.probes, 'probe point')}" if step.probes else ""
     if step.layer:
-        inferred = f": the gradients are compared with those of {step.loss}" if step.inferred else ""
-        return f"{lead}`{step.layer}`, checked as a layer{probes}{inferred}"
+        return f"{lead}`{step.layer}`, checked as a layer{probes}"
     value = numbers.value(step.loss_value, 5)
     if step.inferred:
         return (

@@ -459,23 +459,6 @@ def test_losses_of_a_difference_are_no_losses() -> None:
     assert "(out * dout).sum()" in report_on_source(text).passes[0].loss
 
 
-def test_a_loss_of_each_with_each_is_said_to_be_one() -> None:
-    text = """
-        import numpy as np
-        rng = np.random.default_rng(0)
-        x, y, w = rng.normal(size=(6, 3)), (rng.random(6) > 0.5) * 1.0, rng.normal(size=(3, 1))
-        p = 1 / (1 + np.exp(-(x @ w)))
-        loss = -np.sum(y * np.log(p) + (1 - y) * np.log(1 - p)) / 6
-        dz = (p - y.reshape(-1, 1)) / 6
-        dw = x.T @ dz
-        print(dw)
-    """
-    (step,) = report_on_source(text).passes
-    assert any(note.startswith("line 6 combines each of `y` (6,) with each of") for note in step.notes)
-    right = report_on_source(text.replace("> 0.5)", "> 0.5).reshape(-1, 1)")).passes[0]
-    assert not right.notes
-
-
 def test_a_constant_in_the_place_of_a_gradient_has_a_row() -> None:
     text = """
         import numpy as np

@@ -5,14 +5,11 @@ from __future__ import annotations
 
 import inspect
 
-import numpy as np
 import pytest
 import torch
 from torch.autograd import Function
 
 import gradcheck
-from gradcheck.base.options import SessionOptions
-from gradcheck.layers.definitions import report_on_definitions
 from gradcheck.layers.records import Status
 
 
@@ -171,87 +168,3 @@ def test_weights_in_a_dict_follow_one_another():
     report = gradcheck.check_layer(stacked_loss, fix_budget_s=0.0)
     assert any(case.status is Status.PASSED for case in report.cases), str(report)
     assert not report.failures, str(report)
-
-
-_RETURNS = """
-import numpy as np
-def net_loss(X, y, W1, W2):
-    n = X.shape[0]
-    h = np.tanh(X @ W1)
-    s = h @ W2
-    loss = 0.5 * np.sum((s - y) ** 2) / n
-    ds = (s - y) / n
-    dW2, dW1 = h.T @ ds, X.T @ ((ds @ W2.T) * (1 - h**2))
-    return RETURNED
-"""
-
-
-@pytest.mark.parametrize(
-    "returned",
-    [
-        'loss, {"W1": dW1, "W2": dW2}',
-        "loss, dict(W1=dW1, W2=dW2)",
-        "{'dW1': dW1, 'dW2': dW2}, loss",
-        "{'loss': loss, 'dW1': dW1, 'dW2': dW2}",
-        "dict(loss=loss, W1=dW1, W2=dW2)",
-        "loss, (dW1, dW2)",
-    ],
-)
-def test_a_dict_that_is_written_in_the_return(returned, tmp_path):
-    path = tmp_path / "net.py"
-    for text, wrong in ((_RETURNS, 0), (_RETURNS.replace("(1 - h**2)", "(1 - h)"), 1)):
-        path.write_text(text.replace("RETURNED", returned))
-        report = report_on_definitions(SessionOptions(str(path), fix_budget_s=0.0))
-        assert report is not None
-        assert {"dW1", "dW2"} <= {row.name for row in report.rows}
-        assert report.summary["introduced"] == wrong
-
-
-def propagate(w, b, X, Y):
-    """Its shift is one number."""
-    m = X.shape[1]
-    A = 1 / (1 + np.exp(-(np.dot(w.T, X) + b)))
-    cost = -np.sum(Y * np.log(A) + (1 - Y) * np.log(1 - A)) / m
-    dw = np.dot(X, (A - Y).T) / m
-    db = np.sum(A - Y) / m
-    return {"dw": dw, "db": db}, cost
-
-
-def test_a_shift_that_is_one_number():
-    report = gradcheck.check_layer(propagate, fix_budget_s=0.0)
-    assert not report.failures, str(report)
-    assert any(case.status is Status.PASSED for case in report.cases), str(report)
-
-
-def binarised_forward(ctx, x):
-    out = x.new(x.size())
-    out[x >= 0], out[x < 0] = 1, -1
-    return out
-
-
-def test_new_memory_is_no_number_of_the_program():
-    """What lies in it is another each time; `new` of a list holds what is in the list."""
-
-    class Binarised(Function):
-        forward = staticmethod(binarised_forward)
-
-        @staticmethod
-        def backward(ctx, up):
-            return up * 1.0
-
-    class Filled(Function):
-        @staticmethod
-        def forward(ctx, x):
-            out = x.new(*x.shape)
-            out[:] = x * x.new([1.0, 2.0]).sum()
-            return out
-
-        @staticmethod
-        def backward(ctx, up):
-            return 3 * up
-
-    for layer in (Binarised, Filled):
-        torch.full((64,), float("nan"))  # what may lie there
-        report = gradcheck.check_layer(layer, fix_budget_s=0.0)
-        assert not report.failures
-        assert "when it is run again" not in str(report)

@@ -139,6 +139,21 @@ def cell_backward(dh, cache):
     return dz @ W.T, dz @ U.T, x.T @ dz
 
 
+class Compared:
+    """Its `backward` is given what the output should have been."""
+
+    def __init__(self, n, m):
+        self.W = np.random.randn(n, m)
+
+    def forward(self, X):
+        self.out = np.tanh(X @ self.W)
+        return self.out
+
+    def backward(self, X, y):
+        dz = (self.out - y) * (1 - self.out**2)
+        self.dW = X.T @ dz
+
+
 class TwoOutputs:
     def forward(self, x):
         self.z = x * 2
@@ -155,6 +170,7 @@ class TwoOutputs:
             LossOfEachRow,
             "whether `dvalues` is the upstream gradient or once more what was predicted cannot be told",
         ),
+        (Compared, "`y` is what the output is compared with, and no upstream gradient"),
         (
             TwoOutputs,
             "`forward` returns nothing, and which of `self.z`, `self.a` is its output cannot be told",
@@ -208,7 +224,7 @@ def test_a_layer_for_one_row_is_checked_on_one():
     report = gradcheck.check_layer(numpy_right.OneRowAtATime, fix_budget_s=0.0)
     assert {case.shapes[0] for case in report.cases if case.status == "passed"} == {"1,4", "1,1", "1,7"}
     assert [case.reason for case in report.cases if case.rank == 2 and case.status == "not run"] == [
-        "`backward` is written for one row"
+        "`backward`, which is for one row, raises"
     ]
 
 
