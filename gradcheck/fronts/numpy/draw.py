@@ -1,4 +1,4 @@
-"""A draw of NumPy's, which can be made again."""
+"""A draw of NumPy or of Python's `random`, which can be made again."""
 
 import random
 from collections.abc import Callable
