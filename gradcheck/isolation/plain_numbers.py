@@ -40,15 +40,15 @@ class _Argument:
     turn: int
     turns: int
 
-    def value(self, node: ast.expr, trace: dict[ast.AST, list[Any]]) -> float | None:
+    def value(self, node: ast.expr, trace: dict[ast.AST, list[Any]]) -> Any:
         """What `node` gave for it; None if that is not known."""
         found = trace.get(node, [])
         known = [value for value in found if type(value) in NUMBERS]
         if not known or len(known) < len(found):
             return None
         if len(found) == self.turns:
-            return float(found[self.turn])
-        return float(found[0]) if len(set(found)) == 1 else None
+            return found[self.turn]
+        return found[0] if len(set(found)) == 1 else None
 
 
 @dataclass

@@ -50,6 +50,12 @@ FUNCTION = f"""
     for p, g in {FOUR}:
         p -= rate(step) * g
 """
+SIZES = f"""
+    dW1 = dW1.view(width, hidden)
+    lr = 0.5 * 0.8 ** step
+    for p, g in {FOUR}:
+        p -= lr * g
+"""
 RATE = """
 def rate(i, warm=4):
     if i < warm:
@@ -102,6 +108,7 @@ PROGRAMS = {
     "a cosine": inline(COSINE, "import math"),
     "a cosine of NumPy": inline(COSINE.replace("math.", "np."), "import numpy as np"),
     "after a long loop": inline(LONG + SCHEDULE),
+    "sizes beside a rate": inline(SIZES, "width, hidden = 5, 6"),
     "in a dictionary": inline(DECAY.replace("lr", "set['lr']"), "set = {'lr': 0.5}"),
     "a drop": inline(DROP, "lr = 0.5"),
     "a function of the step": inline(FUNCTION, RATE),
