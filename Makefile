@@ -1,6 +1,7 @@
 # Both commands of the README, with all the set-up they need: `make report`, `make test`.
 
 VENV ?= .venv
+EXTRAS ?= dev
 PYTHON ?= python3
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
@@ -47,6 +48,7 @@ screenshots: $(READY)
 	$(BIN)/python docs/make_screenshots.py
 
 site: $(READY)
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	$(BIN)/mkdocs build --strict
 
 docs: $(READY)
@@ -80,5 +82,5 @@ clean:
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gradcheck needs Python 3.11 or newer")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
 	touch $(READY)

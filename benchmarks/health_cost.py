@@ -20,9 +20,10 @@ import torch
 
 from benchmarks.measuring import MODELS, environment, in_turns, markdown, training_part
 from benchmarks.recordings import record
+from gradcheck.base.options import SessionOptions
 from gradcheck.base.thresholds import thresholds_with
 from gradcheck.fronts.recorder import Recorder
-from gradcheck.health.measure import SWEEP_BATCHES, HealthOptions, measure_health
+from gradcheck.health.measure import measure_health
 from gradcheck.judge.judgement import judge_recording
 from gradcheck.program.program import load
 from gradcheck.program.runner import run
@@ -71,12 +72,13 @@ def running(path: Path, observer: Callable[[object], object]) -> Callable[[], No
 def health_against_steps(turns: int) -> pd.DataFrame:
     recorded = record(PROGRAM)
     judgement = judge_recording(recorded.recording, recorded.sources)
+    options = SessionOptions(str(PROGRAM))
 
     def measured() -> None:
-        measure_health(judgement, HealthOptions(SWEEP_BATCHES), thresholds_with(), lambda text: None)
+        measure_health(judgement, options, thresholds_with(), lambda text: None)
 
     with tempfile.TemporaryDirectory() as folder:
-        few, many = (shortened(steps, Path(folder)) for steps in (1, SWEEP_BATCHES + 1))
+        few, many = (shortened(steps, Path(folder)) for steps in (1, options.sweep + 1))
         times = in_turns(
             {
                 "health": measured,
@@ -88,7 +90,7 @@ def health_against_steps(turns: int) -> pd.DataFrame:
     steps = times["many"] - times["few"]
     return pd.DataFrame(
         {
-            "what": [f"{SWEEP_BATCHES} plain training steps", f"health, {SWEEP_BATCHES} batches"],
+            "what": [f"{options.sweep} plain training steps", f"health, {options.sweep} batches"],
             "ms": [f"{1e3 * steps:.1f}", f"{1e3 * times['health']:.1f}"],
             "ratio": ["1.00", f"{times['health'] / steps:.2f}"],
         }

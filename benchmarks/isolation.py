@@ -10,6 +10,7 @@ import ast
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from benchmarks.measuring import MODELS, environment, in_turns, markdown, traini
 from gradcheck.base.options import SessionOptions
 from gradcheck.isolation.experiment import Experiment, ExperimentOptions
 from gradcheck.isolation.parallel import WorkerPool, Workers
-from gradcheck.isolation.run import Faults, IsolationOptions, Told, isolate
+from gradcheck.isolation.run import Faults, IsolationOptions, Listener, isolate
 from gradcheck.isolation.tasks import Task, perform
 from gradcheck.process.child import run_in_child
 from gradcheck.report.isolation import ranking, tables
@@ -76,8 +77,8 @@ def step_table(steps: int, turns: int) -> pd.DataFrame:
         times = in_turns(
             {
                 "own": loop,
-                "replayed": lambda program=program: perform(task(program, steps)),
-                "true": lambda program=program: perform(task(program, steps, True)),
+                "replayed": partial(perform, task(program, steps)),
+                "true": partial(perform, task(program, steps, True)),
             },
             turns,
         )
@@ -100,7 +101,7 @@ def step_table(steps: int, turns: int) -> pd.DataFrame:
 def workers_table(steps: int, seeds: int) -> pd.DataFrame:
     """Seconds on the wall from the first worker's start to the last outcome: two workers both import torch and both
     record the program."""
-    experiment = Experiment(SessionOptions(str(MODELS / "day70.py")), 0, [], ExperimentOptions(seeds, steps))
+    experiment = Experiment(task(MODELS / "day70.py", steps), [], ExperimentOptions(seeds, steps))
     seconds = {}
     for count in (1, 2):
         begun = time.perf_counter()
@@ -130,7 +131,7 @@ def day70(steps: int, seeds: int, jobs: int | None) -> None:
         options = IsolationOptions(
             Path(folder, "day70.jsonl"), ExperimentOptions(seeds, steps), Workers(jobs), layers=True
         )
-        found = isolate(faults, session, options, Told())
+        found = isolate(faults, session, options, Listener())
     click.echo(ranking(found) + "\n")
     for table in tables(found):
         click.echo(f"{table.title}:\n")

@@ -98,9 +98,8 @@ def filled(text: str, blocks: dict[str, str]) -> str:
         language = "diff" if name in ("fix", "hand") else "text"
         place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
         assert place.search(text), name
-        text = place.sub(
-            lambda match, b=block, kind=language: f"{match[1]}```{kind}\n{b}\n```\n{match[2]}", text
-        )
+        fenced = f"```{language}\n{block}\n```\n"
+        text = place.sub(lambda match: match[1] + fenced + match[2], text)  # noqa: B023  # called at once
     return text
 
 

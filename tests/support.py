@@ -238,8 +238,12 @@ def started_by_fork(folder: Path, warm: bool) -> ForkedProcess:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         torch.set_num_threads(1)
         append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        for number, name, flags in ((0, os.devnull, os.O_RDONLY), (1, STDOUT, append), (2, STDERR, append)):
-            os.dup2(os.open(folder / name, flags, 0o600), number)
+        for descriptor, name, flags in (
+            (0, os.devnull, os.O_RDONLY),
+            (1, STDOUT, append),
+            (2, STDERR, append),
+        ):
+            os.dup2(os.open(folder / name, flags, 0o600), descriptor)
         sys.stdin, sys.stdout, sys.stderr = (
             os.fdopen(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False)
             for number in range(3)

@@ -70,7 +70,8 @@ class _Cut(ast.NodeTransformer):
             loop.body = [*loop.body, ast.If(call, [ast.Break()], [])]
         return loop
 
-    visit_For = visit_While = _cut  # noqa: N815
+    visit_For: Any = _cut  # noqa: N815
+    visit_While: Any = _cut  # noqa: N815
 
 
 _counts: dict[str, int] = {}

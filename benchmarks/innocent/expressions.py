@@ -32,7 +32,8 @@ def einsum(node: Any, place: Place) -> Iterator[cst.BaseExpression]:
                 indices[number_] = indices[number_][::-1]
         spec = f'"{indices[0]},{indices[1]}->ik"'
         plain_sides = [
-            text(s.value) if i in ("ji", "kj") else text(s) for s, i in zip(sides, indices, strict=True)
+            text(s.value if isinstance(s, cst.Attribute) and i in ("ji", "kj") else s)
+            for s, i in zip(sides, indices, strict=True)
         ]
         yield expression(f"{place.library}.einsum({spec}, {plain_sides[0]}, {plain_sides[1]})")
 
@@ -72,7 +73,7 @@ def transposed(node: Any, place: Place) -> Iterator[cst.BaseExpression]:
 def where(node: Any, place: Place) -> Iterator[cst.BaseExpression]:
     if sides := binary(node, cst.Multiply):
         for mask, other in (sides, sides[::-1]):
-            bare = mask
+            bare: Any = mask
             if called(bare) in ("float", "double", "to", "type", "astype") and isinstance(
                 bare.func, cst.Attribute
             ):
@@ -157,9 +158,7 @@ def ones(node: Any, place: Place) -> Iterator[cst.BaseExpression]:
 def distributed(node: Any, place: Place) -> Iterator[cst.BaseExpression]:
     if sides := binary(node, cst.Multiply):
         for one, other in (sides, sides[::-1]):
-            if (terms := binary(one, cst.Add, cst.Subtract)) and isinstance(
-                one.operator, (cst.Add, cst.Subtract)
-            ):
+            if (terms := binary(one, cst.Add, cst.Subtract)) and isinstance(one, cst.BinaryOperation):
                 sign = "+" if isinstance(one.operator, cst.Add) else "-"
                 factor = text(bracketed(other))
                 first, second = (text(bracketed(term)) for term in terms)

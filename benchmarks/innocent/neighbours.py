@@ -19,7 +19,8 @@ class _Next(cst.CSTVisitor):
 
     def __init__(self, line: cst.CSTNode) -> None:
         super().__init__()
-        self.line, self.found = line, None
+        self.line = line
+        self.found: cst.CSTNode | None = None
 
     def on_visit(self, node: cst.CSTNode) -> bool:
         body = getattr(node, "body", None)

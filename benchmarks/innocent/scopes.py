@@ -199,7 +199,7 @@ def in_main(place: Place, kind: str) -> Iterator[Edit]:
         body = list(place.module.body)
         first = next((i for i, s in enumerate(body) if not _stays_outside(s)), 0)
         block = cst.IndentedBlock(body=body[first:])
-        define = cst.parse_statement("def main(): pass").with_changes(body=block)  # type: ignore[arg-type]
+        define = cst.parse_statement("def main(): pass").with_changes(body=block)
         module = place.module.with_changes(body=[*body[:first], define, cst.parse_statement("main()")])
         if "main" not in place.names:
             yield Edit(kind, place.with_module(module), "def main():")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import libcst as cst
 
@@ -24,7 +25,7 @@ _EXPONENTS = {
 }  # fmt: skip
 
 
-def _is_count(node: cst.BaseExpression, scene: Scene) -> bool:
+def _is_count(node: cst.CSTNode, scene: Scene) -> bool:
     """What one divides by to get a mean: `n`, `32`, `len(x)`, `x.shape[0]`, `n - 1`."""
     value = number(node)
     if value is not None:
@@ -158,7 +159,7 @@ def exponent(node: cst.CSTNode, scene: Scene) -> Iterator[cst.CSTNode]:
     if (power := binary(node, cst.Power)) and (value := number(power[1])) is not None:
         for other in _EXPONENTS.get(value, (f"{value + 1:g}",)):
             yield node.with_changes(right=expression(other))
-    if called(node) == "rsqrt":
+    if isinstance(node, cst.Call) and called(node) == "rsqrt":
         yield node.with_changes(func=node.func.with_changes(attr=cst.Name("sqrt")))
 
 
@@ -198,7 +199,12 @@ def reversed_difference(node: cst.CSTNode, scene: Scene) -> Iterator[cst.CSTNode
 
 @kind("plus for minus, times for divide")
 def swapped_operator(node: cst.CSTNode, scene: Scene) -> Iterator[cst.CSTNode]:
-    swaps = {cst.Add: cst.Subtract, cst.Subtract: cst.Add, cst.Multiply: cst.Divide, cst.Divide: cst.Multiply}
+    swaps: dict[type, Any] = {
+        cst.Add: cst.Subtract,
+        cst.Subtract: cst.Add,
+        cst.Multiply: cst.Divide,
+        cst.Divide: cst.Multiply,
+    }
     if isinstance(node, cst.BinaryOperation) and type(node.operator) in swaps:
         yield node.with_changes(operator=swaps[type(node.operator)](), right=bracketed(node.right))
 

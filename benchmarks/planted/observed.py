@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 
 from gradcheck.analysis import session
 from gradcheck.base.options import SessionOptions
 from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Recording
 from gradcheck.judge.judge import Judge
+from gradcheck.judge.judgement import judge_recording
 from gradcheck.program.source import SourceMap
 
 
@@ -33,8 +35,6 @@ def observe(observed: Observed, options: SessionOptions) -> None:
 
 @contextmanager
 def _watched(observed: Observed) -> Iterator[None]:
-    judge_recording = session.judge_recording
-
     def watched(recording: Recording, sources: SourceMap, **options: Any) -> Any:
         observed.recording, observed.sources = recording, sources
         judgement = judge_recording(recording, sources, **options)
@@ -42,8 +42,5 @@ def _watched(observed: Observed) -> Iterator[None]:
         observed.judges = {p.result.index: p.judge for p in judgement.passes if p.judge is not None}
         return judgement
 
-    session.judge_recording = watched
-    try:
+    with patch.object(session, "judge_recording", watched):
         yield
-    finally:
-        session.judge_recording = judge_recording

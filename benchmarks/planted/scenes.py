@@ -91,7 +91,7 @@ def text(node: cst.CSTNode) -> str:
     return cst.Module([]).code_for_node(node)
 
 
-def plain(node: cst.BaseExpression) -> str:
+def plain(node: cst.CSTNode) -> str:
     """The text without parentheses around it."""
     return text(node.with_changes(lpar=[], rpar=[]) if hasattr(node, "lpar") else node)
 

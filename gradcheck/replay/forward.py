@@ -137,7 +137,7 @@ class ForwardGraph:
         at = self.tensor(value)
         with ExitStack() as hooks:
             for other in fixed:
-                hooks.enter_context(self.tensor(other).register_hook(_no_change))  # type: ignore[no-untyped-call]
+                hooks.enter_context(self.tensor(other).register_hook(_no_change))
             found = torch.autograd.grad(
                 at, [self.tensor(v) for v in wanted], _like(by, at), retain_graph=True, allow_unused=True
             )
@@ -224,5 +224,5 @@ def _replace_gradient(tensor: torch.Tensor, gradient: torch.Tensor) -> torch.uti
     def replace(arriving: torch.Tensor) -> torch.Tensor:
         return _like(gradient, arriving)
 
-    handle: torch.utils.hooks.RemovableHandle = tensor.register_hook(replace)  # type: ignore[no-untyped-call]
+    handle: torch.utils.hooks.RemovableHandle = tensor.register_hook(replace)
     return handle

@@ -120,7 +120,7 @@ def _spoilt(draw: random.Random) -> Iterator[Hostile]:
 
 def _other_types(draw: random.Random) -> Iterator[Hostile]:
     """A notebook with one value in it of another type."""
-    values = (
+    values: tuple[object, ...] = (
         None,
         True,
         -1,
@@ -179,8 +179,8 @@ def _encoded() -> Iterator[Hostile]:
             yield Hostile(
                 "encoding", {"p.py": f"# -*- coding: {cookie} -*-\n".encode() + SCRIPT.encode() + b"# " + end}
             )
-    for end in ("\r\n", "\r", "\n\r", "\x0c\n", "\u2028", "\x0b", "\x1a", "\x85"):
-        yield Hostile("line ends", {"p.py": SCRIPT.replace("\n", end).encode()})
+    for ending in ("\r\n", "\r", "\n\r", "\x0c\n", "\u2028", "\x0b", "\x1a", "\x85"):
+        yield Hostile("line ends", {"p.py": SCRIPT.replace("\n", ending).encode()})
 
 
 def _large() -> Iterator[Hostile]:
@@ -256,6 +256,10 @@ def _named() -> Iterator[Hostile]:
             yield Hostile("name", {name + ending: raw})
 
 
+def _at(make: Callable[[Path], object], name: str) -> Callable[[Path], object]:
+    return lambda folder: make(folder / name)
+
+
 def _no_files() -> Iterator[Hostile]:
     for name in ("p.py", "p.ipynb"):
         for make in (
@@ -273,9 +277,7 @@ def _no_files() -> Iterator[Hostile]:
             lambda path: path.symlink_to("/"),
             lambda path: path.symlink_to("/etc"),
         ):
-            yield Hostile(
-                "no file", make=lambda folder, make=make, name=name: make(folder / name), target=name
-            )
+            yield Hostile("no file", make=_at(make, name), target=name)
     for target in (
         "",
         " ",

@@ -260,5 +260,5 @@ def vjp(
 
 
 def _blocked(tensor: torch.Tensor) -> torch.utils.hooks.RemovableHandle:
-    handle: torch.utils.hooks.RemovableHandle = tensor.register_hook(torch.zeros_like)  # type: ignore[no-untyped-call]
+    handle: torch.utils.hooks.RemovableHandle = tensor.register_hook(torch.zeros_like)
     return handle

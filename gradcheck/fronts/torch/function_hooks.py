@@ -133,7 +133,7 @@ class FunctionHooks:
         return tests
 
     def _with_mode(self, original: Callable[..., Any], *args: Any) -> Any:
-        if self._mode in torch.overrides._get_current_function_mode_stack():  # type: ignore[no-untyped-call]
+        if self._mode in torch.overrides._get_current_function_mode_stack():
             return original(*args)
         with self._mode:
             return original(*args)
