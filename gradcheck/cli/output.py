@@ -151,10 +151,25 @@ class Destination:
         """Whether one document holds the reports on all targets."""
         return self.format in ("csv", "json", "sarif", "github", "junit")
 
-    def write_all(self, outcomes: Sequence[Outcome], every: Table | None = None) -> None:
-        """The reports on all targets as one document; `every` has a row for each."""
+    def write_all(
+        self, outcomes: Sequence[Outcome], every: Table | None = None, solution: index.Solution | None = None
+    ) -> None:
+        """The reports on all targets as one document; `every` has a row for each. In JSON one object for one target, a list
+        for several; with a `solution`, each with its score."""
+        from gradcheck.report import github, junit, sarif
+
+        if self.format == "csv":
+            assert every is not None
+            text = index.as_csv(every)
+        elif self.format == "json":
+            objects = [each.to_dict() | (solution.compared(each) if solution else {}) for each in outcomes]
+            text = json_text(objects[0] if len(self.targets) == 1 else objects)
+        elif self.format == "sarif":
+            text = json_text(sarif.document(outcomes))
+        else:
+            text = github.lines(outcomes) if self.format == "github" else junit.document(outcomes)
         with self.opened(self.output or "-") as file:
-            file.write(_as_one(self.format, outcomes, every, len(self.targets)))
+            file.write(text)
 
     def write_index(self, every: Table, color: bool | None) -> None:
         """A row for each target: below the reports in a terminal, beside them in `reports`."""
@@ -200,21 +215,6 @@ def _console(file: Any, color: bool | None) -> Console:
 def console_for(color: bool | None, **options: Any) -> Console:
     """`color` is what was asked for; None leaves it to what the file is."""
     return Console(force_terminal=color, no_color=None if color is None else not color, **options)
-
-
-def _as_one(format_: str, outcomes: Sequence[Outcome], every: Table | None, targets: int) -> str:
-    """In JSON one object for one target, a list for several."""
-    from gradcheck.report import github, junit, sarif
-
-    if format_ == "csv":
-        assert every is not None
-        return index.as_csv(every)
-    if format_ == "json":
-        objects = [each.to_dict() for each in outcomes]
-        return json_text(objects[0] if targets == 1 else objects)
-    if format_ == "sarif":
-        return json_text(sarif.document(outcomes))
-    return github.lines(outcomes) if format_ == "github" else junit.document(outcomes)
 
 
 def json_text(data: object) -> str:

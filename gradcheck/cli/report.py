@@ -61,7 +61,7 @@ def run(
     every = index.table(outcomes, seconds, solution)
     for to in destinations:
         if to.holds_all:
-            to.write_all(outcomes, every)
+            to.write_all(outcomes, every, solution)
         elif len(common.sessions) > 1 or solution is not None:
             to.write_index(every, common.color)
     if is_stopped:
@@ -89,6 +89,6 @@ def _solution(common: CommonOptions, against: str) -> index.Solution:
     session = replace(common.sessions[0], target=against, fix_budget_s=0.0)
     ((_, result),) = run_targets(replace(common, sessions=(session,)))
     found = None if result is None else index.Solution.of(result.report)
-    if not found or not found.names:
+    if not found:
         raise ProgramError(f"--against: no gradient of `{against}` is right, so it is no solution")
     return found

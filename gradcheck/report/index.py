@@ -24,18 +24,24 @@ from gradcheck.report.program_section import where
 from gradcheck.report.tables import Column, Table, columns, percent
 
 Outcome = ReportContents | FailedTarget
+_NOT_RIGHT = (Verdict.INTRODUCED, Verdict.INHERITED, Verdict.UNCHECKED)
 SPARE = ("unchecked", "seconds", "gradients", "state")  # what a narrow terminal can do without
 
 
-@dataclass(frozen=True, slots=True)
-class Solution:
-    """The gradients that a right program has: what is missing in another is named."""
-
-    names: frozenset[str]
+class Solution(frozenset[str]):
+    """The names of the gradients that a right program has."""
 
     @classmethod
     def of(cls, report: ReportContents) -> Solution:
-        return cls(frozenset(row.name for row in report.rows if row.verdict is Verdict.CORRECT))
+        return cls(row.name for row in report.rows if row.verdict is Verdict.CORRECT)
+
+    def compared(self, outcome: Outcome) -> dict[str, Any]:
+        """The share of them that a program has right, and those that are missing there; of one that failed, nothing."""
+        if isinstance(outcome, FailedTarget):
+            return {}
+        names = {row.name for row in outcome.rows}
+        right = names - {row.name for row in outcome.rows if row.verdict in _NOT_RIGHT}
+        return {"score": len(self & right) / len(self), "missing": sorted(self - names)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,28 +117,15 @@ def _row(outcome: Outcome, seconds: float | None, solution: Solution | None) -> 
     if isinstance(outcome, FailedTarget):
         return _Row(outcome.target, "failed", worst=printable(outcome.error.message), seconds=seconds)
     summary, rows = outcome.summary, outcome.rows
-    wrong = {row.name for row in rows if row.verdict in (Verdict.INTRODUCED, Verdict.INHERITED)}
-    right = {row.name for row in rows} - wrong - {r.name for r in rows if r.verdict is Verdict.UNCHECKED}
-    score, missing = None, ""
-    if solution is not None:
-        score = len(solution.names & right) / len(solution.names) if solution.names else None
-        missing = ", ".join(sorted(solution.names - {row.name for row in rows}))
+    compared = solution.compared(outcome) if solution else {}
     state = "wrong" if outcome.exit_status else "right" if summary["checked"] else "incomplete"
     worst = min(outcome.findings, key=lambda f: list(Severity).index(f.severity), default=None)
     bad = summary[Verdict.INTRODUCED.value] + summary[Verdict.INHERITED.value]
     unchecked = summary[Verdict.UNCHECKED.value]
     return _Row(
-        outcome.target,
-        state,
-        len(rows),
-        len(rows) - bad - unchecked,
-        bad,
-        unchecked,
-        _worst(worst, outcome.target),
-        score,
-        missing,
-        seconds,
-    )
+        outcome.target, state, len(rows), len(rows) - bad - unchecked, bad, unchecked, _worst(worst, outcome.target),
+        compared.get("score"), ", ".join(compared.get("missing", ())), seconds,
+    )  # fmt: skip
 
 
 def _worst(finding: Finding | None, target: str) -> str:

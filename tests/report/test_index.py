@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
+from pathlib import Path
 
 import pytest
 
+from gradcheck.cli.output import Destination
 from gradcheck.program.errors import ProgramError
+from gradcheck.program.target import parse_target
 from gradcheck.report import index
 from gradcheck.report.contents import FailedTarget
 from gradcheck.report.model import Report
@@ -52,10 +56,21 @@ def test_a_report_that_checked_nothing_is_not_right() -> None:
 
 
 def test_a_solution_names_what_is_missing() -> None:
-    solution = index.Solution(frozenset({"d_Z_2", "d_A_1", "d_C"}))
+    solution = index.Solution({"d_Z_2", "d_A_1", "d_C"})
     (row,) = shown(samples.faulty(), solution=solution)
     assert (row["score"], row["missing"]) == ("33.3 %", "d_C")
-    assert index.Solution.of(samples.faulty()).names == {"d_Z_2"}
+    assert index.Solution.of(samples.faulty()) == {"d_Z_2"}
+
+
+def test_json_has_the_score(tmp_path: Path) -> None:
+    file, programs = tmp_path / "scores.json", [tmp_path / "a.py", tmp_path / "c.py"]
+    for program in programs:
+        program.touch()
+    to = Destination("json", str(file), False, tuple(parse_target(str(program)) for program in programs))
+    to.write_all([samples.faulty(), FAILED], solution=index.Solution({"d_Z_2", "d_A_1", "d_C"}))
+    scored, failed = json.loads(file.read_text())
+    assert (round(scored["score"], 3), scored["missing"]) == (0.333, ["d_C"])
+    assert "score" not in failed
 
 
 def test_a_spreadsheet_reads_it_and_runs_nothing() -> None:
