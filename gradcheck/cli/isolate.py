@@ -1,5 +1,6 @@
 """`gradcheck isolate`: from the words of the command line to controlled experiments and what they cost."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -78,7 +79,7 @@ def _journal(target: Target, to: Destination) -> Path:
 @contextmanager
 def _shown() -> Iterator[Listener]:
     """A bar on standard error; where that is no terminal, only what has to be said."""
-    console = Console(stderr=True)
+    console = Console(stderr=True, force_terminal=sys.stderr.isatty())  # and not because FORCE_COLOR is set
 
     if not console.is_terminal:
         yield Listener(note=said)

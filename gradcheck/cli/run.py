@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -155,7 +156,8 @@ class Shown:
 def shown_progress(target: str, console: Console | None = None) -> Iterator[Shown]:
     """A spinner with what is being done, and a bar where it is known how much of it; below it, what there is of the report.
     Gone at the end."""
-    console = console or Console(stderr=True)
+    # Where FORCE_COLOR is set, rich takes a file for a terminal.
+    console = console or Console(stderr=True, force_terminal=sys.stderr.isatty())
     if not console.is_terminal:
         yield Shown(lambda now: None, lambda part: None)
         return

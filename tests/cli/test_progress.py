@@ -82,3 +82,12 @@ def test_the_terminal_shows_a_bar_where_it_is_known_how_much_is_left():
     searching = next(line for line in drawn if "searching for a fix: d_A_1 (3 of 4)" in line)
     assert "━" not in running
     assert "━━━━" in searching
+
+
+def test_colour_that_is_forced_makes_no_terminal_of_a_file(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with shown_progress("a.py") as show:
+        show(Progress(Stage.RUNNING))
+    assert capfd.readouterr().err == ""
