@@ -112,13 +112,20 @@ class Case:
     def proposal(self) -> Proposal | None:
         """The same, where what is computed from it does not say otherwise."""
         named = self.named
-        if named is None or not named.certain:
+        if named is None or not named.certain or self._is_of_one_reading(named.value):
             found = self._by_place_or_what_follows(named)
             if found is not None or named is None:
                 return found
         if named.evidence == BY_NAME and self.consumers.contradict(named.value):
             return self.consumers.agree_on(None) or named
         return named
+
+    def _is_of_one_reading(self, parameter: Value) -> bool:
+        """Whether the sum that it belongs to by its place reads a parameter that others read too, in each sample of a batch,
+        say: the gradient of that sum is one part of the parameter's."""
+        place = self.by_place
+        made = place.value.producer if place is not None else None
+        return made is not None and parameter in made.inputs and self.judge.products.is_shared(parameter)
 
     def _by_place_or_what_follows(self, named: Proposal | None) -> Proposal | None:
         """What it is multiplied with says so, unless nothing computed from it comes out right then, and something does for

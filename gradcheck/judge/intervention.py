@@ -72,7 +72,7 @@ def _is_read_for_another(case: Case, partner: Value) -> bool:
 def effect_of_truth(case: Case, partner: Value, scale: float | None) -> Effect:
     """The effect on the finished gradients that are computed from this one, where all wrong gradients found so far are
     replaced by true ones as well; if that is not enough, also those that its line makes in other turns of a loop."""
-    truth = _in_its_place(case, partner, scale)
+    truth = _in_its_place(case, partner, scale, case.found)
     if truth is None:
         return Effect.UNKNOWN
     effect = _effect(case, truth, scale, {})
@@ -81,9 +81,11 @@ def effect_of_truth(case: Case, partner: Value, scale: float | None) -> Effect:
     return Effect.HEALS if _effect(case, truth, scale, others) is Effect.HEALS else effect
 
 
-def _in_its_place(case: Case, partner: Value, scale: float | None) -> torch.Tensor | None:
+def _in_its_place(
+    case: Case, partner: Value, scale: float | None, found: torch.Tensor
+) -> torch.Tensor | None:
     truth = case.truth[partner] if scale is None else scale * case.truth[partner]
-    return truth.reshape(case.found.shape) if truth.numel() == case.found.numel() else None
+    return truth.reshape(found.shape) if truth.numel() == found.numel() else None
 
 
 def _other_turns(case: Case, scale: float | None) -> dict[int, torch.Tensor]:
@@ -94,24 +96,23 @@ def _other_turns(case: Case, scale: float | None) -> dict[int, torch.Tensor]:
         version = candidate.versions[-1]
         if candidate is case.candidate or candidate.name != case.candidate.name:
             continue
-        if _statement(judge, version) is line and (of := _meant(case, version)) is not None:
-            truth = _in_its_place(case, of, scale)
+        captured = judge.captured(version) if _statement(judge, version) is line else None
+        if captured is not None and (of := _meant(case, version, captured)) is not None:
+            truth = _in_its_place(case, of, scale, captured)
             if truth is not None:
                 found[id(version)] = truth
     return found
 
 
-def _meant(case: Case, version: Version) -> Value | None:
+def _meant(case: Case, version: Version, captured: torch.Tensor) -> Value | None:
     """What another gradient was meant to be the gradient of; looked for once."""
     known = case.outputs.meant
     if version not in known:
         known[version] = None
-        judge, captured = case.judge, case.judge.captured(version)
-        if captured is not None and captured.shape == case.found.shape:
-            other = Case(judge, version, captured, judge.influence(version), case.outputs)
-            proposal = other.by_place or other.named
-            if proposal is not None and proposal.value in case.truth:
-                known[version] = proposal.value
+        other = Case(case.judge, version, captured, case.judge.influence(version), case.outputs)
+        proposal = other.by_place or other.named
+        if proposal is not None and proposal.value in case.truth:
+            known[version] = proposal.value
     return known[version]
 
 

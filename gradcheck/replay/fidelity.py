@@ -194,28 +194,25 @@ class Fidelity:
         noise = {value: self._rounded.get(value.root, 0.0) for value in op.inputs}
         if op.mutated:
             return dict.fromkeys(range(len(op.mutated)), sum(noise.values()))
-        generator = torch.Generator().manual_seed(op.index)
-        found = []
-        for share in (0.0, 1.0):
-            given = {}
-            for value in op.inputs:
-                held = self._runner.tensor(value)
-                if held.is_floating_point() and noise[value]:
-                    held = exact(held)
-                    signs = torch.randint(0, 2, held.shape, generator=generator) * 2 - 1
-                    held = held + share * noise[value] * signs
-                given[value] = held
-            runner = Runner(torch.float64, start_from=given)
+        generator, found = torch.Generator().manual_seed(op.index), []
+        held = {value: self._runner.tensor(value) for value in op.inputs}
+        given = {v: exact(t) if noise[v] and t.is_floating_point() else t for v, t in held.items()}
+        shaken = [value for value in given if noise[value] and held[value].is_floating_point()]
+        for value in (None, *shaken):  # one after the other: two that are moved alike may cancel
+            moved = dict(given)
+            if value is not None:
+                signs = torch.randint(0, 2, given[value].shape, generator=generator) * 2 - 1
+                moved[value] = given[value] + noise[value] * signs
+            runner = Runner(torch.float64, start_from=moved)
             try:
                 runner.step(op)
                 found.append(_flat(_with_tensors(op.out, runner)))
             except ReplayError:
                 return {}
-        pairs = enumerate(zip(*found, strict=False))
         return {
-            number: float((a - b).abs().max())
-            for number, (a, b) in pairs
-            if a.numel() and a.dtype.is_floating_point
+            number: sum(float((other - plain).abs().max()) for other in others)
+            for number, (plain, *others) in enumerate(zip(*found, strict=False))
+            if plain.numel() and plain.dtype.is_floating_point
         }
 
     def _roundings(

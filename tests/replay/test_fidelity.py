@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from gradcheck.analysis.session import run_report
 from gradcheck.base.options import SessionOptions
+from gradcheck.fronts.tape import Kind, Op, Value
+from gradcheck.replay.fidelity import Fidelity
+from gradcheck.replay.runner import Runner
 from gradcheck.report.model import Report
 from tests.support import report_on_source
 
@@ -226,3 +230,15 @@ dW = (dh * (1 - h**2)).T @ x
 def test_memory_that_was_not_written_to_yet_in_a_program_with_another_default_type():
     """What lay there may be no number in a shorter type."""
     assert set(_verdicts(report_on_source(_IN_FLOAT64)).values()) == {"correct"}
+
+
+@pytest.mark.parametrize("index", range(6))
+def test_what_is_left_of_two_numbers_that_are_nearly_one_is_rounding(index):
+    """Two losses that are compared: their difference may be all that they differ by in another order of adding up."""
+    first, second, left = (Value(None, 0, ()) for _ in range(3))
+    numbers = {value: torch.tensor(3.0, dtype=torch.float64) for value in (first, second)}
+    fidelity = Fidelity([], {}, {})
+    fidelity._runner = Runner(None, start_from=numbers)
+    fidelity._rounded = {first: 4e-16, second: 4e-16}
+    op = Op(index, torch.sub, Kind.PURE, (first, second), None, compile("", "", "exec"), 0, left)
+    assert fidelity._shaken(op)[0] == pytest.approx(8e-16, rel=0.2)

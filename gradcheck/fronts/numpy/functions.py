@@ -174,9 +174,14 @@ def rows_put_along(items: Any, others: tuple[int, ...], axis: int) -> torch.Tens
 rows_put_along.__name__ = "stack"
 
 
+def _as_indices(key: Any) -> Any:
+    """Small whole numbers are no mask: `y = np.zeros(n, dtype="uint8")`."""
+    return tree_map_only(torch.Tensor, lambda k: k.long() if k.dtype is torch.uint8 else k, key)
+
+
 def setitem(array: torch.Tensor, key: Any, value: Any) -> None:
     """Counts may be put among floats."""
-    array[key] = value.to(array.dtype) if isinstance(value, torch.Tensor) else value
+    array[_as_indices(key)] = value.to(array.dtype) if isinstance(value, torch.Tensor) else value
 
 
 setitem.__name__ = "__setitem__"
@@ -184,7 +189,7 @@ setitem.__name__ = "__setitem__"
 
 def added_at(array: torch.Tensor, key: Any, added: Any) -> torch.Tensor:
     """`np.add.at`: what is added several times to one place counts each time."""
-    places = torch.arange(array.numel()).reshape(array.shape)[key]
+    places = torch.arange(array.numel()).reshape(array.shape)[_as_indices(key)]
     values = torch.as_tensor(added, dtype=array.dtype).expand(places.shape)
     flat = array.view(-1)
     flat.index_put_((places.reshape(-1),), values.reshape(-1), accumulate=True)

@@ -116,9 +116,11 @@ class ArrayWriter:
             return
         key = plain_key(key)
         keys = key if isinstance(key, tuple) else (key,)
-        backwards = any(isinstance(k, slice) and (k.step or 1) < 0 for k in keys)
+        not_as_torch = any(
+            (k.step or 1) < 0 if isinstance(k, slice) else getattr(k, "dtype", None) == np.uint8 for k in keys
+        )
         function: Callable[..., Any] = (
-            own.arranged(operator.getitem) if backwards else torch.Tensor.__getitem__
+            own.arranged(operator.getitem) if not_as_torch else torch.Tensor.__getitem__
         )
         if not isinstance(result, np.ndarray):
             function = own.element

@@ -30,6 +30,9 @@ class Products:
                 for key in {_identity(value) for value in op.inputs[:2]}:
                     self._with[key].append(op)
 
+    def is_shared(self, value: Value) -> bool:
+        return len(self._readers.get(value, ())) > 1
+
     def operands_of(self, gradient: Value) -> set[Value]:
         """Of `d @ w.T`: what the forward pass multiplies with `w`, whose gradient it is by its making."""
         made = gradient.producer

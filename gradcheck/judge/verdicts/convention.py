@@ -213,10 +213,7 @@ def _is_handed_on(case: Case, partner: Value, factor: float) -> bool:
     no multiple; that of the data, which moves nothing, is.)"""
     judge = case.judge
     place = case.by_place
-    moved = {update.parameter.root for update in judge.plan.updates}
-    if (
-        partner not in judge.forward_made and (not moved or partner.root in moved)
-    ) or case.is_used_for_another(partner, [partner]):
+    if _is_parameter(case, partner) or case.is_used_for_another(partner, [partner]):
         return False
     if place is not None and place.value is not partner and kept_factor(case, place.value) not in (None, 1):
         return False  # what is computed from it is right for another value, kept as a multiple
@@ -224,6 +221,12 @@ def _is_handed_on(case: Case, partner: Value, factor: float) -> bool:
         return False
     kept = kept_upstream(case, factor)
     return bool(kept) and all(scale == factor != 1 for scale in kept)
+
+
+def _is_parameter(case: Case, of: Value) -> bool:
+    """Whether it is none of the data, as far as it is seen what is moved."""
+    moved = {update.parameter.root for update in case.judge.plan.updates}
+    return of not in case.judge.forward_made and (not moved or of.root in moved)
 
 
 def kept_upstream(case: Case, factor: float) -> list[float]:
@@ -276,7 +279,7 @@ def _kept_factor(case: Case, at: Value) -> float | None:
     known = {candidate.value for candidate in case.judge.plan.candidates}
     for consumer, of in _ends(case):
         follows = given.get(of)
-        if follows is None or of in case.judge.forward_made or consumer.size <= consumer.tolerance:
+        if follows is None or not _is_parameter(case, of) or consumer.size <= consumer.tolerance:
             continue
         if same_but_for_ones(follows.shape, consumer.found.shape):
             factors.append(_proportion(follows, consumer))
@@ -295,8 +298,10 @@ def _kept_factor(case: Case, at: Value) -> float | None:
     def agreeing(factor: float) -> int:
         return sum(abs(factor - other) <= 1e-6 * abs(factor) for other in factors)
 
-    likeliest = max(factors, key=agreeing, default=1.0)
-    return likeliest if _is_count(likeliest) and 2 * agreeing(likeliest) > len(factors) else None
+    # Half of them may be something else: weights that decay, beside biases that do not.
+    likeliest, finite = max(factors, key=agreeing, default=1.0), sum(map(math.isfinite, factors))
+    agrees = 2 * agreeing(likeliest) >= len(factors) and 2 * agreeing(likeliest) > finite
+    return likeliest if _is_count(likeliest) and agrees else None
 
 
 def _proportion(follows: torch.Tensor, consumer: Consumer) -> float:

@@ -97,6 +97,12 @@ MISTAKES = [
     ("truncated_steps", "dnext = dz @ self.r", "dnext = dz @ self.r.T"),
     ("summed_samples", "* outs[-back] * (1 - outs[-back])", "* outs[-back]"),
     ("letters_sampled", "dnext = V.T @ dz", "dnext = V @ dz"),
+    # Gradients of one sample after the other, added up in lists.
+    ("lists_added_up", "delta) * out * (1 - out)", "delta) * out * (1 + out)"),
+    ("lists_added_up", "np.dot(delta, outputs[-back - 1].T)", "np.dot(delta, 1 - outputs[-back - 1].T)"),
+    ("labels_of_bytes", "dW = points.T @ dscores + 0.1 * W", "dW = points.T @ dscores + 0.05 * W"),
+    # What the gradient of `A2` is kept as, the biases say, and not the weights, which decay.
+    ("means_and_decay", "-(Y / A2 - (1 - Y)", "-(Y / A2 + (1 - Y)"),
     ("line_in_a_class", "-(2 / n) * sum(y - y_pred)", "-(1 / n) * sum(y - y_pred)"),
 ]
 
