@@ -10,6 +10,7 @@ from gradcheck.fronts.tape import Value
 from gradcheck.graph import flow
 from gradcheck.judge.consumers import Consumer
 from gradcheck.judge.judge import Judge
+from gradcheck.judge.rates import is_of_another_rate, usual_rate
 from gradcheck.judge.uphill import may_go_that_way
 from gradcheck.ops import Family
 from gradcheck.replay.compare import differentiable, distance, is_finite, norm, same_but_for_ones
@@ -179,5 +180,8 @@ class Outputs:
         is_step = version.candidate.binding is None and not version.candidate.returned
         if is_step and consumer.is_one_of(gradients, reshaped=True):
             # What an update moves a parameter by: a multiple of the gradient.
+            rate = usual_rate(judge, version.candidate) if found.numel() == 1 and truth.any() else None
+            if rate is not None and is_of_another_rate(float(found) / float(truth), rate):
+                return False
             return may_go_that_way(judge.plan, version.candidate.value, found, truth)
         return any(distance(found, factor * truth) <= tolerance for factor in scales)

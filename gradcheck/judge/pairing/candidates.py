@@ -283,8 +283,11 @@ class CandidateCollector:
     # -- forward values that turn into gradients ---------------------------------------------------------------------
 
     def _turns_into_gradient(self, plan: PassPlan, binding: Binding) -> bool:
-        """`dlogits = probs` and changes in place afterwards, none of which the forward pass makes."""
+        """`dlogits = probs` and changes in place afterwards, none of which the forward pass makes. What is moved stays what
+        it is: `dz_dx = self.w`."""
         if parse(binding.name).form is Form.NONE or not self._is_changed_after(binding):
+            return False
+        if binding.value.root in {update.parameter.root for update in plan.updates}:
             return False
         forward = set(plan.forward_ops)
         return not any(

@@ -170,7 +170,9 @@ class _Search:
                     yield after, before, slope, True
         elif op.operation in ops.ADDITIVE and isinstance(op.out, Value):
             outs = [v for v in op.args[:2] if isinstance(v, Value) and v.root in self._moved]
-            if len(outs) == 1 and outs[0].shape == op.out.shape:
+            # Nobody adds to an output what it should be.
+            summed = op.operation is ops.ADD and len(op.inputs) == 2
+            if len(outs) == 1 and outs[0].shape == op.out.shape and not summed:
                 before = self._points.before(outs[0], op.index)
                 after = Snapshot(op.out, op.index, op)
                 slope = self._slope(before, after)

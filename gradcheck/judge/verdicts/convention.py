@@ -12,6 +12,7 @@ from gradcheck.judge.case import Case
 from gradcheck.judge.consumers import Consumer
 from gradcheck.judge.judged import Fault, Faults, Ruling
 from gradcheck.judge.pairing.partners import Proposal
+from gradcheck.judge.rates import usual_rate
 from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.ops import NEG
 from gradcheck.replay.compare import distance, inner, multiple_of, norm, same_but_for_ones
@@ -109,6 +110,8 @@ def _multiples(case: Case, unit: float | None) -> Iterator[tuple[Value, float]]:
     alone = case.found.numel() == 1
     if case.candidate.binding is not None and alone:
         unnamed = False  # any number is a multiple of another
+    # Of single numbers, each is a multiple of another.
+    rate = usual_rate(case.judge, case.candidate) if alone and case.candidate.binding is None else None
     sign = -1 if ascends else 1  # `error = target - output` and `W += lr * ...`
     for value, expected in case.gradients.items():
         factor = multiple_of(case.found, expected, case.tolerance)
@@ -119,21 +122,10 @@ def _multiples(case: Case, unit: float | None) -> Iterator[tuple[Value, float]]:
             or (ascends and abs(plain - 1) < 1e-9)
             or (unnamed and plain > 0)
         )
-        if case.candidate.binding is None and alone and _differs_from_most_steps(case, factor):
+        if rate is not None and abs(factor - rate) > 1e-6 * abs(factor):
             continue
         if may_be and not is_turned_round(case, value):
             yield value, factor
-
-
-def _differs_from_most_steps(case: Case, factor: float) -> bool:
-    """Any number is a multiple of another: of the steps of single numbers, most have the rate as their factor."""
-    judge, factors = case.judge, []
-    for step in judge.plan.candidates:
-        truth = case.truth.get(step.of) if step.binding is None and step.of is not None else None
-        found = judge.captured(step.versions[-1])
-        if truth is not None and found is not None and truth.numel() == found.numel() == 1 and float(truth):
-            factors.append(float(found) / float(truth))
-    return 2 * sum(abs(factor - other) <= 1e-6 * abs(factor) for other in factors) < len(factors)
 
 
 def _before_it_arrives(case: Case) -> float | None:
@@ -260,6 +252,8 @@ def kept_factor(case: Case, at: Value) -> float | None:
     """By what factor the gradients computed from this one say that it is kept: most of them are its VJP divided
     by that; or all of the program point uphill; or those it is computed from, where those after it say nothing. None if
     nothing says so."""
+    if case.candidate.binding is None and (rate := usual_rate(case.judge, case.candidate)) is not None:
+        return rate
     if case.judge.ascends:
         return -1.0
     if (unit := _before_it_arrives(case)) is not None:

@@ -8,6 +8,7 @@ from gradcheck.fronts.tape import Binding
 from gradcheck.judge.case import Case
 from gradcheck.judge.influence import Mark
 from gradcheck.judge.judged import Judged
+from gradcheck.replay.compare import distance
 
 
 def note_handed_on(case: Case, judged: Judged) -> None:
@@ -19,7 +20,7 @@ def note_handed_on(case: Case, judged: Judged) -> None:
     equal = case.fingerprints.equals(case.found, case.tolerance, reshaped=True)
     # That of a target is that of the output, turned round.
     equal = [value for value in equal if value in case.judge.forward_made]
-    if not equal or judged.of is None or case.candidate.returned is not None:
+    if not equal or judged.of is None or case.candidate.returned is not None or _is_negative(case, judged):
         return
     judged.handed_on_at = _second_name(case) or _call(case)
     if judged.handed_on_at is not None:
@@ -27,6 +28,16 @@ def note_handed_on(case: Case, judged: Judged) -> None:
         judged.notes.append(
             f"it is the gradient of `{shown(right)}`, and this line hands it on as that of `{shown(judged.of)}`"
         )
+
+
+def _is_negative(case: Case, judged: Judged) -> bool:
+    """Whether it has the wrong sign: whoever wrote that did not mean the gradient of `y - out`."""
+    expected = judged.expected
+    return (
+        expected is not None
+        and expected.shape == case.found.shape
+        and distance(case.found, -expected) <= case.tolerance
+    )
 
 
 def _named_elsewhere(case: Case) -> Binding | None:

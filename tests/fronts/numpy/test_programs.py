@@ -9,6 +9,7 @@ import pytest
 
 from gradcheck.analysis.session import run_report
 from gradcheck.base.options import SessionOptions
+from gradcheck.program.errors import NothingFoundError
 from tests.support import VERDICTS_ONLY
 
 PROGRAMS = sorted((Path(__file__).parent / "programs").glob("*.py"))
@@ -43,6 +44,8 @@ MISTAKES = [
         "self.dinputs = dvalues * (self.inputs < 0)",
     ),
     ("learns_going_back", "np.dot(self.input.T, output_error)", "-np.dot(self.input.T, output_error)"),
+    ("learns_going_back", "2 * (y_pred - y_true)", "2 * (y_true - y_pred)"),
+    ("slopes_are_weights", "d_t_d_inputs @ dL_dtotals", "d_t_d_inputs @ powers"),
     ("partial_names", "dL_dA1 * np.where(Z1 > 0, 1.0, 0.1)", "dL_dA1 * np.where(Z1 > 0, 1.0, 0.0)"),
     ("partial_names", "dL_db2 = dL_dZ2.sum(axis=0)", "dL_db2 = dL_dZ2.mean(axis=0)"),
     ("attention", "(datt - (datt * att).sum(axis=-1, keepdims=True))", "datt"),
@@ -63,6 +66,7 @@ MISTAKES = [
     ("engine_contexts", "g.dot(self.b.T), self.a.T.dot(g)", "g.dot(self.b.T), 2 * self.a.T.dot(g)"),
     ("engine_contexts", "g[self.x < 0] = 0", "g[self.x > 0] = 0"),
     ("local_derivatives", "0.1 * dL_do * do_dh * dh_dq", "0.1 * dL_do * do_dh * dh_dp"),
+    ("local_derivatives", "0.1 * dL_do * do_dd", "0.1 * dL_do * do_dd * h"),
     ("local_derivatives", "0.1 * dL_do * do_dd", "-0.1 * dL_do * do_dd"),
     ("engine_tape", "a.g += out.g * s * (1 - s)", "a.g += out.g * (1 - s)"),
     # No array at all.
@@ -198,6 +202,26 @@ def test_of_the_steps_of_single_numbers_one_is_no_other_multiple_than_the_rest(t
     assert [name for (name, _), verdict in found.items() if verdict != "correct"] == [
         "0.1 * dL_do * do_dh * dh_dq"
     ]
+
+
+def test_the_fix_of_a_step_leaves_the_rate_to_the_step(tmp_path):
+    text = next(path for path in PROGRAMS if path.stem == "local_derivatives").read_text()
+    (tmp_path / "program.py").write_text(text.replace("do_dh = self.r", "do_dh = self.d"))
+    report = run_report(SessionOptions(str(tmp_path / "program.py"), fix_budget_s=60))
+    fixes = [found.fix for found in report.findings if found.rule == "GC101"]
+    assert {fix and (fix.location.line, fix.replacement) for fix in fixes} == {(25, "self.r")}
+
+
+def test_what_is_added_to_an_output_is_not_what_it_should_be(tmp_path):
+    """No loss has `out + y` as its gradient."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import numpy as np\nrng = np.random.RandomState(0)\nX, y = rng.randn(20, 3), rng.randn(20, 1)\ntheta = np.zeros((3, 1))\n"
+        "for i in range(9):\n    h = X.dot(theta)\n"
+        "    theta = theta - 0.1 / 20 * X.T.dot(h + y)\n"
+    )
+    with pytest.raises(NothingFoundError):
+        run_report(SessionOptions(str(program), fix_budget_s=0))
 
 
 @pytest.mark.parametrize(("stem", "written", "mistaken"), MISTAKES)
