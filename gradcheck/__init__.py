@@ -20,20 +20,10 @@ if TYPE_CHECKING:
     from gradcheck.report.model import Report
 
 __all__ = [
-    "GradcheckError",
-    "GradientError",
-    "LayerReport",
-    "NothingToCheckError",
-    "Report",
-    "WatchError",
-    "Watched",
-    "__version__",
-    "assert_gradients",
-    "check",
-    "check_layer",
-    "pair",
+    "GradcheckError", "GradientError", "LayerReport", "NothingToCheckError", "Report",
+    "WatchError", "Watched", "__version__", "assert_gradients", "check", "check_layer", "pair",
     "watch",
-]
+]  # fmt: skip
 
 # Imported when they are first used: `import gradcheck`, and with it every start of pytest, must not import torch.
 _HOMES = {

@@ -26,13 +26,7 @@ from gradcheck.program.errors import ProgramError
 
 _DEATHS_BEFORE_CAUTION = 2  # of workers; then the tasks that are left are done one by one
 _CHUNKS_OF_A_WORKER = 4
-_DEATHS = (
-    "BrokenProcessPool",
-    "TerminatedWorkerError",
-    "KilledWorker",
-    "WorkerCrashedError",
-    "CommClosedError",
-)
+_DEATHS = ("BrokenProcessPool", "TerminatedWorkerError", "KilledWorker", "WorkerCrashedError", "CommClosedError")  # fmt: skip
 _IDLE_S = 300
 _SAFE_PATH = "PYTHONSAFEPATH"
 _WORKER_DIED = "the process that trained it was killed, or memory ran out"

@@ -22,17 +22,9 @@ from gradcheck.program.reading.names import names_read, names_written
 from gradcheck.program.reading.reader import Closure, Reader, UnknownNameError, UnreadableError
 
 _STILL = (
-    *NUMBERS,
-    str,
-    tuple,
-    dict,
-    ModuleType,
-    FunctionType,
-    BuiltinFunctionType,
-    np.ufunc,
-    type,
+    *NUMBERS, str, tuple, dict, ModuleType, FunctionType, BuiltinFunctionType, np.ufunc, type,
     type(None),
-)
+)  # fmt: skip
 _CONTAINERS = (list, tuple, dict)
 _RAISED = (
     UnknownNameError, UnreadableError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 
@@ -27,7 +28,7 @@ from gradcheck.judge.verdict import Verdict
 from gradcheck.ops import MUL, Family
 from gradcheck.replay.compare import Fingerprints, differentiable, multiple_of, norm, same_but_for_ones
 from gradcheck.replay.earlier import as_of_now
-from gradcheck.replay.passes import PassPlan, Version
+from gradcheck.replay.passes import Candidate, PassPlan, Version
 from gradcheck.replay.rounding import Rounding
 from gradcheck.replay.run import PassRun
 from gradcheck.replay.runner import Patch
@@ -79,16 +80,21 @@ class Judge:
     @property
     def _has_true_gradients(self) -> bool:
         """Whether more parameters are moved by their gradient, as it is, than by a multiple of its negative."""
-        true, negative = 0, 0
+        factors = [factor for candidate, of, factor in self.multiples if of is candidate.of]
+        return sum(abs(factor - 1) < 1e-6 for factor in factors) > sum(factor < 0 for factor in factors)
+
+    @cached_property
+    def multiples(self) -> list[tuple[Candidate, Value, float]]:
+        """Each gradient with what a use or a name says it is of, and by what factor it is that; 0 if it is no multiple."""
+        found: list[tuple[Candidate, Value, float]] = []
         for candidate in self.plan.candidates:
-            truth = self.run.graph.truth.get(candidate.of) if candidate.of is not None else None
-            found = self.captured(candidate.versions[-1])
-            if truth is None or found is None:
-                continue
-            factor = multiple_of(found, truth, 1e-6 * norm(found))
-            true += abs(factor - 1) < 1e-6
-            negative += factor < 0
-        return true > negative
+            named = self.partners.propose_by_name(candidate)
+            of = candidate.of or (named.value if named is not None else None)
+            truth = self.run.graph.truth.get(of) if of is not None else None
+            own = self.captured(candidate.versions[-1])
+            if of is not None and truth is not None and own is not None:
+                found.append((candidate, of, multiple_of(own, truth, 1e-6 * norm(own))))
+        return found
 
     # -- what changes it -----------------------------------------------------------------------------------------
 

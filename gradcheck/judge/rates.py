@@ -1,7 +1,6 @@
 """The rate of steps that have no name, as in `self.w1 -= rate * dloss * dout_dw1`: what most of them are times the gradient."""
 
 from gradcheck.judge.judge import Judge
-from gradcheck.replay.compare import multiple_of, norm, same_but_for_ones
 from gradcheck.replay.passes import Candidate
 
 _LEAST = 2  # steps that have it: one other may have the same fault
@@ -11,14 +10,11 @@ _PARTS = 1e6  # of one, that a rate which somebody writes is a whole number of, 
 def usual_rate(judge: Judge, besides: Candidate) -> float | None:
     """That of most of the others, of those that somebody may have written: a layer whose upstream gradient is wrong moves
     all that it has at the same rate."""
-    rates = []
-    for step in judge.plan.candidates:
-        truth = judge.run.graph.truth.get(step.of) if step.binding is None and step.of is not None else None
-        found = judge.captured(step.versions[-1])
-        if step is besides or truth is None or found is None or not bool(truth.any()):
-            continue
-        if same_but_for_ones(truth.shape, found.shape):
-            rates.append(float(f"{multiple_of(found, truth, 1e-6 * norm(found)):.12g}"))
+    rates = [
+        float(f"{factor:.12g}")
+        for step, of, factor in judge.multiples
+        if step.binding is None and step.of is of and step is not besides
+    ]
     usual = max(rates, key=lambda rate: (_is_written(rate), rates.count(rate)), default=0.0)
     often = rates.count(usual)
     most = _is_written(usual) or 2 * often > len(rates)

@@ -9,17 +9,10 @@ _NAMES_OF_PYTHON_2 = frozenset(
 )
 _MODULES_OF_PYTHON_2 = frozenset(
     {
-        "cPickle",
-        "urllib2",
-        "urlparse",
-        "Queue",
-        "StringIO",
-        "Tkinter",
-        "ConfigParser",
-        "httplib",
-        "__builtin__",
+        "cPickle", "urllib2", "urlparse", "Queue", "StringIO", "Tkinter", "ConfigParser",
+        "httplib", "__builtin__",
     }
-)
+)  # fmt: skip
 # What is installed under another name than it is imported.
 _PACKAGES = {
     "sklearn": "scikit-learn", "skimage": "scikit-image", "cv2": "opencv-python", "PIL": "pillow", "yaml": "pyyaml",

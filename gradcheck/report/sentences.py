@@ -14,13 +14,9 @@ from gradcheck.report.program_section import ProgramSection, where
 
 # What a person must act on comes first.
 _ORDER = (
-    Verdict.INTRODUCED,
-    Verdict.COMPENSATED,
-    Verdict.INHERITED,
-    Verdict.CORRECT,
-    Verdict.UNOBSERVABLE,
-    Verdict.UNCHECKED,
-)
+    Verdict.INTRODUCED, Verdict.COMPENSATED, Verdict.INHERITED, Verdict.CORRECT,
+    Verdict.UNOBSERVABLE, Verdict.UNCHECKED,
+)  # fmt: skip
 WRONG = _ORDER[:3]
 _INVARIANT = "the true gradient is zero by invariance, so it says nothing about this line"
 

@@ -27,27 +27,12 @@ from gradcheck.diagnosis.mistakes.writing import Context, Edit, constant_of, spo
 from gradcheck.ops import PERMUTE, operation_called
 
 CATALOGUE: tuple[Mistake, ...] = (
-    constant.MISTAKE,
-    upstream.ANOTHER,
-    softmax.MISTAKE,
-    repeated_index.MISTAKE,
-    path.MISTAKE,
-    transposed.MISTAKE,
-    operator.MISTAKE,
-    factor.MISTAKE,
-    epsilon.MISTAKE,
-    wrong_name.READ_HERE,
-    another_value.MISTAKE,
-    derivative.MISTAKE,
-    wrong_name.ANYWHERE,
-    upstream.OLDER,
-    upstream.SKIPPED,
-    axis.MISTAKE,
-    upstream.UNUSED,
-    fused_factor.MISTAKE,
-    call.MISTAKE,
+    constant.MISTAKE, upstream.ANOTHER, softmax.MISTAKE, repeated_index.MISTAKE, path.MISTAKE,
+    transposed.MISTAKE, operator.MISTAKE, factor.MISTAKE, epsilon.MISTAKE, wrong_name.READ_HERE,
+    another_value.MISTAKE, derivative.MISTAKE, wrong_name.ANYWHERE, upstream.OLDER,
+    upstream.SKIPPED, axis.MISTAKE, upstream.UNUSED, fused_factor.MISTAKE, call.MISTAKE,
     textbook.MISTAKE,
-)
+)  # fmt: skip
 
 
 def single_edits(tree: Tree, context: Context) -> list[Edit]:

@@ -10,14 +10,9 @@ from gradcheck.program.source import SourceUnit
 
 _FURTHEST = 12  # lines that a line is moved past
 _STAYING = (
-    ast.FunctionDef,
-    ast.AsyncFunctionDef,
-    ast.ClassDef,
-    ast.Return,
-    ast.Import,
-    ast.ImportFrom,
+    ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Return, ast.Import, ast.ImportFrom,
     ast.Global,
-)
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

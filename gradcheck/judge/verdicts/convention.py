@@ -160,16 +160,11 @@ def _usual(case: Case) -> float | None:
 
 def _factors_of_parameters(case: Case, besides: Candidate | None = None) -> list[float]:
     """Of the gradients that a use or a name says are those of parameters, where they are any multiple of the true one."""
-    judge = case.judge
-    factors: list[float] = []
-    for candidate in judge.plan.candidates:
-        named = judge.partners.propose_by_name(candidate)
-        of = candidate.of or (named.value if named is not None else None)
-        truth = case.truth.get(of) if of is not None and of not in judge.forward_made else None
-        found = judge.captured(candidate.versions[-1])
-        if truth is not None and found is not None and candidate.binding and candidate is not besides:
-            factors.append(multiple_of(found, truth, 1e-6 * norm(found)))
-    return [factor for factor in factors if factor]
+    return [
+        factor
+        for candidate, of, factor in case.judge.multiples
+        if factor and of not in case.judge.forward_made and candidate.binding and candidate is not besides
+    ]
 
 
 def _made_good(case: Case, partner: Value, factor: float) -> bool:

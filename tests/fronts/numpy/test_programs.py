@@ -216,8 +216,8 @@ def test_what_is_added_to_an_output_is_not_what_it_should_be(tmp_path):
     """No loss has `out + y` as its gradient."""
     program = tmp_path / "program.py"
     program.write_text(
-        "import numpy as np\nrng = np.random.RandomState(0)\nX, y = rng.randn(20, 3), rng.randn(20, 1)\ntheta = np.zeros((3, 1))\n"
-        "for i in range(9):\n    h = X.dot(theta)\n"
+        "import numpy as np\nrng = np.random.RandomState(0)\nX, y = rng.randn(20, 3), rng.randn(20, 1)\n"
+        "theta = np.zeros((3, 1))\nfor i in range(9):\n    h = X.dot(theta)\n"
         "    theta = theta - 0.1 / 20 * X.T.dot(h + y)\n"
     )
     with pytest.raises(NothingFoundError):
