@@ -47,7 +47,8 @@ def _first_write_of(case: Case, wrong: torch.Tensor) -> Version | None:
 
 def _wrong_term(case: Case, judged: Judged) -> Version | None:
     """Built as a sum over several lines (`dh = a; dh += b`): the one line whose term is none, where what every other line
-    adds comes back on ways of its own from what reads the value. Or the line that made all the terms that are none."""
+    adds comes back on ways of its own from what reads the value. Or the line that made all the terms that are none, where one
+    line adds them."""
     terms: list[tuple[Version, torch.Tensor]] = []
     for version, earlier in _stages(case):
         before, after = case.judge.captured(earlier), case.judge.captured(version)
@@ -68,8 +69,11 @@ def _wrong_term(case: Case, judged: Judged) -> Version | None:
         ways = [way for place, way in enumerate(ways) if place not in (places or ())]
     if len(unknown) == 1:
         return unknown[0]
-    made = {case.judge.names.statement(term.writes[-1]): term for term in _added(case, unknown)}
-    return next(iter(made.values())) if len(made) == 1 else None
+    unknown = [stage for stage in unknown if not _is_blank(stage)]
+    stages = {case.judge.names.statement(stage.writes[-1]) for stage in unknown}
+    added = list(_added(case, unknown)) if len(stages) == 1 else []
+    made = {case.judge.names.statement(term.writes[-1]): term for term in added if term.writes}
+    return added[0] if len(made) == 1 and len(added) == len(unknown) else None
 
 
 def _added(case: Case, stages: Collection[Version]) -> Iterator[Version]:
