@@ -159,9 +159,8 @@ def is_multiple(one: torch.Tensor, other: torch.Tensor) -> bool:
 def summing_to(
     total: torch.Tensor, terms: Sequence[torch.Tensor], tolerance: float
 ) -> tuple[int, ...] | None:
-    """The places of the fewest terms whose sum it is; None where no sum of some is. Of more than `MOST_TERMS`, each is
-    tried alone."""
-    for size in range(1, len(terms) + 1 if len(terms) <= MOST_TERMS else 2):
+    """The places of the fewest of at most `MOST_TERMS` terms whose sum it is; None where no sum of some is."""
+    for size in range(1, len(terms) + 1):
         for places in combinations(range(len(terms)), size):
             if distance(total, torch.stack([terms[place] for place in places]).sum(0)) <= tolerance:
                 return places

@@ -1,15 +1,14 @@
 """Which line of a gradient that is built over several lines wrote what is wrong in it."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 import torch
 
-from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.judge.case import Case
 from gradcheck.judge.judged import Judged
 from gradcheck.judge.verdicts.weight_decay import adds_decay
-from gradcheck.ops import ADD, Family
-from gradcheck.replay.compare import is_multiple, summing_to
+from gradcheck.ops import Family
+from gradcheck.replay.compare import MOST_TERMS, is_multiple, summing_to
 from gradcheck.replay.passes import Version
 
 _WRONG_SHARE = 1e-6  # of the largest expected magnitude: an element that differs by more is wrong
@@ -47,8 +46,7 @@ def _first_write_of(case: Case, wrong: torch.Tensor) -> Version | None:
 
 def _wrong_term(case: Case, judged: Judged) -> Version | None:
     """Built as a sum over several lines (`dh = a; dh += b`): the one line whose term is none, where what every other line
-    adds comes back on ways of its own from what reads the value. Or the line that made all the terms that are none, where one
-    line adds them."""
+    adds comes back on ways of its own from what reads the value."""
     terms: list[tuple[Version, torch.Tensor]] = []
     for version, earlier in _stages(case):
         before, after = case.judge.captured(earlier), case.judge.captured(version)
@@ -59,7 +57,7 @@ def _wrong_term(case: Case, judged: Judged) -> Version | None:
     if judged.of is None or len(terms) < 2:
         return None
     ways = [way for way in case.judge.ways_back(judged.of, case.faults) if way.shape == case.found.shape]
-    if not ways:
+    if not 0 < len(ways) <= MOST_TERMS:
         return None
     unknown: list[Version] = []
     for version, term in (*terms, first):
@@ -67,23 +65,7 @@ def _wrong_term(case: Case, judged: Judged) -> Version | None:
         if places is None:
             unknown.append(version)
         ways = [way for place, way in enumerate(ways) if place not in (places or ())]
-    if len(unknown) == 1:
-        return unknown[0]
-    unknown = [stage for stage in unknown if not _is_blank(stage)]
-    stages = {case.judge.names.statement(stage.writes[-1]) for stage in unknown}
-    added = list(_added(case, unknown)) if len(stages) == 1 else []
-    made = {case.judge.names.statement(term.writes[-1]): term for term in added if term.writes}
-    return added[0] if len(made) == 1 and len(added) == len(unknown) else None
-
-
-def _added(case: Case, stages: Collection[Version]) -> Iterator[Version]:
-    """The gradients that these stages add, each as it was then; what they add to has their name."""
-    own = {stage.candidate.value.root for stage in stages}
-    for stage in stages:
-        read = {value.root for value in stage.writes[-1].inputs} - own
-        for candidate in case.judge.plan.candidates if stage.writes[-1].operation is ADD else ():
-            if candidate.value.root in read and parse(candidate.name).form is not Form.NONE:
-                yield from [v for v in candidate.versions if v.after < stage.after][-1:]
+    return unknown[0] if len(unknown) == 1 else None
 
 
 def _stages(case: Case) -> Iterator[tuple[Version, Version]]:
