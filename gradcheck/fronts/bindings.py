@@ -95,7 +95,8 @@ class Bindings:
             of = entry[1] if entry is not None and entry[0]() is not None else None
             # `w.g` is the gradient of an array; of a layer, `layer.g` is its gain or its gate.
             a_gain = of is None and name.endswith(".g")
-            if not self._in_the_loss and value.shape == () and is_loss_name(name):
+            is_loss = value.shape == () and is_loss_name(name, no_gradient=self._is_of_no_gradient(value))
+            if is_loss and not self._in_the_loss:
                 self._nothing_before_is_a_gradient(value)
             of_the_forward = value in self._in_the_loss or (code, name) in self._of_the_forward
             if value.shape:
@@ -103,7 +104,7 @@ class Bindings:
             # `dout_dz`: of an array, which is no loss.
             of_an_array = (partial_derivative(name) or ("", ""))[0] in self._of_arrays
             said = parse(evaluated or name)  # of `D[k]`, the key that it was
-            speaks = said.form is not Form.NONE and not of_the_forward and not of_an_array
+            speaks = said.form is not Form.NONE and not of_the_forward and not of_an_array and not is_loss
             if not speaks:
                 self._named.add(value)
             if speaks and not alias and not a_gain and not self._is_second_name(value, name):
@@ -111,6 +112,11 @@ class Bindings:
             recording.bindings.append(
                 Binding(name, value, len(recording.ops), scope, code, line, alias, owner, of, evaluated)
             )
+
+    def _is_of_no_gradient(self, value: Value) -> bool:
+        """Whether it is computed, and not from what is named for a gradient: `d_loss`, of a discriminator."""
+        read = [] if value.producer is None else value.producer.inputs
+        return bool(read) and self._recording.gradient_named.isdisjoint(read)
 
     def _is_second_name(self, value: Value, name: str) -> bool:
         """`dz_dh = W`, `dz_dw = h`: what has a name of its own is the derivative of something here, and stays what it is."""

@@ -36,8 +36,8 @@ _DL_D = re.compile(
     r"^_*d_?(?:L|l|J|j|E|e|C|c|loss|cost|Loss|Cost|err|error|o|out|z|Z)_?(?:_?d_?|wrt_?|_)(?P<stem>[A-Za-z].*)$"
 )
 _PREFIX = re.compile(rf"^_*(?:{_WORDS}|g|d|del|D|err|error)_(?P<stem>\w+)$", re.I)
-# (`J_D` and `L_g` are losses, of a discriminator and a generator.)
-_SUFFIX = re.compile(rf"^(?P<stem>\w+?)_(?:(?:{_WORDS}|err|error)s?|(?<!\b[JL]_)[gd])$", re.I)
+# (`J_D` and `loss_g` are losses, of a discriminator and a generator.)
+_SUFFIX = re.compile(rf"^(?!(?:[JL]|\w*loss)_[gd]$)(?P<stem>\w+?)_(?:(?:{_WORDS}|err|error)s?|[gd])$", re.I)
 # `loss_grad_weight`, `grad_wrt_weights`, `gradwrtinput`: the loss, or "with respect to", stands between.
 _OF_LOSS = re.compile(
     r"^_*(?:(?:loss|cost|error|err|l)_(?:grads?|gradients?|deriv|derivative)|(?:grads?|gradients?|deriv|d)_?wrt)"

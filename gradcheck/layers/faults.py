@@ -46,17 +46,23 @@ def _join_raised(faults: dict[Key, Fault]) -> None:
 def _cause_elsewhere(key: Key, faults: dict[Key, Fault], outcomes: Sequence[Outcome]) -> Key | None:
     """The fault that explains what is seen at another line. That is right in other cases, and wrong only where the faulty
     line is not: there, two lines explain the same numbers. Or it inherits the fault in other cases, and where it does
-    not, the faulty line is a stage that is not judged."""
+    not, the faulty line is a stage that is not judged; or it inherits it in most, and the rest say nothing: zeros."""
     own, rest = _split(key, outcomes)
     is_right_elsewhere = any(Verdict.CORRECT in _verdicts(key, outcome) for outcome in rest)
     for other in faults:
         wrong_there, _ = _split(other, rest)
-        if other == key or not wrong_there or any(other in outcome.faults for outcome in own):
+        if other == key or not wrong_there:
+            continue
+        inherits = all(Verdict.INHERITED in _verdicts(key, outcome) for outcome in wrong_there)
+        beside = [outcome for outcome in own if other in outcome.faults]
+        if beside == own and inherits and len(wrong_there) > len(own):
+            return other
+        if beside:
             continue
         if is_right_elsewhere and all(Verdict.INHERITED in _verdicts(other, outcome) for outcome in own):
             return other
         unseen = not any(_verdicts(other, outcome) for outcome in own)
-        if unseen and all(Verdict.INHERITED in _verdicts(key, outcome) for outcome in wrong_there):
+        if unseen and inherits:
             return other
     return None
 

@@ -20,6 +20,7 @@ from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.layers.fitting import message_of, runs
 from gradcheck.layers.function_context import NO_SUCH
 from gradcheck.layers.gradients import Returned, not_judged, of_something_else, parameters_of
+from gradcheck.layers.halves import are_uneven
 from gradcheck.layers.mean import leave_open
 from gradcheck.layers.records import Raised, Status
 from gradcheck.layers.subject import Subject
@@ -104,6 +105,8 @@ def run_trial(
         return again(explained=explained, fix_budget_s=fix_budget_s, total_budget_s=total_budget_s)
     leave_open(report, trial, parameters)
     outcome = _judged(report, built.layer, parameters, returned)
+    if outcome.faults and are_uneven(watched.recording.ops):
+        return Outcome(Status.UNSUPPORTED, "an odd number of features is split into halves")
     wrong = {row.problem for row in report.rows if row.verdict is Verdict.INTRODUCED}
     outcome.by_a_guess = wrong == {Problem.NON_FINITE} and _keeps_a_number(
         built, subject.forward or built.forward

@@ -215,12 +215,19 @@ def _tensor(term: TensorTerm, trial: Trial, generator: torch.Generator) -> torch
         return _indices(shape, value_of(term.high, trial.sizes), trial.repeated, generator)
     dtype = default_dtype()
     if term.kind == "bool":
-        return torch.rand(shape, generator=generator) < 0.7
+        return _mask(torch.rand(shape, generator=generator))
     if term.kind == "unit":
         return 0.1 + 0.8 * torch.rand(shape, generator=generator, dtype=dtype)
     drawn = torch.randn(shape, generator=generator, dtype=dtype)
     # The activations alone: with weights as large, nothing would be left of any gradient.
     return drawn * trial.scale if term.dims == trial.plan.first.dims else drawn
+
+
+def _mask(drawn: torch.Tensor) -> torch.Tensor:
+    """Each row has both: nobody means a row of which nothing is left, whether a mask says what stays or what goes."""
+    if not drawn.numel() or drawn.shape[-1:] in ((), (1,)):
+        return drawn < 0.7
+    return ((drawn < 0.7) | (drawn == drawn.amin(-1, keepdim=True))) & (drawn < drawn.amax(-1, keepdim=True))
 
 
 def _indices(shape: tuple[int, ...], high: int, repeated: bool, generator: torch.Generator) -> torch.Tensor:

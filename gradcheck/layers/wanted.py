@@ -110,7 +110,7 @@ def input_options(
             first = [] if role_of(name) else [TensorTerm((D,), "unit")]  # that differ: one for each feature
         case Use.CONSTANT:
             plain = [term for term in likely if not isinstance(term, TensorTerm)] + [*_COUNTS, 0.7]
-            first = [*likely, *plain] if role_of(name) in _NO_NUMBERS else plain
+            first = [*likely, *plain] if role_of(name) in _NO_NUMBERS else [*plain, TensorTerm((), "unit")]
         case Use.TENSOR:
             likely = [term for term in likely if isinstance(term, TensorTerm)] or _of_role("", main, out)
             one = [] if role_of(name) else [TensorTerm(()), TensorTerm((1,))]
@@ -226,12 +226,14 @@ def _of_role(role: str, main: TensorTerm, out: Size) -> list[Term]:
         return likely  # guessed wrong, it would be taken for what it is not, and run all the same
     # Whatever its name says, it may be anything.
     shapes += [
+        main.dims,
         rows,
         (M, *main.dims[1:]),  # other rows, to be compared with those of the activations
         (D, M),
         (M,),
         (D,),
         (last,),
+        (last, last),
         (N, M),
         (N, T),
         (*main.dims, *main.dims[1:2]),

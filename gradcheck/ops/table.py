@@ -1,5 +1,8 @@
 """The table of operations. The VJPs are the entries of PyTorch's tools/autograd/derivatives.yaml."""
 
+import tomllib
+from pathlib import Path
+
 from gradcheck.ops.operation import Family, define
 
 F = Family
@@ -10,7 +13,6 @@ SUB = define("sub", F.ELEMENTWISE, "subtract rsub", dunder="sub", arity=2, linea
 MUL = define("mul", F.ELEMENTWISE, "multiply", dunder="mul", arity=2, linear="each")
 DIV = define("div", F.ELEMENTWISE, "divide true_divide", dunder="truediv div", arity=2, linear="first")
 NEG = define("neg", F.ELEMENTWISE, "negative", dunder="neg", linear="all", vjp="-{g}", derivative="-1")
-POSITIVE = define("positive", F.SAME, dunder="pos", linear="all", vjp="{g}", derivative="1")
 RECIPROCAL = define("reciprocal", F.ELEMENTWISE, vjp="-{g} * {y}**2", derivative="-1 / x**2")
 POW = define("pow", F.ELEMENTWISE, "power float_power", dunder="pow", arity=2)
 SQUARE = define("square", F.ELEMENTWISE, vjp="2 * {g} * {x}", derivative="2 * x")
@@ -19,50 +21,26 @@ RSQRT = define("rsqrt", F.ELEMENTWISE, vjp="-{g} * {y}**3 / 2", derivative="-0.5
 ABS = define(
     "abs", F.ELEMENTWISE, "absolute", dunder="abs", vjp="{g} * torch.sign({x})", derivative="sign(x)"
 )
-LERP = define("lerp", F.ELEMENTWISE, arity=3)
 ADDCMUL = define("addcmul", F.ELEMENTWISE, arity=3)
 ADDCDIV = define("addcdiv", F.ELEMENTWISE, arity=3)
-FLOOR_DIVIDE = define(
-    "floor_divide", F.ELEMENTWISE, "ifloordiv floordiv", dunder="floordiv", arity=2, step=True
-)
-REMAINDER = define("remainder", F.ELEMENTWISE, "fmod mod", dunder="mod", arity=2)
 
 # -- functions of one element --------------------------------------------------------------------------------------
 EXP = define("exp", F.ELEMENTWISE, vjp="{g} * {y}", derivative="exp(x)")
-EXP2 = define("exp2", F.ELEMENTWISE)
-EXPM1 = define("expm1", F.ELEMENTWISE, vjp="{g} * ({y} + 1)", derivative="exp(x)")
 LOG = define("log", F.ELEMENTWISE, vjp="{g} / {x}", derivative="1 / x")
 LOG1P = define("log1p", F.ELEMENTWISE, vjp="{g} / (1 + {x})", derivative="1 / (1 + x)")
 LOG2 = define("log2", F.ELEMENTWISE)
 LOG10 = define("log10", F.ELEMENTWISE)
 SIN = define("sin", F.ELEMENTWISE, vjp="{g} * torch.cos({x})", derivative="cos(x)")
 COS = define("cos", F.ELEMENTWISE, vjp="-{g} * torch.sin({x})", derivative="-sin(x)")
-TAN = define("tan", F.ELEMENTWISE, vjp="{g} * (1 + {y}**2)", derivative="1 + tan(x)**2")
-SINH = define("sinh", F.ELEMENTWISE)
-COSH = define("cosh", F.ELEMENTWISE)
 TANH = define("tanh", F.ELEMENTWISE, vjp="{g} * (1 - {y}**2)", derivative="1 - tanh(x)**2")
-ASIN = define("asin", F.ELEMENTWISE, "arcsin")
-ACOS = define("acos", F.ELEMENTWISE, "arccos")
 ATAN = define("atan", F.ELEMENTWISE, "arctan", vjp="{g} / (1 + {x}**2)", derivative="1 / (1 + x**2)")
-ATAN2 = define("atan2", F.ELEMENTWISE, "arctan2", arity=2)
-HYPOT = define("hypot", F.ELEMENTWISE, arity=2)
-ASINH = define("asinh", F.ELEMENTWISE, "arcsinh")
-ACOSH = define("acosh", F.ELEMENTWISE, "arccosh")
-ATANH = define("atanh", F.ELEMENTWISE, "arctanh")
-ERF = define("erf", F.ELEMENTWISE)
-ERFC = define("erfc", F.ELEMENTWISE)
 SIGMOID = define(
     "sigmoid", F.ELEMENTWISE, "expit", vjp="{g} * {y} * (1 - {y})", derivative="sigmoid(x) * (1 - sigmoid(x))"
 )
-LOGIT = define("logit", F.ELEMENTWISE)
 RELU = define("relu", F.ELEMENTWISE, vjp="{g} * ({x} > 0)", derivative="1 where x > 0, else 0")
 RELU6 = define("relu6", F.ELEMENTWISE)
-LEAKY_RELU = define("leaky_relu", F.ELEMENTWISE)
-PRELU = define("prelu", F.ELEMENTWISE, arity=2)
-RRELU = define("rrelu", F.ELEMENTWISE)
 ELU = define("elu", F.ELEMENTWISE)
 SELU = define("selu", F.ELEMENTWISE)
-CELU = define("celu", F.ELEMENTWISE)
 GELU = define("gelu", F.ELEMENTWISE)
 SILU = define(
     "silu",
@@ -75,33 +53,21 @@ MISH = define("mish", F.ELEMENTWISE)
 SOFTPLUS = define("softplus", F.ELEMENTWISE, vjp="{g} * torch.sigmoid({x})", derivative="sigmoid(x)")
 SOFTSIGN = define("softsign", F.ELEMENTWISE)
 HARDTANH = define("hardtanh", F.ELEMENTWISE)
-HARDSIGMOID = define("hardsigmoid", F.ELEMENTWISE)
-HARDSWISH = define("hardswish", F.ELEMENTWISE)
-SHRINK = define("hardshrink", F.ELEMENTWISE, "softshrink tanhshrink")
 LOGSIGMOID = define(
     "logsigmoid", F.ELEMENTWISE, vjp="{g} * (1 - torch.sigmoid({x}))", derivative="1 - sigmoid(x)"
 )
-THRESHOLD = define("threshold", F.ELEMENTWISE)
 NAN_TO_NUM = define("nan_to_num", F.ELEMENTWISE)
 SIGN = define("sign", F.ELEMENTWISE, "sgn", step=True, vjp="0 * {g}", derivative="0")
 ROUND = define("round", F.ELEMENTWISE, "fix trunc floor ceil rint", step=True)
-HEAVISIDE = define("heaviside", F.ELEMENTWISE, step=True)
-COPYSIGN = define("copysign", F.ELEMENTWISE, arity=2)
 
 # -- functions of several elements at the same place ----------------------------------------------------------------
 MAXIMUM = define("maximum", F.ELEMENTWISE, "fmax", arity=2)
 MINIMUM = define("minimum", F.ELEMENTWISE, "fmin", arity=2)
-LOGADDEXP = define("logaddexp", F.ELEMENTWISE, "logaddexp2", arity=2)
 CLAMP = define("clamp", F.ELEMENTWISE, "clip clamp_min clamp_max")
 WHERE = define("where", F.ELEMENTWISE, arity=3)
-MASKED_FILL = define("masked_fill", F.ELEMENTWISE, arity=2)
 COMPARE = define(
     "gt", F.COMPARE, "ge lt le eq ne greater greater_equal less less_equal not_equal isclose isnan isinf isfinite signbit",
     dunder="gt ge lt le eq ne", arity=2, step=True
-)  # fmt: skip
-LOGICAL = define(
-    "logical_and", F.COMPARE, "logical_or logical_not logical_xor bitwise_and bitwise_or bitwise_not bitwise_xor",
-    dunder="and or xor invert", arity=2, step=True
 )  # fmt: skip
 
 # -- reductions and scans --------------------------------------------------------------------------------------------
@@ -111,14 +77,10 @@ VAR = define("var", F.REDUCTION, axis=1)
 STD = define("std", F.REDUCTION, axis=1)
 VAR_MEAN = define("var_mean", F.REDUCTION, axis=1)
 STD_MEAN = define("std_mean", F.REDUCTION, axis=1)
-PROD = define("prod", F.REDUCTION, axis=1)
 MAX = define("max", F.REDUCTION, "amax", axis=1)
 MIN = define("min", F.REDUCTION, "amin", axis=1)
-MEDIAN = define("median", F.REDUCTION, "nanmedian quantile", axis=1)
 NORM = define("norm", F.REDUCTION, "vector_norm linalg_norm linalg_vector_norm matrix_norm", axis=2)
 LOGSUMEXP = define("logsumexp", F.REDUCTION, axis=1)
-ANY = define("any", F.REDUCTION, "all count_nonzero", axis=1, step=True)
-CUMULATIVE = define("cumsum", F.SCAN, "cumprod logcumsumexp", axis=1)
 CHOICE = define(
     "argmax", F.CHOICE, "argmin searchsorted bincount argsort sort topk nonzero unique bucketize", axis=1, step=True
 )  # fmt: skip
@@ -126,23 +88,15 @@ ONE_HOT = define("one_hot", F.CHOICE, step=True)
 
 # -- products --------------------------------------------------------------------------------------------------------
 MATMUL = define("matmul", F.PRODUCT, "mm bmm mv dot vdot", dunder="matmul", arity=2, linear="each")
-INNER = define("inner", F.PRODUCT, arity=2, linear="each")
-OUTER = define("outer", F.PRODUCT, "ger", arity=2, linear="each")
 LINEAR = define("linear", F.PRODUCT, arity=2)
 ADDMM = define("addmm", F.PRODUCT, "baddbmm addmv addbmm", arity=3)
-EINSUM = define("einsum", F.PRODUCT, arity=2, linear="each")
-TENSORDOT = define("tensordot", F.PRODUCT, arity=2, linear="each")
 CONVOLUTION = define("convolution", F.PRODUCT, "conv1d conv2d conv3d", arity=2)
-TRANSPOSED_CONVOLUTION = define("conv_transpose2d", F.PRODUCT, "conv_transpose1d conv_transpose3d", arity=2)
-EMBEDDING_BAG = define("embedding_bag", F.PRODUCT, arity=2)
-BILINEAR = define("bilinear", F.PRODUCT, arity=3)
 
 # -- the same numbers ------------------------------------------------------------------------------------------------
 CLONE = define("clone", F.SAME, "contiguous alias copy", dunder="deepcopy", linear="all")  # fmt: skip
 DETACH = define("detach", F.SAME, "data converted", linear="all")
 REQUIRES_GRAD = define("requires_grad", F.SAME, linear="all")
 CAST = define("to", F.SAME, "float double half bfloat16 type type_as cuda cpu xpu mps astype", linear="all")
-CAST_TO_INTEGER = define("int", F.SAME, "long short byte char bool", step=True)
 RESHAPE = define(
     "reshape", F.LAYOUT, "view view_as reshape_as flatten unflatten squeeze unsqueeze ravel atleast_1d atleast_2d",
     linear="all"
@@ -150,11 +104,9 @@ RESHAPE = define(
 PERMUTE = define(
     "permute", F.LAYOUT, "T mT H mH t transpose swapaxes swapdims movedim moveaxis adjoint", linear="all"
 )  # fmt: skip
-FLIP = define("flip", F.LAYOUT, "roll fliplr flipud rot90", linear="all")
 EXPAND = define(
     "expand", F.BROADCAST, "expand_as broadcast_to broadcast_tensors repeat repeat_interleave tile", linear="all"
 )  # fmt: skip
-COMPLEX_PART = define("real", F.SAME, "imag view_as_real view_as_complex conj")
 
 # -- picking, writing, joining -----------------------------------------------------------------------------------------
 GETITEM = define("getitem", F.GATHER, "index", dunder="getitem", linear="all")
@@ -162,16 +114,10 @@ SELECT = define("select", F.GATHER, "narrow index_select take gather take_along_
 EMBEDDING = define("embedding", F.GATHER, linear="all")
 MASKED_SELECT = define("masked_select", F.GATHER, linear="all")
 SPLIT = define("split", F.GATHER, "chunk unbind hsplit vsplit tensor_split", linear="all", axis=2)  # fmt: skip
-UNFOLD = define("unfold", F.GATHER, linear="all")
-FOLD = define("fold", F.SCATTER, linear="all")
-DIAGONAL = define("diagonal", F.GATHER, "diag diag_embed tril triu trace", linear="all")  # fmt: skip
 SETITEM = define("setitem", F.SCATTER, "index_put index_copy scatter masked_scatter", dunder="setitem")
-SCATTER_ADD = define("scatter_add", F.SCATTER, "index_add scatter_reduce")
 FILL = define("fill", F.SCATTER, "zero")
-FILL_DIAGONAL = define("fill_diagonal", F.SCATTER)
 COPY_INTO = define("copy_", F.SCATTER)
 JOIN = define("cat", F.JOIN, "concat concatenate stack hstack vstack dstack column_stack", linear="all")  # fmt: skip
-PAD = define("pad", F.JOIN, linear="all")
 
 # -- networks ----------------------------------------------------------------------------------------------------------
 SOFTMAX = define(
@@ -184,15 +130,7 @@ LOG_SOFTMAX = define(
 )  # fmt: skip
 CROSS_ENTROPY = define("cross_entropy", F.LOSS, "nll_loss", arity=2)
 SQUARED_ERROR = define("mse_loss", F.LOSS, arity=2)
-OTHER_LOSS = define(
-    "binary_cross_entropy", F.LOSS,
-    "binary_cross_entropy_with_logits l1_loss smooth_l1_loss huber_loss kl_div hinge_embedding_loss soft_margin_loss "
-    "multi_margin_loss poisson_nll_loss gaussian_nll_loss multilabel_soft_margin_loss margin_ranking_loss "
-    "cosine_embedding_loss triplet_margin_loss",
-    arity=2,
-)  # fmt: skip
 BATCH_NORM = define("batch_norm", F.NORMALISATION, "instance_norm")
-LAYER_NORM = define("layer_norm", F.NORMALISATION, "group_norm rms_norm local_response_norm normalize")
 POOLING = define(
     "max_pool2d", F.POOLING, "max_pool1d max_pool3d avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool2d "
     "adaptive_max_pool2d adaptive_avg_pool1d adaptive_max_pool1d lp_pool2d",
@@ -215,10 +153,8 @@ ZEROS = define("zeros", F.CONSTANT, "zeros_like new_zeros")
 ONES = define("ones", F.CONSTANT, "ones_like new_ones")
 FULL = define("full", F.CONSTANT, "full_like new_full")
 EMPTY = define("empty", F.CONSTANT, "empty_like new_empty new")
-RANGE = define("arange", F.CONSTANT, "linspace logspace eye tril_indices triu_indices meshgrid")  # fmt: skip
 TENSOR = define("tensor", F.CONSTANT, "as_tensor asarray from_numpy from_dlpack frombuffer new_tensor")  # fmt: skip
 OPTIMISER_STEP = define("_foreach_add", F.OPTIMISER, "_foreach_sub _foreach_addcdiv _foreach_addcmul")
-OPTIMISER_SCALING = define("_foreach_mul", F.OPTIMISER, "_foreach_div _foreach_lerp _foreach_sqrt")
 QUERY = define(
     "size", F.QUERY,
     "dim numel nelement ndimension stride storage_offset element_size get_device data_ptr untyped_storage storage "
@@ -230,6 +166,10 @@ QUERY = define(
 ESCAPE = define("item", F.ESCAPE, "tolist numpy", dunder="float int index array complex")
 QUESTION = define("equal", F.ESCAPE, "allclose is_nonzero array_equal", dunder="bool contains")
 BACKWARD = define("backward", F.BACKWARD, "_backward")
+
+# -- those that no other file asks about by name ------------------------------------------------------------------------
+for _row in tomllib.loads(Path(__file__).with_name("others.toml").read_text(encoding="utf-8"))["operations"]:
+    define(family=Family[_row.pop("family")], **_row)
 
 # -- groups that several stages ask about ---------------------------------------------------------------------------------
 ADDITIVE = frozenset({ADD, SUB})

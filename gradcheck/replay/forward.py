@@ -15,6 +15,7 @@ from gradcheck.replay.compare import Measured, dense
 from gradcheck.replay.earlier import Carried, as_of_now, earlier_versions
 from gradcheck.replay.runner import Patch, ReplayError, Runner
 from gradcheck.replay.slices import produced, roots_mutated
+from gradcheck.replay.stops import stopped
 from gradcheck.replay.variation import Variation
 
 
@@ -45,6 +46,7 @@ class ForwardGraph:
             patches=patches,
             variation=variation,
             undifferentiated=undifferentiated,
+            stopped=stopped(ops, loss),
         )
         with torch.enable_grad():
             self._run.run(ops, earlier, carried)

@@ -75,8 +75,8 @@ class Runner:
     `start_from` are the tensors of values that were made before. `known` tensors are there from the start, and are never
     changed. `patches` maps the index of an op to what is done after it. `upstream` says what autograd hands to the
     `backward` of a custom Function, `autograd_truth` what it puts into `.grad`. With `differentiate`, every tensor that
-    can have a gradient has one, but for the leaves `undifferentiated`. `drops` says whether dropout drops anything.
-    `variation` says which numbers of the program are others: sizes, constants.
+    can have a gradient has one, but for the leaves `undifferentiated`, and none goes on through those that are `stopped`.
+    `drops` says whether dropout drops anything. `variation` says which numbers of the program are others: sizes, constants.
     """
 
     def __init__(
@@ -93,6 +93,7 @@ class Runner:
         drops: bool = True,
         variation: Variation | None = None,
         undifferentiated: Container[Value] = frozenset(),
+        stopped: Container[Value] = frozenset(),
     ) -> None:
         self._own_types = dtype is None
         self.dtype = torch.get_default_dtype() if dtype is None else dtype
@@ -108,6 +109,7 @@ class Runner:
         self._upstream = upstream
         self._drops = drops
         self._undifferentiated = undifferentiated
+        self._stopped = stopped
         self._held: dict[Value, torch.Tensor] = {}  # large leaves in this precision, which other runs use too
         self.variation = variation
         self._memory = Memory()
@@ -393,7 +395,8 @@ class Runner:
 
     def _hold(self, value: Value, tensor: torch.Tensor) -> torch.Tensor:
         """What is made of numbers alone (`torch.zeros(5)`) is a leaf of the graph."""
-        if self._differentiate and differentiable(tensor) and not tensor.requires_grad:
+        is_leaf = not tensor.requires_grad or value in self._stopped
+        if self._differentiate and differentiable(tensor) and is_leaf:
             tensor = tensor.detach().requires_grad_()
         self.env[value] = tensor
         return tensor

@@ -205,7 +205,11 @@ def gaps(report: ReportContents) -> list[str]:
         found.append(crash)
     if unread := report.program.unread:
         found.append(f"{listing(unread, most=3)} {'was' if len(unread) == 1 else 'were'} not judged")
-    unseen = [u.parameter for step in report.passes for u in step.flow.updates if u.unseen]
+    known = {
+        row.of for row in report.rows
+    }  # in any pass: the step of a generator follows that of a discriminator
+    moves = [u for step in report.passes for u in step.flow.updates]
+    unseen = [u.parameter for u in moves if u.unseen and u.parameter not in known]
     if names := list(dict.fromkeys(unseen)):
         found.append(
             f"no gradient of {listing(names, most=3)} was found, though the program moves {'it' if len(names) == 1 else 'them'}"

@@ -494,3 +494,105 @@ def test_labels_that_are_truth_values_and_sums_that_leave_out_nan() -> None:
     assert {row.name: row.verdict for row in report.rows} == {"dZ": Verdict.CORRECT, "dW": Verdict.CORRECT}
     wrong = report_on_source(text.replace("(A - Y) / 8", "(A - (1 - Y)) / 8"))
     assert [finding.location.line for finding in wrong.findings if finding.rule == "GC101"] == [9]
+
+
+_Q_LEARNING = """
+    import torch
+    torch.manual_seed(0)
+    W1, W2 = torch.randn(4, 8) * 0.5, torch.randn(8, 3) * 0.5
+
+    def values(state):
+        hidden = torch.relu(state @ W1)
+        return hidden @ W2, hidden
+
+    for step in range(20):
+        now = torch.randn(12, 4)
+        action, reward = torch.randint(0, 3, (12,)), now.sum(1)
+        with torch.no_grad():
+            best = values(now + 0.1)[0].max(1).values
+            target = reward + 0.9 * best
+        q, hidden = values(now)
+        taken = q[torch.arange(12), action]
+        loss = ((taken - target) ** 2).mean()
+        dq = torch.zeros_like(q)
+        dq[torch.arange(12), action] = 2 * (taken - target) / 12
+        dW2 = hidden.T @ dq
+        dW1 = now.T @ (dq @ W2.T * (hidden > 0))
+        W1 -= 0.01 * dW1
+        W2 -= 0.01 * dW2
+"""
+
+
+def test_what_is_computed_without_gradients_is_a_constant() -> None:
+    """The target comes from the same weights: autograd would not go back through it either."""
+    assert accused(_Q_LEARNING) == []
+    assert accused(_Q_LEARNING.replace("2 * (taken - target)", "(taken - target)")) != []
+
+
+_ADVERSARIAL = """
+    import torch
+    torch.manual_seed(0)
+    G, D = torch.randn(3, 2) * 0.5, torch.randn(2, 1) * 0.5
+    ones, zeros = torch.ones(8, 1), torch.zeros(8, 1)
+    for step in range(20):
+        x = torch.cat([torch.randn(8, 2) + 2, torch.randn(8, 3) @ G])
+        y = torch.cat([ones, zeros])
+        logit = x @ D
+        d_loss = torch.nn.functional.binary_cross_entropy_with_logits(logit, y)
+        grad_logit = (torch.sigmoid(logit) - y) / 16
+        D -= 0.1 * x.T @ grad_logit
+
+        z = torch.randn(8, 3)
+        logit = z @ G @ D
+        g_loss = torch.nn.functional.softplus(-logit).mean()
+        grad_logit = -torch.sigmoid(-logit) / 8
+        G -= 0.1 * z.T @ (grad_logit @ D.T)
+        if step % 5 == 0:
+            print(d_loss.item(), g_loss.item())
+"""
+
+
+@pytest.mark.parametrize("names", [("d_loss", "g_loss"), ("loss_d", "loss_g")])
+def test_the_losses_of_a_discriminator_and_a_generator_are_no_gradients(names: tuple[str, str]) -> None:
+    text = _ADVERSARIAL.replace("d_loss", names[0]).replace("g_loss", names[1])
+    assert accused(text) == []
+    report = report_on_source(text)
+    assert [step.loss for step in report.passes] == [*names]
+
+
+_SCALED = """
+    import torch
+    torch.manual_seed(3)
+    X, y = torch.randn(64, 6), torch.randint(0, 3, (64,))
+    W1, W2 = torch.randn(6, 9) * 0.4, torch.randn(9, 3) * 0.4
+    loss_scale = 128.0
+    for step in range(20):
+        rows = torch.randint(0, 64, (16,))
+        a = X[rows] @ W1
+        h = torch.nn.functional.silu(a)
+        logp = torch.log_softmax(h @ W2, dim=1)
+        loss = -logp[torch.arange(16), y[rows]].mean()
+        dlogits = logp.exp()
+        dlogits[torch.arange(16), y[rows]] -= 1
+        dlogits = dlogits * loss_scale / 16
+        dW2 = h.T @ dlogits
+        dh = dlogits @ W2.T
+        s = torch.sigmoid(a)
+        da = dh * s * (1 + a * (1 - s))
+        dW1 = X[rows].T @ da
+        for weight, g in zip((W1, W2), (dW1, dW2)):
+            g = g / loss_scale
+            weight -= 0.5 * g
+"""
+
+
+def test_a_scale_of_the_loss_is_taken_out_in_a_line_of_its_own() -> None:
+    assert accused(_SCALED) == []
+
+
+def test_what_is_wrong_under_a_scale_of_the_loss_is_one_line() -> None:
+    """The scale is no part of what is wrong, nor of a fix."""
+    report = report_on_source(_SCALED.replace("s * (1 + a * (1 - s))", "s * (1 - s)"))
+    assert [row.name for row in report.rows if row.verdict is Verdict.INTRODUCED] == ["da"]
+    (finding,) = [finding for finding in report.findings if finding.rule == "GC101"]
+    assert finding.fix is None or "loss_scale" not in finding.fix.replacement

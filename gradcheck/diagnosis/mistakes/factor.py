@@ -1,7 +1,9 @@
 """A factor of one step is missing, there twice, or divided by where it should be multiplied with."""
 
 import ast
+import tomllib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import torch
 
@@ -54,64 +56,24 @@ def _edits(spot: Spot) -> Iterator[Edit]:
 
 # -- predictions -----------------------------------------------------------------------------------------------------
 
-# The kind, what is made of the operand, and the sentence.
-_Way = tuple[str, Callable[[torch.Tensor], torch.Tensor], str]
-_OF_PRODUCTS: tuple[_Way, ...] = (
-    ("missing-factor", torch.ones_like, "the factor {x} of {where} is missing"),
-    ("extra-factor", torch.square, "the factor {x} is there twice"),
-    (
-        "inverted-factor",
-        torch.reciprocal,
-        "it is divided by {x} where it should be multiplied with it ({where})",
-    ),
-)
-_OF_DENOMINATORS: tuple[_Way, ...] = (
-    ("missing-factor", torch.ones_like, "the division by {x} of {where} is missing"),
-    (
-        "inverted-factor",
-        torch.reciprocal,
-        "it is multiplied with {x} where it should be divided by it ({where})",
-    ),
-    ("extra-factor", torch.square, "it is divided by {x} twice ({where})"),
-)
-# d(a/b) = -a/b**2 * db: with another power of b, or with none.
-_OF_QUOTIENTS = (
-    (
-        1,
-        "missing-square",
-        "it is divided by {x}; the derivative of a quotient divides by {x} squared ({where})",
-    ),
-    (
-        2,
-        "missing-factor",
-        "the division by {x} squared, in the derivative of a quotient, is missing ({where})",
-    ),
-    (
-        3,
-        "inverted-factor",
-        "it is multiplied with {x}; the derivative of a quotient divides by its square ({where})",
-    ),
-    (
-        4,
-        "inverted-factor",
-        "it is multiplied with the square of {x} where it should be divided by it ({where})",
-    ),
-)
+_Rows = list[list[str]]  # the kind, what is made of the operand, and the sentence
+_ROWS: dict[str, _Rows] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 
 
 def _predictions(case: Case) -> Iterator[Prediction]:
     for edge in case.segment.edges if case.first.fits else ():
         op, denominator = edge.op, _denominator(edge.op)
         for operand in operands(case, edge):
-            ways = _OF_PRODUCTS if op.operation is ops.MUL else ()
+            ways = _ROWS["products"] if op.operation is ops.MUL else []
             if denominator is operand:
-                ways = _OF_DENOMINATORS
+                ways = _ROWS["denominators"]
             elif denominator is edge.source:
-                ways = _OF_PRODUCTS[:1]
+                ways = _ROWS["products"][:1]
             for kind, change, sentence in ways:
+                made_of: Callable[[torch.Tensor], torch.Tensor] = getattr(torch, change)
                 yield Prediction(
                     kind,
-                    with_operand(edge, operand, lambda s, c=change, x=operand: c(s.tensor(x))),  # type: ignore[misc]
+                    with_operand(edge, operand, lambda s, c=made_of, x=operand: c(s.tensor(x))),  # type: ignore[misc]
                     sentence,
                     {"x": operand, "where": op},
                     {"operand": operand},
@@ -121,7 +83,9 @@ def _predictions(case: Case) -> Iterator[Prediction]:
 
 
 def _quotient_powers(edge: Edge) -> Iterator[Prediction]:
-    for power, kind, sentence in _OF_QUOTIENTS:
+    """d(a/b) = -a/b**2 * db: with another power of b, or with none."""
+    for kind, missing, sentence in _ROWS["quotients"]:
+        power = int(missing)
         yield Prediction(
             kind,
             with_step(edge, lambda s, local, p=power: local * s.tensor(edge.source) ** p),  # type: ignore[misc]

@@ -185,7 +185,7 @@ class CandidateCollector:
         candidate = Candidate(value, binding.name, binding)
         # The step an optimiser takes, however it is named; a gradient is named after its parameter.
         if use is not None and self._uses.is_step(use, binding):
-            if self._uses.is_scaled(value):
+            if self._uses.scaled_by(value) is not None:
                 return None
             use = None
         if use is not None:

@@ -107,7 +107,8 @@ def _select_losses(
 def _ranked(recording: Recording, names: NameIndex, wanted: str | None) -> dict[Value, tuple[int, Loss]]:
     backward_called = {v for op in recording.ops if op.kind is Kind.BACKWARD for v in op.inputs[:1]}
     given = {op.out for op in recording.ops if op.func is with_given_upstream and _is_given_freely(op)}
-    read = {value for op in recording.ops for value in op.inputs if not _only_reports(op)}
+    computing = [op for op in recording.ops if op.kind is not Kind.ESCAPE and not _only_reports(op)]
+    read = {value for op in computing for value in op.inputs}
     ranked: dict[Value, tuple[int, Loss]] = {}
     made_of_losses: set[Value] = set()  # numbers that are
     differences: dict[Value, list[Value]] = {}  # of two losses

@@ -86,7 +86,10 @@ class Uses:
             if update.step is None or self._becomes_another(update):
                 continue
             gradient, index = self._behind_scaling(update.step), update.op.index
-            if gradient is not update.step and self._divides_by_a_count(update, gradient):
+            # `unscaled = g / scale`, in a line of its own, whose name says no more; `dw = dw / n` is a gradient.
+            says_of = any(parse(b.name).stem for b in self._names.bindings(gradient))
+            of = gradient if says_of else self.scaled_by(gradient) or gradient
+            if of is not update.step and self._divides_by_a_count(update, of):
                 evidence = "its use in the update of that parameter"
                 self._found.setdefault(update.step, Use(update.parameter, evidence, index, divided=True))
             self._updates[gradient.root].append(index)
@@ -215,13 +218,13 @@ class Uses:
             if named.when < binding.when
         )
 
-    def is_scaled(self, value: Value) -> bool:
-        """Whether it is another named tensor times a number: `step = lr * grad`."""
+    def scaled_by(self, value: Value) -> Value | None:
+        """The other named tensor that it is a number of times: `step = lr * grad`."""
         producer = value.producer
         if producer is None or not _scales(producer):
-            return False
+            return None
         others = [a for a in producer.args if isinstance(a, Value) and a.shape == value.shape]
-        return len(others) == 1 and bool(self._names.bindings(others[0]))
+        return others[0] if len(others) == 1 and self._names.bindings(others[0]) else None
 
 
 def _is_of(stem: str | None, names: list[str]) -> bool:

@@ -154,8 +154,12 @@ def _usual(case: Case) -> float | None:
     """The factor that most gradients of parameters have."""
     if not case.judge.ascends:
         return 1.0
-    factors = [float(f"{factor:.6g}") for factor in _factors_of_parameters(case)]
-    return max(factors, key=factors.count, default=None)
+    return _commonest(_factors_of_parameters(case))
+
+
+def _commonest(factors: list[float]) -> float | None:
+    rounded = [float(f"{factor:.6g}") for factor in factors]
+    return max(rounded, key=rounded.count, default=None)
 
 
 def _factors_of_parameters(case: Case, besides: Candidate | None = None) -> list[float]:
@@ -174,7 +178,7 @@ def _made_good(case: Case, partner: Value, factor: float) -> bool:
     if partner not in case.judge.forward_made and any(kept != factor for kept in kept_upstream(case, factor)):
         return False  # its own line puts a factor to it
     given = case.judge.given(case.faults, {partner: case.found})
-    none = Faults()
+    expectations = [case.judge.expectation(faults) for faults in (Faults(), case.faults)]
     right, alike = {True: 0, False: 0}, {True: 0, False: 0}  # of parameters, of others
     of_parameters, usual = False, _usual(case) or -1.0
     for consumer, of in _ends(case):
@@ -189,7 +193,7 @@ def _made_good(case: Case, partner: Value, factor: float) -> bool:
         # A step is a multiple by its rate; one along this very gradient says nothing of what that is, unless it is divided.
         step = consumer.version.candidate
         unnamed = step.binding is None and (of is not partner or step.divided)
-        is_step = unnamed and consumer.is_one_of(case.judge.expectation(none))
+        is_step = unnamed and any(map(consumer.is_one_of, expectations))
         right[of_parameter] += is_step or distance(consumer.found, usual * expected) <= tolerance
         alike[of_parameter] += distance(consumer.found, factor * expected) <= tolerance
     return 0 < right[of_parameters] >= alike[of_parameters]
@@ -268,7 +272,8 @@ def _kept_factor(case: Case, at: Value) -> float | None:
     known = {candidate.value for candidate in case.judge.plan.candidates}
     for consumer, of in _ends(case):
         follows = given.get(of)
-        if follows is None or not _is_parameter(case, of) or consumer.size <= consumer.tolerance:
+        own_step = of is at and consumer.version.candidate.binding is None  # a multiple by its rate
+        if follows is None or own_step or not _is_parameter(case, of) or consumer.size <= consumer.tolerance:
             continue
         if same_but_for_ones(follows.shape, consumer.found.shape):
             factors.append(_proportion(follows, consumer))
@@ -290,6 +295,9 @@ def _kept_factor(case: Case, at: Value) -> float | None:
     # Half of them may be something else: weights that decay, beside biases that do not.
     likeliest, finite = max(factors, key=agreeing, default=1.0), sum(map(math.isfinite, factors))
     agrees = 2 * agreeing(likeliest) >= len(factors) and 2 * agreeing(likeliest) > finite
+    usual = _commonest(_factors_of_parameters(case, case.candidate)) or 1.0
+    if _is(likeliest, 1.0) and usual != 1 and {*kept_upstream(case, usual)} == {usual}:
+        return usual  # as those of the parameters, and what it is computed from
     return likeliest if _is_count(likeliest) and agrees else None
 
 

@@ -1,0 +1,201 @@
+"""Right layers that were accused, or not judged, for the inputs that were put together for them."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+import gradcheck
+from gradcheck.layers.records import Status
+
+
+class MaskedSoftmax(torch.autograd.Function):
+    """A row of which nothing is left has no meaning."""
+
+    @staticmethod
+    def forward(ctx, scores, mask):
+        p = torch.softmax(scores.masked_fill(~mask, -1e9), dim=-1)
+        ctx.save_for_backward(p)
+        return p
+
+    @staticmethod
+    def backward(ctx, dp):
+        (p,) = ctx.saved_tensors
+        return p * (dp - (p * dp).sum(-1, keepdim=True)), None
+
+
+def turned(x):
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat((-second, first), dim=-1)
+
+
+class Turned(torch.autograd.Function):
+    """In pairs: an odd number of features has no halves."""
+
+    @staticmethod
+    def forward(ctx, x, cos, sin):
+        ctx.save_for_backward(cos, sin)
+        return x * cos + turned(x) * sin
+
+    @staticmethod
+    def backward(ctx, dy):
+        cos, sin = ctx.saved_tensors
+        return dy * cos - turned(dy * sin), None, None
+
+
+class Recurrence(torch.autograd.Function):
+    """`b` is no bias, and `c` no state: they are as large as `x`."""
+
+    @staticmethod
+    def forward(ctx, x, b, c):
+        rows, steps, size = x.shape
+        h, kept = x.new_zeros(rows, size), []
+        for t in range(steps):
+            h = b[:, t] * h + c[:, t] * x[:, t]
+            kept.append(h)
+        ctx.save_for_backward(x, b, c, torch.stack(kept, 1))
+        return torch.stack(kept, 1)
+
+    @staticmethod
+    def backward(ctx, dy):
+        x, b, c, kept = ctx.saved_tensors
+        dx, db, dc = (torch.zeros_like(each) for each in (x, b, c))
+        dh = torch.zeros_like(x[:, 0])
+        for t in reversed(range(x.shape[1])):
+            dh = dh + dy[:, t]
+            db[:, t] = dh * (kept[:, t - 1] if t else 0)
+            dc[:, t], dx[:, t] = dh * x[:, t], dh * c[:, t]
+            dh = dh * b[:, t]
+        return dx, db, dc
+
+
+class Paths(torch.autograd.Function):
+    """The log of the sum over all paths: `moves` is a square."""
+
+    @staticmethod
+    def forward(ctx, scores, moves):
+        alphas = [scores[0]]
+        for score in scores[1:]:
+            alphas.append(torch.logsumexp(alphas[-1].unsqueeze(1) + moves, 0) + score)
+        ctx.save_for_backward(scores, moves, torch.stack(alphas))
+        return torch.logsumexp(alphas[-1], 0)
+
+    @staticmethod
+    def backward(ctx, g):
+        scores, moves, alphas = ctx.saved_tensors
+        total, beta = torch.logsumexp(alphas[-1], 0), torch.zeros_like(scores[0])
+        d_scores, d_moves = torch.zeros_like(scores), torch.zeros_like(moves)
+        d_scores[-1] = (alphas[-1] - total).exp()
+        for t in range(len(scores) - 2, -1, -1):
+            after = scores[t + 1] + beta
+            d_moves += (alphas[t].unsqueeze(1) + moves + after - total).exp()
+            beta = torch.logsumexp(moves + after, 1)
+            d_scores[t] = (alphas[t] + beta - total).exp()
+        return d_scores * g, d_moves * g
+
+
+class Slopes:
+    """One for each head, which are as many as channels."""
+
+    def __init__(self, n_heads):
+        self.slopes = torch.tensor([2.0 ** -(1 + head) for head in range(n_heads)])
+
+    def forward(self, scores):
+        _, heads, rows, columns = scores.shape
+        apart = (torch.arange(columns) - torch.arange(rows)[:, None]).to(scores.dtype)
+        self.p = torch.softmax(scores + self.slopes.view(1, heads, 1, 1) * apart, -1)
+        return self.p
+
+    def backward(self, dp):
+        return self.p * (dp - (dp * self.p).sum(-1, keepdim=True))
+
+
+class Constants(nn.Module):
+    """The scale is computed of the batch, and is a constant."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(size))
+
+    def forward(self, x):
+        with torch.no_grad():
+            self.scale = 1 / x.std(0, unbiased=False).clamp_min(0.1)
+        self.x = x
+        return x * self.scale * self.gain
+
+    def backward(self, dy):
+        self.gain.grad = (dy * self.x * self.scale).sum(0)
+        return dy * self.scale * self.gain
+
+
+class Normed:
+    def __init__(self, fan_in, fan_out):
+        self.v, self.g = torch.randn(fan_out, fan_in), torch.ones(fan_out, 1)
+
+    def forward(self, x):
+        self.x, self.norm = x, self.v.norm(dim=1, keepdim=True)
+        self.unit = self.v / self.norm
+        self.w = self.g * self.unit
+        return x @ self.w.T
+
+    def backward(self, dy):
+        dw = dy.T @ self.x
+        self.dg = (dw * self.v).sum(1, keepdim=True)  # wrong
+        self.dv = self.g / self.norm * (dw - self.dg * self.unit)
+        return dy @ self.w
+
+
+class Overlap(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, p, t):
+        both, each = (p * t).sum(1), (p * p).sum(1) + (t * t).sum(1)
+        ctx.save_for_backward(p, t, both, each)
+        score = (2 * both + 1) / (each + 1)
+        return (1 - score).mean()
+
+    @staticmethod
+    def backward(ctx, g):
+        p, t, both, each = ctx.saved_tensors
+        above, below = (2 * both + 1)[:, None], (each + 1)[:, None]
+        dscore = 2 * t / below - above * 2 * p / below**2
+        return g * dscore / len(p), None  # wrong
+
+
+def test_every_row_of_a_mask_keeps_something():
+    report = gradcheck.check_layer(MaskedSoftmax, fix_budget_s=0.0)
+    assert not report.failures, str(report)
+    assert report.summary["passed"] >= 12
+
+
+def test_an_odd_number_of_features_is_not_for_what_is_split_in_two():
+    report = gradcheck.check_layer(Turned, ranks=[2], fix_budget_s=0.0)
+    assert not report.failures, str(report)
+    assert [case.name for case in report.cases if case.status is Status.UNSUPPORTED] == ["odd sizes"]
+
+
+def test_whatever_its_name_says_it_may_be_as_large_as_the_activations():
+    assert gradcheck.check_layer(Recurrence, fix_budget_s=0.0).exit_status == 0
+
+
+def test_a_square_of_features_is_tried():
+    report = gradcheck.check_layer(Paths, fix_budget_s=0.0)
+    assert not report.failures, str(report)
+    assert report.summary["passed"] >= 4
+
+
+def test_there_may_be_as_many_heads_as_channels():
+    assert gradcheck.check_layer(Slopes, fix_budget_s=0.0).exit_status == 0
+
+
+def test_what_a_layer_computes_without_gradients_is_a_constant():
+    assert gradcheck.check_layer(Constants, fix_budget_s=0.0).exit_status == 0
+
+
+def test_a_gradient_that_reads_a_wrong_one_is_no_fault_of_its_own():
+    report = gradcheck.check_layer(Normed, fix_budget_s=0.0)
+    assert [failure.report.findings[0].evidence["gradient"] for failure in report.failures] == ["self.dg"]
+
+
+def test_the_derivative_of_a_score_is_no_gradient_of_it():
+    report = gradcheck.check_layer(Overlap, fix_budget_s=0.0)
+    assert {failure.report.findings[0].rule for failure in report.failures} == {"GC101"}, str(report)
