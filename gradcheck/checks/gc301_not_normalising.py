@@ -49,7 +49,9 @@ are mixed in, nothing is reported.
 - PyTorch, BatchNorm1d, https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm1d.html
 """
 
+import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 from statistics import median
 
 from gradcheck.base import numbers
@@ -61,6 +63,8 @@ from gradcheck.checks.rule import Evidence, Rule
 from gradcheck.checks.wording import code, place
 from gradcheck.health.batch_norm.records import BatchNormLayer, Fault
 from gradcheck.program.location import Location
+
+_CAUSES: dict[str, list[str]] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
@@ -122,33 +126,10 @@ def _cause(layer: BatchNormLayer) -> tuple[str, str]:
     if layer.fault is Fault.POWER:
         return _power(layer)
     of = f" of {code(layer.foreign)}" if layer.foreign else ""
-    known = {
-        Fault.AXIS: (
-            "takes a statistic over another axis than the rows of the batch",
-            "take both the mean and the variance over the rows: `.mean(0, keepdim=True)`, `.var(0, keepdim=True)`",
-        ),
-        Fault.FOREIGN: (
-            f"uses a statistic{of}, which is another tensor",
-            f"take the mean and the variance of {code(layer.input)} itself",
-        ),
-        Fault.NOT_CENTRED: (
-            "scales by the mean square instead of the variance",
-            "subtract the mean before squaring: `((x - mean)**2).mean(0)`",
-        ),
-        Fault.NOT_AVERAGED: (
-            "scales by a sum of squares that is not divided by the number of rows",
-            f"divide the sum by the {layer.batch} rows of the batch, or by one less",
-        ),
-        Fault.MEAN: (
-            "subtracts something other than the mean over the batch",
-            f"divide the sum by the {layer.batch} rows of the batch",
-        ),
-        Fault.SCALE: (
-            "scales by something other than one over the standard deviation",
-            "multiply by `(variance + eps) ** -0.5`",
-        ),
-    }
-    return known[layer.fault]
+    does, instead = (
+        text.format(of=of, input=code(layer.input), batch=layer.batch) for text in _CAUSES[layer.fault.value]
+    )
+    return does, instead
 
 
 def _power(layer: BatchNormLayer) -> tuple[str, str]:

@@ -175,6 +175,8 @@ class Evaluation(Reader):
         if isinstance(base, torch.Tensor) and arrays.are_of_numpy():  # it stands for an array
             if name in methods:
                 return partial(_as_torch, methods[name], None, base)
+            if name == "size":
+                return base.numel()
             if not hasattr(np.ndarray, name):
                 raise UnreadableError(f"`{name}`, which no array has")
         held = getattr(base, name)

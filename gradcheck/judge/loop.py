@@ -11,6 +11,7 @@ from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import NOT_JUDGED, Judged, Ruling
 from gradcheck.judge.outputs import Outputs
 from gradcheck.judge.verdict import Verdict
+from gradcheck.judge.verdicts.before_activation import before_activation
 from gradcheck.judge.verdicts.clipped import bounded, clipped
 from gradcheck.judge.verdicts.compensated import compensated
 from gradcheck.judge.verdicts.convention import convention, out_of_convention
@@ -61,6 +62,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     of_another_loss,
     unreached,
     of_another_forward_pass,
+    before_activation,
     harmless,
     introduced,
 )

@@ -212,7 +212,12 @@ def _drawn(term: Term, trial: Trial, generator: torch.Generator) -> Any:
 def _tensor(term: TensorTerm, trial: Trial, generator: torch.Generator) -> torch.Tensor:
     shape = value_of(term.dims, trial.sizes)
     if term.kind == "int":
-        return _indices(shape, value_of(term.high, trial.sizes), trial.repeated, generator)
+        high = value_of(term.high, trial.sizes)
+        if high == 2 and shape[1:] and term.dims == trial.plan.first.dims:  # labels: one in each row
+            return torch.nn.functional.one_hot(
+                _indices(shape[:-1], shape[-1], trial.repeated, generator), shape[-1]
+            )
+        return _indices(shape, high, trial.repeated, generator)
     dtype = default_dtype()
     if term.kind == "bool":
         return _mask(torch.rand(shape, generator=generator))

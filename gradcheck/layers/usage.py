@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator
 from enum import Enum, auto
 from typing import Any
 
-from gradcheck.ops.operation import Family, operation_called
+from gradcheck.ops import CLAMP, Family, operation_called
 from gradcheck.program.reading.tree import parse, parts_of
 
 
@@ -20,6 +20,7 @@ class Use(Enum):
     INDEX = auto()
     FUNCTION = auto()
     NUMBERS = auto()  # an array is made of it
+    SHARE = auto()  # it is kept between about 0 and about 1
     CONSTANT = auto()  # `backward` returns None for it
     TENSOR = auto()  # `backward` returns a gradient for it
 
@@ -35,7 +36,7 @@ def use_of(name: str, forward: Callable[..., Any], has_gradient: dict[str, bool]
         return Use.TENSOR
     known = getattr(inspect.unwrap(forward), "__globals__", {})
     uses = {use for node in nodes_of(forward) for read, use in _uses(node, known) if read == name}
-    for use in (Use.FUNCTION, Use.INDEX, Use.COUNT, Use.NUMBERS):
+    for use in (Use.FUNCTION, Use.INDEX, Use.COUNT, Use.NUMBERS, Use.SHARE):
         if use in uses:
             return use
     return Use.UNKNOWN if gradient is None else Use.CONSTANT
@@ -116,6 +117,14 @@ def _uses(node: ast.AST, known: dict[str, Any]) -> Iterator[tuple[str, Use]]:
             ast.Attribute(ast.Name(), "tensor" | "as_tensor" | "array" | "asarray"), [ast.Name(read), *_]
         ):
             yield read, Use.NUMBERS
+        case ast.Call(ast.Attribute(owner, called), [*begin, _, most]) if operation_called(called) is CLAMP:
+            one = most.left if isinstance(most, ast.BinOp) and isinstance(most.op, ast.Sub) else most
+            if (
+                isinstance(one, ast.Constant)
+                and isinstance(one.value, (int, float))
+                and 0.9 <= one.value <= 1
+            ):
+                yield from ((part.id, Use.SHARE) for part in begin or [owner] if isinstance(part, ast.Name))
         case ast.Call(ast.Attribute(owner, called), arguments) if not called.endswith(("_as", "_like")):
             is_method = not (isinstance(owner, ast.Name) and inspect.ismodule(known.get(owner.id)))
             family = operation_called(called).family

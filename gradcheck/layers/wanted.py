@@ -108,6 +108,8 @@ def input_options(
             first += [*rows, *indices_of_rank_1_and_2()]
         case Use.NUMBERS:
             first = [] if role_of(name) else [TensorTerm((D,), "unit")]  # that differ: one for each feature
+        case Use.SHARE:
+            first = [main]
         case Use.CONSTANT:
             plain = [term for term in likely if not isinstance(term, TensorTerm)] + [*_COUNTS, 0.7]
             first = [*likely, *plain] if role_of(name) in _NO_NUMBERS else [*plain, TensorTerm((), "unit")]

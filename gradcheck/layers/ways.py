@@ -12,8 +12,8 @@ from gradcheck.layers.making import Given, likeliest_first, making
 from gradcheck.layers.sizes import Size, TensorTerm, Term
 from gradcheck.layers.subject import Subject
 from gradcheck.layers.trial import Plan
-from gradcheck.layers.usage import use_of
-from gradcheck.layers.wanted import has_state, input_options
+from gradcheck.layers.usage import Use, use_of
+from gradcheck.layers.wanted import has_state, input_options, role_of
 
 Picks = tuple[int, ...]
 # The places of the first choices; then the constructor's arguments, and the inputs.
@@ -33,6 +33,10 @@ class Ways:
     ) -> None:
         self._mains, self._parameters, self._function = mains, parameters, function
         self._words: list[list[Term]] = [[*subject.words.get(each.name, ())] for each in parameters]
+        roles = [role_of(each.name) for each in parameters]
+        # What a target is compared with, whatever it is called: `(p, y)`.
+        compared = "" if "target" in roles and "main" not in roles else None
+        self._main_at = 0 if len(roles) == 1 else roles.index(compared) if compared in roles else None
         self._uses = [use_of(each.name, function, subject.has_gradient) for each in parameters]
         made = making(subject, given)
         held = any(isinstance(term, TensorTerm) for terms in made.options for term in terms)
@@ -40,7 +44,8 @@ class Ways:
         self._gates = (1, 4, 3) if several else (1,)
         self._makings = [made, *(making(subject, given, gates) for gates in self._gates[1:])]
         # A logarithm needs its argument to be positive.
-        self._kinds = ("float", "unit") if mains and mains[0].kind == "float" else ("int",)
+        floats = ("unit", "float") if Use.SHARE in self._uses else ("float", "unit")
+        self._kinds = floats if mains and mains[0].kind == "float" else ("int",)
         self._known: dict[Picks, list[list[Term]]] = {}
         self.start: Picks = (0,) * (3 + len(made.options) + len(parameters))
         self.made_as_it_is = frozenset({_GATES, _MAIN, *range(3, 3 + len(made.options))})
@@ -75,11 +80,12 @@ class Ways:
     def _inputs(self, picks: Picks) -> list[list[Term]]:
         known = self._known.get(picks[:3])
         if known is None:
-            main, alone = self._main(picks), len(self._parameters) == 1
+            main = self._main(picks)
             gates = self._gates[picks[_GATES]]
             out = Size("M", gates)
             known = self._known[picks[:3]] = [
-                words or input_options(parameter, main, self._function, alone, out, not place, use)
+                words
+                or input_options(parameter, main, self._function, place == self._main_at, out, not place, use)
                 for place, (parameter, use, words) in enumerate(
                     zip(self._parameters, self._uses, self._words, strict=True)
                 )

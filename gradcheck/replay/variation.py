@@ -79,7 +79,10 @@ class Variation:
         if not made.is_floating_point() or bool((made == made.round()).all()):
             return made
         generator = torch.Generator().manual_seed(value.birth)
-        moved = torch.rand(made.shape, generator=generator, dtype=torch.float64) - 0.5
+        are_shares = bool(
+            ((made >= 0) & (made <= 1)).all()
+        )  # and stay so: what is clipped there has no derivative
+        moved = torch.rand(made.shape, generator=generator, dtype=torch.float64) - (1 if are_shares else 0.5)
         return made * (1 + _MOVED * moved).to(made.dtype)
 
     def arguments(self, node: Node) -> tuple[Sequence[Any], Mapping[str, Any]]:

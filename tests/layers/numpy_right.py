@@ -379,6 +379,15 @@ class SquaredError:
         return 2 * self.diff / self.diff.size
 
 
+class LossOfProbabilities:
+    def forward(self, p, y):
+        self.p, self.y = np.clip(p, 1e-9, 1 - 1e-9), y
+        return -np.mean(y * np.log(self.p) + (1 - y) * np.log(1 - self.p))
+
+    def backward(self):
+        return (self.p - self.y) / (self.p * (1 - self.p)) / self.p.size
+
+
 class Dropout:
     def __init__(self, dropout_ratio=0.5):
         self.dropout_ratio = dropout_ratio

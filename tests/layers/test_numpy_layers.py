@@ -220,6 +220,46 @@ def test_a_mean_over_the_rows_for_every_parameter_is_left_open():
     assert len(half.failures) == 1
 
 
+class AfterASigmoid(numpy_right.LossOfProbabilities):
+    def backward(self):
+        return self.p - self.y
+
+
+class AfterASoftmax:
+    def forward(self, y_pred, y_true):
+        self.y_pred, self.y_true = np.clip(y_pred, 1e-12, 1 - 1e-12), y_true
+        return -np.sum(y_true * np.log(self.y_pred)) / len(y_pred)
+
+    def backward(self):
+        return (self.y_pred - self.y_true) / len(self.y_pred)
+
+
+@pytest.mark.parametrize(
+    ("layer", "why"),
+    [
+        (AfterASigmoid, "what a sigmoid turns into `p`, times the number of elements"),
+        (AfterASoftmax, "what a softmax turns into `y_pred`: right where one comes in front of this loss"),
+    ],
+)
+def test_the_derivative_of_what_may_come_in_front_of_a_loss_is_left_open(layer, why):
+    report = gradcheck.check_layer(layer, fix_budget_s=0.0)
+    assert not report.failures
+    (reason,) = report.never_judged.values()
+    assert why in reason
+
+
+class Upward(numpy_right.LossOfProbabilities):
+    def backward(self):
+        return (self.y - self.p) / (self.p * (1 - self.p)) / self.p.size
+
+
+def test_a_line_that_reads_a_size_is_fixed():
+    (failure,) = gradcheck.check_layer(Upward, ranks=[2], fix_budget_s=10.0).failures
+    (finding,) = failure.report.findings
+    assert finding.fix is not None
+    assert finding.fix.verified
+
+
 def test_a_layer_for_one_row_is_checked_on_one():
     report = gradcheck.check_layer(numpy_right.OneRowAtATime, fix_budget_s=0.0)
     assert {case.shapes[0] for case in report.cases if case.status == "passed"} == {"1,4", "1,1", "1,7"}

@@ -2,10 +2,8 @@
 
 import ast
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-
-import torch
 
 from gradcheck import ops
 from gradcheck.diagnosis.mistakes.case import Case
@@ -56,24 +54,23 @@ def _edits(spot: Spot) -> Iterator[Edit]:
 
 # -- predictions -----------------------------------------------------------------------------------------------------
 
-_Rows = list[list[str]]  # the kind, what is made of the operand, and the sentence
-_ROWS: dict[str, _Rows] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+_Ways = list[tuple[float, str, str]]
+_TABLES: dict[str, _Ways] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 
 
 def _predictions(case: Case) -> Iterator[Prediction]:
     for edge in case.segment.edges if case.first.fits else ():
         op, denominator = edge.op, _denominator(edge.op)
         for operand in operands(case, edge):
-            ways = _ROWS["products"] if op.operation is ops.MUL else []
+            ways = _TABLES["products"] if op.operation is ops.MUL else ()
             if denominator is operand:
-                ways = _ROWS["denominators"]
+                ways = _TABLES["denominators"]
             elif denominator is edge.source:
-                ways = _ROWS["products"][:1]
-            for kind, change, sentence in ways:
-                made_of: Callable[[torch.Tensor], torch.Tensor] = getattr(torch, change)
+                ways = _TABLES["products"][:1]
+            for power, kind, sentence in ways:
                 yield Prediction(
                     kind,
-                    with_operand(edge, operand, lambda s, c=made_of, x=operand: c(s.tensor(x))),  # type: ignore[misc]
+                    with_operand(edge, operand, lambda s, p=power, x=operand: s.tensor(x) ** p),  # type: ignore[misc]
                     sentence,
                     {"x": operand, "where": op},
                     {"operand": operand},
@@ -83,9 +80,7 @@ def _predictions(case: Case) -> Iterator[Prediction]:
 
 
 def _quotient_powers(edge: Edge) -> Iterator[Prediction]:
-    """d(a/b) = -a/b**2 * db: with another power of b, or with none."""
-    for kind, missing, sentence in _ROWS["quotients"]:
-        power = int(missing)
+    for power, kind, sentence in _TABLES["quotients"]:
         yield Prediction(
             kind,
             with_step(edge, lambda s, local, p=power: local * s.tensor(edge.source) ** p),  # type: ignore[misc]

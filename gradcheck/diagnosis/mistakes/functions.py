@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from types import CodeType
 
 import torch
@@ -154,31 +156,11 @@ def _powers(power: float) -> tuple[str, ...]:
     )  # fmt: skip
 
 
+_ROWS: list[list[str]] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))[
+    "known"
+]
 _KNOWN = (
-    _of("tanh", ops.TANH),
-    _of("the sigmoid", ops.SIGMOID),
-    _of("relu", ops.RELU, "t > 0"),
-    _of("exp", ops.EXP, "exp(x)"),
-    _of("log", ops.LOG),
-    _of("sqrt", ops.SQRT),
-    _of("the inverse square root", ops.RSQRT),
-    _of("the square", ops.SQUARE, "2 * sqrt(t)"),
-    _of("softplus", ops.SOFTPLUS),
-    _of("gelu", ops.GELU),
+    *(_of(name, getattr(ops, operation), *also) for name, operation, *also in _ROWS),
     Function("gelu's tanh approximation", lambda x: F.gelu(x, approximate="tanh")),
-    _of("silu", ops.SILU),
-    _of("sin", ops.SIN),
-    _of("cos", ops.COS),
-    _of("abs", ops.ABS),
-    _of("1/x", ops.RECIPROCAL, "-1 / x**2"),
     Function("the inverse square", lambda x: x**-2, "-2 / x**3", ("-2 * t**(3/2)",)),
-    _of("elu", ops.ELU),
-    _of("selu", ops.SELU),
-    _of("relu6", ops.RELU6),
-    _of("hardtanh", ops.HARDTANH),
-    _of("softsign", ops.SOFTSIGN),
-    _of("mish", ops.MISH),
-    _of("log-sigmoid", ops.LOGSIGMOID),
-    _of("log1p", ops.LOG1P),
-    _of("atan", ops.ATAN),
 )
