@@ -11,13 +11,13 @@ from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import NOT_JUDGED, Judged, Ruling
 from gradcheck.judge.outputs import Outputs
 from gradcheck.judge.verdict import Verdict
-from gradcheck.judge.verdicts.before_activation import before_activation
 from gradcheck.judge.verdicts.clipped import bounded, clipped
 from gradcheck.judge.verdicts.compensated import compensated
 from gradcheck.judge.verdicts.convention import convention, out_of_convention
 from gradcheck.judge.verdicts.data import data, measured, unrelated, whole_numbers
 from gradcheck.judge.verdicts.inherited import inherited
 from gradcheck.judge.verdicts.introduced import harmless, introduced, meant
+from gradcheck.judge.verdicts.merged import merged
 from gradcheck.judge.verdicts.not_finite import not_finite
 from gradcheck.judge.verdicts.replaced import beside_a_better_one, replaced_unread
 from gradcheck.judge.verdicts.right import right, right_but_for_rounding
@@ -62,7 +62,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     of_another_loss,
     unreached,
     of_another_forward_pass,
-    before_activation,
+    merged,
     harmless,
     introduced,
 )

@@ -21,6 +21,7 @@ class Use(Enum):
     FUNCTION = auto()
     NUMBERS = auto()  # an array is made of it
     SHARE = auto()  # it is kept between about 0 and about 1
+    OPERAND = auto()  # it is added or multiplied
     CONSTANT = auto()  # `backward` returns None for it
     TENSOR = auto()  # `backward` returns a gradient for it
 
@@ -36,7 +37,7 @@ def use_of(name: str, forward: Callable[..., Any], has_gradient: dict[str, bool]
         return Use.TENSOR
     known = getattr(inspect.unwrap(forward), "__globals__", {})
     uses = {use for node in nodes_of(forward) for read, use in _uses(node, known) if read == name}
-    for use in (Use.FUNCTION, Use.INDEX, Use.COUNT, Use.NUMBERS, Use.SHARE):
+    for use in (Use.FUNCTION, Use.INDEX, Use.COUNT, Use.NUMBERS, Use.SHARE, Use.OPERAND):
         if use in uses:
             return use
     return Use.UNKNOWN if gradient is None else Use.CONSTANT
@@ -104,6 +105,8 @@ def _uses(node: ast.AST, known: dict[str, Any]) -> Iterator[tuple[str, Use]]:
     match node:
         case ast.BinOp(left, ast.FloorDiv() | ast.Mod(), right):
             yield from ((read, Use.COUNT) for part in (left, right) for read in _plain_names(part))
+        case ast.BinOp(left, ast.Add() | ast.Sub() | ast.Mult(), right):
+            yield from ((part.id, Use.OPERAND) for part in (left, right) if isinstance(part, ast.Name))
         case ast.Slice(lower, upper, step):
             parts = [part for part in (lower, upper, step) if part is not None]
             yield from ((read, Use.COUNT) for part in parts for read in _plain_names(part))

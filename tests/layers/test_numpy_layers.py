@@ -234,9 +234,30 @@ class AfterASoftmax:
         return (self.y_pred - self.y_true) / len(self.y_pred)
 
 
+class Merged:
+    """What a class is multiplied with is one of its numbers: labels of the same shape."""
+
+    def forward(self, y_true, y_pred):
+        return -np.sum(y_true * np.log(np.clip(y_pred, 1e-15, 1 - 1e-15)))
+
+    def backward(self, y_true, y_pred):
+        return y_pred - y_true
+
+
+class BeforeItsLoss:
+    def forward(self, x):
+        e = np.exp(x - x.max(axis=1, keepdims=True))
+        return e / e.sum(axis=1, keepdims=True)
+
+    def backward(self, dout):
+        return dout
+
+
 @pytest.mark.parametrize(
     ("layer", "why"),
     [
+        (Merged, "what a softmax turns into `y_pred`: right where one comes in front of this loss"),
+        (BeforeItsLoss, "right where the loss behind this softmax returns the gradient of `x`"),
         (AfterASigmoid, "what a sigmoid turns into `p`, times the number of elements"),
         (AfterASoftmax, "what a softmax turns into `y_pred`: right where one comes in front of this loss"),
     ],
