@@ -1,27 +1,11 @@
 """What to do about an exception that says which package, version or language a program is for."""
 
 import re
+import tomllib
 from pathlib import Path
 
 PYTHON_2 = "this is Python 2; `2to3 -w FILE` converts it"
-_NAMES_OF_PYTHON_2 = frozenset(
-    {"raw_input", "xrange", "unicode", "unichr", "long", "basestring", "execfile", "reduce", "reload"}
-)
-_MODULES_OF_PYTHON_2 = frozenset(
-    {
-        "cPickle", "urllib2", "urlparse", "Queue", "StringIO", "Tkinter", "ConfigParser",
-        "httplib", "__builtin__",
-    }
-)  # fmt: skip
-# What is installed under another name than it is imported.
-_PACKAGES = {
-    "sklearn": "scikit-learn", "skimage": "scikit-image", "cv2": "opencv-python", "PIL": "pillow", "yaml": "pyyaml",
-}  # fmt: skip
-# Names of NumPy, and what they are called since it has removed them.
-_LATER_NAMES = dict(
-    line.split("=")
-    for line in Path(__file__).with_name("numpy_renamed.txt").read_text(encoding="utf-8").splitlines()
-)
+_KNOWN = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 _NO_ATTRIBUTE = re.compile(r"module '(numpy(?:\.lib)?)' has no attribute '(\w+)'")
 _TO_SCALARS = re.compile(r"only (?:0-dimensional|length-1|size-1) arrays can be converted")
 
@@ -30,12 +14,12 @@ def hint_for(error: BaseException, message: str) -> str:
     """In one line; empty if the exception says nothing of the kind."""
     if isinstance(error, ModuleNotFoundError) and error.name:
         return _about_module(error.name)
-    if isinstance(error, NameError) and error.name in _NAMES_OF_PYTHON_2:
+    if isinstance(error, NameError) and error.name in _KNOWN["names_of_python_2"]:
         return PYTHON_2
     gone = _NO_ATTRIBUTE.search(message) if isinstance(error, AttributeError) else None
     if gone is not None:
         written = f"{gone[1].replace('numpy', 'np')}.{gone[2]}"
-        later = _LATER_NAMES.get(gone[2])
+        later = _KNOWN["numpy"].get(gone[2])
         instead = f"write `{later}`" if later else "it needs an older one, or another function"
         return f"the NumPy that is installed no longer has `{written}`: {instead}"
     if isinstance(error, TypeError) and _TO_SCALARS.search(message):
@@ -47,9 +31,9 @@ def hint_for(error: BaseException, message: str) -> str:
 
 def _about_module(name: str) -> str:
     top = name.partition(".")[0]
-    if top in _MODULES_OF_PYTHON_2:
+    if top in _KNOWN["modules_of_python_2"]:
         return PYTHON_2
-    package = _PACKAGES.get(top, top)
+    package = _KNOWN["packages"].get(top, top)
     return (
         f"if it is a package, `pip install {package}` where gradcheck is installed; if it is a file of yours, "
         f"`PYTHONPATH=DIR` names the folder that it lies in"
