@@ -111,8 +111,7 @@ def input_options(
         case Use.SHARE:
             first = [main]
         case Use.OPERAND if role_of(name) == "target":  # no class, which nobody computes with
-            of_main = [term for term in likely if isinstance(term, TensorTerm) and term.dims == main.dims]
-            first = of_main[::-1] if main.kind == "unit" else of_main
+            first = [t for t in likely[::-1] if isinstance(t, TensorTerm) and t.dims == main.dims]
         case Use.CONSTANT:
             plain = [term for term in likely if not isinstance(term, TensorTerm)] + [*_COUNTS, 0.7]
             first = [*likely, *plain] if role_of(name) in _NO_NUMBERS else [*plain, TensorTerm((), "unit")]
