@@ -126,10 +126,8 @@ def _cause(layer: BatchNormLayer) -> tuple[str, str]:
     if layer.fault is Fault.POWER:
         return _power(layer)
     of = f" of {code(layer.foreign)}" if layer.foreign else ""
-    does, instead = (
-        text.format(of=of, input=code(layer.input), batch=layer.batch) for text in _CAUSES[layer.fault.value]
-    )
-    return does, instead
+    does, instead = _CAUSES[layer.fault.value]
+    return does.format(of=of), instead.format(input=code(layer.input), batch=layer.batch)
 
 
 def _power(layer: BatchNormLayer) -> tuple[str, str]:

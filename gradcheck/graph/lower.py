@@ -14,11 +14,9 @@ from gradcheck.graph.precision import Precision, without_precision
 from gradcheck.ops import CAST, CLONE, DETACH, EMPTY, RESHAPE, TENSOR
 
 _ROLES = {
-    Kind.ESCAPE: Role.NOTHING,
-    Kind.BACKWARD: Role.NOTHING,
-    Kind.GRAD_WRITE: Role.NOTHING,
-    Kind.RETURNED: Role.NOTHING,
-    Kind.GRAD_READ: Role.NOTHING,
+    **dict.fromkeys(
+        (Kind.ESCAPE, Kind.BACKWARD, Kind.GRAD_WRITE, Kind.RETURNED, Kind.GRAD_READ), Role.NOTHING
+    ),
     Kind.RANDOM: Role.CONSTANT,
     Kind.RANDOM_MUTATE: Role.FILL,
     Kind.DATA_WRITE: Role.REBIND,

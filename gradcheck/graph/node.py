@@ -31,23 +31,14 @@ class Role(Enum):
 
 class Node:
     """`call(*args, **kwargs)` is the operation. `event` is what was recorded, with its place, scope and names; `inputs`
-    are the tensor objects it reads, `outputs` its results, `writes` those it makes new versions of."""
+    are the tensor objects it reads, `outputs` its results, `writes` those it makes new versions of. `before` is what it
+    writes, as it was before, where that has a gradient of its own; `flat` says whether the arguments are Values, and
+    constants that hold none."""
 
     __slots__ = (
-        "args",
-        "before",  # what it writes, as it was before, where that has a gradient of its own
-        "call",
-        "event",
-        "flat",  # whether the arguments are Values, and constants that hold none
-        "inputs",
-        "kwargs",
-        "may_alias",
-        "operation",
-        "out",
-        "outputs",
-        "role",
+        "args", "before", "call", "event", "flat", "inputs", "kwargs", "may_alias", "operation", "out", "outputs", "role",
         "writes",
-    )
+    )  # fmt: skip
 
     def __init__(
         self,

@@ -213,10 +213,9 @@ def _tensor(term: TensorTerm, trial: Trial, generator: torch.Generator) -> torch
     shape = value_of(term.dims, trial.sizes)
     if term.kind == "int":
         high = value_of(term.high, trial.sizes)
-        if high == 2 and shape[1:] and term.dims == trial.plan.first.dims:  # labels: one in each row
-            return torch.nn.functional.one_hot(
-                _indices(shape[:-1], shape[-1], trial.repeated, generator), shape[-1]
-            )
+        if high == 2 and shape[1:] and term.dims == trial.plan.first.dims:
+            rows = _indices(shape[:-1], shape[-1], trial.repeated, generator)
+            return torch.nn.functional.one_hot(rows, shape[-1])  # labels: one class in each row
         return _indices(shape, high, trial.repeated, generator)
     dtype = default_dtype()
     if term.kind == "bool":

@@ -15,15 +15,17 @@ from gradcheck.program.reading.tree import parse, parts_of
 
 
 class Use(Enum):
-    UNKNOWN = auto()
-    COUNT = auto()
-    INDEX = auto()
+    """Of several, the first counts."""
+
+    TENSOR = auto()  # `backward` returns a gradient for it
     FUNCTION = auto()
+    INDEX = auto()
+    COUNT = auto()
     NUMBERS = auto()  # an array is made of it
+    CONSTANT = auto()  # `backward` returns None for it
     SHARE = auto()  # it is kept between about 0 and about 1
     OPERAND = auto()  # it is added or multiplied
-    CONSTANT = auto()  # `backward` returns None for it
-    TENSOR = auto()  # `backward` returns a gradient for it
+    UNKNOWN = auto()
 
 
 _SHAPED = (Family.LAYOUT, Family.BROADCAST, Family.CONSTANT)
@@ -33,14 +35,11 @@ _PICKED = (Family.GATHER, Family.SCATTER)
 def use_of(name: str, forward: Callable[..., Any], has_gradient: dict[str, bool] | None = None) -> Use:
     """`has_gradient`: what `gradients_given` found, where autograd runs the backward pass."""
     gradient = (has_gradient or {}).get(name)
-    if gradient:
-        return Use.TENSOR
     known = getattr(inspect.unwrap(forward), "__globals__", {})
     uses = {use for node in nodes_of(forward) for read, use in _uses(node, known) if read == name}
-    for use in (Use.FUNCTION, Use.INDEX, Use.COUNT, Use.NUMBERS, Use.SHARE, Use.OPERAND):
-        if use in uses:
-            return use
-    return Use.UNKNOWN if gradient is None else Use.CONSTANT
+    if gradient is not None:
+        uses.add(Use.TENSOR if gradient else Use.CONSTANT)
+    return next((use for use in Use if use in uses), Use.UNKNOWN)
 
 
 def words_for(forward: Callable[..., Any], backward: Callable[..., Any]) -> dict[str, list[str]]:
@@ -121,12 +120,8 @@ def _uses(node: ast.AST, known: dict[str, Any]) -> Iterator[tuple[str, Use]]:
         ):
             yield read, Use.NUMBERS
         case ast.Call(ast.Attribute(owner, called), [*begin, _, most]) if operation_called(called) is CLAMP:
-            one = most.left if isinstance(most, ast.BinOp) and isinstance(most.op, ast.Sub) else most
-            if (
-                isinstance(one, ast.Constant)
-                and isinstance(one.value, (int, float))
-                and 0.9 <= one.value <= 1
-            ):
+            one = ast.unparse(most).partition(" - ")[0]  # `1 - eps`
+            if one in ("1", "1.0") or one.startswith("0.9"):
                 yield from ((part.id, Use.SHARE) for part in begin or [owner] if isinstance(part, ast.Name))
         case ast.Call(ast.Attribute(owner, called), arguments) if not called.endswith(("_as", "_like")):
             is_method = not (isinstance(owner, ast.Name) and inspect.ismodule(known.get(owner.id)))

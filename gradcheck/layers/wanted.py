@@ -111,7 +111,9 @@ def input_options(
         case Use.SHARE:
             first = [main]
         case Use.OPERAND if role_of(name) == "target":  # no class, which nobody computes with
-            first = [t for t in likely[::-1] if isinstance(t, TensorTerm) and t.dims == main.dims]
+            order = "int unit float" if main.kind == "unit" else "float int unit"
+            of_main = [t for t in likely if isinstance(t, TensorTerm) and t.dims == main.dims]
+            first = sorted(of_main, key=lambda term: order.index(term.kind))
         case Use.CONSTANT:
             plain = [term for term in likely if not isinstance(term, TensorTerm)] + [*_COUNTS, 0.7]
             first = [*likely, *plain] if role_of(name) in _NO_NUMBERS else [*plain, TensorTerm((), "unit")]
@@ -228,22 +230,11 @@ def _of_role(role: str, main: TensorTerm, out: Size) -> list[Term]:
             likely = [main]
     if role in ("target", "mask", "index"):
         return likely  # guessed wrong, it would be taken for what it is not, and run all the same
-    # Whatever its name says, it may be anything.
+    # Whatever its name says, it may be anything; also other rows, to be compared with those of the activations.
     shapes += [
-        main.dims,
-        rows,
-        (M, *main.dims[1:]),  # other rows, to be compared with those of the activations
-        (D, M),
-        (M,),
-        (D,),
-        (last,),
-        (last, last),
-        (N, M),
-        (N, T),
-        (*main.dims, *main.dims[1:2]),
-        (N, T, M),
-        (N, D, M),
-    ]
+        main.dims, rows, (M, *main.dims[1:]), (D, M), (M,), (D,), (last,), (last, last), (N, M), (N, T),
+        (*main.dims, *main.dims[1:2]), (N, T, M), (N, D, M),
+    ]  # fmt: skip
     found = [*likely, *(TensorTerm(shape) for shape in shapes if shape), TensorTerm((N,), "int", D)]
     return [term for place, term in enumerate(found) if term not in found[:place]]
 

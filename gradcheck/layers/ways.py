@@ -80,12 +80,11 @@ class Ways:
     def _inputs(self, picks: Picks) -> list[list[Term]]:
         known = self._known.get(picks[:3])
         if known is None:
-            main = self._main(picks)
+            main, main_at = self._main(picks), self._main_at
             gates = self._gates[picks[_GATES]]
             out = Size("M", gates)
             known = self._known[picks[:3]] = [
-                words
-                or input_options(parameter, main, self._function, place == self._main_at, out, not place, use)
+                words or input_options(parameter, main, self._function, place == main_at, out, not place, use)
                 for place, (parameter, use, words) in enumerate(
                     zip(self._parameters, self._uses, self._words, strict=True)
                 )

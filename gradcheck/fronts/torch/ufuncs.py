@@ -15,14 +15,9 @@ import torch
 
 # Those that torch does not know by the same name, or knows as something else.
 _SPECIAL: dict[str, Callable[..., Any]] = {
-    "absolute": torch.abs,
-    "fabs": torch.abs,
-    "power": torch.pow,
-    "float_power": torch.pow,
-    "conjugate": torch.conj,
-    "equal": torch.eq,
-    "invert": torch.bitwise_not,
-}
+    "absolute": torch.abs, "fabs": torch.abs, "power": torch.pow, "float_power": torch.pow, "conjugate": torch.conj,
+    "equal": torch.eq, "invert": torch.bitwise_not,
+}  # fmt: skip
 
 # NumPy takes a number on either side, these torch functions on neither: `np.maximum(0, t)`.
 _REFUSE_NUMBERS = ("maximum", "minimum", "fmax", "fmin", "logaddexp", "logaddexp2", "arctan2", "hypot")

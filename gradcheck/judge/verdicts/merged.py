@@ -1,8 +1,6 @@
 """Two derivatives that are written as one: that of a loss and that of the sigmoid or softmax in front of it, as `p - y` is
 the gradient of what `p` was made of under a cross-entropy. Of two layers, one returns all of it and the other nothing."""
 
-from collections.abc import Iterator
-
 import torch
 
 from gradcheck.fronts.markers import OUR_PLACE
@@ -29,7 +27,12 @@ def merged(case: Case) -> Ruling | None:
     judge, proposal = case.judge, case.proposal
     of = proposal.value if proposal is not None else None
     truth = case.truth.get(of) if of is not None and of.root in judge.plan.handed else None
-    if of is None or truth is None or not truth.shape == of.shape == case.found.shape or not truth.ndim:
+    if (
+        of is None
+        or truth is None
+        or not truth.shape == of.shape == case.found.shape
+        or not (truth.ndim and truth.numel())
+    ):
         return None
     given, shown = judge.run.graph.tensor(of).detach(), judge.partners.shown(of)
     is_loss = judge.plan.loss_op.code.co_filename != OUR_PLACE
@@ -47,18 +50,14 @@ def _by_the_loss(case: Case, given: torch.Tensor, truth: torch.Tensor) -> str:
         given.numel(): ", times the number of elements",
         given.numel() // given.shape[-1]: ", times that of rows",
     }
-    for name, before in _before(given, truth):
+    weighted = given * truth
+    softmax = weighted - given * weighted.sum(-1, keepdim=True)
+    for name, before in (("sigmoid", weighted * (1 - given)), ("softmax", softmax)):
         slack = _NEARLY * max(norm(case.found), norm(before)) + _NOTHING * norm(given)
         for count, said in {**counts, 1: ""}.items():
             if distance(case.found, count * before) <= slack:
                 return _BY_THE_LOSS.format(name, "{of}", said)
     return ""
-
-
-def _before(given: torch.Tensor, truth: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
-    weighted = given * truth
-    yield "sigmoid", weighted * (1 - given)
-    yield "softmax", weighted - given * weighted.sum(-1, keepdim=True)
 
 
 def _by_the_softmax(case: Case, given: torch.Tensor, of: Value) -> str:
