@@ -79,9 +79,8 @@ class Variation:
         if not made.is_floating_point() or bool((made == made.round()).all()):
             return made
         generator = torch.Generator().manual_seed(value.birth)
-        are_shares = bool(
-            ((made >= 0) & (made <= 1)).all()
-        )  # and stay so: what is clipped there has no derivative
+        # Shares stay so: what is clipped to 0..1 has no derivative.
+        are_shares = bool(((made >= 0) & (made <= 1)).all())
         moved = torch.rand(made.shape, generator=generator, dtype=torch.float64) - (1 if are_shares else 0.5)
         return made * (1 + _MOVED * moved).to(made.dtype)
 

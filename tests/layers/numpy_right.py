@@ -388,6 +388,12 @@ class LossOfProbabilities:
         return (self.p - self.y) / (self.p * (1 - self.p)) / self.p.size
 
 
+class LossOfOpenProbabilities(LossOfProbabilities):
+    def forward(self, p, y):
+        self.p, self.y = p, y
+        return -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))
+
+
 class Dropout:
     def __init__(self, dropout_ratio=0.5):
         self.dropout_ratio = dropout_ratio

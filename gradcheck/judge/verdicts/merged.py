@@ -17,8 +17,8 @@ _BY_THE_LOSS = (
     "from here"
 )
 _BY_THE_SOFTMAX = (
-    "it is the upstream gradient as it is: right where the loss behind this softmax returns the gradient of `{of}`, which "
-    "cannot be seen from here"
+    "it is the upstream gradient as it is: right where the loss behind this softmax returns the gradient of `{}`, which cannot "
+    "be seen from here"
 )
 
 
@@ -34,21 +34,18 @@ def merged(case: Case) -> Ruling | None:
         or not (truth.ndim and truth.numel())
     ):
         return None
-    given, shown = judge.run.graph.tensor(of).detach(), judge.partners.shown(of)
-    is_loss = judge.plan.loss_op.code.co_filename != OUR_PLACE
-    reason = _by_the_loss(case, given, truth) if is_loss else _by_the_softmax(case, given, of)
-    judged = reason and case.judged(
-        proposal, Verdict.UNCHECKED, Problem.UNREACHED, reason.replace("{of}", shown)
-    )
-    return Ruling(judged) if judged else None
+    by = _by_the_softmax if judge.plan.loss_op.code.co_filename == OUR_PLACE else _by_the_loss
+    reason = by(case, of, truth)
+    return Ruling(case.judged(proposal, Verdict.UNCHECKED, Problem.UNREACHED, reason)) if reason else None
 
 
-def _by_the_loss(case: Case, given: torch.Tensor, truth: torch.Tensor) -> str:
+def _by_the_loss(case: Case, of: Value, truth: torch.Tensor) -> str:
+    given = case.judge.run.graph.tensor(of).detach()
     if not bool(((given >= 0) & (given <= 1)).all()):
         return ""
     counts = {
         given.numel(): ", times the number of elements",
-        given.numel() // given.shape[-1]: ", times that of rows",
+        given.numel() // given.shape[-1]: ", times the number of rows",
     }
     weighted = given * truth
     softmax = weighted - given * weighted.sum(-1, keepdim=True)
@@ -56,17 +53,18 @@ def _by_the_loss(case: Case, given: torch.Tensor, truth: torch.Tensor) -> str:
         slack = _NEARLY * max(norm(case.found), norm(before)) + _NOTHING * norm(given)
         for count, said in {**counts, 1: ""}.items():
             if distance(case.found, count * before) <= slack:
-                return _BY_THE_LOSS.format(name, "{of}", said)
+                return _BY_THE_LOSS.format(name, case.judge.partners.shown(of), said)
     return ""
 
 
-def _by_the_softmax(case: Case, given: torch.Tensor, of: Value) -> str:
+def _by_the_softmax(case: Case, of: Value, _: torch.Tensor) -> str:
     graph, forward_ops = case.judge.run.graph, case.judge.plan.forward_ops
+    given = graph.tensor(of).detach()
     softmaxes = [given.reshape(-1).softmax(0).reshape(given.shape), *map(given.softmax, range(given.ndim))]
     for out in {v for op in forward_ops if op.code.co_filename == OUR_PLACE for v in op.inputs}:
         made, arriving = graph.tensor(out).detach(), case.truth.get(out)
         if arriving is None or made.shape != given.shape or distance(case.found, arriving) > case.tolerance:
             continue
         if any(distance(made, each) <= _NOTHING * norm(made) for each in softmaxes):
-            return _BY_THE_SOFTMAX
+            return _BY_THE_SOFTMAX.format(case.judge.partners.shown(of))
     return ""
