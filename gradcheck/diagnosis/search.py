@@ -143,7 +143,7 @@ class FixSearch:
 
     def _attempts(self, judged: Judged) -> list[Attempt]:
         """The pieces of source whose names are understood: evaluated as they stand they give what was recorded."""
-        if judged.of is None:
+        if judged.of is None or judged.at_return:  # the lines that computed it are right
             return []
         chain = self._around.finder.backward_ops(judged)[::-1]
         sites = self._around.finder.backward(judged)

@@ -90,6 +90,10 @@ def _blame_there(judge: Judge, points: list[Point]) -> None:
     judge_all(there)
     found = {j.version: j for j in there.judged}
     inherited = {v for v in hidden if v in found and found[v].verdict is Verdict.INHERITED}
+    for version, own in hidden.items():
+        if (other := found.get(version)) is not None and other.surrogate:
+            own.verdict, own.problem, own.reason = other.verdict, other.problem, other.reason
+            own.hidden_error, own.surrogate = None, True
     introduced = {v: j for v, j in found.items() if j.verdict is Verdict.INTRODUCED}
     blamed = {v: j for v, j in introduced.items() if v not in hidden}
     known = {j.version: j for j in judge.judged}

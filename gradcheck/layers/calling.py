@@ -12,6 +12,7 @@ from gradcheck.layers.trial import Plan
 from gradcheck.layers.usage import use_of
 from gradcheck.layers.wanted import (
     D,
+    gated,
     halves,
     has_state,
     indices_of_rank_1_and_2,
@@ -35,6 +36,7 @@ def mains_for(parameters: list[inspect.Parameter], given: Given) -> list[list[Te
     roles = [role_of(each.name) for each in parameters]
     groups = [indices, floats] if roles[:1] == ["index"] else [floats, indices]
     groups[1:1] = [halves()] if "table" in roles else []
+    groups[:0] = [gated()] if "state" in roles and "weight" not in roles else []
     groups = [*groups, squares(), ONE_ROW, of_one()]
     if not given.ranks:
         return groups

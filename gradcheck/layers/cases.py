@@ -12,6 +12,7 @@ from gradcheck.layers.records import AS_CONSTRUCTED, EVALUATION, LARGE, REPEATED
 from gradcheck.layers.sizes import Term
 from gradcheck.layers.subject import Subject
 from gradcheck.layers.trial import Plan, Trial, build, own_random_numbers, set_mode, takes_mode
+from gradcheck.layers.usage import multiple_wanted
 from gradcheck.layers.wanted import optional_terms
 from gradcheck.program.live import parameters_taken
 
@@ -68,9 +69,13 @@ def cases_of(subject: Subject, plan: Plan, seed: int) -> Iterator[Case]:
 
 def _odd_sizes(subject: Subject, plain: Trial) -> Case:
     """Features that are no square number and no power of two, if the layer takes them: two heads of two features hide
-    that the one is taken for the other."""
+    that the one is taken for the other. What is split in two has an even number of them."""
     others = {"T": 5, "H": 5, "W": 7} if plain.plan.names & set("THW") else {"M": 3}
-    tried = [_sized(plain, "odd sizes", {**more, **others}) for more in ({"D": 7}, {"D": 6}, {})]
+    times = multiple_wanted(subject.forward) if subject.forward is not None else 1
+    sizes = [
+        {name: times * size for name, size in (each | others).items()} for each in ({"D": 7}, {"D": 6}, {})
+    ]
+    tried = [_sized(plain, "odd sizes", each) for each in sizes]
     return next((case for case in tried if case.trial is None or runs(subject, case.trial) is None), tried[0])
 
 

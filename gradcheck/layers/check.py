@@ -283,7 +283,7 @@ class LayerCheck:
     def _forget_wrong_guesses(self, plans: list[Plan]) -> None:
         """Where `backward` raises for the shapes, whatever they are, several inputs do not belong together that were put
         together by trying: `forward` takes them by broadcasting. So does a number that `forward` only keeps."""
-        raised = [outcome.raised for _, outcome in self._ran]
+        raised = [outcome.raised for outcome in self.outcomes if outcome.status is not Status.NOT_RUN]
         several = all(sum(isinstance(term, TensorTerm) for _, term in plan.inputs) > 1 for plan in plans)
         of_shapes = several and all(one and one.type in _OF_SHAPES for one in raised)
         if self._given.inputs or not raised or not (of_shapes or all(o.by_a_guess for o in self.outcomes)):

@@ -41,16 +41,17 @@ def report_on_definitions(options: SessionOptions) -> Report | None:
         return None
     report = Report(options.target, watched=True)
     with imported(target, options.cwd) as source:
+        left: dict[str, str] = {}  # why it could not be judged
         for name, thing in layers_of(source.module):
-            said = _judged(report, name, thing, source, options)
-            if said is not None:
-                _leave_out(report, name, said)
+            if (said := _judged(report, name, thing, source, options)) is not None:
+                left[name] = said
         for name, module, called in modules_of(source.module):
             # It knows what to call the Function with: what could not be judged by itself may be judged there.
             before = len(report.passes)
-            if _judged(report, name, module, source, options) is None:
-                for each in called if len(report.passes) > before else ():
-                    _take_in(report, each)
+            if _judged(report, name, module, source, options) is None and len(report.passes) > before:
+                left = {each: why for each, why in left.items() if each not in called}
+    report.program.unread += left
+    report.program.notes += [f"`{name}` was not judged: {why}" for name, why in left.items()]
     return report if report.rows or report.findings or report.program.notes else None
 
 
@@ -62,21 +63,6 @@ def _judged(report: Report, name: str, thing: Any, source: Imported, options: Se
         return _add(report, replace(subject, files=(*subject.files, *source.files)), options)
     except (CannotCallError, NotALayer) as error:
         return str(error)
-
-
-def _take_in(report: Report, name: str) -> None:
-    if name in report.program.unread:
-        report.program.unread.remove(name)
-        report.program.notes = [n for n in report.program.notes if not n.startswith(_not_judged(name))]
-
-
-def _not_judged(name: str) -> str:
-    return f"`{name}` was not judged: "
-
-
-def _leave_out(report: Report, name: str, why: str) -> None:
-    report.program.unread.append(name)
-    report.program.notes.append(f"{_not_judged(name)}{why}")
 
 
 def _defines_backward(path: Any) -> bool:

@@ -4,8 +4,11 @@ Where a way does not run, how far it came says which other way to try next: one 
 that came farthest.
 """
 
+import inspect
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from gradcheck.base.groups import grouped
 from gradcheck.layers.arrays import numpy_counts
@@ -25,6 +28,7 @@ from gradcheck.layers.making import CannotCallError, Given, making
 from gradcheck.layers.sizes import Size, TensorTerm, value_of
 from gradcheck.layers.subject import NotALayer, Subject
 from gradcheck.layers.trial import Built, Plan, Trial, build, own_random_numbers
+from gradcheck.layers.usage import multiple_wanted
 from gradcheck.layers.wanted import role_of
 from gradcheck.layers.ways import Picks, Ways, farthest_first
 
@@ -74,6 +78,7 @@ class _Best:
 class _Search:
     def __init__(self, subject: Subject, given: Given, seed: int) -> None:
         self._subject, self._given, self._seed = subject, given, seed
+        self._times = 1  # how much larger the sizes are than what is usual
         self._until = time.monotonic() + _TIME_S
         self._tried: dict[
             str, tuple[Progress, str]
@@ -85,12 +90,7 @@ class _Search:
 
     def with_given_inputs(self) -> Found | None:
         best = _Best()
-        for plan in making(self._subject, self._given).ways():
-            layer = self._made(plan)
-            if layer is None:
-                continue
-            function = self._subject.forward or Built(layer).forward
-            parameters = inputs_of(function, isinstance(layer, GivesGradients))
+        for plan, function, parameters in self._makings():
             calls: set[str] = set()
             for way in as_given(plan, self._given, parameters, function):
                 call = _call(way)
@@ -107,12 +107,10 @@ class _Search:
     def with_guessed_inputs(self) -> Found | None:
         """A batch first: most layers run on a single row too, by broadcasting."""
         subject, given = self._subject, self._given
-        layers = (self._made(plan) for plan in making(subject, given).ways())
-        layer = next((made for made in layers if made is not None), None)
-        if layer is None:
+        made = next(self._makings(), None)
+        if made is None:
             return None
-        function = subject.forward or Built(layer).forward
-        parameters = inputs_of(function, isinstance(layer, GivesGradients))
+        _, function, parameters = made
         raises: Found | None = None
         for group in mains_for(parameters, given):
             if raises is not None and group is not ONE_ROW:
@@ -127,14 +125,26 @@ class _Search:
             if best.fit > 0 or any(role_of(each.name) == "target" for each in parameters):
                 return found  # what a loss compares with may have been guessed wrong
             raises = found  # on several rows; maybe it is written for one
+        if raises is None and self._times == 1 and (times := multiple_wanted(function)) > 1:
+            self._times = times
+            return self.with_guessed_inputs()
         return raises
+
+    def _makings(self) -> Iterator[tuple[Plan, Callable[..., Any], list[inspect.Parameter]]]:
+        """Ways to make the layer, each with its `forward` and what that must be given."""
+        for plan in making(self._subject, self._given).ways():
+            layer = self._made(plan)
+            if layer is not None:
+                function = self._subject.forward or Built(layer).forward
+                yield plan, function, inputs_of(function, isinstance(layer, GivesGradients))
 
     def _made(self, plan: Plan) -> object | None:
         """Raises NotALayer."""
         subject = self._subject
         with own_random_numbers(self._seed):
             try:
-                layer: object = build(subject, Trial(plan, jitter=False, seed=self._seed)).layer
+                trial = Trial(plan.enlarged(self._times), jitter=False, seed=self._seed)
+                layer: object = build(subject, trial).layer
             except Exception as error:
                 why = f"the constructor raised {message_of(error)}"
                 self._tried[_call_text(subject, plan)] = (0,), why
@@ -169,7 +179,7 @@ class _Search:
         picks = next(order, None)
         while picks is not None and not best.is_enough and since < patience and not self._is_over:
             plan = ways.plan(picks)
-            progress = self._try(best, plan, picks) if plan is not None else None
+            progress = self._try(best, plan.enlarged(self._times), picks) if plan is not None else None
             if progress is not None:
                 since = 0 if progress > farthest else since + 1
                 farthest = max(farthest, progress)

@@ -4,6 +4,7 @@ case, and the command that runs it again."""
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from gradcheck.analysis.settings import in_force
 from gradcheck.checks.wording import without_pairing_help
@@ -38,7 +39,7 @@ class Failures:
         small = outcome
         if not exact:
             shrunk = shrink(subject, trial, outcome, key)
-            trial, count, small = shrunk.trial, shrunk.trials, shrunk.outcome
+            trial, count, small = shrunk.best, shrunk.trials, shrunk.outcome
         state = fault.case.name if fault.case.name in STATES else SEVERAL
         again = self._command(trial, state)
         smallest = Smallest(trial.shapes(), trial.call, again, trial.seed, state, count)
@@ -65,14 +66,8 @@ class Failures:
         ran = sorted(self._ran, key=lambda one: key not in one[1].faults)
         holds = Everywhere(self._subject, str(finding.evidence.get("gradient", "")), ran)
         begun = time.process_time()
-        fixed = run_trial(
-            self._subject,
-            fault.trial,
-            explained=True,
-            fix_budget_s=budget,
-            total_budget_s=self._left_s,
-            holds=holds,
-        )
+        explained = partial(run_trial, explained=True, fix_budget_s=budget, total_budget_s=self._left_s)
+        fixed = explained(self._subject, fault.trial, holds=holds)
         self._left_s = max(0.0, self._left_s - (time.process_time() - begun))
         at = key if key in fixed.faults else moved_to(fixed, outcome, finding)
         found = fixed.faults.get(at) if at is not None else None

@@ -18,6 +18,7 @@ from gradcheck.layers.methods import called
 from gradcheck.layers.subject import Subject
 from gradcheck.layers.trial import Trial, build, own_random_numbers
 from gradcheck.program.live import LiveSources
+from gradcheck.replay.compare import dense
 
 FITS = 2.0
 NOTHING = -1.0  # there is nothing that could have a gradient
@@ -120,9 +121,14 @@ def fit_and_shapes(subject: Subject, trial: Trial) -> tuple[float, dict[str, tup
             return NOTHING, {}
         return FITS if isinstance(built.layer, GivesGradients) or not step.inputs else 1, {}
     fitting = sum(
-        array is not None and array.shape == shape and bool((array != 0).any()) for array, shape in pairs
+        array is not None and array.shape == shape and _tells_something(array) for array, shape in pairs
     )
     return 1 + fitting / len(pairs), others
+
+
+def _tells_something(array: Any) -> bool:
+    tensor = as_tensor(array)
+    return tensor is not None and bool(dense(tensor).any())
 
 
 def _together(layer: object, step: LayerStep) -> Iterator[tuple[tuple[str, Any], Any]]:

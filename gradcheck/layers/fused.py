@@ -87,11 +87,18 @@ def _name_of(part: ast.expr) -> str:
     while isinstance(part, ast.BinOp) and isinstance(part.op, ast.Div):
         part = part.left  # dscores / n: the mean over the batch
     if isinstance(part, ast.Dict):
-        keys = [
-            key.value for key in part.keys if isinstance(key, ast.Constant) and isinstance(key.value, str)
-        ]
-        return "grads" if keys and all(_is_gradient(key) for key in keys) else ""
+        items = [(getattr(key, "value", ""), held) for key, held in zip(part.keys, part.values, strict=True)]
+        return (
+            "grads"
+            if items and all(_is_gradient(str(key)) or _reads_one(held) for key, held in items)
+            else ""
+        )
     return ast.unparse(part) if isinstance(part, (ast.Name, ast.Attribute, ast.Subscript)) else ""
+
+
+def _reads_one(held: ast.expr) -> bool:
+    """`dz.sum(0)`, kept as `"b"`."""
+    return any(_is_gradient(node.id) for node in ast.walk(held) if isinstance(node, ast.Name))
 
 
 def _is_gradient(name: str) -> bool:

@@ -20,7 +20,6 @@ from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.layers.fitting import message_of, runs
 from gradcheck.layers.function_context import NO_SUCH
 from gradcheck.layers.gradients import Returned, not_judged, of_something_else, parameters_of
-from gradcheck.layers.halves import are_uneven
 from gradcheck.layers.mean import leave_open
 from gradcheck.layers.records import Raised, Status
 from gradcheck.layers.subject import Subject
@@ -57,15 +56,10 @@ class Outcome:
 
 
 def run_trial(
-    subject: Subject,
-    trial: Trial,
-    *,
-    explained: bool = False,
-    fix_budget_s: float = 0.0,
-    total_budget_s: float | None = None,
-    holds: Callable[[Found], bool] | None = None,
+    subject: Subject, trial: Trial, *, explained: bool = False, fix_budget_s: float = 0.0,
+    total_budget_s: float | None = None, holds: Callable[[Found], bool] | None = None,
     edited: Mapping[str, str] | None = None,
-) -> Outcome:
+) -> Outcome:  # fmt: skip
     """`explained`: whether it is looked for why something is wrong, which takes as long as all else, and for a fix within
     its budget. `holds` is asked of every edit before it is told; `edited` are the texts of files that run edited."""
     why = runs(subject, trial)
@@ -77,16 +71,10 @@ def run_trial(
         try:
             watched, returned = _on_a_frame(
                 lambda frame: watch_layer(
-                    frame,
-                    built.layer,
-                    tuple(built.inputs.values()),
-                    built.named,
-                    files=subject.files,
-                    target=subject.name,
-                    texts=edited,
-                    apart=trial.apart,
+                    frame, built.layer, tuple(built.inputs.values()), built.named,
+                    files=subject.files, target=subject.name, texts=edited, apart=trial.apart,
                 )
-            )
+            )  # fmt: skip
             ran = True
             watched.holds, watched.explained = holds, explained
             report = watched.report(
@@ -105,8 +93,6 @@ def run_trial(
         return again(explained=explained, fix_budget_s=fix_budget_s, total_budget_s=total_budget_s)
     leave_open(report, trial, parameters)
     outcome = _judged(report, built.layer, parameters, returned)
-    if outcome.faults and are_uneven(watched.recording.ops):
-        return Outcome(Status.UNSUPPORTED, "an odd number of features is split into halves")
     wrong = {row.problem for row in report.rows if row.verdict is Verdict.INTRODUCED}
     outcome.by_a_guess = wrong == {Problem.NON_FINITE} and _keeps_a_number(
         built, subject.forward or built.forward
@@ -191,7 +177,7 @@ def _is_of_a_guess(error: Exception, built: Built, forward: Callable[..., Any]) 
 
 
 def _keeps_a_number(built: Built, forward: Callable[..., Any]) -> bool:
-    plain = [name for name, value in built.inputs.items() if type(value) in (int, float)]
+    plain = [n for n, v in built.inputs.items() if type(v) in (int, float) or getattr(v, "shape", None) == ()]
     return any(is_only_kept(name, forward) for name in plain)
 
 

@@ -1,7 +1,8 @@
 """Makes a failing trial as small as it goes, while the same fault shows and nothing raises."""
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from itertools import combinations
 
 from gradcheck.layers.outcome import Key, Outcome, run_trial
 from gradcheck.layers.subject import Subject
@@ -13,34 +14,9 @@ _MOST_TRIALS = 300
 _TIME_S = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Shrunk:
-    trial: Trial
-    outcome: Outcome
-    trials: int
+class Search:
+    """`best` is the smallest trial so far that shows the fault, `outcome` what it shows, `trials` how many were run."""
 
-
-def shrink(subject: Subject, trial: Trial, outcome: Outcome, key: Key) -> Shrunk:
-    """Greedy: each size as small as it goes, one after the other, until none gets smaller."""
-    search = _Search(subject, key, trial, outcome)
-    names = sorted(trial.plan.names, key=lambda name: (_ORDER.find(name) % 99, name))
-    before = None
-    while before != search.best:
-        before = search.best
-        for name in names:
-            search.lower([name])
-        # What shows where sizes are equal alone: those are made smaller together.
-        sizes = search.best.sizes
-        for size in sorted({sizes[name] for name in names}, reverse=True):
-            search.lower([name for name in names if sizes[name] == size])
-        for one in names:
-            for other in names:
-                if one < other and search.best.sizes[one] == search.best.sizes[other]:
-                    search.lower([one, other])
-    return Shrunk(search.best, search.outcome, search.trials)
-
-
-class _Search:
     def __init__(self, subject: Subject, key: Key, best: Trial, outcome: Outcome) -> None:
         self._subject, self._key, self._seed = subject, key, best.seed
         self._until = time.monotonic() + _TIME_S
@@ -69,3 +45,22 @@ class _Search:
             if outcome.report is None:
                 return False  # it does not run on such a shape, whatever the numbers
         return False
+
+
+def shrink(subject: Subject, trial: Trial, outcome: Outcome, key: Key) -> Search:
+    """Greedy: each size as small as it goes, one after the other, until none gets smaller."""
+    search = Search(subject, key, trial, outcome)
+    names = sorted(trial.plan.names, key=lambda name: (_ORDER.find(name) % 99, name))
+    before = None
+    while before != search.best:
+        before = search.best
+        for name in names:
+            search.lower([name])
+        # What shows where sizes are equal alone: those are made smaller together.
+        sizes = search.best.sizes
+        for size in sorted({sizes[name] for name in names}, reverse=True):
+            search.lower([name for name in names if sizes[name] == size])
+        for pair in combinations(sorted(names), 2):
+            if search.best.sizes[pair[0]] == search.best.sizes[pair[1]]:
+                search.lower([*pair])
+    return search

@@ -1,7 +1,7 @@
 """Sizes by name. What a constructor is given and what shape an input has are written in them, so that the two stay
 tied to each other whatever the sizes are. Imports no torch."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -75,14 +75,12 @@ def value_of(term: Term, sizes: Sizes) -> Any:
     return term
 
 
-def names_in(term: Term) -> Iterator[str]:
+class _Asked(dict[str, int]):
+    def __missing__(self, name: str) -> int:
+        return self.setdefault(name, 1)
+
+
+def names_in(term: Term) -> set[str]:
     """The sizes that a term is written in."""
-    if isinstance(term, Size):
-        yield from (term.name, *term.more)
-    elif isinstance(term, (tuple, list)):
-        for item in term:
-            yield from names_in(item)
-    elif isinstance(term, dict):
-        yield from names_in(list(term.values()))
-    elif isinstance(term, TensorTerm):
-        yield from names_in((term.dims, term.high))
+    value_of(term, asked := _Asked())
+    return set(asked)

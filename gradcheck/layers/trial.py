@@ -40,10 +40,16 @@ class Plan:
     requires_grad: bool = False  # of the inputs: a backward pass may ask them for it
     constants: frozenset[str] = frozenset()  # inputs that get none: `backward` returns None for them
 
+    def enlarged(self, times: int) -> Plan:
+        """With features, steps and places so many times as many, but for those that the person gave."""
+        fixed = self.pinned | set("NKVG")
+        sizes = tuple((name, size if name in fixed else times * size) for name, size in self.sizes)
+        return replace(self, sizes=sizes)
+
     @property
     def names(self) -> set[str]:
         """The sizes that matter."""
-        return {*names_in([term for _, term in (*self.arguments, *self.inputs)])}
+        return names_in([term for _, term in (*self.arguments, *self.inputs)])
 
     @property
     def first(self) -> TensorTerm:

@@ -4,19 +4,21 @@ is: what it counts with is a whole number, what it picks rows by are positions, 
 
 import ast
 import inspect
+import math
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from enum import Enum, auto
 from typing import Any
 
-from gradcheck.ops import CLAMP, Family, operation_called
+from gradcheck.ops import CLAMP, RESHAPE, SPLIT, Family, operation_called
 from gradcheck.program.reading.tree import parse, parts_of
 
 
 class Use(Enum):
     """Of several, the first counts."""
 
+    WEIGHT = auto()  # it is the second operand of a product
     TENSOR = auto()  # `backward` returns a gradient for it
     FUNCTION = auto()
     INDEX = auto()
@@ -28,6 +30,7 @@ class Use(Enum):
     UNKNOWN = auto()
 
 
+_MOST_MULTIPLE = 128
 _SHAPED = (Family.LAYOUT, Family.BROADCAST, Family.CONSTANT)
 _PICKED = (Family.GATHER, Family.SCATTER)
 
@@ -40,6 +43,27 @@ def use_of(name: str, forward: Callable[..., Any], has_gradient: dict[str, bool]
     if gradient is not None:
         uses.add(Use.TENSOR if gradient else Use.CONSTANT)
     return next((use for use in Use if use in uses), Use.UNKNOWN)
+
+
+def multiple_wanted(forward: Callable[..., Any], depth: int = 2) -> int:
+    """What sizes may have to be a multiple of: the whole numbers that `forward`, or a function that it calls, divides,
+    lays out, splits and strides by."""
+    known = getattr(inspect.unwrap(forward), "__globals__", {})
+    found: list[ast.expr | None] = []
+    wanted = [1]
+    for node in nodes_of(forward):
+        match node:
+            case ast.BinOp(_, ast.FloorDiv() | ast.Mod(), part) | ast.Slice(_, _, part):
+                found.append(part)
+            case ast.Call(ast.Attribute(_, called), arguments) if operation_called(called) in (
+                RESHAPE,
+                SPLIT,
+            ):
+                found += [item for each in arguments for item in parts_of(each)]
+            case ast.Call(ast.Name(called)) if depth and inspect.isfunction(known.get(called)):
+                wanted.append(multiple_wanted(known[called], depth - 1))
+    numbers = [n.value for n in found if isinstance(n, ast.Constant) and isinstance(n.value, int)]
+    return math.lcm(*wanted, *(n for n in numbers if 1 < n <= _MOST_MULTIPLE))
 
 
 def words_for(forward: Callable[..., Any], backward: Callable[..., Any]) -> dict[str, list[str]]:
@@ -57,9 +81,14 @@ def is_only_kept(name: str, forward: Callable[..., Any]) -> bool:
     """Whether `forward` does nothing with its parameter but keep it for the backward pass (`ctx.mode = mode`), if that:
     whatever is tried for it, `forward` runs."""
     nodes = list(nodes_of(forward))
-    read = [n for n in nodes if isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Load)]
-    kept = [n.value for n in nodes if isinstance(n, ast.Assign) and isinstance(n.targets[0], ast.Attribute)]
-    return all(any(node is value for value in kept) for node in read)
+    read = {n for n in nodes if isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Load)}
+    for node in nodes:
+        match node:
+            case ast.Assign([ast.Attribute()], value):
+                read.discard(value)
+            case ast.Call(ast.Attribute(_, "save_for_backward"), kept):
+                read -= {*kept}
+    return not read
 
 
 def gradients_given(backward: Callable[..., Any], names: list[str]) -> dict[str, bool]:
@@ -104,6 +133,8 @@ def _uses(node: ast.AST, known: dict[str, Any]) -> Iterator[tuple[str, Use]]:
     match node:
         case ast.BinOp(left, ast.FloorDiv() | ast.Mod(), right):
             yield from ((read, Use.COUNT) for part in (left, right) for read in _plain_names(part))
+        case ast.BinOp(_, ast.MatMult(), ast.Name(read)):
+            yield read, Use.WEIGHT
         case ast.BinOp(left, ast.Add() | ast.Sub() | ast.Mult(), right):
             yield from ((part.id, Use.OPERAND) for part in (left, right) if isinstance(part, ast.Name))
         case ast.Slice(lower, upper, step):
@@ -130,13 +161,11 @@ def _uses(node: ast.AST, known: dict[str, Any]) -> Iterator[tuple[str, Use]]:
                 takes_shape = is_method or family is Family.CONSTANT
                 shape = arguments if takes_shape else arguments[1:]
                 yield from ((read, Use.COUNT) for part in shape for read in _plain_names(part))
-            elif family in _PICKED:
-                place = 1 if is_method else 2  # after the axis
-                yield from (
-                    (part.id, Use.INDEX)
-                    for part in arguments[place : place + 1]
-                    if isinstance(part, ast.Name)
-                )
+            elif family in _PICKED or family is Family.PRODUCT:
+                use, place = (Use.INDEX, 1) if family in _PICKED else (Use.WEIGHT, 0)  # after the axis
+                place += not is_method
+                second = arguments[place : place + 1]
+                yield from ((part.id, use) for part in second if isinstance(part, ast.Name))
 
 
 def _plain_names(node: ast.expr) -> Iterator[str]:

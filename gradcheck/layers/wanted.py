@@ -7,7 +7,7 @@ import ast
 import inspect
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,17 +44,12 @@ def constructor_options(parameter: inspect.Parameter, position: int, gates: int 
     ):
         shapes = _parameter_shapes(role, Size("M", gates))
         return [*(TensorTerm(shape) for shape in shapes), *([True] if "bias" in name else [])]
-    if kind not in ("float", "bool", "str"):
-        for pattern, sizes in _SIZES:
-            if re.fullmatch(pattern, name):
-                wrap = kind.startswith(("tuple", "list", "torch.size"))
-                several = (
-                    [*_SHAPES] if kind == "" and re.fullmatch(r".*(shape|dims|sizes|layers)", name) else []
-                )
-                return [*((size,) if wrap else size for size in sizes), *several]
-    for pattern, value in _VALUES:
-        if re.fullmatch(pattern, name):
-            return [value]
+    if kind not in ("float", "bool", "str") and (sizes := _said_by(name, _SIZES)) is not None:
+        wrap = kind.startswith(("tuple", "list", "torch.size"))
+        several = [*_SHAPES] if kind == "" and re.fullmatch(r".*(shape|dims|sizes|layers)", name) else []
+        return [*((size,) if wrap else size for size in sizes), *several]
+    if (value := _said_by(name, _VALUES)) is not None:
+        return [value]
     if kind == "float":
         return [0.1]
     if kind == "bool":
@@ -74,7 +69,7 @@ def is_a_size(parameter: inspect.Parameter) -> bool:
         return True
     if isinstance(default, bool) or not isinstance(default, int) or default < 1:
         return False
-    return any(re.fullmatch(pattern, name) for pattern, _ in _SIZES)
+    return _said_by(name, _SIZES) is not None
 
 
 def _is_shape(parameter: inspect.Parameter) -> bool:
@@ -101,6 +96,8 @@ def input_options(
             first: list[Term] = [*(term for term in likely if not isinstance(term, TensorTerm)), *_COUNTS]
         case Use.FUNCTION:
             return [FunctionTerm()]
+        case Use.WEIGHT if not role_of(name):
+            first = _of_role("weight", main, out)
         case Use.INDEX:
             rows: list[Term] = [TensorTerm((rows,), "int", N) for rows in (T, N)]  # below every other size
             known = role_of(name) in ("index", "target")
@@ -150,16 +147,14 @@ def _by_name(
     if alone or (is_first and role == "main"):
         return [main]
     if not role:
-        for pattern, value in _VALUES:
-            if re.fullmatch(pattern, name):
-                return [value]
-        for pattern, sizes in _SIZES if kind == "int" else _SIZES[:4]:
-            if re.fullmatch(pattern, name):
-                return list(sizes)
-        bound = [value for pattern, value in _BOUNDS if re.fullmatch(pattern, name) and kind != "int"]
+        if (value := _said_by(name, _VALUES)) is not None:
+            return [value]
+        if (sizes := _said_by(name, _SIZES if kind == "int" else _SIZES[:4])) is not None:
+            return list(sizes)
+        bound = [_said_by(name, _BOUNDS)] if kind != "int" and _said_by(name, _BOUNDS) is not None else []
         if kind in ("int", "float"):
             return [2] if kind == "int" else [*bound, 0.7]
-        return [*bound[:1], *_of_role(role, main, out), 2, 0.7]  # a number where no tensor fits
+        return [*bound, *_of_role(role, main, out), 2, 0.7]  # a number where no tensor fits
     return _of_role(role, main, out)
 
 
@@ -178,7 +173,11 @@ def has_state(parameters: list[inspect.Parameter]) -> bool:
 
 def role_of(name: str) -> str:
     """What its name says that it is: "target", "weight", "index", ...; "" where it says nothing."""
-    return next((role for pattern, role in _ROLES if re.fullmatch(pattern, name.lower())), "")
+    return _said_by(name.lower(), _ROLES) or ""
+
+
+def _said_by(name: str, table: Iterable[tuple[str, Any]]) -> Any:
+    return next((said for pattern, said in table if re.fullmatch(pattern, name)), None)
 
 
 _PARAMETERS = ("weight", "bias", "scale")
@@ -210,7 +209,7 @@ def _of_role(role: str, main: TensorTerm, out: Size) -> list[Term]:
         case "target":
             of_rows = TensorTerm(rows[:1], "int", M)  # one class for each image
             likely = [TensorTerm(rows, "int", last), of_rows, floats, TensorTerm(main.dims, "unit")]
-            likely += [TensorTerm(rows), TensorTerm(main.dims, "int", 2)]
+            likely += [TensorTerm(rows), TensorTerm(main.dims, "int", 2), TensorTerm((*rows, M))]
         case "weight" | "bias" | "scale":
             shapes = [*_parameter_shapes(role, out), (last,)]
             if role == "weight" and len(rows) > 1:  # what follows the batch is flattened
@@ -250,6 +249,11 @@ def halves() -> list[TensorTerm]:
     return [TensorTerm((N, T, G, Size("K", 2))), TensorTerm((N, T, Size("K", 2)))]
 
 
+def gated() -> list[TensorTerm]:
+    """What the gates of a recurrent cell are computed from, all at once: of four or of three."""
+    return [TensorTerm((N, Size("M", gates))) for gates in (4, 3)]
+
+
 def squares() -> list[TensorTerm]:
     """Matrices that have an inverse, a determinant."""
     return [TensorTerm((D, D)), TensorTerm((N, D, D))]
@@ -283,7 +287,8 @@ def dictionary(name: str, function: Callable[..., Any], depth: int = 3) -> dict[
     doubt."""
     known = getattr(inspect.unwrap(function), "__globals__", {})
     found: dict[str, Term] = {}
-    for node in nodes_of(function):
+    nodes = [node for node in nodes_of(function) if isinstance(node, ast.expr)]
+    for node in sorted(nodes, key=lambda node: (node.lineno, node.col_offset)):  # as they are read
         match node:
             case ast.Subscript(ast.Name(id=read), ast.Constant(str(key)), ast.Load()):
                 has_default = False
@@ -304,7 +309,7 @@ def dictionary(name: str, function: Callable[..., Any], depth: int = 3) -> dict[
             continue
         asked = inspect.Parameter(key, inspect.Parameter.POSITIONAL_OR_KEYWORD)
         options = constructor_options(asked, len(found))
-        certain = any(re.fullmatch(pattern, key) for pattern, _ in (*_SIZES[:4], *_VALUES))
+        certain = _said_by(key, (*_SIZES[:4], *_VALUES)) is not None
         if options and (certain or not has_default):
             found[key] = options[0]
     return found

@@ -21,27 +21,16 @@ from gradcheck.program.live import name_of
 
 
 def watch_layer(
-    frame: FrameType,
-    layer: Any,
-    inputs: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    *,
-    files: Sequence[str | None],
-    target: str = "",
-    texts: Mapping[str, str] | None = None,
-    apart: Collection[int] = (),
-) -> tuple[Watched, list[Returned]]:
+    frame: FrameType, layer: Any, inputs: tuple[Any, ...], kwargs: dict[str, Any], *, files: Sequence[str | None],
+    target: str = "", texts: Mapping[str, str] | None = None, apart: Collection[int] = (),
+) -> tuple[Watched, list[Returned]]:  # fmt: skip
     """What was recorded on behalf of `frame`, and each gradient that `backward` returned. `files` are the person's;
     `apart` as `name_returned` takes it. What the layer raises is raised."""
     watched = Watched()
     start = {"self": held_by(layer), **layer_driver.inputs_by_name(layer, inputs, kwargs)}
+    things = [held_by(layer), *inputs, *kwargs.values()]
     watched.begin(
-        frame,
-        target=target or name_of(layer),
-        files=files,
-        names=start,
-        texts=texts,
-        things=[held_by(layer), *inputs, *kwargs.values()],
+        frame, target=target or name_of(layer), files=files, names=start, texts=texts, things=things
     )
     with ExitStack() as leaving:
         leaving.push(watched)

@@ -401,3 +401,33 @@ def test_a_loop_back_through_time_whose_last_turn_is_of_another_value() -> None:
     report = Report.from_dict(in_child(lambda: run_report(target).to_dict(), timeout_s=100.0))
     fixes = [f.fix.diff for f in report.findings if f.fix is not None and f.fix.verified]
     assert fixes == ["- return dh @ U.T\n+ return draw @ U.T"]
+
+
+def test_gradients_that_are_returned_in_another_order() -> None:
+    source = """
+        import torch
+
+        class Scaled(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, rows, gain):
+                ctx.save_for_backward(rows, gain)
+                return rows * gain, rows + 1
+
+            @staticmethod
+            def backward(ctx, dscaled, dmoved):
+                rows, gain = ctx.saved_tensors
+                drows = dscaled * gain + dmoved
+                dgain = dscaled * rows
+                return dgain, drows
+
+        torch.manual_seed(0)
+        rows = torch.randn(5, 4, requires_grad=True)
+        gain = torch.randn(5, 4, requires_grad=True)
+        scaled, moved = Scaled.apply(rows, gain)
+        loss = (scaled * moved).sin().mean()
+        loss.backward()
+    """
+    (finding,) = report_on_source(source, fix_budget_s=20.0).findings
+    assert finding.location.line == 15
+    assert finding.fix is None  # the lines that computed them are right
+    assert "it is the gradient of `rows`; that of `gain` belongs here" in finding.notes

@@ -168,3 +168,31 @@ def test_weights_in_a_dict_follow_one_another():
     report = gradcheck.check_layer(stacked_loss, fix_budget_s=0.0)
     assert any(case.status is Status.PASSED for case in report.cases), str(report)
     assert not report.failures, str(report)
+
+
+def network(params, X, y):
+    """Its gradients are in a dict beside the loss, under the names of the parameters."""
+    z = X @ params["W1"] + params["b1"]
+    h = torch.tanh(z)
+    out = h @ params["W2"]
+    loss = ((out - y) ** 2).mean()
+    dout = 2 * (out - y) / out.numel()
+    dz = (dout @ params["W2"].T) * (1 - h * h)
+    return loss, {"W1": X.T @ dz, "b1": dz.sum(0), "W2": h.T @ dout}
+
+
+def wrong_network(params, X, y):
+    z = X @ params["W1"] + params["b1"]
+    h = torch.tanh(z)
+    out = h @ params["W2"]
+    loss = ((out - y) ** 2).mean()
+    dout = 2 * (out - y) / out.numel()
+    dz = (dout @ params["W2"].T) * (1 - h)
+    return loss, {"W1": X.T @ dz, "b1": dz.sum(0), "W2": h.T @ dout}
+
+
+def test_a_dict_of_gradients_beside_the_loss():
+    report = gradcheck.check_layer(network, fix_budget_s=0.0)
+    assert report.exit_status == 0, str(report)
+    assert {"d_W1", "d_b1", "d_W2"} <= report.cases[0].gradients.keys()
+    assert accused(wrong_network) == {'dz = (dout @ params["W2"].T) * (1 - h)'}

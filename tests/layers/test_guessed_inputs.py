@@ -6,7 +6,6 @@ import torch
 from torch import nn
 
 import gradcheck
-from gradcheck.layers.records import Status
 
 
 class MaskedSoftmax(torch.autograd.Function):
@@ -161,6 +160,91 @@ class Overlap(torch.autograd.Function):
         return g * dscore / len(p), None  # wrong
 
 
+class Gates(torch.autograd.Function):
+    """All gates in one product: with a weight as small as the state, `chunk` gives what broadcasts, and `backward` raises."""
+
+    @staticmethod
+    def forward(ctx, x, h, c, weight, again, b):
+        i, f, g, o = (x @ weight + h @ again + b).chunk(4, dim=1)
+        i, f, g, o = i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
+        kept = f * c + i * g
+        ctx.save_for_backward(x, h, c, weight, again, i, f, g, o, kept.tanh())
+        return o * kept.tanh(), kept
+
+    @staticmethod
+    def backward(ctx, dh, dkept):
+        x, h, c, weight, again, i, f, g, o, squashed = ctx.saved_tensors
+        dc = dkept + dh * o * (1 - squashed**2)
+        parts = dc * g * i * (1 - i), dc * c * f * (1 - f), dc * i * (1 - g**2), dh * squashed * o * (1 - o)
+        dz = torch.cat(parts, dim=1)
+        return dz @ weight.T, dz @ again.T, dc * f, x.T @ dz, h.T @ dz, dz.sum(0)
+
+
+class OnlyGates(torch.autograd.Function):
+    """What comes before is computed elsewhere: four times as many features as the state has."""
+
+    @staticmethod
+    def forward(ctx, z, c_prev):
+        i, f, g, o = z.chunk(4, dim=1)
+        i, f, g, o = i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
+        c = f * c_prev + i * g
+        ctx.save_for_backward(i, f, g, o, c.tanh(), c_prev)
+        return o * c.tanh(), c
+
+    @staticmethod
+    def backward(ctx, dh, dc):
+        i, f, g, o, squashed, c_prev = ctx.saved_tensors
+        dc = dc + dh * o * (1 - squashed**2)
+        parts = (
+            dc * g * i * (1 - i),
+            dc * c_prev * f * (1 - f),
+            dc * i * (1 - g**2),
+            dh * squashed * o * (1 - o),
+        )
+        return torch.cat(parts, 1), dc * f
+
+
+class Blocks(torch.autograd.Function):
+    """Sixteen features make a block, and fewer none."""
+
+    @staticmethod
+    def forward(ctx, x):
+        rows, features = x.shape
+        blocks = x.view(rows, features // 16, 16)
+        return (blocks - blocks.mean(-1, keepdim=True)).view(rows, features)
+
+    @staticmethod
+    def backward(ctx, dy):
+        rows, features = dy.shape
+        blocks = dy.view(rows, features // 16, 16)
+        return (blocks - blocks.mean(-1, keepdim=True)).view(rows, features)
+
+
+class WrongBlocks(Blocks):
+    @staticmethod
+    def backward(ctx, dy):
+        rows, features = dy.shape
+        blocks = dy.view(rows, features // 16, 16)
+        return (blocks - blocks.mean()).view(rows, features)
+
+
+def test_a_weight_of_several_gates_may_be_called_anything():
+    report = gradcheck.check_layer(Gates, fix_budget_s=0.0)
+    assert not report.failures, str(report)
+    assert report.summary["passed"] >= 5
+
+
+def test_the_state_has_a_part_of_the_features_of_the_gates():
+    report = gradcheck.check_layer(OnlyGates, fix_budget_s=0.0)
+    assert not report.failures, str(report)
+    assert report.cases[0].shapes == ["3,20", "3,5"]
+
+
+def test_sizes_are_multiples_of_what_the_layer_divides_by():
+    assert gradcheck.check_layer(Blocks, fix_budget_s=0.0).exit_status == 0
+    assert gradcheck.check_layer(WrongBlocks, fix_budget_s=0.0).failures
+
+
 def test_every_row_of_a_mask_keeps_something():
     report = gradcheck.check_layer(MaskedSoftmax, fix_budget_s=0.0)
     assert not report.failures, str(report)
@@ -170,7 +254,7 @@ def test_every_row_of_a_mask_keeps_something():
 def test_an_odd_number_of_features_is_not_for_what_is_split_in_two():
     report = gradcheck.check_layer(Turned, ranks=[2], fix_budget_s=0.0)
     assert not report.failures, str(report)
-    assert [case.name for case in report.cases if case.status is Status.UNSUPPORTED] == ["odd sizes"]
+    assert [case.shapes[0] for case in report.cases if case.name == "odd sizes"] == ["3,14"]
 
 
 def test_whatever_its_name_says_it_may_be_as_large_as_the_activations():
@@ -199,3 +283,74 @@ def test_a_gradient_that_reads_a_wrong_one_is_no_fault_of_its_own():
 def test_the_derivative_of_a_score_is_no_gradient_of_it():
     report = gradcheck.check_layer(Overlap, fix_budget_s=0.0)
     assert {failure.report.findings[0].rule for failure in report.failures} == {"GC101"}, str(report)
+
+
+class Kept(torch.autograd.Function):
+    """`forward` does nothing with `dim` but keep it: that it is a whole number shows in `backward` alone."""
+
+    @staticmethod
+    def forward(ctx, w, dim):
+        ctx.save_for_backward(w, dim)
+        return w.clamp(min=0)
+
+    @staticmethod
+    def backward(ctx, dout):
+        w, dim = ctx.saved_tensors
+        return dout * (w > 0) - (w > 9).sum(dim.item(), keepdim=True), None
+
+
+def test_what_is_only_kept_may_be_anything():
+    assert not gradcheck.check_layer(Kept, fix_budget_s=0.0).failures
+
+
+def spike_slope(dout, x, alpha):
+    grad_x = torch.clamp_max(((x >= 0.0) * 2.0 - 1.0) / x, alpha)
+    return dout * grad_x, None
+
+
+class SpikeFunction(torch.autograd.Function):
+    @staticmethod
+    def forward(x, alpha):
+        return (x >= 0).to(x)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        x, ctx.alpha = inputs
+        ctx.save_for_backward(x)
+
+    @staticmethod
+    def backward(ctx, dout):
+        return spike_slope(dout, ctx.saved_tensors[0], ctx.alpha)
+
+
+class Spike(nn.Module):
+    """The slope that takes the place of the derivative is called a gradient of `x` too."""
+
+    def __init__(self, alpha=0.3):
+        super().__init__()
+        self.alpha = alpha
+
+    @staticmethod
+    def backward(dout, x, alpha):
+        return spike_slope(dout, x, alpha)[0]
+
+    def forward(self, x):
+        return SpikeFunction.apply(x, self.alpha)
+
+
+def test_the_slope_of_a_step_is_a_stage_of_its_gradient():
+    assert not gradcheck.check_layer(Spike, fix_budget_s=0.0).failures
+
+
+class Sparse(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return 3 * x
+
+    @staticmethod
+    def backward(ctx, dout):
+        return (3 * dout).to_sparse()
+
+
+def test_a_gradient_may_be_sparse():
+    assert "internal error" not in str(gradcheck.check_layer(Sparse, fix_budget_s=0.0))

@@ -8,7 +8,9 @@ from gradcheck.diagnosis.mistakes.mistake import Mistake, Prediction
 
 def _predictions(case: Case) -> Iterator[Prediction]:
     for value in case.named_by_shape.get(tuple(case.at.shape), ()):
-        if value is not case.at and value.producer is None:  # else a step was left out
+        if value is not case.at and not (
+            value.producer and value.producer.inputs
+        ):  # else a step was left out
             yield Prediction(
                 "another-value",
                 lambda scene, of=value: scene.gradients.get(of),  # type: ignore[misc]

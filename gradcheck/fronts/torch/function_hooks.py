@@ -66,14 +66,8 @@ class FunctionHooks:
             hooks._saving(context, tensors)
 
         self._patch(FunctionCtx, "save_for_backward", save_for_backward)
-        plain_saved: Any = BackwardCFunction.saved_tensors
-
-        def saved_tensors(context: Any) -> Any:
-            tensors = plain_saved.__get__(context)
-            hooks._recognise(context, tensors)
-            return tensors
-
-        self._patch(BackwardCFunction, "saved_tensors", property(saved_tensors))
+        for name in ("saved_tensors", "saved_variables"):  # the second is its old name
+            self._patch(BackwardCFunction, name, self._saved_by(getattr(BackwardCFunction, name)))
         if "handle_torch_function" not in torch.autograd.backward.__code__.co_names:
             self._patch(torch.autograd, "backward", _shown_to_modes(torch.autograd.backward))
         for owner in (torch.autograd, sys.modules["torch.autograd.gradcheck"]):
@@ -101,6 +95,14 @@ class FunctionHooks:
             codes = [_code_of(method) for method in methods if inspect.isfunction(method)]
             known = self._user[cls] = any(self._follower.is_user(code) for code in codes)
         return known
+
+    def _saved_by(self, plain: Any) -> property:
+        def saved(context: Any) -> Any:
+            tensors = plain.__get__(context)
+            self._recognise(context, tensors)
+            return tensors
+
+        return property(saved)
 
     def _backward(self, original: Callable[..., Any], boxed: bool) -> Callable[..., Any]:
         def apply(context: Any, *args: Any) -> Any:

@@ -141,7 +141,9 @@ def _may_be_a_slope(case: Case, value: Value, steps: list[Op]) -> bool:
 def _before_its_stages(case: Case, value: Value) -> dict[Value, torch.Tensor]:
     """The gradients that follow from those upstream: a slope that it is multiplied with is no gradient that arrives."""
     listed = zip(sorted(case.faults), case.judge.listed(case.faults), strict=True)
-    stages = {index for index, fault in listed if fault.judged.surrogate and fault.at is value}
+    stages = {
+        index for index, f in listed if f.judged.surrogate and f.at is not None and f.at.root is value.root
+    }
     return case.judge.expectation(case.faults - stages)[0]
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from gradcheck.fronts.tape import Kind
-from tests.support import record_source
+from gradcheck.judge.verdict import Verdict
+from tests.support import record_source, report_on_source
 
 CUBE = """
     import torch
@@ -42,6 +43,29 @@ def test_backward_is_recorded_once_with_its_lines():
         "3 * square * grad_output",
     ]
     assert all(op.index == place for place, op in enumerate(run.ops))
+
+
+def test_what_was_saved_may_be_read_by_its_old_name():
+    report = report_on_source("""
+        import torch
+
+        class Exp(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                y = x.exp()
+                ctx.save_for_backward(y)
+                return y
+
+            @staticmethod
+            def backward(ctx, g):
+                (y,) = ctx.saved_variables
+                return g * y
+
+        x = torch.ones(4, requires_grad=True)
+        loss = Exp.apply(x).sin().sum()
+        loss.backward()
+        """)
+    assert [row.verdict for row in report.rows] == [Verdict.CORRECT]
 
 
 def test_a_result_that_was_saved_is_known_again_though_it_is_another_tensor():
