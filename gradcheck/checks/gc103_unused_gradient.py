@@ -48,11 +48,11 @@ reason fails this test, and then nothing is reported.
 
 from collections.abc import Iterator
 
-from gradcheck.base.groups import grouped
+from gradcheck.base.groups import grouped, joined
 from gradcheck.base.paths import picked
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.rule import Evidence, Rule
-from gradcheck.checks.wording import code, joined, listing, place
+from gradcheck.checks.wording import code, listing, place
 from gradcheck.judge.step.records import Bypass, SkippedGradient
 from gradcheck.program.location import Location
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from gradcheck.base import numbers
-from gradcheck.base.groups import grouped
+from gradcheck.base.groups import grouped, joined
 from gradcheck.base.paths import picked
 from gradcheck.checks.finding import Finding
 from gradcheck.checks.rule import Evidence, Rule
@@ -63,13 +63,6 @@ def code(name: str | None) -> str:
 def listing(names: Sequence[str], most: int = 3) -> str:
     """`a`, `b` and `c`; with more than `most`, `a`, `b` and 7 more."""
     return joined([code(name) for name in dict.fromkeys(names)], most)
-
-
-def joined(parts: Sequence[str], most: int) -> str:
-    """The same of what is no name."""
-    if len(parts) > most:
-        parts = [*parts[: most - 1], f"{len(parts) - most + 1} more"]
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def judged_against(row: GradientResult, step: PassResult) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gradcheck.base import numbers
+from gradcheck.base.groups import joined
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged
 from gradcheck.judge.verdict import Verdict
@@ -50,8 +51,7 @@ def healed_by(judge: Judge, group: Sequence[Judged]) -> list[Healed]:
 
 def sentence(healed: Sequence[Healed]) -> str:
     shown = [f"`{one.name}` (off by {numbers.error(one.error)})" for one in healed]
-    kept = shown if len(shown) <= _MOST else [*shown[: _MOST - 1], f"{len(shown) - _MOST + 1} more"]
-    listed = " and ".join([", ".join(kept[:-1]), kept[-1]] if kept[1:] else kept)
+    listed = joined(shown, _MOST)
     return (
         f"with the true gradient in its place, {listed} {'comes' if len(healed) == 1 else 'come'} out right"
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from gradcheck.base.deadline import TimeIsUpError, within
 from gradcheck.base.numbers import count
+from gradcheck.checks import gc101_wrong_gradient as gc101
 from gradcheck.checks.finding import Finding
 from gradcheck.checks.registry import in_reading_order
 from gradcheck.diagnosis.clock import Clock
@@ -23,6 +24,7 @@ from gradcheck.diagnosis.findings import (
     tell_what_heals,
 )
 from gradcheck.diagnosis.found import Found
+from gradcheck.diagnosis.held_constant import held_constant, say_it_is_held
 from gradcheck.diagnosis.mistakes.explain import explain
 from gradcheck.diagnosis.mistakes.mistake import Explanation
 from gradcheck.diagnosis.namespace import BindingIndex
@@ -78,6 +80,7 @@ def diagnose(
             on_fix(_so_far(findings, cases, judgement))
 
     cases = [case for finding in findings if (case := _case_of(finding, judgement)) is not None]
+    cases = _without_held(cases, judgement)
     with warnings.catch_warnings(), kept_torch_settings(), kept_random_states():
         warnings.simplefilter("ignore")  # edits that are tried may be deprecated, or worse
         begun = time.process_time()
@@ -98,6 +101,20 @@ def diagnose(
         if case.found is not None:
             attach(case.finding, case.found, judgement)
     return in_reading_order(one_per_cause(findings))
+
+
+def _without_held(cases: list[_Case], judgement: Judgement) -> list[_Case]:
+    """For gradients that are right if one value is a constant no fix is looked for: it is said."""
+    for judged_pass in judgement.passes:
+        same = [c for c in cases if c.judged_pass is judged_pass and c.finding.rule == gc101.RULE.code]
+        judge, wrong = judged_pass.judge, [judged for case in same for judged in case.group]
+        value = held_constant(judge, wrong) if judge is not None else None
+        if value is not None and value.producer is not None:
+            line = judgement.places.location(value.producer).line
+            for case in same:
+                say_it_is_held(case.finding, judgement.names.shown(value), line)
+            cases = [case for case in cases if case not in same]
+    return cases
 
 
 def _search(

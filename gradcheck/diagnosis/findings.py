@@ -9,7 +9,7 @@ from gradcheck.checks import gc101_wrong_gradient as gc101
 from gradcheck.checks import gc102_hidden_by_initialisation as gc102
 from gradcheck.checks.finding import Finding, Fix
 from gradcheck.checks.registry import all_rules
-from gradcheck.checks.wording import listing, without_pairing_help
+from gradcheck.checks.wording import code, listing, without_pairing_help
 from gradcheck.diagnosis.consequence import Healed, sentence
 from gradcheck.diagnosis.found import Found
 from gradcheck.diagnosis.mistakes.mistake import Explanation
@@ -56,10 +56,9 @@ def attach(finding: Finding, found: Found, judgement: Judgement) -> None:
     place = _location(site.unit.filename, change, judgement)
     proof = found.proof
     finding.fix = Fix(proof.proved, _diff(found, change), change.text, place)
-    if not proof.proved:
-        finding.helps.append(f"{_what_to_do(found, change)}: {proof.sentence}")
-        return
     finding.helps.append(f"{_what_to_do(found, change)}: {proof.sentence}")
+    if not proof.proved:
+        return
     # A proved edit leaves no doubt about the pairing.
     finding.helps = without_pairing_help(finding.helps)
     if found.is_forward or not (found.is_move or _covers(finding.location, place)):
@@ -78,17 +77,19 @@ def _move(finding: Finding, found: Found, judgement: Judgement) -> None:
     if gradient_line.cell is not None and gradient_line.cell != finding.location.cell:
         where = f"cell {gradient_line.cell} {where}"
     name = finding.evidence.get("gradient")
-    finding.label = f"{_code(name)} at {where} has {finding.label}"
+    finding.label = f"{code(str(name))} at {where} has {finding.label}"
     finding.expected = finding.found = ""  # figures of a gradient that is not computed here
     if found.is_forward:
         finding.evidence["forward"] = True
-        finding.message = f"the forward pass does not normalise here, and {_code(name)} ({where}) takes it to"
+        finding.message = (
+            f"the forward pass does not normalise here, and {code(str(name))} ({where}) takes it to"
+        )
         finding.notes.insert(
             0, f"with the edit it does (mean 0, standard deviation 1), and {where} is right as it is written"
         )
     else:
         finding.message = f"{finding.message}: the cause is here"
-        finding.notes.insert(0, f"{_code(name)} is computed from this at {where}")
+        finding.notes.insert(0, f"{code(str(name))} is computed from this at {where}")
 
 
 def _what_to_do(found: Found, change: TextChange) -> str:
@@ -98,16 +99,12 @@ def _what_to_do(found: Found, change: TextChange) -> str:
         return "delete this line"
     if isinstance(found.tree, ast.Module):
         added = change.text.split("\n")[-1] if "\n" in change.text else change.text.split("; ")[-1]
-        return f"add {_code(added.strip())} after it"
+        return f"add {code(added.strip())} after it"
     old = " ".join(found.site.rewriter.text_at(change.span).split())
     new = " ".join(change.text.split())
     if len(old) + len(new) > 70:
         return "this edit makes it right"
-    return f"write {_code(new)} for {_code(old)}"
-
-
-def _code(text: object) -> str:
-    return f"`{text}`"
+    return f"write {code(new)} for {code(old)}"
 
 
 def _diff(found: Found, change: TextChange) -> str:
@@ -133,21 +130,22 @@ def _location(filename: str, change: TextChange, judgement: Judgement) -> Locati
 
 def one_per_cause(findings: Sequence[Finding]) -> list[Finding]:
     """The findings without those whose cause another one reports."""
-    groups: dict[tuple[Location, str], list[Finding]] = {}
+    groups: dict[object, list[Finding]] = {}
     for finding in findings:
         if finding.fix is not None and finding.fix.verified:
             groups.setdefault((finding.fix.location, finding.fix.replacement), []).append(finding)
+        elif "held_constant" in finding.evidence:
+            groups.setdefault(finding.evidence["held_constant"], []).append(finding)
     dropped: set[int] = set()
     for group in groups.values():
         fix = group[0].fix
-        assert fix is not None
         # A gradient computed on the very line to edit, for which no edit of its own was found, is wrong by it too.
         members = [
             *group,
             *(
                 f
                 for f in findings
-                if f.fix is None and f.rule in DIAGNOSED and _covers(f.location, fix.location)
+                if fix and f.fix is None and f.rule in DIAGNOSED and _covers(f.location, fix.location)
             ),
         ]
         if len(members) < 2:
@@ -158,7 +156,7 @@ def one_per_cause(findings: Sequence[Finding]) -> list[Finding]:
     return [finding for finding in findings if id(finding) not in dropped]
 
 
-def _report_once(kept: Finding, others: list[Finding], fix: Fix) -> None:
+def _report_once(kept: Finding, others: list[Finding], fix: Fix | None) -> None:
     if kept.fix is None:
         kept.fix = fix
         kept.helps += [text for text in others[0].helps if text not in kept.helps]

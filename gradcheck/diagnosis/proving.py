@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from gradcheck.base.groups import joined
 from gradcheck.diagnosis.elsewhere import Elsewhere, Place
 from gradcheck.diagnosis.namespace import BindingIndex
 from gradcheck.diagnosis.trial import Setting
@@ -56,7 +57,7 @@ class Proof:
             count = self.counts.get(kind, 0)
             if count:
                 places.append(f"{preposition} {one if count == 1 else several.format(count)}")
-        return places[0] if len(places) == 1 else f"{', '.join(places[:-1])} and {places[-1]}"
+        return joined(places, len(places))
 
     @property
     def sentence(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gradcheck.layers.fitting import fit_of, runs
+from gradcheck.layers.fitting import fit_and_shapes, runs
 from gradcheck.layers.methods import held_by
 from gradcheck.layers.records import AS_CONSTRUCTED, EVALUATION, LARGE, REPEATED, SEVERAL
 from gradcheck.layers.sizes import Term
@@ -72,10 +72,8 @@ def _odd_sizes(subject: Subject, plain: Trial) -> Case:
     that the one is taken for the other. What is split in two has an even number of them."""
     others = {"T": 5, "H": 5, "W": 7} if plain.plan.names & set("THW") else {"M": 3}
     times = multiple_wanted(subject.forward) if subject.forward is not None else 1
-    sizes = [
-        {name: times * size for name, size in (each | others).items()} for each in ({"D": 7}, {"D": 6}, {})
-    ]
-    tried = [_sized(plain, "odd sizes", each) for each in sizes]
+    sizes = [{"D": 7, **others}, {"D": 6, **others}, others]
+    tried = [_sized(plain, "odd sizes", {n: times * size for n, size in each.items()}) for each in sizes]
     return next((case for case in tried if case.trial is None or runs(subject, case.trial) is None), tried[0])
 
 
@@ -141,7 +139,11 @@ def _with_optional(subject: Subject, plain: Trial) -> Iterator[Case]:
             replace(plain, plan=replace(plan, inputs=(*plan.inputs, (parameter.name, term))))
             for term in optional_terms(parameter, plan.first)
         ]
-        fits = [(fit_of(subject, way), -n, way) for n, way in enumerate(ways) if runs(subject, way) is None]
+        fits = [
+            (fit_and_shapes(subject, way)[0], -n, way)
+            for n, way in enumerate(ways)
+            if runs(subject, way) is None
+        ]
         if not fits:
             return
         plain = max(fits, key=lambda each: each[:2])[-1]

@@ -113,12 +113,11 @@ def check(
 class LayerCheck:
     def __init__(self, subject: Subject, given: Given, target: str, seed: int, budget: float) -> None:
         self._subject, self._given, self._seed, self._budget = subject, given, seed, budget
-        self._target = target
+        self._target, self._count = target, 0
         self._report = LayerReport(target or subject.name, seed)
         self._faults: dict[Key, Fault] = {}
         self._unjudged: dict[str, str] = {}
         self._judged: set[str] = set()
-        self._count = 0
         self._several: dict[Plan, Outcome] = {}
         # What is returned in one case for something else is so in all.
         self._apart: frozenset[int] = frozenset()
@@ -239,7 +238,9 @@ class LayerCheck:
         outcomes = {plan: self._on_several_rows(plan) for plan in plans}
         if all(outcome.raised is not None for outcome in outcomes.values()):
             if any(map(self._is_guess, plans)):
-                self._report.cases += [self._not_judged(*one) for one in outcomes.items()]
+                for plan, outcome in outcomes.items():
+                    shapes, why = Trial(plan, seed=self._seed).shapes(), f"{outcome.reason}; {HOW_INPUTS}"
+                    self._report.cases.append(CaseResult(SEVERAL, plan.rank, shapes, Status.NOT_JUDGED, why))
                 return plans
             if len(plans) > 1:
                 # A weight that is transposed raises, whatever the rank, unless all sizes are the same.
@@ -299,11 +300,6 @@ class LayerCheck:
         return not self._given.inputs and any(
             role_of(name) == "target" and isinstance(term, TensorTerm) for name, term in plan.inputs
         )
-
-    def _not_judged(self, plan: Plan, outcome: Outcome) -> CaseResult:
-        shapes = Trial(plan, seed=self._seed).shapes()
-        reason = f"{outcome.reason}; {HOW_INPUTS}"
-        return CaseResult(SEVERAL, plan.rank, shapes, Status.NOT_JUDGED, reason)
 
     def _of_equal_sizes(self, plan: Plan) -> Outcome:
         trial = Trial(plan, seed=self._seed)

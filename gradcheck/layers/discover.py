@@ -18,7 +18,6 @@ from gradcheck.layers.fitting import (
     Progress,
     attempt,
     fit_and_shapes,
-    fit_of,
     left_without,
     message_of,
     runs,
@@ -93,7 +92,7 @@ class _Search:
         for plan, function, parameters in self._makings():
             calls: set[str] = set()
             for way in as_given(plan, self._given, parameters, function):
-                call = _call(way)
+                call = f"{_call_text(self._subject, way)} {_shape_text(way)}"
                 if call in calls:  # whatever its sizes are named
                     continue
                 calls.add(call)
@@ -207,7 +206,7 @@ class _Search:
             fit, shapes = fit_and_shapes(subject, Trial(each, seed=self._seed))
             as_returned = _with_shapes(each, shapes) if 0 < fit < FITS and best.fit < FITS else None
             if as_returned is not None and runs(subject, Trial(as_returned, seed=self._seed)) is None:
-                better = fit_of(subject, Trial(as_returned, seed=self._seed))
+                better = fit_and_shapes(subject, Trial(as_returned, seed=self._seed))[0]
                 each, fit = (as_returned, better) if better > fit else (each, fit)
             most = max(most, fit)
             # Autograd calls `backward` only where something asks for it: what raises then says more.
@@ -257,11 +256,6 @@ def _is_alike(one: Plan, other: Plan) -> bool:
         return [term.kind if isinstance(term, TensorTerm) else "" for _, term in plan.inputs]
 
     return kinds(one) == kinds(other)
-
-
-def _call(plan: Plan) -> str:
-    trial = Trial(plan)
-    return repr((plan.more, trial.arguments, [value_of(term, trial.sizes) for _, term in plan.inputs]))
 
 
 def _call_text(subject: Subject, plan: Plan) -> str:

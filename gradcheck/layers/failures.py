@@ -35,8 +35,7 @@ class Failures:
 
     def of(self, key: Key, fault: Fault, exact: bool) -> Failure:
         subject, trial, outcome = self._subject, fault.trial, fault.outcome
-        count = 0
-        small = outcome
+        count, small = 0, outcome
         if not exact:
             shrunk = shrink(subject, trial, outcome, key)
             trial, count, small = shrunk.best, shrunk.trials, shrunk.outcome

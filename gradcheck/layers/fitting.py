@@ -56,14 +56,14 @@ def attempt(subject: Subject, trial: Trial) -> Attempt:
             first = np.float64(first) if type(first) is float else first
         output = as_tensor(first) if is_floating(first) else None
         if output is None:
-            why = f"`forward` returned no {array_word()} of floats"
-        elif not bool(output.isfinite().all()):
-            why = "the output of `forward` is not finite"
-        elif not output.numel():
-            why = "the output of `forward` is empty"
-        else:
-            return Attempt(None, (_RAN,))
-        return Attempt(why, (_CALLED,))
+            return Attempt(f"`forward` returned no {array_word()} of floats", (_CALLED,))
+        if not bool(output.isfinite().all()):
+            return Attempt("the output of `forward` is not finite", (_CALLED,))
+        return (
+            Attempt(None, (_RAN,))
+            if output.numel()
+            else Attempt("the output of `forward` is empty", (_CALLED,))
+        )
 
 
 def runs(subject: Subject, trial: Trial) -> str | None:
@@ -90,15 +90,10 @@ def left_without(subject: Subject, trial: Trial) -> frozenset[str]:
     return frozenset(name for name, value in asked[1:] if value.grad is None)
 
 
-def fit_of(subject: Subject, trial: Trial) -> float:
+def fit_and_shapes(subject: Subject, trial: Trial) -> tuple[float, dict[str, tuple[int, ...]]]:
     """How well the inputs were guessed, as `backward` sees it: 0 if it raises, FITS if every gradient that it returns or
     stores has the shape of what it is of, and tells something. A guess that broadcasts in `forward` is seen through here,
-    and one under which everything is zero."""
-    return fit_and_shapes(subject, trial)[0]
-
-
-def fit_and_shapes(subject: Subject, trial: Trial) -> tuple[float, dict[str, tuple[int, ...]]]:
-    """The same, and the shape that `backward` returns for each input that has another."""
+    and one under which everything is zero. And the shape that `backward` returns for each input that has another."""
     with own_random_numbers(trial.seed):
         try:
             built = build(subject, trial)

@@ -98,8 +98,6 @@ def upstream_attribute(layer: Any) -> str | None:
                 read.append(name)
             case ast.Attribute(ast.Name("self"), name, ast.Store()):
                 written.add(name)
-    wanted = [
-        name for name in dict.fromkeys(read) if name not in written and getattr(held, name, None) is None
-    ]
-    wanted = [name for name in wanted if parse(name).form is not Form.NONE]
+    named = [name for name in dict.fromkeys(read) if parse(name).form is not Form.NONE]
+    wanted = [name for name in named if name not in written and getattr(held, name, None) is None]
     return wanted[0] if len(wanted) == 1 else None

@@ -94,9 +94,8 @@ def run_trial(
     leave_open(report, trial, parameters)
     outcome = _judged(report, built.layer, parameters, returned)
     wrong = {row.problem for row in report.rows if row.verdict is Verdict.INTRODUCED}
-    outcome.by_a_guess = wrong == {Problem.NON_FINITE} and _keeps_a_number(
-        built, subject.forward or built.forward
-    )
+    keeps_a_number = _keeps_a_number(built, subject.forward or built.forward)
+    outcome.by_a_guess = wrong == {Problem.NON_FINITE} and keeps_a_number
     outcome.apart = trial.apart
     outcome.operations = len(watched.recording.ops)
     outcome.hands_on = not ways_to_loss(watched.recording, watched.recording.handed)

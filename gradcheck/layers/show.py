@@ -14,15 +14,9 @@ from gradcheck.report.layout import GUTTER, describe, paragraph, printable, wrap
 from gradcheck.report.markup import escaped, fenced
 from gradcheck.report.snippet import attached, render_finding
 
-_STYLES = {
-    Status.PASSED: "green",
-    Status.FAILED: "bold red",
-    Status.BACKWARD_RAISED: "red",
-    Status.NOT_JUDGED: "yellow",
-    Status.UNSUPPORTED: "yellow",
-    Status.NOT_RUN: "yellow",
-    Status.NOT_TRIED: "dim",
-}
+_STYLES = dict.fromkeys(Status, "yellow") | {
+    Status.PASSED: "green", Status.FAILED: "bold red", Status.BACKWARD_RAISED: "red", Status.NOT_TRIED: "dim",
+}  # fmt: skip
 _WIDTH = 100
 _SAME = "as above"
 _NAMES = 24  # characters of a case's name

@@ -1,6 +1,7 @@
 """Sizes by name. What a constructor is given and what shape an input has are written in them, so that the two stay
 tied to each other whatever the sizes are. Imports no torch."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
@@ -75,12 +76,8 @@ def value_of(term: Term, sizes: Sizes) -> Any:
     return term
 
 
-class _Asked(dict[str, int]):
-    def __missing__(self, name: str) -> int:
-        return self.setdefault(name, 1)
-
-
 def names_in(term: Term) -> set[str]:
     """The sizes that a term is written in."""
-    value_of(term, asked := _Asked())
+    asked: dict[str, int] = defaultdict(lambda: 1)
+    value_of(term, asked)
     return set(asked)

@@ -42,9 +42,8 @@ class Plan:
 
     def enlarged(self, times: int) -> Plan:
         """With features, steps and places so many times as many, but for those that the person gave."""
-        fixed = self.pinned | set("NKVG")
-        sizes = tuple((name, size if name in fixed else times * size) for name, size in self.sizes)
-        return replace(self, sizes=sizes)
+        larger = {name: times * size for name, size in self.sizes if name not in self.pinned | set("NKVG")}
+        return replace(self, sizes=tuple((dict(self.sizes) | larger).items()))
 
     @property
     def names(self) -> set[str]:

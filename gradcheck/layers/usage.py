@@ -117,14 +117,12 @@ def _only_none(function: Callable[..., Any]) -> set[str]:
     """The names that it binds to None and to nothing else: `dx = dw = dstride = None` at the top, and `dstride` returned."""
     nodes = list(nodes_of(function))
     bound = Counter(n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
-    pairs: list[tuple[ast.expr, ast.expr]] = []
-    for node in nodes:
-        if isinstance(node, ast.Assign):
-            for target in node.targets:
-                if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
-                    pairs += zip(target.elts, node.value.elts, strict=False)
-                else:
-                    pairs.append((target, node.value))
+    assigned = [
+        (target, node.value) for node in nodes if isinstance(node, ast.Assign) for target in node.targets
+    ]
+    pairs = [
+        pair for target, value in assigned for pair in zip(parts_of(target), parts_of(value), strict=False)
+    ]
     to_none = Counter(to.id for to, value in pairs if isinstance(to, ast.Name) and _is_none(value))
     return {name for name, times in to_none.items() if times == bound[name]}
 

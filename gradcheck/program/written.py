@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gradcheck.base.groups import joined
+
 _SHOWN = 4
 
 
@@ -18,9 +20,9 @@ def said(written: Sequence[Written], who: str = "the program") -> str:
     """`the program wrote `model.pt`; the original is as it was`."""
     parts = []
     for what in ("wrote", "made", "removed"):
-        names = [one.path for one in written if one.what == what]
+        names = [f"`{one.path}`" for one in written if one.what == what]
         if names:
-            parts.append(f"{what} {_listed(names)}")
+            parts.append(f"{what} {joined(names, _SHOWN + 1)}")
     touched = [one for one in written if one.what != "made"]
     if not touched:
         end = "it was not kept" if len(written) == 1 else "they were not kept"
@@ -29,10 +31,3 @@ def said(written: Sequence[Written], who: str = "the program") -> str:
     else:
         end = "the originals are as they were"
     return f"{who} {' and '.join(parts)}; {end}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = [f"`{name}`" for name in names[:_SHOWN]]
-    if len(names) > _SHOWN:
-        shown.append(f"{len(names) - _SHOWN} more")
-    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from gradcheck.base import numbers
 from gradcheck.base.codec import encode
-from gradcheck.checks.wording import joined
+from gradcheck.base.groups import joined
 from gradcheck.isolation.records import Component, ComponentKind, Cost, Isolation, Variant
 from gradcheck.report.tables import Column, Table, columns
 

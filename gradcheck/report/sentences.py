@@ -4,8 +4,9 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from gradcheck.base import numbers
+from gradcheck.base.groups import joined
 from gradcheck.checks.finding import Severity
-from gradcheck.checks.wording import joined, listing
+from gradcheck.checks.wording import listing
 from gradcheck.judge.verdict import GradientResult, PassResult, Verdict
 from gradcheck.program.location import Location
 from gradcheck.report.contents import ReportContents

@@ -431,3 +431,38 @@ def test_gradients_that_are_returned_in_another_order() -> None:
     assert finding.location.line == 15
     assert finding.fix is None  # the lines that computed them are right
     assert "it is the gradient of `rows`; that of `gain` belongs here" in finding.notes
+
+
+SEMI_GRADIENT = """
+    import torch
+
+    torch.manual_seed(2)
+    states, following = torch.randn(20, 4), torch.randn(20, 4)
+    rewards = torch.randn(20, 1)
+    W1, b1 = torch.randn(4, 16) * 0.4, torch.zeros(16)
+    W2, b2 = torch.randn(16, 1) * 0.4, torch.zeros(1)
+
+    def value(s):
+        h = torch.tanh(s @ W1 + b1)
+        return h, h @ W2 + b2
+
+    for step in range(3):
+        h, v = value(states)
+        target = rewards + 0.9 * value(following)[1]
+        loss = ((v - target) ** 2).mean()
+        dv = 2 * (v - target) / len(v)
+        dW2, db2 = h.T @ dv, dv.sum(0)
+        dz = (dv @ W2.T) * (1 - h**2)
+        dW1, db1 = states.T @ dz, dz.sum(0)
+        for p, g in zip([W1, b1, W2, b2], [dW1, db1, dW2, db2]):
+            p -= 0.05 * g
+"""
+
+
+def test_what_is_right_if_one_value_is_a_constant_is_told_once_and_not_fixed() -> None:
+    (finding,) = report_on_source(SEMI_GRADIENT, fix_budget_s=20.0).findings
+    assert finding.rule == "GC101"
+    assert finding.fix is None
+    assert finding.notes[0] == "it is right if `target` (line 16) is a constant"
+    assert "`target.detach()` says so" in finding.helps[0]
+    assert set(finding.evidence["same_cause"]) == {"db2", "dW1", "db1"}

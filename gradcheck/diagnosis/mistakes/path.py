@@ -12,7 +12,7 @@ from gradcheck.diagnosis.mistakes.mistake import Mistake, Prediction
 from gradcheck.diagnosis.mistakes.scene import Scene
 from gradcheck.diagnosis.mistakes.writing import Edit, Spot
 from gradcheck.fronts.tape import Value
-from gradcheck.replay.compare import distance, norm
+from gradcheck.replay.compare import distance
 
 _MOST_NAMES = 72
 _KINDS = {
@@ -39,7 +39,6 @@ def _predictions(case: Case) -> Iterator[Prediction]:
     yield from _one_branch(case, branches)
     yield from _only_one(case, branches)
     yield from _two_branches(case, branches)
-    yield from _extra(case)
 
 
 def _one_branch(case: Case, branches: list[tuple[Branch, torch.Tensor]]) -> Iterator[Prediction]:
@@ -133,31 +132,6 @@ def _only_one(case: Case, branches: list[tuple[Branch, torch.Tensor]]) -> Iterat
                 {"which": which, "count": len(ops), "x": case.at, "where": op},
                 {"uses": len(ops), "counted": which},
             )
-
-
-def _extra(case: Case) -> Iterator[Prediction]:
-    """The right gradient and, besides, another gradient that no path brings here."""
-    scene = case.first
-    for version in case.earlier:
-        other = scene.captured(version)
-        if other is None or other.shape != scene.expected.shape or norm(other) <= scene.tolerance:
-            continue
-        factor = fitted(scene.found - scene.expected, other, scene)
-        if factor is None or abs(abs(factor) - 1) > scene.precision:
-            continue
-        sign = 1.0 if factor > 0 else -1.0
-
-        def predict(scene: Scene, version=version, sign=sign) -> torch.Tensor | None:  # type: ignore[no-untyped-def]
-            other = scene.captured(version)
-            return scene.expected + sign * other if other is not None else None
-
-        yield Prediction(
-            "extra-branch",
-            predict,
-            "it is the right gradient with {g} {done} it once too often",
-            {"g": version, "done": "added to" if sign > 0 else "subtracted from"},
-            {"extra": version.candidate.name, "sign": sign},
-        )
 
 
 MISTAKE = Mistake("path", _edits, _predictions)

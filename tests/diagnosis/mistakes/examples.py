@@ -112,10 +112,6 @@ MISTAKES = {
         "self.grad_z2 @ self.W2.T + grad_out", "self.grad_z2 @ self.W2.T + 2 * grad_out", "self.grad_h1",
         "doubled-branch", "counted twice",
     ),
-    "a branch too many": _square(
-        "torch.sigmoid(self.z2)", "torch.sigmoid(self.z2) + grad_out", "self.grad_z2", "extra-branch",
-        "`grad_out` added to it",
-    ),
     "last time step only": _recurrent(
         "dWh += hs[step].T @ da", "dWh = hs[step].T @ da", "dWh", "not-accumulated", "of the 4 uses of `Wh`", "added up"
     ),
