@@ -47,13 +47,7 @@ batch, where the training draws random numbers, or where the two first differ at
 from collections.abc import Iterator
 
 from gradcheck.base.paths import picked
-from gradcheck.checks.evaluation_wording import (
-    by_place,
-    change_of_result,
-    evaluations_looked_at,
-    in_training,
-    who,
-)
+from gradcheck.checks import evaluation_wording as told
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.rule import Evidence, Rule
 from gradcheck.checks.wording import code, listing, place
@@ -68,7 +62,7 @@ def concerns_parameters(run: EvaluationRun) -> bool:
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
-    for location, runs in by_place(evidence, _where):
+    for location, runs in told.by_place(evidence, _where):
         yield _finding(location, runs)
 
 
@@ -94,7 +88,7 @@ def _finding(location: Location, runs: list[EvaluationRun]) -> Finding:
                 f"{code(parting.parameter)} belongs elsewhere: the training applies it in "
                 f"{code(parting.belongs_text)} ({place(parting.belongs_location, location)})"
             )
-        notes += change_of_result(parting)
+        notes += told.change_of_result(parting)
     if run.why_not:
         notes.append(f"it was not replayed on the training batch: {run.why_not}")
     return RULE.finding(
@@ -115,7 +109,7 @@ def _finding(location: Location, runs: list[EvaluationRun]) -> Finding:
 
 
 def _message(run: EvaluationRun, parting: Parting | None, left_out: list[str]) -> str:
-    subject = who(run)
+    subject = told.who(run)
     if left_out and not (parting is not None and parting.why == "order"):
         verb = "is" if len(left_out) == 1 else "are"
         return (
@@ -136,15 +130,15 @@ def _message(run: EvaluationRun, parting: Parting | None, left_out: list[str]) -
 def _label(parting: Parting | None) -> str:
     if parting is None:
         return "it begins here"
-    there = in_training(parting)
+    there = told.in_training(parting)
     return f"the training computes {there} of {code(parting.after)}" if there and parting.after else ""
 
 
 def _help(parting: Parting | None, left_out: list[str]) -> str:
     if parting is not None and parting.training_location is not None:
-        return f"compute here what the training computes: {in_training(parting)}"
+        return f"compute here what the training computes: {told.in_training(parting)}"
     names = listing(left_out)
     return f"apply {names} here as the training does, or let one function compute the forward pass of both"
 
 
-RULE = Rule(__name__, __doc__, Severity.ERROR, check, looked_at=evaluations_looked_at)
+RULE = Rule(__name__, __doc__, Severity.ERROR, check, looked_at=told.evaluations_looked_at)

@@ -49,13 +49,7 @@ the evaluation, or where the training draws random numbers that are not dropout.
 from collections.abc import Iterator
 
 from gradcheck.base.paths import picked
-from gradcheck.checks.evaluation_wording import (
-    by_place,
-    change_of_result,
-    comparisons_looked_at,
-    in_training,
-    who,
-)
+from gradcheck.checks import evaluation_wording as told
 from gradcheck.checks.finding import Finding, Severity
 from gradcheck.checks.gc501_evaluates_another_network import concerns_parameters
 from gradcheck.checks.rule import Evidence, Rule
@@ -65,7 +59,7 @@ from gradcheck.program.location import Location
 
 
 def check(evidence: Evidence) -> Iterator[Finding]:
-    for location, runs in by_place(evidence, _where):
+    for location, runs in told.by_place(evidence, _where):
         yield _finding(location, runs)
 
 
@@ -79,10 +73,10 @@ def _finding(location: Location, runs: list[EvaluationRun]) -> Finding:
     run = runs[0]
     parting = run.parting
     assert parting is not None
-    notes = change_of_result(parting)
+    notes = told.change_of_result(parting)
     if len(parting.skipped) > 1:
         notes.append(f"between them the training computes: {listing(parting.skipped, 5)}")
-    notes.append(f"{run.agreeing} of {run.values} values of {who(run)} are equal to the training's")
+    notes.append(f"{run.agreeing} of {run.values} values of {told.who(run)} are equal to the training's")
     if parting.why == "statistics":
         notes.append(
             "stored statistics are used here; with those of the training batch instead, the value still differs"
@@ -106,16 +100,16 @@ def _finding(location: Location, runs: list[EvaluationRun]) -> Finding:
 
 def _message(run: EvaluationRun, parting: Parting) -> str:
     if parting.why == "skips" and parting.training_text:
-        return f"{who(run)} leaves out {code(parting.training_text)}, which the training computes"
+        return f"{told.who(run)} leaves out {code(parting.training_text)}, which the training computes"
     if parting.why == "extra":
-        return f"{who(run)} computes {code(parting.text)}, which the training does not"
+        return f"{told.who(run)} computes {code(parting.text)}, which the training does not"
     if not parting.after:
-        return f"{who(run)} and the training step differ from the start, on the same input"
-    return f"{who(run)} and the training step differ after {code(parting.after)}, on the same input"
+        return f"{told.who(run)} and the training step differ from the start, on the same input"
+    return f"{told.who(run)} and the training step differ after {code(parting.after)}, on the same input"
 
 
 def _label(parting: Parting) -> str:
-    there = in_training(parting)
+    there = told.in_training(parting)
     if parting.why == "skips" and there:
         return f"here {there} comes first in the training"
     if parting.why == "extra" and there:
@@ -130,9 +124,10 @@ def _label(parting: Parting) -> str:
 def _helps(parting: Parting) -> list[str]:
     if not parting.training_text:
         return ["let one function compute the forward pass of both"]
+    there = told.in_training(parting)
     if parting.why == "extra":
-        return [f"remove it: the training continues from {code(parting.after)} with {in_training(parting)}"]
-    return [f"compute what the training computes: {in_training(parting)}"]
+        return [f"remove it: the training continues from {code(parting.after)} with {there}"]
+    return [f"compute what the training computes: {there}"]
 
 
-RULE = Rule(__name__, __doc__, Severity.ERROR, check, looked_at=comparisons_looked_at)
+RULE = Rule(__name__, __doc__, Severity.ERROR, check, looked_at=told.comparisons_looked_at)

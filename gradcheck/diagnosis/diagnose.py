@@ -91,7 +91,7 @@ def diagnose(
         with suppress(TimeIsUpError), within(left_s):
             for case in cases:
                 # A line that is right as it is written needs no explanation of what is wrong with it.
-                if case.found is None or not case.found.is_forward:
+                if case.found is None or case.found.forward is None:
                     case.explanations = explain(judgement, case.judged_pass, case.group[0])
                     case.is_explained = True
                     case.healed = _healed(case)

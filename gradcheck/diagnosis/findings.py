@@ -61,7 +61,7 @@ def attach(finding: Finding, found: Found, judgement: Judgement) -> None:
         return
     # A proved edit leaves no doubt about the pairing.
     finding.helps = without_pairing_help(finding.helps)
-    if found.is_forward or not (found.is_move or _covers(finding.location, place)):
+    if found.forward or not (found.is_move or _covers(finding.location, place)):
         _move(finding, found, judgement)
 
 
@@ -79,14 +79,11 @@ def _move(finding: Finding, found: Found, judgement: Judgement) -> None:
     name = finding.evidence.get("gradient")
     finding.label = f"{code(str(name))} at {where} has {finding.label}"
     finding.expected = finding.found = ""  # figures of a gradient that is not computed here
-    if found.is_forward:
+    if found.forward is not None:
         finding.evidence["forward"] = True
-        finding.message = (
-            f"the forward pass does not normalise here, and {code(str(name))} ({where}) takes it to"
-        )
-        finding.notes.insert(
-            0, f"with the edit it does (mean 0, standard deviation 1), and {where} is right as it is written"
-        )
+        wrong, done = found.forward
+        finding.message = f"the forward pass {wrong.format(f'{code(str(name))} ({where})')}"
+        finding.notes.insert(0, f"with the edit it {done}, and {where} is right as it is written")
     else:
         finding.message = f"{finding.message}: the cause is here"
         finding.notes.insert(0, f"{code(str(name))} is computed from this at {where}")

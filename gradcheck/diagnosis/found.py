@@ -25,7 +25,7 @@ class Found:
     patches: Mapping[int, Patch]
     proof: Proof
     cost: float
-    is_forward: bool = False
+    forward: tuple[str, str] | None = None  # of a forward line: what is wrong with it, and what the edit does
     moved: Mapping[int, int] = field(default_factory=dict)
     change: TextChange | None = None
     advice: str = ""

@@ -50,6 +50,8 @@ class FixSearch:
         """The smallest proved edit for the gradients `group` that one line computed and got wrong: of that line, of a
         helper that it was computed from or, where those are right as they stand, of a forward line. Failing that, an
         edit that fits the recorded step and could be proved nowhere else."""
+        if self._forward.crossed(group[0]):  # no edit of a line is sought that makes it fit that
+            return self._held(self._forward.find(group, clock))
         attempts = self._attempts(group[0])
         if attempts:
             attempts[0].context.steps = self._around.steps(group[0], attempts[0].context)

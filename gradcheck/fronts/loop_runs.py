@@ -129,13 +129,11 @@ class LoopRuns:
         running.seen = False
         site = run.site
         if site.is_while and not site.is_bounded and running.steady:
-            running.endless = running.steady_turns >= self._most_draws(site)
+            often = self._endless_at.get(site.loop, 0) >= _ENDLESS_RUNS
+            running.endless = running.steady_turns >= (_DRAWS_OF_MORE if often else ENDLESS_DRAWS)
         if running.endless_inside >= _ENDLESS_RUNS:
             running.endless = True
         return running.endless
-
-    def _most_draws(self, site: LoopSite) -> int:
-        return _DRAWS_OF_MORE if self._endless_at.get(site.loop, 0) >= _ENDLESS_RUNS else ENDLESS_DRAWS
 
     def ended(self, activation: int, how: LoopEnd) -> LoopRun | None:
         """The run, if it was left because it had no end."""

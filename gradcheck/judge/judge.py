@@ -225,7 +225,9 @@ class Judge:
             truth = self.run.graph.truth.get(judged.of) if judged.of is not None else None
             found = self.run.captured.get(id(judged.version))
             if truth is not None and found is not None and judged.truth is not None:
-                made[judged.version] = _in_shape_of(found, (judged.scale or 1.0) * truth)
+                scaled = (judged.scale or 1.0) * truth
+                alike = same_but_for_ones(found.shape, scaled.shape)
+                made[judged.version] = scaled.reshape(found.shape) if alike else scaled
         return made
 
     # -- rounding ------------------------------------------------------------------------------------------------
@@ -242,7 +244,3 @@ class Judge:
     @property
     def rounding_floor(self) -> float:
         return self.rounding.floor
-
-
-def _in_shape_of(found: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    return truth.reshape(found.shape) if same_but_for_ones(found.shape, truth.shape) else truth

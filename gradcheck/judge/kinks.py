@@ -44,7 +44,8 @@ def points_beside(judge: Judge) -> Iterator[dict[Value, torch.Tensor]]:
                 near = _changes(run, PassRun(judge.prepared, torch.float64, closer)) if suspects else {}
             except ReplayError:
                 continue
-            if any(_jumps(far[value], near[value]) for value in suspects if value in near):
+            both = ((far[value], near[value]) for value in suspects if value in near)
+            if any(bool(((there > 1) & (here > _STAYS * there)).any()) for there, here in both):
                 yield moved
 
 
@@ -123,7 +124,3 @@ def _changes(run: PassRun, other: PassRun) -> dict[Value, torch.Tensor]:
             size = max(sizes[value], float(there[value].abs().max()))
             found[value] = (here[value] - there[value]).abs() / max(_JUMP * size, rounding, 1e-300)
     return found
-
-
-def _jumps(far: torch.Tensor, near: torch.Tensor) -> bool:
-    return bool(((far > 1) & (near > _STAYS * far)).any())

@@ -12,6 +12,8 @@ from gradcheck.fronts import arrays
 from gradcheck.fronts.numpy.memory import tensor_of
 from gradcheck.program.array_calls import HOOKS
 
+_NEARLY = 1e-6
+
 
 def numpy_counts() -> bool:
     return arrays.are_of_numpy()
@@ -59,6 +61,17 @@ def ones_like(output: Any) -> Any:
     return torch.ones_like(output) if isinstance(output, torch.Tensor) else np.ones_like(output)[()]
 
 
+def targets_like(output: Any, seed: int) -> list[Any]:
+    """What an output may be compared with: numbers, which are shares where it has shares; or a class for each row or column."""
+    shares = abs(random_like(output, seed))
+    for axis in range(output.ndim):
+        if bool((abs(output.sum(axis) - 1) < _NEARLY).all()):
+            shares = shares / shares.sum(axis)[(slice(None),) * axis + (None,)]
+    sizes = list(zip(output.shape, reversed(output.shape), strict=True))[:2]
+    classes = [(most - 1 - torch.arange(count)) % most for count, most in sizes]
+    return [shares, *(each if isinstance(output, torch.Tensor) else each.numpy() for each in classes)]
+
+
 def no_gradient(output: Any) -> Any:
     """What autograd hands over for an output that is not differentiable: zeros. They are drawn, below 1, as an upstream
     gradient is: what is drawn is no gradient that a line of the person's could have got wrong."""
@@ -73,6 +86,15 @@ def view_of(array: Any, frame: FrameType | None) -> Any:
     if isinstance(array, torch.Tensor):
         return array.view_as(array)
     return getattr(builtins, HOOKS).view_of(array, frame)
+
+
+def as_array(result: Any) -> Any:
+    """What `forward` returned, where it is one of Python's own numbers: `return float(loss)`."""
+    if type(result) is not float or not numpy_counts():
+        return result
+    array = np.float64(result)
+    getattr(builtins, HOOKS).same_number(result, array)
+    return array
 
 
 def sum_of_products(outputs: list[Any], others: list[Any], frame: FrameType | None) -> Any:

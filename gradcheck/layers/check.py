@@ -28,7 +28,6 @@ from gradcheck.program.live import LiveSources
 from gradcheck.program.writes.hold import writes_held_back, written_by_program
 
 _MANY_OPERATIONS = 2_000
-_OF_SHAPES = ("ValueError", "IndexError", "RuntimeError")
 
 
 def check_layer(
@@ -144,7 +143,7 @@ class LayerCheck:
             n: why for n, why in self._unjudged.items() if n not in self._judged or why == MEAN_OVER_ROWS
         }
         join_by_cause(self._faults, self.outcomes)
-        self._forget_wrong_guesses(found.plans)
+        self._leave_open_what_always_breaks()
         failures = Failures(self._subject, self._target, self._budget, report.cases, self._ran)
         for key, fault in self._faults.items():
             progress.say(
@@ -236,27 +235,23 @@ class LayerCheck:
         parameter's gradient has the shape of its parameter, and what else is wrong is wrong there too. If the gradient
         of one parameter is right, its author has thought of such inputs, and what is wrong is a fault."""
         outcomes = {plan: self._on_several_rows(plan) for plan in plans}
-        if all(outcome.raised is not None for outcome in outcomes.values()):
-            if any(map(self._is_guess, plans)):
-                for plan, outcome in outcomes.items():
-                    shapes, why = Trial(plan, seed=self._seed).shapes(), f"{outcome.reason}; {HOW_INPUTS}"
-                    self._report.cases.append(CaseResult(SEVERAL, plan.rank, shapes, Status.NOT_JUDGED, why))
-                return plans
-            if len(plans) > 1:
-                # A weight that is transposed raises, whatever the rank, unless all sizes are the same.
-                outcomes = {plan: self._of_equal_sizes(plan) for plan in plans}
         meant = [o for o in outcomes.values() if o.report is not None and not _is_out_of_shape(o)]
         known = {key for outcome in meant for key in outcome.faults}
         # A loss that is right for classes of samples takes other ranks by an accident of indexing.
-        of_classes = any(not o.faults and o.status is Status.PASSED for o in meant)
+        of_classes = not self._given.inputs and any(not o.faults and o.status is Status.PASSED for o in meant)
         if not meant:
             return []
         return [
             plan
             for plan, outcome in outcomes.items()
-            if outcome.raised is not None
+            if outcome.report is None
             or (outcome.hands_on and not all(o.hands_on for o in outcomes.values()))
-            or (of_classes and outcome.faults and plan.has_indices and self._is_guess(plan))
+            or (
+                of_classes
+                and outcome.faults
+                and plan.has_indices
+                and "target" in map(role_of, dict(plan.inputs))
+            )
             or (_is_out_of_shape(outcome) and outcome.faults.keys() - _of_shape(outcome) <= known)
         ]
 
@@ -281,30 +276,16 @@ class LayerCheck:
                     return other
         return plan
 
-    def _forget_wrong_guesses(self, plans: list[Plan]) -> None:
-        """Where `backward` raises for the shapes, whatever they are, several inputs do not belong together that were put
-        together by trying: `forward` takes them by broadcasting. So does a number that `forward` only keeps."""
-        raised = [outcome.raised for outcome in self.outcomes if outcome.status is not Status.NOT_RUN]
-        several = all(sum(isinstance(term, TensorTerm) for _, term in plan.inputs) > 1 for plan in plans)
-        of_shapes = several and all(one and one.type in _OF_SHAPES for one in raised)
-        if self._given.inputs or not raised or not (of_shapes or all(o.by_a_guess for o in self.outcomes)):
+    def _leave_open_what_always_breaks(self) -> None:
+        """What `backward` was handed was guessed: a fault is what breaks in some cases and not in others."""
+        ran = [outcome for outcome in self.outcomes if outcome.status is not Status.NOT_RUN]
+        if self._given.inputs or not all(outcome.breaks for outcome in ran):
             return
         self._faults.clear()
         for case in self._report.cases:
             if case.status in (Status.BACKWARD_RAISED, Status.FAILED):
                 case.status, case.reason = Status.NOT_JUDGED, f"{case.reason}; {HOW_INPUTS}"
                 case.gradients.clear()
-
-    def _is_guess(self, plan: Plan) -> bool:
-        """Whether what a loss compares with was guessed: numbers, classes, probabilities, in one of several shapes."""
-        return not self._given.inputs and any(
-            role_of(name) == "target" and isinstance(term, TensorTerm) for name, term in plan.inputs
-        )
-
-    def _of_equal_sizes(self, plan: Plan) -> Outcome:
-        trial = Trial(plan, seed=self._seed)
-        sizes = dict.fromkeys(plan.names - plan.pinned, trial.sizes["D"])
-        return self._outcome(Case("", trial), trial.with_sizes(**sizes))
 
 
 def _of_shape(outcome: Outcome) -> set[Key]:

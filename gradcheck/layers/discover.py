@@ -11,17 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gradcheck.base.groups import grouped
+from gradcheck.layers import fitting
 from gradcheck.layers.arrays import numpy_counts
-from gradcheck.layers.calling import ONE_ROW, as_given, inputs_of, mains_for
-from gradcheck.layers.fitting import (
-    FITS,
-    Progress,
-    attempt,
-    fit_and_shapes,
-    left_without,
-    message_of,
-    runs,
-)
+from gradcheck.layers.calling import LAST, as_given, inputs_of, mains_for
 from gradcheck.layers.fused import GivesGradients
 from gradcheck.layers.making import CannotCallError, Given, making
 from gradcheck.layers.sizes import Size, TensorTerm, value_of
@@ -71,7 +63,7 @@ class _Best:
 
     @property
     def is_enough(self) -> bool:
-        return self.fit == FITS or self.fitted >= _MOST_FITTED
+        return self.fit == fitting.FITS or self.fitted >= _MOST_FITTED
 
 
 class _Search:
@@ -80,7 +72,7 @@ class _Search:
         self._times = 1  # how much larger the sizes are than what is usual
         self._until = time.monotonic() + _TIME_S
         self._tried: dict[
-            str, tuple[Progress, str]
+            str, tuple[fitting.Progress, str]
         ] = {}  # how it was called: how far it came, why no farther
 
     @property
@@ -91,7 +83,7 @@ class _Search:
         best = _Best()
         for plan, function, parameters in self._makings():
             calls: set[str] = set()
-            for way in as_given(plan, self._given, parameters, function):
+            for way in as_given(self._subject, plan, self._given, parameters, function):
                 call = f"{_call_text(self._subject, way)} {_shape_text(way)}"
                 if call in calls:  # whatever its sizes are named
                     continue
@@ -110,24 +102,28 @@ class _Search:
         if made is None:
             return None
         _, function, parameters = made
-        raises: Found | None = None
+        kept: Found | None = None
+        has_target = "target" in (role_of(each.name) for each in parameters)
+        raises, fit = False, -1.0
         for group in mains_for(parameters, given):
-            if raises is not None and group is not ONE_ROW:
+            is_last = any(group is each for each in LAST)
+            if raises and (group is LAST[-1] or not is_last):
                 continue
             ways = Ways(subject, given, group, parameters, function)
             best = self._best(ways, ways.start, frozenset(), _PATIENCE)
-            if best.plan is None or (raises is not None and best.fit < FITS):
+            if best.plan is None or best.fit <= fit or (raises and best.fit < fitting.FITS):
                 continue
             found = self._of_other_ranks(ways, group, best)
-            if raises is not None:
-                found.refused[2] = _shape_text(raises.plans[0]), "`backward`, which is for one row, raises"
-            if best.fit > 0 or any(role_of(each.name) == "target" for each in parameters):
+            if kept is not None and raises:
+                found.refused[2] = _shape_text(kept.plans[0]), "`backward`, which is for one row, raises"
+            kept, fit = found, best.fit
+            if fit == fitting.FITS or (fit > 0 and not is_last) or has_target:
                 return found  # what a loss compares with may have been guessed wrong
-            raises = found  # on several rows; maybe it is written for one
-        if raises is None and self._times == 1 and (times := multiple_wanted(function)) > 1:
+            raises = fit <= 0  # on several rows; maybe it is written for one
+        if kept is None and self._times == 1 and (times := multiple_wanted(function)) > 1:
             self._times = times
             return self.with_guessed_inputs()
-        return raises
+        return kept
 
     def _makings(self) -> Iterator[tuple[Plan, Callable[..., Any], list[inspect.Parameter]]]:
         """Ways to make the layer, each with its `forward` and what that must be given."""
@@ -145,7 +141,7 @@ class _Search:
                 trial = Trial(plan.enlarged(self._times), jitter=False, seed=self._seed)
                 layer: object = build(subject, trial).layer
             except Exception as error:
-                why = f"the constructor raised {message_of(error)}"
+                why = f"the constructor raised {fitting.message_of(error)}"
                 self._tried[_call_text(subject, plan)] = (0,), why
                 return None
         if not callable(getattr(layer, "backward", None)):
@@ -173,7 +169,7 @@ class _Search:
 
     def _best(self, ways: Ways, start: Picks, fixed: frozenset[int], patience: int) -> _Best:
         best, since = _Best(), 0
-        farthest: Progress = (-1,)
+        farthest: fitting.Progress = (-1,)
         order = farthest_first(ways, start, fixed)
         picks = next(order, None)
         while picks is not None and not best.is_enough and since < patience and not self._is_over:
@@ -188,10 +184,10 @@ class _Search:
                 break
         return best
 
-    def _try(self, best: _Best, plan: Plan, picks: Picks) -> Progress:
+    def _try(self, best: _Best, plan: Plan, picks: Picks) -> fitting.Progress:
         """How far it came."""
         subject = self._subject
-        tried = attempt(subject, Trial(plan, seed=self._seed))
+        tried = fitting.attempt(subject, Trial(plan, seed=self._seed))
         if tried.why is not None:
             text = _shape_text(plan)
             best.refused = best.refused or (text, tried.why)
@@ -203,20 +199,22 @@ class _Search:
         # Autograd asks a Function inside of a module only for the gradients that somebody wants.
         both = (asking, plan) if self._subject.by_autograd else (plan, asking)
         for each in (plan,) if numpy_counts() else both:
-            fit, shapes = fit_and_shapes(subject, Trial(each, seed=self._seed))
-            as_returned = _with_shapes(each, shapes) if 0 < fit < FITS and best.fit < FITS else None
-            if as_returned is not None and runs(subject, Trial(as_returned, seed=self._seed)) is None:
-                better = fit_and_shapes(subject, Trial(as_returned, seed=self._seed))[0]
+            fit, shapes = fitting.fit_and_shapes(subject, Trial(each, seed=self._seed))
+            is_part = 0 < fit < fitting.FITS and best.fit < fitting.FITS
+            as_returned = _with_shapes(each, shapes) if is_part else None
+            if as_returned is not None and fitting.runs(subject, Trial(as_returned, seed=self._seed)) is None:
+                better = fitting.fit_and_shapes(subject, Trial(as_returned, seed=self._seed))[0]
                 each, fit = (as_returned, better) if better > fit else (each, fit)
             most = max(most, fit)
             # Autograd calls `backward` only where something asks for it: what raises then says more.
             asked = (
                 each is asking and fit == 0 and best.plan is plan and self._subject.has_gradient is not None
             )
-            asked = asked and runs(self._subject, Trial(asking, seed=self._seed)) is None
+            asked = asked and fitting.runs(self._subject, Trial(asking, seed=self._seed)) is None
             if fit > best.fit or asked:
                 if self._subject.by_autograd and each.requires_grad:
-                    each = replace(each, constants=left_without(subject, Trial(each, seed=self._seed)))
+                    left = fitting.left_without(subject, Trial(each, seed=self._seed))
+                    each = replace(each, constants=left)
                 best.plan, best.picks, best.fit, best.fitted = each, picks, fit, 0
         return (*tried.progress, int(1000 * most))
 

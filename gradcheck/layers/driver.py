@@ -5,14 +5,13 @@ would hide what a layer gets wrong of a sum (batch normalisation), and a constan
 """
 
 import inspect
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
 from gradcheck.base.errors import NothingToCheckError
-from gradcheck.layers.arrays import array_word, is_array, is_floating, ones_like, random_like, sum_of_products
+from gradcheck.layers import arrays
 from gradcheck.layers.fused import GivesGradients
 from gradcheck.layers.handing import Call, Unclear, call_of
 from gradcheck.layers.methods import called, held_by, upstream_attribute
@@ -65,8 +64,8 @@ def drive(
     forward = forward_of(layer)
     assert forward is not None
     given = inputs_by_name(layer, inputs, kwargs)
-    floats = [(name, value) for name, value in given.items() if is_floating(value)]
-    result = called(layer, forward, inputs, kwargs)
+    floats = [(name, value) for name, value in given.items() if arrays.is_floating(value)]
+    result = arrays.as_array(called(layer, forward, inputs, kwargs))
     # The person's own name for it: `Linear.backward`, `relu_backward`.
     what = f"`{getattr(layer.backward, '__qualname__', 'backward')}`"
     if isinstance(layer, GivesGradients):
@@ -81,10 +80,19 @@ def drive(
     except Unclear as unclear:
         raise NothingToCheckError(f"{what}: {unclear}") from None
     if not call.outputs:
-        raise NothingToCheckError(f"`forward` returned no {array_word()} of floats to take the gradient of")
-    attribute = upstream_attribute(layer) if call.is_loss and math.prod(call.outputs[0].shape) != 1 else None
+        raise NothingToCheckError(
+            f"`forward` returned no {arrays.array_word()} of floats to take the gradient of"
+        )
+    compares = call.is_loss and (call.targets or call.outputs[0].shape)
+    attribute = upstream_attribute(layer) if compares and not call.targets else None
+    if compares and attribute is None:
+        return LayerStep(None, floats, list(_returned(_compared(layer, call, what))))
     call.is_loss &= attribute is None
-    loss, upstream = _loss(call, what, frame)
+    loss, upstream = call.outputs[0], []
+    if not call.is_loss:
+        upstream = [arrays.random_like(output, _SEED + number) for number, output in enumerate(call.outputs)]
+        ones = [arrays.ones_like(each) for each in call.losses]
+        loss = arrays.sum_of_products([*call.outputs, *call.losses], [*upstream, *ones], frame)
     if attribute is not None:
         setattr(held_by(layer), attribute, upstream.pop())
     named("loss", loss)
@@ -97,19 +105,16 @@ def drive(
     return LayerStep(loss, floats, [one for _, one in placed], upstream=upstream, places=places)
 
 
-def _loss(call: Call, what: str, frame: FrameType | None) -> tuple[Any, list[Any]]:
-    outputs = call.outputs
-    if call.is_loss:
-        if len(outputs) > 1 or math.prod(outputs[0].shape) != 1:
-            shapes = ", ".join(str(tuple(output.shape)) for output in outputs)
-            raise NothingToCheckError(
-                f"{what} takes no upstream gradient, which only a loss can do, but `forward` returned "
-                f"{shapes}"
-            )
-        return outputs[0], []
-    upstream = [random_like(output, _SEED + number) for number, output in enumerate(outputs)]
-    ones = [ones_like(loss) for loss in call.losses]
-    return sum_of_products([*outputs, *call.losses], [*upstream, *ones], frame), upstream
+def _compared(layer: Any, call: Call, what: str) -> Any:
+    """What a `backward` returns that begins with the difference of the output and of what it should be."""
+    output, why = call.outputs[0], ""
+    for target in arrays.targets_like(output, _SEED) if call.targets else [None]:
+        try:
+            return layer.backward(*[call.values.get(name, target) for name in call.order])
+        except Exception as error:
+            why = why or f"{type(error).__name__}: {error}"
+    wanted = f"{what} compares the output itself, and takes no upstream gradient; on what was tried it raised {why}"
+    raise NothingToCheckError(f"{wanted}; `gradcheck report` on a training step checks it")
 
 
 def inputs_by_name(layer: Any, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -121,13 +126,13 @@ def inputs_by_name(layer: Any, inputs: tuple[Any, ...], kwargs: dict[str, Any]) 
         bound = {f"input_{number}": value for number, value in enumerate(inputs, 1)} | kwargs
     found: dict[str, Any] = {}
     for name, value in bound.items():
-        many = isinstance(value, tuple) and any(is_array(item) for item in value)
+        many = isinstance(value, tuple) and any(arrays.is_array(item) for item in value)
         found |= {f"{name}[{number}]": item for number, item in enumerate(value)} if many else {name: value}
     return found
 
 
 def _returned(result: Any, key: str = "") -> Iterator[_Named]:
-    if is_floating(result):
+    if arrays.is_floating(result):
         yield key, result
     elif isinstance(result, dict):
         for name, item in result.items():

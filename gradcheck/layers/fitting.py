@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
 from gradcheck.base.errors import NothingToCheckError
 from gradcheck.fronts.gradient_names import parse
-from gradcheck.layers.arrays import array_word, as_tensor, is_floating
+from gradcheck.layers.arrays import array_word, as_array, as_tensor, is_floating
 from gradcheck.layers.driver import LayerStep, drive
 from gradcheck.layers.fused import GivesGradients
 from gradcheck.layers.gradients import parameters_of, stored_gradients
@@ -53,7 +52,7 @@ def attempt(subject: Subject, trial: Trial) -> Attempt:
         if isinstance(built.layer, GivesGradients):
             both = built.layer.apart(result)
             first = both[0] if both is not None else None
-            first = np.float64(first) if type(first) is float else first
+        first = as_array(first)
         output = as_tensor(first) if is_floating(first) else None
         if output is None:
             return Attempt(f"`forward` returned no {array_word()} of floats", (_CALLED,))
@@ -106,8 +105,11 @@ def fit_and_shapes(subject: Subject, trial: Trial) -> tuple[float, dict[str, tup
     if not isinstance(built.layer, GivesGradients) and step.returned:
         known = subject.has_gradient or {}
         wanted = [(name, given) for name, given in step.inputs if known.get(name) is not False]
+        returned = [array for _, array in step.returned]
         for place, (name, given) in enumerate(wanted):
-            array = step.returned[place][1] if place < len(step.returned) else None
+            array = returned[place] if place < len(returned) else None
+            if len(returned) > len(wanted):  # those of the parameters too: `return dW, db, dX`
+                array = next((each for each in returned if each.shape == given.shape), array)
             pairs.append((array, given.shape))
             if array is not None and array.shape != given.shape:
                 others[name] = tuple(array.shape)

@@ -3,16 +3,14 @@
 
 import ast
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from gradcheck.fronts.gradient_names import Form, is_loss_name, parse
 from gradcheck.layers.methods import StandsFor
 from gradcheck.layers.usage import nodes_of
-from gradcheck.program.reading.tree import Function
-
-_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+from gradcheck.program.reading.tree import Function, with_owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +48,8 @@ def returns_of(function: Any) -> Returns | None:
 
 def returned(function: Function) -> Returns | None:
     """The same, of its syntax."""
-    for node in _own_statements(function.body):
-        if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
+    for owner, node in with_owner(function):
+        if owner is None and isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
             names = [_name_of(part) for part in node.value.elts]
             losses = [place for place, name in enumerate(names) if is_loss_name(name)]
             gradients = [(place, name) for place, name in enumerate(names) if _is_gradient(name)]
@@ -68,17 +66,6 @@ def method_of(kind: type) -> tuple[str, Returns] | None:
             if returns is not None:
                 return name, returns
     return next((found for base in kind.__bases__ if (found := method_of(base)) is not None), None)
-
-
-def _own_statements(body: list[ast.stmt]) -> Iterator[ast.AST]:
-    """Without those of functions in it."""
-    for statement in body:
-        if isinstance(statement, _SCOPES):
-            continue
-        yield statement
-        for _, held in ast.iter_fields(statement):
-            if isinstance(held, list) and held and isinstance(held[0], ast.stmt):
-                yield from _own_statements(held)
 
 
 def _name_of(part: ast.expr) -> str:

@@ -56,7 +56,8 @@ def name_returned(
     places `apart` are judged as what the `return` makes of them, apart from what they are before it."""
     value_of = recorder.recording.value_of
     loss = value_of(step.loss)
-    own = [_own_names(recorder, value_of(tensor)) for _, tensor in step.returned]
+    named = [_all_names(recorder, value_of(tensor)) for _, tensor in step.returned]
+    own = [[name for name in names if parse(name).stem is not None] for names in named]
     meant = _whose(step, parameters, own)
     code, line = frame.f_code, frame.f_lineno
     if isinstance(own_code := getattr(backward, "__code__", None), CodeType):
@@ -219,13 +220,12 @@ def _stored(layer: object, parameters: set[str], judged: list[GradientResult]) -
             continue
         if not any(name_affinity(parsed.stem, parameter) >= 0.99 for parameter in parameters):
             continue
-        if not any(row.name == name or name_affinity(parsed.stem, row.of or "") >= _SAME for row in judged):
+        stem = parsed.stem
+        if not any(
+            parse(row.name).stem == stem or name_affinity(stem, row.of or "") >= _SAME for row in judged
+        ):
             found.append(name)
     return found
-
-
-def _own_names(recorder: Recorder, value: Value | None) -> list[str]:
-    return [name for name in _all_names(recorder, value) if parse(name).stem is not None]
 
 
 def _all_names(recorder: Recorder, value: Value | None) -> list[str]:

@@ -31,6 +31,7 @@ class Call:
     by_place: bool = False  # what `backward` returns belongs to the inputs in their order
     order: list[str] = field(default_factory=list)  # of the parameters that are handed something
     values: dict[str, Any] = field(default_factory=dict)  # of those that are no upstream gradient
+    targets: list[str] = field(default_factory=list)  # what it compares the output with itself
 
     def arguments(self, upstream: list[Any]) -> list[Any]:
         left: Iterator[Any] = iter([tuple(upstream)] if self.together else upstream)
@@ -64,19 +65,22 @@ def call_of(
         }
         return Call(outputs, by_place=True, order=names[: len(items)], values=nothing)
     again = {name: given[known] for name in names for known in given if known.lower() == name.lower()}
+    kept_again = _returned_names(forward)  # `p`, which `forward` returns beside its output
     left = [name for name in names if name not in again]
-    if {*map(role_of, left)} == {"target"}:
-        wanted = f"`{left[0]}` is what the output is compared with, and no upstream gradient"
-        raise Unclear(f"{wanted}; `gradcheck report` on a training step checks it")
-    if len(names) == 1 and len(positional) == 1:
+    others = [name for name in left if name not in kept_again]
+    if others and all(role_of(name) == "target" or _is_compared(backward, name) for name in others):
+        returned = zip(kept_again, items, strict=False)
+        known = again | {name: item for name, item in returned if name in left}
+        return Call(items[:leading], is_loss=True, order=names, values=known, targets=others)
+    is_compared_again = len(again) == len(names) and role_of(names[0]) == "target"
+    if len(names) == 1 and len(positional) == 1 and not is_compared_again:
         together = leading > 1 and (isinstance(result, list) or _takes_apart(backward, names[0]))
         return Call(items[: leading if together else 1] if leading else [], together=together, order=names)
     if len(again) == len(names):  # `backward(target, predicted)`
         return Call(items[:leading], is_loss=True, order=names, values=again)
     upstream = [name for name in names if parse(name).form is not Form.NONE and name not in again]
     if not upstream:
-        kept_again = _returned_names(forward)  # `p`, which `forward` returns beside its output
-        upstream = ([name for name in left if name not in kept_again] or left or names)[:1]
+        upstream = (others or left or names)[:1]
         again.pop(upstream[0], None)
     # A gradient that `backward` need not be given belongs to an output all the same.
     more = [p.name for p in positional if p.name not in names and parse(p.name).form is not Form.NONE]
@@ -140,6 +144,20 @@ def _takes_apart(backward: Callable[..., Any], name: str) -> bool:
                 continue
         if read == name:
             return True
+    return False
+
+
+def _is_compared(backward: Callable[..., Any], name: str) -> bool:
+    """Whether it is subtracted from what was computed before, or that from it: a gradient is linear in its upstream gradient,
+    and `self.probs - y_onehot` is not."""
+    if parse(name).form is not Form.NONE:
+        return False
+    for node in nodes_of(backward):
+        match node:
+            case ast.BinOp(ast.Attribute(ast.Name("self")), ast.Sub(), ast.Name(read)) | ast.BinOp(
+                ast.Name(read), ast.Sub(), ast.Attribute(ast.Name("self"))
+            ) if read == name:
+                return True
     return False
 
 

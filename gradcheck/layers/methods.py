@@ -67,14 +67,13 @@ def _is_called_first(kind: type, forward: str) -> bool:
 def called(layer: Any, forward: Callable[..., Any], inputs: Sequence[Any], named: dict[str, Any]) -> Any:
     """What `forward` returns; if that is nothing, what it leaves on the object. Raises NothingToCheckError if that cannot
     be told."""
-    held = held_by(layer)
-    before = dict(getattr(held, "__dict__", {}))
+    before = dict(getattr(held_by(layer), "__dict__", {}))
     result = forward(*inputs, **named)
     if result is not None:
         return result
     left = {
         name: value
-        for name, value in getattr(held, "__dict__", {}).items()
+        for name, value in getattr(held_by(layer), "__dict__", {}).items()
         if is_floating(value) and value is not before.get(name) and not any(value is each for each in inputs)
     }
     meant = left if len(left) == 1 else {name: left[name] for name in left if _OUTPUT.fullmatch(name)}

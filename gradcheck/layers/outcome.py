@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from gradcheck.analysis.watching import Watched
 from gradcheck.base.errors import NothingToCheckError
@@ -23,8 +22,7 @@ from gradcheck.layers.gradients import Returned, not_judged, of_something_else, 
 from gradcheck.layers.mean import leave_open
 from gradcheck.layers.records import Raised, Status
 from gradcheck.layers.subject import Subject
-from gradcheck.layers.trial import Built, Trial, build, own_random_numbers
-from gradcheck.layers.usage import is_only_kept
+from gradcheck.layers.trial import Trial, build, own_random_numbers
 from gradcheck.layers.watch import watch_layer, ways_to_loss
 from gradcheck.program.faults import describe
 from gradcheck.program.live import LiveSources
@@ -52,7 +50,7 @@ class Outcome:
     apart: frozenset[int] = frozenset()  # as the trial that it is of in the end has it
     operations: int = 0  # that were recorded
     hands_on: bool = False  # `forward` returned its input as it was
-    by_a_guess: bool = False  # `backward` raised or gave NaN, maybe for a plain number that was guessed
+    breaks: bool = False  # `backward` raised or gave NaN, maybe for what it was handed, a guess
 
 
 def run_trial(
@@ -84,7 +82,7 @@ def run_trial(
             return Outcome(Status.NOT_JUDGED, " ".join(str(error).split()))
         except Exception as error:
             if not ran:
-                return _raised(error, subject, built)
+                return _raised(error, subject)
             return Outcome(
                 Status.NOT_JUDGED, f"internal error of gradcheck, please report it: {message_of(error)}"
             )
@@ -94,11 +92,12 @@ def run_trial(
     leave_open(report, trial, parameters)
     outcome = _judged(report, built.layer, parameters, returned)
     wrong = {row.problem for row in report.rows if row.verdict is Verdict.INTRODUCED}
-    keeps_a_number = _keeps_a_number(built, subject.forward or built.forward)
-    outcome.by_a_guess = wrong == {Problem.NON_FINITE} and keeps_a_number
+    numbers = any(type(each) in (int, float) for each in built.inputs.values())
+    outcome.breaks = numbers and wrong == {Problem.NON_FINITE}
     outcome.apart = trial.apart
     outcome.operations = len(watched.recording.ops)
-    outcome.hands_on = not ways_to_loss(watched.recording, watched.recording.handed)
+    has_loss = watched.recording.loss is not None
+    outcome.hands_on = has_loss and not ways_to_loss(watched.recording, watched.recording.handed)
     known = {*parameters, *list(built.inputs)[1:]}  # a function is handed its parameters
     fine = (Verdict.CORRECT, Verdict.UNCHECKED)
     outcome.right = {
@@ -147,7 +146,7 @@ def _judged(report: Report, layer: object, parameters: set[str], returned: list[
     return outcome
 
 
-def _raised(error: Exception, subject: Subject, built: Built) -> Outcome:
+def _raised(error: Exception, subject: Subject) -> Outcome:
     sources = LiveSources()
     sources.include(*subject.files)
     first = next((file for file in subject.files if file is not None), OUR_PLACE)
@@ -156,30 +155,10 @@ def _raised(error: Exception, subject: Subject, built: Built) -> Outcome:
     raised = Raised(fault.type, fault.message, fault.location, fault.text)
     place = fault.location
     where = sources.unit(place.file) if place is not None else None
-    if place is not None and where is not None and _is_refusal(where, place.line):
+    statement = where.tree.statement_at(place.line) if place is not None and where is not None else None
+    if isinstance(statement, (ast.Raise, ast.Assert)):  # written there to be raised
         return Outcome(Status.UNSUPPORTED, f"`backward` refuses it: {raised.text}")
     key = ("raised", place.file, str(place.line)) if place is not None else ("raised", fault.type)
-    outcome = Outcome(
-        Status.BACKWARD_RAISED, f"`backward` raised {raised.text}", raised=raised, faults={key: None}
-    )
-    outcome.by_a_guess = _is_of_a_guess(error, built, subject.forward or built.forward)
-    return outcome
-
-
-def _is_of_a_guess(error: Exception, built: Built, forward: Callable[..., Any]) -> bool:
-    """Whether it took something for another kind of thing than it is, and a plain number was handed in that `forward` only
-    keeps: a function or a word may have been wanted."""
-    kinds = (TypeError, ValueError, KeyError, UnboundLocalError, AttributeError)
-    has_not = isinstance(getattr(error, "obj", None), (int, float))  # what an array has
-    guessed = has_not or _keeps_a_number(built, forward)
-    return guessed and isinstance(error, kinds) and not str(error).startswith(NO_SUCH)
-
-
-def _keeps_a_number(built: Built, forward: Callable[..., Any]) -> bool:
-    plain = [n for n, v in built.inputs.items() if type(v) in (int, float) or getattr(v, "shape", None) == ()]
-    return any(is_only_kept(name, forward) for name in plain)
-
-
-def _is_refusal(unit: SourceUnit, line: int) -> bool:
-    """Whether the person wrote there that it is to be raised."""
-    return isinstance(unit.tree.statement_at(line), (ast.Raise, ast.Assert))
+    why = f"`backward` raised {raised.text}"
+    guessed = not str(error).startswith(NO_SUCH)  # what `forward` was to keep for it
+    return Outcome(Status.BACKWARD_RAISED, why, raised=raised, faults={key: None}, breaks=guessed)

@@ -8,6 +8,7 @@ import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import wraps
 from types import MethodType, SimpleNamespace
 from typing import Any
 
@@ -15,9 +16,9 @@ import torch
 
 from gradcheck.layers.function_context import FunctionContext
 from gradcheck.layers.fused import GivesGradients, Returns, method_of, returns_of
-from gradcheck.layers.methods import Halves, halves_of
+from gradcheck.layers.methods import Halves, StandsFor, halves_of
 from gradcheck.layers.usage import gradients_given, words_for
-from gradcheck.program.live import file_of, name_of
+from gradcheck.program.live import file_of, name_of, parameters_required
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +119,31 @@ def _class(kind: type, name: str) -> Subject:
     def made(*args: Any, **kwargs: Any) -> Halves:
         return Halves(kind(*args, **kwargs), halves)
 
+    shown = name or name_of(kind)
+    takes_nothing = [*inspect.signature(methods[0]).parameters] == ["self"]
+    if takes_nothing and parameters_required(kind):
+        return Subject(shown, lambda: MadeOfInputs(kind, halves), None, files, things=(kind,))
     usual = "forward" if callable(getattr(kind, "forward", None)) else "__call__"
     make = kind if halves == (usual, "backward") else made
-    return Subject(name or name_of(kind), make, _constructor(kind), files, things=(kind,))
+    return Subject(shown, make, _constructor(kind), files, things=(kind,))
+
+
+class MadeOfInputs(StandsFor):
+    """An object that is handed its inputs when it is made: `Loss(y_hat, y).forward()`."""
+
+    def __init__(self, kind: type, halves: tuple[str, str]) -> None:
+        super().__init__(None)
+        forward, backward = (getattr(kind, name) for name in halves)
+
+        def run(*inputs: Any) -> Any:
+            self.owner = kind(*inputs)
+            return forward(self.owner)
+
+        def back(*upstream: Any) -> Any:
+            return backward(self.owner, *upstream)
+
+        self.forward = _with_signature(run, inspect.signature(kind), forward)
+        self.backward = _with_signature(back, _without_first(inspect.signature(backward)), backward)
 
 
 def _network(kind: type, name: str, method: str, returns: Returns) -> Subject:
@@ -235,12 +258,14 @@ def _without_first(signature: inspect.Signature) -> inspect.Signature:
     return signature.replace(parameters=[first, *others] if first.kind is first.VAR_POSITIONAL else others)
 
 
-def _with_signature(function: Callable[..., Any], signature: inspect.Signature) -> Callable[..., Any]:
+def _with_signature(
+    function: Callable[..., Any], signature: inspect.Signature, of: Callable[..., Any] | None = None
+) -> Callable[..., Any]:
+    @wraps(of or function)
     def shown(*inputs: Any, **named: Any) -> Any:
         return function(*inputs, **named)
 
     shown.__signature__ = signature  # type: ignore[attr-defined]
-    shown.__wrapped__ = function  # type: ignore[attr-defined]
     return shown
 
 

@@ -176,7 +176,9 @@ def set_mode(layer: Any, training: bool) -> bool:
         switch()
         return True
     names = [
-        name for name, value in _attributes(layer) if isinstance(value, bool) and MODE_NAMES.fullmatch(name)
+        name
+        for name, value in getattr(layer, "__dict__", {}).items()
+        if isinstance(value, bool) and MODE_NAMES.fullmatch(name)
     ]
     for name in names:
         setattr(layer, name, training)
@@ -198,10 +200,6 @@ def _evaluating(name: str, value: Any) -> Any:
     if isinstance(value, dict) and value.get("mode") == "train":
         return {**value, "mode": "test"}
     return "test" if name.lower() == "mode" and value == "train" else value
-
-
-def _attributes(layer: Any) -> list[tuple[str, Any]]:
-    return list(getattr(layer, "__dict__", {}).items())
 
 
 def _drawn(term: Term, trial: Trial, generator: torch.Generator) -> Any:

@@ -77,20 +77,6 @@ def words_for(forward: Callable[..., Any], backward: Callable[..., Any]) -> dict
     return found
 
 
-def is_only_kept(name: str, forward: Callable[..., Any]) -> bool:
-    """Whether `forward` does nothing with its parameter but keep it for the backward pass (`ctx.mode = mode`), if that:
-    whatever is tried for it, `forward` runs."""
-    nodes = list(nodes_of(forward))
-    read = {n for n in nodes if isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Load)}
-    for node in nodes:
-        match node:
-            case ast.Assign([ast.Attribute()], value):
-                read.discard(value)
-            case ast.Call(ast.Attribute(_, "save_for_backward"), kept):
-                read -= {*kept}
-    return not read
-
-
 def gradients_given(backward: Callable[..., Any], names: list[str]) -> dict[str, bool]:
     """Whether an autograd Function's `backward` ever returns something else than None for each input of `forward`."""
     returned: list[list[ast.expr]] = []
@@ -151,7 +137,9 @@ def _uses(node: ast.AST, known: dict[str, Any]) -> Iterator[tuple[str, Use]]:
         case ast.Call(ast.Attribute(owner, called), [*begin, _, most]) if operation_called(called) is CLAMP:
             one = ast.unparse(most).partition(" - ")[0]  # `1 - eps`
             if one in ("1", "1.0") or one.startswith("0.9"):
-                yield from ((part.id, Use.SHARE) for part in begin or [owner] if isinstance(part, ast.Name))
+                part = begin[0] if begin else owner
+                if isinstance(part, (ast.Name, ast.Attribute)):  # or where it was kept under its name
+                    yield part.id if isinstance(part, ast.Name) else part.attr, Use.SHARE
         case ast.Call(ast.Attribute(owner, called), arguments) if not called.endswith(("_as", "_like")):
             is_method = not (isinstance(owner, ast.Name) and inspect.ismodule(known.get(owner.id)))
             family = operation_called(called).family

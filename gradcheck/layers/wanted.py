@@ -218,7 +218,11 @@ def _of_role(role: str, main: TensorTerm, out: Size) -> list[Term]:
         case "mask":
             likely = [TensorTerm(main.dims, "bool"), TensorTerm(rows, "bool"), floats]
         case "state":
-            shapes = [(N, M), (N, D)]
+            shapes = [
+                (N, M),
+                (N, D),
+                *([(rows[1], M)] if rows[1:] else []),
+            ]  # the last of steps that come first
         case "index":
             likely = [*indices_of_rank_1_and_2()]
         case "table":  # for each step, of half of the features where those are turned in pairs

@@ -45,6 +45,9 @@ def watch_layer(
         recording = recorder.recording
         recording.loss = recording.value_of(step.loss)
         recording.handed = {v.root for _, array in step.inputs if (v := recording.value_of(array))}
+        if step.loss is None:
+            held = (recording.value_of(array) for _, array in parameters or step.inputs)
+            recording.trained = [*filter(None, held)]
         if step.places:
             _refuse_what_is_on_purpose(step, ways_to_loss(recording, recording.handed))
         # The loss is computed from them all the same: what they are added to is no parameter that moves.

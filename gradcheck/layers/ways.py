@@ -19,6 +19,7 @@ Picks = tuple[int, ...]
 # The places of the first choices; then the constructor's arguments, and the inputs.
 _GATES, _MAIN, _KIND = range(3)
 _FAR = (2, 3, 4)  # how much less likely another pick of those is
+_MOST_INPUTS = 400  # per shape of the activations
 _EVERY = 3  # so often the likeliest way is tried, however far others came
 
 
@@ -68,6 +69,16 @@ class Ways:
         plan = chosen.plan(made)
         named = zip((p.name for p in self._parameters), inputs, strict=True)
         return plan and replace(plan, inputs=tuple(named))
+
+    def inputs(self) -> Iterator[tuple[tuple[str, Term], ...]]:
+        """Of all shapes of the activations, the likeliest of each first."""
+        for main, kind, gates in itertools.product(
+            *map(range, (len(self._mains), len(self._kinds), len(self._gates)))
+        ):
+            picks = gates, main, kind
+            for terms in itertools.islice(likeliest_first(self._inputs(picks)), _MOST_INPUTS):
+                if not kind or self._main(picks) in terms:
+                    yield tuple(zip((p.name for p in self._parameters), terms, strict=True))
 
     def counts(self, picks: Picks) -> list[int]:
         made = [len(each) for each in self._makings[picks[_GATES]].options]
@@ -128,13 +139,10 @@ def farthest_first(
             for pick in range(count) if place not in fixed else ():
                 other = (*picks[:place], pick, *picks[place + 1 :])
                 if other not in seen:
-                    heapq.heappush(queue, (key, changed, _distance(other), next(order), other))
+                    unlikely = sum(a * b for a, b in itertools.zip_longest(other, _FAR, fillvalue=1))
+                    heapq.heappush(queue, (key, changed, unlikely, next(order), other))
 
 
 def _in_turn(orders: list[Iterator[Any]]) -> Iterator[Any]:
     for turn in itertools.zip_longest(*orders):
         yield from (each for each in turn if each is not None)
-
-
-def _distance(picks: Picks) -> int:
-    return sum(pick * _FAR[n] if n < len(_FAR) else pick for n, pick in enumerate(picks))

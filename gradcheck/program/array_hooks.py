@@ -81,6 +81,9 @@ class PlainHooks:
     def view_of(self, a: Any, frame: FrameType | None) -> Any:
         return a[...]
 
+    def same_number(self, number: float, array: Any) -> None:
+        """`array` is the same value as the number is."""
+
 
 class Slot:
     """Where something is stored: `a[key]`."""

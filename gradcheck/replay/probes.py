@@ -79,9 +79,10 @@ def _is_made_up(value: Value, moved: set[Value], plan: PassPlan) -> bool:
 
 
 def _moved_for(root: Value, read_later: set[Value], truth: Mapping[Value, torch.Tensor]) -> list[Value]:
-    """What has to move for `root` to move: itself; but where the backward pass computes from what `root` was made of (it
-    normalises a second time), that, so that both see the same point."""
-    copied = root
+    """What has to move for `root` to move: what it is a view of (backward makes a view of its own), or itself; but where the
+    backward pass computes from what `root` was made of (it normalises a second time), that, so that both see the same
+    point."""
+    copied = root = root.root if root.root in truth else root
     while copied.producer is not None and copied.producer.operation in ops.NO_COMPUTATION:
         copied = copied.producer.inputs[0]
     if copied in read_later:  # the gradients of copies are compared with those of what they were copied from

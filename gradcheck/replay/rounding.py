@@ -4,14 +4,7 @@ import math
 from functools import cached_property
 
 from gradcheck.fronts.tape import Value
-from gradcheck.replay.compare import (
-    FLOAT32_TOLERANCE,
-    NOISE_SHARE,
-    RELATIVE_TOLERANCE,
-    ROUNDING_FLOOR,
-    differentiable,
-    distance,
-)
+from gradcheck.replay import compare
 from gradcheck.replay.passes import Version
 from gradcheck.replay.run import PassRun
 from gradcheck.replay.runner import ReplayError
@@ -34,7 +27,7 @@ class Rounding:
             known = 0.0
             coarse = self._replayed
             if coarse is not None and value in coarse.graph.truth:
-                known = distance(coarse.graph.truth[value], self._run.graph.truth[value])
+                known = compare.distance(coarse.graph.truth[value], self._run.graph.truth[value])
             self._truth_noise[value] = known if math.isfinite(known) else 0.0
         return self._truth_noise[value]
 
@@ -59,19 +52,19 @@ class Rounding:
         if other is None or any(id(version) not in run.captured for run in (self._run, other)):
             return 0.0  # what float64 cannot hold, float32 may
         found, coarse = self._run.captured[id(version)], other.captured[id(version)]
-        if found.shape != coarse.shape or not differentiable(found):
+        if found.shape != coarse.shape or not compare.differentiable(found):
             return 0.0
-        noise = distance(coarse, found)
+        noise = compare.distance(coarse, found)
         return noise if math.isfinite(noise) else 0.0
 
     def tolerance(self, version: Version, size: float, noise: float) -> float:
         if version.candidate.value.root in self._opaque:
-            return max(FLOAT32_TOLERANCE * size, 4 * noise)
-        return max(RELATIVE_TOLERANCE * size, NOISE_SHARE * noise, self.floor)
+            return max(compare.FLOAT32_TOLERANCE * size, 4 * noise)
+        return max(compare.RELATIVE_TOLERANCE * size, compare.NOISE_SHARE * noise, self.floor)
 
     @cached_property
     def floor(self) -> float:
         """What float64 itself leaves of a sum that is zero by invariance: its rounding, relative to the largest
         gradient of the step. (The float32 noise of such a sum can be exactly zero by chance.)"""
         sizes = self._run.graph.truth.sizes.values()
-        return ROUNDING_FLOOR * max((size for size in sizes if math.isfinite(size)), default=0.0)
+        return compare.ROUNDING_FLOOR * max((size for size in sizes if math.isfinite(size)), default=0.0)

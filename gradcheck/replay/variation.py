@@ -54,9 +54,6 @@ class Variation:
             return self._size(number, self._constant(number))
         return number
 
-    def _are_sizes(self, op: Op) -> bool:
-        return self.literals or not self.is_literal(op)
-
     def _constant(self, number: float) -> float:
         return self.constants.get(number, number)
 
@@ -93,7 +90,8 @@ class Variation:
             return args, kwargs
         family = node.operation.family
         if family in (Family.ELEMENTWISE, Family.COMPARE):
-            if any(type(a) in (int, float) for a in args) and self._are_sizes(node.event):
+            are_sizes = self.literals or not self.is_literal(node.event)
+            if are_sizes and any(type(a) in (int, float) for a in args):
                 args = tuple([self._size(a, a) if type(a) in (int, float) else a for a in args])
         elif node.operation in _CUT:
             args = (args[0], self._cut(args[1]), *args[2:]) if len(args) > 1 else args

@@ -57,3 +57,35 @@ for epoch in range(3):
 """
     for finding in report_on_source(epochs, fix_budget_s=20.0).findings:
         assert finding.fix is None or "delta" not in finding.fix.replacement
+
+
+COLUMN = """
+import numpy as np
+rng = np.random.default_rng(3)
+X, t, w, v = rng.normal(size=(9, 3)), rng.normal(size=9), rng.normal(size=(3, 4)), rng.normal(size=(4, 1))
+for step in range(5):
+    h = np.tanh(X @ w)
+    out = h @ v
+    loss = np.mean((out - t) ** 2)
+    dout = 2 * (out - t[:, None]) / len(X)
+    dv = h.T @ dout
+    dz = dout @ v.T * (1 - h**2)
+    dw = X.T @ dz
+    v -= 0.1 * dv
+    w -= 0.1 * dw
+"""
+
+
+def test_what_a_loss_broadcasts_is_put_right_there() -> None:
+    """No edit makes the backward pass fit a loss in which each row is compared with every other."""
+    (finding,) = report_on_source(COLUMN, fix_budget_s=20.0).findings
+    assert finding.location.line == 8
+    assert "broadcasts a column and a row to (9, 9)" in finding.message
+    assert finding.fix is not None
+    assert finding.fix.verified
+    assert finding.fix.replacement == "t.reshape(-1, 1)"
+
+
+def test_a_backward_pass_that_broadcasts_as_the_loss_does_is_right() -> None:
+    spread = "(2 * (out - t) / (out - t).size).sum(axis=1, keepdims=True)"
+    assert not report_on_source(COLUMN.replace("2 * (out - t[:, None]) / len(X)", spread)).findings

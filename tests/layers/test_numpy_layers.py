@@ -139,21 +139,6 @@ def cell_backward(dh, cache):
     return dz @ W.T, dz @ U.T, x.T @ dz
 
 
-class Compared:
-    """Its `backward` is given what the output should have been."""
-
-    def __init__(self, n, m):
-        self.W = np.random.randn(n, m)
-
-    def forward(self, X):
-        self.out = np.tanh(X @ self.W)
-        return self.out
-
-    def backward(self, X, y):
-        dz = (self.out - y) * (1 - self.out**2)
-        self.dW = X.T @ dz
-
-
 class TwoOutputs:
     def forward(self, x):
         self.z = x * 2
@@ -170,7 +155,6 @@ class TwoOutputs:
             LossOfEachRow,
             "whether `dvalues` is the upstream gradient or once more what was predicted cannot be told",
         ),
-        (Compared, "`y` is what the output is compared with, and no upstream gradient"),
         (
             TwoOutputs,
             "`forward` returns nothing, and which of `self.z`, `self.a` is its output cannot be told",
@@ -258,7 +242,7 @@ class BeforeItsLoss:
     [
         (Merged, "what a softmax turns into `y_pred`: right where one comes in front of this loss"),
         (BeforeItsLoss, "right where the loss behind this softmax returns the gradient of `x`"),
-        (AfterASigmoid, "what a sigmoid turns into `p`, times the number of elements"),
+        (AfterASigmoid, "what a sigmoid turns into `p`, times the number of the elements"),
         (AfterASoftmax, "what a softmax turns into `y_pred`: right where one comes in front of this loss"),
     ],
 )

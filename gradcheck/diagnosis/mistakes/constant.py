@@ -10,7 +10,6 @@ from gradcheck.diagnosis.mistakes.constants import Constant, constants_of, fitte
 from gradcheck.diagnosis.mistakes.mistake import Mistake, Prediction
 from gradcheck.diagnosis.mistakes.wording import line
 from gradcheck.diagnosis.mistakes.writing import ADDITIVE, Edit, Spot, constant_of
-from gradcheck.fronts.tape import Op
 from gradcheck.ops import Family
 from gradcheck.replay.compare import norm
 
@@ -114,13 +113,10 @@ def _sum_or_mean(case: Case, constant: Constant) -> str:
         used = math.prod(edge.target.shape[dim] for dim in edge.broadcast_dims)
         if constant.value == size and edge.op.operation is ops.MEAN:
             return f"the mean in {line(case, edge.op)} divides by {size}"
-        if size > 1 and constant.value == 1 / size and used == size and not _reduces(edge.op):
+        reduces = edge.op.operation.family in (Family.REDUCTION, Family.PRODUCT)
+        if size > 1 and constant.value == 1 / size and used == size and not reduces:
             return f"the sum over the {size} uses in {line(case, edge.op)} is taken as a mean"
     return ""
-
-
-def _reduces(op: Op) -> bool:
-    return op.operation.family in (Family.REDUCTION, Family.PRODUCT)
 
 
 MISTAKE = Mistake("constant", _edits, _predictions)

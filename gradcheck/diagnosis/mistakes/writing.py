@@ -7,6 +7,7 @@ from functools import cached_property, lru_cache
 
 import torch
 
+from gradcheck.base.groups import grouped
 from gradcheck.diagnosis.evaluation import Tree
 from gradcheck.diagnosis.syntax import Path, exchanged, expressions, parent_of
 from gradcheck.fronts import arrays
@@ -15,6 +16,7 @@ from gradcheck.program.reading.tree import expression
 
 AXES = (0, 1, -1)
 ADDITIVE = (ast.Add, ast.Sub)
+Part = ast.expr | str | float
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +113,10 @@ class Spot:
         parent = self.parent
         return isinstance(parent, ast.BinOp) and isinstance(parent.op, operators)
 
-    def edit(self, cost: float, new: str | ast.AST, **parts: ast.expr | str | float) -> Edit:
+    def edit(self, cost: float, new: str | ast.AST, **parts: Part) -> Edit:
         """The piece with something else here; in a template, `x` is what is here now."""
         if isinstance(new, str):
-            assert isinstance(self.node, ast.expr)
-            new = written(new, x=self.node, **parts)
+            return everywhere(cost, [self], new, **parts)
         changed = exchanged(self.tree, self.path, new)
         assert isinstance(changed, (ast.expr, ast.stmt, ast.Module))
         return Edit(cost, changed)
@@ -138,7 +139,22 @@ def spots_of(tree: Tree, context: Context) -> Iterator[Spot]:
                 indexing.update(id(inner) for inner in ast.walk(node.slice))
 
 
-def written(text: str, **parts: ast.expr | str | float) -> ast.expr:
+def spots_by_text(tree: Tree, context: Context) -> dict[str, list[Spot]]:
+    """Wherever each array is read, by how it is written."""
+    return grouped((ast.unparse(s.node), s) for s in spots_of(tree, context) if isinstance(s.held, Value))
+
+
+def everywhere(cost: float, alike: list[Spot], template: str, **parts: Part) -> Edit:
+    """The same change at each of these."""
+    changed: ast.AST = alike[0].tree
+    for spot in alike:
+        assert isinstance(spot.node, ast.expr)
+        changed = exchanged(changed, spot.path, written(template, x=spot.node, **parts))
+    assert isinstance(changed, (ast.expr, ast.stmt, ast.Module))
+    return Edit(cost, changed)
+
+
+def written(text: str, **parts: Part) -> ast.expr:
     """The tree of `text`, with `parts` in the place of the names in it. Its nodes have no position: they are not the
     person's own."""
     nodes = {name: part if isinstance(part, ast.expr) else written(str(part)) for name, part in parts.items()}

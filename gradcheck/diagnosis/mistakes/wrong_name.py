@@ -9,8 +9,7 @@ from gradcheck.diagnosis.mistakes.mistake import Mistake, Prediction
 from gradcheck.diagnosis.mistakes.predicting import operands, with_operand
 from gradcheck.diagnosis.mistakes.reads import as_read, described, reads_of
 from gradcheck.diagnosis.mistakes.wording import name
-from gradcheck.diagnosis.mistakes.writing import Context, Edit, Spot, broadcasts, spots_of, written
-from gradcheck.diagnosis.syntax import exchanged
+from gradcheck.diagnosis.mistakes.writing import Context, Edit, Spot, broadcasts, everywhere, spots_by_text
 from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.fronts.tape import Value
 from gradcheck.replay.compare import same_but_for_ones
@@ -39,28 +38,16 @@ def _edits(spot: Spot) -> Iterator[Edit]:
 def _everywhere(whole: Spot) -> Iterator[Edit]:
     """The same change wherever a name occurs: the upstream gradient without gamma in every term of a formula."""
     context = whole.context
-    spots: dict[str, list[Spot]] = {}
-    for spot in spots_of(whole.tree, context):
-        if isinstance(spot.held, Value):
-            spots.setdefault(ast.unparse(spot.node), []).append(spot)
-
-    def changed(cost: float, template: str, other: str) -> Edit:
-        tree: ast.AST = whole.tree
-        for spot in alike:
-            assert isinstance(spot.node, ast.expr)
-            tree = exchanged(tree, spot.path, written(template, x=spot.node, other=other))
-        assert isinstance(tree, (ast.expr, ast.stmt, ast.Module))
-        return Edit(cost, tree)
-
-    for text, alike in spots.items():
+    for text, alike in spots_by_text(whole.tree, context).items():
         held = alike[0].held
         if len(alike) < 2 or not isinstance(held, Value):
             continue
         for cost, other in _others(text, held, context):
-            yield changed(cost + 0.3, "other", other)
+            yield everywhere(cost + 0.3, alike, "other", other=other)
         for other, value in context.tensors[:_MOST_FACTORS]:
             if value is not held and broadcasts(value, held.shape):
-                yield changed(2.6 if value in context.forward else 3.0, "x * other", other)
+                cost = 2.6 if value in context.forward else 3.0
+                yield everywhere(cost, alike, "x * other", other=other)
 
 
 def _others(own: str, held: Value, context: Context) -> list[tuple[float, str]]:

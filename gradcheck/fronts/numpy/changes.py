@@ -38,9 +38,8 @@ class ChangesWriter(ArrayWriter):
         tracer.hold()
         try:
             with self._state.guard, self._state.unrecorded:
-                args = tuple(
-                    [np.asarray(a) if isinstance(a, list) and not _holds_arrays(a) else a for a in args]
-                )
+                plain = [isinstance(a, list) and not any(isinstance(x, np.ndarray) for x in a) for a in args]
+                args = tuple([np.asarray(a) if one else a for a, one in zip(args, plain, strict=True)])
                 if function is torch.Tensor.__setitem__:
                     args = (args[0], plain_key(args[1]), *args[2:])
                     function = own.setitem
@@ -176,7 +175,3 @@ def _said(row: Row, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Same | Non
 
 def _is_float(result: Any) -> bool:
     return type(result) is float or getattr(getattr(result, "dtype", None), "kind", "") == "f"
-
-
-def _holds_arrays(items: list[Any]) -> bool:
-    return any(isinstance(each, np.ndarray) for each in items)

@@ -349,3 +349,7 @@ class Hooks(PlainHooks):
         if self.writer is not None and frame is not None:
             self.writer.write(frame, Tensor.view_as, (a, a), {}, view)
         return view
+
+    def same_number(self, number: float, array: Any) -> None:
+        if self.writer is not None:
+            self.writer.same_number(number, array)

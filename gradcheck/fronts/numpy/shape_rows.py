@@ -57,7 +57,9 @@ def _broadcast_together(*args: Any) -> Same | None:
 
 @row_for("concatenate")
 def _concatenate(arrays: Any, axis: Any = 0) -> Same | None:
-    return None if axis is None else (torch.cat, (tuple(arrays),), {"dim": axis} if axis else {})
+    if axis is None:
+        return own.arranged(np.concatenate), (tuple(arrays), None), {}
+    return torch.cat, (tuple(arrays),), {"dim": axis} if axis else {}
 
 
 @row_for("stack")

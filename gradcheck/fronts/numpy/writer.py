@@ -147,7 +147,7 @@ class ArrayWriter:
             return
         name = getattr(function, "__name__", "")
         if name in ("item", "float", "tolist") and args and np.size(args[0]) == 1:
-            self._same_number(args[0], result)
+            self.same_number(args[0], result)
             return
         same = None
         if row is not None:
@@ -233,10 +233,10 @@ class ArrayWriter:
             return any(self._has_array(each, depth - 1) for each in thing.values())
         return False
 
-    def _same_number(self, of: Any, number: Any) -> None:
+    def same_number(self, of: Any, number: Any) -> None:
         with self._state.guard, self._state.unrecorded:
             value = self._arrays.value_of(of) if self.is_array(of) else None
-            if value is not None and value.shape == () and type(number) is float:
+            if value is not None and value.shape == () and isinstance(number, float):
                 self._arrays.also(number, value)
 
 
@@ -251,8 +251,4 @@ def _mixes_types(args: tuple[Any, ...], result: Any) -> bool:
 def plain_key(key: Any) -> Any:
     if isinstance(key, tuple):
         return tuple([plain_key(k) for k in key])
-    return np.asarray(key) if isinstance(key, list) else range_as_array(key)
-
-
-def range_as_array(key: Any) -> Any:
-    return np.asarray(key) if isinstance(key, range) else key
+    return np.asarray(key) if isinstance(key, (list, range)) else key

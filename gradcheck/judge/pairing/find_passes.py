@@ -5,19 +5,12 @@ from collections.abc import Collection
 from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.fronts.tape import Binding, Op, Recording
 from gradcheck.fronts.updates import Update, UpdateFinder
+from gradcheck.judge.pairing import windows
 from gradcheck.judge.pairing.candidates import CandidateCollector
 from gradcheck.judge.pairing.losses import find_losses
 from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.judge.pairing.placeholders import placeholders
 from gradcheck.judge.pairing.stated import Stated
-from gradcheck.judge.pairing.windows import (
-    Step,
-    UsedMoves,
-    forward_pass,
-    merge_chains,
-    recorded_steps,
-    set_windows,
-)
 from gradcheck.program.source import SourceMap
 from gradcheck.replay.passes import Candidate, PassPlan
 from gradcheck.replay.slices import Slicer
@@ -32,22 +25,24 @@ def find_passes(
     has said is a gradient is one, whatever its name."""
     stated = stated or Stated({}, SourceMap())
     said = [binding for binding in recording.bindings if stated.value_of(binding) is not None]
-    steps = recorded_steps(recording)
+    steps = windows.recorded_steps(recording)
     updates = UpdateFinder(recording)
-    slicer, moves_used = Slicer(recording.ops), UsedMoves(updates)
+    slicer, moves_used = Slicer(recording.ops), windows.UsedMoves(updates)
     plans: list[PassPlan] = []
     moves = [
-        u for step in steps or [Step(0, len(recording.ops), 0)] for u in updates.between(step.begin, step.end)
+        u
+        for step in steps or [windows.Step(0, len(recording.ops), 0)]
+        for u in updates.between(step.begin, step.end)
     ]
     for loss in find_losses(recording, names, steps, loss_name, said, moves):
         begin = max((step.begin for step in steps if step.begin <= loss.op.index < step.end), default=0)
         needed = slicer.backwards([loss.value], loss.op.index + 1)
-        start, forward_ops = forward_pass(needed, plans, moves_used, begin)
+        start, forward_ops = windows.forward_pass(needed, plans, moves_used, begin)
         plans.append(
             PassPlan(loss.value, loss.op, loss.name, start, forward_ops, slicer, handed=recording.handed)
         )
-    set_windows(plans, steps, len(recording.ops))
-    plans = merge_chains(plans)
+    windows.set_windows(plans, steps, len(recording.ops))
+    plans = windows.merge_chains(plans)
     evaluating = _only_evaluating(recording, plans, moves)
     plans = [plan for plan in plans if plan not in evaluating]
     moves = _all_updates(updates, plans)

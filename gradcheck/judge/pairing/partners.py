@@ -87,16 +87,14 @@ class Partners:
         for op in self._plan.forward_ops:
             ours = op.code.co_filename == OUR_PLACE and op is not self._plan.loss_op
             if any(v in found for v in op.inputs):  # `randn(5, 3) * np.sqrt(1 / 3)`
-                found.update(v for v in op.inputs if self._is_number_without_name(v))
+                numbers = (v for v in op.inputs if v.producer is None and v.shape == ())
+                found.update(v for v in numbers if not self.names.bindings(v))
             if ours or all(v in found for v in op.inputs):
                 found.update(v for v in op.outputs if v.producer is op and not self.names.bindings(v))
         for version in earlier.values():
             if version not in stated and all(v in found for v in _made_of(version)):
                 found.add(version)
         return found
-
-    def _is_number_without_name(self, value: Value) -> bool:
-        return value.producer is None and value.shape == () and not self.names.bindings(value)
 
     def shown(self, value: Value) -> str:
         return self.names.shown(value)
@@ -277,7 +275,9 @@ class Partners:
 
     def _is_before(self, before: Value, value: Value) -> bool:
         """Whether a layer's output is computed from the value element by element."""
-        behind = flow.ancestors(value, through=lambda step: _is_elementwise(step))
+        behind = flow.ancestors(
+            value, through=lambda step: isinstance(step, Op) and step.operation.is_elementwise
+        )
         return before.shape == value.shape and before in behind
 
     def summed_for(
@@ -377,10 +377,6 @@ class Partners:
             if far < least or (far == least and self._order[value] > self._order[best]):
                 best, least = value, far
         return best
-
-
-def _is_elementwise(step: flow.Step) -> bool:
-    return isinstance(step, Op) and step.operation.is_elementwise
 
 
 def _made_of(value: Value) -> list[Value]:

@@ -8,14 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from gradcheck import ops
-from gradcheck.fronts.gradient_names import (
-    Form,
-    may_be_velocity,
-    name_affinity,
-    parse,
-    partial_derivative,
-    split_path,
-)
+from gradcheck.fronts import gradient_names
 from gradcheck.fronts.markers import Inferred
 from gradcheck.fronts.tape import Binding, Kind, Op, Recording, Value
 from gradcheck.fronts.updates import Update
@@ -87,7 +80,7 @@ class Uses:
                 continue
             gradient, index = self._behind_scaling(update.step), update.op.index
             # `unscaled = g / scale`, in a line of its own, whose name says no more; `dw = dw / n` is a gradient.
-            says_of = any(parse(b.name).stem for b in self._names.bindings(gradient))
+            says_of = any(gradient_names.parse(b.name).stem for b in self._names.bindings(gradient))
             of = gradient if says_of else self.scaled_by(gradient) or gradient
             if of is not update.step and self._divides_by_a_count(update, of):
                 evidence = "its use in the update of that parameter"
@@ -189,8 +182,12 @@ class Uses:
     def _may_be_of(self, name: str, parameter: Value) -> bool:
         """Whether the name does not say that it is the gradient of something else, or no gradient: among numbers, all have
         the same shape."""
-        said = parse(name)
-        if parameter.shape or said.form is Form.NONE or partial_derivative(name) is not None:
+        said = gradient_names.parse(name)
+        if (
+            parameter.shape
+            or said.form is gradient_names.Form.NONE
+            or gradient_names.partial_derivative(name) is not None
+        ):
             return bool(parameter.shape)
         stem = said.stem
         if stem is None or _is_of(stem, self._names.forward_names(parameter)):
@@ -202,16 +199,16 @@ class Uses:
         if use.returned is not None or use.begins or not self.is_optimisers(binding.value, use.of):
             return False
         names = self._names.forward_names(use.of)
-        if may_be_velocity(binding.name):
+        if gradient_names.may_be_velocity(binding.name):
             return not _is_of(binding.name[2:], names) or self._is_kept(binding, names)
-        return not _is_of(parse(binding.name).stem, names)
+        return not _is_of(gradient_names.parse(binding.name).stem, names)
 
     def _is_kept(self, binding: Binding, parameter: list[str]) -> bool:
         """Whether what is called `v_W` is made of a `v_W` that was there before, or of a gradient of `W`: a velocity."""
         producer = binding.value.producer
         made = producer.index + 1 if producer is not None else 0
         return any(
-            named.name == binding.name or _is_of(parse(named.name).stem, parameter)
+            named.name == binding.name or _is_of(gradient_names.parse(named.name).stem, parameter)
             for op in islice(self._slicer.backwards([binding.value], made), _MOST_OPS)
             for read in op.inputs
             for named in self._names.bindings(read)
@@ -230,7 +227,8 @@ class Uses:
 def _is_of(stem: str | None, names: list[str]) -> bool:
     """Whether the stem is one of the names, or its first letter: `b` of `self.bias`."""
     return stem is not None and any(
-        name_affinity(stem, name) >= _SAME_NAME or (len(stem) == 1 and split_path(name)[1].startswith(stem))
+        gradient_names.name_affinity(stem, name) >= _SAME_NAME
+        or (len(stem) == 1 and gradient_names.split_path(name)[1].startswith(stem))
         for name in names
     )
 

@@ -8,7 +8,7 @@ from gradcheck.fronts.tape import Value
 from gradcheck.judge.case import Case
 from gradcheck.judge.judged import Ruling
 from gradcheck.judge.verdict import Problem, Verdict
-from gradcheck.replay.compare import distance, norm
+from gradcheck.replay.compare import distance, multiple_of, norm
 
 _NEARLY = 1e-5  # what keeps a logarithm finite in the forward pass is left out of this gradient
 _NOTHING = 1e-9
@@ -43,17 +43,14 @@ def _by_the_loss(case: Case, of: Value, truth: torch.Tensor) -> str:
     given = case.judge.run.graph.tensor(of).detach()
     if not bool(((given >= 0) & (given <= 1)).all()):
         return ""
-    counts = {
-        given.numel(): ", times the number of elements",
-        given.numel() // given.shape[-1]: ", times the number of rows",
-    }
     weighted = given * truth
     softmax = weighted - given * weighted.sum(-1, keepdim=True)
     for name, before in (("sigmoid", weighted * (1 - given)), ("softmax", softmax)):
         slack = _NEARLY * max(norm(case.found), norm(before)) + _NOTHING * norm(given)
-        for count, said in {**counts, 1: ""}.items():
-            if distance(case.found, count * before) <= slack:
-                return _BY_THE_LOSS.format(name, case.judge.partners.shown(of), said)
+        count = round(factor := multiple_of(case.found, before, slack))
+        if count > 0 and given.numel() % count == 0 and abs(factor - count) <= _NEARLY * count:
+            said = f", times {'the number' if count == given.numel() else 'a part'} of the elements"
+            return _BY_THE_LOSS.format(name, case.judge.partners.shown(of), said if count > 1 else "")
     return ""
 
 

@@ -109,12 +109,8 @@ def _is_of_alone(value: Value, parameter: Value) -> bool:
 
 def _is_parameter(value: Value) -> bool:
     """Whether it is not computed from two things: an activation is, of data and a parameter."""
-    made = [v.producer for v in flow.ancestors(value, stop=_is_joined) if v.producer is not None]
-    return all(len(op.inputs) <= 1 for op in made)
-
-
-def _is_joined(value: Value) -> bool:
-    return value.producer is not None and len(value.producer.inputs) > 1
+    behind = flow.ancestors(value, stop=lambda v: v.producer is not None and len(v.producer.inputs) > 1)
+    return all(v.producer is None or len(v.producer.inputs) <= 1 for v in behind)
 
 
 def _is_multiple(added: torch.Tensor, parameter: torch.Tensor, size: float) -> bool:
