@@ -282,6 +282,7 @@ class LayerCheck:
         if self._given.inputs or not all(outcome.breaks for outcome in ran):
             return
         self._faults.clear()
+        self._ran.clear()
         for case in self._report.cases:
             if case.status in (Status.BACKWARD_RAISED, Status.FAILED):
                 case.status, case.reason = Status.NOT_JUDGED, f"{case.reason}; {HOW_INPUTS}"

@@ -168,3 +168,29 @@ def test_what_raises_before_it_trains_has_its_layers_checked(tmp_path):
     assert report.summary["introduced"] == 1
     assert "incomplete: the program raised before its first training step" in text
     assert "index 7 is out of bounds" in text
+
+
+GUESSED = """
+import torch
+
+
+class Spike(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, alpha):
+        ctx.save_for_backward(x)
+        ctx.alpha = alpha
+        return (x >= 0).to(x)
+
+    @staticmethod
+    def backward(ctx, dout):
+        (x,) = ctx.saved_tensors
+        return (1 + 2 / (ctx.alpha - 1) * x.abs()).pow(-ctx.alpha) * dout, None
+"""
+
+
+def test_what_is_nan_for_a_number_that_was_guessed_has_no_row(tmp_path):
+    (tmp_path / "spike.py").write_text(GUESSED)
+    report = report_on_definitions(SessionOptions(str(tmp_path / "spike.py"), fix_budget_s=0.0))
+    assert report is not None
+    assert not report.rows
+    assert report.program.unread == ["Spike"]
