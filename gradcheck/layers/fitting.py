@@ -56,7 +56,7 @@ def attempt(subject: Subject, trial: Trial) -> Attempt:
         output = as_tensor(first) if is_floating(first) else None
         if output is None:
             return Attempt(f"`forward` returned no {array_word()} of floats", (_CALLED,))
-        if not bool(output.isfinite().all()):
+        if not bool(dense(output).isfinite().all()):
             return Attempt("the output of `forward` is not finite", (_CALLED,))
         return (
             Attempt(None, (_RAN,))

@@ -354,3 +354,17 @@ class Sparse(torch.autograd.Function):
 
 def test_a_gradient_may_be_sparse():
     assert "internal error" not in str(gradcheck.check_layer(Sparse, fix_budget_s=0.0))
+
+
+class SparseOutput(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return (3 * x).to_sparse()
+
+    @staticmethod
+    def backward(ctx, dout):
+        return 3 * dout.to_dense()
+
+
+def test_an_output_may_be_sparse():
+    assert "internal error" not in str(gradcheck.check_layer(SparseOutput, fix_budget_s=0.0))
