@@ -5,6 +5,8 @@ A name is evidence, never proof. The forms are those people use: prefix and suff
 """
 
 import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from enum import IntEnum
@@ -160,6 +162,40 @@ def _squash(name: str) -> str:
 @lru_cache(maxsize=4096)
 def _without_index(name: str) -> str:
     return re.sub(r"\d+$", "", name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Letters:
+    """The letters by which a name is compared: exactly these, or those without the index."""
+
+    exact: frozenset[str]
+    loose: frozenset[str]
+
+
+@lru_cache(maxsize=65536)
+def _letters(name: str) -> _Letters:
+    base, last, is_item = split_path(name)
+    words = {_squash(name), _squash(last), *([_squash(base)] if is_item else [])}
+    exact = words | {word.rstrip("s") for word in words}
+    return _Letters(frozenset(exact), frozenset(map(_without_index, words)))
+
+
+class NamesByLetters:
+    """Of many names, those that may fit one well (`name_affinity` over 0.6): in a deep network they are few."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._exact: dict[str, list[str]] = defaultdict(list)
+        self._loose: dict[str, list[str]] = defaultdict(list)
+        for name in names:
+            for by, letters in ((self._exact, _letters(name).exact), (self._loose, _letters(name).loose)):
+                for each in letters:
+                    by[each].append(name)
+
+    def near(self, stem: str) -> Iterator[str]:
+        own = _letters(stem)
+        for by, letters in ((self._exact, own.exact | own.loose), (self._loose, own.exact)):
+            for each in letters:
+                yield from by.get(each, ())
 
 
 @lru_cache(maxsize=65536)

@@ -186,6 +186,8 @@ def _wrong_lines(
 
 def _is_asked(judge: Judge, judged: Judged, arrival: _Arrival, among: set[int] | None) -> bool:
     version = judged.version
+    if among is not None and id(version) not in among:
+        return False
     if judged.verdict is not Verdict.CORRECT or judged.of is None or not version.final:
         return False
     # It is called nothing like a gradient, and this loss alone has shown what it is; or it is quantised.
@@ -197,7 +199,7 @@ def _is_asked(judge: Judge, judged: Judged, arrival: _Arrival, among: set[int] |
     if judged.faults or not version.writes:
         return False
     if among is not None:
-        return id(version) in among
+        return True
     returned = arrival.everywhere and version.candidate.returned is not None
     return returned or any(op.scope in arrival.scopes for op in version.writes)
 

@@ -1,8 +1,11 @@
 """What becomes of the later gradients when the true gradient is put in the place of this one."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from enum import Enum, auto
+from functools import cached_property
+from itertools import tee
 
 import torch
 
@@ -27,25 +30,41 @@ class Effect(Enum):
     UNKNOWN = auto()  # the true gradient cannot be put there: it has another number of elements
 
 
+@dataclass(frozen=True, slots=True)
+class _Later:
+    """A gradient that is computed from another: as it is written, and with the true one put there."""
+
+    as_written: torch.Tensor
+    with_truth: torch.Tensor
+    was_right: bool
+    is_right: bool
+    is_output: bool
+
+
 def has_victim(case: Case, partner: Value, scale: float | None = None) -> bool:
     """Whether a gradient that is not that of `partner` does harm: it is an output itself, or something that is wrong
     heals with the true gradient in its place. `scale`: it is kept as that multiple of the gradient."""
     if case.is_unsummed(partner):
         return True
-    finished, outputs = is_finished(case), case.outputs
-    if outputs.is_replaced_unread(case.version) or not outputs.spoils_one(case.version):
+    if case.outputs.is_replaced_unread(case.version) or not case.outputs.spoils_one(case.version):
         return False
-    blames = case.judge.plan.blames
-    if blames is Blames.WHAT_HEALS_OUTPUTS:
-        is_output = outputs.is_one(case.version)
-    else:
-        is_output = not _is_read_for_another(case, partner)
-    if finished and (case.candidate.of is not None or is_output):
-        return True
-    effect = effect_of_truth(case, partner, scale)
-    helps = finished and effect is Effect.HELPS and blames is Blames.WHAT_HELPS
-    unknown = effect is Effect.UNKNOWN and not case.judge.multiplies_gradients(case.candidate.value)
-    return helps or effect is Effect.HEALS or unknown
+    return _decided(case, Intervention(case, partner, scale).shows_harm)
+
+
+def heals(case: Case, partner: Value) -> bool:
+    """Whether something that is wrong becomes right with the gradient of `partner` in its place."""
+    intervention = Intervention(case, partner, None)
+    return _decided(case, lambda blames: intervention.effect(blames) is Effect.HEALS)
+
+
+def _decided(case: Case, answer: Callable[[Blames], bool]) -> bool:
+    """The answer as this pass blames. Where stricter ways decide otherwise, the pass knows: under the others, which share
+    the replays, nothing changes."""
+    plan = case.judge.plan
+    found = answer(plan.blames)
+    if plan.blames is Blames.WHAT_HELPS:
+        plan.disputed |= {other for other in {*Blames} - plan.disputed if answer(other) != found}
+    return found
 
 
 def is_finished(case: Case) -> bool:
@@ -69,16 +88,117 @@ def _is_read_for_another(case: Case, partner: Value) -> bool:
     return False
 
 
-def effect_of_truth(case: Case, partner: Value, scale: float | None) -> Effect:
-    """The effect on the finished gradients that are computed from this one, where all wrong gradients found so far are
-    replaced by true ones as well; if that is not enough, also those that its line makes in other turns of a loop."""
-    truth = _in_its_place(case, partner, scale, case.found)
-    if truth is None:
-        return Effect.UNKNOWN
-    effect = _effect(case, truth, scale, {})
-    if effect in (Effect.HEALS, Effect.NO_VICTIM) or not (others := _other_turns(case, scale)):
-        return effect
-    return Effect.HEALS if _effect(case, truth, scale, others) is Effect.HEALS else effect
+class Intervention:
+    """The true gradient in the place of this one, and all wrong gradients found so far replaced by true ones as well: what
+    becomes of the finished gradients that are computed from it, replayed as far as that is asked."""
+
+    def __init__(self, case: Case, partner: Value, scale: float | None) -> None:
+        self._case, self._partner, self._scale = case, partner, scale
+        self._truth = _in_its_place(case, partner, scale, case.found)
+        self._walks: dict[bool, tuple[Iterator[_Later], ...]] = {}
+        self._effects: dict[bool, Effect] = {}
+
+    def shows_harm(self, blames: Blames) -> bool:
+        case, finished = self._case, is_finished(self._case)
+        if blames is Blames.WHAT_HEALS_OUTPUTS:
+            is_output = case.outputs.is_one(case.version)
+        else:
+            is_output = not self._is_read_for_another
+        if finished and (case.candidate.of is not None or is_output):
+            return True
+        effect = self.effect(blames)
+        helps = finished and effect is Effect.HELPS and blames is Blames.WHAT_HELPS
+        unknown = effect is Effect.UNKNOWN and not case.judge.multiplies_gradients(case.candidate.value)
+        return helps or effect is Effect.HEALS or unknown
+
+    @cached_property
+    def _is_read_for_another(self) -> bool:
+        """Whether the gradient of another value is computed from it, and not only the step of an optimiser."""
+        case, judge = self._case, self._case.judge
+        for version in case.consumers.versions:
+            found = judge.captured(version)
+            if version.candidate is case.candidate or found is None:
+                continue
+            proposal = judge.partners.propose(version.candidate, found, judge.paired, case.truth)
+            if proposal is not None and proposal.value is not self._partner:
+                return True
+        return False
+
+    def effect(self, blames: Blames) -> Effect:
+        """If this one alone is not enough, also with those that its line makes in other turns of a loop."""
+        outputs = blames is Blames.WHAT_HEALS_OUTPUTS
+        if self._truth is None:
+            return Effect.UNKNOWN
+        if outputs not in self._effects:
+            effect = self._effect(self._truth, False, outputs)
+            if effect not in (Effect.HEALS, Effect.NO_VICTIM) and self._other_turns:
+                healed = self._effect(self._truth, True, outputs) is Effect.HEALS
+                effect = Effect.HEALS if healed else effect
+            self._effects[outputs] = effect
+        return self._effects[outputs]
+
+    @cached_property
+    def _other_turns(self) -> dict[int, torch.Tensor]:
+        """The true gradients in the place of what its line makes in other turns of a loop, by the identity of the version."""
+        case, judge, found = self._case, self._case.judge, {}
+        line = _statement(judge, case.version)
+        for candidate in judge.plan.candidates if line is not None else ():
+            version = candidate.versions[-1]
+            if candidate is case.candidate or candidate.name != case.candidate.name:
+                continue
+            captured = judge.captured(version) if _statement(judge, version) is line else None
+            if captured is not None and (of := _meant(case, version, captured)) is not None:
+                truth = _in_its_place(case, of, self._scale, captured)
+                if truth is not None:
+                    found[id(version)] = truth
+        return found
+
+    def _effect(self, truth: torch.Tensor, all_turns: bool, outputs: bool) -> Effect:
+        """On all of them, or on `outputs` alone. Where more heals than breaks among those that come first, it is not looked
+        further: in a deep network everything else is computed from each gradient."""
+        if all_turns not in self._walks:
+            self._walks[all_turns] = tee(self._later(truth, self._other_turns if all_turns else {}))
+        wrong: list[_Later] = []
+        healed = broken = 0
+        for number, each in enumerate(self._walks[all_turns][outputs], start=1):
+            counts = each.is_output or not outputs
+            if counts and each.was_right:
+                broken += not each.is_right
+            elif counts:
+                healed += each.is_right
+                wrong.append(each)
+            if number % _ENOUGH == 0 and healed > broken:
+                return Effect.HEALS
+        if not wrong:
+            return Effect.NO_VICTIM
+        if healed > broken:
+            return Effect.HEALS
+        if broken:
+            return Effect.NONE
+        closer = [_error(self._case, each.with_truth) < _error(self._case, each.as_written) for each in wrong]
+        return Effect.HELPS if 2 * sum(closer) > len(closer) else Effect.NONE
+
+    def _later(self, truth: torch.Tensor, others: dict[int, torch.Tensor]) -> Iterator[_Later]:
+        case, outputs, judge, own = self._case, self._case.outputs, self._case.judge, self._case.version
+        if others:
+            true = {id(version): tensor for version, tensor in judge.true_ones().items()}
+            there = judge.run.track({**others, **true}).after(own)
+        else:
+            there = outputs.healed(own)
+        as_written, with_truth = there.fork(), there.fork()
+        with_truth.replace(own, truth)
+        for version in sorted(case.consumers.versions, key=lambda version: version.after):
+            if not (version.final and outputs.spoils_one(version)):
+                continue
+            is_output = outputs.is_one(version)
+            if _is_the_same(version, own) and not is_output:
+                continue  # nothing but itself heals with it
+            before = as_written.after(version).captured.get(id(version))
+            after = with_truth.after(version).captured.get(id(version))
+            if before is not None and after is not None and differentiable(before):
+                was_right = outputs.is_right(version, before, self._scale)
+                is_right = outputs.is_right(version, after, self._scale)
+                yield _Later(before, after, was_right, is_right, is_output)
 
 
 def _in_its_place(
@@ -86,22 +206,6 @@ def _in_its_place(
 ) -> torch.Tensor | None:
     truth = case.truth[partner] if scale is None else scale * case.truth[partner]
     return truth.reshape(found.shape) if truth.numel() == found.numel() else None
-
-
-def _other_turns(case: Case, scale: float | None) -> dict[int, torch.Tensor]:
-    """The true gradients in the place of what its line makes in other turns of a loop, by the identity of the version."""
-    judge, found = case.judge, {}
-    line = _statement(judge, case.version)
-    for candidate in judge.plan.candidates if line is not None else ():
-        version = candidate.versions[-1]
-        if candidate is case.candidate or candidate.name != case.candidate.name:
-            continue
-        captured = judge.captured(version) if _statement(judge, version) is line else None
-        if captured is not None and (of := _meant(case, version, captured)) is not None:
-            truth = _in_its_place(case, of, scale, captured)
-            if truth is not None:
-                found[id(version)] = truth
-    return found
 
 
 def _meant(case: Case, version: Version, captured: torch.Tensor) -> Value | None:
@@ -118,57 +222,6 @@ def _meant(case: Case, version: Version, captured: torch.Tensor) -> Value | None
 
 def _statement(judge: Judge, version: Version) -> object:
     return judge.names.statement(version.writes[-1]) if version.writes else None
-
-
-def _effect(case: Case, truth: torch.Tensor, scale: float | None, others: dict[int, torch.Tensor]) -> Effect:
-    """Where more heals than breaks among those that come first, it is not looked further: in a deep network everything else
-    is computed from each gradient."""
-    wrong: list[tuple[torch.Tensor, torch.Tensor]] = []
-    healed = broken = 0
-    for number, (version, as_written, with_truth) in enumerate(
-        _computed_from_it(case, truth, others), start=1
-    ):
-        is_right = case.outputs.is_right(version, with_truth, scale)
-        if case.outputs.is_right(version, as_written, scale):
-            broken += not is_right
-        else:
-            healed += is_right
-            wrong.append((as_written, with_truth))
-        if number % _ENOUGH == 0 and healed > broken:
-            return Effect.HEALS
-    if not wrong:
-        return Effect.NO_VICTIM
-    if healed > broken:
-        return Effect.HEALS
-    if broken:
-        return Effect.NONE
-    closer = [_error(case, with_truth) < _error(case, as_written) for as_written, with_truth in wrong]
-    return Effect.HELPS if 2 * sum(closer) > len(closer) else Effect.NONE
-
-
-def _computed_from_it(
-    case: Case, truth: torch.Tensor, others: dict[int, torch.Tensor]
-) -> Iterator[tuple[Version, torch.Tensor, torch.Tensor]]:
-    """What is computed from it, the first first: as it is written, and with the true gradient put there."""
-    outputs, judge, own = case.outputs, case.judge, case.version
-    if others:
-        true = {id(version): tensor for version, tensor in judge.true_ones().items()}
-        there = judge.run.track({**others, **true}).after(own)
-    else:
-        there = outputs.healed(own)
-    as_written, with_truth = there.fork(), there.fork()
-    with_truth.replace(own, truth)
-    for version in sorted(case.consumers.versions, key=lambda version: version.after):
-        if not (version.final and outputs.spoils_one(version)):
-            continue
-        if judge.plan.blames is Blames.WHAT_HEALS_OUTPUTS and not outputs.is_one(version):
-            continue
-        if _is_the_same(version, own) and not outputs.is_one(version):
-            continue  # nothing but itself heals with it
-        before = as_written.after(version).captured.get(id(version))
-        after = with_truth.after(version).captured.get(id(version))
-        if before is not None and after is not None and differentiable(before):
-            yield version, before, after
 
 
 def _is_the_same(version: Version, as_: Version) -> bool:

@@ -1,6 +1,6 @@
 """The judge as a whole: a recording in, the evidence about every manual gradient out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -11,7 +11,7 @@ from gradcheck.fronts.markers import Inferred
 from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Op, Recording, Value
 from gradcheck.judge.carried import carried_over
-from gradcheck.judge.common_cause import CommonCauses, Line, accused_lines
+from gradcheck.judge.common_cause import CommonCauses, Line, Meaning, accused_lines
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged, hold_once
 from gradcheck.judge.kinks import points_beside, without_ties
@@ -249,22 +249,29 @@ def _judge_by_what_heals(judgement: Judgement, judged: JudgedPass, stated: State
     does so too where the first is a helper that is only called like a gradient: where fewer lines explain everything,
     alone or by their common cause, those do."""
     plan, before = judged.plan, accused_lines(judged.result.gradients)
+    causes = _causes(judged)
     for plan.blames in (Blames.WHAT_HEALS, Blames.WHAT_HEALS_OUTPUTS) if len(before) > 1 else ():
-        strict = _judge_pass(judgement, plan, stated)
-        tried = _judge_by_common_cause(judgement, strict, stated)
+        same = plan.blames not in plan.disputed
+        strict = judged if same else _judge_pass(judgement, plan, stated)
+        tried = _judge_by_common_cause(judgement, strict, stated, causes if same else _causes(strict))
         now = accused_lines(tried.result.gradients)
         if set() < now < before or (tried is not strict and len(now) < len(before)):
             return tried
     plan.blames = Blames.WHAT_HELPS
-    return _judge_by_common_cause(judgement, judged, stated)
+    return _judge_by_common_cause(judgement, judged, stated, causes)
 
 
-def _judge_by_common_cause(judgement: Judgement, judged: JudgedPass, stated: Stated) -> JudgedPass:
+def _causes(judged: JudgedPass) -> Sequence[tuple[Line, Meaning]]:
+    return CommonCauses(judged.judge).found()[:_MOST_CAUSES] if judged.judge is not None else ()
+
+
+def _judge_by_common_cause(
+    judgement: Judgement, judged: JudgedPass, stated: Stated, causes: Sequence[tuple[Line, Meaning]]
+) -> JudgedPass:
     """Where lines are right once what they read is, the line that made that is at fault, whatever it is called."""
     plan, before = judged.plan, accused_lines(judged.result.gradients)
     candidates = plan.candidates
-    causes = CommonCauses(judged.judge).found() if judged.judge is not None else []
-    for line, meaning in causes[:_MOST_CAUSES]:
+    for line, meaning in causes:
         plan.meant, plan.carried = meaning, carried_in(meaning.values())
         known = dict.fromkeys((*candidates, *(version.candidate for version in meaning)))
         plan.candidates = list(known)

@@ -39,9 +39,9 @@ def points_beside(judge: Judge) -> Iterator[dict[Value, torch.Tensor]]:
         for share in (_BESIDE, -_BESIDE) if chosen else ():
             moved, closer = (dict(Jittered(run, chosen, _SEED, part)) for part in (share, share * _CLOSER))
             try:
-                far = _changes(run, PassRun(judge.prepared, torch.float64, moved))
+                far = _changes(judge, moved)
                 suspects = [value for value, change in far.items() if bool((change > 1).any())]
-                near = _changes(run, PassRun(judge.prepared, torch.float64, closer)) if suspects else {}
+                near = _changes(judge, closer) if suspects else {}
             except ReplayError:
                 continue
             both = ((far[value], near[value]) for value in suspects if value in near)
@@ -113,9 +113,10 @@ def _is_label(tensor: torch.Tensor) -> bool:
     return bool((tensor == tensor.round()).all()) and not bool((tensor == first).all())
 
 
-def _changes(run: PassRun, other: PassRun) -> dict[Value, torch.Tensor]:
+def _changes(judge: Judge, moved: dict[Value, torch.Tensor]) -> dict[Value, torch.Tensor]:
     """By how much the elements of true gradients are others there; 1 is what a jump is at least."""
-    here, there = run.graph.truth, other.graph.truth
+    other = PassRun(judge.prepared, torch.float64, moved, at_once=False)
+    here, there = judge.run.graph.truth, other.graph.truth
     sizes = {value: float(tensor.abs().max()) for value, tensor in here.items() if tensor.numel()}
     rounding = _ROUNDING * max(sizes.values(), default=0.0)
     found = {}

@@ -170,20 +170,23 @@ def _sized_by_parameters(subject: Subject) -> Iterator[Plan]:
         yield Plan(sizes=tuple((BASE | {"D": size}).items()), pinned=frozenset({"D"}))
 
 
-def likeliest_first(options: list[list[Term]]) -> Iterator[tuple[Term, ...]]:
-    """All combinations; those of first choices before those of second ones."""
-    counts = [len(each) for each in options]
-    farthest = sum(count - 1 for count in counts)
-    for distance in range(farthest + 1):
-        for picks in _picks(counts, distance):
-            yield tuple(each[pick] for each, pick in zip(options, picks, strict=True))
+def likeliest_first(
+    options: Sequence[list[Term]], may_be: Callable[[Term], bool] = lambda term: True
+) -> Iterator[tuple[Term, ...]]:
+    """All combinations of what may be; those of first choices before those of second ones."""
+    for distance in range(sum(len(each) - 1 for each in options) + 1):
+        yield from _combined(options, distance, may_be)
 
 
-def _picks(counts: list[int], distance: int) -> Iterator[tuple[int, ...]]:
-    if not counts:
-        if distance == 0:
-            yield ()
+def _combined(
+    options: Sequence[list[Term]], distance: int, may_be: Callable[[Term], bool]
+) -> Iterator[tuple[Term, ...]]:
+    """Those of choices that are so many places from the first ones."""
+    if not options:
+        yield ()
         return
-    for pick in range(min(counts[0] - 1, distance) + 1):
-        for rest in _picks(counts[1:], distance - pick):
-            yield (pick, *rest)
+    farthest = sum(len(each) - 1 for each in options[1:])
+    for place, term in enumerate(options[0][: distance + 1]):
+        if distance - place <= farthest and may_be(term):
+            for rest in _combined(options[1:], distance - place, may_be):
+                yield (term, *rest)

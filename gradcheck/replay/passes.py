@@ -75,6 +75,8 @@ class PassPlan:
     # Leaves that every replay gives other numbers.
     moved: dict[Value, torch.Tensor] = field(default_factory=dict)
     blames: Blames = Blames.WHAT_HELPS
+    # The other ways to blame under which some gradient is accused that is not now, or the other way round.
+    disputed: set[Blames] = field(default_factory=set)
     # What some of its gradients turned out to be the gradients of, although they are not.
     meant: dict[Version, Value] = field(default_factory=dict)
     # By an op, what is taken for a value of its own where it is read from there on.

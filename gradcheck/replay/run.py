@@ -77,7 +77,6 @@ class PassOps:
 
 @dataclass(slots=True)
 class _Results:
-    graph: ForwardGraph
     captured: dict[int, torch.Tensor]
     broken: dict[int, str]
     manual: Runner | None
@@ -114,7 +113,8 @@ class PassRun:
 
     def release(self) -> None:
         """Let go of all tensors. Whoever asks for one again has it all replayed again."""
-        vars(self).pop("_there", None)
+        for held in ("_there", "_forward"):
+            vars(self).pop(held, None)
         self._undifferentiated = frozenset()
 
     @property
@@ -124,7 +124,10 @@ class PassRun:
 
     @property
     def graph(self) -> ForwardGraph:
-        return self._there.graph
+        """The forward pass alone, as long as nobody asks for more; of less than float64, what is left of it."""
+        if self._dtype is not torch.float64:
+            _ = self._there
+        return self._forward
 
     @property
     def captured(self) -> dict[int, torch.Tensor]:
@@ -139,12 +142,12 @@ class PassRun:
         return self._there.manual
 
     @cached_property
-    def _there(self) -> _Results:
-        prepared, dtype = self.prepared, self._dtype
+    def _forward(self) -> ForwardGraph:
+        prepared = self.prepared
         graph = ForwardGraph(
             prepared.forward,
             prepared.plan.loss,
-            dtype,
+            self._dtype,
             overrides=self._overrides,
             start_from=self._started(),
             patches=self._patches,
@@ -155,11 +158,16 @@ class PassRun:
         share, variation = prepared.plan.share, self._variation
         if share != 1:
             graph.loss_tensor = graph.loss_tensor * (share if variation is None else variation.number(share))
+        return graph
+
+    @cached_property
+    def _there(self) -> _Results:
+        graph = self._forward
         end = math.inf if self._keep is None else self._keep + 1
         track = self._track(graph, {}, {}).until(end)
         if self._dtype is not torch.float64:
             graph.release()
-        return _Results(graph, track.captured, track.broken, None if self._keep is None else track.runner)
+        return _Results(track.captured, track.broken, None if self._keep is None else track.runner)
 
     def with_replaced(
         self,

@@ -8,7 +8,7 @@ the learning rate of then), or a clamp has, none doubles it, and there is none t
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any
 
 import torch
@@ -129,7 +129,10 @@ def _on_way(
     holders: Mapping[int, tuple[Op, list[float]]], span: Span, slicer: Slicer
 ) -> Iterator[_Multiplied]:
     """Every number that goes into what the parameter is moved by, the nearest to its move first."""
-    for op in slicer.backwards([span.before, span.after], span.last + 1):
+    first = min(holders, default=span.last)
+    for op in takewhile(
+        lambda op: op.index >= first, slicer.backwards([span.before, span.after], span.last + 1)
+    ):
         if op.index in holders:
             yield from (_Multiplied(op, size) for size in holders[op.index][1])
 

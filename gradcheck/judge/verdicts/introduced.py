@@ -4,7 +4,7 @@ fault."""
 import torch
 
 from gradcheck.judge.case import Case
-from gradcheck.judge.intervention import Effect, effect_of_truth, has_victim, is_finished
+from gradcheck.judge.intervention import has_victim, heals, is_finished
 from gradcheck.judge.judged import NOT_JUDGED, Fault, Ruling
 from gradcheck.judge.pairing.partners import BY_NAME, Proposal
 from gradcheck.judge.verdict import Problem, Verdict
@@ -30,7 +30,7 @@ def harmless(case: Case) -> Ruling | None:
         return None
     # A name says which layer, and not whether before its activation or after it: what heals says that.
     other = case.consumers.agree_on(None, besides=proposal.value) if proposal.evidence == BY_NAME else None
-    if other is not None and effect_of_truth(case, other.value, None) is Effect.HEALS:
+    if other is not None and heals(case, other.value):
         case.proposal = other
         return None
     if not is_finished(case) or case.judge.relations.successor(case.version) is not None:
