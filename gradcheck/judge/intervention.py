@@ -75,28 +75,18 @@ def is_finished(case: Case) -> bool:
     return case.judge.relations.only_rescales(later, case.version)
 
 
-def _is_read_for_another(case: Case, partner: Value) -> bool:
-    """Whether the gradient of another value is computed from it, and not only the step of an optimiser."""
-    judge = case.judge
-    for version in case.consumers.versions:
-        found = judge.captured(version)
-        if version.candidate is case.candidate or found is None:
-            continue
-        proposal = judge.partners.propose(version.candidate, found, judge.paired, case.truth)
-        if proposal is not None and proposal.value is not partner:
-            return True
-    return False
-
-
 class Intervention:
     """The true gradient in the place of this one, and all wrong gradients found so far replaced by true ones as well: what
     becomes of the finished gradients that are computed from it, replayed as far as that is asked."""
 
     def __init__(self, case: Case, partner: Value, scale: float | None) -> None:
         self._case, self._partner, self._scale = case, partner, scale
-        self._truth = _in_its_place(case, partner, scale, case.found)
         self._walks: dict[bool, tuple[Iterator[_Later], ...]] = {}
         self._effects: dict[bool, Effect] = {}
+
+    @cached_property
+    def _truth(self) -> torch.Tensor | None:
+        return _in_its_place(self._case, self._partner, self._scale, self._case.found)
 
     def shows_harm(self, blames: Blames) -> bool:
         case, finished = self._case, is_finished(self._case)
@@ -204,8 +194,10 @@ class Intervention:
 def _in_its_place(
     case: Case, partner: Value, scale: float | None, found: torch.Tensor
 ) -> torch.Tensor | None:
-    truth = case.truth[partner] if scale is None else scale * case.truth[partner]
-    return truth.reshape(found.shape) if truth.numel() == found.numel() else None
+    truth = case.truth.get(partner)
+    if truth is None or truth.numel() != found.numel():
+        return None
+    return (truth if scale is None else scale * truth).reshape(found.shape)
 
 
 def _meant(case: Case, version: Version, captured: torch.Tensor) -> Value | None:
