@@ -39,7 +39,7 @@ def norm(tensor: torch.Tensor) -> float:
         return 0.0
     if tensor.numel() > _PIECE:
         return math.hypot(*map(norm, _pieces(tensor)))
-    return float(torch.linalg.vector_norm(exact(tensor).reshape(-1)))
+    return torch.linalg.vector_norm(exact(tensor)).item()
 
 
 def norms(tensors: Sequence[torch.Tensor]) -> list[float]:
@@ -86,7 +86,12 @@ def inner(left: torch.Tensor, right: torch.Tensor) -> float:
 def distance(left: torch.Tensor, right: torch.Tensor) -> float:
     if left.numel() == right.numel() > _PIECE:
         return math.hypot(*map(distance, _pieces(left), _pieces(right)))
-    return norm(dense(left.detach()).reshape(-1) - dense(right.detach()).reshape(-1))
+    return norm(_less(left, right))
+
+
+def _less(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    left, right = dense(left.detach()), dense(right.detach())
+    return left - right if left.shape == right.shape else left.reshape(-1) - right.reshape(-1)
 
 
 def compared(pairs: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> list[tuple[float, float, float]]:
@@ -98,7 +103,7 @@ def compared(pairs: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> list[tuple[f
         if len(some) == 1:
             apart.append(distance(*some[0]))
         else:
-            apart += norms([dense(a.detach()).reshape(-1) - dense(b.detach()).reshape(-1) for a, b in some])
+            apart += norms([_less(a, b) for a, b in some])
     return [(off, sizes[id(a)], sizes[id(b)]) for off, (a, b) in zip(apart, pairs, strict=True)]
 
 
