@@ -164,38 +164,28 @@ def _without_index(name: str) -> str:
     return re.sub(r"\d+$", "", name)
 
 
-@dataclass(frozen=True, slots=True)
-class _Letters:
-    """The letters by which a name is compared: exactly these, or those without the index."""
-
-    exact: frozenset[str]
-    loose: frozenset[str]
-
-
 @lru_cache(maxsize=65536)
-def _letters(name: str) -> _Letters:
+def _letters(name: str) -> tuple[set[str], set[str]]:
+    """The letters by which it is compared: exactly these, and those without the index."""
     base, last, is_item = split_path(name)
-    words = {_squash(name), _squash(last), *([_squash(base)] if is_item else [])}
-    exact = words | {word.rstrip("s") for word in words}
-    return _Letters(frozenset(exact), frozenset(map(_without_index, words)))
+    words = {*map(_squash, (name, last, base if is_item else name))}
+    return words | {word.rstrip("s") for word in words}, {*map(_without_index, words)}
 
 
 class NamesByLetters:
-    """Of many names, those that may fit one well (`name_affinity` over 0.6): in a deep network they are few."""
+    """Of many names, those that may fit one well (`name_affinity` of 0.6 or more): in a deep network they are few."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        self._exact: dict[str, list[str]] = defaultdict(list)
-        self._loose: dict[str, list[str]] = defaultdict(list)
+        self._by: dict[tuple[int, str], list[str]] = defaultdict(list)
         for name in names:
-            for by, letters in ((self._exact, _letters(name).exact), (self._loose, _letters(name).loose)):
-                for each in letters:
-                    by[each].append(name)
+            for is_loose, words in enumerate(_letters(name)):
+                for word in words:
+                    self._by[is_loose, word].append(name)
 
     def near(self, stem: str) -> Iterator[str]:
-        own = _letters(stem)
-        for by, letters in ((self._exact, own.exact | own.loose), (self._loose, own.exact)):
-            for each in letters:
-                yield from by.get(each, ())
+        exact, loose = _letters(stem)
+        keys = [*((0, word) for word in exact | loose), *((1, word) for word in exact)]
+        return (name for key in keys for name in self._by.get(key, ()))
 
 
 @lru_cache(maxsize=65536)

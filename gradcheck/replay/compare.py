@@ -39,7 +39,7 @@ def norm(tensor: torch.Tensor) -> float:
         return 0.0
     if tensor.numel() > _PIECE:
         return math.hypot(*map(norm, _pieces(tensor)))
-    return torch.linalg.vector_norm(exact(tensor)).item()
+    return float(torch.linalg.vector_norm(exact(tensor)))
 
 
 def norms(tensors: Sequence[torch.Tensor]) -> list[float]:

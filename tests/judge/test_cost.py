@@ -46,10 +46,18 @@ def test_rounding_is_measured_at_the_points_where_something_is_wrong(monkeypatch
     assert replays.count(torch.float32) == 1 + len(found.points)
 
 
+def test_where_no_stricter_way_to_blame_says_anything_else_two_faults_are_judged_once(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    found, replays = judged(WRONG.replace("b -= lr", "db = 3 * db\n    b -= lr"), monkeypatch)
+    assert sum(row.verdict is Verdict.INTRODUCED for row in found.result.gradients) == 2
+    assert replays.count(torch.float32) == 1 + len(found.points)
+
+
 def test_of_the_points_nothing_is_kept(monkeypatch: pytest.MonkeyPatch):
     found, _ = judged(RIGHT, monkeypatch)
     for point in found.points:
-        assert "_there" not in vars(point.run)
+        assert {"_there", "_forward"}.isdisjoint(vars(point.run))
         assert "_drawn" not in vars(point.overrides)
         drawn = dict(point.overrides)
         point.release()
