@@ -9,7 +9,16 @@ NAMES = [
     name
     for base, number in product(BASES, ("", "1", "_1", "12"))
     for one in (base + number,)
-    for name in (one, one.lower(), one + "s", f"self.{one}", f"params['{one}']", f"{one}s[3]", f"{one}[3]", f"{one}[i]")
+    for name in (
+        one,
+        one.lower(),
+        one + "s",
+        f"self.{one}",
+        f"params['{one}']",
+        f"{one}s[3]",
+        f"{one}[3]",
+        f"{one}[i]",
+    )
 ]
 
 

@@ -42,7 +42,7 @@ def unlike(paths: list[Path]) -> Iterator[Path]:
 PROGRAMS = [
     *unlike(sorted(p for p in (ROOT / "tests/programs").glob("*.py") if p.with_suffix(".toml").exists())),
     *sorted((ROOT / "tests/programs").glob("*.ipynb")),
-    *(ROOT / "models" / name for name in ("two_layer.py", "day70.py", "day70_tanh.ipynb")),
+    *(ROOT / "models" / name for name in ("two_layer.py", "day70_tanh.ipynb")),
 ]
 
 
