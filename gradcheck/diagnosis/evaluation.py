@@ -5,7 +5,7 @@ by their source. So nothing that the person would notice happens a second time.
 """
 
 import ast
-from collections.abc import Callable, Hashable, Iterable, Iterator, ValuesView
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from types import FunctionType, MethodType
@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
 
 from gradcheck.diagnosis.namespace import Namespace
 from gradcheck.diagnosis.sandbox import is_pure, refuse_huge
 from gradcheck.fronts import arrays
 from gradcheck.fronts.numpy.registry import Row, methods, row_of
-from gradcheck.fronts.tape import Value
+from gradcheck.fronts.tape import NESTED, Value, rebuilt, values_in
 from gradcheck.fronts.torch.ufuncs import as_tensor, torch_equivalent
 from gradcheck.graph.library import is_of_library
 from gradcheck.graph.lower import call_in_precision
@@ -69,7 +70,7 @@ def _reads(tree: ast.AST, names: Namespace, own: set[str]) -> Iterator[Value]:
         own |= {argument.arg for argument in tree.args.args}
     if isinstance(tree, _PATHS) and not (isinstance(tree, ast.Name) and tree.id in own):
         try:
-            yield from _values_in(names.contents(tree))
+            yield from values_in(names.contents(tree))
             return
         except UnknownNameError:
             if isinstance(tree, ast.Name) and isinstance(tree.ctx, ast.Load):
@@ -153,12 +154,15 @@ class Evaluation(Reader):
         """What was recorded, as it is now."""
         if isinstance(held, Value):
             return self._bound[held] if held in self._bound else self._tensor_of(held)
-        if type(held) in (list, tuple, dict):
-            held = _rebuilt(held, self._tensor_of)
+        if type(held) in NESTED:
+            held = self._with_tensors(held)
             self._shared.append(held)
         if self._variation is not None:
             held = self._variation.number(held)
         return _on_tensors(held)
+
+    def _with_tensors(self, held: Any) -> Any:
+        return self._tensor_of(held) if isinstance(held, Value) else rebuilt(held, self._with_tensors)
 
     def constant(self, node: ast.Constant) -> Any:
         if self._variation is None or not self._variation.literals or self.following:
@@ -238,24 +242,6 @@ class Evaluation(Reader):
         return self.call_of(function, node, arguments, keywords)
 
 
-def _rebuilt(thing: Any, tensor_of: TensorOf) -> Any:
-    if isinstance(thing, Value):
-        return tensor_of(thing)
-    if type(thing) in (list, tuple):
-        return type(thing)(_rebuilt(item, tensor_of) for item in thing)
-    if type(thing) is dict:
-        return {key: _rebuilt(item, tensor_of) for key, item in thing.items()}
-    return thing
-
-
-def _values_in(thing: Any) -> Iterator[Value]:
-    if isinstance(thing, Value):
-        yield thing
-    elif type(thing) in (list, tuple, dict):
-        for item in thing.values() if type(thing) is dict else thing:
-            yield from _values_in(item)
-
-
 def _on_tensors(thing: Any) -> Any:
     """A NumPy function as the torch function that computes it: it can be differentiated and keeps the precision."""
     row = row_of(thing) if arrays.FOREIGN and isinstance(thing, Hashable) else None
@@ -277,23 +263,13 @@ def _on_tensors(thing: Any) -> Any:
 
 def _as_torch(row: Row, function: Any, *arguments: Any, **named: Any) -> Any:
     """What a NumPy call gives, by its row in the table; `function` is called as it is where no tensor is among them."""
-    if function is not None and not any(
-        isinstance(x, torch.Tensor) for x in _flat((arguments, named.values()))
-    ):
+    if function is not None and not any(isinstance(x, torch.Tensor) for x in tree_leaves((arguments, named))):
         return function(*arguments, **named)
     same = row(*arguments, **named)
     if same is None:
         raise UnreadableError("a NumPy call that has no counterpart in torch")
     call, given, more = same
     return call(*given, **more)
-
-
-def _flat(things: Iterable[Any]) -> Iterator[Any]:
-    for thing in things:
-        if isinstance(thing, (list, tuple, ValuesView)):
-            yield from _flat(thing)
-        else:
-            yield thing
 
 
 class InPrecision(TorchFunctionMode):
