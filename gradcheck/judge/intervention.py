@@ -1,11 +1,10 @@
 """What becomes of the later gradients when the true gradient is put in the place of this one."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cached_property
-from itertools import tee
 
 import torch
 
@@ -16,6 +15,7 @@ from gradcheck.judge.judge import Judge
 from gradcheck.ops import Family
 from gradcheck.replay.compare import differentiable, distance, norm, same_but_for_ones
 from gradcheck.replay.passes import Blames, Version
+from gradcheck.replay.track import Track
 
 _ENOUGH = 16  # later gradients
 
@@ -81,8 +81,7 @@ class Intervention:
 
     def __init__(self, case: Case, partner: Value, scale: float | None) -> None:
         self._case, self._partner, self._scale = case, partner, scale
-        self._walks: dict[bool, tuple[Iterator[_Later], ...]] = {}
-        self._effects: dict[bool, Effect] = {}
+        self._effects: dict[bool, Effect] = {}  # on all of them, and on outputs alone
 
     @cached_property
     def _truth(self) -> torch.Tensor | None:
@@ -120,12 +119,22 @@ class Intervention:
         if self._truth is None:
             return Effect.UNKNOWN
         if outputs not in self._effects:
-            effect = self._effect(self._truth, False, outputs)
+            effect = self._effect(self._later, outputs)
             if effect not in (Effect.HEALS, Effect.NO_VICTIM) and self._other_turns:
-                healed = self._effect(self._truth, True, outputs) is Effect.HEALS
+                healed = self._effect(self._later_in_all_turns, outputs) is Effect.HEALS
                 effect = Effect.HEALS if healed else effect
             self._effects[outputs] = effect
         return self._effects[outputs]
+
+    @cached_property
+    def _later(self) -> list[_Later]:
+        return self._followed(self._case.outputs.healed(self._case.version))
+
+    @cached_property
+    def _later_in_all_turns(self) -> list[_Later]:
+        judge = self._case.judge
+        true = {id(version): tensor for version, tensor in judge.true_ones().items()}
+        return self._followed(judge.run.track({**self._other_turns, **true}).after(self._case.version))
 
     @cached_property
     def _other_turns(self) -> dict[int, torch.Tensor]:
@@ -143,40 +152,14 @@ class Intervention:
                     found[id(version)] = truth
         return found
 
-    def _effect(self, truth: torch.Tensor, all_turns: bool, outputs: bool) -> Effect:
-        """On all of them, or on `outputs` alone. Where more heals than breaks among those that come first, it is not looked
-        further: in a deep network everything else is computed from each gradient."""
-        if all_turns not in self._walks:
-            self._walks[all_turns] = tee(self._later(truth, self._other_turns if all_turns else {}))
-        wrong: list[_Later] = []
-        healed = broken = 0
-        for number, each in enumerate(self._walks[all_turns][outputs], start=1):
-            counts = each.is_output or not outputs
-            if counts and each.was_right:
-                broken += not each.is_right
-            elif counts:
-                healed += each.is_right
-                wrong.append(each)
-            if number % _ENOUGH == 0 and healed > broken:
-                return Effect.HEALS
-        if not wrong:
-            return Effect.NO_VICTIM
-        if healed > broken:
-            return Effect.HEALS
-        if broken:
-            return Effect.NONE
-        closer = [_error(self._case, each.with_truth) < _error(self._case, each.as_written) for each in wrong]
-        return Effect.HELPS if 2 * sum(closer) > len(closer) else Effect.NONE
-
-    def _later(self, truth: torch.Tensor, others: dict[int, torch.Tensor]) -> Iterator[_Later]:
-        case, outputs, judge, own = self._case, self._case.outputs, self._case.judge, self._case.version
-        if others:
-            true = {id(version): tensor for version, tensor in judge.true_ones().items()}
-            there = judge.run.track({**others, **true}).after(own)
-        else:
-            there = outputs.healed(own)
+    def _followed(self, there: Track) -> list[_Later]:
+        """Where more heals than breaks among those that come first, outputs too, it is not looked further: in a deep network
+        everything else is computed from each gradient."""
+        case, outputs, own = self._case, self._case.outputs, self._case.version
+        assert self._truth is not None
         as_written, with_truth = there.fork(), there.fork()
-        with_truth.replace(own, truth)
+        with_truth.replace(own, self._truth)
+        found: list[_Later] = []
         for version in sorted(case.consumers.versions, key=lambda version: version.after):
             if not (version.final and outputs.spoils_one(version)):
                 continue
@@ -188,7 +171,26 @@ class Intervention:
             if before is not None and after is not None and differentiable(before):
                 was_right = outputs.is_right(version, before, self._scale)
                 is_right = outputs.is_right(version, after, self._scale)
-                yield _Later(before, after, was_right, is_right, is_output)
+                found.append(_Later(before, after, was_right, is_right, is_output))
+                if len(found) % _ENOUGH == 0 and _balance(found) > 0 < _balance(found, outputs=True):
+                    break
+        return found
+
+    def _effect(self, later: list[_Later], outputs: bool) -> Effect:
+        wrong = [each for each in later if not each.was_right and (each.is_output or not outputs)]
+        if not wrong:
+            return Effect.NO_VICTIM
+        if _balance(later, outputs) > 0:
+            return Effect.HEALS
+        if any(each.was_right and not each.is_right for each in later if each.is_output or not outputs):
+            return Effect.NONE
+        closer = [_error(self._case, each.with_truth) < _error(self._case, each.as_written) for each in wrong]
+        return Effect.HELPS if 2 * sum(closer) > len(closer) else Effect.NONE
+
+
+def _balance(later: list[_Later], outputs: bool = False) -> int:
+    """How many more heal than break."""
+    return sum(each.is_right - each.was_right for each in later if each.is_output or not outputs)
 
 
 def _in_its_place(
