@@ -114,27 +114,21 @@ class Intervention:
         return False
 
     def effect(self, blames: Blames) -> Effect:
-        """If this one alone is not enough, also with those that its line makes in other turns of a loop."""
         outputs = blames is Blames.WHAT_HEALS_OUTPUTS
         if self._truth is None:
             return Effect.UNKNOWN
         if outputs not in self._effects:
-            effect = self._effect(self._later, outputs)
-            if effect not in (Effect.HEALS, Effect.NO_VICTIM) and self._other_turns:
-                healed = self._effect(self._later_in_all_turns, outputs) is Effect.HEALS
-                effect = Effect.HEALS if healed else effect
-            self._effects[outputs] = effect
+            self._effects[outputs] = self._effect(self._later, outputs)
         return self._effects[outputs]
 
     @cached_property
-    def _later(self) -> list[_Later]:
-        return self._followed(self._case.outputs.healed(self._case.version))
-
-    @cached_property
-    def _later_in_all_turns(self) -> list[_Later]:
-        judge = self._case.judge
+    def _there(self) -> Track:
+        """The backward pass up to here; its line is put right in the other turns of a loop as well."""
+        case, judge = self._case, self._case.judge
+        if not self._other_turns:
+            return case.outputs.healed(case.version)
         true = {id(version): tensor for version, tensor in judge.true_ones().items()}
-        return self._followed(judge.run.track({**self._other_turns, **true}).after(self._case.version))
+        return judge.run.track({**self._other_turns, **true}).after(case.version)
 
     @cached_property
     def _other_turns(self) -> dict[int, torch.Tensor]:
@@ -152,12 +146,13 @@ class Intervention:
                     found[id(version)] = truth
         return found
 
-    def _followed(self, there: Track) -> list[_Later]:
+    @cached_property
+    def _later(self) -> list[_Later]:
         """Where more heals than breaks among those that come first, outputs too, it is not looked further: in a deep network
         everything else is computed from each gradient."""
         case, outputs, own = self._case, self._case.outputs, self._case.version
         assert self._truth is not None
-        as_written, with_truth = there.fork(), there.fork()
+        as_written, with_truth = self._there.fork(), self._there.fork()
         with_truth.replace(own, self._truth)
         found: list[_Later] = []
         for version in sorted(case.consumers.versions, key=lambda version: version.after):
