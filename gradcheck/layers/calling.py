@@ -53,8 +53,13 @@ def as_given(
 ) -> Iterator[Plan]:
     """The shapes that the person gave, in sizes by name: as in what would have been tried, so that the constructor's
     arguments stay tied to them; and else as numbers of their own."""
+    forms = {_form(term) for term in given.inputs}
+
+    def may_be(term: Term) -> bool:
+        return not isinstance(term, TensorTerm) or _form(term) in forms
+
     for group in ([*wanted.mains(), *wanted.of_one()], wanted.indices_of_rank_1_and_2()):
-        for inputs in Ways(subject, given, group, parameters, function).inputs():
+        for inputs in Ways(subject, given, group, parameters, function).inputs(may_be):
             plan = replace(made, inputs=inputs)
             sizes = _unified(plan, given.inputs)
             if sizes is not None:
@@ -62,9 +67,13 @@ def as_given(
     yield _in_numbers(made, given, parameters, function)
 
 
+def _form(term: TensorTerm) -> tuple[int, str]:
+    return len(term.dims), term.kind
+
+
 def _unified(plan: Plan, inputs: tuple[TensorTerm, ...]) -> dict[str, int] | None:
     terms = [term for _, term in plan.inputs if isinstance(term, TensorTerm)]
-    if [(len(t.dims), t.kind) for t in terms] != [(len(t.dims), t.kind) for t in inputs]:
+    if [*map(_form, terms)] != [*map(_form, inputs)]:
         return None
     bound = {name: dict(plan.sizes)[name] for name in plan.pinned}
     for term, said in zip(terms, inputs, strict=True):

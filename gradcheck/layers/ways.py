@@ -70,13 +70,13 @@ class Ways:
         named = zip((p.name for p in self._parameters), inputs, strict=True)
         return plan and replace(plan, inputs=tuple(named))
 
-    def inputs(self) -> Iterator[tuple[tuple[str, Term], ...]]:
+    def inputs(self, may_be: Callable[[Term], bool]) -> Iterator[tuple[tuple[str, Term], ...]]:
         """Of all shapes of the activations, the likeliest of each first."""
         for main, kind, gates in itertools.product(
             *map(range, (len(self._mains), len(self._kinds), len(self._gates)))
         ):
             picks = gates, main, kind
-            for terms in itertools.islice(likeliest_first(self._inputs(picks)), _MOST_INPUTS):
+            for terms in itertools.islice(likeliest_first(self._inputs(picks), may_be), _MOST_INPUTS):
                 if not kind or self._main(picks) in terms:
                     yield tuple(zip((p.name for p in self._parameters), terms, strict=True))
 
