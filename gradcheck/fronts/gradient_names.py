@@ -5,8 +5,6 @@ A name is evidence, never proof. The forms are those people use: prefix and suff
 """
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from enum import IntEnum
@@ -165,27 +163,18 @@ def _without_index(name: str) -> str:
 
 
 @lru_cache(maxsize=65536)
-def _letters(name: str) -> tuple[set[str], set[str]]:
-    """The letters by which it is compared: exactly these, and those without the index."""
+def _letters(name: str) -> tuple[set[str], set[str], set[str]]:
+    """The letters by which it is compared: exactly these, those without the index, and both."""
     base, last, is_item = split_path(name)
     words = {*map(_squash, (name, last, base if is_item else name))}
-    return words | {word.rstrip("s") for word in words}, {*map(_without_index, words)}
+    exact, loose = words | {word.rstrip("s") for word in words}, {*map(_without_index, words)}
+    return exact, loose, exact | loose
 
 
-class NamesByLetters:
-    """Of many names, those that may fit one well (`name_affinity` of 0.6 or more): in a deep network they are few."""
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self._by: dict[tuple[int, str], list[str]] = defaultdict(list)
-        for name in names:
-            for is_loose, words in enumerate(_letters(name)):
-                for word in words:
-                    self._by[is_loose, word].append(name)
-
-    def near(self, stem: str) -> Iterator[str]:
-        exact, loose = _letters(stem)
-        keys = [*((0, word) for word in exact | loose), *((1, word) for word in exact)]
-        return (name for key in keys for name in self._by.get(key, ()))
+def may_fit(stem: str, forward_name: str) -> bool:
+    """Whether `name_affinity` may be 0.6 or more: asked first, since in a deep network most pairs share no letters."""
+    (exact, loose, _), (others, _, all_others) = _letters(stem), _letters(forward_name)
+    return not (exact.isdisjoint(all_others) and loose.isdisjoint(others))
 
 
 @lru_cache(maxsize=65536)

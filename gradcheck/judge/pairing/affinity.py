@@ -1,10 +1,10 @@
 """How well the names of a gradient fit the names of a forward value."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 
-from gradcheck.fronts.gradient_names import Form, NamesByLetters, name_affinity, parse, split_path
+from gradcheck.fronts.gradient_names import Form, may_fit, name_affinity, parse, split_path
 from gradcheck.fronts.tape import Binding, Value
 from gradcheck.judge.pairing.names import NameIndex
 from gradcheck.replay.passes import Candidate
@@ -35,20 +35,16 @@ class Affinity:
             self._known[key] = max(beside, self._best(candidate.bindings, value))
         return self._known[key]
 
-    def fitting(self, candidate: Candidate) -> set[str]:
+    def fitting(self, candidate: Candidate, names: Iterable[str]) -> list[str]:
         """The names that may fit well, by their letters alone."""
+        after = {name for b in candidate.bindings for name in _after_d(b.variable)}
         stems = {stem for b in candidate.bindings for stem in _stems(b.variable)}
-        close = {
+        return [
             name
-            for stem in stems
-            for name in self._by_letters.near(stem)
-            if name_affinity(stem, name) >= GOOD_AFFINITY
-        }
-        return close | {name for b in candidate.bindings for name in _after_d(b.variable)}
-
-    @cached_property
-    def _by_letters(self) -> NamesByLetters:
-        return NamesByLetters({name: None for names in self._forward_names.values() for name in names})
+            for name in names
+            if name in after
+            or any(may_fit(stem, name) and name_affinity(stem, name) >= GOOD_AFFINITY for stem in stems)
+        ]
 
     def beside(self, candidate: Candidate) -> list[Value]:
         """The value that an object holds beside its gradient: `self.data` beside `self.grad`, and nothing else."""

@@ -318,8 +318,8 @@ class Partners:
     def _named_best(self, candidate: Candidate) -> list[Value]:
         best: list[Value] = []
         top = GOOD_AFFINITY - 1e-9
-        fitting = self._affinities.fitting(candidate)
-        near = {value for name in fitting for value in self._bearers.get(name, ())}
+        fitting = self._affinities.fitting(candidate, self._bearers)
+        near = {value for name in fitting for value in self._bearers[name]}
         near.update(self._affinities.beside(candidate))
         for value in sorted(near, key=self._order.__getitem__):
             affinity = self._affinity(candidate, value)
