@@ -198,10 +198,8 @@ def _is_asked(judge: Judge, judged: Judged, arrival: _Arrival, among: set[int] |
         return False
     if judged.faults or not version.writes:
         return False
-    if among is not None:
-        return True
     returned = arrival.everywhere and version.candidate.returned is not None
-    return returned or any(op.scope in arrival.scopes for op in version.writes)
+    return among is not None or returned or any(op.scope in arrival.scopes for op in version.writes)
 
 
 def _error(

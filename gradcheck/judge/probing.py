@@ -1,6 +1,5 @@
 """The same pairs judged again at jittered parameters: a fault seen only there was hidden by the initialisation."""
 
-import math
 from collections import defaultdict
 
 from gradcheck.judge.arriving import try_other_upstreams
@@ -10,7 +9,6 @@ from gradcheck.judge.loop import judge_all
 from gradcheck.judge.points import Point
 from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.judge.verdicts.weight_decay import is_decayed
-from gradcheck.replay.compare import distance, norm
 from gradcheck.replay.probes import PROBES, Jittered, has_frozen_numbers, probe_roots
 
 _NEAR = 1e-3  # of the jitter: no maximum and no branch is another one there
@@ -60,7 +58,7 @@ def probe(judge: Judge) -> list[Point]:
         _pair_with_what_fits(judged, used)
     _blame_there(judge, used)
     for judged in doubtful if used else ():
-        if id(judged) in unlike and judged.verdict in right and not _is_no_rate(judge, judged, unlike):
+        if id(judged) in unlike and judged.verdict in right:
             _unpair(judge, judged)
     try_other_upstreams(judge)
     return used
@@ -78,8 +76,8 @@ def _pair_with_what_fits(judged: Judged, points: list[Point]) -> None:
 
 def _blame_there(judge: Judge, points: list[Point]) -> None:
     """Where the gradients of two values are equal at the recorded point alone, the pairs found there may say nothing
-    of which line is at fault: the pass is judged anew at a probe point, and what is wrong there only because of
-    another line gives the blame to that one."""
+    of which line is at fault: the pass is judged once more at a probe point, and what is wrong there only because of
+    another line is right."""
     hidden = {j.version: j for j in judge.judged if j.problem is Problem.HIDDEN}
     if not hidden:
         return
@@ -89,51 +87,22 @@ def _blame_there(judge: Judge, points: list[Point]) -> None:
     )
     judge_all(there)
     found = {j.version: j for j in there.judged}
-    inherited = {v for v in hidden if v in found and found[v].verdict is Verdict.INHERITED}
+    introduced = {v for v, j in found.items() if j.verdict is Verdict.INTRODUCED}
+    explained = bool(introduced) and introduced <= hidden.keys()
     for version, own in hidden.items():
-        if (other := found.get(version)) is not None and other.surrogate:
+        other = found.get(version)
+        if other is not None and other.surrogate:
             own.verdict, own.problem, own.reason = other.verdict, other.problem, other.reason
             own.hidden_error, own.surrogate = None, True
-    introduced = {v: j for v, j in found.items() if j.verdict is Verdict.INTRODUCED}
-    blamed = {v: j for v, j in introduced.items() if v not in hidden}
-    known = {j.version: j for j in judge.judged}
-    if inherited and introduced and len(blamed) <= len(inherited) and all(v in known for v in blamed):
-        for version, other in blamed.items():
-            _hide(known[version], _error_of(other))
-            known[version].of, known[version].evidence = other.of, other.evidence
-        for version in inherited:
-            own = hidden[version]
+        elif other is not None and other.verdict is Verdict.INHERITED and explained:
             own.verdict, own.problem, own.reason, own.hidden_error = Verdict.CORRECT, Problem.NONE, "", None
     point.release()
-
-
-def _error_of(judged: Judged) -> float:
-    if judged.found is None or judged.expected is None or judged.found.shape != judged.expected.shape:
-        return 1.0
-    size = max(norm(judged.found), norm(judged.expected))
-    return distance(judged.found, judged.expected) / size if size else 0.0
 
 
 def _hide(judged: Judged, error: float) -> None:
     judged.verdict, judged.problem = Verdict.INTRODUCED, Problem.HIDDEN
     judged.reason = "right at this initialisation, wrong once the parameters have moved"
     judged.scale, judged.hidden_error = None, error
-
-
-def _is_no_rate(judge: Judge, judged: Judged, unlike: set[int]) -> bool:
-    """Blame needs an intervention (principle 3): the step of a parameter that is one number is always a multiple of its
-    gradient; where the multiple changes with the point, and other steps keep theirs, it is not the rate, and wrong."""
-    steps = [j for j in judge.judged if j.candidate.of is not None and j.candidate.binding is None]
-    kept = [j.scale for j in steps if id(j) not in unlike and j.scale is not None]
-    agree = len(kept) > 1 and all(math.isclose(kept[0], other, rel_tol=1e-6) for other in kept)
-    rate = kept[0] if agree else None
-    if judged not in steps or rate is None or judged.of is None or judged.scale is None:
-        return False
-    if math.prod(judged.of.shape) != 1:
-        return False
-    judged.verdict, judged.problem, judged.scale = Verdict.INTRODUCED, Problem.WRONG_VALUE, rate
-    judged.truth = judged.expected = rate * judge.run.graph.truth[judged.of]
-    return True
 
 
 def _unpair(judge: Judge, judged: Judged) -> None:

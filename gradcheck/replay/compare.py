@@ -86,12 +86,8 @@ def inner(left: torch.Tensor, right: torch.Tensor) -> float:
 def distance(left: torch.Tensor, right: torch.Tensor) -> float:
     if left.numel() == right.numel() > _PIECE:
         return math.hypot(*map(distance, _pieces(left), _pieces(right)))
-    return norm(_less(left, right))
-
-
-def _less(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     left, right = dense(left.detach()), dense(right.detach())
-    return left - right if left.shape == right.shape else left.reshape(-1) - right.reshape(-1)
+    return norm(left - right if left.shape == right.shape else left.reshape(-1) - right.reshape(-1))
 
 
 def compared(pairs: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> list[tuple[float, float, float]]:
@@ -103,7 +99,7 @@ def compared(pairs: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> list[tuple[f
         if len(some) == 1:
             apart.append(distance(*some[0]))
         else:
-            apart += norms([_less(a, b) for a, b in some])
+            apart += norms([dense(a.detach()).reshape(-1) - dense(b.detach()).reshape(-1) for a, b in some])
     return [(off, sizes[id(a)], sizes[id(b)]) for off, (a, b) in zip(apart, pairs, strict=True)]
 
 

@@ -143,13 +143,12 @@ def has_frozen_numbers(ops: Sequence[Op], plan: PassPlan, places: Places) -> boo
     statement reads a name that such numbers were assigned to."""
     tainted: dict[str, set[str]] = {}
     left: set[ast.stmt] = set()  # in these statements numbers have left
-    for_ufuncs = _conversions_for_ufuncs(ops)
     for op in ops:
         if op.index < plan.start or op.index >= plan.stop:
             continue
         filename = op.code.co_filename
         if op.kind is Kind.ESCAPE:
-            if op.name not in ("__bool__", "is_nonzero", "allclose", "equal") and op.index not in for_ufuncs:
+            if op.name not in ("__bool__", "is_nonzero", "allclose", "equal"):
                 statement = places.statement(op)
                 names = _assigned(statement) if statement is not None else frozenset()
                 if statement is not None:
@@ -165,20 +164,6 @@ def has_frozen_numbers(ops: Sequence[Op], plan: PassPlan, places: Places) -> boo
             if _read(statement) & tainted[filename] or (op.kind is Kind.CREATE and statement in left):
                 return True  # `torch.tensor([f(v) for v in x.tolist()])` is both at once
     return False
-
-
-def _conversions_for_ufuncs(ops: Sequence[Op]) -> set[int]:
-    """The `__array__` calls with which NumPy reads the arguments of a ufunc that was recorded as such: nothing
-    comes back from those but what the tape holds."""
-    found: set[int] = set()
-    waiting: list[Op] = []
-    for op in ops:
-        if op.kind is Kind.ESCAPE and op.name == "__array__":
-            waiting = [*waiting[-8:], op]
-        elif waiting:
-            found.update(w.index for w in waiting if (w.code, w.lasti) == (op.code, op.lasti))
-            waiting = [w for w in waiting if w.index > op.index - 8]
-    return found
 
 
 @lru_cache(_MOST_STATEMENTS)  # a loop over elements comes by each of its lines thousands of times

@@ -129,10 +129,8 @@ def _on_way(
     holders: Mapping[int, tuple[Op, list[float]]], span: Span, slicer: Slicer
 ) -> Iterator[_Multiplied]:
     """Every number that goes into what the parameter is moved by, the nearest to its move first."""
-    first = min(holders, default=span.last)
-    for op in takewhile(
-        lambda op: op.index >= first, slicer.backwards([span.before, span.after], span.last + 1)
-    ):
+    first, ops = min(holders, default=span.last), slicer.backwards([span.before, span.after], span.last + 1)
+    for op in takewhile(lambda op: op.index >= first, ops):
         if op.index in holders:
             yield from (_Multiplied(op, size) for size in holders[op.index][1])
 

@@ -212,27 +212,7 @@ class CandidateCollector:
                 return known
         candidate = Candidate(binding.value, binding.name, binding, second_name=True)
         plan.candidates.append(candidate)
-        first = self._by_key.get((id(plan), binding.value))
-        if first is not None and self._is_for(binding, first) and not self._is_for(first.binding, first):
-            # `dx = dz`, and `dx` is returned: it is what the line of that name makes of it.
-            candidate.of, candidate.of_evidence, candidate.returned = (
-                first.of,
-                first.of_evidence,
-                first.returned,
-            )
-            first.of, first.of_evidence, first.returned = None, "", None
         return candidate
-
-    def _is_for(self, binding: Binding | None, candidate: Candidate) -> bool:
-        """Whether the name says that it is the gradient of what the candidate is used for."""
-        stem = parse(binding.name).stem if binding is not None else None
-        return (
-            stem is not None
-            and candidate.of is not None
-            and any(
-                name_affinity(stem, name) >= _SAME_NAME for name in self._names.forward_names(candidate.of)
-            )
-        )
 
     def _says_another(self, plan: PassPlan, binding: Binding, own: Value | None = None) -> bool:
         """Whether a statement after the loss gives a forward value (or the gradient of one, `own`) the name of the
