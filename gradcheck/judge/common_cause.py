@@ -68,14 +68,14 @@ class CommonCauses:
             return []
         has_name = self._judge.partners.has_name
         plan, lines = self._judge.plan, len({self._line_of(j.version) for j in self._accused})
-        nameless, carried = read_by(self._judge, self._accused), carried_values(plan.forward_ops)
-        as_it_was = plan.change({"carried": carried, "candidates": [*plan.candidates, *nameless]})
+        candidates, nameless = plan.candidates, read_by(self._judge, self._accused)
+        plan.carried, plan.candidates = carried_values(plan.forward_ops), [*candidates, *nameless]
         try:
             run = PassRun(PassOps(plan), torch.float64)
         except ReplayError:
             return []
         finally:
-            plan.change(as_it_was)
+            plan.carried, plan.candidates = {}, candidates
         found, track = [], run.track({})
         for line, versions in sorted(self._suspects(nameless), key=lambda suspect: suspect[1][0].after):
             least = 1 if any(self._is_unexplained(version) for version in versions) else 2

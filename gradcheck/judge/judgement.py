@@ -9,11 +9,12 @@ from gradcheck.fronts.gradient_names import is_loss_name
 from gradcheck.fronts.insertion import take_out
 from gradcheck.fronts.markers import Inferred
 from gradcheck.fronts.places import Places
-from gradcheck.fronts.tape import Recording
+from gradcheck.fronts.tape import Op, Recording, Value
 from gradcheck.judge.carried import carried_over
 from gradcheck.judge.common_cause import CommonCauses, Line, Meaning, accused_lines
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged, hold_once
+from gradcheck.judge.kinks import points_beside, without_ties
 from gradcheck.judge.likely import likely, replayed
 from gradcheck.judge.loop import judge_all
 from gradcheck.judge.pairing.added_up import add_up_losses
@@ -30,17 +31,19 @@ from gradcheck.judge.pairing.windows import recorded_steps
 from gradcheck.judge.points import Point
 from gradcheck.judge.precision import errors_as_run, measure_precision
 from gradcheck.judge.probing import probe
-from gradcheck.judge.readings import READINGS
+from gradcheck.judge.reported import share_of
 from gradcheck.judge.rivals import with_their_own
 from gradcheck.judge.rows import rows_of
 from gradcheck.judge.step.follow import follow_step
 from gradcheck.judge.step.minimised import is_minimised
 from gradcheck.judge.unwritten import all_unchecked, list_placeholders_once, unfinished, unjudged
-from gradcheck.judge.verdict import PassResult, Verdict
+from gradcheck.judge.verdict import PassResult, Problem, Verdict
 from gradcheck.program.source import SourceMap
 from gradcheck.replay.earlier import carried_in
 from gradcheck.replay.fidelity import as_recorded, put_back_leaves
+from gradcheck.replay.guards import without_guards
 from gradcheck.replay.passes import Blames, PassPlan
+from gradcheck.replay.probes import has_frozen_numbers
 from gradcheck.replay.run import PassOps, PassRun, opaque_values
 from gradcheck.replay.runner import ReplayError, attempted
 
@@ -197,21 +200,47 @@ def _judge_under_likeliest_loss(judgement: Judgement, plan: PassPlan, stated: St
             break
         tried = _judge_pass(judgement, other, stated)
         best = tried if tried.rightness > best.rightness else best
-    return _judge_by_what_heals(judgement, _judge_as_meant(judgement, best, stated), stated)
+    best = _judge_as_reported(judgement, best, stated)
+    best = _judge_without_guards(judgement, _judge_beside_kinks(judgement, best, stated), stated)
+    return _judge_by_what_heals(judgement, best, stated)
 
 
-def _judge_as_meant(judgement: Judgement, judged: JudgedPass, stated: Stated) -> JudgedPass:
-    """Of each kind of reading, the first one under which more is right than before."""
-    plan = judged.plan
-    for readings in READINGS:
-        for changes, note in readings(judged.judge, judged.result) if judged.judge is not None else ():
-            before = plan.change(changes)
-            tried = _judge_pass(judgement, plan, stated)
-            if tried.rightness > judged.rightness:
-                tried.result.notes.append(note)
-                judged = tried
-                break
-            plan.change(before)
+def _judge_as_reported(judgement: Judgement, judged: JudgedPass, stated: Stated) -> JudgedPass:
+    plan, judge = judged.plan, judged.judge
+    plan.share = share_of(judge) if judge is not None else 1.0
+    tried = _judge_pass(judgement, plan, stated) if plan.share != 1 else judged
+    if tried.rightness > judged.rightness:
+        tried.result.notes.append(
+            f"`{plan.loss_name}` adds up what it is to report: the gradients are compared with those of {plan.share:g} "
+            "times what is added"
+        )
+        return tried
+    plan.share = 1.0
+    return judged
+
+
+def _judge_beside_kinks(judgement: Judgement, judged: JudgedPass, stated: Stated) -> JudgedPass:
+    plan, judge = judged.plan, judged.judge
+    doubtful = (
+        row.verdict is Verdict.INTRODUCED or row.problem is Problem.HARMLESS
+        for row in judged.result.gradients
+    )
+    if judge is None or not (any(doubtful) or any(j.surrogate for j in judge.judged)):
+        return judged
+    if has_frozen_numbers(judge.ops, plan, judge.places):
+        return judged
+    ties = without_ties(judge)
+    beside: list[tuple[dict[Value, torch.Tensor], dict[int, Op]]] = [(m, {}) for m in points_beside(judge)]
+    for moved, instead in (*beside, *([({}, ties)] if ties else ())):
+        plan.moved, plan.instead = moved, instead
+        tried = _judge_pass(judgement, plan, stated)
+        if tried.rightness > judged.rightness:
+            tried.result.notes.append(
+                "numbers of this step lie where there is no derivative (a maximum of equal ones, a ReLU of exactly 0): the "
+                "gradients are compared with all of them moved a little"
+            )
+            return tried
+    plan.moved, plan.instead = {}, {}
     return judged
 
 
@@ -241,16 +270,36 @@ def _judge_by_common_cause(
 ) -> JudgedPass:
     """Where lines are right once what they read is, the line that made that is at fault, whatever it is called."""
     plan, before = judged.plan, accused_lines(judged.result.gradients)
+    candidates = plan.candidates
     for line, meaning in causes:
-        known = dict.fromkeys((*plan.candidates, *(version.candidate for version in meaning)))
-        carried = carried_in(meaning.values())
-        as_it_was = plan.change({"meant": meaning, "carried": carried, "candidates": [*known]})
+        plan.meant, plan.carried = meaning, carried_in(meaning.values())
+        known = dict.fromkeys((*candidates, *(version.candidate for version in meaning)))
+        plan.candidates = list(known)
         tried = _judge_pass(judgement, plan, stated)
         now = accused_lines(tried.result.gradients)
         fewer = now < before or (line in now and now != before and len(now) <= len(before))
         if now and fewer and now <= before | {line}:
             return tried
-        plan.change(as_it_was)
+    plan.meant, plan.carried, plan.candidates = {}, {}, candidates
+    return judged
+
+
+def _judge_without_guards(judgement: Judgement, judged: JudgedPass, stated: Stated) -> JudgedPass:
+    """What keeps a logarithm or a quotient finite changes nothing that anybody means to differentiate."""
+    if all(row.verdict in _RIGHT for row in judged.result.gradients):
+        return judged
+    plan = judged.plan
+    plan.instead = without_guards(plan.forward_ops)
+    if plan.instead:
+        tried = _judge_pass(judgement, plan, stated)
+        if tried.rightness > judged.rightness:
+            places = [judgement.places.location(op) for op in plan.instead.values()]
+            lines = " and ".join(dict.fromkeys(f"line {place.line}" for place in places))
+            tried.result.notes.append(
+                f"the guard against 0 in {lines} is left out in what is compared: the backward pass leaves it out"
+            )
+            return tried
+        plan.instead = {}
     return judged
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any
 
 import torch
 
@@ -97,13 +95,6 @@ class PassPlan:
             self.given_ops = [op for op in self.forward_ops if op not in own]
             self.forward_ops = [op for op in self.forward_ops if op in own]
         self.used = frozenset(value.root for op in self.forward_ops for value in op.inputs)
-
-    def change(self, to: Mapping[str, Any]) -> dict[str, Any]:
-        """How the pass is replayed and judged; what was so before."""
-        before = {name: getattr(self, name) for name in to}
-        for name, value in to.items():
-            setattr(self, name, value)
-        return before
 
     @property
     def forward_values(self) -> set[Value]:

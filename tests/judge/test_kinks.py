@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gradcheck.judge import readings
+from gradcheck.judge import judgement
 from gradcheck.judge.kinks import points_beside
 from gradcheck.judge.verdict import Verdict
 from tests.support import report_on_source
@@ -132,11 +132,11 @@ def test_numbers_are_moved_only_where_a_gradient_jumps(
     """To judge a wrong gradient at two more points takes three times as long."""
     tried: list[object] = []
 
-    def counted(judge: readings.Judge) -> list[object]:
+    def counted(judge: judgement.Judge) -> list[object]:
         tried.extend(points_beside(judge))
         return tried
 
-    monkeypatch.setattr(readings, "points_beside", counted)
+    monkeypatch.setattr(judgement, "points_beside", counted)
     found = verdicts(TORCH.format(forward=forward, slope=slope, more=""))
     assert found["dZ1"] is Verdict.INTRODUCED
     assert len(tried) == points

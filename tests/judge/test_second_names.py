@@ -72,3 +72,31 @@ def test_a_copy_that_is_masked_afterwards_is_no_misnamed_gradient_behind_a_fault
     for dout, rules in (("2 * (out - y) / 18", []), ("(out - y) ** 2 / 18", ["GC101"])):
         report = report_on_source(source.format(dout=dout), fix_budget_s=0.0)
         assert [finding.rule for finding in report.findings if finding.rule < "GC2"] == rules
+
+
+RETURNED = """
+import torch
+torch.manual_seed(5)
+
+class Centred(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return torch.sin(x - x.mean(1, keepdim=True))
+
+    @staticmethod
+    def backward(ctx, dy):
+        dc = dy * slope
+        dx = dc
+        return dx
+
+w, inputs = torch.randn(4, 5, requires_grad=True), torch.randn(9, 4)
+x = inputs @ w
+slope = torch.cos(x - x.mean(1, keepdim=True)).detach()
+loss = (Centred.apply(x) ** 2).mean()
+loss.backward()
+"""
+
+
+def test_what_is_returned_under_its_second_name_is_told_where_it_has_that() -> None:
+    (finding,) = report_on_source(RETURNED).findings
+    assert (finding.rule, finding.location.line) == ("GC101", 13)

@@ -212,7 +212,18 @@ class CandidateCollector:
                 return known
         candidate = Candidate(binding.value, binding.name, binding, second_name=True)
         plan.candidates.append(candidate)
+        old = self._by_key.get((id(plan), binding.value))
+        if old is not None and self._is_for(binding, old) and not self._is_for(old.binding, old):
+            # `dx = dz`, and `dx` is returned: it is what the line of that name makes of it.
+            candidate.of, candidate.of_evidence, candidate.returned = old.of, old.of_evidence, old.returned
+            old.of, old.of_evidence, old.returned = None, "", None
         return candidate
+
+    def _is_for(self, binding: Binding | None, used: Candidate) -> bool:
+        """Whether the name says that it is the gradient of what the candidate is used for."""
+        stem = parse(binding.name).stem if binding is not None else None
+        names = self._names.forward_names(used.of) if used.of is not None else []
+        return stem is not None and any(name_affinity(stem, name) >= _SAME_NAME for name in names)
 
     def _says_another(self, plan: PassPlan, binding: Binding, own: Value | None = None) -> bool:
         """Whether a statement after the loss gives a forward value (or the gradient of one, `own`) the name of the
