@@ -35,6 +35,6 @@ def say_it_is_held(finding: Finding, name: str, line: int) -> None:
     finding.notes.insert(0, f"it is right if `{name}` (line {line}) is a constant")
     finding.helps[:] = [
         f"if `{name}` should be a constant, this is right: in torch, `{name}.detach()` says so; in NumPy, the comment "
-        f"`# gradcheck: ignore[GC101]`. Else what flows back through `{name}` is missing here"
+        f"`# gradcheck: ignore[GC101]`. Otherwise, what flows back through `{name}` is missing here"
     ]
     finding.evidence["held_constant"] = name, line

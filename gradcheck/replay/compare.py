@@ -210,7 +210,7 @@ class Fingerprints:
 
     def equals(self, gradient: torch.Tensor, tolerance: float, *, reshaped: bool = False) -> list[Value]:
         """The values whose gradient lies within `tolerance` (absolute) of `gradient`, in the order given."""
-        near = self._of_norm(size := norm(gradient), tolerance, gradient.numel())
+        near = self._of_norm(norm(gradient), tolerance, gradient.numel())
         product = _product(gradient) if near else 0.0
         found = []
         for value in near:
@@ -219,8 +219,7 @@ class Fingerprints:
                 same_but_for_ones(other.shape, gradient.shape) if reshaped else other.shape == gradient.shape
             )
             close = fits and abs(product - self._product(value)) <= 6 * tolerance
-            # A deep network that is dead has nothing but zeros: those of norm 0 need no comparison.
-            if close and (size == 0 or distance(gradient, other) <= tolerance):
+            if close and distance(gradient, other) <= tolerance:
                 found.append(value)
         return found
 

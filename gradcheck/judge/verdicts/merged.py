@@ -49,7 +49,7 @@ def _by_the_loss(case: Case, of: Value, truth: torch.Tensor) -> str:
         slack = _NEARLY * max(norm(case.found), norm(before)) + _NOTHING * norm(given)
         count = round(factor := multiple_of(case.found, before, slack))
         if count > 0 and given.numel() % count == 0 and abs(factor - count) <= _NEARLY * count:
-            said = f", times {'the number' if count == given.numel() else 'a part'} of the elements"
+            said = f", times {'the number of the elements' if count == given.numel() else count}"
             return _BY_THE_LOSS.format(name, case.judge.partners.shown(of), said if count > 1 else "")
     return ""
 
