@@ -27,7 +27,7 @@ from gradcheck.replay.runner import Runner
 _DEAREST = 2.2  # cost up to which edits of a forward line are tried: slips
 # What a normalisation divides by is a root, written in one of these ways.
 _ROOTS = ops.POWERS | ops.SPREADS
-_NORMALISES = "does not normalise here, and {} takes it to", "does (mean 0, standard deviation 1)"
+_NORMALISES = "does not normalise here, and {} assumes it does", "does (mean 0, standard deviation 1)"
 _ALIGNS = "broadcasts a column and a row to {} here, and {{}} keeps the rows apart", "keeps them apart too"
 
 
