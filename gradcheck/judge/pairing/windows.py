@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from gradcheck.fronts.tape import Op, Recording
 from gradcheck.fronts.updates import UpdateFinder
+from gradcheck.judge.pairing.added_up import SumOfLosses
 from gradcheck.replay.passes import PassPlan
 
 
@@ -101,7 +102,7 @@ def merge_chains(plans: list[PassPlan]) -> list[PassPlan]:
         )
         if outer is None:
             kept.append(plan)
-        else:
+        elif not isinstance(outer.loss_op.func, SumOfLosses):  # each was judged by itself before
             outer.alternatives.extend([plan, *plan.alternatives])
     return kept
 

@@ -31,12 +31,7 @@ def convention(case: Case) -> Ruling | None:
     if not fitting or judge.partners.is_out_of_reach(candidate, case.truth):
         return None
 
-    def rank(value: Value) -> tuple[bool, float]:
-        """What it is computed from is kept as a multiple, and so is it, most likely."""
-        kept = kept_upstream(case, fitting[value])
-        return judge.ascends and fitting[value] in kept, judge.partners.score(candidate, value)
-
-    partner = max(fitting, key=rank)
+    partner = max(fitting, key=lambda value: judge.partners.score(candidate, value))
     factor = fitting[partner]
     if partner is judge.plan.loss:
         return None
@@ -44,7 +39,7 @@ def convention(case: Case) -> Ruling | None:
         if candidate.of is None or partner.root is not candidate.of.root:
             return None
     elif not (
-        _is_usual(case, factor)
+        (case.judge.ascends and _usual(case) in (None, factor))
         or _is(factor, unit)
         or _is_handed_on(case, partner, factor)
         or _made_good(case, partner, factor)
@@ -63,21 +58,19 @@ def convention(case: Case) -> Ruling | None:
 def out_of_convention(case: Case) -> Ruling | None:
     """Blame needs an intervention (principle 2): it is the true gradient, but it is computed from one that is kept as a
     multiple, and everything computed from it is wrong and becomes right if it is kept as that multiple too."""
-    judge = case.judge
-    scales = {j.candidate.value: j.scale for j in judge.judged if j.scale not in (None, 1.0)}
-    if not scales:
+    judge, kept = case.judge, {*kept_upstream(case)}
+    scale = kept.pop() if len(kept) == 1 else 1.0
+    if scale == 1 or case.is_zero or not case.version.final:
         return None
-    read = {scales[value] for value in judge.relations.nearest(case.version, scales)}
-    scale = next(iter(read)) if len(read) == 1 else None
-    equal = (
-        case.admitted(case.true_fingerprints.equals(case.found, case.tolerance)) if scale is not None else []
-    )
-    if scale is None or not equal or case.is_zero or not case.version.final:
+    equal = case.admitted(case.true_fingerprints.equals(case.found, case.tolerance))
+    if not equal:
         return None
     partner = judge.partners.choose(case.candidate, equal, judge.paired)
     ends = [(c, case.truth[of]) for c, of in _ends(case) if of in case.truth]
     ends = [(c, truth) for c, truth in ends if same_but_for_ones(truth.shape, c.found.shape)]
-    divided_again = any(c.version.candidate.divided and of is partner.value for c, of in _ends(case))
+    rates = _rates_of_steps(case)
+    own = [rates.get(c.version.candidate, 0.0) for c, of in _ends(case) if of is partner.value]
+    divided_again = any(_is(scale * rate, other) for rate in own for other in rates.values())
     fits = ends and all(distance(scale * c.found, truth) <= scale * c.tolerance for c, truth in ends)
     if not fits and not divided_again:
         return None
@@ -114,7 +107,7 @@ def _multiples(case: Case, unit: float | None) -> Iterator[tuple[Value, float]]:
     rate = usual_rate(case.judge, case.candidate) if alone and case.candidate.binding is None else None
     sign = -1 if ascends else 1  # `error = target - output` and `W += lr * ...`
     for value, expected in case.gradients.items():
-        factor = multiple_of(case.found, expected, case.tolerance)
+        factor = _exact(multiple_of(case.found, expected, case.tolerance))
         plain = sign * factor
         may_be = (
             _is_count(plain, alone)
@@ -143,15 +136,8 @@ def _is(factor: float, other: float | None) -> bool:
     return other is not None and abs(factor - other) <= 1e-6 * abs(other)
 
 
-def _is_usual(case: Case, factor: float) -> bool:
-    """Whether it is the one that most gradients of parameters have, in a program that goes uphill; any is, where those
-    have no names, and a rate is a part of each."""
-    usual = _usual(case)
-    return case.judge.ascends and (usual is None or abs(factor - usual) <= 1e-6 * abs(factor))
-
-
 def _usual(case: Case) -> float | None:
-    """The factor that most gradients of parameters have."""
+    """The factor that most gradients of parameters have; any may, where those have no names, and a rate is a part of each."""
     if not case.judge.ascends:
         return 1.0
     return _commonest(_factors_of_parameters(case))
@@ -171,17 +157,26 @@ def _factors_of_parameters(case: Case, besides: Candidate | None = None) -> list
     ]
 
 
+def _rates_of_steps(case: Case) -> dict[Candidate, float]:
+    """What multiples of their gradients the parameters are moved by."""
+    return {step: rate for step, of, rate in case.judge.multiples if step.binding is None and step.of is of}
+
+
 def _made_good(case: Case, partner: Value, factor: float) -> bool:
     """Whether the factor is made good where it matters: of the parameters' gradients that are computed from this
     one (of all gradients, if none of a parameter is), more are right than are scaled alike. Those that are
     neither have a fault of their own."""
-    if partner not in case.judge.forward_made and any(kept != factor for kept in kept_upstream(case, factor)):
-        return False  # its own line puts a factor to it
+    puts_a_factor = any(kept != factor for kept in kept_upstream(case, partner))  # its own line
+    if partner not in case.judge.forward_made and puts_a_factor:
+        return False
     given = case.judge.given(case.faults, {partner: case.found})
     expectations = [case.judge.expectation(faults) for faults in (Faults(), case.faults)]
     right, alike = {True: 0, False: 0}, {True: 0, False: 0}  # of parameters, of others
-    of_parameters, usual = False, _usual(case) or -1.0
-    for consumer, of in _ends(case):
+    of_parameters, usual, ends = False, _usual(case) or -1.0, [*_ends(case)]
+    rates = _rates_of_steps(case)
+    moved = {consumer.version.candidate for consumer, _ in ends}
+    others = [rate for step, rate in rates.items() if step not in moved]
+    for consumer, of in ends:
         expected = case.gradients.get(of)
         if expected is None or not same_but_for_ones(expected.shape, consumer.found.shape):
             continue
@@ -190,10 +185,12 @@ def _made_good(case: Case, partner: Value, factor: float) -> bool:
             continue  # it is right whatever this one is
         of_parameter = of not in case.judge.forward_made
         of_parameters |= of_parameter
-        # A step is a multiple by its rate; one along this very gradient says nothing of what that is, unless it is divided.
+        # A step is a multiple by its rate; one along this very gradient says nothing of what that is, unless it is divided,
+        # and one that this line may have put its factor to, only if other parameters are moved at the same rate.
         step = consumer.version.candidate
         unnamed = step.binding is None and (of is not partner or step.divided)
         is_step = unnamed and any(map(consumer.is_one_of, expectations))
+        is_step &= not puts_a_factor or any(_is(rates.get(step, 0.0), rate) for rate in others)
         right[of_parameter] += is_step or distance(consumer.found, usual * expected) <= tolerance
         alike[of_parameter] += distance(consumer.found, factor * expected) <= tolerance
     return 0 < right[of_parameters] >= alike[of_parameters]
@@ -210,7 +207,7 @@ def _is_handed_on(case: Case, partner: Value, factor: float) -> bool:
         return False  # what is computed from it is right for another value, kept as a multiple
     if judge.partners.meant_instead(case.candidate, partner, case.found, of_unnamed=True) is not None:
         return False
-    kept = kept_upstream(case, factor)
+    kept = kept_upstream(case)
     return bool(kept) and all(scale == factor != 1 for scale in kept)
 
 
@@ -220,12 +217,12 @@ def _is_parameter(case: Case, of: Value) -> bool:
     return of not in case.judge.forward_made and (not moved or of.root in moved)
 
 
-def kept_upstream(case: Case, factor: float) -> list[float]:
-    """As what multiples the gradients are kept that it is computed from: as `factor`, where that is meant."""
+def kept_upstream(case: Case, besides: Value | None = None) -> list[float]:
+    """As what multiples the gradients are kept that it is computed from, those of one value excepted."""
     judge = case.judge
-    scales = {j.candidate.value: j.scale or 1.0 for j in judge.rooted if j.of in judge.forward_made}
-    read = [scales[value] for value in judge.relations.nearest(case.version, scales)]
-    return [factor if abs(scale - factor) <= 1e-6 * abs(factor) else scale for scale in read]
+    rooted = (j for j in judge.rooted if j.of in judge.forward_made and j.of is not besides)
+    scales = {j.candidate.value: j.scale or 1.0 for j in rooted}
+    return [scales[value] for value in judge.relations.nearest(case.version, scales)]
 
 
 def _made_good_further_on(case: Case, factor: float) -> bool:
@@ -234,16 +231,12 @@ def _made_good_further_on(case: Case, factor: float) -> bool:
     judge = case.judge
     known = {candidate.value for candidate in judge.plan.candidates}
     for consumer in case.consumers.finished:
-        version = consumer.version
-        if case.candidate.value not in judge.relations.nearest(version, known):
-            continue
-        further = Case(judge, version, consumer.found, judge.influence(version), case.outputs)
-        of = further.proposal.value if further.proposal is not None else None
-        if of is None or of not in judge.forward_made:
-            continue
-        kept = kept_factor(further, of)
-        if kept is not None and kept != 1 and abs(kept - factor) <= 1e-6 * factor:
-            return True
+        if case.candidate.value in judge.relations.nearest(consumer.version, known):
+            influence = judge.influence(consumer.version)
+            further = Case(judge, consumer.version, consumer.found, influence, case.outputs)
+            of = further.proposal.value if further.proposal is not None else None
+            if of in judge.forward_made and kept_factor(further, of) == factor != 1:
+                return True
     return False
 
 
@@ -264,8 +257,11 @@ def kept_factor(case: Case, at: Value) -> float | None:
 
 def _kept_factor(case: Case, at: Value) -> float | None:
     expected = case.truth.get(at)
-    if expected is None or expected.shape != case.found.shape or not case.version.final:
-        return None  # a stage that is rescaled has the factor of its next line
+    if expected is None or expected.shape != case.found.shape:
+        return None
+    if not case.version.final:
+        kept = {*kept_upstream(case)} - {1.0} if _is_rescaled(case) else ()
+        return next(iter(kept)) if len(kept) == 1 else None
     given = case.judge.given(case.faults, {at: case.found})
     factors: list[float] = []
     read_at_once: list[float] = []  # the lines between have no factor of their own
@@ -286,36 +282,42 @@ def _kept_factor(case: Case, at: Value) -> float | None:
         # parameter as those of others.
         alike = [] if at in case.judge.forward_made else _factors_of_parameters(case, case.candidate)
         alike = alike if len(alike) > 1 else []  # one other may have the same fault
-        scales = set(kept_upstream(case, 1.0))
+        scales = set(kept_upstream(case))
         factors = alike or ([*scales] if len(scales) == 1 else [])
 
-    def agreeing(factor: float) -> int:
-        return sum(abs(factor - other) <= 1e-6 * abs(factor) for other in factors)
-
     # Half of them may be something else: weights that decay, beside biases that do not.
-    likeliest, finite = max(factors, key=agreeing, default=1.0), sum(map(math.isfinite, factors))
-    agrees = 2 * agreeing(likeliest) >= len(factors) and 2 * agreeing(likeliest) > finite
-    usual = _commonest(_factors_of_parameters(case, case.candidate)) or 1.0
-    if _is(likeliest, 1.0) and usual != 1 and {*kept_upstream(case, usual)} == {usual}:
-        return usual  # as those of the parameters, and what it is computed from
+    finite = [factor for factor in factors if math.isfinite(factor)]
+    likeliest = max(finite, key=finite.count, default=1.0)
+    agrees = 2 * finite.count(likeliest) >= max(len(factors), len(finite) + 1)
     return likeliest if _is_count(likeliest) and agrees else None
 
 
 def _proportion(follows: torch.Tensor, consumer: Consumer) -> float:
     factor = inner(follows, consumer.found) / consumer.size**2
     off = distance(follows, factor * consumer.found)
-    return factor if off <= consumer.tolerance * max(1.0, abs(factor)) else math.nan
+    return _exact(factor) if off <= consumer.tolerance * max(1.0, abs(factor)) else math.nan
 
 
 def _ends(case: Case) -> Iterator[tuple[Consumer, Value]]:
-    """Finished gradients computed from this one, with what their name or use says they are of."""
+    """Finished gradients computed from this one, with what their name or use says they are of; or their numbers, of what
+    moves a parameter under no such name."""
     judge = case.judge
     for consumer in case.consumers.ends:
         proposal = judge.partners.propose(
             consumer.version.candidate, consumer.found, judge.paired, case.truth
         )
-        if proposal is not None and consumer.size > 0:
-            yield consumer, proposal.value
+        equal = case.true_fingerprints.equals(consumer.found, consumer.tolerance)
+        of = proposal.value if proposal else next((v for v in equal if v not in judge.forward_made), None)
+        if of is not None and consumer.size > 0:
+            yield consumer, of
+
+
+def _exact(factor: float) -> float:
+    """A whole number, or one over it, without rounding: factors are compared."""
+    if not 1 / _MOST < abs(factor) < _MOST:
+        return factor
+    nearest = round(factor) if abs(factor) >= 1 else 1 / round(1 / factor)
+    return nearest if abs(factor - nearest) <= 1e-9 * abs(factor) else factor
 
 
 def _is_count(factor: float, alone: bool = False) -> bool:

@@ -72,7 +72,7 @@ def _equal(case: Case, tolerance: float, rounded: bool = False) -> Ruling | None
 def _is_negative(case: Case, value: Value) -> bool:
     """Of `-x`: uphill, the gradient of `x` is kept as its negative, and so is all that is computed from it."""
     negated = value.producer is not None and value.producer.operation is NEG
-    return negated or any(scale < 0 for scale in kept_upstream(case, 1.0))
+    return negated or any(scale < 0 for scale in kept_upstream(case))
 
 
 def _was_so_before(case: Case, chosen: Proposal) -> bool:

@@ -45,7 +45,7 @@ def _only_arranges(version: Version) -> bool:
 
 def _becomes_right(case: Case, successor: Version, expected: torch.Tensor) -> bool:
     """Whether its next version is the gradient, kept as the multiple that those are it is computed from."""
-    found, kept = case.judge.captured(successor), set(kept_upstream(case, 1.0))
+    found, kept = case.judge.captured(successor), set(kept_upstream(case))
     if successor.candidate is not case.candidate or found is None or found.shape != expected.shape:
         return False
     return len(kept) == 1 and distance(found, kept.pop() * expected) <= case.tolerance
@@ -110,15 +110,16 @@ def _is_branch(case: Case, partner: Value) -> bool:
 
 
 def _leads_to_a_right_one(case: Case, partner: Value, expected: torch.Tensor) -> bool:
-    """Whether what is computed from it is the true gradient of the same forward value (or, if that has its gradient
-    already or this is added to something, of another one)."""
+    """Whether what is computed from it is the true gradient of the same forward value, or the multiple that gradients are kept
+    as (or, if that has its gradient already or this is added to something, of another one)."""
     known = case.judge.paired.get(partner)
     has_another = known is not None and known.candidate is not case.candidate and not known.faults
+    scales = {1.0, *kept_upstream(case)}
     for consumer in case.consumers.all:
         if consumer.size <= consumer.tolerance:
             continue
         same = consumer.found.shape == expected.shape
-        if same and distance(consumer.found, expected) <= consumer.tolerance:
+        if same and any(distance(consumer.found, scale * expected) <= consumer.tolerance for scale in scales):
             return True
         branch = has_another or case.judge.relations.adds(consumer.version, case.version)
         if branch and case.fingerprints.equals(consumer.found, consumer.tolerance):
