@@ -22,6 +22,8 @@ from gradcheck.replay.run import PassOps, PassRun
 from gradcheck.replay.runner import Patch, ReplayError
 from gradcheck.replay.variation import Variation
 
+_PLAIN = 0.1  # relative error of a fault
+
 
 class Point:
     """One probe point: the pairs found at the recorded point, compared with the truth at this one.
@@ -166,7 +168,9 @@ class Point:
         size, noise = max(sizes), 0.0
         tolerance = self.judging.tolerance(version, size, noise)
         in_doubt = any(not apart <= 10 * tolerance for apart, *_ in measured.values())
-        if in_doubt or judged.verdict is Verdict.UNOBSERVABLE:
+        # A fault that is as large as this is no rounding, and whom it harms is known.
+        known = judged.verdict is Verdict.INTRODUCED and error > _PLAIN * size
+        if (in_doubt and not known) or judged.verdict is Verdict.UNOBSERVABLE:
             noise = max(self.judging.noise(version), self.judging.noise_of(judged.of))
             tolerance = self.judging.tolerance(version, size, noise)
         if judged.rounded_data:
@@ -176,9 +180,8 @@ class Point:
         if wrong and faults and self._is_inherited(judged, outputs, 10 * tolerance):
             self.judging.add_fault(Fault(judged, found if found.shape == expected.shape else None))
             return
-        if wrong and not has_victim(
-            Case(self.judging, version, found, faults, outputs), judged.of, self._scale(judged)
-        ):
+        case = Case(self.judging, version, found, faults, outputs)
+        if wrong and not known and not has_victim(case, judged.of, self._scale(judged)):
             self.unlike.add(id(judged))
             return
         observable = sizes[1] > max(tolerance, 1e-3 * noise)
@@ -233,11 +236,13 @@ class Point:
         )
         if found is None or truth is None:
             return False
-        noise = (
-            max(self.judging.noise(judged.version), self.judging.noise_of(judged.of)) if judged.of else 0.0
+        apart, size = distance(found, truth), max(norm(found), norm(truth))
+        if apart <= 10 * self.judging.tolerance(judged.version, size, 0.0):
+            return True
+        noise = max(
+            self.judging.noise(judged.version), self.judging.noise_of(judged.of) if judged.of else 0.0
         )
-        size = max(norm(found), norm(truth))
-        return distance(found, truth) <= 10 * self.judging.tolerance(judged.version, size, noise)
+        return apart <= 10 * self.judging.tolerance(judged.version, size, noise)
 
     def judge(self, judged: Judged) -> tuple[bool, float, bool] | None:
         """(wrong, relative local error, seen to be right), or None where nothing was compared."""
