@@ -204,11 +204,8 @@ class Point:
     ) -> torch.Tensor | None:
         """The gradient at its partner; where several values had the same gradient at the recorded point (all
         samples at zero weights), the one that still fits is the one meant."""
-        assert judged.of is not None
-        options = list(self._options(judged, found, gradients).values())
-        if len(options) < 2:
-            return options[0] if options else None
-        return min(options, key=lambda g: distance(found, g))
+        options = self._options(judged, found, gradients).values()
+        return min(options, key=lambda g: distance(found, g), default=None)
 
     def _options(
         self, judged: Judged, found: torch.Tensor, gradients: Mapping[Value, torch.Tensor]
@@ -231,17 +228,15 @@ class Point:
         if id(judged) in self._true:
             return True
         found = self.run.captured.get(id(judged.version))
-        truth = (
-            self._closest(judged, found, self.run.graph.truth) if found is not None and judged.of else None
-        )
-        if found is None or truth is None:
+        if found is None or judged.of is None:
+            return False
+        truth = self._closest(judged, found, self.run.graph.truth)
+        if truth is None:
             return False
         apart, size = distance(found, truth), max(norm(found), norm(truth))
         if apart <= 10 * self.judging.tolerance(judged.version, size, 0.0):
             return True
-        noise = max(
-            self.judging.noise(judged.version), self.judging.noise_of(judged.of) if judged.of else 0.0
-        )
+        noise = max(self.judging.noise(judged.version), self.judging.noise_of(judged.of))
         return apart <= 10 * self.judging.tolerance(judged.version, size, noise)
 
     def judge(self, judged: Judged) -> tuple[bool, float, bool] | None:
