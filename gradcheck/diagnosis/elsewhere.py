@@ -4,6 +4,7 @@ import ast
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 
 import torch
 
@@ -90,9 +91,8 @@ class Elsewhere:
         if self._sizes is None:
             found: list[Place] = []
             for old in self._sizes_in_play()[:_MOST_TRIED]:
-                place = next(self._usable(self._resizings(old, literals=False)), None)
-                if place is not None:
-                    found.append(place)
+                both = chain.from_iterable(self._resizings(old, literals) for literals in (False, True))
+                found += islice(self._usable(both), 1)
                 if len(found) == _MOST_SIZES:
                     break
             self._sizes = found
@@ -108,7 +108,7 @@ class Elsewhere:
         """Whether a number that is written out (`/ 32`) is a size, nobody says: the place as it is, and if anybody asks for
         more, with such numbers as sizes."""
         yield place
-        if place.kind == "size" and place.variation is not None:
+        if place.kind == "size" and place.variation is not None and not place.variation.literals:
             known = self._otherwise.get(id(place), ...)
             if known is ...:
                 resizings = self._resizings(next(iter(place.variation.sizes)), literals=True)

@@ -31,6 +31,31 @@ def test_what_is_divided_by_a_batch_that_is_twice_as_wide_as_a_layer() -> None:
     assert "/ rows" in fix.diff
 
 
+def test_a_batch_that_is_written_out_and_is_as_large_as_a_weight() -> None:
+    """32 is 4 * 8: no size can be another one by itself, unless the 32 in `/ 32` is one as well."""
+    report = report_on_source(
+        """
+        import torch
+        torch.manual_seed(0)
+        x, y = torch.randn(32, 4), torch.randn(32, 1)
+        W1, W2 = torch.randn(4, 8), torch.randn(8, 1)
+        h = torch.tanh(x @ W1)
+        out = h @ W2
+        loss = ((out - y) ** 2).mean()
+        dout = 2 * (out - y) / 32
+        dW2 = h.T @ dout
+        dh = dout @ W2.T
+        dz = dh * (1 - h)
+        dW1 = x.T @ dz
+        """,
+        fix_budget_s=10.0,
+    )
+    (fix,) = [finding.fix for finding in report.findings]
+    assert fix is not None
+    assert fix.verified
+    assert fix.diff.endswith("\n+ dz = dh * (1 - h**2)")
+
+
 def test_a_size_that_stays_is_not_twice_one_that_changes() -> None:
     class Shaped:
         shape = (2, 32, 16)
