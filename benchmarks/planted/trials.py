@@ -27,6 +27,7 @@ from tests.support import ChildFailedError, in_child
 
 ACCUSED = ("introduced", "compensated")
 IMPRECISE = "GC110"  # a warning or an error, by its size
+_NEVER_MOVED = "GC105"  # a warning: of an update that is gone
 _WRONG_NUMBERS = ("GC101", "GC102", "GC106", "GC108", IMPRECISE)
 CHANGED = "changed"  # the fate of a mutant that counts; all others are only told how many there were
 
@@ -203,13 +204,17 @@ class Bench:
     def _judge(self, planned: Planned, wrong: Observed) -> None:
         trial, site = planned.trial, planned.site
         delta = planned.changed.count("\n") - site.unit.text.count("\n")
-        errors = [f for f in wrong.report["findings"] if f["severity"] == "error" or f["rule"] == IMPRECISE]
+        counted = {IMPRECISE, _NEVER_MOVED} - {f["rule"] for f in self.right.report["findings"]}
+        errors = [f for f in wrong.report["findings"] if f["severity"] == "error" or f["rule"] in counted]
         accused = [row for row in wrong.report["gradients"] if row["verdict"] in ACCUSED]
         trial.detected = bool(errors or accused)
         # That a gradient is no longer used, say, is another finding about the same bug.
         wrong_numbers = [f for f in errors if f["rule"] in _WRONG_NUMBERS]
         first = (wrong_numbers or errors or accused or [None])[0]
-        trial.right_line = first is not None and site.accepts(first["location"], delta)
+        trial.right_line = first is not None and (
+            site.accepts(first["location"], delta)
+            or (first.get("rule") == _NEVER_MOVED and _own_name(first["evidence"]["parameter"]) in trial.was)
+        )
         for row in accused:
             if not site.accepts(row["location"], delta):
                 trial.false_alarms.append(_shown(row))
@@ -271,6 +276,10 @@ def _shown(row: dict[str, Any]) -> str:
     place = row["location"]
     cell = "" if place["cell"] is None else f"{place['cell']}:"
     return f"{row['name']} of {row['of']} at {cell}{place['line']}: {row['verdict']}{error}{reason}"
+
+
+def _own_name(parameter: str) -> str:
+    return parameter.rpartition(".")[2]
 
 
 def _normal(source: str) -> str | None:

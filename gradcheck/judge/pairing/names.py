@@ -17,11 +17,13 @@ class NameIndex:
         self.places = places
         self._by_value: dict[Value, list[Binding]] = defaultdict(list)
         self._aliased: dict[str, set[Value]] = defaultdict(set)
+        self._named: dict[str, set[Value]] = defaultdict(set)
         self._by_scope: dict[int, list[Binding]] = defaultdict(list)
         self._by_place: dict[tuple[int, str], list[Binding]] = defaultdict(list)
         for binding in recording.bindings:
             self._by_scope[binding.scope].append(binding)
             self._by_value[binding.value].append(binding)
+            self._named[binding.variable].add(binding.value)
             if binding.owner:
                 self._by_place[binding.owner, split_path(binding.variable)[1]].append(binding)
             if binding.alias:
@@ -86,11 +88,13 @@ class NameIndex:
         return list(dict.fromkeys(plain or [b.variable for b in bindings]))
 
     def shown(self, value: Value) -> str:
-        """The name a person would recognise, or the source text of what made it."""
+        """The name a person would recognise, or the source text of what made it: a parameter (`def act(x)`) is no such name
+        if something else is called so too."""
         found = self.forward_names(value)
-        if found:
-            return found[0]
-        return self.text(value.producer) if value.producer is not None else "a tensor made elsewhere"
+        if value.producer is None:
+            return found[0] if found else "a tensor made elsewhere"
+        told = found and (len(self._named[found[0]]) == 1 or not all(b.alias for b in self.bindings(value)))
+        return found[0] if told else self.text(value.producer)
 
     def shown_last(self, value: Value) -> str:
         """The name that was given to it last."""

@@ -182,3 +182,22 @@ def test_the_key_of_a_gradient_is_that_of_its_parameter() -> None:
         grads["enc"] = x.T @ (dout @ params["dec"].T * (1 - code ** 2))
     """
     assert verdict_of(text, "grads['dec']") == (Verdict.INTRODUCED, "params['dec']", Problem.WRONG_VALUE)
+
+
+def test_a_parameter_that_something_else_is_called_as_well_names_nothing() -> None:
+    report = report_on_source(
+        """
+        import torch
+        def activate(x):
+            return torch.tanh(x)
+        torch.manual_seed(0)
+        x, y, W = torch.randn(6, 4), torch.randn(6, 1), torch.randn(4, 1)
+        out = activate(x @ W)
+        loss = ((out - y) ** 2).sum()
+        dout = 2 * (out - y)
+        dz = dout * (1 - out)
+        dW = x.T @ dz
+        """
+    )
+    assert [row.of for row in report.rows] == ["out", "x @ W", "W"]
+    assert report.findings[0].message == "`dz` is not the gradient of `x @ W`"
