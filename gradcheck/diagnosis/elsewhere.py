@@ -4,6 +4,7 @@ import ast
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import chain, islice
 
 import torch
@@ -71,9 +72,8 @@ class Elsewhere:
             if drawn:
                 beside = self._moved[seed % len(self._moved)] if self._moved else {}
                 self._plain.append(self._looked_at(Place("fresh", {**drawn, **beside})))
-        self._sizes: list[Place] | None = None
         # The same with numbers that are written out as sizes, by the identity of the place.
-        self._otherwise: dict[int, Place | None] = {}
+        self._otherwise: dict[int, list[Place]] = {}
 
     def __call__(self, fixed: Iterable[Judged]) -> Iterator[Place]:
         yield from self._plain
@@ -86,17 +86,14 @@ class Elsewhere:
         """Whether there is any size that could be another one."""
         return any(size > 1 for value in self._judge.run.graph.values for size in value.shape)
 
-    @property
+    @cached_property
     def other_sizes(self) -> list[Place]:
-        if self._sizes is None:
-            found: list[Place] = []
-            for old in self._sizes_in_play()[:_MOST_TRIED]:
-                both = chain.from_iterable(self._resizings(old, literals) for literals in (False, True))
-                found += islice(self._usable(both), 1)
-                if len(found) == _MOST_SIZES:
-                    break
-            self._sizes = found
-        return self._sizes
+        return [*islice(self._resized(), _MOST_SIZES)]
+
+    def _resized(self) -> Iterator[Place]:
+        for old in self._sizes_in_play()[:_MOST_TRIED]:
+            both = chain.from_iterable(self._resizings(old, literals) for literals in (False, True))
+            yield from islice(self._usable(both), 1)
 
     def _sizes_in_play(self) -> list[int]:
         """Of the gradients that are wrong first, then of all others."""
@@ -109,12 +106,10 @@ class Elsewhere:
         more, with such numbers as sizes."""
         yield place
         if place.kind == "size" and place.variation is not None and not place.variation.literals:
-            known = self._otherwise.get(id(place), ...)
-            if known is ...:
+            if id(place) not in self._otherwise:
                 resizings = self._resizings(next(iter(place.variation.sizes)), literals=True)
-                known = self._otherwise[id(place)] = next(self._usable(resizings), None)
-            if known is not None:
-                yield known
+                self._otherwise[id(place)] = [*islice(self._usable(resizings), 1)]
+            yield from self._otherwise[id(place)]
 
     def _resizings(self, old: int, literals: bool) -> Iterator[Place]:
         tape = (*self._pass.prepared.manual, *self._pass.plan.forward_ops)
@@ -172,11 +167,12 @@ class Elsewhere:
 
     def _looked_at(self, place: Place) -> Place:
         point = place.point(self._pass.prepared, self._judge)
-        wrong = {}
-        for judged in self._judge.judged:
-            outcome = point.judge(judged) if point.usable else None
-            if outcome is None or outcome[0]:
-                wrong[id(judged)] = outcome[1] if outcome is not None else float("inf")
+        told = {id(j): point.judge(j) if point.usable else None for j in self._judge.judged}
+        wrong = {
+            which: math.inf if each is None else each[1]
+            for which, each in told.items()
+            if not each or each[0]
+        }
         if place.variation is not None and not point.usable:
             raise ValueError("it cannot be replayed there")
         true = frozenset(id(j) for j in self._judge.judged if point.usable and point.is_true(j))

@@ -28,9 +28,8 @@ class NameIndex:
                 self._by_place[binding.owner, split_path(binding.variable)[1]].append(binding)
             if binding.alias:
                 self._aliased[binding.name].add(binding.value)
-        self._statement_names: dict[
-            tuple[CodeType, int], str | None
-        ] = {}  # by instruction: loops repeat them
+        # By instruction: loops repeat them.
+        self._statement_names: dict[tuple[CodeType, int], str | None] = {}
         self._escaped_as: dict[Value, str] = {}
         self._copies: dict[Value, list[Value]] = defaultdict(list)
         self._copied: dict[Value, Value] = {}
