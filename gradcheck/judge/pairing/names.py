@@ -8,6 +8,7 @@ from gradcheck import ops
 from gradcheck.fronts.gradient_names import Form, is_loss_name, name_affinity, parse, split_path
 from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Binding, Kind, Op, Recording, Value
+from gradcheck.ops import Family
 from gradcheck.program.reading.tree import parts_of, span_of
 from gradcheck.replay.earlier import as_of_now
 
@@ -89,11 +90,12 @@ class NameIndex:
     def shown(self, value: Value) -> str:
         """The name a person would recognise, or the source text of what made it: a parameter (`def act(x)`) is no such name
         if something else is called so too."""
-        found = self.forward_names(value)
-        if value.producer is None:
+        found, op = self.forward_names(value), value.producer
+        if op is None:
             return found[0] if found else "a tensor made elsewhere"
-        told = found and (len(self._named[found[0]]) == 1 or not all(b.alias for b in self.bindings(value)))
-        return found[0] if told else self.text(value.producer)
+        same = {value, *(op.inputs if op.operation.family in (Family.SAME, Family.LAYOUT) else ())}
+        told = found and (same >= self._named[found[0]] or not all(b.alias for b in self.bindings(value)))
+        return found[0] if told else self.text(op)
 
     def shown_last(self, value: Value) -> str:
         """The name that was given to it last."""
