@@ -1,13 +1,12 @@
 """Rows of functions that few programs use."""
 
-import inspect
 from typing import Any
 
 import numpy as np
 import torch
 
 from gradcheck.fronts.numpy import functions as own
-from gradcheck.fronts.numpy.registry import Row, Same, row_for, rows, same_arguments
+from gradcheck.fronts.numpy.registry import Row, Same, row_for, rows, same_arguments, signature_of
 from gradcheck.fronts.numpy.shape_rows import changes, changing_methods
 
 
@@ -51,7 +50,7 @@ for _name in _ARRANGED.split():
 
 def _with_values(function: Any, same: Any = own.arranged, values: str = "values") -> Row:
     """A plain number that is put among the elements is an element too."""
-    named = inspect.signature(function)
+    named = signature_of(function)
 
     def row(*args: Any, **kwargs: Any) -> Same:
         bound = named.bind(*args, **kwargs)
