@@ -35,11 +35,8 @@ def looked_at_layers(evidence: Evidence, layers: Iterable[BatchNormLayer]) -> Lo
 def also(group: list[BatchNormLayer], shown: list[str]) -> list[str]:
     """A note on the other values that the same line is run for."""
     _first, *others = dict.fromkeys(shown)
-    notes = [f"the same line is run for {numbers.count(len(group), 'layer')}"] if _layers(group) > 1 else []
+    layers = len({layer.number for layer in group})
+    notes = [f"the same line is run for {numbers.count(layers, 'layer')}"] if layers > 1 else []
     if others and not notes:
         notes.append(f"the same line is run for {', '.join(f'`{name}`' for name in others)}")
     return notes
-
-
-def _layers(group: list[BatchNormLayer]) -> int:
-    return len({layer.number for layer in group})

@@ -32,9 +32,8 @@ class Sweep:
         self._mutated = context.mutated
         self._start = {**context.judge.run.start_tensors(), **(replacing or {})}
         self._draws = self._fresh_draws_possible()
-        self._choice = (
-            row_choice(self._ops, self._mutated | _with_gradients(context)) if not self._draws else None
-        )
+        graded = {judged.of.root for judged in context.judge.judged if judged.of is not None}
+        self._choice = row_choice(self._ops, self._mutated | graded) if not self._draws else None
         self.record = SweepRecord(context.index)
         if self._draws:
             made = sorted({op.name for op in self._draws})
@@ -153,10 +152,6 @@ def row_choice(steps: Sequence[Op], excluded: Collection[Value]) -> RowChoice | 
     (_, rows), selects = next(iter(found.items()))
     counts = {op.out.shape[0] for op in selects}
     return RowChoice(selects, rows, counts.pop()) if len(counts) == 1 else None
-
-
-def _with_gradients(context: PassContext) -> set[Value]:
-    return {judged.of.root for judged in context.judge.judged if judged.of is not None}
 
 
 def _is_data(value: object) -> bool:

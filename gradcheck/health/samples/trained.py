@@ -43,7 +43,9 @@ def trained_on_rows(
     batches = 1 if network.rows >= total else min(_BATCHES, math.ceil(_MOST_ROWS / network.rows))
     losses, ends, positions = [], [], []
     for _ in range(batches):
-        chosen = torch.arange(total) if network.rows == total else _some(total, network.rows, generator)
+        chosen = torch.arange(total)
+        if network.rows != total:
+            chosen = torch.randint(0, total, (network.rows,), generator=generator)
         found = network.log_probabilities(rows.contexts[chosen], rows.targets[chosen])
         if found is None:
             return None
@@ -91,10 +93,6 @@ def _by_position(positions: torch.Tensor, ends: torch.Tensor) -> list[float] | N
             break
         found.append(float(there.mean()))
     return found or None
-
-
-def _some(total: int, number: int, generator: torch.Generator) -> torch.Tensor:
-    return torch.randint(0, total, (number,), generator=generator)
 
 
 class Learned:

@@ -18,17 +18,16 @@ class NameIndex:
         self.places = places
         self._by_value: dict[Value, list[Binding]] = defaultdict(list)
         self._aliased: dict[str, set[Value]] = defaultdict(set)
-        self._named: dict[str, set[Value]] = defaultdict(set)
+        self._plain: dict[str, set[Value]] = defaultdict(set)
         self._by_scope: dict[int, list[Binding]] = defaultdict(list)
         self._by_place: dict[tuple[int, str], list[Binding]] = defaultdict(list)
         for binding in recording.bindings:
             self._by_scope[binding.scope].append(binding)
             self._by_value[binding.value].append(binding)
-            self._named[binding.variable].add(binding.value)
             if binding.owner:
                 self._by_place[binding.owner, split_path(binding.variable)[1]].append(binding)
-            if binding.alias:
-                self._aliased[binding.name].add(binding.value)
+            known = self._aliased[binding.name] if binding.alias else self._plain[binding.variable]
+            known.add(binding.value)
         # By instruction: loops repeat them.
         self._statement_names: dict[tuple[CodeType, int], str | None] = {}
         self._escaped_as: dict[Value, str] = {}
@@ -88,14 +87,16 @@ class NameIndex:
         return list(dict.fromkeys(plain or [b.variable for b in bindings]))
 
     def shown(self, value: Value) -> str:
-        """The name a person would recognise, or the source text of what made it: a parameter (`def act(x)`) is no such name
-        if something else is called so too."""
+        """The name a person would recognise, or the source text of what made it: what was handed over (`act(x @ W)`) is not
+        called as the parameter is, if something else is."""
         found, op = self.forward_names(value), value.producer
         if op is None:
             return found[0] if found else "a tensor made elsewhere"
-        same = {value, *(op.inputs if op.operation.family in (Family.SAME, Family.LAYOUT) else ())}
-        told = found and (same >= self._named[found[0]] or not all(b.alias for b in self.bindings(value)))
-        return found[0] if told else self.text(op)
+        handed = op.operation.family not in (Family.SAME, Family.LAYOUT) and all(
+            b.alias and b.scope != op.scope for b in self.bindings(value)
+        )
+        is_told = found and not (handed and self._plain[found[0]] - {value})
+        return found[0] if is_told else self.text(op)
 
     def shown_last(self, value: Value) -> str:
         """The name that was given to it last."""

@@ -47,13 +47,10 @@ def state_loss(recording: Recording, whole: Recording, text: str) -> bool:
         return False
     if isinstance(tree, _PATHS):
         return False  # a name
-    added = [op for step in _steps(recording) if (op := _in_step(recording, step, text)) is not None]
+    steps = recorded_steps(recording) or [Step(0, len(recording.ops), 0)]
+    added = [op for step in steps if (op := _in_step(recording, step, text)) is not None]
     insert(whole, added)
     return bool(added)
-
-
-def _steps(recording: Recording) -> list[Step]:
-    return recorded_steps(recording) or [Step(0, len(recording.ops), 0)]
 
 
 def _in_step(recording: Recording, step: Step, text: str) -> Op | None:
