@@ -115,9 +115,7 @@ class StepWatcher:
         endless = self.aftermath.on and self.aftermath.finished(loop, activation, index)
         if self.aftermath.apart:
             return self._is_around_the_training(loop, activation, index, frame) or endless
-        if self._state.paused:
-            return False
-        return self._looked_at(loop, activation, index, frame) or endless
+        return not self._state.paused and (self._looked_at(loop, activation, index, frame) or endless)
 
     def loop_ended(self, loop: int, activation: int, how: LoopEnd) -> None:
         if self.aftermath.on and not self._state.ended_early:

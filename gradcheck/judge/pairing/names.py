@@ -118,9 +118,8 @@ class NameIndex:
     def is_returned(self, op: Op) -> bool:
         """Whether what the op computes is what its function returns, or an item of it; not a part of it."""
         statement = self.statement(op)
-        if not isinstance(statement, ast.Return):
-            return False
-        return self.places.span(op.code, op.lasti) in [span_of(part) for part in parts_of(statement.value)]
+        returned = parts_of(statement.value) if isinstance(statement, ast.Return) else ()
+        return self.places.span(op.code, op.lasti) in map(span_of, returned)
 
     def returned_text(self, op: Op) -> str | None:
         """The source of what is returned at a position, for an op that marks it."""
