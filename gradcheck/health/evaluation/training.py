@@ -186,8 +186,7 @@ def noise_in(steps: Iterable[Op], run: NetworkRun, finder: RunFinder) -> tuple[M
         if op.index > run.last_application:
             break
         if op.kind in (Kind.RANDOM, Kind.RANDOM_MUTATE):
-            integers = any(v.data is not None and not v.data.is_floating_point() for v in op.outputs)
-            if not integers and data.isdisjoint(op.outputs):  # integers choose rows
+            if not any(map(_chooses_rows, op.outputs)) and data.isdisjoint(op.outputs):
                 drawn.update(v.root for v in (*op.outputs, *op.mutated))
             continue
         random = [v for v in op.inputs if v.root in drawn]
@@ -204,6 +203,12 @@ def noise_in(steps: Iterable[Op], run: NetworkRun, finder: RunFinder) -> tuple[M
     return masked, others
 
 
+def _chooses_rows(drawn: Value) -> bool:
+    """Whether these are whole numbers beyond 0 and 1, which are a mask: `np.random.binomial(1, p, size)`."""
+    numbers = drawn.data
+    return numbers is not None and not numbers.is_floating_point() and bool((numbers > 1).any())
+
+
 def _kept_share(mask: Value) -> float | None:
     """How much a mask keeps on average, where it was drawn by comparing with a number."""
     for value in behind(mask, lambda op: bool(op.inputs), _STEPS_TO_DRAW):
@@ -213,6 +218,6 @@ def _kept_share(mask: Value) -> float | None:
             continue
         if op.operation is ops.COMPARE:
             return 1 - limits[0] if op.name.strip("_") in ("gt", "ge") else limits[0]
-        if op.name.startswith("bernoulli"):
+        if op.name.startswith(("bernoulli", "binomial")):
             return limits[0]
     return None

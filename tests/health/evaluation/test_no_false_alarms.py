@@ -129,6 +129,17 @@ RIGHT = {
         + "        x = layer(x)\n    print(F.cross_entropy(x, y0).item())\n",
         {("GC503", "note")},
     ),
+    "a mask of whole numbers": (
+        replaced(
+            PLAIN,
+            (
+                "    z2 = h1 @ W2",
+                "    h1 = h1 * (2 * torch.randint(0, 2, h1.shape, generator=g))\n    z2 = h1 @ W2",
+            ),
+        )
+        + PLAIN_SPLIT,
+        set(),
+    ),
     "greedy": (
         PLAIN
         + replaced(
