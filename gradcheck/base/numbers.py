@@ -26,10 +26,12 @@ def value(number: float | None, digits: int = 3) -> str:
 def distinct(first: float | None, second: float | None, digits: int = 3) -> tuple[str, str]:
     """Both numbers with as many digits as it takes to see that they differ.
 
-    A misplaced epsilon changes the sixth digit; "expected 0.0213, found 0.0213" would be no message at all.
+    A misplaced epsilon changes the sixth digit; "expected 0.0213, found 0.0213" would be no message at all. What differs by
+    rounding alone is the same: the norms where a sign is flipped.
     """
     shortest = digits
-    while digits < 17 and first != second and value(first, digits) == value(second, digits):
+    differ = first is not None and second is not None and not math.isclose(first, second, rel_tol=1e-12)
+    while digits < 17 and differ and value(first, digits) == value(second, digits):
         digits += 1
     # The first digit that differs is rounded; one more shows by how much.
     digits += digits > shortest

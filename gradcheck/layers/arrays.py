@@ -68,6 +68,7 @@ def targets_like(output: Any, seed: int) -> list[Any]:
         if bool((abs(output.sum(axis) - 1) < _NEARLY).all()):
             shares = shares / shares.sum(axis)[(slice(None),) * axis + (None,)]
     sizes = list(zip(output.shape, reversed(output.shape), strict=True))[:2]
+    sizes.sort(key=lambda each: each[1] == 1)  # of one class alone, last
     classes = [(most - 1 - torch.arange(count)) % most for count, most in sizes]
     return [shares, *(each if isinstance(output, torch.Tensor) else each.numpy() for each in classes)]
 
@@ -95,6 +96,13 @@ def as_array(result: Any) -> Any:
     array = np.float64(result)
     getattr(builtins, HOOKS).same_number(result, array)
     return array
+
+
+def reduced(output: Any, how: str, frame: FrameType | None) -> Any:
+    """Its "mean" or "sum"; written down as done in `frame`."""
+    if isinstance(output, torch.Tensor):
+        return getattr(output, how)()
+    return getattr(builtins, HOOKS).reduced(output, getattr(np, how), frame)
 
 
 def sum_of_products(outputs: list[Any], others: list[Any], frame: FrameType | None) -> Any:

@@ -109,10 +109,13 @@ def _in_numbers(
         terms.append(TensorTerm(dims, tensor.kind, high))
     inputs: list[tuple[str, Term]] = []
     for parameter in parameters:
-        alone, use = len(parameters) == 1, use_of(parameter.name, function)
-        options = wanted.input_options(
-            parameter, TensorTerm((wanted.D,)), function, alone, Size("M"), use=use
-        )
+        row, out = TensorTerm((wanted.D,)), Size("M")
+        if (keys := wanted.keys_of(parameter, function)) is not None:
+            held = {key: wanted.key_options(key, has_default, row, out) for key, has_default in keys.items()}
+            inputs.append((parameter.name, {key: terms[0] for key, terms in held.items() if terms}))
+            continue
+        use = use_of(parameter.name, function)
+        options = wanted.input_options(parameter, row, len(parameters) == 1, out, use=use)
         if isinstance(options[0], TensorTerm):
             inputs += [(parameter.name, terms.pop(0))] if terms else []
         else:

@@ -139,6 +139,7 @@ class LayerCheck:
             self._run_plan(plan, cases, plan in unsupported)
         for rank, (shown, reason) in found.refused.items():
             report.cases.append(CaseResult(f"{rank}-D input", rank, [shown], Status.NOT_RUN, reason))
+        self._leave_open_what_was_guessed()
         report.never_judged = {
             n: why for n, why in self._unjudged.items() if n not in self._judged or why == MEAN_OVER_ROWS
         }
@@ -237,8 +238,8 @@ class LayerCheck:
         outcomes = {plan: self._on_several_rows(plan) for plan in plans}
         meant = [o for o in outcomes.values() if o.report is not None and not _is_out_of_shape(o)]
         known = {key for outcome in meant for key in outcome.faults}
-        # A loss that is right for classes of samples takes other ranks by an accident of indexing.
-        of_classes = not self._given.inputs and any(not o.faults and o.status is Status.PASSED for o in meant)
+        # A loss that is right for samples takes other ranks by an accident of indexing or of broadcasting.
+        of_samples = not self._given.inputs and any(not o.faults and o.status is Status.PASSED for o in meant)
         if not meant:
             return []
         return [
@@ -246,12 +247,7 @@ class LayerCheck:
             for plan, outcome in outcomes.items()
             if outcome.report is None
             or (outcome.hands_on and not all(o.hands_on for o in outcomes.values()))
-            or (
-                of_classes
-                and outcome.faults
-                and plan.has_indices
-                and "target" in map(role_of, dict(plan.inputs))
-            )
+            or (of_samples and outcome.faults and "target" in map(role_of, dict(plan.inputs)))
             or (_is_out_of_shape(outcome) and outcome.faults.keys() - _of_shape(outcome) <= known)
         ]
 
@@ -287,6 +283,37 @@ class LayerCheck:
             if case.status in (Status.BACKWARD_RAISED, Status.FAILED):
                 case.status, case.reason = Status.NOT_JUDGED, f"{case.reason}; {HOW_INPUTS}"
                 case.gradients.clear()
+
+    def _leave_open_what_was_guessed(self) -> None:
+        """A gradient of another shape than an input of a function: nobody but us said which shape that has."""
+        for key, fault in [] if self._given.inputs else list(self._faults.items()):
+            rows = fault.outcome.report.rows if fault.outcome.report is not None else []
+            finding = fault.outcome.faults[key]
+            row = next((r for r in rows if finding and r.name == finding.evidence.get("gradient")), None)
+            if key not in _of_shape(fault.outcome) or row is None or not _is_guessed(row.of, fault.trial):
+                continue
+            why = f"it does not have the shape of `{row.of}`, which was guessed; {HOW_INPUTS}"
+            self._unjudged[row.name] = why
+            self._judged.discard(row.name)
+            del self._faults[key]
+            for outcome in self.outcomes:
+                outcome.faults.pop(key, None)
+                for step in outcome.report.passes if outcome.report is not None else ():
+                    step.gradients = [
+                        replace(each, verdict=Verdict.UNCHECKED, reason=why)
+                        if each.name == row.name
+                        else each
+                        for each in step.gradients
+                    ]
+            for case in fault.cases:
+                case.status, case.reason = Status.NOT_JUDGED, f"`{row.name}`: {why}"
+                case.gradients.pop(row.name, None)
+
+
+def _is_guessed(of: str | None, trial: Trial) -> bool:
+    """Whether it is an input beside the first, or a part of one."""
+    inputs = dict(trial.plan.inputs[1:])
+    return of in inputs or any(of in term for term in inputs.values() if isinstance(term, dict))
 
 
 def _of_shape(outcome: Outcome) -> set[Key]:

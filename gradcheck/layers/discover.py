@@ -21,7 +21,7 @@ from gradcheck.layers.subject import NotALayer, Subject
 from gradcheck.layers.trial import Built, Plan, Trial, build, own_random_numbers
 from gradcheck.layers.usage import multiple_wanted
 from gradcheck.layers.wanted import role_of
-from gradcheck.layers.ways import Picks, Ways, farthest_first
+from gradcheck.layers.ways import OF_ONE_MAIN, Picks, Ways, farthest_first
 
 _MOST_FITTED = 16  # ways that run, of which the one that fits best is taken
 _PATIENCE = 600  # ways, none of which comes farther
@@ -63,7 +63,7 @@ class _Best:
 
     @property
     def is_enough(self) -> bool:
-        return self.fit == fitting.FITS or self.fitted >= _MOST_FITTED
+        return self.fit == fitting.FITS or self.fitted >= _MOST_FITTED * (1 if self.fit > 1 else 8)
 
 
 class _Search:
@@ -110,7 +110,7 @@ class _Search:
             if raises and (group is LAST[-1] or not is_last):
                 continue
             ways = Ways(subject, given, group, parameters, function)
-            best = self._best(ways, ways.start, frozenset(), _PATIENCE)
+            best = self._best_of_group(ways, len(group))
             if best.plan is None or best.fit <= fit or (raises and best.fit < fitting.FITS):
                 continue
             found = self._of_other_ranks(ways, group, best)
@@ -166,6 +166,16 @@ class _Search:
             found.refused.pop(plan.rank, None)
         found.refused = dict(sorted(found.refused.items()))
         return found
+
+    def _best_of_group(self, ways: Ways, count: int) -> _Best:
+        """Of all shapes of the activations together; if none fits, of each by itself: what broadcasts comes far, and
+        fits nothing."""
+        best = self._best(ways, ways.start, frozenset(), _PATIENCE)
+        for place in range(count):
+            if best.fit < fitting.FITS:
+                other = self._best(ways, ways.with_main(ways.start, place), OF_ONE_MAIN, _PATIENCE)
+                best = max(best, other, key=lambda each: each.fit)
+        return best
 
     def _best(self, ways: Ways, start: Picks, fixed: frozenset[int], patience: int) -> _Best:
         best, since = _Best(), 0

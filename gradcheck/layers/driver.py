@@ -15,6 +15,7 @@ from gradcheck.layers import arrays
 from gradcheck.layers.fused import GivesGradients
 from gradcheck.layers.handing import Call, Unclear, call_of
 from gradcheck.layers.methods import called, held_by, upstream_attribute
+from gradcheck.layers.predicted import reduction_of
 
 _SEED = 20_240_229  # any; drawn from a generator of its own, so that the person's random numbers stay theirs
 _Named = tuple[str, Any]  # a tensor, or an array of NumPy's
@@ -83,13 +84,18 @@ def drive(
         raise NothingToCheckError(
             f"`forward` returned no {arrays.array_word()} of floats to take the gradient of"
         )
-    compares = call.is_loss and (call.targets or call.outputs[0].shape)
+    first = call.outputs[0]
+    by_row = call.is_loss and not call.targets and first.shape
+    how = reduction_of(held_by(layer), forward) if by_row else None
+    compares = call.targets or (by_row and how is None)
     attribute = upstream_attribute(layer) if compares and not call.targets else None
     if compares and attribute is None:
         return LayerStep(None, floats, list(_returned(_compared(layer, call, what))))
     call.is_loss &= attribute is None
-    loss, upstream = call.outputs[0], []
-    if not call.is_loss:
+    loss, upstream = first, []
+    if how is not None:
+        loss = arrays.reduced(first, how, frame)
+    elif not call.is_loss:
         upstream = [arrays.random_like(output, _SEED + number) for number, output in enumerate(call.outputs)]
         ones = [arrays.ones_like(each) for each in call.losses]
         loss = arrays.sum_of_products([*call.outputs, *call.losses], [*upstream, *ones], frame)

@@ -1,6 +1,5 @@
 """Tries a way to call the layer, without a recording: whether it runs, and whether what `backward` returns fits."""
 
-import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -28,8 +27,8 @@ _SOURCES = LiveSources()
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """`why` it does not run, or None; `progress`: how far it came, the farther the greater: what it went through, and the
-    person's lines at which it stopped, from the outermost in."""
+    """`why` it does not run, or None; `progress`: how far it came, the farther the greater: what it went through, and where in
+    the person's functions it stopped, from the outermost in."""
 
     why: str | None
     progress: Progress
@@ -41,13 +40,13 @@ def attempt(subject: Subject, trial: Trial) -> Attempt:
         try:
             built = build(subject, trial)
         except Exception as error:
-            return Attempt(f"the constructor raised {message_of(error)}", (0, *_lines(error, subject)))
+            return Attempt(f"the constructor raised {message_of(error)}", (0, *_places(error, subject)))
         try:
             result = called(built.layer, built.forward, tuple(built.inputs.values()), built.named)
         except NothingToCheckError as unclear:
             return Attempt(str(unclear), (_CALLED,))
         except Exception as error:
-            return Attempt(f"`forward` raised {message_of(error)}", (_MADE, *_lines(error, subject)))
+            return Attempt(f"`forward` raised {message_of(error)}", (_MADE, *_places(error, subject)))
         first = result[0] if isinstance(result, (tuple, list)) and result else result
         if isinstance(built.layer, GivesGradients):
             both = built.layer.apart(result)
@@ -70,10 +69,14 @@ def runs(subject: Subject, trial: Trial) -> str | None:
     return attempt(subject, trial).why
 
 
-def _lines(error: Exception, subject: Subject) -> list[int]:
-    frames = traceback.walk_tb(error.__traceback__)
-    names = ((frame.f_code.co_filename, line) for frame, line in frames)
-    return [line for name, line in names if name in subject.files or _SOURCES.is_user(name)]
+def _places(error: Exception, subject: Subject) -> Iterator[int]:
+    """In the person's functions, from the outermost in, how far each came."""
+    at = error.__traceback__
+    while at is not None:
+        name = at.tb_frame.f_code.co_filename
+        if name in subject.files or _SOURCES.is_user(name):
+            yield at.tb_lasti
+        at = at.tb_next
 
 
 def left_without(subject: Subject, trial: Trial) -> frozenset[str]:

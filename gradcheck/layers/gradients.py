@@ -168,8 +168,15 @@ def stored_gradients(layer: Any) -> Iterator[tuple[_Named, Any]]:
     yield from _in_lists(layer)
 
 
-def pair_in_lists(recorder: Recorder, layer: Any) -> None:
-    for (_, parameter), gradient in _in_lists(layer):
+def pair_stored(recorder: Recorder, layer: Any, step: LayerStep) -> None:
+    """By their places in two lists; and the one gradient of the one thing that there is: a loss's `self.dinputs`, whatever it
+    would be the gradient of by its numbers."""
+    pairs = [(one[1], gradient) for one, gradient in _in_lists(layer)]
+    names = tensors_of_namespace({"self": held_by(layer)})
+    stored = [array for name, array, _ in names if is_floating(array) and parse(name).form >= Form.BARE_D]
+    if len(step.inputs) == len(stored) == 1 and not step.returned and not parameters_of(layer):
+        pairs.append((step.inputs[0][1], stored[0]))
+    for parameter, gradient in pairs:
         if parameter.shape == gradient.shape:
             recorder.pair(parameter, gradient)
 

@@ -12,6 +12,7 @@ from typing import Any
 from gradcheck.fronts.gradient_names import Form, is_loss_name, parse
 from gradcheck.layers.arrays import is_floating, no_gradient
 from gradcheck.layers.function_context import FunctionContext
+from gradcheck.layers.predicted import is_no_gradient, predicted
 from gradcheck.layers.usage import nodes_of
 from gradcheck.layers.wanted import rate_named, role_of
 from gradcheck.program.live import parameters_taken
@@ -68,7 +69,7 @@ def call_of(
     kept_again = _returned_names(forward)  # `p`, which `forward` returns beside its output
     left = [name for name in names if name not in again]
     others = [name for name in left if name not in kept_again]
-    if others and all(role_of(name) == "target" or _is_compared(backward, name) for name in others):
+    if others and all(_is_compared(backward, name) for name in others):
         returned = zip(kept_again, items, strict=False)
         known = again | {name: item for name, item in returned if name in left}
         return Call(items[:leading], is_loss=True, order=names, values=known, targets=others)
@@ -86,9 +87,12 @@ def call_of(
     more = [p.name for p in positional if p.name not in names and parse(p.name).form is not Form.NONE]
     upstream += more[: max(leading - len(upstream), 0)]
     if len(upstream) == 1 and {*map(role_of, again)} == {"target"}:
-        raise Unclear(
-            f"whether `{upstream[0]}` is the upstream gradient or once more what was predicted cannot be told"
-        )
+        again_too = predicted(context, given) if is_no_gradient(backward, upstream[0]) else None
+        if again_too is None:
+            raise Unclear(
+                f"whether `{upstream[0]}` is the upstream gradient or once more what was predicted cannot be told"
+            )
+        return Call(items[:leading], is_loss=True, order=names, values=again | {upstream[0]: again_too})
     together = isinstance(result, list) and leading == len(items) > 1 and len(upstream) == 1  # a list of maps
     outputs = items[: leading if together else min(leading, len(upstream))]
     called = dict(zip(_returned_names(forward), items, strict=False))
@@ -148,17 +152,7 @@ def _takes_apart(backward: Callable[..., Any], name: str) -> bool:
 
 
 def _is_compared(backward: Callable[..., Any], name: str) -> bool:
-    """Whether it is subtracted from what was computed before, or that from it: a gradient is linear in its upstream gradient,
-    and `self.probs - y_onehot` is not."""
-    if parse(name).form is not Form.NONE:
-        return False
-    for node in nodes_of(backward):
-        match node:
-            case ast.BinOp(ast.Attribute(ast.Name("self")), ast.Sub(), ast.Name(read)) | ast.BinOp(
-                ast.Name(read), ast.Sub(), ast.Attribute(ast.Name("self"))
-            ) if read == name:
-                return True
-    return False
+    return role_of(name) == "target" or (parse(name).form is Form.NONE and is_no_gradient(backward, name))
 
 
 def _reads(backward: Callable[..., Any], name: str) -> bool:

@@ -17,7 +17,7 @@ from gradcheck.layers.usage import nodes_of
 _AGAIN = r"(_?(pass|prop(agat(e|ion))?|step))?"
 _FORWARD = re.compile(rf"(feed_?)?(forward|fwd|fprop){_AGAIN}", re.I)
 _BACKWARD = re.compile(rf"(backwards?|bwd|bprop|back_?prop){_AGAIN}|back_?propagat(e|ion)", re.I)
-_OUTPUT = re.compile(r"_*(out|outputs?|result|y|y_?(hat|pred))", re.I)
+OUTPUT = re.compile(r"_*(out|outputs?|result|y|y_?(hat|pred))", re.I)
 
 
 @dataclass(slots=True)
@@ -76,7 +76,7 @@ def called(layer: Any, forward: Callable[..., Any], inputs: Sequence[Any], named
         for name, value in getattr(held_by(layer), "__dict__", {}).items()
         if is_floating(value) and value is not before.get(name) and not any(value is each for each in inputs)
     }
-    meant = left if len(left) == 1 else {name: left[name] for name in left if _OUTPUT.fullmatch(name)}
+    meant = left if len(left) == 1 else {name: left[name] for name in left if OUTPUT.fullmatch(name)}
     if len(meant) > 1 or (left and not meant):
         names = ", ".join(f"`self.{name}`" for name in meant or left)
         raise NothingToCheckError(

@@ -50,7 +50,7 @@ class Outcome:
     apart: frozenset[int] = frozenset()  # as the trial that it is of in the end has it
     operations: int = 0  # that were recorded
     hands_on: bool = False  # `forward` returned its input as it was
-    breaks: bool = False  # `backward` raised or gave NaN, maybe for what it was handed, a guess
+    breaks: bool = False  # `backward` raised, gave NaN or fits nothing, maybe for what it was handed, a guess
 
 
 def run_trial(
@@ -93,7 +93,8 @@ def run_trial(
     outcome = _judged(report, built.layer, parameters, returned)
     wrong = {row.problem for row in report.rows if row.verdict is Verdict.INTRODUCED}
     numbers = any(type(each) in (int, float) for each in built.inputs.values())
-    outcome.breaks = numbers and wrong == {Problem.NON_FINITE}
+    shapes = [row.shape == row.of_shape for row in report.rows]
+    outcome.breaks = (numbers and wrong == {Problem.NON_FINITE}) or (len(shapes) > 1 and not any(shapes))
     outcome.apart = trial.apart
     outcome.operations = len(watched.recording.ops)
     has_loss = watched.recording.loss is not None

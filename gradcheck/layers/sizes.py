@@ -30,14 +30,17 @@ SMALL = {"N": 2, "M": 3, "T": 4, "W": 6}
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """`Size("M", 4)` is four times the size M; with `more` it is the product of several."""
+    """`Size("M", 4)` is four times the size M; with `more` it is the product of several, and `plus` is added."""
 
     name: str
     times: int = 1
     more: tuple[str, ...] = ()
+    plus: tuple[str, ...] = ()
 
     def of(self, sizes: Sizes) -> int:
-        return self.times * prod(sizes[name] for name in (self.name, *self.more))
+        return self.times * prod(sizes[name] for name in (self.name, *self.more)) + sum(
+            map(sizes.__getitem__, self.plus)
+        )
 
 
 class FunctionTerm:

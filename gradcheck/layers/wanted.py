@@ -82,7 +82,6 @@ def _is_shape(parameter: inspect.Parameter) -> bool:
 def input_options(
     parameter: inspect.Parameter,
     main: TensorTerm,
-    function: Callable[..., Any],
     alone: bool,
     out: Size,
     is_first: bool = True,
@@ -90,7 +89,7 @@ def input_options(
 ) -> list[Term]:
     """What may be handed to a parameter of `forward` when the activations look like `main`, and it gives `out` features."""
     name = parameter.name
-    likely = _by_name(parameter, main, function, alone, out, is_first)
+    likely = _by_name(parameter, main, alone, out, is_first)
     match use:
         case Use.COUNT:
             first: list[Term] = [*(term for term in likely if not isinstance(term, TensorTerm)), *_COUNTS]
@@ -126,7 +125,6 @@ def input_options(
 def _by_name(
     parameter: inspect.Parameter,
     main: TensorTerm,
-    function: Callable[..., Any],
     alone: bool,
     out: Size,
     is_first: bool,
@@ -135,17 +133,11 @@ def _by_name(
     kind = _annotation(parameter)
     if kind == "bool" or MODE_NAMES.fullmatch(name):
         return [True]
-    if kind in ("dict",) or re.fullmatch(r".*_?(params?|config|cfg|opts?)", name):
-        found = dictionary(parameter.name, function)
-        others = {
-            key: TensorTerm((M,), term.kind) for key, term in found.items() if isinstance(term, TensorTerm)
-        }
-        weights = [key for key, term in found.items() if isinstance(term, TensorTerm) and len(term.dims) == 2]
-        chained = dict.fromkeys(weights[1:], TensorTerm((M, M)))  # of layers, one after the other
-        return [found, *({**found, **more} for more in (chained, others) if more)]
     role = role_of(name)
     if alone or (is_first and role == "main"):
         return [main]
+    if name.endswith("_prev"):  # of the step before
+        role = "state"
     if not role:
         if (value := _said_by(name, _VALUES)) is not None:
             return [value]
@@ -190,10 +182,11 @@ _ARRAYS = re.compile(r"|any|(torch\.)?tensor|parameter|((np|numpy)\.)?ndarray|ar
 def _parameter_shapes(role: str, out: Size) -> list[tuple[Term, ...]]:
     match role:
         case "weight":
+            both = Size("M", plus=("D",))  # the state and the input of a recurrent cell, side by side
             flat: list[tuple[Term, ...]] = [(D, out), (M, out), (out, D), (out, M), (D,)]
-            return [*flat, (M, D, K, K), (M, D, K), (K, K, D, M), (V, D), (M,)]
+            return [*flat, (M, D, K, K), (M, D, K), (K, K, D, M), (V, D), (M,), (out, both), (both, out)]
         case "bias":
-            return [(out,), (D,), (1, out), (out, 1)]
+            return [(out,), (D,), (1, out), (out, 1), (D, 1), (1, 1, 1, out)]
         case _:
             return [(D,), (out,), (1, D), (D, 1), (1, D, 1, 1)]
 
@@ -223,6 +216,7 @@ def _of_role(role: str, main: TensorTerm, out: Size) -> list[Term]:
                 (N, D),
                 *([(rows[1], M)] if rows[1:] else []),
             ]  # the last of steps that come first
+            shapes.insert(0 if last is N else len(shapes), (M, N))
         case "index":
             likely = [*indices_of_rank_1_and_2()]
         case "table":  # for each step, of half of the features where those are turned in pairs
@@ -244,7 +238,7 @@ def _of_role(role: str, main: TensorTerm, out: Size) -> list[Term]:
 
 def mains() -> list[TensorTerm]:
     """What the activations may look like, by rank: features last, or channels second; a batch first, or last."""
-    shapes = [(N, D), (D, N), (N, T, D), (N, D, T), (N, D, H, W), (N, H, W, D)]
+    shapes = [(N, D), (D, N), (N, T, D), (N, D, T), (D, N, T), (N, D, H, W), (N, H, W, D)]
     return [TensorTerm(shape) for shape in shapes]
 
 
@@ -285,38 +279,55 @@ def _annotation(parameter: inspect.Parameter) -> str:
     return text.lower()
 
 
-def dictionary(name: str, function: Callable[..., Any], depth: int = 3) -> dict[str, Term]:
-    """The keys that `function` reads of its parameter `name`, or a function that it hands it on to, each with what its own
-    name asks for. One that has a default, as in `name.get("stride", 1)`, is given only what its name asks for beyond
-    doubt."""
+def keys_of(parameter: inspect.Parameter, function: Callable[..., Any]) -> dict[str, bool] | None:
+    """What `keys_read` finds; None where it is no dict."""
+    name = parameter.name
+    is_one = _annotation(parameter) == "dict" or re.fullmatch(r".*_?(params?|config|cfg|opts?)", name.lower())
+    return keys_read(name, function) or ({} if is_one else None)
+
+
+def keys_read(name: str, function: Callable[..., Any], depth: int = 3) -> dict[str, bool]:
+    """The keys that `function` reads of its parameter `name`, or a function that it hands it on to, and whether each has a
+    default, as in `name.get("stride", 1)`. Keys that are counted, `"W" + str(layer)`, are those of two layers."""
     known = getattr(inspect.unwrap(function), "__globals__", {})
-    found: dict[str, Term] = {}
+    found: dict[str, bool] = {}
     nodes = [node for node in nodes_of(function) if isinstance(node, ast.expr)]
     for node in sorted(nodes, key=lambda node: (node.lineno, node.col_offset)):  # as they are read
         match node:
-            case ast.Subscript(ast.Name(id=read), ast.Constant(str(key)), ast.Load()):
-                has_default = False
-            case ast.Call(ast.Attribute(ast.Name(id=read), "get"), [ast.Constant(str(key)), *_]):
-                has_default = True
+            case ast.Subscript(ast.Name(id=read), ast.Constant(str(key)), ast.Load()) if read == name:
+                found.setdefault(key, False)
+            case ast.Subscript(
+                ast.Name(id=read),
+                ast.BinOp(ast.Constant(str(key)), ast.Add(), ast.Call(ast.Name("str")))
+                | ast.JoinedStr([ast.Constant(str(key)), ast.FormattedValue()]),
+                ast.Load(),
+            ) if read == name:
+                found |= {f"{key}{number}": False for number in (1, 2)}
+            case ast.Call(ast.Attribute(ast.Name(id=read), "get"), [ast.Constant(str(key)), *_]) if (
+                read == name
+            ):
+                found.setdefault(key, True)
             case ast.Call(ast.Name(id=called) | ast.Attribute(ast.Name(id=called)), arguments) if depth:
                 owner = known.get(called)
                 taker: Any = getattr(owner, getattr(node.func, "attr", ""), owner)
                 for taken in _taken_as(name, arguments, taker) if inspect.isfunction(taker) else ():
-                    found = dictionary(taken, taker, depth - 1) | found
-                continue
-            case _:
-                continue
-        if read != name or key in found:
-            continue
-        if re.fullmatch(_STATISTICS, key):
-            found[key] = TensorTerm((D,), "unit" if "mean" not in key else "float")
-            continue
-        asked = inspect.Parameter(key, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        options = constructor_options(asked, len(found))
-        certain = _said_by(key, (*_SIZES[:4], *_VALUES)) is not None
-        if options and (certain or not has_default):
-            found[key] = options[0]
+                    found = keys_read(taken, taker, depth - 1) | found
     return found
+
+
+def key_options(key: str, has_default: bool, main: TensorTerm, out: Size) -> list[Term]:
+    """What may be given for a key; nothing, where it has a default and its name does not say beyond doubt what it asks for."""
+    if re.fullmatch(_STATISTICS, key):
+        return [TensorTerm((size,), "unit" if "mean" not in key else "float") for size in (D, M)]
+    if has_default and _said_by(key, (*_SIZES[:4], *_VALUES)) is None:
+        return []
+    if (
+        role := role_of(key)
+    ) in _PARAMETERS:  # what broadcasts where it does not belong would run all the same
+        shapes = _parameter_shapes(role, out)
+        return [TensorTerm(shape) for shape in shapes if len(shape) > (role == "weight")]
+    asked = inspect.Parameter(key, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return _by_name(asked, main, False, out, False)
 
 
 def _taken_as(name: str, arguments: list[ast.expr], taker: Callable[..., Any]) -> list[str]:

@@ -14,7 +14,7 @@ from gradcheck.judge.verdicts.surrogate import CHANGES_NOTHING, PAST_A_CLAMP, ch
 from gradcheck.layers import driver as layer_driver
 from gradcheck.layers.driver import LayerStep
 from gradcheck.layers.fused import GivesGradients
-from gradcheck.layers.gradients import Returned, name_returned, pair_in_lists, parameters_of
+from gradcheck.layers.gradients import Returned, name_returned, pair_stored, parameters_of
 from gradcheck.layers.methods import held_by
 from gradcheck.layers.wanted import NO_GRADIENT, role_of
 from gradcheck.program.live import name_of
@@ -42,6 +42,8 @@ def watch_layer(
 
         with watched.holding_writes():
             step = layer_driver.drive(layer, inputs, kwargs, named, frame)
+        if not step.upstream:  # of what a loss compares with, nobody wants a gradient
+            step.inputs = [one for one in step.inputs if role_of(one[0]) != "target"]
         recording = recorder.recording
         recording.loss = recording.value_of(step.loss)
         recording.handed = {v.root for _, array in step.inputs if (v := recording.value_of(array))}
@@ -53,7 +55,7 @@ def watch_layer(
         # The loss is computed from them all the same: what they are added to is no parameter that moves.
         recording.gradient_named.update(filter(None, map(recording.value_of, step.upstream)))
         gives = layer.forward if isinstance(layer, GivesGradients) else layer.backward
-        pair_in_lists(recorder, layer)
+        pair_stored(recorder, layer, step)
         returned = name_returned(recorder, step, parameters, gives, frame, apart)
         for name, array in step.inputs if step.places else ():
             known = name in step.places or role_of(name) in NO_GRADIENT

@@ -3,7 +3,7 @@
 import heapq
 import inspect
 import itertools
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,11 +13,12 @@ from gradcheck.layers.sizes import Size, TensorTerm, Term
 from gradcheck.layers.subject import Subject
 from gradcheck.layers.trial import Plan
 from gradcheck.layers.usage import Use, use_of
-from gradcheck.layers.wanted import has_state, input_options, role_of
+from gradcheck.layers.wanted import has_state, input_options, key_options, keys_of, role_of
 
 Picks = tuple[int, ...]
 # The places of the first choices; then the constructor's arguments, and the inputs.
 _GATES, _MAIN, _KIND = range(3)
+OF_ONE_MAIN = frozenset({_MAIN})
 _FAR = (2, 3, 4)  # how much less likely another pick of those is
 _MOST_INPUTS = 400  # per shape of the activations
 _EVERY = 3  # so often the likeliest way is tried, however far others came
@@ -32,7 +33,14 @@ class Ways:
         parameters: list[inspect.Parameter],
         function: Callable[..., Any],
     ) -> None:
-        self._mains, self._parameters, self._function = mains, parameters, function
+        self._mains, self._parameters = mains, parameters
+        self._keys = [keys_of(each, function) for each in parameters]
+        # What is chosen for: each parameter, or each key of one that is a dict.
+        self._slots = [
+            (place, key)
+            for place, keys in enumerate(self._keys)
+            for key in ([None] if keys is None else keys)
+        ]
         self._words: list[list[Term]] = [[*subject.words.get(each.name, ())] for each in parameters]
         roles = [role_of(each.name) for each in parameters]
         # What a target is compared with, whatever it is called: `(p, y)`.
@@ -48,13 +56,13 @@ class Ways:
         floats = ("unit", "float") if Use.SHARE in self._uses else ("float", "unit")
         self._kinds = floats if mains and mains[0].kind == "float" else ("int",)
         self._known: dict[Picks, list[list[Term]]] = {}
-        self.start: Picks = (0,) * (3 + len(made.options) + len(parameters))
+        self.start: Picks = (0,) * (3 + len(made.options) + len(self._slots))
         self.made_as_it_is = frozenset({_GATES, _MAIN, *range(3, 3 + len(made.options))})
 
     def with_main(self, picks: Picks, place: int) -> Picks:
         """The same layer, called with other activations."""
         made = picks[: 3 + len(self._makings[0].options)]
-        return (made[_GATES], place, 0, *made[3:], *[0] * len(self._parameters))
+        return (made[_GATES], place, 0, *made[3:], *[0] * len(self._slots))
 
     def plan(self, picks: Picks) -> Plan | None:
         """None where there is no such way."""
@@ -67,8 +75,18 @@ class Ways:
         if picks[_KIND] and self._main(picks) not in inputs:
             return None
         plan = chosen.plan(made)
-        named = zip((p.name for p in self._parameters), inputs, strict=True)
-        return plan and replace(plan, inputs=tuple(named))
+        return plan and replace(plan, inputs=self._named(inputs))
+
+    def _named(self, terms: Sequence[Term]) -> tuple[tuple[str, Term], ...]:
+        """A dict holds those that have something to choose from."""
+        found: dict[str, Term] = {p.name: {} for p in self._parameters}
+        for (place, key), term in zip(self._slots, terms, strict=True):
+            name = self._parameters[place].name
+            if key is None:
+                found[name] = term
+            elif term is not None:
+                found[name][key] = term
+        return tuple(found.items())
 
     def inputs(self, may_be: Callable[[Term], bool]) -> Iterator[tuple[tuple[str, Term], ...]]:
         """Of all shapes of the activations, the likeliest of each first."""
@@ -78,7 +96,7 @@ class Ways:
             picks = gates, main, kind
             for terms in itertools.islice(likeliest_first(self._inputs(picks), may_be), _MOST_INPUTS):
                 if not kind or self._main(picks) in terms:
-                    yield tuple(zip((p.name for p in self._parameters), terms, strict=True))
+                    yield self._named(terms)
 
     def counts(self, picks: Picks) -> list[int]:
         made = [len(each) for each in self._makings[picks[_GATES]].options]
@@ -94,12 +112,14 @@ class Ways:
             main, main_at = self._main(picks), self._main_at
             gates = self._gates[picks[_GATES]]
             out = Size("M", gates)
-            known = self._known[picks[:3]] = [
-                words or input_options(parameter, main, self._function, place == main_at, out, not place, use)
-                for place, (parameter, use, words) in enumerate(
-                    zip(self._parameters, self._uses, self._words, strict=True)
-                )
-            ]
+            known = self._known[picks[:3]] = []
+            for place, key in self._slots:
+                parameter, keys = self._parameters[place], self._keys[place]
+                if key is not None and keys is not None:
+                    known.append(key_options(key, keys[key], main, out) or [None])
+                    continue
+                options = input_options(parameter, main, place == main_at, out, not place, self._uses[place])
+                known.append(self._words[place] or options)
         return known
 
 

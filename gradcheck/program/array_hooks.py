@@ -75,6 +75,9 @@ class PlainHooks:
     def sum_of_product(self, a: Any, b: Any, frame: FrameType | None) -> Any:
         return (a * b).sum()
 
+    def reduced(self, a: Any, how: Callable[..., Any], frame: FrameType | None) -> Any:
+        return how(a)
+
     def added(self, a: Any, b: Any, frame: FrameType | None) -> Any:
         return a + b
 

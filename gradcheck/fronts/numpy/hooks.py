@@ -3,7 +3,7 @@
 import random
 import sys
 import types
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -332,10 +332,12 @@ class Hooks(PlainHooks):
             return super().sum_of_product(a, b, frame)
         product = a * b
         writer.write(frame, Tensor.__mul__, (a, b), {}, product)
-        if not product.ndim:
-            return product
-        total = product.sum()
-        writer.called(frame, np.sum, rows[np.sum], (product,), {}, total)
+        return self.reduced(product, np.sum, frame) if product.ndim else product
+
+    def reduced(self, a: Any, how: Callable[..., Any], frame: types.FrameType | None) -> Any:
+        total = how(a)
+        if self.writer is not None and frame is not None:
+            self.writer.called(frame, how, rows[how], (a,), {}, total)
         return total
 
     def added(self, a: Any, b: Any, frame: types.FrameType | None) -> Any:

@@ -147,7 +147,10 @@ class ArrayWriter:
             return
         name = getattr(function, "__name__", "")
         if name in ("item", "float", "tolist") and args and np.size(args[0]) == 1:
-            self.same_number(args[0], result)
+            if np.ndim(args[0]):  # the one element of an array: `float(b)`
+                self.write(frame, own.element, (args[0], (0,) * np.ndim(args[0])), {}, result)
+            else:
+                self.same_number(args[0], result)
             return
         same = None
         if row is not None:
