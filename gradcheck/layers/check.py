@@ -257,7 +257,8 @@ class LayerCheck:
 
     def _with_better_guess(self, plan: Plan) -> Plan:
         """`forward` takes by broadcasting what was put together by trying. Where a gradient has another shape than what it is
-        of, several indices may be wanted for each row (`negatives`): they are, if all shapes are right then."""
+        of, several indices may be wanted for each row (`negatives`): they are, if all shapes are right then. And what is
+        wrong for labels that are any numbers may be right for one class in each row."""
         before = self._on_several_rows(plan)
         for name, term in plan.inputs[1:] if _of_shape(before) else ():
             if isinstance(term, TensorTerm) and term.kind == "int":
@@ -269,6 +270,13 @@ class LayerCheck:
                     and not _of_shape(outcome)
                     and outcome.faults.keys() <= before.faults.keys()
                 ):
+                    return other
+        for name, term in plan.inputs[1:] if before.faults else ():
+            if isinstance(term, TensorTerm) and term.kind == "float" and role_of(name) == "target":
+                one_hot = replace(term, kind="int", high=2)
+                other = replace(plan, inputs=tuple((dict(plan.inputs) | {name: one_hot}).items()))
+                outcome = run_trial(self._subject, Trial(other, seed=self._seed))
+                if outcome.judged and not outcome.faults:
                     return other
         return plan
 
