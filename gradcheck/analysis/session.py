@@ -80,18 +80,11 @@ class Words:
 
 
 def analyse(
-    recording: Recording,
-    sources: SourceMap,
-    outcome: RunOutcome,
-    options: SessionOptions,
-    *,
-    words: Words | None = None,
-    most_repeats: int | None = None,
-    watched: bool = False,
-    holds: Callable[[Found], bool] | None = None,
-    explained: bool = True,
+    recording: Recording, sources: SourceMap, outcome: RunOutcome, options: SessionOptions, *,
+    words: Words | None = None, most_repeats: int | None = None, watched: bool = False,
+    holds: Callable[[Found], bool] | None = None, explained: bool = True,
     on_part: Callable[[Report], None] | None = None,
-) -> Report:
+) -> Report:  # fmt: skip
     """The report on what was recorded. `most_repeats`: how many passes of one and the same loss line are judged.
     `watched`: it was a part of a program that was running. `holds` is asked of every edit that replay has proved.
     `explained`: whether it is looked for why something is wrong.

@@ -99,15 +99,10 @@ class Watched:
         self.end(error)
 
     def begin(
-        self,
-        frame: FrameType,
-        *,
-        target: str = "",
-        files: Sequence[str | None] = (),
-        names: Mapping[str, object] | None = None,
-        texts: Mapping[str, str] | None = None,
+        self, frame: FrameType, *, target: str = "", files: Sequence[str | None] = (),
+        names: Mapping[str, object] | None = None, texts: Mapping[str, str] | None = None,
         things: Sequence[object] = (),
-    ) -> None:
+    ) -> None:  # fmt: skip
         """Begin to record in `frame`, whose file is the person's, and so are `files`. `names` are what the step
         starts from besides what the frame can name; `texts` are those of files that run otherwise than they read;
         `things` are what is called and what it is given."""
@@ -176,16 +171,11 @@ class Watched:
         return self._recorder
 
     def report(
-        self,
-        *,
-        select: str | Sequence[str] | None = None,
-        ignore: str | Sequence[str] | None = None,
-        thresholds: Mapping[str, float] | None = None,
-        fix_budget_s: float | None = None,
-        total_budget_s: float | None = None,
-        loss: str | None = None,
+        self, *, select: str | Sequence[str] | None = None, ignore: str | Sequence[str] | None = None,
+        thresholds: Mapping[str, float] | None = None, fix_budget_s: float | None = None,
+        total_budget_s: float | None = None, loss: str | None = None,
         pairs: Mapping[str, str] | None = None,
-    ) -> Report:
+    ) -> Report:  # fmt: skip
         """Judges what was recorded. Also after the body ended with an exception: what it did until then counts.
 
         It can be asked for again, with other settings.

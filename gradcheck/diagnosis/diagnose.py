@@ -118,14 +118,9 @@ def _without_held(cases: list[_Case], judgement: Judgement) -> list[_Case]:
 
 
 def _search(
-    cases: list[_Case],
-    judgement: Judgement,
-    budget_s: float,
-    total_s: float,
-    on_progress: Callable[[str], None],
-    holds: Callable[[Found], bool] | None,
-    on_fix: Callable[[], None],
-) -> None:
+    cases: list[_Case], judgement: Judgement, budget_s: float, total_s: float,
+    on_progress: Callable[[str], None], holds: Callable[[Found], bool] | None, on_fix: Callable[[], None],
+) -> None:  # fmt: skip
     index = BindingIndex(judgement.recording, judgement.sources)
     searches: dict[int, FixSearch] = {}
     # Where there is not time enough for all of them, the cheapest come first.

@@ -64,16 +64,9 @@ class Bindings:
         self.name_namespace({n: thing for n, thing in namespace.items() if parse(n).form is Form.NONE})
 
     def bound(
-        self,
-        name: str,
-        array: Any,
-        scope: int,
-        code: CodeType,
-        line: int,
-        alias: bool,
-        owner: int,
+        self, name: str, array: Any, scope: int, code: CodeType, line: int, alias: bool, owner: int,
         evaluated: str = "",
-    ) -> None:
+    ) -> None:  # fmt: skip
         """`array` is None for a name that holds None."""
         if self._state.paused or not self._state.on:
             return

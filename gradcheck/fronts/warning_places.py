@@ -33,14 +33,9 @@ class WarningPlaces:
         self._original = None
 
     def _show(
-        self,
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: TextIO | None = None,
-        line: str | None = None,
-    ) -> None:
+        self, message: Warning | str, category: type[Warning], filename: str, lineno: int,
+        file: TextIO | None = None, line: str | None = None,
+    ) -> None:  # fmt: skip
         show = self._original or warnings.showwarning
         if filename not in self._own:
             show(message, category, filename, lineno, file, line)

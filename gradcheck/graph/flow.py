@@ -43,26 +43,18 @@ def storage(value: Value) -> Value:
 
 
 def forward(
-    steps: Iterable[S],
-    start: Collection[Value],
-    *,
-    through: Callable[[S], bool] | None = None,
-    into: Callable[[Value], bool] | None = None,
-    key: Key = itself,
-) -> set[Value]:
+    steps: Iterable[S], start: Collection[Value], *, through: Callable[[S], bool] | None = None,
+    into: Callable[[Value], bool] | None = None, key: Key = itself,
+) -> set[Value]:  # fmt: skip
     """`start` and everything computed from it, by steps that `through` accepts, as far as `into` accepts it. Keys are
     returned."""
     return {key(value) for value in start} | computed_from(steps, start, through=through, into=into, key=key)
 
 
 def computed_from(
-    steps: Iterable[S],
-    start: Collection[Value],
-    *,
-    through: Callable[[S], bool] | None = None,
-    into: Callable[[Value], bool] | None = None,
-    key: Key = itself,
-) -> set[Value]:
+    steps: Iterable[S], start: Collection[Value], *, through: Callable[[S], bool] | None = None,
+    into: Callable[[Value], bool] | None = None, key: Key = itself,
+) -> set[Value]:  # fmt: skip
     """The same without `start`, but for what of it is changed again."""
     return set().union(*(written for _, written in _ahead(steps, start, through, into, key)))
 
@@ -73,13 +65,9 @@ def steps_from(steps: Iterable[S], start: Collection[Value], *, key: Key = itsel
 
 
 def backward(
-    steps: Sequence[S],
-    ends: Collection[Value],
-    *,
-    through: Callable[[S], bool] | None = None,
-    into: Callable[[Value], bool] | None = None,
-    key: Key = itself,
-) -> set[Value]:
+    steps: Sequence[S], ends: Collection[Value], *, through: Callable[[S], bool] | None = None,
+    into: Callable[[Value], bool] | None = None, key: Key = itself,
+) -> set[Value]:  # fmt: skip
     """`ends` and everything they were computed from, by steps that `through` accepts, as far as `into` accepts it. Keys
     are returned."""
     wanted = {key(value) for value in ends}

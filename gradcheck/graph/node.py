@@ -41,14 +41,9 @@ class Node:
     )  # fmt: skip
 
     def __init__(
-        self,
-        event: Op,
-        operation: Operation,
-        role: Role,
-        call: Callable[..., Any],
-        args: tuple[Any, ...],
+        self, event: Op, operation: Operation, role: Role, call: Callable[..., Any], args: tuple[Any, ...],
         kwargs: dict[str, Any],
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.event = event
         self.operation = operation
         self.role = role

@@ -187,16 +187,10 @@ class Case:
     # -- the outcome -------------------------------------------------------------------------------------------------
 
     def judged(
-        self,
-        proposal: Proposal | None,
-        verdict: Verdict,
-        problem: Problem = Problem.NONE,
-        reason: str = "",
-        *,
-        expected: torch.Tensor | None = None,
-        faults: Faults = frozenset(),
+        self, proposal: Proposal | None, verdict: Verdict, problem: Problem = Problem.NONE,
+        reason: str = "", *, expected: torch.Tensor | None = None, faults: Faults = frozenset(),
         scale: float | None = None,
-    ) -> Judged:
+    ) -> Judged:  # fmt: skip
         """It as the gradient of what is proposed. `scale`: it is kept as that multiple of the gradient."""
         of, evidence = (proposal.value, proposal.evidence) if proposal is not None else (None, "")
         judged = Judged(self.version, of, verdict, evidence, problem, reason, faults)

@@ -33,15 +33,10 @@ class Point:
     """
 
     def __init__(
-        self,
-        prepared: PassOps,
-        judge: Judge,
-        overrides: Mapping[Value, torch.Tensor],
-        patches: Mapping[int, Patch] | None = None,
-        measure_noise: bool = True,
-        variation: Variation | None = None,
-        sparing: bool = False,
-    ) -> None:
+        self, prepared: PassOps, judge: Judge, overrides: Mapping[Value, torch.Tensor],
+        patches: Mapping[int, Patch] | None = None, measure_noise: bool = True,
+        variation: Variation | None = None, sparing: bool = False,
+    ) -> None:  # fmt: skip
         """A `sparing` point computes no gradients of large leaves that nobody asks for, as long as all is right."""
         self._base = judge
         self._patches = patches or {}

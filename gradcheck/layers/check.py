@@ -16,7 +16,7 @@ from gradcheck.layers.faults import Fault, add_failure, join_by_cause
 from gradcheck.layers.fitting import runs
 from gradcheck.layers.followed import computing_with_its_arrays
 from gradcheck.layers.making import CannotCallError, Given, InputLike, input_term
-from gradcheck.layers.mean import MEAN_OVER_ROWS
+from gradcheck.layers.mean import GUESSED, MEAN_OVER_ROWS
 from gradcheck.layers.outcome import Key, Outcome, run_trial
 from gradcheck.layers.records import EVALUATION, SEVERAL, STATES, CaseResult, Status
 from gradcheck.layers.report import LayerReport
@@ -31,17 +31,10 @@ _MANY_OPERATIONS = 2_000
 
 
 def check_layer(
-    layer: Any,
-    /,
-    *,
-    args: Sequence[Any] = (),
-    kwargs: Mapping[str, Any] | None = None,
-    inputs: Sequence[InputLike] = (),
-    ranks: Sequence[int] = (),
-    seed: int = 0,
-    case: str | None = None,
+    layer: Any, /, *, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None,
+    inputs: Sequence[InputLike] = (), ranks: Sequence[int] = (), seed: int = 0, case: str | None = None,
     fix_budget_s: float | None = None,
-) -> LayerReport:
+) -> LayerReport:  # fmt: skip
     """Runs a layer on inputs that expose what its author's own inputs hide, and judges every gradient.
 
     What its constructor and `forward` take is found out from names, annotations and trials, where it is not said.
@@ -90,15 +83,9 @@ def check_layer(
 
 
 def check(
-    subject: Subject,
-    given: Given,
-    *,
-    target: str = "",
-    seed: int = 0,
-    only: str | None = None,
-    fix_budget_s: float | None = None,
-    allow_writes: bool = False,
-) -> LayerReport:
+    subject: Subject, given: Given, *, target: str = "", seed: int = 0, only: str | None = None,
+    fix_budget_s: float | None = None, allow_writes: bool = False,
+) -> LayerReport:  # fmt: skip
     """`only` runs a single case, on exactly the shapes that are given. Raises CannotCallError."""
     budget = in_force().fix_budget_s if fix_budget_s is None else fix_budget_s
     held = writes_held_back(LiveSources().is_user, allow_writes)
@@ -139,7 +126,6 @@ class LayerCheck:
             self._run_plan(plan, cases, plan in unsupported)
         for rank, (shown, reason) in found.refused.items():
             report.cases.append(CaseResult(f"{rank}-D input", rank, [shown], Status.NOT_RUN, reason))
-        self._leave_open_what_was_guessed()
         report.never_judged = {
             n: why for n, why in self._unjudged.items() if n not in self._judged or why == MEAN_OVER_ROWS
         }
@@ -260,7 +246,8 @@ class LayerCheck:
         of, several indices may be wanted for each row (`negatives`): they are, if all shapes are right then. And what is
         wrong for labels that are any numbers may be right for one class in each row."""
         before = self._on_several_rows(plan)
-        for name, term in plan.inputs[1:] if _of_shape(before) else ():
+        guessed = _of_shape(before) or GUESSED in before.unjudged.values()
+        for name, term in plan.inputs[1:] if guessed else ():
             if isinstance(term, TensorTerm) and term.kind == "int":
                 of_each_row = replace(term, dims=(*plan.first.dims, *term.dims[-1:]))
                 other = replace(plan, inputs=tuple((dict(plan.inputs) | {name: of_each_row}).items()))
@@ -268,6 +255,7 @@ class LayerCheck:
                 if (
                     outcome.judged
                     and not _of_shape(outcome)
+                    and GUESSED not in outcome.unjudged.values()
                     and outcome.faults.keys() <= before.faults.keys()
                 ):
                     return other
@@ -291,37 +279,6 @@ class LayerCheck:
             if case.status in (Status.BACKWARD_RAISED, Status.FAILED):
                 case.status, case.reason = Status.NOT_JUDGED, f"{case.reason}; {HOW_INPUTS}"
                 case.gradients.clear()
-
-    def _leave_open_what_was_guessed(self) -> None:
-        """A gradient of another shape than an input of a function: nobody but us said which shape that has."""
-        for key, fault in [] if self._given.inputs else list(self._faults.items()):
-            rows = fault.outcome.report.rows if fault.outcome.report is not None else []
-            finding = fault.outcome.faults[key]
-            row = next((r for r in rows if finding and r.name == finding.evidence.get("gradient")), None)
-            if key not in _of_shape(fault.outcome) or row is None or not _is_guessed(row.of, fault.trial):
-                continue
-            why = f"it does not have the shape of `{row.of}`, which was guessed; {HOW_INPUTS}"
-            self._unjudged[row.name] = why
-            self._judged.discard(row.name)
-            del self._faults[key]
-            for outcome in self.outcomes:
-                outcome.faults.pop(key, None)
-                for step in outcome.report.passes if outcome.report is not None else ():
-                    step.gradients = [
-                        replace(each, verdict=Verdict.UNCHECKED, reason=why)
-                        if each.name == row.name
-                        else each
-                        for each in step.gradients
-                    ]
-            for case in fault.cases:
-                case.status, case.reason = Status.NOT_JUDGED, f"`{row.name}`: {why}"
-                case.gradients.pop(row.name, None)
-
-
-def _is_guessed(of: str | None, trial: Trial) -> bool:
-    """Whether it is an input beside the first, or a part of one."""
-    inputs = dict(trial.plan.inputs[1:])
-    return of in inputs or any(of in term for term in inputs.values() if isinstance(term, dict))
 
 
 def _of_shape(outcome: Outcome) -> set[Key]:

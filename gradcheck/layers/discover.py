@@ -63,7 +63,9 @@ class _Best:
 
     @property
     def is_enough(self) -> bool:
-        return self.fit == fitting.FITS or self.fitted >= _MOST_FITTED * (1 if self.fit > 1 else 8)
+        return self.fit == fitting.FITS or self.fitted >= _MOST_FITTED * (
+            1 if self.fit > fitting.NONE_FITS else 8
+        )
 
 
 class _Search:
@@ -117,7 +119,7 @@ class _Search:
             if kept is not None and raises:
                 found.refused[2] = _shape_text(kept.plans[0]), "`backward`, which is for one row, raises"
             kept, fit = found, best.fit
-            if fit == fitting.FITS or (fit > 0 and not is_last) or has_target:
+            if fit == fitting.FITS or (fit > fitting.NONE_FITS and (has_target or not is_last)):
                 return found  # what a loss compares with may have been guessed wrong
             raises = fit <= 0  # on several rows; maybe it is written for one
         if kept is None and self._times == 1 and (times := multiple_wanted(function)) > 1:
@@ -172,7 +174,7 @@ class _Search:
         fits nothing."""
         best = self._best(ways, ways.start, frozenset(), _PATIENCE)
         for place in range(count):
-            if best.fit < fitting.FITS:
+            if best.fit <= fitting.NONE_FITS:
                 other = self._best(ways, ways.with_main(ways.start, place), OF_ONE_MAIN, _PATIENCE)
                 best = max(best, other, key=lambda each: each.fit)
         return best

@@ -18,7 +18,7 @@ from gradcheck.layers.trial import Trial, build, own_random_numbers
 from gradcheck.program.live import LiveSources
 from gradcheck.replay.compare import dense
 
-FITS = 2.0
+FITS, UNTOLD, NONE_FITS = 2.0, 1.5, 1.0
 NOTHING = -1.0  # there is nothing that could have a gradient
 Progress = tuple[int, ...]
 _MADE, _CALLED, _RAN = 1, 2, 3
@@ -119,7 +119,7 @@ def fit_and_shapes(subject: Subject, trial: Trial) -> tuple[float, dict[str, tup
     if not pairs:
         if not step.inputs and not held:
             return NOTHING, {}
-        return FITS if isinstance(built.layer, GivesGradients) or not step.inputs else 1, {}
+        return FITS if isinstance(built.layer, GivesGradients) or not step.inputs else UNTOLD, {}
     fitting = sum(
         array is not None and array.shape == shape and _tells_something(array) for array, shape in pairs
     )

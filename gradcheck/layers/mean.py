@@ -1,5 +1,7 @@
-"""Layers that take the mean over the rows where others take the sum: `dW = dZ @ A.T / m`. That is right where the loss is a
-mean, and the upstream gradient is not divided by the number of rows; a layer alone does not show which."""
+"""What a layer alone does not show: the verdict is left open.
+
+Some take the mean over the rows where others take the sum: `dW = dZ @ A.T / m`. That is right where the loss is a
+mean, and the upstream gradient is not divided by the number of rows. And the shapes of what a function takes are guesses."""
 
 from dataclasses import replace
 
@@ -12,6 +14,7 @@ MEAN_OVER_ROWS = (
     "it is the mean over the rows, as is that of every parameter: right where the upstream gradient is not divided by "
     "their number, which a layer alone does not show, nor a single row; `gradcheck report` on a program that trains it does"
 )
+GUESSED = "it does not have the shape of what it is the gradient of, which was guessed; give the inputs"
 _SAME = 1e-6
 _WRONG = (Verdict.INTRODUCED, Verdict.INHERITED)
 
@@ -21,19 +24,31 @@ def leave_open(report: Report, trial: Trial, parameters: set[str]) -> None:
     rows = trial.sizes["N"] if "N" in trial.plan.names else 1
     shared = {name for name, term in trial.plan.inputs if "N" not in names_in(term)}
     parameters = parameters | shared  # weights that a function takes
+    if not trial.plan.pinned:  # nobody but us said which shape that has
+        guessed = [row for row in report.rows if row.shape != row.of_shape and _is_handed(row.of, trial)]
+        _left_open(report, {row.name for row in guessed}, GUESSED)
     wrong = [row for row in report.rows if row.verdict in _WRONG]
     of_parameters = [row for row in report.rows if row.of in parameters]
     if rows == 1 or not wrong or any(row.of not in parameters for row in wrong):
         return
     if not all(_is_divided(row, rows) for row in of_parameters):
         return
-    names = {row.name for row in wrong}
+    _left_open(report, {row.name for row in wrong}, MEAN_OVER_ROWS)
+
+
+def _left_open(report: Report, names: set[str], why: str) -> None:
     for step in report.passes:
         step.gradients = [
-            replace(row, verdict=Verdict.UNCHECKED, reason=MEAN_OVER_ROWS) if row.name in names else row
+            replace(row, verdict=Verdict.UNCHECKED, reason=why) if row.name in names else row
             for row in step.gradients
         ]
     report.findings = [each for each in report.findings if each.evidence.get("gradient") not in names]
+
+
+def _is_handed(of: str | None, trial: Trial) -> bool:
+    """Whether it is an input beside the first, or a part of one."""
+    inputs = dict(trial.plan.inputs[1:])
+    return of in inputs or any(of in term for term in inputs.values() if isinstance(term, dict))
 
 
 def _is_divided(row: GradientResult, by: int) -> bool:

@@ -86,6 +86,10 @@ def run_trial(
             return Outcome(
                 Status.NOT_JUDGED, f"internal error of gradcheck, please report it: {message_of(error)}"
             )
+    has_loss = watched.recording.loss is not None
+    if not has_loss and report.rows and report.rows[0].verdict is Verdict.INTRODUCED:
+        why = f"no loss is computed, and none of those known fits `{report.rows[0].name}`, its first gradient"
+        return Outcome(Status.NOT_JUDGED, why)
     if not trial.apart and (others := of_something_else(returned, report.rows)):
         again = partial(run_trial, subject, replace(trial, apart=others), holds=holds, edited=edited)
         return again(explained=explained, fix_budget_s=fix_budget_s, total_budget_s=total_budget_s)
@@ -97,7 +101,6 @@ def run_trial(
     outcome.breaks = (numbers and wrong == {Problem.NON_FINITE}) or (len(shapes) > 1 and not any(shapes))
     outcome.apart = trial.apart
     outcome.operations = len(watched.recording.ops)
-    has_loss = watched.recording.loss is not None
     outcome.hands_on = has_loss and not ways_to_loss(watched.recording, watched.recording.handed)
     known = {*parameters, *list(built.inputs)[1:]}  # a function is handed its parameters
     fine = (Verdict.CORRECT, Verdict.UNCHECKED)

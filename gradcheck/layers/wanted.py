@@ -202,7 +202,12 @@ def _of_role(role: str, main: TensorTerm, out: Size) -> list[Term]:
         case "target":
             of_rows = TensorTerm(rows[:1], "int", M)  # one class for each image
             likely = [TensorTerm(rows, "int", last), of_rows, floats, TensorTerm(main.dims, "unit")]
-            likely += [TensorTerm(rows), TensorTerm(main.dims, "int", 2), TensorTerm((*rows, M)), TensorTerm((*rows, 1), "unit")]
+            likely += [
+                TensorTerm(rows),
+                TensorTerm(main.dims, "int", 2),
+                TensorTerm((*rows, M)),
+                TensorTerm((*rows, 1), "unit"),
+            ]
         case "weight" | "bias" | "scale":
             shapes = [*_parameter_shapes(role, out), (last,)]
             if role == "weight" and len(rows) > 1:  # what follows the batch is flattened

@@ -82,18 +82,9 @@ _DUNDERS: dict[str, Operation] = {}  # by the part between the underscores, with
 
 
 def define(
-    name: str,
-    family: Family,
-    spelled: str = "",
-    *,
-    dunder: str = "",
-    arity: int = 1,
-    linear: str = "",
-    axis: int | None = None,
-    vjp: str = "",
-    derivative: str = "",
-    step: bool = False,
-) -> Operation:
+    name: str, family: Family, spelled: str = "", *, dunder: str = "", arity: int = 1, linear: str = "",
+    axis: int | None = None, vjp: str = "", derivative: str = "", step: bool = False,
+) -> Operation:  # fmt: skip
     """A row of the table: `spelled` lists further names, `dunder` the special methods without `r`, `i` and underscores."""
     along = None if axis is None else Axis(axis)
     operation = Operation(name, family, arity, linear, along, vjp, derivative, step)

@@ -23,18 +23,12 @@ class ForwardGraph:
     """`ops` is the slice that computes `loss`; `start_from` holds values made before it."""
 
     def __init__(
-        self,
-        ops: Sequence[Op],
-        loss: Value,
-        dtype: torch.dtype | None,
-        *,
+        self, ops: Sequence[Op], loss: Value, dtype: torch.dtype | None, *,
         overrides: Mapping[Value, torch.Tensor] | None = None,
-        start_from: dict[Value, torch.Tensor] | None = None,
-        patches: Mapping[int, Patch] | None = None,
-        variation: Variation | None = None,
-        carried: Mapping[int, list[Carried]] | None = None,
+        start_from: dict[Value, torch.Tensor] | None = None, patches: Mapping[int, Patch] | None = None,
+        variation: Variation | None = None, carried: Mapping[int, list[Carried]] | None = None,
         undifferentiated: Container[Value] = frozenset(),
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.loss = loss
         mutated, earlier = roots_mutated(ops), earlier_versions(ops)
         self._first = {as_of_now(version): version for version in reversed(earlier.values())}

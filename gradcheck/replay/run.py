@@ -88,16 +88,11 @@ class PassRun:
     are left."""
 
     def __init__(
-        self,
-        prepared: PassOps,
-        dtype: torch.dtype,
-        overrides: Mapping[Value, torch.Tensor] | None = None,
-        patches: Mapping[int, Patch] | None = None,
-        keep: int | None = None,
-        variation: Variation | None = None,
-        at_once: bool = True,
+        self, prepared: PassOps, dtype: torch.dtype, overrides: Mapping[Value, torch.Tensor] | None = None,
+        patches: Mapping[int, Patch] | None = None, keep: int | None = None,
+        variation: Variation | None = None, at_once: bool = True,
         undifferentiated: Container[Value] = frozenset(),
-    ) -> None:
+    ) -> None:  # fmt: skip
         """`keep` the replay of the manual backward pass as it was after that op, in `manual`: what comes later may change
         tensors in place, and is left out. What is not replayed `at_once` is when somebody asks for it. The leaves
         `undifferentiated` have no true gradients, until they are released."""

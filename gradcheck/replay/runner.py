@@ -80,21 +80,13 @@ class Runner:
     """
 
     def __init__(
-        self,
-        dtype: torch.dtype | None,
-        *,
-        overrides: Mapping[Value, torch.Tensor] | None = None,
-        differentiate: bool = False,
-        autograd_truth: Mapping[Value, torch.Tensor] | None = None,
+        self, dtype: torch.dtype | None, *, overrides: Mapping[Value, torch.Tensor] | None = None,
+        differentiate: bool = False, autograd_truth: Mapping[Value, torch.Tensor] | None = None,
         start_from: Mapping[Value, torch.Tensor] | None = None,
-        known: Mapping[Value, torch.Tensor] | None = None,
-        patches: Mapping[int, Patch] | None = None,
-        upstream: Upstream | None = None,
-        drops: bool = True,
-        variation: Variation | None = None,
-        undifferentiated: Container[Value] = frozenset(),
-        stopped: Container[Value] = frozenset(),
-    ) -> None:
+        known: Mapping[Value, torch.Tensor] | None = None, patches: Mapping[int, Patch] | None = None,
+        upstream: Upstream | None = None, drops: bool = True, variation: Variation | None = None,
+        undifferentiated: Container[Value] = frozenset(), stopped: Container[Value] = frozenset(),
+    ) -> None:  # fmt: skip
         self._own_types = dtype is None
         self.dtype = torch.get_default_dtype() if dtype is None else dtype
         self.env: dict[Value, torch.Tensor] = dict(known or {})

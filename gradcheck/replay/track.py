@@ -23,15 +23,10 @@ class Track:
     after which op."""
 
     def __init__(
-        self,
-        runner: Runner,
-        ops: list[Op],
-        versions_after: Mapping[int, list[Version]],
-        last_used: Mapping[int, list[Value]],
-        known: Mapping[Value, torch.Tensor],
-        replaced: Mapping[int, torch.Tensor],
-        mutated: Mapping[Value, float] | None = None,
-    ) -> None:
+        self, runner: Runner, ops: list[Op], versions_after: Mapping[int, list[Version]],
+        last_used: Mapping[int, list[Value]], known: Mapping[Value, torch.Tensor],
+        replaced: Mapping[int, torch.Tensor], mutated: Mapping[Value, float] | None = None,
+    ) -> None:  # fmt: skip
         """`mutated` says which op is the last to write to a storage; any may, where that is not known."""
         self.runner = runner
         self.captured: dict[int, torch.Tensor] = {}

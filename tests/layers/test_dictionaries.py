@@ -87,4 +87,6 @@ def test_right_ones_are_judged_and_right(pair):
 def test_the_wrong_one_is_told():
     report = gradcheck.check_layer((cell_forward, forgets_the_state_backward), fix_budget_s=0.0)
     assert report.failures
-    assert {f.report.findings[0].evidence["gradient"] for f in report.failures if f.report} == {"found['dc_prev']"}
+    assert {f.report.findings[0].evidence["gradient"] for f in report.failures if f.report} == {
+        "found['dc_prev']"
+    }

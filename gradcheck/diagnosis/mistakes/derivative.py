@@ -85,14 +85,9 @@ class _Step:
         yield from self._elsewhere()
 
     def _predicted(
-        self,
-        kind: str,
-        slope: Predict,
-        sentence: str | Callable[[], str],
-        taken: str,
-        key: str = "taken",
+        self, kind: str, slope: Predict, sentence: str | Callable[[], str], taken: str, key: str = "taken",
         **parts: object,
-    ) -> Prediction:
+    ) -> Prediction:  # fmt: skip
         evidence = {"function": self.function.name if self.function else None, key: taken}
         return Prediction(kind, self.stretch.with_slope(slope), sentence, {**self.parts, **parts}, evidence)
 

@@ -26,14 +26,9 @@ class Scene:
     this line was handed; `found` is what the line made of it."""
 
     def __init__(
-        self,
-        run: PassRun,
-        judging: Judge,
-        judged: Judged,
-        faults: frozenset[int],
-        found: torch.Tensor,
+        self, run: PassRun, judging: Judge, judged: Judged, faults: frozenset[int], found: torch.Tensor,
         overrides: Mapping[Value, torch.Tensor] | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         assert judged.of is not None
         self.run = run
         self.overrides = overrides

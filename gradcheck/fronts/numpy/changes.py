@@ -71,15 +71,9 @@ class ChangesWriter(ArrayWriter):
             self._arrays.before_change(array)
 
     def call_in_place(
-        self,
-        frame: FrameType,
-        function: Any,
-        row: Row,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        *,
+        self, frame: FrameType, function: Any, row: Row, args: tuple[Any, ...], kwargs: dict[str, Any], *,
         bound: bool = False,
-    ) -> Any:
+    ) -> Any:  # fmt: skip
         given = args[1:] if bound else args
         out = kwargs.get("out")
         target = out[0] if isinstance(out, tuple) else out if out is not None else args[0] if args else None

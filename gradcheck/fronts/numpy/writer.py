@@ -127,14 +127,9 @@ class ArrayWriter:
         self.write(frame, function, (a, key), {}, result)
 
     def called(
-        self,
-        frame: FrameType,
-        function: Any,
-        row: Row | None,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        result: Any,
-    ) -> None:
+        self, frame: FrameType, function: Any, row: Row | None, args: tuple[Any, ...],
+        kwargs: dict[str, Any], result: Any,
+    ) -> None:  # fmt: skip
         """`function`, which a row may know, has returned `result`."""
         if not self._state.records:
             return

@@ -33,14 +33,9 @@ class CandidateCollector:
     names of which the person has said that they are gradients."""
 
     def __init__(
-        self,
-        recording: Recording,
-        plans: list[PassPlan],
-        names: NameIndex,
-        steps: list[Step],
-        updates: list[Update],
-        said: Collection[Binding] = (),
-    ) -> None:
+        self, recording: Recording, plans: list[PassPlan], names: NameIndex, steps: list[Step],
+        updates: list[Update], said: Collection[Binding] = (),
+    ) -> None:  # fmt: skip
         self._recording = recording
         self._plans = plans
         self._said = set(said)

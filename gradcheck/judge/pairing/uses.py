@@ -41,14 +41,9 @@ class Uses:
     that change each storage."""
 
     def __init__(
-        self,
-        recording: Recording,
-        names: NameIndex,
-        updates: list[Update],
-        forward_values: Collection[Value],
-        slicer: Slicer,
-        mutations: Mapping[Value, list[Op]],
-    ) -> None:
+        self, recording: Recording, names: NameIndex, updates: list[Update],
+        forward_values: Collection[Value], slicer: Slicer, mutations: Mapping[Value, list[Op]],
+    ) -> None:  # fmt: skip
         self._names = names
         self._forward_values = forward_values
         self._slicer = slicer

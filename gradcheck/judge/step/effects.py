@@ -79,14 +79,9 @@ def _roots(spans: Mapping[Value, Span]) -> set[Value]:
 
 
 def moves(
-    judge: Judge,
-    ops: list[Op],
-    spans: Mapping[Value, Span],
-    patches: Mapping[int, Patch] | None = None,
-    given: Given | None = None,
-    shifts: Mapping[Value, torch.Tensor] | None = None,
-    sign: int = 1,
-) -> dict[Value, torch.Tensor]:
+    judge: Judge, ops: list[Op], spans: Mapping[Value, Span], patches: Mapping[int, Patch] | None = None,
+    given: Given | None = None, shifts: Mapping[Value, torch.Tensor] | None = None, sign: int = 1,
+) -> dict[Value, torch.Tensor]:  # fmt: skip
     """The whole change that the step made to every parameter in `spans`, by replaying `ops`; a parameter is left out
     where that cannot be replayed. What is `given`, by the op that finishes it, takes the place of what is computed, times
     `sign`; `shifts` are added to parameters before their moves."""

@@ -209,14 +209,9 @@ class _Updates:
         return self._record(parameter, Movement.UNCHECKED, op, sources, reason)
 
     def _record(
-        self,
-        parameter: Parameter,
-        movement: Movement,
-        op: Op | None,
-        sources: Sequence[Judged],
-        reason: str = "",
-        curved: bool = False,
-    ) -> ParameterUpdate:
+        self, parameter: Parameter, movement: Movement, op: Op | None, sources: Sequence[Judged],
+        reason: str = "", curved: bool = False,
+    ) -> ParameterUpdate:  # fmt: skip
         gradient = parameter.own[-1] if parameter.own else None
         shown = self._names.shown_for(parameter.value, gradient.candidate.name if gradient else "")
         # That of a layer's output may move its bias as it is.

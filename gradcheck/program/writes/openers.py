@@ -26,15 +26,9 @@ def all_replacements() -> dict[int, tuple[object, object]]:
 
 @functools.wraps(_open)
 def open_file(
-    file: Any,
-    mode: str = "r",
-    buffering: int = -1,
-    encoding: str | None = None,
-    errors: str | None = None,
-    newline: str | None = None,
-    closefd: bool = True,
-    opener: Opener | None = None,
-) -> Any:
+    file: Any, mode: str = "r", buffering: int = -1, encoding: str | None = None, errors: str | None = None,
+    newline: str | None = None, closefd: bool = True, opener: Opener | None = None,
+) -> Any:  # fmt: skip
     tree = STATE.current()
     rest = buffering, encoding, errors, newline, closefd
     if tree is None:
