@@ -19,7 +19,7 @@ def test_settings_are_as_they_were_before():
             torch.autograd.set_detect_anomaly(True)
         assert torch.is_grad_enabled()
         assert torch.get_default_dtype() is torch.float32
-        assert torch.get_default_device() == torch.device("cpu")
+        assert torch.empty(0).device == torch.device("cpu")
         assert not torch.are_deterministic_algorithms_enabled()
         assert not torch.is_anomaly_enabled()
         assert torch._C._len_torch_function_stack() == modes

@@ -13,7 +13,7 @@ import torch._dynamo  # once, and not in every child that makes an optimiser or 
 
 from gradcheck.base.options import SessionOptions
 from gradcheck.analysis.session import run_report
-from tests.support import ROOT, in_child
+from tests.support import ROOT, ChildFailedError, in_child
 
 HERE = Path(__file__).parent
 PROGRAMS = sorted(
@@ -33,7 +33,12 @@ def test_verdicts(path: Path) -> None:
     options = SessionOptions(
         str(path.relative_to(ROOT)), timeout_s=50.0, fix_budget_s=budget, select=select
     )
-    report = in_child(lambda: run_report(options).to_dict(), timeout_s=100.0)
+    try:
+        report = in_child(lambda: run_report(options).to_dict(), timeout_s=100.0)
+    except ChildFailedError as error:
+        if "apply() takes no keyword arguments" in str(error):
+            pytest.skip("in older torch a Function takes none")
+        raise
     disagreements = compare(expected, report)
     if is_right:
         disagreements += [f"falsely fixed: {f['fix']['diff']}" for f in report["findings"] if f["fix"]]

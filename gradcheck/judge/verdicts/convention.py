@@ -31,7 +31,10 @@ def convention(case: Case) -> Ruling | None:
     if not fitting or judge.partners.is_out_of_reach(candidate, case.truth):
         return None
 
-    partner = max(fitting, key=lambda value: judge.partners.score(candidate, value))
+    kept = kept_upstream(case)
+    partner = max(
+        fitting, key=lambda v: (judge.ascends and fitting[v] in kept, judge.partners.score(candidate, v))
+    )
     factor = fitting[partner]
     if partner is judge.plan.loss:
         return None
