@@ -86,9 +86,8 @@ def _works(node: ast.AST) -> bool:
 
 def _of_gradients(attribute: str) -> bool:
     spelling = ops.spelling(attribute)
-    if spelling.operation is ops.BACKWARD or attribute in ("grad", "step"):
-        return True
-    return spelling.in_place and spelling.operation in _MOVES
+    moves = spelling.in_place and spelling.operation in _MOVES
+    return moves or spelling.operation is ops.BACKWARD or attribute in ("grad", "step")
 
 
 def _moves(node: ast.Assign | ast.NamedExpr) -> bool:

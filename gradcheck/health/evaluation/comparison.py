@@ -179,9 +179,8 @@ class Comparer:
 
     def _is_plain(self, value: Value) -> bool:
         """Whether it is no parameter that something was computed of first, in the evaluation itself."""
-        if value.root is not value or self._trained.of(value) is not None:
-            return True
-        return not self._from_parameters(value)
+        is_another = value.root is not value or self._trained.of(value) is not None
+        return is_another or not self._from_parameters(value)
 
     def _from_parameters(self, value: Value) -> bool:
         def inside(op: flow.Step) -> bool:

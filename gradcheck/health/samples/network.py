@@ -62,9 +62,8 @@ def find_predictions(context: PassContext) -> Predictions | None:
 
 def _is_among(loss: float, rows: int, losses: set[float]) -> bool:
     """As a mean or a sum."""
-    if not 1e-9 < loss < _MOST_NATS:
-        return False
-    return any(math.isclose(loss * n, other, rel_tol=_SAME) for n in (1, rows) for other in losses)
+    same = (math.isclose(loss * n, other, rel_tol=_SAME) for n in (1, rows) for other in losses)
+    return 1e-9 < loss < _MOST_NATS and any(same)
 
 
 def _is_integer(tensor: torch.Tensor) -> bool:
