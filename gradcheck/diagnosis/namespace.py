@@ -54,7 +54,10 @@ class BindingIndex:
                 last = binding.name[len(split_path(binding.name)[0]) :]
                 for owner in (binding.owner, binding.of):  # `x.g = ...` is set on a tensor
                     if owner is not None:
-                        self._by_owner[owner, _key(last)].append((binding.when, binding.value))
+                        key = (
+                            last[1:] if last.startswith(".") else last[1:-1]
+                        )  # `W` of `.W`, `'W1'` of `['W1']`
+                        self._by_owner[owner, key].append((binding.when, binding.value))
                         self._parts[owner].add(last)
         for plain in recording.plain:
             held: Any = plain.value
@@ -305,8 +308,3 @@ def _latest(entries: list[tuple[int, Any]] | None, when: int) -> tuple[int, Any]
         return None
     position = bisect_right(entries, when, key=lambda entry: entry[0])
     return entries[position - 1] if position else None
-
-
-def _key(last: str) -> str:
-    """`W` of `.W`, `'W1'` of `['W1']`."""
-    return last[1:] if last.startswith(".") else last[1:-1]

@@ -39,9 +39,8 @@ class Trial:
         self._chain = [] if site.is_alias else _needed(site, chain, changing)
         made = {v for op in self._chain for v in op.outputs if v.producer is op}
         # A view of something made before is made here, and yet not what it is a view of.
-        self._made = {v.root for v in made if v.root in made} | (
-            changing & {v.root for v in made} | _moved(site)
-        )
+        moved = {e.value.root for e in site.own if e.ops}  # what its executions change in place
+        self._made = {v.root for v in made if v.root in made} | changing & {v.root for v in made} | moved
         self._known = {
             v: t for v, t in setting.replay.env.items() if v not in made and v.root not in self._made
         }
@@ -131,11 +130,6 @@ class Trial:
         if value not in replay.env:
             raise CannotEvaluateError("it does not lead to the gradient")
         return replay.env[value].detach()
-
-
-def _moved(site: Site) -> set[Value]:
-    """What the executions of a statement change in place."""
-    return {e.value.root for e in site.own if e.ops}
 
 
 def _needed(site: Site, chain: list[Op], mutated: set[Value]) -> list[Op]:

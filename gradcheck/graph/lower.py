@@ -101,7 +101,7 @@ def _call(op: Op) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         if name in _TO_ANOTHER_FLOAT and len(args) == 1:
             return torch.Tensor.to, (args[0], Precision(_TO_ANOTHER_FLOAT[name]))
         if name in _TO_ANOTHER_DEVICE:
-            return _same, (args[0],)
+            return (lambda tensor: tensor), (args[0],)
     return op.func, args
 
 
@@ -110,10 +110,6 @@ def _argument(thing: Any) -> Any:
     if kind is Value or kind is int or kind is float:
         return thing
     return without_precision(rebuilt(thing, _argument))
-
-
-def _same(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor
 
 
 class _Refused:

@@ -3,6 +3,7 @@
 import ast
 import linecache
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -31,6 +32,7 @@ from gradcheck.report.model import Report
 
 # The file name of the code that computes the loss, so that frames of gradcheck and of the person are not confused.
 _TEXT = "loss = (layer.forward(...) * upstream).sum()\n"
+_OF_DEVICES = ("torch.cuda", "torch._ops", "torch.utils.cpp_extension", "triton")
 _STEP = compile("step(frame())", OUR_PLACE, "exec")
 
 _Recorded = tuple[Watched, list[Returned]]
@@ -160,9 +162,22 @@ def _raised(error: Exception, subject: Subject) -> Outcome:
     place = fault.location
     where = sources.unit(place.file) if place is not None else None
     statement = where.tree.statement_at(place.line) if place is not None and where is not None else None
+    if _is_missing(error):
+        return Outcome(Status.NOT_JUDGED, f"`backward` needs what is not there: {raised.text}")
     if isinstance(statement, (ast.Raise, ast.Assert)):  # written there to be raised
         return Outcome(Status.UNSUPPORTED, f"`backward` refuses it: {raised.text}")
     key = ("raised", place.file, str(place.line)) if place is not None else ("raised", fault.type)
     why = f"`backward` raised {raised.text}"
     guessed = not str(error).startswith(NO_SUCH)  # what `forward` was to keep for it
     return Outcome(Status.BACKWARD_RAISED, why, raised=raised, faults={key: None}, breaks=guessed)
+
+
+def _is_missing(error: BaseException) -> bool:
+    """Whether `error` says that something is not there (a module, a file, a device, an operator that nobody compiled here),
+    and nothing about what was computed."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    if isinstance(error, AttributeError) and error.obj is None:
+        # `try: import kernels`, `except ImportError: kernels = None`
+        return any(f.f_globals.get(name, 0) is None for f in frames for name in f.f_code.co_names)
+    by = str(frames[-1].f_globals.get("__name__"))
+    return isinstance(error, (ImportError, OSError)) or by.startswith(_OF_DEVICES)

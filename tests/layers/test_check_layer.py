@@ -118,6 +118,42 @@ def test_a_backward_pass_that_raises_where_forward_runs_is_a_fault():
     assert "dout.reshape(3, 4)" in str(report)
 
 
+try:
+    import kernels_that_nobody_compiled as kernels
+except ImportError:
+    kernels = None
+
+
+def test_what_is_not_there_for_backward_is_no_fault_of_it():
+    class Imports:
+        def forward(self, x):
+            self.x = x
+            return x * 2
+
+        def backward(self, dout):
+            if len(dout) == 1:
+                import kernels_that_nobody_compiled
+
+                return kernels_that_nobody_compiled.scaled(dout)
+            return dout * 2
+
+    class Lacks(Imports):
+        def backward(self, dout):
+            return kernels.scaled(dout) if len(dout) == 1 else dout * 2
+
+    class OfADevice(Imports):
+        def backward(self, dout):
+            return torch.ops.no_such_library.scaled(dout) if len(dout) == 1 else dout * 2
+
+    for layer in (Imports, Lacks, OfADevice):
+        report = check(layer, ranks=[2])
+        assert report.exit_status == 0
+        assert by_name(report)["several rows"].status is Status.PASSED
+        alone = by_name(report)["batch of 1"]
+        assert alone.status is Status.NOT_JUDGED
+        assert "needs what is not there" in alone.reason
+
+
 def test_inputs_of_a_rank_that_backward_is_not_for_are_no_fault_and_no_pass():
     report = check(right.BatchNorm)
     flat, deep = by_name(report, rank=2), by_name(report, rank=3)

@@ -64,16 +64,12 @@ def _binary(spot: Spot, node: ast.BinOp) -> Iterator[Edit]:
     if isinstance(node.op, (ast.Mult, ast.Div)):
         for outer, inner in ((node.left, node.right), (node.right, node.left)):
             if isinstance(outer, ast.Call) and len(outer.args) == 1 and not isinstance(node.op, ast.Div):
-                yield spot.edit(1.3, _with_argument(outer, ast.BinOp(outer.args[0], node.op, inner)))
+                argument = ast.BinOp(outer.args[0], node.op, inner)  # `f(a * b)` for `f(a) * b`
+                yield spot.edit(1.3, ast.Call(outer.func, [argument], outer.keywords))
     if type(node.op) in _OTHERS:
         yield spot.edit(1.3 if constants[1] is None else 1.0, node.left)
         if not isinstance(node.op, (ast.Div, ast.Pow)):
             yield spot.edit(1.4 if constants[0] is None else 1.0, node.right)
-
-
-def _with_argument(call: ast.Call, argument: ast.expr) -> ast.Call:
-    """`f(a * b)` for `f(a) * b`."""
-    return ast.Call(call.func, [argument], call.keywords)
 
 
 def _augmented(spot: Spot, node: ast.AugAssign) -> Iterator[Edit]:

@@ -86,7 +86,8 @@ def factors_of_moves(
         for parameter, tried in changed_for.items():
             changed = moves_then.pop(parameter, None)
             if changed is not None and _is_multiple(changed, moved[parameter]):
-                result[parameter] = Factor(_numbers(tried.op, tried.size)[0], tried.op)
+                number = next(float(a) for a in _arguments(tried.op) if _size(a) == tried.size)
+                result[parameter] = Factor(number, tried.op)
 
     # One number for every parameter at a time: in most programs the same instruction moves all of them.
     for number in range(_MOST_NUMBERS):
@@ -137,10 +138,6 @@ def _on_way(
 
 def _arguments(op: Op) -> Iterable[Any]:
     return (*op.args, *(op.kwargs or {}).values())
-
-
-def _numbers(op: Op, size: float) -> list[float]:
-    return [float(a) for a in _arguments(op) if _size(a) == size]
 
 
 def _size(argument: Any) -> float | None:

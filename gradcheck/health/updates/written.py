@@ -238,7 +238,7 @@ def handed_over(trees: Sequence[ast.Module], wanted: ast.Name) -> Iterator[ast.e
             if 0 <= position < len(call.args):
                 found.append(call.args[position])
             found += [keyword.value for keyword in call.keywords if keyword.arg == wanted.id]
-        yield from (f for f in found or [wanted] if not found or not _is_same(f, wanted))
+        yield from (f for f in found or [wanted] if not found or getattr(f, "id", None) != wanted.id)
 
 
 def _functions(trees: Sequence[ast.Module]) -> Iterator[_Function]:
@@ -255,7 +255,3 @@ def _functions(trees: Sequence[ast.Module]) -> Iterator[_Function]:
                         yield _Function(name, inner, not static)
             elif isinstance(node, definitions) and node not in methods:
                 yield _Function(node.name, node, False)
-
-
-def _is_same(node: ast.expr, wanted: ast.Name) -> bool:
-    return isinstance(node, ast.Name) and node.id == wanted.id
