@@ -31,10 +31,8 @@ def convention(case: Case) -> Ruling | None:
     if not fitting or judge.partners.is_out_of_reach(candidate, case.truth):
         return None
 
-    kept = kept_upstream(case)
-    partner = max(
-        fitting, key=lambda v: (judge.ascends and fitting[v] in kept, judge.partners.score(candidate, v))
-    )
+    kept = kept_upstream(case) if judge.ascends else []
+    partner = max(fitting, key=lambda v: (fitting[v] in kept, judge.partners.score(candidate, v)))
     factor = fitting[partner]
     if partner is judge.plan.loss:
         return None
@@ -63,17 +61,18 @@ def out_of_convention(case: Case) -> Ruling | None:
     multiple, and everything computed from it is wrong and becomes right if it is kept as that multiple too."""
     judge, kept = case.judge, {*kept_upstream(case)}
     scale = kept.pop() if len(kept) == 1 else 1.0
-    telling = scale != 1 and not case.is_zero and case.version.final
-    equal = case.admitted(case.true_fingerprints.equals(case.found, case.tolerance)) if telling else []
+    if scale == 1 or case.is_zero or not case.version.final:
+        return None
+    equal = case.admitted(case.true_fingerprints.equals(case.found, case.tolerance))
     if not equal:
         return None
     partner = judge.partners.choose(case.candidate, equal, judge.paired)
-    ends, rates = [*_ends(case)], _rates_of_steps(case)
-    own = [rates.get(c.version.candidate, 0.0) for c, of in ends if of is partner.value]
+    ends = [(c, case.truth[of]) for c, of in _ends(case) if of in case.truth]
+    ends = [(c, truth) for c, truth in ends if same_but_for_ones(truth.shape, c.found.shape)]
+    rates = _rates_of_steps(case)
+    own = [rates.get(c.version.candidate, 0.0) for c, of in _ends(case) if of is partner.value]
     divided_again = any(_is(scale * rate, other) for rate in own for other in rates.values())
-    ofs = [(c, truth) for c, of in ends if (truth := case.truth.get(of)) is not None]
-    like = [(c, truth) for c, truth in ofs if same_but_for_ones(truth.shape, c.found.shape)]
-    fits = like and all(distance(scale * c.found, truth) <= scale * c.tolerance for c, truth in like)
+    fits = ends and all(distance(scale * c.found, truth) <= scale * c.tolerance for c, truth in ends)
     if not fits and not divided_again:
         return None
     judged = case.judged(
@@ -87,7 +86,8 @@ def is_turned_round(case: Case, value: Value) -> bool:
     with the wrong sign."""
     if value.producer is None or value.producer.operation is not NEG or case.judge.partners.has_name(value):
         return False
-    return not any(c.is_one_of(case.judge.expectation(case.faults)) for c in case.consumers.finished)
+    right_ones = case.judge.expectation(case.faults)
+    return not any(consumer.is_one_of(right_ones) for consumer in case.consumers.finished)
 
 
 def _is_rescaled(case: Case) -> bool:
@@ -137,14 +137,25 @@ def _is(factor: float, other: float | None) -> bool:
     return other is not None and abs(factor - other) <= 1e-6 * abs(other)
 
 
-def _usual(case: Case, besides: Candidate | None = None) -> float | None:
-    """The factor that most gradients have that a use or a name says are those of parameters; any may, where those have no
-    names, and a rate is a part of each."""
-    named = [each for each in case.judge.multiples if each[0].binding and each[0] is not besides]
-    found = [
-        float(f"{factor:.6g}") for _, of, factor in named if factor and of not in case.judge.forward_made
+def _usual(case: Case) -> float | None:
+    """The factor that most gradients of parameters have; any may, where those have no names, and a rate is a part of each."""
+    if not case.judge.ascends:
+        return 1.0
+    return _commonest(_factors_of_parameters(case))
+
+
+def _commonest(factors: list[float]) -> float | None:
+    rounded = [float(f"{factor:.6g}") for factor in factors]
+    return max(rounded, key=rounded.count, default=None)
+
+
+def _factors_of_parameters(case: Case, besides: Candidate | None = None) -> list[float]:
+    """Of the gradients that a use or a name says are those of parameters, where they are any multiple of the true one."""
+    return [
+        factor
+        for candidate, of, factor in case.judge.multiples
+        if factor and of not in case.judge.forward_made and candidate.binding and candidate is not besides
     ]
-    return max(found, key=found.count, default=None)
 
 
 def _rates_of_steps(case: Case) -> dict[Candidate, float]:
@@ -162,7 +173,7 @@ def _made_good(case: Case, partner: Value, factor: float) -> bool:
     given = case.judge.given(case.faults, {partner: case.found})
     expectations = [case.judge.expectation(faults) for faults in (Faults(), case.faults)]
     right, alike = {True: 0, False: 0}, {True: 0, False: 0}  # of parameters, of others
-    of_parameters, usual, ends = False, (_usual(case) or -1.0) if case.judge.ascends else 1.0, [*_ends(case)]
+    of_parameters, usual, ends = False, _usual(case) or -1.0, [*_ends(case)]
     rates = _rates_of_steps(case)
     moved = {consumer.version.candidate for consumer, _ in ends}
     others = [rate for step, rate in rates.items() if step not in moved]
@@ -189,11 +200,14 @@ def _made_good(case: Case, partner: Value, factor: float) -> bool:
 def _is_handed_on(case: Case, partner: Value, factor: float) -> bool:
     """Whether it is computed from gradients that are kept as this multiple, and from no others. (That of a parameter is
     no multiple; that of the data, which moves nothing, is.)"""
+    judge = case.judge
     place = case.by_place
     if _is_parameter(case, partner) or case.is_used_for_another(partner, [partner]):
         return False
     if place is not None and place.value is not partner and kept_factor(case, place.value) not in (None, 1):
         return False  # what is computed from it is right for another value, kept as a multiple
+    if judge.partners.meant_instead(case.candidate, partner, case.found, of_unnamed=True) is not None:
+        return False
     kept = kept_upstream(case)
     return bool(kept) and all(scale == factor != 1 for scale in kept)
 
@@ -217,9 +231,10 @@ def _made_good_further_on(case: Case, factor: float) -> bool:
     it is kept as this multiple as well."""
     judge = case.judge
     known = {candidate.value for candidate in judge.plan.candidates}
-    for version, found in ((consumer.version, consumer.found) for consumer in case.consumers.finished):
-        if case.candidate.value in judge.relations.nearest(version, known):
-            further = Case(judge, version, found, judge.influence(version), case.outputs)
+    for consumer in case.consumers.finished:
+        if case.candidate.value in judge.relations.nearest(consumer.version, known):
+            influence = judge.influence(consumer.version)
+            further = Case(judge, consumer.version, consumer.found, influence, case.outputs)
             of = further.proposal.value if further.proposal is not None else None
             if of in judge.forward_made and kept_factor(further, of) == factor != 1:
                 return True
@@ -245,26 +260,36 @@ def _kept_factor(case: Case, at: Value) -> float | None:
     expected = case.truth.get(at)
     if expected is None or expected.shape != case.found.shape:
         return None
-    kept = {*kept_upstream(case)}
     if not case.version.final:
-        return kept.pop() if _is_rescaled(case) and len(kept) == 1 and kept != {1.0} else None
+        kept = {*kept_upstream(case)} - {1.0} if _is_rescaled(case) else ()
+        return next(iter(kept)) if len(kept) == 1 else None
     given = case.judge.given(case.faults, {at: case.found})
-    ends = [(c, of, given[of]) for c, of in _ends(case) if of in given and _is_parameter(case, of)]
-    ends = [
-        end for end in ends if end[1] is not at or end[0].version.candidate.binding
-    ]  # a step has its rate
-    like = [(c, follows) for c, _, follows in ends if same_but_for_ones(follows.shape, c.found.shape)]
-    factors = [_proportion(follows, c) for c, follows in like if c.size > c.tolerance]
-    # Half of them may be something else: weights that decay, beside biases that do not. Where they have faults of their own,
-    # or are those of other turns of a loop, it is kept as what it is computed from.
+    factors: list[float] = []
+    read_at_once: list[float] = []  # the lines between have no factor of their own
+    known = {candidate.value for candidate in case.judge.plan.candidates}
+    for consumer, of in _ends(case):
+        follows = given.get(of)
+        own_step = of is at and consumer.version.candidate.binding is None  # a multiple by its rate
+        if follows is None or own_step or not _is_parameter(case, of) or consumer.size <= consumer.tolerance:
+            continue
+        if same_but_for_ones(follows.shape, consumer.found.shape):
+            factors.append(_proportion(follows, consumer))
+            if case.candidate.value in case.judge.relations.nearest(consumer.version, known):
+                read_at_once.append(factors[-1])
+    factors = read_at_once or factors
+
+    if not any(map(math.isfinite, factors)):
+        # They have faults of their own, or those of other turns of a loop: it is kept as what it is computed from; that of a
+        # parameter as those of others.
+        alike = [] if at in case.judge.forward_made else _factors_of_parameters(case, case.candidate)
+        alike = alike if len(alike) > 1 else []  # one other may have the same fault
+        scales = set(kept_upstream(case))
+        factors = alike or ([*scales] if len(scales) == 1 else [])
+
+    # Half of them may be something else: weights that decay, beside biases that do not.
     finite = [factor for factor in factors if math.isfinite(factor)]
-    if not finite and len(kept) == 1:
-        factors = finite = [*kept]
     likeliest = max(finite, key=finite.count, default=1.0)
     agrees = 2 * finite.count(likeliest) >= max(len(factors), len(finite) + 1)
-    usual = _usual(case, case.candidate) or 1.0
-    if _is(likeliest, 1.0) and usual != 1 and kept == {usual}:
-        return usual  # as those of the parameters, and what it is computed from
     return likeliest if _is_count(likeliest) and agrees else None
 
 
