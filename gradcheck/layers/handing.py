@@ -90,7 +90,7 @@ def call_of(
         again_too = predicted(context, given) if is_no_gradient(backward, upstream[0]) else None
         if again_too is None:
             raise Unclear(
-                f"whether `{upstream[0]}` is the upstream gradient or once more what was predicted cannot be told"
+                f"it is unclear whether `{upstream[0]}` is the upstream gradient or the prediction again"
             )
         return Call(items[:leading], is_loss=True, order=names, values=again | {upstream[0]: again_too})
     together = isinstance(result, list) and leading == len(items) > 1 and len(upstream) == 1  # a list of maps

@@ -14,7 +14,7 @@ MEAN_OVER_ROWS = (
     "it is the mean over the rows, as is that of every parameter: right where the upstream gradient is not divided by "
     "their number, which a layer alone does not show, nor a single row; `gradcheck report` on a program that trains it does"
 )
-GUESSED = "it does not have the shape of what it is the gradient of, which was guessed; give the inputs"
+GUESSED = "its shape differs from that of its input, but the shape of the input was guessed; give the inputs"
 _SAME = 1e-6
 _WRONG = (Verdict.INTRODUCED, Verdict.INHERITED)
 

@@ -163,7 +163,7 @@ def _raised(error: Exception, subject: Subject) -> Outcome:
     where = sources.unit(place.file) if place is not None else None
     statement = where.tree.statement_at(place.line) if place is not None and where is not None else None
     if _is_missing(error):
-        return Outcome(Status.NOT_JUDGED, f"`backward` needs what is not there: {raised.text}")
+        return Outcome(Status.NOT_JUDGED, f"`backward` needs something that is missing here: {raised.text}")
     if isinstance(statement, (ast.Raise, ast.Assert)):  # written there to be raised
         return Outcome(Status.UNSUPPORTED, f"`backward` refuses it: {raised.text}")
     key = ("raised", place.file, str(place.line)) if place is not None else ("raised", fault.type)

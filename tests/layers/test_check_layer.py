@@ -151,7 +151,7 @@ def test_what_is_not_there_for_backward_is_no_fault_of_it():
         assert by_name(report)["several rows"].status is Status.PASSED
         alone = by_name(report)["batch of 1"]
         assert alone.status is Status.NOT_JUDGED
-        assert "needs what is not there" in alone.reason
+        assert "needs something that is missing here" in alone.reason
 
 
 def test_inputs_of_a_rank_that_backward_is_not_for_are_no_fault_and_no_pass():

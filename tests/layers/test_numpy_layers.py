@@ -154,7 +154,7 @@ class TwoOutputs:
     [
         (
             EitherOf,
-            "whether `dvalues` is the upstream gradient or once more what was predicted cannot be told",
+            "it is unclear whether `dvalues` is the upstream gradient or the prediction again",
         ),
         (
             TwoOutputs,
