@@ -211,7 +211,7 @@ def _judge_as_reported(judgement: Judgement, judged: JudgedPass, stated: Stated)
     tried = _judge_pass(judgement, plan, stated) if plan.share != 1 else judged
     if tried.rightness > judged.rightness:
         tried.result.notes.append(
-            f"`{plan.loss_name}` adds up what it is to report: the gradients are compared with those of {plan.share:g} "
+            f"`{plan.loss_name}` adds up what will be reported: the gradients are compared with those of {plan.share:g} "
             "times what is added"
         )
         return tried
