@@ -178,11 +178,9 @@ class Case:
         if named or self.candidate.of is not None or self.judge.place_of(self.version, 2) in equal:
             return False
         place = self.by_operands(2)
-        return (
-            place is not None
-            and place.value not in equal
-            and self.consumers.explained_by(place.value, finished=False) > 0
-        )
+        if place is None or place.value in equal:
+            return False
+        return self.consumers.explained_by(place.value, finished=False) > 0
 
     # -- the outcome -------------------------------------------------------------------------------------------------
 

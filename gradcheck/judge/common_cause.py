@@ -157,10 +157,10 @@ class CommonCauses:
         """Those nearest to the value of the first accused gradient that is computed from this one."""
         if len(groups) <= _MOST_LINES:
             return groups
-        readers, place = set(self._judge.relations.consumers(version)), {v: i for i, v in enumerate(order)}
-        places = [
-            place.get(j.of, 0) for j in self._in_order if j in self._accused and j.of and j.version in readers
-        ]
+        later, place = self._judge.ops[version.after + 1 :], {v: i for i, v in enumerate(order)}
+        made_of_it = flow.forward(later, {version.candidate.value}, key=flow.storage)
+        accused = [(j.of, j.candidate.value.root) for j in self._in_order if j in self._accused and j.of]
+        places = [place.get(of, 0) for of, root in accused if root in made_of_it]
         ranked = sorted(
             groups, key=lambda values: min(abs(place[v] - places[0]) for v in values) if places else 0
         )

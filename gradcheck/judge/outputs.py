@@ -140,9 +140,8 @@ class Outputs:
 
         def stop(value: Value) -> bool:
             made = value.producer
-            return (
-                value in known or made is None or made.operation.family in (Family.PRODUCT, Family.REDUCTION)
-            )
+            is_sum = made is not None and made.operation.family in (Family.PRODUCT, Family.REDUCTION)
+            return value in known or made is None or is_sum
 
         inputs = [value for op in version.writes for value in op.inputs]
         found: list[Version] = []

@@ -220,20 +220,23 @@ class LayerCheck:
     def _unsupported(self, plans: list[Plan]) -> list[Plan]:
         """Those of a rank that `backward`, which runs for inputs of another one, was not written for: it raises; or no
         parameter's gradient has the shape of its parameter, and what else is wrong is wrong there too. If the gradient
-        of one parameter is right, its author has thought of such inputs, and what is wrong is a fault."""
+        of one parameter is right, its author has thought of such inputs, and what is wrong is a fault. Fewer axes than
+        those for which everything is right may have been taken by broadcasting alone."""
         outcomes = {plan: self._on_several_rows(plan) for plan in plans}
         meant = [o for o in outcomes.values() if o.report is not None and not _is_out_of_shape(o)]
         known = {key for outcome in meant for key in outcome.faults}
-        # A loss that is right for samples takes other ranks by an accident of indexing or of broadcasting.
-        of_samples = not self._given.inputs and any(not o.faults and o.status is Status.PASSED for o in meant)
         if not meant:
             return []
+        passed = [plan.rank for plan, outcome in outcomes.items() if outcome.status is Status.PASSED]
+        most = 0 if self._given.inputs else max(passed, default=0)
         return [
             plan
             for plan, outcome in outcomes.items()
             if outcome.report is None
+            or (outcome.faults and plan.rank < most)
             or (outcome.hands_on and not all(o.hands_on for o in outcomes.values()))
-            or (of_samples and outcome.faults and "target" in map(role_of, dict(plan.inputs)))
+            # A loss that is right for samples takes other ranks by an accident of indexing.
+            or (most and outcome.faults and "target" in map(role_of, dict(plan.inputs)))
             or (_is_out_of_shape(outcome) and outcome.faults.keys() - _of_shape(outcome) <= known)
         ]
 

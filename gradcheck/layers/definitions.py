@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from types import ModuleType
@@ -67,8 +68,7 @@ def _judged(report: Report, name: str, thing: Any, source: Imported, options: Se
 
 def _defines_backward(path: Any) -> bool:
     functions = [node for node in ast.walk(parse(read_source(path))) if isinstance(node, ast.FunctionDef)]
-    halves = ("backward", "bwd", "bprop", "backprop")
-    return any(any(half in node.name for half in halves) or returned(node) is not None for node in functions)
+    return any(re.search("back|bwd|bprop", each.name) or returned(each) is not None for each in functions)
 
 
 def layers_of(module: ModuleType) -> Iterator[tuple[str, Any]]:

@@ -57,11 +57,9 @@ def attempt(subject: Subject, trial: Trial) -> Attempt:
             return Attempt(f"`forward` returned no {array_word()} of floats", (_CALLED,))
         if not bool(dense(output).isfinite().all()):
             return Attempt("the output of `forward` is not finite", (_CALLED,))
-        return (
-            Attempt(None, (_RAN,))
-            if output.numel()
-            else Attempt("the output of `forward` is empty", (_CALLED,))
-        )
+        if not output.numel():
+            return Attempt("the output of `forward` is empty", (_CALLED,))
+        return Attempt(None, (_RAN,))
 
 
 def runs(subject: Subject, trial: Trial) -> str | None:

@@ -75,11 +75,8 @@ def _name_of(part: ast.expr) -> str:
         part = part.left  # dscores / n: the mean over the batch
     if isinstance(part, ast.Dict):
         items = [(getattr(key, "value", ""), held) for key, held in zip(part.keys, part.values, strict=True)]
-        return (
-            "grads"
-            if items and all(_is_gradient(str(key)) or _reads_one(held) for key, held in items)
-            else ""
-        )
+        said = [_is_gradient(str(key)) or _reads_one(held) for key, held in items]
+        return "grads" if said and all(said) else ""
     return ast.unparse(part) if isinstance(part, (ast.Name, ast.Attribute, ast.Subscript)) else ""
 
 

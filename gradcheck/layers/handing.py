@@ -98,15 +98,18 @@ def call_of(
     called = dict(zip(_returned_names(forward), items, strict=False))
     beside = items[len(outputs) : leading]
     losses = [item for name, item in called.items() if is_loss_name(name) and _is_in(item, beside)]
+    again |= {name: None for name in names if name not in upstream and not _reads(backward, name)}
     kept = [name for name in names if name not in again and name not in upstream]
     rest = [item for item in items[len(outputs) :] if not _is_in(item, losses)]
     if not rest:  # nothing was kept for it: a rate
         again |= {name: rate for name in kept if (rate := rate_named(name)) is not None}
         kept = [name for name in kept if name not in again]
-    order = [p.name for p in positional if p.name in names or p.name in upstream]
-    return Call(
-        outputs, losses, together=together, order=order, values=again | _kept(kept, rest, items, forward)
-    )
+    # A stride that `forward` was given is that of `backward` too.
+    options = [p for p in positional if p.name not in (*names, *upstream)]
+    again |= {p.name: given.get(p.name, p.default) for p in options}
+    values = again | _kept(kept, rest, items, forward)
+    order = [p.name for p in positional if p.name in values or p.name in upstream]
+    return Call(outputs, losses, together=together, order=order, values=values)
 
 
 def _kept(names: list[str], rest: list[Any], items: list[Any], forward: Callable[..., Any]) -> dict[str, Any]:

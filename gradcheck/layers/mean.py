@@ -3,10 +3,12 @@
 Some take the mean over the rows where others take the sum: `dW = dZ @ A.T / m`. That is right where the loss is a
 mean, and the upstream gradient is not divided by the number of rows. And the shapes of what a function takes are guesses."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
+from gradcheck.fronts.gradient_names import split_path
 from gradcheck.judge.verdict import GradientResult, Verdict
-from gradcheck.layers.sizes import names_in
+from gradcheck.layers.sizes import Term, names_in
 from gradcheck.layers.trial import Trial
 from gradcheck.report.model import Report
 
@@ -22,14 +24,17 @@ _WRONG = (Verdict.INTRODUCED, Verdict.INHERITED)
 def leave_open(report: Report, trial: Trial, parameters: set[str]) -> None:
     """The verdicts on such gradients, where nothing else is wrong; blame needs a victim (principle 2)."""
     rows = trial.sizes["N"] if "N" in trial.plan.names else 1
-    shared = {name for name, term in trial.plan.inputs if "N" not in names_in(term)}
-    parameters = parameters | shared  # weights that a function takes
+    handed = _by_name(trial.plan.inputs)
+    shared = {
+        name for name, term in handed.items() if "N" not in names_in(term)
+    }  # weights that a function takes
     if not trial.plan.pinned:  # nobody but us said which shape that has
-        guessed = [row for row in report.rows if row.shape != row.of_shape and _is_handed(row.of, trial)]
+        others = _by_name(trial.plan.inputs[1:])
+        guessed = [row for row in report.rows if row.shape != row.of_shape and _called(row.of) in others]
         _left_open(report, {row.name for row in guessed}, GUESSED)
     wrong = [row for row in report.rows if row.verdict in _WRONG]
-    of_parameters = [row for row in report.rows if row.of in parameters]
-    if rows == 1 or not wrong or any(row.of not in parameters for row in wrong):
+    of_parameters = [row for row in report.rows if row.of in parameters or _called(row.of) in shared]
+    if rows == 1 or not wrong or any(row not in of_parameters for row in wrong):
         return
     if not all(_is_divided(row, rows) for row in of_parameters):
         return
@@ -45,13 +50,22 @@ def _left_open(report: Report, names: set[str], why: str) -> None:
     report.findings = [each for each in report.findings if each.evidence.get("gradient") not in names]
 
 
-def _is_handed(of: str | None, trial: Trial) -> bool:
-    """Whether it is an input beside the first, or a part of one."""
-    inputs = dict(trial.plan.inputs[1:])
-    return of in inputs or any(of in term for term in inputs.values() if isinstance(term, dict))
+def _by_name(inputs: Iterable[tuple[str, Term]]) -> dict[str, Term]:
+    """The entries of a dict, `parameters["W1"]`, are inputs as well."""
+    found = dict(inputs)
+    return found | {
+        key: each for term in found.values() if isinstance(term, dict) for key, each in term.items()
+    }
+
+
+def _called(of: str | None) -> str:
+    """However it is reached: `parameters["W1"]`, `self.cache["state"]`."""
+    return split_path(of or "")[1]
 
 
 def _is_divided(row: GradientResult, by: int) -> bool:
+    if row.scale_note.startswith(f"kept as {1 / by:g} x "):
+        return True
     if not row.expected_norm or row.found_norm is None or row.cosine is None:
         return False
     return row.cosine > 1 - _SAME and abs(row.found_norm * by / row.expected_norm - 1) < _SAME

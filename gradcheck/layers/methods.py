@@ -14,9 +14,8 @@ from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.layers.arrays import is_floating
 from gradcheck.layers.usage import nodes_of
 
-_AGAIN = r"(_?(pass|prop(agat(e|ion))?|step))?"
-_FORWARD = re.compile(rf"(feed_?)?(forward|fwd|fprop){_AGAIN}", re.I)
-_BACKWARD = re.compile(rf"(backwards?|bwd|bprop|back_?prop){_AGAIN}|back_?propagat(e|ion)", re.I)
+_FORWARD = re.compile(r"(feed_?)?(forward|fwd|fprop)\w*", re.I)
+_BACKWARD = re.compile(r"(backward|bwd|bprop|back_?prop)\w*", re.I)
 OUTPUT = re.compile(r"_*(out|outputs?|result|y|y_?(hat|pred))", re.I)
 
 

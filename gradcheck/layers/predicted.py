@@ -53,21 +53,16 @@ def predicted(owner: object, given: dict[str, Any]) -> Any:
     """What its caller hands over: what `forward` made in the shape of what it was given, and left on the object, such as the
     output of its softmax; and else what it was given. None where that cannot be told."""
     inputs = [value for name, value in given.items() if role_of(name) != "target" and is_floating(value)]
-    held = (
-        [
-            (name, array)
-            for name, array, _ in tensors_of_namespace({"self": owner})
-            if is_floating(array)
-            and array.shape == inputs[0].shape
-            and not any(array is one for one in given.values())
-        ]
-        if inputs
-        else []
-    )
-    held = [each for each in held if OUTPUT.fullmatch(each[0].rpartition(".")[2])] if len(held) > 1 else held
+    if not inputs:
+        return None
+    arrays = [(n, each) for n, each, _ in tensors_of_namespace({"self": owner}) if is_floating(each)]
+    made = [(n, each) for n, each in arrays if each.shape == inputs[0].shape]
+    held = [(n, each) for n, each in made if not any(each is one for one in given.values())]
+    if len(held) > 1:
+        held = [(n, each) for n, each in held if OUTPUT.fullmatch(n.rpartition(".")[2])]
     if len(held) > 1:
         return None
-    return held[0][1] if held else next(iter(inputs), None)
+    return held[0][1] if held else inputs[0]
 
 
 def reduction_of(owner: object, forward: Callable[..., Any]) -> str | None:

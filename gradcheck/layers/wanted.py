@@ -36,12 +36,8 @@ def constructor_options(parameter: inspect.Parameter, position: int, gates: int 
     role = role_of(name)
     if _is_shape(parameter):
         return [shape for shape in _SHAPES if len(shape) == len(parameter.default)]
-    if (
-        parameter.default is parameter.empty
-        and _ARRAYS.fullmatch(kind)
-        and role in _PARAMETERS
-        and name != "scale"
-    ):
+    may_be_array = parameter.default is parameter.empty and _ARRAYS.fullmatch(kind)
+    if may_be_array and role in _PARAMETERS and name != "scale":
         shapes = _parameter_shapes(role, Size("M", gates))
         return [*(TensorTerm(shape) for shape in shapes), *([True] if "bias" in name else [])]
     if kind not in ("float", "bool", "str") and (sizes := _said_by(name, _SIZES)) is not None:
@@ -55,7 +51,7 @@ def constructor_options(parameter: inspect.Parameter, position: int, gates: int 
     if kind == "bool":
         return [True]
     numbers: list[Term] = [*_OTHER_SIZES] if position == 0 else [M, D, T]
-    if parameter.default is parameter.empty and _ARRAYS.fullmatch(kind):
+    if may_be_array:
         found = [each for role in _PARAMETERS for each in _parameter_shapes(role, Size("M", gates))]
         held = [TensorTerm(shape) for shape in dict.fromkeys(found)]
         return [*numbers, *held] if kind in ("", "any") else [*held]
@@ -326,9 +322,8 @@ def key_options(key: str, has_default: bool, main: TensorTerm, out: Size) -> lis
         return [TensorTerm((size,), "unit" if "mean" not in key else "float") for size in (D, M)]
     if has_default and _said_by(key, (*_SIZES[:4], *_VALUES)) is None:
         return []
-    if (
-        role := role_of(key)
-    ) in _PARAMETERS:  # what broadcasts where it does not belong would run all the same
+    role = role_of(key)
+    if role in _PARAMETERS:  # what broadcasts where it does not belong would run all the same
         shapes = _parameter_shapes(role, out)
         return [TensorTerm(shape) for shape in shapes if len(shape) > (role == "weight")]
     asked = inspect.Parameter(key, inspect.Parameter.POSITIONAL_OR_KEYWORD)

@@ -104,11 +104,9 @@ class Partners:
 
     def named(self, candidate: Candidate) -> bool:
         """Whether anything but its numbers says that this is a gradient."""
-        return (
-            candidate.of is not None
-            or self.propose_by_name(candidate) is not None
-            or bool(self._stated_values(candidate))
-        )
+        if candidate.of is not None or self.is_said_to_be_one(candidate):
+            return True
+        return self.propose_by_name(candidate) is not None
 
     def is_said_to_be_one(self, candidate: Candidate) -> bool:
         """Whether the person has said themselves that it is a gradient."""

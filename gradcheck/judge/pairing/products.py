@@ -85,9 +85,8 @@ class Products:
         # Of a sum and its terms, which have one gradient, the sum is what everything else comes through.
         last = max(best, key=lambda value: order[value])
         alike = set(self._same_gradient(last)) | {last}
-        return (
-            last if all(last in self._same_gradient(value) for value in best if value not in alike) else None
-        )
+        others = [value for value in best if value not in alike]
+        return last if all(last in self._same_gradient(value) for value in others) else None
 
     def _factors(self, gradient: Value, after: int) -> Iterator[Hashable]:
         """What it is multiplied with later on, itself or in another layout."""

@@ -33,11 +33,9 @@ def note_handed_on(case: Case, judged: Judged) -> None:
 def _is_negative(case: Case, judged: Judged) -> bool:
     """Whether it has the wrong sign: whoever wrote that did not mean the gradient of `y - out`."""
     expected = judged.expected
-    return (
-        expected is not None
-        and expected.shape == case.found.shape
-        and distance(case.found, -expected) <= case.tolerance
-    )
+    if expected is None or expected.shape != case.found.shape:
+        return False
+    return distance(case.found, -expected) <= case.tolerance
 
 
 def _named_elsewhere(case: Case) -> Binding | None:

@@ -87,9 +87,11 @@ def introduced(case: Case) -> Ruling | None:
                 return Ruling(case.judged(proposal, Verdict.UNCHECKED, Problem.HARMLESS, reason))
             made = case.candidate.value.producer
             is_summed = made is not None and made.operation.family is Family.REDUCTION
-            if is_its_sum and is_summed and proposal.value.reference is None:
-                # A number of Python's, `self.beta = 0.0`: the first update makes an array of what was summed in part.
-                reason += ", a number: only the sum of this gradient could be compared, and it is right"
+            # A number of Python's, `self.beta = 0.0`: the first update makes an array of what was summed in part. Or a
+            # buffer with an axis of steps: a caller adds them up.
+            is_number = is_summed and proposal.value.reference is None
+            if is_its_sum and (is_number or _has_axis_of_its_own(case, expected)):
+                reason += ": only the sum of this gradient could be compared, and it is right"
                 return Ruling(case.judged(proposal, Verdict.UNCHECKED, Problem.HARMLESS, reason))
     # Autograd takes what a Function returns as it is.
     returned = case.candidate.returned is not None
@@ -103,6 +105,15 @@ def introduced(case: Case) -> Ruling | None:
     return Ruling(
         judged, Fault(judged, gradient if gradient is None or factor is None else gradient / factor)
     )
+
+
+def _has_axis_of_its_own(case: Case, expected: torch.Tensor) -> bool:
+    """Whether its array was made with more axes than its value has, and nothing here reads what it was filled with."""
+    version, root = case.version, case.candidate.value.root
+    is_made_so = version.writes[0].operation.family is Family.CONSTANT and len(version.writes) > 1
+    later = case.judge.ops[version.after + 1 :]
+    is_read = any(value.root is root for op in later for value in op.inputs)
+    return is_made_so and case.found.dim() > expected.dim() and not is_read
 
 
 def _is_named_for_its_numbers(case: Case) -> bool:

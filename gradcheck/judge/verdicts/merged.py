@@ -27,12 +27,9 @@ def merged(case: Case) -> Ruling | None:
     judge, proposal = case.judge, case.proposal
     of = proposal.value if proposal is not None else None
     truth = case.truth.get(of) if of is not None and of.root in judge.plan.handed else None
-    if (
-        of is None
-        or truth is None
-        or not truth.shape == of.shape == case.found.shape
-        or not (truth.ndim and truth.numel())
-    ):
+    if of is None or truth is None or not truth.ndim or not truth.numel():
+        return None
+    if not truth.shape == of.shape == case.found.shape:
         return None
     by = _by_the_softmax if judge.plan.loss_op.code.co_filename == OUR_PLACE else _by_the_loss
     reason = by(case, of, truth)
