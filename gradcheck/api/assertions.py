@@ -66,8 +66,7 @@ def assert_gradients(target: Any, /, *inputs: Any, **kwargs: Any) -> Report:
         if row.verdict is Verdict.UNCHECKED and row.problem is not Problem.HARMLESS
     ]
     if returned is not None:
-        known = {name for name, _ in parameters_of(target)}
-        missing = not_judged(target, known, returned, report.rows)
+        missing = not_judged(target, {name for name, _ in parameters_of(target)}, returned, report.rows)
         unchecked += [f"`{name}` could not be checked: {reason}" for name, reason in missing.items()]
     if unchecked:  # an assertion that looked at nothing would pass for ever
         raise GradientError("\n".join([sentences.headline(report), *unchecked]))

@@ -30,8 +30,7 @@ def check(step: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Report:
     Files that the call writes are not kept, and the report names them: a test changes no file. What the call raises is
     raised. For a report all the same, watch it: `with gradcheck.watch() as watched: step()`.
     """
-    watched = call_watched(sys._getframe(1), step, args, kwargs)
-    return watched.report()
+    return call_watched(sys._getframe(1), step, args, kwargs).report()
 
 
 def call_watched(

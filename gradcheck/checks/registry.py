@@ -57,8 +57,7 @@ def is_selected(rule: Rule, select: Sequence[str] = (), ignore: Sequence[str] = 
     """Whether the rule is on. The most specific selector wins, and `ignore` wins a tie, as in ruff;
     with no `select` at all every rule is on unless ignored."""
     chosen = max((_specificity(s, rule) for s in select or (ALL,)), default=0)
-    ignored = max((_specificity(s, rule) for s in ignore), default=0)
-    return chosen > ignored
+    return chosen > max((_specificity(s, rule) for s in ignore), default=0)
 
 
 def any_selected(prefixes: Sequence[str], select: Sequence[str] = (), ignore: Sequence[str] = ()) -> bool:

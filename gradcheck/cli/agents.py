@@ -86,8 +86,7 @@ class Tools:
         constants and sizes, and no other gets worse. `unproved`: also those that fit the recorded step and could not be
         proved. `unfixed` are the findings without an edit. Apply the patch and call `report` to see what is left.
         """
-        report = self._report(target)
-        plan = plan_fixes([report], unproved=unproved, files=own_files(target, None))
+        plan = plan_fixes([self._report(target)], unproved=unproved, files=own_files(target, None))
         patch = b"".join(unified_diff(file) for file in patched_files(plan.fixes))
         return {
             "patch": patch.decode("utf-8", "replace"),

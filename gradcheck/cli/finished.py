@@ -84,9 +84,7 @@ def _made_from(session: SessionOptions) -> dict[str, Any]:
         "python": sys.version,
         "torch": metadata.version("torch"),
         "options": encode(session),
-        "files": {file: _digest(file) for file in sorted(files)},
+        "files": {
+            file: hashlib.sha256(read_regular(os.path.realpath(file))).hexdigest() for file in sorted(files)
+        },
     }
-
-
-def _digest(file: str) -> str:
-    return hashlib.sha256(read_regular(os.path.realpath(file))).hexdigest()

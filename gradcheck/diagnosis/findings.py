@@ -69,8 +69,7 @@ def _move(finding: Finding, found: Found, judgement: Judgement) -> None:
     """The cause lies on another line than the gradient's: point at the line to edit."""
     site = found.site
     gradient_line = finding.location
-    span = site.rewriter.span
-    line, end_line, column, end_column = span
+    line, end_line, column, end_column = site.rewriter.span
     finding.location = judgement.sources.location(site.unit.filename, line, end_line, column, end_column)
     finding.evidence["gradient_line"] = encode(gradient_line)
     where = f"line {gradient_line.line}"

@@ -92,8 +92,7 @@ class FixSearch:
                 if edits.setdefault(after, edit) != edit:
                     return False  # two edits of one place
                 patches[after] = patch
-        fixed = [judged for _, group in fixes for judged in group]
-        return self._prover.prove(patches, fixed, moved).right
+        return self._prover.prove(patches, [judged for _, group in fixes for judged in group], moved).right
 
     def _first_proved(self, fitting: Iterable[Fitting], group: list[Judged]) -> Found | None:
         """The first that is proved; failing that, the first that is right wherever it could be replayed."""

@@ -199,8 +199,7 @@ class SiteFinder:
         stand_in = Op(binding.when, _nothing, Kind.IGNORE, (), None, binding.code, 0)
         stand_in.scope = binding.scope
         execution = Execution(binding.when, binding.when, stand_in, judged.candidate.value)
-        site = Site(unit, statement, statement.value, [execution], [execution], is_alias=True)
-        return [site]
+        return [Site(unit, statement, statement.value, [execution], [execution], is_alias=True)]
 
     def _statement_site(self, statement: ast.stmt, ops: list[Op], after: int) -> Site | None:
         unit = self._places.unit(ops[0])

@@ -128,8 +128,7 @@ class Rewriter:
         outer = self.span
         line, end_line, column, end_column = change.span
         before = self._cut((outer[0], line, outer[2], column))
-        after = self._cut((end_line, outer[1], end_column, outer[3]))
-        return before + change.text + after
+        return before + change.text + self._cut((end_line, outer[1], end_column, outer[3]))
 
     def _followed(self, edited: ast.Module) -> TextChange | None:
         """The original statement with others after it: on lines of their own or, in a block of one line, after

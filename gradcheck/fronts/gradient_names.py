@@ -140,7 +140,9 @@ def _parse_identifier(name: str) -> GradientName:
                 Form.GENERIC if generic and pattern is not _PREFIX else Form.EXPLICIT, match["stem"]
             )
     bare = _BARE_D.match(name)
-    if name.lower() in _WORDS_WITH_D or re.search(r"num(?:eric|erical|_|$)|approx|finite", name, re.I):
+    word = name.lower()
+    is_word = not _WORDS_WITH_D.isdisjoint((word, word.removesuffix("s")))
+    if is_word or re.search(r"num(?:eric|erical|_|$)|approx|finite", name, re.I):
         return GradientName(Form.NONE, None)
     if len(name) > 1 and name[0] == "d" and name[1].isupper() and bare:
         return GradientName(Form.BARE_D, bare["stem"])

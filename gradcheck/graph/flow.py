@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, 
 from typing import Generic, Protocol, TypeVar
 
 from gradcheck.fronts.tape import Value
+from gradcheck.ops import NO_COMPUTATION
 
 
 class Step(Protocol):
@@ -34,6 +35,13 @@ Key = Callable[[Value], Value]
 
 def itself(value: Value) -> Value:
     """Two values are the same only if they are one."""
+    return value
+
+
+def copied(value: Value) -> Value:
+    """What it is a copy of: `x` for `x.detach().clone()`."""
+    while value.producer is not None and value.producer.operation in NO_COMPUTATION and value.producer.inputs:
+        value = value.producer.inputs[0]
     return value
 
 

@@ -191,8 +191,7 @@ class Dropout:
         try:
             torch.set_rng_state(self._state)
             with torch.no_grad():
-                ones = torch.ones(source.shape, dtype=torch.float32)
-                kept = self._func(ones, *rest[:2], **kwargs) != 0
+                kept = self._func(torch.ones(source.shape, dtype=torch.float32), *rest[:2], **kwargs) != 0
         finally:
             torch.set_rng_state(now)
         # The factor is rounded as a program in this precision rounds it.

@@ -37,8 +37,7 @@ def hidden_layers(
         listed = ", ".join(f"`{name}`" for name in dict.fromkeys(without))
         return [], f"no gradient of {listed} could be replaced by the true one"
     stretch = Stretch(step.judged.plan.forward_ops, judge.run.graph.tensor, names, judgement.places)
-    found = find_layers(stretch, parameters)
-    hidden = [layer for layer in found if layer.hidden]
+    hidden = [layer for layer in find_layers(stretch, parameters) if layer.hidden]
     if len(hidden) < 2:
         return [], f"the network has {'one hidden layer' if hidden else 'no hidden layer'}"
     usable = []

@@ -162,8 +162,7 @@ def _chunks(tasks: Mapping[int, Task], workers: int) -> list[Chunk]:
 
 def _is_death(error: BaseException) -> bool:
     """Whether a worker process is gone; each backend has its own words for it."""
-    names = {cls.__name__ for cls in type(error).__mro__}
-    return not names.isdisjoint(_DEATHS)
+    return not {cls.__name__ for cls in type(error).__mro__}.isdisjoint(_DEATHS)
 
 
 # -- backends --------------------------------------------------------------------------------------------------------

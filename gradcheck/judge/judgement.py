@@ -273,8 +273,7 @@ def _judge_by_common_cause(
     candidates = plan.candidates
     for line, meaning in causes:
         plan.meant, plan.carried = meaning, carried_in(meaning.values())
-        known = dict.fromkeys((*candidates, *(version.candidate for version in meaning)))
-        plan.candidates = list(known)
+        plan.candidates = list(dict.fromkeys((*candidates, *(version.candidate for version in meaning))))
         tried = _judge_pass(judgement, plan, stated)
         now = accused_lines(tried.result.gradients)
         fewer = now < before or (line in now and now != before and len(now) <= len(before))

@@ -21,7 +21,7 @@ from gradcheck.judge.verdicts.merged import merged
 from gradcheck.judge.verdicts.not_finite import not_finite
 from gradcheck.judge.verdicts.replaced import beside_a_better_one, replaced_unread
 from gradcheck.judge.verdicts.right import right, right_but_for_rounding
-from gradcheck.judge.verdicts.surrogate import of_another_loss, surrogate
+from gradcheck.judge.verdicts.surrogate import estimated, of_another_loss, surrogate
 from gradcheck.judge.verdicts.unchecked import unpaired, unreached, upstream_unusable
 from gradcheck.judge.verdicts.unfaithful import of_another_forward_pass, unfaithful
 from gradcheck.judge.verdicts.unfinished import part, stage
@@ -63,6 +63,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     unreached,
     of_another_forward_pass,
     merged,
+    estimated,
     harmless,
     introduced,
 )

@@ -147,8 +147,7 @@ class Outputs:
         found: list[Version] = []
         for value in dict.fromkeys(flow.ancestors(*inputs, stop=stop)):
             if value in known and value.root is not own.root:
-                before = [v for v in known[value].versions if v.after < version.after]
-                found += before[-1:]
+                found += [v for v in known[value].versions if v.after < version.after][-1:]
         return found
 
     def is_right(self, version: Version, found: torch.Tensor, scale: float | None = None) -> bool:

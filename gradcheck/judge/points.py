@@ -151,8 +151,7 @@ class Point:
             self.judging.add_fault(Fault(judged, found))
             return
         faults = self.judging.influence(version)
-        gradients = self.judging.expectation(faults)[0]
-        options = self._options(judged, found, gradients)
+        options = self._options(judged, found, self.judging.expectation(faults)[0])
         measured = dict(zip(options, compared([(found, g) for g in options.values()]), strict=True))
         if not options:
             return

@@ -57,8 +57,7 @@ def measure_precision(judge: Judge, errors: Mapping[Judged, float]) -> None:
         inherits = not marked.isdisjoint(flow.ancestors(judged.candidate.value))
         marked.add(judged.candidate.value)
         if not inherits:
-            finite = math.isfinite(judged.run_error)
-            judged.problem = Problem.IMPRECISE if finite else Problem.NON_FINITE
+            judged.problem = Problem.IMPRECISE if math.isfinite(judged.run_error) else Problem.NON_FINITE
 
 
 def _is_far_off(judged: Judged, error: float | None) -> bool:

@@ -90,8 +90,7 @@ def check(
     budget = in_force().fix_budget_s if fix_budget_s is None else fix_budget_s
     held = writes_held_back(LiveSources().is_user, allow_writes)
     with held as tree, computing_with_its_arrays(subject):
-        found = discover(subject, given, seed)
-        report = LayerCheck(subject, given, target, seed, budget).run(found, only)
+        report = LayerCheck(subject, given, target, seed, budget).run(discover(subject, given, seed), only)
         report.written = written_by_program(tree)
     return report
 
@@ -178,8 +177,7 @@ class LayerCheck:
             self._judged |= outcome.judged.keys()
             self._unjudged |= outcome.unjudged
             for key in outcome.faults:
-                known = self._faults.setdefault(key, Fault(case, trial, outcome, []))
-                known.cases.append(result)
+                self._faults.setdefault(key, Fault(case, trial, outcome, [])).cases.append(result)
 
     def _is_of_training(self, plan: Plan, outcome: Outcome) -> bool:
         """Whether every line that is wrong in evaluation is right in training, and `forward` was told the mode of this call
@@ -272,9 +270,11 @@ class LayerCheck:
         return plan
 
     def _leave_open_what_always_breaks(self) -> None:
-        """What `backward` was handed was guessed: a fault is what breaks in some cases and not in others."""
+        """What `backward` was handed was guessed: a fault is what breaks in some cases and not in others. A wrong shape alone
+        is no other."""
         ran = [outcome for outcome in self.outcomes if outcome.status is not Status.NOT_RUN]
-        if self._given.inputs or not all(outcome.breaks for outcome in ran):
+        breaks = [outcome.breaks for outcome in ran]
+        if self._given.inputs or not any(breaks) or not all(o.breaks or _of_shape(o) for o in ran):
             return
         self._faults.clear()
         self._ran.clear()

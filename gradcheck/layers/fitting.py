@@ -15,6 +15,7 @@ from gradcheck.layers.gradients import parameters_of, stored_gradients
 from gradcheck.layers.methods import called
 from gradcheck.layers.subject import Subject
 from gradcheck.layers.trial import Trial, build, own_random_numbers
+from gradcheck.layers.wanted import role_of
 from gradcheck.program.live import LiveSources
 from gradcheck.replay.compare import dense
 
@@ -114,6 +115,8 @@ def fit_and_shapes(subject: Subject, trial: Trial) -> tuple[float, dict[str, tup
             pairs.append((array, given.shape))
             if array is not None and array.shape != given.shape:
                 others[name] = tuple(array.shape)
+    if not held and step.inputs and all(role_of(name) == "target" for name, _ in step.inputs):
+        return NONE_FITS, {}  # what was predicted was guessed as indices
     if not pairs:
         if not step.inputs and not held:
             return NOTHING, {}

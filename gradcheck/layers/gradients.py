@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck import ops
 from gradcheck.fronts.gradient_names import Form, name_affinity, parse, split_path
 from gradcheck.fronts.namespace import tensors_of_namespace
 from gradcheck.fronts.recorder import Recorder
 from gradcheck.fronts.tape import Value
+from gradcheck.graph import flow
 from gradcheck.judge.verdict import GradientResult
 from gradcheck.layers.arrays import is_floating, view_of
 from gradcheck.layers.driver import LayerStep
@@ -247,7 +247,5 @@ def _gradient_of(name: str) -> str:
 
 
 def _made_after(value: Value | None, loss: Value) -> bool:
-    made, lost = value.producer if value is not None else None, loss.producer
-    while made is not None and made.operation in ops.NO_COMPUTATION and made.inputs:
-        made = made.inputs[0].producer
+    made, lost = flow.copied(value).producer if value is not None else None, loss.producer
     return made is not None and lost is not None and made.index > lost.index

@@ -81,7 +81,9 @@ def call_of(
         return Call(items[:leading], is_loss=True, order=names, values=again)
     upstream = [name for name in names if parse(name).form is not Form.NONE and name not in again]
     if not upstream:
-        upstream = (others or left or names)[:1]
+        # Only what it reads: `backward(x, cache)` may call that `x`, as `forward` does its input.
+        read = [name for name in [*others, *left, *names] if _reads(backward, name)]
+        upstream = (read or names)[:1]
         again.pop(upstream[0], None)
     # A gradient that `backward` need not be given belongs to an output all the same.
     more = [p.name for p in positional if p.name not in names and parse(p.name).form is not Form.NONE]
@@ -101,7 +103,7 @@ def call_of(
     again |= {name: None for name in names if name not in upstream and not _reads(backward, name)}
     kept = [name for name in names if name not in again and name not in upstream]
     rest = [item for item in items[len(outputs) :] if not _is_in(item, losses)]
-    if not rest:  # nothing was kept for it: a rate
+    if len(rest) < len(kept):  # nothing was kept for one of them: a rate
         again |= {name: rate for name in kept if (rate := rate_named(name)) is not None}
         kept = [name for name in kept if name not in again]
     # A stride that `forward` was given is that of `backward` too.

@@ -41,7 +41,7 @@ def held_by(layer: Any) -> Any:
 
 def halves_of(kind: type) -> tuple[str, str] | None:
     """The names of the methods that are its forward pass and its backward pass."""
-    names = [name for name in dir(kind) if callable(getattr(kind, name)) and not name.startswith("__")]
+    names = [name for name in dir(kind) if _is_method(getattr(kind, name)) and not name.startswith("__")]
     found = []
     for usual, pattern in (("forward", _FORWARD), ("backward", _BACKWARD)):
         fitting = [name for name in names if pattern.fullmatch(name)]
@@ -53,6 +53,12 @@ def halves_of(kind: type) -> tuple[str, str] | None:
             return None
         found += fitting
     return ("__call__" if _is_called_first(kind, found[0]) else found[0]), found[1]
+
+
+def _is_method(thing: Any) -> bool:
+    """It is none that only says what others define."""
+    code = getattr(thing, "__code__", None)
+    return callable(thing) and (code is None or code.co_names != ("NotImplementedError",))
 
 
 def _is_called_first(kind: type, forward: str) -> bool:

@@ -41,8 +41,7 @@ def layer_target(text: str) -> tuple[Target, tuple[str, ...]]:
     if not place or not all(parts) or len(parts) > 2:
         raise ProgramError(f"`{text}` does not name a layer", HOW_LAYERS_ARE_WRITTEN)
     if place.endswith(".ipynb"):
-        notebook = parse_target(place)
-        return replace(notebook, text=text, kind=TargetKind.FUNCTION, function=parts[0]), parts
+        return replace(parse_target(place), text=text, kind=TargetKind.FUNCTION, function=parts[0]), parts
     target = parse_target(f"{place}{separator}{parts[0]}")
     if target.kind not in (TargetKind.FUNCTION, TargetKind.CALLABLE):
         raise ProgramError(f"`{text}` does not name a layer", HOW_LAYERS_ARE_WRITTEN)

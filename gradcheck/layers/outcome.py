@@ -163,7 +163,8 @@ def _raised(error: Exception, subject: Subject) -> Outcome:
     where = sources.unit(place.file) if place is not None else None
     statement = where.tree.statement_at(place.line) if place is not None and where is not None else None
     if _is_missing(error):
-        return Outcome(Status.NOT_JUDGED, f"`backward` needs something that is missing here: {raised.text}")
+        why = f"`backward` needs something that is missing here: {raised.text}"
+        return Outcome(Status.NOT_JUDGED, why, breaks=True)
     if isinstance(statement, (ast.Raise, ast.Assert)):  # written there to be raised
         return Outcome(Status.UNSUPPORTED, f"`backward` refuses it: {raised.text}")
     key = ("raised", place.file, str(place.line)) if place is not None else ("raised", fault.type)
@@ -179,5 +180,7 @@ def _is_missing(error: BaseException) -> bool:
     if isinstance(error, AttributeError) and error.obj is None:
         # `try: import kernels`, `except ImportError: kernels = None`
         return any(f.f_globals.get(name, 0) is None for f in frames for name in f.f_code.co_names)
+    if isinstance(error, AttributeError) and type(error.obj) in (int, float):
+        return True  # a number was guessed for an object: `self.model.backward(dout)`
     by = str(frames[-1].f_globals.get("__name__"))
     return isinstance(error, (ImportError, OSError)) or by.startswith(_OF_DEVICES)

@@ -24,8 +24,11 @@ def is_no_gradient(backward: Callable[..., Any], name: str) -> bool:
         node for node in nodes_of(backward) if isinstance(node, (ast.Assign, ast.AugAssign, ast.Return))
     ]
     for statement in sorted(statements, key=lambda node: node.lineno):
+        before = [ast.unparse(each) for each in getattr(statement, "targets", ())]
         for node in ast.walk(statement):
             match node:
+                case ast.BinOp(one, ast.Sub(), _) if ast.unparse(one) in before:
+                    pass  # a step: `self.W = self.W - lr * dW`
                 case ast.BinOp(one, ast.Sub() | ast.Add(), other) if _reads(one, made) != _reads(other, made):
                     return True
                 case ast.AugAssign(one, ast.Sub() | ast.Add(), other) if _reads(one, made) > _reads(

@@ -264,8 +264,8 @@ def of_one() -> list[TensorTerm]:
 
 
 def rate_named(name: str) -> float | None:
-    """What may be given for a learning rate."""
-    return 0.1 if re.fullmatch(r"lr|eta|alpha|(.*_)?(learn(ing)?_?)?rate|step_?size", name.lower()) else None
+    """What may be given for a learning rate: under 1, a step is the gradient, as in `self.dW = lr * dW`."""
+    return 1.0 if re.fullmatch(r"lr|eta|alpha|(.*_)?(learn(ing)?_?)?rate|step_?size", name.lower()) else None
 
 
 def indices_of_rank_1_and_2() -> list[TensorTerm]:

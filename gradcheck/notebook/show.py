@@ -48,8 +48,7 @@ def _report(shell: Any, report: Report, hints: list[str]) -> None:
 
     file = io.StringIO()
     terminal.render(report, Console(file=file, width=_WIDTH, force_terminal=False, force_jupyter=False))
-    page = element.render(report, report_pictures(report), hints)
-    _publish(shell, page, file.getvalue())
+    _publish(shell, element.render(report, report_pictures(report), hints), file.getvalue())
 
 
 def _hints(done: Checked) -> list[str]:
@@ -84,8 +83,7 @@ def _fixed(found: FixedCells) -> Iterator[list[Text]]:
     for cell in found.cells:
         yield [Text(f"cell {cell.number}", "bold"), *coloured_diff(cell.before, cell.after)]
     for planned in found.elsewhere:
-        diff = planned.fix.diff.splitlines()
-        yield [Text(describe(planned.location), "bold"), *map(coloured, diff)]
+        yield [Text(describe(planned.location), "bold"), *map(coloured, planned.fix.diff.splitlines())]
 
 
 def _remarks(found: FixedCells, applied: FixedCell | None) -> Iterator[str]:

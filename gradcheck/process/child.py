@@ -267,8 +267,7 @@ def _time_limit(stage: Stage, options: Options) -> float:
 def _read_result(folder: Path, status: int, options: Options) -> dict[str, Any]:
     """It is the child's word, and the program could have written it: nothing in it is taken for granted."""
     try:
-        raw = read_regular(str(folder / RESULT))
-        result = json.loads(raw.decode("utf-8", "surrogatepass"))
+        result = json.loads(read_regular(str(folder / RESULT)).decode("utf-8", "surrogatepass"))
         if "error" in result:
             raise ProgramError.from_dict(result["error"])
         if "internal" in result:

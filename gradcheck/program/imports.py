@@ -34,8 +34,7 @@ class _WatchedLoader(SourceFileLoader):
         self, data: Any, path: Any, *, _optimize: int = -1
     ) -> CodeType:
         filename = str(path)
-        text = decode_source(bytes(data), Path(filename))
-        unit = SourceUnit(filename, shown_path(Path(filename)), text)
+        unit = SourceUnit(filename, shown_path(Path(filename)), decode_source(bytes(data), Path(filename)))
         self._sources.add(unit)
         if unit.tree.error is not None:
             raise unit.tree.error

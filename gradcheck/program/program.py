@@ -56,8 +56,7 @@ def load(target: Target, cwd: str | None = None, arguments: tuple[str, ...] = ()
     """Raises ProgramError if the target cannot be read or, being a script, cannot be compiled."""
     beside = target.path.parent if target.path and not target.module else None
     directory = working_directory(cwd) or beside or current_directory()
-    entry = beside or directory
-    program = Program(target, directory, entry, arguments=arguments)
+    program = Program(target, directory, beside or directory, arguments=arguments)
     if target.kind is TargetKind.NOTEBOOK:
         _load_cells(program)
     elif target.path is not None:

@@ -136,8 +136,7 @@ class _Run:
             if not self._run_unit(piece.unit, partial(self._execute, piece)):
                 return
         if kind is TargetKind.FUNCTION:
-            function = find_function(self._program.target, self._module)
-            self._run_unit(self._program.pieces[0].unit, function)
+            self._run_unit(self._program.pieces[0].unit, find_function(self._program.target, self._module))
 
     def _finish(self) -> None:
         """As Python finishes a program. What it does then is not recorded."""
@@ -165,8 +164,7 @@ class _Run:
 
         if self._run_unit(unit, import_and_keep):
             function = find_function(target, self._module)
-            sources = self._program.sources
-            self._run_unit(sources.unit(self._module.__file__ or "") or unit, function)
+            self._run_unit(self._program.sources.unit(self._module.__file__ or "") or unit, function)
 
     def _execute(self, piece: Piece) -> None:
         if piece.error is not None:

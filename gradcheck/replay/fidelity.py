@@ -251,8 +251,7 @@ def as_recorded(loss: Value) -> float | None:
     kept = loss.producer.fingerprint if loss.producer is not None and loss.producer.out is loss else None
     if not isinstance(kept, Fingerprint) or not kept.whole:
         return None
-    numbers = torch.frombuffer(bytearray(kept.kept), dtype=kept.dtype)
-    return float(numbers.double().sum())
+    return float(torch.frombuffer(bytearray(kept.kept), dtype=kept.dtype).double().sum())
 
 
 def put_back_leaves(ops: Iterable[Op]) -> None:

@@ -133,7 +133,9 @@ class ForwardGraph:
         at = self.tensor(value)
         with ExitStack() as hooks:
             for other in fixed:
-                hooks.enter_context(self.tensor(other).register_hook(_no_change))
+                hooks.enter_context(
+                    self.tensor(other).register_hook(lambda g: None if g is None else torch.zeros_like(g))
+                )
             found = torch.autograd.grad(
                 at, [self.tensor(v) for v in wanted], _like(by, at), retain_graph=True, allow_unused=True
             )
@@ -210,10 +212,6 @@ def _like(gradient: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
     if given.is_complex() and not tensor.is_complex():
         given = given.real  # as autograd takes it
     return given.to(tensor.dtype)
-
-
-def _no_change(arriving: torch.Tensor | None) -> torch.Tensor | None:
-    return None if arriving is None else torch.zeros_like(arriving)
 
 
 def _replace_gradient(tensor: torch.Tensor, gradient: torch.Tensor) -> torch.utils.hooks.RemovableHandle:

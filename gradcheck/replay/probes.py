@@ -10,7 +10,6 @@ from typing import Protocol
 
 import torch
 
-from gradcheck import ops
 from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.fronts.markers import seen_from_outside
 from gradcheck.fronts.places import Places
@@ -72,9 +71,10 @@ def probe_roots(plan: PassPlan, judged: Iterable[Pair], truth: Mapping[Value, to
 def _is_made_up(value: Value, moved: set[Value], plan: PassPlan) -> bool:
     """Whether it is a constant of the program, as the first state of a loop is, or an identity matrix: where others are
     moved, or are handed to a layer, it is no parameter, and the backward pass may have a constant of its own for it."""
-    if value.root in moved or not (moved or plan.handed):
+    made_of = flow.ancestors(value)
+    if not (moved or plan.handed) or any(v.root in moved for v in made_of):
         return False
-    sources = [v.producer for v in flow.ancestors(value) if v.producer is None or not v.producer.inputs]
+    sources = [v.producer for v in made_of if v.producer is None or not v.producer.inputs]
     return all(made is not None and made.operation.family is Family.CONSTANT for made in sources)
 
 
@@ -82,11 +82,9 @@ def _moved_for(root: Value, read_later: set[Value], truth: Mapping[Value, torch.
     """What has to move for `root` to move: what it is a view of (backward makes a view of its own), or itself; but where the
     backward pass computes from what `root` was made of (it normalises a second time), that, so that both see the same
     point."""
-    copied = root = root.root if root.root in truth else root
-    while copied.producer is not None and copied.producer.operation in ops.NO_COMPUTATION:
-        copied = copied.producer.inputs[0]
-    if copied in read_later:  # the gradients of copies are compared with those of what they were copied from
-        return [copied]
+    root = root.root if root.root in truth else root
+    if flow.copied(root) in read_later:  # the gradients of copies are compared with those of what was copied
+        return [flow.copied(root)]
     made_of = [v for v in flow.ancestors(root)[1:] if v in truth and v.root is not root.root]
     if read_later.isdisjoint(made_of):
         return [root]

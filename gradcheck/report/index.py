@@ -92,8 +92,7 @@ def as_html(index: Table, links: Mapping[str, str]) -> str:
         return f'<a href="{escape(link)}">{escape(printable(cell))}</a>' if linked else ""
 
     kinds = [f' class="{_KINDS[row[1]][0]}"' for row in index.rows]
-    body = enclosed(table_of(index, kinds, special))
-    return document(f"{HEADING}{len(index.rows)} targets", body)
+    return document(f"{HEADING}{len(index.rows)} targets", enclosed(table_of(index, kinds, special)))
 
 
 def as_csv(index: Table) -> str:

@@ -26,8 +26,7 @@ def tables(isolation: Isolation | None, brief: bool = False) -> list[Table]:
     if brief:
         most = 2 + 2 * len(isolation.components)
         variants.rows = variants.rows[:most]
-    found = [_costs(isolation), variants, _layers(isolation)]
-    return [table for table in found if table.rows]
+    return [table for table in [_costs(isolation), variants, _layers(isolation)] if table.rows]
 
 
 def encoded(isolation: Isolation | None) -> dict[str, Any] | None:

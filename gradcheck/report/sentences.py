@@ -77,8 +77,7 @@ def row_remarks(step: PassResult) -> Iterator[str]:
     reasons: dict[tuple[str, str], list[GradientResult]] = {}
     for row in step.gradients:
         if row.verdict is Verdict.UNCHECKED:
-            key = ("unchecked", row.reason or "no reason was recorded")
-            reasons.setdefault(key, []).append(row)
+            reasons.setdefault(("unchecked", row.reason or "no reason was recorded"), []).append(row)
         elif row.verdict is Verdict.UNOBSERVABLE:
             reasons.setdefault(("unobservable", row.reason or _INVARIANT), []).append(row)
         elif row.scale_note:

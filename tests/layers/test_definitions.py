@@ -194,3 +194,15 @@ def test_what_is_nan_for_a_number_that_was_guessed_has_no_row(tmp_path):
     assert report is not None
     assert not report.rows
     assert report.program.unread == ["Spike"]
+
+
+def test_what_only_says_what_others_define_is_no_layer(tmp_path):
+    base = "class Base:\n" + "".join(
+        f"    def {half}(self, *given):\n        raise NotImplementedError\n\n"
+        for half in ("forward", "backward")
+    )
+    path = tmp_path / "layers.py"
+    path.write_text("import torch\n" + base + LAYER)
+    report = report_on_definitions(SessionOptions(str(path), fix_budget_s=0.0))
+    assert [step.layer for step in report.passes] == ["Linear"]
+    assert report.program.notes == []

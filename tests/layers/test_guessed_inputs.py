@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 import gradcheck
+from gradcheck.layers.records import Status
 
 
 class MaskedSoftmax(torch.autograd.Function):
@@ -368,3 +369,85 @@ class SparseOutput(torch.autograd.Function):
 
 def test_an_output_may_be_sparse():
     assert "internal error" not in str(gradcheck.check_layer(SparseOutput, fix_budget_s=0.0))
+
+
+class Descends:
+    """`backward` takes a rate beside the cache, and moves its weights: that compares nothing with an output."""
+
+    def __init__(self, n_in, n_out):
+        self.w, self.dw = torch.randn(n_in, n_out), None
+
+    def forward(self, x):
+        kept = x
+        return x @ self.w, kept
+
+    def backward(self, dl, kept, eta):
+        before, self.dw = self.w, eta * (kept.T @ dl)
+        self.w = self.w - self.dw
+        return dl @ before.T
+
+
+class Flattens:
+    """What arrives is called `x`, as the input of `forward` is, and the cache is not read."""
+
+    def forward(self, x):
+        self.shape = x.shape
+        return x.reshape(len(x), -1), None
+
+    def backward(self, x, cache):
+        return x.reshape(self.shape)
+
+
+class LogitsLoss:
+    """No numbers of 0 to 1, and no batch of several columns."""
+
+    def forward(self, logits, target):
+        assert logits.dim() == 1
+        assert logits.shape == target.shape
+        self.kept = logits, target
+        return (logits.clamp(min=0) - logits * target + torch.log1p(torch.exp(-logits.abs()))).mean()
+
+    def backward(self):
+        logits, target = self.kept
+        return (torch.sigmoid(logits) - target) / len(logits)
+
+
+def test_what_backward_is_handed_is_told_by_what_it_does_with_it():
+    for layer in (Descends, Flattens, LogitsLoss):
+        report = gradcheck.check_layer(layer, fix_budget_s=0.0)
+        assert not report.failures
+        assert report.cases[0].status is Status.PASSED
+
+
+class ColumnOfOne:
+    """For one row, which `forward` takes as a vector and whose gradient `backward` takes as a column."""
+
+    def __init__(self, n_in, n_out):
+        self.w, self.dw = torch.randn(n_out, n_in), None
+
+    def forward(self, x):
+        self.x = x
+        return self.w @ x
+
+    def backward(self, dout):
+        self.dw = dout @ self.x.unsqueeze(-2)
+        return self.w.T @ dout
+
+
+class HandsOn:
+    def __init__(self, model):
+        self.model = model
+
+    def forward(self, predicted, target):
+        self.away = predicted - target
+        return (self.away**2).sum(1).mean()
+
+    def backward(self):
+        return self.model.backward(2 * self.away / len(self.away))
+
+
+def test_what_never_runs_but_with_a_wrong_shape_was_guessed_wrong():
+    for layer in (ColumnOfOne, HandsOn):
+        report = gradcheck.check_layer(layer, fix_budget_s=0.0)
+        assert not report.failures
+        assert {case.status for case in report.cases}.isdisjoint({Status.PASSED, Status.FAILED})

@@ -67,9 +67,10 @@ class Constants:
         return Constant(factor, f"{factor:.6g}")
 
     def _all(self) -> Iterator[Constant]:
-        two = self._why_two()
-        for plain, text in ((-1.0, "-1"), (2.0, "2"), (0.5, "1/2")):
-            yield Constant(plain, text, two if plain > 0 else "")
+        yield Constant(-1.0, "-1")
+        for plain, text in ((0.5, "1/2"), (2.0, "2")):
+            if two := self._why_two(plain):
+                yield Constant(plain, text, two)
         for sign, mark in ((1, ""), (-1, "-")):
             for size, what in self._sizes().items():
                 yield Constant(sign * size, f"{mark}{size}", what, size)
@@ -79,10 +80,9 @@ class Constants:
                     yield Constant(sign * size / (size - 1), f"{mark}{size}/{size - 1}", of_both, size)
                     of_both = f"(n - 1)/n for n = {size}" + (f"; {what}" if what else "")
                     yield Constant(sign * (size - 1) / size, f"{mark}{size - 1}/{size}", of_both, size)
-        for small in (3, 4, 10, -2):
+        for small in (2, 3, 4, 10, -2):
             yield Constant(float(small), str(small))
             yield Constant(1 / small, f"{'-' if small < 0 else ''}1/{abs(small)}")
-        yield Constant(-0.5, "-1/2")
         for number, op in self._numbers():
             why = self._use(number, op)
             for value, text in (
@@ -146,12 +146,15 @@ class Constants:
             return f"{where} {'divides' if divides else 'multiplies'} by {number:g}"
         return f"{number:g} is a number in {where}"
 
-    def _why_two(self) -> str:
+    def _why_two(self, factor: float) -> str:
+        """Why it is half, or twice, of what it should be."""
         for op in self._case.segment.ops:
-            where = line(self._case, op)
-            if op.operation is ops.SQUARE or (op.operation is ops.POW and 2.0 in plain_numbers(op)):
+            where, half = line(self._case, op), factor < 1
+            if half and (
+                op.operation is ops.SQUARE or (op.operation is ops.POW and 2.0 in plain_numbers(op))
+            ):
                 return f"the derivative of the square in {where} has a 2"
-            if op.operation is ops.SQUARED_ERROR:
+            if half and op.operation is ops.SQUARED_ERROR:
                 return f"the derivative of the squares of `mse_loss` in {where} has a 2"
             if op.operation in _SCALINGS:
                 for number in (2.0, 0.5):

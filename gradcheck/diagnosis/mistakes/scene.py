@@ -158,8 +158,7 @@ class Scene:
         """How `value` moves when the gradient's own value moves along the random direction."""
         if value not in self._images:
             image: torch.Tensor | None = None
-            tensor = self.run.graph.tensor(value)
-            seed = torch.zeros_like(tensor).requires_grad_()
+            seed = torch.zeros_like(self.run.graph.tensor(value)).requires_grad_()
             pushed = self._vjp(value, seed, create_graph=True)
             if pushed is not None and pushed.requires_grad:
                 image = vjp([pushed], seed, [self._random])

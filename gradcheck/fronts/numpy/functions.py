@@ -191,8 +191,7 @@ def added_at(array: torch.Tensor, key: Any, added: Any) -> torch.Tensor:
     """`np.add.at`: what is added several times to one place counts each time."""
     places = torch.arange(array.numel()).reshape(array.shape)[_as_indices(key)]
     values = torch.as_tensor(added, dtype=array.dtype).expand(places.shape)
-    flat = array.view(-1)
-    flat.index_put_((places.reshape(-1),), values.reshape(-1), accumulate=True)
+    array.view(-1).index_put_((places.reshape(-1),), values.reshape(-1), accumulate=True)
     return array
 
 

@@ -110,8 +110,7 @@ class _Walk:
     def _called(self, op: Op, call: BatchNormCall) -> list[Node]:
         if not isinstance(op.out, Value) or call.input is None or len(call.input.shape) < 2:
             return []
-        whole = self._whole(call.input)
-        node = Node(op.out, op, (whole,))
+        node = Node(op.out, op, (self._whole(call.input),))
         if call.training:
             node.used = [Use(role, Origin.OWN, None, call.input) for role in Role]
         else:

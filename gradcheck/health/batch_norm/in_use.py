@@ -165,7 +165,9 @@ class _Comparison:
             row.unmeasured = "the input of the layer could not be replayed"
             return row
         try:
-            mean, scale = (self._tensor(use.value) for use in (shifts[0], scales[0]))
+            mean, scale = (
+                self._aftermath.tensor(use.value).double().flatten() for use in (shifts[0], scales[0])
+            )
             expected = population.mean - self._left_out_bias(self._layers[number], norm)
         except ReplayError as error:
             row.unmeasured = str(error)
@@ -188,9 +190,6 @@ class _Comparison:
         # A variance of n normal numbers has a relative standard error of sqrt(2/n).
         second.allowed *= math.sqrt(2)
         return row
-
-    def _tensor(self, value: Value) -> torch.Tensor:
-        return self._aftermath.tensor(value).double().flatten()
 
     def _left_out_bias(self, layer: BatchNorm, norm: BatchNorm) -> torch.Tensor | float:
         """A bias before the layer that the code after the training leaves out, in calibration and use alike."""

@@ -75,8 +75,7 @@ class Normaliser:
         if first is None or any(v.root in self._mutated for v in first.inputs):
             raise ReplayError("what is normalised is changed in place, and so is what it is computed from")
         ops = [first, *(node.op for node in nodes[1:] if node.op is not None)]
-        replay = fed_from(ops, {}, lambda _, read: tensor(read))
-        return replay.tensor(value).detach().double()
+        return fed_from(ops, {}, lambda _, read: tensor(read)).tensor(value).detach().double()
 
     def per_feature(self, tensor: torch.Tensor) -> torch.Tensor:
         """As rows of a table with one column for each feature."""
@@ -85,8 +84,7 @@ class Normaliser:
         axes = layer.axes if tensor.ndim == len(shape) else tuple(range(tensor.ndim - 1))
         kept = [axis for axis in range(tensor.ndim) if axis not in axes]
         moved = tensor.permute(*axes, *kept)
-        count = math.prod(moved.shape[: len(axes)])
-        return moved.reshape(count, -1)
+        return moved.reshape(math.prod(moved.shape[: len(axes)]), -1)
 
     def behaviour(self, tensor: Tensors) -> Behaviour | None:
         """None where what it does cannot be computed, or depends on more than its own batch."""
@@ -149,8 +147,7 @@ class Normaliser:
         if least > 1e11:
             return 0.0, False
         # Where the standard deviation is what the epsilon is, as a standard deviation.
-        halved = least / gain(1 / least) > 1.7
-        return (1 / least, True) if halved else (1 / least**2, False)
+        return (1 / least, True) if least / gain(1 / least) > 1.7 else (1 / least**2, False)
 
 
 def _whole(number: float) -> float:

@@ -85,8 +85,7 @@ def _add(found: Sequences, run: Drawn, stream: bool) -> None:
     if end is None or end not in tokens:
         (found.endless if run.left else found.cut).append(tokens)
     elif stream:
-        pieces = _pieces(tokens, end)
-        found.ended += pieces[:-1]  # what follows the last end token is no whole sequence
+        found.ended += _pieces(tokens, end)[:-1]  # what follows the last end token is no whole sequence
     elif tokens.index(end) == len(tokens) - 1:
         found.ended.append(tokens[:-1])
     else:

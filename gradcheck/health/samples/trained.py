@@ -132,8 +132,7 @@ class Learned:
                 names = f"`{shown(contexts.value)}` and `{shown(targets.value)}`"
                 made.source = f"the {len(made.sequences):,} sequences that the rows of {names} spell"
                 return made, value
-        rows = int((targets.tensor >= 0).sum())
-        return from_strings(self.namespace, rows), None
+        return from_strings(self.namespace, int((targets.tensor >= 0).sum())), None
 
     def trained(
         self, data: TrainingData | None, contexts: Value | None

@@ -102,8 +102,7 @@ class _Step:
             record.gradient_mean, record.gradient_std = _mean(gradient), _std(gradient)
         move = self._moves.get(value)
         if move is not None and bool(torch.isfinite(move).all()):
-            op = parameter.deciding[-1].op
-            record.location = self._places.location(op)
+            record.location = self._places.location(parameter.deciding[-1].op)
             if norm(move) > _ROUNDING * norm(data):
                 record.update_std = _std(move)
         return record
@@ -127,8 +126,7 @@ class _Step:
         start = self._judge.run.start_tensors()
         for value, move in self._moves.items():
             start[value] = torch.add(self._context.forward.tensor(value).detach(), move, alpha=factor)
-        replay = fed(plan.forward_ops, start=start)
-        loss = attempted(replay.tensor, plan.loss)
+        loss = attempted(fed(plan.forward_ops, start=start).tensor, plan.loss)
         return None if loss is None else float(loss.sum())
 
 

@@ -186,8 +186,7 @@ def _as_a_sum(op: Op, names: NameIndex) -> str:
 
 
 def _as_inferred(op: Op, inferred: Inferred, names: NameIndex) -> str:
-    begun = op.args[1][-1]
-    return f"{inferred.kind.value} whose gradient is `{names.shown_last(begun)}`"
+    return f"{inferred.kind.value} whose gradient is `{names.shown_last(op.args[1][-1])}`"
 
 
 def _loss_function(op: Op, names: NameIndex) -> str | None:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from gradcheck import ops
-from gradcheck.fronts.gradient_names import Form, is_delta, name_affinity, parse
+from gradcheck.fronts.gradient_names import Form, is_delta, is_loss_name, name_affinity, parse
 from gradcheck.fronts.markers import OUR_PLACE
 from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.graph import flow
@@ -261,10 +260,10 @@ class Partners:
         """The value that its name says it is the gradient of, if a reader would take that for a mistake: a layer's name
         serves for what comes before its activation, where that has none, and `dy` for the prediction of `y`."""
         value = self.meant_instead(candidate, of, found)
-        if value is None or candidate.of is not None:
-            return value
-        if _is_what_arrived(candidate.value):
-            return None
+        if value is None or of in self.names.copies(value) or candidate.of is not None:
+            return value if candidate.of is not None else None
+        if _is_what_arrived(candidate.value) or is_loss_name(parse(candidate.name).stem or ""):
+            return None  # `loss_grad` is that of what the loss is computed from
         moved = {update.parameter.root for update in self._plan.updates}
         is_data = bool(moved) and moved.isdisjoint(made.root for made in flow.ancestors(value))
         has_own = any(not binding.alias for binding in self.names.bindings(of))
@@ -383,7 +382,5 @@ def _made_of(value: Value) -> list[Value]:
 
 def _is_what_arrived(value: Value) -> bool:
     """Whether it is a copy of what autograd has handed to a `backward`, to be made the gradient that its name says."""
-    made = value.producer
-    while made is not None and made.operation in ops.NO_COMPUTATION and made.inputs:
-        made = made.inputs[0].producer
+    made = flow.copied(value).producer
     return made is not None and made.kind is Kind.UPSTREAM

@@ -32,8 +32,7 @@ class Relations:
     def _successor(self, version: Version) -> Version | None:
         candidate = version.candidate
         if not version.final:
-            position = candidate.versions.index(version)
-            return candidate.versions[position + 1]
+            return candidate.versions[candidate.versions.index(version) + 1]
         if candidate.binding is None:
             return None
         best: Candidate | None = None
@@ -65,8 +64,7 @@ class Relations:
         bit = 1 << numbers[version] if self._is_read_as(version) else 0
         for candidate in self._plan.candidates:
             if candidate is version.candidate:
-                position = candidate.versions.index(version)
-                yield from candidate.versions[position + 1 :]
+                yield from candidate.versions[candidate.versions.index(version) + 1 :]
                 continue
             for other in candidate.versions:
                 if made_of[numbers[other]] & bit and other.after > version.after:
@@ -97,7 +95,10 @@ class Relations:
         for version in versions:
             starts[version.after + 1 - first].append(version.candidate.value)
         tape = self._tape[first : max(plan.stop, plan.last_op + 1)]
-        made_of = computed_from_each(tape, starts, through=_computes, key=flow.storage)
+        no_steps = (Kind.ESCAPE, Kind.BACKWARD)
+        made_of = computed_from_each(
+            tape, starts, through=lambda op: op.kind not in no_steps, key=flow.storage
+        )
         return {version: number for number, version in enumerate(versions)}, made_of
 
     def nearest(self, version: Version, among: Collection[Value]) -> list[Value]:
@@ -188,10 +189,6 @@ class Relations:
             )
 
         return any(read.root is source.root for read in flow.ancestors(*last.inputs, stop=is_outside))
-
-
-def _computes(op: Op) -> bool:
-    return op.kind not in (Kind.ESCAPE, Kind.BACKWARD)
 
 
 def _by_a_number(op: Op) -> bool:

@@ -163,7 +163,11 @@ class Uses:
         writes = [value.producer, *self._mutations.get(value.root, ())[:_MOST_WRITES]]
         made = max((op.index for op in writes if op is not None), default=0)
         behind = list(islice(self._slicer.backwards([value], made + 1), _MOST_OPS))[::-1]
-        made_of = flow.backward(behind, [value], through=_keeps_places, key=flow.storage)
+        # An optimiser computes element by element, and puts no gradient of a layer together.
+        others = (Family.PRODUCT, Family.REDUCTION)
+        made_of = flow.backward(
+            behind, [value], through=lambda op: op.operation.family not in others, key=flow.storage
+        )
         return any(
             read.shape == parameter.shape
             and read.root in made_of
@@ -226,11 +230,6 @@ def _is_of(stem: str | None, names: list[str]) -> bool:
         or (len(stem) == 1 and gradient_names.split_path(name)[1].startswith(stem))
         for name in names
     )
-
-
-def _keeps_places(op: Op) -> bool:
-    """Whether it may be an optimiser's: those compute element by element, and put no gradient of a layer together."""
-    return op.operation.family not in (Family.PRODUCT, Family.REDUCTION)
 
 
 def _is_count(divisor: ast.expr) -> bool:

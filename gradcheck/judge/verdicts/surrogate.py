@@ -1,5 +1,5 @@
 """Gradients of what goes through a step function (rounding, a sign, a comparison), whose derivative is zero, or through
-a Function that changes nothing: what takes their place is on purpose."""
+a Function that changes nothing: what takes their place is on purpose. So is what is drawn at random in their place."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,10 +18,13 @@ from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.ops import Family
 from gradcheck.replay.compare import distance, norm
 from gradcheck.replay.forward import ForwardGraph
+from gradcheck.replay.fresh import fresh_draws
 from gradcheck.replay.passes import PassPlan
+from gradcheck.replay.run import PassRun
 from gradcheck.replay.runner import ReplayError, Runner
 
 _ROUNDING = 1e-6
+_DRAWS = 32
 _UNCHANGED = ops.NO_COMPUTATION | {ops.RESHAPE}
 _NEUTRAL = {ops.MUL: 1, ops.DIV: 1, ops.ADD: 0, ops.SUB: 0}
 _REPLACED = (ops.ROUND, ops.SIGN)
@@ -41,6 +44,11 @@ CHANGES_NOTHING = (
 PAST_A_CLAMP = (
     "this Function limits its input to a range and returns its upstream gradient as it is: either on purpose (a "
     "straight-through gradient), or a mask was forgotten; what is computed from it is compared with what follows from it"
+)
+
+_ESTIMATE = (
+    "it is an estimate: the random numbers of line {} go into it, and the mean over {} other draws is the gradient, as far "
+    "as so many can tell; what is computed from it is compared with what follows from it"
 )
 
 _ROUNDED = "it is rounded where it is computed: it is quantised on purpose"
@@ -119,6 +127,24 @@ def of_another_loss(case: Case) -> Ruling | None:
             )
             return _instead(case, proposal, reason)
     return None
+
+
+def estimated(case: Case) -> Ruling | None:
+    """Right means right under intervention (principle 3): over other draws, the mean of it is the true gradient. One
+    that is drawn again where the forward pass has drawn its own has another mean."""
+    judge, proposal, version = case.judge, case.proposal, case.version
+    truth = case.truth.get(proposal.value) if proposal is not None else None
+    backward = judge.ops[judge.plan.loss_op.index : version.after + 1]
+    behind = flow.backward(backward, {case.candidate.value}, key=flow.storage)
+    drawn = [op for op in backward if op.kind is Kind.RANDOM and not behind.isdisjoint(op.outputs)]
+    if proposal is None or truth is None or truth.shape != case.found.shape or not drawn:
+        return None
+    draws = (fresh_draws(drawn, seed) for seed in range(1, _DRAWS + 1))
+    runs = (PassRun(judge.run.prepared, torch.float64, each).captured for each in draws)
+    found = torch.stack([run.get(id(version), case.found) for run in runs])
+    if not 0 < norm(found.mean(0) - truth) <= 3 * norm(found.std(0)) / _DRAWS**0.5:  # standard errors
+        return None
+    return _instead(case, proposal, _ESTIMATE.format(judge.places.location(drawn[0]).line, _DRAWS))
 
 
 def _may_be_a_slope(case: Case, value: Value, steps: list[Op]) -> bool:

@@ -26,8 +26,9 @@ def stage(case: Case) -> Ruling | None:
     if is_scaled and relations.only_rescales(successor, case.version):
         return None
     other_shape = expected is not None and not same_but_for_ones(expected.shape, case.found.shape)
-    if other_shape and _only_arranges(case.version):
-        return NOT_JUDGED
+    writes = case.version.writes
+    if other_shape and writes and writes[-1].operation.family is Family.LAYOUT:
+        return NOT_JUDGED  # what the next line of the same name makes of it has the right shape
     if expected is not None and _becomes_right(case, successor, expected):
         return NOT_JUDGED
     # Something that is right for nothing else may follow from it.
@@ -36,11 +37,6 @@ def stage(case: Case) -> Ruling | None:
     if proposal is not None and not case.judge.ascends and kept_factor(case, proposal.value) is not None:
         return None  # as from one that is kept as a multiple
     return NOT_JUDGED
-
-
-def _only_arranges(version: Version) -> bool:
-    """Whether it is a gradient in another shape: what the next line of the same name makes of it has the right one."""
-    return bool(version.writes) and version.writes[-1].operation.family is Family.LAYOUT
 
 
 def _becomes_right(case: Case, successor: Version, expected: torch.Tensor) -> bool:

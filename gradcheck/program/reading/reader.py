@@ -142,8 +142,7 @@ class Reader:
         return self.read(node.body if self.operand(node.test) else node.orelse)
 
     def _sequence(self, node: ast.Tuple | ast.List | ast.Set) -> Any:
-        kind = {ast.Tuple: tuple, ast.List: list, ast.Set: set}[type(node)]
-        return kind(self._items(node.elts))
+        return {ast.Tuple: tuple, ast.List: list, ast.Set: set}[type(node)](self._items(node.elts))
 
     def _items(self, nodes: Iterable[ast.expr]) -> Iterator[Any]:
         for node in nodes:

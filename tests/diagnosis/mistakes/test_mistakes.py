@@ -32,3 +32,22 @@ def test_right_gradients_have_no_explanation(text: str) -> None:
     assert len(rows) > 4
     assert {row.verdict for row in rows} <= {Verdict.CORRECT, Verdict.UNOBSERVABLE}
     assert told(judgement) == []
+
+
+TWICE = """
+import torch
+torch.manual_seed(0)
+x, y = torch.randn(12, 5), torch.randn(12, 2)
+W = torch.randn(5, 2)
+out = x @ W
+loss = ((out - y) ** 2).mean()
+dout = 2 * (out - y) / len(y)
+dW = x.T @ dout
+"""
+
+
+def test_twice_of_what_it_should_be_is_no_two_that_was_forgotten() -> None:
+    (found,) = told(judged_text(TWICE))
+    sentences = [explanation.sentence for explanation in found.explanations]
+    assert [sentence for sentence in sentences if "2 is the size of" in sentence]
+    assert not [sentence for sentence in sentences if "square" in sentence]

@@ -201,3 +201,40 @@ def test_a_parameter_that_something_else_is_called_as_well_names_nothing() -> No
     )
     assert [row.of for row in report.rows] == ["out", "x @ W", "W"]
     assert report.findings[0].message == "`dz` is not the gradient of `x @ W`"
+
+
+COPIES = """
+    import torch
+    torch.manual_seed(0)
+    x, y = torch.randn(16, 5), torch.randn(16, 4)
+    W, gain = torch.randn(5, 4), torch.ones(4)
+    W_c = W.clone().detach().requires_grad_(True)
+    gain_c = gain.clone().detach().requires_grad_(True)
+    h_c = x @ W_c
+    loss_c = ((torch.tanh(gain_c * h_c) - y) ** 2).mean()
+    loss_c.backward()
+    h = x @ W
+    out = torch.tanh(gain * h)
+    loss_grad = 2 * (out - y) / y.numel()
+    dz = loss_grad * (1 - out ** 2)
+    dgain = (dz * h).sum(0)
+    dh = dz * gain{again}
+    dW = x.T @ dh
+    for step in range(2):
+        h = x @ W
+        out = torch.tanh(gain * h)
+        loss = ((out - y) ** 2).mean()
+        dz = 2 * (out - y) / y.numel() * (1 - out ** 2)
+        dgain = (dz * h).sum(0)
+        W -= 0.1 * x.T @ (dz * gain)
+        gain -= 0.1 * dgain
+"""
+
+
+def test_the_gradient_of_a_copy_is_that_of_what_was_copied() -> None:
+    """Which moves with it: a gain of one hides nothing. And `loss_grad` is of what the loss is computed from."""
+    report = report_on_source(COPIES.format(again=""))
+    assert {row.verdict for row in report.rows} == {Verdict.CORRECT}
+    assert not [finding for finding in report.findings if finding.rule == "GC107"]
+    report = report_on_source(COPIES.format(again=" * gain"))
+    assert {row.name for row in report.rows if row.problem is Problem.HIDDEN} == {"dh"}
