@@ -110,7 +110,7 @@ def introduced(case: Case) -> Ruling | None:
 def _has_axis_of_its_own(case: Case, expected: torch.Tensor) -> bool:
     """Whether its array was made with more axes than its value has, and nothing here reads what it was filled with."""
     version, root = case.version, case.candidate.value.root
-    is_made_so = version.writes[0].operation.family is Family.CONSTANT and len(version.writes) > 1
+    is_made_so = len(version.writes) > 1 and version.writes[0].operation.family is Family.CONSTANT
     later = case.judge.ops[version.after + 1 :]
     is_read = any(value.root is root for op in later for value in op.inputs)
     return is_made_so and case.found.dim() > expected.dim() and not is_read
