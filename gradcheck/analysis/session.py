@@ -3,7 +3,8 @@
 import ast
 import copy
 import gc
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -208,23 +209,35 @@ def _nothing_found(
 
 
 def _what_to_point_at(sources: SourceMap, target: str) -> str:
-    """For a program in which nothing happened: its functions that can be called as they are, or else one that loops."""
-    functions = [
-        node
-        for unit in sources.units.values()
-        for node in unit.tree.module.body
-        if isinstance(node, ast.FunctionDef)
-    ]
-    names = [node.name for node in functions if len(node.args.args) == len(node.args.defaults)]
-    if names and target.endswith(".py"):
-        shown = ", ".join(f"`{target}::{name}`" for name in names[:4])
-        return f"it only defines things: point at a function that does a training step, as in {shown}"
-    loops = [node for node in functions if any(isinstance(n, (ast.For, ast.While)) for n in ast.walk(node))]
-    if loops and target.endswith(".py"):
-        name, given = loops[-1].name, loops[-1].args
-        needed = [each.arg for each in given.args[: len(given.args) - len(given.defaults)]]
-        return (
-            f"it only defines things: `gradcheck report '{target}::{name}({', '.join(needed)})'` would run what trains, with "
-            "values of yours in the brackets, such as `np.ones((4, 3))` or `torch.ones(4, 3)`"
-        )
-    return "it only defines things: run a training step in it, or point at a function, as in `file.py::train_step`"
+    """For a program in which nothing happened: its functions that can be called as they are, or else one that loops, which
+    may be the method of a class."""
+    only = "it only defines things:"
+    if target.endswith(".py"):
+        file = next(iter(sources.units.values()))  # and not what it imports
+        calls = [found for node in file.tree.module.body for found in _calls(node)]
+        ready = [call[:-2] for call, _ in calls if call.endswith("()") and "." not in call]
+        if ready:
+            shown = ", ".join(f"`{target}::{name}`" for name in ready[:4])
+            return f"{only} point at a function that does a training step, as in {shown}"
+        loops = [
+            call for call, node in calls if any(isinstance(n, ast.For | ast.While) for n in ast.walk(node))
+        ]
+        named = [call for call in loops if re.search(r"train|fit|learn", call.rpartition(".")[2])]
+        if loops:
+            return (
+                f"{only} `gradcheck report '{target}::{(named or loops)[-1]}'` would run what trains, with values of yours "
+                "in the brackets, such as `np.ones((4, 3))` or `torch.ones(4, 3)`"
+            )
+    return f"{only} run a training step in it, or point at a function, as in `file.py::train_step`"
+
+
+def _calls(node: ast.stmt, bound: int = 0) -> Iterator[tuple[str, ast.FunctionDef]]:
+    """How a function is called, or each method of a class, with the names of what has to be given."""
+    if isinstance(node, ast.FunctionDef):
+        given = node.args.args[bound : len(node.args.args) - len(node.args.defaults)]
+        yield f"{node.name}({', '.join(each.arg for each in given)})", node
+    elif isinstance(node, ast.ClassDef):
+        methods = [found for part in node.body for found in _calls(part, 1)]
+        made = next((call for call, each in methods if each.name == "__init__"), "__init__()")
+        made = made.replace("__init__", node.name)
+        yield from ((f"{made}.{call}", each) for call, each in methods if not call.startswith("_"))

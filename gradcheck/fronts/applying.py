@@ -72,10 +72,7 @@ class _Follow:
     def _given(self, value: Value) -> bool:
         if value.root in self._finished:
             return True
+        if value.birth > self._start or value.root in self._changed:
+            return False
         made_before = value.producer is None or value.producer.index < self._start
-        return (
-            value in self._gradient_named
-            and made_before
-            and value.birth <= self._start
-            and value.root not in self._changed
-        )
+        return value in self._gradient_named and made_before

@@ -175,7 +175,11 @@ class Point:
             self.judging.add_fault(Fault(judged, found if found.shape == expected.shape else None))
             return
         case = Case(self.judging, version, found, faults, outputs)
-        if wrong and not known and not has_victim(case, judged.of, self._scale(judged)):
+        if (
+            wrong
+            and not known
+            and (self._stays(judged, found) or not has_victim(case, judged.of, self._scale(judged)))
+        ):
             self.unlike.add(id(judged))
             return
         observable = sizes[1] > max(tolerance, 1e-3 * noise)
@@ -184,6 +188,12 @@ class Point:
         self._outcomes[id(judged)] = (wrong, error / size if size else 0.0, observable and not wrong)
         if wrong or judged.rounded_data:
             self.judging.add_fault(Fault(judged, found if found.shape == expected.shape else None))
+
+    def _stays(self, judged: Judged, found: torch.Tensor) -> bool:
+        """Whether nothing but its numbers pairs it, and it does not move with this pass: it is of another one, which has
+        drawn the same numbers."""
+        before = self._base.captured(judged.version)
+        return judged.evidence == "its numbers" and before is not None and torch.equal(found, before)
 
     def _is_inherited(self, judged: Judged, outputs: Outputs, tolerance: float) -> bool:
         """Whether it is right here with the true gradients upstream."""

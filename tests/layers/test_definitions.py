@@ -13,6 +13,7 @@ from gradcheck.layers.options import LayerOptions
 from gradcheck.layers.run import run_layer
 from gradcheck.process import worker
 from gradcheck.process.child import run_in_child
+from gradcheck.program.errors import NothingFoundError
 from gradcheck.report import sentences
 
 PAIR = """
@@ -206,3 +207,23 @@ def test_what_only_says_what_others_define_is_no_layer(tmp_path):
     report = report_on_definitions(SessionOptions(str(path), fix_budget_s=0.0))
     assert [step.layer for step in report.passes] == ["Linear"]
     assert report.program.notes == []
+
+
+def test_what_trains_may_be_the_method_of_a_class(tmp_path) -> None:
+    """Its call is told, with what has to be given."""
+    path = tmp_path / "net.py"
+    path.write_text(
+        "import numpy as np\n"
+        "class Net:\n"
+        "    def __init__(self, sizes, rate=0.1):\n"
+        "        self.W = [np.random.randn(a, b) for a, b in zip(sizes, sizes[1:])]\n"
+        "    def fit(self, X, y, epochs=10):\n"
+        "        for epoch in range(epochs):\n"
+        "            self.step(X, y)\n"
+        "    def step(self, X, y):\n"
+        "        for W in self.W:\n"
+        "            X = np.tanh(X @ W)\n"
+    )
+    with pytest.raises(NothingFoundError) as raised:
+        run_report(SessionOptions(target=str(path)))
+    assert f"'{path}::Net(sizes).fit(X, y)'" in raised.value.hint

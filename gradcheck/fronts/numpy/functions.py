@@ -49,6 +49,8 @@ def as_floats(function: Callable[..., Any]) -> Callable[..., Any]:
             wanted = tensors[0].dtype
         args = tuple(a.to(wanted) if isinstance(a, torch.Tensor) else a for a in args)
         args = tuple(float(a) if isinstance(a, (bool, np.bool_)) else a for a in args)
+        if chosen and not tensors:  # of plain numbers torch would make float32
+            args = tuple(torch.tensor(a, dtype=wanted) for a in args)
         return function(*chosen, *args, **kwargs)
 
     call.__name__ = call.__qualname__ = getattr(function, "__name__", "")

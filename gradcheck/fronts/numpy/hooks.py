@@ -218,6 +218,8 @@ class Hooks(PlainHooks):
         change = changes.get(function)
         if writer is None:
             return function(*args, **kwargs)
+        if isinstance(function, np.ufunc) and len(args) > function.nin:  # `np.square(x, y)` writes to `y`
+            args, kwargs = args[: function.nin], {**kwargs, "out": args[function.nin :]}
         if change is not None or kwargs.get("out") is not None:
             return writer.call_in_place(frame, function, change or row_of(function) or unknown, args, kwargs)
         result = function(*args, **kwargs)

@@ -24,8 +24,6 @@ def _ufunc(function: np.ufunc) -> Row:
         if isinstance(out, tuple):
             out = out[0]
         kwargs.pop("dtype", None), kwargs.pop("casting", None)
-        if len(inputs) > function.nin:
-            *inputs, out = inputs  # type: ignore[assignment]
         same = numpy_function(function, tuple(inputs))
         if same is None or kwargs or function.nout != 1:
             return None
@@ -145,8 +143,7 @@ def _clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, **more:
 
 @row_for("where")
 def _where(condition: Any, *choices: Any) -> Same | None:
-    if {*map(type, choices)} <= {int, float}:  # of which torch would make float32
-        choices = tuple(map(np.float64, choices)) if float in map(type, choices) else choices
+    condition = np.asarray(condition)  # as is one of numbers, `z > 0`
     return (torch.where, (condition, *choices), {}) if len(choices) == 2 else None
 
 

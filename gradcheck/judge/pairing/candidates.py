@@ -347,14 +347,9 @@ class CandidateCollector:
 def _said_after_loss(plan: PassPlan, binding: Binding, name: str = "") -> str | None:
     """What a statement after the loss says, by the name it gives, that the value is the gradient of."""
     parsed = parse(name or binding.name)
-    if (
-        parsed.form < Form.BARE_D
-        or binding.alias
-        or binding.code is None
-        or binding.when <= plan.loss_op.index
-    ):
+    if binding.alias or binding.code is None or binding.when <= plan.loss_op.index:
         return None
-    return parsed.stem
+    return parsed.stem if parsed.form >= Form.BARE_D else None
 
 
 def _attribute(binding: Binding) -> str:

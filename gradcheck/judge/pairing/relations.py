@@ -117,12 +117,9 @@ class Relations:
         """Whether all that happens to a gradient in between is that it is multiplied in place, by numbers: by a tensor,
         `mask *= upstream`, it only becomes a gradient."""
         writes = later.writes[len(version.writes) :]
-        same = later.candidate is version.candidate
-        return (
-            same
-            and bool(writes)
-            and all(op.operation in (ops.MUL, ops.DIV) and _by_a_number(op) for op in writes)
-        )
+        if later.candidate is not version.candidate or not writes:
+            return False
+        return all(op.operation in (ops.MUL, ops.DIV) and _by_a_number(op) for op in writes)
 
     def adds(self, sum_of: Version, version: Version) -> bool:
         """Whether a later gradient is a sum (or difference) that reads this one as a term."""

@@ -181,13 +181,11 @@ class Uses:
     def _may_be_of(self, name: str, parameter: Value) -> bool:
         """Whether the name does not say that it is the gradient of something else, or no gradient: among numbers, all have
         the same shape."""
+        if parameter.shape:
+            return True
         said = gradient_names.parse(name)
-        if (
-            parameter.shape
-            or said.form is gradient_names.Form.NONE
-            or gradient_names.partial_derivative(name) is not None
-        ):
-            return bool(parameter.shape)
+        if said.form is gradient_names.Form.NONE or gradient_names.partial_derivative(name) is not None:
+            return False
         stem = said.stem
         if stem is None or _is_of(stem, self._names.forward_names(parameter)):
             return True

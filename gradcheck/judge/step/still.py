@@ -123,11 +123,8 @@ def _changes(statement: ast.stmt, own: set[str]) -> bool:
         return changed and bool(read & own)
     if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
         called = statement.value.func
-        return (
-            isinstance(called, ast.Attribute)
-            and bool(_CHANGING.match(called.attr))
-            and _base(called.value) in own
-        )
+        if isinstance(called, ast.Attribute) and _CHANGING.match(called.attr):
+            return _base(called.value) in own
     return False
 
 

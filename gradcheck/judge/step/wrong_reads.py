@@ -51,12 +51,9 @@ def find_wrong_reads(judge: Judge, flow: Flow) -> list[WrongRead]:
 
 
 def _is_wrong(judged: Judged) -> bool:
-    return (
-        judged.verdict is Verdict.INTRODUCED
-        and judged.of is not None
-        and judged.found is not None
-        and judged.problem in (Problem.WRONG_VALUE, Problem.HIDDEN)
-    )
+    if judged.verdict is not Verdict.INTRODUCED or judged.of is None or judged.found is None:
+        return False
+    return judged.problem in (Problem.WRONG_VALUE, Problem.HIDDEN)
 
 
 class _Search:

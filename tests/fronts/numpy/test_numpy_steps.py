@@ -164,3 +164,49 @@ for epoch in range(9):
 def test_a_mask_of_plain_numbers_has_their_type(slope: str, mask: str) -> None:
     report = report_on_source(MASKED.format(slope=slope, mask=mask))
     assert set(verdicts(report).values()) == {Verdict.CORRECT}
+
+
+OF_NUMBERS = """
+import random
+import numpy as np
+random.seed(0)
+w, b = random.uniform(-1, 1), random.uniform(-1, 1)
+for x, y in [(0.5, 1.0), (0.7, 0.2)]:
+    z = w * x + b
+    a = np.where(z > 0, z, 0.1 * z)
+    loss = (a - y) ** 2
+    da = 2 * (a - y)
+    dz = da * np.where(z > 0, 1.0, 0.1)
+    dw = dz * x
+    db = dz
+    w = w - 0.1 * dw
+    b = b - 0.1 * db
+"""
+
+
+def test_a_choice_between_plain_numbers_is_replayed() -> None:
+    assert verdicts(report_on_source(OF_NUMBERS)) == dict.fromkeys(("da", "dz", "dw", "db"), Verdict.CORRECT)
+    wrong = verdicts(
+        report_on_source(OF_NUMBERS.replace("np.where(z > 0, 1.0, 0.1)", "np.where(z > 0, 0.1, 1.0)"))
+    )
+    assert wrong["da"] is Verdict.CORRECT
+    assert wrong["dz"] is Verdict.INTRODUCED
+
+
+OVERWRITTEN = """
+import numpy as np
+rng = np.random.default_rng(0)
+x, y, w = rng.normal(size=(6, 4)), rng.normal(size=(6, 2)), rng.normal(size=(4, 2))
+for step in range(5):
+    out = x @ w
+    loss = np.square({of}).sum()
+    dout = 2 * (out - y)
+    dw = x.T @ dout
+    w -= 0.01 * dw
+"""
+
+
+@pytest.mark.parametrize(("of", "verdict"), [("out - y", Verdict.CORRECT), ("out, y", Verdict.INTRODUCED)])
+def test_where_a_result_goes_is_said_by_its_place_too(of: str, verdict: Verdict) -> None:
+    """`np.square(out, y)` writes the squares of `out` over `y`."""
+    assert verdicts(report_on_source(OVERWRITTEN.format(of=of)))["dout"] is verdict
