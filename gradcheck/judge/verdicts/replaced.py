@@ -8,12 +8,12 @@ from gradcheck.judge.pairing.partners import BY_NAME
 
 def replaced_unread(case: Case) -> Ruling | None:
     """Blame needs a victim (principle 2): its name is given to another tensor later on, and no gradient was computed
-    from it (or it is a buffer of zeros that was never filled)."""
+    from it, nor the move of a parameter (or it is a buffer of zeros that was never filled)."""
     if not case.judge.relations.renamed_later(case.version):
         return None
     made = case.judge.influences.has(case.candidate.value, Mark.GRADED)  # it is nothing, of something
     placeholder = case.size == 0 and case.by_place is None and not made
-    return NOT_JUDGED if placeholder or not case.consumers.is_read else None
+    return NOT_JUDGED if placeholder or case.outputs.is_replaced_unread(case.version) else None
 
 
 def beside_a_better_one(case: Case) -> Ruling | None:

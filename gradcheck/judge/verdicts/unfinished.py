@@ -112,8 +112,8 @@ def _leads_to_a_right_one(case: Case, partner: Value, expected: torch.Tensor) ->
     has_another = known is not None and known.candidate is not case.candidate and not known.faults
     scales = {1.0, *kept_upstream(case)}
     for consumer in case.consumers.all:
-        if consumer.size <= consumer.tolerance:
-            continue
+        if consumer.size <= consumer.tolerance or torch.equal(consumer.found, case.found):
+            continue  # nothing, or what it was: the first step of an optimiser
         same = consumer.found.shape == expected.shape
         if same and any(distance(consumer.found, scale * expected) <= consumer.tolerance for scale in scales):
             return True
