@@ -219,22 +219,23 @@ class LayerCheck:
         """Those of a rank that `backward`, which runs for inputs of another one, was not written for: it raises; or no
         parameter's gradient has the shape of its parameter, and what else is wrong is wrong there too. If the gradient
         of one parameter is right, its author has thought of such inputs, and what is wrong is a fault. Fewer axes than
-        those for which everything is right may have been taken by broadcasting alone."""
+        those for which the same line is right may have been taken by broadcasting alone."""
         outcomes = {plan: self._on_several_rows(plan) for plan in plans}
         meant = [o for o in outcomes.values() if o.report is not None and not _is_out_of_shape(o)]
         known = {key for outcome in meant for key in outcome.faults}
         if not meant:
             return []
-        passed = [plan.rank for plan, outcome in outcomes.items() if outcome.status is Status.PASSED]
-        most = 0 if self._given.inputs else max(passed, default=0)
+        is_guessed = not self._given.inputs
+        of_samples = is_guessed and any(outcome.status is Status.PASSED for outcome in meant)
+        right = [(plan.rank, _lines_right(outcome)) for plan, outcome in outcomes.items() if is_guessed]
         return [
             plan
             for plan, outcome in outcomes.items()
             if outcome.report is None
-            or (outcome.faults and plan.rank < most)
+            or any(rank > plan.rank and lines & {key[:2] for key in outcome.faults} for rank, lines in right)
             or (outcome.hands_on and not all(o.hands_on for o in outcomes.values()))
             # A loss that is right for samples takes other ranks by an accident of indexing.
-            or (most and outcome.faults and "target" in map(role_of, dict(plan.inputs)))
+            or (of_samples and outcome.faults and "target" in map(role_of, dict(plan.inputs)))
             or (_is_out_of_shape(outcome) and outcome.faults.keys() - _of_shape(outcome) <= known)
         ]
 
@@ -247,18 +248,13 @@ class LayerCheck:
         of, several indices may be wanted for each row (`negatives`): they are, if all shapes are right then. And what is
         wrong for labels that are any numbers may be right for one class in each row."""
         before = self._on_several_rows(plan)
-        guessed = _of_shape(before) or GUESSED in before.unjudged.values()
-        for name, term in plan.inputs[1:] if guessed else ():
+        for name, term in plan.inputs[1:] if _is_guessed_wrong(before) else ():
             if isinstance(term, TensorTerm) and term.kind == "int":
                 of_each_row = replace(term, dims=(*plan.first.dims, *term.dims[-1:]))
                 other = replace(plan, inputs=tuple((dict(plan.inputs) | {name: of_each_row}).items()))
                 outcome = run_trial(self._subject, Trial(other, seed=self._seed))
-                if (
-                    outcome.judged
-                    and not _of_shape(outcome)
-                    and GUESSED not in outcome.unjudged.values()
-                    and outcome.faults.keys() <= before.faults.keys()
-                ):
+                adds_no_fault = outcome.faults.keys() <= before.faults.keys()
+                if outcome.judged and adds_no_fault and not _is_guessed_wrong(outcome):
                     return other
         for name, term in plan.inputs[1:] if before.faults else ():
             if isinstance(term, TensorTerm) and term.kind == "float" and role_of(name) == "target":
@@ -286,6 +282,16 @@ class LayerCheck:
 
 def _of_shape(outcome: Outcome) -> set[Key]:
     return {key for key, finding in outcome.faults.items() if finding and finding.rule == gc106.RULE.code}
+
+
+def _is_guessed_wrong(outcome: Outcome) -> bool:
+    return bool(_of_shape(outcome)) or GUESSED in outcome.unjudged.values()
+
+
+def _lines_right(outcome: Outcome) -> set[Key]:
+    rows = outcome.report.rows if outcome.report is not None else []
+    right = (Verdict.CORRECT, Verdict.INHERITED)
+    return {(row.location.file, str(row.location.line)) for row in rows if row.verdict in right}
 
 
 def _is_out_of_shape(outcome: Outcome) -> bool:

@@ -212,11 +212,8 @@ def _of_role(role: str, main: TensorTerm, out: Size) -> list[Term]:
         case "mask":
             likely = [TensorTerm(main.dims, "bool"), TensorTerm(rows, "bool"), floats]
         case "state":
-            shapes = [
-                (N, M),
-                (N, D),
-                *([(rows[1], M)] if rows[1:] else []),
-            ]  # the last of steps that come first
+            last_step = [(rows[1], M)] if rows[1:] else []  # of steps that come first
+            shapes = [(N, M), (N, D), *last_step]
             shapes.insert(0 if last is N else len(shapes), (M, N))
         case "index":
             likely = [*indices_of_rank_1_and_2()]

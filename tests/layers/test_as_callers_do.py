@@ -177,3 +177,16 @@ class OfSteps:
 def test_fewer_axes_than_those_that_are_right_came_by_broadcasting():
     assert not check(OfSteps).failures
     assert "self.dW" in judged(OfSteps)
+
+
+class OfStepsAndSlope(OfSteps):
+    def backward(self, dout, x):
+        self.dW = np.zeros_like(self.W)
+        for t in reversed(range(len(x))):
+            dout = dout * (1 - self.h[t + 1])
+            self.dW += np.dot(x[t].T, dout)
+        return dout
+
+
+def test_nor_is_a_line_accused_there_that_is_right_for_more():
+    assert accused(OfStepsAndSlope) == {"dout"}
