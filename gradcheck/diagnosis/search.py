@@ -103,7 +103,7 @@ class FixSearch:
                 continue
             found = self._proved(attempt, single, group)
             if found is not None and found.proof.right:
-                found = self._held(found)
+                found = None if self._sense.is_arbitrary(attempt, single.tree) else self._held(found)
             if found is not None and found.proof.proved:
                 return found
             if found is not None and found.proof.right and fallback is None:

@@ -3,13 +3,18 @@
 import ast
 from collections.abc import Iterator
 
+from gradcheck.diagnosis.attempts import Attempt
 from gradcheck.diagnosis.evaluation import CannotEvaluateError, Tree
+from gradcheck.diagnosis.mistakes.arguments import plain_numbers
+from gradcheck.diagnosis.mistakes.writing import constant_of
 from gradcheck.diagnosis.namespace import BindingIndex
 from gradcheck.diagnosis.sites import Execution, Site
+from gradcheck.diagnosis.syntax import exchanged, expressions
 from gradcheck.program.reading.reader import UnknownNameError
 from gradcheck.replay.passes import PassPlan
 
 _PATHS = (ast.Name, ast.Attribute, ast.Subscript)
+_ANOTHER = 1.1  # times a number: near enough to fit where any number does, as the bound of a clamp that nothing reaches
 _MOST_RUNS = 8  # of a line in a loop, looked at to see what changes from one to the next
 
 
@@ -20,6 +25,7 @@ class Sense:
         self._index = index
         forward = plan.forward_values
         self._gradients = {c.value.root for c in plan.candidates if c.value not in forward}
+        self._numbers = {0.0, *(abs(number) for op in plan.forward_ops for number in plain_numbers(op))}
         self._updates = [update for update in plan.updates if update.op.index > plan.loss_op.index]
 
     def makes_sense(self, site: Site, edited: Tree) -> bool:
@@ -32,6 +38,21 @@ class Sense:
             or self._cancelled(site, edited) > self._cancelled(site, site.tree)
             or (self._reads_a_gradient(site, site.tree) and not self._reads_a_gradient(site, edited))
         )
+
+    def is_arbitrary(self, attempt: Attempt, edited: Tree) -> bool:
+        """Whether another number would do as well as one that is new here and that the forward pass does not compute
+        with: what fits then says nothing about it."""
+        written = {constant_of(node) for node in ast.walk(attempt.site.tree)}
+        for path, node in expressions(edited):
+            number = constant_of(node)
+            if number is None or number in written or abs(number) in self._numbers:
+                continue
+            other = exchanged(edited, path, ast.Constant(number * _ANOTHER))
+            assert isinstance(other, (ast.expr, ast.stmt, ast.Module))
+            outcome = attempt.tried(other)
+            if outcome is not None and outcome.fits:
+                return True
+        return False
 
     def _reads_a_gradient(self, site: Site, tree: Tree) -> bool:
         """A line that is handed a gradient has to be right for any (principle 3): an edit after which it reads none is

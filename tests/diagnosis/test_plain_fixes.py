@@ -89,3 +89,22 @@ def test_what_a_loss_broadcasts_is_put_right_there() -> None:
 def test_a_backward_pass_that_broadcasts_as_the_loss_does_is_right() -> None:
     spread = "(2 * (out - t) / (out - t).size).sum(axis=1, keepdims=True)"
     assert not report_on_source(COLUMN.replace("2 * (out - t[:, None]) / len(X)", spread)).findings
+
+
+def test_a_bound_that_nothing_reaches_is_no_fix() -> None:
+    """The pass cuts off at 2 what goes up to about 3: any wider bound fits, and 4 is none that anybody wrote."""
+    capped = """
+import torch
+torch.manual_seed(0)
+x, w = torch.randn(40, 5), torch.randn(5, 3) * 0.5
+z = x @ w
+p = torch.exp(z)
+loss = p.sum() / 40
+dz = torch.exp(z.clamp(-9, 2)) / 40
+dw = x.T @ dz
+w -= 0.01 * dw
+"""
+    (finding,) = [f for f in report_on_source(capped, fix_budget_s=20.0).findings if f.rule == "GC101"]
+    assert finding.fix is not None
+    assert finding.fix.verified
+    assert "4" not in finding.fix.replacement.replace("40", "")
