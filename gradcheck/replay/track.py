@@ -9,9 +9,10 @@ from collections.abc import Mapping
 
 import torch
 
+from gradcheck.fronts.gradient_names import Form, parse
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.graph.precision import default_dtype
-from gradcheck.replay.compare import copied, dense
+from gradcheck.replay.compare import copied, dense, differentiable
 from gradcheck.replay.passes import Version
 from gradcheck.replay.runner import Runner
 from gradcheck.replay.slices import is_known
@@ -94,6 +95,13 @@ class Track:
         try:
             found = dense(self.runner.tensor(value).detach())
             changes = self._mutated is None or self._mutated.get(value.root, -1) > version.after
+            if not differentiable(found) and found.dtype != torch.bool and _is_called_one(version):
+                found = found.to(self.runner.dtype)
             self.captured[id(version)] = copied(found) if changes else found
         except Exception as error:
             self.broken[id(version)] = str(error)
+
+
+def _is_called_one(version: Version) -> bool:
+    """Whether a name says that it is a gradient: then whole numbers are too, however wrong (`dz = -y` of labels)."""
+    return parse(version.candidate.name).form is not Form.NONE

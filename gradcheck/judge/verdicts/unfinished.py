@@ -5,6 +5,7 @@ import torch
 from gradcheck.fronts.tape import Value
 from gradcheck.judge.case import Case
 from gradcheck.judge.judged import NOT_JUDGED, Ruling
+from gradcheck.judge.intervention import heals
 from gradcheck.judge.verdicts.convention import kept_factor, kept_upstream
 from gradcheck.ops import Family
 from gradcheck.replay.compare import MOST_TERMS, distance, is_multiple, same_but_for_ones, summing_to
@@ -31,8 +32,10 @@ def stage(case: Case) -> Ruling | None:
         return NOT_JUDGED  # what the next line of the same name makes of it has the right shape
     if expected is not None and _becomes_right(case, successor, expected):
         return NOT_JUDGED
-    # Something that is right for nothing else may follow from it.
+    # Something that is right for nothing else may follow from it, but for zeros: those agree with any.
     if proposal is not None and case.consumers.explained_by(proposal.value, finished=False) > 0:
+        return None
+    if proposal is not None and case.is_zero and heals(case, proposal.value):
         return None
     if proposal is not None and not case.judge.ascends and kept_factor(case, proposal.value) is not None:
         return None  # as from one that is kept as a multiple

@@ -3,6 +3,7 @@
 from gradcheck.judge.case import Case
 from gradcheck.judge.judged import NOT_JUDGED, Ruling
 from gradcheck.judge.verdict import Verdict
+from gradcheck.judge.verdicts.inherited import inherited
 from gradcheck.replay.compare import NOISE_SHARE, norm
 
 
@@ -19,5 +20,11 @@ def zero(case: Case) -> Ruling | None:
     noise = max(case.noise, judge.noise_of(proposal.value))
     if expected is None or norm(expected) > max(NOISE_SHARE * noise, judge.rounding_floor):
         return None
-    reason = "the true gradient is zero here, but for rounding"
+    if (healed := inherited(case)) is not None:
+        return healed  # it is zero only because what it is computed from is
+    reason = (
+        "what it is computed from is wrong and gives zero whatever this line does"
+        if case.faults
+        else "the true gradient is zero here, but for rounding"
+    )
     return Ruling(case.judged(proposal, Verdict.UNOBSERVABLE, reason=reason, expected=expected))
