@@ -1,6 +1,7 @@
 """Gradients that are right although what they were computed from is not: faults cancel."""
 
 from gradcheck.judge.case import Case
+from gradcheck.judge.intervention import is_finished
 from gradcheck.judge.judged import Fault, Ruling
 from gradcheck.judge.verdict import Problem, Verdict
 
@@ -13,6 +14,8 @@ def compensated(case: Case) -> Ruling | None:
     if not equal:
         return None
     chosen = case.judge.partners.choose(case.candidate, equal, case.judge.paired)
+    if not is_finished(case) and not case.judge.partners.is_named_for(case.candidate, chosen.value):
+        return None  # a sum that goes on may pass by any number
     before = [fault.judged for fault in case.judge.listed(case.faults)]
     if all(each.verdict is Verdict.CORRECT or each.of is chosen.value for each in before):
         return None  # off by rounding, or by what an iteration for the same gradient has not reached yet

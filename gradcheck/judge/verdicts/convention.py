@@ -42,7 +42,7 @@ def convention(case: Case) -> Ruling | None:
     elif not (
         (case.judge.ascends and _is(factor, _usual(case) or factor))
         or _is(factor, unit)
-        or _is_handed_on(case, partner, factor)
+        or _is_handed_on(case, partner, fitting)
         or _made_good(case, partner, factor)
         or _made_good_further_on(case, factor)
     ):
@@ -197,14 +197,14 @@ def _made_good(case: Case, partner: Value, factor: float) -> bool:
     return 0 < right[of_parameters] >= alike[of_parameters]
 
 
-def _is_handed_on(case: Case, partner: Value, factor: float) -> bool:
+def _is_handed_on(case: Case, partner: Value, fitting: dict[Value, float]) -> bool:
     """Whether it is computed from gradients that are kept as this multiple, and from no others. (That of a parameter is
     no multiple; that of the data, which moves nothing, is.)"""
-    judge = case.judge
-    place = case.by_place
-    if _is_parameter(case, partner) or case.is_used_for_another(partner, [partner]):
+    judge, place, factor = case.judge, case.by_place, fitting[partner]
+    equal = [value for value, other in fitting.items() if other == factor]
+    if _is_parameter(case, partner) or case.is_used_for_another(partner, equal):
         return False
-    if place is not None and place.value is not partner and kept_factor(case, place.value) not in (None, 1):
+    if place is not None and place.value not in equal and kept_factor(case, place.value) not in (None, 1):
         return False  # what is computed from it is right for another value, kept as a multiple
     if judge.partners.meant_instead(case.candidate, partner, case.found, of_unnamed=True) is not None:
         return False
@@ -284,13 +284,29 @@ def _kept_factor(case: Case, at: Value) -> float | None:
         alike = [] if at in case.judge.forward_made else _factors_of_parameters(case, case.candidate)
         alike = alike if len(alike) > 1 else []  # one other may have the same fault
         scales = set(kept_upstream(case))
-        factors = alike or ([*scales] if len(scales) == 1 else [])
+        factors = alike or ([*scales] if len(scales) == 1 else [*_healing(case, expected)])
 
     # Half of them may be something else: weights that decay, beside biases that do not.
     finite = [factor for factor in factors if math.isfinite(factor)]
     likeliest = max(finite, key=finite.count, default=1.0)
     agrees = 2 * finite.count(likeliest) >= max(len(factors), len(finite) + 1)
     return likeliest if _is_count(likeliest) and agrees else None
+
+
+def _healing(case: Case, truth: torch.Tensor) -> Iterator[float]:
+    """By what factor it has to be kept for each gradient computed from it to be right: they are affine in it."""
+    without, with_it = (case.outputs.healed(case.version).fork() for _ in range(2))
+    without.replace(case.version, torch.zeros_like(truth))
+    with_it.replace(case.version, truth)
+    for consumer, of in sorted(_ends(case), key=lambda end: end[0].version.after):
+        at, wanted = consumer.version, case.truth.get(of)
+        rest, all_of_it = (track.after(at).captured.get(id(at)) for track in (without, with_it))
+        if at.candidate.binding is None or wanted is None or rest is None or all_of_it is None:
+            continue
+        if wanted.shape == rest.shape == all_of_it.shape and (share := norm(all_of_it - rest)) > 0:
+            factor = inner(all_of_it - rest, wanted - rest) / share**2
+            off = distance(factor * (all_of_it - rest), wanted - rest)
+            yield _exact(factor) if off <= consumer.tolerance else math.nan
 
 
 def _proportion(follows: torch.Tensor, consumer: Consumer) -> float:

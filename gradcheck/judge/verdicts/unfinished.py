@@ -4,8 +4,8 @@ import torch
 
 from gradcheck.fronts.tape import Value
 from gradcheck.judge.case import Case
-from gradcheck.judge.judged import NOT_JUDGED, Ruling
 from gradcheck.judge.intervention import heals
+from gradcheck.judge.judged import NOT_JUDGED, Ruling
 from gradcheck.judge.verdicts.convention import kept_factor, kept_upstream
 from gradcheck.ops import Family
 from gradcheck.replay.compare import MOST_TERMS, distance, is_multiple, same_but_for_ones, summing_to

@@ -16,15 +16,15 @@ def zero(case: Case) -> Ruling | None:
     judge, proposal = case.judge, case.named or case.by_place
     if proposal is None:
         return None if judge.partners.named(case.candidate) else NOT_JUDGED
-    expected = case.gradients.get(proposal.value)
-    noise = max(case.noise, judge.noise_of(proposal.value))
-    if expected is None or norm(expected) > max(NOISE_SHARE * noise, judge.rounding_floor):
+    expected, truth = (gradients.get(proposal.value) for gradients in (case.gradients, case.truth))
+    least = max(NOISE_SHARE * max(case.noise, judge.noise_of(proposal.value)), judge.rounding_floor)
+    if expected is None or norm(expected) > least:
         return None
     if (healed := inherited(case)) is not None:
         return healed  # it is zero only because what it is computed from is
     reason = (
         "what it is computed from is wrong and gives zero whatever this line does"
-        if case.faults
+        if truth is not None and norm(truth) > least
         else "the true gradient is zero here, but for rounding"
     )
     return Ruling(case.judged(proposal, Verdict.UNOBSERVABLE, reason=reason, expected=expected))
