@@ -16,7 +16,7 @@ from gradcheck.judge.rates import usual_rate
 from gradcheck.judge.verdict import Problem, Verdict
 from gradcheck.ops import NEG
 from gradcheck.replay.compare import distance, inner, multiple_of, norm, same_but_for_ones
-from gradcheck.replay.passes import Candidate
+from gradcheck.replay.passes import Candidate, Version
 
 _MOST = 1e9  # elements that one takes a mean over
 
@@ -263,19 +263,13 @@ def _kept_factor(case: Case, at: Value) -> float | None:
     if not case.version.final:
         kept = {*kept_upstream(case)} - {1.0} if _is_rescaled(case) else ()
         return next(iter(kept)) if len(kept) == 1 else None
-    given = case.judge.given(case.faults, {at: case.found})
     factors: list[float] = []
     read_at_once: list[float] = []  # the lines between have no factor of their own
     known = {candidate.value for candidate in case.judge.plan.candidates}
-    for consumer, of in _ends(case):
-        follows = given.get(of)
-        own_step = of is at and consumer.version.candidate.binding is None  # a multiple by its rate
-        if follows is None or own_step or not _is_parameter(case, of) or consumer.size <= consumer.tolerance:
-            continue
-        if same_but_for_ones(follows.shape, consumer.found.shape):
-            factors.append(_proportion(follows, consumer))
-            if case.candidate.value in case.judge.relations.nearest(consumer.version, known):
-                read_at_once.append(factors[-1])
+    for version, factor in _healing(case, at, expected):
+        factors.append(factor)
+        if case.candidate.value in case.judge.relations.nearest(version, known):
+            read_at_once.append(factor)
     factors = read_at_once or factors
 
     if not any(map(math.isfinite, factors)):
@@ -284,7 +278,7 @@ def _kept_factor(case: Case, at: Value) -> float | None:
         alike = [] if at in case.judge.forward_made else _factors_of_parameters(case, case.candidate)
         alike = alike if len(alike) > 1 else []  # one other may have the same fault
         scales = set(kept_upstream(case))
-        factors = alike or ([*scales] if len(scales) == 1 else [*_healing(case, expected)])
+        factors = alike or ([*scales] if len(scales) == 1 else [])
 
     # Half of them may be something else: weights that decay, beside biases that do not.
     finite = [factor for factor in factors if math.isfinite(factor)]
@@ -293,26 +287,24 @@ def _kept_factor(case: Case, at: Value) -> float | None:
     return likeliest if _is_count(likeliest) and agrees else None
 
 
-def _healing(case: Case, truth: torch.Tensor) -> Iterator[float]:
-    """By what factor it has to be kept for each gradient computed from it to be right: they are affine in it."""
+def _healing(case: Case, at: Value, truth: torch.Tensor) -> Iterator[tuple[Version, float]]:
+    """By what factor it has to be kept for each gradient of a parameter that is computed from it to be right: they are
+    affine in it. (Not a number, where one has a fault of its own.)"""
     without, with_it = (case.outputs.healed(case.version).fork() for _ in range(2))
     without.replace(case.version, torch.zeros_like(truth))
     with_it.replace(case.version, truth)
     for consumer, of in sorted(_ends(case), key=lambda end: end[0].version.after):
-        at, wanted = consumer.version, case.truth.get(of)
-        rest, all_of_it = (track.after(at).captured.get(id(at)) for track in (without, with_it))
-        if at.candidate.binding is None or wanted is None or rest is None or all_of_it is None:
+        version, wanted = consumer.version, case.truth.get(of)
+        own_step = of is at and version.candidate.binding is None  # a multiple by its rate
+        if wanted is None or own_step or not _is_parameter(case, of) or consumer.size <= consumer.tolerance:
             continue
-        if wanted.shape == rest.shape == all_of_it.shape and (share := norm(all_of_it - rest)) > 0:
-            factor = inner(all_of_it - rest, wanted - rest) / share**2
-            off = distance(factor * (all_of_it - rest), wanted - rest)
-            yield _exact(factor) if off <= consumer.tolerance else math.nan
-
-
-def _proportion(follows: torch.Tensor, consumer: Consumer) -> float:
-    factor = inner(follows, consumer.found) / consumer.size**2
-    off = distance(follows, factor * consumer.found)
-    return _exact(factor) if off <= consumer.tolerance * max(1.0, abs(factor)) else math.nan
+        rest, whole = (track.after(version).captured.get(id(version)) for track in (without, with_it))
+        if rest is None or whole is None or not same_but_for_ones(wanted.shape, whole.shape):
+            continue
+        share, lacking = whole - rest, wanted.reshape(whole.shape) - rest
+        factor = inner(share, lacking) / max(norm(share) ** 2, 1e-300)
+        off = distance(factor * share, lacking)
+        yield version, _exact(factor) if off <= consumer.tolerance * max(1.0, abs(factor)) else math.nan
 
 
 def _ends(case: Case) -> Iterator[tuple[Consumer, Value]]:
