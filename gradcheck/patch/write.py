@@ -5,6 +5,7 @@ the edits were made from, somebody saved it in between, and it is put back.
 """
 
 import os
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -124,19 +125,9 @@ def _make_beside(change: _Change) -> None:
         file.flush()
         with suppress(OSError, AttributeError):  # only root may give a file away; on Windows nobody
             os.fchown(file.fileno(), known.st_uid, known.st_gid)
-        os.chmod(change.beside, stat.S_IMODE(known.st_mode))
-        _copy_attributes(path, file.fileno())
+        shutil.copystat(path, change.beside)  # access control lists too
+        os.utime(change.beside)
         os.fsync(file.fileno())
-
-
-def _copy_attributes(path: Path, descriptor: int) -> None:
-    """Access control lists are among them. Those of the system itself (`security.`) only root may set."""
-    if not hasattr(os, "listxattr"):
-        return
-    with suppress(OSError):  # not every file system has any
-        for name in os.listxattr(path):
-            with suppress(OSError):
-                os.setxattr(descriptor, name, os.getxattr(path, name))
 
 
 def _sync_folder(folder: Path) -> None:
