@@ -80,9 +80,7 @@ class Enumeration:
                 for scaled in sorted(
                     scaled_expressions(node, factor, attempt.context), key=lambda edit: edit.cost
                 ):
-                    changed = exchanged(start.tree, path, scaled.tree)
-                    assert isinstance(changed, (ast.expr, ast.stmt, ast.Module))
-                    both = Edit(start.cost + scaled.cost, changed)
+                    both = Edit(start.cost + scaled.cost, exchanged(start.tree, path, scaled.tree))
                     if self._fits(attempt, both):
                         yield attempt, both
 

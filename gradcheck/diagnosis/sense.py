@@ -47,9 +47,7 @@ class Sense:
             number = constant_of(node)
             if number is None or number in written or abs(number) in self._numbers:
                 continue
-            other = exchanged(edited, path, ast.Constant(number * _ANOTHER))
-            assert isinstance(other, (ast.expr, ast.stmt, ast.Module))
-            outcome = attempt.tried(other)
+            outcome = attempt.tried(exchanged(edited, path, ast.Constant(number * _ANOTHER)))
             if outcome is not None and outcome.fits:
                 return True
         return False

@@ -9,9 +9,11 @@ import copy
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from gradcheck.program.reading.tree import Placed, Span, contains, parse, span_of
 
+Node = TypeVar("Node", bound=ast.AST)
 Path = tuple[tuple[str, int | None], ...]
 
 _ATOMS = (ast.Name, ast.Attribute, ast.Subscript, ast.Call, ast.Constant, ast.Tuple, ast.List, ast.JoinedStr)
@@ -49,10 +51,11 @@ def parent_of(tree: ast.AST, path: Path) -> ast.AST | None:
     return parent
 
 
-def exchanged(tree: ast.AST, path: Path, new: ast.AST) -> ast.AST:
-    """The tree with another node at the end of `path`; the nodes on the way are copied, the rest is shared."""
+def exchanged(tree: Node, path: Path, new: ast.AST) -> Node:
+    """The tree with another node at the end of `path`; the nodes on the way are copied, the rest is shared. Instead of all of
+    it, a tree of its kind is expected."""
     if not path:
-        return new
+        return new  # type: ignore[return-value]
     (name, index), rest = path[0], path[1:]
     copied = copy.copy(tree)
     held = getattr(tree, name)

@@ -95,13 +95,10 @@ class Track:
         try:
             found = dense(self.runner.tensor(value).detach())
             changes = self._mutated is None or self._mutated.get(value.root, -1) > version.after
-            if not differentiable(found) and found.dtype != torch.bool and _is_called_one(version):
+            # Named as a gradient, whole numbers are one too, however wrong (`dz = -y` of labels).
+            numbers = not differentiable(found) and found.dtype != torch.bool
+            if numbers and parse(version.candidate.name).form is not Form.NONE:
                 found = found.to(self.runner.dtype)
             self.captured[id(version)] = copied(found) if changes else found
         except Exception as error:
             self.broken[id(version)] = str(error)
-
-
-def _is_called_one(version: Version) -> bool:
-    """Whether a name says that it is a gradient: then whole numbers are too, however wrong (`dz = -y` of labels)."""
-    return parse(version.candidate.name).form is not Form.NONE

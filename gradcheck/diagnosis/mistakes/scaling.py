@@ -19,9 +19,7 @@ def scaled_by(tree: Tree, factor: float, context: Context) -> Iterator[Edit]:
         if isinstance(tree, ast.AugAssign) and isinstance(tree.op, (ast.Add, ast.Sub)):
             # In a loop that adds up, every term has to be scaled.
             for scaled in scaled_expressions(tree.value, factor, context):
-                changed = exchanged(tree, (("value", None),), scaled.tree)
-                assert isinstance(changed, ast.AugAssign)
-                yield Edit(scaled.cost + 0.5, changed)
+                yield Edit(scaled.cost + 0.5, exchanged(tree, (("value", None),), scaled.tree))
         target = tree.target if isinstance(tree, ast.AugAssign) else tree.targets[0]
         base = target.value if isinstance(target, ast.Subscript) else target
         if not isinstance(base, ast.Name):

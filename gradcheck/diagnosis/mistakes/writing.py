@@ -117,9 +117,7 @@ class Spot:
         """The piece with something else here; in a template, `x` is what is here now."""
         if isinstance(new, str):
             return everywhere(cost, [self], new, **parts)
-        changed = exchanged(self.tree, self.path, new)
-        assert isinstance(changed, (ast.expr, ast.stmt, ast.Module))
-        return Edit(cost, changed)
+        return Edit(cost, exchanged(self.tree, self.path, new))
 
 
 def spots_of(tree: Tree, context: Context) -> Iterator[Spot]:
@@ -146,11 +144,10 @@ def spots_by_text(tree: Tree, context: Context) -> dict[str, list[Spot]]:
 
 def everywhere(cost: float, alike: list[Spot], template: str, **parts: Part) -> Edit:
     """The same change at each of these."""
-    changed: ast.AST = alike[0].tree
+    changed = alike[0].tree
     for spot in alike:
         assert isinstance(spot.node, ast.expr)
         changed = exchanged(changed, spot.path, written(template, x=spot.node, **parts))
-    assert isinstance(changed, (ast.expr, ast.stmt, ast.Module))
     return Edit(cost, changed)
 
 
