@@ -141,12 +141,21 @@ def _usual(case: Case) -> float | None:
     """The factor that most gradients of parameters have; any may, where those have no names, and a rate is a part of each."""
     if not case.judge.ascends:
         return 1.0
-    factors = [
-        float(f"{factor:.6g}")
+    return _commonest(_factors_of_parameters(case))
+
+
+def _commonest(factors: list[float]) -> float | None:
+    rounded = [float(f"{factor:.6g}") for factor in factors]
+    return max(rounded, key=rounded.count, default=None)
+
+
+def _factors_of_parameters(case: Case, besides: Candidate | None = None) -> list[float]:
+    """Of the gradients that a use or a name says are those of parameters, where they are any multiple of the true one."""
+    return [
+        factor
         for candidate, of, factor in case.judge.multiples
-        if factor and of not in case.judge.forward_made and candidate.binding
+        if factor and of not in case.judge.forward_made and candidate.binding and candidate is not besides
     ]
-    return max(factors, key=factors.count, default=None)
 
 
 def _rates_of_steps(case: Case) -> dict[Candidate, float]:
@@ -263,9 +272,13 @@ def _kept_factor(case: Case, at: Value) -> float | None:
             read_at_once.append(factor)
     factors = read_at_once or factors
 
-    if not any(map(math.isfinite, factors)):  # they have faults of their own: it is kept as what is upstream
-        scales = {*kept_upstream(case)}
-        factors = [*scales] if len(scales) == 1 else []
+    if not any(map(math.isfinite, factors)):
+        # They have faults of their own, or those of other turns of a loop: it is kept as what it is computed from; that of a
+        # parameter as those of others.
+        alike = [] if at in case.judge.forward_made else _factors_of_parameters(case, case.candidate)
+        alike = alike if len(alike) > 1 else []  # one other may have the same fault
+        scales = set(kept_upstream(case))
+        factors = alike or ([*scales] if len(scales) == 1 else [])
 
     # Half of them may be something else: weights that decay, beside biases that do not.
     finite = [factor for factor in factors if math.isfinite(factor)]
