@@ -42,15 +42,13 @@ class Sense:
     def is_arbitrary(self, attempt: Attempt, edited: Tree) -> bool:
         """Whether another number would do as well as one that is new here and that the forward pass does not compute
         with: what fits then says nothing about it."""
-        written = {constant_of(node) for node in ast.walk(attempt.site.tree)}
-        for path, node in expressions(edited):
-            number = constant_of(node)
-            if number is None or number in written or abs(number) in self._numbers:
-                continue
-            outcome = attempt.tried(exchanged(edited, path, ast.Constant(number * _ANOTHER)))
-            if outcome is not None and outcome.fits:
-                return True
-        return False
+        known = {constant_of(node) for node in ast.walk(attempt.site.tree)} | self._numbers
+        others = (
+            exchanged(edited, path, ast.Constant(number * _ANOTHER))
+            for path, node in expressions(edited)
+            if (number := constant_of(node)) is not None and known.isdisjoint({number, abs(number)})
+        )
+        return any((outcome := attempt.tried(other)) is not None and outcome.fits for other in others)
 
     def _reads_a_gradient(self, site: Site, tree: Tree) -> bool:
         """A line that is handed a gradient has to be right for any (principle 3): an edit after which it reads none is

@@ -47,8 +47,10 @@ def strip_magics(
     first = _first_code_line(lines)
     while first is not None and (magic := _CELL_MAGIC.match(lines[first])):
         name = magic.group(1)
-        skipped.append(SkippedLine(cell, first + 1, lines[first].strip(), _cell_reason(name)))
-        if name not in _TRANSPARENT:
+        runs = name in _TRANSPARENT
+        reason = "the cell runs once, without it" if runs else "the whole cell is not run"
+        skipped.append(SkippedLine(cell, first + 1, lines[first].strip(), reason))
+        if not runs:
             return "\n".join([""] * len(lines)), skipped
         lines[first] = ""
         first = _first_code_line(lines)
@@ -107,10 +109,6 @@ def _without_magic(line: str) -> tuple[str, str] | None:
         empty = "[]" if assigned["mark"] == "!" else "None"
         return assigned["target"] + empty, f"not run; the name is bound to {empty}"
     return None
-
-
-def _cell_reason(name: str) -> str:
-    return "the cell runs once, without it" if name in _TRANSPARENT else "the whole cell is not run"
 
 
 def _first_code_line(lines: list[str]) -> int | None:

@@ -101,7 +101,8 @@ class _Walk:
         whole = [node for node in tracked if not node.statistic]
         if whole and all(node.base is whole[0].base for node in whole):
             return self._of_whole(op, whole, values)
-        if not whole and tracked and tracked[0].statistic and not self._meets_batch(op, values):
+        meets_batch = any(value not in self._now and _has_rows(value, op) for value in values)
+        if not whole and tracked and tracked[0].statistic and not meets_batch:
             if all(node.base is tracked[0].base for node in tracked):
                 return [self._statistic(op, tracked)]
             return []
@@ -148,9 +149,6 @@ class _Walk:
         if len(full) != 1 or full[0].shape[0] < 2 or full[0] in self._now:
             return []
         return self._of_whole(op, [self._whole(full[0])], values)
-
-    def _meets_batch(self, op: Op, values: list[Value]) -> bool:
-        return any(value not in self._now and _has_rows(value, op) for value in values)
 
     def _whole(self, value: Value, again: bool = False) -> Node:
         known = self._now.get(value)

@@ -135,7 +135,8 @@ def _set_of(ops: Sequence[Op], loop_runs: Sequence[LoopRun]) -> Collected | None
     rows, classes = shape
     found = Collected([], rows > 1, ops[0], classes)
     for run, drawn in _by_innermost_run(ops, loop_runs):
-        left = _had_no_end(run)
+        # It had no end; a loop around it is left as well, but it is the one that draws.
+        left = run.how is LoopEnd.LEFT and run.site.is_while and not run.site.is_bounded
         if left:
             found.left_after = max(found.left_after, run.turns)
         # A loop that is not on the tape to its end, or not from its beginning. Its last turn may draw nothing.
@@ -145,11 +146,6 @@ def _set_of(ops: Sequence[Op], loop_runs: Sequence[LoopRun]) -> Collected | None
             limited, endless = rows > 1 or run.site.is_bounded, rows == 1 and left
             found.runs.append(Drawn(list(tokens), limited, endless, drawn, row))
     return found if found.runs else None
-
-
-def _had_no_end(run: LoopRun) -> bool:
-    """And was left for it; a loop around it is left as well, but it is the one that draws."""
-    return run.how is LoopEnd.LEFT and run.site.is_while and not run.site.is_bounded
 
 
 def _rows_and_classes(op: Op) -> tuple[int, int] | None:

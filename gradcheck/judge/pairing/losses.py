@@ -135,7 +135,8 @@ def _ranked(recording: Recording, names: NameIndex, wanted: str | None) -> dict[
                 name = _as_a_sum(op, names)
             rank = _loss_rank(op, value, name, value in backward_called or value in given, value not in read)
             if isinstance(op.func, Inferred):
-                rank, name = 2, _as_inferred(op, op.func, names)
+                gradient = names.shown_last(op.args[1][-1])
+                rank, name = 2, f"{op.func.kind.value} whose gradient is `{gradient}`"
             if isinstance(op.func, SumOfLosses):
                 rank = min(_SAID, *(ranked[v][0] if v in ranked else 0 for v in op.inputs))
                 name = f"{names.shown(op.args[0])} ×{op.func.count}"
@@ -183,10 +184,6 @@ def _as_a_sum(op: Op, names: NameIndex) -> str:
     """`(y * dy).sum()`, for `y.backward(dy)`."""
     pairs = zip(*op.args, strict=True)
     return " + ".join(f"({names.shown(result)} * {names.shown(given)}).sum()" for result, given in pairs)
-
-
-def _as_inferred(op: Op, inferred: Inferred, names: NameIndex) -> str:
-    return f"{inferred.kind.value} whose gradient is `{names.shown_last(op.args[1][-1])}`"
 
 
 def _loss_function(op: Op, names: NameIndex) -> str | None:

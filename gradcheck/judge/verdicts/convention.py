@@ -141,18 +141,14 @@ def _usual(case: Case) -> float | None:
     """The factor that most gradients of parameters have; any may, where those have no names, and a rate is a part of each."""
     if not case.judge.ascends:
         return 1.0
-    return _commonest(_factors_of_parameters(case))
-
-
-def _commonest(factors: list[float]) -> float | None:
-    rounded = [float(f"{factor:.6g}") for factor in factors]
-    return max(rounded, key=rounded.count, default=None)
+    factors = _factors_of_parameters(case)
+    return max(factors, key=factors.count, default=None)
 
 
 def _factors_of_parameters(case: Case, besides: Candidate | None = None) -> list[float]:
     """Of the gradients that a use or a name says are those of parameters, where they are any multiple of the true one."""
     return [
-        factor
+        float(f"{factor:.9g}")
         for candidate, of, factor in case.judge.multiples
         if factor and of not in case.judge.forward_made and candidate.binding and candidate is not besides
     ]
@@ -263,14 +259,11 @@ def _kept_factor(case: Case, at: Value) -> float | None:
     if not case.version.final:
         kept = {*kept_upstream(case)} - {1.0} if _is_rescaled(case) else ()
         return next(iter(kept)) if len(kept) == 1 else None
-    factors: list[float] = []
-    read_at_once: list[float] = []  # the lines between have no factor of their own
+    found = [*_healing(case, at, expected)]
     known = {candidate.value for candidate in case.judge.plan.candidates}
-    for version, factor in _healing(case, at, expected):
-        factors.append(factor)
-        if case.candidate.value in case.judge.relations.nearest(version, known):
-            read_at_once.append(factor)
-    factors = read_at_once or factors
+    is_near = {v: case.candidate.value in case.judge.relations.nearest(v, known) for v, _ in found}
+    # The lines between have no factor of their own.
+    factors = [factor for v, factor in found if is_near[v] or not any(is_near.values())]
 
     if not any(map(math.isfinite, factors)):
         # They have faults of their own, or those of other turns of a loop: it is kept as what it is computed from; that of a
