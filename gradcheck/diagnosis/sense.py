@@ -137,11 +137,8 @@ def _loaded(tree: ast.AST) -> set[str]:
 def _numbers_multiplied(tree: ast.AST) -> int:
     """How many fractions written as numbers one product holds: `0.01 / 0.1` is one that happens to come out right."""
     products = (_factors(node) for node in ast.walk(tree) if isinstance(node, ast.expr))
-    return max((sum(_is_fraction(factor) for factor, _ in product) for product in products), default=0)
-
-
-def _is_fraction(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, float) and not node.value.is_integer()
+    numbers = ([constant_of(factor) or 0 for factor, _ in product] for product in products)
+    return max((sum(number % 1 != 0 for number in product) for product in numbers), default=0)
 
 
 def _factors(node: ast.expr, below: bool = False) -> Iterator[tuple[ast.expr, bool]]:

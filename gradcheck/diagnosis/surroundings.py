@@ -45,7 +45,9 @@ class Surroundings:
         namespace = site.namespace(site.own[-1], self.index)
         names: dict[Value, str] = {}
         for name, value in namespace.tensors():
-            if value.birth <= namespace.when and _better(name, names.get(value)):
+            # Plain names before items and attributes, then the nearest scope, which comes first.
+            is_better = value not in names or (name.isidentifier() and not names[value].isidentifier())
+            if value.birth <= namespace.when and is_better:
                 names[value] = name
         nearest = sorted(((name, value) for value, name in names.items()), key=lambda pair: -pair[1].birth)
         return Context(
@@ -98,8 +100,3 @@ def _floats(ops: list[Op]) -> list[float]:
     """The Python numbers that the forward pass computes with, but for whole ones."""
     numbers = (a for op in ops for a in (*op.args, *(op.kwargs or {}).values()) if type(a) is float)
     return [number for number in dict.fromkeys(numbers) if not number.is_integer()][:_MOST_LITERALS]
-
-
-def _better(name: str, old: str | None) -> bool:
-    """Plain names before items and attributes, then the nearest scope, which comes first."""
-    return old is None or (name.isidentifier() and not old.isidentifier())

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from gradcheck import ops
 from gradcheck.fronts.tape import Kind, Op, Recording, Value, existed_before
-from gradcheck.ops import Family, Operation
+from gradcheck.ops import Family
 
 _HANDS_ON = (Family.SAME, Family.LAYOUT, Family.GATHER)  # a step that is picked or clipped is still a step
 _PICKS = (Family.GATHER, Family.LAYOUT)  # who reads their result reads what it is picked from
@@ -212,7 +212,11 @@ class UpdateFinder:
             first, second = inputs[0].root, inputs[1].root
             for pair in {(first, second), (second, first)}:
                 self._multiplied.setdefault(pair, []).append(op.out)
-        if op.kind in (Kind.PURE, Kind.DROPOUT) and _computes(op.operation):
+        ignores_numbers = op.operation in ops.NO_COMPUTATION or op.operation.family in (
+            Family.QUERY,
+            Family.CONSTANT,
+        )
+        if op.kind in (Kind.PURE, Kind.DROPOUT) and not ignores_numbers:  # the numbers of its operands matter
             if op.operation.family in _PICKS:
                 made = [value.root for value in op.outputs if value.root is value]
                 self._picked_from.update({root: (index, [value.root for value in inputs]) for root in made})
@@ -292,11 +296,6 @@ def _without_ones(shape: Sequence[int]) -> list[int]:
 
 def _multiplies(op: Op) -> bool:
     return len(op.inputs) == 2 and (op.operation is ops.MUL or op.operation.family is Family.PRODUCT)
-
-
-def _computes(operation: Operation) -> bool:
-    """Whether the numbers of its operands matter."""
-    return operation not in ops.NO_COMPUTATION and operation.family not in (Family.QUERY, Family.CONSTANT)
 
 
 def _note(moments: dict[Value, int], values: list[Value], when: int) -> None:

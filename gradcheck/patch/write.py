@@ -116,7 +116,6 @@ def _check_writable(path: Path) -> None:
 def _make_beside(change: _Change) -> None:
     """A file in the same folder, with the new content on the disk, its owner, its permissions and its attributes."""
     path = change.path
-    known = path.stat()
     descriptor, change.beside = tempfile.mkstemp(
         prefix=f".{path.name[:100]}.", suffix=".gradcheck", dir=path.parent
     )
@@ -124,7 +123,7 @@ def _make_beside(change: _Change) -> None:
         file.write(change.new)
         file.flush()
         with suppress(OSError, AttributeError):  # only root may give a file away; on Windows nobody
-            os.fchown(file.fileno(), known.st_uid, known.st_gid)
+            os.fchown(file.fileno(), (known := path.stat()).st_uid, known.st_gid)
         shutil.copystat(path, change.beside)  # access control lists too
         os.utime(change.beside)
         os.fsync(file.fileno())

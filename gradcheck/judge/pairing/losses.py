@@ -135,8 +135,7 @@ def _ranked(recording: Recording, names: NameIndex, wanted: str | None) -> dict[
                 name = _as_a_sum(op, names)
             rank = _loss_rank(op, value, name, value in backward_called or value in given, value not in read)
             if isinstance(op.func, Inferred):
-                gradient = names.shown_last(op.args[1][-1])
-                rank, name = 2, f"{op.func.kind.value} whose gradient is `{gradient}`"
+                rank, name = 2, f"{op.func.kind.value} whose gradient is `{names.shown_last(op.args[1][-1])}`"
             if isinstance(op.func, SumOfLosses):
                 rank = min(_SAID, *(ranked[v][0] if v in ranked else 0 for v in op.inputs))
                 name = f"{names.shown(op.args[0])} ×{op.func.count}"

@@ -14,10 +14,10 @@ def compensated(case: Case) -> Ruling | None:
     if not equal:
         return None
     chosen = case.judge.partners.choose(case.candidate, equal, case.judge.paired)
-    if not is_finished(case) and not case.judge.partners.is_named_for(case.candidate, chosen.value):
-        return None  # a sum that goes on may pass by any number
+    # A sum that goes on may pass by any number.
+    passes_by = not is_finished(case) and not case.judge.partners.is_named_for(case.candidate, chosen.value)
     before = [fault.judged for fault in case.judge.listed(case.faults)]
-    if all(each.verdict is Verdict.CORRECT or each.of is chosen.value for each in before):
+    if passes_by or all(each.verdict is Verdict.CORRECT or each.of is chosen.value for each in before):
         return None  # off by rounding, or by what an iteration for the same gradient has not reached yet
     expected = case.gradients.get(chosen.value)
     judged = case.judged(

@@ -23,23 +23,21 @@ def stage(case: Case) -> Ruling | None:
         return NOT_JUDGED  # it is asked what the whole is
     proposal = case.proposal
     expected = case.gradients.get(proposal.value) if proposal is not None else None
-    is_scaled = expected is not None and is_multiple(case.found, expected)
-    if is_scaled and relations.only_rescales(successor, case.version):
+    if proposal is None or expected is None:
+        return NOT_JUDGED
+    if is_multiple(case.found, expected) and relations.only_rescales(successor, case.version):
         return None
-    other_shape = expected is not None and not same_but_for_ones(expected.shape, case.found.shape)
-    writes = case.version.writes
+    writes, other_shape = case.version.writes, not same_but_for_ones(expected.shape, case.found.shape)
     if other_shape and writes and writes[-1].operation.family is Family.LAYOUT:
         return NOT_JUDGED  # what the next line of the same name makes of it has the right shape
-    if expected is not None and _becomes_right(case, successor, expected):
-        return NOT_JUDGED
-    # Something that is right for nothing else may follow from it, but for zeros: those agree with any.
-    if proposal is not None and case.consumers.explained_by(proposal.value, finished=False) > 0:
-        return None
-    if proposal is not None and case.is_zero and heals(case, proposal.value):
-        return None
-    if proposal is not None and not case.judge.ascends and kept_factor(case, proposal.value) is not None:
-        return None  # as from one that is kept as a multiple
-    return NOT_JUDGED
+    # Something that is right for nothing else may follow from it (but for zeros: those agree with any), as from one that
+    # is kept as a multiple too.
+    follows = not _becomes_right(case, successor, expected) and (
+        case.consumers.explained_by(proposal.value, finished=False) > 0
+        or (case.is_zero and heals(case, proposal.value))
+        or (not case.judge.ascends and kept_factor(case, proposal.value) is not None)
+    )
+    return None if follows else NOT_JUDGED
 
 
 def _becomes_right(case: Case, successor: Version, expected: torch.Tensor) -> bool:

@@ -50,7 +50,9 @@ def located_splice(text: str, location: Location, replacement: str) -> Splice[st
     end = _offset(text, breaks, location.end_line, location.end_column)
     if start > end:
         raise NoSuchPlaceError(f"{location} ends before it begins")
-    old, new = text[start:end], _NEWLINE.sub(_newline_at(breaks, location.line), replacement)
+    # As its line ends, or the one before it if it is the last.
+    newline = breaks[min(location.line, len(breaks)) - 1].group() if breaks else "\n"
+    old, new = text[start:end], _NEWLINE.sub(newline, replacement)
     ahead = _common(old, new)
     behind = _common(old[ahead:][::-1], new[ahead:][::-1])
     return Splice(start + ahead, end - behind, new[ahead : len(new) - behind])
@@ -64,11 +66,6 @@ def _offset(text: str, breaks: Sequence[re.Match[str]], line: int, column: int) 
     if not 1 <= column <= end - start + 1:
         raise NoSuchPlaceError(f"line {line} has no column {column}")
     return start + column - 1
-
-
-def _newline_at(breaks: Sequence[re.Match[str]], line: int) -> str:
-    """How the line ends, or the one before it if it is the last."""
-    return breaks[min(line, len(breaks)) - 1].group() if breaks else "\n"
 
 
 def _common(first: str, second: str) -> int:

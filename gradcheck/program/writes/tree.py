@@ -138,7 +138,8 @@ class Tree:
         return _is_below(path, self._own)
 
     def _entry(self, virtual: str, hidden: bool) -> Entry:
-        if self.is_private(virtual) or _is_system(virtual):
+        is_system = virtual.startswith(_SYSTEM) and not virtual.startswith(_SHARED_MEMORY)
+        if self.is_private(virtual) or is_system:
             return Entry(virtual, virtual, virtual if _exists(virtual) else None, own=True)
         return Entry(virtual, self._up(virtual), self._actual(virtual, hidden), hidden)
 
@@ -302,7 +303,3 @@ def _exists(path: str) -> bool:
 
 def _is_below(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder + os.sep)
-
-
-def _is_system(path: str) -> bool:
-    return path.startswith(_SYSTEM) and not path.startswith(_SHARED_MEMORY)
