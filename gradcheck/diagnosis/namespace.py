@@ -54,9 +54,8 @@ class BindingIndex:
                 last = binding.name[len(split_path(binding.name)[0]) :]
                 for owner in (binding.owner, binding.of):  # `x.g = ...` is set on a tensor
                     if owner is not None:
-                        key = (
-                            last[1:] if last.startswith(".") else last[1:-1]
-                        )  # `W` of `.W`, `'W1'` of `['W1']`
+                        # `W` of `.W`, `'W1'` of `['W1']`
+                        key = last[1:] if last.startswith(".") else last[1:-1]
                         self._by_owner[owner, key].append((binding.when, binding.value))
                         self._parts[owner].add(last)
         for plain in recording.plain:
