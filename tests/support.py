@@ -182,11 +182,19 @@ def in_child(action: Callable[[], Any], *, timeout_s: float = 60.0, output: str 
     return result
 
 
+def _default_signals() -> None:
+    """A test of the command leaves its handlers behind; a pool of workers that a program starts ends them by SIGTERM."""
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def _be_child(action: Callable[[], Any], writer: int, output: str) -> None:
     """Never returns."""
     exit_now = os._exit
     gc.freeze()  # a collection that went through what the tests hold would copy all of it
     try:
+        _default_signals()
         random.seed(0)  # Python seeds it again after a fork; NumPy seeds itself when it is first used
         np.random.seed(0)
         torch.set_num_threads(1)  # threads do not survive a fork, and a pool of them would be waited for
@@ -233,9 +241,7 @@ def started_by_fork(folder: Path, warm: bool) -> ForkedProcess:
     try:
         gc.freeze()
         os.setsid()
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
-            signal.signal(number, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        _default_signals()
         torch.set_num_threads(1)
         append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         for descriptor, name, flags in (
