@@ -265,18 +265,19 @@ def _kept_factor(case: Case, at: Value) -> float | None:
     # The lines between have no factor of their own.
     factors = [factor for v, factor in found if is_near[v] or not any(is_near.values())]
 
+    scales = {*kept_upstream(case)}
     if not any(map(math.isfinite, factors)):
         # They have faults of their own, or those of other turns of a loop: it is kept as what it is computed from; that of a
         # parameter as those of others.
         alike = [] if at in case.judge.forward_made else _factors_of_parameters(case, case.candidate)
         alike = alike if len(alike) > 1 else []  # one other may have the same fault
-        scales = set(kept_upstream(case))
         factors = alike or ([*scales] if len(scales) == 1 else [])
 
-    # Half of them may be something else: weights that decay, beside biases that do not.
+    # Half of them may be something else: weights that decay, beside biases that do not. Of two that differ, the one that
+    # what it is computed from is kept as.
     finite = [factor for factor in factors if math.isfinite(factor)]
-    likeliest = max(finite, key=finite.count, default=1.0)
-    agrees = 2 * finite.count(likeliest) >= max(len(factors), len(finite) + 1)
+    likeliest = max(finite, key=lambda factor: (finite.count(factor), factor in scales), default=1.0)
+    agrees = 2 * finite.count(likeliest) >= max(len(factors), len(finite) + (scales != {likeliest}))
     return likeliest if _is_count(likeliest) and agrees else None
 
 
@@ -289,12 +290,14 @@ def _healing(case: Case, at: Value, truth: torch.Tensor) -> Iterator[tuple[Versi
     for consumer, of in sorted(_ends(case), key=lambda end: end[0].version.after):
         version, wanted = consumer.version, case.truth.get(of)
         own_step = of is at and version.candidate.binding is None  # a multiple by its rate
-        if wanted is None or own_step or not _is_parameter(case, of) or consumer.size <= consumer.tolerance:
+        if wanted is None or own_step or not _is_parameter(case, of):
             continue
         rest, whole = (track.after(version).captured.get(id(version)) for track in (without, with_it))
         if rest is None or whole is None or not same_but_for_ones(wanted.shape, whole.shape):
             continue
         share, lacking = whole - rest, wanted.reshape(whole.shape) - rest
+        if norm(share) <= consumer.tolerance:
+            continue
         factor = inner(share, lacking) / max(norm(share) ** 2, 1e-300)
         off = distance(factor * share, lacking)
         yield version, _exact(factor) if off <= consumer.tolerance * max(1.0, abs(factor)) else math.nan
@@ -310,7 +313,7 @@ def _ends(case: Case) -> Iterator[tuple[Consumer, Value]]:
         )
         equal = case.true_fingerprints.equals(consumer.found, consumer.tolerance)
         of = proposal.value if proposal else next((v for v in equal if v not in judge.forward_made), None)
-        if of is not None and consumer.size > 0:
+        if of is not None:
             yield consumer, of
 
 

@@ -29,7 +29,9 @@ def harmless(case: Case) -> Ruling | None:
     if has_victim(case, proposal.value, kept_factor(case, proposal.value)):
         return None
     # A name says which layer, and not whether before its activation or after it: what heals says that.
-    other = case.consumers.agree_on(None, besides=proposal.value) if proposal.evidence == BY_NAME else None
+    other = None
+    if proposal.evidence == BY_NAME:
+        other = case.consumers.agree_on(None, besides=proposal.value) or case.by_place
     if other is not None and heals(case, other.value):
         case.proposal = other
         return None
