@@ -4,7 +4,7 @@ fault."""
 import torch
 
 from gradcheck.judge.case import Case
-from gradcheck.judge.intervention import has_victim, heals, is_finished
+from gradcheck.judge.intervention import has_victim, heals, is_finished, stays_wrong
 from gradcheck.judge.judged import NOT_JUDGED, Fault, Ruling
 from gradcheck.judge.pairing.partners import BY_NAME, Proposal
 from gradcheck.judge.verdict import Problem, Verdict
@@ -26,7 +26,8 @@ def harmless(case: Case) -> Ruling | None:
     proposal = case.proposal
     if proposal is None or proposal.value not in case.truth:
         return None
-    if has_victim(case, proposal.value, kept_factor(case, proposal.value)):
+    scale = kept_factor(case, proposal.value)
+    if has_victim(case, proposal.value, scale):
         return None
     # A name says which layer, and not whether before its activation or after it: what heals says that.
     other = None
@@ -38,7 +39,10 @@ def harmless(case: Case) -> Ruling | None:
     if not is_finished(case) or case.judge.relations.successor(case.version) is not None:
         return NOT_JUDGED  # what it is a stage of is judged
     shown = case.judge.partners.shown(proposal.value)
-    reason = f"it is not the gradient of `{shown}`, and nothing computed from it is wrong because of that"
+    what_else = "nothing computed from it is wrong because of that"
+    if stays_wrong(case, proposal.value, scale):
+        what_else = "what is computed from it is wrong for another reason: fix that first, then check again"
+    reason = f"it is not the gradient of `{shown}`, and {what_else}"
     return Ruling(case.judged(proposal, Verdict.UNCHECKED, Problem.HARMLESS, reason))
 
 
