@@ -9,7 +9,6 @@ from gradcheck.fronts.markers import OUR_PLACE
 from gradcheck.fronts.tape import Kind, Op, Value
 from gradcheck.graph import flow
 from gradcheck.judge.judged import Faults
-from gradcheck.ops import Family
 from gradcheck.replay.passes import PassPlan
 from gradcheck.replay.runner import Patch
 
@@ -67,8 +66,7 @@ class Influence:
             self._marks.add(op.out, [Mark.GRADED])
         inputs = self._rewired.get(op.index, op.inputs)
         self._marks.follow(op, inputs)
-        same = op.operation.family in (Family.SAME, Family.LAYOUT)
-        if same and op.kind is Kind.PURE and any(v in self.autograd for v in inputs):
+        if op.operation.keeps_numbers and op.kind is Kind.PURE and any(v in self.autograd for v in inputs):
             self.autograd.update(op.outputs)
         if any(v in self.optimisers for v in inputs) and all(self._is_optimisers(v) for v in inputs):
             self.optimisers.update((*op.outputs, *op.mutated))

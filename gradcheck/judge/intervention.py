@@ -12,7 +12,6 @@ from gradcheck.fronts.tape import Op, Value
 from gradcheck.graph import flow
 from gradcheck.judge.case import Case
 from gradcheck.judge.judge import Judge
-from gradcheck.ops import Family
 from gradcheck.replay.compare import differentiable, distance, norm, same_but_for_ones
 from gradcheck.replay.passes import Blames, Version
 from gradcheck.replay.track import Track
@@ -228,7 +227,7 @@ def _is_the_same(version: Version, as_: Version) -> bool:
 
 
 def _only_arranges(op: flow.Step) -> bool:
-    return isinstance(op, Op) and op.operation.family in (Family.LAYOUT, Family.SAME)
+    return isinstance(op, Op) and op.operation.keeps_numbers
 
 
 def _error(case: Case, found: torch.Tensor) -> float:

@@ -66,6 +66,11 @@ class Operation:
         """Whether each element of the result depends on one element of each operand."""
         return self.family in (Family.ELEMENTWISE, Family.COMPARE, Family.SAME)
 
+    @property
+    def keeps_numbers(self) -> bool:
+        """Whether the result holds the numbers of the operand, perhaps in another shape, order or type."""
+        return self.family in (Family.SAME, Family.LAYOUT)
+
 
 @dataclass(frozen=True, slots=True)
 class Spelling:

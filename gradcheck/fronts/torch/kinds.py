@@ -16,7 +16,6 @@ _KINDS = {
     Family.ESCAPE: Kind.ESCAPE,
     Family.QUERY: Kind.IGNORE,
 }
-_SAME_NUMBERS = (Family.SAME, Family.LAYOUT)
 
 known_kinds: dict[Any, Kind] = {}
 _may_share: dict[Any, bool] = {}
@@ -40,7 +39,7 @@ def may_share_storage(func: Callable[..., Any]) -> bool:
     known = _may_share.get(func)
     if known is None:
         operation = ops.operation_called(function_name(func))
-        known = _may_share[func] = operation.family in _SAME_NUMBERS or operation is ops.TENSOR
+        known = _may_share[func] = operation.keeps_numbers or operation is ops.TENSOR
     return known
 
 
@@ -52,7 +51,7 @@ def _classify(func: Callable[..., Any]) -> Kind:
     if raw == "__get__":
         if name == "grad":
             return Kind.GRAD_READ
-        same_numbers = operation.family in _SAME_NUMBERS and operation is not ops.REQUIRES_GRAD
+        same_numbers = operation.keeps_numbers and operation is not ops.REQUIRES_GRAD
         return Kind.PURE if same_numbers else Kind.IGNORE
     if raw == "__set__":
         return {"grad": Kind.GRAD_WRITE, "data": Kind.DATA_WRITE}.get(name, Kind.IGNORE)

@@ -14,7 +14,7 @@ import torch
 from gradcheck import ops
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.graph import flow
-from gradcheck.graph.match.rows import Row, Tensors, same_numbers, search
+from gradcheck.graph.match.rows import Row, Tensors, search
 
 _ADDS_UP = 1e-4  # a small number is often added before the logarithm, so that there is one of zero
 _PICKS = (ops.GETITEM, ops.SELECT)
@@ -45,7 +45,7 @@ def _leads_on(op: Op) -> bool:
     if op.operation in _PICKS:
         # A choice of rows or answers by a tensor or a list ends the search; a part of what is there does not.
         return len(op.inputs) == 1 and not any(isinstance(a, (tuple, list)) for a in op.args[1:])
-    return op.operation in _COMBINES or same_numbers(op)
+    return op.operation in _COMBINES or op.operation.keeps_numbers
 
 
 class _Patterns:

@@ -66,11 +66,6 @@ def behind(value: Value, through: Callable[[Op], bool], most: int = 16) -> Itera
         value = op.args[0]
 
 
-def same_numbers(op: Op) -> bool:
-    """Whether the result holds the numbers of the operand, perhaps in another shape, order or type."""
-    return op.operation.family in (Family.SAME, Family.LAYOUT)
-
-
 def reduced_axes(op: Op) -> tuple[int, ...] | None:
     """The axes that a reduction goes over; None for any other operation."""
     operation = op.operation

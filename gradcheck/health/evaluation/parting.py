@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Op
 from gradcheck.graph import flow
-from gradcheck.graph.match.rows import same_numbers
 from gradcheck.health.evaluation.comparison import Comparison
 from gradcheck.health.evaluation.records import LeftOut, Parting
 from gradcheck.health.evaluation.training import TrainingNetwork
@@ -184,4 +183,4 @@ class Explainer:
 
 
 def _is_view(op: Op) -> bool:
-    return same_numbers(op) or op.operation.family is Family.BROADCAST
+    return op.operation.keeps_numbers or op.operation.family is Family.BROADCAST

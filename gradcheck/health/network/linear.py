@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from gradcheck.fronts.tape import Op, Value
 from gradcheck.graph.history import History
 from gradcheck.graph.match.products import LinearMap, is_linear_map, linear_map, multiplies_matrices
-from gradcheck.graph.match.rows import behind, same_numbers
+from gradcheck.graph.match.rows import behind
 from gradcheck.ops import Family
 
 
@@ -53,7 +53,10 @@ class Ancestry:
 
     def _parameter(self, value: Value) -> Value | None:
         """The parameter that `value` is, or is a view or a rearranged copy of."""
-        return next((v.root for v in behind(value, same_numbers) if self.is_parameter(v)), None)
+        return next(
+            (v.root for v in behind(value, lambda op: op.operation.keeps_numbers) if self.is_parameter(v)),
+            None,
+        )
 
 
 @dataclass(frozen=True, slots=True)

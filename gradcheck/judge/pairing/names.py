@@ -8,7 +8,6 @@ from gradcheck import ops
 from gradcheck.fronts.gradient_names import Form, is_loss_name, name_affinity, parse, split_path
 from gradcheck.fronts.places import Places
 from gradcheck.fronts.tape import Binding, Kind, Op, Recording, Value
-from gradcheck.ops import Family
 from gradcheck.program.reading.tree import parts_of, span_of
 from gradcheck.replay.earlier import as_of_now
 
@@ -92,7 +91,7 @@ class NameIndex:
         found, op = self.forward_names(value), value.producer
         if op is None:
             return found[0] if found else "a tensor made elsewhere"
-        handed = op.operation.family not in (Family.SAME, Family.LAYOUT) and all(
+        handed = not op.operation.keeps_numbers and all(
             b.alias and b.scope != op.scope for b in self.bindings(value)
         )
         is_told = found and not (handed and self._plain[found[0]] - {value})

@@ -30,7 +30,7 @@ def _has_least_value(plan: PassPlan, value: Value, steps: int) -> bool:
     scales = operation in (ops.MUL, ops.DIV)
     if operation is ops.NEG or (scales and any(a < 0 for a in op.args if isinstance(a, (int, float)))):
         return _has_log(plan, op)
-    keeps = operation in (ops.SUM, ops.MEAN) or operation.family in (Family.SAME, Family.LAYOUT)
+    keeps = operation in (ops.SUM, ops.MEAN) or operation.keeps_numbers
     values = [a for a in op.args if isinstance(a, Value)][: 1 if operation is ops.DIV else None]
     if operation is ops.ADD:  # of terms that each have one
         return bool(values) and all(_has_least_value(plan, term, steps - 1) for term in values)

@@ -15,7 +15,6 @@ from gradcheck.graph import flow
 from gradcheck.judge.case import Case
 from gradcheck.judge.judged import NOT_JUDGED, Judged, Ruling
 from gradcheck.judge.verdict import Problem, Verdict
-from gradcheck.ops import Family
 from gradcheck.replay.compare import norm
 from gradcheck.replay.passes import Version
 from gradcheck.replay.run import PassRun
@@ -87,7 +86,7 @@ def _is_in_loss_alone(parameter: Value, forward_ops: Iterable[Op]) -> bool:
     for op in forward_ops:
         if op.inputs and of_it.issuperset(op.inputs):
             of_it.update(op.outputs)
-            if op.operation.family not in (Family.SAME, Family.LAYOUT):
+            if not op.operation.keeps_numbers:
                 return True
     return False
 
