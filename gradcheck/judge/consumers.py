@@ -149,12 +149,9 @@ class Consumers:
             return None
         found = self._agree_on(named, besides)
         # A mask, a slope: something that gradients are computed with, unless it alone explains what is wrong.
-        if found is None or is_called_so or graded or self._explains_all(found.value):
+        if found is None or is_called_so or graded:
             return found
-        return None
-
-    def _explains_all(self, value: Value) -> bool:
-        return self.explained_by(value) == len(self._unexplained())
+        return found if self.explained_by(found.value) == len(self._unexplained()) else None
 
     def _agree_on(self, named: Proposal | None, besides: Value | None = None) -> Proposal | None:
         judge, found = self._judge, self._found

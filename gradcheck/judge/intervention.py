@@ -56,14 +56,6 @@ def heals(case: Case, partner: Value) -> bool:
     return _decided(case, lambda blames: intervention.effect(blames) is Effect.HEALS)
 
 
-def stays_wrong(case: Case, partner: Value, scale: float | None = None) -> bool:
-    """Whether an output that is computed from it is wrong, and stays so with the true gradient in its place."""
-    spoils = case.outputs.spoils_one(case.version) and not case.outputs.is_replaced_unread(case.version)
-    return (
-        spoils and Intervention(case, partner, scale).effect(case.judge.plan.blames) is not Effect.NO_VICTIM
-    )
-
-
 def _decided(case: Case, answer: Callable[[Blames], bool]) -> bool:
     """The answer as this pass blames. Where stricter ways decide otherwise, the pass knows: under the others, which share
     the replays, nothing changes."""

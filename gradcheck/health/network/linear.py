@@ -53,10 +53,8 @@ class Ancestry:
 
     def _parameter(self, value: Value) -> Value | None:
         """The parameter that `value` is, or is a view or a rearranged copy of."""
-        return next(
-            (v.root for v in behind(value, lambda op: op.operation.keeps_numbers) if self.is_parameter(v)),
-            None,
-        )
+        same = behind(value, lambda op: op.operation.keeps_numbers)
+        return next((v.root for v in same if self.is_parameter(v)), None)
 
 
 @dataclass(frozen=True, slots=True)

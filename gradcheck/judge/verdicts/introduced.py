@@ -4,7 +4,7 @@ fault."""
 import torch
 
 from gradcheck.judge.case import Case
-from gradcheck.judge.intervention import has_victim, heals, is_finished, stays_wrong
+from gradcheck.judge.intervention import has_victim, heals, is_finished
 from gradcheck.judge.judged import NOT_JUDGED, Fault, Ruling
 from gradcheck.judge.pairing.partners import BY_NAME, Proposal
 from gradcheck.judge.verdict import Problem, Verdict
@@ -26,8 +26,7 @@ def harmless(case: Case) -> Ruling | None:
     proposal = case.proposal
     if proposal is None or proposal.value not in case.truth:
         return None
-    scale = kept_factor(case, proposal.value)
-    if has_victim(case, proposal.value, scale):
+    if has_victim(case, proposal.value, kept_factor(case, proposal.value)):
         return None
     # A name says which layer, and not whether before its activation or after it: what heals says that.
     other = None
@@ -40,7 +39,7 @@ def harmless(case: Case) -> Ruling | None:
         return NOT_JUDGED  # what it is a stage of is judged
     shown = case.judge.partners.shown(proposal.value)
     what_else = "nothing computed from it is wrong because of that"
-    if stays_wrong(case, proposal.value, scale):
+    if case.outputs.spoils_one(case.version):
         what_else = "what is computed from it is wrong for another reason: fix that first, then check again"
     reason = f"it is not the gradient of `{shown}`, and {what_else}"
     return Ruling(case.judged(proposal, Verdict.UNCHECKED, Problem.HARMLESS, reason))
