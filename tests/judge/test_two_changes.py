@@ -28,6 +28,8 @@ CASES = [
          {"(Z1 > 0)": "(Z1 < 0)", "db1 = 1 / m": "db1 = 2 / m"}, {23, 25}),
     Case("zeros, which every later line inherits", _NUMPY / "dict_by_depth.py",
          {'cache[f"A{depth}"] - y': 'cache[f"A{depth}"] - cache["A3"]', "* (1 - cache": "* (1 + cache"}, {22}),
+    Case("a first line that is a multiple of another gradient, and a slope", _NUMPY / "dict_by_depth.py",
+         {'dz = cache[f"A{depth}"] - y': "dz = -y", "* (1 - cache": "* (1 + cache"}, {22, 27}),
     Case("a mask that leaves nothing, and half of a decay", _TORCH / "inplace_mask_relu.py",
          {"dh[h <= 0]": "dh[h >= 0]", "dWa += 2 * reg": "dWa += reg"}, {30, 32}),
     Case("a sign, and a factor of a later line", _TORCH / "rmsnorm_classes.py",

@@ -42,9 +42,11 @@ def convention(case: Case) -> Ruling | None:
     elif not (
         (case.judge.ascends and _is(factor, _usual(case) or factor))
         or _is(factor, unit)
-        or _is_handed_on(case, partner, fitting)
         or _made_good(case, partner, factor)
-        or _made_good_further_on(case, factor)
+        or (
+            judge.partners.meant_instead(candidate, partner, case.found, of_unnamed=True) is None
+            and (_is_handed_on(case, partner, fitting) or _made_good_further_on(case, factor))
+        )
     ):
         return None
     proposal = Proposal(partner, f"its numbers, {factor:g} times the true gradient")
@@ -196,14 +198,12 @@ def _made_good(case: Case, partner: Value, factor: float) -> bool:
 def _is_handed_on(case: Case, partner: Value, fitting: dict[Value, float]) -> bool:
     """Whether it is computed from gradients that are kept as this multiple, and from no others. (That of a parameter is
     no multiple; that of the data, which moves nothing, is.)"""
-    judge, place, factor = case.judge, case.by_place, fitting[partner]
+    place, factor = case.by_place, fitting[partner]
     equal = [value for value, other in fitting.items() if other == factor]
     if _is_parameter(case, partner) or case.is_used_for_another(partner, equal):
         return False
     if place is not None and place.value not in equal and kept_factor(case, place.value) not in (None, 1):
         return False  # what is computed from it is right for another value, kept as a multiple
-    if judge.partners.meant_instead(case.candidate, partner, case.found, of_unnamed=True) is not None:
-        return False
     kept = kept_upstream(case)
     return bool(kept) and all(scale == factor != 1 for scale in kept)
 
