@@ -117,7 +117,7 @@ class Trial:
     def tolerance(self, expected: torch.Tensor) -> float:
         judge = self._setting.judge
         noise = judge.noise_of(self._judged.of) if self._judged.of is not None else 0.0
-        return max(RELATIVE_TOLERANCE * norm(expected), NOISE_SHARE * noise, judge.rounding_floor)
+        return max(RELATIVE_TOLERANCE * norm(expected), NOISE_SHARE * noise, judge.rounding.floor)
 
     def _through_chain(self, patches: dict[int, SitePatch]) -> torch.Tensor:
         replay = Runner(self._setting.replay.dtype, known=self._known, patches=patches)

@@ -240,7 +240,3 @@ class Judge:
 
     def tolerance(self, version: Version, size: float, noise: float) -> float:
         return self.rounding.tolerance(version, size, noise)
-
-    @property
-    def rounding_floor(self) -> float:
-        return self.rounding.floor

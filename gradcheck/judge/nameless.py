@@ -8,8 +8,6 @@ from gradcheck.judge.judged import Judged
 from gradcheck.ops import Family
 from gradcheck.replay.passes import Candidate, Version
 
-_PIECE = (Family.SAME, Family.LAYOUT, Family.GATHER)
-
 
 def read_by(judge: Judge, accused: Iterable[Judged]) -> list[Candidate]:
     """These as candidates."""
@@ -52,9 +50,10 @@ def _read(judge: Judge, version: Version) -> Iterator[tuple[Value, list[Op]]]:
             continue
         if made.kind is Kind.UPSTREAM:  # autograd's
             continue
+        is_piece = made.operation.keeps_numbers or made.operation.family is Family.GATHER
         if made.scope != last.scope or names.statement(made) is not own:
             yield value, [made]
-        elif made.operation.family in _PIECE and made.inputs and made.inputs[0] in known:
+        elif is_piece and made.inputs and made.inputs[0] in known:
             whole = known[made.inputs[0]]
             if whole not in paired:  # what it is a piece of is judged
                 yield value, whole.versions[-1].writes

@@ -30,6 +30,8 @@ CASES = [
          {'cache[f"A{depth}"] - y': 'cache[f"A{depth}"] - cache["A3"]', "* (1 - cache": "* (1 + cache"}, {22}),
     Case("a first line that is a multiple of another gradient, and a slope", _NUMPY / "dict_by_depth.py",
          {'dz = cache[f"A{depth}"] - y': "dz = -y", "* (1 - cache": "* (1 + cache"}, {22, 27}),
+    Case("a constant first line, and a mean for a sum", _TORCH / "functions_dict_params.py",
+         {"dZ2 = A2 - Y": "dZ2 = torch.ones_like(A2 - Y)", "db2 = dZ2.sum": "db2 = dZ2.mean"}, {31, 33}),
     Case("a mask that leaves nothing, and half of a decay", _TORCH / "inplace_mask_relu.py",
          {"dh[h <= 0]": "dh[h >= 0]", "dWa += 2 * reg": "dWa += reg"}, {30, 32}),
     Case("a sign, and a factor of a later line", _TORCH / "rmsnorm_classes.py",

@@ -270,14 +270,15 @@ def _kept_factor(case: Case, at: Value) -> float | None:
         # They have faults of their own, or those of other turns of a loop: it is kept as what it is computed from; that of a
         # parameter as those of others.
         alike = [] if at in case.judge.forward_made else _factors_of_parameters(case, case.candidate)
-        alike = alike if len(alike) > 1 else []  # one other may have the same fault
-        factors = alike or ([*scales] if len(scales) == 1 else [])
+        one = [*scales] if len(scales) == 1 else []
+        factors = alike if len(alike) > 1 else one  # one other may have the same fault
 
     # Half of them may be something else: weights that decay, beside biases that do not. Of two that differ, the one that
-    # what it is computed from is kept as.
-    finite = [factor for factor in factors if math.isfinite(factor)]
-    likeliest = max(finite, key=lambda factor: (finite.count(factor), factor in scales), default=1.0)
-    agrees = 2 * finite.count(likeliest) >= max(len(factors), len(finite) + (scales != {likeliest}))
+    # most of all say, or that what it is computed from is kept as.
+    finite, all_of_them = [factor for factor in factors if math.isfinite(factor)], [f for _, f in found]
+    likeliest = max(finite, key=lambda f: (finite.count(f), all_of_them.count(f), f in scales), default=1.0)
+    is_backed = scales == {likeliest} or 2 * all_of_them.count(likeliest) > len(all_of_them)
+    agrees = 2 * finite.count(likeliest) >= max(len(factors), len(finite) + (not is_backed))
     return likeliest if _is_count(likeliest) and agrees else None
 
 

@@ -15,7 +15,7 @@ def zero(case: Case) -> Ruling | None:
     judge, proposal = case.judge, case.named or case.by_place
     if proposal is None:
         return None if judge.partners.named(case.candidate) else NOT_JUDGED
-    least = max(NOISE_SHARE * max(case.noise, judge.noise_of(proposal.value)), judge.rounding_floor)
+    least = max(NOISE_SHARE * max(case.noise, judge.noise_of(proposal.value)), judge.rounding.floor)
     # Where only the first is zero, what it is computed from is wrong, and zero.
     found = [gradients.get(proposal.value) for gradients in (case.gradients, case.truth)]
     if any(gradient is None or norm(gradient) > least for gradient in found):
