@@ -22,7 +22,8 @@ _WRONG = (Verdict.INTRODUCED, Verdict.INHERITED)
 
 
 def leave_open(report: Report, trial: Trial, parameters: set[str]) -> None:
-    """The verdicts on such gradients, where nothing else is wrong; blame needs a victim (principle 2)."""
+    """The verdicts on such gradients; blame needs a victim (principle 2). Where none of them is wrong by its own line, the
+    one that they are computed from is what is divided."""
     rows = trial.sizes["N"] if "N" in trial.plan.names else 1
     handed = _by_name(trial.plan.inputs)
     shared = {
@@ -32,11 +33,13 @@ def leave_open(report: Report, trial: Trial, parameters: set[str]) -> None:
         others = _by_name(trial.plan.inputs[1:])
         guessed = [row for row in report.rows if row.shape != row.of_shape and _called(row.of) in others]
         _left_open(report, {row.name for row in guessed}, GUESSED)
-    wrong = [row for row in report.rows if row.verdict in _WRONG]
     of_parameters = [row for row in report.rows if row.of in parameters or _called(row.of) in shared]
-    if rows == 1 or not wrong or any(row not in of_parameters for row in wrong):
+    wrong = [row for row in of_parameters if row.verdict in _WRONG]
+    if rows == 1 or not any(row.verdict is Verdict.INTRODUCED for row in wrong):
         return
-    if not all(_is_divided(row, rows) for row in of_parameters):
+    # What hands one on is right if it is.
+    first = {_called(row.of): row for row in reversed(of_parameters)}
+    if not all(_is_divided(row, rows) for row in first.values()):
         return
     _left_open(report, {row.name for row in wrong}, MEAN_OVER_ROWS)
 

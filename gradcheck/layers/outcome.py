@@ -33,7 +33,7 @@ from gradcheck.report.model import Report
 # The file name of the code that computes the loss, so that frames of gradcheck and of the person are not confused.
 _TEXT = "loss = (layer.forward(...) * upstream).sum()\n"
 _OF_DEVICES = ("torch.cuda", "torch._ops", "torch.utils.cpp_extension", "triton")
-_STEP = compile("step(frame())", OUR_PLACE, "exec")
+_STEP = compile(f"step({'frame()':{len(_TEXT) - 7}})", OUR_PLACE, "exec")  # as long as the text
 
 _Recorded = tuple[Watched, list[Returned]]
 Key = tuple[str, ...]  # which fault it is, in whatever trial

@@ -8,10 +8,12 @@ from typing import Any
 from gradcheck.analysis.watching import Watched
 from gradcheck.base.errors import NothingToCheckError
 from gradcheck.fronts.markers import OUR_PLACE
+from gradcheck.fronts.namespace import tensors_of_namespace
 from gradcheck.fronts.tape import Op, Recording, Value
 from gradcheck.graph import flow
 from gradcheck.judge.verdicts.surrogate import CHANGES_NOTHING, PAST_A_CLAMP, changes_nothing, limits
 from gradcheck.layers import driver as layer_driver
+from gradcheck.layers.arrays import is_floating
 from gradcheck.layers.driver import LayerStep
 from gradcheck.layers.fused import GivesGradients
 from gradcheck.layers.gradients import Returned, name_returned, pair_stored, parameters_of
@@ -48,8 +50,10 @@ def watch_layer(
         recording.loss = recording.value_of(step.loss)
         recording.handed = {v.root for _, array in step.inputs if (v := recording.value_of(array))}
         if step.loss is None:
-            held = (recording.value_of(array) for _, array in parameters or step.inputs)
-            recording.trained = [*filter(None, held)]
+            dicts = {name: handed for name, handed in start.items() if isinstance(handed, dict)}
+            in_dicts = [array for _, array, _ in tensors_of_namespace(dicts) if is_floating(array)]
+            held = [array for _, array in parameters] or in_dicts or [array for _, array in step.inputs]
+            recording.trained = [*filter(None, map(recording.value_of, held))]
         if step.places:
             _refuse_what_is_on_purpose(step, ways_to_loss(recording, recording.handed))
         # The loss is computed from them all the same: what they are added to is no parameter that moves.

@@ -28,6 +28,9 @@ def unknown(name: str) -> Callable[..., Any]:
 def as_integers(function: Callable[..., Any]) -> Callable[..., Any]:
     """NumPy counts with truth values, as in `1 - labels`; torch refuses some of it."""
 
+    if function is torch.where:  # its condition stays one
+        return function
+
     def call(*args: Any, **kwargs: Any) -> Any:
         return function(*(a.long() if getattr(a, "dtype", None) is torch.bool else a for a in args), **kwargs)
 

@@ -268,47 +268,52 @@ class _Search:
 
     def _tried_as(self, loss: Op, after: int, slope: float) -> tuple[float, set[Value]] | None:
         """The factor of it whose gradients are among what is computed after that op, and of which parameters. It is the same
-        at every point."""
-        (votes, last), (again, _) = (self._votes(loss, after, point) for point in (1, 2))
+        at every point. Of two, that of the gradients nearest to the loss: the others come through more lines."""
+        (votes, first), (again, _) = (self._votes(loss, after, point) for point in (1, 2))
         same = {
             ratio: parameters & again[other]
             for ratio, parameters in votes.items()
             for other in again
             if abs(other - ratio) <= _SAME * ratio
         }
-        factor = max(same, key=lambda ratio: (len(same[ratio]), last[ratio]), default=0.0)
+        factor = max(same, key=lambda ratio: (len(same[ratio]), -first[ratio]), default=0.0)
         return (_exactly(factor) * slope, same[factor]) if same.get(factor) else None
 
     def _votes(self, loss: Op, after: int, point: int) -> tuple[dict[float, set[Value]], dict[float, int]]:
-        """By factor, of which parameters the program computes such multiples, and when something called a gradient last was
+        """By factor, of which parameters the program computes such multiples, and when something called a gradient first was
         one."""
         votes: dict[float, set[Value]] = defaultdict(set)
-        last: dict[float, int] = defaultdict(int)
+        first: dict[float, float] = defaultdict(lambda: math.inf)
         try:
             forward = self._slicer.slice(loss.inputs, 0, loss.index)
             moved = self._points.moved(point)
             truth = ForwardGraph([*forward, loss], loss.out, torch.float64, overrides=moved).truth
         except ReplayError:
-            return votes, last
+            return votes, first
         begun = loss.args[1] if isinstance(loss.func, Inferred) else self._parameters
         below = flow.forward(self._ops, begun, key=flow.storage)
         below = below if self._used is None else below & self._used
         for parameter in self._parameters:
             expected = truth.get(parameter)
             if expected is not None and norm(expected) > 0:
-                for ratio, when in self._multiples(below - {parameter.root}, expected, after, point):
+                found = self._multiples(below - {parameter.root}, expected, after, point)
+                named = [each for each in found if each[1] < math.inf]
+                named = (
+                    [max(named, key=lambda each: each[1])] if named else found
+                )  # `dW /= m`: as it is in the end
+                for ratio, when in named:
                     known = next((known for known in votes if abs(known - ratio) <= _SAME * known), ratio)
                     votes[known].add(parameter)
-                    last[known] = max(last[known], when)
-        return votes, last
+                    first[known] = min(first[known], when)
+        return votes, first
 
     def _multiples(
         self, among: set[Value], expected: torch.Tensor, after: int, point: int
-    ) -> list[tuple[float, int]]:
+    ) -> list[tuple[float, float]]:
         """How often the gradient is in each of its multiples that the program computes in these storages; of those with a
         name, if any has one. (Any number is a multiple of another.) And when, if the name is that of a gradient."""
-        named: list[tuple[float, int]] = []
-        unnamed: list[tuple[float, int]] = []
+        named: list[tuple[float, float]] = []
+        unnamed: list[tuple[float, float]] = []
         size = norm(expected) ** 2
         for snapshot, tensor in self._points.later(after, expected.numel(), point):
             ratio = inner(tensor.reshape(-1), expected.reshape(-1)) / size
@@ -316,5 +321,7 @@ class _Search:
             if ratio and off <= _CLOSE * norm(tensor) and snapshot.value.root in among:
                 called = [b.name for b in self._names.bindings(snapshot.value)]
                 is_gradient = any(parse(n).form is not Form.NONE and not may_be_velocity(n) for n in called)
-                (named if called else unnamed).append((abs(ratio), snapshot.after * is_gradient))
+                (named if called else unnamed).append(
+                    (abs(ratio), snapshot.after if is_gradient else math.inf)
+                )
         return [*named, *unnamed] if expected.numel() == 1 else named or unnamed

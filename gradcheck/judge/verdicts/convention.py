@@ -69,17 +69,23 @@ def out_of_convention(case: Case) -> Ruling | None:
     if not equal:
         return None
     partner = judge.partners.choose(case.candidate, equal, judge.paired)
-    ends = [(c, case.truth[of]) for c, of in _ends(case) if of in case.truth]
+    found = [(c, of) for c, of in _ends(case) if of in case.truth]
+    # Those between are kept as this one is.
+    outer = [(c, case.truth[of]) for c, of in found if _is_parameter(case, of)]
+    ends = outer or [(c, case.truth[of]) for c, of in found]
     ends = [(c, truth) for c, truth in ends if same_but_for_ones(truth.shape, c.found.shape)]
     rates = _rates_of_steps(case)
-    own = [rates.get(c.version.candidate, 0.0) for c, of in _ends(case) if of is partner.value]
+    own = [rates.get(c.version.candidate, 0.0) for c, of in found if of is partner.value]
     divided_again = any(_is(scale * rate, other) for rate in own for other in rates.values())
     fits = ends and all(distance(scale * c.found, truth) <= scale * c.tolerance for c, truth in ends)
     if not fits and not divided_again:
         return None
-    judged = case.judged(
-        partner, Verdict.INTRODUCED, Problem.WRONG_VALUE, expected=case.gradients[partner.value], scale=scale
-    )
+    expected = case.gradients[partner.value]
+    if distance(case.found, scale * expected) <= case.tolerance:
+        return Ruling(
+            case.judged(partner, Verdict.INHERITED, expected=expected, faults=case.faults, scale=scale)
+        )
+    judged = case.judged(partner, Verdict.INTRODUCED, Problem.WRONG_VALUE, expected=expected, scale=scale)
     return Ruling(judged, Fault(judged, case.found / scale))
 
 
