@@ -288,17 +288,16 @@ def _judge_without_guards(judgement: Judgement, judged: JudgedPass, stated: Stat
     if all(row.verdict in _RIGHT for row in judged.result.gradients):
         return judged
     plan = judged.plan
-    plan.instead = without_guards(plan.forward_ops)
-    if plan.instead:
+    forward, backward = without_guards(plan.forward_ops), without_guards(judged.prepared.manual)
+    for plan.instead in [forward] * bool(forward) + [forward | backward] * bool(backward):
         tried = _judge_pass(judgement, plan, stated)
         if tried.rightness > judged.rightness:
             places = [judgement.places.location(op) for op in plan.instead.values()]
             lines = " and ".join(dict.fromkeys(f"line {place.line}" for place in places))
-            tried.result.notes.append(
-                f"the guard against 0 in {lines} is left out in what is compared: the backward pass leaves it out"
-            )
+            by = ": the backward pass leaves it out" if plan.instead is forward else ""
+            tried.result.notes.append(f"the guard against 0 in {lines} is left out in what is compared{by}")
             return tried
-        plan.instead = {}
+    plan.instead = {}
     return judged
 
 
