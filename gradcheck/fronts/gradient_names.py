@@ -216,7 +216,7 @@ def _affinity(left: str, right: str) -> float:
     if _without_index(left) == _without_index(right) and _without_index(left):
         # Two different indices (b1 and b2) name two different things; a dropped one is a slip.
         return 0.7 if left == _without_index(left) or right == _without_index(right) else 0.0
-    if left.rstrip("s") == right.rstrip("s"):
+    if left.rstrip("s") == right.rstrip("s") or f"{left}es" == right or f"{right}es" == left:
         return 0.85
     if min(len(left), len(right)) < 3:
         return 0.0

@@ -35,13 +35,16 @@ def mains_for(parameters: list[inspect.Parameter], given: Given) -> list[list[Te
 
 
 def inputs_of(forward: Callable[..., Any], is_loss: bool = False) -> list[inspect.Parameter]:
-    """The parameters of `forward` that must be given something; of a loss, so must targets that are None otherwise."""
+    """The parameters of `forward` that must be given something; of a loss, so must targets that are None otherwise. Unless
+    it is told that it is trained, it may keep nothing for its backward pass."""
     parameters = parameters_taken(forward) or []
+    places = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     needed = [
         p
-        for p in parameters
-        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-        and (p.default is p.empty or (is_loss and p.default is None and wanted.role_of(p.name) == "target"))
+        for place, p in enumerate(places)
+        if p.default is p.empty
+        or (is_loss and p.default is None and wanted.role_of(p.name) == "target")
+        or (p.default is False and place == 1 and wanted.MODE_NAMES.fullmatch(p.name.lower()))
     ]
     if not needed and parameters:
         needed = [inspect.Parameter("x", inspect.Parameter.POSITIONAL_OR_KEYWORD)]

@@ -5,6 +5,7 @@ Its parameters say it by their names: one named for a gradient is an upstream gr
 """
 
 import ast
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,8 @@ from gradcheck.layers.usage import nodes_of
 from gradcheck.layers.wanted import rate_named, role_of
 from gradcheck.program.live import parameters_taken
 from gradcheck.program.reading.tree import parts_of
+
+_INPUT = re.compile(r"(.*_)?inputs?")
 
 
 class Unclear(Exception):  # noqa: N818 - its text is shown to the person
@@ -66,6 +69,8 @@ def call_of(
         }
         return Call(outputs, by_place=True, order=names[: len(items)], values=nothing)
     again = {name: given[known] for name in names for known in given if known.lower() == name.lower()}
+    if len(given) == 1:
+        again |= {name: input_ for input_ in given.values() for name in names if _INPUT.fullmatch(name)}
     kept_again = _returned_names(forward)  # `p`, which `forward` returns beside its output
     left = [name for name in names if name not in again]
     others = [name for name in left if name not in kept_again]
@@ -75,6 +80,10 @@ def call_of(
         return Call(items[:leading], is_loss=True, order=names, values=known, targets=others)
     is_compared_again = len(again) == len(names) and role_of(names[0]) == "target"
     if len(names) == 1 and len(positional) == 1 and not is_compared_again:
+        if again and parse(names[0]).form is Form.NONE and not _reads_what_was_kept(backward):
+            raise Unclear(
+                f"`{names[0]}` is what `forward` is given too, and nothing else is read: it may compute a derivative alone"
+            )
         together = leading > 1 and (isinstance(result, list) or _takes_apart(backward, names[0]))
         return Call(items[: leading if together else 1] if leading else [], together=together, order=names)
     if len(again) == len(names):  # `backward(target, predicted)`
@@ -100,6 +109,8 @@ def call_of(
     called = dict(zip(_returned_names(forward), items, strict=False))
     beside = items[len(outputs) : leading]
     losses = [item for name, item in called.items() if is_loss_name(name) and _is_in(item, beside)]
+    if len(outputs) < len(upstream) and not together:
+        raise Unclear(f"what it should be given for `{upstream[len(outputs)]}` cannot be told")
     again |= {name: None for name in names if name not in upstream and not _reads(backward, name)}
     kept = [name for name in names if name not in again and name not in upstream]
     rest = [item for item in items[len(outputs) :] if not _is_in(item, losses)]
@@ -110,6 +121,10 @@ def call_of(
     options = [p for p in positional if p.name not in (*names, *upstream)]
     again |= {p.name: given.get(p.name, p.default) for p in options}
     values = again | _kept(kept, rest, items, forward)
+    for name in upstream:
+        of = values.get(parse(name).stem or "")
+        if is_floating(of) and _is_in(of, rest):
+            raise Unclear(f"it is unclear of which output `{name}` is the gradient")
     order = [p.name for p in positional if p.name in values or p.name in upstream]
     return Call(outputs, losses, together=together, order=order, values=values)
 
@@ -158,6 +173,14 @@ def _takes_apart(backward: Callable[..., Any], name: str) -> bool:
 
 def _is_compared(backward: Callable[..., Any], name: str) -> bool:
     return role_of(name) == "target" or (parse(name).form is Form.NONE and is_no_gradient(backward, name))
+
+
+def _reads_what_was_kept(backward: Callable[..., Any]) -> bool:
+    """Whether it reads an attribute; calls of methods are none."""
+    nodes = list(nodes_of(backward))
+    called = [node.func for node in nodes if isinstance(node, ast.Call)]
+    read = (n.value for n in nodes if isinstance(n, ast.Attribute) and n not in called)
+    return not nodes or any(ast.unparse(of) == "self" for of in read)
 
 
 def _reads(backward: Callable[..., Any], name: str) -> bool:

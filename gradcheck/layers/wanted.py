@@ -26,7 +26,7 @@ _MOST_OPTIONAL = 8  # of the shapes that an argument may have which is None by i
 _COUNTS: tuple[Term, ...] = (G, K, N, *_OTHER_SIZES)
 _SHAPES: tuple[tuple[Term, ...], ...] = ((D, M), (D, H, W))  # for one parameter that is several sizes
 _STATISTICS = r"(running|moving)_?(mean|var|variance|std)"
-MODE_NAMES = re.compile(r"(is_?)?train(ing)?(_mode)?")
+MODE_NAMES = re.compile(r"(is_?)?train(ing)?(_mode)?|(save|keep|store|use)_?cache")
 
 
 def constructor_options(parameter: inspect.Parameter, position: int, gates: int = 1) -> list[Term]:

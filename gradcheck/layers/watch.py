@@ -50,7 +50,9 @@ def watch_layer(
         recording.loss = recording.value_of(step.loss)
         recording.handed = {v.root for _, array in step.inputs if (v := recording.value_of(array))}
         if step.loss is None:
-            dicts = {name: handed for name, handed in start.items() if isinstance(handed, dict)}
+            dicts: dict[str, object] = {
+                name: handed for name, handed in start.items() if isinstance(handed, dict)
+            }
             in_dicts = [array for _, array, _ in tensors_of_namespace(dicts) if is_floating(array)]
             held = [array for _, array in parameters] or in_dicts or [array for _, array in step.inputs]
             recording.trained = [*filter(None, map(recording.value_of, held))]

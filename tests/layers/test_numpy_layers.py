@@ -205,6 +205,112 @@ def test_a_mean_over_the_rows_for_every_parameter_is_left_open():
     assert len(half.failures) == 1
 
 
+def all_means_backward(dZ, cache):
+    A, W = cache
+    m = A.shape[1]
+    dW = 1 / m * dZ @ A.T
+    db = 1 / m * np.sum(dZ, axis=1, keepdims=True)
+    dA = W.T @ dZ / m
+    return dA, dW, db
+
+
+def divided_first_backward(dZ, cache):
+    A, W = cache
+    dZ = dZ / A.shape[1]
+    return W.T @ dZ, dZ @ A.T, dZ.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("backward", "line"), [(all_means_backward, 5), (divided_first_backward, 2)], ids=["each", "first"]
+)
+def test_a_mean_for_every_parameter_is_left_open_beside_another_fault(backward, line):
+    report = gradcheck.check_layer((mean_forward, backward), fix_budget_s=0.0)
+    lines = [failure.report.findings[0].location.line for failure in report.failures]
+    assert lines == [backward.__code__.co_firstlineno + line]
+
+
+class GuardedTwice:
+    def forward(self, scores, labels):
+        self.scores, self.labels = scores, labels
+        return -np.log(self.probabilities()[np.arange(len(labels)), labels]).mean()
+
+    def probabilities(self):
+        shifted = self.scores - self.scores.max(axis=1, keepdims=True)
+        return np.exp(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True) + 1e-12))
+
+    def backward(self):
+        d = self.probabilities()
+        d[np.arange(len(self.labels)), self.labels] -= 1
+        return d / len(self.labels)
+
+
+class KeptIfTrained:
+    def __init__(self, n_in, n_out):
+        self.W, self.kept = np.random.randn(n_in, n_out), None
+
+    def forward(self, x, training=False):
+        if training:
+            self.kept = x
+        return x @ self.W
+
+    def backward(self, dout):
+        self.dW = self.kept.T @ dout
+        return dout @ self.W.T
+
+
+class OfColumns:
+    def __init__(self, n_in, n_out):
+        self.weights, self.biases = np.random.randn(n_in, n_out), np.random.randn(n_out, 1)
+
+    def forward(self, x):
+        z = self.weights.T @ x + self.biases
+        return z, np.tanh(z)
+
+    def backward(self, layer_input, grad_z, z):
+        grad_weight = layer_input @ grad_z.T
+        grad_bias = np.sum(grad_z, axis=1, keepdims=True)
+        grad_x = self.weights @ grad_z
+        return grad_weight, grad_bias, grad_x
+
+
+@pytest.mark.parametrize("layer", [GuardedTwice, KeptIfTrained, OfColumns])
+def test_what_is_as_right_as_it_can_be_is_judged_right(layer):
+    report = gradcheck.check_layer(layer, fix_budget_s=0.0)
+    assert not report.failures
+    assert {*report.cases[0].gradients.values()} == {"correct"}
+
+
+class DerivativeAlone:
+    def forward(self, x):
+        return 1 / (1 + np.exp(-x))
+
+    def backward(self, x):
+        return self.forward(x) * (1 - self.forward(x))
+
+
+class OfTheOther:
+    def __init__(self, n_in, n_out):
+        self.W = np.random.randn(n_in, n_out)
+
+    def forward(self, x):
+        z = x @ self.W
+        return z, np.maximum(z, 0)
+
+    def backward(self, layer_input, grad_h, h):
+        dz = grad_h * (h > 0)
+        self.dW = layer_input.T @ dz
+        return dz @ self.W.T
+
+
+@pytest.mark.parametrize(
+    ("layer", "why"), [(DerivativeAlone, "a derivative alone"), (OfTheOther, "of which output `grad_h` is")]
+)
+def test_what_may_be_no_gradient_that_arrives_accuses_nobody(layer, why):
+    report = gradcheck.check_layer(layer, fix_budget_s=0.0)
+    assert (report.exit_status, report.failures) == (2, [])
+    assert why in str(report.cases)
+
+
 class AfterASigmoid(numpy_right.LossOfProbabilities):
     def backward(self):
         return self.p - self.y

@@ -279,7 +279,7 @@ class _Search:
         factor = max(same, key=lambda ratio: (len(same[ratio]), -first[ratio]), default=0.0)
         return (_exactly(factor) * slope, same[factor]) if same.get(factor) else None
 
-    def _votes(self, loss: Op, after: int, point: int) -> tuple[dict[float, set[Value]], dict[float, int]]:
+    def _votes(self, loss: Op, after: int, point: int) -> tuple[dict[float, set[Value]], dict[float, float]]:
         """By factor, of which parameters the program computes such multiples, and when something called a gradient first was
         one."""
         votes: dict[float, set[Value]] = defaultdict(set)

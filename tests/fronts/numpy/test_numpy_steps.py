@@ -159,7 +159,12 @@ for epoch in range(9):
 
 
 @pytest.mark.parametrize(
-    ("slope", "mask"), [("0.01", "np.where(z > 0, 1, 0.01)"), ("0", "np.array(z > 0, dtype=np.int64)")]
+    ("slope", "mask"),
+    [
+        ("0.01", "np.where(z > 0, 1, 0.01)"),
+        ("0", "np.array(z > 0, dtype=np.int64)"),
+        ("0", "np.where(z > 0, 1, 0)"),
+    ],
 )
 def test_a_mask_of_plain_numbers_has_their_type(slope: str, mask: str) -> None:
     report = report_on_source(MASKED.format(slope=slope, mask=mask))
@@ -210,3 +215,30 @@ for step in range(5):
 def test_where_a_result_goes_is_said_by_its_place_too(of: str, verdict: Verdict) -> None:
     """`np.square(out, y)` writes the squares of `out` over `y`."""
     assert verdicts(report_on_source(OVERWRITTEN.format(of=of)))["dout"] is verdict
+
+
+MEAN_TWICE = """
+import numpy as np
+np.random.seed(1)
+x, y = np.random.randn(12, 4), np.eye(3)[np.random.randint(0, 3, 12)]
+W1, W2 = np.random.randn(4, 5), np.random.randn(5, 3)
+def part(d, a, W):
+    return a.T @ d / len(a), d @ W.T / len(a)
+for epoch in range(9):
+    h = np.tanh(x @ W1)
+    scores = h @ W2
+    p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    dscores = p - y
+    dW2, dh = part(dscores, h, W2)
+    dz = dh * (1 - h ** 2)
+    dW1, dx = part(dz, x, W1)
+    W1 -= 0.1 * dW1
+    W2 -= 0.1 * dW2
+"""
+
+
+def test_the_factor_of_a_loss_is_told_by_the_gradients_nearest_to_it() -> None:
+    """Where as many have another: those come through more lines, one of which puts it there."""
+    found = verdicts(report_on_source(MEAN_TWICE))
+    assert [found[name] for name in ("dscores", "dW2", "dh")] == [Verdict.CORRECT] * 2 + [Verdict.INTRODUCED]
+    assert {found[name] for name in ("dz", "dW1")} == {Verdict.INHERITED}
