@@ -248,21 +248,19 @@ class LayerCheck:
         of, several indices may be wanted for each row (`negatives`): they are, if all shapes are right then. And what is
         wrong for labels that are any numbers may be right for one class in each row."""
         before = self._on_several_rows(plan)
-        for name, term in plan.inputs[1:] if _is_guessed_wrong(before) else ():
-            if isinstance(term, TensorTerm) and term.kind == "int":
-                of_each_row = replace(term, dims=(*plan.first.dims, *term.dims[-1:]))
-                other = replace(plan, inputs=tuple((dict(plan.inputs) | {name: of_each_row}).items()))
-                outcome = run_trial(self._subject, Trial(other, seed=self._seed))
-                adds_no_fault = outcome.faults.keys() <= before.faults.keys()
-                if outcome.judged and adds_no_fault and not _is_guessed_wrong(outcome):
-                    return other
-        for name, term in plan.inputs[1:] if before.faults else ():
-            if isinstance(term, TensorTerm) and term.kind == "float" and role_of(name) == "target":
-                one_hot = replace(term, kind="int", high=2)
-                other = replace(plan, inputs=tuple((dict(plan.inputs) | {name: one_hot}).items()))
-                outcome = run_trial(self._subject, Trial(other, seed=self._seed))
-                if outcome.judged and not outcome.faults:
-                    return other
+        is_wrong = _is_guessed_wrong(before)
+        for name, term in plan.inputs[1:]:
+            kind = term.kind if isinstance(term, TensorTerm) else ""
+            if kind == "int" and is_wrong:
+                better, most = replace(term, dims=(*plan.first.dims, *term.dims[-1:])), {*before.faults}
+            elif kind == "float" and before.faults and role_of(name) == "target":
+                better, most = replace(term, kind="int", high=2), set[Key]()
+            else:
+                continue
+            other = replace(plan, inputs=tuple((dict(plan.inputs) | {name: better}).items()))
+            outcome = run_trial(self._subject, Trial(other, seed=self._seed))
+            if outcome.judged and {*outcome.faults} <= most and not _is_guessed_wrong(outcome):
+                return other
         return plan
 
     def _leave_open_what_always_breaks(self) -> None:

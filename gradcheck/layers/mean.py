@@ -26,9 +26,8 @@ def leave_open(report: Report, trial: Trial, parameters: set[str]) -> None:
     one that they are computed from is what is divided."""
     rows = trial.sizes["N"] if "N" in trial.plan.names else 1
     handed = _by_name(trial.plan.inputs)
-    shared = {
-        name for name, term in handed.items() if "N" not in names_in(term)
-    }  # weights that a function takes
+    # Weights that a function takes.
+    shared = {name for name, term in handed.items() if "N" not in names_in(term)}
     if not trial.plan.pinned:  # nobody but us said which shape that has
         others = _by_name(trial.plan.inputs[1:])
         guessed = [row for row in report.rows if row.shape != row.of_shape and _called(row.of) in others]

@@ -13,9 +13,9 @@ from gradcheck.fronts.numpy import functions as own
 from gradcheck.fronts.numpy.draw import Draw
 from gradcheck.fronts.numpy.memory import tensor_of
 from gradcheck.fronts.numpy.operators import PLAIN
-from gradcheck.fronts.numpy.registry import Row, Same
+from gradcheck.fronts.numpy.registry import Row
 from gradcheck.fronts.numpy.values import ArrayValues
-from gradcheck.fronts.numpy.writer import ArrayWriter, plain_key
+from gradcheck.fronts.numpy.writer import ArrayWriter, plain_key, said
 from gradcheck.fronts.op import Kind, Op, Value
 from gradcheck.ops import CATEGORICAL
 
@@ -79,9 +79,9 @@ class ChangesWriter(ArrayWriter):
         target = out[0] if isinstance(out, tuple) else out if out is not None else args[0] if args else None
         if not isinstance(target, np.ndarray):
             return function(*given, **kwargs)
-        same = _said(row, args, kwargs)
+        same = said(row, args, kwargs)
         if same is None and out is not None:  # a row that knows no `out`
-            same = _said(row, args, {name: a for name, a in kwargs.items() if name != "out"})
+            same = said(row, args, {name: a for name, a in kwargs.items() if name != "out"})
             same = same and (same[0], same[1], {**same[2], "out": target})
         if same is None:
             same = own.unknown(getattr(function, "__name__", "")), (target, *args), {}
@@ -146,10 +146,7 @@ class ChangesWriter(ArrayWriter):
             self._arrays.values.keep_leaf(op.out, tensor)
             if op.operation is CATEGORICAL:
                 self._control.drew_category()
-            op.fingerprint = self._fingerprint(result)
-            self._ops.append(op)
-            self._control.written()
-            self._follower.called(op, frame)
+            self._written(op, frame, result, views=False)
 
     def shuffled(self, frame: FrameType, array: Any) -> None:
         """What was computed and holds now the same in another order is data."""
@@ -158,13 +155,6 @@ class ChangesWriter(ArrayWriter):
             copy = array.copy() if array.size <= _MOST_SHUFFLED else None
             function: Any = own.unknown("shuffle") if copy is None else torch.Tensor.__setitem__
             self.changed(self.before(frame, function, (array, slice(None), copy), {}), None, array)
-
-
-def _said(row: Row, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Same | None:
-    try:
-        return row(*args, **kwargs)
-    except Exception:
-        return None
 
 
 def _is_float(result: Any) -> bool:

@@ -51,12 +51,8 @@ class Hooks(PlainHooks):
         writer = self.writer
         if writer is None or (type(a) in INERT and type(b) in INERT) or not writer.concerns(result, a, b):
             return result
-        if writer.is_array(a):
-            writer.write(frame, getattr(Tensor, f"__{name}__"), (a, b), {}, result)
-        elif name in FLIPPED:
-            writer.write(frame, getattr(Tensor, f"__{FLIPPED[name]}__"), (b, a), {}, result)
-        else:
-            writer.write(frame, getattr(Tensor, f"__r{name}__"), (b, a), {}, result)
+        of, args = (name, (a, b)) if writer.is_array(a) else (FLIPPED.get(name, f"r{name}"), (b, a))
+        writer.write(frame, getattr(Tensor, f"__{of}__"), args, {}, result)
         return result
 
     def binop_of(self, name: str, a: Any, b: Any, of_a: str | None, of_b: str | None) -> Any:
@@ -104,12 +100,9 @@ class Hooks(PlainHooks):
             result = IN_PLACE[name](a, b)
             writer.changed(op, result, a)
             return result
-        result, plain = IN_PLACE[name](a, b), type(a) in PLAIN
-        if (
-            plain
-            and writer.concerns(result, a, b)
-            and (number := writer.parameter(frame, of, a, result, owner))
-        ):
+        result = IN_PLACE[name](a, b)
+        may_be_one = type(a) in PLAIN and writer.concerns(result, a, b)
+        if may_be_one and (number := writer.parameter(frame, of, a, result, owner)):
             writer.write(frame, getattr(Tensor, f"__{name[1:]}__"), (number, b), {}, result)
             return result
         return self._written(name[1:], a, b, result, frame)

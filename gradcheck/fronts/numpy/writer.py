@@ -15,7 +15,7 @@ from gradcheck.fronts.fingerprint import WHOLE, fingerprint
 from gradcheck.fronts.numpy import functions as own
 from gradcheck.fronts.numpy.memory import of_number, owner_of, shares_memory, tensor_of
 from gradcheck.fronts.numpy.operators import computes_alone
-from gradcheck.fronts.numpy.registry import Row
+from gradcheck.fronts.numpy.registry import Row, Same
 from gradcheck.fronts.numpy.shape_rows import WITHOUT_ARRAYS
 from gradcheck.fronts.numpy.values import ArrayValues, place_in
 from gradcheck.fronts.op import Kind, Op, function_name
@@ -26,6 +26,14 @@ _ARRAYS = (np.ndarray, np.floating)
 _TAKEN = (*_ARRAYS, torch.Tensor)
 _COMPUTES = (Family.ELEMENTWISE, Family.REDUCTION, Family.PRODUCT, Family.SCAN)
 _COMPUTED = (np.ndarray, np.floating, float)
+
+
+def said(row: Row | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Same | None:
+    """What a row of the table says that such a call computes."""
+    try:
+        return row(*args, **kwargs) if row is not None else None
+    except Exception:
+        return None
 
 
 class ArrayWriter:
@@ -46,9 +54,7 @@ class ArrayWriter:
 
     def concerns(self, result: Any, *operands: Any) -> bool:
         """Whether an operation belongs on the tape."""
-        if not self._state.records:
-            return False
-        if not isinstance(result, _COMPUTED):
+        if not self._state.records or not isinstance(result, _COMPUTED):
             return False
         # What is made of plain numbers alone (`np.cos(np.pi * step / most)`) is one as well.
         return any(map(self.is_array, operands)) and any(
@@ -86,15 +92,10 @@ class ArrayWriter:
             tracer.go_on()
 
     def _finish(self, op: Op, frame: FrameType, result: Any, of: Any) -> None:
-        out: Any
-        if isinstance(result, (list, tuple)):
-            out = tuple([self._arrays.new_value(each, op, of) for each in result])
-            views = all(value.root is not value for value in out)
-        else:
-            out = self._arrays.new_value(result, op, of)
-            views = out.root is not out
-        op.out = out
-        self._written(op, frame, result, views)
+        many = isinstance(result, (list, tuple))
+        made = [self._arrays.new_value(each, op, of) for each in (result if many else [result])]
+        op.out = tuple(made) if many else made[0]
+        self._written(op, frame, result, all(value.root is not value for value in made))
 
     def _written(self, op: Op, frame: FrameType, result: Any, views: bool) -> None:
         if not views:
@@ -119,11 +120,9 @@ class ArrayWriter:
         not_as_torch = any(
             (k.step or 1) < 0 if isinstance(k, slice) else getattr(k, "dtype", None) == np.uint8 for k in keys
         )
-        function: Callable[..., Any] = (
-            own.arranged(operator.getitem) if not_as_torch else torch.Tensor.__getitem__
-        )
-        if not isinstance(result, np.ndarray):
-            function = own.element
+        function: Callable[..., Any] = own.element
+        if isinstance(result, np.ndarray):
+            function = own.arranged(operator.getitem) if not_as_torch else torch.Tensor.__getitem__
         self.write(frame, function, (a, key), {}, result)
 
     def called(
@@ -134,11 +133,9 @@ class ArrayWriter:
         if not self._state.records:
             return
         many = isinstance(result, (list, tuple)) and result and all(isinstance(r, np.ndarray) for r in result)
-        if not many and not isinstance(result, _COMPUTED):
+        if not many and (not isinstance(result, _COMPUTED) or self._known(result) is not None):
             return
         if not self._has_array((args, kwargs)) and function not in WITHOUT_ARRAYS:
-            return
-        if not many and self._known(result) is not None:
             return
         name = getattr(function, "__name__", "")
         if name in ("item", "float", "tolist") and args and np.size(args[0]) == 1:
@@ -147,12 +144,7 @@ class ArrayWriter:
             else:
                 self.same_number(args[0], result)
             return
-        same = None
-        if row is not None:
-            try:
-                same = row(*args, **kwargs)
-            except Exception:
-                same = None
+        same = said(row, args, kwargs)
         if same is None:
             if function in WITHOUT_ARRAYS and not self._has_array((args, kwargs)):
                 return  # a leaf

@@ -119,9 +119,8 @@ class _Search:
         if not self._parameters or len(self._ops) > _MOST_OPS or not self._points.usable:
             return None
         begins = list(self._begins().values())
-        found = [f for f in map(self._tried, begins) if f is not None]
-        if not found:
-            found = [f for f in map(self._tried_further, begins) if f is not None]
+        tried = [*map(self._tried, begins)]
+        found = [*filter(None, tried)] or [*filter(None, map(self._tried_further, begins))]
         return max(found, key=lambda f: (f.parameters, f.begin.with_data, -f.begin.last), default=None)
 
     def best_of(self, rivals: Sequence[Op], found: _Found) -> int:

@@ -64,16 +64,12 @@ def _is_read_below(binding: Binding, names: NameIndex) -> bool:
         for s in names.places.statements(binding.code.co_filename)
         if isinstance(s, (ast.For, ast.AsyncFor)) and s.lineno <= statement.lineno <= (s.end_lineno or 0)
     ]
-    below = (
-        [
-            node
-            for node in ast.walk(max(loops, key=lambda s: s.lineno))
-            if isinstance(node, ast.Name) and node.id == binding.name and isinstance(node.ctx, ast.Load)
-        ]
-        if loops
-        else []
+    end = statement.end_lineno or statement.lineno
+    return not loops or any(
+        isinstance(node, ast.Name) and node.id == binding.name and isinstance(node.ctx, ast.Load)
+        for node in ast.walk(max(loops, key=lambda s: s.lineno))
+        if getattr(node, "lineno", 0) > end
     )
-    return not loops or any(node.lineno > (statement.end_lineno or statement.lineno) for node in below)
 
 
 def rebound(value: Value, gradients: list[Version], judge: Judge) -> tuple[Movement, Op] | None:
@@ -81,14 +77,11 @@ def rebound(value: Value, gradients: list[Version], judge: Judge) -> tuple[Movem
     and where."""
     for op in judge.ops[judge.plan.loss_op.index + 1 : judge.plan.stop]:
         made = op.out
-        if (
-            isinstance(made, Value)
-            and made.shape == value.shape
-            and _takes_its_name(made, value, judge.names)
-        ):
-            movement = _how(value, made, gradients, judge)
-            if movement is not None:
-                return movement, op
+        if not isinstance(made, Value) or made.shape != value.shape:
+            continue
+        movement = _how(value, made, gradients, judge) if _takes_its_name(made, value, judge.names) else None
+        if movement is not None:
+            return movement, op
     return None
 
 
@@ -134,10 +127,8 @@ def _share_kept(value: Value, made: Value, gradients: list[Version], judge: Judg
         if (found := judge.captured(version)) is not None:
             held[version.after].append((version.candidate.value, found))
     span = {value: Span(value, made, first, last)}
-    plain, shifted = (
-        moves(judge, ops, span, given=held),
-        moves(judge, ops, span, given=held, shifts={value: shift}),
-    )
+    plain = moves(judge, ops, span, given=held)
+    shifted = moves(judge, ops, span, given=held, shifts={value: shift})
     if value not in plain or value not in shifted or norm(shift) == 0:
         return None
     change = shifted[value] - plain[value]

@@ -71,8 +71,8 @@ def out_of_convention(case: Case) -> Ruling | None:
     partner = judge.partners.choose(case.candidate, equal, judge.paired)
     found = [(c, of) for c, of in _ends(case) if of in case.truth]
     # Those between are kept as this one is.
-    outer = [(c, case.truth[of]) for c, of in found if _is_parameter(case, of)]
-    ends = outer or [(c, case.truth[of]) for c, of in found]
+    outer = [end for end in found if _is_parameter(case, end[1])] or found
+    ends = [(c, case.truth[of]) for c, of in outer]
     ends = [(c, truth) for c, truth in ends if same_but_for_ones(truth.shape, c.found.shape)]
     rates = _rates_of_steps(case)
     own = [rates.get(c.version.candidate, 0.0) for c, of in found if of is partner.value]
