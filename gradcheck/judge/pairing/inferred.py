@@ -295,12 +295,7 @@ class _Search:
         for parameter in self._parameters:
             expected = truth.get(parameter)
             if expected is not None and norm(expected) > 0:
-                found = self._multiples(below - {parameter.root}, expected, after, point)
-                named = [each for each in found if each[1] < math.inf]
-                named = (
-                    [max(named, key=lambda each: each[1])] if named else found
-                )  # `dW /= m`: as it is in the end
-                for ratio, when in named:
+                for ratio, when in self._multiples(below - {parameter.root}, expected, after, point):
                     known = next((known for known in votes if abs(known - ratio) <= _SAME * known), ratio)
                     votes[known].add(parameter)
                     first[known] = min(first[known], when)
@@ -320,7 +315,9 @@ class _Search:
             if ratio and off <= _CLOSE * norm(tensor) and snapshot.value.root in among:
                 called = [b.name for b in self._names.bindings(snapshot.value)]
                 is_gradient = any(parse(n).form is not Form.NONE and not may_be_velocity(n) for n in called)
-                (named if called else unnamed).append(
-                    (abs(ratio), snapshot.after if is_gradient else math.inf)
-                )
-        return [*named, *unnamed] if expected.numel() == 1 else named or unnamed
+                when = snapshot.after if is_gradient else math.inf
+                (named if called else unnamed).append((abs(ratio), when))
+        if expected.numel() == 1:
+            return [*named, *unnamed]
+        gradients = sorted((each for each in named if each[1] < math.inf), key=lambda each: each[1])
+        return gradients[-1:] or named or unnamed  # `dW /= m`: as it is in the end
