@@ -151,14 +151,12 @@ class FixSearch:
         if any(self._sense.reads_too_late(site, site.tree) for site in sites):
             return []
         contexts = self._around.contexts(sites, judged)
-        setting = self._around.setting(
-            judged, [value for context in contexts for _, value in context.tensors]
-        )
+        values = [value for context in contexts for _, value in context.tensors]
+        setting = self._around.setting(judged, values)
         if setting is None:
             return []
-        found = []
-        for site, context in zip(sites, contexts, strict=True):
-            trial = Trial(site, judged, chain, setting, self._index)
-            if trial.reproduces():
-                found.append(Attempt(site, trial, context))
-        return found
+        trials = [Trial(site, judged, chain, setting, self._index) for site in sites]
+        each = [*map(Attempt, sites, trials, contexts)]
+        found = [attempt for attempt in each if attempt.trial.reproduces()]
+        # What could be put right in a line that is not understood, such as a factor, is no fault of what is no gradient.
+        return found if len(found) == len(each) else [a for a in found if self._around.reads_gradient(a.site)]

@@ -20,6 +20,7 @@ from gradcheck.program.reading.tree import Span, contains, node_at, parts_of, sp
 from gradcheck.program.source import SourceUnit
 from gradcheck.replay.passes import PassPlan
 
+_BLOCKS = (ast.For, ast.While, ast.With, ast.If)
 _CHANGING = (Kind.MUTATE, Kind.DATA_WRITE)
 _NOT_COMPUTING = (Kind.ESCAPE, Kind.BACKWARD, Kind.GRAD_WRITE, Kind.GRAD_READ)
 _MOST_EXECUTIONS = 512
@@ -130,26 +131,23 @@ class SiteFinder:
             for op in self._ops[self._plan.start : judged.version.after + 1]
             if op.kind not in _NOT_COMPUTING and op.index not in self._forward
         ]
-        return flow.slice_for(ops, [own], into=lambda v: v.root is own or v.root not in self._judged_roots)[
-            ::-1
-        ]
+        sliced = flow.slice_for(ops, [own], into=lambda v: v.root is own or v.root not in self._judged_roots)
+        return sliced[::-1]
 
     def _sites(self, chosen: list[Op], after: int) -> list[Site]:
         groups: dict[int, list[Op]] = {}
         statements: dict[int, ast.stmt] = {}
         for op in chosen:
             statement = self._places.statement(op)
-            if id(statement) in self._updating:
+            if statement is None or id(statement) in self._updating or isinstance(statement, _BLOCKS):
                 continue
-            if statement is not None and not isinstance(statement, (ast.For, ast.While, ast.With, ast.If)):
-                groups.setdefault(id(statement), []).append(op)
-                statements[id(statement)] = statement
+            groups.setdefault(id(statement), []).append(op)
+            statements[id(statement)] = statement
         found: list[Site] = []
         for key, ops in groups.items():
             statement = statements[key]
             if any(op.kind in _CHANGING for op in ops):
-                site = self._statement_site(statement, ops, after)
-                found += [site] if site is not None else []
+                found += filter(None, [self._statement_site(statement, ops, after)])
             else:
                 found += self._expression_sites(statement, ops, after)
         return found

@@ -8,7 +8,8 @@ from gradcheck.diagnosis.mistakes.writing import Context, Step
 from gradcheck.diagnosis.namespace import BindingIndex
 from gradcheck.diagnosis.sites import Site, SiteFinder
 from gradcheck.diagnosis.trial import Setting
-from gradcheck.fronts.tape import Op, Value
+from gradcheck.fronts.tape import Kind, Op, Value
+from gradcheck.graph import flow
 from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged
 from gradcheck.judge.judgement import JudgedPass, Judgement
@@ -66,6 +67,13 @@ class Surroundings:
             judge, overrides = self.judged_pass.points[0].judging, self.judged_pass.points[0].overrides
         run = PassRun(prepared, torch.float64, overrides, keep=judged.version.after)
         return Setting(judge, run.manual) if run.manual is not None else None
+
+    def reads_gradient(self, site: Site) -> bool:
+        """Whether its value is computed from one."""
+        known = {judged.candidate.value.root for judged in self.judge.judged}
+        known |= {value.root for value in self.judgement.recording.gradient_named}
+        made = flow.ancestors(site.own[0].value)
+        return any(v.root in known or (v.producer and v.producer.kind is Kind.UPSTREAM) for v in made)
 
     def upstream(self, judged: Judged) -> list[Value]:
         """The values whose gradients the line of this one read; the loss if it read none."""

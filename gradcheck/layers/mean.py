@@ -38,9 +38,8 @@ def leave_open(report: Report, trial: Trial, parameters: set[str]) -> None:
         return
     # What hands one on is right if it is.
     first = {_called(row.of): row for row in reversed(of_parameters)}
-    if not all(_is_divided(row, rows) for row in first.values()):
-        return
-    _left_open(report, {row.name for row in wrong}, MEAN_OVER_ROWS)
+    if all(_is_divided(row, rows) for row in first.values()):
+        _left_open(report, {row.name for row in wrong}, MEAN_OVER_ROWS)
 
 
 def _left_open(report: Report, names: set[str], why: str) -> None:

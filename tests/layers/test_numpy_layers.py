@@ -311,6 +311,35 @@ def test_what_may_be_no_gradient_that_arrives_accuses_nobody(layer, why):
     assert why in str(report.cases)
 
 
+class Parameter:
+    def __init__(self, data):
+        self.data = data
+
+    @property
+    def T(self):
+        return self.data.T
+
+
+class TwiceThroughAProperty:
+    def __init__(self, n_in, n_out):
+        self.w = Parameter(np.random.randn(n_in, n_out))
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.w.data
+
+    def backward(self, grad):
+        self.dw = self.x.T @ grad
+        return 2 * np.dot(grad, self.w.T)
+
+
+def test_no_factor_is_put_to_what_is_no_gradient_where_its_own_line_is_not_understood():
+    (failure,) = gradcheck.check_layer(TwiceThroughAProperty).failures
+    (finding,) = failure.report.findings
+    assert finding.fix is None
+    assert finding.location.line == TwiceThroughAProperty.backward.__code__.co_firstlineno + 2
+
+
 class AfterASigmoid(numpy_right.LossOfProbabilities):
     def backward(self):
         return self.p - self.y
