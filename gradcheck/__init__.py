@@ -5,9 +5,8 @@ One real training step is recorded undisturbed; every question is answered by re
 
 from gradcheck.base.version import __version__
 
-TYPE_CHECKING = (
-    False  # as type checkers know it; importing it from `typing` would cost more than all the rest
-)
+# As type checkers know it; importing it from `typing` would cost more than all the rest.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from gradcheck.analysis.watching import Watched, watch

@@ -20,9 +20,8 @@ class SessionOptions:
     timeout_s: float = 120.0
     memory_gb: float | None = None  # at most, beyond what is mapped from files
     fix_budget_s: float = 5.0  # spent at most on the search for a fix, per fault; 0 searches for none
-    total_budget_s: float | None = (
-        None  # for all faults together; None for twelve such budgets, and a minute at least
-    )
+    # For all faults together; None for twelve such budgets, and a minute at least.
+    total_budget_s: float | None = None
     sweep: int = 64  # minibatches of the data sweep, the recorded one among them
     samples: str | None = None  # the name that holds generated sequences
     select: tuple[str, ...] = ()

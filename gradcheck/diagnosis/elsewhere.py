@@ -130,7 +130,7 @@ class Elsewhere:
     def _other_constants(self, fixed: Iterable[Judged]) -> Iterator[Place]:
         """What the loss is weighted with, say, is no matter of a line further up: other numbers than those on the way
         from its value to the next gradients must leave it right."""
-        own: set[int] = set()
+        own, forward = set[int](), {*self._pass.plan.forward_ops}
         ends = {j.of for j in self._judge.judged if j.of is not None}
         ends.update(op.args[0] for op in self._pass.prepared.manual if op.kind is Kind.UPSTREAM and op.args)
         for judged in fixed:
@@ -142,17 +142,19 @@ class Elsewhere:
                 )  # fmt: skip
                 own.update(op.index for op in segment)
         numbers: dict[bool, set[float]] = {True: set(), False: set()}
-        for op in self._pass.plan.forward_ops:
+        literal: set[float] = set()
+        for op in (*self._pass.plan.forward_ops, *self._pass.prepared.manual):
             if op.operation in ops.SCALING:
-                numbers[op.index in own].update(abs(a) for a in op.args if type(a) in (int, float))
-        others = {n for n in numbers[False] - numbers[True] if n not in (0, 1, 2) and n < float("inf")}
+                given = {abs(a) for a in op.args if type(a) in (int, float)}
+                numbers[op.index in own] |= given if op in forward else set()
+                literal |= given if self._is_literal(op) else set()
+        # So must another number of its own that has a name: what the constructor of a layer is given.
+        named = numbers[True] - literal
+        others = {n for n in numbers[False] - numbers[True] | named if n not in (0, 1, 2) and n < math.inf}
         if others:
             constants = {s * n: s * n * _OTHER_CONSTANT for n in others for s in (1, -1)}
-            place = Place(
-                "constant", self._moved[0] if self._moved else {},
-                Variation(constants=constants, untouched=frozenset(own)),
-            )  # fmt: skip
-            yield from self._usable(iter([place]))
+            overrides = self._moved[0] if self._moved else {}
+            yield from self._usable(iter([Place("constant", overrides, Variation(constants=constants))]))
 
     def _usable(self, places: Iterator[Place]) -> Iterator[Place]:
         """Those at which no gradient that is right becomes wrong, without an edit: the numbers were understood."""

@@ -17,9 +17,8 @@ Fitting = tuple[Attempt, Edit]
 _FURTHER = 0.45  # cost of editing a helper rather than the line itself, per line further away
 _FACTOR = 0.5  # a factor more is less likely than one that is wrong: `a`, not `a * n / n`, for `a * n`
 _SOME_RELATION = 0.999  # residual of the best multiple above which an edit brought nothing
-_WEIGHT_OF_COST = (
-    0.2  # how much nearer an edit has to come for each unit it costs more, to be gone on from first
-)
+# How much nearer an edit has to come for each unit it costs more, to be gone on from first.
+_WEIGHT_OF_COST = 0.2
 _COEFFICIENT_STARTS = 200  # edits in which a coefficient is looked for as well
 _PAIR_STARTS = 40  # single edits from which a second one is tried
 _DEAREST_SECOND = 2.3  # cost up to which second edits are tried: about that of one more name

@@ -15,14 +15,14 @@ from gradcheck.judge.judge import Judge
 from gradcheck.judge.judged import Judged
 from gradcheck.judge.judgement import JudgedPass, Judgement
 from gradcheck.judge.points import Point
-from gradcheck.replay.compare import distance, norm
+from gradcheck.replay.compare import distance, multiple_of, norm
 from gradcheck.replay.run import PassOps, PassRun
 from gradcheck.replay.runner import Patch, ReplayError
+from gradcheck.replay.variation import may_be_made_of
 
 _SAME = 1e-9  # relative: as written, a piece gives what the replay gives
-_NO_WORSE = (
-    2.0  # local error of another fault, beside the one before: its upstream gradient is another one now
-)
+# Local error of another fault, beside the one before: its upstream gradient is another one now.
+_NO_WORSE = 2.0
 
 _PLACES = {
     "probe": ("a probe point", "{} probe points", "at"),
@@ -35,11 +35,13 @@ _PLACES = {
 @dataclass(frozen=True, slots=True)
 class Proof:
     """`right` where every gradient in question is right wherever the step could be replayed; `counts` says where that
-    was. `sizes_vary`: there are sizes, and an edit that was tried at none but the recorded ones is not proved."""
+    was. `sizes_vary`: there are sizes, and an edit that was tried at none but the recorded ones is not proved. Nor is one
+    that changes a gradient by a factor that may be made of `hidden`, a size that could not be varied."""
 
     right: bool
     counts: Mapping[str, int] = field(default_factory=dict)
     sizes_vary: bool = True
+    hidden: int | None = None
 
     @property
     def elsewhere(self) -> int:
@@ -47,7 +49,8 @@ class Proof:
 
     @property
     def proved(self) -> bool:
-        return self.right and self.elsewhere > 0 and (not self.sizes_vary or self.counts.get("size", 0) > 0)
+        tried = not self.sizes_vary or self.counts.get("size", 0) > 0
+        return self.right and self.elsewhere > 0 and tried and self.hidden is None
 
     @property
     def where(self) -> str:
@@ -63,11 +66,11 @@ class Proof:
     def sentence(self) -> str:
         if self.proved:
             return f"proved by replay {self.where}"
-        why = (
-            "the step could not be replayed at other sizes"
-            if self.elsewhere
-            else "no other point could be replayed"
-        )
+        why = "the step could not be replayed at other sizes"
+        if not self.elsewhere:
+            why = "no other point could be replayed"
+        elif self.counts.get("size", 0):
+            why = f"its factor may stand for the size {self.hidden}, which could not be varied"
         return f"it fits {self.where.removeprefix('on ')}; {why}, so it is not proved"
 
 
@@ -114,6 +117,8 @@ class Prover:
         for before, after in (moved or {}).items():
             prepared.versions_after[after] += prepared.versions_after.pop(before, [])
         counts: dict[str, int] = {}
+        factors: set[float] = set()
+        hidden = {size for each in fixed if each.of is not None for size in each.of.shape if size > 1}
         instead: dict[int, set[Value]] = {}
         zero = {id(judged) for judged in fixed}
 
@@ -126,6 +131,10 @@ class Prover:
                 return False if place.kind == "recorded" or place.variation is not None else None
             if not self._right_at(point, fixed, place, instead):
                 return False
+            if place.kind == "recorded":
+                for judged in fixed:
+                    before, after = (run.captured[id(judged.version)] for run in (self.judge.run, point.run))
+                    factors.add(multiple_of(before, after, _SAME * norm(before)))
             zero.difference_update(
                 id(judged) for judged in fixed if norm(point.run.captured[id(judged.version)]) > 0
             )
@@ -138,12 +147,15 @@ class Prover:
                 told = told if right is None else right
                 if right:
                     counts[place.kind] = counts.get(place.kind, 0) + 1
+                    varied = reading.variation.sizes.items() if reading.variation is not None else ()
+                    hidden -= {old for old, new in varied if old != new}
                     break
             if told is False:
                 return Proof(False)
         if zero:
             return Proof(False)  # what is nothing everywhere is no gradient
-        return Proof(True, counts, self._elsewhere.has_sizes)
+        found = (size for size in sorted(hidden) if any(may_be_made_of(n, size) for n in factors))
+        return Proof(True, counts, self._elsewhere.has_sizes, next(found, None))
 
     def prove_alone(
         self, is_right: Callable[[Setting], bool], reads: Iterable[Value], judged: Judged

@@ -54,15 +54,13 @@ class Value:
     reference: weakref.ref[Any] | None = None  # the array, as long as the program holds it
     data: torch.Tensor | None = None
     requires_grad: bool = False
-    differentiated: bool = (
-        False  # autograd gives it a gradient: it requires one, and comes of nothing that does
-    )
+    # Autograd gives it a gradient: it requires one, and comes of nothing that does.
+    differentiated: bool = False
     autograd_of: Value | None = None  # set if autograd put it into that value's .grad
     fingerprint: Fingerprints | None = None  # what `data` was when it was kept
     earlier: Value | None = None  # of a value of the aftermath: what the same array was before it
-    whole: bool = (
-        False  # some gradient has its shape: it gets its true gradient, however little of it is read
-    )
+    # Some gradient has its shape: it gets its true gradient, however little of it is read.
+    whole: bool = False
     root: Value = field(init=False)
 
     def __post_init__(self) -> None:

@@ -64,16 +64,14 @@ class UpdateFinder:
     def __init__(self, recording: Recording, first: int = 0) -> None:
         self._gradient_named = recording.gradient_named
         self._read_at: dict[Value, tuple[int, int]] = {}  # by storage, the last time and the one before
-        self._picked_from: dict[
-            Value, tuple[int, list[Value]]
-        ] = {}  # by storage, whose numbers it holds, and since when
+        # By storage, whose numbers it holds, and since when.
+        self._picked_from: dict[Value, tuple[int, list[Value]]] = {}
         self._changed_at: dict[Value, int] = {}
         self._scaled_at: dict[Value, int] = {}  # made by multiplying with a Python number
         self._negative_at: dict[Value, int] = {}  # ... with a negative one, or by subtracting
         self._gradient_at: dict[Value, int] = {}  # computed from something named as a gradient
-        self._multiplied: dict[
-            tuple[Value, Value], list[Value]
-        ] = {}  # by the storages of two factors, products of them
+        # By the storages of two factors, products of them.
+        self._multiplied: dict[tuple[Value, Value], list[Value]] = {}
         self._formed_at = -1  # the last step in which something was added that has the form of a gradient
         self._possible: list[_Possible] = []
         self._places: list[int] = []  # of each possible one

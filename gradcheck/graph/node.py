@@ -56,9 +56,8 @@ class Node:
         self.writes: tuple[Value, ...] = tuple(event.mutated)
         self.before: Value | None = None
         self.flat = not kwargs and not any(_varies_inside(a) for a in args if type(a) is not Value)
-        self.may_alias = (
-            False  # whether the result can be the memory of the first argument, and counts as another
-        )
+        # Whether the result can be the memory of the first argument, and counts as another.
+        self.may_alias = False
 
     @property
     def index(self) -> int:

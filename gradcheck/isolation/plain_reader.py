@@ -73,9 +73,8 @@ class StepReader(Reader):
         self._held: State = {}
         self._live: State = {}  # what there was before anything was set here
         self._lost: set[str] = set()  # attributes that may have been set
-        self._idle: dict[
-            ast.stmt, set[str]
-        ] = {}  # statements that give nothing but what is unknown, to these names
+        # Statements that give nothing but what is unknown, to these names.
+        self._idle: dict[ast.stmt, set[str]] = {}
         self._gives = False
         self._depth = 0  # loops around what is read
         self._sizes: dict[ast.AST, bool] = {}

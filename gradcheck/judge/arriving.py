@@ -33,9 +33,8 @@ class _Arrival:
     given: dict[Value, torch.Tensor] = field(default_factory=dict)
     versions: dict[int, torch.Tensor] = field(default_factory=dict)
     scopes: set[int] = field(default_factory=set)  # the calls they arrive in
-    everywhere: bool = (
-        False  # whatever a `backward` returns follows from them: one at a helper may come along with others
-    )
+    # Whatever a `backward` returns follows from them: one at a helper may come along with others.
+    everywhere: bool = False
 
 
 def try_other_upstreams(judge: Judge) -> None:

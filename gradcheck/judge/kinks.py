@@ -19,9 +19,8 @@ from gradcheck.replay.probes import Jittered
 from gradcheck.replay.run import PassRun
 from gradcheck.replay.runner import ReplayError
 
-_BESIDE = (
-    1e-3  # of the jitter of a probe point: far above the rounding of float32, and no other branch is taken
-)
+# Of the jitter of a probe point: far above the rounding of float32, and no other branch is taken.
+_BESIDE = 1e-3
 _JUMP = 1e-3  # of the largest element: what one of them moves by there, if it does not follow the numbers
 _CLOSER = 0.02  # of the way: what follows the numbers has moved by as much less there, and a jump is as large
 _STAYS = 0.1  # of a jump, at least

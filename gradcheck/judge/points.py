@@ -47,9 +47,8 @@ class Point:
         self._true: set[int] = set()  # whose gradients are the true ones, by the identity of what was judged
         # No gradients of their partners here, and nothing is wrong because of that.
         self.unlike: set[int] = set()
-        self.fitting: dict[
-            int, set[Value]
-        ] = {}  # of which of several equal ones each is the gradient here too
+        # Of which of several equal ones each is the gradient here too.
+        self.fitting: dict[int, set[Value]] = {}
         self.usable = False
         try:
             unasked = self._unasked() if sparing else set()

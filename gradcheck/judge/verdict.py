@@ -105,7 +105,6 @@ class PassResult:
     probes: int = 0  # probe points that ran
     flow: StepFlow = field(default_factory=StepFlow)  # where its gradients went
     notes: list[str] = field(default_factory=list)
-    inferred: bool = (
-        False  # the program computes no loss: which it is was seen from the first line of backward
-    )
+    # The program computes no loss: which it is was seen from the first line of backward.
+    inferred: bool = False
     layer: str = ""  # whose backward pass it is, run on its own, where it is that of a layer

@@ -12,7 +12,7 @@ from gradcheck.judge.verdict import Verdict
 from gradcheck.layers.cases import Case, cases_of, in_state
 from gradcheck.layers.discover import HOW_INPUTS, Found, discover
 from gradcheck.layers.failures import Failures
-from gradcheck.layers.faults import Fault, add_failure, join_by_cause
+from gradcheck.layers.faults import Fault, add_failure, contradicted, join_by_cause
 from gradcheck.layers.fitting import runs
 from gradcheck.layers.followed import computing_with_its_arrays
 from gradcheck.layers.making import CannotCallError, Given, InputLike, input_term
@@ -125,6 +125,11 @@ class LayerCheck:
             self._run_plan(plan, cases, plan in unsupported)
         for rank, (shown, reason) in found.refused.items():
             report.cases.append(CaseResult(f"{rank}-D input", rank, [shown], Status.NOT_RUN, reason))
+        for key in [*contradicted(self._faults, self.outcomes)]:
+            for case in self._faults.pop(key).cases:
+                case.status, case.gradients = Status.NOT_JUDGED, {}
+                case.reason += "; in the other cases it is that of another value, and right"
+            self._ran = [one for one in self._ran if key not in one[1].faults]
         report.never_judged = {
             n: why for n, why in self._unjudged.items() if n not in self._judged or why == MEAN_OVER_ROWS
         }

@@ -73,9 +73,8 @@ class _Search:
         self._subject, self._given, self._seed = subject, given, seed
         self._times = 1  # how much larger the sizes are than what is usual
         self._until = time.monotonic() + _TIME_S
-        self._tried: dict[
-            str, tuple[fitting.Progress, str]
-        ] = {}  # how it was called: how far it came, why no farther
+        # How it was called: how far it came, why no farther.
+        self._tried: dict[str, tuple[fitting.Progress, str]] = {}
 
     @property
     def _is_over(self) -> bool:

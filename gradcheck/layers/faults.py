@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gradcheck.checks.finding import Finding
@@ -29,6 +29,16 @@ def join_by_cause(faults: dict[Key, Fault], outcomes: Sequence[Outcome]) -> None
         if other is not None:
             cases = [*faults[other].cases, *faults.pop(key).cases]
             faults[other].cases = list({id(case): case for case in cases}.values())
+
+
+def contradicted(faults: dict[Key, Fault], outcomes: Sequence[Outcome]) -> Iterator[Key]:
+    """Those of a line as the gradient of another value than the one for which it is right in more cases: with a single row,
+    say, several values have the same numbers."""
+    for key in faults:
+        own, rest = _split(key, outcomes)
+        right = [of for o in rest for of, verdict in _rows_at(key, o) if verdict is Verdict.CORRECT]
+        if len(right) > len(own) and not any(of in right for o in own for of, _ in _rows_at(key, o)):
+            yield key
 
 
 def _join_raised(faults: dict[Key, Fault]) -> None:
@@ -74,8 +84,12 @@ def _split(key: Key, outcomes: Sequence[Outcome]) -> tuple[list[Outcome], list[O
 
 def _verdicts(key: Key, outcome: Outcome) -> set[Verdict]:
     """Of what is judged at the line of a fault."""
+    return {verdict for _, verdict in _rows_at(key, outcome)}
+
+
+def _rows_at(key: Key, outcome: Outcome) -> list[tuple[str | None, Verdict]]:
     rows = outcome.report.rows if outcome.report is not None else []
-    return {row.verdict for row in rows if (row.location.file, str(row.location.line)) == key[:2]}
+    return [(row.of, row.verdict) for row in rows if (row.location.file, str(row.location.line)) == key[:2]]
 
 
 def moved_to(fixed: Outcome, before: Outcome, finding: Finding) -> Key | None:

@@ -46,7 +46,12 @@ class Everywhere:
         if after.report is None:
             return False
         wrong = _wrong(after)
-        return self.name not in wrong and wrong <= _wrong(before) and after.right >= before.right
+        still = after.right >= before.right and self._right_for(after) >= self._right_for(before)
+        return self.name not in wrong and wrong <= _wrong(before) and still
+
+    def _right_for(self, outcome: Outcome) -> set[str | None]:
+        rows = outcome.report.rows if outcome.report is not None else ()
+        return {row.of for row in rows if row.name == self.name and row.verdict is Verdict.CORRECT}
 
 
 def _wrong(outcome: Outcome) -> set[str]:

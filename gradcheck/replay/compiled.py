@@ -24,9 +24,8 @@ class StraightLine:
         self.defined = defined
         self.second: Mapping[Value, str] = {}
         self._names: dict[Value, str] = {}
-        self._constants: dict[
-            int, tuple[str, Any]
-        ] = {}  # by identity, which lasts as long as they are kept here
+        # By identity, which lasts as long as they are kept here.
+        self._constants: dict[int, tuple[str, Any]] = {}
 
     @property
     def namespace(self) -> dict[str, Any]:

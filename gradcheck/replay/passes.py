@@ -43,9 +43,8 @@ class Candidate:
     of: Value | None = None  # what it was attached to: p.grad = g, x.g = g, an update of p
     of_evidence: str = ""
     returned: Op | None = None  # by a Function's `backward`, for `of` and nothing else
-    divided: bool = (
-        False  # it moves `of`, divided by a count on the way: evidence, and no gradient to be judged
-    )
+    # It moves `of`, divided by a count on the way: evidence, and no gradient to be judged.
+    divided: bool = False
     versions: list[Version] = field(default_factory=list)
     outer_name: str = ""  # what the caller of the function that computed it calls it
     second_name: bool = False  # of a tensor that is another gradient as well (`db = dz`)

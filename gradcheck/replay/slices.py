@@ -46,9 +46,8 @@ class Slicer:
         """The same without a start, the last op first."""
         needed: set[Value] = set()
         waiting: list[int] = []  # ops still to come, as negative indices
-        wanted_of: dict[
-            int, list[Value]
-        ] = {}  # by such an op, the needed storages that it is the last to write to
+        # By such an op, the needed storages that it is the last to write to.
+        wanted_of: dict[int, list[Value]] = {}
         all_writers, ops = self._writers, self.ops
 
         def need(root: Value, before: int) -> None:

@@ -36,14 +36,12 @@ _CUT = frozenset({ops.GETITEM, ops.SETITEM})
 @dataclass(eq=False)
 class Variation:
     """`sizes` and `constants` say what becomes of a number. `is_literal` tells whether the number an op computes with is
-    written there: then it is no size, unless `literals` may be sizes too. `untouched` are the ops whose constants stay, by
-    their index."""
+    written there: then it is no size, unless `literals` may be sizes too."""
 
     sizes: Mapping[int, int] = field(default_factory=dict)
     constants: Mapping[float, float] = field(default_factory=dict)
     is_literal: Callable[[Op], bool] = lambda op: False
     literals: bool = False
-    untouched: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         self._computed = _computed_from(self.sizes)
@@ -84,7 +82,7 @@ class Variation:
     def arguments(self, node: Node) -> tuple[Sequence[Any], Mapping[str, Any]]:
         """Those of a recorded call."""
         args, kwargs = node.args, node.kwargs
-        if self.constants and node.operation in ops.SCALING and node.index not in self.untouched:
+        if self.constants and node.operation in ops.SCALING:
             args = tuple([self._constant(a) if type(a) in (int, float) else a for a in args])
         if not self.sizes:
             return args, kwargs
@@ -121,6 +119,12 @@ class Variation:
         if type(end) is not int:
             return end
         return -self.sizes[-end] if -end in self.sizes else self.sizes.get(end, end)
+
+
+def may_be_made_of(number: float, size: int) -> bool:
+    """Whether a factor may be a size, or what is usually computed from one."""
+    made = {*map(_key, (size - 1, size + 1, *(make(size) for make in _OF_A_SIZE)))} - {_key(1)}
+    return number != 0 and not made.isdisjoint({_key(abs(number)), _key(abs(1 / number))})
 
 
 def resized(old: int, new: int, values: Iterable[Value], multiples: bool) -> dict[int, int]:

@@ -205,9 +205,8 @@ def gaps(report: ReportContents) -> list[str]:
         found.append(crash)
     if unread := report.program.unread:
         found.append(f"{listing(unread, most=3)} {'was' if len(unread) == 1 else 'were'} not judged")
-    known = {
-        row.of for row in report.rows
-    }  # in any pass: the step of a generator follows that of a discriminator
+    # In any pass: the step of a generator follows that of a discriminator.
+    known = {row.of for row in report.rows}
     moves = [u for step in report.passes for u in step.flow.updates]
     unseen = [u.parameter for u in moves if u.unseen and u.parameter not in known]
     if names := list(dict.fromkeys(unseen)):

@@ -133,3 +133,28 @@ def test_a_count_of_rows_is_not_one_less_than_the_rows() -> None:
     report = report_on_source(MASKED, fix_budget_s=3.0)
     (finding,) = [f for f in report.findings if f.rule == "GC101"]
     assert finding.fix is None or not finding.fix.verified or "n - 1" not in finding.fix.replacement
+
+
+# Each label is one of two columns, by the way they are made: no replay has three.
+TWO_COLUMNS = """
+    import torch
+
+    torch.manual_seed(5)
+    x, W = torch.randn(7, 3), torch.randn(3, 2)
+    on = (x[:, 0] > 0).float()
+    diffs = x @ W - torch.stack([1 - on, on], 1)
+    loss = diffs.pow(2).mean()
+
+    g = 2 * diffs / x.shape[0]
+    dW = x.T @ g
+"""
+
+
+def test_a_factor_that_may_be_a_size_is_proved_at_another_such_size() -> None:
+    (finding,) = fixes(TWO_COLUMNS)
+    assert finding.fix is not None
+    assert not finding.fix.verified
+    assert (
+        "its factor may stand for the size 2, which could not be varied, so it is not proved"
+        in finding.helps[-1]
+    )

@@ -59,9 +59,12 @@ def as_read(case: Case, scene: Scene, read: Read) -> torch.Tensor | None:
 def described(case: Case, read: Read, instead_of: Value) -> str:
     """Its name, kept distinct from a forward value of the same name."""
     shown = name(case, read.value)
-    if read.changed_by is not None and (read.value is instead_of or shown == name(case, instead_of)):
+    if read.value is not instead_of and shown != name(case, instead_of):
+        return shown
+    if read.changed_by is not None:
         return f"{shown} as {line(case, read.changed_by)} left it"
-    return shown
+    made, right = (value.producer and line(case, value.producer) for value in (read.value, instead_of))
+    return f"{shown} of {made}" if made != right else f"{shown} of another run of {made}"
 
 
 def _changes(case: Case, value: Value, reader: Op) -> list[Op]:

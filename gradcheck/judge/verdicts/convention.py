@@ -203,10 +203,11 @@ def _made_good(case: Case, partner: Value, factor: float) -> bool:
 
 def _is_handed_on(case: Case, partner: Value, fitting: dict[Value, float]) -> bool:
     """Whether it is computed from gradients that are kept as this multiple, and from no others. (That of a parameter is
-    no multiple; that of the data, which moves nothing, is.)"""
+    no multiple; that of the data, which moves nothing, is, and what the same line gave in earlier turns.)"""
     place, factor = case.by_place, fitting[partner]
     equal = [value for value, other in fitting.items() if other == factor]
-    if _is_parameter(case, partner) or case.is_used_for_another(partner, equal):
+    earlier = any(j.scale == factor and j.candidate.name == case.candidate.name for j in case.judge.judged)
+    if (_is_parameter(case, partner) and not earlier) or case.is_used_for_another(partner, equal):
         return False
     if place is not None and place.value not in equal and kept_factor(case, place.value) not in (None, 1):
         return False  # what is computed from it is right for another value, kept as a multiple
@@ -271,21 +272,20 @@ def _kept_factor(case: Case, at: Value) -> float | None:
     # The lines between have no factor of their own.
     factors = [factor for v, factor in found if is_near[v] or not any(is_near.values())]
 
-    scales = {*kept_upstream(case)}
-    if not any(map(math.isfinite, factors)):
-        # They have faults of their own, or those of other turns of a loop: it is kept as what it is computed from; that of a
-        # parameter as those of others.
-        alike = [] if at in case.judge.forward_made else _factors_of_parameters(case, case.candidate)
-        one = [*scales] if len(scales) == 1 else []
-        factors = alike if len(alike) > 1 else one  # one other may have the same fault
-
-    # Half of them may be something else: weights that decay, beside biases that do not. Of two that differ, the one that
-    # most of all say, or that what it is computed from is kept as.
-    finite, all_of_them = [factor for factor in factors if math.isfinite(factor)], [f for _, f in found]
-    likeliest = max(finite, key=lambda f: (finite.count(f), all_of_them.count(f), f in scales), default=1.0)
-    is_backed = scales == {likeliest} or 2 * all_of_them.count(likeliest) > len(all_of_them)
-    agrees = 2 * finite.count(likeliest) >= max(len(factors), len(finite) + (not is_backed))
-    return likeliest if _is_count(likeliest) and agrees else None
+    # They may have faults of their own, those of lines between, or of other turns of a loop: it is kept as what it is
+    # computed from; that of a parameter as those of others, but for one other, which may have the same fault.
+    alike = [] if at in case.judge.forward_made else _factors_of_parameters(case, case.candidate)
+    scales, all_of_them = {*kept_upstream(case)}, [factor for _, factor in found]
+    for told in (factors, alike if len(alike) > 1 else (), scales if len(scales) == 1 else ()):
+        # Half of them may be something else: weights that decay, beside biases that do not. Of two that differ, the one
+        # that most of all say, or that what it is computed from is kept as.
+        if not (finite := [factor for factor in told if math.isfinite(factor)]):
+            continue
+        likeliest = max(finite, key=lambda f: (finite.count(f), all_of_them.count(f), f in scales))
+        is_backed = scales == {likeliest} or 2 * all_of_them.count(likeliest) > len(all_of_them)
+        if 2 * finite.count(likeliest) >= max(len(told), len(finite) + (not is_backed)):
+            return likeliest if _is_count(likeliest) else None
+    return None
 
 
 def _healing(case: Case, at: Value, truth: torch.Tensor) -> Iterator[tuple[Version, float]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.diagnosis.mistakes.explained import judged_file, told
-from tests.support import ROOT
+from tests.support import ROOT, report_on_source
 
 # NumPy has the last word on a torch method that the programs call through it.
 pytestmark = pytest.mark.filterwarnings("ignore:__array_wrap__:DeprecationWarning")
@@ -101,3 +101,38 @@ def test_only_the_wrong_sum_is_explained_and_not_what_reuses_it(
     assert [(e.kind, e.sentence) for e in found[0].explanations] == [
         ("wrong-operand", "this is what you get with `pre_batch_norm_2` in the place of `norm_2`")
     ]
+
+
+SHARED = """
+    import torch
+
+    torch.manual_seed(3)
+
+    class Tanh:
+        def forward(self, x):
+            self.output = x.tanh()
+            return self.output
+
+        def backward(self, upstream):
+            return upstream * (1 - self.output**2)
+
+    shared = Tanh()
+    x, goal, first, second = (torch.randn(4, 4) for _ in range(4))
+    pre_hidden = x @ first
+    hidden = shared.forward(pre_hidden)
+    pre_out = hidden @ second
+    loss = ((shared.forward(pre_out) - goal) ** 2).sum()
+
+    d_pre_out = shared.backward(2 * (shared.output - goal))
+    d_second = hidden.T @ d_pre_out
+    d_pre_hidden = shared.backward(d_pre_out @ second.T)
+    d_first = x.T @ d_pre_hidden
+"""
+
+
+def test_two_values_of_one_name_are_told_apart():
+    (finding,) = report_on_source(SHARED, fix_budget_s=3.0).findings
+    assert any(
+        "is taken at `self.output` of another run of line 8; it belongs at `self.output`" in note
+        for note in finding.notes
+    )
