@@ -255,7 +255,8 @@ def _judge_by_what_heals(judgement: Judgement, judged: JudgedPass, stated: State
         strict = judged if same else _judge_pass(judgement, plan, stated)
         tried = _judge_by_common_cause(judgement, strict, stated, causes if same else _causes(strict))
         now = accused_lines(tried.result.gradients)
-        if set() < now < before or (tried is not strict and len(now) < len(before)):
+        unsaid = before & accused_lines(tried.result.gradients, (Verdict.UNCHECKED,))
+        if set() < now < before or (tried is not strict and len(now | unsaid) < len(before)):
             return tried
     plan.blames = Blames.WHAT_HELPS
     return _judge_by_common_cause(judgement, judged, stated, causes)

@@ -32,6 +32,8 @@ CASES = [
          {'dz = cache[f"A{depth}"] - y': "dz = -y", "* (1 - cache": "* (1 + cache"}, {22, 27}),
     Case("a constant first line, and a mean for a sum", _TORCH / "functions_dict_params.py",
          {"dZ2 = A2 - Y": "dZ2 = torch.ones_like(A2 - Y)", "db2 = dZ2.sum": "db2 = dZ2.mean"}, {31, 33}),
+    Case("a first line without its mean, and a branch that is lost", _TORCH / "inline_branches_and_first_tries.py",
+         {"= -1.0 / n": "= -1.0", "dcounts_sum_inv = (dprobs": "dcounts_sum_inv = 0 * (dprobs"}, {19, 23}),
     Case("a mask that leaves nothing, and half of a decay", _TORCH / "inplace_mask_relu.py",
          {"dh[h <= 0]": "dh[h >= 0]", "dWa += 2 * reg": "dWa += reg"}, {30, 32}),
     Case("a sign, and a factor of a later line", _TORCH / "rmsnorm_classes.py",
