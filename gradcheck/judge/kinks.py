@@ -85,8 +85,7 @@ def _leaves(judge: Judge) -> list[Value]:
     truth, plan = judge.run.graph.truth, judge.plan
     known = {j.of.root for j in judge.judged if j.of is not None}
     known |= {v.root for op in judge.prepared.manual if op.index > plan.loss_op.index for v in op.inputs}
-    picked = flow.ancestors(*known, through=_picks)  # `W[words]`
-    known |= {value.root for value in picked}
+    known |= {value.root for value in flow.ancestors(*known, through=_picks)}  # `W[words]`
     found = []
     for value in truth:
         made_of = value.producer.inputs if value.producer is not None else []
